@@ -1,0 +1,1 @@
+"""Settings, error families and logging: what every other package may import."""

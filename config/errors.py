@@ -1,0 +1,94 @@
+"""One root and seven families of errors; `server.errors` maps a family to HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any
+
+
+class MotetError(Exception):
+    """A failure with a stable `code`, a message for people and `details` for programs.
+
+    `details` may hold `field`, `file`, `line`, `column` and `hint`. `permanent` says that the
+    same request can never succeed, so a client should not try it again.
+    """
+
+    family = "internal"
+    default_code = "internal"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        details: Mapping[str, Any] | None = None,
+        retry_after_s: float | None = None,
+        permanent: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code or self.default_code
+        self.details: dict[str, Any] = dict(details or {})
+        self.retry_after_s = retry_after_s
+        self.permanent = permanent
+
+    def as_dict(self) -> dict[str, Any]:
+        """The error as JSON, the same shape in HTTP answers, run records and run events."""
+        body: dict[str, Any] = {"code": self.code, "family": self.family, "message": self.message}
+        if self.details:
+            body["details"] = self.details
+        if self.retry_after_s is not None:
+            body["retry_after_s"] = self.retry_after_s
+        return body
+
+
+class Invalid(MotetError):
+    """The request, file or graph is wrong and will stay wrong."""
+
+    family = default_code = "invalid"
+
+
+class NotFound(MotetError):
+    """The thing named does not exist, or does not exist for this caller."""
+
+    family = default_code = "not_found"
+
+
+class Conflict(MotetError):
+    """The request is well formed but contradicts the present state."""
+
+    family = default_code = "conflict"
+
+
+class Busy(MotetError):
+    """A limit is reached; the same request may succeed later."""
+
+    family = default_code = "busy"
+
+
+class Unavailable(MotetError):
+    """Something needed (a model, a server, memory) cannot be had now."""
+
+    family = default_code = "unavailable"
+
+
+class TimedOut(MotetError):
+    """A bound on time was reached."""
+
+    family = default_code = "timed_out"
+
+
+class Cancelled(MotetError):
+    """The work was cancelled; `details["reason"]` says by whom or why."""
+
+    family = default_code = "cancelled"
+
+
+def nearest(name: str, valid: Mapping[str, Any] | list[str] | tuple[str, ...]) -> str:
+    """A sentence that proposes the nearest valid name, or lists what there is."""
+    names = [str(item) for item in valid]
+    close = get_close_matches(name, names, n=1)
+    if close:
+        return f"Did you mean '{close[0]}'?"
+    return f"Known: {', '.join(sorted(names))}." if names else "There are none yet."

@@ -1,0 +1,137 @@
+"""One frozen value for every setting: defaults < YAML < environment < flags."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    YamlConfigSettingsSource,
+)
+
+from config.errors import Invalid, nearest
+
+SHIPPED = Path(__file__).parent
+LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+
+
+class Settings(BaseSettings):
+    """Everything that can be chosen. Each field is also `MOTET_<FIELD>` in the environment."""
+
+    model_config = SettingsConfigDict(env_prefix="MOTET_", frozen=True, extra="forbid")
+
+    home: Path = Field(
+        Path("~/.motet"), description="Data folder: runs, threads, indexes, artifacts, own agents."
+    )
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    trust_network: bool = Field(
+        False, description="Allow an address other than loopback: something else guards the port."
+    )
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    agents: Path | None = Field(None, description="Folder of own agents; default `<home>/agents`.")
+    models: Path | None = Field(None, description="Own models.yaml; default `<home>/models.yaml`.")
+    indexes: Path | None = Field(
+        None, description="Own indexes.yaml; default `<home>/indexes.yaml`."
+    )
+    ollama_url: str = Field("http://127.0.0.1:11434", description="Where Ollama answers.")
+
+    durability: Literal["process", "power"] = Field(
+        "process",
+        description="`process`: an accepted run survives a killed process. "
+        "`power`: it survives a power loss too, for an fsync with each commit.",
+    )
+    max_body_bytes: int = Field(4 * 2**20, ge=1024, description="Bound on a JSON body.")
+    max_upload_bytes: int = Field(64 * 2**20, ge=1024, description="Bound on an uploaded file.")
+    max_active_runs: int = Field(256, ge=1, description="Runs executing at once; more wait.")
+    max_queued_runs: int = Field(10_000, ge=1, description="Runs waiting; more are refused.")
+    drain_s: float = Field(5.0, ge=0, description="Grace for running steps when the server stops.")
+    heartbeat_s: float = Field(5.0, gt=0, description="Comment interval on a silent stream.")
+
+    @model_validator(mode="after")
+    def _loopback_only(self) -> Self:
+        if self.host not in LOOPBACK and not self.trust_network:
+            raise ValueError(
+                f"host '{self.host}' is reachable from the network, and this version has no keys. "
+                "Listen on 127.0.0.1, or set trust_network where a container or a proxy guards "
+                "the port."
+            )
+        return self
+
+    @property
+    def agents_folder(self) -> Path:
+        return self.agents or self.home / "agents"
+
+    @property
+    def models_file(self) -> Path:
+        return self.models or self.home / "models.yaml"
+
+    @property
+    def indexes_file(self) -> Path:
+        return self.indexes or self.home / "indexes.yaml"
+
+
+def load_settings(config_file: Path | None = None, **flags: Any) -> Settings:
+    """The settings of this process.
+
+    `config_file` defaults to `$MOTET_CONFIG`, then `<home>/motet.yaml` where that exists.
+    Flags that are None count as not given. Raises `Invalid` naming the file and the key.
+    """
+    given = {key: value for key, value in flags.items() if value is not None}
+    file = config_file or _config_file(given)
+
+    class Loaded(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            files = [SHIPPED / "motet.yaml", *([file] if file else [])]
+            return init_settings, env_settings, YamlConfigSettingsSource(settings_cls, files)
+
+    try:
+        loaded = Loaded(**given)
+    except ValidationError as error:
+        raise _explained(error, given, file) from error
+    except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
+        raise Invalid(f"{file}: cannot be read: {error}", details={"file": str(file)}) from error
+    home = loaded.home.expanduser().resolve()
+    return Settings.model_construct(**{**loaded.model_dump(), "home": home})
+
+
+def _config_file(given: dict[str, Any]) -> Path | None:
+    if named := os.environ.get("MOTET_CONFIG"):
+        if not Path(named).is_file():
+            raise Invalid(f"MOTET_CONFIG names '{named}', which is not a file.")
+        return Path(named)
+    home = given.get("home") or os.environ.get("MOTET_HOME") or "~/.motet"
+    file = Path(home).expanduser() / "motet.yaml"
+    return file if file.is_file() else None
+
+
+def _explained(error: ValidationError, given: dict[str, Any], file: Path | None) -> Invalid:
+    first = error.errors()[0]
+    field = str(first["loc"][0]) if first["loc"] else ""
+    message = first["msg"].removeprefix("Value error, ")
+    if not field:
+        return Invalid(message)
+    if field in given:
+        where = f"flag --{field.replace('_', '-')}"
+    elif f"MOTET_{field.upper()}" in os.environ:
+        where = f"environment variable MOTET_{field.upper()}"
+    else:
+        where = f"{file or SHIPPED / 'motet.yaml'}: key '{field}'"
+    if first["type"] == "extra_forbidden":
+        message = f"there is no such setting. {nearest(field, list(Settings.model_fields))}"
+    return Invalid(f"{where}: {message}", details={"field": field, "file": str(file or "")})
