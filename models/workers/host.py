@@ -1,0 +1,186 @@
+"""The worker's side: `python -m models.workers.host FD PARENT NAME` runs one `Handler`.
+
+A thread reads frames into the inbox; the main thread alone runs the handler, because most model
+libraries and txtai break when two threads use them at once. A third thread sends heartbeats.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import importlib
+import os
+import signal
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import psutil
+
+from models.workers.inbox import Inbox, TaskHandle
+from models.workers.protocol import Frame, error_header, receive_frame
+
+__all__ = ["Handler", "TaskHandle"]
+
+HEARTBEAT_S = 2.0
+PR_SET_PDEATHSIG = 1
+BATCH_LIMIT = 64
+
+Request = tuple[dict[str, Any], bytes]
+Answer = tuple[dict[str, Any], bytes]
+
+
+class Handler(Protocol):
+    """What a worker's target class offers. Heavy imports belong in its `__init__`.
+
+    Optional: `batched`, the methods whose waiting requests are handed over together to
+    `handle_batch(method, requests)`, at most `batch_limit` (64) of them, which returns an answer
+    or an exception for each; and `close()`, called before a worker ends in peace.
+    """
+
+    def __init__(self, options: dict[str, Any]) -> None: ...
+
+    def handle(
+        self, method: str, header: dict[str, Any], body: bytes, task: TaskHandle
+    ) -> Answer: ...
+
+
+class Host:
+    """Joins a connection and a handler."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._sending = threading.Lock()
+        self._inbox = Inbox(self.send)
+        self._handler: Any = None
+
+    def send(self, frame: Frame) -> None:
+        head = frame.head()
+        with self._sending:
+            try:
+                self._connection.sendall(head)
+                self._connection.sendall(frame.body)
+            except OSError:
+                # The server is gone; the reading thread ends this process.
+                return
+
+    def run(self) -> int:
+        """Build the handler, answer requests until told to stop; the exit status."""
+        first = receive_frame(self._connection)
+        if first is None or first.kind != "init":
+            return 1
+        # From here on, so that a long import does not outlive the server.
+        threading.Thread(target=self._read, name="reader", daemon=True).start()
+        try:
+            self._handler = _build(first.header["target"], first.header["options"])
+        except Exception as error:
+            traceback.print_exc()
+            self.send(Frame("error", header=error_header(error)))
+            return 1
+        self.send(Frame("ready", header=_memory()))
+        threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
+        self._serve()
+        if close := getattr(self._handler, "close", None):
+            close()
+        return 0
+
+    def _read(self) -> None:
+        while frame := receive_frame(self._connection):
+            if frame.kind == "call":
+                self._inbox.put(frame)
+            elif frame.kind == "cancel":
+                self._inbox.cancel(frame.id)
+            elif frame.kind == "stop":
+                self._inbox.close()
+        os._exit(1)  # the server is gone, and the main thread may be deep in a library
+
+    def _beat(self) -> None:
+        pause = threading.Event()
+        while not pause.wait(HEARTBEAT_S):
+            self.send(Frame("heartbeat", header=_memory()))
+
+    def _serve(self) -> None:
+        batched: frozenset[str] = getattr(self._handler, "batched", frozenset())
+        limit: int = getattr(self._handler, "batch_limit", BATCH_LIMIT)
+        while tasks := self._inbox.take(batched, limit):
+            try:
+                if tasks[0].frame.method in batched:
+                    self._answer_together(tasks)
+                else:
+                    self._answer(tasks[0])
+            finally:
+                self._inbox.done(tasks)
+
+    def _answer(self, task: TaskHandle) -> None:
+        frame = task.frame
+        try:
+            answer = self._handler.handle(frame.method, frame.header, frame.body, task)
+        except Exception as error:
+            answer = error
+            _report(error)
+        self._reply(task, answer)
+
+    def _answer_together(self, tasks: Sequence[TaskHandle]) -> None:
+        requests = [(task.frame.header, task.frame.body) for task in tasks]
+        try:
+            answers = self._handler.handle_batch(tasks[0].frame.method, requests)
+        except Exception as error:
+            answers = [error] * len(tasks)
+            _report(error)
+        for task, answer in zip(tasks, answers, strict=True):
+            self._reply(task, answer)
+
+    def _reply(self, task: TaskHandle, answer: Answer | Exception) -> None:
+        id = task.frame.id
+        if not isinstance(answer, Exception):
+            try:
+                return self.send(Frame("end", id, header=answer[0], body=answer[1]))
+            except TypeError as error:  # the handler's header is no JSON
+                answer = error
+                _report(error)
+        return self.send(Frame("error", id, header=error_header(answer)))
+
+
+def _build(target: str, options: dict[str, Any]) -> Any:
+    module, _, name = target.partition(":")
+    return getattr(importlib.import_module(module), name)(options)
+
+
+def _report(error: Exception) -> None:
+    # A refusal of our own families is an answer; anything else is a fault worth its traceback.
+    if not hasattr(error, "family"):
+        traceback.print_exception(error)
+
+
+def _memory() -> dict[str, Any]:
+    return {"rss_bytes": psutil.Process().memory_info().rss}
+
+
+def _die_with(parent: int) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        # When memory runs out the kernel should end a worker, which comes back, not the server.
+        with contextlib.suppress(OSError):
+            Path("/proc/self/oom_score_adj").write_text("500")
+    if os.getppid() != parent:  # it died before the request above
+        os._exit(1)
+
+
+def main() -> None:
+    connection = socket.socket(fileno=int(sys.argv[1]))
+    connection.set_inheritable(False)
+    connection.setblocking(True)
+    _die_with(int(sys.argv[2]))
+    status = Host(connection).run()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Not sys.exit: libraries' threads and exit handlers may hang, and nothing is left to save.
+    os._exit(status)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""The wire between the server and a worker: a JSON header and raw bytes, length-prefixed.
+
+Kinds from the server: `init`, `call`, `cancel`, `stop`. Kinds from the worker: `ready`, `part`
+(a streamed piece), `end` (the last piece), `error`, `heartbeat`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from config import errors
+
+PREFIX = struct.Struct("!IQ")
+MAX_HEADER_BYTES = 64 * 2**20
+MAX_BODY_BYTES = 4 * 2**30
+
+_FAMILIES: dict[str, type[errors.MotetError]] = {
+    kind.family: kind
+    for kind in (
+        errors.MotetError,
+        errors.Invalid,
+        errors.NotFound,
+        errors.Conflict,
+        errors.Busy,
+        errors.Unavailable,
+        errors.TimedOut,
+        errors.Cancelled,
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One message; `id` joins the frames of one call, `header` and `body` are the caller's."""
+
+    kind: str
+    id: int = 0
+    method: str = ""
+    urgent: bool = False
+    header: dict[str, Any] = field(default_factory=dict)
+    body: bytes = b""
+
+    def head(self) -> bytes:
+        """Everything on the wire before the body, which is sent as it is, uncopied."""
+        header = orjson.dumps([self.kind, self.id, self.method, self.urgent, self.header])
+        return PREFIX.pack(len(header), len(self.body)) + header
+
+
+async def read_frame(reader: asyncio.StreamReader) -> Frame | None:
+    """The next frame, or None when the other end is gone."""
+    try:
+        header_bytes, body_bytes = _lengths(await reader.readexactly(PREFIX.size))
+        header = await reader.readexactly(header_bytes)
+        return _frame(header, await reader.readexactly(body_bytes))
+    except (asyncio.IncompleteReadError, ConnectionError):
+        return None
+
+
+def receive_frame(connection: socket.socket) -> Frame | None:
+    """The next frame, read with blocking calls; None when the other end is gone."""
+    try:
+        header_bytes, body_bytes = _lengths(_exactly(connection, PREFIX.size))
+        header = _exactly(connection, header_bytes)
+        return _frame(header, bytes(_exactly(connection, body_bytes)))
+    except (EOFError, OSError):
+        return None
+
+
+def _exactly(connection: socket.socket, count: int) -> bytearray:
+    data = bytearray(count)
+    view = memoryview(data)
+    while view:
+        received = connection.recv_into(view)
+        if not received:
+            raise EOFError
+        view = view[received:]
+    return data
+
+
+def _lengths(prefix: bytes | bytearray) -> tuple[int, int]:
+    header_bytes, body_bytes = PREFIX.unpack(prefix)
+    if header_bytes > MAX_HEADER_BYTES or body_bytes > MAX_BODY_BYTES:
+        raise ConnectionError(f"frame of {header_bytes} + {body_bytes} bytes refused")
+    return header_bytes, body_bytes
+
+
+def _frame(header: bytes | bytearray, body: bytes) -> Frame:
+    kind, id, method, urgent, fields = orjson.loads(header)
+    return Frame(kind, id, method, urgent, fields, body)
+
+
+def error_header(error: Exception) -> dict[str, Any]:
+    """An exception of a handler as the header of an `error` frame."""
+    if isinstance(error, errors.MotetError):
+        return {**error.as_dict(), "permanent": error.permanent}
+    message = f"{type(error).__name__}: {error}"
+    return {
+        "family": "unavailable",
+        "code": "out_of_memory" if isinstance(error, MemoryError) else "worker_error",
+        "message": message[:4000],
+        "details": {"type": type(error).__name__},
+    }
+
+
+def error_from(header: dict[str, Any]) -> errors.MotetError:
+    """The same error on the server's side."""
+    kind = _FAMILIES.get(header["family"], errors.MotetError)
+    return kind(
+        header["message"],
+        code=header["code"],
+        details=header.get("details"),
+        retry_after_s=header.get("retry_after_s"),
+        permanent=header.get("permanent", False),
+    )
