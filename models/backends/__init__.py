@@ -1,0 +1,24 @@
+"""The back ends: one driver each (see `models.drivers`).
+
+A driver's module is imported when a model of its back end is first asked about.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import cast
+
+from models.drivers import Driver, DriverContext
+
+BACKENDS: dict[str, str] = {
+    "ollama": "models.backends.ollama:OllamaDriver",
+    "openai": "models.backends.openai:OpenAIDriver",
+    "reader": "models.backends.reader:ReaderDriver",
+    "minilm": "models.backends.minilm:MiniLMDriver",
+}
+
+
+def build_driver(backend: str, context: DriverContext) -> Driver:
+    """The driver of `backend`, which is a key of `BACKENDS`."""
+    module, name = BACKENDS[backend].split(":")
+    return cast(Driver, getattr(import_module(module), name)(context))

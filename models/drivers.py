@@ -1,0 +1,110 @@
+"""What a back end offers to the manager: find, estimate, load and unload models."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from config.settings import Settings
+from models.spec import ModelSpec, Task
+
+if TYPE_CHECKING:
+    from models.manager import Lease
+
+Progress = Callable[[Mapping[str, Any]], None]
+"""Told about a load under way, e.g. {"phase": "pulling", "completed": 3, "total": 10}."""
+
+RAM = "ram"
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Memory that a model takes on one device of this machine; 0 when it lives elsewhere."""
+
+    memory_bytes: int
+    device: str = RAM
+
+
+class Loaded(Protocol):
+    """A model that is ready. The manager calls `unload` once, when no lease is left."""
+
+    @property
+    def capability(self) -> object:
+        """The `Chat`, `Embed`, ... that a lease hands out; used by many callers at once."""
+        ...
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """What it takes on the device of its `Need` now, measured; None when not known."""
+        ...
+
+    @property
+    def lost(self) -> asyncio.Future[str] | None:
+        """Completes with the reason when the model goes by itself (its worker died).
+
+        None when nothing can be noticed. A model lost is not unloaded.
+        """
+        ...
+
+    async def unload(self) -> None:
+        """Give everything back. When it returns, the memory is free. Does not raise."""
+        ...
+
+
+class Leases(Protocol):
+    """`Models.lease`, for a back end that builds on another model (the reader embeds)."""
+
+    def __call__(
+        self, name: str, task: Task, *, tenant: str = "default"
+    ) -> AbstractAsyncContextManager[Lease]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class DriverContext:
+    """Handed to a driver's constructor: `Driver(context)`."""
+
+    settings: Settings
+    options: Mapping[str, Any]
+    """The back end's own entry under `backends:` in models.yaml."""
+    lease: Leases
+
+
+class Driver(Protocol):
+    """One back end. Constructing it does nothing; heavy imports belong in its methods."""
+
+    async def available(self, spec: ModelSpec) -> str | None:
+        """None when `spec` could be loaded now, else why not and what to do, for people.
+
+        Bounded to about a second; may keep its answer for a few seconds. Does not raise.
+        """
+        ...
+
+    async def discover(self, task: Task) -> Sequence[ModelSpec]:
+        """Models of this task that it has without being told, best first, named
+        "<backend>/<source>". Empty when it has none or does not look. Raises `Unavailable` when
+        it cannot be reached. Bounded like `available`.
+        """
+        ...
+
+    def named(self, source: str, task: Task) -> ModelSpec | None:
+        """The spec for "<backend>/<source>" although no file declares it; None: not possible."""
+        ...
+
+    def estimate(self, spec: ModelSpec) -> Need:
+        """What loading will take, before it was ever measured; quick and without effects."""
+        ...
+
+    async def load(self, spec: ModelSpec, progress: Progress) -> Loaded:
+        """Load it. Raises our families; when it raises or is cancelled nothing is left behind.
+
+        The manager calls it once for each slot, bounds it, and never calls it twice at once
+        for one spec.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Give back clients and probes; every loaded model was unloaded before."""
+        ...
