@@ -1,0 +1,9 @@
+"""What an agent may call: one callable with a JSON schema in each module.
+
+A file of one's own tools needs only this package: `from tools import tool, ToolContext`.
+"""
+
+from tools.own import tool
+from tools.spec import Tool, ToolContext
+
+__all__ = ["Tool", "ToolContext", "tool"]

@@ -1,0 +1,193 @@
+"""Arithmetic for language models, which are bad at it."""
+
+from __future__ import annotations
+
+import ast
+import math
+import operator
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+from config.errors import Invalid, nearest
+from tools.spec import Tool, ToolContext
+
+Number: TypeAlias = int | float
+
+# Together these bound the time and memory of any expression to well under a millisecond each.
+MAX_CHARACTERS = 500
+MAX_BITS = 4096
+EXACT_JSON_INTEGER = 2**53
+
+CONSTANTS: Mapping[str, float] = {"pi": math.pi, "e": math.e, "tau": math.tau}
+LOOKALIKES = str.maketrans({"×": "*", "·": "*", "÷": "/", "−": "-"})
+
+
+def _power(base: Number, exponent: Number) -> Number:
+    # Sizes are checked before the work: 9**9**9 would run for hours.
+    if isinstance(base, int) and isinstance(exponent, int):
+        if base.bit_length() * abs(exponent) > MAX_BITS and abs(base) > 1:
+            raise _too_large()
+    return _real(base**exponent)
+
+
+def _round(value: Number, digits: Number = 0) -> Number:
+    # round(5, -10**9) would first compute ten to the power of a billion.
+    if not isinstance(digits, int) or abs(digits) > 400:
+        raise Invalid("round takes a whole number of digits, at most 400.", code="undefined")
+    return round(value, digits) if digits else round(value)
+
+
+def _factorial(value: Number) -> Number:
+    if not isinstance(value, int) or value < 0:
+        raise Invalid("factorial takes a whole number that is not negative.", code="undefined")
+    if value > 500:
+        raise _too_large()
+    return math.factorial(value)
+
+
+def _real(value: Any) -> Number:
+    if isinstance(value, complex):
+        raise Invalid("The result is not a real number.", code="undefined")
+    return value  # type: ignore[no-any-return]
+
+
+OPERATORS: Mapping[type[ast.AST], Callable[..., Number]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+    ast.Pow: _power,
+    ast.UAdd: operator.pos,
+    ast.USub: operator.neg,
+}
+
+FUNCTIONS: Mapping[str, Callable[..., Number]] = {
+    "abs": abs,
+    "acos": math.acos,
+    "asin": math.asin,
+    "atan": math.atan,
+    "atan2": math.atan2,
+    "ceil": math.ceil,
+    "cos": math.cos,
+    "degrees": math.degrees,
+    "exp": math.exp,
+    "factorial": _factorial,
+    "floor": math.floor,
+    "gcd": math.gcd,
+    "hypot": math.hypot,
+    "log": math.log,
+    "log10": math.log10,
+    "log2": math.log2,
+    "max": lambda *values: max(values),
+    "mean": lambda *values: sum(values) / len(values),
+    "min": lambda *values: min(values),
+    "radians": math.radians,
+    "round": _round,
+    "sin": math.sin,
+    "sqrt": math.sqrt,
+    "sum": lambda *values: sum(values),
+    "tan": math.tan,
+}
+
+
+def evaluate(expression: str) -> Number:
+    """The value of an arithmetic expression. Raises `Invalid` that says what is wrong in it."""
+    if len(expression) > MAX_CHARACTERS:
+        raise Invalid(f"An expression has at most {MAX_CHARACTERS} characters.", code="too_large")
+    try:
+        tree = ast.parse(expression.strip().translate(LOOKALIKES), mode="eval")
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise Invalid(
+            f"'{expression}' is no arithmetic expression.", code="bad_expression"
+        ) from error
+    try:
+        value = _value(tree.body)
+    except (ZeroDivisionError, ValueError, TypeError) as error:
+        raise Invalid(f"'{expression}' has no value: {error}.", code="undefined") from error
+    except (OverflowError, RecursionError) as error:
+        raise _too_large() from error
+    if isinstance(value, float) and not math.isfinite(value):
+        raise Invalid(f"'{expression}' is not finite.", code="undefined")
+    return value
+
+
+def _value(node: ast.expr) -> Number:
+    match node:
+        case ast.Constant(value=bool()):
+            pass
+        case ast.Constant(value=int() | float() as number):
+            return _bounded(number)
+        case ast.Name(id=name) if name in CONSTANTS:
+            return CONSTANTS[name]
+        case ast.UnaryOp(op=op, operand=operand) if type(op) in OPERATORS:
+            return OPERATORS[type(op)](_value(operand))
+        case ast.BinOp(left=left, op=op, right=right) if type(op) in OPERATORS:
+            return _bounded(OPERATORS[type(op)](_value(left), _value(right)))
+        case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if name in FUNCTIONS:
+            return _bounded(FUNCTIONS[name](*(_value(arg) for arg in args)))
+    raise _unknown(node)
+
+
+def _bounded(value: Number) -> Number:
+    if isinstance(value, int) and value.bit_length() > MAX_BITS:
+        raise _too_large()
+    return value
+
+
+def _too_large() -> Invalid:
+    return Invalid("The expression grows too large to compute.", code="too_large")
+
+
+def _unknown(node: ast.expr) -> Invalid:
+    match node:
+        case ast.BinOp(op=ast.BitXor()):
+            hint = "Write ** for powers."
+        case ast.Name(id=name) | ast.Call(func=ast.Name(id=name)):
+            hint = f"'{name}' is unknown. {nearest(name, [*FUNCTIONS, *CONSTANTS])}"
+        case _:
+            hint = "Use numbers, + - * / // % **, brackets and functions such as sqrt."
+    return Invalid(f"This is not arithmetic: '{ast.unparse(node)[:80]}'. {hint}", code="unknown")
+
+
+def as_json(value: Number) -> int | float | str:
+    """The number as JSON holds it: 15 digits of a float are certain, big integers are text."""
+    if isinstance(value, float):
+        return float(f"{value:.15g}")
+    return value if abs(value) <= EXACT_JSON_INTEGER else str(value)
+
+
+def calculate_tool() -> Tool:
+    """Evaluates one arithmetic expression, bounded in size and time."""
+
+    async def run(arguments: dict[str, Any], context: ToolContext) -> dict[str, Any]:
+        expression: str = arguments["expression"]
+        try:
+            return {"expression": expression, "result": as_json(evaluate(expression))}
+        except Invalid as error:
+            error.details["field"] = "expression"
+            raise
+
+    return Tool(
+        name="calculate",
+        description=(
+            "Evaluate an arithmetic expression. Operators: + - * / // % **. "
+            f"Functions: {', '.join(FUNCTIONS)}. Constants: {', '.join(CONSTANTS)}."
+        ),
+        parameters={
+            "type": "object",
+            "properties": {
+                "expression": {
+                    "type": "string",
+                    "description": "For example: (1200 * 1.19) / 12",
+                    "minLength": 1,
+                    "maxLength": MAX_CHARACTERS,
+                }
+            },
+            "required": ["expression"],
+            "additionalProperties": False,
+        },
+        run=run,
+        repeatable=True,
+    )

@@ -1,0 +1,69 @@
+"""The current time: a model cannot know it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo, available_timezones
+
+from config.errors import Invalid, nearest
+from tools.spec import Tool, ToolContext
+
+Now = Callable[[], datetime]
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def read_clock(zone: str, now: Now = _utc_now) -> dict[str, Any]:
+    """The time in an IANA time zone. Raises `Invalid` proposing the nearest zone."""
+    try:
+        moment = now().astimezone(ZoneInfo(zone))
+    except (KeyError, ValueError, OSError) as error:
+        raise Invalid(
+            f"There is no time zone '{zone}'. {_proposal(zone)}",
+            code="unknown_zone",
+            details={"field": "zone"},
+        ) from error
+    return {
+        "time": moment.isoformat(timespec="seconds"),
+        "zone": zone,
+        "weekday": moment.strftime("%A"),
+        "unix_s": int(moment.timestamp()),
+    }
+
+
+def _proposal(zone: str) -> str:
+    zones = sorted(available_timezones())
+    city = zone.rsplit("/", 1)[-1].replace(" ", "_").casefold()
+    by_city = [name for name in zones if name.rsplit("/", 1)[-1].casefold() == city]
+    guess = nearest(by_city[0] if by_city else zone, zones)
+    return guess if guess.startswith("Did") else "Use an IANA name such as 'Europe/Paris'."
+
+
+def clock_tool(now: Now = _utc_now) -> Tool:
+    """Tells the date and time in any time zone."""
+
+    async def run(arguments: dict[str, Any], context: ToolContext) -> dict[str, Any]:
+        return read_clock(arguments["zone"], now)
+
+    return Tool(
+        name="clock",
+        description="Tell the current date, weekday and time in a time zone.",
+        parameters={
+            "type": "object",
+            "properties": {
+                "zone": {
+                    "type": "string",
+                    "description": "IANA time zone, such as Europe/Paris.",
+                    "default": "UTC",
+                    "maxLength": 64,
+                }
+            },
+            "additionalProperties": False,
+        },
+        run=run,
+        repeatable=True,
+    )

@@ -1,0 +1,275 @@
+"""Fetches a URL that someone else chose, without reaching into our own network.
+
+Every address of a host is checked, and the connection then goes to a checked address itself:
+a name that resolves anew on the way (DNS rebinding) cannot lead elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+import ssl
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from email.message import Message
+from typing import TypeAlias
+
+import httpx
+
+from config.errors import Invalid, MotetError, NotFound, TimedOut, Unavailable
+
+Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+Resolve: TypeAlias = Callable[[str, int], Awaitable[list[str]]]
+
+NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+# Global by the letter of the registries, yet they lead to other addresses than they show.
+RELAYS: tuple[Network, ...] = (
+    ipaddress.IPv6Network("2002::/16"),
+    ipaddress.IPv6Network("fec0::/10"),
+    ipaddress.IPv4Network("192.88.99.0/24"),
+    ipaddress.IPv4Network("192.0.0.0/24"),
+)
+MAX_ADDRESSES = 4
+REDIRECTS = {301, 302, 303, 307, 308}
+HEADERS = {"User-Agent": "Motet/0.1", "Accept": "*/*", "Accept-Encoding": "gzip"}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of one fetch. `timeout_s` covers it whole, redirects included.
+
+    `allowed_networks` are reached although they are not public: an intranet, or a test's server.
+    """
+
+    max_bytes: int = 32 * 2**20
+    timeout_s: float = 30.0
+    max_redirects: int = 5
+    allowed_networks: tuple[Network, ...] = ()
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What a URL held. `url` is the last one after redirects; `media_type` is in lower case."""
+
+    url: str
+    media_type: str
+    data: bytes
+    charset: str | None = None
+
+
+async def system_resolve(host: str, port: int) -> list[str]:
+    """The addresses of a host, as the operating system sees them."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+async def fetch(
+    url: str,
+    limits: Limits = Limits(),
+    *,
+    resolve: Resolve = system_resolve,
+    tls: ssl.SSLContext | None = None,
+) -> Fetched:
+    """What `url` holds, fetched from a public address within `limits`.
+
+    Raises `Invalid` (`forbidden_url`, `forbidden_address`, `too_large`, `too_many_redirects`),
+    `NotFound`, `TimedOut`, or `Unavailable` when the host does not answer as it should.
+    Proxies of the environment are not used: they would resolve names past the guard.
+    """
+    try:
+        async with asyncio.timeout(limits.timeout_s):
+            return await _follow(url, limits, resolve, tls)
+    except TimeoutError as error:
+        raise TimedOut(
+            f"{_short(url)} did not answer within {limits.timeout_s:g} s.",
+            code="fetch_timed_out",
+            details={"field": "url"},
+        ) from error
+
+
+def forbidden(address: Address, allowed: tuple[Network, ...] = ()) -> bool:
+    """Whether an address is not a public one: private, loopback, link-local, multicast, …"""
+    seen = _embedded(address)
+    if any(seen in network for network in allowed):
+        return False
+    relayed = any(seen in network for network in RELAYS)
+    return relayed or not seen.is_global or seen.is_multicast or seen.is_reserved
+
+
+def _embedded(address: Address) -> Address:
+    """The IPv4 address that an IPv6 address stands for, or the address itself."""
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped:
+            return address.ipv4_mapped
+        if address in NAT64:
+            return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address
+
+
+async def _follow(
+    url: str, limits: Limits, resolve: Resolve, tls: ssl.SSLContext | None
+) -> Fetched:
+    target = url
+    for _ in range(limits.max_redirects + 1):
+        parsed = _parsed(target)
+        if tls is None and parsed.scheme == "https":
+            # Reading the certificates takes tens of milliseconds: not on the event loop.
+            tls = await asyncio.to_thread(httpx.create_ssl_context)
+        addresses = await _checked_addresses(parsed, limits, resolve)
+        async with _open(parsed, addresses, limits, tls) as response:
+            if response.status_code not in REDIRECTS or "location" not in response.headers:
+                return await _read(parsed, response, limits)
+            target = _joined(parsed, response.headers["location"])
+    raise Invalid(
+        f"{_short(url)} redirects more than {limits.max_redirects} times.",
+        code="too_many_redirects",
+        details={"field": "url"},
+    )
+
+
+def _parsed(url: str) -> httpx.URL:
+    try:
+        parsed = httpx.URL(url)
+        host = parsed.raw_host.decode("ascii")
+    except (httpx.InvalidURL, UnicodeError, TypeError) as error:
+        raise _refused(f"'{_short(url)}' is not a URL: {error}") from error
+    if parsed.scheme not in {"http", "https"}:
+        raise _refused(f"'{_short(url)}': only http and https URLs are fetched.")
+    if not host:
+        raise _refused(f"'{_short(url)}' names no host.")
+    if parsed.userinfo:
+        raise _refused("A URL with a user name or password is not fetched.")
+    return parsed.copy_with(fragment=None)
+
+
+def _joined(base: httpx.URL, location: str) -> str:
+    try:
+        return str(base.join(location))
+    except httpx.InvalidURL as error:
+        raise _refused(f"{_short(str(base))} redirects to what is not a URL: {error}") from error
+
+
+async def _checked_addresses(url: httpx.URL, limits: Limits, resolve: Resolve) -> list[Address]:
+    """Every address of the host; one that is not public condemns the host."""
+    host = url.raw_host.decode("ascii")
+    try:
+        names = await resolve(host, url.port or (443 if url.scheme == "https" else 80))
+        addresses = [ipaddress.ip_address(name) for name in names]
+    except (OSError, ValueError, OverflowError) as error:
+        raise Unavailable(
+            f"The host '{host}' cannot be found.",
+            code="host_not_found",
+            details={"field": "url"},
+        ) from error
+    for address in addresses:
+        if forbidden(address, limits.allowed_networks):
+            raise Invalid(
+                f"'{host}' leads to {address}, which is not a public address.",
+                code="forbidden_address",
+                details={"field": "url"},
+            )
+    return addresses[:MAX_ADDRESSES]
+
+
+@asynccontextmanager
+async def _open(
+    url: httpx.URL, addresses: list[Address], limits: Limits, tls: ssl.SSLContext | None
+) -> AsyncIterator[httpx.Response]:
+    """The response of the first address that can be connected to, its body not yet read."""
+    host = url.raw_host.decode("ascii")
+    # The whole fetch is bounded by its caller; here one dead address must leave time for others.
+    timeout = httpx.Timeout(None, connect=limits.timeout_s / (len(addresses) + 1))
+    async with httpx.AsyncClient(verify=tls or False, trust_env=False, timeout=timeout) as client:
+        refusal: httpx.HTTPError | None = None
+        for address in addresses:
+            request = client.build_request(
+                "GET",
+                # The address replaces the name; the host and the certificate stay the name's.
+                url.copy_with(host=str(address)),
+                headers={**HEADERS, "Host": url.netloc.decode("ascii")},
+                extensions={"sni_hostname": host},
+            )
+            try:
+                response = await client.send(request, stream=True, follow_redirects=False)
+            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+                refusal = error
+                continue
+            except httpx.HTTPError as error:
+                raise _unreachable(host, error) from error
+            try:
+                yield response
+            finally:
+                await response.aclose()
+            return
+        raise _unreachable(host, refusal) from refusal
+
+
+async def _read(url: httpx.URL, response: httpx.Response, limits: Limits) -> Fetched:
+    if response.status_code != 200:
+        raise _status(url, response)
+    data = bytearray()
+    try:
+        async for part in _decoded(response, limits.max_bytes):
+            data += part
+            if len(data) > limits.max_bytes:
+                raise Invalid(
+                    f"{_short(str(url))} is larger than {limits.max_bytes} bytes.",
+                    code="too_large",
+                    details={"field": "url", "max_bytes": limits.max_bytes},
+                )
+    except (httpx.HTTPError, zlib.error) as error:
+        raise _unreachable(url.host, error) from error
+    kind = Message()
+    kind["content-type"] = response.headers.get("content-type", "application/octet-stream")
+    return Fetched(str(url), kind.get_content_type(), bytes(data), kind.get_content_charset())
+
+
+async def _decoded(response: httpx.Response, max_bytes: int) -> AsyncIterator[bytes]:
+    """The body unpacked, never more than a little above `max_bytes` at once.
+
+    httpx would unpack a whole chunk before anyone could count: a kilobyte can hold a megabyte.
+    """
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    if encoding == "identity":
+        async for chunk in response.aiter_raw():
+            yield chunk
+    elif encoding in {"gzip", "x-gzip"}:
+        unpacker = zlib.decompressobj(wbits=31)
+        async for chunk in response.aiter_raw():
+            yield unpacker.decompress(chunk, max_bytes + 1)
+        if not unpacker.eof:
+            raise zlib.error("the answer is cut off")
+    else:
+        raise Unavailable(
+            f"The host answers in the encoding '{encoding[:40]}', which was not asked for.",
+            code="fetch_failed",
+        )
+
+
+def _status(url: httpx.URL, response: httpx.Response) -> MotetError:
+    status = response.status_code
+    message = f"{_short(str(url))} answers {status} {response.reason_phrase}."
+    details = {"field": "url", "status": status}
+    if status in {404, 410}:
+        return NotFound(message, code="page_not_found", details=details)
+    temporary = status in {408, 429} or status >= 500
+    return Unavailable(message, code="fetch_failed", details=details, permanent=not temporary)
+
+
+def _refused(message: str) -> Invalid:
+    return Invalid(message, code="forbidden_url", details={"field": "url"})
+
+
+def _unreachable(host: str, error: Exception | None) -> Unavailable:
+    reason = str(error) or type(error).__name__ if error else "it has no address"
+    return Unavailable(
+        f"'{host}' cannot be read: {reason}.", code="unreachable", details={"field": "url"}
+    )
+
+
+def _short(url: str) -> str:
+    return url if len(url) <= 200 else f"{url[:200]}…"

@@ -1,0 +1,82 @@
+"""Every tool of this service: the shipped ones and one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from config.errors import Conflict, MotetError, NotFound, nearest
+from tools.calculate import calculate_tool
+from tools.clock import clock_tool
+from tools.guard import Limits
+from tools.own import load_own_tools
+from tools.search import Search, search_tool
+from tools.spec import Tool
+from tools.web import web_tool
+
+
+WEB_LIMITS = Limits(max_bytes=4 * 2**20)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What shipped tools are made of; the composition root hands it in."""
+
+    search: Search
+    web_limits: Limits = WEB_LIMITS
+
+
+SHIPPED: Mapping[str, Callable[[Parts], Tool]] = {
+    "calculate": lambda parts: calculate_tool(),
+    "clock": lambda parts: clock_tool(),
+    "search": lambda parts: search_tool(parts.search),
+    "web": lambda parts: web_tool(parts.web_limits),
+}
+
+
+class Toolbox:
+    """Tools by name. `problems` tells which files of one's own could not be used, and why."""
+
+    def __init__(self, tools: Iterable[Tool], problems: Iterable[MotetError] = ()) -> None:
+        self._tools: dict[str, Tool] = {}
+        broken = list(problems)
+        for tool in tools:
+            if earlier := self._tools.get(tool.name):
+                broken.append(_taken(tool, earlier))
+            else:
+                self._tools[tool.name] = tool
+        self.problems = tuple(broken)
+
+    def get(self, name: str) -> Tool:
+        """The tool, or `NotFound` that proposes the nearest name and tells what is broken."""
+        if tool := self._tools.get(name):
+            return tool
+        broken = "".join(f" Not loaded: {problem.message}" for problem in self.problems)
+        raise NotFound(
+            f"There is no tool '{name}'. {nearest(name, self._tools)}{broken}",
+            code="tool_not_found",
+            details={"tool": name},
+        )
+
+    def names(self) -> list[str]:
+        return sorted(self._tools)
+
+    def describe(self) -> list[dict[str, Any]]:
+        """Every tool as JSON, by name."""
+        return [self._tools[name].as_dict() for name in self.names()]
+
+
+def load_toolbox(parts: Parts, folder: Path | None = None) -> Toolbox:
+    """The shipped tools and those of `folder`. A broken file is a problem, never a failure."""
+    own, problems = load_own_tools(folder) if folder else ([], [])
+    return Toolbox([*(make(parts) for make in SHIPPED.values()), *own], problems)
+
+
+def _taken(tool: Tool, earlier: Tool) -> Conflict:
+    return Conflict(
+        f"{tool.origin}: the name '{tool.name}' is taken already ({earlier.origin}). Rename it.",
+        code="tool_name_taken",
+        details={"file": tool.origin, "tool": tool.name},
+    )

@@ -1,0 +1,151 @@
+"""A tool: a name, a JSON schema, and an async function from JSON to JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, TypeAlias
+
+from jsonschema import Draft202012Validator, SchemaError, ValidationError
+from jsonschema.exceptions import best_match
+
+from config.errors import Invalid, MotetError, TimedOut, Unavailable, nearest
+
+JSON: TypeAlias = Any
+# What every tool-calling model accepts as the name of a function.
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
+
+
+def _ignore(event: dict[str, Any]) -> None:
+    """Nobody listens."""
+
+
+@dataclass(frozen=True)
+class ToolContext:
+    """For whom a tool is called. `emit` sends an observable event and never blocks."""
+
+    tenant: str = "default"
+    run_id: str = ""
+    emit: Callable[[dict[str, Any]], None] = _ignore
+
+
+Run: TypeAlias = Callable[[dict[str, Any], ToolContext], Awaitable[JSON]]
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A callable that graphs and tool-calling models share.
+
+    `repeatable` says that a second call does no harm: a step that was cut off runs again.
+    `origin` is "shipped", or the file the tool was read from.
+    """
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+    run: Run = field(repr=False)
+    repeatable: bool
+    timeout_s: float = 60.0
+    origin: str = "shipped"
+
+    def __post_init__(self) -> None:
+        if not NAME.fullmatch(self.name):
+            raise Invalid(
+                f"'{self.name}' cannot name a tool: use letters, digits, '_' and '-', "
+                "at most 64, and begin with a letter.",
+                details={"field": "name"},
+            )
+        try:
+            Draft202012Validator.check_schema(self.parameters)
+        except SchemaError as error:
+            raise Invalid(
+                f"Tool '{self.name}': its parameters are no JSON schema: {error.message}",
+                details={"field": "parameters", "tool": self.name},
+            ) from error
+
+    async def call(self, arguments: dict[str, Any], context: ToolContext) -> JSON:
+        """The tool's result as JSON.
+
+        Raises `Invalid` naming the field when `arguments` do not fit the schema, `TimedOut`
+        after `timeout_s`, and `Unavailable(code="tool_failed")` for any foreign exception.
+        """
+        checked = self.validate(arguments)
+        try:
+            async with asyncio.timeout(self.timeout_s):
+                return await self.run(checked, context)
+        except MotetError:
+            raise
+        except TimeoutError as error:
+            raise TimedOut(
+                f"Tool '{self.name}' did not answer within {self.timeout_s:g} s.",
+                code="tool_timed_out",
+                details={"tool": self.name},
+            ) from error
+        except Exception as error:
+            raise Unavailable(
+                f"Tool '{self.name}' failed: {type(error).__name__}: {error}",
+                code="tool_failed",
+                details={"tool": self.name, "origin": self.origin},
+            ) from error
+
+    def validate(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """`arguments` completed by the schema's defaults, or `Invalid` naming the field."""
+        error = best_match(self._validator.iter_errors(arguments))
+        if error is not None:
+            raise self._explained(error)
+        return {**self._defaults, **arguments}
+
+    def as_function(self) -> dict[str, Any]:
+        """The declaration that tool-calling models take."""
+        function = {
+            "name": self.name,
+            "description": self.description,
+            "parameters": dict(self.parameters),
+        }
+        return {"type": "function", "function": function}
+
+    def as_dict(self) -> dict[str, Any]:
+        """The tool as JSON, for people and programs that choose one."""
+        return {
+            "name": self.name,
+            "description": self.description,
+            "parameters": dict(self.parameters),
+            "repeatable": self.repeatable,
+            "origin": self.origin,
+        }
+
+    @cached_property
+    def _validator(self) -> Draft202012Validator:
+        return Draft202012Validator(self.parameters)
+
+    @cached_property
+    def _defaults(self) -> dict[str, Any]:
+        properties: dict[str, Any] = self.parameters.get("properties", {})
+        return {name: part["default"] for name, part in properties.items() if "default" in part}
+
+    def _explained(self, error: ValidationError) -> Invalid:
+        name, message = _place(error)
+        return Invalid(
+            f"Tool '{self.name}'{f', {name}' if name else ''}: {message}",
+            code="invalid_arguments",
+            details={"tool": self.name, "field": name},
+        )
+
+
+def _place(error: ValidationError) -> tuple[str, str]:
+    """The field an error is about, dotted, and what is wrong with it."""
+    path = [str(part) for part in error.absolute_path]
+    given: Any = error.instance
+    expected: Any = error.validator_value
+    if error.validator == "required":
+        missing = next(name for name in expected if name not in given)
+        return ".".join([*path, missing]), "is required."
+    if error.validator == "additionalProperties" and isinstance(error.schema, Mapping):
+        known = list(error.schema.get("properties", {}))
+        extra = next((name for name in given if name not in known), "")
+        return ".".join([*path, extra]), f"there is no such argument. {nearest(extra, known)}"
+    text = error.message if len(error.message) <= 300 else f"{error.message[:300]}…"
+    return ".".join(path), text
