@@ -24,9 +24,9 @@ LOOKALIKES = str.maketrans({"×": "*", "·": "*", "÷": "/", "−": "-"})
 
 def _power(base: Number, exponent: Number) -> Number:
     # Sizes are checked before the work: 9**9**9 would run for hours.
-    if isinstance(base, int) and isinstance(exponent, int):
-        if base.bit_length() * abs(exponent) > MAX_BITS and abs(base) > 1:
-            raise _too_large()
+    whole = isinstance(base, int) and isinstance(exponent, int) and abs(base) > 1
+    if whole and int(base).bit_length() * abs(exponent) > MAX_BITS:
+        raise _too_large()
     return _real(base**exponent)
 
 

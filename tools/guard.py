@@ -139,8 +139,8 @@ def _parsed(url: str) -> httpx.URL:
         raise _refused(f"'{_short(url)}' is not a URL: {error}") from error
     if parsed.scheme not in {"http", "https"}:
         raise _refused(f"'{_short(url)}': only http and https URLs are fetched.")
-    if not host:
-        raise _refused(f"'{_short(url)}' names no host.")
+    if not host or (parsed.port or 0) > 65535:
+        raise _refused(f"'{_short(url)}' names no host and port to connect to.")
     if parsed.userinfo:
         raise _refused("A URL with a user name or password is not fetched.")
     return parsed.copy_with(fragment=None)
@@ -183,18 +183,19 @@ async def _open(
     host = url.raw_host.decode("ascii")
     # The whole fetch is bounded by its caller; here one dead address must leave time for others.
     timeout = httpx.Timeout(None, connect=limits.timeout_s / (len(addresses) + 1))
-    async with httpx.AsyncClient(verify=tls or False, trust_env=False, timeout=timeout) as client:
+    # The bare transport follows no redirects, keeps no cookies and asks no proxy.
+    async with httpx.AsyncHTTPTransport(verify=tls or False, trust_env=False) as transport:
         refusal: httpx.HTTPError | None = None
         for address in addresses:
-            request = client.build_request(
+            request = httpx.Request(
                 "GET",
                 # The address replaces the name; the host and the certificate stay the name's.
                 url.copy_with(host=str(address)),
                 headers={**HEADERS, "Host": url.netloc.decode("ascii")},
-                extensions={"sni_hostname": host},
+                extensions={"sni_hostname": host, "timeout": timeout.as_dict()},
             )
             try:
-                response = await client.send(request, stream=True, follow_redirects=False)
+                response = await transport.handle_async_request(request)
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:
                 refusal = error
                 continue

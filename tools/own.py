@@ -20,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any, get_type_hints
+from typing import Any, TypeVar, get_type_hints, overload
 
 import anyio
 import anyio.to_thread
@@ -31,25 +31,36 @@ from config.errors import Invalid, MotetError
 from tools.spec import JSON, Tool, ToolContext
 
 Function = Callable[..., Any]
+F = TypeVar("F", bound=Function)
 MARK = "__motet_tool__"
 THREADS = 4
 CONFIG = ConfigDict(extra="forbid", protected_namespaces=())
 NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
+@overload
+def tool(function: F) -> F: ...
+
+
+@overload
 def tool(
-    function: Function | None = None,
+    *, name: str | None = None, repeatable: bool = False, timeout_s: float = 60.0
+) -> Callable[[F], F]: ...
+
+
+def tool(
+    function: F | None = None,
     *,
     name: str | None = None,
     repeatable: bool = False,
     timeout_s: float = 60.0,
-) -> Any:
+) -> F | Callable[[F], F]:
     """Marks a function as a tool; it stays the function it was.
 
     Say `repeatable=True` when calling it a second time does no harm.
     """
 
-    def mark(marked: Function) -> Function:
+    def mark(marked: F) -> F:
         options = {"name": name, "repeatable": repeatable, "timeout_s": timeout_s}
         setattr(marked, MARK, options)
         return marked

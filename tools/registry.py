@@ -16,7 +16,6 @@ from tools.search import Search, search_tool
 from tools.spec import Tool
 from tools.web import web_tool
 
-
 WEB_LIMITS = Limits(max_bytes=4 * 2**20)
 
 

@@ -11,6 +11,8 @@ from tools.guard import Fetched, Limits, Resolve, fetch, system_resolve
 from tools.spec import Tool, ToolContext
 
 MAX_CHARACTERS = 100_000
+BREAK = "\x1e"
+KEPT_SPACE = "\xa0"
 UNSEEN = ("script", "style", "noscript", "template", "svg", "head", "iframe")
 BLOCKS = (
     *("address", "article", "aside", "blockquote", "br", "dd", "div", "dl", "dt", "footer"),
@@ -43,18 +45,30 @@ def _html_text(page: Fetched) -> tuple[str, str]:
     # Imported here: the parser is not needed until a page is read.
     from bs4 import BeautifulSoup, UnicodeDammit
 
-    markup = UnicodeDammit(page.data, [page.charset] if page.charset else [], is_html=True)
-    soup = BeautifulSoup(markup.unicode_markup or "", "html.parser")
-    title = soup.title.get_text(" ", strip=True) if soup.title else ""
+    charsets = [page.charset] if page.charset else []
+    markup = UnicodeDammit(page.data, charsets, is_html=True).unicode_markup or ""
+    if "<" not in markup:
+        return "", markup.strip()
+    # XHTML is read as HTML too; its XML declaration would make the parser warn.
+    soup = BeautifulSoup(re.sub(r"^\s*<\?xml[^>]*>", "", markup), "html.parser")
+    title = " ".join(soup.title.get_text(" ").split()) if soup.title else ""
     for element in soup(list(UNSEEN)):
         element.decompose()
+    for listing in soup("pre"):
+        listing.string = listing.get_text().replace(" ", KEPT_SPACE).replace("\n", BREAK)
     for element in soup(list(BLOCKS)):
-        element.insert_before("\n")
-        element.append("\n")
+        element.insert_before(BREAK)
+        element.append(BREAK)
     for cell in soup(["td", "th"]):
-        cell.append("\t")
-    lines = (" ".join(line.split()) for line in soup.get_text().splitlines())
-    return title, re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+        cell.append(" ")
+    return title, _flowed(soup.get_text())
+
+
+def _flowed(text: str) -> str:
+    """Spaces and line ends of HTML mean one space; only breaks begin a line."""
+    lines = re.sub(r"[ \t\r\n\f]+", " ", text).split(BREAK)
+    kept = "\n".join(line.strip(" ").replace(KEPT_SPACE, " ").rstrip() for line in lines)
+    return re.sub(r"\n{3,}", "\n\n", kept).strip("\n")
 
 
 def web_tool(limits: Limits, resolve: Resolve = system_resolve) -> Tool:

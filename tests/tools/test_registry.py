@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config.errors import NotFound
+from tools.registry import SHIPPED, Parts, load_toolbox
+from tools.spec import ToolContext
+
+OWN = "def {name}() -> str:\n    'Mine.'\n    return 'mine'\nTOOLS = [{name}]\n"
+
+
+class Shelf:
+    """An index of one passage that remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str, int, str]] = []
+
+    async def __call__(
+        self, index: str, query: str, *, limit: int, tenant: str
+    ) -> list[dict[str, Any]]:
+        self.asked.append((index, query, limit, tenant))
+        return [{"id": "p1", "text": "A passage."}]
+
+
+def test_every_shipped_tool_is_named_as_it_is_registered() -> None:
+    box = load_toolbox(Parts(search=Shelf()))
+    assert box.names() == sorted(SHIPPED)
+    assert all(box.get(name).repeatable for name in box.names())
+    assert [entry["name"] for entry in box.describe()] == box.names()
+    assert box.problems == ()
+
+
+async def test_search_asks_the_index_of_the_tenant_who_calls() -> None:
+    shelf = Shelf()
+    search = load_toolbox(Parts(search=shelf)).get("search")
+    found = await search.call({"query": "what"}, ToolContext(tenant="acme"))
+    assert found == {"passages": [{"id": "p1", "text": "A passage."}]}
+    await search.call({"query": "what", "index": "law", "limit": 2}, ToolContext())
+    assert shelf.asked == [("docs", "what", 5, "acme"), ("law", "what", 2, "default")]
+
+
+async def test_own_tools_stand_beside_the_shipped(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(OWN.format(name="mine"))
+    box = load_toolbox(Parts(search=Shelf()), tmp_path)
+    assert await box.get("mine").call({}, ToolContext()) == "mine"
+    assert "calculate" in box.names()
+
+
+def test_a_name_that_is_taken_is_a_problem_and_changes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text(OWN.format(name="clock"))
+    (tmp_path / "b.py").write_text(OWN.format(name="mine"))
+    (tmp_path / "c.py").write_text(OWN.format(name="mine"))
+    box = load_toolbox(Parts(search=Shelf()), tmp_path)
+    assert box.get("clock").origin == "shipped"
+    assert box.get("mine").origin == str(tmp_path / "b.py")
+    assert [problem.details["file"] for problem in box.problems] == [
+        str(tmp_path / "a.py"),
+        str(tmp_path / "c.py"),
+    ]
+
+
+def test_an_unknown_tool_is_answered_with_the_nearest_and_what_is_broken(tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text("1 / 0")
+    box = load_toolbox(Parts(search=Shelf()), tmp_path)
+    with pytest.raises(NotFound, match=r"Did you mean 'clock'.*broken\.py:1") as raised:
+        box.get("klock")
+    assert raised.value.code == "tool_not_found"

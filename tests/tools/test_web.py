@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import pytest
+
+from config.errors import Invalid
+from tests.tools.conftest import Site
+from tools.guard import Fetched, Limits
+from tools.spec import ToolContext
+from tools.web import page_text, web_tool
+
+PAGE = b"""<!doctype html><html><head>
+<title> A  page </title><style>p {color: red}</style></head>
+<body><script>alert("no")</script><h1>Head&shy;ing</h1><p>One <b>bold</b>
+word.<br>Next&nbsp;line</p>
+<ul><li>first</li><li>second</li></ul><table><tr><td>a</td><td>b</td></tr></table>
+<pre>if x:
+    <i>y</i>
+</pre></body></html>"""
+
+
+async def test_a_page_becomes_readable_text(site: Site, loopback: Limits) -> None:
+    site.page("/", PAGE, "text/html")
+    result = await web_tool(loopback).call({"url": site.url()}, ToolContext())
+    assert result["title"] == "A page"
+    assert result["url"] == site.url()
+    assert result["truncated"] is False
+    lines = [line for line in result["text"].splitlines() if line]
+    assert lines[:4] == ["Head\xading", "One bold word.", "Next line", "first"]
+    assert lines[4:] == ["second", "a b", "if x:", "    y"]
+
+
+async def test_a_long_page_is_cut_and_says_so(site: Site, loopback: Limits) -> None:
+    site.page("/", b"word " * 1000)
+    result = await web_tool(loopback).call(
+        {"url": site.url(), "max_characters": 100}, ToolContext()
+    )
+    assert len(result["text"]) == 100
+    assert result["truncated"] is True
+
+
+async def test_our_own_network_is_refused(site: Site) -> None:
+    site.page("/", b"secret")
+    with pytest.raises(Invalid) as raised:
+        await web_tool(Limits()).call({"url": site.url()}, ToolContext())
+    assert raised.value.code == "forbidden_address"
+    assert site.seen == []
+
+
+@pytest.mark.parametrize("media_type", ["image/png", "application/pdf", "application/octet-stream"])
+def test_what_is_not_text_is_refused(media_type: str) -> None:
+    with pytest.raises(Invalid) as raised:
+        page_text(Fetched("http://a.test/", media_type, b"\x89PNG"))
+    assert raised.value.details == {"field": "url", "media_type": media_type}
+
+
+@pytest.mark.parametrize(
+    ("data", "charset"),
+    [
+        ("Grüße".encode(), None),
+        ("Grüße".encode("latin-1"), "iso-8859-1"),
+        ('<meta charset="windows-1252"><p>Grüße'.encode("cp1252"), None),
+        ("Grüße".encode(), "no-such-charset"),
+        ('<?xml version="1.0" encoding="utf-8"?><html><p>Grüße</p></html>'.encode(), "utf-8"),
+    ],
+)
+def test_the_charset_of_a_page_is_respected(data: bytes, charset: str | None) -> None:
+    assert page_text(Fetched("http://a.test/", "text/html", data, charset))[1] == "Grüße"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(
+            b"",
+            b"\x00\xff\xfe<p>",
+            b"<p" * 1000,
+            b"<!DOCTYPE" * 50,
+            b"<![CDATA[<p>",
+            b"<b></i></b>",
+        ),
+        b"<div>" * 5000 + b"deep" + b"</div>" * 5000,
+        b"http://a.test/",
+        b"&#99999999999;&#xD800;",
+        b"<a " + b"x=y " * 10_000 + b">",
+    ],
+)
+def test_broken_html_still_gives_text(data: bytes) -> None:
+    title, text = page_text(Fetched("http://a.test/", "text/html", data))
+    assert isinstance(title, str)
+    assert isinstance(text, str)
+    assert ("deep" in text) is (b"deep" in data)
