@@ -1,0 +1,190 @@
+"""LangGraph's SQLite checkpointer, writing through the database's group commit."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import aiosqlite
+import orjson
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import (
+    WRITES_IDX_MAP,
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+    CheckpointTuple,
+    get_checkpoint_id,
+    get_checkpoint_metadata,
+)
+from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+from langgraph.checkpoint.sqlite.utils import load_pending_writes, pending_writes_sql
+
+from runs.database import Database, Statement
+from runs.events import dumps
+
+_PUT = (
+    "INSERT OR REPLACE INTO checkpoints (thread_id, checkpoint_ns, checkpoint_id, "
+    "parent_checkpoint_id, type, checkpoint, metadata) VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
+_PUT_WRITES = (
+    "INSERT OR {} INTO writes (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, "
+    "channel, type, value) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_COLUMNS = "thread_id, checkpoint_id, parent_checkpoint_id, type, checkpoint, metadata"
+_AT = f"SELECT {_COLUMNS} FROM checkpoints WHERE thread_id = ? AND checkpoint_ns = ?"
+_UNFINISHED_CHANNELS = ", ".join(f"'{channel}'" for channel in WRITES_IDX_MAP)
+
+
+class Checkpoints(AsyncSqliteSaver):
+    """The library's saver (its tables, its listing) with the hot path on `Database`.
+
+    A checkpoint and the events around it reach the disk in the order in which they were made, in
+    shared commits; the library alone would commit, and wait for, each of them.
+    """
+
+    def __init__(self, database: Database, reading: aiosqlite.Connection) -> None:
+        super().__init__(reading)
+        self._database = database
+
+    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        configurable = config["configurable"]
+        thread_id, ns = str(configurable["thread_id"]), configurable.get("checkpoint_ns", "")
+        if checkpoint_id := get_checkpoint_id(config):
+            row = self._database.row(f"{_AT} AND checkpoint_id = ?", (thread_id, ns, checkpoint_id))
+        else:
+            row = self._database.row(f"{_AT} ORDER BY checkpoint_id DESC LIMIT 1", (thread_id, ns))
+        if row is None:
+            return None
+        _, checkpoint_id, parent_id, type_, checkpoint, metadata = row
+        writes = self._database.few_rows(pending_writes_sql(True), (thread_id, ns, checkpoint_id))
+        return CheckpointTuple(
+            config if get_checkpoint_id(config) else _config(thread_id, ns, checkpoint_id),
+            self.serde.loads_typed((type_, checkpoint)),
+            cast(CheckpointMetadata, orjson.loads(metadata) if metadata else {}),
+            _config(thread_id, ns, parent_id) if parent_id else None,
+            load_pending_writes(writes, self.serde),
+        )
+
+    async def aput(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        configurable = config["configurable"]
+        thread_id, ns = str(configurable["thread_id"]), configurable["checkpoint_ns"]
+        type_, blob = self.serde.dumps_typed(checkpoint)
+        await self._database.write(
+            Statement(
+                _PUT,
+                (
+                    thread_id,
+                    ns,
+                    checkpoint["id"],
+                    configurable.get("checkpoint_id"),
+                    type_,
+                    blob,
+                    dumps(get_checkpoint_metadata(config, metadata)),
+                ),
+            )
+        )
+        return _config(thread_id, ns, checkpoint["id"])
+
+    async def aput_writes(
+        self,
+        config: RunnableConfig,
+        writes: Sequence[tuple[str, Any]],
+        task_id: str,
+        task_path: str = "",
+    ) -> None:
+        # Nothing is awaited before the write is queued: the writes of a step stand in the queue
+        # before the event that tells of its end, and so are never lost when that event is not.
+        configurable = config["configurable"]
+        place = (
+            str(configurable["thread_id"]),
+            str(configurable["checkpoint_ns"]),
+            str(configurable["checkpoint_id"]),
+            task_id,
+            task_path,
+        )
+        rows = [
+            (*place, WRITES_IDX_MAP.get(channel, idx), channel, *self.serde.dumps_typed(value))
+            for idx, (channel, value) in enumerate(writes)
+        ]
+        special = all(channel in WRITES_IDX_MAP for channel, _ in writes)
+        await self._database.write(
+            Statement(_PUT_WRITES.format("REPLACE" if special else "IGNORE"), rows, many=True)
+        )
+
+    async def adelete_thread(self, thread_id: str) -> None:
+        await self._database.write(*delete_thread(thread_id))
+
+    async def rollback(self, thread_id: str, run_ids: Sequence[str]) -> None:
+        """Take a thread back to where it stood before these runs."""
+        marks = ", ".join("?" * len(run_ids))
+        of_runs = f"thread_id = ? AND json_extract(metadata, '$.run_id') IN ({marks})"
+        await self._database.write(
+            Statement(
+                "DELETE FROM writes WHERE thread_id = ? AND checkpoint_id IN "
+                f"(SELECT checkpoint_id FROM checkpoints WHERE {of_runs})",
+                (thread_id, thread_id, *run_ids),
+            ),
+            Statement(f"DELETE FROM checkpoints WHERE {of_runs}", (thread_id, *run_ids)),
+        )
+
+    async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        """Copy every checkpoint of a thread under another name."""
+        await self._database.write(
+            Statement(
+                "INSERT INTO checkpoints SELECT ?, checkpoint_ns, checkpoint_id, "
+                "parent_checkpoint_id, type, checkpoint, metadata FROM checkpoints "
+                "WHERE thread_id = ?",
+                (target_thread_id, source_thread_id),
+            ),
+            Statement(
+                "INSERT INTO writes (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, "
+                "idx, channel, type, value) SELECT ?, checkpoint_ns, checkpoint_id, task_id, "
+                "task_path, idx, channel, type, value FROM writes WHERE thread_id = ?",
+                (target_thread_id, source_thread_id),
+            ),
+        )
+
+    async def finished_tasks(self, thread_id: str) -> set[str]:
+        """The LangGraph tasks of a thread that left their writes and will not run again."""
+        rows = await self._database.rows(
+            "SELECT DISTINCT task_id FROM writes WHERE thread_id = ? "
+            f"AND channel NOT IN ({_UNFINISHED_CHANNELS})",
+            (thread_id,),
+        )
+        return {row[0] for row in rows}
+
+
+def delete_thread(thread_id: str) -> tuple[Statement, Statement]:
+    """The statements that forget a thread's checkpoints."""
+    return (
+        Statement("DELETE FROM checkpoints WHERE thread_id = ?", (thread_id,)),
+        Statement("DELETE FROM writes WHERE thread_id = ?", (thread_id,)),
+    )
+
+
+def _config(thread_id: str, ns: str, checkpoint_id: str) -> RunnableConfig:
+    return {
+        "configurable": {
+            "thread_id": thread_id,
+            "checkpoint_ns": ns,
+            "checkpoint_id": checkpoint_id,
+        }
+    }
+
+
+@asynccontextmanager
+async def open_checkpoints(database: Database, path: Path) -> AsyncIterator[Checkpoints]:
+    """The checkpointer on the database at `path`; its own connection only makes tables and lists."""
+    async with aiosqlite.connect(path) as reading:
+        checkpoints = Checkpoints(database, reading)
+        await checkpoints.setup()
+        yield checkpoints

@@ -1,0 +1,184 @@
+"""One SQLite file: a writing thread with group commit, and readers that never wait for it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any, Literal
+
+from config.errors import Unavailable
+
+log = logging.getLogger(__name__)
+
+GROUP_LIMIT = 512
+"""Writes that share one commit at most, so that the first of them does not wait for long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One SQL statement; with `many`, `parameters` is a sequence of rows."""
+
+    sql: str
+    parameters: Sequence[Any] = ()
+    many: bool = False
+
+    def execute(self, connection: sqlite3.Connection) -> None:
+        (connection.executemany if self.many else connection.execute)(self.sql, self.parameters)
+
+
+@dataclass(slots=True)
+class _Write:
+    statements: Sequence[Statement]
+    done: asyncio.Future[None]
+    error: BaseException | None = None
+
+
+class Database:
+    """Writes reach the disk in the order of the calls, many to a commit; reads see every commit.
+
+    With durability `process` a commit survives a killed process (it is in the system's page
+    cache); with `power` it survives a power loss, for an fsync with each group.
+    """
+
+    def __init__(self, path: Path, durability: Literal["process", "power"]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._queue: SimpleQueue[_Write | None] = SimpleQueue()
+        self._writing = _connect(path, durability)
+        self._point = _connect(path, durability)
+        self._scanning = _connect(path, durability)
+        self._scanner = ThreadPoolExecutor(1, thread_name_prefix="runs-read")
+        self._thread = threading.Thread(target=self._write_groups, name="runs-write", daemon=True)
+        self._thread.start()
+
+    def write(self, *statements: Statement) -> asyncio.Future[None]:
+        """Queue one transaction now; the future ends when it is committed.
+
+        All its statements are applied or none. The future raises `sqlite3.IntegrityError` for a
+        broken constraint and `Unavailable` (`storage_failed`) when the disk does not take it.
+        """
+        done: asyncio.Future[None] = self._loop.create_future()
+        self._queue.put(_Write(statements, done))
+        return done
+
+    def row(self, sql: str, parameters: Sequence[Any] = ()) -> tuple[Any, ...] | None:
+        """One row by key, read on the calling thread.
+
+        In WAL mode a read never waits for a writer and a keyed one takes about 10 µs, a sixth of
+        the way to a thread and back.
+        """
+        row: tuple[Any, ...] | None = self._point.execute(sql, parameters).fetchone()
+        return row
+
+    def few_rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """The rows of one key, read on the calling thread; for a handful of small ones."""
+        return self._point.execute(sql, parameters).fetchall()
+
+    async def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Rows of a scan, read in the reading thread."""
+        return await self._loop.run_in_executor(
+            self._scanner, lambda: self._scanning.execute(sql, parameters).fetchall()
+        )
+
+    async def close(self) -> None:
+        """Commit what is queued, then close. Nothing may be written afterwards."""
+        self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+        self._scanner.shutdown()
+        for connection in (self._writing, self._point, self._scanning):
+            connection.close()
+
+    def _write_groups(self) -> None:
+        while (group := self._next_group()) is not None:
+            try:
+                self._commit(group)
+            except sqlite3.Error:
+                # One bad write must not fail its neighbours: each gets a commit of its own.
+                for write in group:
+                    self._commit_alone(write)
+            self._loop.call_soon_threadsafe(_settle, group)
+
+    def _next_group(self) -> list[_Write] | None:
+        first = self._queue.get()
+        if first is None:
+            return None
+        group = [first]
+        while len(group) < GROUP_LIMIT:
+            try:
+                write = self._queue.get_nowait()
+            except Empty:
+                break
+            if write is None:
+                self._queue.put(None)
+                break
+            group.append(write)
+        return group
+
+    def _commit(self, group: Sequence[_Write]) -> None:
+        self._writing.execute("BEGIN IMMEDIATE")
+        try:
+            for write in group:
+                for statement in write.statements:
+                    statement.execute(self._writing)
+            self._writing.execute("COMMIT")
+        except BaseException:
+            if self._writing.in_transaction:
+                self._writing.execute("ROLLBACK")
+            raise
+
+    def _commit_alone(self, write: _Write) -> None:
+        try:
+            self._commit([write])
+        except sqlite3.Error as error:
+            write.error = error
+
+
+def _settle(group: Sequence[_Write]) -> None:
+    for write in group:
+        if write.done.cancelled():
+            continue
+        if write.error is None:
+            write.done.set_result(None)
+        elif isinstance(write.error, sqlite3.IntegrityError):
+            write.done.set_exception(write.error)
+        else:
+            log.error("the run database refused a write: %s", write.error)
+            failure = Unavailable(
+                f"The run database cannot be written: {write.error}. Free some disk space or mend "
+                "the data folder; runs under way continue at the next start.",
+                code="storage_failed",
+            )
+            failure.__cause__ = write.error
+            write.done.set_exception(failure)
+
+
+def _connect(path: Path, durability: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute(f"PRAGMA synchronous={'FULL' if durability == 'power' else 'NORMAL'}")
+    return connection
+
+
+@asynccontextmanager
+async def open_database(
+    path: Path, durability: Literal["process", "power"] = "process"
+) -> AsyncIterator[Database]:
+    """The database at `path`, made when it is missing; closed on exit, with all writes in it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        database = Database(path, durability)
+    except sqlite3.Error as error:
+        raise Unavailable(
+            f"The run database {path} cannot be opened: {error}.", code="storage_failed"
+        ) from error
+    try:
+        yield database
+    finally:
+        await database.close()

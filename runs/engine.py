@@ -1,0 +1,420 @@
+"""Accepts runs, executes them, recovers them, and lets readers follow."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.utils.uuid import uuid7
+
+from config.errors import Busy, Conflict, Invalid, MotetError, NotFound, Unavailable
+from runs.admission import Admission, Lines
+from runs.checkpoints import Checkpoints, delete_thread
+from runs.events import Batch
+from runs.execution import SHUTDOWN, Execution, explain, introduction
+from runs.log import RunLog
+from runs.record import Run, RunRequest
+from runs.store import RunStore, is_duplicate
+from runs.webhooks import Webhooks
+
+if TYPE_CHECKING:
+    from graphs.agent import Agent
+    from graphs.catalog import Catalog
+
+log = logging.getLogger(__name__)
+
+COMPILED_LIMIT = 256
+"""Compiled graphs kept; the oldest is compiled anew when it is asked for again."""
+
+
+class RunEngine:
+    """The one writer of every run's state.
+
+    `context` makes what the nodes of a run are given. A run is on disk before `submit` returns,
+    and each state it takes is on disk before anyone is told of it.
+    """
+
+    def __init__(
+        self,
+        store: RunStore,
+        checkpoints: Checkpoints,
+        catalog: Catalog,
+        context: Callable[[Run], Any],
+        webhooks: Webhooks,
+        *,
+        max_active: int,
+        max_queued: int,
+    ) -> None:
+        self._store = store
+        self._checkpoints = checkpoints
+        self._catalog = catalog
+        self._context = context
+        self._webhooks = webhooks
+        self._admission = Admission(max_active)
+        self._doors = Lines()
+        self._bound = max_active + max_queued
+        self._executions: dict[str, Execution] = {}
+        self._graphs: dict[str, Any] = {}
+        self._saved_versions: set[str] = set()
+        self._closing = False
+
+    # asking for a run
+
+    async def submit(self, request: RunRequest) -> Run:
+        """Accept a run: it is durable when this returns, and will come to an end.
+
+        The same idempotency key gives the same run. Raises `NotFound` for an unknown agent,
+        `Invalid` for input that does not fit, `Conflict` for a busy thread with `reject` or a
+        reused key, `Busy` when too many runs wait.
+        """
+        if request.idempotency_key and (known := self._store.run_of_key(request)):
+            return known
+        self._admit()
+        agent = self._catalog.get(request.agent)
+        agent.initial_state(request.input)
+        await self._keep_version(agent)
+        if request.thread_id is None:
+            return await self._accept(request, agent)
+        # One at a time through a thread's door: between looking at the thread and taking a place
+        # on it, no other request may change it.
+        async with self._doors.hold(request.thread_id):
+            await self._check_thread(request)
+            await self._make_room(request)
+            return await self._accept(request, agent)
+
+    async def resume(self, run_id: str, answer: Any, tenant: str = "default") -> Run:
+        """Give a waiting run its answer and let it go on.
+
+        With one open question `answer` is its answer; with several it maps each question's id to
+        one. Raises `Conflict` for a run that does not wait.
+        """
+        thread_id = self.get(run_id, tenant).thread_id
+        async with self._doors.hold(thread_id):
+            run = self.get(run_id, tenant)
+            if run.status != "waiting":
+                raise Conflict(
+                    f"Run {run_id} does not wait for an answer: it is {run.status}.",
+                    code="run_not_waiting",
+                    details={"status": run.status},
+                )
+            self._admit()
+            agent = self._agent_of(run)
+            run.resume = {
+                "answers": _answers(run, answer),
+                "checkpoint_id": run.interrupts[0]["checkpoint_id"],
+            }
+            run.interrupts = []
+            await self._store_beginning(self._continue(run, agent), "resumed")
+            return run
+
+    async def cancel(self, run_id: str, tenant: str = "default", reason: str = "requested") -> Run:
+        """End a run that has not ended. Returns when its end is on disk.
+
+        Raises `Conflict` where it has ended already.
+        """
+        run = self.get(run_id, tenant)
+        if execution := self._executions.get(run_id):
+            execution.cancel(reason)
+            if execution.task:
+                await asyncio.wait([execution.task])
+            return execution.run
+        async with self._doors.hold(run.thread_id):
+            run = self.get(run_id, tenant)
+            if run.ended:
+                raise Conflict(
+                    f"Run {run_id} has ended already: it is {run.status}.",
+                    code="run_ended",
+                    details={"status": run.status},
+                )
+            await self._cancel_resting(run, reason)
+            return run
+
+    # reading
+
+    def get(self, run_id: str, tenant: str = "default") -> Run:
+        """The run as it stands. Raises `NotFound`, also for another tenant's run."""
+        execution = self._executions.get(run_id)
+        run = execution.run if execution else self._store.run(run_id)
+        if run is None or run.tenant != tenant:
+            raise NotFound(f"There is no run {run_id}.", code="run_not_found")
+        return run
+
+    def follow(
+        self, run_id: str, after: int = 0, tenant: str = "default"
+    ) -> AsyncIterator[Batch]:
+        """The run's events behind `after`, each once and in order, live until it ends or waits."""
+        run = self.get(run_id, tenant)
+        return self._log_of(run).follow(after)
+
+    async def ended(self, run_id: str, tenant: str = "default") -> Run:
+        """The run once it has ended or waits for a person."""
+        self.get(run_id, tenant)
+        if (execution := self._executions.get(run_id)) and execution.task:
+            await asyncio.wait([execution.task])
+        return self.get(run_id, tenant)
+
+    def busy(self, thread_id: str) -> list[Execution]:
+        """The runs under way or in line on a thread, oldest first."""
+        return [each for each in self._executions.values() if each.run.thread_id == thread_id]
+
+    def waiting_on(self, thread_id: str, tenant: str = "default") -> Run | None:
+        """The run that waits for a person on a thread."""
+        run = self._store.waiting_run(thread_id)
+        return run if run and run.tenant == tenant else None
+
+    def last_seq(self, run_id: str) -> int:
+        """The number of the last event that a run's log holds."""
+        return self._store.last_seq(run_id)
+
+    def graph(self, agent: str) -> Any:
+        """The compiled graph of an agent as it is now. Raises `NotFound`."""
+        return self._graph(self._catalog.get(agent))
+
+    @property
+    def active(self) -> int:
+        return len(self._executions)
+
+    # life
+
+    async def recover(self) -> int:
+        """Continue every run that was accepted and has not ended; returns how many."""
+        runs = await self._store.unended_runs()
+        for run in runs:
+            await self._recover_run(run)
+        await self._webhooks.recover()
+        return len(runs)
+
+    async def close(self, grace_s: float) -> None:
+        """Admit no more, drain at the next step, cancel after the grace period.
+
+        What was drained or cancelled continues at the next start.
+        """
+        self._closing = True
+        tasks = [each.task for each in self._executions.values() if each.task]
+        for execution in self._executions.values():
+            execution.control.request_drain(SHUTDOWN)
+        if tasks:
+            await asyncio.wait(tasks, timeout=grace_s)
+        for execution in list(self._executions.values()):
+            execution.cancel(SHUTDOWN)
+        if tasks:
+            await asyncio.wait(tasks)
+
+    # inside
+
+    def _admit(self) -> None:
+        if self._closing:
+            raise Unavailable("The server is stopping.", code="stopping", retry_after_s=5)
+        if len(self._executions) >= self._bound:
+            raise Busy(
+                f"{len(self._executions)} runs are under way or wait; no more are accepted now.",
+                code="too_many_runs",
+                retry_after_s=2,
+            )
+
+    async def _accept(self, request: RunRequest, agent: Agent) -> Run:
+        run = _new_run(request, agent)
+        if self._admission.waits(run.thread_id):
+            run.status, run.started_at = "queued", None
+        execution = self._execution(run, agent, RunLog(run.run_id, self._store))
+        opening = "run.queued" if run.status == "queued" else "run.started"
+        first = execution.log.begin(opening, attempt=1, data=introduction(run))
+        stored = self._store.create_run(run, first, request)
+        if request.idempotency_key:
+            return await self._accept_once(execution, first, stored, request)
+        # The write stands in the queue before any of the task's, so the run may begin at once.
+        self._start(execution)
+        await stored
+        execution.log.show(first)
+        return run
+
+    async def _accept_once(
+        self, execution: Execution, first: Batch, stored: Awaitable[None], request: RunRequest
+    ) -> Run:
+        """Begin only when the key is this run's: another request may have taken it meanwhile."""
+        try:
+            await stored
+        except Exception as error:
+            del self._executions[execution.run.run_id]
+            if is_duplicate(error) and (known := self._store.run_of_key(request)):
+                return known
+            raise
+        execution.log.show(first)
+        self._start(execution)
+        return execution.run
+
+    async def _make_room(self, request: RunRequest) -> None:
+        thread_id = str(request.thread_id)
+        others = self.busy(thread_id)
+        if others and request.multitask == "reject":
+            raise Conflict(
+                f"Thread {thread_id} is busy with run {others[0].run.run_id}.",
+                code="thread_busy",
+                details={"field": "thread_id", "run_id": others[0].run.run_id},
+                retry_after_s=1,
+            )
+        if others and request.multitask in ("interrupt", "rollback"):
+            await self._clear(thread_id, others, rollback=request.multitask == "rollback")
+        if waiting := self._store.waiting_run(thread_id):
+            if waiting.run_id not in self._executions:
+                await self._cancel_resting(waiting, "superseded")
+
+    async def _clear(self, thread_id: str, others: list[Execution], *, rollback: bool) -> None:
+        for other in others:
+            other.cancel("rolled_back" if rollback else "interrupted")
+        await asyncio.wait([other.task for other in others if other.task])
+        if rollback:
+            run_ids = [other.run.run_id for other in others]
+            await self._checkpoints.rollback(thread_id, run_ids)
+            for run_id in run_ids:
+                await self._store.delete_run(run_id)
+
+    async def _check_thread(self, request: RunRequest) -> None:
+        thread = self._store.thread(str(request.thread_id))
+        if thread is None and request.create_thread:
+            return
+        if thread is None or thread.tenant != request.tenant:
+            raise NotFound(
+                f"There is no thread {request.thread_id}. Make one with POST /threads, or send "
+                '"if_not_exists": "create".',
+                code="thread_not_found",
+                details={"field": "thread_id"},
+            )
+        if thread.agent not in (None, request.agent):
+            raise Conflict(
+                f"Thread {request.thread_id} belongs to agent '{thread.agent}', "
+                f"not to '{request.agent}'.",
+                code="thread_of_other_agent",
+                details={"field": "thread_id"},
+            )
+        if request.checkpoint_id:
+            await self._check_checkpoint(request)
+
+    async def _check_checkpoint(self, request: RunRequest) -> None:
+        place = {"thread_id": request.thread_id, "checkpoint_id": request.checkpoint_id}
+        if await self._checkpoints.aget_tuple({"configurable": place}) is None:
+            raise NotFound(
+                f"Thread {request.thread_id} has no checkpoint {request.checkpoint_id}.",
+                code="checkpoint_not_found",
+                details={"field": "checkpoint_id"},
+            )
+
+    async def _cancel_resting(self, run: Run, reason: str) -> None:
+        """End a run that waits for a person; the caller holds its thread's door."""
+        run.status, run.ended_at, run.interrupts = "cancelled", time.time(), []
+        resting = RunLog(run.run_id, self._store, self._store.last_seq(run.run_id))
+        forgotten = delete_thread(run.thread_id) if run.own_thread else ()
+        await resting.record(run, "run.cancelled", *forgotten, data={"reason": reason})
+
+    def _execution(self, run: Run, agent: Agent, run_log: RunLog) -> Execution:
+        execution = Execution(run, agent, self._graph(agent), run_log)
+        self._executions[run.run_id] = execution
+        return execution
+
+    def _graph(self, agent: Agent) -> Any:
+        key = f"{agent.name}@{agent.version}"
+        if key not in self._graphs:
+            if len(self._graphs) >= COMPILED_LIMIT:
+                self._graphs.pop(next(iter(self._graphs)))
+            self._graphs[key] = agent.compile(self._checkpoints)
+        return self._graphs[key]
+
+    def _continue(self, run: Run, agent: Agent) -> Execution:
+        run.status, run.attempt = "running", run.attempt + 1
+        last = self._store.last_seq(run.run_id)
+        return self._execution(run, agent, RunLog(run.run_id, self._store, last))
+
+    async def _store_beginning(self, execution: Execution, why: str) -> None:
+        run = execution.run
+        first = execution.log.begin(
+            "run.started", attempt=run.attempt, data={**introduction(run), "reason": why}
+        )
+        stored = self._store.save_run(run, first)
+        self._start(execution)
+        await stored
+        execution.log.show(first)
+
+    async def _recover_run(self, run: Run) -> None:
+        try:
+            agent = self._agent_of(run)
+            await self._store_beginning(self._continue(run, agent), "recovered")
+        except MotetError as error:
+            log.error("run %s cannot continue: %s", run.run_id, error)
+            run.status, run.ended_at, run.error = "failed", time.time(), explain(error)
+            resting = RunLog(run.run_id, self._store, self._store.last_seq(run.run_id))
+            await resting.record(run, "run.failed", data={"error": run.error})
+
+    def _agent_of(self, run: Run) -> Agent:
+        """The agent in the version with which the run began."""
+        sources = self._store.sources(run.version)
+        if sources:
+            return self._catalog.revive(sources, run.agent)
+        return self._catalog.get(run.agent)
+
+    async def _keep_version(self, agent: Agent) -> None:
+        if agent.version not in self._saved_versions:
+            await self._store.save_version(agent.version, agent.name, agent.sources)
+            self._saved_versions.add(agent.version)
+
+    def _start(self, execution: Execution) -> None:
+        execution.task = asyncio.create_task(
+            self._run(execution), name=f"run {execution.run.run_id}"
+        )
+
+    async def _run(self, execution: Execution) -> None:
+        run = execution.run
+        try:
+            async with self._admission.turn(run.thread_id):
+                await execution.execute(self._checkpoints, self._context)
+        except asyncio.CancelledError:
+            await execution.end_cancelled()  # it still stood in line
+        except Exception:
+            log.exception("run %s stopped; it continues at the next start", run.run_id)
+        finally:
+            del self._executions[run.run_id]
+            execution.log.close()
+        if run.ended and run.webhook:
+            self._webhooks.deliver(run)
+
+    def _log_of(self, run: Run) -> RunLog:
+        if execution := self._executions.get(run.run_id):
+            return execution.log
+        resting = RunLog(run.run_id, self._store, self._store.last_seq(run.run_id))
+        resting.close()
+        return resting
+
+
+def _new_run(request: RunRequest, agent: Agent) -> Run:
+    run_id, now = str(uuid7()), time.time()
+    return Run(
+        run_id=run_id,
+        tenant=request.tenant,
+        agent=agent.name,
+        version=agent.version,
+        thread_id=request.thread_id or run_id,
+        own_thread=request.thread_id is None,
+        status="running",
+        attempt=1,
+        input=request.input,
+        created_at=now,
+        started_at=now,
+        checkpoint_id=request.checkpoint_id,
+        multitask=request.multitask,
+        webhook=request.webhook,
+        metadata=dict(request.metadata),
+    )
+
+
+def _answers(run: Run, answer: Any) -> dict[str, Any]:
+    ids = [interrupt["id"] for interrupt in run.interrupts]
+    if isinstance(answer, Mapping) and answer and set(answer) <= set(ids):
+        return dict(answer)
+    if len(ids) == 1:
+        return {ids[0]: answer}
+    raise Invalid(
+        f"Run {run.run_id} asks {len(ids)} questions: map each question's id to its answer.",
+        details={"field": "resume", "interrupts": ids},
+    )

@@ -1,0 +1,97 @@
+"""The numbered entries of a run's log, encoded once for the disk and for every reader."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from runs.record import timestamp
+
+END_TYPES = frozenset({"run.finished", "run.failed", "run.cancelled"})
+"""The events that end a run for good; `run.waiting` ends only its present attempt."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunEvent:
+    """One entry: `json` is the whole event as one line of JSON, `seq` counts from 1 in a run."""
+
+    seq: int
+    type: str
+    json: bytes
+
+    def as_dict(self) -> dict[str, Any]:
+        event: dict[str, Any] = orjson.loads(self.json)
+        return event
+
+
+@dataclass(slots=True)
+class Batch:
+    """Consecutive events that were stored by one write.
+
+    `wire` holds the batch as bytes of a wire format once the first reader has made them, so that
+    fifty readers cost one encoding.
+    """
+
+    events: Sequence[RunEvent]
+    wire: dict[str, bytes] = field(default_factory=dict)
+
+    @property
+    def first(self) -> int:
+        return self.events[0].seq
+
+    @property
+    def last(self) -> int:
+        return self.events[-1].seq
+
+    def after(self, seq: int) -> Batch:
+        """The part of the batch behind `seq`; itself where all of it is."""
+        if seq < self.first:
+            return self
+        return Batch([event for event in self.events if event.seq > seq])
+
+    def stored(self) -> bytes:
+        return b"\n".join(event.json for event in self.events)
+
+
+def load_batch(first: int, stored: bytes) -> Batch:
+    """The batch that `Batch.stored` wrote."""
+    lines = stored.split(b"\n")
+    return Batch(
+        [
+            RunEvent(first + place, orjson.loads(line)["type"], line)
+            for place, line in enumerate(lines)
+        ]
+    )
+
+
+def encode_event(
+    run_id: str, seq: int, type_: str, fields: dict[str, Any], at: float | None = None
+) -> RunEvent:
+    """The event with its number; `fields` are `node`, `step`, `attempt` and `data`, as needed."""
+    body = {
+        "type": type_,
+        "run_id": run_id,
+        "seq": seq,
+        "time": timestamp(at or time.time()),
+        **fields,
+    }
+    return RunEvent(seq, type_, dumps(body))
+
+
+def dumps(value: Any) -> bytes:
+    """JSON of anything that may stand in a graph's state; what has no JSON becomes its text."""
+    return orjson.dumps(value, default=_plain, option=orjson.OPT_NON_STR_KEYS)
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "model_dump"):
+        return value.model_dump()
+    if isinstance(value, (set, frozenset, tuple)):
+        return list(value)
+    if isinstance(value, bytes):
+        return f"<{len(value)} bytes>"
+    return str(value)

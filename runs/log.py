@@ -1,0 +1,135 @@
+"""The live end of a run's log: numbers events, stores them, then shows them to readers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Any
+
+from runs.database import Statement
+from runs.events import Batch, RunEvent, encode_event
+from runs.record import Run
+from runs.store import RunStore
+
+TAIL_EVENTS = 2_000
+"""Events kept in memory for readers that follow; who falls further behind reads the store."""
+
+
+class RunLog:
+    """The log of one run that is under way.
+
+    A reader is shown an event only when it is committed, so what it saw survives a killed
+    process, and a number never comes to mean something else. Readers hold nothing but their own
+    position: a slow one costs no memory and loses nothing.
+    """
+
+    def __init__(self, run_id: str, store: RunStore, last: int = 0) -> None:
+        self.run_id = run_id
+        self._store = store
+        self._last = last
+        self._shown = last
+        self._pending: list[RunEvent] = []
+        self._tail: deque[Batch] = deque()
+        self._tail_events = 0
+        self._flushing: asyncio.Task[None] | None = None
+        self._news = asyncio.Event()
+        self.closed = False
+        self.failure: BaseException | None = None
+
+    def append(self, type_: str, **fields: Any) -> None:
+        """Number an event and have it stored soon, together with what else is said meanwhile."""
+        self._pending.append(self._number(type_, fields))
+        if self._flushing is None:
+            self._flushing = asyncio.create_task(self._flush(), name=f"log {self.run_id}")
+
+    def begin(self, type_: str, **fields: Any) -> Batch:
+        """The first event of an attempt, for the caller to store and then to `show`."""
+        return Batch([self._number(type_, fields)])
+
+    async def record(self, run: Run, type_: str, *more: Statement, **fields: Any) -> None:
+        """Store the run's state in one transaction with all events up to the one that tells of it.
+
+        Raises what the store raises; the state on disk is then the one before.
+        """
+        pending, self._pending = self._pending, []
+        await self.flushed()
+        batch = Batch([*pending, self._number(type_, fields)])
+        try:
+            await self._store.save_run(run, batch, *more)
+        except Exception as error:
+            self.failure = error
+            raise
+        self.show(batch)
+
+    def show(self, batch: Batch) -> None:
+        """Let readers see a batch that is committed."""
+        self._tail.append(batch)
+        self._tail_events += len(batch.events)
+        self._shown = batch.last
+        while self._tail_events > TAIL_EVENTS and len(self._tail) > 1:
+            self._tail_events -= len(self._tail.popleft().events)
+        self._wake()
+
+    async def flushed(self) -> None:
+        """Wait until everything said so far is stored and shown.
+
+        Raises what the store raised, `Unavailable` for a disk that is full.
+        """
+        while self._flushing is not None:
+            await asyncio.shield(self._flushing)
+        if self.failure:
+            raise self.failure
+
+    def close(self) -> None:
+        """No more events come: readers end when they have seen the last one."""
+        self.closed = True
+        self._wake()
+
+    async def follow(self, after: int = 0) -> AsyncIterator[Batch]:
+        """Every batch behind `after`, in order and once, until the log is closed."""
+        while True:
+            for batch in self._behind(after) or await self._stored(after):
+                yield batch
+                after = batch.last
+            if after < self._shown:
+                continue
+            if self.closed:
+                return
+            await self._news.wait()
+
+    async def follow_stored(self) -> AsyncIterator[Batch]:
+        """What earlier attempts said, from the first event on."""
+        after = 0
+        while batches := await self._store.events(self.run_id, after):
+            for batch in batches:
+                yield batch
+                after = batch.last
+
+    def _behind(self, after: int) -> list[Batch]:
+        if not self._tail or self._tail[0].first > after + 1:
+            return []
+        return [batch.after(after) for batch in self._tail if batch.last > after]
+
+    async def _stored(self, after: int) -> list[Batch]:
+        return [] if after >= self._shown else await self._store.events(self.run_id, after)
+
+    def _number(self, type_: str, fields: dict[str, Any]) -> RunEvent:
+        self._last += 1
+        return encode_event(self.run_id, self._last, type_, fields)
+
+    async def _flush(self) -> None:
+        try:
+            while self._pending:
+                batch, self._pending = Batch(self._pending), []
+                await self._store.append_events(self.run_id, batch)
+                self.show(batch)
+        except Exception as error:
+            self.failure = error
+        finally:
+            self._flushing = None
+
+    def _wake(self) -> None:
+        # set() marks every waiting reader as woken at once; clear() arms it for the next news.
+        self._news.set()
+        self._news.clear()

@@ -1,0 +1,308 @@
+"""Threads: their state, history, forks, in the shapes of the LangGraph server protocol."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Literal
+from uuid import UUID, uuid4
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.errors import InvalidUpdateError
+from langgraph.types import StateSnapshot
+
+from config.errors import Conflict, Invalid, NotFound
+from runs.checkpoints import Checkpoints
+from runs.engine import RunEngine
+from runs.record import Thread
+from runs.store import RunStore, is_duplicate
+
+IfExists = Literal["raise", "do_nothing"]
+
+
+class Threads:
+    """What clients do with threads, apart from running agents on them.
+
+    Every method raises `NotFound` for a thread that is not the tenant's.
+    """
+
+    def __init__(self, store: RunStore, checkpoints: Checkpoints, engine: RunEngine) -> None:
+        self._store = store
+        self._checkpoints = checkpoints
+        self._engine = engine
+
+    async def create(
+        self,
+        thread_id: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        *,
+        if_exists: IfExists = "raise",
+        tenant: str = "default",
+    ) -> dict[str, Any]:
+        """A new thread, or the one there is with `do_nothing`. `Conflict` where it exists."""
+        now = time.time()
+        thread = Thread(
+            thread_id=_uuid(thread_id) if thread_id else str(uuid4()),
+            tenant=tenant,
+            agent=None,
+            metadata=dict(metadata or {}),
+            created_at=now,
+            updated_at=now,
+        )
+        try:
+            await self._store.create_thread(thread)
+        except Exception as error:
+            if not is_duplicate(error):
+                raise
+            if if_exists == "raise":
+                raise Conflict(
+                    f"Thread with ID {thread_id} already exists", code="thread_exists"
+                ) from error
+            return await self.get(thread.thread_id, tenant)
+        return _as_dict(thread, "idle")
+
+    async def get(self, thread_id: str, tenant: str = "default") -> dict[str, Any]:
+        """The thread with its status, its latest values and its open questions."""
+        thread = self._find(thread_id, tenant)
+        shown = _as_dict(thread, "idle")
+        if thread.agent is None:
+            return shown
+        snapshot = await self._snapshot(thread)
+        runs = await self._store.runs(tenant, thread_id=thread_id, limit=1)
+        failed = runs[0].error if runs and runs[0].status == "failed" else None
+        return {
+            **shown,
+            "status": self._status(thread_id, snapshot, failed),
+            "values": snapshot.values or None,
+            "error": failed,
+            "interrupts": {
+                task.id: [_interrupt(item) for item in task.interrupts]
+                for task in snapshot.tasks
+                if task.interrupts
+            },
+        }
+
+    async def search(
+        self, *, limit: int = 10, offset: int = 0, tenant: str = "default"
+    ) -> list[dict[str, Any]]:
+        """The tenant's threads, most recently used first."""
+        found = await self._store.threads(tenant, limit, offset)
+        return [await self.get(thread.thread_id, tenant) for thread in found]
+
+    async def update(
+        self, thread_id: str, metadata: Mapping[str, Any], tenant: str = "default"
+    ) -> dict[str, Any]:
+        """Merge `metadata` into the thread's."""
+        thread = self._find(thread_id, tenant)
+        thread.metadata.update(metadata)
+        thread.updated_at = time.time()
+        await self._store.save_thread(thread)
+        return await self.get(thread_id, tenant)
+
+    async def delete(self, thread_id: str, tenant: str = "default") -> None:
+        """Forget the thread, its state and its runs. `Conflict` while a run is under way."""
+        self._find(thread_id, tenant)
+        if busy := self._engine.busy(thread_id):
+            raise Conflict(
+                f"Thread {thread_id} is busy with run {busy[0].run.run_id}: cancel it first.",
+                code="thread_busy",
+            )
+        await self._checkpoints.adelete_thread(thread_id)
+        await self._store.delete_thread(thread_id)
+
+    async def copy(self, thread_id: str, tenant: str = "default") -> dict[str, Any]:
+        """A new thread with the same state and history: a fork that goes its own way."""
+        source = self._find(thread_id, tenant)
+        copied = await self.create(metadata=source.metadata, tenant=tenant)
+        target = self._find(copied["thread_id"], tenant)
+        target.agent = source.agent
+        await self._checkpoints.acopy_thread(thread_id, target.thread_id)
+        await self._store.save_thread(target)
+        return await self.get(target.thread_id, tenant)
+
+    async def state(
+        self, thread_id: str, checkpoint_id: str | None = None, tenant: str = "default"
+    ) -> dict[str, Any]:
+        """The thread's state, now or at a checkpoint of its history."""
+        thread = self._find(thread_id, tenant)
+        if thread.agent is None:
+            return _EMPTY_STATE
+        snapshot = await self._snapshot(thread, checkpoint_id)
+        if checkpoint_id and not snapshot.metadata:
+            raise NotFound(
+                f"Thread {thread_id} has no checkpoint {checkpoint_id}.",
+                code="checkpoint_not_found",
+                details={"field": "checkpoint_id"},
+            )
+        return state_dict(snapshot)
+
+    async def history(
+        self,
+        thread_id: str,
+        *,
+        limit: int = 10,
+        before: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        tenant: str = "default",
+    ) -> list[dict[str, Any]]:
+        """States of the thread, newest first, older than checkpoint `before` where it is given."""
+        thread = self._find(thread_id, tenant)
+        if thread.agent is None:
+            return []
+        states = self._engine.graph(thread.agent).aget_state_history(
+            _config(thread_id),
+            limit=limit,
+            before=_config(thread_id, before) if before else None,
+            filter=dict(metadata) if metadata else None,
+        )
+        return [state_dict(snapshot) async for snapshot in states]
+
+    async def update_state(
+        self,
+        thread_id: str,
+        values: Any,
+        *,
+        as_node: str | None = None,
+        checkpoint_id: str | None = None,
+        tenant: str = "default",
+    ) -> dict[str, Any]:
+        """Write `values` into the state as if node `as_node` had; from an older checkpoint: a fork.
+
+        Raises `Invalid` for values that no node could write, `Conflict` while a run is under way.
+        """
+        thread = self._find(thread_id, tenant)
+        if thread.agent is None:
+            raise Conflict(
+                f"Thread {thread_id} has no state yet: run an agent on it first.",
+                code="thread_without_agent",
+            )
+        if self._engine.busy(thread_id):
+            raise Conflict(f"Thread {thread_id} is busy.", code="thread_busy", retry_after_s=1)
+        graph = self._engine.graph(thread.agent)
+        if as_node is not None and as_node not in graph.nodes:
+            raise Invalid(
+                f"Agent '{thread.agent}' has no node '{as_node}'.", details={"field": "as_node"}
+            )
+        try:
+            config = await graph.aupdate_state(
+                _config(thread_id, checkpoint_id), values, as_node=as_node
+            )
+        except (InvalidUpdateError, KeyError, TypeError, ValueError) as error:
+            raise Invalid(
+                f"The state cannot be updated: {error}", details={"field": "values"}
+            ) from error
+        place = {key: config["configurable"][key] for key in _PLACE}
+        return {
+            "checkpoint": place,
+            "configurable": place,
+            "checkpoint_id": place["checkpoint_id"],
+        }
+
+    def _find(self, thread_id: str, tenant: str) -> Thread:
+        thread = self._store.thread(thread_id)
+        if thread is None or thread.tenant != tenant:
+            _uuid(thread_id)
+            raise NotFound(f"Thread with ID {thread_id} not found", code="thread_not_found")
+        return thread
+
+    async def _snapshot(self, thread: Thread, checkpoint_id: str | None = None) -> StateSnapshot:
+        graph = self._engine.graph(str(thread.agent))
+        snapshot: StateSnapshot = await graph.aget_state(_config(thread.thread_id, checkpoint_id))
+        return snapshot
+
+    def _status(self, thread_id: str, snapshot: StateSnapshot, failed: Any) -> str:
+        if self._engine.busy(thread_id):
+            return "busy"
+        if failed:
+            return "error"
+        return "interrupted" if snapshot.next else "idle"
+
+
+_PLACE = ("thread_id", "checkpoint_ns", "checkpoint_id")
+_EMPTY_STATE: dict[str, Any] = {
+    "values": {},
+    "next": [],
+    "tasks": [],
+    "metadata": None,
+    "created_at": None,
+    "checkpoint": None,
+    "parent_checkpoint": None,
+    "interrupts": [],
+    "checkpoint_id": None,
+    "parent_checkpoint_id": None,
+}
+
+
+def state_dict(snapshot: StateSnapshot) -> dict[str, Any]:
+    """A snapshot as the protocol's ThreadState."""
+    checkpoint, parent = _place(snapshot.config), _place(snapshot.parent_config)
+    return {
+        "values": snapshot.values,
+        "next": list(snapshot.next),
+        "tasks": [
+            {
+                "id": task.id,
+                "name": task.name,
+                "path": list(task.path),
+                "error": str(task.error) if task.error else None,
+                "interrupts": [_interrupt(item) for item in task.interrupts],
+                "checkpoint": _place(task.state) if isinstance(task.state, dict) else None,
+                "state": state_dict(task.state) if isinstance(task.state, StateSnapshot) else None,
+                "result": task.result,
+            }
+            for task in snapshot.tasks
+        ],
+        "metadata": snapshot.metadata,
+        "created_at": snapshot.created_at,
+        "checkpoint": checkpoint,
+        "parent_checkpoint": parent,
+        "interrupts": [_interrupt(item) for item in snapshot.interrupts],
+        "checkpoint_id": checkpoint and checkpoint.get("checkpoint_id"),
+        "parent_checkpoint_id": parent and parent.get("checkpoint_id"),
+    }
+
+
+def _place(config: Any) -> dict[str, Any] | None:
+    if not config:
+        return None
+    return {key: value for key, value in config["configurable"].items() if key in _PLACE}
+
+
+def _interrupt(interrupt: Any) -> dict[str, Any]:
+    return {"id": interrupt.id, "value": interrupt.value}
+
+
+def _config(thread_id: str, checkpoint_id: str | None = None) -> RunnableConfig:
+    configurable = {"thread_id": thread_id}
+    if checkpoint_id:
+        configurable["checkpoint_id"] = checkpoint_id
+    return {"configurable": configurable}
+
+
+def _as_dict(thread: Thread, status: str) -> dict[str, Any]:
+    used = _iso(thread.updated_at)
+    graph = {"graph_id": thread.agent} if thread.agent else {}
+    return {
+        "thread_id": thread.thread_id,
+        "created_at": _iso(thread.created_at),
+        "updated_at": used,
+        "state_updated_at": used,
+        "metadata": {**thread.metadata, **graph},
+        "status": status,
+        "config": {},
+        "values": None,
+    }
+
+
+def _iso(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat()
+
+
+def _uuid(thread_id: str) -> str:
+    try:
+        return str(UUID(thread_id))
+    except ValueError as error:
+        raise Invalid(
+            "Invalid thread ID: must be a UUID", details={"field": "thread_id"}
+        ) from error

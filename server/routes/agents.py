@@ -1,0 +1,279 @@
+"""Agents: what there is, one's own from YAML, and running them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Body, Header, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from config.errors import Conflict, Invalid, MotetError
+from runs.events import dumps
+from runs.record import Multitask, OnDisconnect, Run, RunRequest
+from server.access import Caller, CallerOf
+from server.errors import status_of
+from server.services import ServicesOf
+from server.sse import FORMAT, EventStream, encoded
+
+router = APIRouter(tags=["agents"])
+
+YAML_EXAMPLE = """\
+version: 1
+name: shout
+description: Say it louder.
+input:
+  text: string
+nodes:
+  louder:
+    type: set
+    values:
+      answer: "{{ text | upper }}!"
+output: [answer]
+"""
+
+
+class RunBody(BaseModel):
+    """How to run an agent. Streaming is the default."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"input": {"question": "How do I start the service?"}}]},
+    )
+
+    input: Any = Field(None, description="What the agent's input schema asks for.")
+    thread_id: str | None = Field(None, description="The conversation to run on.")
+    if_not_exists: Literal["reject", "create"] = Field(
+        "reject", description="What to do about a thread that does not exist."
+    )
+    checkpoint_id: str | None = Field(
+        None, description="Start from this point of the thread's history."
+    )
+    resume: Any = Field(
+        None, description="The answer for the run that waits on `thread_id`, which then goes on."
+    )
+    stream: bool = Field(True, description="false: answer once, with the final output.")
+    background: bool = Field(False, description="Answer 202 at once, with the run's address.")
+    multitask_strategy: Multitask = Field(
+        "enqueue", description="What to do about a run under way on the same thread."
+    )
+    on_disconnect: OnDisconnect | None = Field(
+        None,
+        description="When the client leaves. Default: `cancel`, for a background run `continue`.",
+    )
+    webhook: str | None = Field(None, description="URL that is told of the run's end.")
+    metadata: dict[str, Any] = Field(default_factory=dict)
+
+
+class AgentBody(BaseModel):
+    """An agent as YAML text."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"yaml": YAML_EXAMPLE}]}
+    )
+
+    yaml: str
+
+
+@router.get("/agents")
+async def list_agents(services: ServicesOf, caller: CallerOf) -> Any:
+    """Every agent: shipped, one's own, and Python graphs. `problems` are files that do not load."""
+    return {
+        "agents": [_summary(agent) for agent in services.catalog.list()],
+        "problems": [problem.as_dict() for problem in services.catalog.problems()],
+    }
+
+
+@router.get("/agents/{name}")
+async def show_agent(name: str, services: ServicesOf, caller: CallerOf) -> Any:
+    """One agent: description, input and output JSON schemas, source, picture."""
+    agent = services.catalog.get(name)
+    return {
+        **_summary(agent),
+        "input_schema": agent.input_schema,
+        "output_schema": agent.output_schema,
+        "yaml": agent.sources.get(agent.name),
+        "mermaid": agent.mermaid(),
+        "picture": f"/agents/{agent.name}/picture.svg",
+    }
+
+
+@router.get("/agents/{name}/picture.svg", response_class=Response)
+async def draw_agent(name: str, services: ServicesOf, caller: CallerOf) -> Response:
+    """The agent's graph as a picture."""
+    agent = services.catalog.get(name)
+    picture = await asyncio.to_thread(agent.picture_svg)
+    return Response(picture, media_type="image/svg+xml")
+
+
+@router.post("/agents", status_code=201)
+async def create_agent(
+    services: ServicesOf,
+    caller: CallerOf,
+    request: Request,
+    body: Annotated[AgentBody | None, Body()] = None,
+) -> Any:
+    """Create an agent from YAML: `{"yaml": "..."}`, or the YAML itself as `application/yaml`."""
+    agent = services.catalog.create(await _yaml(request, body))
+    return await show_agent(agent.name, services, caller)
+
+
+@router.put("/agents/{name}")
+async def replace_agent(
+    name: str,
+    services: ServicesOf,
+    caller: CallerOf,
+    request: Request,
+    body: Annotated[AgentBody | None, Body()] = None,
+) -> Any:
+    """Replace one's own agent; runs under way keep the version they began with."""
+    agent = services.catalog.replace(name, await _yaml(request, body))
+    return await show_agent(agent.name, services, caller)
+
+
+@router.delete("/agents/{name}", status_code=204)
+async def delete_agent(name: str, services: ServicesOf, caller: CallerOf) -> None:
+    """Delete one's own agent. Shipped ones stay."""
+    services.catalog.delete(name)
+
+
+@router.post(
+    "/agents/{name}/run",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "The run's events as they happen, or its final state",
+            "content": {
+                FORMAT: {
+                    "example": 'id: 1\nevent: run.started\ndata: {"type":"run.started","seq":1}\n\n'
+                },
+                "application/json": {"example": {"status": "finished", "output": {"answer": "…"}}},
+            },
+        },
+        202: {"description": "Accepted; `Location` is the run's address"},
+    },
+)
+async def run_agent(
+    name: str,
+    body: RunBody,
+    services: ServicesOf,
+    caller: CallerOf,
+    accept: Annotated[str, Header()] = "*/*",
+    idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
+) -> Response:
+    """Run an agent: a stream of events, the final output, or an address to come back to."""
+    run, after = await _begin(name, body, services, caller, idempotency_key)
+    if body.background:
+        return json_response(run.as_dict(), 202, {"Location": f"/runs/{run.run_id}"})
+    cancel_on_disconnect = body.on_disconnect != "continue"
+    if body.stream and not accept.startswith("application/json"):
+        return stream_run(run, after, services, caller, cancel_on_disconnect)
+    return await wait_for_run(run, services, caller)
+
+
+async def _begin(
+    name: str,
+    body: RunBody,
+    services: ServicesOf,
+    caller: Caller,
+    idempotency_key: str | None,
+) -> tuple[Run, int]:
+    """The run, and the number of the last event that the caller has no need of."""
+    if "resume" in body.model_fields_set:
+        waiting = _waiting(name, body, services, caller)
+        after = services.engine.last_seq(waiting.run_id)
+        return await services.engine.resume(waiting.run_id, body.resume, caller.tenant), after
+    if body.checkpoint_id and not body.thread_id:
+        raise Invalid(
+            "checkpoint_id needs the thread_id whose history it is in.",
+            details={"field": "thread_id"},
+        )
+    request = RunRequest(
+        agent=name,
+        input=body.input,
+        tenant=caller.tenant,
+        thread_id=body.thread_id,
+        create_thread=body.if_not_exists == "create",
+        checkpoint_id=body.checkpoint_id,
+        multitask=body.multitask_strategy,
+        webhook=body.webhook,
+        idempotency_key=idempotency_key,
+        metadata=body.metadata,
+    )
+    return await services.engine.submit(request), 0
+
+
+def _waiting(name: str, body: RunBody, services: ServicesOf, caller: Caller) -> Run:
+    if not body.thread_id:
+        raise Invalid(
+            "resume needs the thread_id of the run that waits; a run without a thread is "
+            "resumed with POST /runs/{run_id}/resume.",
+            details={"field": "thread_id"},
+        )
+    run = services.engine.waiting_on(body.thread_id, caller.tenant)
+    if run is None or run.agent != name:
+        raise Conflict(
+            f"No run of agent '{name}' waits for an answer on thread {body.thread_id}.",
+            code="run_not_waiting",
+            details={"field": "resume"},
+        )
+    return run
+
+
+def stream_run(
+    run: Run, after: int, services: ServicesOf, caller: Caller, cancel_on_disconnect: bool
+) -> EventStream:
+    """The run's events behind `after`, live."""
+
+    async def cancel() -> None:
+        try:
+            await services.engine.cancel(run.run_id, caller.tenant, "client_disconnected")
+        except MotetError:
+            pass  # it ended as the client left
+
+    return EventStream(
+        encoded(services.engine.follow(run.run_id, after, caller.tenant)),
+        heartbeat_s=services.settings.heartbeat_s,
+        headers={
+            "Location": f"/runs/{run.run_id}/events",
+            "Content-Location": f"/runs/{run.run_id}",
+        },
+        on_disconnect=cancel if cancel_on_disconnect else None,
+    )
+
+
+async def wait_for_run(run: Run, services: ServicesOf, caller: Caller) -> Response:
+    """The run once it has ended or waits; a failed one with its error's status."""
+    run = await services.engine.ended(run.run_id, caller.tenant)
+    address = {"Content-Location": f"/runs/{run.run_id}"}
+    if run.status == "failed" and run.error:
+        failed = {"error": run.error, "detail": run.error["message"], "run": run.as_dict()}
+        return json_response(failed, status_of(run.error), address)
+    return json_response(run.as_dict(), 200, address)
+
+
+def json_response(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """JSON of anything that a graph's state may hold."""
+    return Response(dumps(value), status, headers, media_type="application/json")
+
+
+def _summary(agent: Any) -> dict[str, Any]:
+    return {
+        "name": agent.name,
+        "description": agent.description,
+        "origin": agent.origin,
+        "version": agent.version,
+    }
+
+
+async def _yaml(request: Request, body: AgentBody | None) -> str:
+    if body is not None:
+        return body.yaml
+    try:
+        return (await request.body()).decode()
+    except UnicodeDecodeError as error:
+        raise Invalid(
+            f"The YAML is not UTF-8: byte {error.start} cannot be read.",
+            code="malformed_body",
+            details={"field": "body", "position": error.start},
+        ) from error

@@ -1,0 +1,23 @@
+"""Whether the service lives, and whether it is ready."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from server.services import ServicesOf
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/health")
+async def health() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "ok"}
+
+
+@router.get("/ready")
+async def ready(services: ServicesOf) -> dict[str, Any]:
+    """The data folder is open and interrupted runs have been taken up."""
+    return {"status": "ready", "active_runs": services.engine.active}

@@ -1,0 +1,114 @@
+"""Runs: what became of them, their events, and steering them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from config.errors import Invalid
+from runs.record import RunStatus
+from server.access import CallerOf
+from server.routes.agents import json_response, stream_run, wait_for_run
+from server.services import ServicesOf
+
+router = APIRouter(tags=["runs"])
+
+
+class ResumeBody(BaseModel):
+    """The answer to what a run asked."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"answer": {"approved": True}}]}
+    )
+
+    answer: Any = Field(description="One answer, or with several questions a map by their ids.")
+    stream: bool = True
+    background: bool = False
+
+
+@router.get("/runs")
+async def list_runs(
+    services: ServicesOf,
+    caller: CallerOf,
+    agent: str | None = None,
+    status: RunStatus | None = None,
+    thread_id: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 50,
+    offset: Annotated[int, Query(ge=0)] = 0,
+) -> Response:
+    """Runs, newest first."""
+    found = await services.store.runs(
+        caller.tenant, agent=agent, status=status, thread_id=thread_id, limit=limit, offset=offset
+    )
+    return json_response({"runs": [run.as_dict() for run in found]})
+
+
+@router.get("/runs/{run_id}")
+async def show_run(run_id: str, services: ServicesOf, caller: CallerOf) -> Response:
+    """One run: status, input, output, error, open questions."""
+    return json_response(services.engine.get(run_id, caller.tenant).as_dict())
+
+
+@router.get("/runs/{run_id}/events", response_class=Response)
+async def follow_run(
+    run_id: str,
+    services: ServicesOf,
+    caller: CallerOf,
+    accept: Annotated[str, Header()] = "*/*",
+    last_event_id: Annotated[str | None, Header()] = None,
+    after: Annotated[int | None, Query(ge=0)] = None,
+    limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
+) -> Response:
+    """The run's events behind `Last-Event-ID` or `?after=`, as a stream that ends with the run.
+
+    With `Accept: application/json`: a page of those that there are.
+    """
+    position = after if after is not None else _position(last_event_id)
+    run = services.engine.get(run_id, caller.tenant)
+    if not accept.startswith("application/json"):
+        return stream_run(run, position, services, caller, cancel_on_disconnect=False)
+    events = []
+    for batch in await services.store.events(run_id, position, limit):
+        events += [event.as_dict() for event in batch.events]
+    page = events[:limit]
+    return json_response(
+        {"events": page, "next": page[-1]["seq"] if page else position, "ended": run.ended}
+    )
+
+
+@router.post("/runs/{run_id}/cancel")
+async def cancel_run(run_id: str, services: ServicesOf, caller: CallerOf) -> Response:
+    """End a run that has not ended."""
+    return json_response((await services.engine.cancel(run_id, caller.tenant)).as_dict())
+
+
+@router.post("/runs/{run_id}/resume", response_class=Response)
+async def resume_run(
+    run_id: str,
+    body: ResumeBody,
+    services: ServicesOf,
+    caller: CallerOf,
+    accept: Annotated[str, Header()] = "*/*",
+) -> Response:
+    """Answer what a run asked; it goes on, and its events with it."""
+    after = services.engine.last_seq(run_id)
+    run = await services.engine.resume(run_id, body.answer, caller.tenant)
+    if body.background:
+        return json_response(run.as_dict(), 202, {"Location": f"/runs/{run_id}"})
+    if body.stream and not accept.startswith("application/json"):
+        return stream_run(run, after, services, caller, cancel_on_disconnect=False)
+    return await wait_for_run(run, services, caller)
+
+
+def _position(last_event_id: str | None) -> int:
+    """Where a reader stood; -1, as some clients send, is the beginning."""
+    if last_event_id in (None, "", "-1"):
+        return 0
+    if not str(last_event_id).isdigit():
+        raise Invalid(
+            f"Last-Event-ID '{last_event_id}' is not the number of an event.",
+            details={"field": "Last-Event-ID"},
+        )
+    return int(str(last_event_id))

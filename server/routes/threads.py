@@ -1,0 +1,184 @@
+"""Threads, in the shapes of the LangGraph server protocol."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from config.errors import Invalid
+from server.access import CallerOf
+from server.routes.agents import json_response
+from server.services import ServicesOf
+
+router = APIRouter(tags=["threads"])
+
+Place = dict[str, Any] | str
+"""A checkpoint: its id, or the object that holds it, bare or under `configurable`."""
+
+
+class ThreadBody(BaseModel):
+    """A new thread."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"metadata": {"who": "me"}}]})
+
+    thread_id: str | None = Field(None, description="A UUID; made where none is given.")
+    metadata: dict[str, Any] = Field(default_factory=dict)
+    if_exists: Literal["raise", "do_nothing"] = "raise"
+
+
+class ThreadPatch(BaseModel):
+    """What to change of a thread."""
+
+    metadata: dict[str, Any] = Field(default_factory=dict)
+
+
+class StateUpdate(BaseModel):
+    """What to write into a thread's state."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"values": {"draft": "Better."}}]})
+
+    values: Any = None
+    as_node: str | None = None
+    checkpoint: Place | None = None
+    checkpoint_id: str | None = None
+
+
+class HistoryBody(BaseModel):
+    """Which part of a thread's history."""
+
+    limit: int = Field(10, ge=1, le=1000)
+    before: Place | None = None
+    metadata: dict[str, Any] | None = None
+
+
+class SearchBody(BaseModel):
+    """Which threads."""
+
+    limit: int = Field(10, ge=1, le=1000)
+    offset: int = Field(0, ge=0)
+
+
+@router.post("/threads")
+async def create_thread(
+    services: ServicesOf, caller: CallerOf, body: ThreadBody | None = None
+) -> Response:
+    """Create a thread: a conversation with a state of its own."""
+    body = body or ThreadBody()
+    return json_response(
+        await services.threads.create(
+            body.thread_id, body.metadata, if_exists=body.if_exists, tenant=caller.tenant
+        )
+    )
+
+
+@router.post("/threads/search")
+async def search_threads(
+    services: ServicesOf, caller: CallerOf, body: SearchBody | None = None
+) -> Response:
+    """Threads, most recently used first."""
+    body = body or SearchBody()
+    return json_response(
+        await services.threads.search(limit=body.limit, offset=body.offset, tenant=caller.tenant)
+    )
+
+
+@router.get("/threads/{thread_id}")
+async def show_thread(thread_id: str, services: ServicesOf, caller: CallerOf) -> Response:
+    """The thread, its status, latest values and open questions."""
+    return json_response(await services.threads.get(thread_id, caller.tenant))
+
+
+@router.patch("/threads/{thread_id}")
+async def update_thread(
+    thread_id: str, body: ThreadPatch, services: ServicesOf, caller: CallerOf
+) -> Response:
+    """Merge metadata into the thread's."""
+    return json_response(await services.threads.update(thread_id, body.metadata, caller.tenant))
+
+
+@router.delete("/threads/{thread_id}", status_code=204)
+async def delete_thread(thread_id: str, services: ServicesOf, caller: CallerOf) -> None:
+    """Forget the thread, its state and its runs."""
+    await services.threads.delete(thread_id, caller.tenant)
+
+
+@router.post("/threads/{thread_id}/copy")
+async def copy_thread(thread_id: str, services: ServicesOf, caller: CallerOf) -> Response:
+    """Fork: a new thread with the same state and history."""
+    return json_response(await services.threads.copy(thread_id, caller.tenant))
+
+
+@router.get("/threads/{thread_id}/state")
+async def show_state(thread_id: str, services: ServicesOf, caller: CallerOf) -> Response:
+    """The thread's state now."""
+    return json_response(await services.threads.state(thread_id, tenant=caller.tenant))
+
+
+@router.get("/threads/{thread_id}/state/{checkpoint_id}")
+async def show_past_state(
+    thread_id: str, checkpoint_id: str, services: ServicesOf, caller: CallerOf
+) -> Response:
+    """The thread's state at a checkpoint."""
+    return json_response(await services.threads.state(thread_id, checkpoint_id, caller.tenant))
+
+
+@router.post("/threads/{thread_id}/state")
+async def update_state(
+    thread_id: str, body: StateUpdate, services: ServicesOf, caller: CallerOf
+) -> Response:
+    """Write into the state, as a node would; from an older checkpoint this forks the history."""
+    return json_response(
+        await services.threads.update_state(
+            thread_id,
+            body.values,
+            as_node=body.as_node,
+            checkpoint_id=body.checkpoint_id or _checkpoint_id(body.checkpoint, "checkpoint"),
+            tenant=caller.tenant,
+        )
+    )
+
+
+@router.post("/threads/{thread_id}/history")
+async def show_history(
+    thread_id: str, services: ServicesOf, caller: CallerOf, body: HistoryBody | None = None
+) -> Response:
+    """The thread's states, newest first."""
+    body = body or HistoryBody()
+    return json_response(
+        await services.threads.history(
+            thread_id,
+            limit=body.limit,
+            before=_checkpoint_id(body.before, "before"),
+            metadata=body.metadata,
+            tenant=caller.tenant,
+        )
+    )
+
+
+@router.get("/threads/{thread_id}/history")
+async def list_history(
+    thread_id: str,
+    services: ServicesOf,
+    caller: CallerOf,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 10,
+    before: str | None = None,
+) -> Response:
+    """The thread's states, newest first."""
+    return json_response(
+        await services.threads.history(
+            thread_id, limit=limit, before=before, tenant=caller.tenant
+        )
+    )
+
+
+def _checkpoint_id(place: Place | None, field: str) -> str | None:
+    if place is None or isinstance(place, str):
+        return place
+    found = place.get("configurable", place).get("checkpoint_id")
+    if not isinstance(found, str):
+        raise Invalid(
+            f"{field}: there is no checkpoint_id in it.", details={"field": f"{field}.checkpoint_id"}
+        )
+    return found

@@ -1,0 +1,92 @@
+"""Server-sent events over a run's log.
+
+A response of our own: the library for it encodes each event for each reader and polls for
+shutdown; here a batch is encoded once for all readers, and a stream ends when its log closes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from runs.events import Batch
+
+HEARTBEAT = b": heartbeat\n\n"
+FORMAT = "text/event-stream"
+
+
+def encode(batch: Batch) -> bytes:
+    """The batch as server-sent events, `id` being the event's number in its run."""
+    wire = batch.wire.get(FORMAT)
+    if wire is None:
+        wire = batch.wire[FORMAT] = b"".join(
+            b"id: %d\nevent: %s\ndata: %s\n\n" % (event.seq, event.type.encode(), event.json)
+            for event in batch.events
+        )
+    return wire
+
+
+async def encoded(batches: AsyncIterator[Batch]) -> AsyncIterator[bytes]:
+    async for batch in batches:
+        yield encode(batch)
+
+
+class EventStream(Response):
+    """Sends chunks as they come, a comment when none came for a while, until the last one.
+
+    `on_disconnect` is awaited when the client leaves before the end.
+    """
+
+    media_type = FORMAT
+
+    def __init__(
+        self,
+        chunks: AsyncIterator[bytes],
+        *,
+        heartbeat_s: float,
+        headers: Mapping[str, str] | None = None,
+        on_disconnect: Callable[[], Awaitable[object]] | None = None,
+    ) -> None:
+        self.status_code = 200
+        self.background = None
+        self._chunks = chunks
+        self._heartbeat_s = heartbeat_s
+        self._on_disconnect = on_disconnect
+        # No proxy may hold events back or keep them.
+        self.init_headers({"Cache-Control": "no-store", "X-Accel-Buffering": "no", **(headers or {})})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send(
+            {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+        )
+        pump = asyncio.create_task(self._pump(send), name="sse")
+        gone = asyncio.create_task(_disconnected(receive), name="sse disconnect")
+        beat = asyncio.create_task(self._beat(send), name="sse heartbeat")
+        try:
+            await asyncio.wait({pump, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if not pump.done() and self._on_disconnect:
+                await self._on_disconnect()
+        finally:
+            for task in (pump, gone, beat):
+                task.cancel()
+            await asyncio.wait({pump, gone, beat})
+        if not pump.cancelled():
+            pump.result()
+
+    async def _pump(self, send: Send) -> None:
+        async for chunk in self._chunks:
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _beat(self, send: Send) -> None:
+        while True:
+            await asyncio.sleep(self._heartbeat_s)
+            await send({"type": "http.response.body", "body": HEARTBEAT, "more_body": True})
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
