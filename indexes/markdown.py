@@ -1,0 +1,85 @@
+"""Markdown: spans refer to the source as it is, markup included."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+import yaml
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from indexes.documents import Block, Kind, trimmed
+
+NEWLINE = re.compile(r"\r\n|\r|\n")
+FRONT_MATTER = re.compile(
+    r"---[ \t]*(?:\r\n|\r|\n)(.*?)(?:\r\n|\r|\n)---[ \t]*(?:\r\n|\r|\n|$)", re.S
+)
+KINDS: dict[str, Kind] = {
+    "paragraph_open": "paragraph",
+    "fence": "code",
+    "code_block": "code",
+    "html_block": "paragraph",
+    "tr_open": "table",
+}
+
+
+def read_markdown(source: str) -> tuple[str, Sequence[Block], str]:
+    """The source itself, its blocks, and the title: of the front matter, else the first heading."""
+    title, body = _front_matter(source)
+    lines = [body, *(body + match.end() for match in NEWLINE.finditer(source[body:]))]
+    tokens = MarkdownIt("commonmark").enable("table").parse(source[body:])
+    blocks = list(_with_gaps(source, body, _blocks(source, lines, tokens)))
+    first = next((block.title for block in blocks if block.kind == "heading"), "")
+    return source, blocks, title or first
+
+
+def _front_matter(source: str) -> tuple[str, int]:
+    """(title or "", offset where the document begins)"""
+    match = FRONT_MATTER.match(source)
+    if not match:
+        return "", 0
+    try:
+        fields = yaml.safe_load(match[1])
+    except yaml.YAMLError:
+        return "", 0
+    if not isinstance(fields, dict):
+        return "", 0
+    title = fields.get("title")
+    return title if isinstance(title, str) else "", match.end()
+
+
+def _blocks(source: str, lines: Sequence[int], tokens: Sequence[Token]) -> Iterator[Block]:
+    reached = 0
+    for number, token in enumerate(tokens):
+        heading = token.type == "heading_open"
+        if not token.map or not (heading or token.type in KINDS):
+            continue
+        start = max(lines[token.map[0]], reached)  # the lines of nested containers overlap
+        end = lines[token.map[1]] if token.map[1] < len(lines) else len(source)
+        if end <= start:
+            continue
+        reached = end
+        if heading:
+            title = _plain(tokens[number + 1])
+            yield Block("heading", start, end, int(token.tag[1:]), title)
+        elif token.type == "paragraph_open" and token.level > 0:
+            yield Block("list", start, end)
+        else:
+            yield Block(KINDS[token.type], start, end)
+
+
+def _with_gaps(source: str, begin: int, blocks: Iterator[Block]) -> Iterator[Block]:
+    """Also what the parser gives no place for (link definitions, rules, deep nesting)."""
+    for block in [*blocks, Block("paragraph", len(source), len(source))]:
+        if gap := trimmed(source, begin, block.start):
+            yield Block("paragraph", *gap)
+        if block.end > block.start:
+            yield block
+        begin = block.end
+
+
+def _plain(inline: Token) -> str:
+    """A heading without its markup."""
+    parts = (child.content if child.content else " " for child in inline.children or [])
+    return " ".join("".join(parts).split())

@@ -1,0 +1,39 @@
+"""The reading worker: parses documents that came from anywhere, away from the server's process.
+
+A parser that hangs, or takes all memory, is ended with its worker; nothing else is lost.
+"""
+
+from __future__ import annotations
+
+import resource
+from dataclasses import asdict
+from typing import Any
+
+import orjson
+
+from indexes.chunks import chunks
+from indexes.documents import read
+from models.workers.host import TaskHandle
+
+VERSION = 1
+"""Raise it when reading or cutting changes: documents read by an older one are read again."""
+
+
+class Reader:
+    """Runs in a worker process. Options: `memory_bytes`, the most that it may take."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        limit = int(options["memory_bytes"])
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+    def handle(
+        self, method: str, header: dict[str, Any], body: bytes, task: TaskHandle
+    ) -> tuple[dict[str, Any], bytes]:
+        """`read`: a document's bytes; answers with its text and, as JSON, where its chunks are."""
+        content = read(body, header["filename"], header["media_type"])
+        found = chunks(content, header["chunk_words"])
+        answer = {"title": content.title, "media_type": content.media_type}
+        # JSON in the body too: a header is bounded, and a long document has many chunks.
+        spans = orjson.dumps([asdict(chunk) for chunk in found])
+        text = content.text.encode("utf-8")
+        return answer | {"text_bytes": len(text)}, text + spans

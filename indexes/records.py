@@ -1,0 +1,136 @@
+"""What the indexes hand out: documents, passages, reports."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A piece of a document; the document's text from `start` to `end` is exactly `text`.
+
+    `source` is a path below the indexed folder, an upload's filename, or a URL. `hash` names the
+    version of the document that the span belongs to.
+    """
+
+    id: str
+    index: str
+    document: str
+    title: str
+    source: str
+    heading: list[str]
+    text: str
+    start: int
+    end: int
+    page: int | None
+    hash: str
+    score: float
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One indexed source. `text` is what spans refer to; it is empty in listings.
+
+    For Markdown and plain text it is the decoded file, for HTML the text that a reader sees.
+    `hash` is that of the text, `bytes_hash` that of the original bytes (SHA-256, hex).
+    """
+
+    id: str
+    index: str
+    source: str
+    title: str
+    media_type: str
+    hash: str
+    bytes_hash: str
+    size_bytes: int
+    passages: int
+    updated_at: float
+    metadata: dict[str, Any]
+    text: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A span with its surroundings; `changed` says that the document is another one by now."""
+
+    document: str
+    title: str
+    source: str
+    heading: list[str]
+    text: str
+    before: str
+    after: str
+    start: int
+    end: int
+    changed: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class IndexInfo:
+    """An index as a list shows it."""
+
+    name: str
+    description: str
+    folders: list[str]
+    documents: int
+    passages: int
+    chunk_words: int
+    model: str
+    weight: float
+    embedded_by: str | None
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A file that could not be indexed; the rest went on."""
+
+    source: str
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an ingest is. `passages_total` grows while files are still being read."""
+
+    files_done: int
+    files_total: int
+    passages_done: int
+    passages_total: int
+
+
+@dataclass(slots=True)
+class IngestReport:
+    """What an ingest did. `added`, `changed`, `unchanged` and `removed` count documents.
+
+    `documents` names those written. `embedded` passages went through the model; `reused` ones
+    had a vector already.
+    """
+
+    index: str
+    added: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    removed: int = 0
+    passages: int = 0
+    embedded: int = 0
+    reused: int = 0
+    elapsed_s: float = 0.0
+    documents: list[str] = field(default_factory=list)
+    failed: list[Failure] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
