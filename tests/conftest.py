@@ -6,6 +6,8 @@ import os
 
 import pytest
 
+pytest_plugins = ["tests.doubles.fixtures"]
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 

@@ -1,0 +1,1 @@
+"""Doubles of other people's servers, spoken to over real HTTP."""

@@ -1,0 +1,48 @@
+"""An ASGI app on a free loopback port, in a thread with an event loop of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from typing import Any
+
+import uvicorn
+
+
+class ServerThread:
+    """Serves `app` between `start` and `stop`; the port stays the same over restarts.
+
+    Connections are accepted from the moment `start` returns. `stop` drops what is under way and
+    refuses what comes after it, as a killed server does.
+    """
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self._port = 0
+        self._server: uvicorn.Server | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    def start(self) -> None:
+        listener = socket.create_server(("127.0.0.1", self._port), backlog=512)
+        self._port = listener.getsockname()[1]
+        config = uvicorn.Config(
+            self._app, log_level="critical", access_log=False, server_header=False, ws="none"
+        )
+        server = self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(server.serve(sockets=[listener])), name="double", daemon=True
+        )
+        self._thread.start()
+
+    def stop(self) -> None:
+        if self._server is None or self._thread is None:
+            return
+        self._server.should_exit = self._server.force_exit = True
+        self._thread.join(timeout=10)
+        assert not self._thread.is_alive(), "the double did not stop"
+        self._server = self._thread = None
