@@ -1,0 +1,49 @@
+"""What the scheduler asks the manager to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from config.errors import MotetError
+from models.spec import ModelSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Load it, then report `loaded` or `load_failed` with this generation."""
+
+    spec: ModelSpec
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unload:
+    """Unload it, then report `unloaded` with this generation."""
+
+    name: str
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    ticket: int
+    name: str
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    ticket: int
+    error: MotetError
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Tell who waits what it waits for: `phase` is "queued" or "loading"."""
+
+    ticket: int
+    news: Mapping[str, object]
+
+
+Effect = Load | Unload | Grant | Refuse | Notice

@@ -1,0 +1,112 @@
+"""What there is, as plain values for people and programs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from config.errors import MotetError
+from models.backends import BACKENDS
+from models.models_file import ModelsFile
+from models.roles import ROLE_TASKS, Choice, Drivers
+from models.slot import Slot
+from models.spec import ModelSpec, Task
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStatus:
+    """One model. `state` is a `slot.State` value; `memory_bytes` is None until it was loaded."""
+
+    model: ModelSpec
+    state: str
+    declared: bool
+    leases: int = 0
+    waiting: int = 0
+    device: str | None = None
+    memory_bytes: int | None = None
+    load_s: float | None = None
+    problem: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "name": self.model.name,
+            "task": self.model.task,
+            "backend": self.model.backend,
+            "source": self.model.source,
+            "pin": self.model.pin,
+            "keep_alive_s": self.model.keep_alive_s,
+            **{name: getattr(self, name) for name in self.__slots__ if name != "model"},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class RoleStatus:
+    """One role: its candidates, and the choice, or the error that says why there is none."""
+
+    role: str
+    task: Task
+    candidates: tuple[str, ...]
+    choice: Choice | None
+    error: MotetError | None
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "role": self.role,
+            "task": self.task,
+            "candidates": list(self.candidates),
+            "choice": self.choice.as_dict() if self.choice else None,
+            "error": self.error.as_dict() if self.error else None,
+        }
+
+
+def statuses(file: ModelsFile, slots: Mapping[str, Slot]) -> list[ModelStatus]:
+    """Declared models in the file's order, then the others that have a slot."""
+    others = [slot.spec for name, slot in slots.items() if name not in file.models]
+    return [
+        _status(spec, slots.get(spec.name), spec.name in file.models)
+        for spec in [*file.models.values(), *others]
+    ]
+
+
+def _status(spec: ModelSpec, slot: Slot | None, declared: bool) -> ModelStatus:
+    if slot is None:
+        return ModelStatus(spec, "absent", declared)
+    loaded = slot.ready_since_s > 0
+    return ModelStatus(
+        model=slot.spec,
+        state=slot.state.value,
+        declared=declared,
+        leases=len(slot.leases),
+        waiting=len(slot.waiting),
+        device=slot.need.device,
+        memory_bytes=slot.need.memory_bytes if loaded else None,
+        load_s=round(slot.load_s, 3) if loaded else None,
+        problem=slot.error.message if slot.error else None,
+    )
+
+
+async def discovered(
+    file: ModelsFile, drivers: Drivers, known: Sequence[ModelStatus]
+) -> list[ModelStatus]:
+    """`known`, and every model that a back end has without being told."""
+    names = {status.model.name for status in known}
+    found = list(known)
+    for backend in BACKENDS:
+        for task in get_args(Task):
+            try:
+                specs = await drivers.get(backend).discover(task)
+            except MotetError:
+                break  # it cannot be reached, for any task; `roles` says why
+            new = [spec for spec in specs if spec.name not in names]
+            names.update(spec.name for spec in new)
+            found += [ModelStatus(spec, "absent", declared=False) for spec in new]
+    return found
+
+
+def role_task(file: ModelsFile, role: str) -> Task:
+    """What a role is for: a usual role's task, else that of its first declared model, else chat."""
+    if role in ROLE_TASKS:
+        return ROLE_TASKS[role]
+    declared = (file.models[name].task for name in file.roles[role] if name in file.models)
+    return next(declared, "chat")

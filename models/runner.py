@@ -1,0 +1,218 @@
+"""Carries out what the scheduler decides: loads, unloads, grants and the one timer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from config.errors import MotetError, TimedOut, Unavailable
+from models.drivers import Driver, Loaded
+from models.effects import Effect, Grant, Load, Notice, Refuse, Unload
+from models.scheduler import Scheduler
+from models.spec import ModelSpec
+
+log = logging.getLogger(__name__)
+
+LOAD_TIMEOUT_S = 600.0
+UNLOAD_TIMEOUT_S = 30.0
+
+Listener = Callable[[dict[str, Any]], None]
+
+
+@dataclass(slots=True)
+class _Request:
+    granted: asyncio.Future[Loaded]
+    listener: Listener | None
+    model: str
+
+
+@dataclass(slots=True)
+class _Held:
+    """A model that is loaded, as the scheduler's `generation` of it."""
+
+    generation: int
+    loaded: Loaded
+
+
+@dataclass(slots=True)
+class Runner:
+    """Owns every loaded model. `driver_of` finds the driver of a back end."""
+
+    scheduler: Scheduler
+    driver_of: Callable[[str], Driver]
+    _requests: dict[int, _Request] = field(default_factory=dict)
+    _held: dict[str, _Held] = field(default_factory=dict)
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _timer: asyncio.TimerHandle | None = None
+    _tickets: int = 0
+    _closed: bool = False
+
+    @contextlib.asynccontextmanager
+    async def hold(
+        self, spec: ModelSpec, priority: int, wait_s: float, listener: Listener | None
+    ) -> AsyncIterator[Loaded]:
+        """The model, loaded, for as long as the context lasts."""
+        if self._closed:
+            raise _closing()
+        need = self.driver_of(spec.backend).estimate(spec)
+        self._tickets += 1
+        ticket, granted = self._tickets, asyncio.get_running_loop().create_future()
+        self._requests[ticket] = _Request(granted, listener, spec.name)
+        try:
+            self.carry_out(self.scheduler.request(ticket, spec, need, priority))
+            try:
+                async with asyncio.timeout(wait_s):
+                    loaded = await granted
+            except TimeoutError as error:
+                raise TimedOut(
+                    f"'{spec.name}' was not free within {wait_s:g} s.", code="lease_timeout"
+                ) from error
+            yield loaded
+        finally:
+            # Also when cancelled in the very tick of the grant: the scheduler knows by ticket
+            # whether this ends a lease or a wait, so neither leaks.
+            self._requests.pop(ticket, None)
+            if granted.done() and not granted.cancelled():
+                granted.exception()  # seen, so that asyncio does not report it as forgotten
+            self.carry_out(self.scheduler.release(ticket))
+
+    def carry_out(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Grant(ticket, name, _):
+                    self._settle(ticket, self._held[name].loaded)
+                case Refuse(ticket, error):
+                    self._settle(ticket, error)
+                case Notice(ticket, news):
+                    self._tell(ticket, news)
+                case Load() | Unload() if self._closed:
+                    pass  # `close` ends everything itself
+                case Load(spec, generation):
+                    self._begin(self._load(spec, generation), f"load {spec.name}")
+                case Unload(name, generation):
+                    self._begin(self._unload(name, generation), f"unload {name}")
+        self._set_timer()
+
+    async def close(self) -> None:
+        """Refuse who waits, end loads under way, unload everything."""
+        self._closed = True
+        self.carry_out(self.scheduler.close(_closing()))
+        if self._timer:
+            self._timer.cancel()
+        loads = [task for task in self._tasks if task.get_name().startswith("load ")]
+        for task in loads:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=UNLOAD_TIMEOUT_S)
+        held, self._held = self._held, {}
+        async with asyncio.TaskGroup() as group:
+            for name, entry in held.items():
+                group.create_task(self._end(name, entry.loaded), name=f"unload {name}")
+
+    def _settle(self, ticket: int, outcome: Loaded | MotetError) -> None:
+        request = self._requests.get(ticket)
+        if request is None or request.granted.done():
+            return  # cancelled in this tick; its `hold` releases the ticket
+        if isinstance(outcome, MotetError):
+            request.granted.set_exception(outcome)
+        else:
+            request.granted.set_result(outcome)
+
+    def _tell(self, ticket: int, news: Mapping[str, Any]) -> None:
+        request = self._requests.get(ticket)
+        if request and request.listener:
+            try:
+                request.listener({**news, "model": request.model})
+            except Exception:
+                log.exception("a listener for model events failed")
+
+    def _progress(self, name: str, news: Mapping[str, Any]) -> None:
+        slot = self.scheduler.slots.get(name)
+        for waiter in slot.waiting if slot else ():
+            self._tell(waiter.ticket, news)
+
+    def _begin(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.error("%s failed", task.get_name(), exc_info=error)
+
+    async def _load(self, spec: ModelSpec, generation: int) -> None:
+        try:
+            async with asyncio.timeout(LOAD_TIMEOUT_S):
+                loaded = await self.driver_of(spec.backend).load(
+                    spec, partial(self._progress, spec.name)
+                )
+        except Exception as error:
+            failure = _load_error(spec, error)
+            log.warning("%s cannot be loaded: %s", spec.name, failure.message)
+            self.carry_out(self.scheduler.load_failed(spec.name, generation, failure))
+            return
+        self._held[spec.name] = _Held(generation, loaded)
+        if loaded.lost:
+            loaded.lost.add_done_callback(partial(self._lost, spec.name, generation))
+        self.carry_out(self.scheduler.loaded(spec.name, generation, loaded.memory_bytes))
+        log.info("%s is loaded", spec.name)
+
+    async def _unload(self, name: str, generation: int) -> None:
+        held = self._held.get(name)
+        if held and held.generation == generation:
+            del self._held[name]
+            await self._end(name, held.loaded)
+        self.carry_out(self.scheduler.unloaded(name, generation))
+        log.info("%s is unloaded", name)
+
+    async def _end(self, name: str, loaded: Loaded) -> None:
+        try:
+            async with asyncio.timeout(UNLOAD_TIMEOUT_S):
+                await loaded.unload()
+        except Exception:
+            # Its memory is counted as free all the same: what is really free is measured.
+            log.exception("unloading %s failed", name)
+
+    def _lost(self, name: str, generation: int, lost: asyncio.Future[str]) -> None:
+        held = self._held.get(name)
+        if self._closed or lost.cancelled() or held is None or held.generation != generation:
+            return
+        log.warning("%s was lost: %s", name, lost.result())
+        del self._held[name]
+        self.carry_out(self.scheduler.lost(name, generation))
+
+    def _set_timer(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        wake_s = self.scheduler.next_wake_s()
+        if wake_s is not None and not self._closed:
+            self._timer = asyncio.get_running_loop().call_at(wake_s, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self.carry_out(self.scheduler.tick())
+
+
+def _load_error(spec: ModelSpec, error: Exception) -> MotetError:
+    if isinstance(error, MotetError):
+        return error
+    if isinstance(error, TimeoutError):
+        message = f"'{spec.name}' was not loaded within {LOAD_TIMEOUT_S:g} s."
+        translated: MotetError = TimedOut(message, code="load_timeout")
+    else:
+        log.error("loading %s failed", spec.name, exc_info=error)
+        message = f"'{spec.name}' cannot be loaded: {type(error).__name__}: {error}"
+        translated = Unavailable(message, code="load_failed")
+    translated.__cause__ = error
+    return translated
+
+
+def _closing() -> Unavailable:
+    return Unavailable("The server is stopping.", code="shutting_down", retry_after_s=5.0)
