@@ -53,6 +53,10 @@ class Settings(BaseSettings):
     max_active_runs: int = Field(256, ge=1, description="Runs executing at once; more wait.")
     max_queued_runs: int = Field(10_000, ge=1, description="Runs waiting; more are refused.")
     drain_s: float = Field(5.0, ge=0, description="Grace for running steps when the server stops.")
+    allowed_networks: tuple[str, ...] = Field(
+        (), description="Networks, e.g. 10.0.0.0/8, that web fetches and webhooks may reach "
+        "although they are not public.",
+    )
     heartbeat_s: float = Field(5.0, gt=0, description="Comment interval on a silent stream.")
 
     @model_validator(mode="after")

@@ -35,6 +35,7 @@ RELAYS: tuple[Network, ...] = (
 )
 MAX_ADDRESSES = 4
 REDIRECTS = {301, 302, 303, 307, 308}
+_JSON = {"Content-Type": "application/json"}
 HEADERS = {"User-Agent": "Motet/0.1", "Accept": "*/*", "Accept-Encoding": "gzip"}
 
 
@@ -83,6 +84,29 @@ async def fetch(
     try:
         async with asyncio.timeout(limits.timeout_s):
             return await _follow(url, limits, resolve, tls)
+    except TimeoutError as error:
+        raise TimedOut(
+            f"{_short(url)} did not answer within {limits.timeout_s:g} s.",
+            code="fetch_timed_out",
+            details={"field": "url"},
+        ) from error
+
+
+async def post(
+    url: str, body: bytes, limits: Limits = Limits(), *, resolve: Resolve = system_resolve
+) -> int:
+    """Sends a JSON body to `url` and gives the HTTP status of the answer; follows no redirect.
+
+    Raises as `fetch` does, but for statuses.
+    """
+    try:
+        async with asyncio.timeout(limits.timeout_s):
+            parsed = _parsed(url)
+            addresses = await _checked_addresses(parsed, limits, resolve)
+            secure = parsed.scheme == "https"
+            tls = await asyncio.to_thread(httpx.create_ssl_context) if secure else None
+            async with _open(parsed, addresses, limits, tls, body) as response:
+                return response.status_code
     except TimeoutError as error:
         raise TimedOut(
             f"{_short(url)} did not answer within {limits.timeout_s:g} s.",
@@ -177,7 +201,11 @@ async def _checked_addresses(url: httpx.URL, limits: Limits, resolve: Resolve) -
 
 @asynccontextmanager
 async def _open(
-    url: httpx.URL, addresses: list[Address], limits: Limits, tls: ssl.SSLContext | None
+    url: httpx.URL,
+    addresses: list[Address],
+    limits: Limits,
+    tls: ssl.SSLContext | None,
+    body: bytes | None = None,
 ) -> AsyncIterator[httpx.Response]:
     """The response of the first address that can be connected to, its body not yet read."""
     host = url.raw_host.decode("ascii")
@@ -188,10 +216,11 @@ async def _open(
         refusal: httpx.HTTPError | None = None
         for address in addresses:
             request = httpx.Request(
-                "GET",
+                "GET" if body is None else "POST",
                 # The address replaces the name; the host and the certificate stay the name's.
                 url.copy_with(host=str(address)),
-                headers={**HEADERS, "Host": url.netloc.decode("ascii")},
+                headers={**HEADERS, **(_JSON if body else {}), "Host": url.netloc.decode("ascii")},
+                content=body,
                 extensions={"sni_hostname": host, "timeout": timeout.as_dict()},
             )
             try:

@@ -1,0 +1,159 @@
+"""The composition root: everything is opened here, handed on, and closed in reverse order."""
+
+from __future__ import annotations
+
+import fcntl
+import ipaddress
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+from langgraph.cache.memory import InMemoryCache
+
+from config.errors import Conflict, Invalid
+from config.settings import Settings
+from graphs.catalog import Catalog, open_catalog
+from graphs.context import GraphContext
+from indexes.service import Indexes, open_indexes
+from models.manager import Models, open_models
+from runs.checkpoints import open_checkpoints
+from runs.database import open_database
+from runs.engine import RunEngine
+from runs.record import Run
+from runs.store import RunStore
+from runs.threads import Threads
+from runs.webhooks import Post, Webhooks
+from tools.artifacts import Artifacts
+from tools.guard import Limits, Network, post
+from tools.registry import WEB_LIMITS, Parts, Toolbox, load_toolbox
+
+
+@dataclass(frozen=True)
+class Services:
+    """Every part of a running Motet."""
+
+    settings: Settings
+    models: Models
+    indexes: Indexes
+    tools: Toolbox
+    artifacts: Artifacts
+    catalog: Catalog
+    store: RunStore
+    threads: Threads
+    engine: RunEngine
+    fetch_limits: Limits
+
+
+@asynccontextmanager
+async def open_services(settings: Settings) -> AsyncIterator[Services]:
+    """All parts on the data folder, interrupted runs taken up again.
+
+    Raises `Conflict` while another process has the folder. On exit runs are drained for
+    `settings.drain_s` and continue at the next start.
+    """
+    async with AsyncExitStack() as stack:
+        stack.enter_context(_hold(settings.home))
+        limits = Limits(allowed_networks=_networks(settings))
+        models = await stack.enter_async_context(open_models(settings))
+        indexes = await stack.enter_async_context(open_indexes(settings, models))
+        tools = load_toolbox(_tool_parts(indexes, limits), settings.home / "tools")
+        catalog = await stack.enter_async_context(open_catalog(settings))
+        file = settings.home / "runs.db"
+        database = await stack.enter_async_context(open_database(file, settings.durability))
+        checkpoints = await stack.enter_async_context(open_checkpoints(database, file))
+        store = RunStore(database)
+        await store.setup()
+        webhooks = Webhooks(store, _poster(limits))
+        stack.push_async_callback(webhooks.close)
+        cache: InMemoryCache[Any] = InMemoryCache()
+
+        def context(run: Run) -> GraphContext:
+            return GraphContext(
+                models=models,
+                indexes=indexes,
+                tools=tools,
+                tenant=run.tenant,
+                run_id=run.run_id,
+                thread_id=run.thread_id,
+                cache=cache,
+            )
+
+        engine = RunEngine(
+            store,
+            checkpoints,
+            catalog,
+            context,
+            webhooks,
+            max_active=settings.max_active_runs,
+            max_queued=settings.max_queued_runs,
+        )
+        stack.push_async_callback(engine.close, settings.drain_s)
+        await engine.recover()
+        yield Services(
+            settings=settings,
+            models=models,
+            indexes=indexes,
+            tools=tools,
+            artifacts=Artifacts(settings.home / "artifacts", fsync=settings.durability == "power"),
+            catalog=catalog,
+            store=store,
+            threads=Threads(store, checkpoints, engine),
+            engine=engine,
+            fetch_limits=limits,
+        )
+
+
+async def _services(request: Request) -> Services:
+    services: Services = request.state.services
+    return services
+
+
+ServicesOf = Annotated[Services, Depends(_services)]
+
+
+def _networks(settings: Settings) -> tuple[Network, ...]:
+    try:
+        return tuple(ipaddress.ip_network(network) for network in settings.allowed_networks)
+    except ValueError as error:
+        raise Invalid(
+            f"allowed_networks: {error}.", details={"field": "allowed_networks"}
+        ) from error
+
+
+def _tool_parts(indexes: Indexes, limits: Limits) -> Parts:
+    async def search(index: str, query: str, *, limit: int, tenant: str) -> list[dict[str, Any]]:
+        found = await indexes.search(index, query, limit=limit, tenant=tenant)
+        return [passage.as_dict() for passage in found]
+
+    return Parts(search, Limits(WEB_LIMITS.max_bytes, allowed_networks=limits.allowed_networks))
+
+
+def _poster(limits: Limits) -> Post:
+    async def told(url: str, body: bytes) -> int:
+        return await post(url, body, limits)
+
+    return told
+
+
+@contextmanager
+def _hold(home: Path) -> Iterator[None]:
+    """Keep the data folder for this process: two would run every unfinished run twice."""
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            lock.seek(0)
+            raise Conflict(
+                f"The data folder {home} is in use by process {lock.read().strip() or '?'}. Stop "
+                "it, or choose another folder with --home or MOTET_HOME.",
+                code="home_in_use",
+            ) from error
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
