@@ -1,0 +1,147 @@
+"""What an index is declared to be, and reading `indexes.yaml`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from config.errors import Invalid, nearest
+from config.settings import SHIPPED, Settings
+
+NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
+Name = Annotated[str, Field(pattern=NAME)]
+
+
+class IndexSpec(BaseModel):
+    """A named set of searchable documents and how they are cut, embedded and ranked."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Name = Field(description="Lower-case letters, digits, '-' and '_'; at most 64.")
+    description: str = Field("", max_length=1000)
+    folders: tuple[str, ...] = Field((), description="Folders indexed when it is refreshed.")
+    chunk_words: int = Field(200, ge=20, le=1000, description="The size of a passage in words.")
+    model: str = Field("embed", min_length=1, description="A role or an embedding model.")
+    weight: float = Field(
+        0.8, ge=0, le=1, description="Of meaning against keywords: 1 is meaning alone."
+    )
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    version: Literal[1] = 1
+    indexes: dict[Name, IndexSpec] = Field(default_factory=dict)
+
+
+def index_spec(fields: dict[str, Any]) -> IndexSpec:
+    """A spec from a request's fields. Raises `Invalid` naming the field."""
+    try:
+        return IndexSpec.model_validate(fields)
+    except ValidationError as error:
+        path, message = _complaint(error, IndexSpec)
+        field = ".".join(map(str, path))
+        raise Invalid(f"{field}: {message}", code="bad_index", details={"field": field}) from error
+
+
+def check_name(name: str) -> str:
+    """The name itself. Raises `Invalid` for what could not name an index."""
+    if not re.fullmatch(NAME, name):
+        raise Invalid(
+            f"'{name[:80]}' cannot name an index: use lower-case letters, digits, '-' and '_', "
+            "at most 64 of them.",
+            code="bad_index",
+            details={"field": "name"},
+        )
+    return name
+
+
+def declared_indexes(settings: Settings) -> dict[str, IndexSpec]:
+    """The indexes of `indexes.yaml`, shipped and own. Raises `Invalid` with file, line, field."""
+    declared = _read(SHIPPED / "indexes.yaml")
+    if settings.indexes_file.is_file():
+        declared |= _read(settings.indexes_file)
+    elif settings.indexes:
+        raise _invalid(settings.indexes_file, None, "", "there is no such file")
+    return declared
+
+
+def _read(file: Path) -> dict[str, IndexSpec]:
+    try:
+        text = file.read_text(encoding="utf-8")
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        data = yaml.safe_load(text) or {}
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else None
+        raise _invalid(file, line, "", f"not valid YAML: {error.problem}") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        raise _invalid(file, None, "", f"cannot be read: {error}") from error
+    try:
+        found = _File.model_validate(_named(data)).indexes
+    except ValidationError as error:
+        path, message = _complaint(error, _File)
+        raise _invalid(file, _line(root, path), ".".join(map(str, path)), message) from error
+    return {name: _placed(spec, file.parent) for name, spec in found.items()}
+
+
+def _named(data: Any) -> Any:
+    """Each entry with its key as its name; `docs:` alone declares an index with all defaults."""
+    entries = data.get("indexes") if isinstance(data, dict) else None
+    if not isinstance(entries, dict):
+        return data
+    named = {
+        key: {**(fields or {}), "name": str(key)} if isinstance(fields or {}, dict) else fields
+        for key, fields in entries.items()
+    }
+    return {**data, "indexes": named}
+
+
+def _placed(spec: IndexSpec, base: Path) -> IndexSpec:
+    folders = tuple(str((base / Path(folder).expanduser()).resolve()) for folder in spec.folders)
+    return spec.model_copy(update={"folders": folders})
+
+
+def _complaint(
+    error: ValidationError, within: type[BaseModel]
+) -> tuple[tuple[str | int, ...], str]:
+    first = error.errors()[0]
+    path = tuple(part for part in first["loc"] if part != "[key]")
+    message = first["msg"]
+    if first["type"] == "extra_forbidden":
+        model = within if len(path) == 1 else IndexSpec
+        message = f"there is no such field. {nearest(str(path[-1]), list(model.model_fields))}"
+    elif first["type"] == "string_pattern_mismatch":
+        message = "use lower-case letters, digits, '-' and '_', at most 64 of them"
+    return path, message
+
+
+def _line(node: yaml.Node | None, path: tuple[str | int, ...]) -> int | None:
+    """The line of the innermost part of `path` that the file has."""
+    line = None
+    for key in path:
+        children: list[tuple[Any, yaml.Node]] = []
+        if isinstance(node, yaml.MappingNode):
+            children = [(name.value, value) for name, value in node.value]
+            lines = [name.start_mark.line + 1 for name, _ in node.value]
+        elif isinstance(node, yaml.SequenceNode):
+            children = list(enumerate(node.value))
+            lines = [value.start_mark.line + 1 for value in node.value]
+        matches = [at for at, (name, _) in enumerate(children) if str(name) == str(key)]
+        if not matches:
+            break
+        node, line = children[matches[0]][1], lines[matches[0]]
+    return line
+
+
+def _invalid(file: Path, line: int | None, field: str, message: str) -> Invalid:
+    where = f"{file}:{line}" if line else str(file)
+    details = {"file": str(file), "line": line, "field": field}
+    return Invalid(
+        f"{where}: {field + ': ' if field else ''}{message}",
+        code="bad_indexes_file",
+        details={key: value for key, value in details.items() if value},
+    )
