@@ -1,18 +1,13 @@
-"""The FastAPI application: lifespan, middleware, routes; nothing else."""
+"""The FastAPI application: middleware, error rendering, routes; nothing else."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import TypedDict
-
 from fastapi import FastAPI
 
-from config.settings import Settings
 from server.errors import install_error_handlers
 from server.limits import BodyLimit
 from server.routes import agents, artifacts, health, indexes, models, runs, threads
-from server.services import Services, open_services
+from server.services import Services
 
 DESCRIPTION = """\
 Runs multi-step AI agents on your own hardware. `POST /agents/{name}/run` streams the steps as
@@ -21,28 +16,14 @@ they happen; `GET /runs/{id}/events` comes back to them. Errors have one shape:
 """
 
 
-class State(TypedDict):
-    """What the lifespan hands to every request, as `request.state`."""
-
-    services: Services
-
-
-def create_app(settings: Settings) -> FastAPI:
-    """The application; its services are opened when it starts and closed when it stops."""
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[State]:
-        async with open_services(settings) as services:
-            app.state.services = services
-            yield {"services": services}
-
-    app = FastAPI(
-        title="Motet", version="0.1.0", description=DESCRIPTION, lifespan=lifespan, redoc_url=None
-    )
+def create_app(services: Services) -> FastAPI:
+    """The application over services that the caller has opened and will close."""
+    app = FastAPI(title="Motet", version="0.1.0", description=DESCRIPTION, redoc_url=None)
+    app.state.services = services
     app.add_middleware(
         BodyLimit,
-        max_body_bytes=settings.max_body_bytes,
-        max_upload_bytes=settings.max_upload_bytes,
+        max_body_bytes=services.settings.max_body_bytes,
+        max_upload_bytes=services.settings.max_upload_bytes,
     )
     install_error_handlers(app)
     for routes in (agents, runs, threads, indexes, models, artifacts, health):

@@ -31,6 +31,9 @@ from tools.artifacts import Artifacts
 from tools.guard import Limits, Network, post
 from tools.registry import WEB_LIMITS, Parts, Toolbox, load_toolbox
 
+ADDRESS_FILE = "address"
+"""In the data folder: the URL of the server that has it, for commands beside it."""
+
 
 @dataclass(frozen=True)
 class Services:
@@ -108,7 +111,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
 
 
 async def _services(request: Request) -> Services:
-    services: Services = request.state.services
+    services: Services = request.app.state.services
     return services
 
 
@@ -153,6 +156,7 @@ def _hold(home: Path) -> Iterator[None]:
                 "it, or choose another folder with --home or MOTET_HOME.",
                 code="home_in_use",
             ) from error
+        (home / ADDRESS_FILE).unlink(missing_ok=True)
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()

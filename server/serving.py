@@ -1,0 +1,122 @@
+"""Runs the application under uvicorn, draining runs before connections are closed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import FrameType
+
+import uvicorn
+
+from config.errors import Unavailable
+from config.settings import Settings
+from server.app import create_app
+from server.services import ADDRESS_FILE, Services, open_services
+
+log = logging.getLogger(__name__)
+
+
+class Server(uvicorn.Server):
+    """uvicorn, but a signal drains the runs first: their streams then end by themselves.
+
+    uvicorn alone would wait for open streams, and the streams for runs that nobody stops.
+    """
+
+    def __init__(self, config: uvicorn.Config, services: Services) -> None:
+        super().__init__(config)
+        self._services = services
+        self._loop = asyncio.get_running_loop()
+        self._draining: asyncio.Task[None] | None = None
+        self.ready = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self._draining:  # a second signal means now
+            super().handle_exit(sig, frame)
+        else:
+            self._loop.call_soon_threadsafe(self._begin_drain, sig, frame)
+
+    def _begin_drain(self, sig: int, frame: FrameType | None) -> None:
+        if self._draining is None:
+            self._draining = asyncio.create_task(self._drain(sig, frame), name="drain")
+
+    async def _drain(self, sig: int, frame: FrameType | None) -> None:
+        log.info("stopping: %d runs to drain", self._services.engine.active)
+        await self._services.engine.close(self._services.settings.drain_s)
+        super().handle_exit(sig, frame)
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until a signal ends it. Raises `Unavailable` where the address is taken."""
+    listening = _bind(settings)
+    with listening:
+        host, port = listening.getsockname()[:2]
+        url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        async with open_services(settings) as services:
+            server = Server(_config(services), services)
+            address = settings.home / ADDRESS_FILE
+            announcing = asyncio.create_task(_announce(server, address, url), name="announce")
+            try:
+                await server.serve([listening])
+            finally:
+                announcing.cancel()
+                address.unlink(missing_ok=True)
+
+
+@asynccontextmanager
+async def serve_beside(settings: Settings, path: Path) -> AsyncIterator[None]:
+    """Serve on the Unix socket `path` for as long as the context is open, in this event loop."""
+    async with open_services(settings) as services:
+        server = Server(_config(services, uds=str(path)), services)
+        serving = asyncio.create_task(server.serve(), name="server")
+        ready = asyncio.create_task(server.ready.wait())
+        await asyncio.wait({serving, ready}, return_when=asyncio.FIRST_COMPLETED)
+        ready.cancel()
+        try:
+            yield
+        finally:
+            await services.engine.close(settings.drain_s)
+            server.should_exit = True
+            await serving
+
+
+async def _announce(server: Server, address: Path, url: str) -> None:
+    await server.ready.wait()
+    address.write_text(url)
+    log.info("Motet is ready at %s (data in %s)", url, address.parent)
+
+
+def _config(services: Services, uds: str | None = None) -> uvicorn.Config:
+    return uvicorn.Config(
+        create_app(services),
+        uds=uds,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=int(services.settings.drain_s) + 5,
+    )
+
+
+def _bind(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((settings.host, settings.port))
+    except OSError as error:
+        listening.close()
+        raise Unavailable(
+            f"Cannot listen on {settings.host}:{settings.port}: {error.strerror}. Choose another "
+            "port with --port, or 0 for a free one.",
+            code="address_in_use",
+        ) from error
+    listening.set_inheritable(True)
+    return listening
