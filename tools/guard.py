@@ -81,15 +81,8 @@ async def fetch(
     `NotFound`, `TimedOut`, or `Unavailable` when the host does not answer as it should.
     Proxies of the environment are not used: they would resolve names past the guard.
     """
-    try:
-        async with asyncio.timeout(limits.timeout_s):
-            return await _follow(url, limits, resolve, tls)
-    except TimeoutError as error:
-        raise TimedOut(
-            f"{_short(url)} did not answer within {limits.timeout_s:g} s.",
-            code="fetch_timed_out",
-            details={"field": "url"},
-        ) from error
+    async with _in_time(url, limits):
+        return await _follow(url, limits, resolve, tls)
 
 
 async def post(
@@ -99,20 +92,12 @@ async def post(
 
     Raises as `fetch` does, but for statuses.
     """
-    try:
-        async with asyncio.timeout(limits.timeout_s):
-            parsed = _parsed(url)
-            addresses = await _checked_addresses(parsed, limits, resolve)
-            secure = parsed.scheme == "https"
-            tls = await asyncio.to_thread(httpx.create_ssl_context) if secure else None
-            async with _open(parsed, addresses, limits, tls, body) as response:
-                return response.status_code
-    except TimeoutError as error:
-        raise TimedOut(
-            f"{_short(url)} did not answer within {limits.timeout_s:g} s.",
-            code="fetch_timed_out",
-            details={"field": "url"},
-        ) from error
+    async with _in_time(url, limits):
+        parsed = _parsed(url)
+        addresses = await _checked_addresses(parsed, limits, resolve)
+        tls = await _certificates(parsed)
+        async with _open(parsed, addresses, limits, tls, body) as response:
+            return response.status_code
 
 
 def forbidden(address: Address, allowed: tuple[Network, ...] = ()) -> bool:
@@ -134,15 +119,26 @@ def _embedded(address: Address) -> Address:
     return address
 
 
+@asynccontextmanager
+async def _in_time(url: str, limits: Limits) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(limits.timeout_s):
+            yield
+    except TimeoutError as error:
+        raise TimedOut(
+            f"{_short(url)} did not answer within {limits.timeout_s:g} s.",
+            code="fetch_timed_out",
+            details={"field": "url"},
+        ) from error
+
+
 async def _follow(
     url: str, limits: Limits, resolve: Resolve, tls: ssl.SSLContext | None
 ) -> Fetched:
     target = url
     for _ in range(limits.max_redirects + 1):
         parsed = _parsed(target)
-        if tls is None and parsed.scheme == "https":
-            # Reading the certificates takes tens of milliseconds: not on the event loop.
-            tls = await asyncio.to_thread(httpx.create_ssl_context)
+        tls = tls or await _certificates(parsed)
         addresses = await _checked_addresses(parsed, limits, resolve)
         async with _open(parsed, addresses, limits, tls) as response:
             if response.status_code not in REDIRECTS or "location" not in response.headers:
@@ -153,6 +149,13 @@ async def _follow(
         code="too_many_redirects",
         details={"field": "url"},
     )
+
+
+async def _certificates(url: httpx.URL) -> ssl.SSLContext | None:
+    if url.scheme != "https":
+        return None
+    # Reading them takes tens of milliseconds: not on the event loop.
+    return await asyncio.to_thread(httpx.create_ssl_context)
 
 
 def _parsed(url: str) -> httpx.URL:

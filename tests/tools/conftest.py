@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import re
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -24,6 +25,7 @@ class Site:
 
     pages: dict[str, bytes | Answer] = field(default_factory=dict)
     seen: list[str] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
     port: int = 0
 
     def url(self, path: str = "/", host: str = "127.0.0.1") -> str:
@@ -49,6 +51,8 @@ class Site:
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
             self.seen.append(head)
+            if length := re.search(r"content-length: (\d+)", head, re.IGNORECASE):
+                self.bodies.append(await reader.readexactly(int(length[1])))
             page = self.pages.get(head.split(" ")[1], b"HTTP/1.1 404 Not Found\r\n\r\n")
             if isinstance(page, bytes):
                 writer.write(page)

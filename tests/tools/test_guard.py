@@ -13,7 +13,7 @@ import pytest
 
 from config.errors import Invalid, NotFound, TimedOut, Unavailable
 from tests.tools.conftest import Site, serving
-from tools.guard import Limits, fetch, forbidden
+from tools.guard import Limits, fetch, forbidden, post
 
 
 class Names:
@@ -216,6 +216,44 @@ async def test_a_host_that_falls_silent_is_given_up(site: Site, loopback: Limits
         await fetch(site.url(), replace(loopback, timeout_s=0.3))
     gone.set()
     assert raised.value.code == "fetch_timed_out"
+
+
+async def test_a_body_is_posted_and_its_status_given(site: Site, loopback: Limits) -> None:
+    site.page("/hook", b"", status="202 Accepted")
+    assert await post(site.url("/hook"), b'{"done": true}', loopback) == 202
+    head = site.seen[0].casefold()
+    assert head.startswith("post /hook ")
+    assert "content-type: application/json" in head
+    assert site.bodies == [b'{"done": true}']
+
+
+async def test_a_post_follows_no_redirect_and_stays_out_of_our_network(
+    site: Site, loopback: Limits
+) -> None:
+    site.redirect("/hook", "/elsewhere")
+    assert await post(site.url("/hook"), b"{}", loopback) == 302
+    assert len(site.seen) == 1
+    with pytest.raises(Invalid) as raised:
+        await post(site.url("/hook"), b"{}", Limits())
+    assert raised.value.code == "forbidden_address"
+    assert len(site.seen) == 1
+
+
+async def test_an_ipv6_address_is_connected_to_as_it_is(loopback: Limits) -> None:
+    six = replace(loopback, allowed_networks=(ipaddress.ip_network("::1/128"),))
+    site = Site()
+    site.page("/", b"six")
+    try:
+        server = await asyncio.start_server(site.answer, "::1", 0)
+    except OSError:
+        pytest.skip("there is no IPv6 here")
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        assert (await fetch(f"http://[::1]:{port}/", six)).data == b"six"
+        named = await fetch(f"http://six.test:{port}/", six, resolve=Names(["::1"]))
+        assert named.data == b"six"
+    assert f"Host: six.test:{port}" in site.seen[1]
+    assert f"Host: [::1]:{port}" in site.seen[0]
 
 
 async def test_the_next_address_is_tried_when_one_refuses(site: Site, loopback: Limits) -> None:
