@@ -1,0 +1,90 @@
+"""Readers of a live log: everything once, in order, whenever they come."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from config.errors import Unavailable
+from runs.database import Statement
+from runs.log import TAIL_EVENTS, RunLog
+from tests.runs.conftest import Storage
+
+
+async def read(log: RunLog, after: int = 0) -> list[int]:
+    return [event.seq async for batch in log.follow(after) for event in batch.events]
+
+
+async def test_readers_that_come_at_any_time_see_every_event_once_in_order(
+    storage: Storage,
+) -> None:
+    log = RunLog("run", storage.store)
+    readers = [asyncio.create_task(read(log))]
+    for number in range(50):
+        log.append("custom", data={"number": number})
+        readers.append(asyncio.create_task(read(log, after=number)))
+        await asyncio.sleep(0)
+    await log.flushed()
+    readers.append(asyncio.create_task(read(log)))
+    log.close()
+    seen = await asyncio.wait_for(asyncio.gather(*readers), 10)
+    assert seen[0] == seen[-1] == list(range(1, 51))
+    assert seen[1:-1] == [list(range(number + 1, 51)) for number in range(50)]
+
+
+async def test_a_reader_far_behind_reads_the_store(storage: Storage) -> None:
+    log = RunLog("run", storage.store)
+    for _ in range(10):
+        for number in range(TAIL_EVENTS // 4):
+            log.append("custom", data=number)
+        await log.flushed()
+    late = asyncio.create_task(read(log))
+    log.close()
+    assert await asyncio.wait_for(late, 10) == list(range(1, TAIL_EVENTS * 10 // 4 + 1))
+
+
+async def test_an_event_is_stored_before_it_is_shown(storage: Storage) -> None:
+    log = RunLog("run", storage.store)
+    follower = log.follow()
+    log.append("custom", data="first")
+    batch = await asyncio.wait_for(anext(follower), 10)
+    stored = await storage.store.events("run", 0)
+    assert [event.json for b in stored for event in b.events][: len(batch.events)] == [
+        event.json for event in batch.events
+    ]
+    log.close()
+    await follower.aclose()  # type: ignore[attr-defined]
+
+
+async def test_a_log_goes_on_counting_where_an_earlier_process_stopped(storage: Storage) -> None:
+    first = RunLog("run", storage.store)
+    first.append("custom", data=1)
+    first.append("custom", data=2)
+    await first.flushed()
+    second = RunLog("run", storage.store, storage.store.last_seq("run"))
+    second.append("custom", data=3)
+    await second.flushed()
+    second.close()
+    assert await read(second) == [1, 2, 3]
+
+
+async def test_a_disk_that_refuses_an_event_is_told_to_whoever_waits(storage: Storage) -> None:
+    await storage.database.write(Statement("DROP TABLE events"))
+    log = RunLog("run", storage.store)
+    log.append("custom", data=1)
+    with pytest.raises(Unavailable, match="cannot be written"):
+        await log.flushed()
+
+
+async def test_a_reader_that_leaves_takes_nobody_with_it(storage: Storage) -> None:
+    log = RunLog("run", storage.store)
+    leaving, staying = asyncio.create_task(read(log)), asyncio.create_task(read(log))
+    log.append("custom", data=1)
+    await log.flushed()
+    leaving.cancel()
+    await asyncio.wait([leaving])
+    log.append("custom", data=2)
+    await log.flushed()
+    log.close()
+    assert await asyncio.wait_for(staying, 10) == [1, 2]
