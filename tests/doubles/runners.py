@@ -30,8 +30,8 @@ class Card:
     family: str = "llama"
     parameter_size: str = "8.0B"
     quantization: str = "Q4_K_M"
-    size_bytes: int = 4_900_000_000
-    memory_bytes: int = 6_000_000_000
+    size_bytes: int = 60_000_000
+    memory_bytes: int = 80_000_000
     vram_bytes: int = 0
     context_length: int = 8192
     embedding_length: int = 4096

@@ -1,0 +1,108 @@
+"""What Ollama says when it fails, in our families."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+import httpx
+
+from config.errors import Busy, Invalid, MotetError, TimedOut, Unavailable
+
+RETRY_AFTER_S = 2.0  # Ollama sends no Retry-After when its queue is full
+_OVERFLOW = ("exceeds the available context", "input length exceeds", "context length")
+_UNABLE = ("does not support", "image input is not supported", "Multimodal data provided")
+_MALFORMED = ("option ", "invalid format", "invalid options", "template: ")
+
+
+def shown(url: str) -> str:
+    """The URL without credentials, for messages."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{host}{parts.path}".rstrip("/")
+
+
+def unreachable(url: str, cause: str = "") -> Unavailable:
+    because = f" ({cause})" if cause else ""
+    return Unavailable(
+        f"Ollama does not answer at {shown(url)}{because}. Install it from ollama.com, start it "
+        "with `ollama serve`, or set MOTET_OLLAMA_URL to where it runs.",
+        code="ollama_unreachable",
+        details={"url": shown(url)},
+    )
+
+
+def no_ollama(url: str) -> Unavailable:
+    return Unavailable(
+        f"What answers at {shown(url)} is not Ollama. Set MOTET_OLLAMA_URL to where it runs.",
+        code="ollama_unreachable",
+        details={"url": shown(url)},
+    )
+
+
+def missing(model: str) -> Unavailable:
+    return Unavailable(
+        f"Ollama has no model '{model}'. Get it with `ollama pull {model}`.",
+        code="model_missing",
+        details={"model": model, "hint": f"ollama pull {model}"},
+    )
+
+
+def from_transport(error: Exception, url: str, model: str, silence_s: float) -> MotetError:
+    """For an exception of httpx, or the built-in one that Ollama's client makes of it."""
+    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | ConnectionError):
+        return unreachable(url, "timed out" if isinstance(error, httpx.ConnectTimeout) else "")
+    if isinstance(error, httpx.TimeoutException):
+        return TimedOut(
+            f"Ollama said nothing for {silence_s:g} s while '{model}' was at work. The model's "
+            "option `timeout_s` bounds this.",
+            code="model_timeout",
+            details={"model": model, "timeout_s": silence_s},
+        )
+    return Unavailable(
+        f"The connection to Ollama at {shown(url)} broke while '{model}' was at work.",
+        code="model_connection_lost",
+        details={"model": model, "cause": str(error) or type(error).__name__},
+    )
+
+
+def from_answer(status: int, text: str, model: str) -> MotetError:
+    """For an error that Ollama told: `status` is its HTTP status, or -1 in mid-stream."""
+    details = {"model": model, "status": status, "cause": text}
+    if status == 404:
+        return missing(model)
+    if status == 503:
+        return Busy(
+            "Ollama's queue of models to load is full. Try again in a moment.",
+            code="ollama_busy",
+            details=details,
+            retry_after_s=RETRY_AFTER_S,
+        )
+    if any(phrase in text for phrase in _OVERFLOW):
+        return Invalid(
+            f"The prompt is longer than the context of '{model}'. Shorten it, or raise the "
+            "model's option `num_ctx`.",
+            code="context_overflow",
+            details=details,
+        )
+    if any(phrase in text for phrase in _UNABLE):
+        return Invalid(f"'{model}' cannot do this: {text}", code="model_unable", details=details)
+    if status in (400, 422) or (status == 500 and text.startswith(_MALFORMED)):
+        return Invalid(
+            f"Ollama refused the request to '{model}': {text}",
+            code="model_refused",
+            details=details,
+        )
+    if status in (401, 403):
+        return Unavailable(
+            f"Ollama does not let us use '{model}': {text}", code="model_forbidden", details=details
+        )
+    return Unavailable(f"'{model}' failed in Ollama: {text}", code="model_failed", details=details)
+
+
+def cut_short(model: str) -> Unavailable:
+    return Unavailable(
+        f"'{model}' broke off its answer without an end; Ollama does so when a model repeats "
+        "itself. Try again, or take another model.",
+        code="model_cut_short",
+        details={"model": model},
+    )
