@@ -6,7 +6,7 @@ from fastapi import FastAPI
 
 from server.errors import install_error_handlers
 from server.limits import BodyLimit
-from server.routes import agents, artifacts, health, indexes, models, runs, threads
+from server.routes import agents, artifacts, health, indexes, models, runs, threads, tools
 from server.services import Services
 
 DESCRIPTION = """\
@@ -26,6 +26,6 @@ def create_app(services: Services) -> FastAPI:
         max_upload_bytes=services.settings.max_upload_bytes,
     )
     install_error_handlers(app)
-    for routes in (agents, runs, threads, indexes, models, artifacts, health):
+    for routes in (agents, runs, threads, indexes, models, tools, artifacts, health):
         app.include_router(routes.router)
     return app

@@ -35,7 +35,7 @@ async def connect(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
 
     Either way the same routes answer, so a command works beside `motet serve` and without it.
     """
-    if url := _running(settings.home):
+    if url := running(settings.home):
         async with httpx.AsyncClient(base_url=url, timeout=TIMEOUT, trust_env=False) as client:
             yield client
         return
@@ -84,7 +84,7 @@ async def events(response: httpx.Response) -> AsyncIterator[Event]:
             fields = {}
 
 
-def _running(home: Path) -> str | None:
+def running(home: Path) -> str | None:
     """The address of the server that holds the data folder."""
     file = home / ADDRESS_FILE
     if not file.is_file() or not (home / "lock").is_file():

@@ -134,7 +134,7 @@ async def add_sources(
 async def _add(
     client: httpx.AsyncClient, name: str, source: str, console: Console
 ) -> dict[str, Any]:
-    report = await _ingest(client, name, source, console)
+    report = await ingest(client, name, source, console)
     counts = ", ".join(
         f"{report[key]} {key}" for key in ("added", "changed", "unchanged", "removed")
     )
@@ -144,7 +144,7 @@ async def _add(
     return report
 
 
-async def _ingest(
+async def ingest(
     client: httpx.AsyncClient, name: str, source: str, console: Console
 ) -> dict[str, Any]:
     request: dict[str, Any]

@@ -16,7 +16,7 @@ router = APIRouter(tags=["models"])
 async def list_models(services: ServicesOf, caller: CallerOf) -> Any:
     """Every model with its state, every role with its choice, and the memory ledger."""
     return {
-        "models": [status.as_dict() for status in services.models.status()],
+        "models": [status.as_dict() for status in await services.models.discover()],
         "roles": [role.as_dict() for role in await services.models.roles()],
         "memory": [device.as_dict() for device in services.models.memory()],
     }

@@ -1,0 +1,21 @@
+"""Tools that agents may call."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from server.access import CallerOf
+from server.services import ServicesOf
+
+router = APIRouter(tags=["tools"])
+
+
+@router.get("/tools")
+async def list_tools(services: ServicesOf, caller: CallerOf) -> Any:
+    """Every tool with the JSON schema of its arguments. `problems` are files that do not load."""
+    return {
+        "tools": services.tools.describe(),
+        "problems": [problem.as_dict() for problem in services.tools.problems],
+    }
