@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, cast
 
 from config.errors import MotetError, NotFound, TimedOut, Unavailable
 from config.settings import Settings
+from models.backends import build_driver
 from models.capabilities import Embed
 from models.devices import Devices, HostMemory
 from models.drivers import DriverContext
 from models.ledger import DeviceBalance, Ledger
 from models.models_file import ModelsFile, load_models
 from models.report import ModelStatus, RoleStatus, discovered, role_task, statuses
-from models.roles import Choice, Drivers, Resolver
+from models.roles import BuildDriver, Choice, Drivers, Resolver
 from models.runner import Listener, Runner
 from models.scheduler import Scheduler
 from models.spec import ModelSpec, Task
@@ -55,10 +56,12 @@ class Lease:
 class Models:
     """Every model of this installation. Get one from `open_models`."""
 
-    def __init__(self, file: ModelsFile, settings: Settings, devices: Devices) -> None:
+    def __init__(
+        self, file: ModelsFile, settings: Settings, devices: Devices, build: BuildDriver
+    ) -> None:
         self._file = file
         self._settings = settings
-        self._drivers = Drivers(self._context)
+        self._drivers = Drivers(build, self._context)
         ledger = Ledger(file.memory_cap_bytes)
         self._scheduler = Scheduler(ledger, devices, asyncio.get_running_loop().time)
         self._resolver = Resolver(file, self._drivers, self._scheduler.trouble)
@@ -167,12 +170,17 @@ class Models:
 
 
 @contextlib.asynccontextmanager
-async def open_models(settings: Settings, devices: Devices | None = None) -> AsyncIterator[Models]:
+async def open_models(
+    settings: Settings,
+    *,
+    devices: Devices | None = None,
+    build: BuildDriver = build_driver,
+) -> AsyncIterator[Models]:
     """The models of `settings`. Loads nothing yet; on leaving, everything is unloaded.
 
     Raises `Invalid` when models.yaml is wrong.
     """
-    models = Models(load_models(settings), settings, devices or HostMemory())
+    models = Models(load_models(settings), settings, devices or HostMemory(), build)
     try:
         yield models
     finally:

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from config.errors import Invalid, MotetError, NotFound, Unavailable, nearest
-from models.backends import BACKENDS, build_driver
+from models.backends import BACKENDS
 from models.drivers import Driver, DriverContext
 from models.models_file import ModelsFile
 from models.spec import ModelSpec, Task
+
+BuildDriver = Callable[[str, DriverContext], Driver]
 
 ROLE_TASKS: dict[str, Task] = {
     "chat": "chat",
@@ -52,13 +54,14 @@ class Choice:
 class Drivers:
     """The drivers built so far, one for each back end."""
 
-    def __init__(self, context: Callable[[str], DriverContext]) -> None:
+    def __init__(self, build: BuildDriver, context: Callable[[str], DriverContext]) -> None:
+        self._build = build
         self._context = context
         self._built: dict[str, Driver] = {}
 
     def get(self, backend: str) -> Driver:
         if backend not in self._built:
-            self._built[backend] = build_driver(backend, self._context(backend))
+            self._built[backend] = self._build(backend, self._context(backend))
         return self._built[backend]
 
     async def close(self) -> None:

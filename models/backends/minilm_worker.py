@@ -89,7 +89,7 @@ class MiniLM:
 
 
 def _fastest_dtype() -> str:
-    """bfloat16 where the processor computes in it: the same vectors to 4 digits, three times as fast.
+    """bfloat16 where the processor computes in it: three times as fast, equal to 3 digits.
 
     Elsewhere it would be emulated, slower than float32.
     """
