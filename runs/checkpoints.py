@@ -183,7 +183,7 @@ def _config(thread_id: str, ns: str, checkpoint_id: str) -> RunnableConfig:
 
 @asynccontextmanager
 async def open_checkpoints(database: Database, path: Path) -> AsyncIterator[Checkpoints]:
-    """The checkpointer on the database at `path`; its own connection only makes tables and lists."""
+    """The checkpointer on the database at `path`; its own connection makes tables and lists."""
     async with aiosqlite.connect(path) as reading:
         checkpoints = Checkpoints(database, reading)
         await checkpoints.setup()

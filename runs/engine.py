@@ -21,8 +21,9 @@ from runs.store import RunStore, is_duplicate
 from runs.webhooks import Webhooks
 
 if TYPE_CHECKING:
-    from graphs.agent import Agent
     from graphs.catalog import Catalog
+
+    from graphs.agent import Agent
 
 log = logging.getLogger(__name__)
 
@@ -142,9 +143,7 @@ class RunEngine:
             raise NotFound(f"There is no run {run_id}.", code="run_not_found")
         return run
 
-    def follow(
-        self, run_id: str, after: int = 0, tenant: str = "default"
-    ) -> AsyncIterator[Batch]:
+    def follow(self, run_id: str, after: int = 0, tenant: str = "default") -> AsyncIterator[Batch]:
         """The run's events behind `after`, each once and in order, live until it ends or waits."""
         run = self.get(run_id, tenant)
         return self._log_of(run).follow(after)
@@ -258,9 +257,9 @@ class RunEngine:
             )
         if others and request.multitask in ("interrupt", "rollback"):
             await self._clear(thread_id, others, rollback=request.multitask == "rollback")
-        if waiting := self._store.waiting_run(thread_id):
-            if waiting.run_id not in self._executions:
-                await self._cancel_resting(waiting, "superseded")
+        waiting = self._store.waiting_run(thread_id)
+        if waiting and waiting.run_id not in self._executions:
+            await self._cancel_resting(waiting, "superseded")
 
     async def _clear(self, thread_id: str, others: list[Execution], *, rollback: bool) -> None:
         for other in others:

@@ -117,7 +117,9 @@ class Steps:
         if kind == "attempt":
             step = data["step"]
             self._begun[step] = self._begun.get(step, 1) + 1
-            return Told("step.started", {**where, "attempt": self._begun[step], "data": _rest(data)})
+            return Told(
+                "step.started", {**where, "attempt": self._begun[step], "data": _rest(data)}
+            )
         if kind in OWN_KINDS:
             return Told(str(kind), {**where, "data": _rest(data)})
         return Told("custom", {**where, "data": data})

@@ -203,9 +203,7 @@ class RunStore:
         )
 
     def sources(self, version: str) -> dict[str, str] | None:
-        row = self._database.row(
-            "SELECT sources FROM agent_versions WHERE version = ?", (version,)
-        )
+        row = self._database.row("SELECT sources FROM agent_versions WHERE version = ?", (version,))
         return orjson.loads(row[0]) if row else None
 
     # events
@@ -280,9 +278,7 @@ class RunStore:
         return [(row[0], row[1]) for row in await self._database.rows("SELECT * FROM deliveries")]
 
     def end_delivery(self, run_id: str) -> asyncio.Future[None]:
-        return self._database.write(
-            Statement("DELETE FROM deliveries WHERE run_id = ?", (run_id,))
-        )
+        return self._database.write(Statement("DELETE FROM deliveries WHERE run_id = ?", (run_id,)))
 
 
 def fingerprint(request: RunRequest) -> str:

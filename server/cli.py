@@ -48,9 +48,7 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one.")] = None,
     config: Annotated[Path | None, typer.Option(help="A motet.yaml of your own.")] = None,
-    log_level: Annotated[
-        str | None, typer.Option(help="debug, info, warning or error.")
-    ] = None,
+    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
 ) -> None:
     """Start the service on http://127.0.0.1:8000."""
     settings = load_settings(config, home=home, host=host, port=port, log_level=log_level)
@@ -202,8 +200,9 @@ def index_rm(
     what = f"document {document} of index {name}" if document else f"index {name}"
     if not yes:
         typer.confirm(f"Remove {what}?", abort=True)
-    _request(home, "DELETE", f"/indexes/{name}/documents/{document}" if document
-             else f"/indexes/{name}")
+    _request(
+        home, "DELETE", f"/indexes/{name}/documents/{document}" if document else f"/indexes/{name}"
+    )
     out.print(f"Removed {what}.", highlight=False)
 
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import httpx
 import orjson
+from graphs.catalog import Catalog
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from config.errors import Invalid, MotetError, NotFound
 from config.settings import Settings
 from graphs.agent import Agent
-from graphs.catalog import Catalog
 from server.client import answer, connect, events
 from server.console import RunPrinter, print_output
 
@@ -118,9 +118,7 @@ def _print_open(printer: RunPrinter, console: Console) -> None:
     )
 
 
-async def add_sources(
-    settings: Settings, name: str, sources: list[str], console: Console
-) -> bool:
+async def add_sources(settings: Settings, name: str, sources: list[str], console: Console) -> bool:
     """Index each source into `name`, made when it is new; whether every document was read."""
     async with connect(settings) as client:
         response = await client.get(f"/indexes/{name}")
@@ -128,7 +126,7 @@ async def add_sources(
             response = await client.post("/indexes", json={"name": name})
         await answer(response)
         reports = [await _add(client, name, source, console) for source in sources]
-    return not any(report["errors"] for report in reports)
+    return not any(report["failed"] for report in reports)
 
 
 async def _add(
@@ -139,7 +137,7 @@ async def _add(
         f"{report[key]} {key}" for key in ("added", "changed", "unchanged", "removed")
     )
     console.print(f"{source}: {counts}, {report['passages']} passages", highlight=False)
-    for problem in report["errors"]:
+    for problem in report["failed"]:
         console.print(f"[red]{problem['source']}: {problem['message']}[/]", highlight=False)
     return report
 
@@ -164,7 +162,10 @@ async def ingest(
         **request,
     )
     with Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=console,
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        console=console,
         transient=True,
     ) as bar:
         task = bar.add_task("indexing", total=None)
@@ -173,9 +174,9 @@ async def ingest(
                 if event.type == "progress":
                     bar.update(
                         task,
-                        description=event.data["phase"],
-                        completed=event.data["done"],
-                        total=event.data["total"],
+                        description=f"{event.data['files_done']}/{event.data['files_total']} files",
+                        completed=event.data["passages_done"],
+                        total=event.data["passages_total"] or None,
                     )
                 elif event.type == "failed":
                     raise MotetError(event.data["message"], code=event.data["code"])

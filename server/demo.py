@@ -43,7 +43,7 @@ async def demonstrate(folder: Path | None, question: str | None, console: Consol
     console.print(
         "\nGo on: [bold]make serve[/] starts the service on http://127.0.0.1:8000, then\n"
         "  curl -N -X POST localhost:8000/agents/ask/run -H 'content-type: application/json' \\\n"
-        f"    -d '{{\"input\": {{\"question\": \"{QUESTION}\"}}}}'\n"
+        f'    -d \'{{"input": {{"question": "{QUESTION}"}}}}\'\n'
         "and http://127.0.0.1:8000/docs lists everything it can do.",
         highlight=False,
     )
@@ -63,7 +63,9 @@ async def _service(settings: Settings, console: Console) -> AsyncIterator[str]:
     try:
         url = await asyncio.wait_for(_ready(settings, process), START_TIMEOUT_S)
         took_s = time.perf_counter() - begun
-        console.print(f"[bold]1.[/] Started the service at {url} in {took_s:.1f} s.", highlight=False)
+        console.print(
+            f"[bold]1.[/] Started the service at {url} in {took_s:.1f} s.", highlight=False
+        )
         yield url
     finally:
         if process.returncode is None:
@@ -81,8 +83,13 @@ async def _ready(settings: Settings, process: asyncio.subprocess.Process) -> str
     ended.add_done_callback(lambda _: stop.set())
     try:
         async for _ in awatch(
-            settings.home, step=10, debounce=50, recursive=False, stop_event=stop,
-            yield_on_timeout=True, rust_timeout=500,
+            settings.home,
+            step=10,
+            debounce=50,
+            recursive=False,
+            stop_event=stop,
+            yield_on_timeout=True,
+            rust_timeout=500,
         ):
             if url := running(settings.home):
                 return url

@@ -56,12 +56,12 @@ class EventStream(Response):
         self._heartbeat_s = heartbeat_s
         self._on_disconnect = on_disconnect
         # No proxy may hold events back or keep them.
-        self.init_headers({"Cache-Control": "no-store", "X-Accel-Buffering": "no", **(headers or {})})
+        self.init_headers(
+            {"Cache-Control": "no-store", "X-Accel-Buffering": "no", **(headers or {})}
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send(
-            {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
-        )
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         pump = asyncio.create_task(self._pump(send), name="sse")
         gone = asyncio.create_task(_disconnected(receive), name="sse disconnect")
         beat = asyncio.create_task(self._beat(send), name="sse heartbeat")

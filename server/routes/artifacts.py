@@ -26,9 +26,7 @@ async def list_artifacts(
 
 
 @router.get("/artifacts/{artifact_id}", response_class=FileResponse)
-async def fetch_artifact(
-    artifact_id: str, services: ServicesOf, caller: CallerOf
-) -> FileResponse:
+async def fetch_artifact(artifact_id: str, services: ServicesOf, caller: CallerOf) -> FileResponse:
     """The bytes, which never change under this name."""
     artifact = await services.artifacts.get(artifact_id, tenant=caller.tenant)
     # Whatever an agent made must not run as a page of this origin.

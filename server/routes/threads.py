@@ -167,9 +167,7 @@ async def list_history(
 ) -> Response:
     """The thread's states, newest first."""
     return json_response(
-        await services.threads.history(
-            thread_id, limit=limit, before=before, tenant=caller.tenant
-        )
+        await services.threads.history(thread_id, limit=limit, before=before, tenant=caller.tenant)
     )
 
 
@@ -179,6 +177,7 @@ def _checkpoint_id(place: Place | None, field: str) -> str | None:
     found = place.get("configurable", place).get("checkpoint_id")
     if not isinstance(found, str):
         raise Invalid(
-            f"{field}: there is no checkpoint_id in it.", details={"field": f"{field}.checkpoint_id"}
+            f"{field}: there is no checkpoint_id in it.",
+            details={"field": f"{field}.checkpoint_id"},
         )
     return found
