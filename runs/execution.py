@@ -96,7 +96,7 @@ class Execution:
             control=self.control,
             durability="async",
         )
-        async with aclosing(stream) as parts:  # type: ignore[type-var]
+        async with aclosing(stream) as parts:
             async for part in parts:
                 for type_, fields in steps.translate(part):
                     self.log.append(type_, **fields)

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from langchain_core.messages import AIMessageChunk
+from langgraph.types import StreamMode
 
 from runs.events import RunEvent
 
-STREAM_MODES = ("tasks", "custom", "messages", "values")
+STREAM_MODES: tuple[StreamMode, ...] = ("tasks", "custom", "messages", "values")
 OWN_KINDS = frozenset({"progress", "model", "artifact", "citation", "warning", "tool"})
 
 
@@ -117,9 +118,8 @@ class Steps:
         if kind == "attempt":
             step = data["step"]
             self._begun[step] = self._begun.get(step, 1) + 1
-            return Told(
-                "step.started", {**where, "attempt": self._begun[step], "data": _rest(data)}
-            )
+            again = {"attempt": self._begun[step], "data": _rest(data)}
+            return Told("step.started", {**where, **again})
         if kind in OWN_KINDS:
             return Told(str(kind), {**where, "data": _rest(data)})
         return Told("custom", {**where, "data": data})

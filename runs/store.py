@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -192,7 +192,7 @@ class RunStore:
     # versions of agents
 
     def save_version(
-        self, version: str, name: str, sources: dict[str, str]
+        self, version: str, name: str, sources: Mapping[str, str]
     ) -> asyncio.Future[None]:
         """Keep the sources of an agent, so that its runs continue after the file has changed."""
         return self._database.write(

@@ -13,7 +13,7 @@ from runs.store import RunStore
 log = logging.getLogger(__name__)
 
 Post = Callable[[str, bytes], Awaitable[int]]
-"""Sends a JSON body to a URL and returns the HTTP status; refuses addresses that are not allowed."""
+"""Sends a JSON body to a URL, gives the HTTP status, refuses addresses that are not allowed."""
 
 PAUSES_S = (1.0, 5.0, 30.0)
 """Waits between the attempts of one delivery."""

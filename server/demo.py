@@ -63,9 +63,7 @@ async def _service(settings: Settings, console: Console) -> AsyncIterator[str]:
     try:
         url = await asyncio.wait_for(_ready(settings, process), START_TIMEOUT_S)
         took_s = time.perf_counter() - begun
-        console.print(
-            f"[bold]1.[/] Started the service at {url} in {took_s:.1f} s.", highlight=False
-        )
+        console.print(f"[bold]1.[/] The service is up at {url} ({took_s:.1f} s).", highlight=False)
         yield url
     finally:
         if process.returncode is None:

@@ -1,4 +1,4 @@
-"""`motet doctor`: what this machine has, what was chosen and why, what is missing and how to get it."""
+"""`motet doctor`: what this machine has, what was chosen and why, and what is missing."""
 
 from __future__ import annotations
 

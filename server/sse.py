@@ -56,9 +56,8 @@ class EventStream(Response):
         self._heartbeat_s = heartbeat_s
         self._on_disconnect = on_disconnect
         # No proxy may hold events back or keep them.
-        self.init_headers(
-            {"Cache-Control": "no-store", "X-Accel-Buffering": "no", **(headers or {})}
-        )
+        unbuffered = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        self.init_headers({**unbuffered, **(headers or {})})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})

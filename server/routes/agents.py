@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Header, Request, Response
@@ -226,10 +227,8 @@ def stream_run(
     """The run's events behind `after`, live."""
 
     async def cancel() -> None:
-        try:
+        with contextlib.suppress(MotetError):  # it may have ended as the client left
             await services.engine.cancel(run.run_id, caller.tenant, "client_disconnected")
-        except MotetError:
-            pass  # it ended as the client left
 
     return EventStream(
         encoded(services.engine.follow(run.run_id, after, caller.tenant)),
