@@ -112,6 +112,5 @@ async def _graph_row(name: str, concurrency: int, saver: object) -> list[object]
     return _row(name, concurrency, timing)
 
 
-
 if __name__ == "__main__":
     asyncio.run(main())

@@ -1,4 +1,4 @@
-"""A real `motet serve` process on a fresh data folder, and how much CPU it has used."""
+"""A real `motet serve` process on a data folder of its own, for benchmarks and acceptance tests."""
 
 from __future__ import annotations
 
@@ -8,60 +8,97 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from watchfiles import awatch
 
-AGENTS = Path(__file__).parent / "agents"
 ROOT = Path(__file__).parent.parent
+START_TIMEOUT_S = 60
 
 
-@dataclass(frozen=True)
 class ServerProcess:
-    """A running server; `home` is its data folder."""
+    """A server that can be started, killed and started again on the same data folder.
 
-    url: str
-    home: Path
-    process: psutil.Process
+    `settings` are given as environment variables: `{"drain_s": "1"}` is `MOTET_DRAIN_S=1`.
+    """
+
+    def __init__(self, home: Path, **settings: str) -> None:
+        self.home = home
+        self.url = ""
+        self._settings = {"port": "0", "log_level": "warning", **settings}
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def process(self) -> psutil.Process:
+        assert self._process
+        return psutil.Process(self._process.pid)
 
     def cpu_s(self) -> float:
         """CPU seconds of the server process so far, its threads included, its workers not."""
         times = self.process.cpu_times()
         return float(times.user + times.system)
 
+    async def start(self) -> None:
+        """Start and wait until it answers at `url`."""
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "MOTET_HOME": str(self.home),
+            **{f"MOTET_{key.upper()}": value for key, value in self._settings.items()},
+        }
+        (self.home / "address").unlink(missing_ok=True)
+        self._process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "server.cli", "serve"), env=environment
+        )
+        self.url = await asyncio.wait_for(self._address(), START_TIMEOUT_S)
+
+    async def kill(self) -> None:
+        """`kill -9`, and wait until it is gone."""
+        assert self._process
+        self._process.kill()
+        await self._process.wait()
+
+    async def stop(self) -> int:
+        """Ask it to end; its exit status."""
+        assert self._process
+        if self._process.returncode is None:
+            self._process.terminate()
+        return await asyncio.wait_for(self._process.wait(), 60)
+
+    async def _address(self) -> str:
+        assert self._process
+        ended = asyncio.Event()
+        watching = asyncio.create_task(self._process.wait())
+        watching.add_done_callback(lambda _: ended.set())
+        file = self.home / "address"
+        try:
+            if file.exists() and (text := file.read_text()):
+                return text
+            async for _ in awatch(
+                *(self.home,),
+                step=10,
+                debounce=20,
+                stop_event=ended,
+                recursive=False,
+                yield_on_timeout=True,
+                rust_timeout=200,
+            ):
+                if file.exists() and (text := file.read_text()):
+                    return text
+        finally:
+            watching.cancel()
+        raise RuntimeError(f"the server ended with status {self._process.returncode}")
+
 
 @asynccontextmanager
 async def running_server(**settings: str) -> AsyncIterator[ServerProcess]:
-    """Start a server, wait until it has written its address, stop it on exit."""
+    """A server on a fresh data folder, with the benchmarks' agents; stopped on exit."""
     with tempfile.TemporaryDirectory(prefix="motet-bench-") as folder:
-        home = Path(folder)
-        environment = {
-            **os.environ,
-            "MOTET_HOME": folder,
-            "MOTET_PORT": "0",
-            "MOTET_AGENTS": str(AGENTS),
-            "MOTET_LOG_LEVEL": "warning",
-            "PYTHONPATH": str(ROOT),
-            **{f"MOTET_{key.upper()}": value for key, value in settings.items()},
-        }
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "server.cli", "serve"), env=environment
-        )
+        agents = str(Path(__file__).parent / "agents")
+        server = ServerProcess(Path(folder), **{"agents": agents, **settings})
+        await server.start()
         try:
-            url = await asyncio.wait_for(_address(home), 60)
-            yield ServerProcess(url, home, psutil.Process(process.pid))
+            yield server
         finally:
-            process.terminate()
-            await asyncio.wait_for(process.wait(), 60)
-
-
-async def _address(home: Path) -> str:
-    from watchfiles import awatch
-
-    if (home / "address").exists():
-        return (home / "address").read_text()
-    async for _ in awatch(home, step=10, debounce=50, recursive=False):
-        if (home / "address").exists() and (text := (home / "address").read_text()):
-            return text
-    raise RuntimeError("the server never became ready")
+            await server.stop()

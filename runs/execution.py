@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.errors import GraphDrained, GraphRecursionError
@@ -19,7 +19,7 @@ from config.errors import Invalid, MotetError
 from runs.checkpoints import Checkpoints, delete_thread
 from runs.log import RunLog
 from runs.record import Run
-from runs.steps import STREAM_MODES, Steps
+from runs.steps import STREAM_MODES, Part, Steps
 
 if TYPE_CHECKING:
     from graphs.agent import Agent
@@ -87,14 +87,17 @@ class Execution:
     async def _stream(self, checkpoints: Checkpoints, context: Callable[[Run], Any]) -> Steps:
         steps = await self._steps(checkpoints)
         config = self._config()
-        stream = self.graph.astream(
-            await self._input(checkpoints, config),
-            config,
-            context=context(self.run),
-            stream_mode=list(STREAM_MODES),
-            subgraphs=True,
-            control=self.control,
-            durability="async",
+        stream = cast(
+            "AsyncGenerator[Part, None]",
+            self.graph.astream(
+                await self._input(checkpoints, config),
+                config,
+                context=context(self.run),
+                stream_mode=list(STREAM_MODES),
+                subgraphs=True,
+                control=self.control,
+                durability="async",
+            ),
         )
         async with aclosing(stream) as parts:
             async for part in parts:

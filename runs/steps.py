@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from langchain_core.messages import AIMessageChunk
 from langgraph.types import StreamMode
 
 from runs.events import RunEvent
+
+Part: TypeAlias = tuple[tuple[str, ...], str, Any]
+"""What LangGraph streams: namespace, mode, data."""
 
 STREAM_MODES: tuple[StreamMode, ...] = ("tasks", "custom", "messages", "values")
 OWN_KINDS = frozenset({"progress", "model", "artifact", "citation", "warning", "tool"})
@@ -40,7 +43,7 @@ class Steps:
         for event in told:
             self._remember(event)
 
-    def translate(self, part: tuple[tuple[str, ...], str, Any]) -> Iterator[Told]:
+    def translate(self, part: Part) -> Iterator[Told]:
         """The events that one part of the stream (namespace, mode, data) amounts to."""
         namespace, mode, data = part
         if mode == "values":
