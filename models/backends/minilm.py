@@ -94,7 +94,8 @@ class MiniLM:
         await self._worker.stop()
 
     async def embed(self, texts: Sequence[str], *, urgent: bool = False) -> Vectors:
-        cut = [text[:TEXT_CHARACTERS] for text in texts]
+        # Half a surrogate pair, which broken documents hold, cannot cross as UTF-8.
+        cut = [text[:TEXT_CHARACTERS].encode(errors="replace").decode() for text in texts]
         if urgent and len(cut) <= QUERY_TEXTS:
             data = await self._call("query", cut, urgent) if cut else b""
             return Vectors(len(cut), self.dimensions, data)

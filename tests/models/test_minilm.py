@@ -1,0 +1,148 @@
+"""The embedder, with the real model in its real worker."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import signal
+import struct
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from config.settings import load_settings
+from models.capabilities import Embed, Vectors
+from models.manager import Models, open_models
+
+BOUND_S = 60.0
+
+
+@pytest.fixture(scope="module")
+async def models(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Models]:
+    home: Path = tmp_path_factory.mktemp("home")
+    (home / "models.yaml").write_text("models: {minilm: {options: {threads: 1}}}")
+    async with open_models(load_settings(home=home)) as models:
+        yield models
+
+
+@pytest.fixture
+async def embed(models: Models) -> AsyncIterator[Embed]:
+    async with models.lease("embed", "embed") as lease:
+        yield lease.embed
+
+
+def floats(vectors: Vectors, number: int) -> tuple[float, ...]:
+    return struct.unpack(f"<{vectors.dimensions}f", vectors.row(number))
+
+
+def similarity(vectors: Vectors, first: int, second: int) -> float:
+    pairs = zip(floats(vectors, first), floats(vectors, second), strict=True)
+    return sum(a * b for a, b in pairs)
+
+
+async def test_meaning_is_near_and_rows_are_normalised(embed: Embed) -> None:
+    vectors = await embed.embed(
+        [
+            "How do I undo the last commit?",
+            "Reverting the most recent change in version control",
+            "A recipe for potato soup",
+        ],
+        urgent=True,
+    )
+    assert (vectors.count, vectors.dimensions, embed.dimensions) == (3, 384, 384)
+    assert similarity(vectors, 0, 1) > 0.4 > 0.2 > similarity(vectors, 0, 2)
+    for number in range(3):
+        assert math.isclose(similarity(vectors, number, number), 1.0, abs_tol=1e-4)
+
+
+async def test_bulk_and_query_give_the_same_vectors_in_order(embed: Embed) -> None:
+    texts = [f"{'word ' * (number * 7 % 50)} sentence number {number}" for number in range(60)]
+    bulk = await embed.embed(texts)
+    assert bulk.count == 60
+    for number in (0, 31, 59):
+        alone = await embed.embed([texts[number]], urgent=True)
+        both = Vectors(2, 384, bulk.row(number) + alone.row(0))
+        assert similarity(both, 0, 1) > 0.999
+
+
+async def test_waiting_queries_are_answered_together_each_with_its_own(embed: Embed) -> None:
+    words = ["cat", "engine", "tax", "violin", "glacier"] * 4
+    answers = await asyncio.gather(*(embed.embed([word], urgent=True) for word in words))
+    for number, answer in enumerate(answers):
+        same = Vectors(2, 384, answer.row(0) + answers[number % 5].row(0))
+        assert similarity(same, 0, 1) > 0.999
+
+
+async def test_a_query_does_not_wait_for_the_end_of_bulk_work(embed: Embed) -> None:
+    bulk = asyncio.create_task(embed.embed(["A long text about many things. " * 40] * 60))
+    await asyncio.sleep(0)
+    await embed.embed(["quick"], urgent=True)
+    assert not bulk.done()
+    bulk.cancel()
+    await asyncio.wait([bulk], timeout=BOUND_S)
+    assert bulk.cancelled()
+
+
+async def test_odd_texts_have_vectors_too(embed: Embed) -> None:
+    odd = ["", " ", "\0\x07", "日本語のテキスト", "🙂" * 50, "x" * 100_000, "\ud83d cut"]
+    vectors = await embed.embed(odd)
+    assert vectors.count == len(odd)
+    assert all(math.isfinite(value) for n in range(len(odd)) for value in floats(vectors, n))
+    assert (await embed.embed([])).count == 0
+    assert (await embed.embed([], urgent=True)).count == 0
+
+
+async def test_the_fingerprint_names_what_changes_vectors(embed: Embed) -> None:
+    assert embed.fingerprint.startswith("all-MiniLM-L6-v2 ")
+    assert embed.fingerprint.split()[-2] in ("bfloat16", "float32")
+
+
+async def test_kill_9_in_the_middle_of_work_is_not_noticed_by_the_caller(
+    models: Models, embed: Embed
+) -> None:
+    bulk = asyncio.create_task(embed.embed(["Some text to embed. " * 30] * 30))
+    await embed.embed(["the worker is busy now"], urgent=True)
+    pid = worker_pid(embed)
+    os.kill(pid, signal.SIGKILL)
+    vectors = await asyncio.wait_for(bulk, BOUND_S)
+    assert vectors.count == 30
+    assert worker_pid(embed) != pid
+    async with models.lease("embed", "embed") as lease:
+        assert lease.embed is embed
+
+
+def test_the_server_imports_none_of_the_heavy_libraries() -> None:
+    code = """
+import importlib, sys
+from models.manager import Models
+from models.backends import BACKENDS
+for target in BACKENDS.values():
+    importlib.import_module(target.split(":")[0])
+print({"torch", "transformers", "txtai", "faiss", "numpy", "langchain_core"} & set(sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+async def test_memory_is_measured_and_comes_back(models: Models) -> None:
+    async with models.lease("minilm", "embed") as lease:
+        measured = {s.model.name: s.memory_bytes for s in models.status()}["minilm"]
+        assert measured is not None
+        assert measured > 10**8
+        pid = worker_pid(lease.embed)
+        assert models.memory()[0].reserved_bytes == measured
+    await models.unload("minilm")
+    async with asyncio.timeout(BOUND_S):
+        async with models.lease("minilm", "embed") as lease:
+            assert worker_pid(lease.embed) != pid
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def worker_pid(embed: Embed) -> int:
+    pid: int = embed._worker.worker.pid  # type: ignore[attr-defined]
+    return pid
