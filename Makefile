@@ -65,8 +65,12 @@ $(STAMP):
 	  echo "Install a newer one; python3.11, python3.12 or python3.13 is found by its name." >&2; \
 	  exit 1; \
 	fi; \
-	echo "Setting up $(VENV) with $$($$python --version), once: about 1 GB, 2 to 10 minutes."; \
-	$(VENV)/bin/python -m pip --version >/dev/null 2>&1 || $$python -m venv --clear $(VENV)
+	if $(VENV)/bin/python -m pip --version >/dev/null 2>&1; then \
+	  echo "Completing $(VENV): what is needed has changed since it was made."; \
+	else \
+	  echo "Setting up $(VENV) with $$($$python --version), once: about 1 GB, 2 to 10 minutes."; \
+	  $$python -m venv --clear $(VENV); \
+	fi
 	@echo "  1 of 2: PyTorch, the largest part ..."
 	@$(PIP) install --constraint constraints.txt $(TORCH_ARGS) torch setuptools
 	@echo "  2 of 2: Motet and what else it needs ..."
