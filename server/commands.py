@@ -206,7 +206,7 @@ def check_file(settings: Settings, file: Path, console: Console) -> bool:
 def draw_agent(settings: Settings, agent: str, output: Path | None, console: Console) -> None:
     """Draw an agent by name or file: Mermaid on the console, or a picture by the file's ending."""
     path = Path(agent)
-    drawn = _from_file(settings, path) if path.is_file() else Catalog(settings).get(agent)
+    drawn = _from_file(settings, path) if path.is_file() else _catalog(settings).get(agent)
     if output is None:
         print(drawn.mermaid())
         return
@@ -223,4 +223,14 @@ def draw_agent(settings: Settings, agent: str, output: Path | None, console: Con
 
 
 def _from_file(settings: Settings, file: Path) -> Agent:
-    return Catalog(settings).read(file)
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Invalid(f"{file}: cannot be read: {error}.", details={"file": str(file)}) from error
+    return _catalog(settings).check(text, str(file))
+
+
+def _catalog(settings: Settings) -> Catalog:
+    catalog = Catalog(settings)
+    catalog.reload()
+    return catalog

@@ -1,0 +1,123 @@
+"""What a next process makes of the runs that the one before it left."""
+
+from __future__ import annotations
+
+import asyncio
+from uuid import uuid4
+
+import pytest
+
+from config.errors import Unavailable
+from runs.database import Statement
+from runs.record import RunRequest
+from tests.runs.conftest import Process, ended, told
+from tests.runs.graphs import Gates
+
+
+@pytest.mark.parametrize("node", ["a", "b", "c"])
+async def test_a_run_stopped_inside_a_step_continues_with_that_step(
+    process: Process, gates: Gates, node: str
+) -> None:
+    gates.hold(node)
+    async with process.engine() as engine:
+        run = await engine.submit(RunRequest(agent="three", input={"x": 0}))
+        await gates.arrival(node)
+    gates.release(node)
+    async with process.engine() as engine:
+        events = await told(engine, run.run_id)
+    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+    assert events[-1]["data"]["output"] == {"x": 3, "log": ["a", "b", "c"]}
+    attempts = [(e["node"], e["attempt"]) for e in events if e["type"] == "step.started"]
+    again = [(name, attempt) for name, attempt in attempts if attempt > 1]
+    assert again == [(node, 2)]
+    assert {name: gates.entered[name] for name in "abc"} == {
+        name: 2 if name == node else 1 for name in "abc"
+    }
+
+
+async def test_what_a_half_told_step_said_is_told_again_under_a_new_attempt(
+    process: Process, gates: Gates
+) -> None:
+    gates.hold("talk")
+    async with process.engine() as engine:
+        run = await engine.submit(RunRequest(agent="talking", input={"x": 0}))
+        await gates.arrival("talk")
+    gates.release("talk")
+    async with process.engine() as engine:
+        events = await told(engine, run.run_id)
+    words = [(e["attempt"], e["data"]["word"]) for e in events if e["type"] == "custom"]
+    assert words == [(1, 1), (2, 1), (2, 2)]
+
+
+async def test_runs_that_waited_in_line_are_run(process: Process, gates: Gates) -> None:
+    gates.hold("a")
+    thread = str(uuid4())
+    async with process.engine(max_active=1) as engine:
+        runs = [
+            await engine.submit(
+                RunRequest(agent="three", input={"x": 0}, thread_id=thread, create_thread=True)
+            )
+            for _ in range(3)
+        ]
+    gates.release("a")
+    async with process.engine() as engine:
+        outputs = [(await ended(engine, run.run_id)).output["log"] for run in runs]
+    assert outputs == [["a", "b", "c"] * count for count in (1, 2, 3)]
+
+
+async def test_a_waiting_run_is_answered_in_another_process(process: Process) -> None:
+    async with process.engine() as engine:
+        run = await engine.submit(RunRequest(agent="asking", input={"x": 0}))
+        await ended(engine, run.run_id)
+    async with process.engine() as engine:
+        await engine.resume(run.run_id, "tomorrow")
+        assert (await ended(engine, run.run_id)).output["log"] == ["a", "answer:tomorrow", "c"]
+
+
+async def test_an_answer_given_just_before_the_end_of_a_process_is_not_lost(
+    process: Process, gates: Gates
+) -> None:
+    async with process.engine() as engine:
+        run = await engine.submit(RunRequest(agent="asking", input={"x": 0}))
+        await ended(engine, run.run_id)
+        gates.hold("ask")
+        await engine.resume(run.run_id, "yes")
+        await gates.arrival("ask")
+    gates.release("ask")
+    async with process.engine() as engine:
+        assert (await ended(engine, run.run_id)).output["log"] == ["a", "answer:yes", "c"]
+
+
+async def test_a_run_whose_agent_is_gone_fails_with_a_reason(
+    process: Process, gates: Gates
+) -> None:
+    gates.hold("a")
+    async with process.engine() as engine:
+        run = await engine.submit(RunRequest(agent="three", input={"x": 0}))
+        await gates.arrival("a")
+        lost = "UPDATE runs SET agent = 'gone', version = 'gone' WHERE run_id = ?"
+        await process.store._database.write(Statement(lost, (run.run_id,)))
+    async with process.engine() as engine:
+        assert (engine.get(run.run_id).error or {})["code"] == "agent_not_found"
+        assert (await told(engine, run.run_id))[-1]["type"] == "run.failed"
+
+
+async def test_a_webhook_that_was_not_told_is_told_by_the_next_process(process: Process) -> None:
+    async with process.engine() as engine:
+        run = await engine.submit(RunRequest(agent="three", input={"x": 0}))
+        await ended(engine, run.run_id)
+        owed = Statement("INSERT INTO deliveries VALUES (?, 'http://hook.test/')", (run.run_id,))
+        await process.store._database.write(owed)
+    async with process.engine(), asyncio.timeout(10):
+        while await process.store.deliveries():
+            await asyncio.sleep(0)
+    assert [(url, body["run_id"]) for url, body in process.posted] == [
+        ("http://hook.test/", run.run_id)
+    ]
+
+
+async def test_a_closing_engine_accepts_nothing_more(process: Process) -> None:
+    async with process.engine() as engine:
+        await engine.close(grace_s=0)
+        with pytest.raises(Unavailable, match="stopping"):
+            await engine.submit(RunRequest(agent="three", input={"x": 0}))
