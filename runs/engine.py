@@ -21,9 +21,8 @@ from runs.store import RunStore, is_duplicate
 from runs.webhooks import Webhooks
 
 if TYPE_CHECKING:
-    from graphs.catalog import Catalog
-
     from graphs.agent import Agent
+    from graphs.catalog import Catalog
 
 log = logging.getLogger(__name__)
 
@@ -376,7 +375,7 @@ class RunEngine:
             del self._executions[run.run_id]
             execution.log.close()
         if run.ended and run.webhook:
-            self._webhooks.deliver(run)
+            self._webhooks.deliver(run, run.webhook)
 
     def _log_of(self, run: Run) -> RunLog:
         if execution := self._executions.get(run.run_id):

@@ -28,17 +28,22 @@ class Webhooks:
         self._pauses_s = pauses_s
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def deliver(self, run: Run) -> None:
-        """Begin to tell the run's webhook."""
-        task = asyncio.create_task(self._deliver(run), name=f"webhook {run.run_id}")
+    def deliver(self, run: Run, url: str) -> None:
+        """Begin to tell `url` of the run."""
+        task = asyncio.create_task(self._deliver(run, url), name=f"webhook {run.run_id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def recover(self) -> None:
         """Begin what an earlier process did not finish."""
-        for run_id, _ in await self._store.deliveries():
+        for run_id, url in await self._store.deliveries():
             if run := self._store.run(run_id):
-                self.deliver(run)
+                self.deliver(run, url)
+
+    async def settled(self) -> None:
+        """Wait until every delivery begun so far has succeeded or given up."""
+        if self._tasks:
+            await asyncio.wait(self._tasks)
 
     async def close(self) -> None:
         """Stop; what was not delivered is tried at the next start."""
@@ -47,19 +52,19 @@ class Webhooks:
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def _deliver(self, run: Run) -> None:
+    async def _deliver(self, run: Run, url: str) -> None:
         for pause_s in (*self._pauses_s, None):
-            if await self._told(run):
+            if await self._told(run, url):
                 break
             if pause_s is None:
-                log.warning("webhook of run %s given up: %s", run.run_id, run.webhook)
+                log.warning("webhook of run %s given up: %s", run.run_id, url)
             else:
                 await asyncio.sleep(pause_s)
         await self._store.end_delivery(run.run_id)
 
-    async def _told(self, run: Run) -> bool:
+    async def _told(self, run: Run, url: str) -> bool:
         try:
-            return await self._post(str(run.webhook), dumps(run.as_dict())) < 300
+            return await self._post(url, dumps(run.as_dict())) < 300
         except Exception as error:
             log.info("webhook of run %s: %s", run.run_id, error)
             return False

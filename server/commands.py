@@ -8,13 +8,13 @@ from typing import Any
 
 import httpx
 import orjson
-from graphs.catalog import Catalog
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from config.errors import Invalid, MotetError, NotFound
 from config.settings import Settings
 from graphs.agent import Agent
+from graphs.catalog import Catalog
 from server.client import answer, connect, events
 from server.console import RunPrinter, print_output
 

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
-from graphs.catalog import Catalog, open_catalog
-from indexes.service import Indexes, open_indexes
-from langgraph.cache.memory import InMemoryCache
 
 from config.errors import Conflict, Invalid
 from config.settings import Settings
+from graphs.cache import NodeCache
+from graphs.catalog import Catalog, open_catalog
 from graphs.context import GraphContext
+from indexes.service import Indexes, open_indexes
 from models.manager import Models, open_models
 from runs.checkpoints import open_checkpoints
 from runs.database import open_database
@@ -72,7 +72,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         await store.setup()
         webhooks = Webhooks(store, _poster(limits))
         stack.push_async_callback(webhooks.close)
-        cache: InMemoryCache[Any] = InMemoryCache()
+        cache = NodeCache()
 
         def context(run: Run) -> GraphContext:
             return GraphContext(

@@ -72,6 +72,7 @@ class Process:
             )
             self.threads = Threads(store, saver, engine)
             self.store = store
+            self.webhooks = webhooks
             await engine.recover()
             try:
                 yield engine

@@ -261,8 +261,7 @@ async def test_a_webhook_is_told_of_the_end_and_asked_again_until_it_takes_it(
             RunRequest(agent="three", input={"x": 0}, webhook="http://hook.test/")
         )
         await ended(engine, run.run_id)
-        async with asyncio.timeout(10):
-            while await process.store.deliveries():
-                await asyncio.sleep(0)
+        await asyncio.wait_for(process.webhooks.settled(), 10)
+        assert await process.store.deliveries() == []
     assert [url for url, _ in process.posted] == ["http://hook.test/"] * 3
     assert process.posted[0][1]["status"] == "finished"

@@ -108,9 +108,8 @@ async def test_a_webhook_that_was_not_told_is_told_by_the_next_process(process: 
         await ended(engine, run.run_id)
         owed = Statement("INSERT INTO deliveries VALUES (?, 'http://hook.test/')", (run.run_id,))
         await process.store._database.write(owed)
-    async with process.engine(), asyncio.timeout(10):
-        while await process.store.deliveries():
-            await asyncio.sleep(0)
+    async with process.engine():
+        await asyncio.wait_for(process.webhooks.settled(), 10)
     assert [(url, body["run_id"]) for url, body in process.posted] == [
         ("http://hook.test/", run.run_id)
     ]
