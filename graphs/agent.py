@@ -1,0 +1,86 @@
+"""An agent: a named graph with typed input and output, ready to be compiled and run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from langgraph.cache.base import BaseCache
+from langgraph.graph import StateGraph
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.types import Checkpointer
+
+from graphs.compiler import Graph
+from graphs.drawing import Drawing, drawing_of_flow, drawing_of_graph
+from graphs.interface import Interface
+from graphs.join import attach_joins
+from graphs.svg import svg
+
+Origin = Literal["shipped", "own", "python"]
+
+
+@dataclass(frozen=True)
+class Agent:
+    """A named graph. It is a value: a file that changes makes another one.
+
+    `version` is a hash over this agent and every agent it calls; `sources` holds their YAML by
+    name, enough to make the same agent again (empty for a graph written in Python).
+    """
+
+    name: str
+    version: str
+    description: str
+    origin: Origin
+    path: Path | None
+    sources: Mapping[str, str]
+    builder: StateGraph[Any, Any, Any, Any]
+    interface: Interface
+    recursion_limit: int
+    calls: tuple[str, ...] = ()
+    graph: Graph | None = field(default=None, repr=False)
+
+    @property
+    def input_schema(self) -> dict[str, Any]:
+        """JSON schema of the input."""
+        return self.interface.input_schema
+
+    @property
+    def output_schema(self) -> dict[str, Any]:
+        """JSON schema of the output."""
+        return self.interface.output_schema
+
+    def compile(
+        self, checkpointer: Checkpointer = None, cache: BaseCache[Any] | None = None
+    ) -> CompiledStateGraph[Any, Any, Any, Any]:
+        """The runnable graph. Run it with a `GraphContext` and this `recursion_limit`."""
+        compiled = self.builder.compile(checkpointer, cache=cache, name=self.name)
+        if self.graph:
+            attach_joins(compiled, self.graph.flow.joins)
+        return compiled
+
+    def initial_state(self, input: Any) -> dict[str, Any]:
+        """The graph's first writes for this input: checked, with defaults, JSON throughout.
+
+        Raises `Invalid` whose details name the `field`.
+        """
+        return self.interface.begin(input)
+
+    def output(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The agent's output as JSON, out of its state's values."""
+        return self.interface.output(values)
+
+    def drawing(self) -> Drawing:
+        """The graph as nodes and arrows."""
+        if self.graph:
+            return drawing_of_flow(self.graph.flow, self.graph.labels)
+        return drawing_of_graph(self.compile().get_graph())
+
+    def mermaid(self) -> str:
+        """The graph as Mermaid text."""
+        return self.drawing().mermaid()
+
+    def picture_svg(self) -> str:
+        """The graph as an SVG picture."""
+        return svg(self.drawing())

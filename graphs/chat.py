@@ -1,0 +1,94 @@
+"""Talking with a chat model: lease it, stream its answer, give the model back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    BaseMessage,
+    HumanMessage,
+    SystemMessage,
+    convert_to_messages,
+    message_chunk_to_message,
+)
+from langchain_core.runnables import Runnable
+
+from config.errors import Invalid, Unavailable
+from graphs.citations import question_of
+from graphs.nodes.base import Call
+from graphs.sandbox import written
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+Prepared: TypeAlias = Runnable[Any, Any]
+
+
+async def ask(
+    call: Call,
+    model: str,
+    messages: Sequence[BaseMessage],
+    prepare: Callable[[BaseChatModel], Prepared] = lambda chat: chat,
+) -> AIMessage:
+    """The model's whole answer, streamed to the run's readers while it comes.
+
+    `prepare` binds tools or a format to the leased model. The model is leased for this answer
+    alone, so that what happens between answers may use other models.
+    """
+
+    def told(event: Mapping[str, Any]) -> None:
+        if event.get("phase") != "ready":
+            call.emit("model", **event)
+
+    tenant = call.context.tenant
+    lease_ = call.context.models.lease(model, "chat", tenant=tenant, on_event=told)
+    async with lease_ as lease:
+        whole: BaseMessage | None = None
+        async for chunk in prepare(lease.chat).astream(list(messages), call.config):
+            whole = chunk if whole is None else whole + chunk
+    if whole is None:
+        raise Unavailable(f"Model '{model}' answered with nothing.", code="no_answer")
+    answer = message_chunk_to_message(whole) if isinstance(whole, AIMessageChunk) else whole
+    return answer if isinstance(answer, AIMessage) else AIMessage(answer.content)
+
+
+def conversation(inputs: Mapping[str, Any], call: Call) -> list[BaseMessage]:
+    """The messages of a node's `system`, `messages` and `prompt`.
+
+    The last carries what the prompt cites, apart from its text: the embedded reader, which
+    follows no instructions, reads it from there.
+    """
+    messages: list[BaseMessage] = []
+    if system := _text(inputs.get("system")):
+        messages.append(SystemMessage(system))
+    messages += past(inputs.get("messages"))
+    if (prompt := _text(inputs.get("prompt"))) or not messages:
+        messages.append(HumanMessage(prompt))
+    cited = call.render.cited
+    if cited and isinstance(messages[-1], HumanMessage):
+        asked = question_of(str(messages[-1].content), [block for block, _ in cited])
+        passages = [passage for _, found in cited for passage in found]
+        messages[-1].additional_kwargs["motet"] = {"question": asked, "passages": passages}
+    return messages
+
+
+def past(value: Any) -> list[BaseMessage]:
+    """A state's messages as LangChain's. Raises `Invalid` where they are none."""
+    items = value if isinstance(value, list | tuple) else [value] if value else []
+    try:
+        return list(convert_to_messages(items))
+    except (ValueError, NotImplementedError, TypeError, KeyError) as error:
+        raise Invalid(f"These are no chat messages: {error}", code="invalid_messages") from error
+
+
+def model_of(message: AIMessage) -> str:
+    """The name of the model that gave an answer, as far as it told."""
+    told = message.response_metadata
+    return str(told.get("model_name") or told.get("model") or "")
+
+
+def _text(value: Any) -> str:
+    return str(written(value)).strip()

@@ -1,0 +1,94 @@
+"""What the nodes of one run are given: models, indexes, tools, and for whom they work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from langgraph.cache.base import BaseCache
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+    from tools.spec import Tool
+
+Emit = Callable[[dict[str, Any]], None]
+
+
+class ChatLease(Protocol):
+    """The right to use one loaded chat model."""
+
+    @property
+    def chat(self) -> BaseChatModel: ...
+
+    @property
+    def choice(self) -> Choice: ...
+
+
+class Choice(Protocol):
+    """Which model was chosen and why."""
+
+    @property
+    def reason(self) -> str: ...
+
+    def as_dict(self) -> dict[str, Any]: ...
+
+
+class ModelSource(Protocol):
+    """Where chat models are leased. Entering waits; it raises `Unavailable`, `NotFound`, `Busy`."""
+
+    def lease(
+        self,
+        name: str,
+        task: Any,
+        *,
+        tenant: str = "default",
+        on_event: Emit | None = None,
+    ) -> AbstractAsyncContextManager[ChatLease]: ...
+
+
+class PassageSource(Protocol):
+    """Where passages and documents are found. Raises `NotFound` for an unknown index."""
+
+    async def search(
+        self,
+        name: str,
+        query: str,
+        *,
+        limit: int = 8,
+        mode: Any = "hybrid",
+        documents: list[str] | None = None,
+        tenant: str = "default",
+    ) -> Sequence[Any]: ...
+
+    async def documents(
+        self, name: str, tenant: str = "default", limit: int = 100, offset: int = 0
+    ) -> Sequence[Any]: ...
+
+    async def document(self, name: str, id: str, tenant: str = "default") -> Any: ...
+
+
+class ToolSource(Protocol):
+    """Where tools are found by name. `get` raises `NotFound` that proposes the nearest name."""
+
+    def get(self, name: str) -> Tool: ...
+
+    def names(self) -> list[str]: ...
+
+
+@dataclass(frozen=True)
+class GraphContext:
+    """LangGraph's run-time context; whoever starts a run makes one. Nodes close none of it.
+
+    `cache` keeps the results of nodes that ask for it; without one nothing is cached.
+    """
+
+    models: ModelSource
+    indexes: PassageSource
+    tools: ToolSource
+    tenant: str = "default"
+    run_id: str = ""
+    thread_id: str | None = None
+    cache: BaseCache[Any] | None = None

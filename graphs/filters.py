@@ -1,0 +1,87 @@
+"""The filters that templates have beside Jinja's own."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from jinja2 import pass_context
+from jinja2.runtime import Context
+
+from graphs.sandbox import RENDER, Render, plain
+
+SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[^a-z\s])")
+
+
+@pass_context
+def cite(context: Context, passages: Any) -> str:
+    """Passages as numbered text, `[1] Title > Heading: text`, for a model to cite from."""
+    render: Render = context[RENDER]
+    begin = sum(len(cited) for _, cited in render.cited)
+    found = [dict(passage) for passage in plain(passages or [])]
+    block = "\n\n".join(numbered(n, passage) for n, passage in enumerate(found, begin + 1))
+    render.cited.append((block, found))
+    return block
+
+
+def numbered(number: int, passage: Mapping[str, Any]) -> str:
+    """One passage as the `cite` filter writes it."""
+    title = passage.get("title") or passage.get("document") or ""
+    heading = [part for part in passage.get("heading") or [] if part != title]
+    place = " > ".join(str(part) for part in [title, *heading] if part)
+    return f"[{number}] {place}: {passage.get('text', '')}" if place else f"[{number}] {passage}"
+
+
+def as_json(value: Any, indent: int | None = None) -> str:
+    """The value as JSON text."""
+    return json.dumps(
+        plain(value), ensure_ascii=False, default=str, indent=min(indent, 8) if indent else None
+    )
+
+
+def truncate(text: Any, length: int = 1000, end: str = "…") -> str:
+    """At most `length` characters, cut at a word, `end` in place of what was cut."""
+    whole = str(text)
+    if len(whole) <= length:
+        return whole
+    room = max(length - len(end), 0)
+    cut = whole[:room]
+    words = cut.rsplit(None, 1)[0] if " " in cut and not whole[room : room + 1].isspace() else cut
+    return words.rstrip() + end
+
+
+def sentences(text: Any, count: int = 3) -> str:
+    """The first `count` sentences."""
+    return " ".join(SENTENCE_END.split(" ".join(str(text).split()))[: max(count, 0)])
+
+
+def unique_by(values: Any, key: str) -> list[Any]:
+    """The list without the items whose `key` was there before."""
+    seen: dict[str, Any] = {}
+    for value in plain(values or []):
+        seen.setdefault(as_json(value.get(key) if isinstance(value, Mapping) else value), value)
+    return list(seen.values())
+
+
+def flatten(values: Any) -> list[Any]:
+    """A list of lists as one list."""
+    found: list[Any] = []
+    for value in plain(values or []):
+        if isinstance(value, list):
+            found += value
+        elif value is not None:
+            found.append(value)
+    return found
+
+
+OWN_FILTERS: Mapping[str, Callable[..., Any]] = {
+    "cite": cite,
+    "flatten": flatten,
+    "json": as_json,
+    "sentences": sentences,
+    "tojson": as_json,
+    "truncate": truncate,
+    "unique_by": unique_by,
+}

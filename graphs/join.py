@@ -1,0 +1,97 @@
+"""Joins: a node that parallel branches lead to runs once, when the last of them has ended.
+
+LangGraph starts a node as soon as any edge reaches it, or else waits for a fixed set of nodes;
+branches that may end early, take turns or loop fit neither. So each such node gets a channel that
+counts what is still under way before it. Every node in its region reports where it went.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+from langgraph.channels.base import BaseChannel
+from langgraph.errors import EmptyChannelError
+from langgraph.graph import START
+from langgraph.graph.state import CompiledStateGraph
+
+
+class Join(BaseChannel[None, Any, Any]):
+    """Available when the node was reached and nothing that could still reach it is under way.
+
+    It takes moves `[from, [to, ...]]`; a write of None means that the node was reached.
+    """
+
+    __slots__ = ("active", "node", "reached", "region")
+
+    def __init__(self, node: str, region: frozenset[str]) -> None:
+        super().__init__(Any, channel_of(node))
+        self.node, self.region = node, region
+        self.active: Counter[str] = Counter()
+        self.reached = False
+
+    @property
+    def ValueType(self) -> Any:
+        return Any
+
+    @property
+    def UpdateType(self) -> Any:
+        return Any
+
+    def checkpoint(self) -> Any:
+        return {"active": dict(self.active), "reached": self.reached}
+
+    def from_checkpoint(self, checkpoint: Any) -> Self:
+        channel = self.__class__(self.node, self.region)
+        if isinstance(checkpoint, Mapping):
+            channel.active = Counter(checkpoint["active"])
+            channel.reached = checkpoint["reached"]
+        return channel
+
+    def get(self) -> None:
+        if not self.is_available():
+            raise EmptyChannelError()
+
+    def is_available(self) -> bool:
+        return self.reached and not self.active
+
+    def update(self, values: Sequence[Any]) -> bool:
+        for value in values:
+            if value is None:
+                self.reached = True
+            else:
+                self._move(*value)
+        return bool(values)
+
+    def consume(self) -> bool:
+        was, self.reached = self.reached, False
+        return was
+
+    def _move(self, source: str, targets: Sequence[str]) -> None:
+        if source == START:
+            # A run begins; what an earlier one on this thread left undone is forgotten.
+            self.active.clear()
+            self.reached = False
+        elif self.active[source] > 1:
+            self.active[source] -= 1
+        else:
+            del self.active[source]
+        for target in targets:
+            if target == self.node:
+                self.reached = True
+            elif target in self.region:
+                self.active[target] += 1
+
+
+def channel_of(node: str) -> str:
+    """The channel by which LangGraph starts a node."""
+    return f"branch:to:{node}"
+
+
+def attach_joins(
+    graph: CompiledStateGraph[Any, Any, Any, Any], joins: Mapping[str, frozenset[str]]
+) -> None:
+    """Let these nodes of a compiled graph wait for all that can still lead to them."""
+    for node, region in joins.items():
+        graph.channels[channel_of(node)] = Join(node, region)

@@ -1,0 +1,138 @@
+"""What a node type is made of: a spec, and a function that makes its body when a graph compiles."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import TemplateSyntaxError
+from langchain_core.runnables import RunnableConfig
+
+from config.errors import nearest
+from graphs.context import GraphContext
+from graphs.expressions import Template, View, expressions
+from graphs.parts import NodeSpec
+from graphs.problems import Path, Problems
+from graphs.sandbox import Render
+from graphs.state import Type
+
+if TYPE_CHECKING:
+    from graphs.compiler import Linker
+
+Rendered = Callable[[View, Render], Any]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One execution of a node: its place, what it may use, and where it is heard."""
+
+    node: str
+    step: str
+    attempt: int
+    context: GraphContext
+    config: RunnableConfig
+    view: View
+    render: Render
+    write: Callable[[Any], None]
+
+    def emit(self, kind: str, **data: Any) -> None:
+        """Send an observable event; never blocks."""
+        self.write({"motet": kind, "node": self.node, "step": self.step, **data})
+
+    def forward(self, event: Mapping[str, Any]) -> None:
+        """Send an event that a tool or a model told, as this step's."""
+        self.write({"motet": "progress", **event, "node": self.node, "step": self.step})
+
+
+@dataclass(frozen=True)
+class Body:
+    """A compiled node: inputs rendered from the state, and the work, which gives named parts."""
+
+    inputs: Mapping[str, Rendered]
+    run: Callable[[dict[str, Any], Call], Awaitable[dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Where a node is compiled: the names its templates may use, and where problems go."""
+
+    agent: str
+    node: str
+    path: Path
+    names: frozenset[str]
+    problems: Problems
+    linker: Linker
+
+    def adding(self, *names: str) -> Scope:
+        """The same place with more names."""
+        return replace(self, names=self.names | set(names))
+
+    def problem(self, field: str | Path, message: str, hint: str = "") -> None:
+        self.problems.add(self._at(field), message, hint)
+
+    def template(self, field: str | Path, source: str) -> Rendered:
+        """The compiled template of a field; a wrong one is a problem of the file."""
+        return self._compiled(field, source, expressions().template)
+
+    def condition(self, field: str | Path, source: str | bool) -> Rendered:
+        if isinstance(source, bool):
+            return lambda view, render: source
+        return self._compiled(field, source, expressions().condition)
+
+    def values(self, field: str | Path, value: Any) -> Rendered:
+        """Templates within lists and objects; anything but text stands for itself."""
+        at = field if isinstance(field, tuple) else (field,)
+        if isinstance(value, str):
+            return self.template(at, value)
+        if isinstance(value, dict):
+            parts = {key: self.values((*at, key), item) for key, item in value.items()}
+            return lambda view, render: {key: part(view, render) for key, part in parts.items()}
+        if isinstance(value, list):
+            items = [self.values((*at, i), item) for i, item in enumerate(value)]
+            return lambda view, render: [item(view, render) for item in items]
+        return lambda view, render: value
+
+    def optional(self, **fields: Any) -> dict[str, Rendered]:
+        """The templates of those fields that are given."""
+        return {key: self.values(key, value) for key, value in fields.items() if value is not None}
+
+    def _compiled(
+        self, field: str | Path, source: str, compile_: Callable[[str], Template]
+    ) -> Rendered:
+        try:
+            template = compile_(source)
+        except TemplateSyntaxError as error:
+            self.problems.add(
+                self._at(field), f"wrong expression: {error.message}", line_offset=error.lineno - 1
+            )
+        except (ValueError, RecursionError) as error:
+            self.problem(field, f"wrong expression: {error}")
+        else:
+            self._check_names(field, template)
+            return template.value
+        return lambda view, render: None
+
+    def _check_names(self, field: str | Path, template: Template) -> None:
+        for name in sorted(template.names - self.names):
+            self.problem(field, f"there is no channel '{name}'.", nearest(name, sorted(self.names)))
+
+    def _at(self, field: str | Path) -> Path:
+        return (*self.path, *(field if isinstance(field, tuple) else (field,)))
+
+
+@dataclass(frozen=True)
+class NodeType:
+    """One entry of the map of node types. `default` names the part that `save: channel` means."""
+
+    spec: type[NodeSpec]
+    build: Callable[[Any, Scope], Body]
+    parts: Mapping[str, Type]
+    default: Callable[[Any], str]
+
+
+def saves(kind: NodeType, spec: NodeSpec) -> dict[str, str]:
+    """Channel: part, for everything that a node writes."""
+    if spec.save is None:
+        return {}
+    return {spec.save: kind.default(spec)} if isinstance(spec.save, str) else dict(spec.save)

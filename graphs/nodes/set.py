@@ -1,0 +1,31 @@
+"""`set`: give channels new values."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, JsonValue
+
+from graphs.nodes.base import Body, Call, NodeType, Scope
+from graphs.parts import ChannelName, NodeSpec
+
+
+class SetSpec(NodeSpec):
+    """Writes `values`, each a template or plain data, to the channels of those names."""
+
+    type: Literal["set"]
+    values: dict[ChannelName, JsonValue] = Field(min_length=1)
+
+
+def build(spec: SetSpec, scope: Scope) -> Body:
+    if spec.save is not None:
+        scope.problem("save", "`set` takes no `save`: `values` names the channels.")
+    inputs = {name: scope.values(("values", name), value) for name, value in spec.values.items()}
+    return Body(inputs, run)
+
+
+async def run(inputs: dict[str, Any], call: Call) -> dict[str, Any]:
+    return inputs
+
+
+SET = NodeType(SetSpec, build, {}, lambda spec: "")

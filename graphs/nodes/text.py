@@ -1,0 +1,146 @@
+"""`text`: ask a chat model, for plain text or for JSON that fits a schema."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.runnables import RunnableLambda
+from pydantic import Field, JsonValue
+
+from config.errors import Unavailable
+from graphs.chat import Prepared, ask, conversation, model_of
+from graphs.citations import resolve
+from graphs.nodes.base import Body, Call, NodeType, Scope
+from graphs.parts import NodeSpec
+from graphs.state import Type
+from graphs.structured import Shape
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+PARTS: dict[str, Type] = {
+    "text": "string",
+    "parsed": "any",
+    "citations": "list",
+    "message": "any",
+    "model": "string",
+    "refused": "boolean",
+}
+
+
+class TextSpec(NodeSpec):
+    """Asks a chat model. `save: channel` saves the text, or with a schema the parsed value."""
+
+    type: Literal["text"]
+    model: str = Field("chat", description="A role, a model's name, or `ollama/<tag>`.")
+    system: str | None = None
+    messages: str | None = Field(None, description="A conversation that stands before the prompt.")
+    prompt: str | None = None
+    answer_schema: dict[str, JsonValue] | None = Field(
+        None, alias="schema", description="The JSON schema of the answer."
+    )
+    repairs: int = Field(2, ge=0, le=10, description="How often a wrong answer may be mended.")
+
+
+def build(spec: TextSpec, scope: Scope) -> Body:
+    if spec.prompt is None and spec.messages is None:
+        scope.problem("prompt", "is required, or `messages`.")
+    shape = None if spec.answer_schema is None else Shape(spec.answer_schema)
+    if shape and (wrong := shape.problem()):
+        scope.problem("schema", wrong)
+    inputs = scope.optional(
+        model=spec.model, system=spec.system, messages=spec.messages, prompt=spec.prompt
+    )
+
+    async def run(inputs: dict[str, Any], call: Call) -> dict[str, Any]:
+        if shape is None:
+            return await answer_plainly(inputs, call)
+        return await answer_in_shape(inputs, call, shape, spec.repairs)
+
+    return Body(inputs, run)
+
+
+async def answer_plainly(inputs: dict[str, Any], call: Call) -> dict[str, Any]:
+    message = await ask(call, str(inputs["model"]), conversation(inputs, call))
+    return parts_of(message, call)
+
+
+def parts_of(message: AIMessage, call: Call) -> dict[str, Any]:
+    """An answer's parts, its citations resolved against the passages that the prompt cites."""
+    told = message.response_metadata
+    passages = [passage for _, found in call.render.cited for passage in found]
+    parts: dict[str, Any] = {
+        "text": str(message.text),
+        "parsed": None,
+        "citations": [],
+        "message": message,
+        "model": model_of(message),
+        "refused": bool(told.get("refused")),
+    }
+    if not passages:
+        return parts
+    cited = resolve(parts["text"], passages, told.get("citations"))
+    if cited.unknown:
+        numbers = ", ".join(map(str, cited.unknown))
+        call.emit(
+            "warning",
+            code="citation_unknown",
+            message=f"The answer cites passages that were not given: {numbers}.",
+        )
+    if cited.citations:
+        call.emit("citation", citations=cited.citations)
+    if cited.text != parts["text"]:
+        message = message.model_copy(update={"content": cited.text})
+    return {**parts, "text": cited.text, "citations": cited.citations, "message": message}
+
+
+async def answer_in_shape(
+    inputs: dict[str, Any], call: Call, shape: Shape, repairs: int
+) -> dict[str, Any]:
+    """Ask until the answer fits the schema, telling the model what was wrong, `repairs` times."""
+    messages = _instructed(conversation(inputs, call), shape.instruction())
+    for attempt in range(repairs + 1):
+        message = await ask(call, str(inputs["model"]), messages, lambda chat: _shaped(chat, shape))
+        try:
+            parsed = shape.parse(str(message.text))
+        except ValueError as error:
+            wrong = str(error)
+        else:
+            return {**parts_of(message, call), "parsed": parsed}
+        call.emit("progress", repair=attempt + 1, message=f"The answer does not fit: {wrong}")
+        messages = [*messages, *_mend(message, wrong)]
+    raise Unavailable(
+        f"'{model_of(message) or inputs['model']}' did not answer in the form asked for, after "
+        f"{repairs} repairs: {wrong}",
+        code="structured_output_invalid",
+        details={"answer": str(message.text)[:2000], "reason": wrong},
+        permanent=True,
+    )
+
+
+def _instructed(messages: list[BaseMessage], instruction: str) -> list[BaseMessage]:
+    if isinstance(messages[0], SystemMessage):
+        return [SystemMessage(f"{messages[0].text}\n\n{instruction}"), *messages[1:]]
+    return [SystemMessage(instruction), *messages]
+
+
+def _mend(message: AIMessage, wrong: str) -> Sequence[BaseMessage]:
+    said = AIMessage(str(message.text) or "(nothing)")
+    return said, HumanMessage(f"That does not fit: {wrong}\nAnswer again, with the JSON only.")
+
+
+def _shaped(chat: BaseChatModel, shape: Shape) -> Prepared:
+    """The model bound to the schema by its own means, where it has any."""
+    try:
+        bound = chat.with_structured_output(shape.titled(), method="json_schema", include_raw=True)
+    except (NotImplementedError, TypeError, ValueError):
+        return chat
+    # Only the binding is wanted: the answer is parsed and judged here, for every model alike.
+    return bound | RunnableLambda(lambda found: found["raw"])
+
+
+TEXT = NodeType(
+    TextSpec, build, PARTS, lambda spec: "text" if spec.answer_schema is None else "parsed"
+)

@@ -1,0 +1,75 @@
+"""What is wrong in an agent's file, and where: every problem of a file in one error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from config.errors import Invalid
+
+Path = tuple[str | int, ...]
+Marks = Mapping[Path, tuple[int, int]]
+"""Line and column, both from 1, of every value in a file by its path."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong. `path` leads to it from the top of the file."""
+
+    path: Path
+    message: str
+    hint: str = ""
+    line_offset: int = 0
+
+
+@dataclass
+class Problems:
+    """Collects problems while a file is read; `check` raises them together."""
+
+    file: str | None = None
+    marks: Marks = field(default_factory=dict)
+    found: list[Problem] = field(default_factory=list)
+
+    def add(self, path: Path, message: str, hint: str = "", line_offset: int = 0) -> None:
+        problem = Problem(path, message, hint, line_offset)
+        if problem not in self.found:
+            self.found.append(problem)
+
+    def check(self) -> None:
+        """Raise `Invalid(code="invalid_agent")` that lists every problem, if there is any."""
+        if self.found:
+            raise self.error()
+
+    def error(self) -> Invalid:
+        listed = sorted(
+            (self._described(problem) for problem in self.found),
+            key=lambda item: (item["line"] or 0, item["column"] or 0),
+        )
+        first = listed[0]
+        place = ":".join(str(part) for part in (self.file, first["line"]) if part)
+        where = f" {first['field']}:" if first["field"] else ""
+        hint = f" {first['hint']}" if first["hint"] else ""
+        more = f" ({len(listed)} problems in all.)" if len(listed) > 1 else ""
+        message = f"{place}{':' if place else ''}{where} {first['message']}{hint}{more}".strip()
+        shown = {key: value for key, value in first.items() if value is not None}
+        return Invalid(message, code="invalid_agent", details={**shown, "problems": listed})
+
+    def _described(self, problem: Problem) -> dict[str, Any]:
+        line, column = self._place(problem.path)
+        path = [str(part) for part in problem.path]
+        return {
+            "file": self.file,
+            "line": line + problem.line_offset if line is not None else None,
+            "column": column,
+            "node": path[1] if path[:1] == ["nodes"] and len(path) > 1 else None,
+            "field": ".".join(path),
+            "message": problem.message,
+            "hint": problem.hint,
+        }
+
+    def _place(self, path: Path) -> tuple[int | None, int | None]:
+        for length in range(len(path), -1, -1):
+            if mark := self.marks.get(path[:length]):
+                return mark
+        return None, None

@@ -1,0 +1,227 @@
+"""Jinja2's sandbox, narrowed until a hostile template can neither reach out nor blow up.
+
+Only listed filters, methods and statements exist; loops, products and concatenations are counted.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import BuiltinMethodType
+from typing import Any
+
+from jinja2 import StrictUndefined, nodes, pass_context
+from jinja2.exceptions import SecurityError, TemplateAssertionError
+from jinja2.filters import FILTERS as JINJA_FILTERS
+from jinja2.runtime import Context
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from langchain_core.messages import BaseMessage
+
+MAX_TURNS = 20_000
+MAX_VALUE = 2 * 2**20
+MAX_EXPONENT = 64
+
+RENDER = "_render"
+STATEMENTS = (nodes.Output, nodes.For, nodes.If, nodes.Assign)
+FILTERS = (
+    "abs", "capitalize", "count", "d", "default", "dictsort", "first", "float", "groupby", "int",
+    "items", "last", "length", "list", "lower", "map", "max", "min", "reject", "rejectattr",
+    "reverse", "round", "select", "selectattr", "sort", "string", "sum", "title", "trim", "unique",
+    "upper", "wordcount",
+)  # fmt: skip
+METHODS: Mapping[type, frozenset[str]] = {
+    str: frozenset(
+        (
+            *("capitalize", "lower", "title", "upper", "lstrip", "rstrip", "strip"),
+            *("count", "endswith", "find", "rfind", "startswith"),
+            *("isalpha", "isdigit", "isnumeric", "isspace"),
+            *("removeprefix", "removesuffix", "rsplit", "split", "splitlines"),
+        )
+    ),
+    dict: frozenset(("get", "items", "keys", "values")),
+    list: frozenset(("count", "index")),
+}
+MESSAGE_FIELDS = frozenset(("content", "id", "name", "text", "tool_calls", "type"))
+
+
+@dataclass
+class Render:
+    """What one rendering has used up, and the passages it cited (block of text, passages)."""
+
+    turns: int = 0
+    cited: list[tuple[str, list[Any]]] = field(default_factory=list)
+
+    def turn(self) -> None:
+        self.turns += 1
+        if self.turns > MAX_TURNS:
+            raise SecurityError(f"more than {MAX_TURNS} turns of a loop")
+
+
+class Sandbox(ImmutableSandboxedEnvironment):
+    """The one environment in which templates and conditions run."""
+
+    intercepted_binops = frozenset(("+", "*", "**", "%"))
+
+    def __init__(self, filters: Mapping[str, Any]) -> None:
+        super().__init__(undefined=StrictUndefined, keep_trailing_newline=True, finalize=written)
+        self.globals = {"range": self.globals["range"]}
+        own = {"join": _join, "replace": _replace, "_each": _each, "_concat": _concat}
+        self.filters = {name: JINJA_FILTERS[name] for name in FILTERS} | own | dict(filters)
+
+    def parse_checked(self, source: str) -> nodes.Template:
+        """The syntax tree with its loops counted, or a `TemplateSyntaxError`."""
+        tree = self.parse(source)
+        _refuse_statements(tree.body)
+        for loop in list(tree.find_all(nodes.For)):
+            loop.iter = _filtered(loop.iter, "_each")
+        for concat in list(tree.find_all(nodes.Concat)):
+            concat.nodes = [_filtered(nodes.List(concat.nodes), "_concat")]
+        tree.set_environment(self)
+        return tree
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        if isinstance(obj, Mapping) and attribute in obj:
+            return obj[attribute]
+        return super().getattr(obj, attribute)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        if isinstance(obj, BaseMessage):
+            return self.getattr(obj, str(argument))
+        return super().getitem(obj, argument)
+
+    def wrap_str_format(self, value: Any) -> None:
+        return None
+
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        if isinstance(obj, BaseMessage):
+            return attr in MESSAGE_FIELDS
+        if type(obj).__module__ == "jinja2.runtime":
+            return not attr.startswith("_")
+        return any(attr in names for kind, names in METHODS.items() if isinstance(obj, kind))
+
+    def is_safe_callable(self, obj: Any) -> bool:
+        if obj is self.globals["range"]:
+            return True
+        return isinstance(obj, BuiltinMethodType) and self.is_safe_attribute(
+            obj.__self__, obj.__name__, obj
+        )
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        if operator == "%" and isinstance(left, str):
+            raise SecurityError("'%' does not format text here; write text around {{ }}")
+        if operator == "**" and not (isinstance(right, int | float) and abs(right) <= MAX_EXPONENT):
+            raise SecurityError(f"an exponent above {MAX_EXPONENT}")
+        if operator in "**":
+            _check_size(_product_size(left, right))
+        if operator == "+":
+            _check_size(_size(left) + _size(right))
+        return super().call_binop(context, operator, left, right)
+
+
+def written(value: Any) -> Any:
+    """A value inside text: null is nothing, lists and objects are JSON."""
+    if value is None:
+        return ""
+    if isinstance(value, bool | list | dict | tuple):
+        check_total(value)
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return value
+
+
+def plain(value: Any) -> Any:
+    """A template's value as JSON-like data: iterators and views become lists."""
+    if isinstance(value, list | dict):
+        check_total(value)
+        return value
+    if value is None or isinstance(value, str | int | float | bool | BaseMessage):
+        return value
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Iterable):
+        found = []
+        for item in value:
+            found.append(plain(item))
+            _check_size(len(found))
+        return found
+    raise SecurityError(f"a {type(value).__name__} is no value for a channel")
+
+
+def check_total(value: Any) -> None:
+    """Refuse a value that is larger written out than in memory, where lists may share parts."""
+    total, open_ = 0, [value]
+    while open_:
+        item = open_.pop()
+        total += len(item) + 1 if isinstance(item, str | list | tuple | dict) else 1
+        _check_size(total)
+        if isinstance(item, dict):
+            open_ += item.values()
+        elif isinstance(item, list | tuple):
+            open_ += item
+
+
+def _refuse_statements(body: list[nodes.Node]) -> None:
+    for node in body:
+        if not isinstance(node, STATEMENTS) or (isinstance(node, nodes.For) and node.recursive):
+            name = type(node).__name__.lower()
+            raise TemplateAssertionError(
+                f"the statement '{name}' is not allowed; there are if, for and set", node.lineno
+            )
+        if isinstance(node, nodes.For | nodes.If):
+            _refuse_statements(node.body)
+            _refuse_statements(node.else_)
+        if isinstance(node, nodes.If):
+            _refuse_statements(list(node.elif_))
+
+
+def _filtered(node: Any, name: str) -> nodes.Filter:
+    return nodes.Filter(node, name, [], [], None, None, lineno=node.lineno)
+
+
+@pass_context
+def _each(context: Context, values: Any) -> Iterator[Any]:
+    # len() must go on working: `loop.length` and `loop.last` ask for it.
+    render: Render = context[RENDER]
+    items = values if isinstance(values, list | tuple | dict | str) else list(plain(values))
+    for _ in items:
+        render.turn()
+    return iter(items) if isinstance(items, dict) else items  # type: ignore[return-value]
+
+
+def _concat(parts: list[Any]) -> str:
+    texts = [str(part) for part in parts]
+    _check_size(sum(map(len, texts)))
+    return "".join(texts)
+
+
+def _join(values: Any, separator: str = "", attribute: str | None = None) -> str:
+    texts = [
+        str(value[attribute] if attribute and isinstance(value, Mapping) else value)
+        for value in plain(values)
+    ]
+    _check_size(sum(map(len, texts)) + len(separator) * len(texts))
+    return str(separator).join(texts)
+
+
+def _replace(text: Any, old: str, new: str) -> str:
+    source = str(text)
+    _check_size(len(source) + source.count(old) * len(new))
+    return source.replace(old, new)
+
+
+def _size(value: Any) -> int:
+    if isinstance(value, str | list | tuple | dict):
+        return len(value)
+    return value.bit_length() // 8 + 1 if isinstance(value, int) else 1
+
+
+def _product_size(left: Any, right: Any) -> int:
+    for sequence, times in ((left, right), (right, left)):
+        if isinstance(sequence, str | list | tuple) and isinstance(times, int):
+            return len(sequence) * times
+    return _size(left) + _size(right)
+
+
+def _check_size(size: int) -> None:
+    if size > MAX_VALUE:
+        raise SecurityError(f"a value larger than {MAX_VALUE} characters or items")
