@@ -13,7 +13,8 @@ from pydantic import Field
 
 from config.errors import Invalid, MotetError
 from models.backends import ollama_errors as errors
-from models.backends.ollama_api import Installed, OllamaApi, is_local, untagged
+from models.backends.network import is_local
+from models.backends.ollama_api import Installed, OllamaApi, untagged
 from models.backends.options import Options
 from models.backends.probe import Probe
 from models.drivers import DriverContext, Need, Progress

@@ -6,15 +6,12 @@ import asyncio
 import json
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 
-from config.settings import LOOPBACK
 from models.backends import ollama_errors as errors
+from models.backends.network import CONNECT_TIMEOUT_S, PROBE_TIMEOUT_S, is_local
 
-CONNECT_TIMEOUT_S = 2.0
-PROBE_TIMEOUT_S = 1.5
 # Families of models that only embed, for servers too old to tell capabilities.
 _EMBEDDERS = {"bert", "nomic-bert", "nomic-bert-moe"}
 
@@ -45,11 +42,6 @@ class Running:
     name: str
     size_bytes: int
     vram_bytes: int
-
-
-def is_local(url: str) -> bool:
-    """Whether the server runs on this machine, as far as its address tells."""
-    return (urlsplit(url).hostname or "") in LOOPBACK
 
 
 def untagged(name: str) -> str:

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 import httpx
 
 from config.errors import Busy, Invalid, MotetError, TimedOut, Unavailable
+from models.backends.network import shown
 
 RETRY_AFTER_S = 2.0  # Ollama sends no Retry-After when its queue is full
 _OVERFLOW = ("exceeds the available context", "input length exceeds", "context length")
 _UNABLE = ("does not support", "image input is not supported", "Multimodal data provided")
 _MALFORMED = ("option ", "invalid format", "invalid options", "template: ")
-
-
-def shown(url: str) -> str:
-    """The URL without credentials, for messages."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return f"{parts.scheme}://{host}{parts.path}".rstrip("/")
 
 
 def unreachable(url: str, cause: str = "") -> Unavailable:
@@ -51,7 +43,7 @@ def from_transport(error: Exception, url: str, model: str, silence_s: float) -> 
     """For an exception of httpx, or the built-in one that Ollama's client makes of it."""
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | ConnectionError):
         return unreachable(url, "timed out" if isinstance(error, httpx.ConnectTimeout) else "")
-    if isinstance(error, httpx.TimeoutException):
+    if isinstance(error, httpx.TimeoutException | TimeoutError):
         return TimedOut(
             f"Ollama said nothing for {silence_s:g} s while '{model}' was at work. The model's "
             "option `timeout_s` bounds this.",

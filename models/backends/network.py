@@ -1,0 +1,23 @@
+"""What the back ends that talk to other servers share."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from config.settings import LOOPBACK
+
+CONNECT_TIMEOUT_S = 2.0
+PROBE_TIMEOUT_S = 1.5
+IDLE_CONNECTIONS = 16
+
+
+def is_local(url: str) -> bool:
+    """Whether the server runs on this machine, as far as its address tells."""
+    return (urlsplit(url).hostname or "") in LOOPBACK
+
+
+def shown(url: str) -> str:
+    """The URL without credentials, for messages."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{host}{parts.path}".rstrip("/")

@@ -1,0 +1,116 @@
+"""What an OpenAI-compatible server says when it fails, in our families."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx2
+import openai
+
+from config.errors import Busy, Invalid, MotetError, TimedOut, Unavailable
+from models.backends.network import shown
+
+
+class Translator:
+    """Translates for one model of one server; never tells the key, only where it comes from."""
+
+    def __init__(self, url: str, model: str, key_env: str | None, silence_s: float) -> None:
+        self._url = shown(url)
+        self._model = model
+        self._key_env = key_env
+        self._silence_s = silence_s
+
+    def __call__(self, error: Exception) -> MotetError:
+        if isinstance(error, openai.APITimeoutError | httpx2.TimeoutException | TimeoutError):
+            return self._silent()
+        if isinstance(error, openai.APIStatusError):
+            return self._refused(error)
+        if isinstance(error.__cause__ or error, httpx2.ConnectError):
+            return self.unreachable()
+        if isinstance(error, openai.APIConnectionError | httpx2.HTTPError):
+            return self._failed(
+                f"The connection to {self._url} broke while '{self._model}' was at work.",
+                "model_connection_lost",
+                error,
+            )
+        if isinstance(error, openai.OpenAIError):
+            return self._failed(f"'{self._model}' failed: {error}", "model_failed", error)
+        return Invalid(f"'{self._model}' cannot be asked this: {error}", code="model_refused")
+
+    def unreachable(self) -> MotetError:
+        return Unavailable(
+            f"No server answers at {self._url}. Start it, or change the option `base_url` of the "
+            "model.",
+            code="openai_unreachable",
+            details={"url": self._url, "model": self._model},
+        )
+
+    def missing(self, cause: str = "") -> MotetError:
+        return Unavailable(
+            f"The server at {self._url} has no model '{self._model}'. {cause}".rstrip(),
+            code="model_missing",
+            details={"url": self._url, "model": self._model},
+        )
+
+    def forbidden(self, status: int) -> MotetError:
+        hint = (
+            f"Check the key in the environment variable {self._key_env}."
+            if self._key_env
+            else "Name the environment variable that holds a key in the option `api_key_env`."
+        )
+        return Unavailable(
+            f"The server at {self._url} refuses our key ({status}). {hint}",
+            code="model_forbidden",
+            details={"url": self._url, "model": self._model},
+        )
+
+    def cut_short(self) -> MotetError:
+        return Unavailable(
+            f"'{self._model}' broke off its answer without an end. Try again.",
+            code="model_cut_short",
+            details={"model": self._model},
+        )
+
+    def _silent(self) -> TimedOut:
+        return TimedOut(
+            f"'{self._model}' at {self._url} said nothing for {self._silence_s:g} s. The model's "
+            "option `timeout_s` bounds this.",
+            code="model_timeout",
+            details={"model": self._model, "timeout_s": self._silence_s},
+        )
+
+    def _refused(self, error: openai.APIStatusError) -> MotetError:
+        status, text = error.status_code, _message(error)
+        details = {"model": self._model, "status": status, "cause": text}
+        if status in (401, 403):
+            return self.forbidden(status)
+        if status == 404:
+            return self.missing(text)
+        if status in (429, 503):
+            return Busy(
+                f"The server of '{self._model}' has no room now: {text}",
+                code="model_busy",
+                details=details,
+                retry_after_s=_retry_after_s(error),
+            )
+        if status < 500:
+            overflow = error.code == "context_length_exceeded" or "context" in text.lower()
+            code = "context_overflow" if overflow else "model_refused"
+            return Invalid(f"'{self._model}' refuses: {text}", code=code, details=details)
+        return self._failed(f"'{self._model}' failed: {text}", "model_failed", error)
+
+    def _failed(self, message: str, code: str, error: Exception) -> Unavailable:
+        details: dict[str, Any] = {"model": self._model, "cause": str(error)}
+        return Unavailable(message, code=code, details=details)
+
+
+def _message(error: openai.APIStatusError) -> str:
+    told = error.body.get("message") if isinstance(error.body, dict) else None
+    return told if isinstance(told, str) else error.message
+
+
+def _retry_after_s(error: openai.APIStatusError) -> float | None:
+    try:
+        return float(error.response.headers.get("retry-after", ""))
+    except ValueError:
+        return None
