@@ -15,9 +15,6 @@ from indexes.chunks import chunks
 from indexes.documents import read
 from models.workers.host import TaskHandle
 
-VERSION = 1
-"""Raise it when reading or cutting changes: documents read by an older one are read again."""
-
 
 class Reader:
     """Runs in a worker process. Options: `memory_bytes`, the most that it may take."""

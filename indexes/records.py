@@ -1,9 +1,13 @@
-"""What the indexes hand out: documents, passages, reports."""
+"""What the indexes hand out (documents, passages, reports) and what they keep."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
+
+from indexes.chunks import Chunk
+from indexes.spec import IndexSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,3 +138,60 @@ class IngestReport:
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """One row of `indexes` with its vector space."""
+
+    id: str
+    tenant: str
+    spec: IndexSpec
+    space: int | None
+    fingerprint: str | None
+    dimensions: int
+    last_change: int
+    saved_change: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """What is known of a file that was indexed before."""
+
+    id: str
+    bytes_hash: str
+    size_bytes: int
+    mtime_ns: int
+    recipe: str
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A document that was read and cut, ready to be committed. `state` holds its id."""
+
+    origin: str
+    source: str
+    title: str
+    media_type: str
+    text: str
+    state: FileState
+    metadata: dict[str, Any]
+    chunks: Sequence[Chunk]
+
+    def texts(self) -> list[str]:
+        """Its passages."""
+        return [self.text[chunk.start : chunk.end] for chunk in self.chunks]
+
+    def titled(self, title: str | None) -> Draft:
+        return replace(self, title=title) if title else self
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What happened to an index up to change `upto`: passages added, numbers removed."""
+
+    upto: int
+    numbers: list[int]
+    texts: list[str]
+    vectors: bytes
+    removed: list[int]

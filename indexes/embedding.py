@@ -1,0 +1,55 @@
+"""Vectors for passages and queries, from whatever model an index names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Literal, Protocol
+
+from indexes.records import Index
+from indexes.store import Store
+from indexes.tables import Tables, passage_hash
+from models.capabilities import Embed
+
+BATCH = 256
+
+
+class HasEmbed(Protocol):
+    @property
+    def embed(self) -> Embed: ...
+
+
+class Embedders(Protocol):
+    """What the indexes need of `models.manager.Models`."""
+
+    def lease(
+        self, name: str, task: Literal["embed"], *, tenant: str = "default"
+    ) -> AbstractAsyncContextManager[HasEmbed]: ...
+
+
+async def embedded(
+    embed: Embed, texts: Sequence[str], done: Callable[[int], None] = lambda count: None
+) -> dict[bytes, bytes]:
+    """A vector for each text, by its hash. `done` is told of each batch's size."""
+    # Texts of one length share a batch without padding.
+    ordered = sorted(set(texts), key=len)
+    vectors: dict[bytes, bytes] = {}
+    for first in range(0, len(ordered), BATCH):
+        batch = ordered[first : first + BATCH]
+        found = await embed.embed(batch)
+        for at, text in enumerate(batch):
+            vectors[passage_hash(text)] = found.row(at)
+        done(len(batch))
+    return vectors
+
+
+async def adopt(store: Store, index: Index, embed: Embed) -> Index:
+    """Let an index be embedded by this model from now on; the index as it is then.
+
+    Passages that another model embedded are embedded again; until all are, nothing changes.
+    """
+    model = (embed.fingerprint, embed.dimensions)
+    while not await store(Tables.use_space, index.id, *model):
+        texts = await store(Tables.texts_without_vector, index.id, embed.fingerprint, 8 * BATCH)
+        await store(Tables.add_vectors, index.id, *model, await embedded(embed, texts))
+    return await store(Tables.index, index.tenant, index.spec.name)

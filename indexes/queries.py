@@ -1,0 +1,75 @@
+"""The SQL of `tables`."""
+
+NAMES = "SELECT name FROM indexes WHERE tenant = ?"
+INDEX = """
+    SELECT i.id, i.tenant, i.spec, i.space, s.fingerprint, coalesce(s.dimensions, 0),
+        i.last_change, i.saved_change
+    FROM indexes i LEFT JOIN spaces s ON s.id = i.space"""
+INFOS = """
+    SELECT i.spec, count(d.key), sum(d.passages), s.fingerprint
+    FROM indexes i LEFT JOIN documents d ON d.index_id = i.id LEFT JOIN spaces s ON s.id = i.space
+    WHERE i.tenant = ? AND (? IS NULL OR i.name = ?) GROUP BY i.id ORDER BY i.name"""
+ADD_SPACE = """
+    INSERT INTO spaces (tenant, fingerprint, dimensions)
+    SELECT tenant, ?, ? FROM indexes WHERE id = ? ON CONFLICT DO NOTHING"""
+SPACE = """
+    SELECT s.id FROM spaces s JOIN indexes i ON i.tenant = s.tenant
+    WHERE s.fingerprint = ? AND i.id = ?"""
+FORGET_SPACES = """
+    DELETE FROM spaces WHERE NOT EXISTS (SELECT 1 FROM indexes i WHERE i.space = spaces.id)"""
+FORGET_VECTORS = """
+    DELETE FROM vectors WHERE NOT EXISTS (
+        SELECT 1 FROM passages p JOIN indexes i ON i.id = p.index_id
+        WHERE p.hash = vectors.hash AND i.space = vectors.space)"""
+FORGET_VECTOR = """
+    DELETE FROM vectors WHERE space = ? AND hash = ? AND NOT EXISTS (
+        SELECT 1 FROM passages p JOIN indexes i ON i.id = p.index_id
+        WHERE p.hash = vectors.hash AND i.space = ?)"""
+
+_STATE = "id, bytes_hash, size_bytes, mtime_ns, recipe FROM documents"
+FILE_STATES = f"SELECT source, {_STATE} WHERE index_id = ? AND origin = ?"
+FILE_STATE = f"SELECT {_STATE} WHERE index_id = ? AND id = ?"
+SET_MTIME = "UPDATE documents SET mtime_ns = ? WHERE index_id = ? AND id = ?"
+KEY = "SELECT key FROM documents WHERE index_id = ? AND id = ?"
+ADD_DOCUMENT = """
+    INSERT INTO documents (index_id, id, origin, source, title, media_type, hash, bytes_hash,
+        size_bytes, mtime_ns, recipe, metadata, passages, updated_at, text)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_DOCUMENT = """
+    SELECT id, source, title, media_type, hash, bytes_hash, size_bytes, passages, updated_at,
+        metadata"""
+DOCUMENTS = f"{_DOCUMENT} FROM documents WHERE index_id = ?"
+DOCUMENT = f"{_DOCUMENT}, text FROM documents WHERE index_id = ? AND id = ?"
+DOCUMENT_IDS = "SELECT id FROM documents WHERE index_id = ? LIMIT 1000"
+
+NEXT_CHANGES = "UPDATE indexes SET last_change = last_change + ? WHERE id = ? RETURNING last_change"
+ADD_PASSAGE = """
+    INSERT INTO passages (index_id, number, document, ordinal, start, stop, page, heading, hash,
+        text) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+INCOMPLETE = """
+    SELECT 1 FROM passages p JOIN indexes i ON i.id = p.index_id
+        LEFT JOIN vectors v ON v.space = i.space AND v.hash = p.hash
+    WHERE p.document = ? AND v.hash IS NULL LIMIT 1"""
+PASSAGES_OF = "SELECT number, hash FROM passages WHERE document = ?"
+NUMBERS_OF = """
+    SELECT p.number FROM passages p JOIN documents d ON d.key = p.document
+    WHERE d.index_id = ? AND d.id = ?"""
+HEADING_AT = """
+    SELECT p.heading FROM passages p JOIN documents d ON d.key = p.document
+    WHERE d.index_id = ? AND d.id = ? AND p.start <= ? ORDER BY p.ordinal DESC LIMIT 1"""
+PASSAGES = """
+    SELECT p.number, p.ordinal, d.id, d.title, d.source, p.heading, p.text, p.start, p.stop,
+        p.page, d.hash
+    FROM passages p JOIN documents d ON d.key = p.document
+    WHERE p.index_id = ? AND p.number IN ({})"""
+WITHOUT_VECTOR = """
+    SELECT DISTINCT p.text FROM passages p LEFT JOIN vectors v ON v.space = ? AND v.hash = p.hash
+    WHERE p.index_id = ? AND v.hash IS NULL LIMIT ?"""
+ADDED = """
+    SELECT p.number, p.text, v.vector
+    FROM passages p JOIN indexes i ON i.id = p.index_id
+        JOIN vectors v ON v.space = i.space AND v.hash = p.hash
+    WHERE p.index_id = ? AND p.number > ? ORDER BY p.number LIMIT ?"""
+REMOVED = """
+    SELECT number, passage FROM removals
+    WHERE index_id = ? AND number > ? ORDER BY number LIMIT ?"""

@@ -1,0 +1,109 @@
+"""The tables of the truth, and the connection that guards them."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Literal
+
+from config.errors import Unavailable
+
+VERSION = 1
+
+SCHEMA = """
+CREATE TABLE spaces (                -- vectors of one tenant that can be compared with each other
+    id INTEGER PRIMARY KEY,
+    tenant TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    dimensions INTEGER NOT NULL,
+    UNIQUE (tenant, fingerprint)
+);
+CREATE TABLE vectors (               -- by what they were made from: nothing is embedded twice
+    space INTEGER NOT NULL REFERENCES spaces ON DELETE CASCADE,
+    hash BLOB NOT NULL,
+    vector BLOB NOT NULL,
+    UNIQUE (space, hash)
+);
+CREATE TABLE indexes (
+    id TEXT PRIMARY KEY,             -- random: names the folder of the derived index
+    tenant TEXT NOT NULL,
+    name TEXT NOT NULL,
+    spec TEXT NOT NULL,
+    space INTEGER REFERENCES spaces,
+    last_change INTEGER NOT NULL DEFAULT 0,
+    saved_change INTEGER NOT NULL DEFAULT 0,  -- older removals are forgotten
+    UNIQUE (tenant, name)
+);
+CREATE TABLE documents (
+    key INTEGER PRIMARY KEY,
+    index_id TEXT NOT NULL REFERENCES indexes ON DELETE CASCADE,
+    id TEXT NOT NULL,
+    origin TEXT NOT NULL,            -- the indexed folder, or '' for what was handed in
+    source TEXT NOT NULL,
+    title TEXT NOT NULL,
+    media_type TEXT NOT NULL,
+    hash TEXT NOT NULL,
+    bytes_hash TEXT NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL,       -- 0: do not trust it, compare the bytes
+    recipe TEXT NOT NULL,            -- how it was read and cut
+    metadata TEXT NOT NULL,
+    passages INTEGER NOT NULL,
+    updated_at REAL NOT NULL,
+    text TEXT NOT NULL,
+    UNIQUE (index_id, id)
+);
+CREATE TABLE passages (
+    index_id TEXT NOT NULL REFERENCES indexes ON DELETE CASCADE,
+    number INTEGER NOT NULL,         -- the change that added it; its id in the derived index
+    document INTEGER NOT NULL REFERENCES documents ON DELETE CASCADE,
+    ordinal INTEGER NOT NULL,
+    start INTEGER NOT NULL,
+    stop INTEGER NOT NULL,
+    page INTEGER,
+    heading TEXT NOT NULL,
+    hash BLOB NOT NULL,
+    text TEXT NOT NULL,
+    PRIMARY KEY (index_id, number)
+);
+CREATE INDEX passages_of_document ON passages (document, ordinal);
+CREATE INDEX passages_by_hash ON passages (hash);
+CREATE TABLE removals (              -- what a derived index saved earlier must still forget
+    index_id TEXT NOT NULL REFERENCES indexes ON DELETE CASCADE,
+    number INTEGER NOT NULL,         -- the change that removed it
+    passage INTEGER NOT NULL,        -- the number it had
+    PRIMARY KEY (index_id, number)
+) WITHOUT ROWID;
+"""
+
+
+def connect(path: Path, durability: Literal["process", "power"]) -> sqlite3.Connection:
+    """The database at `path`, made when it is missing. Raises `Unavailable`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute(f"PRAGMA synchronous={'FULL' if durability == 'power' else 'NORMAL'}")
+        connection.execute("PRAGMA foreign_keys=ON")
+        # What was deleted must not be found in the file's free pages.
+        connection.execute("PRAGMA secure_delete=ON")
+        # A process that was killed after a delete leaves the deleted text in the log.
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        _prepare(connection, path)
+    except sqlite3.Error as error:
+        raise Unavailable(
+            f"The index database {path} cannot be opened: {error}.", code="index_store_failed"
+        ) from error
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version == 0:
+        connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version={VERSION}; COMMIT;")
+    elif version != VERSION:
+        raise Unavailable(
+            f"The index database {path} was made by another version of Motet (schema {version}, "
+            f"this one reads {VERSION}).",
+            code="index_store_version",
+        )

@@ -1,0 +1,87 @@
+"""The truth, without blocking the event loop: one thread runs every query, in order."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Concatenate, Literal, ParamSpec, TypeVar
+
+from config.errors import Conflict, Unavailable
+from indexes.schema import connect
+from indexes.tables import Tables
+
+log = logging.getLogger(__name__)
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Store:
+    """Runs the queries of `Tables`: `await store(Tables.index, tenant, name)`."""
+
+    def __init__(self, thread: ThreadPoolExecutor, tables: Tables) -> None:
+        self._thread = thread
+        self._tables = tables
+
+    async def __call__(
+        self, query: Callable[Concatenate[Tables, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """The query's answer. When this is cancelled, a query that has begun still completes.
+
+        Raises what the query raises; SQLite's own errors become `Unavailable`.
+        """
+        try:
+            return await self.blocking(lambda: query(self._tables, *args, **kwargs))
+        except sqlite3.Error as error:
+            log.error("the index database failed: %s", error)
+            raise Unavailable(
+                f"The index database failed: {error}. Free disk space or mend the data folder.",
+                code="index_store_failed",
+            ) from error
+
+    async def blocking(self, work: Callable[[], T]) -> T:
+        """Run other blocking work (files) in the same thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+
+@asynccontextmanager
+async def open_store(
+    folder: Path, durability: Literal["process", "power"] = "process"
+) -> AsyncIterator[Store]:
+    """The store in `folder`, made when it is missing.
+
+    Raises `Conflict` when another process has it open: the derived indexes allow one owner only.
+    """
+    lock = _claimed(folder)
+    thread = ThreadPoolExecutor(1, thread_name_prefix="indexes-store")
+    try:
+        run = asyncio.get_running_loop().run_in_executor
+        tables = Tables(await run(thread, connect, folder / "indexes.db", durability))
+        try:
+            yield Store(thread, tables)
+        finally:
+            await run(thread, tables.close)
+    finally:
+        thread.shutdown()
+        os.close(lock)
+
+
+def _claimed(folder: Path) -> int:
+    """The descriptor that holds the lock; the system lets go of it however the process ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(lock)
+        raise Conflict(
+            f"Another Motet process uses the indexes in {folder}. Talk to it over HTTP or stop it.",
+            code="indexes_in_use",
+        ) from error
+    return lock

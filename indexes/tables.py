@@ -1,0 +1,352 @@
+"""Every query on the truth. All of it blocks: `store.Store` runs it in a thread of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from config.errors import Conflict, NotFound, nearest
+from indexes import queries
+from indexes.records import Changes, Document, Draft, FileState, Index, IndexInfo, Passage
+from indexes.spec import IndexSpec
+
+
+def document_id(origin: str, source: str) -> str:
+    """The same source keeps its id, whatever becomes of its content."""
+    return hashlib.blake2b(f"{origin}\0{source}".encode(), digest_size=10).hexdigest()
+
+
+def passage_hash(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
+
+
+def text_hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def gone() -> NotFound:
+    return NotFound("The index was deleted meanwhile.", code="index_not_found")
+
+
+class VectorsMissing(Exception):
+    """A vector that was known has gone: its last other passage was deleted meanwhile."""
+
+
+class Tables:
+    """The queries, over one connection that one thread uses."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def purge(self) -> None:
+        """Take what was deleted out of the write-ahead log too."""
+        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._connection
+            self._connection.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+
+    def _rows(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        return self._connection.execute(sql, parameters).fetchall()
+
+    # Indexes
+
+    def create_index(self, tenant: str, spec: IndexSpec) -> None:
+        try:
+            self._connection.execute(
+                "INSERT INTO indexes (id, tenant, name, spec) VALUES (?, ?, ?, ?)",
+                (uuid.uuid4().hex, tenant, spec.name, spec.model_dump_json()),
+            )
+        except sqlite3.IntegrityError as error:
+            raise Conflict(
+                f"There is an index '{spec.name}' already.",
+                code="index_exists",
+                details={"field": "name"},
+            ) from error
+
+    def declare_index(self, tenant: str, spec: IndexSpec) -> None:
+        """Create it, or give the one there is this spec."""
+        self._connection.execute(
+            "INSERT INTO indexes (id, tenant, name, spec) VALUES (?, ?, ?, ?) "
+            "ON CONFLICT (tenant, name) DO UPDATE SET spec = excluded.spec",
+            (uuid.uuid4().hex, tenant, spec.name, spec.model_dump_json()),
+        )
+
+    def index(self, tenant: str, name: str) -> Index:
+        found = self._indexes("i.tenant = ? AND i.name = ?", tenant, name)
+        if not found:
+            names = [row[0] for row in self._rows(queries.NAMES, tenant)]
+            raise NotFound(
+                f"There is no index '{name}'. {nearest(name, names)}",
+                code="index_not_found",
+                details={"field": "index", "index": name},
+            )
+        return found[0]
+
+    def all_indexes(self) -> list[Index]:
+        return self._indexes("1")
+
+    def _indexes(self, condition: str, *parameters: Any) -> list[Index]:
+        return [
+            Index(row[0], row[1], IndexSpec.model_validate_json(row[2]), *row[3:])
+            for row in self._rows(f"{queries.INDEX} WHERE {condition}", *parameters)
+        ]
+
+    def infos(self, tenant: str, name: str | None = None) -> list[IndexInfo]:
+        rows = self._rows(queries.INFOS, tenant, name, name)
+        specs = [(IndexSpec.model_validate_json(row[0]), *row[1:]) for row in rows]
+        return [
+            IndexInfo(
+                spec.name, spec.description, list(spec.folders), documents, passages or 0,
+                spec.chunk_words, spec.model, spec.weight, fingerprint,
+            )
+            for spec, documents, passages, fingerprint in specs
+        ]  # fmt: skip
+
+    def delete_index(self, id: str) -> None:
+        with self._transaction() as connection:
+            connection.execute("DELETE FROM indexes WHERE id = ?", (id,))
+            connection.execute(queries.FORGET_SPACES)
+            connection.execute(queries.FORGET_VECTORS)
+
+    def add_vectors(
+        self, id: str, fingerprint: str, dimensions: int, vectors: Mapping[bytes, bytes]
+    ) -> None:
+        """Keep vectors of another model for an index that will use it once all are there."""
+        with self._transaction() as connection:
+            space = self._add_space(connection, id, fingerprint, dimensions)
+            rows = [(space, hash, vector) for hash, vector in vectors.items()]
+            connection.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?, ?)", rows)
+
+    def use_space(self, id: str, fingerprint: str, dimensions: int) -> bool:
+        """Say which model embeds an index; False when a passage has no vector of it yet."""
+        with self._transaction() as connection:
+            space = self._add_space(connection, id, fingerprint, dimensions)
+            if connection.execute(queries.WITHOUT_VECTOR, (space, id, 1)).fetchone():
+                return False
+            connection.execute("UPDATE indexes SET space = ? WHERE id = ?", (space, id))
+            connection.execute(queries.FORGET_SPACES)
+            return True
+
+    def texts_without_vector(self, id: str, fingerprint: str, limit: int) -> list[str]:
+        """Passages of an index that a model has not embedded yet."""
+        rows = self._rows(queries.SPACE, fingerprint, id)
+        space = rows[0][0] if rows else None
+        return [row[0] for row in self._rows(queries.WITHOUT_VECTOR, space, id, limit)]
+
+    def _add_space(
+        self, connection: sqlite3.Connection, id: str, fingerprint: str, dimensions: int
+    ) -> int:
+        connection.execute(queries.ADD_SPACE, (fingerprint, dimensions, id))
+        row = connection.execute(queries.SPACE, (fingerprint, id)).fetchone()
+        if row is None:
+            raise gone()
+        return int(row[0])
+
+    # Documents
+
+    def file_states(self, id: str, origin: str) -> dict[str, FileState]:
+        """By source."""
+        rows = self._rows(queries.FILE_STATES, id, origin)
+        return {source: FileState(*state) for source, *state in rows}
+
+    def file_state(self, id: str, document: str) -> FileState | None:
+        rows = self._rows(queries.FILE_STATE, id, document)
+        return FileState(*rows[0]) if rows else None
+
+    def set_mtime(self, id: str, document: str, mtime_ns: int) -> None:
+        self._connection.execute(queries.SET_MTIME, (mtime_ns, id, document))
+
+    def put_document(self, id: str, draft: Draft, vectors: Mapping[bytes, bytes]) -> bool:
+        """Commit a document with its passages in place of the one of its id, if there is one.
+
+        `vectors` holds those that are new, by passage hash. True when it replaced another.
+        Raises `VectorsMissing`, and commits nothing, when a passage would be without its vector.
+        """
+        with self._transaction() as connection:
+            removed = self._remove(connection, id, [draft.state.id])
+            space = self._space(connection, id)
+            rows = [(space, hash, vector) for hash, vector in vectors.items()]
+            connection.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?, ?)", rows)
+            key = connection.execute(queries.ADD_DOCUMENT, self._document_row(id, draft)).lastrowid
+            self._add_passages(connection, id, key, draft)
+            if connection.execute(queries.INCOMPLETE, (key,)).fetchone():
+                raise VectorsMissing
+            self._forget_vectors(connection, space, removed)
+        return removed is not None
+
+    def delete_documents(self, id: str, documents: Sequence[str]) -> None:
+        with self._transaction() as connection:
+            removed = self._remove(connection, id, documents)
+            self._forget_vectors(connection, self._space(connection, id), removed)
+
+    def _space(self, connection: sqlite3.Connection, id: str) -> int | None:
+        row = connection.execute("SELECT space FROM indexes WHERE id = ?", (id,)).fetchone()
+        if row is None:
+            raise gone()
+        space: int | None = row[0]
+        return space
+
+    def _document_row(self, id: str, draft: Draft) -> tuple[Any, ...]:
+        state = draft.state
+        return (
+            id, draft.state.id, draft.origin, draft.source, draft.title, draft.media_type,
+            text_hash(draft.text), state.bytes_hash, state.size_bytes, state.mtime_ns,
+            state.recipe, json.dumps(draft.metadata), len(draft.chunks), time.time(), draft.text,
+        )  # fmt: skip
+
+    def _add_passages(
+        self, connection: sqlite3.Connection, id: str, key: int | None, draft: Draft
+    ) -> None:
+        first = self._next_changes(connection, id, len(draft.chunks))
+        rows = []
+        for ordinal, (chunk, text) in enumerate(zip(draft.chunks, draft.texts(), strict=True)):
+            rows.append(
+                (id, first + ordinal, key, ordinal, chunk.start, chunk.end, None,
+                 json.dumps(chunk.heading), passage_hash(text), text)
+            )  # fmt: skip
+        connection.executemany(queries.ADD_PASSAGE, rows)
+
+    def _next_changes(self, connection: sqlite3.Connection, id: str, count: int) -> int:
+        """The first of `count` new change numbers of an index."""
+        row = connection.execute(queries.NEXT_CHANGES, (count, id)).fetchone()
+        if row is None:
+            raise gone()
+        return int(row[0]) - count + 1
+
+    def _remove(
+        self, connection: sqlite3.Connection, id: str, documents: Sequence[str]
+    ) -> set[bytes] | None:
+        """The hashes of the passages removed; None when none of the documents was there."""
+        found = [row for each in documents for row in connection.execute(queries.KEY, (id, each))]
+        passages = [row for key in found for row in connection.execute(queries.PASSAGES_OF, key)]
+        if not found:
+            return None
+        first = self._next_changes(connection, id, len(passages))
+        removals = [(id, first + at, number) for at, (number, _) in enumerate(passages)]
+        connection.executemany("INSERT INTO removals VALUES (?, ?, ?)", removals)
+        connection.executemany("DELETE FROM documents WHERE key = ?", found)
+        return {hash for _, hash in passages}
+
+    def _forget_vectors(
+        self, connection: sqlite3.Connection, space: int | None, hashes: set[bytes] | None
+    ) -> None:
+        rows = [(space, hash, space) for hash in hashes or ()]
+        connection.executemany(queries.FORGET_VECTOR, rows)
+
+    def documents(self, id: str, name: str, limit: int, offset: int) -> list[Document]:
+        rows = self._rows(
+            queries.DOCUMENTS + " ORDER BY source, id LIMIT ? OFFSET ?", id, limit, offset
+        )
+        return [_document(name, row) for row in rows]
+
+    def document(self, id: str, name: str, document: str) -> Document:
+        rows = self._rows(queries.DOCUMENT, id, document)
+        if not rows:
+            known = [row[0] for row in self._rows(queries.DOCUMENT_IDS, id)]
+            raise NotFound(
+                f"The index '{name}' has no document '{document}'. {nearest(document, known)}",
+                code="document_not_found",
+                details={"field": "document", "index": name},
+            )
+        return _document(name, rows[0])
+
+    # Passages
+
+    def heading_at(self, id: str, document: str, start: int) -> list[str]:
+        """The headings above a place of a document."""
+        rows = self._rows(queries.HEADING_AT, id, document, start)
+        return json.loads(rows[0][0]) if rows else []
+
+    def numbers(self, id: str, name: str, documents: Sequence[str]) -> list[int]:
+        """The passages of some documents. Raises `NotFound` when one of them is unknown."""
+        found = []
+        for document in dict.fromkeys(documents):
+            rows = self._rows(queries.NUMBERS_OF, id, document)
+            if not rows:
+                self.document(id, name, document)
+            found += [row[0] for row in rows]
+        return found
+
+    def passages(self, id: str, name: str, scores: Mapping[int, float]) -> list[Passage]:
+        """Those of the numbers that still exist, in the order given."""
+        marks = ",".join("?" * len(scores))
+        rows = self._rows(queries.PASSAGES.format(marks), id, *scores)
+        found = {row[0]: row for row in rows}
+        return [
+            _passage(name, found[number], scores[number]) for number in scores if number in found
+        ]
+
+    def known_vectors(self, space: int | None, hashes: Sequence[bytes]) -> set[bytes]:
+        query = "SELECT hash FROM vectors WHERE space = ? AND hash = ?"
+        return {row[0] for hash in hashes for row in self._rows(query, space, hash)}
+
+    # What the derived index has to follow
+
+    def last_change(self, id: str) -> int:
+        rows = self._rows("SELECT last_change FROM indexes WHERE id = ?", id)
+        if not rows:
+            raise gone()
+        return int(rows[0][0])
+
+    def changes(self, id: str, after: int, born: int, limit: int) -> Changes | None:
+        """The next changes after change `after`; None when there are none.
+
+        What was removed up to change `born` is left out: a derived index that began to be filled
+        then has never seen it.
+        """
+        last = self.last_change(id)
+        added = self._rows(queries.ADDED, id, after, limit)
+        removed = self._rows(queries.REMOVED, id, max(after, born), limit)
+        full = [rows[-1][0] for rows in (added, removed) if len(rows) == limit]
+        upto = min(full, default=last)
+        if upto <= after:
+            return None
+        added = [row for row in added if row[0] <= upto]
+        return Changes(
+            upto,
+            [row[0] for row in added],
+            [row[1] for row in added],
+            b"".join(row[2] for row in added),
+            [row[1] for row in removed if row[0] <= upto],
+        )
+
+    def mark_saved(self, id: str, change: int) -> None:
+        """Nothing older than `change` will be asked for, unless from the beginning."""
+        with self._transaction() as connection:
+            connection.execute("UPDATE indexes SET saved_change = ? WHERE id = ?", (change, id))
+            connection.execute(
+                "DELETE FROM removals WHERE index_id = ? AND number <= ?", (id, change)
+            )
+
+
+def _document(index: str, row: Sequence[Any]) -> Document:
+    id, source, title, media_type, hash, bytes_hash, size, passages, updated, metadata, *text = row
+    return Document(
+        id, index, source, title, media_type, hash, bytes_hash, size, passages, updated,
+        json.loads(metadata), *text,
+    )  # fmt: skip
+
+
+def _passage(index: str, row: Sequence[Any], score: float) -> Passage:
+    _, ordinal, document, title, source, heading, text, start, stop, page, hash = row
+    return Passage(
+        f"{document}.{ordinal}", index, document, title, source, json.loads(heading), text,
+        start, stop, page, hash, score,
+    )  # fmt: skip

@@ -1,0 +1,69 @@
+"""A small embedder for tests: no model, but the real contract of `models.capabilities.Embed`.
+
+A word is a fixed random direction, a text the sum of its words: texts that share words are near
+each other, and the same text always gets the same vector.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from models.capabilities import Vectors
+
+
+@dataclass
+class HashingEmbedder:
+    """`seen` counts texts by content; `gate` holds every bulk call until it is set."""
+
+    fingerprint: str = "hashing-1"
+    dimensions: int = 64
+    seen: dict[str, int] = field(default_factory=dict)
+    gate: asyncio.Event | None = None
+    entered: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def embed(self, texts: Sequence[str], *, urgent: bool = False) -> Vectors:
+        if self.gate and not urgent:
+            self.entered.set()
+            await self.gate.wait()
+        for text in texts:
+            self.seen[text] = self.seen.get(text, 0) + 1
+        rows = [self._vector(text) for text in texts]
+        return Vectors.joined(self.dimensions, rows)
+
+    def _vector(self, text: str) -> bytes:
+        total = np.full(self.dimensions, 1e-3)
+        for word in re.findall(r"\w+", text.lower()):
+            key = hashlib.blake2b(f"{self.fingerprint} {word}".encode(), digest_size=8).digest()
+            total += np.random.default_rng(int.from_bytes(key, "big")).normal(size=self.dimensions)
+        return (total / np.linalg.norm(total)).astype("<f4").tobytes()
+
+
+@dataclass
+class HeldEmbedder:
+    embed: HashingEmbedder
+
+
+@dataclass
+class Models:
+    """`lease` as the model manager offers it, for one embedder."""
+
+    embedder: HashingEmbedder = field(default_factory=HashingEmbedder)
+    leased: int = 0
+
+    @asynccontextmanager
+    async def lease(
+        self, name: str, task: str, *, tenant: str = "default"
+    ) -> AsyncIterator[HeldEmbedder]:
+        assert (name, task) == ("embed", "embed")
+        self.leased += 1
+        try:
+            yield HeldEmbedder(self.embedder)
+        finally:
+            self.leased -= 1
