@@ -49,7 +49,7 @@ class ServerProcess:
         }
         (self.home / "address").unlink(missing_ok=True)
         self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "server.cli", "serve"), env=environment
+            *(sys.executable, "-m", "server", "serve"), env=environment
         )
         self.url = await asyncio.wait_for(self._address(), START_TIMEOUT_S)
 

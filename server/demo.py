@@ -57,7 +57,7 @@ async def _service(settings: Settings, console: Console) -> AsyncIterator[str]:
         return
     begun = time.perf_counter()
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "server.cli", "serve", "--port", "0", "--log-level", "warning"),
+        *(sys.executable, "-m", "server", "serve", "--port", "0", "--log-level", "warning"),
         cwd=ROOT,
     )
     try:

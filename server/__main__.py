@@ -1,0 +1,5 @@
+"""`python -m server` is `motet`."""
+
+from server.cli import main
+
+main()
