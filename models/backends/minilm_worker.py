@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,17 +17,19 @@ from transformers.utils.logging import disable_progress_bar
 from models.workers.host import Answer, Request, TaskHandle
 
 # Small batches win on a CPU: little padding, and the activations stay in its cache.
-TOKEN_BUDGET = 768
+TOKEN_BUDGET = 512
 
 
 class MiniLM:
-    """Embeds texts. Options: `dtype`, `threads`, `query_threads`, `max_tokens` of a text."""
+    """Embeds texts. Options: `dtype`, `threads` for bulk work, `max_tokens` of a text."""
 
     batched = frozenset({"query"})
 
     def __init__(self, options: dict[str, Any]) -> None:
-        self._threads = int(options["threads"])
-        self._query_threads = int(options["query_threads"])
+        # One thread a batch and several batches at once: a batch spread over threads waits at
+        # every layer for the slowest of them, which a busy machine makes several times slower.
+        torch.set_num_threads(1)
+        self._pool = ThreadPoolExecutor(options["threads"], thread_name_prefix="embed")
         self._tokenizer = Tokenizer.from_file(str(Path(MODEL_DIR) / "tokenizer.json"))
         self._tokenizer.enable_truncation(options["max_tokens"])
         self._tokenizer.no_padding()
@@ -36,24 +39,24 @@ class MiniLM:
         model = AutoModel.from_pretrained(
             MODEL_DIR,
             dtype=getattr(torch, self._dtype),
+            # For heads this small the fused kernel is slower than plain products (measured).
+            attn_implementation="eager",
             add_pooling_layer=False,
             local_files_only=True,
         )
         self._model = model.eval()
         # The first pass is slow (kernels are chosen, weights are packed): let no one wait for it.
-        self._embed(["warm up"], None)
+        self._embed(["warm up"])
 
     def handle(self, method: str, header: dict[str, Any], body: bytes, task: TaskHandle) -> Answer:
         if method == "about":
             return self._about(), b""
-        torch.set_num_threads(self._threads)
-        return {}, self._embed(header["texts"], task)
+        return {}, self._embed(header["texts"])
 
     def handle_batch(self, method: str, requests: list[Request]) -> list[Answer | Exception]:
-        """Waiting queries in one pass. One thread: on a busy machine two are far slower."""
-        torch.set_num_threads(self._query_threads)
+        """Waiting queries in one pass."""
         counts = [len(header["texts"]) for header, _ in requests]
-        data = self._embed([text for header, _ in requests for text in header["texts"]], None)
+        data = self._embed([text for header, _ in requests for text in header["texts"]])
         width = len(data) // max(1, sum(counts))
         answers: list[Answer | Exception] = []
         for count in counts:
@@ -68,13 +71,14 @@ class MiniLM:
             "dimensions": self._model.config.hidden_size,
         }
 
-    def _embed(self, texts: Sequence[str], task: TaskHandle | None) -> bytes:
+    def _embed(self, texts: Sequence[str]) -> bytes:
         tokens = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts))]
         rows = torch.empty((len(tokens), self._model.config.hidden_size))
-        for batch in _batches(tokens):
-            if task and task.cancelled():
-                break
-            rows[batch] = self._vectors([tokens[number] for number in batch])
+        batches = list(_batches(tokens))
+        inputs = [[tokens[number] for number in batch] for batch in batches]
+        run = self._pool.map if len(batches) > 1 else map
+        for batch, vectors in zip(batches, run(self._vectors, inputs), strict=True):
+            rows[batch] = vectors
         return rows.numpy().tobytes()
 
     @torch.inference_mode()
@@ -100,10 +104,10 @@ def _fastest_dtype() -> str:
 
 
 def _batches(tokens: Sequence[Sequence[int]]) -> Iterator[list[int]]:
-    """The numbers of texts, in batches of like length within the token budget."""
+    """The numbers of texts, the longest first, in batches of like length within the budget."""
     batch: list[int] = []
-    for number in sorted(range(len(tokens)), key=lambda number: len(tokens[number])):
-        if batch and len(tokens[number]) * (len(batch) + 1) > TOKEN_BUDGET:
+    for number in sorted(range(len(tokens)), key=lambda number: -len(tokens[number])):
+        if batch and len(tokens[batch[0]]) * (len(batch) + 1) > TOKEN_BUDGET:
             yield batch
             batch = []
         batch.append(number)
