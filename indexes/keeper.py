@@ -36,7 +36,7 @@ SAVE_SHARE = 0.05
 REBUILDS = 3
 SEARCH_TIMEOUT_S = 30.0
 APPLY_TIMEOUT_S = 300.0
-DEATHS, DEATHS_WITHIN_S = 5, 60.0
+DEATHS, DEATHS_WITHIN_S = 10, 60.0
 LOST = ("worker_died", "worker_stopped", "index_out_of_step")
 
 

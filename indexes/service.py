@@ -15,7 +15,7 @@ from config.errors import Busy, Conflict, Invalid
 from config.settings import Settings
 from indexes.embedding import Embedders, adopt
 from indexes.ingest import Ingest, Parts
-from indexes.keeper import Keeper
+from indexes.keeper import Keeper, StartWorker
 from indexes.reading import Reader
 from indexes.records import (
     Citation,
@@ -293,7 +293,9 @@ class Indexes:
 
 
 @asynccontextmanager
-async def open_indexes(settings: Settings, models: Embedders) -> AsyncIterator[Indexes]:
+async def open_indexes(
+    settings: Settings, models: Embedders, *, worker: type[WorkerProcess] = WorkerProcess
+) -> AsyncIterator[Indexes]:
     """The indexes of the data folder, those of `indexes.yaml` among them.
 
     Starts no worker yet: the first ingest or search does, or `Indexes.warm`. Raises `Invalid`
@@ -304,7 +306,7 @@ async def open_indexes(settings: Settings, models: Embedders) -> AsyncIterator[I
     async with open_store(folder, settings.durability) as store:
         for spec in declared.values():
             await store(Tables.declare_index, "default", spec)
-        keeper = Keeper(store, folder / "derived", _starter(folder / "derived"))
+        keeper = Keeper(store, folder / "derived", _starter(folder / "derived", worker))
         reader = Reader()
         try:
             yield Indexes(Parts(store, keeper, reader, models, settings.max_upload_bytes))
@@ -315,9 +317,9 @@ async def open_indexes(settings: Settings, models: Embedders) -> AsyncIterator[I
                 await keeper.close()
 
 
-def _starter(folder: Path) -> Any:
+def _starter(folder: Path, worker: type[WorkerProcess]) -> StartWorker:
     async def start() -> WorkerProcess:
-        return await WorkerProcess.start(
+        return await worker.start(
             "indexes.worker:Worker", name="indexes", options={"folder": str(folder)}, threads=1
         )
 
