@@ -6,85 +6,36 @@ import asyncio
 import contextlib
 import itertools
 import logging
-import os
-import signal
-import socket
-import sys
-from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import IO, Any
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from typing import Any
 
-from config.errors import Busy, MotetError, TimedOut, Unavailable
+from config.errors import MotetError, TimedOut, Unavailable
+from models.workers.calls import Call, Calls, Reply
+from models.workers.launch import ExitInfo, LastLines, Launched, how_it_ended, kill_group, launch
 from models.workers.protocol import Frame, error_from, read_frame
+
+__all__ = ["ExitInfo", "Reply", "WorkerProcess"]
 
 log = logging.getLogger(__name__)
 
-ROOT = Path(__file__).resolve().parents[2]
-MAX_PENDING = 1024
-MAX_PARTS = 1024
-STDERR_LINES = 40
-STDERR_LINE_BYTES = 2000
 EXIT_S = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """An answer, or a piece of one (`last` is False)."""
-
-    header: dict[str, Any] = field(default_factory=dict)
-    body: bytes = b""
-    last: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class ExitInfo:
-    """How a worker ended: a negative `returncode` is the signal that ended it."""
-
-    returncode: int
-    stderr: tuple[str, ...]
-
-
-class _Pending:
-    """One call in flight: its pieces, then its end or its error."""
-
-    def __init__(self, parts_wanted: bool) -> None:
-        self.parts_wanted = parts_wanted
-        self._arrived: deque[Reply | MotetError] = deque()
-        self._wake = asyncio.Event()
-
-    def put(self, item: Reply | MotetError) -> None:
-        self._arrived.append(item)
-        self._wake.set()
-
-    def overrun(self) -> bool:
-        return len(self._arrived) >= MAX_PARTS
-
-    async def get(self) -> Reply:
-        while not self._arrived:
-            self._wake.clear()
-            await self._wake.wait()
-        item = self._arrived.popleft()
-        if isinstance(item, MotetError):
-            raise item
-        return item
+LAST_WORDS_S = 1.0
 
 
 class WorkerProcess:
     """A running worker. `stop` it; it also ends when this process does, however that ends."""
 
-    def __init__(self, name: str, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, name: str, launched: Launched) -> None:
         self.name = name
         self.rss_bytes = 0
         self.exited: asyncio.Future[ExitInfo] = asyncio.get_running_loop().create_future()
-        self._process = process
+        self._process = launched.process
         self._reader: asyncio.StreamReader
         self._writer: asyncio.StreamWriter
-        self._stderr: deque[str] = deque(maxlen=STDERR_LINES)
-        self._pending: dict[int, _Pending] = {}
-        self._ids = itertools.count(1)
-        self._ready = _Pending(parts_wanted=False)
+        self._lines = LastLines(name)
+        self._calls = Calls(self._write)
+        self._numbers = itertools.count(1)
+        self._ready = Call()
         self._stopping = False
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -95,7 +46,7 @@ class WorkerProcess:
     @property
     def stderr(self) -> list[str]:
         """The last lines the worker printed."""
-        return list(self._stderr)
+        return list(self._lines)
 
     @classmethod
     async def start(
@@ -114,33 +65,10 @@ class WorkerProcess:
         ("worker_start_failed", or what the handler's `__init__` raised) or `TimedOut`; nothing
         is left running then, nor when the caller is cancelled.
         """
-        ours, theirs = socket.socketpair()
-        readable, writable = os.pipe()
-        output = os.fdopen(readable, "rb", 0)
+        launched = await launch(name, threads, env)
+        worker = cls(name, launched)
         try:
-            process = await asyncio.create_subprocess_exec(
-                *_command(theirs.fileno(), name),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=writable,
-                stderr=writable,
-                pass_fds=(theirs.fileno(),),
-                env=_environment(threads, env),
-                start_new_session=True,
-            )
-        except BaseException as error:
-            ours.close()
-            output.close()
-            if isinstance(error, OSError):
-                raise Unavailable(
-                    f"The worker '{name}' cannot be started: {error}", code="worker_start_failed"
-                ) from error
-            raise
-        finally:
-            theirs.close()
-            os.close(writable)
-        worker = cls(name, process)
-        try:
-            await worker._connect(ours, output)
+            await worker._connect(launched)
             await worker._initialise(target, options, start_timeout_s)
         except BaseException:
             await worker.stop(grace_s=0)
@@ -161,13 +89,11 @@ class WorkerProcess:
         Raises what the handler raised, `Unavailable` ("worker_died", "worker_stopped"), `Busy`
         or `TimedOut`. Cancelling this, or a timeout, tells the worker to give the request up.
         """
-        request = self._frame(method, header, body, urgent)
-        try:
+        request = self._request(method, header, body, urgent)
+        with self._explaining_timeout(method, timeout_s):
             async with asyncio.timeout(timeout_s):
-                async with self._open(request, parts_wanted=False) as pending:
-                    return await pending.get()
-        except TimeoutError as error:
-            raise self._too_slow(method, timeout_s) from error
+                async with self._open(request, parts_wanted=False) as call:
+                    return await call.get()
 
     async def stream(
         self,
@@ -183,15 +109,13 @@ class WorkerProcess:
         `timeout_s` bounds the wait for each. Close the iterator (`contextlib.aclosing`) to give
         the request up early. Raises as `call` does.
         """
-        request = self._frame(method, header, body, urgent)
-        async with self._open(request, parts_wanted=True) as pending:
+        request = self._request(method, header, body, urgent)
+        async with self._open(request, parts_wanted=True) as call:
             last = False
             while not last:
-                try:
+                with self._explaining_timeout(method, timeout_s):
                     async with asyncio.timeout(timeout_s):
-                        reply = await pending.get()
-                except TimeoutError as error:
-                    raise self._too_slow(method, timeout_s) from error
+                        reply = await call.get()
                 last = reply.last
                 yield reply
 
@@ -201,7 +125,7 @@ class WorkerProcess:
         Safe to call again and after it died. When this returns its memory is free.
         """
         self._stopping = True
-        self._fail_pending()
+        self._fail_calls()
         try:
             if grace_s > 0 and not self.exited.done():
                 self._write(Frame("stop"))
@@ -215,24 +139,24 @@ class WorkerProcess:
     def kill(self) -> None:
         """End the worker and what it started, now."""
         if not self.exited.done():
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.pid, signal.SIGKILL)
+            kill_group(self.pid)
 
-    async def _connect(self, connection: socket.socket, output: IO[bytes]) -> None:
+    async def _connect(self, launched: Launched) -> None:
         try:
             lines = asyncio.StreamReader()
             pipe, _ = await asyncio.get_running_loop().connect_read_pipe(
-                lambda: asyncio.StreamReaderProtocol(lines), output
+                lambda: asyncio.StreamReaderProtocol(lines), launched.output
             )
-            self._tasks.append(self._watched(self._collect_stderr(lines, pipe), "stderr"))
-            self._reader, self._writer = await asyncio.open_connection(sock=connection, limit=2**20)
-            self._tasks.append(self._watched(self._read(), "replies"))
+            self._watched(self._collect_lines(lines, pipe), "output")
+            self._reader, self._writer = await asyncio.open_connection(
+                sock=launched.connection, limit=2**20
+            )
+            self._watched(self._read(), "replies")
         except BaseException:
-            output.close()
-            connection.close()
+            launched.close()
             raise
         finally:
-            self._tasks.append(self._watched(self._watch(), "exit"))
+            self._watched(self._watch(), "exit")
 
     async def _initialise(self, target: str, options: dict[str, Any], timeout_s: float) -> None:
         self._write(Frame("init", header={"target": target, "options": options}))
@@ -243,37 +167,35 @@ class WorkerProcess:
             raise TimedOut(
                 f"The worker '{self.name}' was not ready within {timeout_s:g} s.",
                 code="worker_start_timeout",
-                details={"stderr": self.stderr},
+                details={"worker": self.name, "stderr": self.stderr},
             ) from error
 
-    def _watched(self, work: Any, what: str) -> asyncio.Task[None]:
+    def _watched(self, work: Any, what: str) -> None:
         task: asyncio.Task[None] = asyncio.create_task(work, name=f"worker {self.name}: {what}")
         task.add_done_callback(_log_failure)
-        return task
+        self._tasks.append(task)
 
-    def _frame(
+    def _request(
         self, method: str, header: Mapping[str, Any] | None, body: bytes, urgent: bool
     ) -> Frame:
-        return Frame("call", next(self._ids), method, urgent, dict(header or {}), body)
+        return Frame("call", next(self._numbers), method, urgent, dict(header or {}), body)
 
     @contextlib.asynccontextmanager
-    async def _open(self, request: Frame, parts_wanted: bool) -> AsyncIterator[_Pending]:
+    async def _open(self, request: Frame, parts_wanted: bool) -> AsyncIterator[Call]:
         if self._stopping or self.exited.done():
             raise self._gone()
-        if len(self._pending) >= MAX_PENDING:
-            raise Busy(f"The worker '{self.name}' has {MAX_PENDING} requests waiting already.")
-        pending = self._pending[request.id] = _Pending(parts_wanted)
+        call = self._calls.open(request, parts_wanted)
         try:
-            self._write(request)
             # A closed connection is not an error here: the exit follows, and it says more.
             with contextlib.suppress(ConnectionError):
                 await self._writer.drain()
-            yield pending
+            yield call
         finally:
-            if self._pending.pop(request.id, None) and not self.exited.done():
-                self._write(Frame("cancel", request.id))
+            self._calls.close(request.id)
 
     def _write(self, frame: Frame) -> None:
+        if self._writer.is_closing():
+            return  # the exit follows, and fails every open call
         # Both writes happen without an await between them: frames never interleave.
         self._writer.write(frame.head())
         if frame.body:
@@ -291,116 +213,75 @@ class WorkerProcess:
     def _receive(self, frame: Frame) -> None:
         if frame.kind == "heartbeat":
             self.rss_bytes = frame.header["rss_bytes"]
-        elif frame.id == 0:
-            self._ready.put(
-                self._with_stderr(frame) if frame.kind == "error" else Reply(frame.header)
-            )
-        elif pending := self._pending.get(frame.id):
-            self._answer(pending, frame)
-
-    def _answer(self, pending: _Pending, frame: Frame) -> None:
-        if frame.kind == "part":
-            if pending.parts_wanted and pending.overrun():
-                self._pending.pop(frame.id)
-                self._write(Frame("cancel", frame.id))
-                pending.put(Busy("The reader of this stream is too slow.", code="stream_overrun"))
-            elif pending.parts_wanted:
-                pending.put(Reply(frame.header, frame.body, last=False))
             return
-        self._pending.pop(frame.id)
-        ended = frame.kind == "end"
-        pending.put(Reply(frame.header, frame.body) if ended else self._with_stderr(frame))
+        answer: Reply | MotetError
+        if frame.kind == "error":
+            answer = self._error(frame)
+        else:
+            answer = Reply(frame.header, frame.body, last=frame.kind != "part")
+        if frame.id == 0:
+            self._ready.put(answer)
+        else:
+            self._calls.receive(frame, answer)
 
-    def _with_stderr(self, frame: Frame) -> MotetError:
+    def _error(self, frame: Frame) -> MotetError:
         error = error_from(frame.header)
         if isinstance(error, Unavailable):
             error.details.setdefault("worker", self.name)
             error.details.setdefault("stderr", self.stderr)
         return error
 
-    async def _collect_stderr(
+    async def _collect_lines(
         self, lines: asyncio.StreamReader, pipe: asyncio.ReadTransport
     ) -> None:
         try:
-            await self._keep_lines(lines)
+            await self._lines.collect(lines)
         finally:
             pipe.close()
-
-    async def _keep_lines(self, lines: asyncio.StreamReader) -> None:
-        rest = b""
-        while data := await lines.read(2**16):
-            *whole, rest = (rest + data).split(b"\n")
-            rest = rest[-STDERR_LINE_BYTES:]
-            for line in whole:
-                self._stderr.append(line[-STDERR_LINE_BYTES:].decode(errors="replace"))
-                log.debug("worker %s: %s", self.name, self._stderr[-1])
-        if rest:
-            self._stderr.append(rest.decode(errors="replace"))
 
     async def _watch(self) -> None:
         returncode = await self._process.wait()
         # Its children share its output and its memory: they go too.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
+        kill_group(self.pid)
         await self._end_readers()
         if not self._stopping:
-            log.warning("worker %s (pid %s) ended: %s", self.name, self.pid, returncode)
-        self.exited.set_result(ExitInfo(returncode, tuple(self._stderr)))
-        self._fail_pending()
+            log.warning("worker %s ended: %s", self.name, how_it_ended(returncode))
+        self.exited.set_result(ExitInfo(returncode, tuple(self._lines)))
+        self._fail_calls()
 
     async def _end_readers(self) -> None:
         readers = [task for task in self._tasks if task is not asyncio.current_task()]
         if readers:
             # What it said last is still in the pipes; but a child that left the group may hold
             # them open for ever.
-            _, stuck = await asyncio.wait(readers, timeout=1.0)
+            _, stuck = await asyncio.wait(readers, timeout=LAST_WORDS_S)
             for task in stuck:
                 task.cancel()
 
-    def _fail_pending(self) -> None:
-        pending, self._pending = self._pending, {}
-        for call in [*pending.values(), self._ready]:
-            call.put(self._gone())
+    def _fail_calls(self) -> None:
+        self._calls.fail(self._gone)
+        self._ready.put(self._gone())
 
     def _gone(self) -> MotetError:
         if self._stopping:
             return Unavailable(f"The worker '{self.name}' was stopped.", code="worker_stopped")
         code = self.exited.result().returncode if self.exited.done() else None
         return Unavailable(
-            f"The worker '{self.name}' ended unexpectedly ({_how(code)}).",
+            f"The worker '{self.name}' ended unexpectedly ({how_it_ended(code)}).",
             code="worker_died",
             details={"worker": self.name, "returncode": code, "stderr": self.stderr},
         )
 
-    def _too_slow(self, method: str, timeout_s: float | None) -> TimedOut:
-        return TimedOut(
-            f"The worker '{self.name}' did not answer '{method}' within {timeout_s:g} s.",
-            details={"worker": self.name, "stderr": self.stderr},
-        )
-
-
-def _command(connection: int, name: str) -> list[str]:
-    # -P: modules come from the installation, never from the folder the server was started in.
-    start = [sys.executable, "-P", "-X", "faulthandler", "-m", "models.workers.host"]
-    return [*start, str(connection), str(os.getpid()), name]
-
-
-def _environment(threads: int | None, extra: Mapping[str, str] | None) -> dict[str, str]:
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    environment = {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
-    if threads is not None:
-        for library in ("OMP", "MKL", "OPENBLAS"):
-            environment[f"{library}_NUM_THREADS"] = str(threads)
-    return environment | dict(extra or {})
-
-
-def _how(returncode: int | None) -> str:
-    if returncode is None:
-        return "its connection broke"
-    if returncode < 0:
-        with contextlib.suppress(ValueError):
-            return f"killed by {signal.Signals(-returncode).name}"
-    return f"exit status {returncode}"
+    @contextlib.contextmanager
+    def _explaining_timeout(self, method: str, timeout_s: float | None) -> Iterator[None]:
+        try:
+            yield
+        except TimeoutError as error:
+            raise TimedOut(
+                f"The worker '{self.name}' did not answer '{method}' within {timeout_s:g} s.",
+                code="worker_timeout",
+                details={"worker": self.name, "stderr": self.stderr},
+            ) from error
 
 
 def _log_failure(task: asyncio.Task[None]) -> None:

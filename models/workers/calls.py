@@ -1,0 +1,91 @@
+"""The calls a worker has not answered yet."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from config.errors import Busy, MotetError
+from models.workers.protocol import Frame
+
+MAX_OPEN = 1024
+MAX_PARTS = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer, or a piece of one (`last` is False)."""
+
+    header: dict[str, Any] = field(default_factory=dict)
+    body: bytes = b""
+    last: bool = True
+
+
+class Call:
+    """One call in flight: its pieces, then its end or its error."""
+
+    def __init__(self, parts_wanted: bool = False) -> None:
+        self.parts_wanted = parts_wanted
+        self._arrived: deque[Reply | MotetError] = deque()
+        self._wake = asyncio.Event()
+
+    def put(self, item: Reply | MotetError) -> None:
+        self._arrived.append(item)
+        self._wake.set()
+
+    @property
+    def overrun(self) -> bool:
+        return len(self._arrived) >= MAX_PARTS
+
+    async def get(self) -> Reply:
+        while not self._arrived:
+            self._wake.clear()
+            await self._wake.wait()
+        item = self._arrived.popleft()
+        if isinstance(item, MotetError):
+            raise item
+        return item
+
+
+class Calls:
+    """The open calls of one worker, by number. `write` sends a frame to it."""
+
+    def __init__(self, write: Callable[[Frame], None]) -> None:
+        self._write = write
+        self._open: dict[int, Call] = {}
+
+    def open(self, request: Frame, parts_wanted: bool) -> Call:
+        """Send the request; its `Call` gets what comes back. Raises `Busy` when full."""
+        if len(self._open) >= MAX_OPEN:
+            raise Busy(f"The worker has {MAX_OPEN} requests waiting already.", code="queue_full")
+        call = Call(parts_wanted)
+        self._write(request)
+        self._open[request.id] = call
+        return call
+
+    def close(self, id: int) -> None:
+        """Nobody waits for it any more: an unanswered one is cancelled in the worker."""
+        if self._open.pop(id, None):
+            self._write(Frame("cancel", id))
+
+    def receive(self, frame: Frame, answer: Reply | MotetError) -> None:
+        call = self._open.get(frame.id)
+        if call is None:
+            return  # given up meanwhile
+        if frame.kind != "part":
+            self._open.pop(frame.id)
+            call.put(answer)
+        elif call.parts_wanted and call.overrun:
+            self.close(frame.id)
+            call.put(Busy("The reader of this stream is too slow.", code="stream_overrun"))
+        elif call.parts_wanted:
+            call.put(answer)
+
+    def fail(self, error: Callable[[], MotetError]) -> None:
+        """Each open call ends with an error of its own."""
+        calls, self._open = self._open, {}
+        for call in calls.values():
+            call.put(error())
