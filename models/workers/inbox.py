@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from config.errors import Cancelled
 from models.workers.protocol import Frame
 
 Send = Callable[[Frame], None]
@@ -22,7 +23,12 @@ class TaskHandle:
         self._cancelled = threading.Event()
 
     def emit(self, header: dict[str, Any], body: bytes = b"") -> None:
-        """Send a piece of the answer before its end."""
+        """Send a piece of the answer before its end.
+
+        Raises `Cancelled` when nobody waits any more: it ends a handler that does not look.
+        """
+        if self.cancelled():
+            raise Cancelled("The caller gave up.")
         self._send(Frame("part", self.frame.id, header=header, body=body))
 
     def cancelled(self) -> bool:

@@ -84,6 +84,10 @@ class Recorder:
         print("about to crash", file=sys.stderr)
         os.abort()
 
+    def grow(self, header: dict[str, Any], body: bytes, task: TaskHandle) -> Answer:
+        self.kept = b"x" * header["bytes"]
+        return {}, b""
+
     def spawn(self, header: dict[str, Any], body: bytes, task: TaskHandle) -> Answer:
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
         return {"pid": child.pid}, b""

@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from config.errors import Invalid, TimedOut, Unavailable
+from config.errors import Busy, Invalid, TimedOut, Unavailable
 from models.workers.process import WorkerProcess
 
 TARGET = f"{__package__}.handlers:Recorder"
@@ -207,8 +207,47 @@ def test_a_worker_dies_with_its_server() -> None:
     assert not alive or alive[0].status() == psutil.STATUS_ZOMBIE
 
 
-async def test_closing_early_closes_the_stream_in_the_worker(worker: WorkerProcess) -> None:
-    async with aclosing(worker.stream("count", {"to": 100_000})) as stream:
+async def test_closing_early_ends_the_stream_in_the_worker(worker: WorkerProcess) -> None:
+    async with aclosing(worker.stream("count", {"to": 2**40})) as stream:
         async for _ in stream:
             break
     assert (await worker.call("echo", {"a": 1}, timeout_s=BOUND_S)).header == {"a": 1}
+
+
+async def test_a_stream_nobody_reads_is_ended_before_it_fills_memory(worker: WorkerProcess) -> None:
+    async with aclosing(worker.stream("count", {"to": 2**40})) as stream:
+        await anext(stream)
+        await worker.call("echo", timeout_s=BOUND_S)  # answered only once the other has ended
+        with pytest.raises(Busy) as caught:
+            async for _ in stream:
+                pass
+    assert caught.value.code == "stream_overrun"
+
+
+async def test_workers_leave_no_descriptors_tasks_or_processes_behind() -> None:
+    async def cycle() -> None:
+        ended, killed = await asyncio.gather(start(), start())
+        await ended.call("echo")
+        killed.kill()
+        await asyncio.wait([killed.exited], timeout=BOUND_S)
+        await asyncio.gather(ended.stop(), killed.stop())
+        with pytest.raises(Invalid):
+            await start(fail=True)
+
+    def left() -> tuple[int, int, int]:
+        me = psutil.Process()
+        return me.num_fds(), len(me.children()), len(asyncio.all_tasks())
+
+    await cycle()
+    before = left()
+    for _ in range(3):
+        await cycle()
+    assert left() == before
+
+
+async def test_heartbeats_report_the_memory_of_the_worker(worker: WorkerProcess) -> None:
+    before = worker.rss_bytes
+    await worker.call("grow", {"bytes": 64 * 2**20}, timeout_s=BOUND_S)
+    async with asyncio.timeout(BOUND_S):
+        while worker.rss_bytes < before + 60 * 2**20:  # noqa: ASYNC110 - a beat is no event
+            await asyncio.sleep(0.05)
