@@ -74,16 +74,16 @@ class RunEngine:
             return known
         self._admit()
         agent = self._catalog.get(request.agent)
-        agent.initial_state(request.input)
+        begin = agent.initial_state(request.input)
         await self._keep_version(agent)
         if request.thread_id is None:
-            return await self._accept(request, agent)
+            return await self._accept(request, agent, begin)
         # One at a time through a thread's door: between looking at the thread and taking a place
         # on it, no other request may change it.
         async with self._doors.hold(request.thread_id):
             await self._check_thread(request)
             await self._make_room(request)
-            return await self._accept(request, agent)
+            return await self._accept(request, agent, begin)
 
     async def resume(self, run_id: str, answer: Any, tenant: str = "default") -> Run:
         """Give a waiting run its answer and let it go on.
@@ -213,11 +213,12 @@ class RunEngine:
                 retry_after_s=2,
             )
 
-    async def _accept(self, request: RunRequest, agent: Agent) -> Run:
+    async def _accept(self, request: RunRequest, agent: Agent, begin: Any) -> Run:
         run = _new_run(request, agent)
         if self._admission.waits(run.thread_id):
             run.status, run.started_at = "queued", None
         execution = self._execution(run, agent, RunLog(run.run_id, self._store))
+        execution.begin = begin
         opening = "run.queued" if run.status == "queued" else "run.started"
         first = execution.log.begin(opening, attempt=1, data=introduction(run))
         stored = self._store.create_run(run, first, request)

@@ -36,7 +36,8 @@ class Execution:
     agent: Agent
     graph: CompiledStateGraph[Any, Any, Any, Any]
     log: RunLog
-    recovered: bool = False
+    begin: Any = None
+    """The graph's first writes, where `submit` has made them from the input already."""
     control: RunControl = field(default_factory=RunControl)
     task: asyncio.Task[None] | None = None
     cancel_reason: str | None = None
@@ -127,7 +128,7 @@ class Execution:
         """What the graph is given: nothing where its own checkpoint holds the input already."""
         run = self.run
         if run.attempt == 1:
-            return self.agent.initial_state(run.input)
+            return self.begin
         latest = await checkpoints.aget_tuple({"configurable": {"thread_id": run.thread_id}})
         if latest is None or latest.metadata.get("run_id") != run.run_id:
             if run.checkpoint_id:

@@ -101,6 +101,7 @@ def _config(services: Services, uds: str | None = None) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         timeout_graceful_shutdown=int(services.settings.drain_s) + 5,
     )
 

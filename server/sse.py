@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from runs.events import Batch
+from runs.events import END_TYPES, Batch
 
 HEARTBEAT = b": heartbeat\n\n"
 FORMAT = "text/event-stream"
@@ -29,13 +29,14 @@ def encode(batch: Batch) -> bytes:
     return wire
 
 
-async def encoded(batches: AsyncIterator[Batch]) -> AsyncIterator[bytes]:
+async def encoded(batches: AsyncIterator[Batch]) -> AsyncIterator[tuple[bytes, bool]]:
+    """Each batch as bytes, and whether it ends the run."""
     async for batch in batches:
-        yield encode(batch)
+        yield encode(batch), batch.events[-1].type in END_TYPES
 
 
 class EventStream(Response):
-    """Sends chunks as they come, a comment when none came for a while, until the last one.
+    """Sends chunks as they come, and comments meanwhile, until the one that is marked as the last.
 
     `on_disconnect` is awaited when the client leaves before the end.
     """
@@ -44,7 +45,7 @@ class EventStream(Response):
 
     def __init__(
         self,
-        chunks: AsyncIterator[bytes],
+        chunks: AsyncIterator[tuple[bytes, bool]],
         *,
         heartbeat_s: float,
         headers: Mapping[str, str] | None = None,
@@ -76,8 +77,10 @@ class EventStream(Response):
             pump.result()
 
     async def _pump(self, send: Send) -> None:
-        async for chunk in self._chunks:
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        async for chunk, last in self._chunks:
+            await send({"type": "http.response.body", "body": chunk, "more_body": not last})
+            if last:  # it went out with the last event, not in a packet of its own
+                return
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _beat(self, send: Send) -> None:

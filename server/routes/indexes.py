@@ -268,7 +268,7 @@ def _join(whole: IngestReport, part: IngestReport) -> None:
             setattr(whole, field.name, getattr(whole, field.name) + getattr(part, field.name))
 
 
-async def _told(work: Callable[[Tell], Any]) -> AsyncIterator[bytes]:
+async def _told(work: Callable[[Tell], Any]) -> AsyncIterator[tuple[bytes, bool]]:
     """The progress of an ingest as events, then its report or its error."""
     news: asyncio.Queue[Progress | None] = asyncio.Queue()
     task = asyncio.create_task(work(news.put_nowait), name="ingest")
@@ -283,8 +283,8 @@ async def _told(work: Callable[[Tell], Any]) -> AsyncIterator[bytes]:
         task.cancel()
 
 
-def _frame(type_: str, data: Any) -> bytes:
-    return b"event: %s\ndata: %s\n\n" % (type_.encode(), dumps(data))
+def _frame(type_: str, data: Any) -> tuple[bytes, bool]:
+    return b"event: %s\ndata: %s\n\n" % (type_.encode(), dumps(data)), type_ != "progress"
 
 
 def _explained(error: ValidationError) -> Invalid:
