@@ -34,9 +34,9 @@ class Agent:
     description: str
     origin: Origin
     path: Path | None
-    sources: Mapping[str, str]
-    builder: StateGraph[Any, Any, Any, Any]
-    interface: Interface
+    sources: Mapping[str, str] = field(repr=False)
+    builder: StateGraph[Any, Any, Any, Any] = field(repr=False)
+    interface: Interface = field(repr=False)
     recursion_limit: int
     calls: tuple[str, ...] = ()
     graph: Graph | None = field(default=None, repr=False)

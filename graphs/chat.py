@@ -18,7 +18,7 @@ from langchain_core.runnables import Runnable
 
 from config.errors import Invalid, Unavailable
 from graphs.citations import question_of
-from graphs.nodes.base import Call
+from graphs.node import Call
 from graphs.sandbox import written
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from langgraph.cache.base import BaseCache
@@ -17,7 +17,7 @@ from config.errors import nearest
 from graphs.context import GraphContext
 from graphs.flow import Flow, read_flow
 from graphs.join import attach_joins
-from graphs.nodes.base import NodeType, Rendered, Scope, saves
+from graphs.node import NodeType, Rendered, Scope, saves
 from graphs.parts import RESERVED, Branch, Channel, NodeSpec
 from graphs.router import connect
 from graphs.state import EMPTY, LOOPS, Reduce, Type, fresh, state_schema
@@ -120,12 +120,11 @@ def _step(
     goes: bool,
 ) -> Step:
     kind = scope.linker.node_types[spec.type]
-    here = Scope(
-        scope.agent, name, (*scope.path, "nodes", name), scope.names, scope.problems, scope.linker
-    )
+    here = replace(scope, node=name, path=(*scope.path, "nodes", name))
     body = kind.build(spec, here)
     save = saves(kind, spec) or ({key: key for key in body.inputs} if spec.type == "set" else {})
-    _check_parts(kind, spec, here)
+    if kind.parts is not None:
+        here.check_parts(spec.save, kind.parts)
     return Step(
         name=name,
         spec=spec,
@@ -155,17 +154,8 @@ def _written(kind: NodeType, spec: NodeSpec) -> dict[str, Type]:
     """The channels a node writes, with the types of what it writes there."""
     if spec.type == "set":
         return dict.fromkeys(getattr(spec, "values"), "any")  # noqa: B009
-    return {channel: kind.parts.get(part, "any") for channel, part in saves(kind, spec).items()}
-
-
-def _check_parts(kind: NodeType, spec: NodeSpec, scope: Scope) -> None:
-    if isinstance(spec.save, dict):
-        for channel, part in spec.save.items():
-            if part not in kind.parts:
-                message = f"'{spec.type}' has no part '{part}'."
-                scope.problem(("save", channel), message, nearest(part, list(kind.parts)))
-    elif spec.save is not None and not kind.parts:
-        scope.problem("save", f"'{spec.type}' has no result to save.")
+    types = kind.parts or {}
+    return {channel: types.get(part, "any") for channel, part in saves(kind, spec).items()}
 
 
 def _empty(channel: Channel) -> Any:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 
 from config.errors import nearest
-from graphs.nodes.base import Rendered, Scope
+from graphs.node import Rendered, Scope
 from graphs.parts import END, START, Branch, NodeSpec
 from graphs.problems import Path
 from graphs.sandbox import Render
@@ -30,12 +30,12 @@ class Exit:
 class Flow:
     """Every node's ways out, in the order in which they are tried.
 
-    `gotos` are the targets that a node may name itself. `joins` are the nodes that wait for
-    parallel branches, each with all the nodes that can still lead to it.
+    `gotos` are the targets that a node may name itself, with labels. `joins` are the nodes that
+    wait for parallel branches, each with all the nodes that can still lead to it.
     """
 
     exits: Mapping[str, tuple[Exit, ...]]
-    gotos: Mapping[str, tuple[str, ...]]
+    gotos: Mapping[str, Mapping[str, str]]
     joins: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @property
@@ -50,8 +50,8 @@ class Flow:
                 for target in exit_.targets:
                     yield node, target, exit_
         for node, targets in self.gotos.items():
-            for target in targets:
-                yield node, target, Exit((target,), label="goto")
+            for target, label in targets.items():
+                yield node, target, Exit((target,), label=label)
 
 
 def read_flow(
@@ -92,8 +92,10 @@ class _Reader:
         exits: dict[str, tuple[Exit, ...]] = {START: (Exit((names[0],)),)}
         for name, following in zip(names, [*names[1:], END], strict=True):
             after = following if self.edges is None else END
-            exits[name] = self._own(name) or (Exit((after,)),)
+            exits[name] = (Exit((after,)),) if self.nodes[name].goes_on else self._own(name)
         for name, branches in (self.edges or {}).items():
+            if name in self.nodes and not self.nodes[name].goes_on:
+                continue
             if name == START or self._check_node(name, ("edges", name), [START]):
                 exits[name] = self._exits(name, branches, ("edges", name))
         gotos = {name: found for name in names if (found := self._gotos(name))}
@@ -123,22 +125,22 @@ class _Reader:
         return not lost
 
     def _own(self, name: str) -> tuple[Exit, ...]:
-        own = self.nodes[name].branches()
-        if own is None:
-            return ()
         if self.edges and name in self.edges:
             message = f"'{name}' is a route: it says itself what follows."
             self.scope.problem(("edges", name), message, "Remove this entry.")
-        return self._exits(name, own, ("nodes", name, "branches"))
+        own = self.nodes[name].branches()
+        return self._exits(name, own, ("nodes", name, "branches")) if own else ()
 
-    def _gotos(self, name: str) -> tuple[str, ...]:
+    def _gotos(self, name: str) -> dict[str, str]:
         spec = self.nodes[name]
-        targets = [(target, ("choices",)) for target in spec.choices_to()]
+        targets: dict[str, str] = {}
+        for target in spec.choices_to():
+            self._check_node(target, ("nodes", name, "choices", target), [END])
+            targets[target] = "chosen"
         if spec.on_error and spec.on_error.goto:
-            targets.append((spec.on_error.goto, ("on_error", "goto")))  # type: ignore[arg-type]
-        for target, field_ in targets:
-            self._check_node(target, ("nodes", name, *field_), [END])
-        return tuple(dict.fromkeys(target for target, _ in targets))
+            self._check_node(spec.on_error.goto, ("nodes", name, "on_error", "goto"), [END])
+            targets[spec.on_error.goto] = "on error"
+        return targets
 
     def _exits(self, name: str, branches: Sequence[Branch], path: Path) -> tuple[Exit, ...]:
         exits = []

@@ -14,8 +14,8 @@ from graphs.agent import Agent, Origin
 from graphs.compiler import Graph, build_graph
 from graphs.expressions import Template
 from graphs.interface import DeclaredInterface, outputs
+from graphs.node import NodeType, Scope
 from graphs.nodes import NODE_TYPES
-from graphs.nodes.base import NodeType, Scope
 from graphs.parts import Channel
 from graphs.problems import Problems
 from graphs.spec import AgentSpec, read_spec

@@ -228,6 +228,11 @@ class NodeSpec(Strict):
     cache: AnyCache | None = None
     on_error: AnyOnError | None = None
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether edges say what follows, and not the node itself."""
+        return True
+
     def branches(self) -> list[Branch] | None:
         """The ways out that the node itself declares."""
         return None

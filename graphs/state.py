@@ -110,7 +110,7 @@ HIDDEN = {LOOPS: Annotated[dict, _count], GOTO: Annotated[dict, _merge]}
 def state_schema(name: str, reducers: Mapping[str, Reduce], hidden: bool) -> type[Any]:
     """LangGraph's state type for these channels."""
     fields: dict[str, Any] = {
-        channel: Any if reduce == "last" else Annotated[BASE[reduce], REDUCERS[reduce]]  # type: ignore[valid-type]
+        channel: Any if reduce == "last" else Annotated[BASE[reduce], REDUCERS[reduce]]
         for channel, reduce in reducers.items()
     }
     return TypedDict(name, {**fields, **(HIDDEN if hidden else {})}, total=False)  # type: ignore[operator, no-any-return]

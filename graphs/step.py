@@ -17,7 +17,7 @@ from langgraph.types import RetryPolicy
 
 from config.errors import Busy, Invalid, MotetError, TimedOut, Unavailable
 from graphs.context import GraphContext
-from graphs.nodes.base import Body, Call, Rendered
+from graphs.node import Body, Call, Rendered
 from graphs.parts import NodeSpec
 from graphs.sandbox import Render
 from graphs.state import GOTO, Type, fits

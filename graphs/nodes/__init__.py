@@ -7,12 +7,39 @@ from typing import Annotated
 
 from pydantic import Discriminator
 
-from graphs.nodes.base import NodeType
+from graphs.node import NodeType
+from graphs.nodes.agent import AGENT, AgentNodeSpec
+from graphs.nodes.human import HUMAN, HumanSpec
+from graphs.nodes.map import MAP, MapSpec
+from graphs.nodes.retrieve import RETRIEVE, RetrieveSpec
+from graphs.nodes.route import ROUTE_NODE, RouteSpec
 from graphs.nodes.set import SET, SetSpec
+from graphs.nodes.subgraph import SUBGRAPH, SubgraphSpec
 from graphs.nodes.text import TEXT, TextSpec
+from graphs.nodes.tool import TOOL, ToolSpec
 
 NODE_TYPES: Mapping[str, NodeType] = {
-    "set": SET,
     "text": TEXT,
+    "agent": AGENT,
+    "retrieve": RETRIEVE,
+    "tool": TOOL,
+    "route": ROUTE_NODE,
+    "map": MAP,
+    "subgraph": SUBGRAPH,
+    "human": HUMAN,
+    "set": SET,
 }
-Node = Annotated[SetSpec | TextSpec, Discriminator("type")]
+Node = Annotated[
+    TextSpec
+    | AgentNodeSpec
+    | RetrieveSpec
+    | ToolSpec
+    | RouteSpec
+    | MapSpec
+    | SubgraphSpec
+    | HumanSpec
+    | SetSpec,
+    Discriminator("type"),
+]
+# A map's own nodes are of any type, itself included.
+MapSpec.model_rebuild(_types_namespace={"Node": Node})

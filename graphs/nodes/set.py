@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, JsonValue
 
-from graphs.nodes.base import Body, Call, NodeType, Scope
+from graphs.node import Body, Call, NodeType, Scope
 from graphs.parts import ChannelName, NodeSpec
 
 

@@ -12,7 +12,7 @@ from pydantic import Field, JsonValue
 from config.errors import Unavailable
 from graphs.chat import Prepared, ask, conversation, model_of
 from graphs.citations import resolve
-from graphs.nodes.base import Body, Call, NodeType, Scope
+from graphs.node import Body, Call, NodeType, Scope
 from graphs.parts import NodeSpec
 from graphs.state import Type
 from graphs.structured import Shape

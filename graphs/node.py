@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import TemplateSyntaxError
@@ -63,33 +63,35 @@ class Scope:
     names: frozenset[str]
     problems: Problems
     linker: Linker
+    used: set[str] = field(default_factory=set)
+    """Gathers the names that templates do use."""
 
     def adding(self, *names: str) -> Scope:
         """The same place with more names."""
         return replace(self, names=self.names | set(names))
 
-    def problem(self, field: str | Path, message: str, hint: str = "") -> None:
-        self.problems.add(self._at(field), message, hint)
+    def problem(self, at: str | Path, message: str, hint: str = "") -> None:
+        self.problems.add(self._at(at), message, hint)
 
-    def template(self, field: str | Path, source: str) -> Rendered:
+    def template(self, at: str | Path, source: str) -> Rendered:
         """The compiled template of a field; a wrong one is a problem of the file."""
-        return self._compiled(field, source, expressions().template)
+        return self._compiled(at, source, expressions().template)
 
-    def condition(self, field: str | Path, source: str | bool) -> Rendered:
+    def condition(self, at: str | Path, source: str | bool) -> Rendered:
         if isinstance(source, bool):
             return lambda view, render: source
-        return self._compiled(field, source, expressions().condition)
+        return self._compiled(at, source, expressions().condition)
 
-    def values(self, field: str | Path, value: Any) -> Rendered:
+    def values(self, at: str | Path, value: Any) -> Rendered:
         """Templates within lists and objects; anything but text stands for itself."""
-        at = field if isinstance(field, tuple) else (field,)
+        path = at if isinstance(at, tuple) else (at,)
         if isinstance(value, str):
-            return self.template(at, value)
+            return self.template(path, value)
         if isinstance(value, dict):
-            parts = {key: self.values((*at, key), item) for key, item in value.items()}
+            parts = {key: self.values((*path, key), item) for key, item in value.items()}
             return lambda view, render: {key: part(view, render) for key, part in parts.items()}
         if isinstance(value, list):
-            items = [self.values((*at, i), item) for i, item in enumerate(value)]
+            items = [self.values((*path, i), item) for i, item in enumerate(value)]
             return lambda view, render: [item(view, render) for item in items]
         return lambda view, render: value
 
@@ -97,37 +99,48 @@ class Scope:
         """The templates of those fields that are given."""
         return {key: self.values(key, value) for key, value in fields.items() if value is not None}
 
+    def check_parts(self, save: Any, known: Iterable[str]) -> None:
+        """A problem for each part that a node's `save` names and its result has not."""
+        for channel, part in (save if isinstance(save, Mapping) else {}).items():
+            if part not in known:
+                hint = nearest(part, sorted(known))
+                self.problem(("save", channel), f"there is no part '{part}' in the result.", hint)
+
     def _compiled(
-        self, field: str | Path, source: str, compile_: Callable[[str], Template]
+        self, at: str | Path, source: str, compile_: Callable[[str], Template]
     ) -> Rendered:
         try:
             template = compile_(source)
         except TemplateSyntaxError as error:
             self.problems.add(
-                self._at(field), f"wrong expression: {error.message}", line_offset=error.lineno - 1
+                self._at(at), f"wrong expression: {error.message}", line_offset=error.lineno - 1
             )
         except (ValueError, RecursionError) as error:
-            self.problem(field, f"wrong expression: {error}")
+            self.problem(at, f"wrong expression: {error}")
         else:
-            self._check_names(field, template)
+            self._check_names(at, template)
             return template.value
         return lambda view, render: None
 
-    def _check_names(self, field: str | Path, template: Template) -> None:
+    def _check_names(self, at: str | Path, template: Template) -> None:
+        self.used.update(template.names)
         for name in sorted(template.names - self.names):
-            self.problem(field, f"there is no channel '{name}'.", nearest(name, sorted(self.names)))
+            self.problem(at, f"there is no channel '{name}'.", nearest(name, sorted(self.names)))
 
-    def _at(self, field: str | Path) -> Path:
-        return (*self.path, *(field if isinstance(field, tuple) else (field,)))
+    def _at(self, at: str | Path) -> Path:
+        return (*self.path, *(at if isinstance(at, tuple) else (at,)))
 
 
 @dataclass(frozen=True)
 class NodeType:
-    """One entry of the map of node types. `default` names the part that `save: channel` means."""
+    """One entry of the map of node types. `default` names the part that `save: channel` means.
+
+    `parts` of None differ from node to node: `build` checks what `save` names.
+    """
 
     spec: type[NodeSpec]
     build: Callable[[Any, Scope], Body]
-    parts: Mapping[str, Type]
+    parts: Mapping[str, Type] | None
     default: Callable[[Any], str]
 
 

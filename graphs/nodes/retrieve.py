@@ -1,0 +1,105 @@
+"""`retrieve`: passages that fit a query, one document, or the list of all."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from config.errors import Invalid
+from graphs.node import Body, Call, NodeType, Scope
+from graphs.parts import NodeSpec
+from graphs.state import Type
+
+PARTS: dict[str, Type] = {
+    "passages": "list",
+    "count": "integer",
+    "document": "object",
+    "documents": "list",
+}
+
+
+class RetrieveSpec(NodeSpec):
+    """Looks into an index: with `query` for passages, with `document` for one whole document,
+    with `list: true` for all documents without their texts."""
+
+    type: Literal["retrieve"]
+    index: str = Field(description="The index.")
+    query: str | None = None
+    document: str | None = Field(None, description="A document's id.")
+    list_: bool = Field(False, alias="list")
+    documents: str | list[str] | None = Field(
+        None, description="Ids of the documents to search; a template that gives a list will do."
+    )
+    limit: int | str = Field(8, description="At most so many.")
+    mode: Literal["hybrid", "dense", "keyword"] = "hybrid"
+
+
+def build(spec: RetrieveSpec, scope: Scope) -> Body:
+    if sum((spec.query is not None, spec.document is not None, spec.list_)) != 1:
+        scope.problem("query", "give one of `query`, `document` and `list: true`.")
+    if isinstance(spec.limit, int) and not 1 <= spec.limit <= 1000:
+        scope.problem("limit", "must be from 1 to 1000.")
+    inputs = scope.optional(
+        index=spec.index,
+        query=spec.query,
+        document=spec.document,
+        documents=spec.documents,
+        limit=spec.limit,
+    )
+
+    async def run(inputs: dict[str, Any], call: Call) -> dict[str, Any]:
+        if spec.query is not None:
+            return await _search(inputs, call, spec.mode)
+        if spec.list_:
+            return await _list(inputs, call)
+        found = await call.context.indexes.document(
+            str(inputs["index"]), str(inputs["document"]), tenant=call.context.tenant
+        )
+        return {"document": found.as_dict(), "count": 1}
+
+    return Body(inputs, run)
+
+
+async def _search(inputs: dict[str, Any], call: Call, mode: str) -> dict[str, Any]:
+    found = await call.context.indexes.search(
+        str(inputs["index"]),
+        str(inputs["query"]),
+        limit=_limit(inputs),
+        mode=mode,
+        documents=inputs.get("documents"),
+        tenant=call.context.tenant,
+    )
+    passages = [passage.as_dict() for passage in found]
+    call.emit("progress", found=len(passages), index=inputs["index"])
+    return {"passages": passages, "count": len(passages)}
+
+
+async def _list(inputs: dict[str, Any], call: Call) -> dict[str, Any]:
+    found = await call.context.indexes.documents(
+        str(inputs["index"]), tenant=call.context.tenant, limit=_limit(inputs)
+    )
+    documents = [_without_text(document.as_dict()) for document in found]
+    return {"documents": documents, "count": len(documents)}
+
+
+def _without_text(document: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in document.items() if key != "text"}
+
+
+def _limit(inputs: dict[str, Any]) -> int:
+    try:
+        return int(inputs["limit"])
+    except (TypeError, ValueError) as error:
+        raise Invalid(
+            f"`limit` must be a whole number, not {inputs['limit']!r}.", details={"field": "limit"}
+        ) from error
+
+
+def _default(spec: RetrieveSpec) -> str:
+    if spec.list_:
+        return "documents"
+    return "passages" if spec.query is not None else "document"
+
+
+RETRIEVE = NodeType(RetrieveSpec, build, PARTS, _default)
