@@ -35,6 +35,12 @@ async def encoded(batches: AsyncIterator[Batch]) -> AsyncIterator[tuple[bytes, b
         yield encode(batch), batch.events[-1].type in END_TYPES
 
 
+def json_wanted(accept: str) -> bool:
+    """Whether a client asks for one JSON answer: it names JSON, and events it does not."""
+    accepted = accept.lower()
+    return "application/json" in accepted and FORMAT not in accepted
+
+
 class EventStream(Response):
     """Sends chunks as they come, and comments meanwhile, until the one that is marked as the last.
 
@@ -63,7 +69,7 @@ class EventStream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         pump = asyncio.create_task(self._pump(send), name="sse")
-        gone = asyncio.create_task(_disconnected(receive), name="sse disconnect")
+        gone = asyncio.create_task(disconnected(receive), name="sse disconnect")
         beat = asyncio.create_task(self._beat(send), name="sse heartbeat")
         try:
             await asyncio.wait({pump, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -89,6 +95,7 @@ class EventStream(Response):
             await send({"type": "http.response.body", "body": HEARTBEAT, "more_body": True})
 
 
-async def _disconnected(receive: Receive) -> None:
+async def disconnected(receive: Receive) -> None:
+    """Wait until the client has left."""
     while (await receive())["type"] != "http.disconnect":
         pass

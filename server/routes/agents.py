@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Header, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.types import Receive
 
 from config.errors import Conflict, Invalid, MotetError
 from runs.events import dumps
@@ -15,7 +17,7 @@ from runs.record import Multitask, OnDisconnect, Run, RunRequest
 from server.access import Caller, CallerOf
 from server.errors import status_of
 from server.services import ServicesOf
-from server.sse import FORMAT, EventStream, encoded
+from server.sse import FORMAT, EventStream, disconnected, encoded, json_wanted
 
 router = APIRouter(tags=["agents"])
 
@@ -157,6 +159,7 @@ async def delete_agent(name: str, services: ServicesOf, caller: CallerOf) -> Non
 async def run_agent(
     name: str,
     body: RunBody,
+    request: Request,
     services: ServicesOf,
     caller: CallerOf,
     accept: Annotated[str, Header()] = "*/*",
@@ -167,9 +170,10 @@ async def run_agent(
     if body.background:
         return json_response(run.as_dict(), 202, {"Location": f"/runs/{run.run_id}"})
     cancel_on_disconnect = body.on_disconnect != "continue"
-    if body.stream and not accept.startswith("application/json"):
+    if body.stream and not json_wanted(accept):
         return stream_run(run, after, services, caller, cancel_on_disconnect)
-    return await wait_for_run(run, services, caller)
+    leaving = request.receive if cancel_on_disconnect else None
+    return await wait_for_run(run, services, caller, leaving)
 
 
 async def _begin(
@@ -225,11 +229,6 @@ def stream_run(
     run: Run, after: int, services: ServicesOf, caller: Caller, cancel_on_disconnect: bool
 ) -> EventStream:
     """The run's events behind `after`, live."""
-
-    async def cancel() -> None:
-        with contextlib.suppress(MotetError):  # it may have ended as the client left
-            await services.engine.cancel(run.run_id, caller.tenant, "client_disconnected")
-
     return EventStream(
         encoded(services.engine.follow(run.run_id, after, caller.tenant)),
         heartbeat_s=services.settings.heartbeat_s,
@@ -237,18 +236,38 @@ def stream_run(
             "Location": f"/runs/{run.run_id}/events",
             "Content-Location": f"/runs/{run.run_id}",
         },
-        on_disconnect=cancel if cancel_on_disconnect else None,
+        on_disconnect=partial(_abandon, run, services, caller) if cancel_on_disconnect else None,
     )
 
 
-async def wait_for_run(run: Run, services: ServicesOf, caller: Caller) -> Response:
-    """The run once it has ended or waits; a failed one with its error's status."""
-    run = await services.engine.ended(run.run_id, caller.tenant)
+async def wait_for_run(
+    run: Run, services: ServicesOf, caller: Caller, leaving: Receive | None = None
+) -> Response:
+    """The run once it has ended or waits; a failed one with its error's status.
+
+    With `leaving`, a client's end of the connection, the run is cancelled when the client goes.
+    """
+
+    async def abandon_when_left(receive: Receive) -> None:
+        await disconnected(receive)
+        await _abandon(run, services, caller)
+
+    watch = asyncio.create_task(abandon_when_left(leaving)) if leaving else None
+    try:
+        run = await services.engine.ended(run.run_id, caller.tenant)
+    finally:
+        if watch:
+            watch.cancel()
     address = {"Content-Location": f"/runs/{run.run_id}"}
     if run.status == "failed" and run.error:
         failed = {"error": run.error, "detail": run.error["message"], "run": run.as_dict()}
         return json_response(failed, status_of(run.error), address)
     return json_response(run.as_dict(), 200, address)
+
+
+async def _abandon(run: Run, services: ServicesOf, caller: Caller) -> None:
+    with contextlib.suppress(MotetError):  # it may have ended as the client left
+        await services.engine.cancel(run.run_id, caller.tenant, "client_disconnected")
 
 
 def json_response(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:

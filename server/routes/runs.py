@@ -12,6 +12,7 @@ from runs.record import RunStatus
 from server.access import CallerOf
 from server.routes.agents import json_response, stream_run, wait_for_run
 from server.services import ServicesOf
+from server.sse import json_wanted
 
 router = APIRouter(tags=["runs"])
 
@@ -67,7 +68,7 @@ async def follow_run(
     """
     position = after if after is not None else _position(last_event_id)
     run = services.engine.get(run_id, caller.tenant)
-    if not accept.startswith("application/json"):
+    if not json_wanted(accept):
         return stream_run(run, position, services, caller, cancel_on_disconnect=False)
     events = []
     for batch in await services.store.events(run_id, position, limit):
@@ -97,7 +98,7 @@ async def resume_run(
     run = await services.engine.resume(run_id, body.answer, caller.tenant)
     if body.background:
         return json_response(run.as_dict(), 202, {"Location": f"/runs/{run_id}"})
-    if body.stream and not accept.startswith("application/json"):
+    if body.stream and not json_wanted(accept):
         return stream_run(run, after, services, caller, cancel_on_disconnect=False)
     return await wait_for_run(run, services, caller)
 
