@@ -111,7 +111,7 @@ def check(
 def draw(
     agent: Annotated[str, typer.Argument(help="An agent's name, or its YAML file.")],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="A .svg, .png or .mmd file.")
+        Path | None, typer.Option("--output", "-o", help="A .svg or .mmd file.")
     ] = None,
     home: Home = None,
 ) -> None:

@@ -34,7 +34,7 @@ async def run_agent(
     """
     async with connect(settings) as client:
         described = await answer(await client.get(f"/agents/{agent}"))
-        body = {"input": _input(described["input_schema"], inputs, input_json)}
+        body: dict[str, Any] = {"input": _input(described["input_schema"], inputs, input_json)}
         if thread:
             body |= {"thread_id": thread, "if_not_exists": "create"}
         printer = RunPrinter(console)
@@ -213,12 +213,10 @@ def draw_agent(settings: Settings, agent: str, output: Path | None, console: Con
     match output.suffix:
         case ".svg":
             output.write_text(drawn.picture_svg())
-        case ".png":
-            output.write_bytes(drawn.picture_png())
         case ".mmd" | ".md":
             output.write_text(drawn.mermaid())
         case other:
-            raise Invalid(f"'{other}' is no picture format. Use .svg, .png or .mmd.")
+            raise Invalid(f"'{other}' is no picture format. Use .svg or .mmd.")
     console.print(f"Drew {drawn.name} into {output}.", highlight=False)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -14,8 +13,6 @@ from starlette.responses import Response
 
 from config.errors import Invalid, MotetError
 from runs.events import dumps
-
-log = logging.getLogger(__name__)
 
 STATUS: Mapping[str, int] = {
     "invalid": 422,
@@ -79,7 +76,7 @@ def install_error_handlers(app: FastAPI) -> None:
         return error_response(translated, error.status_code)
 
     async def foreign(request: Request, error: Exception) -> Response:
-        log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+        # The HTTP server logs it with its traceback.
         return error_response(
             MotetError("The server failed; its log tells why.", code="internal_error")
         )
