@@ -12,6 +12,11 @@ from jinja2.runtime import Context
 
 from graphs.sandbox import RENDER, Render, plain
 
+FENCED = re.compile(r"^(```|~~~).*?^\1\s*?$", re.DOTALL | re.MULTILINE)
+NO_PROSE = re.compile(r"^\s*(#|\||!\[|<|={3,}|-{3,}|\[[^\]]*\]:)")
+BULLET = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s+")
+RANK_OFFSET = 60
+"""The usual constant of reciprocal rank fusion."""
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[^a-z\s])")
 
 
@@ -53,8 +58,28 @@ def truncate(text: Any, length: int = 1000, end: str = "…") -> str:
 
 
 def sentences(text: Any, count: int = 3) -> str:
-    """The first `count` sentences."""
-    return " ".join(SENTENCE_END.split(" ".join(str(text).split()))[: max(count, 0)])
+    """The first `count` sentences of running text: no headings, tables, code or pictures."""
+    lines = FENCED.sub("", str(text)).splitlines()
+    running = [BULLET.sub("", line) for line in lines if not NO_PROSE.match(line)]
+    return " ".join(SENTENCE_END.split(" ".join(" ".join(running).split()))[: max(count, 0)])
+
+
+def fuse(lists: Any, key: str = "id") -> list[Any]:
+    """Ranked lists as one: what stands high in many of them comes first, each `key` once."""
+    scores: dict[str, float] = {}
+    items: dict[str, Any] = {}
+    for ranked in plain(lists or []):
+        for rank, item in enumerate(ranked or []):
+            identity = as_json(item.get(key) if isinstance(item, Mapping) else item)
+            items.setdefault(identity, item)
+            scores[identity] = scores.get(identity, 0.0) + 1 / (RANK_OFFSET + rank)
+    return [items[name] for name in sorted(scores, key=lambda name: -scores[name])]
+
+
+def pick(values: Any, numbers: Any) -> list[Any]:
+    """The items with these numbers, from 1, in the list's order."""
+    wanted = set(plain(numbers or []))
+    return [value for number, value in enumerate(plain(values or []), 1) if number in wanted]
 
 
 def unique_by(values: Any, key: str) -> list[Any]:
@@ -76,10 +101,20 @@ def flatten(values: Any) -> list[Any]:
     return found
 
 
+def recent(messages: Any, count: int = 40) -> list[Any]:
+    """The last `count` messages of a conversation, from one that a person wrote."""
+    last = plain(messages or [])[-count:]
+    kinds = [getattr(item, "type", None) for item in last]
+    return last[kinds.index("human") :] if "human" in kinds else last
+
+
 OWN_FILTERS: Mapping[str, Callable[..., Any]] = {
     "cite": cite,
     "flatten": flatten,
+    "fuse": fuse,
     "json": as_json,
+    "pick": pick,
+    "recent": recent,
     "sentences": sentences,
     "tojson": as_json,
     "truncate": truncate,
