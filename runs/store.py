@@ -57,6 +57,14 @@ _UPDATE_RUN = (
     "started_at = ?, ended_at = ? WHERE run_id = ?"
 )
 _THREAD_COLUMNS = "thread_id, tenant, agent, metadata, created_at, updated_at"
+_HAS_METADATA = """
+NOT EXISTS (
+    SELECT 1 FROM json_each(?) AS wanted WHERE NOT EXISTS (
+        SELECT 1 FROM json_each(json_patch(metadata, json_object('graph_id', agent))) AS held
+        WHERE held.key = wanted.key AND held.type = wanted.type AND held.value IS wanted.value
+    )
+)
+"""
 EVENT_PAGE = 200
 """Stored batches read at once while a log is replayed."""
 
@@ -250,12 +258,27 @@ class RunStore:
         )
         return _thread(row) if row else None
 
-    async def threads(self, tenant: str, limit: int, offset: int) -> list[Thread]:
-        """The tenant's threads, most recently used first."""
+    async def threads(
+        self,
+        tenant: str,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        ids: Sequence[str] | None = None,
+        limit: int = 10,
+        offset: int = 0,
+    ) -> list[Thread]:
+        """The tenant's threads that hold this metadata, most recently used first."""
+        where, parameters = ["tenant = ?"], [tenant]
+        if metadata:
+            where.append(_HAS_METADATA)
+            parameters.append(str(_json(metadata)))
+        if ids is not None:
+            where.append("thread_id IN (SELECT value FROM json_each(?))")
+            parameters.append(str(_json(ids)))
         rows = await self._database.rows(
-            f"SELECT {_THREAD_COLUMNS} FROM threads WHERE tenant = ? "
+            f"SELECT {_THREAD_COLUMNS} FROM threads WHERE {' AND '.join(where)} "
             "ORDER BY updated_at DESC, thread_id LIMIT ? OFFSET ?",
-            (tenant, limit, offset),
+            (*parameters, limit, offset),
         )
         return [_thread(row) for row in rows]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import UUID, uuid4
@@ -84,10 +84,18 @@ class Threads:
         }
 
     async def search(
-        self, *, limit: int = 10, offset: int = 0, tenant: str = "default"
+        self,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        ids: Sequence[str] | None = None,
+        limit: int = 10,
+        offset: int = 0,
+        tenant: str = "default",
     ) -> list[dict[str, Any]]:
-        """The tenant's threads, most recently used first."""
-        found = await self._store.threads(tenant, limit, offset)
+        """The tenant's threads that hold this metadata, most recently used first."""
+        found = await self._store.threads(
+            tenant, metadata=metadata, ids=ids, limit=limit, offset=offset
+        )
         return [await self.get(thread.thread_id, tenant) for thread in found]
 
     async def update(

@@ -21,7 +21,9 @@ Place = dict[str, Any] | str
 class ThreadBody(BaseModel):
     """A new thread."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"metadata": {"who": "me"}}]})
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"metadata": {"who": "me"}}]}
+    )
 
     thread_id: str | None = Field(None, description="A UUID; made where none is given.")
     metadata: dict[str, Any] = Field(default_factory=dict)
@@ -31,13 +33,17 @@ class ThreadBody(BaseModel):
 class ThreadPatch(BaseModel):
     """What to change of a thread."""
 
+    model_config = ConfigDict(extra="forbid")
+
     metadata: dict[str, Any] = Field(default_factory=dict)
 
 
 class StateUpdate(BaseModel):
     """What to write into a thread's state."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"values": {"draft": "Better."}}]})
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"values": {"draft": "Better."}}]}
+    )
 
     values: Any = None
     as_node: str | None = None
@@ -48,14 +54,29 @@ class StateUpdate(BaseModel):
 class HistoryBody(BaseModel):
     """Which part of a thread's history."""
 
+    model_config = ConfigDict(extra="forbid")
+
     limit: int = Field(10, ge=1, le=1000)
     before: Place | None = None
     metadata: dict[str, Any] | None = None
 
 
+class CheckpointBody(BaseModel):
+    """Which state."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    checkpoint: Place
+    subgraphs: bool = False
+
+
 class SearchBody(BaseModel):
     """Which threads."""
 
+    model_config = ConfigDict(extra="forbid")
+
+    metadata: dict[str, Any] | None = Field(None, description="What their metadata holds.")
+    ids: list[str] | None = None
     limit: int = Field(10, ge=1, le=1000)
     offset: int = Field(0, ge=0)
 
@@ -79,9 +100,7 @@ async def search_threads(
 ) -> Response:
     """Threads, most recently used first."""
     body = body or SearchBody()
-    return json_response(
-        await services.threads.search(limit=body.limit, offset=body.offset, tenant=caller.tenant)
-    )
+    return json_response(await services.threads.search(**body.model_dump(), tenant=caller.tenant))
 
 
 @router.get("/threads/{thread_id}")
@@ -122,6 +141,15 @@ async def show_past_state(
 ) -> Response:
     """The thread's state at a checkpoint."""
     return json_response(await services.threads.state(thread_id, checkpoint_id, caller.tenant))
+
+
+@router.post("/threads/{thread_id}/state/checkpoint")
+async def find_past_state(
+    thread_id: str, body: CheckpointBody, services: ServicesOf, caller: CallerOf
+) -> Response:
+    """The thread's state at a checkpoint, named as the protocol names it."""
+    place = _checkpoint_id(body.checkpoint, "checkpoint")
+    return json_response(await services.threads.state(thread_id, place, caller.tenant))
 
 
 @router.post("/threads/{thread_id}/state")
@@ -174,7 +202,8 @@ async def list_history(
 def _checkpoint_id(place: Place | None, field: str) -> str | None:
     if place is None or isinstance(place, str):
         return place
-    found = place.get("configurable", place).get("checkpoint_id")
+    inner = place.get("configurable", place)
+    found = inner.get("checkpoint_id") if isinstance(inner, dict) else None
     if not isinstance(found, str):
         raise Invalid(
             f"{field}: there is no checkpoint_id in it.",

@@ -1,0 +1,247 @@
+"""Conversations: with the official LangGraph client, and in the ways of our own routes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import langgraph_sdk.errors
+import pytest
+from langgraph_sdk import get_client
+from langgraph_sdk.client import LangGraphClient
+
+from benchmarks.server import ServerProcess
+from tests.acceptance.conftest import error_of, read_events, types_of
+from tests.acceptance.gates import Gate
+from tests.acceptance.test_run import begin, finished, new_thread
+
+
+@pytest.fixture
+async def sdk(server: ServerProcess) -> AsyncIterator[LangGraphClient]:
+    async with get_client(url=server.url) as sdk:
+        yield sdk
+
+
+async def test_the_official_client_makes_finds_and_deletes_threads(sdk: LangGraphClient) -> None:
+    thread = await sdk.threads.create(metadata={"who": "me"})
+    assert thread["status"] == "idle"
+    assert (await sdk.threads.get(thread["thread_id"]))["metadata"] == {"who": "me"}
+    updated = await sdk.threads.update(thread["thread_id"], metadata={"mood": "good"})
+    assert updated["metadata"] == {"who": "me", "mood": "good"}
+    named = str(uuid4())
+    await sdk.threads.create(thread_id=named, metadata={"who": "me"})
+    await sdk.threads.create(thread_id=named, if_exists="do_nothing")
+    with pytest.raises(langgraph_sdk.errors.ConflictError):
+        await sdk.threads.create(thread_id=named)
+    found = await sdk.threads.search(limit=2)
+    assert [each["thread_id"] for each in found] == [named, thread["thread_id"]]
+    found = await sdk.threads.search(metadata={"mood": "good"})
+    assert [each["thread_id"] for each in found] == [thread["thread_id"]]
+    await sdk.threads.delete(named)
+    with pytest.raises(langgraph_sdk.errors.NotFoundError):
+        await sdk.threads.get(named)
+
+
+async def test_the_official_client_reads_state_and_history(
+    sdk: LangGraphClient, client: httpx.AsyncClient
+) -> None:
+    thread_id = (await sdk.threads.create())["thread_id"]
+    empty = await sdk.threads.get_state(thread_id)
+    assert (empty["values"], empty["checkpoint"], empty["next"]) == ({}, None, [])
+    await finished(client, "quick", {"x": 0}, thread_id=thread_id)
+    state: Any = await sdk.threads.get_state(thread_id)
+    assert state["values"] == {"x": 3, "log": ["one", "two", "three"]}
+    assert state["next"] == []
+    history: Any = await sdk.threads.get_history(thread_id)
+    assert [each["next"] for each in history] == [
+        [],
+        ["three"],
+        ["two"],
+        ["one"],
+        ["__start__"],
+    ]
+    assert history[0]["checkpoint"] == state["checkpoint"]
+    assert history[0]["parent_checkpoint"] == history[1]["checkpoint"]
+    older: Any = await sdk.threads.get_history(thread_id, limit=1, before=history[1]["checkpoint"])
+    assert [each["checkpoint_id"] for each in older] == [history[2]["checkpoint_id"]]
+    past: Any = await sdk.threads.get_state(thread_id, checkpoint_id=history[1]["checkpoint_id"])
+    assert past["values"]["x"] == 2
+    same: Any = await sdk.threads.get_state(thread_id, checkpoint=history[1]["checkpoint"])
+    assert same == past
+    thread = await sdk.threads.get(thread_id)
+    assert (thread["status"], thread["values"]) == ("idle", state["values"])
+
+
+async def test_the_official_client_sees_what_a_thread_asks(
+    sdk: LangGraphClient, client: httpx.AsyncClient
+) -> None:
+    thread_id = (await sdk.threads.create())["thread_id"]
+    await finished(client, "asking", {"draft": "hi"}, thread_id=thread_id)
+    thread = await sdk.threads.get(thread_id)
+    state: Any = await sdk.threads.get_state(thread_id)
+    assert thread["status"] == "interrupted"
+    [(task_id, [question])] = thread["interrupts"].items()
+    assert question["value"] == {"approve": "HI"}
+    assert state["next"] == ["ask"]
+    assert [task["id"] for task in state["tasks"]] == [task_id]
+    assert state["interrupts"] == [question]
+
+
+async def test_an_update_of_the_state_is_where_the_next_run_begins(
+    sdk: LangGraphClient, client: httpx.AsyncClient
+) -> None:
+    thread_id = (await sdk.threads.create())["thread_id"]
+    await finished(client, "quick", {"x": 0}, thread_id=thread_id)
+    written: Any = await sdk.threads.update_state(thread_id, {"x": 100}, as_node="three")
+    state: Any = await sdk.threads.get_state(thread_id)
+    assert state["checkpoint"] == written["checkpoint"]
+    assert (state["values"]["x"], state["next"]) == (100, [])
+    run = await finished(client, "quick", {"x": 7}, thread_id=thread_id)
+    assert run["output"] == {"x": 10, "log": ["one", "two", "three"] * 2}
+
+
+async def test_a_question_is_answered_differently_after_its_state_was_updated(
+    sdk: LangGraphClient, client: httpx.AsyncClient
+) -> None:
+    thread_id = (await sdk.threads.create())["thread_id"]
+    await finished(client, "asking", {"draft": "hi"}, thread_id=thread_id)
+    await sdk.threads.update_state(thread_id, {"draft": "EDITED"}, as_node="write")
+    state: Any = await sdk.threads.get_state(thread_id)
+    assert state["values"]["draft"] == "EDITED"
+    assert state["next"] == ["ask"]
+
+
+async def test_a_copy_goes_its_own_way(sdk: LangGraphClient, client: httpx.AsyncClient) -> None:
+    thread_id = (await sdk.threads.create(metadata={"who": "me"}))["thread_id"]
+    await finished(client, "quick", {"x": 0}, thread_id=thread_id)
+    copied: Any = await sdk.threads.copy(thread_id)
+    assert copied["thread_id"] != thread_id
+    assert copied["values"] == {"x": 3, "log": ["one", "two", "three"]}
+    await finished(client, "quick", {"x": 50}, thread_id=copied["thread_id"])
+    mine: Any = await sdk.threads.get_state(thread_id)
+    other: Any = await sdk.threads.get_state(copied["thread_id"])
+    assert (mine["values"]["x"], other["values"]["x"]) == (3, 53)
+    assert len(await sdk.threads.get_history(copied["thread_id"], limit=100)) == 10
+
+
+async def test_a_run_forks_from_a_checkpoint_of_the_history(
+    sdk: LangGraphClient, client: httpx.AsyncClient
+) -> None:
+    thread_id = (await sdk.threads.create())["thread_id"]
+    await finished(client, "quick", {"x": 0}, thread_id=thread_id)
+    first: Any = await sdk.threads.get_state(thread_id)
+    await finished(client, "quick", {"x": 10}, thread_id=thread_id)
+    fork = await finished(
+        client, "quick", {"x": 20}, thread_id=thread_id, checkpoint_id=first["checkpoint_id"]
+    )
+    # What the second run wrote is not in the fork; what the first wrote is.
+    assert fork["output"] == {"x": 23, "log": ["one", "two", "three"] * 2}
+    latest: Any = await sdk.threads.get_state(thread_id)
+    assert latest["values"]["x"] == 23
+
+
+async def test_a_conversation_goes_on_after_a_restart_of_its_client(
+    client: httpx.AsyncClient,
+) -> None:
+    thread_id = str(uuid4())
+    more = {"thread_id": thread_id, "if_not_exists": "create"}
+    await finished(client, "quick", {"x": 0}, **more)
+    run = await finished(client, "quick", {"x": 1}, **more)
+    assert run["thread_id"] == thread_id
+    assert len(run["output"]["log"]) == 6
+
+
+async def test_a_second_run_on_a_thread_is_refused_where_it_asks_for_that(
+    client: httpx.AsyncClient, gate: Gate
+) -> None:
+    thread_id = await new_thread(client)
+    await begin(client, gate, thread_id=thread_id)
+    assert (await client.get(f"/threads/{thread_id}")).json()["status"] == "busy"
+    error_of(await client.delete(f"/threads/{thread_id}"), 409, "thread_busy")
+    body = {"values": {"x": 1}}
+    error_of(await client.post(f"/threads/{thread_id}/state", json=body), 409, "thread_busy")
+    response = await second(client, gate, thread_id, "reject")
+    error = error_of(response, 409, "thread_busy")
+    assert error["details"]["field"] == "thread_id"
+    assert response.headers["retry-after"] == "1"
+
+
+async def test_a_second_run_on_a_thread_waits_for_the_first(
+    client: httpx.AsyncClient, gate: Gate
+) -> None:
+    thread_id = await new_thread(client)
+    first = await begin(client, gate, thread_id=thread_id)
+    accepted = await second(client, gate, thread_id, "enqueue")
+    assert accepted.json()["status"] == "queued"
+    gate.open()
+    async with client.stream("GET", f"{accepted.headers['location']}/events") as stream:
+        assert types_of(await read_events(stream))[:2] == ["run.queued", "run.started"]
+    run = (await client.get(accepted.headers["location"])).json()
+    assert run["output"]["log"] == ["before", "hold", "after"] * 2
+    assert (await client.get(first)).json()["status"] == "finished"
+
+
+async def test_a_run_in_line_can_be_cancelled(client: httpx.AsyncClient, gate: Gate) -> None:
+    thread_id = await new_thread(client)
+    first = await begin(client, gate, thread_id=thread_id)
+    queued = (await second(client, gate, thread_id, "enqueue")).headers["location"]
+    assert (await client.post(f"{queued}/cancel")).json()["status"] == "cancelled"
+    async with client.stream("GET", f"{queued}/events") as stream:
+        assert types_of(await read_events(stream)) == ["run.queued", "run.cancelled"]
+    gate.open()
+    async with client.stream("GET", f"{first}/events") as stream:
+        assert types_of(await read_events(stream))[-1] == "run.finished"
+
+
+async def test_a_second_run_on_a_thread_interrupts_the_first(
+    client: httpx.AsyncClient, gate: Gate
+) -> None:
+    thread_id = await new_thread(client)
+    first = await begin(client, gate, thread_id=thread_id)
+    gate_opened = asyncio.create_task(opened_when_left(gate))
+    accepted = await second(client, gate, thread_id, "interrupt")
+    await gate_opened
+    run = await ended(client, accepted.headers["location"])
+    assert (await client.get(first)).json()["status"] == "cancelled"
+    # What the first had done stays.
+    assert run["output"]["log"] == ["before", "before", "hold", "after"]
+
+
+async def test_a_second_run_on_a_thread_rolls_the_first_back(
+    client: httpx.AsyncClient, gate: Gate
+) -> None:
+    thread_id = await new_thread(client)
+    first = await begin(client, gate, thread_id=thread_id)
+    gate_opened = asyncio.create_task(opened_when_left(gate))
+    accepted = await second(client, gate, thread_id, "rollback")
+    await gate_opened
+    run = await ended(client, accepted.headers["location"])
+    error_of(await client.get(first), 404, "run_not_found")
+    assert run["output"]["log"] == ["before", "hold", "after"]
+
+
+async def second(
+    client: httpx.AsyncClient, gate: Gate, thread_id: str, strategy: str
+) -> httpx.Response:
+    body = {
+        "input": {"gate": gate.path},
+        "thread_id": thread_id,
+        "multitask_strategy": strategy,
+        "background": True,
+    }
+    return await client.post("/agents/gated/run", json=body)
+
+
+async def opened_when_left(gate: Gate) -> None:
+    await gate.left()
+    gate.open()
+
+
+async def ended(client: httpx.AsyncClient, address: str) -> dict[str, Any]:
+    async with client.stream("GET", f"{address}/events") as stream:
+        await read_events(stream)
+    run: dict[str, Any] = (await client.get(address)).json()
+    return run
