@@ -50,7 +50,8 @@ class Database:
 
     def __init__(self, path: Path, durability: Literal["process", "power"]) -> None:
         self._loop = asyncio.get_running_loop()
-        self._queue: SimpleQueue[_Write | None] = SimpleQueue()
+        self._queue: SimpleQueue[list[_Write] | None] = SimpleQueue()
+        self._gathered: list[_Write] = []
         self._writing = _connect(path, durability)
         self._point = _connect(path, durability)
         self._scanning = _connect(path, durability)
@@ -65,8 +66,16 @@ class Database:
         broken constraint and `Unavailable` (`storage_failed`) when the disk does not take it.
         """
         done: asyncio.Future[None] = self._loop.create_future()
-        self._queue.put(_Write(statements, done))
+        # What is written in one turn of the event loop wakes the thread once.
+        if not self._gathered:
+            self._loop.call_soon(self._hand_over)
+        self._gathered.append(_Write(statements, done))
         return done
+
+    def _hand_over(self) -> None:
+        if self._gathered:
+            self._queue.put(self._gathered)
+            self._gathered = []
 
     def row(self, sql: str, parameters: Sequence[Any] = ()) -> tuple[Any, ...] | None:
         """One row by key, read on the calling thread.
@@ -89,6 +98,7 @@ class Database:
 
     async def close(self) -> None:
         """Commit what is queued, then close. Nothing may be written afterwards."""
+        self._hand_over()
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
         self._scanner.shutdown()
@@ -106,19 +116,16 @@ class Database:
             self._loop.call_soon_threadsafe(_settle, group)
 
     def _next_group(self) -> list[_Write] | None:
-        first = self._queue.get()
-        if first is None:
-            return None
-        group = [first]
-        while len(group) < GROUP_LIMIT:
+        group = self._queue.get()
+        while group is not None and len(group) < GROUP_LIMIT:
             try:
-                write = self._queue.get_nowait()
+                more = self._queue.get_nowait()
             except Empty:
                 break
-            if write is None:
+            if more is None:
                 self._queue.put(None)
                 break
-            group.append(write)
+            group += more
         return group
 
     def _commit(self, group: Sequence[_Write]) -> None:
