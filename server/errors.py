@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from config.errors import Invalid, MotetError
 from runs.events import dumps
+from server.bodies import unsupported
 
 STATUS: Mapping[str, int] = {
     "invalid": 422,
@@ -66,10 +67,14 @@ def install_error_handlers(app: FastAPI) -> None:
 
     async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
+        if isinstance(error.body, bytes):  # of a type that no route reads
+            return error_response(unsupported(request, "JSON, sent as application/json"))
         return error_response(_explained(error))
 
     async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
+        if isinstance(error.__cause__, MotetError):  # raised while the body was read
+            return error_response(error.__cause__)
         family, code = _FAMILY_OF_STATUS.get(error.status_code, ("invalid", "bad_request"))
         translated = MotetError(str(error.detail), code=code)
         translated.family = family
@@ -99,4 +104,7 @@ def _explained(error: RequestValidationError) -> Invalid:
             details={"field": "body", "position": place[-1]},
         )
     field = ".".join(place[1:]) or place[0]
-    return Invalid(f"{field}: {first['msg']}", details={"field": field, "in": place[0]})
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        message = "there is no such field"
+    return Invalid(f"{field}: {message}.", details={"field": field, "in": place[0]})

@@ -7,7 +7,7 @@ import contextlib
 from functools import partial
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Body, Header, Request, Response
+from fastapi import APIRouter, Header, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import Receive
 
@@ -15,11 +15,12 @@ from config.errors import Conflict, Invalid, MotetError
 from runs.events import dumps
 from runs.record import Multitask, OnDisconnect, Run, RunRequest
 from server.access import Caller, CallerOf
+from server.bodies import StrictRoute, media_type, read_json, read_text, unsupported
 from server.errors import status_of
 from server.services import ServicesOf
 from server.sse import FORMAT, EventStream, disconnected, encoded, json_wanted
 
-router = APIRouter(tags=["agents"])
+router = APIRouter(tags=["agents"], route_class=StrictRoute)
 
 YAML_EXAMPLE = """\
 version: 1
@@ -78,6 +79,18 @@ class AgentBody(BaseModel):
     yaml: str
 
 
+YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml", "text/plain")
+AGENT_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": AgentBody.model_json_schema()},
+            "application/yaml": {"schema": {"type": "string"}, "example": YAML_EXAMPLE},
+        },
+    }
+}
+
+
 @router.get("/agents")
 async def list_agents(services: ServicesOf, caller: CallerOf) -> Any:
     """Every agent: shipped, one's own, and Python graphs. `problems` are files that do not load."""
@@ -109,28 +122,17 @@ async def draw_agent(name: str, services: ServicesOf, caller: CallerOf) -> Respo
     return Response(picture, media_type="image/svg+xml")
 
 
-@router.post("/agents", status_code=201)
-async def create_agent(
-    services: ServicesOf,
-    caller: CallerOf,
-    request: Request,
-    body: Annotated[AgentBody | None, Body()] = None,
-) -> Any:
+@router.post("/agents", status_code=201, openapi_extra=AGENT_BODY)
+async def create_agent(services: ServicesOf, caller: CallerOf, request: Request) -> Any:
     """Create an agent from YAML: `{"yaml": "..."}`, or the YAML itself as `application/yaml`."""
-    agent = services.catalog.create(await _yaml(request, body))
+    agent = services.catalog.create(await _yaml(request))
     return await show_agent(agent.name, services, caller)
 
 
-@router.put("/agents/{name}")
-async def replace_agent(
-    name: str,
-    services: ServicesOf,
-    caller: CallerOf,
-    request: Request,
-    body: Annotated[AgentBody | None, Body()] = None,
-) -> Any:
+@router.put("/agents/{name}", openapi_extra=AGENT_BODY)
+async def replace_agent(name: str, services: ServicesOf, caller: CallerOf, request: Request) -> Any:
     """Replace one's own agent; runs under way keep the version they began with."""
-    agent = services.catalog.replace(name, await _yaml(request, body))
+    agent = services.catalog.replace(name, await _yaml(request))
     return await show_agent(agent.name, services, caller)
 
 
@@ -284,14 +286,10 @@ def _summary(agent: Any) -> dict[str, Any]:
     }
 
 
-async def _yaml(request: Request, body: AgentBody | None) -> str:
-    if body is not None:
-        return body.yaml
-    try:
-        return (await request.body()).decode()
-    except UnicodeDecodeError as error:
-        raise Invalid(
-            f"The YAML is not UTF-8: byte {error.start} cannot be read.",
-            code="malformed_body",
-            details={"field": "body", "position": error.start},
-        ) from error
+async def _yaml(request: Request) -> str:
+    kind = media_type(request)
+    if kind == "application/json":
+        return (await read_json(request, AgentBody)).yaml
+    if kind not in YAML_TYPES:
+        raise unsupported(request, "YAML as application/yaml, or JSON as application/json")
+    return await read_text(request)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.datastructures import UploadFile
 
 from config.errors import Invalid, MotetError
@@ -18,11 +18,12 @@ from indexes.records import Failure, IngestReport, Progress
 from indexes.spec import index_spec
 from runs.events import dumps
 from server.access import Caller, CallerOf
+from server.bodies import StrictRoute, media_type, read_json, unsupported
 from server.services import Services, ServicesOf
 from server.sse import FORMAT, EventStream
 from tools.guard import fetch
 
-router = APIRouter(tags=["indexes"])
+router = APIRouter(tags=["indexes"], route_class=StrictRoute)
 
 Tell = Callable[[Progress], None]
 
@@ -189,10 +190,9 @@ async def _work(name: str, request: Request, services: Services, caller: Caller)
     """The ingest that a request asks for, to be begun with a listener for its progress."""
     if request.headers.get("content-type", "").startswith("multipart/"):
         return await _upload(name, request, services, caller)
-    try:
-        body = DocumentBody.model_validate_json(await request.body())
-    except ValidationError as error:
-        raise _explained(error) from error
+    if media_type(request) != "application/json":
+        raise unsupported(request, "JSON as application/json, or files as multipart/form-data")
+    body = await read_json(request, DocumentBody)
     if body.folder is not None:
         return _folder(name, Path(body.folder), services, caller)
     return _single(name, body, services, caller)
@@ -285,11 +285,3 @@ async def _told(work: Callable[[Tell], Any]) -> AsyncIterator[tuple[bytes, bool]
 
 def _frame(type_: str, data: Any) -> tuple[bytes, bool]:
     return b"event: %s\ndata: %s\n\n" % (type_.encode(), dumps(data)), type_ != "progress"
-
-
-def _explained(error: ValidationError) -> Invalid:
-    first = error.errors()[0]
-    field = ".".join(map(str, first["loc"])) or "body"
-    message = first["msg"].removeprefix("Value error, ")
-    code = "malformed_body" if first["type"] == "json_invalid" else None
-    return Invalid(f"{field}: {message}", code=code, details={"field": field})

@@ -10,11 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from config.errors import Invalid
 from runs.record import RunStatus
 from server.access import CallerOf
+from server.bodies import StrictRoute
 from server.routes.agents import json_response, stream_run, wait_for_run
 from server.services import ServicesOf
 from server.sse import json_wanted
 
-router = APIRouter(tags=["runs"])
+router = APIRouter(tags=["runs"], route_class=StrictRoute)
 
 
 class ResumeBody(BaseModel):

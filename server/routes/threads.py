@@ -9,10 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from config.errors import Invalid
 from server.access import CallerOf
+from server.bodies import StrictRoute
 from server.routes.agents import json_response
 from server.services import ServicesOf
 
-router = APIRouter(tags=["threads"])
+router = APIRouter(tags=["threads"], route_class=StrictRoute)
 
 Place = dict[str, Any] | str
 """A checkpoint: its id, or the object that holds it, bare or under `configurable`."""

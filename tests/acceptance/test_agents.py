@@ -1,0 +1,158 @@
+"""Agents of one's own over HTTP: made, shown, replaced, deleted, and reloaded from their files."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+
+from benchmarks.server import ServerProcess
+from tests.acceptance.conftest import error_of
+from tests.acceptance.test_run import finished
+
+SHOUT = """\
+version: 1
+name: {name}
+description: Say it louder.
+input:
+  text: string
+  mark: {{type: string, default: "!"}}
+nodes:
+  louder:
+    type: set
+    values:
+      answer: "{{{{ text | upper }}}}{{{{ mark }}}}"
+output: [answer]
+"""
+
+
+def shout(name: str) -> str:
+    return SHOUT.format(name=name)
+
+
+async def test_an_agent_is_made_from_yaml_and_runs(client: httpx.AsyncClient) -> None:
+    response = await client.post("/agents", json={"yaml": shout("shout")})
+    made = response.json()
+    assert response.status_code == 201
+    assert (made["name"], made["origin"]) == ("shout", "own")
+    assert made["yaml"] == shout("shout")
+    assert made["input_schema"]["required"] == ["text"]
+    assert made["output_schema"]["properties"].keys() == {"answer"}
+    assert "louder" in made["mermaid"]
+    assert (await client.get("/agents/shout")).json() == made
+    listed = {agent["name"]: agent for agent in (await client.get("/agents")).json()["agents"]}
+    assert listed["shout"]["description"] == "Say it louder."
+    picture = await client.get(made["picture"])
+    assert picture.headers["content-type"].startswith("image/svg+xml")
+    assert picture.text.startswith("<svg")
+    run = await finished(client, "shout", {"text": "hello"})
+    assert run["output"] == {"answer": "HELLO!"}
+
+
+@pytest.mark.parametrize("media_type", ["application/yaml", "text/yaml", "text/plain"])
+async def test_an_agent_is_made_from_a_bare_yaml_body(
+    client: httpx.AsyncClient, media_type: str
+) -> None:
+    name = media_type.replace("/", "-")
+    response = await client.post(
+        "/agents", content=shout(name), headers={"Content-Type": media_type}
+    )
+    assert (response.status_code, response.json()["name"]) == (201, name), response.text
+
+
+async def test_an_agent_is_replaced_and_its_runs_tell_their_version(
+    client: httpx.AsyncClient,
+) -> None:
+    await client.post("/agents", json={"yaml": shout("changing")})
+    run = await finished(client, "changing", {"text": "a"})
+    changed = shout("changing").replace("upper", "lower")
+    response = await client.put("/agents/changing", json={"yaml": changed})
+    assert response.status_code == 200, response.text
+    again = await finished(client, "changing", {"text": "A"})
+    assert (run["output"], again["output"]) == ({"answer": "A!"}, {"answer": "a!"})
+    assert run["version"] != again["version"] == response.json()["version"]
+
+
+async def test_an_agent_is_deleted(client: httpx.AsyncClient) -> None:
+    await client.post("/agents", json={"yaml": shout("doomed")})
+    assert (await client.delete("/agents/doomed")).status_code == 204
+    error = error_of(await client.get("/agents/doomed"), 404, "agent_not_found")
+    assert "doomed" in error["message"]
+    error_of(await client.delete("/agents/doomed"), 404, "agent_not_found")
+
+
+async def test_a_name_is_made_once(client: httpx.AsyncClient) -> None:
+    await client.post("/agents", json={"yaml": shout("once")})
+    response = await client.post("/agents", json={"yaml": shout("once")})
+    assert error_of(response, 409, "agent_exists")["details"]["field"] == "name"
+
+
+async def test_a_python_agent_is_neither_replaced_nor_deleted(client: httpx.AsyncClient) -> None:
+    response = await client.put("/agents/quick", json={"yaml": shout("quick")})
+    error_of(response, 409, "agent_is_python")
+    error_of(await client.delete("/agents/quick"), 409, "agent_not_own")
+    shown = (await client.get("/agents/quick")).json()
+    assert (shown["origin"], shown["yaml"]) == ("python", None)
+    assert shown["input_schema"]["properties"].keys() == {"x", "log"}
+
+
+async def test_a_file_put_into_the_folder_becomes_an_agent(
+    server: ServerProcess, client: httpx.AsyncClient
+) -> None:
+    file = server.home / "agents" / "dropped.yaml"
+    file.write_text(shout("dropped"))
+    await until(client, lambda found: "dropped" in names(found))
+    file.write_text(shout("dropped").replace('"!"', '"?"'))
+    first = (await client.get("/agents/dropped")).json()["version"]
+    await until(client, lambda found: names(found).get("dropped") not in (None, first))
+    assert (await finished(client, "dropped", {"text": "hm"}))["output"] == {"answer": "HM?"}
+    file.unlink()
+    await until(client, lambda found: "dropped" not in names(found))
+
+
+async def test_a_broken_file_keeps_its_last_good_version_and_is_told(
+    server: ServerProcess, client: httpx.AsyncClient
+) -> None:
+    file = server.home / "agents" / "broken.yaml"
+    file.write_text(shout("broken"))
+    await until(client, lambda found: "broken" in names(found))
+    file.write_text(shout("broken").replace("type: set", "type: sett"))
+    found = await until(client, lambda found: problems(found).get("broken"))
+    assert problems(found)["broken"]["details"]["line"] == 9
+    assert "set" in problems(found)["broken"]["message"]
+    assert (await finished(client, "broken", {"text": "yes"}))["output"] == {"answer": "YES!"}
+    file.unlink()
+    await until(client, lambda found: "broken" not in names(found))
+
+
+async def test_input_that_does_not_fit_is_refused_with_its_field(client: httpx.AsyncClient) -> None:
+    await client.post("/agents", json={"yaml": shout("strict")})
+    for input, field in (
+        ({}, "input.text"),
+        ({"text": 1}, "input.text"),
+        ({"txt": ""}, "input.txt"),
+    ):
+        response = await client.post("/agents/strict/run", json={"input": input})
+        assert error_of(response, 422, "invalid_input")["details"]["field"] == field
+
+
+async def until(client: httpx.AsyncClient, holds: Any) -> dict[str, Any]:
+    """The list of agents once it is as wished. Nothing tells a client of a reload: it asks."""
+    async with asyncio.timeout(20):
+        while not holds(found := (await client.get("/agents")).json()):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    return dict(found)
+
+
+def names(found: dict[str, Any]) -> dict[str, str]:
+    return {agent["name"]: agent["version"] for agent in found["agents"]}
+
+
+def problems(found: dict[str, Any]) -> dict[str, Any]:
+    listed = {}
+    for problem in found["problems"]:
+        file = str(problem.get("details", {}).get("file", ""))
+        listed[file.rpartition("/")[2].removesuffix(".yaml")] = problem
+    return listed
