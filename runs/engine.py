@@ -59,6 +59,7 @@ class RunEngine:
         self._executions: dict[str, Execution] = {}
         self._graphs: dict[str, Any] = {}
         self._saved_versions: set[str] = set()
+        self._parked: list[str] = []
         self._closing = False
 
     # asking for a run
@@ -228,6 +229,7 @@ class RunEngine:
         self._start(execution)
         await stored
         execution.log.show(first)
+        await self._unpark()
         return run
 
     async def _accept_once(
@@ -346,6 +348,13 @@ class RunEngine:
             resting = RunLog(run.run_id, self._store, self._store.last_seq(run.run_id))
             await resting.record(run, "run.failed", data={"error": run.error})
 
+    async def _unpark(self) -> None:
+        """Take up the runs that a refusing disk had stopped, now that it takes writes again."""
+        parked, self._parked = self._parked, []
+        for run_id in parked:
+            if (run := self._store.run(run_id)) and not run.ended:
+                await self._recover_run(run)
+
     def _agent_of(self, run: Run) -> Agent:
         """The agent in the version with which the run began."""
         sources = self._store.sources(run.version)
@@ -370,8 +379,9 @@ class RunEngine:
                 await execution.execute(self._checkpoints, self._context)
         except asyncio.CancelledError:
             await execution.end_cancelled()  # it still stood in line
-        except Exception:
-            log.exception("run %s stopped; it continues at the next start", run.run_id)
+        except Exception as error:
+            log.error("run %s is set aside: %s", run.run_id, error)
+            self._parked.append(run.run_id)
         finally:
             del self._executions[run.run_id]
             execution.log.close()

@@ -68,7 +68,7 @@ class Execution:
         except asyncio.CancelledError:
             await self.end_cancelled()
         except Exception as error:
-            if self.log.failure:
+            if self.log.failure or is_storage_failure(error):
                 raise
             self.run.error = explain(error)
             await self._end("failed", "run.failed", {"error": self.run.error})
@@ -159,6 +159,11 @@ class Execution:
         run.resume, run.interrupts = None, []
         forgotten = delete_thread(run.thread_id) if run.own_thread else ()
         await shielded(self.log.record(run, type_, *forgotten, data=data))
+
+
+def is_storage_failure(error: BaseException) -> bool:
+    """Whether the disk did not take what it was given: no fault of the run's."""
+    return isinstance(error, MotetError) and error.code == "storage_failed"
 
 
 async def shielded(work: Any) -> None:

@@ -71,6 +71,7 @@ class Process:
                 **{"max_active": 8, "max_queued": 8, **limits},
             )
             self.threads = Threads(store, saver, engine)
+            self.database = database
             self.store = store
             self.webhooks = webhooks
             await engine.recover()

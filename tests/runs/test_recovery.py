@@ -96,7 +96,7 @@ async def test_a_run_whose_agent_is_gone_fails_with_a_reason(
         run = await engine.submit(RunRequest(agent="three", input={"x": 0}))
         await gates.arrival("a")
         lost = "UPDATE runs SET agent = 'gone', version = 'gone' WHERE run_id = ?"
-        await process.store._database.write(Statement(lost, (run.run_id,)))
+        await process.database.write(Statement(lost, (run.run_id,)))
     async with process.engine() as engine:
         assert (engine.get(run.run_id).error or {})["code"] == "agent_not_found"
         assert (await told(engine, run.run_id))[-1]["type"] == "run.failed"
@@ -107,12 +107,41 @@ async def test_a_webhook_that_was_not_told_is_told_by_the_next_process(process: 
         run = await engine.submit(RunRequest(agent="three", input={"x": 0}))
         await ended(engine, run.run_id)
         owed = Statement("INSERT INTO deliveries VALUES (?, 'http://hook.test/')", (run.run_id,))
-        await process.store._database.write(owed)
+        await process.database.write(owed)
     async with process.engine():
         await asyncio.wait_for(process.webhooks.settled(), 10)
     assert [(url, body["run_id"]) for url, body in process.posted] == [
         ("http://hook.test/", run.run_id)
     ]
+
+
+async def test_runs_stopped_by_a_full_disk_go_on_when_it_takes_writes_again(
+    process: Process, gates: Gates
+) -> None:
+    gates.hold("b")
+    async with process.engine() as engine:
+        run = await engine.submit(RunRequest(agent="three", input={"x": 0}))
+        await gates.arrival("b")
+        await fill_disk(process)
+        gates.release("b")
+        assert (await ended(engine, run.run_id)).status == "running"
+        await process.database.write(Statement("PRAGMA max_page_count = 1000000"))
+        other = await engine.submit(RunRequest(agent="three", input={"x": 0}))
+        assert (await ended(engine, other.run_id)).status == "finished"
+        events = await told(engine, run.run_id)
+    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+    assert events[-1]["data"]["output"]["log"] == ["a", "b", "c"]
+
+
+async def fill_disk(process: Process) -> None:
+    """Forbid the file to grow, and use up the room that is left in it."""
+    await process.database.write(Statement("PRAGMA max_page_count = 1"))
+    with pytest.raises(Unavailable):
+        for number in range(1000):
+            filler = Statement(
+                "INSERT INTO agent_versions VALUES (?, 'filler', ?)", (str(number), "x" * 500)
+            )
+            await process.database.write(filler)
 
 
 async def test_a_closing_engine_accepts_nothing_more(process: Process) -> None:
