@@ -122,7 +122,7 @@ def _step(
     kind = scope.linker.node_types[spec.type]
     here = replace(scope, node=name, path=(*scope.path, "nodes", name))
     body = kind.build(spec, here)
-    save = saves(kind, spec) or ({key: key for key in body.inputs} if spec.type == "set" else {})
+    save = saves(kind, spec)
     if kind.parts is not None:
         here.check_parts(spec.save, kind.parts)
     return Step(
@@ -152,8 +152,6 @@ def _default(spec: NodeSpec, scope: Scope) -> Rendered | None:
 
 def _written(kind: NodeType, spec: NodeSpec) -> dict[str, Type]:
     """The channels a node writes, with the types of what it writes there."""
-    if spec.type == "set":
-        return dict.fromkeys(getattr(spec, "values"), "any")  # noqa: B009
     types = kind.parts or {}
     return {channel: types.get(part, "any") for channel, part in saves(kind, spec).items()}
 

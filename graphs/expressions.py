@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from jinja2 import TemplateSyntaxError, Undefined, nodes
+from jinja2 import TemplateSyntaxError, nodes
 from jinja2.exceptions import SecurityError, UndefinedError
 from jinja2.meta import find_undeclared_variables
 
@@ -99,10 +99,7 @@ class Expressions:
             context = compiled.new_context({**view, RENDER: render})
             for _ in compiled.root_render_func(context):
                 pass
-            found = context.vars["result"]
-            if isinstance(found, Undefined):
-                found._fail_with_undefined_error()
-            return plain(found)
+            return plain(context.vars["result"])
 
         return evaluate
 

@@ -53,8 +53,9 @@ def truncate(text: Any, length: int = 1000, end: str = "…") -> str:
         return whole
     room = max(length - len(end), 0)
     cut = whole[:room]
-    words = cut.rsplit(None, 1)[0] if " " in cut and not whole[room : room + 1].isspace() else cut
-    return words.rstrip() + end
+    if " " in cut and not whole[room].isspace():
+        cut = cut[: cut.rindex(" ")]
+    return cut.rstrip() + end
 
 
 def sentences(text: Any, count: int = 3) -> str:
@@ -103,7 +104,7 @@ def flatten(values: Any) -> list[Any]:
 
 def recent(messages: Any, count: int = 40) -> list[Any]:
     """The last `count` messages of a conversation, from one that a person wrote."""
-    last = plain(messages or [])[-count:]
+    last: list[Any] = plain(messages or [])[-count:]
     kinds = [getattr(item, "type", None) for item in last]
     return last[kinds.index("human") :] if "human" in kinds else last
 

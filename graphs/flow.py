@@ -109,8 +109,9 @@ class _Reader:
             # Begin at the node that stands first in the file, as its author thinks of the loop.
             first = min(range(len(cycle)), key=lambda i: list(self.nodes).index(cycle[i]))
             loop = [*cycle[first:], *cycle[:first]]
+            named = "edges" if loop[-1] in (self.edges or {}) else "nodes"
             self.scope.problem(
-                ("edges", loop[-1]),
+                (named, loop[-1]),
                 f"the loop {' → '.join([*loop, loop[0]])} has no bound.",
                 "Give the branch that leads back `max_loops`, and an `else` for what comes after.",
             )

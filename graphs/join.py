@@ -23,11 +23,11 @@ class Join(BaseChannel[None, Any, Any]):
     It takes moves `[from, [to, ...]]`; a write of None means that the node was reached.
     """
 
-    __slots__ = ("active", "node", "reached", "region")
+    __slots__ = ("active", "joins", "node", "reached", "region")
 
-    def __init__(self, node: str, region: frozenset[str]) -> None:
+    def __init__(self, node: str, region: frozenset[str], joins: frozenset[str]) -> None:
         super().__init__(Any, channel_of(node))
-        self.node, self.region = node, region
+        self.node, self.region, self.joins = node, region, joins
         self.active: Counter[str] = Counter()
         self.reached = False
 
@@ -43,7 +43,7 @@ class Join(BaseChannel[None, Any, Any]):
         return {"active": dict(self.active), "reached": self.reached}
 
     def from_checkpoint(self, checkpoint: Any) -> Self:
-        channel = self.__class__(self.node, self.region)
+        channel = self.__class__(self.node, self.region, self.joins)
         if isinstance(checkpoint, Mapping):
             channel.active = Counter(checkpoint["active"])
             channel.reached = checkpoint["reached"]
@@ -57,18 +57,19 @@ class Join(BaseChannel[None, Any, Any]):
         return self.reached and not self.active
 
     def update(self, values: Sequence[Any]) -> bool:
-        for value in values:
-            if value is None:
-                self.reached = True
-            else:
-                self._move(*value)
+        moves = [value for value in values if value is not None]
+        for source, _ in moves:
+            self._leave(source)
+        for _, targets in moves:
+            self._arrive(targets)
+        self.reached = self.reached or len(moves) < len(values)
         return bool(values)
 
     def consume(self) -> bool:
         was, self.reached = self.reached, False
         return was
 
-    def _move(self, source: str, targets: Sequence[str]) -> None:
+    def _leave(self, source: str) -> None:
         if source == START:
             # A run begins; what an earlier one on this thread left undone is forgotten.
             self.active.clear()
@@ -77,11 +78,14 @@ class Join(BaseChannel[None, Any, Any]):
             self.active[source] -= 1
         else:
             del self.active[source]
+
+    def _arrive(self, targets: Sequence[str]) -> None:
         for target in targets:
             if target == self.node:
                 self.reached = True
             elif target in self.region:
-                self.active[target] += 1
+                # Another join runs once for all that reach it.
+                self.active[target] = 1 if target in self.joins else self.active[target] + 1
 
 
 def channel_of(node: str) -> str:
@@ -94,4 +98,4 @@ def attach_joins(
 ) -> None:
     """Let these nodes of a compiled graph wait for all that can still lead to them."""
     for node, region in joins.items():
-        graph.channels[channel_of(node)] = Join(node, region)
+        graph.channels[channel_of(node)] = Join(node, region, frozenset(joins))

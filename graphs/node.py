@@ -142,10 +142,14 @@ class NodeType:
     build: Callable[[Any, Scope], Body]
     parts: Mapping[str, Type] | None
     default: Callable[[Any], str]
+    channels: Callable[[Any], Iterable[str]] | None = None
+    """The channels that a node names as its parts, in place of `save`."""
 
 
 def saves(kind: NodeType, spec: NodeSpec) -> dict[str, str]:
     """Channel: part, for everything that a node writes."""
+    if kind.channels is not None:
+        return {channel: channel for channel in kind.channels(spec)}
     if spec.save is None:
         return {}
     return {spec.save: kind.default(spec)} if isinstance(spec.save, str) else dict(spec.save)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from types import BuiltinMethodType
 from typing import Any
 
-from jinja2 import StrictUndefined, nodes, pass_context
+from jinja2 import StrictUndefined, Undefined, nodes, pass_context
 from jinja2.exceptions import SecurityError, TemplateAssertionError
 from jinja2.filters import FILTERS as JINJA_FILTERS
 from jinja2.runtime import Context
@@ -20,7 +20,8 @@ from langchain_core.messages import BaseMessage
 
 MAX_TURNS = 20_000
 MAX_VALUE = 2 * 2**20
-MAX_EXPONENT = 64
+MAX_EXPONENT = 1024
+MAX_INTEGER_BITS = 63
 
 RENDER = "_render"
 STATEMENTS = (nodes.Output, nodes.For, nodes.If, nodes.Assign)
@@ -110,8 +111,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         if operator == "%" and isinstance(left, str):
             raise SecurityError("'%' does not format text here; write text around {{ }}")
-        if operator == "**" and not (isinstance(right, int | float) and abs(right) <= MAX_EXPONENT):
-            raise SecurityError(f"an exponent above {MAX_EXPONENT}")
+        if operator == "**" and not _size(left) * _number(right) <= MAX_EXPONENT:
+            raise SecurityError("a power that large")
         if operator in "**":
             _check_size(_product_size(left, right))
         if operator == "+":
@@ -131,20 +132,15 @@ def written(value: Any) -> Any:
 
 def plain(value: Any) -> Any:
     """A template's value as JSON-like data: iterators and views become lists."""
-    if isinstance(value, list | dict):
-        check_total(value)
-        return value
-    if value is None or isinstance(value, str | int | float | bool | BaseMessage):
-        return value
-    if isinstance(value, Mapping):
-        return dict(value)
-    if isinstance(value, Iterable):
+    whole = isinstance(value, list | dict | str | Undefined | BaseMessage)
+    if not whole and isinstance(value, Iterable):
         found = []
         for item in value:
             found.append(plain(item))
             _check_size(len(found))
         return found
-    raise SecurityError(f"a {type(value).__name__} is no value for a channel")
+    check_total(value)
+    return value
 
 
 def check_total(value: Any) -> None:
@@ -158,6 +154,17 @@ def check_total(value: Any) -> None:
             open_ += item.values()
         elif isinstance(item, list | tuple):
             open_ += item
+        else:
+            _check_scalar(item)
+
+
+def _check_scalar(value: Any) -> None:
+    if isinstance(value, Undefined):
+        value._fail_with_undefined_error()
+    if isinstance(value, int) and value.bit_length() > MAX_INTEGER_BITS:
+        raise SecurityError("a whole number of more than 64 bits")
+    if value is not None and not isinstance(value, str | int | float | BaseMessage):
+        raise SecurityError(f"a {type(value).__name__} is no value for a channel")
 
 
 def _refuse_statements(body: list[nodes.Node]) -> None:
@@ -207,6 +214,10 @@ def _replace(text: Any, old: str, new: str) -> str:
     source = str(text)
     _check_size(len(source) + source.count(old) * len(new))
     return source.replace(old, new)
+
+
+def _number(value: Any) -> float:
+    return abs(value) if isinstance(value, int | float) else float("inf")
 
 
 def _size(value: Any) -> int:

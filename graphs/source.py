@@ -15,6 +15,7 @@ MAX_BYTES = 256 * 1024
 MAX_VALUES = 20_000
 MAX_DEPTH = 32
 TAG = "tag:yaml.org,2002:"
+TAGS = frozenset(("str", "int", "float", "bool", "null", "seq", "map"))
 
 
 class _Loader(yaml.SafeLoader):
@@ -86,11 +87,16 @@ class _Walk:
     constructor: SafeConstructor = field(default_factory=SafeConstructor)
 
     def value(self, node: yaml.Node, path: Path) -> Any:
-        self.marks[path] = (node.start_mark.line + 1, node.start_mark.column + 1)
+        # The text of a block begins on the line after its sign.
+        block = isinstance(node, yaml.ScalarNode) and node.style in ("|", ">")
+        self.marks[path] = (node.start_mark.line + 1 + block, node.start_mark.column + 1)
         self.count += 1
         if len(path) > MAX_DEPTH or self.count > MAX_VALUES:
             self.problems.add(path[:MAX_DEPTH], "there are too many values, or too deep ones.")
             self.problems.check()
+        if node.tag.removeprefix(TAG) not in TAGS:
+            self.problems.add(path, f"the YAML tag '{node.tag}' is not allowed.")
+            return None
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
@@ -103,13 +109,17 @@ class _Walk:
         for key_node, value_node in node.value:
             key = str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else ""
             at = (*path, key)
+            place = (key_node.start_mark.line + 1, key_node.start_mark.column + 1)
             if not key:
                 self.problems.add(path, "a name must be plain text.")
-            elif key in found:
-                self.marks[at] = (key_node.start_mark.line + 1, key_node.start_mark.column + 1)
+                continue
+            if key in found:
+                self.marks[at] = place
                 self.problems.add(at, f"'{key}' is given twice.")
-            else:
-                found[key] = self.value(value_node, at)
+                continue
+            found[key] = self.value(value_node, at)
+            if not isinstance(value_node, yaml.ScalarNode):
+                self.marks[at] = place
         return found
 
     def _scalar(self, node: yaml.ScalarNode, path: Path) -> Any:
@@ -125,7 +135,4 @@ class _Walk:
             return node.value
         if kind == "bool":
             return node.value.lower() == "true"
-        if kind == "null":
-            return None
-        self.problems.add(path, f"the YAML tag '{node.tag}' is not allowed.")
         return None

@@ -131,7 +131,7 @@ class Tasks:
 def _item(spec: MapSpec, scope: Scope) -> Item:
     if (spec.nodes is None) == (spec.agent is None):
         scope.problem("nodes", "give `nodes` to run for each item, or another `agent`.")
-    if spec.agent is not None:
+    if spec.nodes is None:
         return _by_agent(spec, scope)
     if spec.input is not None:
         scope.problem("input", "belongs to `agent`.")
@@ -142,7 +142,7 @@ def _by_agent(spec: MapSpec, scope: Scope) -> Item:
     given = spec.input or {}
     inner = scope.adding(spec.as_, "item_index")
     inputs = {name: inner.values(("input", name), value) for name, value in given.items()}
-    agent = linked(str(spec.agent), given, scope)
+    agent = linked(spec.agent, given, scope) if spec.agent else None
     if agent is None:
         return Item(inputs, _nothing)
     outputs = frozenset(agent.output_schema.get("properties", {}))

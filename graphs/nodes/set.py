@@ -28,4 +28,4 @@ async def run(inputs: dict[str, Any], call: Call) -> dict[str, Any]:
     return inputs
 
 
-SET = NodeType(SetSpec, build, {}, lambda spec: "")
+SET = NodeType(SetSpec, build, None, lambda spec: "", lambda spec: spec.values)

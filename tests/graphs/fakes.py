@@ -6,6 +6,7 @@ lease with `chat` and `choice`, tells `on_event` which model was chosen, and cou
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
@@ -34,8 +35,8 @@ class ScriptedChat(BaseChatModel):
 
     answers: list[Any]
     can_call: bool = True
-    asked: list[list[BaseMessage]] = []
-    bound: list[list[dict[str, Any]]] = []
+    asked: list[list[BaseMessage]]
+    bound: list[list[dict[str, Any]]]
     name: str = "scripted"
 
     @property
@@ -95,17 +96,11 @@ def _chunks(message: AIMessage) -> Iterator[AIMessageChunk]:
         "",
         tool_calls=message.tool_calls,
         tool_call_chunks=[
-            {"name": c["name"], "args": _json(c["args"]), "id": c["id"], "index": i}
+            {"name": c["name"], "args": json.dumps(c["args"]), "id": c["id"], "index": i}
             for i, c in enumerate(message.tool_calls)
         ],
         response_metadata=message.response_metadata,
     )
-
-
-def _json(value: Any) -> str:
-    import json
-
-    return json.dumps(value)
 
 
 def calling(name: str, /, **arguments: Any) -> AIMessage:
@@ -262,7 +257,7 @@ def no_language_model(messages: list[BaseMessage]) -> Any:
 
 def reader() -> ScriptedChat:
     """A chat model that behaves as the embedded reader."""
-    return ScriptedChat(answers=[no_language_model], can_call=False, name="reader", asked=[])
+    return chat(no_language_model, can_call=False, name="reader")
 
 
 def chat(*answers: Any, **fields: Any) -> ScriptedChat:
