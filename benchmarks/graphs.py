@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import operator
 from typing import Annotated, Any
 
@@ -10,6 +11,7 @@ from langgraph.graph import END, START, StateGraph
 from typing_extensions import TypedDict
 
 EMITTED = 200
+GATHERING_S = 0.4
 
 
 class State(TypedDict, total=False):
@@ -43,9 +45,14 @@ def three() -> StateGraph[Any]:
     return _chain({"one": one, "two": two, "three": three_})
 
 
+async def gather_readers(state: State) -> dict[str, Any]:
+    await asyncio.sleep(GATHERING_S)
+    return await one(state)
+
+
 def emitting() -> StateGraph[Any]:
-    """`one`, `emit`, `three`, in a row."""
-    return _chain({"one": one, "emit": emit, "three": three_})
+    """`one`, `emit`, `three`, in a row; the first leaves readers the time to come."""
+    return _chain({"one": gather_readers, "emit": emit, "three": three_})
 
 
 def _chain(nodes: dict[str, Any]) -> StateGraph[Any]:

@@ -1,0 +1,23 @@
+"""`make bench`: every benchmark, one after another; or those named, `make bench ARGS="runs"`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from importlib import import_module
+
+NAMES = ("startup", "runs", "events", "ask")
+
+
+def main() -> None:
+    """Run the benchmarks named on the command line, or all."""
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    for name in sys.argv[1:] or NAMES:
+        if name not in NAMES:
+            sys.exit(f"There is no benchmark '{name}'. There are: {', '.join(NAMES)}.")
+        asyncio.run(import_module(f"benchmarks.{name}").main())
+
+
+if __name__ == "__main__":
+    main()
