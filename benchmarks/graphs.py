@@ -55,6 +55,11 @@ def emitting() -> StateGraph[Any]:
     return _chain({"one": gather_readers, "emit": emit, "three": three_})
 
 
+def quiet() -> StateGraph[Any]:
+    """`emitting` without a word."""
+    return _chain({"one": gather_readers, "two": two, "three": three_})
+
+
 def _chain(nodes: dict[str, Any]) -> StateGraph[Any]:
     graph: StateGraph[Any] = StateGraph(State)
     previous = START
