@@ -14,7 +14,7 @@ ROUNDS = 40
 
 
 async def main() -> None:
-    """Print the CPU of one event, for one reader and for fifty, less what the same run costs without any."""
+    """Print the CPU of one event, for one reader and for fifty, less the run without any."""
     async with running_server() as server:
         await _rounds(server, "bench_emit", 1)
         rows = []
