@@ -68,7 +68,7 @@ class Catalog:
         raise NotFound(
             f"There is no agent '{name}'. {nearest(name, self._agents)}",
             code="agent_not_found",
-            details={"agent": name},
+            details={"field": "agent", "agent": name},
         )
 
     def problems(self) -> list[MotetError]:
@@ -196,7 +196,11 @@ class Catalog:
 
     def _file(self, name: str) -> Path:
         if not AGENT_NAME.fullmatch(name):
-            raise NotFound(f"There is no agent '{name[:80]}'.", code="agent_not_found")
+            raise NotFound(
+                f"There is no agent '{name[:80]}'.",
+                code="agent_not_found",
+                details={"field": "agent"},
+            )
         return self._folder / f"{name}.yaml"
 
     def _linked(

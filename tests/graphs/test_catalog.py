@@ -1,0 +1,309 @@
+"""The catalog: shipped, own and Python agents, changes of files, old versions."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config.errors import Conflict, Invalid, MotetError, NotFound
+from config.settings import Settings
+from graphs.catalog import Catalog, Reload, open_catalog
+from tests.graphs.conftest import run
+from tests.graphs.fakes import context
+
+SHOUT = """\
+version: 1
+name: shout
+input: {text: string}
+nodes: {louder: {type: set, values: {answer: "{{ text | upper }}!"}}}
+output: [answer]
+"""
+CALLER = """\
+version: 1
+name: caller
+input: {text: string}
+nodes: {call: {type: subgraph, agent: shout, input: {text: "{{ text }}"}, save: {answer: answer}}}
+output: [answer]
+"""
+PYTHON = '''\
+"""Counts up, in Python."""
+
+from langgraph.graph import START, StateGraph
+from typing_extensions import TypedDict
+
+
+class State(TypedDict, total=False):
+    number: int
+
+
+async def count(state: State) -> State:
+    return {"number": state.get("number", 0) + 1}
+
+
+def build() -> StateGraph:
+    graph = StateGraph(State)
+    graph.add_node("count", count)
+    graph.add_edge(START, "count")
+    return graph
+'''
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "agents"
+
+
+@pytest.fixture
+def catalog(folder: Path) -> Catalog:
+    return Catalog(Settings(agents=folder))
+
+
+def told(error: type[MotetError], work: Any, *args: Any) -> MotetError:
+    with pytest.raises(error) as caught:
+        work(*args)
+    return caught.value
+
+
+async def test_a_created_agent_is_kept_as_a_file_and_runs(catalog: Catalog, folder: Path) -> None:
+    agent = catalog.create(SHOUT)
+    assert (agent.origin, agent.path) == ("own", folder / "shout.yaml")
+    assert (folder / "shout.yaml").read_text() == SHOUT
+    assert (await run(catalog.get("shout"), {"text": "hi"}, context())).output["answer"] == "HI!"
+    assert Catalog(Settings(agents=folder)).get("shout").version == agent.version
+
+
+def test_a_name_that_is_taken_is_not_created_again(catalog: Catalog) -> None:
+    catalog.create(SHOUT)
+    assert told(Conflict, catalog.create, SHOUT).code == "agent_exists"
+    assert told(Conflict, catalog.create, SHOUT.replace("shout", "ask")).code == "agent_exists"
+
+
+def test_an_invalid_agent_leaves_nothing_behind(catalog: Catalog, folder: Path) -> None:
+    told(Invalid, catalog.create, SHOUT.replace("upper", "uper"))
+    told(Invalid, catalog.create, "{")
+    assert not folder.exists() or list(folder.iterdir()) == []
+    catalog.create(SHOUT)
+    told(Invalid, catalog.replace, "shout", SHOUT.replace("upper", "uper"))
+    assert [file.name for file in folder.iterdir()] == ["shout.yaml"]
+    assert (folder / "shout.yaml").read_text() == SHOUT
+
+
+def test_replacing_makes_another_version(catalog: Catalog) -> None:
+    before = catalog.create(SHOUT)
+    after = catalog.replace("shout", SHOUT.replace("!", "?"))
+    assert before.version != after.version
+    assert catalog.get("shout") is after
+    assert told(Invalid, catalog.replace, "shout", CALLER).details["field"] == "name"
+    assert told(NotFound, catalog.replace, "shoot", SHOUT).code == "agent_not_found"
+
+
+def test_an_own_agent_stands_before_the_shipped_one_until_it_is_deleted(catalog: Catalog) -> None:
+    shipped = catalog.get("ask")
+    own = catalog.replace("ask", SHOUT.replace("shout", "ask"))
+    assert (shipped.origin, own.origin) == ("shipped", "own")
+    catalog.delete("ask")
+    assert catalog.get("ask").version == shipped.version
+    assert told(Conflict, catalog.delete, "ask").code == "agent_not_own"
+    assert shipped.path is not None
+    assert shipped.path.exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["../ask", "..", "a/b", "", "Ask", "a" * 65, "ask.yaml", "a\x00b", "/etc/passwd", "-a"]
+)
+def test_a_name_never_leads_out_of_the_folder(catalog: Catalog, name: str, tmp_path: Path) -> None:
+    before = sorted(path for path in tmp_path.rglob("*"))
+    told(NotFound, catalog.get, name)
+    told(NotFound, catalog.delete, name)
+    told(NotFound, catalog.replace, name, SHOUT)
+    told(Invalid, catalog.create, SHOUT.replace("name: shout", f"name: {name!r}"))
+    assert sorted(path for path in tmp_path.rglob("*")) == before
+
+
+def test_an_unknown_agent_is_answered_with_the_nearest(catalog: Catalog) -> None:
+    assert "Did you mean 'ask_deep'?" in told(NotFound, catalog.get, "ask_dep").message
+
+
+def test_an_agent_that_others_call_is_not_deleted(catalog: Catalog) -> None:
+    catalog.create(SHOUT)
+    catalog.create(CALLER)
+    assert catalog.agents_using("shout") == ["caller"]
+    assert told(Conflict, catalog.delete, "shout").details["agents"] == ["caller"]
+    catalog.delete("caller")
+    catalog.delete("shout")
+    told(NotFound, catalog.get, "shout")
+
+
+def test_agents_that_call_each_other_are_refused(catalog: Catalog) -> None:
+    catalog.create(SHOUT)
+    catalog.create(CALLER)
+    circle = CALLER.replace("name: caller", "name: shout").replace("agent: shout", "agent: caller")
+    error = told(Invalid, catalog.replace, "shout", circle)
+    assert "shout → caller → shout" in str(error.details["problems"])
+
+
+def test_a_change_of_a_called_agent_makes_a_new_version_of_its_caller(catalog: Catalog) -> None:
+    catalog.create(SHOUT)
+    before = catalog.create(CALLER)
+    catalog.replace("shout", SHOUT.replace("!", "?"))
+    assert catalog.get("caller").version != before.version
+
+
+async def test_an_old_version_comes_back_from_its_sources(catalog: Catalog) -> None:
+    catalog.create(SHOUT)
+    before = catalog.create(CALLER)
+    catalog.replace("shout", SHOUT.replace("!", "?"))
+    revived = catalog.revive(before.sources, "caller")
+    assert revived.version == before.version
+    assert (await run(revived, {"text": "a"}, context())).output["answer"] == "A!"
+    assert (await run(catalog.get("caller"), {"text": "a"}, context())).output["answer"] == "A?"
+
+
+def test_a_broken_file_keeps_the_old_version_and_is_told(catalog: Catalog, folder: Path) -> None:
+    before = catalog.create(SHOUT)
+    (folder / "shout.yaml").write_text(SHOUT.replace("type: set", "type: sett"))
+    (folder / "bytes.yaml").write_bytes(b"a: \xff")
+    (folder / "other.yaml").write_text(SHOUT)
+    reload = catalog.reload()
+    assert reload == Reload((), ())
+    assert catalog.get("shout") is before
+    problems = {Path(p.details["file"]).name: p.message for p in catalog.problems()}
+    assert "Did you mean 'set'?" in problems["shout.yaml"]
+    assert "cannot be read" in problems["bytes.yaml"]
+    assert "must name it so" in problems["other.yaml"]
+    (folder / "shout.yaml").write_text(SHOUT)
+    assert catalog.reload().changed == ()
+    assert "shout.yaml" not in {Path(p.details["file"]).name for p in catalog.problems()}
+
+
+def test_an_agent_whose_only_version_is_broken_says_why(catalog: Catalog, folder: Path) -> None:
+    folder.mkdir()
+    (folder / "shout.yaml").write_text(SHOUT.replace("type: set", "type: sett"))
+    catalog.reload()
+    assert "there is no node type 'sett'" in told(Invalid, catalog.get, "shout").message
+
+
+async def test_files_are_followed_while_the_catalog_is_open(folder: Path) -> None:
+    reloads: asyncio.Queue[Reload] = asyncio.Queue()
+    catalog = Catalog(Settings(agents=folder))
+    folder.mkdir()
+    watching = asyncio.create_task(catalog.watch(reloads.put_nowait), name="watch")
+    try:
+        await _written_until(folder / "shout.yaml", SHOUT, reloads)
+        assert catalog.get("shout").origin == "own"
+        await _written_until(folder / "shout.yaml", SHOUT.replace("!", "?"), reloads)
+        assert "?" in catalog.get("shout").sources["shout"]
+        (folder / "shout.yaml").unlink()
+        async with asyncio.timeout(10):
+            while (await reloads.get()).gone != ("shout",):
+                pass
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+
+
+async def _written_until(file: Path, text: str, reloads: asyncio.Queue[Reload]) -> None:
+    """Write until it is noticed: the watcher may not have begun at the first time."""
+    async with asyncio.timeout(20):
+        while True:
+            file.write_text(text)
+            try:
+                reload = await asyncio.wait_for(reloads.get(), 2)
+            except TimeoutError:
+                os.utime(file)
+                continue
+            if file.stem in reload.changed:
+                return
+
+
+async def test_the_catalog_stops_following_when_it_is_closed(folder: Path) -> None:
+    async with open_catalog(Settings(agents=folder)) as catalog:
+        assert "ask" in {agent.name for agent in catalog.list()}
+    assert not [task for task in asyncio.all_tasks() if task.get_name() == "watch agents"]
+
+
+async def test_a_python_graph_stands_in_the_same_catalog(catalog: Catalog, folder: Path) -> None:
+    folder.mkdir()
+    (folder / "counter.py").write_text(PYTHON)
+    (folder / "_helper.py").write_text("1 / 0")
+    assert catalog.reload().changed == ("counter",)
+    agent = catalog.get("counter")
+    assert (agent.origin, agent.description) == ("python", "Counts up, in Python.")
+    assert (await run(agent, {"number": 2}, context())).output == {"number": 3}
+    told(Invalid, agent.initial_state, {"nmber": 1})
+    assert told(Invalid, agent.initial_state, {"number": "a"}).details["field"] == "input.number"
+    assert catalog.reload() == Reload((), ())
+    assert "count" in agent.mermaid()
+    (folder / "counter.py").write_text(PYTHON.replace("+ 1", "+ 2"))
+    assert catalog.reload().changed == ("counter",)
+    assert told(Conflict, catalog.delete, "counter").code == "agent_not_own"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("1 / 0", "counter.py:1: ZeroDivisionError"),
+        ("def build(:", "counter.py:1: SyntaxError"),
+        ("x = 1", "has no function build"),
+        ("def build():\n    return 3", "must return a StateGraph"),
+        ("import sys\nsys.exit(1)", "SystemExit"),
+        ("def build():\n    raise ValueError('x')", "counter.py:2: ValueError: x"),
+    ],
+)
+def test_a_broken_python_graph_is_a_problem_with_its_place(
+    catalog: Catalog, folder: Path, text: str, says: str
+) -> None:
+    folder.mkdir()
+    (folder / "counter.py").write_text(PYTHON)
+    catalog.reload()
+    before = catalog.get("counter")
+    (folder / "counter.py").write_text(text)
+    catalog.reload()
+    assert catalog.get("counter") is before
+    assert says in catalog.problems()[0].message
+
+
+async def test_a_yaml_agent_calls_a_python_graph(catalog: Catalog, folder: Path) -> None:
+    folder.mkdir()
+    (folder / "counter.py").write_text(PYTHON)
+    catalog.reload()
+    agent = catalog.create(
+        "version: 1\nname: uses\nnodes: {c: {type: subgraph, agent: counter, input: {number: 4}, "
+        "save: {n: number}}}\noutput: [n]\n"
+    )
+    assert (await run(agent, {}, context())).output["n"] == 5
+    assert agent.calls == ("counter",)
+    assert catalog.agents_using("counter") == ["uses"]
+    assert (await run(catalog.revive(agent.sources, "uses"), {}, context())).output["n"] == 5
+
+
+def test_graphs_may_be_handed_in(folder: Path) -> None:
+    def make() -> Any:
+        from langgraph.graph import START, StateGraph
+        from typing_extensions import TypedDict
+
+        class State(TypedDict):
+            x: int
+
+        builder: Any = StateGraph(State)
+        builder.add_node("n", lambda state: state)
+        builder.add_edge(START, "n")
+        return builder
+
+    catalog = Catalog(Settings(agents=folder), {"made": make})
+    assert catalog.get("made").origin == "python"
+    assert catalog.get("made").sources == {}
+
+
+def test_any_file_can_be_read_without_being_kept(catalog: Catalog, tmp_path: Path) -> None:
+    file = tmp_path / "draft.yaml"
+    file.write_text(SHOUT)
+    assert catalog.read(file).name == "shout"
+    told(NotFound, catalog.get, "shout")
+    (tmp_path / "counter.py").write_text(PYTHON)
+    assert catalog.read(tmp_path / "counter.py").origin == "python"
+    told(Invalid, catalog.read, tmp_path / "missing.yaml")
