@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.utils.uuid import uuid7
 
 from config.errors import Busy, Conflict, Invalid, MotetError, NotFound, Unavailable
 from runs.admission import Admission, Lines
-from runs.checkpoints import Checkpoints, delete_thread
+from runs.checkpoints import Checkpoints
 from runs.events import Batch
 from runs.execution import SHUTDOWN, Execution, explain, introduction
 from runs.log import RunLog
+from runs.multitask import Multitask, cancel_resting
 from runs.record import Run, RunRequest
-from runs.store import RunStore, is_duplicate
+from runs.store import RunStore
 from runs.webhooks import Webhooks
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class RunEngine:
         self._webhooks = webhooks
         self._admission = Admission(max_active)
         self._doors = Lines()
+        self._multitask = Multitask(store, checkpoints, self.busy)
         self._bound = max_active + max_queued
         self._executions: dict[str, Execution] = {}
         self._graphs: dict[str, Any] = {}
@@ -71,20 +73,10 @@ class RunEngine:
         `Invalid` for input that does not fit, `Conflict` for a busy thread with `reject` or a
         reused key, `Busy` when too many runs wait.
         """
-        if request.idempotency_key and (known := self._store.run_of_key(request)):
-            return known
-        self._admit()
-        agent = self._catalog.get(request.agent)
-        begin = agent.initial_state(request.input)
-        await self._keep_version(agent)
-        if request.thread_id is None:
-            return await self._accept(request, agent, begin)
-        # One at a time through a thread's door: between looking at the thread and taking a place
-        # on it, no other request may change it.
-        async with self._doors.hold(request.thread_id):
-            await self._check_thread(request)
-            await self._make_room(request)
-            return await self._accept(request, agent, begin)
+        if request.idempotency_key is None:
+            return await self._submit(request)
+        async with self._doors.hold(f"key {request.tenant} {request.idempotency_key}"):
+            return self._store.run_of_key(request) or await self._submit(request)
 
     async def resume(self, run_id: str, answer: Any, tenant: str = "default") -> Run:
         """Give a waiting run its answer and let it go on.
@@ -99,7 +91,7 @@ class RunEngine:
                 raise Conflict(
                     f"Run {run_id} does not wait for an answer: it is {run.status}.",
                     code="run_not_waiting",
-                    details={"status": run.status},
+                    details={"field": "run_id", "status": run.status},
                 )
             self._admit()
             agent = self._agent_of(run)
@@ -128,9 +120,9 @@ class RunEngine:
                 raise Conflict(
                     f"Run {run_id} has ended already: it is {run.status}.",
                     code="run_ended",
-                    details={"status": run.status},
+                    details={"field": "run_id", "status": run.status},
                 )
-            await self._cancel_resting(run, reason)
+            await cancel_resting(self._store, run, reason)
             return run
 
     # reading
@@ -140,7 +132,9 @@ class RunEngine:
         execution = self._executions.get(run_id)
         run = execution.run if execution else self._store.run(run_id)
         if run is None or run.tenant != tenant:
-            raise NotFound(f"There is no run {run_id}.", code="run_not_found")
+            raise NotFound(
+                f"There is no run {run_id}.", code="run_not_found", details={"field": "run_id"}
+            )
         return run
 
     def follow(self, run_id: str, after: int = 0, tenant: str = "default") -> AsyncIterator[Batch]:
@@ -204,6 +198,19 @@ class RunEngine:
 
     # inside
 
+    async def _submit(self, request: RunRequest) -> Run:
+        self._admit()
+        agent = self._catalog.get(request.agent)
+        begin = agent.initial_state(request.input)
+        await self._keep_version(agent)
+        if request.thread_id is None:
+            return await self._accept(request, agent, begin)
+        # One at a time through a thread's door: between looking at the thread and taking a place
+        # on it, no other request may change it.
+        async with self._doors.hold(request.thread_id):
+            await self._multitask.make_room(request)
+            return await self._accept(request, agent, begin)
+
     def _admit(self) -> None:
         if self._closing:
             raise Unavailable("The server is stopping.", code="stopping", retry_after_s=5)
@@ -223,92 +230,12 @@ class RunEngine:
         opening = "run.queued" if run.status == "queued" else "run.started"
         first = execution.log.begin(opening, attempt=1, data=introduction(run))
         stored = self._store.create_run(run, first, request)
-        if request.idempotency_key:
-            return await self._accept_once(execution, first, stored, request)
         # The write stands in the queue before any of the task's, so the run may begin at once.
         self._start(execution)
         await stored
         execution.log.show(first)
         await self._unpark()
         return run
-
-    async def _accept_once(
-        self, execution: Execution, first: Batch, stored: Awaitable[None], request: RunRequest
-    ) -> Run:
-        """Begin only when the key is this run's: another request may have taken it meanwhile."""
-        try:
-            await stored
-        except Exception as error:
-            del self._executions[execution.run.run_id]
-            if is_duplicate(error) and (known := self._store.run_of_key(request)):
-                return known
-            raise
-        execution.log.show(first)
-        self._start(execution)
-        return execution.run
-
-    async def _make_room(self, request: RunRequest) -> None:
-        thread_id = str(request.thread_id)
-        others = self.busy(thread_id)
-        if others and request.multitask == "reject":
-            raise Conflict(
-                f"Thread {thread_id} is busy with run {others[0].run.run_id}.",
-                code="thread_busy",
-                details={"field": "thread_id", "run_id": others[0].run.run_id},
-                retry_after_s=1,
-            )
-        if others and request.multitask in ("interrupt", "rollback"):
-            await self._clear(thread_id, others, rollback=request.multitask == "rollback")
-        waiting = self._store.waiting_run(thread_id)
-        if waiting and waiting.run_id not in self._executions:
-            await self._cancel_resting(waiting, "superseded")
-
-    async def _clear(self, thread_id: str, others: list[Execution], *, rollback: bool) -> None:
-        for other in others:
-            other.cancel("rolled_back" if rollback else "interrupted")
-        await asyncio.wait([other.task for other in others if other.task])
-        if rollback:
-            run_ids = [other.run.run_id for other in others]
-            await self._checkpoints.rollback(thread_id, run_ids)
-            for run_id in run_ids:
-                await self._store.delete_run(run_id)
-
-    async def _check_thread(self, request: RunRequest) -> None:
-        thread = self._store.thread(str(request.thread_id))
-        if thread is None and request.create_thread:
-            return
-        if thread is None or thread.tenant != request.tenant:
-            raise NotFound(
-                f"There is no thread {request.thread_id}. Make one with POST /threads, or send "
-                '"if_not_exists": "create".',
-                code="thread_not_found",
-                details={"field": "thread_id"},
-            )
-        if thread.agent not in (None, request.agent):
-            raise Conflict(
-                f"Thread {request.thread_id} belongs to agent '{thread.agent}', "
-                f"not to '{request.agent}'.",
-                code="thread_of_other_agent",
-                details={"field": "thread_id"},
-            )
-        if request.checkpoint_id:
-            await self._check_checkpoint(request)
-
-    async def _check_checkpoint(self, request: RunRequest) -> None:
-        place = {"thread_id": request.thread_id, "checkpoint_id": request.checkpoint_id}
-        if await self._checkpoints.aget_tuple({"configurable": place}) is None:
-            raise NotFound(
-                f"Thread {request.thread_id} has no checkpoint {request.checkpoint_id}.",
-                code="checkpoint_not_found",
-                details={"field": "checkpoint_id"},
-            )
-
-    async def _cancel_resting(self, run: Run, reason: str) -> None:
-        """End a run that waits for a person; the caller holds its thread's door."""
-        run.status, run.ended_at, run.interrupts = "cancelled", time.time(), []
-        resting = RunLog(run.run_id, self._store, self._store.last_seq(run.run_id))
-        forgotten = delete_thread(run.thread_id) if run.own_thread else ()
-        await resting.record(run, "run.cancelled", *forgotten, data={"reason": reason})
 
     def _execution(self, run: Run, agent: Agent, run_log: RunLog) -> Execution:
         execution = Execution(run, agent, self._graph(agent), run_log)

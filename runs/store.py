@@ -12,59 +12,24 @@ import orjson
 
 from config.errors import Conflict
 from runs.database import Database, Statement
-from runs.events import Batch, dumps, load_batch
+from runs.events import Batch, load_batch
 from runs.record import Run, RunRequest, RunStatus, Thread
+from runs.rows import (
+    HAS_METADATA,
+    INSERT_RUN,
+    RUN_COLUMNS,
+    SCHEMA,
+    THREAD_COLUMNS,
+    UPDATE_RUN,
+    insert_events,
+    json_text,
+    run_of,
+    run_row,
+    thread_of,
+    thread_row,
+    touch_thread,
+)
 
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS agent_versions (
-    version TEXT PRIMARY KEY, name TEXT NOT NULL, sources TEXT NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS threads (
-    thread_id TEXT PRIMARY KEY, tenant TEXT NOT NULL, agent TEXT, metadata TEXT NOT NULL,
-    created_at REAL NOT NULL, updated_at REAL NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS runs (
-    run_id TEXT PRIMARY KEY, tenant TEXT NOT NULL, agent TEXT NOT NULL, version TEXT NOT NULL,
-    thread_id TEXT NOT NULL, own_thread INTEGER NOT NULL, status TEXT NOT NULL,
-    attempt INTEGER NOT NULL, input TEXT NOT NULL, created_at REAL NOT NULL, checkpoint_id TEXT,
-    resume TEXT, output TEXT, error TEXT, interrupts TEXT, multitask TEXT NOT NULL, webhook TEXT,
-    metadata TEXT NOT NULL, started_at REAL, ended_at REAL
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS runs_by_status ON runs (status, created_at);
-CREATE INDEX IF NOT EXISTS runs_by_thread ON runs (thread_id, created_at);
-CREATE TABLE IF NOT EXISTS idempotency (
-    tenant TEXT NOT NULL, key TEXT NOT NULL, run_id TEXT NOT NULL, request TEXT NOT NULL,
-    PRIMARY KEY (tenant, key)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS events (
-    run_id TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, batch BLOB NOT NULL,
-    PRIMARY KEY (run_id, first)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS deliveries (
-    run_id TEXT PRIMARY KEY, url TEXT NOT NULL
-) WITHOUT ROWID;
-"""
-
-_COLUMNS = (
-    "run_id, tenant, agent, version, thread_id, own_thread, status, attempt, input, created_at, "
-    "checkpoint_id, resume, output, error, interrupts, multitask, webhook, metadata, started_at, "
-    "ended_at"
-)
-_INSERT_RUN = f"INSERT INTO runs ({_COLUMNS}) VALUES ({', '.join('?' * 20)})"
-_INSERT_EVENTS = "INSERT INTO events (run_id, first, last, batch) VALUES (?, ?, ?, ?)"
-_UPDATE_RUN = (
-    "UPDATE runs SET status = ?, attempt = ?, resume = ?, output = ?, error = ?, interrupts = ?, "
-    "started_at = ?, ended_at = ? WHERE run_id = ?"
-)
-_THREAD_COLUMNS = "thread_id, tenant, agent, metadata, created_at, updated_at"
-_HAS_METADATA = """
-NOT EXISTS (
-    SELECT 1 FROM json_each(?) AS wanted WHERE NOT EXISTS (
-        SELECT 1 FROM json_each(json_patch(metadata, json_object('graph_id', agent))) AS held
-        WHERE held.key = wanted.key AND held.type = wanted.type AND held.value IS wanted.value
-    )
-)
-"""
 EVENT_PAGE = 200
 """Stored batches read at once while a log is replayed."""
 
@@ -87,9 +52,9 @@ class RunStore:
 
         The future raises `sqlite3.IntegrityError` where the idempotency key was used before.
         """
-        statements = [Statement(_INSERT_RUN, _run_row(run)), _insert_events(run.run_id, batch)]
+        statements = [Statement(INSERT_RUN, run_row(run)), insert_events(run.run_id, batch)]
         if not run.own_thread:
-            statements.append(_touch_thread(run))
+            statements.append(touch_thread(run))
         if request.idempotency_key:
             statements.append(
                 Statement(
@@ -105,14 +70,14 @@ class RunStore:
         """Store the run's present state, and the events that tell of it, in one transaction."""
         statements = [
             Statement(
-                _UPDATE_RUN,
+                UPDATE_RUN,
                 (
                     run.status,
                     run.attempt,
-                    _json(run.resume),
-                    _json(run.output),
-                    _json(run.error),
-                    _json(run.interrupts or None),
+                    json_text(run.resume),
+                    json_text(run.output),
+                    json_text(run.error),
+                    json_text(run.interrupts or None),
                     run.started_at,
                     run.ended_at,
                     run.run_id,
@@ -120,7 +85,7 @@ class RunStore:
             )
         ]
         if batch:
-            statements.append(_insert_events(run.run_id, batch))
+            statements.append(insert_events(run.run_id, batch))
         if run.ended and run.webhook:
             statements.append(
                 Statement(
@@ -130,8 +95,8 @@ class RunStore:
         return self._database.write(*statements, *more)
 
     def run(self, run_id: str) -> Run | None:
-        row = self._database.row(f"SELECT {_COLUMNS} FROM runs WHERE run_id = ?", (run_id,))
-        return _run(row) if row else None
+        row = self._database.row(f"SELECT {RUN_COLUMNS} FROM runs WHERE run_id = ?", (run_id,))
+        return run_of(row) if row else None
 
     async def runs(
         self,
@@ -150,28 +115,28 @@ class RunStore:
                 where.append(f"{column} = ?")
                 parameters.append(value)
         rows = await self._database.rows(
-            f"SELECT {_COLUMNS} FROM runs WHERE {' AND '.join(where)} "
+            f"SELECT {RUN_COLUMNS} FROM runs WHERE {' AND '.join(where)} "
             "ORDER BY created_at DESC, run_id DESC LIMIT ? OFFSET ?",
             (*parameters, limit, offset),
         )
-        return [_run(row) for row in rows]
+        return [run_of(row) for row in rows]
 
     async def unended_runs(self) -> list[Run]:
         """The runs that were accepted and neither ended nor wait for a person, oldest first."""
         rows = await self._database.rows(
-            f"SELECT {_COLUMNS} FROM runs WHERE status IN ('queued', 'running') "
+            f"SELECT {RUN_COLUMNS} FROM runs WHERE status IN ('queued', 'running') "
             "ORDER BY created_at, run_id"
         )
-        return [_run(row) for row in rows]
+        return [run_of(row) for row in rows]
 
     def waiting_run(self, thread_id: str) -> Run | None:
         """The run that waits for a person on this thread."""
         row = self._database.row(
-            f"SELECT {_COLUMNS} FROM runs WHERE thread_id = ? AND status = 'waiting' "
+            f"SELECT {RUN_COLUMNS} FROM runs WHERE thread_id = ? AND status = 'waiting' "
             "ORDER BY created_at DESC LIMIT 1",
             (thread_id,),
         )
-        return _run(row) if row else None
+        return run_of(row) if row else None
 
     def delete_run(self, run_id: str) -> asyncio.Future[None]:
         return self._database.write(
@@ -206,7 +171,7 @@ class RunStore:
         return self._database.write(
             Statement(
                 "INSERT OR IGNORE INTO agent_versions VALUES (?, ?, ?)",
-                (version, name, _json(sources)),
+                (version, name, json_text(sources)),
             )
         )
 
@@ -217,7 +182,7 @@ class RunStore:
     # events
 
     def append_events(self, run_id: str, batch: Batch) -> asyncio.Future[None]:
-        return self._database.write(_insert_events(run_id, batch))
+        return self._database.write(insert_events(run_id, batch))
 
     async def events(self, run_id: str, after: int, limit: int = EVENT_PAGE) -> list[Batch]:
         """Stored batches whose last event lies behind `after`, the first one cut to fit."""
@@ -239,8 +204,8 @@ class RunStore:
         """The future raises `sqlite3.IntegrityError` where the thread exists."""
         return self._database.write(
             Statement(
-                f"INSERT INTO threads ({_THREAD_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)",
-                _thread_row(thread),
+                f"INSERT INTO threads ({THREAD_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)",
+                thread_row(thread),
             )
         )
 
@@ -248,15 +213,15 @@ class RunStore:
         return self._database.write(
             Statement(
                 "UPDATE threads SET agent = ?, metadata = ?, updated_at = ? WHERE thread_id = ?",
-                (thread.agent, _json(thread.metadata), thread.updated_at, thread.thread_id),
+                (thread.agent, json_text(thread.metadata), thread.updated_at, thread.thread_id),
             )
         )
 
     def thread(self, thread_id: str) -> Thread | None:
         row = self._database.row(
-            f"SELECT {_THREAD_COLUMNS} FROM threads WHERE thread_id = ?", (thread_id,)
+            f"SELECT {THREAD_COLUMNS} FROM threads WHERE thread_id = ?", (thread_id,)
         )
-        return _thread(row) if row else None
+        return thread_of(row) if row else None
 
     async def threads(
         self,
@@ -270,17 +235,17 @@ class RunStore:
         """The tenant's threads that hold this metadata, most recently used first."""
         where, parameters = ["tenant = ?"], [tenant]
         if metadata:
-            where.append(_HAS_METADATA)
-            parameters.append(str(_json(metadata)))
+            where.append(HAS_METADATA)
+            parameters.append(str(json_text(metadata)))
         if ids is not None:
             where.append("thread_id IN (SELECT value FROM json_each(?))")
-            parameters.append(str(_json(ids)))
+            parameters.append(str(json_text(ids)))
         rows = await self._database.rows(
-            f"SELECT {_THREAD_COLUMNS} FROM threads WHERE {' AND '.join(where)} "
+            f"SELECT {THREAD_COLUMNS} FROM threads WHERE {' AND '.join(where)} "
             "ORDER BY updated_at DESC, thread_id LIMIT ? OFFSET ?",
             (*parameters, limit, offset),
         )
-        return [_thread(row) for row in rows]
+        return [thread_of(row) for row in rows]
 
     def delete_thread(self, thread_id: str) -> asyncio.Future[None]:
         """Forget the thread with its runs and their events."""
@@ -312,96 +277,3 @@ def fingerprint(request: RunRequest) -> str:
 
 def is_duplicate(error: BaseException) -> bool:
     return isinstance(error, sqlite3.IntegrityError)
-
-
-def _insert_events(run_id: str, batch: Batch) -> Statement:
-    return Statement(_INSERT_EVENTS, (run_id, batch.first, batch.last, batch.stored()))
-
-
-def _touch_thread(run: Run) -> Statement:
-    return Statement(
-        f"INSERT INTO threads ({_THREAD_COLUMNS}) VALUES (?, ?, ?, '{{}}', ?, ?) "
-        "ON CONFLICT (thread_id) DO UPDATE SET agent = excluded.agent, "
-        "updated_at = excluded.updated_at",
-        (run.thread_id, run.tenant, run.agent, run.created_at, run.created_at),
-    )
-
-
-def _json(value: Any) -> str | None:
-    return None if value is None else dumps(value).decode()
-
-
-def _loads(text: str | None) -> Any:
-    return None if text is None else orjson.loads(text)
-
-
-def _run_row(run: Run) -> Sequence[Any]:
-    return (
-        run.run_id,
-        run.tenant,
-        run.agent,
-        run.version,
-        run.thread_id,
-        run.own_thread,
-        run.status,
-        run.attempt,
-        dumps(run.input).decode(),
-        run.created_at,
-        run.checkpoint_id,
-        _json(run.resume),
-        _json(run.output),
-        _json(run.error),
-        _json(run.interrupts or None),
-        run.multitask,
-        run.webhook,
-        dumps(run.metadata).decode(),
-        run.started_at,
-        run.ended_at,
-    )
-
-
-def _run(row: Sequence[Any]) -> Run:
-    return Run(
-        run_id=row[0],
-        tenant=row[1],
-        agent=row[2],
-        version=row[3],
-        thread_id=row[4],
-        own_thread=bool(row[5]),
-        status=row[6],
-        attempt=row[7],
-        input=_loads(row[8]),
-        created_at=row[9],
-        checkpoint_id=row[10],
-        resume=_loads(row[11]),
-        output=_loads(row[12]),
-        error=_loads(row[13]),
-        interrupts=_loads(row[14]) or [],
-        multitask=row[15],
-        webhook=row[16],
-        metadata=_loads(row[17]),
-        started_at=row[18],
-        ended_at=row[19],
-    )
-
-
-def _thread_row(thread: Thread) -> Sequence[Any]:
-    return (
-        thread.thread_id,
-        thread.tenant,
-        thread.agent,
-        _json(thread.metadata),
-        thread.created_at,
-        thread.updated_at,
-    )
-
-
-def _thread(row: Sequence[Any]) -> Thread:
-    return Thread(
-        thread_id=row[0],
-        tenant=row[1],
-        agent=row[2],
-        metadata=_loads(row[3]),
-        created_at=row[4],
-        updated_at=row[5],
-    )

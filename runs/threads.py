@@ -12,7 +12,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.errors import InvalidUpdateError
 from langgraph.types import StateSnapshot
 
-from config.errors import Conflict, Invalid, NotFound
+from config.errors import Conflict, Invalid, NotFound, nearest
 from runs.checkpoints import Checkpoints
 from runs.engine import RunEngine
 from runs.record import Thread
@@ -164,7 +164,13 @@ class Threads:
             before=_config(thread_id, before) if before else None,
             filter=dict(metadata) if metadata else None,
         )
-        return [state_dict(snapshot) async for snapshot in states]
+        try:
+            return [state_dict(snapshot) async for snapshot in states]
+        except ValueError as error:
+            raise Invalid(
+                f"History cannot be chosen by this metadata: {error}",
+                details={"field": "metadata"},
+            ) from error
 
     async def update_state(
         self,
@@ -188,6 +194,9 @@ class Threads:
         if self._engine.busy(thread_id):
             raise Conflict(f"Thread {thread_id} is busy.", code="thread_busy", retry_after_s=1)
         graph = self._engine.graph(thread.agent)
+        if checkpoint_id:
+            await self.state(thread_id, checkpoint_id, tenant)
+        _check_channels(graph, values)
         if as_node is not None and as_node not in graph.nodes:
             raise Invalid(
                 f"Agent '{thread.agent}' has no node '{as_node}'.", details={"field": "as_node"}
@@ -211,7 +220,11 @@ class Threads:
         thread = self._store.thread(thread_id)
         if thread is None or thread.tenant != tenant:
             _uuid(thread_id)
-            raise NotFound(f"Thread with ID {thread_id} not found", code="thread_not_found")
+            raise NotFound(
+                f"Thread with ID {thread_id} not found",
+                code="thread_not_found",
+                details={"field": "thread_id"},
+            )
         return thread
 
     async def _snapshot(self, thread: Thread, checkpoint_id: str | None = None) -> StateSnapshot:
@@ -269,6 +282,17 @@ def state_dict(snapshot: StateSnapshot) -> dict[str, Any]:
         "checkpoint_id": checkpoint and checkpoint.get("checkpoint_id"),
         "parent_checkpoint_id": parent and parent.get("checkpoint_id"),
     }
+
+
+def _check_channels(graph: Any, values: Any) -> None:
+    """LangGraph drops what no channel takes; a misspelt name must never be ignored."""
+    known = [name for name in graph.channels if ":" not in name and not name.startswith("__")]
+    for name in values if isinstance(values, dict) else ():
+        if name not in known:
+            raise Invalid(
+                f"The state has no channel '{name}'. {nearest(name, known)}",
+                details={"field": f"values.{name}"},
+            )
 
 
 def _place(config: Any) -> dict[str, Any] | None:
