@@ -133,7 +133,7 @@ def unreadable(filename: str, why: str) -> Invalid:
     return Invalid(
         f"{filename} cannot be indexed: {why}.",
         code="unreadable_document",
-        details={"file": filename},
+        details={"file": filename, "field": "data"},
     )
 
 

@@ -10,9 +10,12 @@ from bs4.element import NavigableString
 
 from indexes.documents import Block, Kind
 
-FURNITURE = """script, style, nav, noscript, template, svg, iframe, object, canvas, select, button,
-    [hidden], [role=navigation], [role=search], [role=banner], [role=contentinfo], a.headerlink,
-    .sphinxsidebar"""
+FURNITURE = {
+    *("script", "style", "nav", "noscript", "template", "svg", "iframe", "object", "canvas"),
+    *("select", "button", "head"),
+}
+FURNITURE_ROLES = {"navigation", "search", "banner", "contentinfo"}
+FURNITURE_CLASSES = {"headerlink", "sphinxsidebar"}
 MAIN_SHARE = 0.5
 """A `main` or `article` that holds this share of the page's text is taken for the document."""
 
@@ -42,23 +45,37 @@ SPACE = re.compile(r"\s+")
 
 def read_html(source: str) -> tuple[str, Sequence[Block], str]:
     """The page's text, its blocks, and the title: the first heading, else that of the page."""
-    soup = BeautifulSoup(source, "lxml")
+    soup = BeautifulSoup(source, "lxml", multi_valued_attributes=None)
     page_title = _flat(soup.title.get_text()) if soup.title else ""
-    if soup.head:
-        soup.head.decompose()
-    for furniture in soup.select(FURNITURE):
-        furniture.decompose()
-    text, blocks = _Writer().write(_main(soup))
+    text, blocks = _main(soup)
     first = next((block.title for block in blocks if block.kind == "heading"), "")
     return text, blocks, first or page_title
 
 
-def _main(soup: BeautifulSoup) -> Tag:
-    whole = len(soup.get_text())
-    for candidate in soup.select("main, [role=main], article", limit=8):
-        if len(candidate.get_text()) >= MAIN_SHARE * whole:
-            return candidate
-    return soup
+def _main(soup: BeautifulSoup) -> tuple[str, list[Block]]:
+    """The part of the page that is the document, else all of it."""
+    text, blocks = _Writer().write(soup)
+    for candidate in soup.find_all(_may_be_main, limit=8):
+        part = _Writer().write(candidate)
+        if len(part[0]) >= MAIN_SHARE * len(text):
+            return part
+    return text, blocks
+
+
+def _may_be_main(tag: Tag) -> bool:
+    return tag.name in ("main", "article") or tag.attrs.get("role") == "main"
+
+
+def _is_furniture(tag: Tag) -> bool:
+    attributes = tag.attrs
+    return tag.name in FURNITURE or bool(
+        attributes
+        and (
+            "hidden" in attributes
+            or attributes.get("role") in FURNITURE_ROLES
+            or not FURNITURE_CLASSES.isdisjoint(str(attributes.get("class", "")).split())
+        )
+    )
 
 
 def _flat(text: str) -> str:
@@ -122,6 +139,8 @@ def _leaves(root: Tag) -> Iterator[tuple[str | None, Tag]]:
             if tag is owner and stack:
                 yield None, stack[-1][1]
         elif isinstance(child, Tag):
+            if _is_furniture(child):
+                continue
             below = _owner(child, owner)
             if below is child:
                 yield None, child

@@ -48,6 +48,7 @@ class Ingest:
     index: Index
     tell: Tell
     report: IngestReport = field(init=False)
+    _began: float = field(default_factory=time.monotonic)
     _pending: list[Draft] = field(default_factory=list)
     _files_done: int = 0
     _files_total: int = 0
@@ -90,7 +91,6 @@ class Ingest:
         return await self._settled(self._single(draft.titled(title)))
 
     async def _settled(self, work: Any) -> IngestReport:
-        began = time.monotonic()
         try:
             await work
             await self._flush()
@@ -101,7 +101,7 @@ class Ingest:
         if self.report.changed or self.report.removed:
             await self.parts.keeper.removed(self.index)
         await self.parts.keeper.follow(self.index)
-        self.report.elapsed_s = time.monotonic() - began
+        self.report.elapsed_s = time.monotonic() - self._began
         return self.report
 
     async def _single(self, draft: Draft) -> None:

@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 StartWorker = Callable[[], Awaitable[WorkerProcess]]
 
-BATCH = 512
+BATCH = 256
 """Passages applied at once: searches wait for one batch at most."""
 SAVE_AFTER = 2048
 SAVE_SHARE = 0.05
@@ -66,6 +66,7 @@ class Keeper:
         self._start = start
         self._starting = asyncio.Lock()
         self._worker: WorkerProcess | None = None
+        self._closed = False
         self._deaths: deque[float] = deque(maxlen=DEATHS)
         self._mirrors: dict[str, _Mirror] = {}
         self._rebuilds: dict[str, asyncio.Task[None]] = {}
@@ -110,6 +111,18 @@ class Keeper:
 
         await self._twice(index, catch_up)
 
+    async def sweep(self) -> None:
+        """Take off the disk what a process that was killed left: folders of deleted indexes, and
+        those that hold words of documents removed since they were saved."""
+        good = await self._store(Tables.unremoved_indexes)
+
+        def erase() -> None:
+            for folder in self._folder.iterdir() if self._folder.is_dir() else ():
+                if folder.name not in good:
+                    shutil.rmtree(folder, ignore_errors=True)
+
+        await self._store.blocking(erase)
+
     def follow_later(self, index: Index) -> None:
         """`follow`, in the background."""
         task = asyncio.create_task(self.follow(index), name=f"indexes follow {index.spec.name}")
@@ -152,6 +165,7 @@ class Keeper:
 
     async def close(self) -> None:
         """Save what is worth saving, end the worker."""
+        self._closed = True
         tasks = [*self._rebuilds.values(), *self._tasks]
         for task in tasks:
             task.cancel()
@@ -181,6 +195,8 @@ class Keeper:
 
     async def _running(self) -> WorkerProcess:
         async with self._starting:
+            if self._closed:
+                raise Unavailable("The indexes are being closed.", code="shutting_down")
             if running := self.worker:
                 return running
             if self._worker:

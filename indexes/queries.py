@@ -73,3 +73,6 @@ ADDED = """
 REMOVED = """
     SELECT number, passage FROM removals
     WHERE index_id = ? AND number > ? ORDER BY number LIMIT ?"""
+UNREMOVED = """
+    SELECT id FROM indexes i
+    WHERE NOT EXISTS (SELECT 1 FROM removals r WHERE r.index_id = i.id)"""

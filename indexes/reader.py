@@ -6,6 +6,7 @@ A parser that hangs, or takes all memory, is ended with its worker; nothing else
 from __future__ import annotations
 
 import resource
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -21,7 +22,8 @@ class Reader:
 
     def __init__(self, options: dict[str, Any]) -> None:
         limit = int(options["memory_bytes"])
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        with suppress(ValueError, OSError):  # not every system has this limit
+            resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
     def handle(
         self, method: str, header: dict[str, Any], body: bytes, task: TaskHandle

@@ -33,7 +33,10 @@ class Reading:
 class Reader:
     """Reads documents one at a time in a process of its own. `close` ends it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, timeout_s: float = TIMEOUT_S, memory_bytes: int = MEMORY_BYTES) -> None:
+        self._timeout_s = timeout_s
+        self._memory_bytes = memory_bytes
+        self._closed = False
         self._worker: WorkerProcess | None = None
         self._turn = asyncio.Lock()
         self._idle: asyncio.TimerHandle | None = None
@@ -58,16 +61,16 @@ class Reader:
         return _reading(reply)
 
     async def close(self) -> None:
+        """End the worker; a read in progress fails with `Unavailable`."""
+        self._closed = True
         self._stay()
-        async with self._turn:
-            if self._worker:
-                await self._worker.stop(grace_s=0)
-                self._worker = None
+        if self._worker:
+            await self._worker.stop(grace_s=0)
 
     async def _call(self, header: dict[str, object], data: bytes) -> Reply:
         worker = await self._running()
         filename = str(header["filename"])
-        timeout_s = TIMEOUT_S + TIMEOUT_PER_MIB_S * len(data) / 2**20
+        timeout_s = self._timeout_s + TIMEOUT_PER_MIB_S * len(data) / 2**20
         try:
             return await worker.call("read", header, data, timeout_s=timeout_s)
         except TimedOut as error:
@@ -81,9 +84,11 @@ class Reader:
             raise
 
     async def _running(self) -> WorkerProcess:
+        if self._closed:
+            raise Unavailable("The indexes are being closed.", code="shutting_down")
         if self._worker is None or self._worker.exited.done():
             self._worker = await WorkerProcess.start(
-                "indexes.reader:Reader", name="reader", options={"memory_bytes": MEMORY_BYTES}
+                "indexes.reader:Reader", name="reader", options={"memory_bytes": self._memory_bytes}
             )
         return self._worker
 

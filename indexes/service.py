@@ -29,7 +29,7 @@ from indexes.records import (
 from indexes.spec import IndexSpec, check_name, declared_indexes
 from indexes.store import open_store
 from indexes.tables import Tables
-from indexes.walk import too_large
+from indexes.walk import resolved, too_large
 from models.workers.process import WorkerProcess
 
 Mode = Literal["hybrid", "dense", "keyword"]
@@ -106,7 +106,7 @@ class Indexes:
         Durable and found by searches when it returns. A cancelled one leaves what was committed.
         """
         index = await self._index(name, tenant)
-        root = await asyncio.to_thread(lambda: Path(folder).expanduser().resolve())
+        root = await asyncio.to_thread(resolved, folder)
         async with self._ingest_turn(index):
             index = await self._index(name, tenant)
             return await Ingest(self._parts, index, progress or _silent).folder(root)
@@ -307,6 +307,7 @@ async def open_indexes(
         for spec in declared.values():
             await store(Tables.declare_index, "default", spec)
         keeper = Keeper(store, folder / "derived", _starter(folder / "derived", worker))
+        await keeper.sweep()
         reader = Reader()
         try:
             yield Indexes(Parts(store, keeper, reader, models, settings.max_upload_bytes))
@@ -349,7 +350,7 @@ def _checked(source: str, title: str | None, metadata: Mapping[str, Any] | None)
         if not value.isprintable():
             raise _wrong(field, "holds characters that cannot be shown")
     try:
-        json.dumps(metadata, allow_nan=False).encode()
+        json.dumps(metadata, allow_nan=False, ensure_ascii=False).encode()
     except (TypeError, ValueError) as error:
         raise _wrong("metadata", f"must be JSON: {error}") from error
     return dict(metadata or {})

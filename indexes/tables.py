@@ -327,6 +327,10 @@ class Tables:
             [row[1] for row in removed if row[0] <= upto],
         )
 
+    def unremoved_indexes(self) -> set[str]:
+        """Those from which nothing was removed since they were saved."""
+        return {row[0] for row in self._rows(queries.UNREMOVED)}
+
     def mark_saved(self, id: str, change: int) -> None:
         """Nothing older than `change` will be asked for, unless from the beginning."""
         with self._transaction() as connection:

@@ -46,11 +46,7 @@ def walk(root: Path) -> Listing:
     Raises `Invalid` when `root` is no folder, or holds too many files.
     """
     if not root.is_dir():
-        raise Invalid(
-            f"'{root}' is not a folder that can be read.",
-            code="folder_not_found",
-            details={"field": "folder"},
-        )
+        raise _no_folder(root)
     listing = Listing()
     for path in _paths(root, listing):
         _take(root, path, listing)
@@ -61,6 +57,26 @@ def walk(root: Path) -> Listing:
                 details={"field": "folder"},
             )
     return listing
+
+
+def resolved(folder: Path) -> Path:
+    """The folder without `~`, links and dots. Raises `Invalid` for what can be no folder."""
+    try:
+        root = Path(folder).expanduser().resolve()
+        root.stat()
+    except FileNotFoundError:
+        return root
+    except (OSError, RuntimeError, ValueError) as error:
+        raise _no_folder(folder) from error
+    return root
+
+
+def _no_folder(folder: Path) -> Invalid:
+    return Invalid(
+        f"'{str(folder)[:200]}' is not a folder that can be read.",
+        code="folder_not_found",
+        details={"field": "folder"},
+    )
 
 
 def read_file(file: File, max_bytes: int) -> bytes:

@@ -16,9 +16,12 @@ from typing import Any
 
 import pytest
 
+from config.errors import Conflict, Unavailable
 from config.settings import load_settings
 from indexes.service import Indexes, open_indexes
 from indexes.spec import IndexSpec
+from indexes.store import open_store
+from indexes.tables import Tables
 from models.workers.process import Reply, WorkerProcess
 from tests.indexes.doubles import HashingEmbedder, Models
 
@@ -201,6 +204,51 @@ async def test_the_words_of_a_replaced_document_and_a_deleted_index_are_found_in
     await notes.add_document("notes", source="a.md", data=b"Nothing of it is left.")
     await notes.delete("other")
     assert files_with(home, "gribbleflix") == []
+
+
+async def test_what_a_killed_process_left_of_deleted_things_is_gone_at_the_next_start(
+    tmp_path: Path,
+) -> None:
+    settings = load_settings(home=tmp_path)
+    async with open_indexes(settings, Models()) as indexes:
+        report = await indexes.add_document("docs", source="a.md", data=b"The gribbleflix.")
+    assert len(files_with(tmp_path, "gribbleflix")) >= 2
+    async with open_store(tmp_path / "indexes") as store:
+        index = await store(Tables.index, "default", "docs")
+        await store(Tables.delete_documents, index.id, report.documents)
+    left = tmp_path / "indexes" / "derived" / "deleted-index"
+    left.mkdir()
+    (left / "terms").write_text("gribbleflix")
+    async with open_indexes(settings, Models()) as indexes:
+        assert files_with(tmp_path, "gribbleflix") == []
+
+
+class NeverStarts(WorkerProcess):
+    @classmethod
+    async def start(cls, *args: Any, **options: Any) -> WorkerProcess:
+        raise Unavailable("There is no memory.", code="worker_start_failed")
+
+
+async def test_without_its_worker_an_index_says_so_and_keeps_what_it_was_given(
+    tmp_path: Path,
+) -> None:
+    settings = load_settings(home=tmp_path)
+    async with open_indexes(settings, Models(), worker=NeverStarts) as indexes:
+        with pytest.raises(Unavailable) as caught:
+            await indexes.add_document("docs", source="a.md", data=b"Text.")
+        assert caught.value.code == "worker_start_failed"
+        with pytest.raises(Unavailable):
+            await indexes.search("docs", "text")
+        assert [document.source for document in await indexes.documents("docs")] == ["a.md"]
+
+
+async def test_a_second_process_on_the_same_folder_is_refused(tmp_path: Path) -> None:
+    settings = load_settings(home=tmp_path)
+    async with open_indexes(settings, Models()):
+        with pytest.raises(Conflict) as caught:
+            async with open_indexes(settings, Models()):
+                pass
+    assert caught.value.code == "indexes_in_use"
 
 
 CHILD = """

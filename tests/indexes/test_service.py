@@ -279,6 +279,7 @@ async def test_a_wrong_search_names_its_field(
         ("a.md", "\0", None, "title"),
         ("a.md", None, {"x": object()}, "metadata"),
         ("a.md", None, {"x": float("nan")}, "metadata"),
+        ("a.md", None, {"x": "\ud800"}, "metadata"),
     ],
 )
 async def test_a_wrong_upload_names_its_field_and_leaves_nothing(
