@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -50,8 +51,10 @@ def test_the_svg_is_well_formed_and_names_every_node_and_condition() -> None:
 
 
 @pytest.mark.parametrize("name", ["ask", "ask_deep", "chat", "review", "digest"])
-def test_boxes_of_shipped_agents_do_not_overlap_and_arrows_lead_down(name: str) -> None:
-    agent = Catalog(Settings()).get(name)
+def test_boxes_of_shipped_agents_do_not_overlap_and_arrows_lead_down(
+    name: str, tmp_path: Path
+) -> None:
+    agent = Catalog(Settings(agents=tmp_path)).get(name)
     layout = lay_out(agent.drawing())
     boxes = list(layout.boxes.values())
     for i, one in enumerate(boxes):

@@ -1,0 +1,234 @@
+"""The shipped agents do what they promise, with a language model and without."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.types import Command
+
+from config.settings import Settings
+from graphs.agent import Agent
+from graphs.catalog import Catalog
+from graphs.context import GraphContext
+from tests.graphs.conftest import run
+from tests.graphs.fakes import (
+    FakeDocument,
+    FakeIndexes,
+    FakeModels,
+    FakePassage,
+    calling,
+    chat,
+    context,
+)
+from tools.registry import Parts, load_toolbox
+
+QUESTION = {"question": "How do I start the service"}
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Catalog:
+    return Catalog(Settings(agents=tmp_path))
+
+
+@pytest.fixture
+def indexes() -> FakeIndexes:
+    return FakeIndexes(
+        [
+            FakePassage("p1", "Start the service with make serve. It listens.", start=10, end=56),
+            FakePassage("p2", "The service stops by itself.", document="d2"),
+        ],
+        [
+            FakeDocument("d1", "# Guide\n\nStart the service. It listens. It is fast. It ends."),
+            FakeDocument("d2", "Stopping. It stops by itself.", title="Other"),
+        ],
+    )
+
+
+def with_tools(used: GraphContext, indexes: FakeIndexes) -> GraphContext:
+    async def search(index: str, query: str, *, limit: int, tenant: str) -> list[dict[str, Any]]:
+        found = await indexes.search(index, query, limit=limit, tenant=tenant)
+        return [passage.as_dict() for passage in found]
+
+    return replace(used, tools=load_toolbox(Parts(search)))
+
+
+def test_every_shipped_agent_is_well_formed(catalog: Catalog) -> None:
+    assert catalog.problems() == []
+    names = [agent.name for agent in catalog.list()]
+    assert names == ["ask", "ask_deep", "chat", "digest", "review"]
+    assert all(len(agent.description) > 30 for agent in catalog.list())
+
+
+async def test_ask_answers_with_citations(catalog: Catalog, indexes: FakeIndexes) -> None:
+    told = await run(catalog.get("ask"), QUESTION, context("By make [1].", indexes=indexes))
+    assert told.output["answer"] == "By make [1]."
+    assert [(c["n"], c["document"]) for c in told.output["citations"]] == [(1, "d1")]
+    assert indexes.searches[0]["name"] == "docs"
+
+
+async def test_ask_answers_without_a_language_model(catalog: Catalog, indexes: FakeIndexes) -> None:
+    told = await run(catalog.get("ask"), QUESTION, context(indexes=indexes))
+    assert told.output["answer"] == "Start the service with make serve [1]"
+    assert told.output["model"] == "reader"
+    (citation,) = told.output["citations"]
+    assert (citation["start"], citation["end"]) == (10, 43)
+
+
+async def test_ask_deep_searches_several_ways_and_keeps_what_helps(
+    catalog: Catalog, indexes: FakeIndexes
+) -> None:
+    model = chat('{"queries": ["service stops", "start"]}', '{"useful": [2]}', "It stops [1].")
+    used = context(models=FakeModels({"chat": model}), indexes=indexes)
+    told = await run(catalog.get("ask_deep"), QUESTION, used)
+    assert told.output["queries"] == [QUESTION["question"], "service stops", "start"]
+    assert {each["query"] for each in indexes.searches} == set(told.output["queries"])
+    assert len(told.output["passages"]) == 1
+    assert told.output["answer"] == "It stops [1]."
+    assert told.output["citations"][0]["passage"] == told.output["passages"][0]["id"]
+
+
+async def test_ask_deep_refuses_when_no_passage_helps(
+    catalog: Catalog, indexes: FakeIndexes
+) -> None:
+    used = context('{"queries": ["start"]}', '{"useful": []}', "never asked", indexes=indexes)
+    told = await run(catalog.get("ask_deep"), QUESTION, used)
+    assert (told.output["refused"], told.output["citations"]) == (True, [])
+    assert told.output["answer"] == "The documents do not say."
+    assert "answer" not in told.steps
+    nothing = await run(catalog.get("ask_deep"), QUESTION, context())
+    assert nothing.output["refused"] is True
+
+
+async def test_ask_deep_searches_the_question_itself_without_a_language_model(
+    catalog: Catalog, indexes: FakeIndexes
+) -> None:
+    told = await run(catalog.get("ask_deep"), QUESTION, context(indexes=indexes))
+    assert told.output["queries"] == [QUESTION["question"]]
+    assert told.output["answer"] == "Start the service with make serve [1]"
+    assert {event["code"] for event in told.kinds("warning")} == {"needs_language_model"}
+
+
+async def test_chat_remembers_the_conversation_and_uses_tools(
+    catalog: Catalog, indexes: FakeIndexes
+) -> None:
+    model = chat(calling("calculate", expression="6 * 7"), "It is 42.", "I said 42.")
+    used = with_tools(context(models=FakeModels({"chat": model})), indexes)
+    agent = catalog.get("chat")
+    graph = agent.compile(InMemorySaver())
+    told = await run(agent, {"message": "6 * 7?"}, used, graph=graph)
+    assert told.output["answer"] == "It is 42."
+    told = await run(agent, {"message": "What did you say?"}, used, graph=graph)
+    assert told.output["answer"] == "I said 42."
+    asked = [message.type for message in model.asked[-1]]
+    assert asked == ["system", "human", "ai", "tool", "ai", "human"]
+
+
+async def test_chat_cites_what_it_searched(catalog: Catalog, indexes: FakeIndexes) -> None:
+    used = with_tools(context(calling("search", query="start service"), "Run it [1]."), indexes)
+    told = await run(catalog.get("chat"), {"message": "How to start?"}, used)
+    assert told.output["citations"][0]["document"] == "d1"
+
+
+async def test_chat_takes_several_messages_at_once(catalog: Catalog, indexes: FakeIndexes) -> None:
+    model = chat("Yes.")
+    used = with_tools(context(models=FakeModels({"chat": model})), indexes)
+    talk = [{"role": "user", "content": "A?"}, {"role": "assistant", "content": "B."},
+            {"role": "user", "content": "Sure?"}]  # fmt: skip
+    await run(catalog.get("chat"), {"messages": talk}, used)
+    assert [m.content for m in model.asked[0][1:]] == ["A?", "B.", "Sure?"]
+
+
+async def test_chat_answers_from_the_documents_without_a_language_model(
+    catalog: Catalog, indexes: FakeIndexes
+) -> None:
+    used = with_tools(context(indexes=indexes), indexes)
+    told = await run(catalog.get("chat"), {"message": "start the service"}, used)
+    assert told.output["answer"] == "Start the service with make serve [1]"
+    assert [m.type for m in told.values["messages"]] == ["human", "ai"]
+
+
+async def review(agent: Agent, used: GraphContext, input: Any, *answers: Any) -> Any:
+    graph = agent.compile(InMemorySaver())
+    told = await run(agent, input, used, graph=graph)
+    for answer in answers:
+        assert len(told.interrupts) == 1
+        told = await run(agent, context=used, graph=graph, given=Command(resume=answer))
+    return told
+
+
+async def test_review_revises_until_it_is_approved(catalog: Catalog) -> None:
+    model = chat("Draft one.", "Draft two.")
+    used = context(models=FakeModels({"chat": model}))
+    told = await review(
+        catalog.get("review"), used, {"task": "Write."},
+        {"approved": False, "feedback": "longer"}, {"approved": True},
+    )  # fmt: skip
+    assert told.output == {"text": "Draft two.", "approved": True}
+    assert "Draft one." in model.asked[1][-1].content
+    assert "longer" in model.asked[1][-1].content
+
+
+async def test_review_ends_after_five_revisions(catalog: Catalog) -> None:
+    no = {"approved": False, "feedback": "again"}
+    told = await review(catalog.get("review"), context("D."), {"task": "Write."}, *[no] * 6)
+    assert told.interrupts == []
+    assert told.output == {"text": "D.", "approved": False}
+
+
+async def test_review_takes_a_draft_and_a_text_of_ones_own_without_a_language_model(
+    catalog: Catalog,
+) -> None:
+    told = await review(
+        catalog.get("review"), context(), {"task": "Write.", "draft": "Mine."},
+        {"approved": True, "text": "Better."},
+    )  # fmt: skip
+    assert told.output == {"text": "Better.", "approved": True}
+
+
+async def test_digest_combines_summaries_of_all_documents(
+    catalog: Catalog, indexes: FakeIndexes
+) -> None:
+    def answer(messages: Any) -> str:
+        text = str(messages[-1].content)
+        return "All of it." if text.startswith("Combine") else f"Summary {len(text) > 30}."
+
+    used = context(answer, indexes=indexes)
+    told = await run(catalog.get("digest"), {"focus": "service"}, used)
+    assert told.output["digest"] == "All of it."
+    assert [part["title"] for part in told.output["parts"]] == ["Guide", "Other"]
+    assert told.output["parts"][0]["summary"] == "Summary True."
+
+
+async def test_digest_takes_texts(catalog: Catalog) -> None:
+    texts = ["First text. More.", {"title": "T", "text": "Second text."}]
+    told = await run(catalog.get("digest"), {"texts": texts}, context("S."))
+    assert [part["title"] for part in told.output["parts"]] == ["Text 1", "T"]
+
+
+async def test_digest_quotes_and_says_so_without_a_language_model(
+    catalog: Catalog, indexes: FakeIndexes
+) -> None:
+    told = await run(catalog.get("digest"), {}, context(indexes=indexes))
+    assert told.output["method"] == "extract"
+    assert told.output["digest"].startswith("Quotes from the documents")
+    quotes = [part["summary"] for part in told.output["parts"]]
+    assert quotes == ["Start the service. It listens. It is fast.", "Stopping. It stops by itself."]
+
+
+async def test_digest_goes_on_when_a_document_cannot_be_read(
+    catalog: Catalog, indexes: FakeIndexes
+) -> None:
+    gone = FakeDocument("d3", "x")
+    listed = [*indexes.library, gone]
+
+    class Losing(FakeIndexes):
+        async def documents(self, *args: Any, **kwargs: Any) -> Any:
+            return listed
+
+    told = await run(catalog.get("digest"), {}, context(indexes=Losing(library=indexes.library)))
+    assert [bool(part) for part in told.output["parts"]] == [True, True, False]
+    assert told.output["errors"][0]["code"] == "document_not_found"
