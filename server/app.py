@@ -6,6 +6,7 @@ from fastapi import FastAPI
 
 from server.errors import install_error_handlers
 from server.limits import BodyLimit
+from server.origins import LocalOnly
 from server.routes import agents, artifacts, health, indexes, models, runs, threads, tools
 from server.services import Services
 
@@ -25,6 +26,8 @@ def create_app(services: Services) -> FastAPI:
         max_body_bytes=services.settings.max_body_bytes,
         max_upload_bytes=services.settings.max_upload_bytes,
     )
+    if not services.settings.trust_network:
+        app.add_middleware(LocalOnly)
     install_error_handlers(app)
     for routes in (agents, runs, threads, indexes, models, tools, artifacts, health):
         app.include_router(routes.router)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import orjson
-from fastapi import Request, Response
+from fastapi import Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
@@ -16,6 +16,10 @@ from config.errors import Invalid
 MAX_DEPTH = 100
 """Levels of lists and objects: what is kept for a run is written again, a few levels deeper."""
 
+MAX_INTEGER = 2**53
+"""The largest number that every client and the database tell from the next one."""
+
+Offset = Annotated[int, Query(ge=0, le=MAX_INTEGER)]
 Body = TypeVar("Body", bound=BaseModel)
 
 
@@ -50,11 +54,11 @@ async def read_json(request: Request, model: type[Body]) -> Body:
         check_depth(data, value)
         return model.model_validate(value)
     except orjson.JSONDecodeError as error:
-        place = {"type": "json_invalid", "loc": ("body", error.pos), "ctx": {"error": error.msg}}
-        raise RequestValidationError([place]) from error
+        found = {"type": "json_invalid", "loc": ("body", error.pos), "msg": error.msg}
+        raise RequestValidationError([found]) from error
     except ValidationError as error:
-        found = [{**each, "loc": ("body", *each["loc"])} for each in error.errors()]
-        raise RequestValidationError(found) from error
+        listed = [{**each, "loc": ("body", *each["loc"])} for each in error.errors()]
+        raise RequestValidationError(listed) from error
 
 
 async def read_text(request: Request) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import orjson
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from config.errors import Invalid, MotetError, NotFound
@@ -196,8 +197,10 @@ def check_file(settings: Settings, file: Path, console: Console) -> bool:
         for problem in problems:
             place = ":".join(str(problem[key]) for key in ("line", "column") if key in problem)
             where = f"{file}:{place}: " if place else f"{file}: "
+            field = f"{problem['field']}: " if problem.get("field") else ""
             hint = f" {problem['hint']}" if problem.get("hint") else ""
-            console.print(f"[red]{where}[/]{problem['message']}{hint}", highlight=False)
+            told = f"{field}{problem['message']}{hint}"
+            console.print(f"[red]{where}[/]{escape(told)}", highlight=False)
         return False
     console.print(f"{file}: agent '{agent.name}' is well formed.", highlight=False)
     return True

@@ -76,9 +76,12 @@ def install_error_handlers(app: FastAPI) -> None:
         if isinstance(error.__cause__, MotetError):  # raised while the body was read
             return error_response(error.__cause__)
         family, code = _FAMILY_OF_STATUS.get(error.status_code, ("invalid", "bad_request"))
-        translated = MotetError(str(error.detail), code=code)
+        place = {404: "path", 405: "method"}.get(error.status_code, "body")
+        translated = MotetError(_sentence(request, error), code=code, details={"field": place})
         translated.family = family
-        return error_response(translated, error.status_code)
+        response = error_response(translated, error.status_code)
+        response.headers.update(error.headers or {})
+        return response
 
     async def foreign(request: Request, error: Exception) -> Response:
         # The HTTP server logs it with its traceback.
@@ -92,6 +95,14 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Exception, foreign)
 
 
+def _sentence(request: Request, error: HTTPException) -> str:
+    if error.status_code == 404:
+        return f"There is nothing at {request.url.path}."
+    if error.status_code == 405:
+        return f"{request.url.path} does not take {request.method}."
+    return f"The body cannot be read: {error.detail}"
+
+
 def _explained(error: RequestValidationError) -> Invalid:
     first = error.errors()[0]
     place = [str(part) for part in first["loc"]]
@@ -101,7 +112,7 @@ def _explained(error: RequestValidationError) -> Invalid:
         return Invalid(
             f"The body is not JSON {where}: {reason}.",
             code="malformed_body",
-            details={"field": "body", "position": place[-1]},
+            details={"field": "body", "position": first["loc"][-1]},
         )
     field = ".".join(place[1:]) or place[0]
     message = first["msg"].removeprefix("Value error, ")

@@ -103,7 +103,11 @@ class Artifacts:
         place = _place(self._tenant_folder(tenant), id)
         artifact = await asyncio.to_thread(_described, place) if place else None
         if artifact is None:
-            raise NotFound(f"There is no artifact '{id[:80]}'.", code="artifact_not_found")
+            raise NotFound(
+                f"There is no artifact '{id[:80]}'.",
+                code="artifact_not_found",
+                details={"field": "artifact"},
+            )
         return artifact
 
     async def read(self, id: str, *, tenant: str = "default") -> bytes:

@@ -100,6 +100,16 @@ async def post(
             return response.status_code
 
 
+def check_url(url: str, limits: Limits = Limits()) -> None:
+    """Raise `Invalid` for a URL that is refused wherever its host may lead, without asking."""
+    host = _parsed(url).raw_host.decode("ascii").strip("[]")
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return
+    _check_address(host, address, limits)
+
+
 def forbidden(address: Address, allowed: tuple[Network, ...] = ()) -> bool:
     """Whether an address is not a public one: private, loopback, link-local, multicast, …"""
     seen = _embedded(address)
@@ -166,7 +176,7 @@ def _parsed(url: str) -> httpx.URL:
         raise _refused(f"'{_short(url)}' is not a URL: {error}") from error
     if parsed.scheme not in {"http", "https"}:
         raise _refused(f"'{_short(url)}': only http and https URLs are fetched.")
-    if not host or (parsed.port or 0) > 65535:
+    if not host or "%" in host or (parsed.port or 0) > 65535:
         raise _refused(f"'{_short(url)}' names no host and port to connect to.")
     if parsed.userinfo:
         raise _refused("A URL with a user name or password is not fetched.")
@@ -193,13 +203,17 @@ async def _checked_addresses(url: httpx.URL, limits: Limits, resolve: Resolve) -
             details={"field": "url"},
         ) from error
     for address in addresses:
-        if forbidden(address, limits.allowed_networks):
-            raise Invalid(
-                f"'{host}' leads to {address}, which is not a public address.",
-                code="forbidden_address",
-                details={"field": "url"},
-            )
+        _check_address(host, address, limits)
     return addresses[:MAX_ADDRESSES]
+
+
+def _check_address(host: str, address: Address, limits: Limits) -> None:
+    if forbidden(address, limits.allowed_networks):
+        raise Invalid(
+            f"'{host}' leads to {address}, which is not a public address.",
+            code="forbidden_address",
+            details={"field": "url"},
+        )
 
 
 @asynccontextmanager

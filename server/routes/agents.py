@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from functools import partial
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
 from fastapi import APIRouter, Header, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,6 +20,7 @@ from server.bodies import StrictRoute, media_type, read_json, read_text, unsuppo
 from server.errors import status_of
 from server.services import ServicesOf
 from server.sse import FORMAT, EventStream, disconnected, encoded, json_wanted
+from tools.guard import check_url
 
 router = APIRouter(tags=["agents"], route_class=StrictRoute)
 
@@ -46,7 +48,7 @@ class RunBody(BaseModel):
     )
 
     input: Any = Field(None, description="What the agent's input schema asks for.")
-    thread_id: str | None = Field(None, description="The conversation to run on.")
+    thread_id: UUID | None = Field(None, description="The conversation to run on.")
     if_not_exists: Literal["reject", "create"] = Field(
         "reject", description="What to do about a thread that does not exist."
     )
@@ -195,11 +197,12 @@ async def _begin(
             "checkpoint_id needs the thread_id whose history it is in.",
             details={"field": "thread_id"},
         )
+    _check_webhook(body.webhook, services)
     request = RunRequest(
         agent=name,
         input=body.input,
         tenant=caller.tenant,
-        thread_id=body.thread_id,
+        thread_id=str(body.thread_id) if body.thread_id else None,
         create_thread=body.if_not_exists == "create",
         checkpoint_id=body.checkpoint_id,
         multitask=body.multitask_strategy,
@@ -217,7 +220,7 @@ def _waiting(name: str, body: RunBody, services: ServicesOf, caller: Caller) -> 
             "resumed with POST /runs/{run_id}/resume.",
             details={"field": "thread_id"},
         )
-    run = services.engine.waiting_on(body.thread_id, caller.tenant)
+    run = services.engine.waiting_on(str(body.thread_id), caller.tenant)
     if run is None or run.agent != name:
         raise Conflict(
             f"No run of agent '{name}' waits for an answer on thread {body.thread_id}.",
@@ -225,6 +228,14 @@ def _waiting(name: str, body: RunBody, services: ServicesOf, caller: Caller) -> 
             details={"field": "resume"},
         )
     return run
+
+
+def _check_webhook(url: str | None, services: ServicesOf) -> None:
+    try:
+        if url is not None:
+            check_url(url, services.fetch_limits)
+    except Invalid as error:
+        raise Invalid(error.message, code=error.code, details={"field": "webhook"}) from error
 
 
 def stream_run(

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import FileResponse
 
 from server.access import CallerOf
+from server.bodies import Offset
 from server.services import ServicesOf
 
 router = APIRouter(tags=["artifacts"])
@@ -18,7 +19,7 @@ async def list_artifacts(
     services: ServicesOf,
     caller: CallerOf,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    offset: Annotated[int, Query(ge=0)] = 0,
+    offset: Offset = 0,
 ) -> Any:
     """Artifacts, newest first."""
     found = await services.artifacts.list(tenant=caller.tenant, limit=limit, offset=offset)

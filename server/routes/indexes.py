@@ -18,7 +18,7 @@ from indexes.records import Failure, IngestReport, Progress
 from indexes.spec import index_spec
 from runs.events import dumps
 from server.access import Caller, CallerOf
-from server.bodies import StrictRoute, media_type, read_json, unsupported
+from server.bodies import Offset, StrictRoute, media_type, read_json, unsupported
 from server.services import Services, ServicesOf
 from server.sse import FORMAT, EventStream
 from tools.guard import fetch
@@ -110,7 +110,7 @@ async def list_documents(
     services: ServicesOf,
     caller: CallerOf,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    offset: Annotated[int, Query(ge=0)] = 0,
+    offset: Offset = 0,
 ) -> Any:
     """The documents of an index."""
     found = await services.indexes.documents(name, tenant=caller.tenant, limit=limit, offset=offset)

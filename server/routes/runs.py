@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from config.errors import Invalid
 from runs.record import RunStatus
 from server.access import CallerOf
-from server.bodies import StrictRoute
+from server.bodies import MAX_INTEGER, Offset, StrictRoute
 from server.routes.agents import json_response, stream_run, wait_for_run
 from server.services import ServicesOf
 from server.sse import json_wanted
@@ -38,7 +38,7 @@ async def list_runs(
     status: RunStatus | None = None,
     thread_id: str | None = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 50,
-    offset: Annotated[int, Query(ge=0)] = 0,
+    offset: Offset = 0,
 ) -> Response:
     """Runs, newest first."""
     found = await services.store.runs(
@@ -60,7 +60,7 @@ async def follow_run(
     caller: CallerOf,
     accept: Annotated[str, Header()] = "*/*",
     last_event_id: Annotated[str | None, Header()] = None,
-    after: Annotated[int | None, Query(ge=0)] = None,
+    after: Offset | None = None,
     limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
 ) -> Response:
     """The run's events behind `Last-Event-ID` or `?after=`, as a stream that ends with the run.
@@ -106,11 +106,15 @@ async def resume_run(
 
 def _position(last_event_id: str | None) -> int:
     """Where a reader stood; -1, as some clients send, is the beginning."""
-    if last_event_id in (None, "", "-1"):
+    if last_event_id is None or last_event_id in ("", "-1"):
         return 0
-    if not str(last_event_id).isdigit():
+    try:
+        position = int(last_event_id)
+    except ValueError:
+        position = -1
+    if not 0 <= position <= MAX_INTEGER:
         raise Invalid(
-            f"Last-Event-ID '{last_event_id}' is not the number of an event.",
+            f"Last-Event-ID '{last_event_id[:40]}' is not the number of an event.",
             details={"field": "Last-Event-ID"},
         )
-    return int(str(last_event_id))
+    return position

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from config.errors import Invalid
 from server.access import CallerOf
-from server.bodies import StrictRoute
+from server.bodies import MAX_INTEGER, StrictRoute
 from server.routes.agents import json_response
 from server.services import ServicesOf
 
@@ -79,7 +79,7 @@ class SearchBody(BaseModel):
     metadata: dict[str, Any] | None = Field(None, description="What their metadata holds.")
     ids: list[str] | None = None
     limit: int = Field(10, ge=1, le=1000)
-    offset: int = Field(0, ge=0)
+    offset: int = Field(0, ge=0, le=MAX_INTEGER)
 
 
 @router.post("/threads")
