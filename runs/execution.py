@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.errors import GraphDrained, GraphRecursionError
+from langgraph.errors import GraphDrained, GraphRecursionError, InvalidUpdateError
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import RunControl
 from langgraph.types import Command
@@ -189,5 +189,12 @@ def explain(error: Exception) -> dict[str, Any]:
         return Invalid(
             "The graph took more steps than its bound allows; raise `max_steps` or bound the loop.",
             code="too_many_steps",
+        ).as_dict()
+    if isinstance(error, InvalidUpdateError):
+        told = str(error).splitlines()[0]
+        return Invalid(
+            "Nodes that run in parallel wrote the same channel. Give it a reducer, or let them "
+            f"write different ones. ({told})",
+            code="parallel_writes",
         ).as_dict()
     return MotetError(f"{type(error).__name__}: {error}", code="step_failed").as_dict()

@@ -8,12 +8,15 @@ from typing import Any, NamedTuple, TypeAlias
 from langchain_core.messages import AIMessageChunk
 from langgraph.types import StreamMode
 
+from graphs.state import GOTO, LOOPS
 from runs.events import RunEvent
 
 Part: TypeAlias = tuple[tuple[str, ...], str, Any]
 """What LangGraph streams: namespace, mode, data."""
 
 STREAM_MODES: tuple[StreamMode, ...] = ("tasks", "custom", "messages", "values")
+HIDDEN = frozenset({LOOPS, GOTO})
+"""Channels by which a graph counts its loops and steers: nothing to its readers."""
 OWN_KINDS = frozenset({"progress", "model", "artifact", "citation", "warning", "tool"})
 
 
@@ -91,7 +94,8 @@ class Steps:
             error = data["error"]
             yield Told("step.failed", {**fields, "data": {"message": str(error)}})
             return
-        yield self._ended_step(namespace, step, name, {"update": data["result"]})
+        update = {key: value for key, value in data["result"].items() if key not in HIDDEN}
+        yield self._ended_step(namespace, step, name, {"update": update})
 
     def _ended_step(
         self, namespace: tuple[str, ...], step: str, name: str, data: dict[str, Any]
