@@ -45,7 +45,7 @@ class RunPrinter:
                 self._line(f"[green]✓ {node}[/] [dim]{_brief(data.get('update'))}[/]")
             case "step.failed":
                 self._line(f"[red]✗ {node}: {data['message']}[/]")
-            case "model":
+            case "model" if data.get("phase") == "chosen":
                 self._line(f"  [dim]model {data.get('model')}: {data.get('reason')}[/]")
             case "progress" | "tool" | "warning":
                 self._line(f"  [dim]{event.type} {_brief(data)}[/]")

@@ -141,5 +141,6 @@ async def _open_citation(
             params={key: str(citation[key]) for key in ("start", "end", "hash")},
         )
     )
-    console.print(f"[bold]5.[/] Citation [1] opened in {citation['source']}:", highlight=False)
+    number = f"\\[{citation['n']}]"
+    console.print(f"[bold]5.[/] Citation {number} opened in {citation['source']}:", highlight=False)
     console.print(f"[dim]…{shown['before']}[/][reverse]{shown['text']}[/][dim]{shown['after']}…[/]")
