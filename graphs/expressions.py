@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -26,6 +26,7 @@ class Template:
     source: str
     names: frozenset[str]
     evaluate: Callable[[View, Render], Any]
+    lone: bool = False
 
     def value(self, view: View, render: Render | None = None) -> Any:
         """The value for this state. Raises `Invalid(code="expression_failed")`."""
@@ -67,11 +68,15 @@ class Expressions:
         _check_length(source)
         if "{" not in source:
             return Template(source, frozenset(), lambda view, render: source)
-        tree = self._sandbox.parse_checked(source)
-        names = frozenset(find_undeclared_variables(tree)) - {"range"}
-        lone = _lone(tree) or _lone(self._sandbox.parse_checked(source.strip()))
-        evaluate = self._expression(lone) if lone else self._text(tree)
-        return Template(source, names, evaluate)
+        stripped = source.strip()
+        # Around a lone expression, blanks mean nothing.
+        wrapped = stripped.startswith("{{") and stripped.endswith("}}")
+        tree = self._sandbox.parse_checked(stripped if wrapped else source)
+        if wrapped and (lone := _lone(tree)) is not None:
+            return Template(source, _names(tree), self._expression(lone), lone=True)
+        if wrapped and stripped != source:
+            tree = self._sandbox.parse_checked(source)
+        return Template(source, _names(tree), self._text(tree))
 
     def condition(self, source: str) -> Template:
         """An expression, with or without braces, whose value counts as true or false."""
@@ -79,9 +84,9 @@ class Expressions:
         if not (stripped.startswith("{{") and stripped.endswith("}}")):
             stripped = f"{{{{ {stripped} }}}}"
         template = self.template(stripped)
-        if not _lone(self._sandbox.parse_checked(stripped)):
+        if not template.lone:
             raise ValueError("a condition is one expression, as in `score > 0.5`")
-        return Template(source, template.names, template.evaluate)
+        return replace(template, source=source)
 
     def _expression(self, expression: nodes.Expr) -> Callable[[View, Render], Any]:
         if isinstance(expression, nodes.Name):
@@ -138,6 +143,10 @@ def _lookup(name: str) -> Callable[[View, Render], Any]:
         return view[name]
 
     return evaluate
+
+
+def _names(tree: nodes.Template) -> frozenset[str]:
+    return frozenset(find_undeclared_variables(tree)) - {"range"}
 
 
 def _lone(tree: nodes.Template) -> nodes.Expr | None:

@@ -1,0 +1,150 @@
+"""Shipped agents on the real parts: txtai indexes, MiniLM, and chat over Ollama's wire."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config.errors import Unavailable
+from config.settings import load_settings
+from graphs.catalog import Catalog
+from graphs.context import GraphContext
+from indexes.service import Indexes, open_indexes
+from models.manager import Models, open_models
+from tests.doubles.ollama import Ollama
+from tests.doubles.script import Call, Failure, Turn
+from tests.graphs.conftest import agent_of_yaml, run
+from tools.registry import Parts, load_toolbox
+
+pytestmark = pytest.mark.timeout(120)
+
+GUIDE = b"""# Guide
+
+## Starting
+
+The service is started with `make serve`. It listens on port 8000.
+
+## Stopping
+
+Press Ctrl-C to stop it. Runs that are under way continue at the next start.
+"""
+
+
+@dataclass(frozen=True)
+class World:
+    """One set of real parts for all tests here."""
+
+    ollama: Ollama
+    models: Models
+    indexes: Indexes
+    catalog: Catalog
+    context: GraphContext
+
+
+@pytest.fixture(scope="module")
+async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    home: Path = tmp_path_factory.mktemp("home")
+    ollama = Ollama()
+    ollama.start()
+    ollama.add("llama3", lambda turn: "Hello.")
+    settings = load_settings(home=home, ollama_url=ollama.url)
+    try:
+        async with open_models(settings) as models, open_indexes(settings, models) as indexes:
+            await indexes.add_document("docs", source="guide.md", data=GUIDE)
+
+            async def search(name: str, query: str, *, limit: int, tenant: str) -> Any:
+                found = await indexes.search(name, query, limit=limit, tenant=tenant)
+                return [passage.as_dict() for passage in found]
+
+            tools = load_toolbox(Parts(search))
+            context = GraphContext(models=models, indexes=indexes, tools=tools)
+            yield World(ollama, models, indexes, Catalog(settings), context)
+    finally:
+        ollama.stop()
+
+
+def says(world: World, answer: Any) -> None:
+    world.ollama.add("llama3", answer)
+
+
+async def test_ask_answers_over_ollama_with_citations_that_resolve(world: World) -> None:
+    says(world, lambda turn: "Run make serve [1]. Wrong [9].")
+    told = await run(
+        world.catalog.get("ask"), {"question": "How is the service started?"}, world.context
+    )
+    assert told.output["answer"] == "Run make serve [1]. Wrong."
+    assert "llama3" in told.output["model"]
+    assert len([token for token in told.tokens if token]) > 1
+    (citation,) = told.output["citations"]
+    document = await world.indexes.document("docs", citation["document"])
+    assert document.text[citation["start"] : citation["end"]] == citation["text"]
+    assert "make serve" in citation["text"]
+    chosen = [event for event in told.kinds("model") if event["phase"] == "chosen"]
+    assert chosen[-1]["role"] == "chat"
+
+
+async def test_a_schema_goes_to_the_model_by_its_own_means(world: World) -> None:
+    asked: list[Turn] = []
+
+    def answer(turn: Turn) -> str:
+        asked.append(turn)
+        return '{"queries": ["start"]}' if turn.format else "plain"
+
+    says(world, answer)
+    agent = agent_of_yaml(
+        "nodes: {a: {type: text, prompt: x, schema: {type: object, properties: {queries: "
+        "{type: array}}, required: [queries]}, save: found}}\noutput: [found]\n"
+    )
+    told = await run(agent, {}, world.context)
+    assert told.output["found"] == {"queries": ["start"]}
+    assert asked[0].format["required"] == ["queries"]
+
+
+async def test_chat_calls_tools_over_ollama(world: World) -> None:
+    turns: list[Turn] = []
+
+    def answer(turn: Turn) -> Any:
+        turns.append(turn)
+        if len(turns) == 1:
+            return Call("search", {"query": "stop the service", "limit": 2})
+        return "Press Ctrl-C [1]."
+
+    says(world, answer)
+    told = await run(world.catalog.get("chat"), {"message": "How to stop?"}, world.context)
+    assert told.output["answer"] == "Press Ctrl-C [1]."
+    assert {"search", "calculate", "clock", "web"} == set(turns[0].tool_names)
+    assert turns[1].messages[-1]["role"] == "tool"
+    assert "[1] " in turns[1].messages[-1]["content"]
+    assert told.output["citations"][0]["source"] == "guide.md"
+
+
+async def test_a_failing_model_is_asked_again_and_then_told(world: World) -> None:
+    tries: list[int] = []
+
+    def answer(turn: Turn) -> Any:
+        tries.append(1)
+        return Failure("the runner broke") if len(tries) < 3 else "Third time."
+
+    agent = agent_of_yaml(
+        "nodes: {a: {type: text, prompt: x, save: b, retry: {attempts: 3, backoff_s: 0}}}\n"
+        "output: [b]\n"
+    )
+    says(world, answer)
+    told = await run(agent, {}, world.context)
+    assert told.output["b"] == "Third time."
+    assert [event["number"] for event in told.kinds("attempt")] == [2, 3]
+    says(world, lambda turn: Failure("broken for good"))
+    with pytest.raises(Unavailable, match="broken for good") as caught:
+        await run(agent, {}, world.context)
+    assert caught.value.details["node"] == "a"
+
+
+async def test_tenants_see_their_own_documents_only(world: World) -> None:
+    says(world, lambda turn: "x")
+    other = replace(world.context, tenant="other")
+    with pytest.raises(Exception, match="index"):
+        await run(world.catalog.get("ask"), {"question": "start", "index": "nowhere"}, other)
