@@ -9,9 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
-import time
-from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,13 +18,12 @@ from typing import Any, TypeVar
 from config.errors import MotetError, NotFound, TimedOut, Unavailable
 from indexes.records import Changes, Index
 from indexes.store import Store
+from indexes.supply import StartWorker, Supply
 from indexes.tables import Tables
 from models.workers.process import WorkerProcess
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-
-StartWorker = Callable[[], Awaitable[WorkerProcess]]
 
 BATCH = 256
 """Passages applied at once: searches wait for one batch at most."""
@@ -36,7 +33,6 @@ SAVE_SHARE = 0.05
 REBUILDS = 3
 SEARCH_TIMEOUT_S = 30.0
 APPLY_TIMEOUT_S = 300.0
-DEATHS, DEATHS_WITHIN_S = 10, 60.0
 LOST = ("worker_died", "worker_stopped", "index_out_of_step")
 
 
@@ -58,16 +54,12 @@ class _Mirror:
 
 
 class Keeper:
-    """The one owner of the txtai worker. `start` makes one; `close` ends it."""
+    """The one owner of the txtai worker. `start` makes one when it is needed; `close` ends it."""
 
     def __init__(self, store: Store, folder: Path, start: StartWorker) -> None:
         self._store = store
         self._folder = folder
-        self._start = start
-        self._starting = asyncio.Lock()
-        self._worker: WorkerProcess | None = None
-        self._closed = False
-        self._deaths: deque[float] = deque(maxlen=DEATHS)
+        self._supply = Supply(start)
         self._mirrors: dict[str, _Mirror] = {}
         self._rebuilds: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()
@@ -76,7 +68,7 @@ class Keeper:
     @property
     def worker(self) -> WorkerProcess | None:
         """The running worker, for its pid and memory."""
-        return self._worker if self._worker and not self._worker.exited.done() else None
+        return self._supply.worker
 
     async def search(
         self, index: Index, header: dict[str, Any], body: bytes
@@ -165,7 +157,7 @@ class Keeper:
 
     async def close(self) -> None:
         """Save what is worth saving, end the worker."""
-        self._closed = True
+        self._supply.close()
         tasks = [*self._rebuilds.values(), *self._tasks]
         for task in tasks:
             task.cancel()
@@ -176,8 +168,7 @@ class Keeper:
                 if mirror.worker is worker and not mirror.stale and mirror.change > mirror.saved:
                     with suppress(MotetError):
                         await worker.call("save", {"index": id}, timeout_s=APPLY_TIMEOUT_S)
-        if self._worker:
-            await self._worker.stop()
+        await self._supply.stop()
 
     def _mirror(self, index: Index) -> _Mirror:
         return self._mirrors.setdefault(index.id, _Mirror())
@@ -190,30 +181,9 @@ class Keeper:
             if error.code not in LOST:
                 raise
             log.warning("index '%s': %s Trying again.", index.spec.name, error.message)
-            self._mirror(index).worker = None
+            if error.code == "index_out_of_step":
+                self._mirror(index).worker = None
         return await work()
-
-    async def _running(self) -> WorkerProcess:
-        async with self._starting:
-            if self._closed:
-                raise Unavailable("The indexes are being closed.", code="shutting_down")
-            if running := self.worker:
-                return running
-            if self._worker:
-                self._note_death()
-            self._worker = await self._start()
-            return self._worker
-
-    def _note_death(self) -> None:
-        now = time.monotonic()
-        if len(self._deaths) == DEATHS and now - self._deaths[0] < DEATHS_WITHIN_S:
-            raise Unavailable(
-                f"The index worker died {DEATHS} times within a minute; see the log.",
-                code="index_worker_failing",
-                retry_after_s=DEATHS_WITHIN_S,
-                details={"stderr": self._worker.stderr if self._worker else []},
-            )
-        self._deaths.append(now)
 
     async def _ready(self, index: Index) -> WorkerProcess:
         """A worker in which the index is open. During an ingest it serves as it is."""
@@ -229,7 +199,7 @@ class Keeper:
         return mirror.worker is not None and mirror.worker is self.worker and same_model
 
     async def _open(self, index: Index, mirror: _Mirror) -> WorkerProcess:
-        worker = await self._running()
+        worker = await self._supply.running()
         if self._is_open(index, mirror):
             return worker
         header = {"fingerprint": index.fingerprint, "oldest": index.saved_change}
@@ -289,7 +259,7 @@ class Keeper:
     async def _rebuilt(self, index: Index) -> bool:
         """One attempt; False when something was removed while it was filled: it would be in it."""
         mirror = self._mirror(index)
-        worker = await self._running()
+        worker = await self._supply.running()
         born = await self._store(Tables.last_change, index.id)
         header = {"fingerprint": index.fingerprint}
         await self._call(worker, "build", index, header, timeout_s=APPLY_TIMEOUT_S)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import builtins
-import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,9 +12,10 @@ from typing import Any, Literal
 
 from config.errors import Busy, Conflict, Invalid
 from config.settings import Settings
+from indexes.checks import checked, searchable
 from indexes.embedding import Embedders, adopt
 from indexes.ingest import Ingest, Parts
-from indexes.keeper import Keeper, StartWorker
+from indexes.keeper import Keeper
 from indexes.reading import Reader
 from indexes.records import (
     Citation,
@@ -28,14 +28,13 @@ from indexes.records import (
 )
 from indexes.spec import IndexSpec, check_name, declared_indexes
 from indexes.store import open_store
+from indexes.supply import StartWorker
 from indexes.tables import Tables
 from indexes.walk import resolved, too_large
 from models.workers.process import WorkerProcess
 
 Mode = Literal["hybrid", "dense", "keyword"]
 
-MAX_LIMIT = 100
-MAX_QUERY_CHARS = 10_000
 MAX_WAITING_INGESTS = 32
 SPARE = 8
 """Asked for beyond the limit: a passage may be deleted between being found and being read."""
@@ -145,7 +144,7 @@ class Indexes:
         """
         if len(data) > self._parts.max_bytes:
             raise too_large(source, self._parts.max_bytes)
-        about = _checked(source, title, metadata)
+        about = checked(source, title, metadata)
         index = await self._index(name, tenant)
         async with self._ingest_turn(index):
             index = await self._index(name, tenant)
@@ -179,7 +178,7 @@ class Indexes:
         Raises `Conflict` (`embedding_changed`) where the model is not the one that embedded it,
         `Unavailable` or `TimedOut` when the worker cannot be had.
         """
-        query = _searchable(query, limit, mode)
+        query = searchable(query, limit, mode)
         index = await self._index(name, tenant)
         allowed = None
         if documents is not None:
@@ -329,32 +328,3 @@ def _starter(folder: Path, worker: type[WorkerProcess]) -> StartWorker:
 
 def _silent(progress: Progress) -> None:
     return
-
-
-def _searchable(query: str, limit: int, mode: str) -> str:
-    if not query.strip() or len(query) > MAX_QUERY_CHARS:
-        raise _wrong("query", f"must hold 1 to {MAX_QUERY_CHARS} characters")
-    if not 1 <= limit <= MAX_LIMIT:
-        raise _wrong("limit", f"must lie between 1 and {MAX_LIMIT}")
-    if mode not in ("hybrid", "dense", "keyword"):
-        raise _wrong("mode", "must be 'hybrid', 'dense' or 'keyword'")
-    # JSON may carry half a surrogate pair, which no encoder takes.
-    return query.encode(errors="replace").decode()
-
-
-def _checked(source: str, title: str | None, metadata: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The metadata. Raises `Invalid` for what could not be stored."""
-    if not 0 < len(source) <= 2000:
-        raise _wrong("source", "must hold 1 to 2000 characters")
-    for field, value in (("source", source), ("title", title or "")):
-        if not value.isprintable():
-            raise _wrong(field, "holds characters that cannot be shown")
-    try:
-        json.dumps(metadata, allow_nan=False, ensure_ascii=False).encode()
-    except (TypeError, ValueError) as error:
-        raise _wrong("metadata", f"must be JSON: {error}") from error
-    return dict(metadata or {})
-
-
-def _wrong(field: str, message: str) -> Invalid:
-    return Invalid(f"{field} {message}.", details={"field": field})
