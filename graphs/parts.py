@@ -6,6 +6,7 @@ import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -13,11 +14,12 @@ from pydantic import (
     JsonValue,
     PlainSerializer,
     StringConstraints,
+    ValidationInfo,
     WithJsonSchema,
     model_validator,
 )
 
-from graphs.state import Reduce, Type
+from graphs.state import Reduce, Type, fits
 
 END = "end"
 START = "start"
@@ -59,13 +61,23 @@ def _typed(value: Any) -> Any:
     return {"type": value} if isinstance(value, str) else value
 
 
+def _fitting(value: JsonValue, info: ValidationInfo) -> JsonValue:
+    kind = info.data.get("type", "any")
+    if value is not None and not fits(kind, value):
+        raise ValueError(f"{value!r} does not fit the type {kind}")
+    return value
+
+
+Default = Annotated[JsonValue, AfterValidator(_fitting)]
+
+
 class InputField(Strict):
     """One field of an agent's input. Without a default it is required."""
 
     type: Type = "any"
     description: str = ""
-    default: JsonValue = None
-    enum: list[JsonValue] | None = None
+    default: Default = None
+    enum: list[Default] | None = None
 
     @property
     def required(self) -> bool:
@@ -78,7 +90,7 @@ class Channel(Strict):
     type: Type = "any"
     description: str = ""
     reduce: Reduce | None = Field(default=None, description="How several writes are combined.")
-    default: JsonValue = None
+    default: Default = None
     keep: bool | None = None
 
     @property

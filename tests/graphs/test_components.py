@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from config.errors import Unavailable
+from config.errors import NotFound, Unavailable
 from config.settings import load_settings
 from graphs.catalog import Catalog
 from graphs.context import GraphContext
@@ -22,6 +22,7 @@ from tools.registry import Parts, load_toolbox
 
 pytestmark = pytest.mark.timeout(120)
 
+NOWHERE = "http://127.0.0.1:9"
 GUIDE = b"""# Guide
 
 ## Starting
@@ -143,8 +144,60 @@ async def test_a_failing_model_is_asked_again_and_then_told(world: World) -> Non
     assert caught.value.details["node"] == "a"
 
 
-async def test_tenants_see_their_own_documents_only(world: World) -> None:
-    says(world, lambda turn: "x")
+async def test_a_tenant_does_not_find_the_documents_of_another(world: World) -> None:
+    says(world, lambda turn: "Nothing.")
     other = replace(world.context, tenant="other")
-    with pytest.raises(Exception, match="index"):
-        await run(world.catalog.get("ask"), {"question": "start", "index": "nowhere"}, other)
+    with pytest.raises(NotFound) as caught:
+        await run(world.catalog.get("ask"), {"question": "How to start?"}, other)
+    assert caught.value.code == "index_not_found"
+    assert caught.value.details["node"] == "search"
+
+
+@pytest.fixture(scope="module")
+async def alone(
+    world: World, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[GraphContext]:
+    """The same documents on a machine without any language model."""
+    home = tmp_path_factory.mktemp("alone")
+    async with open_models(load_settings(home=home, ollama_url=NOWHERE)) as models:
+        yield replace(world.context, models=models)
+
+
+async def test_the_embedded_reader_answers_with_exact_spans(
+    world: World, alone: GraphContext
+) -> None:
+    question = {"question": "How is the service started?"}
+    for name in ("ask", "ask_deep"):
+        told = await run(world.catalog.get(name), question, alone)
+        assert "make serve" in told.output["answer"]
+        assert told.output["refused"] is False
+        assert told.output["citations"]
+        for citation in told.output["citations"]:
+            document = await world.indexes.document("docs", citation["document"])
+            assert document.text[citation["start"] : citation["end"]] == citation["text"]
+            assert citation["text"] in told.output["answer"]
+
+
+async def test_the_embedded_reader_says_when_the_documents_do_not(
+    world: World, alone: GraphContext
+) -> None:
+    question = {"question": "What is the capital of France?"}
+    for name in ("ask", "ask_deep"):
+        told = await run(world.catalog.get(name), question, alone)
+        assert told.output["refused"] is True
+        assert told.output["citations"] == []
+        assert "do not say" in told.output["answer"]
+
+
+async def test_chat_digest_and_review_are_of_use_without_a_language_model(
+    world: World, alone: GraphContext
+) -> None:
+    told = await run(world.catalog.get("chat"), {"message": "How is the service started?"}, alone)
+    assert "make serve" in told.output["answer"]
+    told = await run(world.catalog.get("digest"), {}, alone)
+    assert told.output["method"] == "extract"
+    assert "make serve" in told.output["digest"]
+    told = await run(world.catalog.get("review"), {"task": "Write.", "draft": "Mine."}, alone)
+    assert told.interrupts[0]["value"]["show"]["draft"] == "Mine."
+    with pytest.raises(Unavailable, match="ollama pull"):
+        await run(world.catalog.get("review"), {"task": "Write."}, alone)
