@@ -133,14 +133,18 @@ def schema() -> None:
 def index_add(
     name: Annotated[str, typer.Argument(help="The index; made when it is new.")],
     sources: Annotated[
-        list[str], typer.Argument(help="Folders, files or http(s) URLs.", metavar="SOURCE...")
-    ],
+        list[str] | None,
+        typer.Argument(
+            help="Folders, files or http(s) URLs. Default: the index's own folders.",
+            metavar="SOURCE...",
+        ),
+    ] = None,
     home: Home = None,
 ) -> None:
     """Index folders, files or web pages. Unchanged files are skipped."""
     from server.commands import add_sources
 
-    if not _run(add_sources(_settings(home), name, sources, out)):
+    if not _run(add_sources(_settings(home), name, sources or [], out)):
         raise typer.Exit(1)
 
 

@@ -120,13 +120,19 @@ def _print_open(printer: RunPrinter, console: Console) -> None:
 
 
 async def add_sources(settings: Settings, name: str, sources: list[str], console: Console) -> bool:
-    """Index each source into `name`, made when it is new; whether every document was read."""
+    """Index each source into `name`, made when it is new; whether every document was read.
+
+    Without sources, the folders that the index declares.
+    """
     async with connect(settings) as client:
         response = await client.get(f"/indexes/{name}")
-        if response.status_code == 404:
+        if response.status_code == 404 and sources:
             response = await client.post("/indexes", json={"name": name})
-        await answer(response)
-        reports = [await _add(client, name, source, console) for source in sources]
+        index = await answer(response)
+        wanted = sources or index["folders"]
+        if not wanted:
+            raise Invalid(f"The index '{name}' declares no folders: say what to index.")
+        reports = [await _add(client, name, source, console) for source in wanted]
     return not any(report["failed"] for report in reports)
 
 
