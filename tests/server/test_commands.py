@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from config.errors import Invalid, NotFound
+from config.errors import Invalid, MotetError
 from config.settings import load_settings
 from server.commands import add_sources, check_file
 
@@ -45,7 +45,7 @@ async def test_an_index_without_folders_needs_to_be_told_what_to_index(
     settings = load_settings(home=tmp_path)
     with pytest.raises(Invalid, match="'docs' declares no folders"):
         await add_sources(settings, "docs", [], console)
-    with pytest.raises(NotFound, match="no index 'other'"):
+    with pytest.raises(MotetError, match="no index 'other'"):
         await add_sources(settings, "other", [], console)
 
 
