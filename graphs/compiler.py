@@ -102,7 +102,8 @@ def build_graph(
         step = _step(name, spec, inner, channel_types, empty, goes=name in flow.gotos)
         # LangGraph's types know async nodes, but not this combination of what it injects.
         run: Any = step.run
-        builder.add_node(name, run, input_schema=schema, retry_policy=retry_policy(spec))
+        policy = retry_policy(spec) if step.attempts > 1 else None
+        builder.add_node(name, run, input_schema=schema, retry_policy=policy)
     if not scope.problems.found:
         connect(builder, flow, empty)
     labels = {name: spec.type for name, spec in nodes.items()}
@@ -135,6 +136,7 @@ def _step(
         when=None if spec.when is None else here.condition("when", spec.when),
         default=_default(spec, here),
         goes=goes,
+        attempts=spec.retry.attempts if spec.retry and not body.retries else 1,
         fingerprint=f"{scope.agent}.{name}.{_digest(spec)}",
     )
 

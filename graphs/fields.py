@@ -11,6 +11,7 @@ from config.errors import MotetError, nearest
 from graphs.parts import InputField
 from graphs.state import JSON_TYPES, fits
 
+MAX_DEPTH = 64
 Wrong = Callable[[str, str], MotetError]
 """Makes the error for a field (empty: for all of them) and what is wrong with it."""
 
@@ -27,12 +28,28 @@ def fields_schema(fields: Mapping[str, InputField]) -> dict[str, Any]:
 
 def field_values(fields: Mapping[str, InputField], given: Any, wrong: Wrong) -> dict[str, Any]:
     """A value for every field. Raises what `wrong` makes."""
+    if _too_deep(given):
+        raise wrong("", f"is nested too deeply; at most {MAX_DEPTH} levels are taken.")
     if given is not None and not isinstance(given, Mapping):
         raise wrong("", f"must be an object, not {_a(_kind(given))}.")
     for name in given or {}:
         if name not in fields:
             raise wrong(str(name), f"there is no such field. {nearest(str(name), fields)}")
     return {name: _value(name, field, given or {}, wrong) for name, field in fields.items()}
+
+
+def _too_deep(value: Any) -> bool:
+    level = [value] if isinstance(value, Mapping | list | tuple) else []
+    for _ in range(MAX_DEPTH):
+        if not level:
+            return False
+        level = [
+            item
+            for container in level
+            for item in (container.values() if isinstance(container, Mapping) else container)
+            if isinstance(item, Mapping | list | tuple)
+        ]
+    return bool(level)
 
 
 def _value(name: str, field: InputField, given: Mapping[str, Any], wrong: Wrong) -> Any:

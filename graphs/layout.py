@@ -123,7 +123,8 @@ def _sides(
 ) -> tuple[tuple[Arrow, float], ...]:
     """How far right each arrow back goes: past what is between its ends, and each other."""
     placed: list[tuple[Arrow, float]] = []
-    for arrow in back:
+    height = {name: box.xy[1] for name, box in boxes.items()}
+    for arrow in sorted(back, key=lambda arrow: height[arrow.source] - height[arrow.target]):
         ends = sorted((boxes[arrow.source].xy[1], boxes[arrow.target].xy[1]))
         between = [box.right for box in boxes.values() if ends[0] <= box.xy[1] <= ends[1]]
         between += [x for x, y in passing if ends[0] <= y <= ends[1]]

@@ -51,6 +51,8 @@ class Body:
 
     inputs: Mapping[str, Rendered]
     run: Callable[[dict[str, Any], Call], Awaitable[dict[str, Any]]]
+    retries: bool = False
+    """It tries its parts again by itself, so the whole is not."""
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from graphs.state import Reduce, Type, fits
 
 END = "end"
 START = "start"
+MAX_NODES = 500
 AGENT_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 RESERVED = frozenset(
     (

@@ -13,6 +13,7 @@ from config.errors import nearest
 from graphs.nodes import NODE_TYPES, Node
 from graphs.parts import (
     AGENT_NAME,
+    MAX_NODES,
     AnyChannel,
     AnyInputField,
     Branch,
@@ -49,7 +50,7 @@ class AgentSpec(Strict):
     description: str = ""
     input: dict[ChannelName, AnyInputField] = Field(default_factory=dict)
     state: dict[ChannelName, AnyChannel] = Field(default_factory=dict)
-    nodes: dict[Name, Node] = Field(min_length=1)
+    nodes: dict[Name, Node] = Field(min_length=1, max_length=MAX_NODES)
     edges: dict[Name, Next] | None = Field(
         None, description="What follows each node. Without edges, nodes run in order."
     )

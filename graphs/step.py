@@ -57,6 +57,7 @@ class Step:
     when: Rendered | None
     default: Rendered | None
     goes: bool
+    attempts: int
     fingerprint: str
 
     async def run(
@@ -152,9 +153,8 @@ class Step:
     def _failed(self, error: Exception, call: Call) -> dict[str, Any]:
         if isinstance(error, MotetError):
             error.details.setdefault("node", self.name)
-        attempts = self.spec.retry.attempts if self.spec.retry else 1
-        if retryable(error) and call.attempt < attempts:
-            call.emit("warning", **_told(error), attempt=call.attempt, attempts=attempts)
+        if retryable(error) and call.attempt < self.attempts:
+            call.emit("warning", **_told(error), attempt=call.attempt)
             raise error
         policy = self.spec.on_error
         if policy is None or policy.then == "fail":

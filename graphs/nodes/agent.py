@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolCall, ToolMessage
-from langgraph.func import task
 from pydantic import Field
 
 from config.errors import MotetError, Unavailable, nearest
@@ -19,6 +18,7 @@ from graphs.nodes.text import parts_of
 from graphs.nodes.tool import call_tool
 from graphs.parts import NodeSpec
 from graphs.state import Type
+from graphs.stored import again, stored
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -56,13 +56,13 @@ def build(spec: AgentNodeSpec, scope: Scope) -> Body:
     )
 
     async def run(inputs: dict[str, Any], call: Call) -> dict[str, Any]:
-        loop = Loop(call, str(inputs["model"]), spec.tools, conversation(inputs, call))
+        loop = Loop(call, spec, str(inputs["model"]), conversation(inputs, call))
         message = await loop.run(spec.max_steps)
         parts = {key: value for key, value in parts_of(message, call).items() if key in PARTS}
         said = [each for each in loop.said[:-1] if not isinstance(each, HumanMessage)]
         return {**parts, "messages": [*said, parts["message"]], "steps": loop.steps}
 
-    return Body(inputs, run)
+    return Body(inputs, run, retries=True)
 
 
 class Loop:
@@ -73,12 +73,13 @@ class Loop:
     """
 
     def __init__(
-        self, call: Call, model: str, tools: Sequence[str], messages: Sequence[BaseMessage]
+        self, call: Call, spec: AgentNodeSpec, model: str, messages: Sequence[BaseMessage]
     ) -> None:
         self._call = call
+        self._spec = spec
         self._model = model
-        self._names = list(tools)
-        self._functions = [call.context.tools.get(name).as_function() for name in tools]
+        self._names = spec.tools
+        self._functions = [call.context.tools.get(name).as_function() for name in spec.tools]
         self._messages = list(messages)
         self.said: list[BaseMessage] = []
         self.steps = 0
@@ -112,7 +113,8 @@ class Loop:
         async def model() -> AIMessage:
             return await ask(self._call, self._model, [*self._messages, *self.said], prepare)
 
-        answer: AIMessage = await _stored(model, f"{self._call.node}.model")
+        name = f"{self._call.node}.model"
+        answer: AIMessage = await stored(model, name, self._call, self._spec)
         self.said.append(answer)
         return answer
 
@@ -153,10 +155,12 @@ class Loop:
             try:
                 return {"result": await call_tool(name, dict(asked["args"]), self._call)}
             except MotetError as error:
+                if again(error, self._spec):
+                    raise
                 return {"error": error.message}
 
         known = name if name in self._names else "tool"
-        return await _stored(run, f"{self._call.node}.{known}")
+        return await stored(run, f"{self._call.node}.{known}", self._call, self._spec)
 
     def _message(self, asked: ToolCall, found: Mapping[str, Any]) -> ToolMessage:
         id_, name = asked["id"] or "", asked["name"]
@@ -178,11 +182,6 @@ class Loop:
         else:
             text = json.dumps(result, ensure_ascii=False, default=str)
         return text if len(text) <= MAX_RESULT else f"{text[:MAX_RESULT]}… (cut off)"
-
-
-async def _stored(work: Callable[[], Awaitable[Any]], name: str) -> Any:
-    """The result of `work`, which LangGraph keeps: a step that runs again gets it from there."""
-    return await task(name=name)(work)()  # type: ignore[arg-type]
 
 
 AGENT = NodeType(AgentNodeSpec, build, PARTS, lambda spec: "text")

@@ -7,16 +7,16 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from langgraph.func import task
 from pydantic import Field, JsonValue
 
 from config.errors import Invalid, MotetError
 from graphs.compiler import build_graph
 from graphs.node import Body, Call, NodeType, Rendered, Scope
 from graphs.nodes.subgraph import linked
-from graphs.parts import Channel, ChannelName, Name, Next, NodeSpec
+from graphs.parts import MAX_NODES, Channel, ChannelName, Name, Next, NodeSpec
 from graphs.sandbox import Render
 from graphs.state import Type
+from graphs.stored import again, stored
 
 if TYPE_CHECKING:
     from graphs.nodes import Node
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 PARTS: dict[str, Type] = {"results": "list", "errors": "list", "count": "integer"}
 MAX_ITEMS = 10_000
 
-Inner = Annotated[dict[Name, "Node"], Field(min_length=1)]
+Inner = Annotated[dict[Name, "Node"], Field(min_length=1, max_length=MAX_NODES)]
 """The steps of one item."""
 
 
@@ -75,7 +75,7 @@ def build(spec: MapSpec, scope: Scope) -> Body:
         ]
         return {"results": kept, "errors": errors, "count": len(kept)}
 
-    return Body({"over": scope.values("over", spec.over)}, run)
+    return Body({"over": scope.values("over", spec.over)}, run, retries=True)
 
 
 class Tasks:
@@ -109,7 +109,7 @@ class Tasks:
             return await self._outcome(index, item)
 
         async with self._gate:
-            outcome: dict[str, Any] = await task(name=self._name)(work)()  # type: ignore[arg-type]
+            outcome: dict[str, Any] = await stored(work, self._name, self._call, self._spec)
         self._done += 1
         self._call.emit("progress", done=self._done, total=self._total)
         return outcome
@@ -120,7 +120,7 @@ class Tasks:
             values = {key: part(view, Render()) for key, part in self._item.inputs.items()}
             return {"result": await self._item.run(values, self._call)}
         except MotetError as error:
-            if self._spec.on_item_error == "fail":
+            if self._spec.on_item_error == "fail" or again(error, self._spec):
                 error.details.setdefault("item", index)
                 raise
             told = {"index": index, "code": error.code, "message": error.message}

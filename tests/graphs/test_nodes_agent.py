@@ -149,6 +149,25 @@ async def test_after_a_crash_no_answer_and_no_tool_is_asked_for_again() -> None:
     assert (done, len(model.asked)) == (["a", "b"], 4)
 
 
+async def test_retry_holds_for_each_answer_and_call_by_itself() -> None:
+    tries: list[int] = []
+
+    def shaky(arguments: dict[str, Any]) -> str:
+        tries.append(1)
+        if len(tries) < 2:
+            raise ConnectionError("broken")
+        return "good"
+
+    model = chat(calling("shaky"), Unavailable("down"), "Done.")
+    used = context(models=FakeModels({"chat": model}), tools=[tool("shaky", shaky)])
+    yaml = TALK.replace("[calculate]", "[shaky]").replace(
+        "max_steps: 3", "retry: {attempts: 2, backoff_s: 0}"
+    )
+    told = await run(agent_of_yaml(yaml), {"question": "?"}, used)
+    assert told.output["answer"] == "Done."
+    assert (len(tries), len(model.asked)) == (2, 3)
+
+
 async def test_while_tools_work_no_model_is_leased() -> None:
     seen: list[int] = []
     models = FakeModels({"chat": chat(calling("look"), "ok")})

@@ -157,6 +157,25 @@ async def test_after_a_crash_finished_items_are_not_run_again() -> None:
     assert asked == [f"x {n} {n - 1}" for n in (1, 2, 3, 4, 4, 5)]
 
 
+async def test_retry_holds_for_each_item_by_itself() -> None:
+    asked: list[str] = []
+
+    def answer(messages: Any) -> Any:
+        text = str(messages[-1].content)
+        asked.append(text)
+        if text.startswith("x 2 ") and asked.count(text) < 3:
+            return Unavailable("down", code="down")
+        return echo(messages)
+
+    for policy in ("fail", "collect"):
+        asked.clear()
+        agent = mapping(f"on_item_error: {policy}\n    retry: {{attempts: 3, backoff_s: 0}}")
+        told = await run(agent, {"items": [1, 2, 3]}, context(answer))
+        assert [r["item"] for r in told.output["results"]] == [1, 2, 3]
+        assert sorted(asked) == ["x 1 0", *["x 2 1"] * 3, "x 3 2"]
+        assert [event["attempt"] for event in told.kinds("warning")] == [1, 2]
+
+
 async def test_an_item_is_given_only_the_outer_channels_that_it_reads() -> None:
     agent = mapping()
     graph = agent.compile(InMemorySaver())

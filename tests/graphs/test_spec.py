@@ -203,6 +203,13 @@ def test_the_json_schema_accepts_every_shipped_agent_and_refuses_misspelt_keys()
     assert not validator.is_valid({"version": 1, "name": "x", "nodes": {"a": {"type": "y"}}})
 
 
+def nested(depth: int) -> Any:
+    value: Any = 1
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
 def test_the_input_is_checked_field_by_field() -> None:
     agent = agent_of_yaml(GOOD)
     with pytest.raises(Invalid, match="question: is required") as caught:
@@ -216,6 +223,7 @@ def test_the_input_is_checked_field_by_field() -> None:
         ({"question": "q", "limit": True}, "must be an integer, not a boolean"),
         ([], "must be an object"),
         ("q", "must be an object, not a string"),
+        ({"question": "q", "limit": nested(65)}, "nested too deeply"),
     ]:
         with pytest.raises(Invalid, match=says.replace("?", r"\?")):
             agent.initial_state(given)
