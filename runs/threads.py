@@ -57,7 +57,9 @@ class Threads:
                 raise
             if if_exists == "raise":
                 raise Conflict(
-                    f"Thread with ID {thread_id} already exists", code="thread_exists"
+                    f"Thread with ID {thread_id} already exists",
+                    code="thread_exists",
+                    details={"field": "thread_id"},
                 ) from error
             return await self.get(thread.thread_id, tenant)
         return _as_dict(thread, "idle")

@@ -240,7 +240,7 @@ async def _upload(name: str, request: Request, services: Services, caller: Calle
     async def add(file: UploadFile) -> IngestReport:
         return await services.indexes.add_document(
             name,
-            source=file.filename or "upload",
+            source=_source(file),
             media_type=file.content_type,
             data=await file.read(),
             tenant=caller.tenant,
@@ -254,11 +254,17 @@ async def _upload(name: str, request: Request, services: Services, caller: Calle
             try:
                 _join(whole, await add(file))
             except Invalid as error:
-                whole.failed.append(Failure(file.filename or "upload", error.code, error.message))
+                whole.failed.append(Failure(_source(file), error.code, error.message))
             tell(Progress(done, len(files), whole.passages, whole.passages))
         return whole
 
     return work
+
+
+def _source(file: UploadFile) -> str:
+    """The name that an upload is cited by: its path, which may not lead upwards."""
+    parts = (file.filename or "").replace("\\", "/").split("/")
+    return "/".join(part for part in parts if part not in ("", ".", "..")) or "upload"
 
 
 def _join(whole: IngestReport, part: IngestReport) -> None:
