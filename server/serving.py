@@ -13,7 +13,7 @@ from types import FrameType
 
 import uvicorn
 
-from config.errors import Unavailable
+from config.errors import MotetError, Unavailable
 from config.settings import Settings
 from server.app import create_app
 from server.services import ADDRESS_FILE, Services, open_services
@@ -64,11 +64,12 @@ async def serve(settings: Settings) -> None:
             server = Server(_config(services), services)
             _settle_garbage()
             address = settings.home / ADDRESS_FILE
-            announcing = asyncio.create_task(_announce(server, address, url), name="announce")
+            readied = asyncio.create_task(_when_ready(server, address, url, services))
             try:
                 await server.serve([listening])
             finally:
-                announcing.cancel()
+                readied.cancel()
+                await asyncio.wait([readied])
                 address.unlink(missing_ok=True)
 
 
@@ -99,10 +100,15 @@ def _settle_garbage() -> None:
     gc.set_threshold(10_000, 20, 50)
 
 
-async def _announce(server: Server, address: Path, url: str) -> None:
+async def _when_ready(server: Server, address: Path, url: str, services: Services) -> None:
+    """Tell where the service is; then spare the first search the start of its worker."""
     await server.ready.wait()
     address.write_text(url)
     log.info("Motet is ready at %s (data in %s)", url, address.parent)
+    try:
+        await services.indexes.warm()
+    except MotetError as error:
+        log.warning("the indexes are not warm: %s", error)
 
 
 def _config(services: Services, uds: str | None = None) -> uvicorn.Config:
