@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -16,7 +14,8 @@ from langgraph.graph import StateGraph
 
 from config.errors import Conflict, Invalid, MotetError, NotFound, nearest
 from config.settings import Settings
-from graphs.agent import Agent, Origin
+from graphs.agent import Agent
+from graphs.files import read_sources, text_of, write_atomically
 from graphs.link import AgentSource, link
 from graphs.parts import AGENT_NAME
 from graphs.python import python_agent, read_python_agent, read_python_agents
@@ -25,7 +24,6 @@ from graphs.spec import read_spec
 log = logging.getLogger(__name__)
 
 SHIPPED = Path(__file__).parent / "library"
-YAML_SUFFIXES = (".yaml", ".yml")
 Build = Callable[[], StateGraph[Any, Any, Any, Any]]
 
 
@@ -97,7 +95,7 @@ class Catalog:
         """The agent of any file, YAML or Python, without keeping it."""
         if file.suffix == ".py":
             return read_python_agent(file)
-        return self.check(_text_of(file), str(file))
+        return self.check(text_of(file), str(file))
 
     def create(self, yaml: str) -> Agent:
         """Keep a new agent of one's own. Raises `Conflict` where the name is taken."""
@@ -248,24 +246,10 @@ class Catalog:
 
     def _sources(self) -> dict[str, AgentSource]:
         """The YAML of every agent; of two with a name one's own."""
-        found: dict[str, AgentSource] = {}
-        folders: tuple[tuple[Path, Origin], ...] = (
-            (self._shipped, "shipped"),
-            (self._folder, "own"),
-        )
-        for folder, origin in folders:
-            for path in sorted(folder.glob("*")) if folder.is_dir() else ():
-                known = path.suffix in YAML_SUFFIXES and not path.name.startswith((".", "_"))
-                if known and (source := self._read(path, origin)):
-                    found[source.name] = source
-        return found
-
-    def _read(self, path: Path, origin: Origin) -> AgentSource | None:
-        try:
-            return AgentSource(path.stem, _text_of(path), origin, path)
-        except Invalid as error:
-            self._problems[str(path)] = error
-            return None
+        shipped, _ = read_sources(self._shipped, "shipped")
+        own, problems = read_sources(self._folder, "own")
+        self._problems |= problems
+        return shipped | own
 
 
 @asynccontextmanager
@@ -281,24 +265,3 @@ async def open_catalog(
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
-
-
-def _text_of(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise Invalid(
-            f"{file}: cannot be read: {error}", code="invalid_agent", details={"file": str(file)}
-        ) from error
-
-
-def write_atomically(file: Path, text: str) -> None:
-    """Replace a file in one step: readers see the old text or the new, never half of it."""
-    handle, name = tempfile.mkstemp(dir=file.parent, prefix=".", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as out:
-            out.write(text)
-        os.replace(name, file)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

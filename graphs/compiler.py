@@ -15,6 +15,7 @@ from langgraph.types import Checkpointer
 
 from config.errors import nearest
 from graphs.context import GraphContext
+from graphs.expressions import Expressions
 from graphs.flow import Flow, read_flow
 from graphs.join import attach_joins
 from graphs.node import NodeType, Rendered, Scope, saves
@@ -32,6 +33,9 @@ class Linker(Protocol):
 
     @property
     def node_types(self) -> Mapping[str, NodeType]: ...
+
+    @property
+    def expressions(self) -> Expressions: ...
 
     def agent(self, name: str) -> Agent:
         """Another agent, compiled. Raises `NotFound`, or `Invalid` for one that calls itself."""
@@ -78,15 +82,8 @@ def build_graph(
     scope: Scope,
 ) -> Graph:
     """Compile nodes and edges. What is wrong goes to the scope's problems; look there first."""
-    types = scope.linker.node_types
-    channels = dict(declared)
-    for spec in nodes.values():
-        for channel, type_ in _written(types[spec.type], spec).items():
-            channels.setdefault(channel, Channel(type=type_))
+    channels = _channels(nodes, declared, scope)
     inner = scope.adding(*channels)
-    for name in (*channels, *nodes):
-        if name in RESERVED:
-            scope.problem(("nodes", name) if name in nodes else (), f"'{name}' is a reserved word.")
     flow = read_flow(nodes, edges, inner)
     empty = {name: _empty(channel) for name, channel in channels.items()}
     reducers: dict[str, Reduce] = {name: channel.reducer for name, channel in channels.items()}
@@ -109,6 +106,20 @@ def build_graph(
     labels = {name: spec.type for name, spec in nodes.items()}
     limit = (len(nodes) + 1) * (1 + flow.loops) + 2
     return Graph(builder, flow, channels, empty, limit, labels)
+
+
+def _channels(
+    nodes: Mapping[str, NodeSpec], declared: Mapping[str, Channel], scope: Scope
+) -> dict[str, Channel]:
+    """The channels declared, and those that nodes write besides."""
+    channels = dict(declared)
+    for spec in nodes.values():
+        for channel, type_ in _written(scope.linker.node_types[spec.type], spec).items():
+            channels.setdefault(channel, Channel(type=type_))
+    for name in (*channels, *nodes):
+        if name in RESERVED:
+            scope.problem(("nodes", name) if name in nodes else (), f"'{name}' is a reserved word.")
+    return channels
 
 
 def _step(

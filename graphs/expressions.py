@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 
-from jinja2 import TemplateSyntaxError, nodes
+from jinja2 import nodes
 from jinja2.exceptions import SecurityError, UndefinedError
 from jinja2.meta import find_undeclared_variables
 
@@ -58,7 +57,7 @@ class Template:
 
 
 class Expressions:
-    """Compiles templates. One sandbox for all of them; it keeps no state of any rendering."""
+    """Compiles templates, all in one sandbox, which keeps nothing of any rendering."""
 
     def __init__(self) -> None:
         self._sandbox = Sandbox(OWN_FILTERS)
@@ -123,17 +122,6 @@ class Expressions:
             return "".join(parts)
 
         return evaluate
-
-
-@lru_cache(maxsize=1)
-def expressions() -> Expressions:
-    """The compiler that everybody shares: making a Jinja environment takes a millisecond."""
-    return Expressions()
-
-
-def line_of(error: Exception) -> int:
-    """The line within a template that a syntax error is about, from 0."""
-    return error.lineno - 1 if isinstance(error, TemplateSyntaxError) else 0
 
 
 def _lookup(name: str) -> Callable[[View, Render], Any]:

@@ -13,7 +13,7 @@ from referencing import Registry
 
 from config.errors import Invalid, nearest
 from graphs.compiler import Graph
-from graphs.expressions import Template, expressions
+from graphs.expressions import Expressions, Template
 from graphs.fields import field_values, fields_schema
 from graphs.parts import InputField
 from graphs.state import JSON_TYPES
@@ -98,12 +98,14 @@ class SchemaInterface:
         return {name: as_json(values.get(name)) for name in names}
 
 
-def outputs(declared: str | list[str] | Mapping[str, str]) -> dict[str, Template]:
+def outputs(
+    declared: str | list[str] | Mapping[str, str], expressions: Expressions
+) -> dict[str, Template]:
     """The template of each output. Raises as `Expressions.template` does."""
     if isinstance(declared, Mapping):
-        return {name: expressions().template(source) for name, source in declared.items()}
+        return {name: expressions.template(source) for name, source in declared.items()}
     names = [declared] if isinstance(declared, str) else declared
-    return {name: expressions().template(f"{{{{ {name} }}}}") for name in names}
+    return {name: expressions.template(f"{{{{ {name} }}}}") for name in names}
 
 
 def as_json(value: Any) -> Any:

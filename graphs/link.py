@@ -12,14 +12,14 @@ from jinja2 import TemplateSyntaxError
 from config.errors import Invalid, nearest
 from graphs.agent import Agent, Origin
 from graphs.compiler import Graph, build_graph
-from graphs.expressions import Template
+from graphs.expressions import Expressions, Template
 from graphs.interface import DeclaredInterface, outputs
 from graphs.node import NodeType, Scope
 from graphs.nodes import NODE_TYPES
 from graphs.parts import Channel
 from graphs.problems import Problems
 from graphs.spec import AgentSpec, read_spec
-from graphs.state import EMPTY
+from graphs.state import EMPTY, fits
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,7 @@ class _Linker:
     chain: tuple[str, ...]
     called: dict[str, Agent] = field(default_factory=dict)
     node_types: Mapping[str, NodeType] = field(default_factory=lambda: NODE_TYPES)
+    expressions: Expressions = field(default_factory=Expressions)
 
     def agent(self, name: str) -> Agent:
         if name in self.chain:
@@ -109,17 +110,21 @@ def _compile(
     scope = Scope(spec.name, "", (), frozenset(), problems, linker)
     declared = _declared(spec, problems)
     graph = build_graph(spec.nodes, spec.edges, declared, scope)
-    return graph, _outputs(spec, graph, problems)
+    return graph, _outputs(spec, graph, problems, linker.expressions)
 
 
 def _declared(spec: AgentSpec, problems: Problems) -> dict[str, Channel]:
     channels: dict[str, Channel] = {}
     for name, field_ in spec.input.items():
         channels[name] = Channel(type=field_.type, description=field_.description)
+        if not fits(field_.type, field_.default):
+            problems.add(("input", name, "default"), f"is no {field_.type}.")
     for name, channel in spec.state.items():
         if name in channels and channel.type == "any":
             channel = channel.model_copy(update={"type": channels[name].type})
         channels[name] = channel
+        if not fits(channel.type, channel.default):
+            problems.add(("state", name, "default"), f"is no {channel.type}.")
         empty = EMPTY[channel.reducer]()
         if None not in (channel.default, empty) and not isinstance(channel.default, type(empty)):
             message = f"does not fit the reducer '{channel.reducer}'."
@@ -127,9 +132,11 @@ def _declared(spec: AgentSpec, problems: Problems) -> dict[str, Channel]:
     return channels
 
 
-def _outputs(spec: AgentSpec, graph: Graph, problems: Problems) -> Mapping[str, Template]:
+def _outputs(
+    spec: AgentSpec, graph: Graph, problems: Problems, expressions: Expressions
+) -> Mapping[str, Template]:
     try:
-        templates = outputs(spec.output)
+        templates = outputs(spec.output, expressions)
     except (TemplateSyntaxError, ValueError) as error:
         problems.add(("output",), f"wrong expression: {error}")
         return {}

@@ -11,7 +11,7 @@ from langchain_core.runnables import RunnableConfig
 
 from config.errors import nearest
 from graphs.context import GraphContext
-from graphs.expressions import Template, View, expressions
+from graphs.expressions import Template, View
 from graphs.parts import NodeSpec
 from graphs.problems import Path, Problems
 from graphs.sandbox import Render
@@ -77,12 +77,12 @@ class Scope:
 
     def template(self, at: str | Path, source: str) -> Rendered:
         """The compiled template of a field; a wrong one is a problem of the file."""
-        return self._compiled(at, source, expressions().template)
+        return self._compiled(at, source, self.linker.expressions.template)
 
     def condition(self, at: str | Path, source: str | bool) -> Rendered:
         if isinstance(source, bool):
             return lambda view, render: source
-        return self._compiled(at, source, expressions().condition)
+        return self._compiled(at, source, self.linker.expressions.condition)
 
     def values(self, at: str | Path, value: Any) -> Rendered:
         """Templates within lists and objects; anything but text stands for itself."""

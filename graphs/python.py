@@ -64,18 +64,7 @@ def python_agent(
     """The agent of a function that builds a graph. Raises `Invalid` naming the file and line."""
     if not AGENT_NAME.fullmatch(name):
         raise _invalid(file, f"'{name}' cannot name an agent: use a-z, 0-9, '-' and '_'.")
-    try:
-        builder = build()
-        if not isinstance(builder, StateGraph):
-            raise _invalid(file, "build() must return a StateGraph that is not compiled yet.")
-        compiled = builder.compile()
-        interface = SchemaInterface(
-            name, compiled.get_input_jsonschema(), compiled.get_output_jsonschema()
-        )
-    except MotetError:
-        raise
-    except Exception as error:
-        raise _failed(file, error) from error
+    builder, interface = _built(name, build, file)
     text = file.read_text(encoding="utf-8") if file else inspect.getsource(build)
     return Agent(
         name=name,
@@ -88,6 +77,22 @@ def python_agent(
         interface=interface,
         recursion_limit=getattr(build, "recursion_limit", RECURSION_LIMIT),
     )
+
+
+def _built(
+    name: str, build: Callable[[], StateGraph[Any, Any, Any, Any]], file: Path | None
+) -> tuple[StateGraph[Any, Any, Any, Any], SchemaInterface]:
+    try:
+        builder = build()
+        if not isinstance(builder, StateGraph):
+            raise _invalid(file, "build() must return a StateGraph that is not compiled yet.")
+        compiled = builder.compile()
+        schemas = compiled.get_input_jsonschema(), compiled.get_output_jsonschema()
+        return builder, SchemaInterface(name, *schemas)
+    except MotetError:
+        raise
+    except Exception as error:
+        raise _failed(file, error) from error
 
 
 def _digest(text: str) -> str:

@@ -11,9 +11,10 @@ from jinja2 import TemplateSyntaxError
 from langchain_core.messages import AIMessage, HumanMessage
 
 from config.errors import Invalid
-from graphs.expressions import expressions
+from graphs.expressions import Expressions
 from graphs.sandbox import MAX_VALUE, Render
 
+EXPRESSIONS = Expressions()
 VIEW: dict[str, Any] = {
     "text": "hello",
     "number": 3,
@@ -60,24 +61,24 @@ VIEW: dict[str, Any] = {
     ],
 )  # fmt: skip
 def test_a_template_gives(source: str, value: Any) -> None:
-    assert expressions().template(source).value(VIEW) == value
+    assert EXPRESSIONS.template(source).value(VIEW) == value
 
 
 def test_a_condition_needs_no_braces() -> None:
-    assert expressions().condition("number > 2 and not nothing").value(VIEW) is True
-    assert expressions().condition("{{ number > 5 }}").value(VIEW) is False
+    assert EXPRESSIONS.condition("number > 2 and not nothing").value(VIEW) is True
+    assert EXPRESSIONS.condition("{{ number > 5 }}").value(VIEW) is False
     with pytest.raises(ValueError, match="one expression"):
-        expressions().condition("{{ number }} {{ text }}")
+        EXPRESSIONS.condition("{{ number }} {{ text }}")
 
 
 def test_a_template_knows_the_names_it_uses() -> None:
-    template = expressions().template("{% for v in values %}{{ v }}{{ text }}{% endfor %}{{ x.y }}")
+    template = EXPRESSIONS.template("{% for v in values %}{{ v }}{{ text }}{% endfor %}{{ x.y }}")
     assert template.names == {"values", "text", "x"}
 
 
 def test_cite_numbers_passages_and_records_them() -> None:
     render = Render()
-    text = expressions().template("{{ passages | cite }}\n\nQ: {{ text }}").value(VIEW, render)
+    text = EXPRESSIONS.template("{{ passages | cite }}\n\nQ: {{ text }}").value(VIEW, render)
     assert text == "[1] Guide > Start: One.\n\n[2] Guide: Two.\n\nQ: hello"
     assert render.cited == [
         ("[1] Guide > Start: One.\n\n[2] Guide: Two.", VIEW["passages"]),
@@ -85,7 +86,7 @@ def test_cite_numbers_passages_and_records_them() -> None:
 
 
 def test_a_second_cite_goes_on_counting() -> None:
-    text = expressions().template("{{ passages[:1] | cite }} {{ passages[1:] | cite }}")
+    text = EXPRESSIONS.template("{{ passages[:1] | cite }} {{ passages[1:] | cite }}")
     assert text.value(VIEW) == "[1] Guide > Start: One. [2] Guide: Two."
 
 
@@ -135,7 +136,7 @@ HOSTILE = [
 @pytest.mark.parametrize("source", HOSTILE)
 def test_a_hostile_template_fails_at_once_and_reaches_nothing(source: str) -> None:
     with pytest.raises(Invalid) as caught:
-        expressions().template(source).value(VIEW)
+        EXPRESSIONS.template(source).value(VIEW)
     assert caught.value.code == "expression_failed"
 
 
@@ -163,12 +164,12 @@ def test_a_hostile_template_fails_at_once_and_reaches_nothing(source: str) -> No
 )
 def test_what_is_not_allowed_is_refused_when_compiled(source: str) -> None:
     with pytest.raises(TemplateSyntaxError):
-        expressions().template(source)
+        EXPRESSIONS.template(source)
 
 
 def test_a_template_is_bounded_in_length() -> None:
     with pytest.raises(ValueError, match="at most"):
-        expressions().template("{{ text }}" * 10_000)
+        EXPRESSIONS.template("{{ text }}" * 10_000)
 
 
 @settings(max_examples=200, deadline=None)
@@ -184,7 +185,7 @@ def test_a_template_is_bounded_in_length() -> None:
 def test_any_text_is_a_template_or_a_clear_error(parts: list[str]) -> None:
     source = " ".join(parts)
     try:
-        value = expressions().template(source).value(VIEW)
+        value = EXPRESSIONS.template(source).value(VIEW)
     except (TemplateSyntaxError, ValueError, Invalid):
         return
     assert len(str(value)) <= 12 * MAX_VALUE

@@ -1,0 +1,54 @@
+"""Agent files of a folder: reading their texts, replacing one in one step."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from config.errors import Invalid, MotetError
+from graphs.agent import Origin
+from graphs.link import AgentSource
+
+SUFFIXES = (".yaml", ".yml")
+
+
+def read_sources(
+    folder: Path, origin: Origin
+) -> tuple[dict[str, AgentSource], dict[str, MotetError]]:
+    """The YAML of a folder's agents by name, and by file what could not be read.
+
+    Files whose name begins with a dot or an underscore are left alone.
+    """
+    sources: dict[str, AgentSource] = {}
+    problems: dict[str, MotetError] = {}
+    for path in sorted(folder.glob("*")) if folder.is_dir() else ():
+        if path.suffix not in SUFFIXES or path.name.startswith((".", "_")):
+            continue
+        try:
+            sources[path.stem] = AgentSource(path.stem, text_of(path), origin, path)
+        except Invalid as error:
+            problems[str(path)] = error
+    return sources, problems
+
+
+def text_of(file: Path) -> str:
+    """A file's text. Raises `Invalid` naming the file."""
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Invalid(
+            f"{file}: cannot be read: {error}", code="invalid_agent", details={"file": str(file)}
+        ) from error
+
+
+def write_atomically(file: Path, text: str) -> None:
+    """Replace a file in one step: readers see the old text or the new, never half of it."""
+    handle, name = tempfile.mkstemp(dir=file.parent, prefix=".", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as out:
+            out.write(text)
+        os.replace(name, file)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
