@@ -19,7 +19,7 @@ from graphs.nodes import NODE_TYPES
 from graphs.parts import Channel
 from graphs.problems import Problems
 from graphs.spec import AgentSpec, read_spec
-from graphs.state import EMPTY, fits
+from graphs.state import EMPTY
 
 
 @dataclass(frozen=True)
@@ -117,14 +117,10 @@ def _declared(spec: AgentSpec, problems: Problems) -> dict[str, Channel]:
     channels: dict[str, Channel] = {}
     for name, field_ in spec.input.items():
         channels[name] = Channel(type=field_.type, description=field_.description)
-        if not fits(field_.type, field_.default):
-            problems.add(("input", name, "default"), f"is no {field_.type}.")
     for name, channel in spec.state.items():
         if name in channels and channel.type == "any":
             channel = channel.model_copy(update={"type": channels[name].type})
         channels[name] = channel
-        if not fits(channel.type, channel.default):
-            problems.add(("state", name, "default"), f"is no {channel.type}.")
         empty = EMPTY[channel.reducer]()
         if None not in (channel.default, empty) and not isinstance(channel.default, type(empty)):
             message = f"does not fit the reducer '{channel.reducer}'."
