@@ -20,6 +20,8 @@ from server.services import ADDRESS_FILE, Services, open_services
 
 log = logging.getLogger(__name__)
 
+KEEP_ALIVE_S = 75
+
 
 class Server(uvicorn.Server):
     """uvicorn, but a signal drains the runs first: their streams then end by themselves.
@@ -119,6 +121,8 @@ def _config(services: Services, uds: str | None = None) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
+        # Longer than clients and proxies keep one: else a request meets a connection being closed.
+        timeout_keep_alive=KEEP_ALIVE_S,
         proxy_headers=False,
         timeout_graceful_shutdown=int(services.settings.drain_s) + 5,
     )
