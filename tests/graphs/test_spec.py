@@ -54,7 +54,7 @@ def problems_of(text: str, file: str = "agent.yaml") -> list[dict[str, Any]]:
         ("question: string", "question: strin", 4, "input.question", "must be 'string'"),
         ("default: 3", "defalt: 3", 5, "input.limit.defalt", "Did you mean 'default'?"),
         ("default: 3", "default: three", 5, "input.limit.default", "does not fit the type integer"),
-        ("reduce: append", "reduce: append, default: 3", 7, "state.log.default", "fit the type list"),
+        ("reduce: append", "reduce: append, default: 3", 7, "state.log.default", "the type list"),
         ("reduce: append", "reduce: add_up", 7, "state.log.reduce", "must be 'last'"),
         ("reduce: append", "keep: maybe", 7, "state.log.keep", "valid boolean"),
         ("type: set", "type: sett", 10, "nodes.first.type", "Did you mean 'set'?"),
