@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 from rich.console import Console
+from rich.text import Text
 
 from config.errors import NotFound, Unavailable
 from config.settings import Settings, load_settings
@@ -22,6 +25,7 @@ from server.doctor import print_roles
 ROOT = Path(__file__).parent.parent
 QUESTION = "What happens to a run when the server is killed?"
 START_TIMEOUT_S = 60.0
+CONTEXT = 160
 
 
 async def demonstrate(folder: Path | None, question: str | None, console: Console) -> None:
@@ -97,7 +101,8 @@ async def _ready(settings: Settings, process: asyncio.subprocess.Process) -> str
 
 
 async def _index(client: httpx.AsyncClient, documents: Path, console: Console) -> None:
-    console.print(f"[bold]2.[/] Indexing {documents} into index 'docs'.", highlight=False)
+    shown = os.path.relpath(documents)
+    console.print(f"[bold]2.[/] Indexing {shown} into index 'docs'.", highlight=False)
     response = await client.get("/indexes/docs")
     if response.status_code == 404:
         await answer(await client.post("/indexes", json={"name": "docs"}))
@@ -126,21 +131,23 @@ async def _ask(client: httpx.AsyncClient, url: str, question: str, console: Cons
         raise Unavailable(printer.error["message"], code=printer.error.get("code", "run_failed"))
     console.print("[bold]4.[/] The answer, and where each sentence stands:", highlight=False)
     print_output(console, {key: printer.output.get(key) for key in ("answer", "citations")})
-    for citation in printer.output.get("citations") or []:
-        await _open_citation(client, citation, console)
-        break
+    if citations := printer.output.get("citations"):
+        await _open(client, citations, console)
 
 
-async def _open_citation(
-    client: httpx.AsyncClient, citation: dict[str, object], console: Console
+async def _open(
+    client: httpx.AsyncClient, citations: list[dict[str, Any]], console: Console
 ) -> None:
-    """Show that a citation opens at its source."""
-    shown = await answer(
-        await client.get(
-            f"/indexes/{citation['index']}/documents/{citation['document']}/citation",
-            params={key: str(citation[key]) for key in ("start", "end", "hash")},
-        )
-    )
-    number = f"\\[{citation['n']}]"
-    console.print(f"[bold]5.[/] Citation {number} opened in {citation['source']}:", highlight=False)
-    console.print(f"[dim]…{shown['before']}[/][reverse]{shown['text']}[/][dim]{shown['after']}…[/]")
+    """Show that the citations of the first document open at their place in it."""
+    first = citations[0]
+    same = [each for each in citations if each["document"] == first["document"]]
+    span = {
+        "start": min(each["start"] for each in same),
+        "end": max(each["end"] for each in same),
+        "hash": first["hash"],
+    }
+    address = f"/indexes/{first['index']}/documents/{first['document']}/citation"
+    shown = await answer(await client.get(address, params=span))
+    console.print(f"[bold]5.[/] What is cited, opened in {first['source']}:", highlight=False)
+    parts = (shown["before"][-CONTEXT:], "dim"), (shown["text"], "reverse")
+    console.print(Text.assemble(*parts, (shown["after"][:CONTEXT], "dim")))
