@@ -1,0 +1,185 @@
+"""A chat model without a language model: it answers in sentences of the passages it is given."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
+
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models.chat_models import BaseChatModel, agenerate_from_stream
+from langchain_core.messages import AIMessageChunk, BaseMessage, HumanMessage
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.runnables import Runnable
+from pydantic import PrivateAttr
+
+from config.errors import Unavailable
+from models.backends import evidence
+from models.backends.evidence import Evidence
+from models.capabilities import Embed, Vectors
+
+REFUSAL = "The documents do not say."
+_WRITING = ("tools", "format", "response_format")
+
+
+class HasEmbed(Protocol):
+    @property
+    def embed(self) -> Embed: ...
+
+
+LeaseEmbed = Callable[[], AbstractAsyncContextManager[HasEmbed]]
+
+
+class ReaderChat(BaseChatModel):
+    """Reads `additional_kwargs["motet"] = {"question", "passages"}` of the last human message.
+
+    Answers with the best window of sentences, each with the number of its passage, or that the
+    documents do not say. The last chunk's `response_metadata` has `citations` (spans in the
+    document's text), `refused` and `score`. Asked to write freely it raises `Unavailable`
+    ("needs_language_model"). `lease_embed` lends the model that compares.
+    """
+
+    name: str | None = "reader"
+    _lease_embed: LeaseEmbed = PrivateAttr()
+
+    def __init__(self, *, name: str, lease_embed: LeaseEmbed) -> None:
+        super().__init__(name=name)
+        self._lease_embed = lease_embed
+
+    @property
+    def _llm_type(self) -> str:
+        return "motet-reader"
+
+    def bind_tools(self, tools: Any, **kwargs: Any) -> Runnable[Any, Any]:
+        raise needs_language_model("call tools")
+
+    def with_structured_output(self, schema: Any, **kwargs: Any) -> Runnable[Any, Any]:
+        raise needs_language_model("write JSON")
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        if any(kwargs.get(key) for key in _WRITING):
+            raise needs_language_model("call tools or write JSON")
+        question, passages = _asked(messages)
+        found = await self._evidence(question, passages)
+        for chunk in _answer(self.name or "reader", passages, found):
+            if run_manager:
+                await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+            yield chunk
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        return await agenerate_from_stream(self._astream(messages, stop, run_manager, **kwargs))
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        raise Unavailable(
+            "The embedded reader answers only asynchronously: use `ainvoke` or `astream`.",
+            code="async_only",
+            permanent=True,
+        )
+
+    async def _evidence(
+        self, question: str, passages: Sequence[Mapping[str, Any]]
+    ) -> Evidence | None:
+        candidates = evidence.windows(passages)
+        if not candidates or not question.strip():
+            return None
+        places = [evidence.place(passage) for passage in passages[: evidence.MAX_PASSAGES]]
+        texts = [question, *places, *(window.text for window in candidates)]
+        async with self._lease_embed() as lease:
+            vectors = await lease.embed.embed(texts, urgent=True)
+        near = _cosines(vectors)
+        return evidence.best(
+            question, passages, candidates, near[len(places) :], near[: len(places)]
+        )
+
+
+def needs_language_model(wish: str) -> Unavailable:
+    """The refusal of the reader: what it cannot do, and how to get a model that can."""
+    return Unavailable(
+        f"To {wish} takes a language model, and this machine has none: the embedded reader only "
+        "quotes from passages. Install Ollama from ollama.com and run `ollama pull qwen3:4b`, or "
+        "declare an OpenAI-compatible server in models.yaml.",
+        code="needs_language_model",
+        details={"hint": "ollama pull qwen3:4b"},
+        permanent=True,
+    )
+
+
+def _asked(messages: Sequence[BaseMessage]) -> tuple[str, list[Mapping[str, Any]]]:
+    """Question and passages of the last human message. Raises `Unavailable` without them."""
+    humans = [message for message in messages if isinstance(message, HumanMessage)]
+    given = humans[-1].additional_kwargs.get("motet") if humans else None
+    if not isinstance(given, Mapping) or given.get("passages") is None:
+        raise needs_language_model("write freely")
+    return str(given.get("question") or ""), list(given["passages"])
+
+
+def _cosines(vectors: Vectors) -> list[float]:
+    """Of every vector to the first. Without numpy: the server need not import it for this."""
+    numbers = memoryview(vectors.data).cast("f")
+    width = vectors.dimensions
+    first = numbers[:width].tolist()
+    return [
+        sum(map(operator.mul, first, numbers[start : start + width]))
+        for start in range(width, width * vectors.count, width)
+    ]
+
+
+def _answer(
+    model: str, passages: Sequence[Mapping[str, Any]], found: Evidence | None
+) -> Iterator[ChatGenerationChunk]:
+    """A chunk for each sentence, then one with what is to know about the answer."""
+    about: dict[str, Any] = {
+        "model_name": model,
+        "citations": [],
+        "refused": found is None or not found.enough,
+        "score": round(found.score, 4) if found else 0.0,
+    }
+    if found is None or not found.enough:
+        yield _chunk(REFUSAL)
+        yield _chunk("", about)
+        return
+    window, passage = found.window, passages[found.window.passage]
+    text, number = str(passage["text"]), window.passage + 1
+    for place, sentence in enumerate(window.sentences):
+        quoted = text[sentence.start : sentence.end]
+        about["citations"].append(_citation(number, passage, sentence.start, sentence.end, quoted))
+        gap = text[window.sentences[place - 1].end : sentence.start] if place else ""
+        between = "\n" if "\n" in gap else " " if place else ""
+        yield _chunk(f"{between}{quoted} [{number}]")
+    yield _chunk("", about)
+
+
+def _citation(
+    number: int, passage: Mapping[str, Any], start: int, end: int, text: str
+) -> dict[str, Any]:
+    begin = int(passage.get("start") or 0)
+    return {
+        "n": number,
+        "passage": passage.get("id"),
+        "start": begin + start,
+        "end": begin + end,
+        "text": text,
+    }
+
+
+def _chunk(text: str, about: dict[str, Any] | None = None) -> ChatGenerationChunk:
+    return ChatGenerationChunk(message=AIMessageChunk(content=text, response_metadata=about or {}))
