@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.utils.uuid import uuid7
 
-from config.errors import Busy, Conflict, Invalid, MotetError, NotFound, Unavailable
+from config.errors import Busy, Conflict, MotetError, NotFound, Unavailable
 from runs.admission import Admission, Lines
+from runs.answers import answers_of
 from runs.checkpoints import Checkpoints
 from runs.events import Batch
 from runs.execution import SHUTDOWN, Execution, explain, introduction
@@ -96,7 +97,7 @@ class RunEngine:
             self._admit()
             agent = self._agent_of(run)
             run.resume = {
-                "answers": _answers(run, answer),
+                "answers": answers_of(run, answer),
                 "checkpoint_id": run.interrupts[0]["checkpoint_id"],
             }
             run.interrupts = []
@@ -341,16 +342,4 @@ def _new_run(request: RunRequest, agent: Agent) -> Run:
         multitask=request.multitask,
         webhook=request.webhook,
         metadata=dict(request.metadata),
-    )
-
-
-def _answers(run: Run, answer: Any) -> dict[str, Any]:
-    ids = [interrupt["id"] for interrupt in run.interrupts]
-    if isinstance(answer, Mapping) and answer and set(answer) <= set(ids):
-        return dict(answer)
-    if len(ids) == 1:
-        return {ids[0]: answer}
-    raise Invalid(
-        f"Run {run.run_id} asks {len(ids)} questions: map each question's id to its answer.",
-        details={"field": "resume", "interrupts": ids},
     )

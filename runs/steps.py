@@ -17,6 +17,7 @@ Part: TypeAlias = tuple[tuple[str, ...], str, Any]
 STREAM_MODES: tuple[StreamMode, ...] = ("tasks", "custom", "messages", "values")
 HIDDEN = frozenset({LOOPS, GOTO})
 """Channels by which a graph counts its loops and steers: nothing to its readers."""
+HIDDEN = frozenset({GOTO, LOOPS})
 OWN_KINDS = frozenset({"progress", "model", "artifact", "citation", "warning", "tool"})
 
 
@@ -142,6 +143,13 @@ class Steps:
     def _placed(self, step: str) -> tuple[tuple[str, ...], str, str]:
         namespace, name = self._open[step]
         return namespace, step, name
+
+
+def visible(values: Any) -> Any:
+    """A state, or a part of it, without the channels that steer the graph."""
+    if isinstance(values, dict) and not HIDDEN.isdisjoint(values):
+        return {key: value for key, value in values.items() if key not in HIDDEN}
+    return values
 
 
 def node_path(namespace: tuple[str, ...], name: str) -> str:

@@ -16,6 +16,7 @@ from config.errors import Conflict, Invalid, NotFound, nearest
 from runs.checkpoints import Checkpoints
 from runs.engine import RunEngine
 from runs.record import Thread
+from runs.steps import visible
 from runs.store import RunStore, is_duplicate
 
 IfExists = Literal["raise", "do_nothing"]
@@ -76,7 +77,7 @@ class Threads:
         return {
             **shown,
             "status": self._status(thread_id, snapshot, failed),
-            "values": snapshot.values or None,
+            "values": visible(snapshot.values) or None,
             "error": failed,
             "interrupts": {
                 task.id: [_interrupt(item) for item in task.interrupts]
@@ -261,7 +262,7 @@ def state_dict(snapshot: StateSnapshot) -> dict[str, Any]:
     """A snapshot as the protocol's ThreadState."""
     checkpoint, parent = _place(snapshot.config), _place(snapshot.parent_config)
     return {
-        "values": snapshot.values,
+        "values": visible(snapshot.values),
         "next": list(snapshot.next),
         "tasks": [
             {
@@ -272,7 +273,7 @@ def state_dict(snapshot: StateSnapshot) -> dict[str, Any]:
                 "interrupts": [_interrupt(item) for item in task.interrupts],
                 "checkpoint": _place(task.state) if isinstance(task.state, dict) else None,
                 "state": state_dict(task.state) if isinstance(task.state, StateSnapshot) else None,
-                "result": task.result,
+                "result": visible(task.result),
             }
             for task in snapshot.tasks
         ],

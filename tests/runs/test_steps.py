@@ -1,23 +1,119 @@
-"""What the parts of a LangGraph stream are told as."""
+"""From a LangGraph stream to events: attempts, paths, what is told again and what is not."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from graphs.state import GOTO, LOOPS
-from runs.steps import Part, Steps
+from langchain_core.messages import AIMessageChunk, HumanMessage
+
+from runs.events import encode_event
+from runs.steps import Steps, Told
 
 
-def task(name: str, **more: Any) -> Part:
-    """A part that announces a task, or with a result, an error or interrupts ends it."""
-    if more:
-        more = {"result": {}, "error": None, "interrupts": [], **more}
-    return (), "tasks", {"id": f"id of {name}", "name": name, **more}
+def begin(step: str, name: str, namespace: tuple[str, ...] = ()) -> Any:
+    return namespace, "tasks", {"id": step, "name": name, "input": {}, "triggers": ()}
 
 
-def test_a_step_tells_what_it_wrote_and_not_how_its_graph_counts_loops() -> None:
+def end(step: str, name: str, result: Any = None, **more: Any) -> Any:
+    data = {"id": step, "name": name, "result": result or {}, "error": None, "interrupts": []}
+    return (), "tasks", {**data, **more}
+
+
+def told(steps: Steps, *parts: Any) -> list[Told]:
+    return [event for part in parts for event in steps.translate(part)]
+
+
+def stored(*events: Told) -> list[Any]:
+    return [encode_event("run", n, event.type, event.fields) for n, event in enumerate(events, 1)]
+
+
+def test_a_step_begins_and_ends_with_its_update() -> None:
+    events = told(Steps(), begin("1", "a"), end("1", "a", {"x": 1}))
+    assert [event.type for event in events] == ["step.started", "step.finished"]
+    assert events[1].fields == {
+        "node": "a",
+        "step": "1",
+        "attempt": 1,
+        "data": {"update": {"x": 1}},
+    }
+
+
+def test_a_step_cut_off_begins_again_under_the_next_attempt() -> None:
+    before = told(Steps(), begin("1", "a"))
+    after = told(Steps(stored(*before)), begin("1", "a"))
+    assert [event.fields["attempt"] for event in before + after] == [1, 2]
+
+
+def test_a_step_that_had_ended_is_not_told_again() -> None:
+    before = told(Steps(), begin("1", "a"), end("1", "a"))
+    assert told(Steps(stored(*before), done=["1"]), begin("1", "a")) == []
+
+
+def test_a_step_whose_end_was_stored_but_not_told_is_told_as_ended() -> None:
+    before = told(Steps(), begin("1", "a"))
+    after = told(Steps(stored(*before), done=["1"]), begin("1", "a"))
+    assert [(event.type, event.fields["attempt"]) for event in after] == [("step.finished", 1)]
+
+
+def test_a_retry_in_the_same_process_is_an_attempt_too() -> None:
+    again = ((), "custom", {"motet": "attempt", "node": "a", "step": "1", "number": 2})
+    events = told(Steps(), begin("1", "a"), again)
+    assert [(event.type, event.fields["attempt"]) for event in events] == [
+        ("step.started", 1),
+        ("step.started", 2),
+    ]
+
+
+def test_nested_nodes_have_a_path() -> None:
+    events = told(Steps(), begin("1", "outer"), begin("2", "inner", ("outer:1",)))
+    assert events[1].fields["node"] == "outer/inner"
+
+
+def test_tokens_belong_to_their_step() -> None:
+    chunk = AIMessageChunk("Hello", id="m")
+    place = {"langgraph_checkpoint_ns": "outer:1|inner:2"}
+    events = told(Steps(), ((), "messages", (chunk, place)))
+    assert events == [
+        Told(
+            "token",
+            {
+                "node": "outer/inner",
+                "step": "2",
+                "attempt": 1,
+                "data": {"text": "Hello", "message": "m"},
+            },
+        )
+    ]
+
+
+def test_messages_that_no_model_streams_are_no_tokens() -> None:
+    parts = [
+        ((), "messages", (message, {})) for message in (HumanMessage("Hi"), AIMessageChunk(""))
+    ]
+    assert told(Steps(), *parts) == []
+
+
+def test_custom_events_of_a_python_graph_belong_to_the_only_step_at_work() -> None:
+    word = ((), "custom", {"word": 1})
+    alone = told(Steps(), begin("1", "a"), word)[-1]
+    assert alone.fields == {"node": "a", "step": "1", "attempt": 1, "data": {"word": 1}}
+    together = told(Steps(), begin("1", "a"), begin("2", "b"), word)[-1]
+    assert together.fields == {"data": {"word": 1}}
+
+
+def test_channels_that_steer_the_graph_are_not_shown() -> None:
+    events = told(Steps(), begin("1", "a"), end("1", "a", {"x": 1, "_loops": {}, "_goto": {}}))
+    assert events[-1].fields["data"] == {"update": {"x": 1}}
+
+
+def test_questions_are_collected_with_their_node() -> None:
     steps = Steps()
-    list(steps.translate(task("draft")))
-    written = {"text": "new", LOOPS: {"draft.0": 1}, GOTO: {"draft": None}}
-    [told] = steps.translate(task("draft", result=written))
-    assert (told.type, told.fields["data"]) == ("step.finished", {"update": {"text": "new"}})
+    question = {"id": "q", "value": "ok?"}
+    assert told(steps, begin("1", "ask"), end("1", "ask", interrupts=[question]))[1:] == []
+    assert steps.interrupts == [{**question, "node": "ask", "step": "1"}]
+
+
+def test_a_failed_step_says_why() -> None:
+    events = told(Steps(), begin("1", "a"), end("1", "a", error="ValueError('no')"))
+    assert events[-1].type == "step.failed"
+    assert events[-1].fields["data"] == {"message": "ValueError('no')"}
