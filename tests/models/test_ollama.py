@@ -14,6 +14,7 @@ from config.errors import Busy, Invalid, MotetError, TimedOut, Unavailable
 from config.settings import load_settings
 from models.backends.ollama import OllamaDriver, OllamaModel
 from models.drivers import DriverContext
+from models.manager import open_models
 from models.spec import ModelSpec, Task
 from tests.doubles.ollama import Ollama
 from tests.doubles.script import RUNNER_DIED, Cut, Drop, Failure, Gate, Thinking, says
@@ -298,3 +299,28 @@ async def test_thinking_is_kept_out_of_the_text_and_told_when_asked_for(
 def weather(city: str) -> str:
     """The weather of a city."""
     return f"sunny in {city}"
+
+
+async def test_the_role_chat_takes_ollama_and_falls_to_the_reader_when_it_goes(
+    ollama: Ollama, tmp_path: Path
+) -> None:
+    ollama.add("embeds", capabilities=("embedding",))
+    ollama.add("tiny", "Yes.")
+    async with open_models(load_settings(home=tmp_path, ollama_url=ollama.url)) as models:
+        async with models.lease("chat", "chat") as lease:
+            assert lease.model.name == "ollama/tiny"
+            assert (await lease.chat.ainvoke("hi")).text == "Yes."
+            ollama.stop()
+            with pytest.raises(Unavailable):
+                await lease.chat.ainvoke("hi")
+        async with models.lease("chat", "chat") as lease:
+            assert lease.model.backend == "reader"
+            assert "does not answer" in dict(lease.choice.passed_over)["ollama/*"]
+
+
+async def test_closing_the_models_leaves_nothing_in_ollama(ollama: Ollama, tmp_path: Path) -> None:
+    ollama.add("tiny")
+    async with open_models(load_settings(home=tmp_path, ollama_url=ollama.url)) as models:
+        async with models.lease("ollama/tiny", "chat"):
+            assert ollama.loaded == ["tiny:latest"]
+    assert ollama.loaded == []
