@@ -6,8 +6,8 @@ import asyncio
 import gc
 import logging
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from types import FrameType
 
@@ -27,10 +27,14 @@ class Server(uvicorn.Server):
     """uvicorn, but a signal drains the runs first: their streams then end by themselves.
 
     uvicorn alone would wait for open streams, and the streams for runs that nobody stops.
+    Where it is a guest (`listens_to_signals` is false) they stay with its host.
     """
 
-    def __init__(self, config: uvicorn.Config, services: Services) -> None:
+    def __init__(
+        self, config: uvicorn.Config, services: Services, *, listens_to_signals: bool = True
+    ) -> None:
         super().__init__(config)
+        self._listens_to_signals = listens_to_signals
         self._services = services
         self._loop = asyncio.get_running_loop()
         self._draining: asyncio.Task[None] | None = None
@@ -40,20 +44,31 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         self.ready.set()
 
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        if not self._listens_to_signals:
+            yield
+            return
+        with super().capture_signals():
+            yield
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        # Not uvicorn's own: it would raise the signal again, and end us before all is closed.
         if self._draining:  # a second signal means now
-            super().handle_exit(sig, frame)
+            self.should_exit = self.force_exit = True
         else:
-            self._loop.call_soon_threadsafe(self._begin_drain, sig, frame)
+            self._loop.call_soon_threadsafe(self._begin_drain)
 
-    def _begin_drain(self, sig: int, frame: FrameType | None) -> None:
+    def _begin_drain(self) -> None:
         if self._draining is None:
-            self._draining = asyncio.create_task(self._drain(sig, frame), name="drain")
+            self._draining = asyncio.create_task(self._drain(), name="drain")
 
-    async def _drain(self, sig: int, frame: FrameType | None) -> None:
+    async def _drain(self) -> None:
         log.info("stopping: %d runs to drain", self._services.engine.active)
-        await self._services.engine.close(self._services.settings.drain_s)
-        super().handle_exit(sig, frame)
+        try:
+            await self._services.engine.close(self._services.settings.drain_s)
+        finally:
+            self.should_exit = True
 
 
 async def serve(settings: Settings) -> None:
@@ -79,7 +94,8 @@ async def serve(settings: Settings) -> None:
 async def serve_beside(settings: Settings, path: Path) -> AsyncIterator[None]:
     """Serve on the Unix socket `path` for as long as the context is open, in this event loop."""
     async with open_services(settings) as services:
-        server = Server(_config(services, uds=str(path)), services)
+        config = _config(services, uds=str(path))
+        server = Server(config, services, listens_to_signals=False)
         serving = asyncio.create_task(server.serve(), name="server")
         ready = asyncio.create_task(server.ready.wait())
         await asyncio.wait({serving, ready}, return_when=asyncio.FIRST_COMPLETED)
