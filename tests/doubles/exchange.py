@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from tests.doubles.generation import Failed
 from tests.doubles.script import Signal
 
 JSON = "application/json; charset=utf-8"
@@ -44,6 +45,25 @@ class Streamed(Response):
             async for piece in self._rest:
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
+
+
+async def streamed(
+    pieces: AsyncIterator[bytes], media_type: str, *, after: Callable[[str], bytes]
+) -> Response:
+    """Waits for the first piece: its failure has a status. A later one becomes a line, `after`."""
+
+    async def rest() -> AsyncIterator[bytes]:
+        try:
+            async for piece in pieces:
+                yield piece
+        except Failed as error:
+            yield after(error.failure.error)
+
+    try:
+        first = await anext(pieces)
+    except StopAsyncIteration:
+        first = b""
+    return Streamed(first, rest(), media_type)
 
 
 class Endpoint:

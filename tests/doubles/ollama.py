@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from tests.doubles import ollama_wire as wire
 from tests.doubles import openai_wire
-from tests.doubles.exchange import JSON, NDJSON, Answer, Endpoint, Streamed, answer_json
+from tests.doubles.exchange import JSON, NDJSON, Answer, Endpoint, answer_json, streamed
 from tests.doubles.generation import End, Event, Failed, ToolCall, generate
 from tests.doubles.runners import Card, Runner, Runners
 from tests.doubles.script import RUNNER_DIED, Gate, Responder, Signal, Turn, says
@@ -289,25 +289,6 @@ async def _shaped(
             calls.append(event)  # llama-server's parser: all calls come on the last line
         else:
             yield _line(lines.part(event))
-
-
-async def streamed(
-    pieces: AsyncIterator[bytes], media_type: str, *, after: Callable[[str], bytes]
-) -> Response:
-    """Waits for the first piece: its failure has a status. A later one becomes a line, `after`."""
-
-    async def rest() -> AsyncIterator[bytes]:
-        try:
-            async for piece in pieces:
-                yield piece
-        except Failed as error:
-            yield after(error.failure.error)
-
-    try:
-        first = await anext(pieces)
-    except StopAsyncIteration:
-        first = b""
-    return Streamed(first, rest(), media_type)
 
 
 def _note_death(runner: Runner, error: Failed) -> None:

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tests.doubles import ollama_wire
-from tests.doubles.exchange import Answer, answer_json
+from tests.doubles.exchange import Answer, answer_json, streamed
 from tests.doubles.generation import End, Event, Failed, Thought, Token, ToolCall
 from tests.doubles.script import Turn
 
@@ -66,8 +66,6 @@ async def models(double: Ollama, request: Request) -> Response:
 
 
 async def chat(double: Ollama, request: Request) -> Response:
-    from tests.doubles.ollama import streamed  # the two modules serve one app
-
     body = ollama_wire.parse(await request.body(), "ChatCompletionRequest")
     if not body.get("messages"):
         raise ollama_wire.refuse(400, "[] is too short - 'messages'")
