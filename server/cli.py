@@ -9,12 +9,11 @@ from typing import Annotated, Any
 
 import orjson
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from config.errors import MotetError
 from config.logging import configure_logging
 from config.settings import Settings, load_settings
+from server.console import listing, plain_console, say
 
 app = typer.Typer(
     help="Motet runs multi-step AI agents, written as YAML graphs, on your own hardware.",
@@ -30,7 +29,7 @@ Home = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
-out = Console()
+out = plain_console()
 
 
 def main() -> None:
@@ -38,7 +37,7 @@ def main() -> None:
     try:
         app()
     except MotetError as error:
-        Console(stderr=True).print(f"[red]{error.message}[/]", highlight=False)
+        plain_console(stderr=True).print(error.message, style="red", soft_wrap=True)
         sys.exit(1)
 
 
@@ -88,12 +87,10 @@ def agents(home: Home = None, as_json: AsJson = False) -> None:
     if as_json:
         out.print_json(data=found)
         return
-    table = _table("agent", "origin", "description")
-    for agent in found["agents"]:
-        table.add_row(agent["name"], agent["origin"], agent["description"])
-    out.print(table)
+    rows = ((each["name"], each["origin"], each["description"]) for each in found["agents"])
+    out.print(listing(("agent", "origin", "description"), rows))
     for problem in found["problems"]:
-        out.print(f"[red]not loaded:[/] {problem['message']}", highlight=False)
+        say(out, ("not loaded: ", "red"), problem["message"])
 
 
 @app.command()
@@ -163,8 +160,8 @@ def index_search(
         return
     for passage in found["passages"]:
         place = " › ".join([passage["source"], *passage["heading"]])
-        out.print(f"[bold]{passage['score']:.3f}[/] [cyan]{place}[/]", highlight=False)
-        out.print(f"{passage['text']}\n", markup=False, highlight=False)
+        say(out, (f"{passage['score']:.3f} ", "bold"), (place, "cyan"))
+        out.print(f"{passage['text']}\n")
 
 
 @index_app.command("ls")
@@ -178,17 +175,13 @@ def index_ls(
     if as_json:
         out.print_json(data=found)
     elif name:
-        table = _table("document", "source", "title", "passages")
-        for document in found["documents"]:
-            cells = (document["id"], document["source"], document["title"], document["passages"])
-            table.add_row(*map(str, cells))
-        out.print(table)
+        keys = ("id", "source", "title", "passages")
+        rows = ([each[key] for key in keys] for each in found["documents"])
+        out.print(listing(("document", *keys[1:]), rows))
     else:
-        table = _table("index", "documents", "passages", "description")
-        for index in found["indexes"]:
-            cells = (index["name"], index["documents"], index["passages"], index["description"])
-            table.add_row(*map(str, cells))
-        out.print(table)
+        keys = ("name", "documents", "passages", "description")
+        rows = ([each[key] for key in keys] for each in found["indexes"])
+        out.print(listing(("index", *keys[1:]), rows))
 
 
 @index_app.command("rm")
@@ -207,7 +200,7 @@ def index_rm(
     _request(
         home, "DELETE", f"/indexes/{name}/documents/{document}" if document else f"/indexes/{name}"
     )
-    out.print(f"Removed {what}.", highlight=False)
+    out.print(f"Removed {what}.")
 
 
 @app.command()
@@ -273,10 +266,3 @@ def _get(home: Path | None, path: str) -> Any:
 
 def _post(home: Path | None, path: str, body: Any) -> Any:
     return _request(home, "POST", path, body)
-
-
-def _table(*headings: str) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
-    return table

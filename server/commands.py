@@ -9,15 +9,15 @@ from typing import Any
 import httpx
 import orjson
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.text import Text
 
 from config.errors import Invalid, MotetError, NotFound
 from config.settings import Settings
 from graphs.agent import Agent
 from graphs.catalog import Catalog
 from server.client import answer, connect, events
-from server.console import RunPrinter, print_output
+from server.console import RunPrinter, print_output, say
 
 
 async def run_agent(
@@ -99,9 +99,9 @@ def _value(field: dict[str, Any], text: str) -> Any:
 
 def _ask(value: Any, console: Console) -> Any:
     """Put a run's question to the person at the terminal; JSON is taken as such."""
-    console.print("[yellow]The run waits for you:[/]")
+    say(console, ("The run waits for you:", "yellow"))
     console.print_json(data=value) if not isinstance(value, str) else console.print(value)
-    text = console.input("[yellow]answer>[/] ")
+    text = console.input(Text("answer> ", "yellow"))
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
@@ -109,13 +109,12 @@ def _ask(value: Any, console: Console) -> Any:
 
 
 def _print_open(printer: RunPrinter, console: Console) -> None:
-    console.print(f"[yellow]The run waits for a person.[/] Run {printer.run_id} asks:")
+    say(console, ("The run waits for a person.", "yellow"), f" Run {printer.run_id} asks:")
     for item in printer.interrupts:
         console.print_json(data=item["value"])
     console.print(
         f"Answer with: POST /runs/{printer.run_id}/resume "
-        '{"answer": ...}  (motet serve must run on this data folder)',
-        highlight=False,
+        '{"answer": ...}  (motet serve must run on this data folder)'
     )
 
 
@@ -143,9 +142,9 @@ async def _add(
     counts = ", ".join(
         f"{report[key]} {key}" for key in ("added", "changed", "unchanged", "removed")
     )
-    console.print(f"{source}: {counts}, {report['passages']} passages", highlight=False)
+    console.print(f"{source}: {counts}, {report['passages']} passages")
     for problem in report["failed"]:
-        console.print(f"[red]{problem['source']}: {problem['message']}[/]", highlight=False)
+        say(console, (f"{problem['source']}: {problem['message']}", "red"))
     return report
 
 
@@ -206,9 +205,9 @@ def check_file(settings: Settings, file: Path, console: Console) -> bool:
             field = f"{problem['field']}: " if problem.get("field") else ""
             hint = f" {problem['hint']}" if problem.get("hint") else ""
             told = f"{field}{problem['message']}{hint}"
-            console.print(f"[red]{where}[/]{escape(told)}", highlight=False)
+            say(console, (where, "red"), told)
         return False
-    console.print(f"{file}: agent '{agent.name}' is well formed.", highlight=False)
+    console.print(f"{file}: agent '{agent.name}' is well formed.")
     return True
 
 
@@ -226,7 +225,7 @@ def draw_agent(settings: Settings, agent: str, output: Path | None, console: Con
             output.write_text(drawn.mermaid())
         case other:
             raise Invalid(f"'{other}' is no picture format. Use .svg or .mmd.")
-    console.print(f"Drew {drawn.name} into {output}.", highlight=False)
+    console.print(f"Drew {drawn.name} into {output}.")
 
 
 def _from_file(settings: Settings, file: Path) -> Agent:

@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import orjson
 from rich.console import Console
 from rich.markdown import Markdown
 from rich.panel import Panel
 from rich.table import Table
+from rich.text import Text
 
 from server.client import Event
+
+Part: TypeAlias = str | tuple[str, str]
+"""Text, or text and its style."""
+
+
+def plain_console(*, stderr: bool = False) -> Console:
+    """A console that prints what it is given: no `[markup]` in a message, a name or a document."""
+    return Console(stderr=stderr, markup=False, highlight=False)
+
+
+def say(console: Console, *parts: Part) -> None:
+    """Print a line of styled parts."""
+    console.print(Text.assemble(*parts))
+
+
+def listing(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+    """A table without lines."""
+    table = Table(box=None, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*map(str, row))
+    return table
 
 
 class RunPrinter:
@@ -37,18 +61,18 @@ class RunPrinter:
             case "run.started":
                 self.run_id = event.data["run_id"]
                 again = f" (attempt {event.data['attempt']})" if event.data["attempt"] > 1 else ""
-                self._line(f"[bold]{data['agent']}[/]{again} [dim]{self.run_id}[/]")
+                self._line((data["agent"], "bold"), again, (f" {self.run_id}", "dim"))
             case "step.started":
                 again = f" (attempt {event.data['attempt']})" if event.data["attempt"] > 1 else ""
-                self._line(f"[cyan]▸ {node}[/]{again}")
+                self._line((f"▸ {node}", "cyan"), again)
             case "step.finished":
-                self._line(f"[green]✓ {node}[/] [dim]{_brief(data.get('update'))}[/]")
+                self._line((f"✓ {node}", "green"), (f" {_brief(data.get('update'))}", "dim"))
             case "step.failed":
-                self._line(f"[red]✗ {node}: {data['message']}[/]")
+                self._line((f"✗ {node}: {data['message']}", "red"))
             case "model" if data.get("phase") == "chosen":
-                self._line(f"  [dim]model {data.get('model')}: {data.get('reason')}[/]")
+                self._line((f"  model {data.get('model')}: {data.get('reason')}", "dim"))
             case "progress" | "tool" | "warning":
-                self._line(f"  [dim]{event.type} {_brief(data)}[/]")
+                self._line((f"  {event.type} {_brief(data)}", "dim"))
             case "run.waiting":
                 self.interrupts = data["interrupts"]
             case "run.finished":
@@ -63,15 +87,15 @@ class RunPrinter:
             self._end_text()
             self._writing = step
             self._console.print("  ", end="")
-        self._console.print(text, end="", markup=False, highlight=False, soft_wrap=True)
+        self._console.print(text, end="", soft_wrap=True)
 
     def _end_text(self) -> None:
         if self._writing is not None:
             self._console.print()
             self._writing = None
 
-    def _line(self, text: str) -> None:
-        self._console.print(text, highlight=False)
+    def _line(self, *parts: Part) -> None:
+        say(self._console, *parts)
 
 
 def print_output(console: Console, output: Any) -> None:
@@ -92,7 +116,7 @@ def print_output(console: Console, output: Any) -> None:
         if isinstance(value, str):
             console.print(Panel(value, title=name, title_align="left"))
         elif value not in (None, [], {}):
-            console.print(f"[bold]{name}[/]")
+            say(console, (name, "bold"))
             console.print_json(orjson.dumps(value).decode())
 
 
@@ -103,7 +127,7 @@ def citation_table(citations: list[dict[str, Any]]) -> Table:
         table.add_column(heading, overflow="fold", ratio=2 if heading == "text" else None)
     for citation in citations:
         table.add_row(
-            f"[{citation['n']}]".replace("[", "\\["),
+            f"[{citation['n']}]",
             str(citation.get("source", "")),
             " › ".join(citation.get("heading") or []),
             f"{citation['start']}-{citation['end']}",
@@ -121,7 +145,7 @@ def _brief(value: Any) -> str:
             parts.append(f"{name}: {len(item)} items")
         else:
             parts.append(f"{name}: {_short(str(item), 60)}")
-    return _short(", ".join(parts), 120).replace("[", "\\[")
+    return _short(", ".join(parts), 120)
 
 
 def _short(text: str, length: int) -> str:

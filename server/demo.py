@@ -19,7 +19,7 @@ from config.errors import NotFound, Unavailable
 from config.settings import Settings, load_settings
 from server.client import TIMEOUT, answer, events, running
 from server.commands import ingest
-from server.console import RunPrinter, print_output
+from server.console import RunPrinter, print_output, say
 from server.doctor import print_roles
 
 ROOT = Path(__file__).parent.parent
@@ -44,19 +44,21 @@ async def demonstrate(folder: Path | None, question: str | None, console: Consol
             await _index(client, documents, console)
             asked = question or (QUESTION if folder is None else await _first_question(client))
             await _ask(client, url, asked, console)
-    console.print(
-        "\nGo on: [bold]make serve[/] starts the service on http://127.0.0.1:8000, then\n"
+    say(
+        console,
+        "\nGo on: ",
+        ("make serve", "bold"),
+        " starts the service on http://127.0.0.1:8000, then\n"
         "  curl -N -X POST localhost:8000/agents/ask/run -H 'content-type: application/json' \\\n"
         f'    -d \'{{"input": {{"question": "{QUESTION}"}}}}\'\n'
         "and http://127.0.0.1:8000/docs lists everything it can do.",
-        highlight=False,
     )
 
 
 @asynccontextmanager
 async def _service(settings: Settings, console: Console) -> AsyncIterator[str]:
     if url := running(settings.home):
-        console.print(f"[bold]1.[/] The service runs already at {url}.", highlight=False)
+        say(console, ("1.", "bold"), f" The service runs already at {url}.")
         yield url
         return
     begun = time.perf_counter()
@@ -67,13 +69,13 @@ async def _service(settings: Settings, console: Console) -> AsyncIterator[str]:
     try:
         url = await asyncio.wait_for(_ready(settings, process), START_TIMEOUT_S)
         took_s = time.perf_counter() - begun
-        console.print(f"[bold]1.[/] The service is up at {url} ({took_s:.1f} s).", highlight=False)
+        say(console, ("1.", "bold"), f" The service is up at {url} ({took_s:.1f} s).")
         yield url
     finally:
         if process.returncode is None:
             process.terminate()
         await asyncio.wait_for(process.wait(), START_TIMEOUT_S)
-        console.print("[dim]Stopped the service.[/]")
+        say(console, ("Stopped the service.", "dim"))
 
 
 async def _ready(settings: Settings, process: asyncio.subprocess.Process) -> str:
@@ -102,15 +104,14 @@ async def _ready(settings: Settings, process: asyncio.subprocess.Process) -> str
 
 async def _index(client: httpx.AsyncClient, documents: Path, console: Console) -> None:
     shown = os.path.relpath(documents)
-    console.print(f"[bold]2.[/] Indexing {shown} into index 'docs'.", highlight=False)
+    say(console, ("2.", "bold"), f" Indexing {shown} into index 'docs'.")
     response = await client.get("/indexes/docs")
     if response.status_code == 404:
         await answer(await client.post("/indexes", json={"name": "docs"}))
     report = await ingest(client, "docs", str(documents), console)
     console.print(
         f"   {report['added']} documents added, {report['changed']} changed, "
-        f"{report['unchanged']} unchanged, {report['passages']} passages.",
-        highlight=False,
+        f"{report['unchanged']} unchanged, {report['passages']} passages."
     )
 
 
@@ -121,7 +122,7 @@ async def _first_question(client: httpx.AsyncClient) -> str:
 
 
 async def _ask(client: httpx.AsyncClient, url: str, question: str, console: Console) -> None:
-    console.print(f"[bold]3.[/] POST {url}/agents/ask/run: [italic]{question}[/]", highlight=False)
+    say(console, ("3.", "bold"), f" POST {url}/agents/ask/run: ", (question, "italic"))
     printer = RunPrinter(console)
     body = {"input": {"question": question, "index": "docs"}}
     async with client.stream("POST", "/agents/ask/run", json=body) as response:
@@ -129,7 +130,7 @@ async def _ask(client: httpx.AsyncClient, url: str, question: str, console: Cons
             printer.show(event)
     if printer.error:
         raise Unavailable(printer.error["message"], code=printer.error.get("code", "run_failed"))
-    console.print("[bold]4.[/] The answer, and where each sentence stands:", highlight=False)
+    say(console, ("4.", "bold"), " The answer, and where each sentence stands:")
     print_output(console, {key: printer.output.get(key) for key in ("answer", "citations")})
     if citations := printer.output.get("citations"):
         await _open(client, citations, console)
@@ -148,6 +149,6 @@ async def _open(
     }
     address = f"/indexes/{first['index']}/documents/{first['document']}/citation"
     shown = await answer(await client.get(address, params=span))
-    console.print(f"[bold]5.[/] What is cited, opened in {first['source']}:", highlight=False)
+    say(console, ("5.", "bold"), f" What is cited, opened in {first['source']}:")
     parts = (shown["before"][-CONTEXT:], "dim"), (shown["text"], "reverse")
     console.print(Text.assemble(*parts, (shown["after"][:CONTEXT], "dim")))

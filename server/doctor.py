@@ -9,10 +9,10 @@ from importlib.util import find_spec
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from config.settings import Settings
 from server.client import answer, connect
+from server.console import listing, say
 
 EXTRAS = {
     "images": ("diffusers", "picture generation", "pip install -e '.[images]'"),
@@ -32,24 +32,25 @@ async def examine(settings: Settings, console: Console) -> None:
     print_models(found, console)
     _print_missing(found, console)
     for problem in [*agents["problems"], *tools["problems"]]:
-        console.print(f"[red]not loaded:[/] {problem['message']}", highlight=False)
+        say(console, ("not loaded: ", "red"), problem["message"])
 
 
 def print_models(found: dict[str, Any], console: Console) -> None:
     """The answer of GET /models as tables."""
     print_roles(found["roles"], console)
-    table = _table("model", "task", "back end", "state", "memory")
-    for model in found["models"]:
-        memory = model["memory_bytes"]
-        size = f"{memory / GIB:.2f} GiB" if memory else ""
-        table.add_row(model["name"], model["task"], model["backend"], model["state"], size)
-    console.print(table, "")
+    rows = (
+        [
+            *(model[key] for key in ("name", "task", "backend", "state")),
+            _size(model["memory_bytes"]),
+        ]
+        for model in found["models"]
+    )
+    console.print(listing(("model", "task", "back end", "state", "memory"), rows), "")
     for device in found["memory"]:
         console.print(
             f"memory {device['device']}: {device['free_bytes'] / GIB:.1f} GiB free for models, "
             f"{device['reserved_bytes'] / GIB:.1f} GiB reserved, "
-            f"of {device['total_bytes'] / GIB:.1f} GiB",
-            highlight=False,
+            f"of {device['total_bytes'] / GIB:.1f} GiB"
         )
 
 
@@ -57,17 +58,13 @@ def print_roles(roles: list[dict[str, Any]], console: Console) -> None:
     """What each role resolves to, why, and what was passed over."""
     for role in roles:
         if choice := role["choice"]:
-            console.print(
-                f"[bold]{role['role']}[/] → [green]{choice['model']}[/]: {choice['reason']}",
-                highlight=False,
-            )
+            chosen = ((choice["model"], "green"), f": {choice['reason']}")
+            say(console, (role["role"], "bold"), " → ", *chosen)
             for passed in choice["passed_over"]:
-                console.print(f"  [dim]not {passed['model']}: {passed['why']}[/]", highlight=False)
+                say(console, (f"  not {passed['model']}: {passed['why']}", "dim"))
         else:
-            console.print(
-                f"[bold]{role['role']}[/] → [red]nothing: {role['error']['message']}[/]",
-                highlight=False,
-            )
+            nothing = (f"nothing: {role['error']['message']}", "red")
+            say(console, (role["role"], "bold"), " → ", nothing)
 
 
 def _print_machine(settings: Settings, console: Console) -> None:
@@ -75,27 +72,24 @@ def _print_machine(settings: Settings, console: Console) -> None:
     console.print(
         f"Motet 0.1.0, Python {platform.python_version()}, {platform.system()} "
         f"{platform.machine()}, {os.cpu_count()} CPU cores\n"
-        f"data folder {settings.home}: {disk.free / GIB:.0f} GiB free",
-        highlight=False,
+        f"data folder {settings.home}: {disk.free / GIB:.0f} GiB free"
     )
 
 
 def _print_missing(found: dict[str, Any], console: Console) -> None:
     for extra, (module, purpose, how) in EXTRAS.items():
         if find_spec(module) is None:
-            console.print(f"[yellow]not installed:[/] {extra}, for {purpose}: {how}", markup=True)
+            say(console, ("not installed: ", "yellow"), f"{extra}, for {purpose}: {how}")
     chat = next((role for role in found["roles"] if role["role"] == "chat"), None)
     if chat and chat["choice"] and chat["choice"]["backend"] == "reader":
-        console.print(
-            "[yellow]no language model:[/] answers are sentences out of your documents. For one "
-            "that writes: install Ollama and `ollama pull llama3.2`, or name an OpenAI-compatible "
-            "server in models.yaml. Motet finds it without a restart.",
-            highlight=False,
+        say(
+            console,
+            ("no language model: ", "yellow"),
+            "answers are sentences out of your documents. For one that writes: install Ollama and "
+            "`ollama pull llama3.2`, or name an OpenAI-compatible server in models.yaml. Motet "
+            "finds it without a restart.",
         )
 
 
-def _table(*headings: str) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
-    return table
+def _size(memory_bytes: int | None) -> str:
+    return f"{memory_bytes / GIB:.2f} GiB" if memory_bytes else ""
