@@ -106,14 +106,19 @@ def print_output(console: Console, output: Any) -> None:
     rest = dict(output)
     citations = rest.pop("citations", None)
     answer = rest.pop("answer", None)
+    passages = rest.pop("passages", None)
     if isinstance(answer, str):
         console.print(Panel(Markdown(answer), title="answer", title_align="left"))
     elif answer is not None:
         rest["answer"] = answer
     if citations:
         console.print(citation_table(citations))
+    if passages:
+        say(console, ("passages ", "bold"), (f"{len(passages)}; --json shows them", "dim"))
     for name, value in rest.items():
-        if isinstance(value, str):
+        if isinstance(value, bool | int | float) or (isinstance(value, str) and len(value) < 60):
+            say(console, (f"{name} ", "bold"), str(value))
+        elif isinstance(value, str):
             console.print(Panel(value, title=name, title_align="left"))
         elif value not in (None, [], {}):
             say(console, (name, "bold"))
