@@ -253,8 +253,7 @@ class RunEngine:
 
     def _continue(self, run: Run, agent: Agent) -> Execution:
         run.status, run.attempt = "running", run.attempt + 1
-        last = self._store.last_seq(run.run_id)
-        return self._execution(run, agent, RunLog(run.run_id, self._store, last))
+        return self._execution(run, agent, self._resting_log(run))
 
     async def _store_beginning(self, execution: Execution, why: str) -> None:
         run = execution.run
@@ -269,12 +268,21 @@ class RunEngine:
     async def _recover_run(self, run: Run) -> None:
         try:
             agent = self._agent_of(run)
-            await self._store_beginning(self._continue(run, agent), "recovered")
+            if run.status == "queued":
+                self._line_up(run, agent)
+            else:
+                await self._store_beginning(self._continue(run, agent), "recovered")
         except MotetError as error:
             log.error("run %s cannot continue: %s", run.run_id, error)
             run.status, run.ended_at, run.error = "failed", time.time(), explain(error)
-            resting = RunLog(run.run_id, self._store, self._store.last_seq(run.run_id))
-            await resting.record(run, "run.failed", data={"error": run.error})
+            failed = self._resting_log(run)
+            await failed.record(run, "run.failed", data={"error": run.error})
+
+    def _line_up(self, run: Run, agent: Agent) -> None:
+        """Take up a run that never began: it stands in line again, for its first attempt."""
+        execution = self._execution(run, agent, self._resting_log(run))
+        execution.begin = agent.initial_state(run.input)
+        self._start(execution)
 
     async def _unpark(self) -> None:
         """Take up the runs that a refusing disk had stopped, now that it takes writes again."""
@@ -319,9 +327,12 @@ class RunEngine:
     def _log_of(self, run: Run) -> RunLog:
         if execution := self._executions.get(run.run_id):
             return execution.log
-        resting = RunLog(run.run_id, self._store, self._store.last_seq(run.run_id))
+        resting = self._resting_log(run)
         resting.close()
         return resting
+
+    def _resting_log(self, run: Run) -> RunLog:
+        return RunLog(run.run_id, self._store, self._store.last_seq(run.run_id))
 
 
 def _new_run(request: RunRequest, agent: Agent) -> Run:

@@ -62,6 +62,9 @@ async def test_runs_that_waited_in_line_are_run(process: Process, gates: Gates) 
     gates.release("a")
     async with process.engine() as engine:
         outputs = [(await ended(engine, run.run_id)).output["log"] for run in runs]
+        told_of = [event["type"] for event in await told(engine, runs[2].run_id)]
+        assert told_of[:3] == ["run.queued", "run.started", "step.started"]
+        assert engine.get(runs[2].run_id).attempt == 1
     assert outputs == [["a", "b", "c"] * count for count in (1, 2, 3)]
 
 
