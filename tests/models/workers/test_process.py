@@ -176,16 +176,29 @@ async def test_a_worker_that_cannot_be_built_says_why() -> None:
         await WorkerProcess.start("nowhere:Nothing", name="test", options={})
 
 
+def worker_pids() -> set[int]:
+    """The workers of this process that live, those of shared fixtures among them."""
+    living = [p for p in psutil.Process().children() if p.status() != psutil.STATUS_ZOMBIE]
+    return {p.pid for p in living if "models.workers.host" in p.cmdline()}
+
+
 async def test_a_start_is_bounded_and_leaves_nothing_running() -> None:
+    before = worker_pids()
     with pytest.raises(TimedOut, match="not ready within 1 s"):
         await WorkerProcess.start(TARGET, name="test", options={"hang": True}, start_timeout_s=1)
+    assert worker_pids() == before
+
+
+async def test_a_cancelled_start_leaves_nothing_running() -> None:
+    before = worker_pids()
     starting = asyncio.create_task(start(hang=True))
-    await asyncio.sleep(0.3)
+    async with asyncio.timeout(BOUND_S):
+        while worker_pids() == before:  # noqa: ASYNC110 - a process that begins tells nobody
+            await asyncio.sleep(0)
     starting.cancel()
     await asyncio.wait([starting], timeout=BOUND_S)
     assert starting.cancelled()
-    workers = [p for p in psutil.Process().children() if p.status() != psutil.STATUS_ZOMBIE]
-    assert not [p for p in workers if "models.workers.host" in p.cmdline()]
+    assert worker_pids() == before
 
 
 async def test_threads_and_module_path_are_those_asked_for(worker: WorkerProcess) -> None:
