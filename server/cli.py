@@ -98,7 +98,7 @@ def check(
     file: Annotated[Path, typer.Argument(help="An agent's YAML file.")], home: Home = None
 ) -> None:
     """Check an agent's file: every problem with its line, its field and a proposal."""
-    from server.commands import check_file
+    from server.agent_files import check_file
 
     if not check_file(_settings(home), file, out):
         raise typer.Exit(1)
@@ -113,7 +113,7 @@ def draw(
     home: Home = None,
 ) -> None:
     """Draw an agent's graph: Mermaid on the screen, or a picture in a file."""
-    from server.commands import draw_agent
+    from server.agent_files import draw_agent
 
     draw_agent(_settings(home), agent, output, out)
 

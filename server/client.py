@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,7 +14,7 @@ import orjson
 
 from config.errors import MotetError, Unavailable
 from config.settings import Settings
-from server.services import ADDRESS_FILE
+from server.home import running
 
 TIMEOUT = httpx.Timeout(30.0, read=None)
 
@@ -82,16 +81,3 @@ async def events(response: httpx.Response) -> AsyncIterator[Event]:
             data = orjson.loads(fields["data"])
             yield Event(fields.get("id", ""), fields.get("event", "message"), data)
             fields = {}
-
-
-def running(home: Path) -> str | None:
-    """The address of the server that holds the data folder."""
-    file = home / ADDRESS_FILE
-    if not file.is_file() or not (home / "lock").is_file():
-        return None
-    with (home / "lock").open() as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return file.read_text()
-    return None

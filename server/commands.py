@@ -14,8 +14,6 @@ from rich.text import Text
 
 from config.errors import Invalid, MotetError, NotFound
 from config.settings import Settings
-from graphs.agent import Agent
-from graphs.catalog import Catalog
 from server.client import answer, connect, events
 from server.console import RunPrinter, print_output, say
 
@@ -189,54 +187,3 @@ async def ingest(
                 elif event.type == "finished":
                     return event.data
     raise MotetError("The server ended the answer early.", code="bad_answer")
-
-
-def check_file(settings: Settings, file: Path, console: Console) -> bool:
-    """Print every problem of an agent's file, or that there is none."""
-    if not file.is_file():
-        raise NotFound(f"There is no file '{file}'.", code="source_not_found")
-    try:
-        agent = _from_file(settings, file)
-    except Invalid as error:
-        problems = error.details.get("problems") or [{"message": error.message}]
-        for problem in problems:
-            place = ":".join(str(problem[key]) for key in ("line", "column") if key in problem)
-            where = f"{file}:{place}: " if place else f"{file}: "
-            field = f"{problem['field']}: " if problem.get("field") else ""
-            hint = f" {problem['hint']}" if problem.get("hint") else ""
-            told = f"{field}{problem['message']}{hint}"
-            say(console, (where, "red"), told)
-        return False
-    console.print(f"{file}: agent '{agent.name}' is well formed.")
-    return True
-
-
-def draw_agent(settings: Settings, agent: str, output: Path | None, console: Console) -> None:
-    """Draw an agent by name or file: Mermaid on the console, or a picture by the file's ending."""
-    path = Path(agent)
-    drawn = _from_file(settings, path) if path.is_file() else _catalog(settings).get(agent)
-    if output is None:
-        print(drawn.mermaid())
-        return
-    match output.suffix:
-        case ".svg":
-            output.write_text(drawn.picture_svg())
-        case ".mmd" | ".md":
-            output.write_text(drawn.mermaid())
-        case other:
-            raise Invalid(f"'{other}' is no picture format. Use .svg or .mmd.")
-    console.print(f"Drew {drawn.name} into {output}.")
-
-
-def _from_file(settings: Settings, file: Path) -> Agent:
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise Invalid(f"{file}: cannot be read: {error}.", details={"file": str(file)}) from error
-    return _catalog(settings).check(text, str(file))
-
-
-def _catalog(settings: Settings) -> Catalog:
-    catalog = Catalog(settings)
-    catalog.reload()
-    return catalog

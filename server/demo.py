@@ -17,10 +17,11 @@ from rich.text import Text
 
 from config.errors import NotFound, Unavailable
 from config.settings import Settings, load_settings
-from server.client import TIMEOUT, answer, events, running
+from server.client import TIMEOUT, answer, events
 from server.commands import ingest
 from server.console import RunPrinter, print_output, say
 from server.doctor import print_roles
+from server.home import running
 
 ROOT = Path(__file__).parent.parent
 QUESTION = "What happens to a run when the server is killed?"

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import ipaddress
-import os
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
-from config.errors import Conflict, Invalid
+from config.errors import Invalid
 from config.settings import Settings
 from graphs.cache import NodeCache
 from graphs.catalog import Catalog, open_catalog
@@ -27,12 +24,10 @@ from runs.record import Run
 from runs.store import RunStore
 from runs.threads import Threads
 from runs.webhooks import Post, Webhooks
+from server.home import hold
 from tools.artifacts import Artifacts
 from tools.guard import Limits, Network, post
 from tools.registry import WEB_LIMITS, Parts, Toolbox, load_toolbox
-
-ADDRESS_FILE = "address"
-"""In the data folder: the URL of the server that has it, for commands beside it."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +54,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     `settings.drain_s` and continue at the next start.
     """
     async with AsyncExitStack() as stack:
-        stack.enter_context(_hold(settings.home))
+        stack.enter_context(hold(settings.home))
         limits = Limits(allowed_networks=_networks(settings))
         models = await stack.enter_async_context(open_models(settings))
         indexes = await stack.enter_async_context(open_indexes(settings, models))
@@ -140,24 +135,3 @@ def _poster(limits: Limits) -> Post:
         return await post(url, body, limits)
 
     return told
-
-
-@contextmanager
-def _hold(home: Path) -> Iterator[None]:
-    """Keep the data folder for this process: two would run every unfinished run twice."""
-    home.mkdir(parents=True, exist_ok=True)
-    with (home / "lock").open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            lock.seek(0)
-            raise Conflict(
-                f"The data folder {home} is in use by process {lock.read().strip() or '?'}. Stop "
-                "it, or choose another folder with --home or MOTET_HOME.",
-                code="home_in_use",
-            ) from error
-        (home / ADDRESS_FILE).unlink(missing_ok=True)
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
-        yield

@@ -16,7 +16,8 @@ import uvicorn
 from config.errors import MotetError, Unavailable
 from config.settings import Settings
 from server.app import create_app
-from server.services import ADDRESS_FILE, Services, open_services
+from server.home import ADDRESS_FILE
+from server.services import Services, open_services
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,208 @@
+"""The `motet` command, beside a running server and without one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+import pytest
+
+from benchmarks.server import ROOT, ServerProcess
+from tests.acceptance.conftest import AGENTS
+from tests.acceptance.gates import Gate
+
+GOOD = """\
+version: 1
+name: good
+nodes:
+  a: {type: set, values: {x: 1}}
+output: [x]
+"""
+BAD = """\
+version: 1
+name: bad
+nodes:
+  a: {type: sett, values: {x: 1}}
+output: [x]
+"""
+
+
+class Said(NamedTuple):
+    """What a command said, and how it ended."""
+
+    out: str
+    error: str
+    status: int
+
+
+class Motet:
+    """Runs `motet` on one data folder."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+
+    async def __call__(self, *arguments: str | Path) -> Said:
+        process = await self.begin(*arguments)
+        out, error = await asyncio.wait_for(process.communicate(), 120)
+        said = Said(out.decode(), error.decode(), process.returncode or 0)
+        assert "Traceback" not in said.out + said.error
+        return said
+
+    async def begin(self, *arguments: str | Path) -> asyncio.subprocess.Process:
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "MOTET_HOME": str(self.home),
+            "COLUMNS": "200",
+            "NO_COLOR": "1",
+        }
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "server", *arguments),
+            env=environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Motet:
+    """The command on a data folder that no server has."""
+    home = tmp_path_factory.mktemp("alone")
+    shutil.copytree(AGENTS, home / "agents", ignore=shutil.ignore_patterns("__pycache__"))
+    return Motet(home)
+
+
+@pytest.fixture(params=["beside a server", "alone"])
+def motet(request: pytest.FixtureRequest, server: ServerProcess, alone: Motet) -> Motet:
+    return alone if request.param == "alone" else Motet(server.home)
+
+
+async def test_agents_are_listed_and_run(motet: Motet) -> None:
+    listed = await motet("agents")
+    assert "quick" in listed.out
+    assert "Three nodes that do next to nothing." in listed.out
+    ran = await motet("run", "quick", "x=2")
+    assert ran.status == 0
+    assert [line for line in ran.out.splitlines() if line.startswith("✓")] == [
+        "✓ one x: 3, log: 1 items",
+        "✓ two x: 4, log: 1 items",
+        "✓ three x: 5, log: 1 items",
+    ]
+    lines = (await motet("run", "quick", "--input", '{"x": 2}', "--json")).out.splitlines()
+    events: list[dict[str, Any]] = [orjson.loads(line) for line in lines]
+    assert [event["seq"] for event in events] == list(range(1, 9))
+    assert events[-1]["data"]["output"]["x"] == 5
+
+
+async def test_documents_are_indexed_and_searched(motet: Motet, tmp_path: Path) -> None:
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    (folder / "bees.md").write_text("# Bees\n\nBees make honey out of nectar.\n")
+    (folder / "whales.md").write_text("# Whales\n\nWhales sing under water [loudly].\n")
+    added = await motet("index", "add", "notes", folder)
+    assert (added.status, "2 added" in added.out) == (0, True), added
+    found = await motet("index", "search", "notes", "what do whales do?", "--limit", "1")
+    assert "whales.md" in found.out
+    assert "Whales sing under water [loudly]." in found.out
+
+
+async def test_a_document_and_an_index_are_removed(server: ServerProcess, tmp_path: Path) -> None:
+    motet = Motet(server.home)
+    file = tmp_path / "bees.md"
+    file.write_text("# Bees\n\nBees make honey out of nectar.\n")
+    assert "1 added" in (await motet("index", "add", "hive", file)).out
+    told = await motet("index", "search", "hive", "honey", "--json")
+    passage = orjson.loads(told.out)["passages"][0]
+    assert passage["source"] == "bees.md"
+    assert "bees.md" in (await motet("index", "ls", "hive")).out
+    assert (await motet("index", "rm", "hive", passage["document"], "--yes")).status == 0
+    assert "bees.md" not in (await motet("index", "ls", "hive")).out
+    assert (await motet("index", "rm", "hive", "-y")).status == 0
+    assert "hive" not in (await motet("index", "ls")).out
+    gone = await motet("index", "search", "hive", "honey")
+    assert (gone.status, "There is no index 'hive'" in gone.error) == (1, True)
+
+
+async def test_models_are_told(motet: Motet) -> None:
+    models = await motet("models")
+    assert "minilm" in models.out
+    assert "chat → " in models.out
+
+
+async def test_the_machine_is_examined(alone: Motet) -> None:
+    doctor = await alone("doctor")
+    assert doctor.status == 0
+    assert str(alone.home) in doctor.out
+    assert "chat → " in doctor.out
+    assert "pip install -e '.[" in doctor.out
+
+
+async def test_a_wrong_name_is_a_sentence_that_proposes_one(motet: Motet) -> None:
+    said = await motet("run", "quikc")
+    assert said.status == 1
+    assert said.error == "There is no agent 'quikc'. Did you mean 'quick'?\n"
+    assert said.out == ""
+
+
+async def test_wrong_input_is_told_with_its_field(alone: Motet) -> None:
+    said = await alone("run", "quick", "x=two")
+    assert (said.status, "x: 'two' is not of type 'integer'" in said.error) == (1, True)
+
+
+async def test_a_failed_run_fails_the_command(alone: Motet) -> None:
+    said = await alone("run", "gated", "gate=/nowhere/at/all")
+    assert said.status == 1
+    assert "✗ hold" in said.out
+    assert "No such file" in said.error
+
+
+async def test_a_run_that_asks_tells_how_to_answer(alone: Motet) -> None:
+    said = await alone("run", "asking", "draft=hello")
+    assert said.status == 0
+    assert '"approve": "HELLO"' in said.out
+    assert "/resume" in said.out
+
+
+async def test_a_file_is_checked(alone: Motet, tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
+    good.write_text(GOOD)
+    bad.write_text(BAD)
+    assert "well formed" in (await alone("check", good)).out
+    said = await alone("check", bad)
+    assert said.status == 1
+    assert f"{bad}:4:13: nodes.a.type: there is no node type 'sett'." in said.out
+    assert "Did you mean 'set'?" in said.out
+    missing = await alone("check", tmp_path / "none.yaml")
+    assert (missing.status, "There is no file" in missing.error) == (1, True)
+
+
+async def test_a_graph_is_drawn(alone: Motet, tmp_path: Path) -> None:
+    assert "one --> two" in (await alone("draw", "quick")).out
+    picture = tmp_path / "quick.svg"
+    assert (await alone("draw", "quick", "--output", picture)).status == 0
+    assert picture.read_text().startswith("<svg")
+    said = await alone("draw", "quick", "--output", tmp_path / "quick.gif")
+    assert (said.status, "'.gif' is no picture format" in said.error) == (1, True)
+
+
+async def test_the_schema_of_agent_files_is_printed(alone: Motet) -> None:
+    schema = orjson.loads((await alone("schema")).out)
+    assert schema["title"] == "Motet agent"
+    assert schema["required"] == ["version", "name", "nodes", "output"]
+
+
+async def test_an_interrupted_command_ends_at_once(alone: Motet, gate: Gate) -> None:
+    process = await alone.begin("run", "gated", f"gate={gate.path}")
+    await gate.knocked()
+    process.send_signal(signal.SIGINT)
+    _, error = await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode not in (0, None)
+    assert b"Traceback" not in error
+    await gate.left()
