@@ -13,9 +13,11 @@ from pydantic import (
     Field,
     JsonValue,
     PlainSerializer,
+    SerializerFunctionWrapHandler,
     StringConstraints,
     ValidationInfo,
     WithJsonSchema,
+    model_serializer,
     model_validator,
 )
 
@@ -227,6 +229,9 @@ AnyCache = Annotated[Cache, _shorthand("ttl_s")]
 AnyOnError = Annotated[OnError, _shorthand("then")]
 
 
+LAST = ("save", "retry", "timeout_s", "cache", "on_error")
+
+
 class NodeSpec(Strict):
     """What every node takes."""
 
@@ -240,6 +245,12 @@ class NodeSpec(Strict):
     timeout_s: float | None = Field(None, gt=0, le=24 * 3600)
     cache: AnyCache | None = None
     on_error: AnyOnError | None = None
+
+    @model_serializer(mode="wrap")
+    def _own_first(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """In the order in which people write them: first what a node does, then what follows."""
+        fields: dict[str, Any] = serialize(self)
+        return {**{key: fields[key] for key in fields if key not in LAST}, **fields}
 
     @property
     def goes_on(self) -> bool:

@@ -30,6 +30,8 @@ from graphs.parts import (
 from graphs.problems import Path, Problems
 from graphs.source import read_source
 
+SHORT = 40
+"""Characters of a list or an object that is written on one line."""
 SCHEMA_ID = "https://json-schema.org/draft/2020-12/schema"
 PARTS: Mapping[str, type[BaseModel]] = {
     "retry": Retry,
@@ -89,12 +91,25 @@ def spec_json_schema() -> dict[str, Any]:
 
 
 def to_yaml(value: Any) -> str:
-    """Plain data as YAML, in the order given, long texts as blocks."""
+    """Plain data as YAML, in the order given, long texts as blocks, short lists on a line."""
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
 
 
 class _Dumper(yaml.SafeDumper):
-    pass
+    def represent_sequence(
+        self, tag: str, sequence: Any, flow_style: bool | None = None
+    ) -> yaml.SequenceNode:
+        return super().represent_sequence(tag, sequence, _is_short(list(sequence)))
+
+    def represent_mapping(
+        self, tag: str, mapping: Any, flow_style: bool | None = None
+    ) -> yaml.MappingNode:
+        return super().represent_mapping(tag, mapping, _is_short(list(mapping.values())))
+
+
+def _is_short(values: list[Any]) -> bool:
+    plain = not any(isinstance(value, dict | list) for value in values)
+    return plain and sum(len(str(value)) for value in values) <= SHORT
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:

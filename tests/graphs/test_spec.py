@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from jsonschema import Draft202012Validator
 
 from config.errors import Invalid
@@ -192,6 +193,14 @@ def test_a_spec_made_in_python_runs_and_is_written_as_yaml() -> None:
     agent = agent_of(spec)
     assert agent.input_schema["required"] == ["text"]
     assert "{{ text | upper }}!" in spec.to_yaml()
+
+
+def test_a_node_is_written_as_people_write_it_its_own_fields_first() -> None:
+    node = {"retry": 2, "save": "answer", "prompt": "Hello", "type": "text"}
+    made = {"version": 1, "name": "made", "nodes": {"greet": node}, "output": ["answer"]}
+    written = AgentSpec.model_validate(made).to_yaml()
+    assert list(yaml.safe_load(written)["nodes"]["greet"]) == ["type", "prompt", "save", "retry"]
+    assert "output: [answer]" in written.splitlines()
 
 
 def test_the_json_schema_accepts_every_shipped_agent_and_refuses_misspelt_keys() -> None:
