@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -54,32 +54,42 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     `settings.drain_s` and continue at the next start.
     """
     async with AsyncExitStack() as stack:
+        open_ = stack.enter_async_context
         stack.enter_context(hold(settings.home))
         limits = Limits(allowed_networks=_networks(settings))
-        models = await stack.enter_async_context(open_models(settings))
-        indexes = await stack.enter_async_context(open_indexes(settings, models))
+        models = await open_(open_models(settings))
+        indexes = await open_(open_indexes(settings, models))
         tools = load_toolbox(_tool_parts(indexes, limits), settings.home / "tools")
-        catalog = await stack.enter_async_context(open_catalog(settings))
-        file = settings.home / "runs.db"
+        catalog = await open_(open_catalog(settings))
+        context = _contexts(models, indexes, tools)
+        runs = await open_(_open_runs(settings, catalog, context, _poster(limits)))
+        store, threads, engine = runs
+        yield Services(
+            settings=settings,
+            models=models,
+            indexes=indexes,
+            tools=tools,
+            artifacts=Artifacts(settings.home / "artifacts", fsync=settings.durability == "power"),
+            catalog=catalog,
+            store=store,
+            threads=threads,
+            engine=engine,
+            fetch_limits=limits,
+        )
+
+
+@asynccontextmanager
+async def _open_runs(
+    settings: Settings, catalog: Catalog, context: Callable[[Run], GraphContext], post: Post
+) -> AsyncIterator[tuple[RunStore, Threads, RunEngine]]:
+    file = settings.home / "runs.db"
+    async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(file, settings.durability))
         checkpoints = await stack.enter_async_context(open_checkpoints(database, file))
         store = RunStore(database)
         await store.setup()
-        webhooks = Webhooks(store, _poster(limits))
+        webhooks = Webhooks(store, post)
         stack.push_async_callback(webhooks.close)
-        cache = NodeCache()
-
-        def context(run: Run) -> GraphContext:
-            return GraphContext(
-                models=models,
-                indexes=indexes,
-                tools=tools,
-                tenant=run.tenant,
-                run_id=run.run_id,
-                thread_id=run.thread_id,
-                cache=cache,
-            )
-
         engine = RunEngine(
             store,
             checkpoints,
@@ -91,18 +101,25 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         )
         stack.push_async_callback(engine.close, settings.drain_s)
         await engine.recover()
-        yield Services(
-            settings=settings,
+        yield store, Threads(store, checkpoints, engine), engine
+
+
+def _contexts(models: Models, indexes: Indexes, tools: Toolbox) -> Callable[[Run], GraphContext]:
+    """What makes the context that the nodes of a run are given."""
+    cache = NodeCache()
+
+    def context(run: Run) -> GraphContext:
+        return GraphContext(
             models=models,
             indexes=indexes,
             tools=tools,
-            artifacts=Artifacts(settings.home / "artifacts", fsync=settings.durability == "power"),
-            catalog=catalog,
-            store=store,
-            threads=Threads(store, checkpoints, engine),
-            engine=engine,
-            fetch_limits=limits,
+            tenant=run.tenant,
+            run_id=run.run_id,
+            thread_id=run.thread_id,
+            cache=cache,
         )
+
+    return context
 
 
 async def _services(request: Request) -> Services:
