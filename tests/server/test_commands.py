@@ -10,7 +10,8 @@ from rich.console import Console
 
 from config.errors import Invalid, MotetError
 from config.settings import load_settings
-from server.commands import add_sources, check_file
+from server.agent_files import check_file
+from server.commands import add_sources
 
 INDEXES = """
 version: 1
