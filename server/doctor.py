@@ -15,8 +15,6 @@ from server.client import answer, connect
 from server.console import listing, say
 
 EXTRAS = {
-    "images": ("diffusers", "picture generation", "pip install -e '.[images]'"),
-    "voice": ("TTS", "speech", "pip install -e '.[voice]'"),
     "notebooks": ("jupyterlab", "the notebooks", "pip install -e '.[notebooks]'"),
 }
 GIB = 2**30
