@@ -8,7 +8,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Body, Header, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.datastructures import UploadFile
 
@@ -26,6 +26,9 @@ from tools.guard import fetch
 router = APIRouter(tags=["indexes"], route_class=StrictRoute)
 
 Tell = Callable[[Progress], None]
+NewIndex = Annotated[
+    dict[str, Any], Body(examples=[{"name": "docs", "description": "Our handbook."}])
+]
 
 
 class DocumentBody(BaseModel):
@@ -72,8 +75,8 @@ async def list_indexes(services: ServicesOf, caller: CallerOf) -> Any:
 
 
 @router.post("/indexes", status_code=201)
-async def create_index(body: dict[str, Any], services: ServicesOf, caller: CallerOf) -> Any:
-    """Create an empty index: `{"name": "docs", "description": "Our handbook."}`."""
+async def create_index(body: NewIndex, services: ServicesOf, caller: CallerOf) -> Any:
+    """Create an empty index."""
     spec = index_spec(body)
     return (await services.indexes.create(spec, tenant=caller.tenant)).as_dict()
 
