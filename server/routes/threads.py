@@ -34,9 +34,9 @@ class ThreadBody(BaseModel):
 class ThreadPatch(BaseModel):
     """What to change of a thread."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"metadata": {"who": "you"}}]})
-
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"metadata": {"who": "you"}}]}
+    )
 
     metadata: dict[str, Any] = Field(default_factory=dict)
 
