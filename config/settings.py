@@ -12,6 +12,7 @@ from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     YamlConfigSettingsSource,
 )
 
@@ -54,7 +55,8 @@ class Settings(BaseSettings):
     max_queued_runs: int = Field(10_000, ge=1, description="Runs waiting; more are refused.")
     drain_s: float = Field(5.0, ge=0, description="Grace for running steps when the server stops.")
     allowed_networks: tuple[str, ...] = Field(
-        (), description="Networks, e.g. 10.0.0.0/8, that web fetches and webhooks may reach "
+        (),
+        description="Networks, e.g. 10.0.0.0/8, that web fetches and webhooks may reach "
         "although they are not public.",
     )
     heartbeat_s: float = Field(5.0, gt=0, description="Comment interval on a silent stream.")
@@ -89,6 +91,8 @@ def load_settings(config_file: Path | None = None, **flags: Any) -> Settings:
     Flags that are None count as not given. Raises `Invalid` naming the file and the key.
     """
     given = {key: value for key, value in flags.items() if value is not None}
+    if config_file and not config_file.is_file():
+        raise Invalid(f"There is no file '{config_file}'.", details={"file": str(config_file)})
     file = config_file or _config_file(given)
 
     class Loaded(Settings):
@@ -108,10 +112,25 @@ def load_settings(config_file: Path | None = None, **flags: Any) -> Settings:
         loaded = Loaded(**given)
     except ValidationError as error:
         raise _explained(error, given, file) from error
+    except SettingsError as error:
+        raise _not_json(error) from error
     except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
         raise Invalid(f"{file}: cannot be read: {error}", details={"file": str(file)}) from error
+    except (TypeError, ValueError) as error:
+        message = f"{file}: settings are lines of `key: value`."
+        raise Invalid(message, details={"file": str(file)}) from error
     home = loaded.home.expanduser().resolve()
     return Settings.model_construct(**{**loaded.model_dump(), "home": home})
+
+
+def _not_json(error: SettingsError) -> Invalid:
+    """The complaint about a variable that must hold a list. The library names it in its text."""
+    field = next((name for name in Settings.model_fields if f'"{name}"' in str(error)), "")
+    return Invalid(
+        f"environment variable MOTET_{field.upper()}: must be a list in JSON, as in "
+        '["10.0.0.0/8"].',
+        details={"field": field},
+    )
 
 
 def _config_file(given: dict[str, Any]) -> Path | None:
