@@ -167,6 +167,10 @@ class RunEngine:
         """The compiled graph of an agent as it is now. Raises `NotFound`."""
         return self._graph(self._catalog.get(agent))
 
+    def graph_of(self, run: Run) -> Any:
+        """The compiled graph of a run's agent in the version with which it began."""
+        return self._graph(self._agent_of(run))
+
     @property
     def active(self) -> int:
         return len(self._executions)

@@ -12,7 +12,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.errors import InvalidUpdateError
 from langgraph.types import StateSnapshot
 
-from config.errors import Conflict, Invalid, NotFound, nearest
+from config.errors import Conflict, Invalid, MotetError, NotFound, nearest
 from runs.checkpoints import Checkpoints
 from runs.engine import RunEngine
 from runs.record import Thread
@@ -71,7 +71,10 @@ class Threads:
         shown = _as_dict(thread, "idle")
         if thread.agent is None:
             return shown
-        snapshot = await self._snapshot(thread)
+        try:
+            snapshot = await self._snapshot(thread)
+        except NotFound:  # a Python agent that is gone: nothing can read its state
+            return shown
         runs = await self._store.runs(tenant, thread_id=thread_id, limit=1)
         failed = runs[0].error if runs and runs[0].status == "failed" else None
         return {
@@ -161,7 +164,8 @@ class Threads:
         thread = self._find(thread_id, tenant)
         if thread.agent is None:
             return []
-        states = self._engine.graph(thread.agent).aget_state_history(
+        graph = await self._graph(thread)
+        states = graph.aget_state_history(
             _config(thread_id),
             limit=limit,
             before=_config(thread_id, before) if before else None,
@@ -196,7 +200,7 @@ class Threads:
             )
         if self._engine.busy(thread_id):
             raise Conflict(f"Thread {thread_id} is busy.", code="thread_busy", retry_after_s=1)
-        graph = self._engine.graph(thread.agent)
+        graph = await self._graph(thread)
         if checkpoint_id:
             await self.state(thread_id, checkpoint_id, tenant)
         _check_channels(graph, values)
@@ -230,8 +234,18 @@ class Threads:
             )
         return thread
 
+    async def _graph(self, thread: Thread) -> Any:
+        """The graph of the thread's agent; of one that is gone, as the last run had it."""
+        try:
+            return self._engine.graph(str(thread.agent))
+        except MotetError:
+            last = await self._store.runs(thread.tenant, thread_id=thread.thread_id, limit=1)
+            if not last:
+                raise
+            return self._engine.graph_of(last[0])
+
     async def _snapshot(self, thread: Thread, checkpoint_id: str | None = None) -> StateSnapshot:
-        graph = self._engine.graph(str(thread.agent))
+        graph = await self._graph(thread)
         snapshot: StateSnapshot = await graph.aget_state(_config(thread.thread_id, checkpoint_id))
         return snapshot
 

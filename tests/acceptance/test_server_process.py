@@ -102,6 +102,26 @@ async def test_a_step_that_outlasts_the_grace_is_cancelled_and_runs_again(
     assert await server.stop() == 0
 
 
+async def test_what_waits_and_what_was_asked_outlive_a_restart(own_server: ServerProcess) -> None:
+    await own_server.start()
+    key = {"Idempotency-Key": "once"}
+    body = {"input": {"x": 1}, "stream": False}
+    async with httpx.AsyncClient(base_url=own_server.url, timeout=TIMEOUT) as client:
+        waiting = await finished(client, "asking", {"draft": "hello"})
+        first = (await client.post("/agents/quick/run", json=body, headers=key)).json()
+    assert waiting["status"] == "waiting"
+    await own_server.kill()
+    await own_server.start()
+    async with httpx.AsyncClient(base_url=own_server.url, timeout=TIMEOUT) as client:
+        again = (await client.post("/agents/quick/run", json=body, headers=key)).json()
+        answer = {"answer": "yes", "stream": False}
+        path = f"/runs/{waiting['run_id']}/resume"
+        resumed = (await client.post(path, json=answer)).json()
+    assert again == first
+    assert resumed["output"]["verdict"] == "yes"
+    assert resumed["output"]["log"] == ["write", "ask", "close"]
+
+
 async def test_many_streams_end_cleanly_at_a_signal(tmp_path: Path) -> None:
     server = ServerProcess(tmp_path, agents=str(AGENTS), drain_s="5")
     await server.start()

@@ -245,3 +245,37 @@ async def ended(client: httpx.AsyncClient, address: str) -> dict[str, Any]:
         await read_events(stream)
     run: dict[str, Any] = (await client.get(address)).json()
     return run
+
+
+ASKING = """\
+version: 1
+name: {name}
+input: {{text: string}}
+nodes:
+  ask:
+    type: human
+    message: Is it good?
+    answer: {{good: boolean}}
+    save: {{good: good}}
+  say: {{type: set, values: {{said: "{{{{ text }}}}: {{{{ good }}}}"}}}}
+output: [said]
+"""
+
+
+async def test_a_run_and_its_thread_outlive_their_agent(client: httpx.AsyncClient) -> None:
+    made = await client.post("/agents", json={"yaml": ASKING.format(name="mortal")})
+    assert made.status_code == 201, made.text
+    thread_id = await new_thread(client)
+    run = await finished(client, "mortal", {"text": "soup"}, thread_id=thread_id)
+    assert run["status"] == "waiting"
+    assert (await client.delete("/agents/mortal")).status_code == 204
+    shown = await client.get(f"/threads/{thread_id}")
+    assert (shown.status_code, shown.json()["status"]) == (200, "interrupted"), shown.text
+    listed = (await client.post("/threads/search", json={"limit": 1000})).json()
+    assert thread_id in {thread["thread_id"] for thread in listed}
+    answer = {"answer": {"good": True}, "stream": False}
+    done = (await client.post(f"/runs/{run['run_id']}/resume", json=answer)).json()
+    assert done["output"] == {"said": "soup: true"}
+    state = (await client.get(f"/threads/{thread_id}/state")).json()
+    assert state["values"]["said"] == "soup: true"
+    assert (await client.delete(f"/threads/{thread_id}")).status_code == 204
