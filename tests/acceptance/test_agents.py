@@ -33,21 +33,21 @@ def shout(name: str) -> str:
 
 
 async def test_an_agent_is_made_from_yaml_and_runs(client: httpx.AsyncClient) -> None:
-    response = await client.post("/agents", json={"yaml": shout("shout")})
+    response = await client.post("/agents", json={"yaml": shout("loud")})
     made = response.json()
     assert response.status_code == 201
-    assert (made["name"], made["origin"]) == ("shout", "own")
-    assert made["yaml"] == shout("shout")
+    assert (made["name"], made["origin"]) == ("loud", "own")
+    assert made["yaml"] == shout("loud")
     assert made["input_schema"]["required"] == ["text"]
     assert made["output_schema"]["properties"].keys() == {"answer"}
     assert "louder" in made["mermaid"]
-    assert (await client.get("/agents/shout")).json() == made
+    assert (await client.get("/agents/loud")).json() == made
     listed = {agent["name"]: agent for agent in (await client.get("/agents")).json()["agents"]}
-    assert listed["shout"]["description"] == "Say it louder."
+    assert listed["loud"]["description"] == "Say it louder."
     picture = await client.get(made["picture"])
     assert picture.headers["content-type"].startswith("image/svg+xml")
     assert picture.text.startswith("<svg")
-    run = await finished(client, "shout", {"text": "hello"})
+    run = await finished(client, "loud", {"text": "hello"})
     assert run["output"] == {"answer": "HELLO!"}
 
 

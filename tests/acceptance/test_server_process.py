@@ -200,3 +200,12 @@ async def motet(*arguments: str) -> tuple[int, str]:
     said, _ = await asyncio.wait_for(process.communicate(), 90)
     assert process.returncode is not None
     return process.returncode, said.decode()
+
+
+async def test_behind_a_guard_the_service_goes_by_any_name(tmp_path: Path) -> None:
+    server = ServerProcess(tmp_path, trust_network="true")
+    await server.start()
+    async with httpx.AsyncClient(base_url=server.url, timeout=TIMEOUT) as client:
+        headers = {"Host": "motet.example", "Origin": "https://motet.example"}
+        assert (await client.get("/agents", headers=headers)).status_code == 200
+    await server.stop()

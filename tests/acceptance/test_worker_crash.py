@@ -95,38 +95,28 @@ async def test_an_ingest_survives_a_worker(
     assert len({passage["id"] for passage in await search(reader, index, "wind", limit=100)}) == 100
 
 
-async def test_a_worker_that_dies_again_and_again_is_replaced(
-    logged: ServerProcess, reader: httpx.AsyncClient
-) -> None:
-    before = await hits(reader, QUERIES[0])
-    for _ in range(2):
-        worker(logged, INDEX).kill()
-        assert await hits(reader, QUERIES[0]) == before
-
-
 async def test_an_ingest_cut_off_by_a_killed_server_keeps_what_was_acknowledged(
-    tmp_path: Path,
+    logged: ServerProcess,
 ) -> None:
-    server = ServerProcess(tmp_path, log_level="error")
-    await server.start()
-    folder = pages(tmp_path / "pages", PAGES)
-    async with httpx.AsyncClient(base_url=server.url, timeout=TIMEOUT) as client:
-        await client.post("/indexes", json={"name": "log"})
+    folder = pages(logged.home / "cut", PAGES, first=3000)
+    async with httpx.AsyncClient(base_url=logged.url, timeout=TIMEOUT) as client:
+        before = await hits(client, QUERIES[0])
+        await client.post("/indexes", json={"name": "cut"})
         first = {"text": "# Acknowledged\n\nThis sentence is safe.", "source": "first.md"}
-        await add(client, "log", json=first)
-        kind, _ = await ingest_while(client, "log", folder, server.process.kill)
+        await add(client, "cut", json=first)
+        kind, _ = await ingest_while(client, "cut", folder, logged.process.kill)
     assert kind == ""
-    await server.kill()
-    await server.start()
-    async with httpx.AsyncClient(base_url=server.url, timeout=TIMEOUT) as client:
-        found = await search(client, "log", "which sentence is safe?", limit=1)
+    await logged.kill()
+    await logged.start()
+    async with httpx.AsyncClient(base_url=logged.url, timeout=TIMEOUT) as client:
+        assert await hits(client, QUERIES[0]) == before
+        found = await search(client, "cut", "which sentence is safe?", limit=1)
         assert found[0]["source"] == "first.md"
-        kept = await documents(client, "log")
-        report = await add(client, "log", json={"folder": str(folder)})
+        kept = await documents(client, "cut")
+        report = await add(client, "cut", json={"folder": str(folder)})
         assert (report["failed"], report["changed"]) == ([], 0)
         assert report["unchanged"] == len(kept) - 1
-        assert len(await documents(client, "log")) == PAGES + 1
-    await server.stop()
+        assert len(await documents(client, "cut")) == PAGES + 1
 
 
 def worker(server: ServerProcess, name: str) -> psutil.Process:
