@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import aiosqlite
 import orjson
@@ -21,6 +21,7 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.checkpoint.sqlite.utils import load_pending_writes, pending_writes_sql
+from langgraph.constants import START
 
 from runs.database import Database, Statement
 from runs.events import dumps
@@ -37,12 +38,29 @@ _COLUMNS = "thread_id, checkpoint_id, parent_checkpoint_id, type, checkpoint, me
 _AT = f"SELECT {_COLUMNS} FROM checkpoints WHERE thread_id = ? AND checkpoint_ns = ?"
 _UNFINISHED_CHANNELS = ", ".join(f"'{channel}'" for channel in WRITES_IDX_MAP)
 
+JOURNAL = "__journal"
+"""Where a run's config names the `Journal` by which its checkpoints reach the disk."""
+
+
+class Journal(Protocol):
+    """A run's writes and events, stored in one order. `place` is a graph's namespace."""
+
+    def keep(self, statement: Statement, place: str, step: str | None = None) -> None:
+        """Store a write in its turn; with `step`, together with the end of that step."""
+        ...
+
+    def keeps(self, place: str) -> bool: ...
+
+    def end_steps(self) -> None: ...
+
+    async def flushed(self) -> None: ...
+
 
 class Checkpoints(AsyncSqliteSaver):
     """The library's saver (its tables, its listing) with the hot path on `Database`.
 
-    A checkpoint and the events around it reach the disk in the order in which they were made, in
-    shared commits; the library alone would commit, and wait for, each of them.
+    What a run leaves reaches the disk through its journal, in the order in which it was made and
+    told, in shared commits; the library alone would commit, and wait for, each of them.
     """
 
     def __init__(self, database: Database, reading: aiosqlite.Connection) -> None:
@@ -52,6 +70,11 @@ class Checkpoints(AsyncSqliteSaver):
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         configurable = config["configurable"]
         thread_id, ns = str(configurable["thread_id"]), configurable.get("checkpoint_ns", "")
+        journal: Journal | None = configurable.get(JOURNAL)
+        if journal and journal.keeps(ns):
+            # A subgraph that is tried again reads what it has just left.
+            journal.end_steps()
+            await journal.flushed()
         if checkpoint_id := get_checkpoint_id(config):
             row = self._database.row(f"{_AT} AND checkpoint_id = ?", (thread_id, ns, checkpoint_id))
         else:
@@ -78,31 +101,54 @@ class Checkpoints(AsyncSqliteSaver):
         configurable = config["configurable"]
         thread_id, ns = str(configurable["thread_id"]), configurable["checkpoint_ns"]
         type_, blob = self.serde.dumps_typed(checkpoint)
-        await self._database.write(
-            Statement(
-                _PUT,
-                (
-                    thread_id,
-                    ns,
-                    checkpoint["id"],
-                    configurable.get("checkpoint_id"),
-                    type_,
-                    blob,
-                    dumps(get_checkpoint_metadata(config, metadata)),
-                ),
-            )
+        put = Statement(
+            _PUT,
+            (
+                thread_id,
+                ns,
+                checkpoint["id"],
+                configurable.get("checkpoint_id"),
+                type_,
+                blob,
+                dumps(get_checkpoint_metadata(config, metadata)),
+            ),
         )
+        if journal := configurable.get(JOURNAL):
+            if not ns:
+                journal.end_steps()  # those that LangGraph hides end untold
+            journal.keep(put, ns)
+        else:
+            await self._database.write(put)
         return _config(thread_id, ns, checkpoint["id"])
 
-    async def aput_writes(
+    def aput_writes(
         self,
         config: RunnableConfig,
         writes: Sequence[tuple[str, Any]],
         task_id: str,
         task_path: str = "",
-    ) -> None:
-        # Nothing is awaited before the write is queued: the writes of a step stand in the queue
-        # before the event that tells of its end, and so are never lost when that event is not.
+    ) -> Coroutine[Any, Any, None]:
+        # No coroutine function: LangGraph calls this before it tells of the step's end, so the
+        # journal knows what belongs to the end before it hears of it.
+        try:
+            put = self._put_writes(config, writes, task_id, task_path)
+        except Exception as error:
+            return _refuse(error)
+        journal: Journal | None = config["configurable"].get(JOURNAL)
+        if journal is None:
+            return _written(self._database, put)
+        told = task_path and not task_path.endswith(START) and not _unfinished(writes)
+        place = config["configurable"]["checkpoint_ns"]
+        journal.keep(put, place, task_id if told else None)
+        return _nothing()
+
+    def _put_writes(
+        self,
+        config: RunnableConfig,
+        writes: Sequence[tuple[str, Any]],
+        task_id: str,
+        task_path: str,
+    ) -> Statement:
         configurable = config["configurable"]
         place = (
             str(configurable["thread_id"]),
@@ -115,10 +161,8 @@ class Checkpoints(AsyncSqliteSaver):
             (*place, WRITES_IDX_MAP.get(channel, idx), channel, *self.serde.dumps_typed(value))
             for idx, (channel, value) in enumerate(writes)
         ]
-        special = all(channel in WRITES_IDX_MAP for channel, _ in writes)
-        await self._database.write(
-            Statement(_PUT_WRITES.format("REPLACE" if special else "IGNORE"), rows, many=True)
-        )
+        verb = "REPLACE" if _unfinished(writes) else "IGNORE"
+        return Statement(_PUT_WRITES.format(verb), rows, many=True)
 
     async def adelete_thread(self, thread_id: str) -> None:
         await self._database.write(*delete_thread(thread_id))
@@ -169,6 +213,23 @@ def delete_thread(thread_id: str) -> tuple[Statement, Statement]:
         Statement("DELETE FROM checkpoints WHERE thread_id = ?", (thread_id,)),
         Statement("DELETE FROM writes WHERE thread_id = ?", (thread_id,)),
     )
+
+
+def _unfinished(writes: Sequence[tuple[str, Any]]) -> bool:
+    """Whether they tell of a task that has not ended well: it asked, failed or was cancelled."""
+    return all(channel in WRITES_IDX_MAP for channel, _ in writes)
+
+
+async def _written(database: Database, statement: Statement) -> None:
+    await database.write(statement)
+
+
+async def _refuse(error: Exception) -> None:
+    raise error
+
+
+async def _nothing() -> None:
+    """It is in the journal."""
 
 
 def _config(thread_id: str, ns: str, checkpoint_id: str) -> RunnableConfig:

@@ -16,10 +16,10 @@ from langgraph.runtime import RunControl
 from langgraph.types import Command
 
 from config.errors import Invalid, MotetError
-from runs.checkpoints import Checkpoints, delete_thread
+from runs.checkpoints import JOURNAL, Checkpoints, delete_thread
 from runs.log import RunLog
 from runs.record import Run
-from runs.steps import STREAM_MODES, Part, Steps
+from runs.steps import STREAM_MODES, Part, Steps, ended_step
 
 if TYPE_CHECKING:
     from graphs.agent import Agent
@@ -64,7 +64,7 @@ class Execution:
                 self.run.output = self.agent.output(await self._values(steps))
                 await self._end("finished", "run.finished", {"output": self.run.output})
         except GraphDrained:
-            return
+            await self.log.flushed()
         except asyncio.CancelledError:
             await self.end_cancelled()
         except Exception as error:
@@ -75,7 +75,9 @@ class Execution:
 
     async def end_cancelled(self) -> None:
         """Write the cancellation, unless the run is to continue at the next start."""
-        if self.cancel_reason != SHUTDOWN:
+        if self.cancel_reason == SHUTDOWN:
+            await shielded(self.log.flushed())
+        else:
             reason = self.cancel_reason or "requested"
             await self._end("cancelled", "run.cancelled", {"reason": reason})
 
@@ -97,15 +99,23 @@ class Execution:
                 stream_mode=list(STREAM_MODES),
                 subgraphs=True,
                 control=self.control,
-                durability="async",
+                # Each checkpoint stands in the journal before the next steps begin.
+                durability="sync",
             ),
         )
         async with aclosing(stream) as parts:
             async for part in parts:
-                for type_, fields in steps.translate(part):
-                    self.log.append(type_, **fields)
-        await self.log.flushed()
+                self._tell(steps, part)
+        self.log.end_steps()
         return steps
+
+    def _tell(self, steps: Steps, part: Part) -> None:
+        for type_, fields in steps.translate(part):
+            self.log.append(type_, **fields)
+        if (step := ended_step(part)) is not None:
+            self.log.end_step(step)
+        if self.log.failure:
+            raise self.log.failure
 
     async def _steps(self, checkpoints: Checkpoints) -> Steps:
         if self.run.attempt == 1:
@@ -115,7 +125,7 @@ class Execution:
 
     def _config(self) -> RunnableConfig:
         run = self.run
-        configurable = {"thread_id": run.thread_id}
+        configurable: dict[str, Any] = {"thread_id": run.thread_id, JOURNAL: self.log}
         if run.checkpoint_id and run.attempt == 1:
             configurable["checkpoint_id"] = run.checkpoint_id
         return {
@@ -142,10 +152,12 @@ class Execution:
     async def _values(self, steps: Steps) -> Any:
         if steps.values is not None:
             return steps.values
+        await self.log.flushed()
         return (await self.graph.aget_state(self._config())).values
 
     async def _wait(self, steps: Steps, checkpoints: Checkpoints) -> None:
         run = self.run
+        await self.log.flushed()
         latest = await checkpoints.aget_tuple({"configurable": {"thread_id": run.thread_id}})
         at = latest.config["configurable"]["checkpoint_id"] if latest else None
         run.interrupts = [{**interrupt, "checkpoint_id": at} for interrupt in steps.interrupts]
@@ -155,6 +167,8 @@ class Execution:
 
     async def _end(self, status: Any, type_: str, data: dict[str, Any]) -> None:
         run = self.run
+        # What steps had done stays on the thread, though nobody is told of their end any more.
+        self.log.end_steps()
         run.status, run.ended_at = status, time.time()
         run.resume, run.interrupts = None, []
         forgotten = delete_thread(run.thread_id) if run.own_thread else ()

@@ -17,7 +17,6 @@ Part: TypeAlias = tuple[tuple[str, ...], str, Any]
 STREAM_MODES: tuple[StreamMode, ...] = ("tasks", "custom", "messages", "values")
 HIDDEN = frozenset({LOOPS, GOTO})
 """Channels by which a graph counts its loops and steers: nothing to its readers."""
-HIDDEN = frozenset({GOTO, LOOPS})
 OWN_KINDS = frozenset({"progress", "model", "artifact", "citation", "warning", "tool"})
 
 
@@ -143,6 +142,12 @@ class Steps:
     def _placed(self, step: str) -> tuple[tuple[str, ...], str, str]:
         namespace, name = self._open[step]
         return namespace, step, name
+
+
+def ended_step(part: Part) -> str | None:
+    """The step of whose end, good or bad, a part of the stream tells."""
+    _, mode, data = part
+    return data["id"] if mode == "tasks" and "result" in data else None
 
 
 def visible(values: Any) -> Any:

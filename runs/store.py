@@ -181,8 +181,10 @@ class RunStore:
 
     # events
 
-    def append_events(self, run_id: str, batch: Batch) -> asyncio.Future[None]:
-        return self._database.write(insert_events(run_id, batch))
+    def append_events(self, run_id: str, batch: Batch, *more: Statement) -> asyncio.Future[None]:
+        """Store events, which may be none, and what belongs to them, in one transaction."""
+        events = [insert_events(run_id, batch)] if batch.events else []
+        return self._database.write(*events, *more)
 
     async def events(self, run_id: str, after: int, limit: int = EVENT_PAGE) -> list[Batch]:
         """Stored batches whose last event lies behind `after`, the first one cut to fit."""
