@@ -88,3 +88,47 @@ async def test_a_reader_that_leaves_takes_nobody_with_it(storage: Storage) -> No
     await log.flushed()
     log.close()
     assert await asyncio.wait_for(staying, 10) == [1, 2]
+
+
+def write(number: int) -> Statement:
+    return Statement("INSERT INTO deliveries VALUES (?, ?)", (f"run {number}", "http://hook.test/"))
+
+
+async def written(storage: Storage) -> list[str]:
+    return [run_id for run_id, _ in await storage.store.deliveries()]
+
+
+async def test_what_a_step_left_is_stored_with_the_event_of_its_end(storage: Storage) -> None:
+    log = RunLog("run", storage.store)
+    log.append("token", step="a")
+    log.keep(write(1), "", step="a")
+    log.keep(write(2), "")
+    await log.flushed()
+    assert (await written(storage), storage.store.last_seq("run")) == ([], 1)
+    log.append("step.finished", step="a")
+    log.end_step("a")
+    assert log.keeps("")
+    await log.flushed()
+    assert (await written(storage), storage.store.last_seq("run")) == (["run 1", "run 2"], 2)
+    assert not log.keeps("")
+
+
+async def test_what_nobody_tells_the_end_of_is_stored_when_all_is_told(storage: Storage) -> None:
+    log = RunLog("run", storage.store)
+    log.keep(write(1), "", step="untold")
+    log.end_steps()
+    await log.flushed()
+    assert await written(storage) == ["run 1"]
+
+
+async def test_behind_a_write_that_failed_nothing_is_stored(storage: Storage) -> None:
+    log = RunLog("run", storage.store)
+    storage.database._writing.execute("PRAGMA query_only = ON")
+    log.append("custom", data=1)
+    with pytest.raises(Unavailable):
+        await log.flushed()
+    storage.database._writing.execute("PRAGMA query_only = OFF")
+    log.append("custom", data=2)
+    with pytest.raises(Unavailable):
+        await log.flushed()
+    assert storage.store.last_seq("run") == 0
