@@ -19,6 +19,7 @@ from langgraph.checkpoint.base import (
     get_checkpoint_id,
     get_checkpoint_metadata,
 )
+from langgraph.checkpoint.serde.types import ERROR
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.checkpoint.sqlite.utils import load_pending_writes, pending_writes_sql
 from langgraph.constants import START
@@ -36,7 +37,9 @@ _PUT_WRITES = (
 )
 _COLUMNS = "thread_id, checkpoint_id, parent_checkpoint_id, type, checkpoint, metadata"
 _AT = f"SELECT {_COLUMNS} FROM checkpoints WHERE thread_id = ? AND checkpoint_ns = ?"
-_UNFINISHED_CHANNELS = ", ".join(f"'{channel}'" for channel in WRITES_IDX_MAP)
+ACCOUNTS = frozenset({*WRITES_IDX_MAP, "__error_source_node__"})
+"""Channels in which LangGraph notes what became of a task; all others hold what it left."""
+_ACCOUNT_NAMES = ", ".join(f"'{channel}'" for channel in sorted(ACCOUNTS))
 
 JOURNAL = "__journal"
 """Where a run's config names the `Journal` by which its checkpoints reach the disk."""
@@ -150,6 +153,9 @@ class Checkpoints(AsyncSqliteSaver):
         task_path: str,
     ) -> Statement:
         configurable = config["configurable"]
+        if any(channel == ERROR for channel, _ in writes):
+            # With what it wrote before it failed, LangGraph would take it for finished.
+            writes = [write for write in writes if write[0] in ACCOUNTS]
         place = (
             str(configurable["thread_id"]),
             str(configurable["checkpoint_ns"]),
@@ -161,7 +167,8 @@ class Checkpoints(AsyncSqliteSaver):
             (*place, WRITES_IDX_MAP.get(channel, idx), channel, *self.serde.dumps_typed(value))
             for idx, (channel, value) in enumerate(writes)
         ]
-        verb = "REPLACE" if _unfinished(writes) else "IGNORE"
+        special = all(channel in WRITES_IDX_MAP for channel, _ in writes)
+        verb = "REPLACE" if special else "IGNORE"
         return Statement(_PUT_WRITES.format(verb), rows, many=True)
 
     async def adelete_thread(self, thread_id: str) -> None:
@@ -201,7 +208,7 @@ class Checkpoints(AsyncSqliteSaver):
         """The LangGraph tasks of a thread that left their writes and will not run again."""
         rows = await self._database.rows(
             "SELECT DISTINCT task_id FROM writes WHERE thread_id = ? "
-            f"AND channel NOT IN ({_UNFINISHED_CHANNELS})",
+            f"AND channel NOT IN ({_ACCOUNT_NAMES})",
             (thread_id,),
         )
         return {row[0] for row in rows}
@@ -217,7 +224,9 @@ def delete_thread(thread_id: str) -> tuple[Statement, Statement]:
 
 def _unfinished(writes: Sequence[tuple[str, Any]]) -> bool:
     """Whether they tell of a task that has not ended well: it asked, failed or was cancelled."""
-    return all(channel in WRITES_IDX_MAP for channel, _ in writes)
+    return any(channel == ERROR for channel, _ in writes) or all(
+        channel in ACCOUNTS for channel, _ in writes
+    )
 
 
 async def _written(database: Database, statement: Statement) -> None:

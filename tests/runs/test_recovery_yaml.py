@@ -1,0 +1,83 @@
+"""Agents out of YAML whose process is killed: at every commit of their runs, and at chosen ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from orjson import loads
+
+from tests.doubles.ollama import Ollama
+from tests.runs.crashing import Seen, Told, follow, log_of, record
+from tests.runs.disk import Disk
+from tests.runs.story import Story
+from tests.runs.world import World
+
+MOMENTS = 12
+"""Of the moments of a run at most so many are tried, spread over all of it."""
+TOPIC = {"topic": "T"}
+LETTERS = {"items": list("abcdef")}
+CASES: dict[str, tuple[Any, Any]] = {
+    "tale": (TOPIC, {"tale": "one two three of T / after one two three of T comes the end"}),
+    "fork": (
+        TOPIC,
+        {
+            "both": "both left of T! and further right of T!",
+            "heard": ["further right of T!", "left of T!", "right of T!"],
+        },
+    ),
+    "polish": (TOPIC, {"drafts": [f"draft {n} of T" for n in (1, 2, 3, 4)], "round": 4}),
+    "each": (
+        LETTERS,
+        {"results": [f"ITEM {c} AT {n}" for n, c in enumerate("ABCDEF")], "count": 6},
+    ),
+    "confirm": (
+        TOPIC,
+        {"closing": "yes-to-Is-proposal-for-T-good it is", "count": 2}
+        | {"word": "yes-to-Is-proposal-for-T-good"},
+    ),
+    "poll": (
+        {"items": list("abc")},
+        {"results": [f"{item}=noted yes-to-about-{item}" for item in "abc"]},
+    ),
+    "wrong": (TOPIC, None),
+}
+
+
+@pytest.fixture
+def world(ollama: Ollama) -> Iterator[World]:
+    return World(ollama)
+
+
+@pytest.mark.parametrize("pause_s", [0.0, 0.004], ids=["fast-disk", "slow-disk"])
+@pytest.mark.parametrize("agent", CASES)
+async def test_a_run_killed_at_any_commit_ends_as_if_it_had_not_been(
+    world: World, tmp_path: Path, agent: str, pause_s: float
+) -> None:
+    input, output = CASES[agent]
+    whole, disk, seen = await record(world, tmp_path / "whole", agent, input, pause_s)
+    assert whole.run.output == output, whole.run.error
+    whole.story.check()
+    stride = max(1, len(disk.lengths) // MOMENTS)
+    for moment in range(0, len(disk.lengths), stride):
+        await check_recovery(world, tmp_path / f"{moment}", whole, disk, seen, moment)
+
+
+async def check_recovery(
+    world: World, folder: Path, whole: Told, disk: Disk, seen: Seen, moment: int
+) -> None:
+    before = disk.events(moment, whole.run.run_id)
+    world.voice.forget()
+    async with world.life(disk.leave(moment, folder)) as life:
+        told = await follow(life, whole.run.run_id)
+        assert await log_of(life, whole.run.run_id, len(before)) == told.log[len(before) :]
+    told.story.check()
+    assert told.log[: len(before)] == before
+    assert seen.before(disk.lengths[moment]) == before[: len(seen.before(disk.lengths[moment]))]
+    assert (told.run.status, told.run.output) == (whole.run.status, whole.run.output)
+    assert told.story.texts() == whole.story.texts()
+    assert told.story.nodes() == whole.story.nodes()
+    done = [f"Say: {text}" for text in Story([loads(line) for line in before]).final_texts()]
+    assert not set(done) & set(world.voice.asked)

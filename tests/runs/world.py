@@ -1,0 +1,162 @@
+"""Agents out of YAML in engines that die: real models over the double of Ollama, real tools."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from config.settings import Settings
+from graphs.cache import NodeCache
+from graphs.catalog import Catalog
+from graphs.context import GraphContext
+from models.manager import Models, open_models
+from runs.checkpoints import Checkpoints, open_checkpoints
+from runs.database import Database, open_database
+from runs.engine import RunEngine
+from runs.record import Run
+from runs.store import RunStore
+from runs.webhooks import Webhooks
+from tests.doubles.ollama import Ollama
+from tests.doubles.script import Call, Failure, Gate, Reply, Turn
+from tests.graphs.fakes import FakeIndexes
+from tools.registry import Toolbox
+from tools.spec import Tool, ToolContext
+
+AGENTS = Path(__file__).parent / "agents"
+WORD = {"type": "object", "properties": {"word": {"type": "string"}}, "required": ["word"]}
+
+
+class Voice:
+    """What the double says: what the prompt tells it to, so that asking again changes nothing.
+
+    A reply to a prompt that holds a key of `gates` waits there after its first two words.
+    """
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.gates: dict[str, Gate] = {}
+        self.wobbled = False
+
+    def forget(self) -> None:
+        """Begin anew: nothing was asked, and the next stumble is the first."""
+        self.asked.clear()
+        self.wobbled = False
+
+    def __call__(self, turn: Turn) -> Reply:
+        self.asked.append(turn.last)
+        if turn.format:
+            return '{"choice": "last"}'
+        if turn.tools:
+            return self._help(turn)
+        if turn.last.startswith("Wobble: "):
+            return self._wobble(turn.last.removeprefix("Wobble: "))
+        return self._gated(turn.last, turn.last.removeprefix("Say: "))
+
+    def _help(self, turn: Turn) -> Reply:
+        results = [message for message in turn.messages if message["role"] == "tool"]
+        if not results:
+            return ["I look first. ", Call("look", {"word": "here"})]
+        if len(results) == 1:
+            calls = Call("note", {"word": "this"}), Call("look", {"word": "there"})
+            return ["Then I note. ", *calls]
+        return self._gated("answer", " ".join(str(message["content"]) for message in results))
+
+    def _wobble(self, text: str) -> Reply:
+        if self.wobbled:
+            return f"steady {text} now"
+        self.wobbled = True
+        return ["steady but ", Failure("the model stumbled")]
+
+    def _gated(self, prompt: str, text: str) -> Reply:
+        for key, gate in self.gates.items():
+            if key in prompt:
+                first, second, rest = text.split(" ", 2)
+                return [f"{first} {second} ", gate, rest]
+        return text
+
+
+@dataclass
+class Life:
+    """One process on a data folder, from its start to its end. `calls` counts what tools did."""
+
+    engine: RunEngine
+    models: Models
+    database: Database
+    store: RunStore
+    checkpoints: Checkpoints
+    calls: Counter[str]
+
+
+class World:
+    """Agents, models and tools that outlive the processes which use them."""
+
+    def __init__(self, ollama: Ollama) -> None:
+        self.voice = Voice()
+        self.ollama = ollama
+        ollama.add("qwen3:8b", self.voice)
+        self._settings = Settings(agents=AGENTS, ollama_url=ollama.url)
+        self.catalog = Catalog(self._settings)
+
+    @asynccontextmanager
+    async def life(self, folder: Path, grace_s: float = 0, **limits: int) -> AsyncIterator[Life]:
+        """A started process; on leaving it is stopped after `grace_s`."""
+        file = folder / "runs.db"
+        settings = Settings(home=folder, agents=AGENTS, ollama_url=self.ollama.url)
+        async with (
+            open_models(settings) as models,
+            open_database(file) as database,
+            open_checkpoints(database, file) as checkpoints,
+        ):
+            store = RunStore(database)
+            await store.setup()
+            webhooks = Webhooks(store, _no_post)
+            calls: Counter[str] = Counter()
+            tools, cache = Toolbox(_tools(calls)), NodeCache()
+
+            def context(run: Run) -> GraphContext:
+                return GraphContext(
+                    models=models,
+                    indexes=FakeIndexes(),
+                    tools=tools,
+                    run_id=run.run_id,
+                    thread_id=run.thread_id,
+                    cache=cache,
+                )
+
+            bounds = {"max_active": 64, "max_queued": 1000, **limits}
+            engine = RunEngine(store, checkpoints, self.catalog, context, webhooks, **bounds)
+            life = Life(engine, models, database, store, checkpoints, calls)
+            await engine.recover()
+            try:
+                yield life
+            finally:
+                await engine.close(grace_s)
+                await webhooks.close()
+
+
+def _tools(calls: Counter[str]) -> Sequence[Tool]:
+    async def look(arguments: dict[str, Any], context: ToolContext) -> str:
+        calls[f"look {arguments['word']}"] += 1
+        return f"saw {arguments['word']}"
+
+    async def note(arguments: dict[str, Any], context: ToolContext) -> str:
+        calls[f"note {arguments['word']}"] += 1
+        return f"noted {arguments['word']}"
+
+    async def broken(arguments: dict[str, Any], context: ToolContext) -> str:
+        calls["broken"] += 1
+        raise ConnectionError("nothing there")
+
+    return [
+        Tool("look", "Looks.", WORD, look, repeatable=True),
+        Tool("note", "Notes.", WORD, note, repeatable=False),
+        Tool("broken", "Fails.", WORD, broken, repeatable=True),
+    ]
+
+
+async def _no_post(url: str, body: bytes) -> int:
+    return 200
