@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
 
+from langgraph.config import get_config
+from langgraph.errors import GraphInterrupt
 from langgraph.func import task
 from langgraph.runtime import get_runtime
 
@@ -13,32 +17,66 @@ from graphs.node import Call
 from graphs.parts import NodeSpec
 from graphs.step import retry_policy, retryable
 
+Result = TypeVar("Result")
 
-async def stored(work: Callable[[], Awaitable[Any]], name: str, call: Call, spec: NodeSpec) -> Any:
+
+async def stored(
+    work: Callable[[Call], Awaitable[Any]], part: str, call: Call, spec: NodeSpec
+) -> Any:
     """The result of `work`: after a crash the one that was stored, else a new one.
 
-    Ask for results in the same order each time: they are found by their place. The node's `retry`
-    holds for each piece of work by itself.
+    The work is a step of its own, `node/part`, and is given the call to speak by. Ask for results
+    in the same order each time: they are found by their place. The node's `retry` holds for each
+    piece of work by itself.
     """
+    name = f"{call.node}/{part}"
 
     async def attempt() -> Any:
+        own = _own(call, name)
+        if own.attempt > 1:
+            own.emit("attempt", number=own.attempt)
         try:
-            return await work()
+            return await work(own)
         except MotetError as error:
-            if again(error, spec):
-                call.emit("warning", code=error.code, message=error.message, attempt=_number())
+            if again(error, own, spec):
+                own.emit("warning", code=error.code, message=error.message, attempt=own.attempt)
             raise
 
     policy = retry_policy(spec)
     return await task(name=name, retry_policy=policy)(attempt)()  # type: ignore[arg-type]
 
 
-def again(error: MotetError, spec: NodeSpec) -> bool:
+def again(error: MotetError, call: Call, spec: NodeSpec) -> bool:
     """Whether work that failed so will be tried again."""
-    attempts = spec.retry.attempts if spec.retry else 1
-    return retryable(error) and _number() < attempts
+    return retryable(error) and call.attempt < (spec.retry.attempts if spec.retry else 1)
 
 
-def _number() -> int:
+async def together(work: Sequence[asyncio.Task[Result]]) -> list[Result]:
+    """The results of pieces of work, in their order; the first failure ends them all.
+
+    A piece that asks a person lets the others go on: all that they ask is asked together.
+    """
+    try:
+        left = set(work)
+        while left:
+            done, left = await asyncio.wait(left, return_when=asyncio.FIRST_EXCEPTION)
+            for each in done:
+                if not isinstance(each.exception(), GraphInterrupt):
+                    each.result()
+        asked = [error for each in work if (error := each.exception())]
+        if asked:
+            raise GraphInterrupt([question for error in asked for question in error.args[0]])
+        return [each.result() for each in work]
+    finally:
+        for each in work:
+            each.cancel()
+        await asyncio.gather(*work, return_exceptions=True)
+
+
+def _own(call: Call, name: str) -> Call:
+    """The call of the piece of work that runs now."""
     info = get_runtime().execution_info
-    return info.node_attempt if info else 1
+    if info is None:
+        return call
+    config = get_config()
+    return replace(call, node=name, step=info.task_id, attempt=info.node_attempt, config=config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
@@ -17,6 +18,8 @@ Part: TypeAlias = tuple[tuple[str, ...], str, Any]
 STREAM_MODES: tuple[StreamMode, ...] = ("tasks", "custom", "messages", "values")
 HIDDEN = frozenset({LOOPS, GOTO})
 """Channels by which a graph counts its loops and steers: nothing to its readers."""
+RETURN = "__return__"
+"""Where LangGraph puts the result of a piece of a node's work."""
 OWN_KINDS = frozenset({"progress", "model", "artifact", "citation", "warning", "tool"})
 
 
@@ -86,16 +89,24 @@ class Steps:
         step, name = data["id"], data["name"]
         if data["interrupts"]:
             if not namespace:
-                where = {"node": name, "step": step}
-                self.interrupts += [{**item, **where} for item in map(dict, data["interrupts"])]
+                self._ask(step, name, data["interrupts"])
             return
+        if isinstance(data["error"], asyncio.CancelledError):
+            return  # it was cut off, and begins again if the run goes on
         if data["error"] is not None:
             fields = self._fields(namespace, step, name)
             error = data["error"]
             yield Told("step.failed", {**fields, "data": {"message": str(error)}})
             return
-        update = {key: value for key, value in data["result"].items() if key not in HIDDEN}
-        yield self._ended_step(namespace, step, name, {"update": update})
+        yield self._ended_step(namespace, step, name, _left(data["result"]))
+
+    def _ask(self, step: str, name: str, questions: Iterable[Mapping[str, Any]]) -> None:
+        # A question from far below comes once for each piece of work around it.
+        asked = {each["id"] for each in self.interrupts}
+        for question in questions:
+            if question["id"] not in asked:
+                asked.add(question["id"])
+                self.interrupts.append({**question, "node": name, "step": step})
 
     def _ended_step(
         self, namespace: tuple[str, ...], step: str, name: str, data: dict[str, Any]
@@ -158,8 +169,22 @@ def visible(values: Any) -> Any:
 
 
 def node_path(namespace: tuple[str, ...], name: str) -> str:
-    """`outer/inner`: the nodes from the run's own graph down to this one."""
-    return "/".join([*(part.partition(":")[0] for part in namespace), name])
+    """`outer/inner`: the nodes from the run's own graph down to this one.
+
+    A piece of a node's work is named after it already: `node/part`. LangGraph numbers the graphs
+    that one task runs after its first; the numbers are left out.
+    """
+    names = [*(part.partition(":")[0] for part in namespace if ":" in part), name]
+    below = [*names[1:], ""]
+    kept = [n for n, next_ in zip(names, below, strict=True) if not next_.startswith(f"{n}/")]
+    return "/".join(kept)
+
+
+def _left(result: Mapping[str, Any]) -> dict[str, Any]:
+    """What a step left: an update of the state, or a result for the step around it."""
+    if RETURN in result:
+        return {"result": result[RETURN]}
+    return {"update": {key: value for key, value in result.items() if key not in HIDDEN}}
 
 
 def _rest(data: Mapping[str, Any]) -> dict[str, Any]:

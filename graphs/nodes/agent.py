@@ -18,7 +18,7 @@ from graphs.nodes.text import parts_of
 from graphs.nodes.tool import call_tool
 from graphs.parts import NodeSpec
 from graphs.state import Type
-from graphs.stored import again, stored
+from graphs.stored import again, stored, together
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -110,11 +110,10 @@ class Loop:
         return answer
 
     async def _ask(self, prepare: Callable[[BaseChatModel], Prepared]) -> AIMessage:
-        async def model() -> AIMessage:
-            return await ask(self._call, self._model, [*self._messages, *self.said], prepare)
+        async def model(call: Call) -> AIMessage:
+            return await ask(call, self._model, [*self._messages, *self.said], prepare)
 
-        name = f"{self._call.node}.model"
-        answer: AIMessage = await stored(model, name, self._call, self._spec)
+        answer: AIMessage = await stored(model, "model", self._call, self._spec)
         self.said.append(answer)
         return answer
 
@@ -136,31 +135,29 @@ class Loop:
             for call in answer.invalid_tool_calls
         ]
         # Begun in order, so that after a crash each finds its own stored result.
-        begun = [asyncio.ensure_future(self._run_tool(call)) for call in answer.tool_calls]
-        try:
-            results = await asyncio.gather(*begun)
-        finally:
-            for future in begun:
-                future.cancel()
+        begun = [
+            asyncio.create_task(self._run_tool(call), name=f"{self._call.node} {call['name']}")
+            for call in answer.tool_calls
+        ]
+        results = await together(begun)
         asked = zip(answer.tool_calls, results, strict=True)
         return [*(self._message(call, result) for call, result in asked), *wrong]
 
     async def _run_tool(self, asked: ToolCall) -> Any:
         name = asked["name"]
 
-        async def run() -> dict[str, Any]:
+        async def run(call: Call) -> dict[str, Any]:
             if name not in self._names:
                 hint = nearest(name, self._names)
                 return {"error": f"There is no tool '{name}'. {hint}"}
             try:
-                return {"result": await call_tool(name, dict(asked["args"]), self._call)}
+                return {"result": await call_tool(name, dict(asked["args"]), call)}
             except MotetError as error:
-                if again(error, self._spec):
+                if again(error, call, self._spec):
                     raise
                 return {"error": error.message}
 
-        known = name if name in self._names else "tool"
-        return await stored(run, f"{self._call.node}.{known}", self._call, self._spec)
+        return await stored(run, name if name in self._names else "tool", self._call, self._spec)
 
     def _message(self, asked: ToolCall, found: Mapping[str, Any]) -> ToolMessage:
         id_, name = asked["id"] or "", asked["name"]

@@ -16,7 +16,7 @@ from graphs.nodes.subgraph import linked
 from graphs.parts import MAX_NODES, Channel, ChannelName, Name, Next, NodeSpec
 from graphs.sandbox import Render
 from graphs.state import Type
-from graphs.stored import again, stored
+from graphs.stored import again, stored, together
 
 if TYPE_CHECKING:
     from graphs.nodes import Node
@@ -61,11 +61,10 @@ class Item:
 
 def build(spec: MapSpec, scope: Scope) -> Body:
     item = _item(spec, scope)
-    name = f"{scope.node}.item"
 
     async def run(inputs: dict[str, Any], call: Call) -> dict[str, Any]:
         items = _listed(inputs["over"])
-        tasks = Tasks(spec, call, item, name, len(items))
+        tasks = Tasks(spec, call, item, len(items))
         outcomes = await tasks.run(items)
         errors = [outcome["error"] for outcome in outcomes if "error" in outcome]
         kept = [
@@ -81,11 +80,10 @@ def build(spec: MapSpec, scope: Scope) -> Body:
 class Tasks:
     """The items of one execution. Each is a task of LangGraph's, which keeps its outcome."""
 
-    def __init__(self, spec: MapSpec, call: Call, item: Item, name: str, total: int) -> None:
+    def __init__(self, spec: MapSpec, call: Call, item: Item, total: int) -> None:
         self._spec = spec
         self._call = call
         self._item = item
-        self._name = name
         self._total = total
         self._done = 0
         self._gate = asyncio.Semaphore(spec.concurrency)
@@ -93,38 +91,34 @@ class Tasks:
     async def run(self, items: Sequence[Any]) -> list[dict[str, Any]]:
         """An outcome for each item, in their order."""
         # The gate lets them in by their place, so that after a crash each finds its own outcome.
-        begun = [
-            asyncio.create_task(self._one(index, item), name=f"{self._name} {index}")
-            for index, item in enumerate(items)
-        ]
-        try:
-            return await asyncio.gather(*begun)
-        finally:
-            for each in begun:
-                each.cancel()
-            await asyncio.gather(*begun, return_exceptions=True)
+        return await together(
+            [
+                asyncio.create_task(self._one(index, item), name=f"{self._call.node} {index}")
+                for index, item in enumerate(items)
+            ]
+        )
 
     async def _one(self, index: int, item: Any) -> dict[str, Any]:
-        async def work() -> dict[str, Any]:
-            return await self._outcome(index, item)
+        async def work(call: Call) -> dict[str, Any]:
+            return await self._outcome(index, item, call)
 
         async with self._gate:
-            outcome: dict[str, Any] = await stored(work, self._name, self._call, self._spec)
+            outcome: dict[str, Any] = await stored(work, "item", self._call, self._spec)
         self._done += 1
         self._call.emit("progress", done=self._done, total=self._total)
         return outcome
 
-    async def _outcome(self, index: int, item: Any) -> dict[str, Any]:
-        view = {**self._call.view, self._spec.as_: item, "item_index": index}
+    async def _outcome(self, index: int, item: Any, call: Call) -> dict[str, Any]:
+        view = {**call.view, self._spec.as_: item, "item_index": index}
         try:
             values = {key: part(view, Render()) for key, part in self._item.inputs.items()}
-            return {"result": await self._item.run(values, self._call)}
+            return {"result": await self._item.run(values, call)}
         except MotetError as error:
-            if self._spec.on_item_error == "fail" or again(error, self._spec):
+            if self._spec.on_item_error == "fail" or again(error, call, self._spec):
                 error.details.setdefault("item", index)
                 raise
             told = {"index": index, "code": error.code, "message": error.message}
-            self._call.emit("warning", **told, handled=self._spec.on_item_error)
+            call.emit("warning", **told, handled=self._spec.on_item_error)
             return {"error": told}
 
 

@@ -168,6 +168,18 @@ async def test_retry_holds_for_each_answer_and_call_by_itself() -> None:
     assert (len(tries), len(model.asked)) == (2, 3)
 
 
+async def test_each_answer_and_call_speaks_for_itself_and_says_when_it_is_tried_again() -> None:
+    model = chat(calling("calculate", expression="1 + 1"), Unavailable("down"), "Done.")
+    used = context(models=FakeModels({"chat": model}))
+    yaml = TALK.replace("max_steps: 3", "retry: {attempts: 2, backoff_s: 0}")
+    told = await run(agent_of_yaml(yaml), {"question": "?"}, used)
+    assert told.steps == ["work/model", "work/calculate", "work/model", "work"]
+    nodes = {kind: {e["node"] for e in told.kinds(kind)} for kind in ("model", "tool", "warning")}
+    assert nodes == {"model": {"work/model"}, "tool": {"work/calculate"}, "warning": {"work/model"}}
+    (again,) = told.kinds("attempt")
+    assert (again["node"], again["number"]) == ("work/model", 2)
+
+
 async def test_while_tools_work_no_model_is_leased() -> None:
     seen: list[int] = []
     models = FakeModels({"chat": chat(calling("look"), "ok")})

@@ -74,7 +74,7 @@ async def test_results_stand_in_the_order_of_the_items() -> None:
     assert told.output["results"][2]["said"] == "SAID X C 2"
     assert len(arrived) == 4
     assert told.kinds("progress")[-1] | {"done": 4, "total": 4} == told.kinds("progress")[-1]
-    assert told.steps.count("each.item") == 4
+    assert told.steps.count("each/item") == 4
 
 
 async def test_no_more_items_than_allowed_run_at_once() -> None:
@@ -193,19 +193,52 @@ async def test_an_item_is_given_only_the_outer_channels_that_it_reads() -> None:
     assert seen == {"word", "item", "item_index", "said", "loud"}
 
 
-async def test_a_person_may_be_asked_for_each_item() -> None:
-    agent = agent_of_yaml(
-        "input: {items: list}\nnodes:\n  each:\n    type: map\n    over: '{{ items }}'\n"
-        "    nodes: {ask: {type: human, message: 'Is {{ item }} good?', save: word}}\n"
-        "    result: '{{ word }}'\n    save: words\noutput: [words]\n"
-    )
+ASKING = """\
+input: {items: list}
+nodes:
+  each:
+    type: map
+    over: "{{ items }}"
+    concurrency: 2
+    nodes:
+      ask: {type: human, when: "item != 'slow'", message: "Is {{ item }} good?", save: word}
+      say: {type: text, when: "item == 'slow'", prompt: "slow", save: word}
+    result: "{{ word }}"
+    save: words
+output: [words]
+"""
+
+
+async def test_a_person_is_asked_for_all_items_together_and_answers_them_one_by_one() -> None:
+    agent = agent_of_yaml(ASKING)
     graph = agent.compile(InMemorySaver())
     used = context()
-    told = await run(agent, {"items": ["a", "b"]}, used, graph=graph)
+    told = await run(agent, {"items": ["a", "b", "c"]}, used, graph=graph)
+    open_ = [3, 2, 1]
     while told.interrupts:
-        answers = {each["id"]: each["value"]["message"][3] for each in told.interrupts}
-        told = await run(agent, context=used, graph=graph, given=Command(resume=answers))
-    assert told.output["words"] == ["a", "b"]
+        assert len(told.interrupts) == open_.pop(0)
+        first = told.interrupts[0]
+        answer = {first["id"]: first["value"]["message"][3]}
+        told = await run(agent, context=used, graph=graph, given=Command(resume=answer))
+    assert told.output["words"] == ["a", "b", "c"]
+
+
+async def test_a_question_of_one_item_cuts_no_other_off() -> None:
+    asked: list[str] = []
+
+    def answer(messages: Any) -> str:
+        asked.append(str(messages[-1].content))
+        return "done"
+
+    agent = agent_of_yaml(ASKING)
+    graph = agent.compile(InMemorySaver())
+    used = context(answer)
+    told = await run(agent, {"items": ["a", "slow"]}, used, graph=graph)
+    assert told.steps.count("each/item") == 1
+    resume = Command(resume={told.interrupts[0]["id"]: "yes"})
+    told = await run(agent, context=used, graph=graph, given=resume)
+    assert told.output["words"] == ["yes", "done"]
+    assert asked == ["slow"]
 
 
 async def test_a_map_within_a_map() -> None:

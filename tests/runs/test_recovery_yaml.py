@@ -15,8 +15,10 @@ from tests.runs.disk import Disk
 from tests.runs.story import Story
 from tests.runs.world import World
 
-MOMENTS = 12
+MOMENTS = 8
 """Of the moments of a run at most so many are tried, spread over all of it."""
+BEGUN_ANEW = {"stumble"}
+"""Agents whose `retry` runs finished inner steps again: how often depends on the moment."""
 TOPIC = {"topic": "T"}
 LETTERS = {"items": list("abcdef")}
 CASES: dict[str, tuple[Any, Any]] = {
@@ -42,6 +44,48 @@ CASES: dict[str, tuple[Any, Any]] = {
         {"items": list("abc")},
         {"results": [f"{item}=noted yes-to-about-{item}" for item in "abc"]},
     ),
+    "panel": (
+        TOPIC,
+        {
+            "all": "after right, middle panel on T, yes-to-left-panel-on-T, "
+            "yes-to-right-panel-on-T",
+            "words": [
+                "yes-to-left-panel-on-T",
+                "middle panel on T",
+                "yes-to-right-panel-on-T",
+                "after right",
+            ],
+        },
+    ),
+    "nested": (
+        TOPIC,
+        {
+            "all": "yes-to-Is-proposal-for-yes-to-Is-proposal-for-T-good-it-is-good it is!",
+            "answers": [
+                "yes-to-Is-proposal-for-T-good",
+                "yes-to-Is-proposal-for-yes-to-Is-proposal-for-T-good-it-is-good",
+            ],
+        },
+    ),
+    "deep": (
+        {"items": ["a", "b"]},
+        {"all": "a=noted yes-to-about-a b=noted yes-to-about-b yes-to-beside-go"},
+    ),
+    "helper": (
+        TOPIC,
+        {
+            "answer": "saw here noted this saw there",
+            "steps": 2,
+            "noted": "noted saw here noted this saw there",
+        },
+    ),
+    "shaky": (
+        TOPIC,
+        {"said": "steady T now", "mended": "mended tool_failed of steady T now"}
+        | {"trouble": "tool_failed"},
+    ),
+    "stumble": (TOPIC, {"answer": "steady T now", "results": ["stood first a", "stood first b"]}),
+    "kept": (TOPIC, {"one": "keep T", "x": "last keep T"}),
     "wrong": (TOPIC, None),
 }
 
@@ -68,6 +112,7 @@ async def test_a_run_killed_at_any_commit_ends_as_if_it_had_not_been(
 async def check_recovery(
     world: World, folder: Path, whole: Told, disk: Disk, seen: Seen, moment: int
 ) -> None:
+    agent = whole.run.agent
     before = disk.events(moment, whole.run.run_id)
     world.voice.forget()
     async with world.life(disk.leave(moment, folder)) as life:
@@ -77,7 +122,14 @@ async def check_recovery(
     assert told.log[: len(before)] == before
     assert seen.before(disk.lengths[moment]) == before[: len(seen.before(disk.lengths[moment]))]
     assert (told.run.status, told.run.output) == (whole.run.status, whole.run.output)
-    assert told.story.texts() == whole.story.texts()
-    assert told.story.nodes() == whole.story.nodes()
+    assert counted(told.story.texts(), agent) == counted(whole.story.texts(), agent)
+    assert counted(told.story.nodes(), agent) == counted(whole.story.nodes(), agent)
     done = [f"Say: {text}" for text in Story([loads(line) for line in before]).final_texts()]
-    assert not set(done) & set(world.voice.asked)
+    assert agent in BEGUN_ANEW or not set(done) & set(world.voice.asked)
+
+
+def counted(told: Any, agent: str) -> Any:
+    """What was told by node, or of which nodes, with how often where that is certain."""
+    if agent not in BEGUN_ANEW:
+        return told
+    return {key: set(told[key]) for key in told} if isinstance(told, dict) else set(told)

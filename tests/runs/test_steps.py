@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from langchain_core.messages import AIMessageChunk, HumanMessage
@@ -69,6 +70,27 @@ def test_nested_nodes_have_a_path() -> None:
     assert events[1].fields["node"] == "outer/inner"
 
 
+def test_a_piece_of_a_nodes_work_has_a_path_below_it() -> None:
+    piece = begin("2", "each/item")
+    events = told(Steps(), begin("1", "each"), piece, begin("3", "say", ("each:1", "each/item:2")))
+    assert [event.fields["node"] for event in events] == ["each", "each/item", "each/item/say"]
+
+
+def test_a_subgraph_that_is_tried_again_has_the_path_it_had() -> None:
+    events = told(Steps(), begin("1", "outer"), begin("2", "inner", ("outer:1", "1")))
+    assert events[1].fields["node"] == "outer/inner"
+
+
+def test_a_piece_of_work_ends_with_its_result() -> None:
+    events = told(Steps(), begin("1", "each/item"), end("1", "each/item", {"__return__": 42}))
+    assert events[-1].fields["data"] == {"result": 42}
+
+
+def test_a_step_that_was_cut_off_has_not_failed() -> None:
+    cut = end("1", "a", error=asyncio.CancelledError())
+    assert [event.type for event in told(Steps(), begin("1", "a"), cut)] == ["step.started"]
+
+
 def test_tokens_belong_to_their_step() -> None:
     chunk = AIMessageChunk("Hello", id="m")
     place = {"langgraph_checkpoint_ns": "outer:1|inner:2"}
@@ -111,6 +133,13 @@ def test_questions_are_collected_with_their_node() -> None:
     question = {"id": "q", "value": "ok?"}
     assert told(steps, begin("1", "ask"), end("1", "ask", interrupts=[question]))[1:] == []
     assert steps.interrupts == [{**question, "node": "ask", "step": "1"}]
+
+
+def test_a_question_from_below_is_asked_once() -> None:
+    steps = Steps()
+    question = {"id": "q", "value": "ok?"}
+    told(steps, begin("1", "sub"), end("1", "sub", interrupts=[question, question]))
+    assert [each["id"] for each in steps.interrupts] == ["q"]
 
 
 def test_a_failed_step_says_why() -> None:

@@ -50,10 +50,10 @@ class Voice:
         self.asked.append(turn.last)
         if turn.format:
             return '{"choice": "last"}'
-        if turn.tools:
-            return self._help(turn)
         if turn.last.startswith("Wobble: "):
             return self._wobble(turn.last.removeprefix("Wobble: "))
+        if turn.tools:
+            return self._help(turn)
         return self._gated(turn.last, turn.last.removeprefix("Say: "))
 
     def _help(self, turn: Turn) -> Reply:
@@ -151,7 +151,14 @@ def _tools(calls: Counter[str]) -> Sequence[Tool]:
         calls["broken"] += 1
         raise ConnectionError("nothing there")
 
+    async def wobble(arguments: dict[str, Any], context: ToolContext) -> str:
+        calls["wobble"] += 1
+        if calls["wobble"] == 1:
+            raise ConnectionError("not yet")
+        return f"stood {arguments['word']}"
+
     return [
+        Tool("wobble", "Fails at first.", WORD, wobble, repeatable=True),
         Tool("look", "Looks.", WORD, look, repeatable=True),
         Tool("note", "Notes.", WORD, note, repeatable=False),
         Tool("broken", "Fails.", WORD, broken, repeatable=True),
