@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -21,7 +22,7 @@ Result = TypeVar("Result")
 
 
 async def stored(
-    work: Callable[[Call], Awaitable[Any]], part: str, call: Call, spec: NodeSpec
+    work: Callable[[Call], Coroutine[Any, Any, Any]], part: str, call: Call, spec: NodeSpec
 ) -> Any:
     """The result of `work`: after a crash the one that was stored, else a new one.
 
@@ -36,7 +37,7 @@ async def stored(
         if own.attempt > 1:
             own.emit("attempt", number=own.attempt)
         try:
-            return await work(own)
+            return await cancelled_once(asyncio.create_task(work(own), name=name))
         except MotetError as error:
             if again(error, own, spec):
                 own.emit("warning", code=error.code, message=error.message, attempt=own.attempt)
@@ -49,6 +50,22 @@ async def stored(
 def again(error: MotetError, call: Call, spec: NodeSpec) -> bool:
     """Whether work that failed so will be tried again."""
     return retryable(error) and call.attempt < (spec.retry.attempts if spec.retry else 1)
+
+
+async def cancelled_once(work: asyncio.Task[Result]) -> Result:
+    """The result of a task, which hears of a cancellation once and is waited for.
+
+    LangGraph cancels a piece of work by itself and again through the step that waits for it; the
+    second one would break into the closing of what the first has ended.
+    """
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        work.cancel()
+        while not work.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([work])
+        raise
 
 
 async def together(work: Sequence[asyncio.Task[Result]]) -> list[Result]:

@@ -83,17 +83,15 @@ class RunEngine:
         """Give a waiting run its answer and let it go on.
 
         With one open question `answer` is its answer; with several it maps each question's id to
-        one. Raises `Conflict` for a run that does not wait.
+        one. Raises `Conflict` for a run that does not wait, or that gives way to the next one on
+        its thread.
         """
-        thread_id = self.get(run_id, tenant).thread_id
-        async with self._doors.hold(thread_id):
+        run = self.get(run_id, tenant)
+        if (execution := self._executions.get(run_id)) and run.status == "waiting":
+            await _over(execution)
+        async with self._doors.hold(run.thread_id):
             run = self.get(run_id, tenant)
-            if run.status != "waiting":
-                raise Conflict(
-                    f"Run {run_id} does not wait for an answer: it is {run.status}.",
-                    code="run_not_waiting",
-                    details={"field": "run_id", "status": run.status},
-                )
+            self._check_waits(run)
             self._admit()
             agent = self._agent_of(run)
             run.resume = {
@@ -112,9 +110,10 @@ class RunEngine:
         run = self.get(run_id, tenant)
         if execution := self._executions.get(run_id):
             execution.cancel(reason)
-            if execution.task:
-                await asyncio.wait([execution.task])
-            return execution.run
+            await _over(execution)
+            # It may have come to wait for a person in the same moment; that is cancelled below.
+            if execution.run.ended:
+                return execution.run
         async with self._doors.hold(run.thread_id):
             run = self.get(run_id, tenant)
             if run.ended:
@@ -146,8 +145,8 @@ class RunEngine:
     async def ended(self, run_id: str, tenant: str = "default") -> Run:
         """The run once it has ended or waits for a person."""
         self.get(run_id, tenant)
-        if (execution := self._executions.get(run_id)) and execution.task:
-            await asyncio.wait([execution.task])
+        if execution := self._executions.get(run_id):
+            await _over(execution)
         return self.get(run_id, tenant)
 
     def busy(self, thread_id: str) -> list[Execution]:
@@ -215,6 +214,21 @@ class RunEngine:
         async with self._doors.hold(request.thread_id):
             await self._multitask.make_room(request)
             return await self._accept(request, agent, begin)
+
+    def _check_waits(self, run: Run) -> None:
+        if run.status != "waiting":
+            raise Conflict(
+                f"Run {run.run_id} does not wait for an answer: it is {run.status}.",
+                code="run_not_waiting",
+                details={"field": "run_id", "status": run.status},
+            )
+        if others := self.busy(run.thread_id):
+            raise Conflict(
+                f"Run {run.run_id} gives way to run {others[0].run.run_id}, which begins on its "
+                "thread now.",
+                code="run_superseded",
+                details={"field": "run_id", "run_id": others[0].run.run_id},
+            )
 
     def _admit(self) -> None:
         if self._closing:
@@ -316,6 +330,8 @@ class RunEngine:
         run = execution.run
         try:
             async with self._admission.turn(run.thread_id):
+                if run.status == "queued":
+                    await self._supersede(run)
                 await execution.execute(self._checkpoints, self._context)
         except asyncio.CancelledError:
             await execution.end_cancelled()  # it still stood in line
@@ -328,6 +344,12 @@ class RunEngine:
         if run.ended and run.webhook:
             self._webhooks.deliver(run, run.webhook)
 
+    async def _supersede(self, run: Run) -> None:
+        """End the run that came to wait for a person while this one stood in line behind it."""
+        async with self._doors.hold(run.thread_id):
+            if waiting := self._store.waiting_run(run.thread_id):
+                await cancel_resting(self._store, waiting, "superseded")
+
     def _log_of(self, run: Run) -> RunLog:
         if execution := self._executions.get(run.run_id):
             return execution.log
@@ -337,6 +359,12 @@ class RunEngine:
 
     def _resting_log(self, run: Run) -> RunLog:
         return RunLog(run.run_id, self._store, self._store.last_seq(run.run_id))
+
+
+async def _over(execution: Execution) -> None:
+    """Wait until an execution has left the engine."""
+    if execution.task:
+        await asyncio.wait([execution.task])
 
 
 def _new_run(request: RunRequest, agent: Agent) -> Run:

@@ -131,12 +131,15 @@ class RunLog:
         self._wake()
 
     async def follow(self, after: int = 0) -> AsyncIterator[Batch]:
-        """Every batch behind `after`, in order and once, until the log is closed."""
+        """Every batch behind `after`, in order and once, until the log is closed or forgotten."""
         while True:
-            for batch in self._behind(after) or await self._stored(after):
+            batches = self._behind(after) or await self._stored(after)
+            for batch in batches:
                 yield batch
                 after = batch.last
             if after < self._shown:
+                if not batches:
+                    return  # the run was deleted
                 continue
             if self.closed:
                 return

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
-from langchain_core.runnables import RunnableLambda
+from langchain_core.runnables import RunnableSequence
 from pydantic import Field, JsonValue
 
 from config.errors import Unavailable
@@ -134,11 +134,12 @@ def _mend(message: AIMessage, wrong: str) -> Sequence[BaseMessage]:
 def _shaped(chat: BaseChatModel, shape: Shape) -> Prepared:
     """The model bound to the schema by its own means, where it has any."""
     try:
-        bound = chat.with_structured_output(shape.titled(), method="json_schema", include_raw=True)
+        bound = chat.with_structured_output(shape.titled(), method="json_schema")
     except (NotImplementedError, TypeError, ValueError):
         return chat
-    # Only the binding is wanted: the answer is parsed and judged here, for every model alike.
-    return bound | RunnableLambda(lambda found: found["raw"])
+    # Only the binding is wanted, not the parser behind it: the answer is judged here, for every
+    # model alike. (With `include_raw` the request would outlive its cancellation.)
+    return bound.first if isinstance(bound, RunnableSequence) else chat
 
 
 TEXT = NodeType(

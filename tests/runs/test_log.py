@@ -44,6 +44,17 @@ async def test_a_reader_far_behind_reads_the_store(storage: Storage) -> None:
     assert await asyncio.wait_for(late, 10) == list(range(1, TAIL_EVENTS * 10 // 4 + 1))
 
 
+async def test_a_reader_of_a_run_that_is_deleted_comes_to_an_end(storage: Storage) -> None:
+    log = RunLog("run", storage.store)
+    for number in range(TAIL_EVENTS + 1):
+        log.append("custom", data=number)
+        if number == 1:
+            await log.flushed()
+    await log.flushed()
+    await storage.store.delete_run("run")
+    assert await asyncio.wait_for(read(log), 10) == []
+
+
 async def test_an_event_is_stored_before_it_is_shown(storage: Storage) -> None:
     log = RunLog("run", storage.store)
     follower = log.follow()
