@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections.abc import Sequence
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -187,6 +190,67 @@ async def test_a_new_run_supersedes_one_that_waits_on_the_thread(engine: RunEngi
     await ended(engine, second.run_id)
     assert engine.get(first.run_id).status == "cancelled"
     assert engine.get(second.run_id).status == "waiting"
+
+
+async def test_a_run_in_line_supersedes_the_one_before_it_that_comes_to_wait(
+    engine: RunEngine, gates: Gates
+) -> None:
+    gates.hold("ask")
+    request = RunRequest(agent="asking", input={"x": 0}, thread_id=str(uuid4()), create_thread=True)
+    first = await engine.submit(request)
+    await gates.arrival("ask")
+    second = await engine.submit(request)
+    gates.release("ask")
+    await ended(engine, first.run_id)
+    assert (await ended(engine, second.run_id)).status == "waiting"
+    assert (await told(engine, first.run_id))[-1]["data"] == {"reason": "superseded"}
+    with pytest.raises(Conflict):
+        await engine.resume(first.run_id, "too late")
+    await engine.resume(second.run_id, "yes")
+    assert (await ended(engine, second.run_id)).output["log"][-2:] == ["answer:yes", "c"]
+
+
+async def test_a_reader_may_answer_as_soon_as_it_sees_the_question(engine: RunEngine) -> None:
+    run = await engine.submit(RunRequest(agent="asking", input={"x": 0}))
+    async for batch in engine.follow(run.run_id):
+        if batch.events[-1].type == "run.waiting":
+            await engine.resume(run.run_id, "at once")
+    assert (await ended(engine, run.run_id)).output["log"] == ["a", "answer:at once", "c"]
+    assert engine.active == 0
+
+
+async def test_a_run_cancelled_as_it_comes_to_wait_ends(
+    engine: RunEngine, process: Process
+) -> None:
+    commit, loop = process.database._commit, asyncio.get_running_loop()
+    arrived, let_go = asyncio.Event(), threading.Event()
+
+    def held(group: Sequence[Any]) -> None:
+        if any("waiting" in s.parameters for write in group for s in write.statements):
+            loop.call_soon_threadsafe(arrived.set)
+            let_go.wait(10)
+        commit(group)
+
+    process.database._commit = held  # type: ignore[method-assign]
+    run = await engine.submit(RunRequest(agent="asking", input={"x": 0}))
+    await asyncio.wait_for(arrived.wait(), 10)
+    cancelling = asyncio.create_task(engine.cancel(run.run_id))
+    await asyncio.sleep(0)
+    let_go.set()
+    assert (await asyncio.wait_for(cancelling, 10)).status == "cancelled"
+    assert (await told(engine, run.run_id))[-1]["type"] == "run.cancelled"
+
+
+async def test_a_webhook_is_told_of_a_waiting_run_that_is_cancelled(
+    engine: RunEngine, process: Process
+) -> None:
+    run = await engine.submit(
+        RunRequest(agent="asking", input={"x": 0}, webhook="http://hook.test/")
+    )
+    await ended(engine, run.run_id)
+    await engine.cancel(run.run_id)
+    await asyncio.wait_for(process.webhooks.settled(), 10)
+    assert [body["status"] for _, body in process.posted] == ["cancelled"]
 
 
 async def test_the_same_idempotency_key_gives_the_same_run(engine: RunEngine) -> None:

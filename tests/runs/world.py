@@ -33,7 +33,7 @@ WORD = {"type": "object", "properties": {"word": {"type": "string"}}, "required"
 class Voice:
     """What the double says: what the prompt tells it to, so that asking again changes nothing.
 
-    A reply to a prompt that holds a key of `gates` waits there after its first two words.
+    A reply to a prompt that holds a key of `gates` waits there in the middle.
     """
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class Voice:
     def __call__(self, turn: Turn) -> Reply:
         self.asked.append(turn.last)
         if turn.format:
-            return '{"choice": "last"}'
+            return self._gated(turn.last, '{"choice": "last"}')
         if turn.last.startswith("Wobble: "):
             return self._wobble(turn.last.removeprefix("Wobble: "))
         if turn.tools:
@@ -74,8 +74,7 @@ class Voice:
     def _gated(self, prompt: str, text: str) -> Reply:
         for key, gate in self.gates.items():
             if key in prompt:
-                first, second, rest = text.split(" ", 2)
-                return [f"{first} {second} ", gate, rest]
+                return [text[: len(text) // 2], gate, text[len(text) // 2 :]]
         return text
 
 

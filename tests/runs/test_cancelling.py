@@ -1,0 +1,119 @@
+"""Runs of agents out of YAML that are cancelled: what they asked for ends, and nothing is left."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import random
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from config.errors import Conflict, NotFound
+from runs.engine import RunEngine
+from runs.events import Batch
+from runs.execution import Execution
+from runs.log import RunLog
+from runs.record import Multitask, RunRequest
+from tests.doubles.ollama import Ollama
+from tests.doubles.script import Gate
+from tests.runs.cases import CASES
+from tests.runs.crashing import answer_to
+from tests.runs.world import Life, World
+
+RUNS = 300
+SPOKEN = {
+    "tale": "after",
+    "kept": "Choose",
+    "fork": "right of",
+    "each": "item d",
+    "helper": "answer",
+    "nested": "proposal",
+}
+"""Agents, and a word of a prompt whose answer is cut off."""
+
+
+@pytest.fixture
+def world(ollama: Ollama) -> Iterator[World]:
+    return World(ollama)
+
+
+@pytest.mark.parametrize("agent", SPOKEN)
+async def test_a_cancelled_run_ends_its_request_to_the_model(
+    world: World, tmp_path: Path, gate: Gate, agent: str
+) -> None:
+    world.voice.gates[SPOKEN[agent]] = gate
+    async with world.life(tmp_path) as life:
+        run = await life.engine.submit(RunRequest(agent=agent, input=CASES[agent][0]))
+        await gate.reached.wait()
+        assert (await life.engine.cancel(run.run_id)).status == "cancelled"
+        assert idle(life)
+        await gate.abandoned.wait()
+
+
+async def test_after_many_runs_ended_in_every_way_nothing_is_left(
+    world: World, tmp_path: Path
+) -> None:
+    chance = random.Random(1)
+    async with world.life(tmp_path, max_active=16) as life:
+        before = asyncio.all_tasks()
+        runs = [one(life.engine, chance, number) for number in range(RUNS)]
+        ends = Counter(await asyncio.wait_for(asyncio.gather(*runs), 120))
+        assert {"finished", "failed", "cancelled", "waiting", "refused", "gone"} <= set(ends), ends
+        assert idle(life)
+        left = asyncio.all_tasks() - before
+        if left:
+            _, left = await asyncio.wait(left, timeout=10)
+        assert not left
+    gc.collect()
+    assert not [each for each in gc.get_objects() if isinstance(each, (Execution, RunLog))]
+
+
+async def one(engine: RunEngine, chance: random.Random, number: int) -> str:
+    """A run that is left alone, cancelled, superseded or left by its reader, as chance will."""
+    agent = chance.choice(list(CASES))
+    strategies: list[Multitask] = ["enqueue", "interrupt", "rollback", "reject"]
+    request = RunRequest(
+        agent=agent,
+        input=CASES[agent][0],
+        thread_id=f"{agent} {number % 3}" if number % 2 else None,
+        create_thread=True,
+        multitask=chance.choice(strategies),
+    )
+    end = chance.choice(["follow", "follow", "leave", "cancel", "cancel twice"])
+    try:
+        run = await engine.submit(request)
+        await read(engine, run.run_id, chance.randint(1, 40))
+        if end == "cancel":
+            await engine.cancel(run.run_id)
+        elif end == "cancel twice":
+            both = [engine.cancel(run.run_id), engine.cancel(run.run_id)]
+            await asyncio.gather(*both, return_exceptions=True)
+        while (now := await engine.ended(run.run_id)).status == "waiting" and end == "follow":
+            first = now.interrupts[0]
+            await engine.resume(run.run_id, {first["id"]: answer_to(first["value"])})
+        return now.status
+    except Conflict:
+        return "refused"
+    except NotFound:
+        return "gone"
+
+
+async def read(engine: RunEngine, run_id: str, events: int) -> None:
+    """Read some events and leave."""
+    async with aclosing(cast("AsyncGenerator[Batch]", engine.follow(run_id))) as batches:
+        async for batch in batches:
+            if batch.last >= events:
+                return
+
+
+def idle(life: Life) -> bool:
+    """Whether no run is under way, no turn or door taken, and no model leased."""
+    engine = life.engine
+    lines = {**engine._doors._lines, **engine._admission._threads._lines}
+    leased = [each for each in life.models.status() if each.leases or each.waiting]
+    return not (engine.active or lines or leased)

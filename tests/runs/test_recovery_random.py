@@ -1,0 +1,129 @@
+"""Many runs at once, in processes that end at random moments and in every way."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from orjson import loads
+
+from runs.record import Run, RunRequest
+from tests.doubles.ollama import Ollama
+from tests.runs.cases import CASES
+from tests.runs.crashing import answer_to, log_of
+from tests.runs.story import Story
+from tests.runs.world import Life, World
+
+LIVES = 30
+RUNS = 10
+
+
+@pytest.fixture
+def world(ollama: Ollama) -> Iterator[World]:
+    return World(ollama)
+
+
+@dataclass
+class Reader:
+    """Someone who follows one run over all processes, and answers what it asks."""
+
+    run: Run
+    chance: random.Random
+    seen: list[bytes] = field(default_factory=list)
+
+    async def read(self, life: Life, patience: Patience) -> None:
+        """Go on where the last process stopped, until the run ends."""
+        engine, run_id = life.engine, self.run.run_id
+        while not (run := engine.get(run_id)).ended:
+            async for batch in engine.follow(run_id, len(self.seen)):
+                self.seen += [event.json for event in batch.events]
+                patience.spend(len(batch.events))
+            if (run := await engine.ended(run_id)).status == "waiting":
+                some = self.chance.sample(
+                    run.interrupts, self.chance.randint(1, len(run.interrupts))
+                )
+                answers = {each["id"]: answer_to(each["value"]) for each in some}
+                await engine.resume(run_id, answers)
+        async for batch in engine.follow(run_id, len(self.seen)):
+            self.seen += [event.json for event in batch.events]
+
+    def _some_answers(self, run: Run) -> dict[str, Any]:
+        count = self.chance.randint(1, len(run.interrupts))
+        chosen = self.chance.sample(run.interrupts, count)
+        return {each["id"]: answer_to(each["value"]) for each in chosen}
+
+
+class Patience:
+    """Is over when so many events were seen."""
+
+    def __init__(self, events: int) -> None:
+        self._left = events
+        self.over = asyncio.Event()
+
+    def spend(self, events: int) -> None:
+        self._left -= events
+        if self._left <= 0:
+            self.over.set()
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_whenever_and_however_processes_end_every_run_comes_to_its_end(
+    world: World, tmp_path: Path, seed: int
+) -> None:
+    chance = random.Random(seed)
+    agents = chance.choices([name for name in CASES if name != "stumble"], k=RUNS)
+    readers: list[Reader] = []
+    for number in range(LIVES):
+        folder = tmp_path / str(number)
+        folder.mkdir(exist_ok=True)
+        async with world.life(folder, grace_s=chance.choice([0, 0, 5])) as life:
+            life.database._writing.execute("PRAGMA wal_autocheckpoint = 0")
+            for agent in agents if not readers else ():
+                run = await life.engine.submit(RunRequest(agent=agent, input=CASES[agent][0]))
+                readers.append(Reader(run, chance))
+            patience = Patience(chance.randint(1, 30 * (number + 1)))
+            if await read_all(readers, life, patience):
+                await check(readers, life)
+                return
+            killed = chance.random() < 0.5
+            if killed:
+                copy(folder, tmp_path / str(number + 1))
+        if not killed:
+            copy(folder, tmp_path / str(number + 1))
+    raise AssertionError("they did not come to their ends")
+
+
+async def read_all(readers: list[Reader], life: Life, patience: Patience) -> bool:
+    """Read until all runs have ended, which is true, or until patience is over."""
+    reading = asyncio.gather(*(reader.read(life, patience) for reader in readers))
+    tired = asyncio.create_task(patience.over.wait())
+    await asyncio.wait([reading, tired], timeout=30, return_when=asyncio.FIRST_COMPLETED)
+    ended = reading.done()
+    tired.cancel()
+    reading.cancel()
+    await asyncio.gather(reading, tired, return_exceptions=True)
+    if ended:
+        reading.result()
+    return ended
+
+
+async def check(readers: list[Reader], life: Life) -> None:
+    for reader in readers:
+        run = life.engine.get(reader.run.run_id)
+        assert run.output == CASES[run.agent][1], run.error
+        assert await log_of(life, run.run_id) == reader.seen
+        Story([loads(line) for line in reader.seen]).check()
+
+
+def copy(folder: Path, into: Path) -> None:
+    """What is on disk now, the log of commits last: it only grows."""
+    into.mkdir()
+    for name in ("runs.db", "runs.db-wal"):
+        if (folder / name).exists():
+            shutil.copyfile(folder / name, into / name)
