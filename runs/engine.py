@@ -13,11 +13,11 @@ from langchain_core.utils.uuid import uuid7
 from config.errors import Busy, Conflict, MotetError, NotFound, Unavailable
 from runs.admission import Admission, Lines
 from runs.answers import answers_of
-from runs.checkpoints import Checkpoints
+from runs.checkpoints import Checkpoints, delete_thread
 from runs.events import Batch
 from runs.execution import SHUTDOWN, Execution, explain, introduction
 from runs.log import RunLog
-from runs.multitask import Multitask, cancel_resting
+from runs.multitask import Multitask
 from runs.record import Run, RunRequest
 from runs.store import RunStore
 from runs.webhooks import Webhooks
@@ -57,7 +57,7 @@ class RunEngine:
         self._webhooks = webhooks
         self._admission = Admission(max_active)
         self._doors = Lines()
-        self._multitask = Multitask(store, checkpoints, self.busy)
+        self._multitask = Multitask(store, checkpoints, self.busy, self._cancel_resting)
         self._bound = max_active + max_queued
         self._executions: dict[str, Execution] = {}
         self._graphs: dict[str, Any] = {}
@@ -122,7 +122,7 @@ class RunEngine:
                     code="run_ended",
                     details={"field": "run_id", "status": run.status},
                 )
-            await cancel_resting(self._store, run, reason)
+            await self._cancel_resting(run, reason)
             return run
 
     # reading
@@ -341,14 +341,25 @@ class RunEngine:
         finally:
             del self._executions[run.run_id]
             execution.log.close()
-        if run.ended and run.webhook:
-            self._webhooks.deliver(run, run.webhook)
+        self._deliver(run)
 
     async def _supersede(self, run: Run) -> None:
         """End the run that came to wait for a person while this one stood in line behind it."""
         async with self._doors.hold(run.thread_id):
             if waiting := self._store.waiting_run(run.thread_id):
-                await cancel_resting(self._store, waiting, "superseded")
+                await self._cancel_resting(waiting, "superseded")
+
+    async def _cancel_resting(self, run: Run, reason: str) -> None:
+        """End a run that waits for a person; the caller holds its thread's door."""
+        run.status, run.ended_at, run.interrupts = "cancelled", time.time(), []
+        forgotten = delete_thread(run.thread_id) if run.own_thread else ()
+        data = {"reason": reason}
+        await self._resting_log(run).record(run, "run.cancelled", *forgotten, data=data)
+        self._deliver(run)
+
+    def _deliver(self, run: Run) -> None:
+        if run.ended and run.webhook:
+            self._webhooks.deliver(run, run.webhook)
 
     def _log_of(self, run: Run) -> RunLog:
         if execution := self._executions.get(run.run_id):

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from config.errors import Conflict, NotFound
-from runs.checkpoints import Checkpoints, delete_thread
+from runs.checkpoints import Checkpoints
 from runs.execution import Execution
-from runs.log import RunLog
 from runs.record import Run, RunRequest
 from runs.store import RunStore
 
@@ -17,7 +15,8 @@ from runs.store import RunStore
 class Multitask:
     """Makes room for a run on its thread, as the request's strategy says.
 
-    `busy` tells the runs under way or in line on a thread. The caller holds the thread's door.
+    `busy` tells the runs under way or in line on a thread, `cancel_resting` ends one that waits
+    for a person. The caller holds the thread's door.
     """
 
     def __init__(
@@ -25,10 +24,12 @@ class Multitask:
         store: RunStore,
         checkpoints: Checkpoints,
         busy: Callable[[str], list[Execution]],
+        cancel_resting: Callable[[Run, str], Awaitable[None]],
     ) -> None:
         self._store = store
         self._checkpoints = checkpoints
         self._busy = busy
+        self._cancel_resting = cancel_resting
 
     async def make_room(self, request: RunRequest) -> None:
         """Return when the run may take its place on the thread, first or in line.
@@ -50,7 +51,7 @@ class Multitask:
             await self._clear(thread_id, others, rollback=request.multitask == "rollback")
         waiting = self._store.waiting_run(thread_id)
         if waiting and waiting.run_id not in {each.run.run_id for each in self._busy(thread_id)}:
-            await cancel_resting(self._store, waiting, "superseded")
+            await self._cancel_resting(waiting, "superseded")
 
     async def _clear(self, thread_id: str, others: list[Execution], *, rollback: bool) -> None:
         for other in others:
@@ -91,11 +92,3 @@ class Multitask:
                 code="checkpoint_not_found",
                 details={"field": "checkpoint_id"},
             )
-
-
-async def cancel_resting(store: RunStore, run: Run, reason: str) -> None:
-    """End a run that waits for a person; the caller holds its thread's door."""
-    run.status, run.ended_at, run.interrupts = "cancelled", time.time(), []
-    resting = RunLog(run.run_id, store, store.last_seq(run.run_id))
-    forgotten = delete_thread(run.thread_id) if run.own_thread else ()
-    await resting.record(run, "run.cancelled", *forgotten, data={"reason": reason})
