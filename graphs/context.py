@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -82,7 +82,9 @@ class ToolSource(Protocol):
 class GraphContext:
     """LangGraph's run-time context; whoever starts a run makes one. Nodes close none of it.
 
-    `cache` keeps the results of nodes that ask for it; without one nothing is cached.
+    `cache` keeps the results of nodes that ask for it; without one nothing is cached. `claim`
+    says whether a step of the run claims it for the first time, over crashes too: durable when it
+    returns. Without one every claim is the first.
     """
 
     models: ModelSource
@@ -92,3 +94,4 @@ class GraphContext:
     run_id: str = ""
     thread_id: str | None = None
     cache: BaseCache[Any] | None = None
+    claim: Callable[[str], Awaitable[bool]] | None = None

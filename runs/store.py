@@ -142,7 +142,7 @@ class RunStore:
         return self._database.write(
             *(
                 Statement(f"DELETE FROM {table} WHERE run_id = ?", (run_id,))
-                for table in ("runs", "events", "idempotency", "deliveries")
+                for table in ("runs", "events", "idempotency", "deliveries", "claims")
             )
         )
 
@@ -161,6 +161,14 @@ class RunStore:
                 details={"field": "Idempotency-Key"},
             )
         return self.run(row[0])
+
+    async def claim(self, run_id: str, step: str) -> bool:
+        """Whether a step of a run is claimed for the first time; on disk when this returns."""
+        try:
+            await self._database.write(Statement("INSERT INTO claims VALUES (?, ?)", (run_id, step)))
+        except sqlite3.IntegrityError:
+            return False
+        return True
 
     # versions of agents
 
@@ -255,7 +263,7 @@ class RunStore:
         return self._database.write(
             *(
                 Statement(f"DELETE FROM {table} WHERE {runs_of_thread}", (thread_id,))
-                for table in ("events", "idempotency", "deliveries")
+                for table in ("events", "idempotency", "deliveries", "claims")
             ),
             Statement("DELETE FROM runs WHERE thread_id = ?", (thread_id,)),
             Statement("DELETE FROM threads WHERE thread_id = ?", (thread_id,)),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
@@ -94,7 +95,7 @@ async def _open_runs(
             store,
             checkpoints,
             catalog,
-            context,
+            lambda run: replace(context(run), claim=partial(store.claim, run.run_id)),
             webhooks,
             max_active=settings.max_active_runs,
             max_queued=settings.max_queued_runs,

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, JsonValue
 
-from config.errors import MotetError
+from config.errors import MotetError, Unavailable
 from graphs.node import Body, Call, NodeType, Scope
 from graphs.parts import NodeSpec
 from tools.spec import ToolContext
@@ -34,9 +34,18 @@ def build(spec: ToolSpec, scope: Scope) -> Body:
 async def call_tool(name: str, arguments: dict[str, Any], call: Call) -> Any:
     """The tool's result, told to the run's readers.
 
-    Raises as `Tool.call` does; the error of a tool that must not be repeated is permanent.
+    Raises as `Tool.call` does; the error of a tool that must not be repeated is permanent. Where
+    a call of such a tool was cut off, as by a crash, it raises `Unavailable` ("tool_cut_off").
     """
     tool = call.context.tools.get(name)
+    if not tool.repeatable and call.context.claim and not await call.context.claim(call.step):
+        raise Unavailable(
+            f"Tool '{name}' was at work when it was cut off, and must not be called again. Whether "
+            "it took effect is not known.",
+            code="tool_cut_off",
+            details={"tool": name},
+            permanent=True,
+        )
     context = ToolContext(call.context.tenant, call.context.run_id, call.forward)
     call.emit("tool", phase="called", tool=name, arguments=arguments)
     try:

@@ -56,6 +56,10 @@ class Story:
         """The nodes whose steps ended, sorted."""
         return sorted(event["node"] for event in self._of("step.finished"))
 
+    def calls(self) -> list[dict[str, Any]]:
+        """Where a tool was called."""
+        return [event for event in self._of("tool") if event["data"]["phase"] == "called"]
+
     def _said(self) -> dict[str, str]:
         said: dict[str, str] = {}
         for event in self.events:

@@ -10,7 +10,7 @@ import pytest
 from orjson import loads
 
 from tests.doubles.ollama import Ollama
-from tests.runs.cases import CASES
+from tests.runs.cases import CASES, TOPIC
 from tests.runs.crashing import Seen, Told, follow, log_of, record
 from tests.runs.disk import Disk
 from tests.runs.story import Story
@@ -39,6 +39,30 @@ async def test_a_run_killed_at_any_commit_ends_as_if_it_had_not_been(
     stride = max(1, len(disk.lengths) // MOMENTS)
     for moment in range(0, len(disk.lengths), stride):
         await check_recovery(world, tmp_path / f"{moment}", whole, disk, seen, moment)
+
+
+@pytest.mark.parametrize("pause_s", [0.0, 0.004], ids=["fast-disk", "slow-disk"])
+async def test_a_tool_that_must_not_be_repeated_is_called_once_at_most_whatever_happens(
+    world: World, tmp_path: Path, pause_s: float
+) -> None:
+    whole, disk, _ = await record(world, tmp_path / "whole", "careful", TOPIC, pause_s)
+    assert whole.run.status == "finished"
+    ends = set()
+    for moment in range(len(disk.lengths)):
+        async with world.life(disk.leave(moment, tmp_path / str(moment))) as life:
+            told = await follow(life, whole.run.run_id)
+        told.story.check()
+        called = [event["step"] for event in told.story.calls() if event["data"]["tool"] == "note"]
+        assert len(set(called)) == len(called)
+        ends.add(end_of(told))
+    assert ends == {"as if nothing had happened", "tool_cut_off", "the model was told"}
+
+
+def end_of(told: Told) -> str:
+    if told.run.error:
+        return str(told.run.error["code"])
+    answer = str(told.run.output["answer"])
+    return "the model was told" if "it was cut off" in answer else "as if nothing had happened"
 
 
 async def check_recovery(

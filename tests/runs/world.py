@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +62,8 @@ class Voice:
         if not results:
             return ["I look first. ", Call("look", {"word": "here"})]
         if len(results) == 1:
-            calls = Call("note", {"word": "this"}), Call("look", {"word": "there"})
-            return ["Then I note. ", *calls]
+            note = next(name for name in turn.tool_names if name != "look")
+            return ["Then I note. ", Call(note, {"word": "this"}), Call("look", {"word": "there"})]
         return self._gated("answer", " ".join(str(message["content"]) for message in results))
 
     def _wobble(self, text: str) -> Reply:
@@ -124,6 +125,7 @@ class World:
                     run_id=run.run_id,
                     thread_id=run.thread_id,
                     cache=cache,
+                    claim=partial(store.claim, run.run_id),
                 )
 
             bounds = {"max_active": 64, "max_queued": 1000, **limits}
@@ -159,7 +161,8 @@ def _tools(calls: Counter[str]) -> Sequence[Tool]:
     return [
         Tool("wobble", "Fails at first.", WORD, wobble, repeatable=True),
         Tool("look", "Looks.", WORD, look, repeatable=True),
-        Tool("note", "Notes.", WORD, note, repeatable=False),
+        Tool("jot", "Notes.", WORD, note, repeatable=True),
+        Tool("note", "Notes once.", WORD, note, repeatable=False),
         Tool("broken", "Fails.", WORD, broken, repeatable=True),
     ]
 
