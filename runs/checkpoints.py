@@ -19,10 +19,11 @@ from langgraph.checkpoint.base import (
     get_checkpoint_id,
     get_checkpoint_metadata,
 )
-from langgraph.checkpoint.serde.types import ERROR
+from langgraph.checkpoint.serde.types import ERROR, RESUME
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.checkpoint.sqlite.utils import load_pending_writes, pending_writes_sql
 from langgraph.constants import START
+from langgraph.types import Interrupt
 
 from runs.database import Database, Statement
 from runs.events import dumps
@@ -213,6 +214,18 @@ class Checkpoints(AsyncSqliteSaver):
         )
         return {row[0] for row in rows}
 
+    async def answered(self, thread_id: str) -> set[str]:
+        """The first questions of tasks that have stored an answer: it must not be given again.
+
+        LangGraph would take it for the answer to the task's next question.
+        """
+        rows = await self._database.rows(
+            "SELECT checkpoint_ns, task_id, task_path FROM writes "
+            "WHERE thread_id = ? AND channel = ?",
+            (thread_id, RESUME),
+        )
+        return {Interrupt.from_ns(None, ns=_namespace(*row)).id for row in rows}
+
 
 def delete_thread(thread_id: str) -> tuple[Statement, Statement]:
     """The statements that forget a thread's checkpoints."""
@@ -239,6 +252,12 @@ async def _refuse(error: Exception) -> None:
 
 async def _nothing() -> None:
     """It is in the journal."""
+
+
+def _namespace(outer: str, task_id: str, task_path: str) -> str:
+    """A task's own namespace; its path ends with the name of its node."""
+    own = f"{task_path.rpartition(', ')[2]}:{task_id}"
+    return f"{outer}|{own}" if outer else own
 
 
 def _config(thread_id: str, ns: str, checkpoint_id: str) -> RunnableConfig:

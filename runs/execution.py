@@ -145,9 +145,11 @@ class Execution:
                 config["configurable"]["checkpoint_id"] = run.checkpoint_id
             return self.agent.initial_state(run.input)
         at = latest.config["configurable"]["checkpoint_id"]
-        if run.resume and run.resume["checkpoint_id"] == at:
-            return Command(resume=run.resume["answers"])
-        return None
+        if not run.resume or run.resume["checkpoint_id"] != at:
+            return None
+        taken = await checkpoints.answered(run.thread_id)
+        left = {id_: given for id_, given in run.resume["answers"].items() if id_ not in taken}
+        return Command(resume=left) if left else None
 
     async def _values(self, steps: Steps) -> Any:
         if steps.values is not None:

@@ -165,7 +165,9 @@ class RunStore:
     async def claim(self, run_id: str, step: str) -> bool:
         """Whether a step of a run is claimed for the first time; on disk when this returns."""
         try:
-            await self._database.write(Statement("INSERT INTO claims VALUES (?, ?)", (run_id, step)))
+            await self._database.write(
+                Statement("INSERT INTO claims VALUES (?, ?)", (run_id, step))
+            )
         except sqlite3.IntegrityError:
             return False
         return True

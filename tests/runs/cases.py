@@ -56,6 +56,7 @@ CASES: dict[str, tuple[Any, Any]] = {
         {"items": ["a", "b"]},
         {"all": "a=noted yes-to-about-a b=noted yes-to-about-b yes-to-beside-go"},
     ),
+    "asking-twice": ({"x": 0}, {"x": 0, "log": ["yes-to-one", "yes-to-two"]}),
     "helper": (
         TOPIC,
         {

@@ -42,8 +42,9 @@ class Told:
 
 def answer_to(question: Any) -> Any:
     """What the person says: every question gets an answer of its own."""
-    word = f"yes to {question['message'].rstrip('?')}".replace(" ", "-")
-    return {"word": word, "count": 2} if question["schema"] else word
+    asked = question.get("message") or question["question"]
+    word = f"yes to {asked.rstrip('?')}".replace(" ", "-")
+    return {"word": word, "count": 2} if question.get("schema") else word
 
 
 async def answer(life: Life, run: Run) -> None:

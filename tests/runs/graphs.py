@@ -68,6 +68,11 @@ def graphs(gates: Gates) -> dict[str, Callable[[], StateGraph[Any]]]:
         await gates.pass_("ask")
         return {"log": [f"answer:{interrupt({'question': 'ok?'})}"]}
 
+    async def twice(state: State) -> dict[str, Any]:
+        first = interrupt({"question": "one?"})
+        await gates.pass_("between")
+        return {"log": [first, interrupt({"question": "two?"})]}
+
     async def boom(state: State) -> dict[str, Any]:
         raise ValueError("deliberate failure")
 
@@ -76,6 +81,7 @@ def graphs(gates: Gates) -> dict[str, Callable[[], StateGraph[Any]]]:
         "three": lambda: chain(three),
         "talking": lambda: chain({"a": three["a"], "talk": talk, "c": three["c"]}),
         "asking": lambda: chain({"a": three["a"], "ask": ask, "c": three["c"]}),
+        "asking-twice": lambda: chain({"twice": twice}),
         "failing": lambda: chain({"a": three["a"], "boom": boom}),
         "endless": endless,
     }

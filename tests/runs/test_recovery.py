@@ -91,6 +91,23 @@ async def test_an_answer_given_just_before_the_end_of_a_process_is_not_lost(
         assert (await ended(engine, run.run_id)).output["log"] == ["a", "answer:yes", "c"]
 
 
+async def test_an_answer_is_not_given_to_the_next_question_of_the_same_step(
+    process: Process, gates: Gates
+) -> None:
+    async with process.engine() as engine:
+        run = await engine.submit(RunRequest(agent="asking-twice", input={"x": 0}))
+        await ended(engine, run.run_id)
+        gates.hold("between")
+        await engine.resume(run.run_id, "first")
+        await gates.arrival("between")
+    gates.release("between")
+    async with process.engine() as engine:
+        waiting = await ended(engine, run.run_id)
+        assert [each["value"] for each in waiting.interrupts] == [{"question": "two?"}]
+        await engine.resume(run.run_id, "second")
+        assert (await ended(engine, run.run_id)).output["log"] == ["first", "second"]
+
+
 async def test_a_run_whose_agent_is_gone_fails_with_a_reason(
     process: Process, gates: Gates
 ) -> None:

@@ -24,6 +24,7 @@ from runs.webhooks import Webhooks
 from tests.doubles.ollama import Ollama
 from tests.doubles.script import Call, Failure, Gate, Reply, Turn
 from tests.graphs.fakes import FakeIndexes
+from tests.runs.graphs import Gates, graphs
 from tools.registry import Toolbox
 from tools.spec import Tool, ToolContext
 
@@ -99,7 +100,7 @@ class World:
         self.ollama = ollama
         ollama.add("qwen3:8b", self.voice)
         self._settings = Settings(agents=AGENTS, ollama_url=ollama.url)
-        self.catalog = Catalog(self._settings)
+        self.catalog = Catalog(self._settings, graphs=graphs(Gates()))
 
     @asynccontextmanager
     async def life(self, folder: Path, grace_s: float = 0, **limits: int) -> AsyncIterator[Life]:
