@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 import re
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from indexes.documents import Block, Content, trimmed
 
@@ -26,11 +27,15 @@ TINY = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """One passage: `text[start:end]` of its document, below the headings of `heading`."""
+    """One passage: `text[start:end]` of its document, below the headings of `heading`.
+
+    `page` counts from 1: where it starts, for documents that have pages.
+    """
 
     start: int
     end: int
     heading: tuple[str, ...]
+    page: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +60,10 @@ class _Section:
 def chunks(content: Content, words: int) -> list[Chunk]:
     """The passages of a document, in order, each of about `words` words and trimmed of space."""
     sections = _joined(_sections(content, words), words)
-    return [chunk for section in sections for chunk in _packed(section, words)]
+    found = (chunk for section in sections for chunk in _packed(section, words))
+    if not content.pages:
+        return list(found)
+    return [replace(chunk, page=bisect_right(content.pages, chunk.start) or 1) for chunk in found]
 
 
 def count_words(text: str) -> int:

@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from email.message import Message
+from importlib import import_module
 from pathlib import PurePosixPath
-from typing import Literal
+from typing import Any, Literal
 
 from config.errors import Invalid, nearest
+from indexes.formats import BY_SUFFIX, BY_TYPE, Format
 
 Kind = Literal["heading", "paragraph", "list", "code", "table"]
-
-MEDIA_TYPES = {
-    ".md": "text/markdown",
-    ".markdown": "text/markdown",
-    ".txt": "text/plain",
-    ".text": "text/plain",
-    ".rst": "text/x-rst",
-    ".html": "text/html",
-    ".htm": "text/html",
-    ".xhtml": "application/xhtml+xml",
-}
 
 BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -49,16 +40,46 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """A document as it was read. Blocks are in order, trimmed of space, and do not overlap."""
+    """A document as it was read. Blocks are in order, trimmed of space, and do not overlap.
+
+    `pages` are the offsets in `text` where pages begin; empty where the format has none.
+    """
 
     text: str
     blocks: Sequence[Block]
     title: str
     media_type: str
+    pages: Sequence[int] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
-Reader = Callable[[str], tuple[str, Sequence[Block], str]]
-"""From decoded source to (text, blocks, title or "")."""
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The bytes of a document with what is known of them."""
+
+    data: bytes
+    filename: str
+    media_type: str
+    charset: str | None = None
+
+    def text(self) -> str:
+        """The bytes decoded. Raises `Invalid` (`unreadable_document`)."""
+        return decode(self.data, self.filename, self.charset)
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What a format's reader returns. `metadata` holds what the document says of itself: its
+    author, its date, as JSON."""
+
+    text: str
+    blocks: Sequence[Block]
+    title: str = ""
+    pages: Sequence[int] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+Reader = Callable[[Source], Parsed]
 
 
 def read(data: bytes, filename: str, media_type: str | None = None) -> Content:
@@ -67,37 +88,29 @@ def read(data: bytes, filename: str, media_type: str | None = None) -> Content:
     `media_type` decides over the filename, and may declare a charset. Raises `Invalid`: code
     `unsupported_document`, or `unreadable_document` for binary, empty or broken input.
     """
-    kind, charset = _media_type(filename, media_type)
-    source = decode(data, filename, charset or _charset_of_html(data, kind))
+    format, charset = _format(filename, media_type)
     try:
-        text, blocks, title = _readers()[kind](source)
+        parsed = _reader(format)(Source(data, filename, format.media_type, charset))
     except RecursionError as error:
         raise unreadable(filename, "it is nested too deeply") from error
-    spans = ((block, trimmed(text, block.start, block.end)) for block in blocks)
+    text = parsed.text
+    spans = ((block, trimmed(text, block.start, block.end)) for block in parsed.blocks)
     blocks = [replace(block, start=span[0], end=span[1]) for block, span in spans if span]
     if not blocks:
         raise unreadable(filename, "it holds no text")
-    return Content(text, blocks, title or filename.rsplit("/", 1)[-1], kind)
+    title = parsed.title or filename.rsplit("/", 1)[-1]
+    return Content(text, blocks, title, format.media_type, parsed.pages, parsed.metadata)
 
 
-def _readers() -> dict[str, Reader]:
-    # Imported here: parsers are needed only where documents are read, in a worker.
-    from indexes.html import read_html
-    from indexes.markdown import read_markdown
-    from indexes.plain import read_plain
-
-    return {
-        "text/markdown": read_markdown,
-        "text/plain": read_plain,
-        "text/x-rst": read_plain,
-        "text/html": read_html,
-        "application/xhtml+xml": read_html,
-    }
+def _reader(format: Format) -> Reader:
+    module, function = format.reader.split(":")
+    reader: Reader = getattr(import_module(f"indexes.formats.{module}"), function)
+    return reader
 
 
 def supported(filename: str) -> bool:
     """Whether a file of this name can be read."""
-    return PurePosixPath(filename).suffix.lower() in MEDIA_TYPES
+    return PurePosixPath(filename).suffix.lower() in BY_SUFFIX
 
 
 def decode(data: bytes, filename: str, charset: str | None) -> str:
@@ -137,8 +150,8 @@ def unreadable(filename: str, why: str) -> Invalid:
     )
 
 
-def _media_type(filename: str, declared: str | None) -> tuple[str, str | None]:
-    """(media type that has a reader, declared charset)"""
+def _format(filename: str, declared: str | None) -> tuple[Format, str | None]:
+    """(the format, declared charset)"""
     header = Message()
     header["content-type"] = declared or ""
     charset = header.get_content_charset()
@@ -146,23 +159,15 @@ def _media_type(filename: str, declared: str | None) -> tuple[str, str | None]:
     vague = {"application/octet-stream", "text/plain"}
     kind = header.get_content_type() if declared else ""
     suffix = PurePosixPath(filename).suffix.lower()
+    format = BY_TYPE.get(kind)
     if not kind or kind in vague:
-        kind = MEDIA_TYPES.get(suffix, kind)
-    if kind not in MEDIA_TYPES.values():
+        format = BY_SUFFIX.get(suffix, format)
+    if format is None:
         what = f"media type '{declared}'" if declared else f"the suffix '{suffix}'"
         raise Invalid(
             f"{filename} cannot be indexed: there is no reader for {what}. "
-            f"{nearest(suffix, list(MEDIA_TYPES))}",
+            f"{nearest(suffix, list(BY_SUFFIX))}",
             code="unsupported_document",
             details={"file": filename, "field": "media_type"},
         )
-    return kind, charset
-
-
-def _charset_of_html(data: bytes, kind: str) -> str | None:
-    if "html" not in kind:
-        return None
-    from bs4.dammit import EncodingDetector
-
-    found = EncodingDetector.find_declared_encoding(data, is_html=True)
-    return found and found.decode() if isinstance(found, bytes) else found
+    return format, charset

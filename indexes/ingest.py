@@ -162,7 +162,14 @@ class Ingest:
         words = self.index.spec.chunk_words
         found = await self.parts.reader.read(data, filename, media_type, words)
         return Draft(
-            origin, source, found.title, found.media_type, found.text, state, {}, found.chunks
+            origin,
+            source,
+            found.title,
+            found.media_type,
+            found.text,
+            state,
+            found.metadata,
+            found.chunks,
         )
 
     def _add(self, draft: Draft) -> None:

@@ -31,7 +31,11 @@ class Reader:
         """`read`: a document's bytes; answers with its text and, as JSON, where its chunks are."""
         content = read(body, header["filename"], header["media_type"])
         found = chunks(content, header["chunk_words"])
-        answer = {"title": content.title, "media_type": content.media_type}
+        answer: dict[str, Any] = {
+            "title": content.title,
+            "media_type": content.media_type,
+            "metadata": dict(content.metadata),
+        }
         # JSON in the body too: a header is bounded, and a long document has many chunks.
         spans = orjson.dumps([asdict(chunk) for chunk in found])
         text = content.text.encode("utf-8")

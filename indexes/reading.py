@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 
@@ -12,7 +13,7 @@ from indexes.chunks import Chunk
 from indexes.documents import unreadable
 from models.workers.process import Reply, WorkerProcess
 
-READER_VERSION = 1
+READER_VERSION = 2
 """Raise it when reading or cutting changes: documents read by an older one are read again."""
 MEMORY_BYTES = 2 * 2**30
 TIMEOUT_S = 60.0
@@ -27,6 +28,7 @@ class Reading:
     text: str
     title: str
     media_type: str
+    metadata: dict[str, Any]
     chunks: list[Chunk]
 
 
@@ -121,8 +123,9 @@ class Reader:
 def _reading(reply: Reply) -> Reading:
     size = reply.header["text_bytes"]
     chunks = [
-        Chunk(span["start"], span["end"], tuple(span["heading"]))
+        Chunk(span["start"], span["end"], tuple(span["heading"]), span["page"])
         for span in orjson.loads(reply.body[size:])
     ]
     text = reply.body[:size].decode()
-    return Reading(text, reply.header["title"], reply.header["media_type"], chunks)
+    about = reply.header
+    return Reading(text, about["title"], about["media_type"], about["metadata"], chunks)

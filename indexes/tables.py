@@ -218,7 +218,7 @@ class Tables:
         rows = []
         for ordinal, (chunk, text) in enumerate(zip(draft.chunks, draft.texts(), strict=True)):
             rows.append(
-                (id, first + ordinal, key, ordinal, chunk.start, chunk.end, None,
+                (id, first + ordinal, key, ordinal, chunk.start, chunk.end, chunk.page,
                  json.dumps(chunk.heading), passage_hash(text), text)
             )  # fmt: skip
         connection.executemany(queries.ADD_PASSAGE, rows)

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
-from indexes.documents import Block
+from indexes.documents import Block, Parsed, Source
 
 PARAGRAPH = re.compile(r"\S[^\n]*(?:\n[^\S\n]*\S[^\n]*)*")
 UNDERLINE = re.compile(r"([=\-~^\"'`#*+:.])\1{2,}\s*")
 
 
-def read_plain(source: str) -> tuple[str, Sequence[Block], str]:
-    """The source itself, its paragraphs, and the first heading."""
+def read_plain(source: Source) -> Parsed:
+    """The text itself, its paragraphs, and the first heading."""
+    text = source.text()
     blocks: list[Block] = []
     styles: list[str] = []
-    for match in PARAGRAPH.finditer(source):
+    for match in PARAGRAPH.finditer(text):
         blocks += _heading(match, styles) or [Block("paragraph", match.start(), match.end())]
     title = next((block.title for block in blocks if block.kind == "heading"), "")
-    return source, [block for block in blocks if block.end > block.start], title
+    return Parsed(text, [block for block in blocks if block.end > block.start], title)
 
 
 def _heading(match: re.Match[str], styles: list[str]) -> list[Block] | None:

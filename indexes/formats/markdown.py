@@ -9,7 +9,7 @@ import yaml
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from indexes.documents import Block, Kind, trimmed
+from indexes.documents import Block, Kind, Parsed, Source, trimmed
 
 NEWLINE = re.compile(r"\r\n|\r|\n")
 FRONT_MATTER = re.compile(
@@ -24,14 +24,15 @@ KINDS: dict[str, Kind] = {
 }
 
 
-def read_markdown(source: str) -> tuple[str, Sequence[Block], str]:
-    """The source itself, its blocks, and the title: of the front matter, else the first heading."""
-    title, body = _front_matter(source)
-    lines = [body, *(body + match.end() for match in NEWLINE.finditer(source[body:]))]
-    tokens = MarkdownIt("commonmark").enable("table").parse(source[body:])
-    blocks = list(_with_gaps(source, body, _blocks(source, lines, tokens)))
+def read_markdown(source: Source) -> Parsed:
+    """The text itself, its blocks, and the title: of the front matter, else the first heading."""
+    text = source.text()
+    title, body = _front_matter(text)
+    lines = [body, *(body + match.end() for match in NEWLINE.finditer(text[body:]))]
+    tokens = MarkdownIt("commonmark").enable("table").parse(text[body:])
+    blocks = list(_with_gaps(text, body, _blocks(text, lines, tokens)))
     first = next((block.title for block in blocks if block.kind == "heading"), "")
-    return source, blocks, title or first
+    return Parsed(text, blocks, title or first)
 
 
 def _front_matter(source: str) -> tuple[str, int]:

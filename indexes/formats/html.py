@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from bs4 import BeautifulSoup, CData, Tag
+from bs4.dammit import EncodingDetector
 from bs4.element import NavigableString
 
-from indexes.documents import Block, Kind
+from indexes.documents import Block, Kind, Parsed, Source, decode
 
 FURNITURE = {
     *("script", "style", "nav", "noscript", "template", "svg", "iframe", "object", "canvas"),
@@ -43,13 +44,16 @@ BREAKING = {
 SPACE = re.compile(r"\s+")
 
 
-def read_html(source: str) -> tuple[str, Sequence[Block], str]:
+def read_html(source: Source) -> Parsed:
     """The page's text, its blocks, and the title: the first heading, else that of the page."""
-    soup = BeautifulSoup(source, "lxml", multi_valued_attributes=None)
+    declared = source.charset or EncodingDetector.find_declared_encoding(source.data, is_html=True)
+    charset = declared.decode() if isinstance(declared, bytes) else declared
+    page = decode(source.data, source.filename, charset)
+    soup = BeautifulSoup(page, "lxml", multi_valued_attributes=None)
     page_title = _flat(soup.title.get_text()) if soup.title else ""
     text, blocks = _main(soup)
     first = next((block.title for block in blocks if block.kind == "heading"), "")
-    return text, blocks, first or page_title
+    return Parsed(text, blocks, first or page_title)
 
 
 def _main(soup: BeautifulSoup) -> tuple[str, list[Block]]:
