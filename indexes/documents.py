@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from config.errors import Invalid, nearest
 from indexes.formats import BY_SUFFIX, BY_TYPE, Format
+from indexes.formats.magic import mismatch
 
 Kind = Literal["heading", "paragraph", "list", "code", "table"]
 
@@ -22,6 +23,9 @@ BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+
+MAX_TEXT_CHARS = 20_000_000
+"""The most text that one document may hold, whatever its format."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,10 @@ class Parsed:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
+class TooMuchText(Exception):
+    """A reader gives up: the document holds more than `MAX_TEXT_CHARS`."""
+
+
 Reader = Callable[[Source], Parsed]
 
 
@@ -86,13 +94,13 @@ def read(data: bytes, filename: str, media_type: str | None = None) -> Content:
     """The content of a document.
 
     `media_type` decides over the filename, and may declare a charset. Raises `Invalid`: code
-    `unsupported_document`, or `unreadable_document` for binary, empty or broken input.
+    `unsupported_document`, or `unreadable_document` for binary, empty, broken or mis-declared
+    input.
     """
     format, charset = _format(filename, media_type)
-    try:
-        parsed = _reader(format)(Source(data, filename, format.media_type, charset))
-    except RecursionError as error:
-        raise unreadable(filename, "it is nested too deeply") from error
+    if why := mismatch(data, format.media_type):
+        raise unreadable(filename, why)
+    parsed = _parsed(format, Source(data, filename, format.media_type, charset))
     text = parsed.text
     spans = ((block, trimmed(text, block.start, block.end)) for block in parsed.blocks)
     blocks = [replace(block, start=span[0], end=span[1]) for block, span in spans if span]
@@ -100,6 +108,19 @@ def read(data: bytes, filename: str, media_type: str | None = None) -> Content:
         raise unreadable(filename, "it holds no text")
     title = parsed.title or filename.rsplit("/", 1)[-1]
     return Content(text, blocks, title, format.media_type, parsed.pages, parsed.metadata)
+
+
+def _parsed(format: Format, source: Source) -> Parsed:
+    try:
+        parsed = _reader(format)(source)
+        if len(parsed.text) > MAX_TEXT_CHARS:
+            raise TooMuchText
+    except TooMuchText as error:
+        most = f"{MAX_TEXT_CHARS:,} characters of text"
+        raise unreadable(source.filename, f"it holds more than {most}; split it") from error
+    except RecursionError as error:
+        raise unreadable(source.filename, "it is nested too deeply") from error
+    return parsed
 
 
 def _reader(format: Format) -> Reader:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from indexes.documents import Block, Kind
+from indexes.documents import MAX_TEXT_CHARS, Block, Kind, TooMuchText
 
 
 class Composer:
     """Parts are added in reading order; `text`, `blocks` and `pages` are then a `Parsed`'s.
 
     List items and table rows that follow each other stand on lines of their own, all other parts
-    are a blank line apart.
+    are a blank line apart. Raises `TooMuchText` as soon as the limit is passed.
     """
 
     def __init__(self) -> None:
@@ -42,3 +42,5 @@ class Composer:
     def _append(self, text: str) -> None:
         self._text.append(text)
         self._length += len(text)
+        if self._length > MAX_TEXT_CHARS:
+            raise TooMuchText

@@ -9,7 +9,8 @@ from bs4 import BeautifulSoup, CData, Tag
 from bs4.dammit import EncodingDetector
 from bs4.element import NavigableString
 
-from indexes.documents import Block, Kind, Parsed, Source, decode
+from indexes.documents import Kind, Parsed, Source, decode
+from indexes.formats.composer import Composer
 
 FURNITURE = {
     *("script", "style", "nav", "noscript", "template", "svg", "iframe", "object", "canvas"),
@@ -46,24 +47,56 @@ SPACE = re.compile(r"\s+")
 
 def read_html(source: Source) -> Parsed:
     """The page's text, its blocks, and the title: the first heading, else that of the page."""
+    page = tree(source)
+    page_title = _flat(page.title.get_text()) if page.title else ""
+    composed = _main(page)
+    first = next((block.title for block in composed.blocks if block.kind == "heading"), "")
+    return Parsed(composed.text, composed.blocks, first or page_title)
+
+
+def tree(source: Source) -> BeautifulSoup:
+    """The page, decoded as its source or itself declares."""
     declared = source.charset or EncodingDetector.find_declared_encoding(source.data, is_html=True)
     charset = declared.decode() if isinstance(declared, bytes) else declared
     page = decode(source.data, source.filename, charset)
-    soup = BeautifulSoup(page, "lxml", multi_valued_attributes=None)
-    page_title = _flat(soup.title.get_text()) if soup.title else ""
-    text, blocks = _main(soup)
-    first = next((block.title for block in blocks if block.kind == "heading"), "")
-    return Parsed(text, blocks, first or page_title)
+    return BeautifulSoup(page, "lxml", multi_valued_attributes=None)
 
 
-def _main(soup: BeautifulSoup) -> tuple[str, list[Block]]:
+def add_tree(composer: Composer, root: Tag) -> None:
+    """Add the text of a tree: a part for each element that begins on a line of its own."""
+    pieces: list[str] = []
+    owner: Tag = root
+    for node, element in _leaves(root):
+        if element is not owner or node is None:
+            _add_block(composer, owner, pieces)
+            pieces, owner = [], element
+        if node is not None:
+            pieces.append(node)
+    _add_block(composer, owner, pieces)
+
+
+def _add_block(composer: Composer, element: Tag, pieces: list[str]) -> None:
+    kind = KINDS.get(element.name, "paragraph")
+    text = "".join(pieces) if kind == "code" else _flat("".join(pieces))
+    if kind == "table":
+        text = text.strip("| ")
+    composer.add(kind, text, level=int(element.name[1]) if kind == "heading" else 0)
+
+
+def _main(page: BeautifulSoup) -> Composer:
     """The part of the page that is the document, else all of it."""
-    text, blocks = _Writer().write(soup)
-    for candidate in soup.find_all(_may_be_main, limit=8):
-        part = _Writer().write(candidate)
-        if len(part[0]) >= MAIN_SHARE * len(text):
+    whole = _composed(page)
+    for candidate in page.find_all(_may_be_main, limit=8):
+        part = _composed(candidate)
+        if len(part.text) >= MAIN_SHARE * len(whole.text):
             return part
-    return text, blocks
+    return whole
+
+
+def _composed(root: Tag) -> Composer:
+    composer = Composer()
+    add_tree(composer, root)
+    return composer
 
 
 def _may_be_main(tag: Tag) -> bool:
@@ -84,49 +117,6 @@ def _is_furniture(tag: Tag) -> bool:
 
 def _flat(text: str) -> str:
     return SPACE.sub(" ", text).strip()
-
-
-class _Writer:
-    """Collects the text of a tree, a block for each element that begins on a line of its own."""
-
-    def __init__(self) -> None:
-        self._text: list[str] = []
-        self._length = 0
-        self._blocks: list[Block] = []
-        self._pieces: list[str] = []
-
-    def write(self, root: Tag) -> tuple[str, list[Block]]:
-        owner: Tag = root
-        for node, element in _leaves(root):
-            if element is not owner or node is None:
-                self._end_block(owner)
-                owner = element
-            if node is not None:
-                self._pieces.append(node)
-        self._end_block(owner)
-        return "".join(self._text), self._blocks
-
-    def _end_block(self, element: Tag) -> None:
-        pieces, self._pieces = self._pieces, []
-        code = element.name == "pre"
-        text = "".join(pieces).strip("\r\n").rstrip() if code else _flat("".join(pieces))
-        if element.name == "tr":
-            text = text.strip("| ")
-        if not text.strip():
-            return
-        kind = KINDS.get(element.name, "paragraph")
-        if self._blocks:
-            tight = kind == self._blocks[-1].kind and kind in ("list", "table")
-            self._add("\n" if tight else "\n\n")
-        start = self._length + len(text) - len(text.lstrip())
-        self._add(text)
-        level = int(element.name[1]) if kind == "heading" else 0
-        title = text if kind == "heading" else ""
-        self._blocks.append(Block(kind, start, self._length, level, title))
-
-    def _add(self, text: str) -> None:
-        self._text.append(text)
-        self._length += len(text)
 
 
 def _leaves(root: Tag) -> Iterator[tuple[str | None, Tag]]:

@@ -1,0 +1,120 @@
+"""What bytes really are, whatever they are called: formats know themselves by their first bytes."""
+
+from __future__ import annotations
+
+NAMES = {
+    "application/pdf": "a PDF",
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "a Word document",
+    "application/vnd.openxmlformats-officedocument.presentationml.presentation": (
+        "a PowerPoint presentation"
+    ),
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "an Excel workbook",
+    "application/vnd.oasis.opendocument.text": "an OpenDocument text",
+    "application/vnd.oasis.opendocument.presentation": "an OpenDocument presentation",
+    "application/vnd.oasis.opendocument.spreadsheet": "an OpenDocument spreadsheet",
+    "application/epub+zip": "an EPUB",
+    "application/zip": "a ZIP archive",
+    "application/gzip": "gzip-compressed data",
+    "application/x-xz": "xz-compressed data",
+    "application/zstd": "zstd-compressed data",
+    "application/x-7z-compressed": "a 7-Zip archive",
+    "application/vnd.rar": "a RAR archive",
+    "application/x-ole-storage": "an old binary Office document (.doc, .xls, .ppt)",
+    "application/vnd.sqlite3": "an SQLite database",
+    "application/x-executable": "a program",
+    "image/png": "a PNG image",
+    "image/jpeg": "a JPEG image",
+    "image/gif": "a GIF image",
+    "image/webp": "a WebP image",
+    "image/tiff": "a TIFF image",
+    "text/rtf": "an RTF document",
+    "text/html": "a web page",
+}
+PREFIXES = (
+    (b"PK\x03\x04", "application/zip"),
+    (b"PK\x05\x06", "application/zip"),
+    (b"\x1f\x8b\x08", "application/gzip"),
+    (b"\xfd7zXZ\0", "application/x-xz"),
+    (b"\x28\xb5\x2f\xfd", "application/zstd"),
+    (b"7z\xbc\xaf\x27\x1c", "application/x-7z-compressed"),
+    (b"Rar!\x1a\x07", "application/vnd.rar"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "application/x-ole-storage"),
+    (b"SQLite format 3\0", "application/vnd.sqlite3"),
+    (b"\x7fELF", "application/x-executable"),
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"GIF87a", "image/gif"),
+    (b"GIF89a", "image/gif"),
+    (b"II*\0", "image/tiff"),
+    (b"MM\0*", "image/tiff"),
+    (b"{\\rtf", "text/rtf"),
+)
+PARTS = (
+    (b"word/document", "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
+    (
+        b"ppt/presentation",
+        "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+    ),
+    (b"xl/workbook", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+    (b"META-INF/container.xml", "application/epub+zip"),
+)
+ZIPPED = {kind for kind in NAMES if kind.startswith(("application/vnd.o", "application/epub"))} | {
+    "application/zip"
+}
+PDF_HEADER_BYTES = 1024
+"""Readers of PDF let its header follow this much of anything."""
+ENCRYPTED_OFFICE = "EncryptedPackage".encode("utf-16-le")
+
+
+def kind_of(data: bytes) -> str | None:
+    """The media type that the bytes speak of; None for text and the unknown."""
+    kind = next((kind for prefix, kind in PREFIXES if data.startswith(prefix)), None)
+    if kind == "application/zip":
+        return _zipped(data)
+    if kind is None and data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "image/webp"
+    if kind is None and b"%PDF-" in data[:PDF_HEADER_BYTES]:
+        return "application/pdf"
+    start = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if kind is None and start.startswith((b"<!doctype html", b"<html")):
+        return "text/html"
+    return kind
+
+
+def mismatch(data: bytes, expected: str) -> str | None:
+    """Why bytes declared as `expected` are something else; None where they may be that."""
+    found = kind_of(data)
+    wanted = NAMES.get(expected)
+    if found == expected:
+        return None
+    binary = wanted is not None and not expected.startswith("text/")
+    if found is None:
+        return f"it is not {wanted}" if binary and data else None
+    if not binary:
+        return _not_text(data, found)
+    if expected in ZIPPED and found == "application/x-ole-storage" and ENCRYPTED_OFFICE in data:
+        return "it is encrypted with a password; save it without one"
+    # A damaged archive does not tell what it was: its reader says what is wrong with it.
+    if found == "application/zip" and expected in ZIPPED:
+        return None
+    if found.startswith("image/") and expected.startswith("image/"):
+        return None
+    return f"it is not {wanted} but {NAMES[found]}"
+
+
+def _not_text(data: bytes, found: str) -> str | None:
+    """Text may well begin as a web page or an image does, as long as it is text."""
+    textual = b"\0" not in data and not (found == "application/pdf" and b"%%EOF" in data[-1024:])
+    if found.startswith("text/") or textual:
+        return None
+    return f"it is binary ({NAMES[found]}), not text"
+
+
+def _zipped(data: bytes) -> str:
+    """What an archive is: OpenDocument and EPUB say so first, others are known by their parts."""
+    for kind in ZIPPED - {"application/zip"}:
+        if kind.encode() in data[30:160]:
+            return kind
+    # The directory stands last: what an embedded document is made of comes before it.
+    last, kind = max((data.rfind(part), kind) for part, kind in PARTS)
+    return kind if last >= 0 else "application/zip"
