@@ -73,8 +73,9 @@ def refused(entries: list[ZipInfo]) -> str | None:
         return f"unpacked it takes more than {MAX_BYTES // 2**20} MiB"
     for entry in entries:
         size = entry.file_size
-        if size > RATIO_FROM_BYTES and size > MAX_RATIO * max(1, entry.compress_size):
-            return f"'{entry.filename}' in it unpacks to {size // max(1, entry.compress_size)} times its size"
+        ratio = size // max(1, entry.compress_size)
+        if size > RATIO_FROM_BYTES and ratio > MAX_RATIO:
+            return f"'{entry.filename}' in it unpacks to {ratio} times its size"
         if size > MAX_XML_BYTES and entry.filename.endswith((".xml", ".rels", ".xhtml", ".html")):
             return f"'{entry.filename}' in it takes more than {MAX_XML_BYTES // 2**20} MiB"
     return None

@@ -1,0 +1,197 @@
+"""The lines of a PDF page, those in ruled tables cell by cell."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby, pairwise
+
+from indexes.formats.pdf_words import HYPHEN, Rule, Word
+
+GAP = 1.6
+"""Words further apart than this many letter heights stand in different cells."""
+TOUCHING = 3.0
+MIN_EDGES = 3
+"""Two rows, or two columns, have three edges."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of text; of more than one cell where wide gaps part it.
+
+    `table` numbers the ruled table of its page that the line is a row of; a row has a cell for
+    each column then.
+    """
+
+    cells: tuple[str, ...]
+    lefts: tuple[float, ...]
+    right: float
+    bottom: float
+    top: float
+    base: float
+    size: float
+    bold: bool = False
+    mono: bool = False
+    table: int | None = None
+
+    @property
+    def left(self) -> float:
+        return self.lefts[0]
+
+    @property
+    def text(self) -> str:
+        return " ".join(cell for cell in self.cells if cell)
+
+
+def lines(words: Sequence[Word], rules: Sequence[Rule]) -> list[Line]:
+    """The lines in the order of the page; a ruled table stands where its first word does."""
+    grids = list(_grids(rules))
+    found: list[Line] = []
+    places: dict[int, list[Word]] = {}
+    for _, group in groupby(words, key=lambda word: word.line):
+        free: list[Word] = []
+        for word in group:
+            at = next((number for number, grid in enumerate(grids) if word in grid), None)
+            if at is None:
+                free.append(word)
+                continue
+            if at not in places:
+                # Holds the table's place until all its words are known.
+                found.append(replace(_line([word]), table=at))
+            places.setdefault(at, []).append(word)
+        if free:
+            found.append(_line(free))
+    return [row for line in found for row in _rows(line, grids, places)]
+
+
+def _line(words: Sequence[Word]) -> Line:
+    mono = all(word.mono for word in words)
+    cells = [_spaced(words)] if mono else list(_cells(words))
+    chars: Counter[tuple[float, float]] = Counter()
+    for word in words:
+        chars[word.size, word.base] += len(word.text)
+    size, base = chars.most_common(1)[0][0]
+    return Line(
+        tuple(text for text, _ in cells),
+        tuple(left for _, left in cells),
+        max(word.right for word in words),
+        min(word.bottom for word in words),
+        max(word.top for word in words),
+        base,
+        size,
+        all(word.bold for word in words),
+        mono,
+    )
+
+
+def _cells(words: Sequence[Word]) -> Iterator[tuple[str, float]]:
+    """(text, left edge) of what wide gaps part."""
+    held = [words[0]]
+    for word in words[1:]:
+        if word.left - held[-1].right > GAP * word.size:
+            yield " ".join(each.text for each in held), held[0].left
+            held = []
+        held.append(word)
+    yield " ".join(each.text for each in held), held[0].left
+
+
+def _spaced(words: Sequence[Word]) -> tuple[str, float]:
+    """A line of code: all letters are as wide, and so its spaces can be counted."""
+    first = words[0]
+    width = max(0.1, (first.right - first.left) / len(first.text))
+    text = first.text
+    for before, word in pairwise(words):
+        text += " " * max(1, min(80, round((word.left - before.right) / width))) + word.text
+    return text, first.left
+
+
+def _rows(line: Line, grids: Sequence[_Grid], places: dict[int, list[Word]]) -> Iterator[Line]:
+    if line.table is None:
+        yield line
+        return
+    grid = grids[line.table]
+    for row, cells in grid.rows(places[line.table]):
+        yield replace(
+            line, cells=tuple(cells), lefts=grid.columns[:-1], right=grid.columns[-1], base=row
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Grid:
+    """A ruled table: the edges of its columns, and of its rows from the bottom up."""
+
+    columns: tuple[float, ...]
+    heights: tuple[float, ...]
+    uprights: tuple[Rule, ...]
+    levels: tuple[Rule, ...]
+
+    def __contains__(self, word: Word) -> bool:
+        x, y = word.middle
+        return self.columns[0] <= x <= self.columns[-1] and self.heights[0] <= y <= self.heights[-1]
+
+    def rows(self, words: Iterable[Word]) -> Iterator[tuple[float, list[str]]]:
+        """(upper edge, the text of each column), from the top down."""
+        cells: dict[tuple[int, int], list[str]] = {}
+        for word in words:
+            x, y = word.middle
+            # Only a rule that passes the word bounds its cell: cells may span others.
+            column = self._place(self.columns, self.uprights, x, y)
+            height = self._place(self.heights, self.levels, y, x)
+            cells.setdefault((height, column), []).append(word.text)
+        for height in sorted({height for height, _ in cells}, reverse=True):
+            row = [cells.get((height, column), []) for column in range(len(self.columns) - 1)]
+            yield self.heights[height], [joined(words) for words in row]
+
+    @staticmethod
+    def _place(edges: Sequence[float], rules: Sequence[Rule], along: float, across: float) -> int:
+        passed = [
+            rule.at
+            for rule in rules
+            if rule.at <= along and rule.start - TOUCHING <= across <= rule.end + TOUCHING
+        ]
+        edge = max(passed, default=edges[0])
+        return max(0, min(len(edges) - 2, bisect_right(edges, edge + TOUCHING / 2) - 1))
+
+
+def joined(words: Iterable[str]) -> str:
+    """Words as running text: those broken at a line's end are whole again."""
+    return " ".join(words).replace(f"{HYPHEN} ", "").replace(HYPHEN, "-")
+
+
+def _grids(rules: Sequence[Rule]) -> Iterator[_Grid]:
+    """The tables that the rules make: rules that touch belong together."""
+    left = list(rules)
+    while left:
+        group = [left.pop()]
+        for rule in group:
+            near = [each for each in left if _touch(rule, each)]
+            group += near
+            left = [each for each in left if each not in near]
+        uprights = tuple(rule for rule in group if rule.upright)
+        levels = tuple(rule for rule in group if not rule.upright)
+        columns, heights = _edges(uprights), _edges(levels)
+        if len(columns) >= MIN_EDGES and len(heights) >= MIN_EDGES:
+            yield _Grid(columns, heights, uprights, levels)
+
+
+def _touch(one: Rule, other: Rule) -> bool:
+    if one.upright == other.upright:
+        return (
+            abs(one.at - other.at) <= TOUCHING
+            and one.start - TOUCHING <= other.end
+            and other.start - TOUCHING <= one.end
+        )
+    return (
+        one.start - TOUCHING <= other.at <= one.end + TOUCHING
+        and other.start - TOUCHING <= one.at <= other.end + TOUCHING
+    )
+
+
+def _edges(rules: Iterable[Rule]) -> tuple[float, ...]:
+    edges: list[float] = []
+    for at in sorted(rule.at for rule in rules):
+        if not edges or at - edges[-1] > TOUCHING:
+            edges.append(at)
+    return tuple(edges)

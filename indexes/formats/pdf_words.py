@@ -1,0 +1,205 @@
+"""The words of a PDF page with their places, and the lines ruled on it, as PDFium tells them."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import pypdfium2.raw as pdfium
+
+HYPHEN = "\x02"
+"""PDFium's sign for a hyphen at the end of a line."""
+GENERATED_BREAKS = "\r\n"
+BOLD_NAME = re.compile(r"bold|black|heavy|demi|cmbx|sfbx", re.I)
+MONO_NAME = re.compile(r"mono|nimbusmon|courier|consol|typewriter|cmtt|sftt|menlo|fixed", re.I)
+BOLD_WEIGHT = 600
+FIXED_PITCH = 1
+MAX_OBJECTS = 20_000
+MAX_RULES = 600
+"""More than these make a drawing, not a table."""
+THIN = 0.5
+MIN_RULE = 6.0
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word on line number `line` of its page; the page is turned so that lines run along x."""
+
+    text: str
+    line: int
+    left: float
+    right: float
+    bottom: float
+    top: float
+    base: float
+    size: float
+    bold: bool
+    mono: bool
+
+    @property
+    def middle(self) -> tuple[float, float]:
+        return (self.left + self.right) / 2, (self.bottom + self.top) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A straight line along x or, if `upright`, along y: at `at`, from `start` to `end`."""
+
+    upright: bool
+    at: float
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Turns the page by quarters, so that its text stands upright."""
+
+    quarters: int
+
+    def point(self, x: float, y: float) -> tuple[float, float]:
+        return ((x, y), (y, -x), (-x, -y), (-y, x))[self.quarters]
+
+    def box(self, left: float, bottom: float, right: float, top: float) -> tuple[float, ...]:
+        (x0, y0), (x1, y1) = self.point(left, bottom), self.point(right, top)
+        return min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)
+
+
+class Glyphs:
+    """A text page's characters by their number."""
+
+    def __init__(self, textpage: Any) -> None:
+        self._page = textpage
+        self._count = pdfium.FPDFText_CountChars(textpage)
+        self.text = "".join(map(self._character, range(max(0, self._count))))
+        self.turn = Turn(self._quarters())
+
+    def words(self) -> Iterator[Word]:
+        """The words in the order of the page; a hyphen at a line's end stays as `HYPHEN`."""
+        line = 0
+        start: int | None = None
+        for number, character in enumerate(self.text + "\n"):
+            breaks = character in GENERATED_BREAKS
+            if character == HYPHEN and start is not None:
+                yield self._word(start, number + 1, line)
+                start, line = None, line + 1
+            elif character.isspace() or character == HYPHEN:
+                if start is not None:
+                    yield self._word(start, number, line)
+                start, line = None, line + breaks
+            elif start is None:
+                start = number
+
+    def _word(self, start: int, end: int, line: int) -> Word:
+        first, last = self._box(start), self._box(end - 1)
+        name, flags = self._font(start)
+        weight = pdfium.FPDFText_GetFontWeight(self._page, start)
+        return Word(
+            self.text[start:end],
+            line,
+            min(first[0], last[0]),
+            max(first[2], last[2]),
+            first[1],
+            first[3],
+            self._base(start),
+            self._size(start),
+            weight >= BOLD_WEIGHT or bool(BOLD_NAME.search(name)),
+            bool(flags & FIXED_PITCH) or bool(MONO_NAME.search(name)),
+        )
+
+    def _character(self, number: int) -> str:
+        code = pdfium.FPDFText_GetUnicode(self._page, number)
+        # Half a surrogate pair cannot be stored; nothing else of a font's mistakes matters.
+        broken = code == 0 or 0xD800 <= code < 0xE000 or code > 0x10FFFF or code in (0xFFFE, 0xFFFF)
+        return " " if broken else chr(code)
+
+    def _box(self, number: int) -> tuple[float, ...]:
+        box = pdfium.FS_RECTF()
+        pdfium.FPDFText_GetLooseCharBox(self._page, number, box)
+        return self.turn.box(box.left, box.bottom, box.right, box.top)
+
+    def _base(self, number: int) -> float:
+        x, y = ctypes.c_double(), ctypes.c_double()
+        pdfium.FPDFText_GetCharOrigin(self._page, number, x, y)
+        return self.turn.point(x.value, y.value)[1]
+
+    def _size(self, number: int) -> float:
+        matrix = pdfium.FS_MATRIX()
+        scaled = pdfium.FPDFText_GetMatrix(self._page, number, matrix)
+        scale = math.hypot(matrix.c, matrix.d) if scaled else 1.0
+        return float(pdfium.FPDFText_GetFontSize(self._page, number) * scale)
+
+    def _font(self, number: int) -> tuple[str, int]:
+        name = ctypes.create_string_buffer(128)
+        flags = ctypes.c_int()
+        pdfium.FPDFText_GetFontInfo(self._page, number, name, len(name), flags)
+        return name.value.decode("latin-1"), flags.value
+
+    def _quarters(self) -> int:
+        """How most of the first characters stand."""
+        places = [at for at, each in enumerate(self.text[:400]) if not each.isspace()][:40]
+        angles = [pdfium.FPDFText_GetCharAngle(self._page, at) for at in places]
+        turns = [round(angle / (math.pi / 2)) % 4 for angle in angles if angle >= 0]
+        return max(set(turns), key=turns.count) if turns else 0
+
+
+def rules(page: Any, turn: Turn) -> list[Rule]:
+    """The straight lines of a page; none where there are so many that they make a drawing."""
+    count = pdfium.FPDFPage_CountObjects(page)
+    found: list[Rule] = []
+    if count > MAX_OBJECTS:
+        return found
+    for number in range(count):
+        shape = pdfium.FPDFPage_GetObject(page, number)
+        if pdfium.FPDFPageObj_GetType(shape) == pdfium.FPDF_PAGEOBJ_PATH:
+            found += _rules_of(shape, turn)
+        if len(found) > MAX_RULES:
+            return []
+    return found
+
+
+def _rules_of(shape: Any, turn: Turn) -> Iterator[Rule]:
+    points = list(_points(shape, turn))
+    for (x0, y0, _), (x1, y1, moves) in pairwise(points):
+        if moves:
+            continue
+        if abs(y1 - y0) <= THIN and abs(x1 - x0) >= MIN_RULE:
+            yield Rule(False, (y0 + y1) / 2, min(x0, x1), max(x0, x1))
+        elif abs(x1 - x0) <= THIN and abs(y1 - y0) >= MIN_RULE:
+            yield Rule(True, (x0 + x1) / 2, min(y0, y1), max(y0, y1))
+
+
+def _points(shape: Any, turn: Turn) -> Iterator[tuple[float, float, bool]]:
+    """The corners of a path on its page, with whether the pen is lifted to get there."""
+    count = pdfium.FPDFPath_CountSegments(shape)
+    if count > MAX_RULES:
+        return
+    matrix = pdfium.FS_MATRIX()
+    pdfium.FPDFPageObj_GetMatrix(shape, matrix)
+    first: tuple[float, float] | None = None
+    for number in range(count):
+        segment = pdfium.FPDFPath_GetPathSegment(shape, number)
+        x, y = ctypes.c_float(), ctypes.c_float()
+        pdfium.FPDFPathSegment_GetPoint(segment, x, y)
+        point = turn.point(
+            matrix.a * x.value + matrix.c * y.value + matrix.e,
+            matrix.b * x.value + matrix.d * y.value + matrix.f,
+        )
+        moves = pdfium.FPDFPathSegment_GetType(segment) == pdfium.FPDF_SEGMENT_MOVETO
+        first = point if moves or first is None else first
+        yield *point, moves
+        if pdfium.FPDFPathSegment_GetClose(segment):
+            yield *first, False
+
+
+def has_image(page: Any) -> bool:
+    """Whether anything on the page is a picture, a scan for example."""
+    count = min(pdfium.FPDFPage_CountObjects(page), MAX_OBJECTS)
+    kinds = {pdfium.FPDF_PAGEOBJ_IMAGE, pdfium.FPDF_PAGEOBJ_FORM}
+    objects = (pdfium.FPDFPage_GetObject(page, number) for number in range(count))
+    return any(pdfium.FPDFPageObj_GetType(each) in kinds for each in objects)

@@ -1,0 +1,122 @@
+"""Presentations: a slide is a page, its title a heading; tables, charts and notes are text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from io import BytesIO
+from typing import Any
+
+import pptx
+from pptx.oxml.ns import qn
+
+from indexes.documents import Parsed, Source
+from indexes.formats import archive
+from indexes.formats.composer import Composer
+from indexes.formats.office import properties
+from indexes.formats.rows import write_rows
+
+TITLE_LEVEL = 1
+FURNITURE = {"DATE", "FOOTER", "SLIDE_NUMBER", "HEADER"}
+BODY = {"BODY", "OBJECT", "VERTICAL_BODY", "VERTICAL_OBJECT"}
+DRAWING = "http://schemas.openxmlformats.org/drawingml/2006"
+DIAGRAM = f"{qn('a:graphic')}/{qn('a:graphicData')}/{{{DRAWING}/diagram}}relIds"
+MAX_DEPTH = 32
+"""Groups in groups: no person makes more."""
+
+
+def read_pptx(source: Source) -> Parsed:
+    """The slides' text, each slide on a page of its own."""
+    composer = Composer()
+    with archive.opened(source), archive.readable(source.filename):
+        presentation = pptx.Presentation(BytesIO(source.data))
+        for slide in presentation.slides:
+            composer.begin_page()
+            _Slide(composer, slide, source.filename).write()
+        title, metadata = properties(presentation.core_properties)
+    first = next((block.title for block in composer.blocks if block.kind == "heading"), "")
+    # python-pptx, and others after its template, leave this title behind.
+    title = "" if title == "PowerPoint Presentation" else title
+    return Parsed(composer.text, composer.blocks, title or first, composer.pages, metadata)
+
+
+class _Slide:
+    def __init__(self, composer: Composer, slide: Any, filename: str) -> None:
+        self._composer = composer
+        self._slide = slide
+        self._filename = filename
+
+    def write(self) -> None:
+        title = self._slide.shapes.title
+        if title is not None:
+            self._composer.add("heading", " ".join(title.text.split()), level=TITLE_LEVEL)
+        id = None if title is None else title.shape_id
+        for shape in _in_order(self._slide.shapes):
+            if shape.shape_id != id and _placeholder(shape) not in FURNITURE:
+                self._shape(shape)
+        self._notes()
+
+    def _shape(self, shape: Any) -> None:
+        if shape.has_text_frame:
+            self._paragraphs(shape.text_frame, listed=_placeholder(shape) in BODY)
+        elif getattr(shape, "has_table", False):
+            write_rows(self._composer, [_cells(row) for row in shape.table.rows])
+        elif getattr(shape, "has_chart", False):
+            self._chart(shape.chart)
+        else:
+            self._diagram(shape)
+
+    def _paragraphs(self, frame: Any, *, listed: bool) -> None:
+        paragraphs = [each for each in frame.paragraphs if each.text.strip()]
+        for each in paragraphs:
+            in_list = each.level > 0 or (listed and len(paragraphs) > 1)
+            self._composer.add("list" if in_list else "paragraph", each.text.replace("\v", "\n"))
+
+    def _chart(self, chart: Any) -> None:
+        if chart.has_title:
+            self._paragraphs(chart.chart_title.text_frame, listed=False)
+        for plot in chart.plots:
+            series = list(plot.series)
+            header = ["", *(each.name or "" for each in series)]
+            columns = [[str(each) for each in plot.categories]]
+            columns += [[_number(value) for value in each.values] for each in series]
+            write_rows(self._composer, [header, *map(list, zip(*columns, strict=False))])
+
+    def _diagram(self, shape: Any) -> None:
+        """SmartArt: its words stand in a part of their own."""
+        relations = shape.element.find(DIAGRAM)
+        id = None if relations is None else relations.get(qn("r:dm"))
+        if id is None or id not in self._slide.part.rels:
+            return
+        data = self._slide.part.related_part(id).blob
+        root = archive.xml(data, self._filename, "a diagram")
+        for paragraph in root.iter(qn("a:p")):
+            text = "".join(run.text or "" for run in paragraph.iter(qn("a:t")))
+            self._composer.add("list", text)
+
+    def _notes(self) -> None:
+        if not self._slide.has_notes_slide:
+            return
+        frame = self._slide.notes_slide.notes_text_frame
+        if frame is not None:
+            self._paragraphs(frame, listed=False)
+
+
+def _in_order(shapes: Iterable[Any], depth: int = 0) -> Iterator[Any]:
+    """The shapes as they are read: from the top down, from left to right; groups whole."""
+    for shape in sorted(shapes, key=lambda each: (each.top or 0, each.left or 0)):
+        if hasattr(shape, "shapes") and depth < MAX_DEPTH:
+            yield from _in_order(shape.shapes, depth + 1)
+        else:
+            yield shape
+
+
+def _placeholder(shape: Any) -> str:
+    return str(shape.placeholder_format.type.name) if shape.is_placeholder else ""
+
+
+def _cells(row: Any) -> list[str]:
+    return [" ".join(cell.text.split()) for cell in row.cells]
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else format(value, ".15g")
