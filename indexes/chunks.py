@@ -11,6 +11,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
 from indexes.documents import Block, Content, trimmed
 
@@ -49,8 +50,11 @@ class _Piece:
 
 @dataclass(frozen=True, slots=True)
 class _Section:
+    """`bare`: it is a heading alone, without anything below it."""
+
     heading: tuple[str, ...]
     pieces: tuple[_Piece, ...]
+    bare: bool
 
     @property
     def words(self) -> int:
@@ -74,15 +78,18 @@ def _sections(content: Content, words: int) -> Iterator[_Section]:
     """A section for each heading, with the path of headings above it."""
     path: list[Block] = []
     pieces: list[_Piece] = []
+    bare = True
     for block in content.blocks:
         if block.kind == "heading":
             if pieces:
-                yield _Section(_titles(path), tuple(pieces))
-            pieces = []
+                yield _Section(_titles(path), tuple(pieces), bare)
+            pieces, bare = [], True
             path = [above for above in path if above.level < block.level] + [block]
+        else:
+            bare = False
         pieces += _pieces(content.text, block, words)
     if pieces:
-        yield _Section(_titles(path), tuple(pieces))
+        yield _Section(_titles(path), tuple(pieces), bare)
 
 
 def _titles(path: Sequence[Block]) -> tuple[str, ...]:
@@ -94,8 +101,8 @@ def _joined(sections: Iterator[_Section], words: int) -> Iterator[_Section]:
     held: _Section | None = None
     for section in sections:
         if held:
-            larger = max(held, section, key=lambda each: each.words)
-            section = _Section(larger.heading, held.pieces + section.pieces)
+            bare = held.bare and section.bare
+            section = _Section(_heading(held, section), held.pieces + section.pieces, bare)
             held = None
         if section.words < TINY * words:
             held = section
@@ -103,6 +110,14 @@ def _joined(sections: Iterator[_Section], words: int) -> Iterator[_Section]:
             yield section
     if held:
         yield held
+
+
+def _heading(first: _Section, second: _Section) -> tuple[str, ...]:
+    """What two joined sections both stand below: the second's own where it is part of the first
+    and this is its heading alone."""
+    pairs = zip(first.heading, second.heading, strict=False)
+    common = tuple(title for title, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+    return second.heading if first.bare and common == first.heading else common
 
 
 def _packed(section: _Section, words: int) -> Iterator[Chunk]:

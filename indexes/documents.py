@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from email.message import Message
@@ -24,6 +25,11 @@ BOMS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 
+UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+"""NUL and halves of surrogate pairs, which come out of escapes in JSON and mail."""
+VAGUE = {"application/octet-stream", "text/plain", "application/vnd.ms-excel", "video/mp2t"}
+"""Browsers and curl send these for what they do not know, for CSV and for TypeScript: the name of
+a file says more."""
 MAX_TEXT_CHARS = 20_000_000
 """The most text that one document may hold, whatever its format."""
 
@@ -65,10 +71,16 @@ class Source:
     filename: str
     media_type: str
     charset: str | None = None
+    caption: str | None = None
+    """What a model sees in an image."""
 
     def text(self) -> str:
         """The bytes decoded. Raises `Invalid` (`unreadable_document`)."""
         return decode(self.data, self.filename, self.charset)
+
+    def guessed_text(self) -> str:
+        """As `text`; in the encoding that it is likely to be in where it names none."""
+        return guessed(self.data, self.filename, self.charset)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,24 +102,47 @@ class TooMuchText(Exception):
 Reader = Callable[[Source], Parsed]
 
 
-def read(data: bytes, filename: str, media_type: str | None = None) -> Content:
+def read(
+    data: bytes, filename: str, media_type: str | None = None, *, caption: str | None = None
+) -> Content:
     """The content of a document.
 
-    `media_type` decides over the filename, and may declare a charset. Raises `Invalid`: code
-    `unsupported_document`, or `unreadable_document` for binary, empty, broken or mis-declared
-    input.
+    `media_type` decides over the filename, and may declare a charset. `caption` is what a model
+    sees in an image, which is its text. Raises `Invalid`: code `unsupported_document`,
+    `needs_caption_model` for an image without one, or `unreadable_document` for binary, empty,
+    broken or mis-declared input.
     """
     format, charset = _format(filename, media_type)
     if why := mismatch(data, format.media_type):
         raise unreadable(filename, why)
-    parsed = _parsed(format, Source(data, filename, format.media_type, charset))
-    text = parsed.text
+    parsed = _parsed(format, Source(data, filename, format.media_type, charset, caption))
+    text = _clean(parsed.text)
     spans = ((block, trimmed(text, block.start, block.end)) for block in parsed.blocks)
-    blocks = [replace(block, start=span[0], end=span[1]) for block, span in spans if span]
+    blocks = [
+        replace(block, start=span[0], end=span[1], title=_clean(block.title))
+        for block, span in spans
+        if span
+    ]
     if not blocks:
         raise unreadable(filename, "it holds no text")
     title = parsed.title or filename.rsplit("/", 1)[-1]
-    return Content(text, blocks, title, format.media_type, parsed.pages, parsed.metadata)
+    metadata = _clean_metadata(parsed.metadata)
+    return Content(text, blocks, _clean(title), format.media_type, parsed.pages, metadata)
+
+
+def _clean(text: str) -> str:
+    """Without what no file or database holds, each replaced by one character: spans stay."""
+    return UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def _clean_metadata(value: Any) -> Any:
+    if isinstance(value, str):
+        return _clean(value)
+    if isinstance(value, Mapping):
+        return {_clean(key): _clean_metadata(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_clean_metadata(each) for each in value]
+    return value
 
 
 def _parsed(format: Format, source: Source) -> Parsed:
@@ -129,9 +164,10 @@ def _reader(format: Format) -> Reader:
     return reader
 
 
-def supported(filename: str) -> bool:
-    """Whether a file of this name can be read."""
-    return PurePosixPath(filename).suffix.lower() in BY_SUFFIX
+def supported(filename: str, *, captions: bool = False) -> bool:
+    """Whether a file of this name can be read; an image only if there are `captions` for them."""
+    format = BY_SUFFIX.get(PurePosixPath(filename).suffix.lower())
+    return format is not None and (captions or not format.captioned)
 
 
 def decode(data: bytes, filename: str, charset: str | None) -> str:
@@ -151,6 +187,21 @@ def decode(data: bytes, filename: str, charset: str | None) -> str:
     if "\0" in text:
         raise unreadable(filename, "it is binary, not text")
     return text
+
+
+def guessed(data: bytes, filename: str, charset: str | None) -> str:
+    """As `decode`; what is not UTF-8 and names no charset in the encoding it is likely to be in."""
+    try:
+        return decode(data, filename, charset)
+    except Invalid as error:
+        from indexes.encodings import guess  # takes 20 MB, and is seldom needed
+
+        if charset or b"\0" in data or not (likely := guess(data)):
+            raise
+        try:
+            return decode(data, filename, likely)
+        except Invalid:
+            raise error from None
 
 
 def trimmed(text: str, start: int, end: int) -> tuple[int, int] | None:
@@ -176,12 +227,10 @@ def _format(filename: str, declared: str | None) -> tuple[Format, str | None]:
     header = Message()
     header["content-type"] = declared or ""
     charset = header.get_content_charset()
-    # Browsers and curl send these two for anything they do not know: the name says more.
-    vague = {"application/octet-stream", "text/plain"}
     kind = header.get_content_type() if declared else ""
     suffix = PurePosixPath(filename).suffix.lower()
     format = BY_TYPE.get(kind)
-    if not kind or kind in vague:
+    if not kind or kind in VAGUE:
         format = BY_SUFFIX.get(suffix, format)
     if format is None:
         what = f"media type '{declared}'" if declared else f"the suffix '{suffix}'"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator
 
-from bs4 import BeautifulSoup, CData, Tag
+from bs4 import BeautifulSoup, CData, Tag, XMLParsedAsHTMLWarning
 from bs4.dammit import EncodingDetector
 from bs4.element import NavigableString
 
@@ -59,7 +60,10 @@ def tree(source: Source) -> BeautifulSoup:
     declared = source.charset or EncodingDetector.find_declared_encoding(source.data, is_html=True)
     charset = declared.decode() if isinstance(declared, bytes) else declared
     page = decode(source.data, source.filename, charset)
-    return BeautifulSoup(page, "lxml", multi_valued_attributes=None)
+    with warnings.catch_warnings():
+        # XHTML is read as HTML on purpose: what its readers see is the same, and most is broken.
+        warnings.simplefilter("ignore", XMLParsedAsHTMLWarning)
+        return BeautifulSoup(page, "lxml", multi_valued_attributes=None)
 
 
 def add_tree(composer: Composer, root: Tag) -> None:

@@ -9,6 +9,9 @@ NAMES = {
         "a PowerPoint presentation"
     ),
     "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "an Excel workbook",
+    "application/vnd.ms-excel": "an Excel workbook",
+    "application/vnd.ms-excel.sheet.macroenabled.12": "an Excel workbook",
+    "application/vnd.ms-excel.sheet.binary.macroenabled.12": "a binary Excel workbook",
     "application/vnd.oasis.opendocument.text": "an OpenDocument text",
     "application/vnd.oasis.opendocument.presentation": "an OpenDocument presentation",
     "application/vnd.oasis.opendocument.spreadsheet": "an OpenDocument spreadsheet",
@@ -58,9 +61,19 @@ PARTS = (
     (b"xl/workbook", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
     (b"META-INF/container.xml", "application/epub+zip"),
 )
-ZIPPED = {kind for kind in NAMES if kind.startswith(("application/vnd.o", "application/epub"))} | {
-    "application/zip"
+ZIPPED = {
+    *(kind for kind in NAMES if kind.startswith(("application/vnd.o", "application/epub"))),
+    "application/vnd.ms-excel.sheet.binary.macroenabled.12",
+    "application/zip",
 }
+SPREADSHEETS = {
+    "application/vnd.ms-excel",
+    "application/vnd.ms-excel.sheet.macroenabled.12",
+    "application/vnd.ms-excel.sheet.binary.macroenabled.12",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "application/vnd.oasis.opendocument.spreadsheet",
+}
+"""All have one reader, which goes by what they are."""
 PDF_HEADER_BYTES = 1024
 """Readers of PDF let its header follow this much of anything."""
 ENCRYPTED_OFFICE = "EncryptedPackage".encode("utf-16-le")
@@ -88,6 +101,8 @@ def mismatch(data: bytes, expected: str) -> str | None:
     if found == expected:
         return None
     binary = wanted is not None and not expected.startswith("text/")
+    if expected in SPREADSHEETS and found in SPREADSHEETS | {"application/x-ole-storage"}:
+        return None
     if found is None:
         return f"it is not {wanted}" if binary and data else None
     if not binary:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -83,7 +84,24 @@ def test_a_passage_begins_with_its_heading_and_never_spans_two_sections() -> Non
 
 def test_a_tiny_section_joins_the_next_one() -> None:
     found = chunks(sized(("# One", 0), ("## Two", 10), ("## Three", 150)), 200)
-    assert [chunk.heading for chunk in found] == [("One", "Three")]
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize(
+    ("sections", "heading"),
+    [
+        ([("# One", 0), ("## Two", 150)], ("One", "Two")),
+        ([("# One", 10), ("## Two", 150)], ("One",)),
+        ([("# One", 0), ("## Two", 10), ("## Three", 150)], ("One",)),
+        ([("# One", 0), ("## Two", 0), ("### Three", 150)], ("One", "Two", "Three")),
+        ([("# One", 10), ("# Two", 150)], ()),
+        ([("# One", 0), ("# Two", 150)], ()),
+    ],
+)
+def test_joined_sections_carry_no_heading_that_is_not_that_of_all_their_text(
+    sections: list[tuple[str, int]], heading: tuple[str, ...]
+) -> None:
+    assert [chunk.heading for chunk in chunks(sized(*sections), 200)] == [heading]
 
 
 def test_a_long_section_is_cut_into_even_passages_at_sentences() -> None:

@@ -1,0 +1,173 @@
+"""E-mail: single messages and mailboxes. Attachments are named, never opened."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator
+from datetime import UTC
+from email import message_from_bytes, policy
+from email.message import Message
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from config.errors import Invalid
+from indexes.documents import Parsed, Source, decode, guessed, unreadable
+from indexes.formats.composer import Composer
+from indexes.formats.html import read_html
+
+log = logging.getLogger(__name__)
+
+HEADERS = ("From", "To", "Cc", "Date", "Subject")
+MAX_HEADER_CHARS = 4_000
+"""Parsing a header's structure takes the square of its length: longer ones are cut."""
+MAX_PARTS = 1_000
+SEPARATOR = re.compile(rb"(?:\A|(?<=\n)\r?\n)From [^\n]*\n")
+ESCAPED = re.compile(rb"^>(>*From )", re.M)
+PARAGRAPH_END = re.compile(r"\n[^\S\n]*\n")
+SPACE = re.compile(r"\s+")
+
+
+def read_mail(source: Source) -> Parsed:
+    """Who wrote to whom, when and what of, then the text with what it quotes."""
+    message = _Message(source.data, source.filename)
+    composer = Composer()
+    message.write(composer)
+    if not message.headers:
+        raise _no_mail(source.filename)
+    return Parsed(composer.text, composer.blocks, message.subject, metadata=message.metadata())
+
+
+def read_mailbox(source: Source) -> Parsed:
+    """A heading for each message, its subject."""
+    composer = Composer()
+    starts = [*SEPARATOR.finditer(source.data)]
+    if not starts:
+        raise _no_mail(source.filename)
+    ends = [*(match.start() for match in starts[1:]), len(source.data)]
+    for number, (match, end) in enumerate(zip(starts, ends, strict=True), start=1):
+        data = ESCAPED.sub(rb"\1", source.data[match.end() : end])
+        message = _Message(data, source.filename)
+        composer.add("heading", message.subject or f"Message {number}", level=1)
+        message.write(composer)
+    return Parsed(composer.text, composer.blocks, metadata={"messages": len(starts)})
+
+
+def _no_mail(filename: str) -> Invalid:
+    return unreadable(filename, "it holds no e-mail: it has no header such as 'From: ...'")
+
+
+class _Message:
+    """One e-mail: its headers as text, its body, the names of its attachments."""
+
+    def __init__(self, data: bytes, filename: str) -> None:
+        self._filename = filename
+        # The structure is read leniently; only what is shown is taken by the letter of the law.
+        self._message = message_from_bytes(data)
+        found = ((name, _shown(name, self._message.get(name))) for name in HEADERS)
+        self.headers = {name: value for name, value in found if value}
+        self.subject = self.headers.get("Subject", "")
+        self.attachments: list[str] = []
+
+    def metadata(self) -> dict[str, Any]:
+        about: dict[str, Any] = {name.lower(): value for name, value in self.headers.items()}
+        if date := _in_utc(self.headers.get("Date", "")):
+            about["date"] = date
+        if self.attachments:
+            about["attachments"] = self.attachments
+        return about
+
+    def write(self, composer: Composer) -> None:
+        parts = list(self._shown_parts())
+        lines = [f"{name}: {value}" for name, value in self.headers.items()]
+        if self.attachments:
+            lines.append(f"Attachments: {', '.join(self.attachments)}")
+        composer.add("paragraph", "\n".join(lines))
+        for part in parts:
+            if part.get_content_type() == "text/html":
+                self._write_page(composer, part)
+            else:
+                for paragraph in PARAGRAPH_END.split(self._text(part)):
+                    composer.add("paragraph", paragraph)
+
+    def _write_page(self, composer: Composer, part: Message) -> None:
+        """What a page in a mail calls headings is large type, and heads nothing beyond it."""
+        data = self._text(part).encode("utf-8", "replace")
+        page = read_html(Source(data, self._filename, "text/html", "utf-8"))
+        for block in page.blocks:
+            kind = "paragraph" if block.kind == "heading" else block.kind
+            composer.add(kind, page.text[block.start : block.end])
+
+    def _text(self, part: Message) -> str:
+        data = part.get_payload(decode=True)
+        if not isinstance(data, bytes):
+            return ""
+        data = data.replace(b"\0", b"")
+        try:
+            text = decode(data, self._filename, part.get_content_charset())
+        except Invalid:  # many messages are not in what they say they are
+            text = self._guessed(data)
+        return text.replace("\r\n", "\n")
+
+    def _guessed(self, data: bytes) -> str:
+        try:
+            return guessed(data, self._filename, None)
+        except Invalid:
+            return data.decode("ascii", "replace")
+
+    def _shown_parts(self) -> Iterator[Message]:
+        """The parts that make up the text, of alternatives the plain one; others are noted."""
+        waiting = [self._message]
+        for _ in range(MAX_PARTS):
+            if not waiting:
+                return
+            part = waiting.pop()
+            kind = part.get_content_type()
+            if kind.startswith("multipart/") and part.is_multipart():
+                below = _parts_of(part)
+                chosen = [_preferred(below)] if kind == "multipart/alternative" else below
+                waiting += reversed(chosen)
+            elif kind.startswith(("text/", "multipart/")) and not _is_attachment(part):
+                yield part
+            else:
+                self.attachments.append(_name(part) or kind)
+
+
+def _shown(name: str, raw: object) -> str:
+    """A header's value decoded; as it stands where its structure is broken."""
+    value = str(raw or "")[:MAX_HEADER_CHARS]
+    try:
+        value = str(policy.default.header_fetch_parse(name, value))
+    except Exception:  # the parser of headers raises whatever it stumbles over
+        log.debug("a header '%s' is broken", name)
+    return SPACE.sub(" ", value).strip()
+
+
+def _in_utc(date: str) -> str | None:
+    """When it was sent, as ISO 8601."""
+    try:
+        return parsedate_to_datetime(date).astimezone(UTC).isoformat()
+    except (ValueError, OverflowError):
+        return None
+
+
+def _parts_of(part: Message) -> list[Message]:
+    below = part.get_payload()
+    return [each for each in below if isinstance(each, Message)] if isinstance(below, list) else []
+
+
+def _preferred(parts: list[Message]) -> Message:
+    """The plain text, else the page, else whatever comes last, as the standard has it."""
+    for kind in ("text/plain", "text/html"):
+        for part in parts:
+            if part.get_content_type() == kind and not _is_attachment(part):
+                return part
+    return parts[-1]
+
+
+def _is_attachment(part: Message) -> bool:
+    return part.get_content_disposition() == "attachment"
+
+
+def _name(part: Message) -> str:
+    return _shown("Subject", part.get_filename())
