@@ -13,7 +13,7 @@ from indexes.chunks import Chunk
 from indexes.documents import unreadable
 from models.workers.process import Reply, WorkerProcess
 
-READER_VERSION = 2
+READER_VERSION = 3
 """Raise it when reading or cutting changes: documents read by an older one are read again."""
 MEMORY_BYTES = 2 * 2**30
 TIMEOUT_S = 60.0
