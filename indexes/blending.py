@@ -1,0 +1,43 @@
+"""What stands around a passage says what it is about: its vector is blended with theirs. Pure.
+
+Measured on a documentation set that nothing was tuned on before: mean reciprocal rank 0.53 to
+0.59 and recall at 10 0.85 to 0.88 over the passage's own vector alone (docs/decisions/0011).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float32]
+
+REACH = 8
+"""Passages to each side, of the same document."""
+SHARE = 0.5
+
+
+def blended(documents: Sequence[int], vectors: Floats) -> Floats:
+    """Each row with `SHARE` of the mean of the rows around it, itself included.
+
+    `documents` names the document of each row; rows of one document stand together, in order.
+    """
+    import numpy as np
+
+    count = len(vectors)
+    names = np.asarray(documents)
+    edges = np.flatnonzero(np.diff(names)) + 1
+    starts = np.concatenate([[0], edges]).astype(np.int64)
+    ends = np.concatenate([edges, [count]]).astype(np.int64)
+    own = np.repeat(np.arange(len(starts)), ends - starts)
+    at = np.arange(count)
+    first = np.maximum(starts[own], at - REACH)
+    last = np.minimum(ends[own], at + REACH + 1)
+    sums = np.zeros((count + 1, vectors.shape[1]), np.float64)
+    np.cumsum(vectors, axis=0, dtype=np.float64, out=sums[1:])
+    means = (sums[last] - sums[first]) / (last - first)[:, None]
+    mixed: Floats = ((1 - SHARE) * vectors + SHARE * means).astype(np.float32)
+    return mixed
