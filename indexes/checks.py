@@ -3,25 +3,69 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, cast, get_args
 
-from config.errors import Invalid
+from config.errors import Invalid, nearest
+from indexes.expansion import Expand
+from indexes.filters import Where, compiled
+from indexes.search import Mode, Question
 
+MODES = get_args(Mode)
+EXPANDS = get_args(Expand)
 MAX_LIMIT = 100
+MAX_INDEXES = 32
 MAX_QUERY_CHARS = 10_000
 
 
-def searchable(query: str, limit: int, mode: str) -> str:
-    """The query as text that can be encoded. Raises `Invalid` naming the field."""
+def checked_question(
+    query: str,
+    *,
+    limit: int,
+    mode: str,
+    documents: Sequence[str] | None,
+    where: Where | None,
+    expand: str,
+    highlight: bool,
+    explain: bool,
+    rerank: bool | None,
+) -> Question:
+    """What is asked. Raises `Invalid` naming the field."""
     if not query.strip() or len(query) > MAX_QUERY_CHARS:
         raise _wrong("query", f"must hold 1 to {MAX_QUERY_CHARS} characters")
+    check_limit(limit)
+    if mode not in MODES:
+        raise _wrong("mode", f"must be 'hybrid', 'dense' or 'keyword'. {nearest(mode, MODES)}")
+    if expand not in EXPANDS:
+        raise _wrong(
+            "expand", f"must be 'none', 'neighbours' or 'section'. {nearest(expand, EXPANDS)}"
+        )
+    return Question(
+        # JSON may carry half a surrogate pair, which no encoder takes.
+        query.encode(errors="replace").decode(),
+        limit,
+        cast("Mode", mode),
+        documents,
+        compiled(where) if where is not None else None,
+        cast("Expand", expand),
+        highlight,
+        explain,
+        rerank,
+    )
+
+
+def check_limit(limit: int) -> None:
+    """Raises `Invalid`."""
     if not 1 <= limit <= MAX_LIMIT:
         raise _wrong("limit", f"must lie between 1 and {MAX_LIMIT}")
-    if mode not in ("hybrid", "dense", "keyword"):
-        raise _wrong("mode", "must be 'hybrid', 'dense' or 'keyword'")
-    # JSON may carry half a surrogate pair, which no encoder takes.
-    return query.encode(errors="replace").decode()
+
+
+def checked_names(names: str | Sequence[str]) -> list[str]:
+    """The indexes to search, each once. Raises `Invalid` naming the field."""
+    found = [names] if isinstance(names, str) else list(dict.fromkeys(names))
+    if not 1 <= len(found) <= MAX_INDEXES:
+        raise _wrong("indexes", f"must name 1 to {MAX_INDEXES} indexes")
+    return found
 
 
 def checked(source: str, title: str | None, metadata: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -39,4 +83,4 @@ def checked(source: str, title: str | None, metadata: Mapping[str, Any] | None) 
 
 
 def _wrong(field: str, message: str) -> Invalid:
-    return Invalid(f"{field} {message}.", details={"field": field})
+    return Invalid(f"{field} {message}.".replace("?.", "?"), details={"field": field})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Literal, Protocol
+from typing import Literal, Protocol, overload
 
 from indexes.records import Index
 from indexes.store import Store
@@ -19,12 +19,28 @@ class HasEmbed(Protocol):
     def embed(self) -> Embed: ...
 
 
+class Rerank(Protocol):
+    async def rerank(self, query: str, texts: Sequence[str]) -> list[float]:
+        """How well each text answers the query: more is better."""
+        ...
+
+
+class HasRerank(Protocol):
+    @property
+    def rerank(self) -> Rerank: ...
+
+
 class Embedders(Protocol):
     """What the indexes need of `models.manager.Models`."""
 
+    @overload
     def lease(
         self, name: str, task: Literal["embed"], *, tenant: str = "default"
     ) -> AbstractAsyncContextManager[HasEmbed]: ...
+    @overload
+    def lease(
+        self, name: str, task: Literal["rerank"], *, tenant: str = "default"
+    ) -> AbstractAsyncContextManager[HasRerank]: ...
 
 
 async def embedded(

@@ -39,6 +39,7 @@ _DOCUMENT = """
     SELECT id, source, title, media_type, hash, bytes_hash, size_bytes, passages, updated_at,
         metadata"""
 DOCUMENTS = f"{_DOCUMENT} FROM documents WHERE index_id = ?"
+SOME_DOCUMENTS = f"{DOCUMENTS} AND id IN (SELECT value FROM json_each(?))"
 DOCUMENT = f"{_DOCUMENT}, text FROM documents WHERE index_id = ? AND id = ?"
 DOCUMENT_IDS = "SELECT id FROM documents WHERE index_id = ? LIMIT 1000"
 
@@ -51,17 +52,27 @@ INCOMPLETE = """
         LEFT JOIN vectors v ON v.space = i.space AND v.hash = p.hash
     WHERE p.document = ? AND v.hash IS NULL LIMIT 1"""
 PASSAGES_OF = "SELECT number, hash FROM passages WHERE document = ?"
-NUMBERS_OF = """
-    SELECT p.number FROM passages p JOIN documents d ON d.key = p.document
+NUMBERS = """
+    SELECT p.number FROM documents d JOIN passages p ON p.document = d.key
+    WHERE d.index_id = ?1 AND {}"""
+KNOWN_DOCUMENTS = """
+    SELECT id FROM documents WHERE index_id = ? AND id IN (SELECT value FROM json_each(?))"""
+VECTORS_OF = """
+    SELECT v.vector FROM documents d JOIN indexes i ON i.id = d.index_id
+        JOIN passages p ON p.document = d.key
+        JOIN vectors v ON v.space = i.space AND v.hash = p.hash
     WHERE d.index_id = ? AND d.id = ?"""
 HEADING_AT = """
     SELECT p.heading FROM passages p JOIN documents d ON d.key = p.document
     WHERE d.index_id = ? AND d.id = ? AND p.start <= ? ORDER BY p.ordinal DESC LIMIT 1"""
-PASSAGES = """
-    SELECT p.number, p.ordinal, d.id, d.title, d.source, p.heading, p.text, p.start, p.stop,
-        p.page, d.hash
-    FROM passages p JOIN documents d ON d.key = p.document
-    WHERE p.index_id = ? AND p.number IN ({})"""
+_PASSAGE = """
+    SELECT p.number, p.ordinal, p.hash, d.id, d.title, d.source, p.heading, p.text, p.start,
+        p.stop, p.page, d.hash
+    FROM passages p JOIN documents d ON d.key = p.document"""
+PASSAGES = f"""{_PASSAGE}
+    WHERE p.index_id = ? AND p.number IN (SELECT value FROM json_each(?))"""
+PASSAGES_AROUND = f"""{_PASSAGE}
+    WHERE d.index_id = ? AND d.id = ? AND p.ordinal BETWEEN ? AND ? ORDER BY p.ordinal"""
 WITHOUT_VECTOR = """
     SELECT DISTINCT p.text FROM passages p LEFT JOIN vectors v ON v.space = ? AND v.hash = p.hash
     WHERE p.index_id = ? AND v.hash IS NULL LIMIT ?"""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -11,11 +11,27 @@ from indexes.spec import IndexSpec
 
 
 @dataclass(frozen=True, slots=True)
+class Copy:
+    """Where else the same passage stands, word for word."""
+
+    index: str
+    document: str
+    title: str
+    source: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
 class Passage:
     """A piece of a document; the document's text from `start` to `end` is exactly `text`.
 
     `source` is a path below the indexed folder, an upload's filename, or a URL. `hash` names the
     version of the document that the span belongs to.
+
+    Where a search was asked to expand, the text is what stands around the passage too, and
+    `match` the span, in the document, of what was found. `highlights` are spans in `text`. `why`
+    says how the score came about: `dense` (cosine), `keyword`, `weight`, `terms`, `rerank`.
     """
 
     id: str
@@ -30,9 +46,46 @@ class Passage:
     page: int | None
     hash: str
     score: float
+    match: tuple[int, int] | None = None
+    also: Sequence[Copy] = ()
+    highlights: Sequence[tuple[int, int]] = ()
+    why: Mapping[str, Any] | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """As JSON; `match`, `also`, `highlights` and `why` only where there are any."""
+        found = asdict(self)
+        for name in ("match", "also", "highlights", "why"):
+            if not found[name]:
+                del found[name]
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A passage as the truth holds it: the how manieth of its document, and its text's hash."""
+
+    passage: Passage
+    ordinal: int
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A passage with its neighbours, and its section: all around it below the same headings,
+    as far as that is not too long."""
+
+    passage: Passage
+    before: Passage | None
+    after: Passage | None
+    section: Passage
+
+    def as_dict(self) -> dict[str, Any]:
+        sides = {"before": self.before, "after": self.after}
+        return {
+            "passage": self.passage.as_dict(),
+            **{name: side and side.as_dict() for name, side in sides.items()},
+            "section": self.section.as_dict(),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +145,8 @@ class IndexInfo:
     model: str
     weight: float
     embedded_by: str | None
+    rerank: str | None
+    watch: bool
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Literal
 
 from config.errors import Unavailable
+from indexes.migrations import migrate
 
-VERSION = 1
+VERSION = 2
 
 SCHEMA = """
 CREATE TABLE spaces (                -- vectors of one tenant that can be compared with each other
@@ -32,6 +33,7 @@ CREATE TABLE indexes (
     space INTEGER REFERENCES spaces,
     last_change INTEGER NOT NULL DEFAULT 0,
     saved_change INTEGER NOT NULL DEFAULT 0,  -- older removals are forgotten
+    calibration TEXT,                -- the threshold below which it says that it does not know
     UNIQUE (tenant, name)
 );
 CREATE TABLE documents (
@@ -68,6 +70,27 @@ CREATE TABLE passages (
 );
 CREATE INDEX passages_of_document ON passages (document, ordinal);
 CREATE INDEX passages_by_hash ON passages (hash);
+CREATE TABLE fields (                -- metadata by which documents are chosen
+    index_id TEXT NOT NULL REFERENCES indexes ON DELETE CASCADE,
+    document INTEGER NOT NULL REFERENCES documents ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    kind TEXT NOT NULL,              -- 'text', 'number' or 'boolean': they never equal each other
+    value NOT NULL
+);
+CREATE INDEX fields_by_value ON fields (index_id, name, kind, value, document);
+CREATE INDEX fields_of_document ON fields (document);
+CREATE TABLE ingests (               -- what was accepted: what is left running is gone on with
+    id TEXT PRIMARY KEY,
+    index_id TEXT NOT NULL REFERENCES indexes ON DELETE CASCADE,
+    kind TEXT NOT NULL,              -- 'folder' or 'crawl'
+    origin TEXT NOT NULL,
+    state TEXT NOT NULL,             -- 'running', 'finished', 'failed' or 'cancelled'
+    started_at REAL NOT NULL,
+    files_done INTEGER NOT NULL DEFAULT 0,
+    files_total INTEGER NOT NULL DEFAULT 0,
+    error TEXT
+);
+CREATE INDEX ingests_of_index ON ingests (index_id, started_at);
 CREATE TABLE removals (              -- what a derived index saved earlier must still forget
     index_id TEXT NOT NULL REFERENCES indexes ON DELETE CASCADE,
     number INTEGER NOT NULL,         -- the change that removed it
@@ -77,16 +100,17 @@ CREATE TABLE removals (              -- what a derived index saved earlier must 
 """
 
 
+PATIENCE_S = 60.0
+"""How long a statement waits for another connection's transaction."""
+
+
 def connect(path: Path, durability: Literal["process", "power"]) -> sqlite3.Connection:
     """The database at `path`, made when it is missing. Raises `Unavailable`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        connection = _opened(path)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute(f"PRAGMA synchronous={'FULL' if durability == 'power' else 'NORMAL'}")
-        connection.execute("PRAGMA foreign_keys=ON")
-        # What was deleted must not be found in the file's free pages.
-        connection.execute("PRAGMA secure_delete=ON")
         # A process that was killed after a delete leaves the deleted text in the log.
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         _prepare(connection, path)
@@ -97,13 +121,38 @@ def connect(path: Path, durability: Literal["process", "power"]) -> sqlite3.Conn
     return connection
 
 
+def second(path: Path) -> sqlite3.Connection:
+    """Another connection to a database that `connect` has prepared."""
+    return _opened(path)
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    # As a URI, so that what is attached to it can be opened for reading alone.
+    connection = sqlite3.connect(
+        path.absolute().as_uri(),
+        uri=True,
+        timeout=PATIENCE_S,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    connection.execute("PRAGMA foreign_keys=ON")
+    # What was deleted must not be found in the file's free pages.
+    connection.execute("PRAGMA secure_delete=ON")
+    return connection
+
+
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version == 0:
-        connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version={VERSION}; COMMIT;")
-    elif version != VERSION:
+        create(connection)
+    elif not migrate(connection, version, VERSION):
         raise Unavailable(
             f"The index database {path} was made by another version of Motet (schema {version}, "
-            f"this one reads {VERSION}).",
+            f"this one reads up to {VERSION}).",
             code="index_store_version",
         )
+
+
+def create(connection: sqlite3.Connection) -> None:
+    """Lay out an empty database."""
+    connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version={VERSION}; COMMIT;")

@@ -29,6 +29,10 @@ class IndexSpec(BaseModel):
     weight: float = Field(
         0.8, ge=0, le=1, description="Of meaning against keywords: 1 is meaning alone."
     )
+    rerank: str | None = Field(
+        None, min_length=1, description="A role or a model that sorts the best candidates again."
+    )
+    watch: bool = Field(False, description="Index its folders again whenever they change.")
 
 
 class _File(BaseModel):

@@ -9,23 +9,29 @@ import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Concatenate, Literal, ParamSpec, TypeVar
 
 from config.errors import Conflict, Unavailable
-from indexes.schema import connect
+from indexes.database import Database
+from indexes.schema import connect, second
 from indexes.tables import Tables
 
 log = logging.getLogger(__name__)
+FILE = "indexes.db"
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 class Store:
-    """Runs the queries of `Tables`: `await store(Tables.index, tenant, name)`."""
+    """Runs queries: `await store(Tables.index, tenant, name)`, `store(lookup.documents, id, ...)`.
 
-    def __init__(self, thread: ThreadPoolExecutor, tables: Tables) -> None:
+    `folder` is where the database and the derived indexes lie.
+    """
+
+    def __init__(self, folder: Path, thread: ThreadPoolExecutor, tables: Tables) -> None:
+        self.folder = folder
         self._thread = thread
         self._tables = tables
 
@@ -39,15 +45,40 @@ class Store:
         try:
             return await self.blocking(lambda: query(self._tables, *args, **kwargs))
         except sqlite3.Error as error:
-            log.error("the index database failed: %s", error)
-            raise Unavailable(
-                f"The index database failed: {error}. Free disk space or mend the data folder.",
-                code="index_store_failed",
-            ) from error
+            raise _failed(error) from error
+
+    async def beside(self, work: Callable[[Database], T]) -> T:
+        """Long work on a connection of its own, while queries go on.
+
+        Raises as `__call__` does. When this is cancelled, it still waits for the work's end.
+        """
+        running = asyncio.ensure_future(asyncio.to_thread(self._on_second, work))
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            await asyncio.wait([running])
+            raise
+        except sqlite3.Error as error:
+            raise _failed(error) from error
+        finally:
+            # What was deleted meanwhile could not leave the log under a reader.
+            await self(Database.purge)
+
+    def _on_second(self, work: Callable[[Database], T]) -> T:
+        with closing(Database(second(self.folder / FILE))) as database:
+            return work(database)
 
     async def blocking(self, work: Callable[[], T]) -> T:
         """Run other blocking work (files) in the same thread."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+
+def _failed(error: sqlite3.Error) -> Unavailable:
+    log.error("the index database failed: %s", error)
+    return Unavailable(
+        f"The index database failed: {error}. Free disk space or mend the data folder.",
+        code="index_store_failed",
+    )
 
 
 @asynccontextmanager
@@ -62,9 +93,9 @@ async def open_store(
     thread = ThreadPoolExecutor(1, thread_name_prefix="indexes-store")
     try:
         run = asyncio.get_running_loop().run_in_executor
-        tables = Tables(await run(thread, connect, folder / "indexes.db", durability))
+        tables = Tables(await run(thread, connect, folder / FILE, durability))
         try:
-            yield Store(thread, tables)
+            yield Store(folder, thread, tables)
         finally:
             await run(thread, tables.close)
     finally:

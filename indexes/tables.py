@@ -1,4 +1,4 @@
-"""Every query on the truth. All of it blocks: `store.Store` runs it in a thread of its own."""
+"""What is written to the truth: indexes, documents with their passages, and what changed."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import json
 import sqlite3
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from config.errors import Conflict, NotFound, nearest
 from indexes import queries
-from indexes.records import Changes, Document, Draft, FileState, Index, IndexInfo, Passage
+from indexes.database import Database
+from indexes.fields import add_fields
+from indexes.records import Changes, Draft, FileState, Index, IndexInfo
 from indexes.spec import IndexSpec
 
 
@@ -38,38 +39,14 @@ class VectorsMissing(Exception):
     """A vector that was known has gone: its last other passage was deleted meanwhile."""
 
 
-class Tables:
-    """The queries, over one connection that one thread uses."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-
-    def close(self) -> None:
-        self._connection.close()
-
-    def purge(self) -> None:
-        """Take what was deleted out of the write-ahead log too."""
-        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield self._connection
-            self._connection.execute("COMMIT")
-        except BaseException:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            raise
-
-    def _rows(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        return self._connection.execute(sql, parameters).fetchall()
+class Tables(Database):
+    """What is written, and what indexes and documents are."""
 
     # Indexes
 
     def create_index(self, tenant: str, spec: IndexSpec) -> None:
         try:
-            self._connection.execute(
+            self.connection.execute(
                 "INSERT INTO indexes (id, tenant, name, spec) VALUES (?, ?, ?, ?)",
                 (uuid.uuid4().hex, tenant, spec.name, spec.model_dump_json()),
             )
@@ -82,7 +59,7 @@ class Tables:
 
     def declare_index(self, tenant: str, spec: IndexSpec) -> None:
         """Create it, or give the one there is this spec."""
-        self._connection.execute(
+        self.connection.execute(
             "INSERT INTO indexes (id, tenant, name, spec) VALUES (?, ?, ?, ?) "
             "ON CONFLICT (tenant, name) DO UPDATE SET spec = excluded.spec",
             (uuid.uuid4().hex, tenant, spec.name, spec.model_dump_json()),
@@ -91,7 +68,7 @@ class Tables:
     def index(self, tenant: str, name: str) -> Index:
         found = self._indexes("i.tenant = ? AND i.name = ?", tenant, name)
         if not found:
-            names = [row[0] for row in self._rows(queries.NAMES, tenant)]
+            names = [row[0] for row in self.rows(queries.NAMES, tenant)]
             raise NotFound(
                 f"There is no index '{name}'. {nearest(name, names)}",
                 code="index_not_found",
@@ -105,22 +82,22 @@ class Tables:
     def _indexes(self, condition: str, *parameters: Any) -> list[Index]:
         return [
             Index(row[0], row[1], IndexSpec.model_validate_json(row[2]), *row[3:])
-            for row in self._rows(f"{queries.INDEX} WHERE {condition}", *parameters)
+            for row in self.rows(f"{queries.INDEX} WHERE {condition}", *parameters)
         ]
 
     def infos(self, tenant: str, name: str | None = None) -> list[IndexInfo]:
-        rows = self._rows(queries.INFOS, tenant, name, name)
+        rows = self.rows(queries.INFOS, tenant, name, name)
         specs = [(IndexSpec.model_validate_json(row[0]), *row[1:]) for row in rows]
         return [
             IndexInfo(
                 spec.name, spec.description, list(spec.folders), documents, passages or 0,
-                spec.chunk_words, spec.model, spec.weight, fingerprint,
+                spec.chunk_words, spec.model, spec.weight, fingerprint, spec.rerank, spec.watch,
             )
             for spec, documents, passages, fingerprint in specs
         ]  # fmt: skip
 
     def delete_index(self, id: str) -> None:
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             connection.execute("DELETE FROM indexes WHERE id = ?", (id,))
             connection.execute(queries.FORGET_SPACES)
             connection.execute(queries.FORGET_VECTORS)
@@ -129,14 +106,14 @@ class Tables:
         self, id: str, fingerprint: str, dimensions: int, vectors: Mapping[bytes, bytes]
     ) -> None:
         """Keep vectors of another model for an index that will use it once all are there."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             space = self._add_space(connection, id, fingerprint, dimensions)
             rows = [(space, hash, vector) for hash, vector in vectors.items()]
             connection.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?, ?)", rows)
 
     def use_space(self, id: str, fingerprint: str, dimensions: int) -> bool:
         """Say which model embeds an index; False when a passage has no vector of it yet."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             space = self._add_space(connection, id, fingerprint, dimensions)
             if connection.execute(queries.WITHOUT_VECTOR, (space, id, 1)).fetchone():
                 return False
@@ -146,9 +123,9 @@ class Tables:
 
     def texts_without_vector(self, id: str, fingerprint: str, limit: int) -> list[str]:
         """Passages of an index that a model has not embedded yet."""
-        rows = self._rows(queries.SPACE, fingerprint, id)
+        rows = self.rows(queries.SPACE, fingerprint, id)
         space = rows[0][0] if rows else None
-        return [row[0] for row in self._rows(queries.WITHOUT_VECTOR, space, id, limit)]
+        return [row[0] for row in self.rows(queries.WITHOUT_VECTOR, space, id, limit)]
 
     def _add_space(
         self, connection: sqlite3.Connection, id: str, fingerprint: str, dimensions: int
@@ -163,15 +140,15 @@ class Tables:
 
     def file_states(self, id: str, origin: str) -> dict[str, FileState]:
         """By source."""
-        rows = self._rows(queries.FILE_STATES, id, origin)
+        rows = self.rows(queries.FILE_STATES, id, origin)
         return {source: FileState(*state) for source, *state in rows}
 
     def file_state(self, id: str, document: str) -> FileState | None:
-        rows = self._rows(queries.FILE_STATE, id, document)
+        rows = self.rows(queries.FILE_STATE, id, document)
         return FileState(*rows[0]) if rows else None
 
     def set_mtime(self, id: str, document: str, mtime_ns: int) -> None:
-        self._connection.execute(queries.SET_MTIME, (mtime_ns, id, document))
+        self.connection.execute(queries.SET_MTIME, (mtime_ns, id, document))
 
     def put_document(self, id: str, draft: Draft, vectors: Mapping[bytes, bytes]) -> bool:
         """Commit a document with its passages in place of the one of its id, if there is one.
@@ -179,12 +156,14 @@ class Tables:
         `vectors` holds those that are new, by passage hash. True when it replaced another.
         Raises `VectorsMissing`, and commits nothing, when a passage would be without its vector.
         """
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             removed = self._remove(connection, id, [draft.state.id])
             space = self._space(connection, id)
             rows = [(space, hash, vector) for hash, vector in vectors.items()]
             connection.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?, ?)", rows)
-            key = connection.execute(queries.ADD_DOCUMENT, self._document_row(id, draft)).lastrowid
+            added = connection.execute(queries.ADD_DOCUMENT, self._document_row(id, draft))
+            key = int(added.lastrowid or 0)
+            add_fields(connection, id, key, draft.metadata)
             self._add_passages(connection, id, key, draft)
             if connection.execute(queries.INCOMPLETE, (key,)).fetchone():
                 raise VectorsMissing
@@ -192,7 +171,7 @@ class Tables:
         return removed is not None
 
     def delete_documents(self, id: str, documents: Sequence[str]) -> None:
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             removed = self._remove(connection, id, documents)
             self._forget_vectors(connection, self._space(connection, id), removed)
 
@@ -212,7 +191,7 @@ class Tables:
         )  # fmt: skip
 
     def _add_passages(
-        self, connection: sqlite3.Connection, id: str, key: int | None, draft: Draft
+        self, connection: sqlite3.Connection, id: str, key: int, draft: Draft
     ) -> None:
         first = self._next_changes(connection, id, len(draft.chunks))
         rows = []
@@ -250,57 +229,14 @@ class Tables:
         rows = [(space, hash, space) for hash in hashes or ()]
         connection.executemany(queries.FORGET_VECTOR, rows)
 
-    def documents(self, id: str, name: str, limit: int, offset: int) -> list[Document]:
-        rows = self._rows(
-            queries.DOCUMENTS + " ORDER BY source, id LIMIT ? OFFSET ?", id, limit, offset
-        )
-        return [_document(name, row) for row in rows]
-
-    def document(self, id: str, name: str, document: str) -> Document:
-        rows = self._rows(queries.DOCUMENT, id, document)
-        if not rows:
-            known = [row[0] for row in self._rows(queries.DOCUMENT_IDS, id)]
-            raise NotFound(
-                f"The index '{name}' has no document '{document}'. {nearest(document, known)}",
-                code="document_not_found",
-                details={"field": "document", "index": name},
-            )
-        return _document(name, rows[0])
-
-    # Passages
-
-    def heading_at(self, id: str, document: str, start: int) -> list[str]:
-        """The headings above a place of a document."""
-        rows = self._rows(queries.HEADING_AT, id, document, start)
-        return json.loads(rows[0][0]) if rows else []
-
-    def numbers(self, id: str, name: str, documents: Sequence[str]) -> list[int]:
-        """The passages of some documents. Raises `NotFound` when one of them is unknown."""
-        found = []
-        for document in dict.fromkeys(documents):
-            rows = self._rows(queries.NUMBERS_OF, id, document)
-            if not rows:
-                self.document(id, name, document)
-            found += [row[0] for row in rows]
-        return found
-
-    def passages(self, id: str, name: str, scores: Mapping[int, float]) -> list[Passage]:
-        """Those of the numbers that still exist, in the order given."""
-        marks = ",".join("?" * len(scores))
-        rows = self._rows(queries.PASSAGES.format(marks), id, *scores)
-        found = {row[0]: row for row in rows}
-        return [
-            _passage(name, found[number], scores[number]) for number in scores if number in found
-        ]
-
     def known_vectors(self, space: int | None, hashes: Sequence[bytes]) -> set[bytes]:
         query = "SELECT hash FROM vectors WHERE space = ? AND hash = ?"
-        return {row[0] for hash in hashes for row in self._rows(query, space, hash)}
+        return {row[0] for hash in hashes for row in self.rows(query, space, hash)}
 
     # What the derived index has to follow
 
     def last_change(self, id: str) -> int:
-        rows = self._rows("SELECT last_change FROM indexes WHERE id = ?", id)
+        rows = self.rows("SELECT last_change FROM indexes WHERE id = ?", id)
         if not rows:
             raise gone()
         return int(rows[0][0])
@@ -312,8 +248,8 @@ class Tables:
         then has never seen it.
         """
         last = self.last_change(id)
-        added = self._rows(queries.ADDED, id, after, limit)
-        removed = self._rows(queries.REMOVED, id, max(after, born), limit)
+        added = self.rows(queries.ADDED, id, after, limit)
+        removed = self.rows(queries.REMOVED, id, max(after, born), limit)
         full = [rows[-1][0] for rows in (added, removed) if len(rows) == limit]
         upto = min(full, default=last)
         if upto <= after:
@@ -329,28 +265,12 @@ class Tables:
 
     def unremoved_indexes(self) -> set[str]:
         """Those from which nothing was removed since they were saved."""
-        return {row[0] for row in self._rows(queries.UNREMOVED)}
+        return {row[0] for row in self.rows(queries.UNREMOVED)}
 
     def mark_saved(self, id: str, change: int) -> None:
         """Nothing older than `change` will be asked for, unless from the beginning."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             connection.execute("UPDATE indexes SET saved_change = ? WHERE id = ?", (change, id))
             connection.execute(
                 "DELETE FROM removals WHERE index_id = ? AND number <= ?", (id, change)
             )
-
-
-def _document(index: str, row: Sequence[Any]) -> Document:
-    id, source, title, media_type, hash, bytes_hash, size, passages, updated, metadata, *text = row
-    return Document(
-        id, index, source, title, media_type, hash, bytes_hash, size, passages, updated,
-        json.loads(metadata), *text,
-    )  # fmt: skip
-
-
-def _passage(index: str, row: Sequence[Any], score: float) -> Passage:
-    _, ordinal, document, title, source, heading, text, start, stop, page, hash = row
-    return Passage(
-        f"{document}.{ordinal}", index, document, title, source, json.loads(heading), text,
-        start, stop, page, hash, score,
-    )  # fmt: skip

@@ -39,6 +39,19 @@ class Tokenizer:
         words = WORD.findall(CONTRACTION.sub("", text))
         return [token for word in words for token in self._tokens(word)]
 
+    def spans(self, text: str) -> Iterator[tuple[str, int, int]]:
+        """The tokens with where they stand: (token, start, end)."""
+        # As long as what it stands for, so that every place stays where it is.
+        spaced = CONTRACTION.sub(lambda match: " " * len(match.group()), text)
+        for word in WORD.finditer(spaced):
+            start, end = word.span()
+            short = end - start <= LONGEST_CHARS
+            parts = list(PART.finditer(spaced, start, end)) if short else [word]
+            for part in parts:
+                yield from ((token, *part.span()) for token in self._tokens(part.group()))
+            if len(parts) > 1:
+                yield word.group().lower(), start, end
+
     def _tokens(self, word: str) -> Iterator[str]:
         parts = PART.findall(word) if len(word) <= LONGEST_CHARS else [word[:LONGEST_CHARS]]
         for part in parts:

@@ -1,0 +1,211 @@
+"""Retrieval: from a question to passages, out of one index or several."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import repeat
+from typing import TYPE_CHECKING, Any, Literal
+
+from config.errors import Conflict, NotFound
+from indexes import lookup
+from indexes.embedding import Embedders
+from indexes.expansion import Expand, grown
+from indexes.filters import Filter
+from indexes.fusion import folded, merged
+from indexes.keeper import Keeper
+from indexes.records import Found, Index, Passage
+from indexes.reranking import CANDIDATES, ROLE, reranked
+from indexes.store import Store
+
+if TYPE_CHECKING:  # 30 ms and 5 MB that only highlights need
+    from indexes.tokens import Tokenizer
+
+Mode = Literal["hybrid", "dense", "keyword"]
+
+SPARE = 8
+"""Asked for beyond the limit: a passage may be deleted between being found and being read."""
+SHARED = 3
+"""Hits asked for each that is wanted where they grow and may come to overlap."""
+MORE = 4
+"""What is asked for grows by this factor while too few different passages are found."""
+MOST = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is looked for, checked. `rerank` None: as the index says."""
+
+    query: str
+    limit: int
+    mode: Mode
+    documents: Sequence[str] | None
+    filter: Filter | None
+    expand: Expand
+    highlight: bool
+    explain: bool
+    rerank: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """One index with what the search in it may choose from: passage numbers, or None for all."""
+
+    index: Index
+    vector: bytes
+    allowed: Sequence[int] | None
+
+
+class Search:
+    """Searches indexes that the caller has looked up."""
+
+    def __init__(self, store: Store, keeper: Keeper, models: Embedders) -> None:
+        self._store = store
+        self._keeper = keeper
+        self._models = models
+        self._tokenizer: Tokenizer | None = None
+
+    async def __call__(self, indexes: Sequence[Index], asked: Question) -> list[Passage]:
+        """The passages that fit best, best first. Raises as `Indexes.search` says."""
+        targets = await self._targets(indexes, asked)
+        reader = _reader(indexes, asked)
+        wanted = max(asked.limit, CANDIDATES if reader else 0)
+        count = wanted * (1 if asked.expand == "none" else SHARED) + SPARE
+        while True:
+            hits, more = await self._hits(targets, asked, count)
+            different = folded(hits)
+            if reader:
+                tenant = indexes[0].tenant
+                different = await reranked(self._models, reader, tenant, asked.query, different)
+            found = await self._grown(indexes, different, asked)
+            if len(found) >= asked.limit or not more or count >= MOST:
+                return self._highlighted(found, asked)
+            count *= MORE
+
+    async def nearest(self, index: Index, vector: bytes, count: int) -> list[Found]:
+        """The passages most similar to a vector."""
+        asked = Question("", count, "dense", None, None, "none", False, False, False)
+        found, _ = await self._hits([_Target(index, vector, None)], asked, count)
+        return found
+
+    async def _targets(self, indexes: Sequence[Index], asked: Question) -> list[_Target]:
+        """Those of the indexes in which something can be found."""
+        if asked.documents is not None:
+            await self._check_known(indexes, asked.documents)
+        chosen = [(index, await self._allowed(index, asked)) for index in indexes]
+        held = [(index, allowed) for index, allowed in chosen if index.fingerprint]
+        some = [(index, allowed) for index, allowed in held if allowed is None or len(allowed)]
+        vectors: Mapping[str, bytes] = {}
+        if asked.mode != "keyword":
+            vectors = await self._vectors([index for index, _ in some], asked.query)
+        return [_Target(index, vectors.get(index.id, b""), allowed) for index, allowed in some]
+
+    async def _check_known(self, indexes: Sequence[Index], documents: Sequence[str]) -> None:
+        known: set[str] = set()
+        for index in indexes:
+            known |= await self._store(lookup.known, index.id, documents)
+        for document in documents:
+            if document not in known:
+                # Of one index the error proposes the nearest.
+                if len(indexes) == 1:
+                    (index,) = indexes
+                    await self._store(lookup.document, index.id, index.spec.name, document)
+                raise NotFound(
+                    f"None of the indexes has a document '{document[:80]}'.",
+                    code="document_not_found",
+                    details={"field": "documents"},
+                )
+
+    async def _allowed(self, index: Index, asked: Question) -> Sequence[int] | None:
+        if asked.documents is None and asked.filter is None:
+            return None
+        return await self._store(lookup.chosen, index.id, asked.documents, asked.filter)
+
+    async def _vectors(self, indexes: Sequence[Index], query: str) -> dict[str, bytes]:
+        """The query's vector for each index, by its id; each model is asked once."""
+        vectors: dict[str, bytes] = {}
+        for model in dict.fromkeys(index.spec.model for index in indexes):
+            served = [index for index in indexes if index.spec.model == model]
+            async with self._models.lease(model, "embed", tenant=served[0].tenant) as lease:
+                for index in served:
+                    if lease.embed.fingerprint != index.fingerprint:
+                        raise _embedded_by_another(index)
+                vector = bytes((await lease.embed.embed([query], urgent=True)).row(0))
+            vectors |= {index.id: vector for index in served}
+        return vectors
+
+    async def _hits(
+        self, targets: Sequence[_Target], asked: Question, count: int
+    ) -> tuple[list[Found], bool]:
+        """What is found, best first, and whether more could be by asking for more."""
+        lists, more = [], False
+        for target in targets:
+            found, full = await self._in_one(target, asked, count)
+            lists.append(found)
+            more = more or full
+        return merged(lists, len({target.index.fingerprint for target in targets}) == 1), more
+
+    async def _in_one(
+        self, target: _Target, asked: Question, count: int
+    ) -> tuple[list[Found], bool]:
+        allowed = target.allowed
+        header = {
+            "query": asked.query,
+            "mode": asked.mode,
+            "weight": target.index.spec.weight,
+            "limit": count,
+            "vector_bytes": len(target.vector),
+            "filtered": allowed is not None,
+            "explain": asked.explain,
+        }
+        # Little-endian, as every machine that runs this is.
+        body = target.vector + array("q", allowed or ()).tobytes()
+        hits = await self._keeper.search(target.index, header, body)
+        whys = hits.why or repeat(None, len(hits.hits))
+        numbers = [number for number, _ in hits.hits]
+        known = await self._store(lookup.found, target.index.id, target.index.spec.name, numbers)
+        found = [
+            _scored(known[number], score, why)
+            for (number, score), why in zip(hits.hits, whys, strict=True)
+            if number in known
+        ]
+        return found, len(hits.hits) >= count
+
+    async def _grown(
+        self, indexes: Sequence[Index], hits: Sequence[Found], asked: Question
+    ) -> list[Passage]:
+        if asked.expand == "none":
+            return [hit.passage for hit in hits[: asked.limit]]
+        ids = {index.spec.name: index.id for index in indexes}
+        return await self._store(grown, ids, hits, asked.expand, asked.limit)
+
+    def _highlighted(self, passages: list[Passage], asked: Question) -> list[Passage]:
+        if not asked.highlight:
+            return passages
+        from indexes.highlights import highlighted
+        from indexes.tokens import Tokenizer
+
+        self._tokenizer = self._tokenizer or Tokenizer()
+        return highlighted(self._tokenizer, asked.query, passages)
+
+
+def _reader(indexes: Sequence[Index], asked: Question) -> str | None:
+    """The model that sorts the best candidates again, if one shall."""
+    named = next((index.spec.rerank for index in indexes if index.spec.rerank), None)
+    if asked.rerank is False:
+        return None
+    return named or (ROLE if asked.rerank else None)
+
+
+def _scored(hit: Found, score: float, why: dict[str, Any] | None) -> Found:
+    return replace(hit, passage=replace(hit.passage, score=score, why=why))
+
+
+def _embedded_by_another(index: Index) -> Conflict:
+    return Conflict(
+        f"The index '{index.spec.name}' was embedded by another model. Index again "
+        "or rebuild it, and its passages are embedded anew.",
+        code="embedding_changed",
+        details={"index": index.spec.name},
+    )
