@@ -28,7 +28,10 @@ FIRST = ("01", "01", "00", "00", "00")
 WRONG_PASSWORD = 4
 UNKNOWN_SECURITY = 5
 DATE = re.compile(r"D:(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?(?:([+-])(\d\d)'?(\d\d)?|Z)?")
-NO_TITLE = re.compile(r"untitled\d*|document\d*|.*\.(docx?|tex|dvi|indd|p65|qxd|pdf|rtf|odt)", re.I)
+NO_TITLE = re.compile(
+    r"\(?(?:untitled|unspecified|anonymous)\)?|(?:document|untitled)\d*|.*\.(docx?|tex|dvi|indd|p65|qxd|pdf|rtf|odt)",
+    re.I,
+)
 PROGRAM = re.compile(r"^(?:Microsoft (?:Word|PowerPoint) - )")
 NOBODY = {"anonymous", "unknown", "unspecified", "user", "administrator"}
 COMPOUND = re.compile(r"\w+(?:-\w+)*")
@@ -219,7 +222,7 @@ def _about(document: pdfium.PdfDocument) -> tuple[str, dict[str, Any]]:
     told = {key: " ".join(value.split()) for key, value in document.get_metadata_dict().items()}
     title = PROGRAM.sub("", told["Title"])
     metadata: dict[str, Any] = {}
-    if told["Author"].lower() not in NOBODY | {""}:
+    if told["Author"].lower().strip("()") not in NOBODY | {""}:
         metadata["author"] = told["Author"]
     if written := _date(told["ModDate"]) or _date(told["CreationDate"]):
         metadata["date"] = written

@@ -22,6 +22,9 @@ NUMBER = re.compile(r"\d+")
 PAGE_NUMBER = re.compile(r"^\d{1,5}(?=\s|$)|(?<=\s)\d{1,5}$")
 BULLET = re.compile(r"(?:[•‣◦▪▫●○■□▶►➢➤✓❖∙·–—*-]|\(?(?:\d{1,3}|[a-zA-Z]|[ivx]{1,4})[.)])\s+\S")
 SENTENCE_END = re.compile(r"[.!?:;…。！？][\"'”’)\]]*$")
+MIN_PROSE_LINES = 6
+PROSE_WORDS = 4.0
+"""Columns of so many words a line are no table's."""
 JUMPS = 0.05
 """With more of its lines jumping back up than this, a page's own order is not trusted."""
 MAX_CUT_LINES = 2000
@@ -58,7 +61,7 @@ def without_furniture(pages: Sequence[list[Line]]) -> list[list[Line]]:
     ]
     counts = Counter(key for found in keys for key in set(chain(*found.values())))
     least = max(MIN_REPEATS, MOST_PAGES * sum(map(bool, pages)))
-    return [
+    cleaned = [
         [
             line
             for number, line in enumerate(lines)
@@ -66,6 +69,8 @@ def without_furniture(pages: Sequence[list[Line]]) -> list[list[Line]]:
         ]
         for lines, found in zip(pages, keys, strict=True)
     ]
+    # Forms repeat all that they say.
+    return cleaned if any(cleaned) else list(pages)
 
 
 def _edge_lines(lines: Sequence[Line]) -> dict[int, Line]:
@@ -76,17 +81,19 @@ def _edge_lines(lines: Sequence[Line]) -> dict[int, Line]:
 
 
 def _keys(line: Line, page: int) -> set[object]:
-    """What a line has in common with its like on other pages: its words but for the numbers, and
-    how far the number at its end, if it has one, is from that of the page."""
+    """What a line has in common with its like on other pages: its place and size with its words
+    but for the numbers, or with how far a number at its end is from that of the page."""
     at = round(line.size), round(line.base, -1)
     return {
-        NUMBER.sub("#", line.text).casefold(),
+        (*at, NUMBER.sub("#", line.text).casefold()),
         *((*at, int(number) - page) for number in PAGE_NUMBER.findall(line.text)),
     }
 
 
 def in_reading_order(lines: list[Line]) -> list[Line]:
-    """The page's own order, unless it jumps up and down: then by its columns."""
+    """The page's own order, unless it jumps up and down or goes across columns of prose."""
+    if _across_columns(lines):
+        return list(_cut([part for line in lines for part in _parts(line)]))
     jumps = sum(
         after.bottom > before.top and after.left < before.right for before, after in pairwise(lines)
     )
@@ -95,6 +102,18 @@ def in_reading_order(lines: list[Line]) -> list[Line]:
     if len(lines) > MAX_CUT_LINES:
         return sorted(lines, key=lambda line: (-line.top, line.left))
     return list(_cut(lines))
+
+
+def _across_columns(lines: Sequence[Line]) -> bool:
+    """Whether most lines are of several cells with as many words as only prose has."""
+    wide = [line for line in lines if len(line.cells) > 1 and line.table is None]
+    words = sum(line.text.count(" ") + 1 for line in wide)
+    cells = sum(len(line.cells) for line in wide)
+    return len(wide) >= max(MIN_PROSE_LINES, len(lines) / 2) and words >= PROSE_WORDS * cells
+
+
+def _parts(line: Line) -> Iterator[Line]:
+    return line.split() if line.table is None else iter([line])
 
 
 def _cut(lines: list[Line]) -> Iterator[Line]:

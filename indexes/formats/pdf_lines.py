@@ -27,7 +27,7 @@ class Line:
 
     cells: tuple[str, ...]
     lefts: tuple[float, ...]
-    right: float
+    rights: tuple[float, ...]
     bottom: float
     top: float
     base: float
@@ -36,9 +36,18 @@ class Line:
     mono: bool = False
     table: int | None = None
 
+    def split(self) -> Iterator[Line]:
+        """Each cell as a line of its own."""
+        for cell, left, right in zip(self.cells, self.lefts, self.rights, strict=True):
+            yield replace(self, cells=(cell,), lefts=(left,), rights=(right,))
+
     @property
     def left(self) -> float:
         return self.lefts[0]
+
+    @property
+    def right(self) -> float:
+        return self.rights[-1]
 
     @property
     def text(self) -> str:
@@ -67,6 +76,8 @@ def lines(words: Sequence[Word], rules: Sequence[Rule]) -> list[Line]:
 
 
 def _line(words: Sequence[Word]) -> Line:
+    # PDFium takes the words of pages upside down from their left to their right.
+    words = sorted(words, key=lambda word: word.left) if _backward(words) else words
     mono = all(word.mono for word in words)
     cells = [_spaced(words)] if mono else list(_cells(words))
     chars: Counter[tuple[float, float]] = Counter()
@@ -74,9 +85,9 @@ def _line(words: Sequence[Word]) -> Line:
         chars[word.size, word.base] += len(word.text)
     size, base = chars.most_common(1)[0][0]
     return Line(
-        tuple(text for text, _ in cells),
-        tuple(left for _, left in cells),
-        max(word.right for word in words),
+        tuple(text for text, _, _ in cells),
+        tuple(left for _, left, _ in cells),
+        tuple(right for _, _, right in cells),
         min(word.bottom for word in words),
         max(word.top for word in words),
         base,
@@ -86,25 +97,29 @@ def _line(words: Sequence[Word]) -> Line:
     )
 
 
-def _cells(words: Sequence[Word]) -> Iterator[tuple[str, float]]:
-    """(text, left edge) of what wide gaps part."""
+def _backward(words: Sequence[Word]) -> bool:
+    return len(words) > 1 and all(after.right <= before.left for before, after in pairwise(words))
+
+
+def _cells(words: Sequence[Word]) -> Iterator[tuple[str, float, float]]:
+    """(text, left edge, right edge) of what wide gaps part."""
     held = [words[0]]
     for word in words[1:]:
         if word.left - held[-1].right > GAP * word.size:
-            yield " ".join(each.text for each in held), held[0].left
+            yield " ".join(each.text for each in held), held[0].left, held[-1].right
             held = []
         held.append(word)
-    yield " ".join(each.text for each in held), held[0].left
+    yield " ".join(each.text for each in held), held[0].left, held[-1].right
 
 
-def _spaced(words: Sequence[Word]) -> tuple[str, float]:
+def _spaced(words: Sequence[Word]) -> tuple[str, float, float]:
     """A line of code: all letters are as wide, and so its spaces can be counted."""
     first = words[0]
     width = max(0.1, (first.right - first.left) / len(first.text))
     text = first.text
     for before, word in pairwise(words):
         text += " " * max(1, min(80, round((word.left - before.right) / width))) + word.text
-    return text, first.left
+    return text, first.left, words[-1].right
 
 
 def _rows(line: Line, grids: Sequence[_Grid], places: dict[int, list[Word]]) -> Iterator[Line]:
@@ -114,7 +129,7 @@ def _rows(line: Line, grids: Sequence[_Grid], places: dict[int, list[Word]]) -> 
     grid = grids[line.table]
     for row, cells in grid.rows(places[line.table]):
         yield replace(
-            line, cells=tuple(cells), lefts=grid.columns[:-1], right=grid.columns[-1], base=row
+            line, cells=tuple(cells), lefts=grid.columns[:-1], rights=grid.columns[1:], base=row
         )
 
 

@@ -144,7 +144,7 @@ class Glyphs:
         """How most of the first characters stand."""
         places = [at for at, each in enumerate(self.text[:400]) if not each.isspace()][:40]
         angles = [pdfium.FPDFText_GetCharAngle(self._page, at) for at in places]
-        turns = [round(angle / (math.pi / 2)) % 4 for angle in angles if angle >= 0]
+        turns = [round(-angle / (math.pi / 2)) % 4 for angle in angles if angle >= 0]
         return max(set(turns), key=turns.count) if turns else 0
 
 

@@ -76,7 +76,7 @@ class _Slide:
             self._paragraphs(chart.chart_title.text_frame, listed=False)
         for plot in chart.plots:
             series = list(plot.series)
-            header = ["", *(each.name or "" for each in series)]
+            header = ["Category", *(each.name or "" for each in series)]
             columns = [[str(each) for each in plot.categories]]
             columns += [[_number(value) for value in each.values] for each in series]
             write_rows(self._composer, [header, *map(list, zip(*columns, strict=False))])
