@@ -1,4 +1,4 @@
-"""Parts: where they are cut, how they are stored, and how near they come."""
+"""Excerpts: where they are cut, how they are stored, and how near they come."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexes.parts import LEAST_WORDS, nearness, packed, parts_of
+from indexes.excerpts import LEAST_WORDS, excerpts_of, nearness, packed
 
 LONG = "This sentence has a good deal more than twelve words, so that it stands alone."
 TEXTS = st.text(alphabet=st.sampled_from("ab c.\n#-|!?é漢 "), max_size=300)
 
 
-def test_a_long_sentence_is_a_part_and_short_ones_join() -> None:
+def test_a_long_sentence_is_an_excerpt_and_short_ones_join() -> None:
     text = f"Short one. And another. {LONG} The end."
-    cut = [text[start:end] for start, end in parts_of(text)]
+    cut = [text[start:end] for start, end in excerpts_of(text)]
     assert cut == [f"Short one. And another. {LONG}", "The end."]
 
 
-def test_headings_belong_to_no_part_and_part_sections() -> None:
+def test_headings_belong_to_no_excerpt_and_part_sections() -> None:
     text = f"# Title\n\nFew words.\n\n## Other\n\n{LONG}"
-    assert [text[start:end] for start, end in parts_of(text)] == ["Few words.", LONG]
+    assert [text[start:end] for start, end in excerpts_of(text)] == ["Few words.", LONG]
 
 
 @given(TEXTS)
-def test_parts_are_in_order_trimmed_and_within_the_text(text: str) -> None:
+def test_excerpts_are_in_order_trimmed_and_within_the_text(text: str) -> None:
     reached = 0
-    for start, end in parts_of(text):
+    for start, end in excerpts_of(text):
         assert reached <= start < end <= len(text)
         assert text[start:end] == text[start:end].strip()
         reached = end
@@ -37,7 +37,7 @@ def unit(*numbers: float) -> bytes:
     return np.round(np.array(numbers) * 127).astype(np.int8).tobytes()
 
 
-def test_the_best_part_and_the_best_windows_are_found() -> None:
+def test_the_best_excerpt_and_the_best_windows_are_found() -> None:
     spans = [(0, 10), (11, 20), (21, 30), (31, 40)]
     data = unit(1, 0) + unit(0, 1) + unit(0, 1) + unit(1, 0)
     found = nearness(np.array([1, 0], np.float32), packed(spans, [1.0] * 4, data))
@@ -47,14 +47,14 @@ def test_the_best_part_and_the_best_windows_are_found() -> None:
     assert found.windows[0].score == pytest.approx(2**-0.5, abs=0.01)
 
 
-def test_the_mass_of_a_part_weighs_in_its_windows() -> None:
+def test_the_mass_of_an_excerpt_weighs_in_its_windows() -> None:
     data = unit(1, 0) + unit(0, 1)
     found = nearness(np.array([1, 0], np.float32), packed([(0, 5), (6, 9)], [3.0, 1.0], data))
     assert found is not None
     assert found.windows[0].score == pytest.approx(3 / 10**0.5, abs=0.01)
 
 
-def test_parts_without_tokens_are_left_out() -> None:
+def test_excerpts_without_tokens_are_left_out() -> None:
     stored = packed([(0, 5), (6, 9)], [0.0, 2.0], unit(0, 0) + unit(0, 1))
     found = nearness(np.array([0, 1], np.float32), stored)
     assert found is not None
@@ -62,16 +62,16 @@ def test_parts_without_tokens_are_left_out() -> None:
 
 
 @pytest.mark.parametrize("stored", [b"", packed([], [], b""), packed([(0, 1)], [0.0], unit(0, 0))])
-def test_without_parts_nothing_is_near(stored: bytes) -> None:
+def test_without_excerpts_nothing_is_near(stored: bytes) -> None:
     assert nearness(np.array([1, 0], np.float32), stored) is None
 
 
-def test_the_parts_of_another_model_are_not_compared() -> None:
+def test_the_excerpts_of_another_model_are_not_compared() -> None:
     stored = packed([(0, 1)], [1.0], unit(1, 0, 0))
     assert nearness(np.array([1, 0], np.float32), stored) is None
 
 
-def test_a_part_has_at_least_so_many_words_unless_a_section_ends() -> None:
+def test_an_excerpt_has_at_least_so_many_words_unless_a_section_ends() -> None:
     text = " ".join("One two three four five." for _ in range(9))
-    counts = [len(text[start:end].split()) for start, end in parts_of(text)]
+    counts = [len(text[start:end].split()) for start, end in excerpts_of(text)]
     assert all(count >= LEAST_WORDS for count in counts)
