@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator, Sequence
+from array import array
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from importlib.util import find_spec
+from typing import Any
 
 from config.errors import Unavailable
-from models.capabilities import FLOAT_BYTES, Vectors
+from models.capabilities import FLOAT_BYTES, Embedded, Parts, Vectors
 from models.drivers import DriverContext, Need, Progress
 from models.spec import ModelSpec, Task
 from models.workers.process import WorkerProcess
@@ -25,7 +27,7 @@ CHUNK_CHARACTERS = 17_000
 CHUNK_TEXTS = 64
 # One is computed while the next crosses over.
 LANES = 2
-# More never reaches the 256 tokens that are read.
+# More hardly ever reaches the tokens that are read.
 TEXT_CHARACTERS = 20_000
 QUERY_TEXTS = 16
 CALL_TIMEOUT_S = 120.0
@@ -53,7 +55,7 @@ class MiniLMDriver:
 
     async def load(self, spec: ModelSpec, progress: Progress) -> MiniLM:
         threads = min(MAX_THREADS, os.cpu_count() or 1)
-        options = {"dtype": "auto", "threads": threads, "max_tokens": 256, **spec.options}
+        options = {"dtype": "auto", "threads": threads, "max_tokens": 512, **spec.options}
         start = partial(
             WorkerProcess.start,
             WORKER,
@@ -96,41 +98,92 @@ class MiniLM:
         await self._worker.stop()
 
     async def embed(self, texts: Sequence[str], *, urgent: bool = False) -> Vectors:
-        # Half a surrogate pair, which broken documents hold, cannot cross as UTF-8.
-        cut = [text[:TEXT_CHARACTERS].encode(errors="replace").decode() for text in texts]
+        cut = _readable(texts)
         if urgent and len(cut) <= QUERY_TEXTS:
-            data = await self._call("query", cut, urgent) if cut else b""
+            data = await self._call("query", {"texts": cut}, urgent, self._width * len(cut))
             return Vectors(len(cut), self.dimensions, data)
         rows = [b""] * len(cut)
-        chunks = _chunks(cut)
-        lanes = [
-            asyncio.create_task(self._lane(chunks, cut, rows, urgent), name=f"embed lane {number}")
-            for number in range(LANES)
-        ]
-        try:
-            await asyncio.gather(*lanes)
-        finally:
-            for lane in lanes:
-                lane.cancel()
-            await asyncio.wait(lanes)
+
+        async def compute(chunk: list[int]) -> None:
+            header = {"texts": [cut[number] for number in chunk]}
+            data = await self._call("embed", header, urgent, self._width * len(chunk))
+            for number, row in zip(chunk, _split(data, [self._width] * len(chunk)), strict=True):
+                rows[number] = row
+
+        await _in_lanes(_chunks(cut), compute)
         return Vectors.joined(self.dimensions, rows)
 
-    async def _lane(
-        self, chunks: Iterator[list[int]], texts: list[str], rows: list[bytes], urgent: bool
-    ) -> None:
-        width = self.dimensions * FLOAT_BYTES
-        for chunk in chunks:
-            data = await self._call("embed", [texts[number] for number in chunk], urgent)
-            for place, number in enumerate(chunk):
-                rows[number] = data[place * width : (place + 1) * width]
+    async def embed_parts(
+        self, texts: Sequence[str], parts: Sequence[Sequence[tuple[int, int]]]
+    ) -> Embedded:
+        cut = _readable(texts)
+        rows = [b""] * len(cut)
+        found = [Parts()] * len(cut)
 
-    async def _call(self, method: str, texts: list[str], urgent: bool) -> bytes:
+        async def compute(chunk: list[int]) -> None:
+            counts = [len(parts[number]) for number in chunk]
+            sizes = [
+                *(self._width for _ in chunk),
+                *(FLOAT_BYTES * count for count in counts),
+                *(self.dimensions * count for count in counts),
+            ]
+            header = {
+                "texts": [cut[number] for number in chunk],
+                "parts": [parts[number] for number in chunk],
+            }
+            data = _split(await self._call("parts", header, False, sum(sizes)), sizes)
+            for number in chunk:
+                rows[number] = next(data)
+            masses = [array("f", next(data)).tolist() for _ in chunk]
+            for number, mass in zip(chunk, masses, strict=True):
+                found[number] = Parts(mass, next(data))
+
+        await _in_lanes(_chunks(cut), compute)
+        return Embedded(Vectors.joined(self.dimensions, rows), found)
+
+    @property
+    def _width(self) -> int:
+        return self.dimensions * FLOAT_BYTES
+
+    async def _call(self, method: str, header: dict[str, Any], urgent: bool, size: int) -> bytes:
+        """The worker's answer, which must have `size` bytes."""
+        if size == 0:
+            return b""
         reply = await self._worker.call(
-            method, {"texts": texts}, urgent=urgent, timeout_s=CALL_TIMEOUT_S, repeatable=True
+            method, header, urgent=urgent, timeout_s=CALL_TIMEOUT_S, repeatable=True
         )
-        if len(reply.body) != len(texts) * self.dimensions * FLOAT_BYTES:
+        if len(reply.body) != size:
             raise Unavailable("The embedder answered with too few vectors.", code="worker_error")
         return reply.body
+
+
+async def _in_lanes(
+    chunks: Iterator[list[int]], compute: Callable[[list[int]], Awaitable[None]]
+) -> None:
+    async def lane() -> None:
+        for chunk in chunks:
+            await compute(chunk)
+
+    lanes = [asyncio.create_task(lane(), name=f"embed lane {n}") for n in range(LANES)]
+    try:
+        await asyncio.gather(*lanes)
+    finally:
+        for each in lanes:
+            each.cancel()
+        await asyncio.wait(lanes)
+
+
+def _readable(texts: Sequence[str]) -> list[str]:
+    # Half a surrogate pair, which broken documents hold, cannot cross as UTF-8. What takes its
+    # place is one character too, so that spans stay right.
+    return [text[:TEXT_CHARACTERS].encode(errors="replace").decode() for text in texts]
+
+
+def _split(data: bytes, sizes: Sequence[int]) -> Iterator[bytes]:
+    place = 0
+    for size in sizes:
+        yield data[place : place + size]
+        place += size
 
 
 def _chunks(texts: Sequence[str]) -> Iterator[list[int]]:

