@@ -1,114 +1,104 @@
-"""Worker side: one derived index, txtai's vectors and BM25 around the passages of one collection.
+"""Worker side: one derived index, vectors and keywords of the passages of one collection.
 
-It holds no text but its words. Nothing here may be used by two threads: they end the process.
+txtai's faiss and BM25, of which neither remembers what was removed: an index after any changes
+gives the scores of one built from nothing. Nothing here may be used by two threads.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import faiss
 import numpy as np
 from numpy.typing import NDArray
-from txtai.embeddings import Embeddings
+
+from indexes.keywords import Keywords, Scores
+from indexes.txtai_parts import Faiss
 
 Floats = NDArray[np.float32]
-Scores = dict[int, float]
-"""By position: where txtai keeps a passage."""
+Numbers = NDArray[np.int64]
 
-CONFIG: dict[str, Any] = {
-    "method": "external",  # vectors are handed in; left alone txtai would load a model
-    "content": False,  # so that no query is ever read as SQL, and no text is kept twice
-    "backend": "faiss",
-    # Exact. Above 5,000 rows txtai would otherwise choose an approximate index without a word.
-    "faiss": {"components": "IDMap,Flat"},
-    "scoring": {"method": "bm25", "terms": True, "normalize": True, "columns": {"text": "tokens"}},
-}
+# Exact. Above 5,000 rows txtai would otherwise choose an approximate index without a word.
+COMPONENTS = "IDMap,Flat"
+VECTORS, KEYWORDS = "vectors", "keywords"
 
 
-class Derived(Embeddings):  # type: ignore[misc]  # txtai has no types
-    """Vectors and keywords of passages, which are known by their numbers."""
+class Derived:
+    """Passages by row, ascending by their numbers; rows close up after a removal."""
 
     def __init__(self) -> None:
-        # txtai writes into its configuration.
-        super().__init__({**CONFIG, "scoring": {**CONFIG["scoring"]}})
-        self._positions: dict[int, int] = {}
+        self.numbers: Numbers = np.zeros(0, np.int64)
+        self._vectors = Faiss({"backend": "faiss"})
+        self._keywords = Keywords()
 
     def __len__(self) -> int:
-        return len(self._positions)
-
-    def numbers(self, positions: Sequence[int]) -> list[int]:
-        return [self.ids[position] for position in positions]
-
-    def positions(self, numbers: Sequence[int]) -> list[int]:
-        """Where passages are; those that are not here are left out."""
-        return [self._positions[number] for number in numbers if number in self._positions]
+        return len(self.numbers)
 
     def add(self, numbers: Sequence[int], tokens: Sequence[list[str]], vectors: Floats) -> None:
-        if not numbers:
+        """Append passages. Their numbers are higher than all before."""
+        if not len(numbers):
             return
-        columns = zip(numbers, vectors, tokens, strict=True)
-        # txtai's `upsert` starts afresh when it is empty.
-        first = len(self.ids.ids) if self.count() else 0
-        self.upsert(
-            (number, {"text": row, "tokens": words}, None) for number, row, words in columns
-        )
-        self._positions.update(zip(numbers, range(first, first + len(numbers)), strict=True))
+        if self._vectors.backend is None:
+            self._vectors.backend = self._vectors.create(vectors, COMPONENTS)
+        added = np.array(numbers, np.int64)
+        self._vectors.backend.add_with_ids(vectors, added)
+        self._keywords.add(tokens)
+        self.numbers = np.append(self.numbers, added)
 
-    def delete(self, ids: Sequence[int]) -> list[int]:
-        """Forget passages. txtai's own looks through all rows for each of them, also to add one."""
-        gone = [number for number in ids if number in self._positions]
-        positions = [self._positions.pop(number) for number in gone]
-        for position in positions:
-            self.ids[position] = None
-        if positions:
-            self.ann.delete(positions)
-            self.scoring.delete(positions)
-        return gone
+    def delete(self, numbers: Sequence[int]) -> None:
+        """Forget passages, also how they weighed on the scores of the others."""
+        keep = np.isin(self.numbers, np.array(numbers, np.int64), invert=True)
+        if keep.all():
+            return
+        self._vectors.delete(self.numbers[~keep])
+        self._keywords.keep(keep)
+        self.numbers = self.numbers[keep]
 
-    def nearest(self, vectors: Floats, limit: int) -> list[Scores]:
-        """The most similar passages to each vector, and their cosines."""
-        found = self.ann.search(vectors, min(limit, len(self)))
-        return [dict(row) for row in found]
+    def rows(self, numbers: Numbers) -> Numbers:
+        """Where passages are, ascending; those that are not here are left out."""
+        wanted = np.unique(numbers)
+        places = np.searchsorted(self.numbers, wanted)
+        inside = places < len(self)
+        places, wanted = places[inside], wanted[inside]
+        found: Numbers = places[self.numbers[places] == wanted]
+        return found
 
-    def similarity_to(self, vector: Floats, positions: Sequence[int]) -> Scores:
-        """The cosines of certain passages."""
-        if not positions:
-            return {}
-        chosen = faiss.IDSelectorBatch(np.array(positions, dtype=np.int64))
-        parameters = faiss.SearchParameters(sel=chosen)  # type: ignore[call-arg]
-        scores, found = self.ann.backend.search(vector[None], len(positions), params=parameters)
-        return dict(zip(found[0].tolist(), scores[0].tolist(), strict=True))
+    def cosines(self, vectors: Floats, rows: Numbers | None = None) -> Floats:
+        """For each vector the similarity of all passages, or of those in some rows."""
+        known = self._matrix() if rows is None else self._matrix()[rows]
+        cosines: Floats = vectors @ known.T
+        return cosines
 
-    def matching(self, tokens: list[str], limit: int) -> Scores:
-        """The passages that share words with the query, scored between 0 and 1."""
-        if not tokens:
-            return {}
-        return dict(self.scoring.search(tokens, limit))
+    def keywords(self, tokens: Sequence[str]) -> Scores:
+        """For each passage how well its words fit, between 0 and 1."""
+        return self._keywords.scores(tokens)
 
-    def save_to(self, folder: str) -> None:
-        self.save(folder)
-        self._detach()
+    def explained(self, tokens: Sequence[str], rows: Sequence[int]) -> list[dict[str, float]]:
+        """For each of some passages what each word adds to its keyword score."""
+        return self._keywords.explained(tokens, rows)
+
+    def save_to(self, folder: Path) -> None:
+        """Write what there is, and nothing of what was removed. An empty index writes no file."""
+        if len(self):
+            self._vectors.save(str(folder / VECTORS))
+            self._keywords.save(str(folder / KEYWORDS))
 
     @classmethod
-    def loaded_from(cls, folder: str) -> Derived:
-        """Raises whatever txtai and faiss raise for what they cannot read."""
+    def loaded_from(cls, folder: Path) -> Derived:
+        """Raises whatever faiss and numpy raise for what they cannot read."""
         index = cls()
-        index.load(folder)
-        index._detach()
-        index._positions = {
-            number: position for position, number in enumerate(index.ids) if number is not None
-        }
-        if not len(index) == index.ann.count() == index.scoring.count():
+        index._vectors.load(str(folder / VECTORS))
+        index._keywords.load(str(folder / KEYWORDS))
+        index.numbers = faiss.vector_to_array(index._vectors.backend.id_map)
+        if not len(index) == index._vectors.count() == len(index._keywords):
             raise ValueError("the parts of the saved index do not agree")
         return index
 
-    def _detach(self) -> None:
-        """Take the terms back into memory: txtai goes on writing where it saved to or loaded from,
-        and a saved folder must never change."""
-        terms = self.scoring.terms
-        memory = terms.connect()
-        terms.connection.backup(memory)
-        terms.connection.close()
-        terms.connection, terms.cursor, terms.path = memory, memory.cursor(), None
+    def _matrix(self) -> Floats:
+        """The vectors where faiss keeps them: valid until the next change."""
+        flat: Any = faiss.downcast_index(self._vectors.backend.index)
+        size = flat.ntotal * flat.d
+        matrix: Floats = faiss.rev_swig_ptr(flat.get_xb(), size).reshape(-1, flat.d)
+        return matrix

@@ -19,7 +19,7 @@ from indexes.derived import Derived
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 """Raise it when tokens, scoring or files change: what was saved before is built anew."""
 MANIFEST = "manifest.json"
 
@@ -39,8 +39,7 @@ def save(index: Derived, root: Path, fingerprint: str, change: int) -> None:
     """Replace what was saved in `root`; a crash at any moment leaves the old or the new."""
     folder = root / f"saved-{uuid.uuid4().hex}"
     folder.mkdir(parents=True)
-    if len(index):
-        index.save_to(str(folder))
+    index.save_to(folder)
     files = {path.name: _digest(path, sync=True) for path in sorted(folder.iterdir())}
     _sync(folder)
     manifest = Manifest(FORMAT, fingerprint, change, folder.name, files)
@@ -62,7 +61,7 @@ def load(root: Path, fingerprint: str) -> tuple[Derived, int]:
         for name, digest in manifest.files.items():
             if _digest(folder / name) != digest:
                 raise ValueError(f"{name} is damaged")
-        index = Derived.loaded_from(str(folder)) if manifest.files else Derived()
+        index = Derived.loaded_from(folder) if manifest.files else Derived()
     except FileNotFoundError as error:
         if root.exists():
             log.warning("the saved index in %s is incomplete (%s): building it anew", root, error)

@@ -188,7 +188,7 @@ class Ingest:
             vectors = await self._vectors(lease.embed, pending)
             for draft in pending:
                 await self._commit(draft, vectors, lease.embed)
-        await self.parts.keeper.follow(self.index, settle=False)
+        await self.parts.keeper.follow(self.index)
 
     async def _vectors(self, embed: Embed, drafts: Sequence[Draft]) -> dict[bytes, bytes]:
         texts = {passage_hash(text): text for draft in drafts for text in draft.texts()}

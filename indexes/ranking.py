@@ -1,20 +1,26 @@
-"""Worker side: from a query to the best passages of a derived index."""
+"""Worker side: from queries to the best passages of a derived index.
+
+Every passage is scored, by meaning and by words, and only then are the best chosen: nothing that
+a candidate list would have cut off is missed, and an answer does not depend on the way to it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from heapq import nlargest
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
-from indexes.derived import Derived, Floats, Scores
+from indexes.derived import Derived, Floats, Numbers
+from indexes.keywords import Scores
 
 Mode = Literal["hybrid", "dense", "keyword"]
 
-LEAST_CANDIDATES = 100
-CANDIDATES_FOR_EACH = 10
+TOGETHER = 2**23
+"""Cosines computed at once, over all queries of a batch: 32 MiB."""
+DECIMALS = 6
+"""Beyond them a score holds only how it was summed up; equal passages shall be equal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,63 +33,96 @@ class Query:
     mode: Mode
     weight: float
     limit: int
-    allowed: Sequence[int] | None = None
-
-    @property
-    def candidates(self) -> int:
-        return max(LEAST_CANDIDATES, CANDIDATES_FOR_EACH * self.limit)
+    allowed: Numbers | None = None
+    explain: bool = False
 
 
-def search(index: Derived, queries: Sequence[Query]) -> list[list[tuple[int, float]]]:
-    """For each query (passage number, score), best first."""
+@dataclass(frozen=True, slots=True)
+class Found:
+    """(passage number, score), best first; `why` each has its score, where that was asked for."""
+
+    hits: list[tuple[int, float]]
+    why: list[dict[str, Any]] | None = None
+
+
+def search(index: Derived, queries: Sequence[Query]) -> list[Found]:
+    """What each query finds."""
     if not len(index):
-        return [[] for _ in queries]
-    return [
-        _best(index, _ranked(index, query, dense), query.limit)
-        for query, dense in zip(queries, _dense(index, queries), strict=True)
-    ]
+        return [Found([], [] if query.explain else None) for query in queries]
+    rows = [None if query.allowed is None else index.rows(query.allowed) for query in queries]
+    found = zip(queries, rows, _cosines(index, queries, rows), strict=True)
+    return [_found(index, query, chosen, cosines) for query, chosen, cosines in found]
 
 
-def _dense(index: Derived, queries: Sequence[Query]) -> list[Scores]:
-    """By meaning, for each query; those without a filter in one pass over the vectors."""
-    wide = {at: query.vector for at, query in enumerate(queries) if query.allowed is None}
-    vectors = {at: vector for at, vector in wide.items() if vector is not None}
-    found: dict[int, Scores] = {}
-    if vectors:
-        limit = max(queries[at].candidates for at in vectors)
-        nearest = index.nearest(np.stack(list(vectors.values())), limit)
-        found = dict(zip(vectors, nearest, strict=True))
-    for at, query in enumerate(queries):
-        if query.allowed is not None and query.vector is not None:
-            found[at] = index.similarity_to(query.vector, index.positions(query.allowed))
-    return [found.get(at, {}) for at in range(len(queries))]
+def _cosines(
+    index: Derived, queries: Sequence[Query], rows: Sequence[Numbers | None]
+) -> Iterator[Scores | None]:
+    """By meaning, for each query; those over all passages share passes over the vectors."""
+    vectors = [None if query.mode == "keyword" else query.vector for query in queries]
+    pairs = list(zip(vectors, rows, strict=True))
+    wide = _wide(
+        index, [vector for vector, chosen in pairs if vector is not None and chosen is None]
+    )
+    for vector, chosen in pairs:
+        if vector is None:
+            yield None
+        elif chosen is None:
+            yield next(wide)
+        else:
+            yield index.cosines(vector[None], chosen)[0]
 
 
-def _ranked(index: Derived, query: Query, dense: Scores) -> Scores:
-    if query.mode == "dense":
-        return dense
-    keyword = _keyword(index, query)
-    if query.mode == "keyword" or query.vector is None:
-        return keyword
-    # A passage found by its words alone has a cosine too: without it, it would rank too low.
-    missing = [position for position in keyword if position not in dense]
-    dense = dense | index.similarity_to(query.vector, missing)
-    return {
-        position: query.weight * cosine + (1 - query.weight) * keyword.get(position, 0.0)
-        for position, cosine in dense.items()
-    }
+def _wide(index: Derived, vectors: Sequence[Floats]) -> Iterator[Scores]:
+    step = max(1, TOGETHER // len(index))
+    for first in range(0, len(vectors), step):
+        yield from index.cosines(np.stack(vectors[first : first + step]))
 
 
-def _keyword(index: Derived, query: Query) -> Scores:
-    if query.allowed is None:
-        return index.matching(query.tokens, query.candidates)
-    allowed = set(index.positions(query.allowed))
-    found = index.matching(query.tokens, len(index))
-    return {position: score for position, score in found.items() if position in allowed}
+def _found(index: Derived, query: Query, rows: Numbers | None, cosines: Scores | None) -> Found:
+    keywords = None
+    if query.mode != "dense":
+        keywords = index.keywords(query.tokens)
+        keywords = keywords if rows is None else keywords[rows]
+    weight = _weight(query, cosines)
+    scores = _blended(weight, cosines, keywords)
+    places = _best(scores, query.limit, 0.0 if cosines is None else -np.inf)
+    chosen = places if rows is None else rows[places]
+    values = np.round(scores[places].astype(float), DECIMALS).tolist()
+    hits = list(zip(index.numbers[chosen].tolist(), values, strict=True))
+    if not query.explain:
+        return Found(hits)
+    terms = index.explained([] if keywords is None else query.tokens, chosen.tolist())
+    why = [
+        {"dense": _at(cosines, place), "keyword": _at(keywords, place) or 0.0, "weight": weight,
+         "terms": shares}
+        for place, shares in zip(places.tolist(), terms, strict=True)
+    ]  # fmt: skip
+    return Found(hits, why)
 
 
-def _best(index: Derived, scores: Scores, limit: int) -> list[tuple[int, float]]:
-    # Of equals the one that came first, so that an answer does not depend on the way to it.
-    best = nlargest(limit, scores.items(), key=lambda each: (each[1], -each[0]))
-    numbers = index.numbers([position for position, _ in best])
-    return [(number, score) for number, (_, score) in zip(numbers, best, strict=True)]
+def _at(scores: Scores | None, place: int) -> float | None:
+    return None if scores is None else round(float(scores[place]), DECIMALS)
+
+
+def _weight(query: Query, cosines: Scores | None) -> float:
+    """The share of meaning in the score."""
+    if cosines is None:
+        return 0.0
+    return 1.0 if query.mode == "dense" else query.weight
+
+
+def _blended(weight: float, cosines: Scores | None, keywords: Scores | None) -> Scores:
+    if cosines is None:
+        assert keywords is not None, "a search by meaning has a vector"
+        return keywords
+    return cosines if keywords is None else weight * cosines + (1 - weight) * keywords
+
+
+def _best(scores: Scores, limit: int, above: float) -> Numbers:
+    """The places of the highest scores above a bound; of equals the one that came first."""
+    least = above
+    if len(scores) > limit:
+        least = max(above, np.partition(scores, -limit)[-limit] - 10.0**-DECIMALS)
+    places = np.flatnonzero(scores > least)
+    order = np.argsort(-np.round(scores[places], DECIMALS), kind="stable")
+    return places[order[:limit]]

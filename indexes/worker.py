@@ -65,8 +65,9 @@ class Worker:
             except Exception as error:
                 answers.update(dict.fromkeys(places, error))
                 continue
-            for at, hits in zip(places, found, strict=True):
-                answers[at] = ({"hits": hits}, b"")
+            for at, each in zip(places, found, strict=True):
+                why = {} if each.why is None else {"why": each.why}
+                answers[at] = ({"hits": each.hits, **why}, b"")
         return [answers[at] for at in range(len(requests))]
 
     def _query(self, header: dict[str, Any], body: bytes) -> Query:
@@ -77,7 +78,8 @@ class Worker:
             mode=header["mode"],
             weight=header["weight"],
             limit=header["limit"],
-            allowed=np.frombuffer(body[size:], "<i8").tolist() if header["filtered"] else None,
+            allowed=np.frombuffer(body[size:], "<i8") if header["filtered"] else None,
+            explain=header.get("explain", False),
         )
 
     def _load(self, id: str, header: dict[str, Any], body: bytes) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.capabilities import Vectors
 
@@ -27,6 +28,7 @@ class HashingEmbedder:
     seen: dict[str, int] = field(default_factory=dict)
     gate: asyncio.Event | None = None
     entered: asyncio.Event = field(default_factory=asyncio.Event)
+    words: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
     async def embed(self, texts: Sequence[str], *, urgent: bool = False) -> Vectors:
         if self.gate and not urgent:
@@ -40,9 +42,15 @@ class HashingEmbedder:
     def _vector(self, text: str) -> bytes:
         total = np.full(self.dimensions, 1e-3)
         for word in re.findall(r"\w+", text.lower()):
-            key = hashlib.blake2b(f"{self.fingerprint} {word}".encode(), digest_size=8).digest()
-            total += np.random.default_rng(int.from_bytes(key, "big")).normal(size=self.dimensions)
+            if word not in self.words:
+                self.words[word] = self._direction(word)
+            total += self.words[word]
         return (total / np.linalg.norm(total)).astype("<f4").tobytes()
+
+    def _direction(self, word: str) -> NDArray[np.float64]:
+        key = hashlib.blake2b(f"{self.fingerprint} {word}".encode(), digest_size=8).digest()
+        random = np.random.default_rng(int.from_bytes(key, "big"))
+        return random.normal(size=self.dimensions)
 
 
 @dataclass

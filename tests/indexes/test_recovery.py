@@ -143,10 +143,10 @@ async def test_a_saved_index_is_opened_as_it_is_and_a_damaged_or_lost_one_built_
     assert await best(notes, 1) == "1.md"
     assert "apply" not in worker_of(notes).calls
 
-    (terms,) = saved_folder(home).glob("scoring.terms")
-    data = bytearray(terms.read_bytes())
+    words = saved_folder(home) / "keywords"
+    data = bytearray(words.read_bytes())
     data[len(data) // 2] ^= 1
-    terms.write_bytes(data)
+    words.write_bytes(data)
     await kill(notes)
     assert await best(notes, 1) == "1.md"
     assert "apply" in worker_of(notes).calls

@@ -23,8 +23,7 @@ log = logging.getLogger(__name__)
 PACKAGES = ("txtai", "txtai.ann", "txtai.ann.dense", "txtai.pipeline", "txtai.scoring")
 
 
-def load() -> tuple[Any, Any]:
-    """txtai's classes `BM25` and `Faiss`."""
+def _loaded() -> tuple[Any, Any]:
     try:
         with _bare():
             bm25 = import_module("txtai.scoring.bm25").BM25
@@ -60,3 +59,6 @@ def _bare() -> Iterator[None]:
 
 def _of_txtai(name: str) -> bool:
     return name == "txtai" or name.startswith("txtai.")
+
+
+BM25, Faiss = _loaded()
