@@ -16,7 +16,7 @@ from langchain_core.messages import (
 )
 from langchain_core.runnables import Runnable
 
-from config.errors import Invalid, Unavailable
+from config.errors import Invalid, NotFound, Unavailable
 from graphs.citations import question_of
 from graphs.node import Call
 from graphs.sandbox import written
@@ -73,6 +73,31 @@ def conversation(inputs: Mapping[str, Any], call: Call) -> list[BaseMessage]:
         passages = [passage for _, found in cited for passage in found]
         messages[-1].additional_kwargs["motet"] = {"question": asked, "passages": passages}
     return messages
+
+
+async def with_thresholds(messages: list[BaseMessage], call: Call) -> list[BaseMessage]:
+    """The messages, told from which score on the indexes of what they cite hold an answer.
+
+    Of several indexes, the strictest counts. Indexes that were not calibrated say nothing.
+    """
+    told = messages[-1].additional_kwargs.get("motet")
+    names = (
+        {str(passage["index"]) for passage in told["passages"] if passage.get("index")}
+        if told
+        else ()
+    )
+    known = [await _threshold(name, call) for name in sorted(names)]
+    if told and (values := [value for value in known if value is not None]):
+        told["threshold"] = max(values)
+    return messages
+
+
+async def _threshold(name: str, call: Call) -> float | None:
+    try:
+        found = await call.context.indexes.threshold(name, tenant=call.context.tenant)
+    except (NotFound, Invalid):  # the passages may come from elsewhere
+        return None
+    return None if found is None else float(found.value)
 
 
 def past(value: Any) -> list[BaseMessage]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -12,16 +12,20 @@ from langgraph.cache.base import BaseCache
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
+    from models.capabilities import Embed
     from tools.spec import Tool
 
 Emit = Callable[[dict[str, Any]], None]
 
 
-class ChatLease(Protocol):
-    """The right to use one loaded chat model."""
+class Lease(Protocol):
+    """The right to use one loaded model; the accessor of its task works."""
 
     @property
     def chat(self) -> BaseChatModel: ...
+
+    @property
+    def embed(self) -> Embed: ...
 
     @property
     def choice(self) -> Choice: ...
@@ -37,7 +41,7 @@ class Choice(Protocol):
 
 
 class ModelSource(Protocol):
-    """Where chat models are leased. Entering waits; it raises `Unavailable`, `NotFound`, `Busy`."""
+    """Where models are leased. Entering waits; it raises `Unavailable`, `NotFound`, `Busy`."""
 
     def lease(
         self,
@@ -46,7 +50,7 @@ class ModelSource(Protocol):
         *,
         tenant: str = "default",
         on_event: Emit | None = None,
-    ) -> AbstractAsyncContextManager[ChatLease]: ...
+    ) -> AbstractAsyncContextManager[Lease]: ...
 
 
 class PassageSource(Protocol):
@@ -54,14 +58,24 @@ class PassageSource(Protocol):
 
     async def search(
         self,
-        name: str,
+        names: Any,
         query: str,
         *,
         limit: int = 8,
         mode: Any = "hybrid",
         documents: list[str] | None = None,
+        where: Mapping[str, Any] | None = None,
+        expand: Any = "none",
+        rerank: bool | None = None,
+        highlight: bool = False,
         tenant: str = "default",
-    ) -> Sequence[Any]: ...
+    ) -> Sequence[Any]:
+        """Passages of one index, or of several given as a list, best first."""
+        ...
+
+    async def threshold(self, name: str, *, tenant: str = "default") -> Any:
+        """What calibrating the index found, with its `value`; None where it was not done."""
+        ...
 
     async def documents(
         self, name: str, *, tenant: str = "default", limit: int = 100, offset: int = 0

@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import pass_context
 from jinja2.runtime import Context
 
+from graphs.followup import standalone as standalone_
 from graphs.sandbox import RENDER, Render, plain
 
 FENCED = re.compile(r"^(```|~~~).*?^\1\s*?$", re.DOTALL | re.MULTILINE)
@@ -109,6 +110,18 @@ def recent(messages: Any, count: int = 40) -> list[Any]:
     return last[kinds.index("human") :] if "human" in kinds else last
 
 
+def standalone(question: Any, history: Any) -> str:
+    """A follow-up question with what it leans on, out of earlier turns (`question`, `query`) or a
+    conversation's messages."""
+    turns = []
+    for turn in plain(history or []):
+        if isinstance(turn, Mapping):
+            turns.append(turn)
+        elif getattr(turn, "type", None) == "human":
+            turns.append({"question": str(turn.text)})
+    return standalone_(str(question), turns)
+
+
 OWN_FILTERS: Mapping[str, Callable[..., Any]] = {
     "cite": cite,
     "flatten": flatten,
@@ -117,6 +130,7 @@ OWN_FILTERS: Mapping[str, Callable[..., Any]] = {
     "pick": pick,
     "recent": recent,
     "sentences": sentences,
+    "standalone": standalone,
     "tojson": as_json,
     "truncate": truncate,
     "unique_by": unique_by,

@@ -30,6 +30,7 @@ PARTS: dict[str, Type] = {
     "steps": "integer",
     "model": "string",
     "citations": "list",
+    "checks": "list",
     "refused": "boolean",
 }
 MAX_RESULT = 40_000
@@ -58,7 +59,9 @@ def build(spec: AgentNodeSpec, scope: Scope) -> Body:
     async def run(inputs: dict[str, Any], call: Call) -> dict[str, Any]:
         loop = Loop(call, spec, str(inputs["model"]), conversation(inputs, call))
         message = await loop.run(spec.max_steps)
-        parts = {key: value for key, value in parts_of(message, call).items() if key in PARTS}
+        # What tools other than searches told is not cited.
+        told = await parts_of(message, call, uncited=False)
+        parts = {key: value for key, value in told.items() if key in PARTS}
         said = [each for each in loop.said[:-1] if not isinstance(each, HumanMessage)]
         return {**parts, "messages": [*said, parts["message"]], "steps": loop.steps}
 

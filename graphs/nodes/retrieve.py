@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from config.errors import Invalid
 from graphs.node import Body, Call, NodeType, Scope
 from graphs.parts import NodeSpec
 from graphs.state import Type
+
+Expand = Literal["none", "neighbours", "section"]
 
 PARTS: dict[str, Type] = {
     "passages": "list",
@@ -24,7 +26,7 @@ class RetrieveSpec(NodeSpec):
     with `list: true` for all documents without their texts."""
 
     type: Literal["retrieve"]
-    index: str = Field(description="The index.")
+    index: str | list[str] = Field(description="The index, or several to search at once.")
     query: str | None = None
     document: str | None = Field(None, description="A document's id.")
     list_: bool = Field(False, alias="list")
@@ -33,6 +35,16 @@ class RetrieveSpec(NodeSpec):
     )
     limit: int | str = Field(8, description="At most so many.")
     mode: Literal["hybrid", "dense", "keyword"] = "hybrid"
+    where: str | dict[str, JsonValue] | None = Field(
+        None, description="What the documents' metadata must be; chosen before the search."
+    )
+    expand: Expand = Field(
+        "none", description="Give each passage with its neighbours, or with its section."
+    )
+    rerank: bool | None = Field(
+        None, description="Sort the best again by a model; by itself as the index says."
+    )
+    highlight: bool = Field(False, description="Tell where the query's words stand.")
 
 
 def build(spec: RetrieveSpec, scope: Scope) -> Body:
@@ -46,29 +58,38 @@ def build(spec: RetrieveSpec, scope: Scope) -> Body:
         document=spec.document,
         documents=spec.documents,
         limit=spec.limit,
+        where=spec.where,
     )
+    how = {
+        "mode": spec.mode,
+        "expand": spec.expand,
+        "rerank": spec.rerank,
+        "highlight": spec.highlight,
+    }
 
     async def run(inputs: dict[str, Any], call: Call) -> dict[str, Any]:
         if spec.query is not None:
-            return await _search(inputs, call, spec.mode)
+            return await _search(inputs, call, how)
         if spec.list_:
             return await _list(inputs, call)
         found = await call.context.indexes.document(
-            str(inputs["index"]), str(inputs["document"]), tenant=call.context.tenant
+            _one(inputs["index"]), str(inputs["document"]), tenant=call.context.tenant
         )
         return {"document": found.as_dict(), "count": 1}
 
     return Body(inputs, run)
 
 
-async def _search(inputs: dict[str, Any], call: Call, mode: str) -> dict[str, Any]:
+async def _search(inputs: dict[str, Any], call: Call, how: dict[str, Any]) -> dict[str, Any]:
+    names = _names(inputs["index"])
     found = await call.context.indexes.search(
-        str(inputs["index"]),
+        names[0] if len(names) == 1 else names,
         str(inputs["query"]),
         limit=_limit(inputs),
-        mode=mode,
         documents=inputs.get("documents"),
+        where=inputs.get("where") or None,
         tenant=call.context.tenant,
+        **how,
     )
     passages = [passage.as_dict() for passage in found]
     call.emit("progress", found=len(passages), index=inputs["index"])
@@ -77,7 +98,7 @@ async def _search(inputs: dict[str, Any], call: Call, mode: str) -> dict[str, An
 
 async def _list(inputs: dict[str, Any], call: Call) -> dict[str, Any]:
     found = await call.context.indexes.documents(
-        str(inputs["index"]), tenant=call.context.tenant, limit=_limit(inputs)
+        _one(inputs["index"]), tenant=call.context.tenant, limit=_limit(inputs)
     )
     documents = [_without_text(document.as_dict()) for document in found]
     return {"documents": documents, "count": len(documents)}
@@ -85,6 +106,25 @@ async def _list(inputs: dict[str, Any], call: Call) -> dict[str, Any]:
 
 def _without_text(document: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in document.items() if key != "text"}
+
+
+def _names(value: Any) -> list[str]:
+    """The names of the indexes, each once. Raises `Invalid` without any."""
+    given = value if isinstance(value, list) else [value]
+    names = list(dict.fromkeys(str(name) for name in given if name))
+    if not names:
+        raise Invalid("`index` names no index.", details={"field": "index"})
+    return names
+
+
+def _one(value: Any) -> str:
+    names = _names(value)
+    if len(names) > 1:
+        raise Invalid(
+            "Several indexes can be searched at once, but documents are read from one.",
+            details={"field": "index"},
+        )
+    return names[0]
 
 
 def _limit(inputs: dict[str, Any]) -> int:

@@ -10,8 +10,10 @@ from langchain_core.runnables import RunnableSequence
 from pydantic import Field, JsonValue
 
 from config.errors import Unavailable
-from graphs.chat import Prepared, ask, conversation, model_of
-from graphs.citations import resolve
+from graphs.chat import Prepared, ask, conversation, model_of, with_thresholds
+from graphs.checking import checked
+from graphs.citations import Unsupported
+from graphs.claims import refuses
 from graphs.node import Body, Call, NodeType, Scope
 from graphs.parts import NodeSpec
 from graphs.state import Type
@@ -24,9 +26,11 @@ PARTS: dict[str, Type] = {
     "text": "string",
     "parsed": "any",
     "citations": "list",
+    "checks": "list",
     "message": "any",
     "model": "string",
     "refused": "boolean",
+    "score": "number",
 }
 
 
@@ -42,6 +46,9 @@ class TextSpec(NodeSpec):
         None, alias="schema", description="The JSON schema of the answer."
     )
     repairs: int = Field(2, ge=0, le=10, description="How often a wrong answer may be mended.")
+    unsupported: Unsupported = Field(
+        "mark", description="What becomes of sentences that the passages they cite do not say."
+    )
 
 
 def build(spec: TextSpec, scope: Scope) -> Body:
@@ -56,44 +63,51 @@ def build(spec: TextSpec, scope: Scope) -> Body:
 
     async def run(inputs: dict[str, Any], call: Call) -> dict[str, Any]:
         if shape is None:
-            return await answer_plainly(inputs, call)
+            return await answer_plainly(inputs, call, spec.unsupported)
         return await answer_in_shape(inputs, call, shape, spec.repairs)
 
     return Body(inputs, run)
 
 
-async def answer_plainly(inputs: dict[str, Any], call: Call) -> dict[str, Any]:
-    message = await ask(call, str(inputs["model"]), conversation(inputs, call))
-    return parts_of(message, call)
+async def answer_plainly(
+    inputs: dict[str, Any], call: Call, unsupported: Unsupported
+) -> dict[str, Any]:
+    messages = await with_thresholds(conversation(inputs, call), call)
+    message = await ask(call, str(inputs["model"]), messages)
+    return await parts_of(message, call, unsupported)
 
 
-def parts_of(message: AIMessage, call: Call) -> dict[str, Any]:
-    """An answer's parts, its citations resolved against the passages that the prompt cites."""
+async def parts_of(
+    message: AIMessage, call: Call, unsupported: Unsupported = "mark", *, uncited: bool = True
+) -> dict[str, Any]:
+    """An answer's parts, checked against the passages that the prompt cites."""
     told = message.response_metadata
     passages = [passage for _, found in call.render.cited for passage in found]
+    text = str(message.text)
     parts: dict[str, Any] = {
-        "text": str(message.text),
+        "text": text,
         "parsed": None,
         "citations": [],
+        "checks": [],
         "message": message,
         "model": model_of(message),
         "refused": bool(told.get("refused")),
+        "score": told.get("score"),
     }
     if not passages:
         return parts
-    cited = resolve(parts["text"], passages, told.get("citations"))
-    if cited.unknown:
-        numbers = ", ".join(map(str, cited.unknown))
-        call.emit(
-            "warning",
-            code="citation_unknown",
-            message=f"The answer cites passages that were not given: {numbers}.",
-        )
-    if cited.citations:
-        call.emit("citation", citations=cited.citations)
-    if cited.text != parts["text"]:
-        message = message.model_copy(update={"content": cited.text})
-    return {**parts, "text": cited.text, "citations": cited.citations, "message": message}
+    spans = told.get("citations")
+    answer = await checked(text, passages, spans, unsupported, call, uncited=uncited)
+    if answer.text != text:
+        message = message.model_copy(update={"content": answer.text})
+    return {
+        **parts,
+        "text": answer.text,
+        "citations": answer.citations,
+        "checks": answer.checks,
+        "message": message,
+        "refused": parts["refused"] or refuses(answer.text),
+    }
 
 
 async def answer_in_shape(
@@ -108,7 +122,7 @@ async def answer_in_shape(
         except ValueError as error:
             wrong = str(error)
         else:
-            return {**parts_of(message, call), "parsed": parsed}
+            return {**await parts_of(message, call, "keep"), "parsed": parsed}
         call.emit("progress", repair=attempt + 1, message=f"The answer does not fit: {wrong}")
         messages = [*messages, *_mend(message, wrong)]
     raise Unavailable(

@@ -70,10 +70,13 @@ def best(
     candidates: Sequence[Window],
     similarities: Sequence[float],
     places: Sequence[float],
+    *,
+    enough: float = ENOUGH,
 ) -> Evidence | None:
     """The window to answer with; None when there is no candidate.
 
-    `similarities` of the candidates and `places` of the passages are cosines to the question.
+    `similarities` of the candidates and `places` of the passages are cosines to the question. From
+    a score of `enough` on it may be given as an answer.
     """
     if not candidates:
         return None
@@ -88,8 +91,9 @@ def best(
     first = max(range(len(candidates)), key=rank)
     # A heading helps to choose; one that says nothing ("notes.txt") is no reason to refuse.
     score = max(in_place[first], similarities[first])
-    bar = ENOUGH + (NAME_COST if _unknown_names(question, passages) else 0.0)
-    return Evidence(candidates[first], score, score >= bar)
+    if _unknown_names(question, passages):
+        score -= NAME_COST
+    return Evidence(candidates[first], score, score >= enough)
 
 
 def _headings(passage: Mapping[str, Any]) -> set[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
@@ -17,9 +16,10 @@ from pydantic import PrivateAttr
 from config.errors import Unavailable
 from models.backends import evidence
 from models.backends.evidence import Evidence
-from models.capabilities import Embed, Vectors
+from models.capabilities import Embed
+from models.refusal import REFUSAL
+from models.similarity import Similarity
 
-REFUSAL = "The documents do not say."
 _WRITING = ("tools", "format", "response_format")
 
 
@@ -32,7 +32,8 @@ LeaseEmbed = Callable[[], AbstractAsyncContextManager[HasEmbed]]
 
 
 class ReaderChat(BaseChatModel):
-    """Reads `additional_kwargs["motet"] = {"question", "passages"}` of the last human message.
+    """Reads `additional_kwargs["motet"] = {"question", "passages"}` of the last human message,
+    and its `threshold`, where there is one: the score from which it answers.
 
     Answers with the best window of sentences, each with the number of its passage, or that the
     documents do not say. The last chunk's `response_metadata` has `citations` (spans in the
@@ -66,8 +67,8 @@ class ReaderChat(BaseChatModel):
     ) -> AsyncIterator[ChatGenerationChunk]:
         if any(kwargs.get(key) for key in _WRITING):
             raise needs_language_model("call tools or write JSON")
-        question, passages = _asked(messages)
-        found = await self._evidence(question, passages)
+        question, passages, enough = _asked(messages)
+        found = await self._evidence(question, passages, enough)
         for chunk in _answer(self.name or "reader", passages, found):
             if run_manager:
                 await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
@@ -96,7 +97,7 @@ class ReaderChat(BaseChatModel):
         )
 
     async def _evidence(
-        self, question: str, passages: Sequence[Mapping[str, Any]]
+        self, question: str, passages: Sequence[Mapping[str, Any]], enough: float
     ) -> Evidence | None:
         candidates = evidence.windows(passages)
         if not candidates or not question.strip():
@@ -104,11 +105,10 @@ class ReaderChat(BaseChatModel):
         places = [evidence.place(passage) for passage in passages[: evidence.MAX_PASSAGES]]
         texts = [question, *places, *(window.text for window in candidates)]
         async with self._lease_embed() as lease:
-            vectors = await lease.embed.embed(texts, urgent=True)
-        near = _cosines(vectors)
-        return evidence.best(
-            question, passages, candidates, near[len(places) :], near[: len(places)]
-        )
+            near = Similarity(await lease.embed.embed(texts, urgent=True)).near
+        cosines = [near(0, other) for other in range(1, len(texts))]
+        in_places, in_windows = cosines[: len(places)], cosines[len(places) :]
+        return evidence.best(question, passages, candidates, in_windows, in_places, enough=enough)
 
 
 def needs_language_model(wish: str) -> Unavailable:
@@ -123,24 +123,17 @@ def needs_language_model(wish: str) -> Unavailable:
     )
 
 
-def _asked(messages: Sequence[BaseMessage]) -> tuple[str, list[Mapping[str, Any]]]:
-    """Question and passages of the last human message. Raises `Unavailable` without them."""
+def _asked(messages: Sequence[BaseMessage]) -> tuple[str, list[Mapping[str, Any]], float]:
+    """Question, passages and threshold of the last human message.
+
+    Raises `Unavailable` without passages.
+    """
     humans = [message for message in messages if isinstance(message, HumanMessage)]
     given = humans[-1].additional_kwargs.get("motet") if humans else None
     if not isinstance(given, Mapping) or given.get("passages") is None:
         raise needs_language_model("write freely")
-    return str(given.get("question") or ""), list(given["passages"])
-
-
-def _cosines(vectors: Vectors) -> list[float]:
-    """Of every vector to the first. Without numpy: the server need not import it for this."""
-    numbers = memoryview(vectors.data).cast("f")
-    width = vectors.dimensions
-    first = numbers[:width].tolist()
-    return [
-        sum(map(operator.mul, first, numbers[start : start + width]))
-        for start in range(width, width * vectors.count, width)
-    ]
+    enough = float(given.get("threshold", evidence.ENOUGH))
+    return str(given.get("question") or ""), list(given["passages"]), enough
 
 
 def _answer(

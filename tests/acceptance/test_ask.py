@@ -64,7 +64,8 @@ async def test_an_answer_is_streamed_step_by_step(client: httpx.AsyncClient, isl
     kinds = types_of(events)
     assert kinds[0] == "run.started"
     assert kinds[-1] == "run.finished"
-    assert [e["node"] for _, e in events if e["type"] == "step.started"] == ["search", "answer"]
+    steps = [event["node"] for _, event in events if event["type"] == "step.started"]
+    assert steps == ["search", "answer", "remember"]
     assert kinds.index("token") > kinds.index("step.finished")
     told = "".join(event["data"]["text"] for _, event in events if event["type"] == "token")
     assert told == events[-1][1]["data"]["output"]["answer"]

@@ -6,10 +6,14 @@ lease with `chat` and `choice`, tells `on_event` which model was chosen, and cou
 
 from __future__ import annotations
 
+import array
 import json
+import math
+import re
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
+from hashlib import blake2b
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -20,6 +24,7 @@ from langchain_core.runnables import Runnable
 
 from config.errors import NotFound, Unavailable
 from graphs.context import GraphContext
+from models.capabilities import Vectors
 from tools.calculate import calculate_tool
 from tools.registry import Toolbox
 from tools.spec import Tool
@@ -117,10 +122,33 @@ class FakeChoice:
         return asdict(self)
 
 
+class WordEmbed:
+    """A bag of words as a vector: near means sharing words. Keeps what it was given."""
+
+    fingerprint = "words"
+    dimensions = 512
+
+    def __init__(self) -> None:
+        self.calls: list[list[str]] = []
+
+    async def embed(self, texts: Sequence[str], *, urgent: bool = False) -> Vectors:
+        self.calls.append(list(texts))
+        return Vectors.joined(self.dimensions, [self._row(text) for text in texts])
+
+    def _row(self, text: str) -> bytes:
+        row = [0.0] * self.dimensions
+        for word in set(re.findall(r"\w+", text.lower())) - {"the", "a", "is", "for", "in"}:
+            place = int.from_bytes(blake2b(word.encode(), digest_size=4).digest(), "little")
+            row[place % self.dimensions] += 1.0
+        length = math.hypot(*row) or 1.0
+        return array.array("f", [number / length for number in row]).tobytes()
+
+
 @dataclass(frozen=True)
 class FakeLease:
     chat: BaseChatModel
     choice: FakeChoice
+    embed: WordEmbed
 
 
 @dataclass
@@ -131,6 +159,7 @@ class FakeModels:
     leased: int = 0
     most_leased: int = 0
     tenants: list[str] = field(default_factory=list)
+    embedder: WordEmbed | None = field(default_factory=WordEmbed)
 
     @asynccontextmanager
     async def lease(
@@ -141,6 +170,11 @@ class FakeModels:
         tenant: str = "default",
         on_event: Callable[[dict[str, Any]], None] | None = None,
     ) -> AsyncIterator[FakeLease]:
+        if task == "embed" and self.embedder:
+            yield FakeLease(chat(""), FakeChoice(name), self.embedder)
+            return
+        if task == "embed":
+            raise Unavailable("There is no embedder.", code="no_model")
         if name not in self.chats:
             raise NotFound(f"There is no model '{name}'.", code="model_not_found")
         self.tenants.append(tenant)
@@ -151,7 +185,7 @@ class FakeModels:
             on_event({"phase": "chosen", **choice.as_dict()})
             on_event({"phase": "ready", "model": name})
         try:
-            yield FakeLease(self.chats[name], choice)
+            yield FakeLease(self.chats[name], choice, WordEmbed())
         finally:
             self.leased -= 1
 
@@ -166,13 +200,18 @@ class FakePassage:
     source: str = "guide.md"
     heading: tuple[str, ...] = ("Start",)
     start: int = 0
-    end: int = 0
     page: int | None = None
     hash: str = "h1"
     score: float = 0.5
 
     def as_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "heading": list(self.heading)}
+        end = self.start + len(self.text)
+        return {**asdict(self), "heading": list(self.heading), "end": end}
+
+
+@dataclass(frozen=True)
+class FakeThreshold:
+    value: float
 
 
 @dataclass(frozen=True)
@@ -194,19 +233,24 @@ class FakeIndexes:
     library: list[FakeDocument] = field(default_factory=list)
     searches: list[dict[str, Any]] = field(default_factory=list)
     failures: list[Exception] = field(default_factory=list)
+    thresholds: dict[str, float] = field(default_factory=dict)
+
+    async def threshold(self, name: str, *, tenant: str = "default") -> FakeThreshold | None:
+        return FakeThreshold(self.thresholds[name]) if name in self.thresholds else None
 
     async def search(
         self,
-        name: str,
+        names: Any,
         query: str,
         *,
         limit: int = 8,
         mode: Any = "hybrid",
         documents: list[str] | None = None,
         tenant: str = "default",
+        **more: Any,
     ) -> list[FakePassage]:
         self.searches.append(
-            {"name": name, "query": query, "limit": limit, "mode": mode, "tenant": tenant}
+            {"name": names, "query": query, "limit": limit, "mode": mode, "tenant": tenant, **more}
         )
         if self.failures:
             raise self.failures.pop(0)

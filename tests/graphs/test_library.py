@@ -38,7 +38,7 @@ def catalog(tmp_path: Path) -> Catalog:
 def indexes() -> FakeIndexes:
     return FakeIndexes(
         [
-            FakePassage("p1", "Start the service with make serve. It listens.", start=10, end=56),
+            FakePassage("p1", "Start the service with make serve. It listens.", start=10),
             FakePassage("p2", "The service stops by itself.", document="d2"),
         ],
         [
@@ -110,6 +110,72 @@ async def test_ask_deep_searches_the_question_itself_without_a_language_model(
     assert told.output["queries"] == [QUESTION["question"]]
     assert told.output["answer"] == "Start the service with make serve [1]"
     assert {event["code"] for event in told.kinds("warning")} == {"needs_language_model"}
+    assert indexes.searches[0]["expand"] == "neighbours"
+
+
+async def on_thread(agent: Agent, used: GraphContext, *questions: str, **more: Any) -> list[Any]:
+    graph = agent.compile(InMemorySaver())
+    return [
+        await run(agent, {"question": question, **more}, used, graph=graph)
+        for question in questions
+    ]
+
+
+@pytest.mark.parametrize("name", ["ask", "ask_deep"])
+async def test_a_follow_up_is_understood_by_rule_without_a_language_model(
+    name: str, catalog: Catalog, indexes: FakeIndexes
+) -> None:
+    used = context(indexes=indexes)
+    first, second, third = await on_thread(
+        catalog.get(name), used, "How does the service start?", "And how does it stop?",
+        "When was the lighthouse built?",
+    )  # fmt: skip
+    assert first.output["query"] == "How does the service start?"
+    assert second.output["query"] == "And how does it stop? service start"
+    assert third.output["query"] == "When was the lighthouse built?"
+    assert second.output["query"] in {search["query"] for search in indexes.searches}
+    assert "understand" not in first.steps
+
+
+async def test_a_follow_up_is_rewritten_by_the_language_model(
+    catalog: Catalog, indexes: FakeIndexes
+) -> None:
+    model = chat("By make [1].", "How does the service stop?", "By itself [1].")
+    used = context(models=FakeModels({"chat": model}), indexes=indexes)
+    first, second = await on_thread(catalog.get("ask"), used, QUESTION["question"], "And stop?")
+    assert "understand" not in first.steps
+    assert second.output["query"] == "How does the service stop?"
+    rewriting, answering = model.asked[1:]
+    assert "How do I start the service" in rewriting[-1].content
+    assert "By make [1]." in rewriting[-1].content
+    assert answering[-1].content.endswith("Question: How does the service stop?")
+
+
+async def test_the_last_six_turns_are_remembered(catalog: Catalog, indexes: FakeIndexes) -> None:
+    questions = [f"How does service number {n} start?" for n in range(8)]
+    told = (await on_thread(catalog.get("ask"), context(indexes=indexes), *questions))[-1]
+    assert [turn["question"] for turn in told.values["history"]] == questions[2:]
+
+
+@pytest.mark.parametrize("name", ["ask", "ask_deep"])
+async def test_questions_go_to_several_indexes_with_conditions(
+    name: str, catalog: Catalog, indexes: FakeIndexes
+) -> None:
+    more = {"index": ["docs", "notes"], "where": {"language": "en"}}
+    await run(catalog.get(name), {**QUESTION, **more}, context(indexes=indexes))
+    assert indexes.searches[0]["name"] == ["docs", "notes"]
+    assert indexes.searches[0]["where"] == {"language": "en"}
+
+
+async def test_answers_that_no_source_says_are_marked(
+    catalog: Catalog, indexes: FakeIndexes
+) -> None:
+    used = context("Start the service with make serve [1]. It costs 12 coins [1] [7].",
+                   indexes=indexes)  # fmt: skip
+    told = await run(catalog.get("ask"), QUESTION, used)
+    assert [check["supported"] for check in told.output["checks"]] == [True, False]
+    assert told.output["checks"][1]["missing"] == ["12"]
+    assert "[7]" not in told.output["answer"]
 
 
 async def test_chat_remembers_the_conversation_and_uses_tools(
@@ -149,6 +215,18 @@ async def test_chat_answers_from_the_documents_without_a_language_model(
     told = await run(catalog.get("chat"), {"message": "start the service"}, used)
     assert told.output["answer"] == "Start the service with make serve [1]"
     assert [m.type for m in told.values["messages"]] == ["human", "ai"]
+
+
+async def test_chat_understands_follow_ups_without_a_language_model(
+    catalog: Catalog, indexes: FakeIndexes
+) -> None:
+    used = with_tools(context(indexes=indexes), indexes)
+    agent = catalog.get("chat")
+    graph = agent.compile(InMemorySaver())
+    for message in ("How does the service start?", "And how does it stop?"):
+        await run(agent, {"message": message}, used, graph=graph)
+    queries = [search["query"] for search in indexes.searches]
+    assert queries == ["How does the service start?", "And how does it stop? service start"]
 
 
 async def review(agent: Agent, used: GraphContext, input: Any, *answers: Any) -> Any:

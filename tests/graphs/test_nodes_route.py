@@ -149,6 +149,7 @@ async def test_retrieve_finds_passages_documents_and_their_list() -> None:
     assert [p["id"] for p in told.output["found"]] == ["p1"]
     assert LIBRARY.searches[-1] == {
         "name": "docs", "query": "start", "limit": 1, "mode": "dense", "tenant": "t1",
+        "where": None, "expand": "none", "rerank": None, "highlight": False,
     }  # fmt: skip
     narrow = retrieving("query: start, documents: '{{ ids }}'")
     assert [p["id"] for p in (await run(narrow, {"ids": ["d2"]}, used)).output["found"]] == ["p2"]
@@ -157,6 +158,33 @@ async def test_retrieve_finds_passages_documents_and_their_list() -> None:
     assert [set(document) for document in listed] == [{"id", "title", "source"}] * 2
     whole = (await run(retrieving("document: d2"), {}, used)).output["found"]
     assert whole["text"] == "Other."
+
+
+async def test_retrieve_hands_on_how_to_search_and_where() -> None:
+    agent = agent_of_yaml(
+        "input: {names: {type: any}, wanted: {type: object}}\n"
+        "nodes: {look: {type: retrieve, index: '{{ names }}', query: start, expand: section,\n"
+        "  rerank: true, highlight: true, where: {language: '{{ wanted.language }}', page: 3},\n"
+        "  save: found}}\noutput: [found]\n"
+    )
+    used = context(indexes=LIBRARY)
+    wanted = {"language": "en"}
+    await run(agent, {"names": ["docs", "notes", "docs"], "wanted": wanted}, used)
+    asked = LIBRARY.searches[-1]
+    assert asked["name"] == ["docs", "notes"]
+    assert asked["where"] == {"language": "en", "page": 3}
+    assert (asked["expand"], asked["rerank"], asked["highlight"]) == ("section", True, True)
+    with pytest.raises(Invalid, match="names no index"):
+        await run(agent, {"names": [], "wanted": wanted}, used)
+
+
+async def test_documents_are_read_from_one_index() -> None:
+    agent = agent_of_yaml(
+        "nodes: {look: {type: retrieve, index: [a, b], document: d1, save: found}}\n"
+        "output: [found]\n"
+    )
+    with pytest.raises(Invalid, match="from one"):
+        await run(agent, {}, context(indexes=LIBRARY))
 
 
 async def test_retrieve_tells_what_is_missing() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,11 +10,11 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
 from config.errors import Invalid, Unavailable
 from tests.graphs.conftest import agent_of_yaml, run
-from tests.graphs.fakes import FakeModels, chat, context, reader
+from tests.graphs.fakes import FakeIndexes, FakeModels, chat, context, reader
 
 PASSAGES = [
     {"id": f"p{n}", "index": "docs", "document": f"d{n}", "title": "Guide", "source": "g.md",
-     "heading": ["Start"], "page": None, "start": n * 100, "end": n * 100 + 20, "hash": f"h{n}",
+     "heading": ["Start"], "page": None, "start": n * 100, "end": n * 100 + 25, "hash": f"h{n}",
      "text": f"Fact {n} is true. And more."}
     for n in (1, 2, 3)
 ]  # fmt: skip
@@ -25,7 +26,9 @@ nodes:
     type: text
     system: Be brief.
     prompt: "{{ passages | cite }}\\n\\nQuestion: {{ question }}"
-    save: {answer: text, citations: citations, model: model, refused: refused, said: message}
+    save:
+      {answer: text, citations: citations, checks: checks, model: model, refused: refused,
+       said: message}
 output: [answer, citations, model, refused]
 """
 SHAPED = """\
@@ -78,7 +81,7 @@ async def test_markers_become_citations_in_order_of_use() -> None:
     assert [c["n"] for c in told.output["citations"]] == [2, 1, 3]
     first = told.output["citations"][0]
     assert first["document"] == "d2"
-    assert (first["start"], first["end"], first["hash"]) == (200, 220, "h2")
+    assert (first["start"], first["end"], first["hash"]) == (200, 225, "h2")
     assert told.kinds("citation")[0]["citations"] == told.output["citations"]
 
 
@@ -95,6 +98,83 @@ async def test_the_reader_tells_exact_spans() -> None:
     assert told.output["model"] == "reader"
     (citation,) = told.output["citations"]
     assert (citation["start"], citation["end"], citation["text"]) == (100, 114, "Fact 1 is true")
+
+
+INVENTIVE = (
+    "Fact 1 is true [1]. It cost 300 coins [2]. Nobody ever doubted any fact. Fact 3 is true [3]."
+)
+
+
+@pytest.mark.parametrize(
+    ("mode", "answer", "verdicts"),
+    [
+        ("mark", INVENTIVE, ["quoted", "unsupported", "uncited", "quoted"]),
+        ("remove", "Fact 1 is true [1]. Fact 3 is true [3].", ["quoted", "quoted"]),
+        ("keep", INVENTIVE, []),
+    ],
+)
+async def test_what_no_source_says_is_marked_removed_or_kept(
+    mode: str, answer: str, verdicts: list[str]
+) -> None:
+    models = FakeModels({"chat": chat(INVENTIVE)})
+    used = context(models=models)
+    agent = agent_of_yaml(CITING.replace("system:", f"unsupported: {mode}\n    system:"))
+    told = await run(agent, {"question": "Q?", "passages": PASSAGES}, used)
+    assert told.output["answer"] == answer
+    assert [check["verdict"] for check in told.values["checks"]] == verdicts
+    (event,) = told.kinds("citation")
+    doubtful = ["It cost 300 coins.", "Nobody ever doubted any fact."]
+    assert event["unsupported"] == (doubtful if mode == "mark" else [])
+    assert event["removed"] == (doubtful if mode == "remove" else [])
+    # Quotes, wrong numbers and sentences without a source are judged without vectors.
+    assert models.embedder is not None
+    assert models.embedder.calls == []
+
+
+async def test_an_answer_whose_sentences_all_lack_a_source_becomes_a_refusal() -> None:
+    used = context("It cost 300 coins [2]. Mars is red [1].")
+    agent = agent_of_yaml(CITING.replace("system:", "unsupported: remove\n    system:"))
+    told = await run(agent, {"question": "Q?", "passages": PASSAGES}, used)
+    assert told.output["answer"] == "The documents do not say."
+    assert (told.output["refused"], told.output["citations"]) == (True, [])
+
+
+async def test_a_language_model_that_refuses_is_known_to_refuse() -> None:
+    told = await ask("The documents do not say.")
+    assert told.output["refused"] is True
+    assert told.values["checks"] == []
+
+
+async def test_sentences_in_words_of_their_own_are_compared_by_meaning() -> None:
+    passages = [{**PASSAGES[0], "text": "The harbour opens at six.", "end": 125}]
+    models = FakeModels({"chat": chat("At six the whole harbour opens [1]. Gulls sing well [1].")})
+    told = await run(
+        agent_of_yaml(CITING),
+        {"question": "Q?", "passages": passages},
+        context(models=models),
+    )
+    assert [check["supported"] for check in told.values["checks"]] == [True, False]
+    assert models.embedder is not None
+    assert len(models.embedder.calls) == 1
+
+
+async def test_without_an_embedder_the_answer_says_that_it_is_unchecked() -> None:
+    models = FakeModels({"chat": chat("Things are rather well [1]. Fact 1 is true [1].")})
+    models.embedder = None
+    told = await run(
+        agent_of_yaml(CITING), {"question": "Q?", "passages": PASSAGES}, context(models=models)
+    )
+    assert [check["supported"] for check in told.values["checks"]] == [None, True]
+    assert [event["code"] for event in told.kinds("warning")] == ["answer_unchecked"]
+
+
+async def test_the_threshold_of_the_indexes_goes_with_the_passages() -> None:
+    model, used = asked_with("ok")
+    indexes = FakeIndexes(thresholds={"docs": 0.5, "other": 0.6})
+    both = [PASSAGES[0], {**PASSAGES[1], "index": "other"}, {**PASSAGES[2], "index": "third"}]
+    input = {"question": "Q?", "passages": both}
+    await run(agent_of_yaml(CITING), input, replace(used, indexes=indexes))
+    assert model.asked[0][1].additional_kwargs["motet"]["threshold"] == 0.6
 
 
 async def test_writing_freely_without_a_language_model_fails_clearly() -> None:

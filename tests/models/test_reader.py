@@ -125,6 +125,15 @@ async def test_weak_evidence_is_refused(reader: ReaderChat) -> None:
     assert told["score"] < evidence.ENOUGH
 
 
+async def test_an_index_says_itself_from_which_score_on_it_answers(reader: ReaderChat) -> None:
+    asked = ask("what fine does a late book cost a day?", PASSAGES)
+    told = asked[0].additional_kwargs["motet"]
+    score = (await reader.ainvoke(asked)).response_metadata["score"]
+    for threshold, refused in ((score - 0.01, False), (score + 0.01, True), (-1.0, False)):
+        told["threshold"] = threshold
+        assert (await reader.ainvoke(asked)).response_metadata["refused"] is refused
+
+
 @pytest.mark.parametrize("passages", [[], [passage("")], [passage("# Only a heading")]])
 async def test_passages_without_sentences_are_refused_without_comparing(
     reader: ReaderChat, words: WordEmbed, passages: list[dict[str, Any]]
