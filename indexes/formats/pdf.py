@@ -100,10 +100,10 @@ class _Pages:
             except pdfium.PdfiumError:
                 return []
             with closing(textpage):
-                glyphs = Glyphs(textpage.raw)
-                self._chars += len(glyphs.text)
+                self._chars += textpage.count_chars()
                 if self._chars > MAX_TEXT_CHARS:
                     raise TooMuchText
+                glyphs = Glyphs(textpage.raw)
                 words = list(glyphs.words())
             if words:
                 return lines(words, rules(page.raw, glyphs.turn))

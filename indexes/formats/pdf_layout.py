@@ -18,8 +18,8 @@ EDGE_LINES = 3
 """Headers and footers stand this near to the upper and lower end of a page."""
 MOST_PAGES = 0.5
 MIN_REPEATS = 3
-NUMBER = re.compile(r"\d+")
-PAGE_NUMBER = re.compile(r"^\d{1,5}(?=\s|$)|(?<=\s)\d{1,5}$")
+NO_LARGER = 1.05
+NUMBER = re.compile(r"(?<!\S)\d+(?!\S)")
 BULLET = re.compile(r"(?:[•‣◦▪▫●○■□▶►➢➤✓❖∙·–—*-]|\(?(?:\d{1,3}|[a-zA-Z]|[ivx]{1,4})[.)])\s+\S")
 SENTENCE_END = re.compile(r"[.!?:;…。！？][\"'”’)\]]*$")
 MIN_PROSE_LINES = 6
@@ -54,9 +54,13 @@ class Stretch:
 
 def without_furniture(pages: Sequence[list[Line]]) -> list[list[Line]]:
     """The pages without the headers and footers that most of them repeat, and page numbers."""
+    sizes: Counter[float] = Counter()
+    for line in chain(*pages):
+        sizes[line.size] += len(line.text)
+    body = max(sizes, key=sizes.__getitem__, default=0.0)
     edges = [_edge_lines(lines) for lines in pages]
     keys = [
-        {number: _keys(line, page) for number, line in found.items()}
+        {number: _keys(line, page, body) for number, line in found.items()}
         for page, found in enumerate(edges)
     ]
     counts = Counter(key for found in keys for key in set(chain(*found.values())))
@@ -80,14 +84,20 @@ def _edge_lines(lines: Sequence[Line]) -> dict[int, Line]:
     return {number: lines[number] for number in edges if lines[number].table is None}
 
 
-def _keys(line: Line, page: int) -> set[object]:
-    """What a line has in common with its like on other pages: its place and size with its words
-    but for the numbers, or with how far a number at its end is from that of the page."""
+def _keys(line: Line, page: int, body: float) -> set[object]:
+    """What a line has in common with its like on other pages: its place and size with its words,
+    where one number may count with the pages, or with such a number alone at its end."""
     at = round(line.size), round(line.base, -1)
-    return {
-        (*at, NUMBER.sub("#", line.text).casefold()),
-        *((*at, int(number) - page) for number in PAGE_NUMBER.findall(line.text)),
-    }
+    text = line.text.casefold()
+    keys: set[object] = {(*at, text)}
+    if line.size > NO_LARGER * body:
+        return keys  # page numbers are not, but numbered headings are
+    for match in NUMBER.finditer(text):
+        away = int(match[0][:9]) - page
+        keys.add((*at, text[: match.start()], away, text[match.end() :]))
+        if match.start() == 0 or match.end() == len(text):
+            keys.add((*at, away))
+    return keys
 
 
 def in_reading_order(lines: list[Line]) -> list[Line]:

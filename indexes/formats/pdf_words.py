@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import math
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,6 +15,7 @@ import pypdfium2.raw as pdfium
 
 HYPHEN = "\x02"
 """PDFium's sign for a hyphen at the end of a line."""
+KEPT = HYPHEN + "\t\r\n"
 GENERATED_BREAKS = "\r\n"
 BOLD_NAME = re.compile(r"bold|black|heavy|demi|cmbx|sfbx", re.I)
 MONO_NAME = re.compile(r"mono|nimbusmon|courier|consol|typewriter|cmtt|sftt|menlo|fixed", re.I)
@@ -114,9 +116,10 @@ class Glyphs:
 
     def _character(self, number: int) -> str:
         code = pdfium.FPDFText_GetUnicode(self._page, number)
-        # Half a surrogate pair cannot be stored; nothing else of a font's mistakes matters.
-        broken = code == 0 or 0xD800 <= code < 0xE000 or code > 0x10FFFF or code in (0xFFFE, 0xFFFF)
-        return " " if broken else chr(code)
+        character = chr(code) if code <= 0x10FFFF else "\0"
+        # Fonts that err about their letters yield controls, halves of pairs and no characters.
+        broken = character not in KEPT and unicodedata.category(character) in ("Cc", "Cs", "Cn")
+        return " " if broken else character
 
     def _box(self, number: int) -> tuple[float, ...]:
         box = pdfium.FS_RECTF()

@@ -25,6 +25,7 @@ from reportlab.platypus import (
 
 from config.errors import Invalid
 from indexes.documents import read
+from indexes.formats import pdf
 from tests.indexes.formats.checks import headings, parts, read_exactly
 
 STYLES = getSampleStyleSheet()
@@ -124,6 +125,14 @@ def test_headers_and_footers_that_repeat_are_dropped() -> None:
     story = [part for name in names for part in (text(name), PageBreak())]
     content = read_exactly(platypus(*story, furniture=True), "a.pdf")
     assert [text for _, text in parts(content)] == names
+
+
+def test_numbered_headings_at_the_top_of_each_page_are_no_headers() -> None:
+    story: list[Flowable] = []
+    for number in range(1, 6):
+        story += [text(f"Chapter {number}", "Heading1"), text(PROSE * number), PageBreak()]
+    content = read_exactly(platypus(*story, furniture=True), "a.pdf")
+    assert headings(content) == [(1, f"Chapter {number}") for number in range(1, 6)]
 
 
 def test_words_broken_at_the_end_of_a_line_are_whole_again() -> None:
@@ -286,3 +295,12 @@ def test_what_is_no_pdf_is_refused_as_what_it_is() -> None:
         read(b"plain words", "a.pdf")
     with pytest.raises(Invalid, match="truncated or damaged"):
         read(b"%PDF-1.7\n", "a.pdf")
+
+
+def test_more_text_than_the_limit_is_refused_before_it_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pdf, "MAX_TEXT_CHARS", 500)
+    story = [part for _ in range(3) for part in (text(PROSE), PageBreak())]
+    with pytest.raises(Invalid, match="split it"):
+        read(platypus(*story), "a.pdf")
