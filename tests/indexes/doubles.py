@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from models.capabilities import Vectors
+from models.capabilities import Embedded, Parts, Vectors
 
 
 @dataclass
@@ -39,6 +39,19 @@ class HashingEmbedder:
         rows = [self._vector(text) for text in texts]
         return Vectors.joined(self.dimensions, rows)
 
+    async def embed_parts(
+        self, texts: Sequence[str], parts: Sequence[Sequence[tuple[int, int]]]
+    ) -> Embedded:
+        vectors = await self.embed(texts)
+        return Embedded(
+            vectors, [self._parts(text, spans) for text, spans in zip(texts, parts, strict=True)]
+        )
+
+    def _parts(self, text: str, spans: Sequence[tuple[int, int]]) -> Parts:
+        rows = [np.frombuffer(self._vector(text[start:end]), "<f4") for start, end in spans]
+        data = b"".join(np.round(row * 127).astype(np.int8).tobytes() for row in rows)
+        return Parts([1.0] * len(rows), data)
+
     def _vector(self, text: str) -> bytes:
         total = np.full(self.dimensions, 1e-3)
         for word in re.findall(r"\w+", text.lower()):
@@ -54,24 +67,36 @@ class HashingEmbedder:
 
 
 @dataclass
-class HeldEmbedder:
+class LongestFirst:
+    """A model that reads query and text together: the longer the text, the better."""
+
+    read: list[str] = field(default_factory=list)
+
+    async def rerank(self, query: str, texts: Sequence[str]) -> list[float]:
+        self.read = list(texts)
+        return [float(len(text)) for text in texts]
+
+
+@dataclass
+class Held:
     embed: HashingEmbedder
+    rerank: LongestFirst
 
 
 @dataclass
 class Models:
-    """`lease` as the model manager offers it, for one embedder."""
+    """`lease` as the model manager offers it: `embed`, other embedders by name, `rerank`."""
 
     embedder: HashingEmbedder = field(default_factory=HashingEmbedder)
+    others: dict[str, HashingEmbedder] = field(default_factory=dict)
+    reranker: LongestFirst = field(default_factory=LongestFirst)
     leased: int = 0
 
     @asynccontextmanager
-    async def lease(
-        self, name: str, task: str, *, tenant: str = "default"
-    ) -> AsyncIterator[HeldEmbedder]:
-        assert (name, task) == ("embed", "embed")
+    async def lease(self, name: str, task: str, *, tenant: str = "default") -> AsyncIterator[Held]:
+        assert name == task or (task == "embed" and name in self.others)
         self.leased += 1
         try:
-            yield HeldEmbedder(self.embedder)
+            yield Held(self.others.get(name, self.embedder), self.reranker)
         finally:
             self.leased -= 1
