@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import math
 import re
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,7 +14,9 @@ import pypdfium2.raw as pdfium
 
 HYPHEN = "\x02"
 """PDFium's sign for a hyphen at the end of a line."""
-KEPT = HYPHEN + "\t\r\n"
+NO_CHARACTER = 0x10FFFF
+BROKEN = re.compile("[\0\1\3-\b\v\f\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff\U0010ffff]")
+"""What fonts yield that err about their letters."""
 GENERATED_BREAKS = "\r\n"
 BOLD_NAME = re.compile(r"bold|black|heavy|demi|cmbx|sfbx", re.I)
 MONO_NAME = re.compile(r"mono|nimbusmon|courier|consol|typewriter|cmtt|sftt|menlo|fixed", re.I)
@@ -68,6 +69,8 @@ class Turn:
         return ((x, y), (y, -x), (-x, -y), (-y, x))[self.quarters]
 
     def box(self, left: float, bottom: float, right: float, top: float) -> tuple[float, ...]:
+        if not self.quarters:
+            return left, bottom, right, top
         (x0, y0), (x1, y1) = self.point(left, bottom), self.point(right, top)
         return min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)
 
@@ -77,8 +80,9 @@ class Glyphs:
 
     def __init__(self, textpage: Any) -> None:
         self._page = textpage
-        self._count = pdfium.FPDFText_CountChars(textpage)
-        self.text = "".join(map(self._character, range(max(0, self._count))))
+        count = max(0, pdfium.FPDFText_CountChars(textpage))
+        codes = (pdfium.FPDFText_GetUnicode(textpage, number) for number in range(count))
+        self.text = BROKEN.sub(" ", "".join(chr(min(code, NO_CHARACTER)) for code in codes))
         self.turn = Turn(self._quarters())
 
     def words(self) -> Iterator[Word]:
@@ -113,13 +117,6 @@ class Glyphs:
             weight >= BOLD_WEIGHT or bool(BOLD_NAME.search(name)),
             bool(flags & FIXED_PITCH) or bool(MONO_NAME.search(name)),
         )
-
-    def _character(self, number: int) -> str:
-        code = pdfium.FPDFText_GetUnicode(self._page, number)
-        character = chr(code) if code <= 0x10FFFF else "\0"
-        # Fonts that err about their letters yield controls, halves of pairs and no characters.
-        broken = character not in KEPT and unicodedata.category(character) in ("Cc", "Cs", "Cn")
-        return " " if broken else character
 
     def _box(self, number: int) -> tuple[float, ...]:
         box = pdfium.FS_RECTF()
