@@ -61,7 +61,8 @@ class Keeper:
             reply = await self._call(
                 worker, "search", index, header, body, urgent=True, timeout_s=SEARCH_TIMEOUT_S
             )
-            return Hits([(number, score) for number, score in reply["hits"]], reply.get("why"))
+            hits = [(number, score) for number, score in reply["hits"]]
+            return Hits(hits, reply["meaning"], reply.get("why"))
 
         return await self._twice(index, ask)
 
@@ -116,7 +117,8 @@ class Keeper:
         running = self._rebuilds.get(index.id)
         if running and not running.done():
             return running
-        task = self._watched(self._rebuild(index), f"indexes rebuild {index.spec.name}")
+        work = self._twice(index, lambda: self._rebuild(index))
+        task = self._watched(work, f"indexes rebuild {index.spec.name}")
         self._rebuilds[index.id] = task
         return task
 

@@ -42,7 +42,9 @@ def built(numbers: list[int]) -> Derived:
 
 def queries(limit: int = 30) -> list[Query]:
     return [
-        Query(words(seed), vectors([seed])[0], mode, 0.7, limit) for seed in (7, 8) for mode in MODES
+        Query(words(seed), vectors([seed])[0], mode, 0.7, limit)
+        for seed in (7, 8)
+        for mode in MODES
     ]
 
 

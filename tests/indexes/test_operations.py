@@ -64,7 +64,9 @@ class Operations:
             yield from ((query, mode) for mode in MODES)
 
 
-async def found(indexes: Indexes, name: str, query: str, mode: Mode) -> dict[tuple[str, int], float]:
+async def found(
+    indexes: Indexes, name: str, query: str, mode: Mode
+) -> dict[tuple[str, int], float]:
     passages = await indexes.search(name, query, limit=EVERYTHING, mode=mode)
     assert len(passages) < EVERYTHING
     return {(passage.source, passage.start): passage.score for passage in passages}
@@ -94,7 +96,7 @@ async def test_after_random_operations_an_index_equals_one_built_from_nothing(
             until = min(OPERATIONS, done + BETWEEN_RESTARTS)
             while done < until:
                 await operations.several(indexes, AT_ONCE)
-                if BETWEEN_KILLS - AT_ONCE <= done % BETWEEN_KILLS and indexes.worker:
+                if done % BETWEEN_KILLS >= BETWEEN_KILLS - AT_ONCE and indexes.worker:
                     os.kill(indexes.worker.pid, signal.SIGKILL)
                 done += AT_ONCE
                 if done % BETWEEN_CHECKS < AT_ONCE:

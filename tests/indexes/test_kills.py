@@ -1,0 +1,41 @@
+"""`kill -9` at random moments of everything that changes an index, a hundred times."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+
+KILLS = int(os.environ.get("MOTET_TEST_KILLS", "100"))
+SEED = int(os.environ.get("MOTET_TEST_SEED", "1"))
+SIDE_BY_SIDE = 2
+BOUND_S = 30 + 10 * KILLS
+
+
+async def lives(home: Path, seed: int, kills: int) -> dict[str, int]:
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.indexes.killed", str(home), str(seed), str(kills)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(BOUND_S):
+        out, told = await child.communicate()
+    assert child.returncode == 0, told.decode()[-4000:]
+    counts: dict[str, int] = json.loads(out)
+    return counts
+
+
+async def test_nothing_acknowledged_is_lost_and_nothing_half_is_served_however_it_is_killed(
+    tmp_path: Path,
+) -> None:
+    each = -(-KILLS // SIDE_BY_SIDE)
+    homes = [tmp_path / str(number) for number in range(SIDE_BY_SIDE)]
+    counts = await asyncio.gather(
+        *(lives(home, SEED + number, each) for number, home in enumerate(homes))
+    )
+    assert sum(sum(count.values()) for count in counts) >= KILLS
+    journals = [home.parent / f"{home.name}.journal" for home in homes]
+    acknowledged = sum(journal.read_text().count('"done"') for journal in journals)
+    assert acknowledged > KILLS // 4, "hardly anything was done between the kills"
