@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
@@ -41,30 +41,27 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """A block, or a part of one that is too long, with its size in words."""
+    """A block, or a part of one that is too long, with its size in words.
+
+    `path` are the headings that it stands below; a heading (`heads`) has itself as the last one.
+    """
 
     start: int
     end: int
     words: int
+    path: tuple[str, ...]
+    heads: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Section:
-    """`bare`: it is a heading alone, without anything below it."""
-
-    heading: tuple[str, ...]
-    pieces: tuple[_Piece, ...]
-    bare: bool
-
-    @property
-    def words(self) -> int:
-        return sum(piece.words for piece in self.pieces)
+Section = list[_Piece]
+Sized = tuple[int, int, int]
+"""(start, end, words)"""
 
 
 def chunks(content: Content, words: int) -> list[Chunk]:
     """The passages of a document, in order, each of about `words` words and trimmed of space."""
     sections = _joined(_sections(content, words), words)
-    found = (chunk for section in sections for chunk in _packed(section, words))
+    found = (_chunk(pieces) for section in sections for pieces in _packed(section, words))
     if not content.pages:
         return list(found)
     return [replace(chunk, page=bisect_right(content.pages, chunk.start) or 1) for chunk in found]
@@ -74,77 +71,75 @@ def count_words(text: str) -> int:
     return sum(1 + (len(word) - 1) // LONG_WORD_CHARS for word in WORD.findall(text))
 
 
-def _sections(content: Content, words: int) -> Iterator[_Section]:
-    """A section for each heading, with the path of headings above it."""
+def _sections(content: Content, words: int) -> Iterator[Section]:
+    """The pieces of each heading and of what follows it."""
     path: list[Block] = []
-    pieces: list[_Piece] = []
-    bare = True
+    section: Section = []
     for block in content.blocks:
-        if block.kind == "heading":
-            if pieces:
-                yield _Section(_titles(path), tuple(pieces), bare)
-            pieces, bare = [], True
+        heads = block.kind == "heading"
+        if heads:
+            if section:
+                yield section
+            section = []
             path = [above for above in path if above.level < block.level] + [block]
-        else:
-            bare = False
-        pieces += _pieces(content.text, block, words)
-    if pieces:
-        yield _Section(_titles(path), tuple(pieces), bare)
+        titles = tuple(above.title for above in path if above.title)
+        for start, end, size in _cut_to_fit(content.text, block, words):
+            section.append(_Piece(start, end, size, titles, heads))
+    if section:
+        yield section
 
 
-def _titles(path: Sequence[Block]) -> tuple[str, ...]:
-    return tuple(block.title for block in path if block.title)
-
-
-def _joined(sections: Iterator[_Section], words: int) -> Iterator[_Section]:
+def _joined(sections: Iterator[Section], words: int) -> Iterator[Section]:
     """Tiny sections (a heading alone, a line of text) go together with what follows them."""
-    held: _Section | None = None
+    held: Section = []
     for section in sections:
-        if held:
-            bare = held.bare and section.bare
-            section = _Section(_heading(held, section), held.pieces + section.pieces, bare)
-            held = None
-        if section.words < TINY * words:
-            held = section
-        else:
-            yield section
+        held = held + section
+        if _size(held) >= TINY * words:
+            yield held
+            held = []
     if held:
         yield held
 
 
-def _heading(first: _Section, second: _Section) -> tuple[str, ...]:
-    """What two joined sections both stand below: the second's own where it is part of the first
-    and this is its heading alone."""
-    pairs = zip(first.heading, second.heading, strict=False)
-    common = tuple(title for title, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
-    return second.heading if first.bare and common == first.heading else common
+def _size(section: Section) -> int:
+    return sum(piece.words for piece in section)
 
 
-def _packed(section: _Section, words: int) -> Iterator[Chunk]:
-    """Even passages, as few as the wanted size allows, so that none ends as a sliver."""
+def _packed(section: Section, words: int) -> Iterator[Section]:
+    """Even parts, as few as the wanted size allows, so that none ends as a sliver."""
     most = SPILL * words
-    wanted = section.words / max(1, math.ceil(section.words / most))
-    start, end, size = section.pieces[0].start, section.pieces[0].end, 0
-    for piece in section.pieces:
+    total = _size(section)
+    wanted = total / max(1, math.ceil(total / most))
+    part: Section = []
+    size = 0
+    for piece in section:
         if size and (size + piece.words / 2 > wanted or size + piece.words > most):
-            yield Chunk(start, end, section.heading)
-            start, size = piece.start, 0
-        end = piece.end
+            yield part
+            part, size = [], 0
+        part.append(piece)
         size += piece.words
-    yield Chunk(start, end, section.heading)
+    yield part
 
 
-def _pieces(text: str, block: Block, words: int) -> Iterator[_Piece]:
+def _chunk(pieces: Section) -> Chunk:
+    """The headings are those that all its text stands below."""
+    paths = [piece.path for piece in pieces if not piece.heads] or [piece.path for piece in pieces]
+    levels = takewhile(lambda titles: len(set(titles)) == 1, zip(*paths, strict=False))
+    heading = tuple(titles[0] for titles in levels)
+    return Chunk(pieces[0].start, pieces[-1].end, heading)
+
+
+def _cut_to_fit(text: str, block: Block, words: int) -> Iterator[Sized]:
     """The block whole where it fits, else at sentence or line ends, else between words."""
     size = count_words(text[block.start : block.end])
     if size <= words:
-        yield _Piece(block.start, block.end, size)
+        yield block.start, block.end, size
         return
     ends = LINE_END if block.kind in ("code", "table") else SENTENCE_END
     for start, end in _cut(text, block.start, block.end, ends):
         size = count_words(text[start:end])
         if size <= words:
-            yield _Piece(start, end, size)
+            yield start, end, size
         else:
             yield from _runs_of_words(text, start, end, words)
 
@@ -157,17 +152,17 @@ def _cut(text: str, start: int, end: int, ends: re.Pattern[str]) -> Iterator[tup
         start = stop
 
 
-def _runs_of_words(text: str, start: int, end: int, words: int) -> Iterator[_Piece]:
+def _runs_of_words(text: str, start: int, end: int, words: int) -> Iterator[Sized]:
     size, begin = 0, start
     for stop, count in _word_stops(text, start, end, words):
         if size and size + count > words:
             if span := trimmed(text, start, begin):
-                yield _Piece(*span, size)
+                yield *span, size
             start, size = begin, 0
         size += count
         begin = stop
     if span := trimmed(text, start, end):
-        yield _Piece(*span, size)
+        yield *span, size
 
 
 def _word_stops(text: str, start: int, end: int, words: int) -> Iterator[tuple[int, int]]:

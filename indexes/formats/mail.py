@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC
 from email import message_from_bytes, policy
 from email.message import Message
@@ -32,7 +32,7 @@ def read_mail(source: Source) -> Parsed:
     """Who wrote to whom, when and what of, then the text with what it quotes."""
     message = _Message(source.data, source.filename)
     composer = Composer()
-    message.write(composer)
+    message.write(composer, HEADERS)
     if not message.headers:
         raise _no_mail(source.filename)
     return Parsed(composer.text, composer.blocks, message.subject, metadata=message.metadata())
@@ -49,7 +49,7 @@ def read_mailbox(source: Source) -> Parsed:
         data = ESCAPED.sub(rb"\1", source.data[match.end() : end])
         message = _Message(data, source.filename)
         composer.add("heading", message.subject or f"Message {number}", level=1)
-        message.write(composer)
+        message.write(composer, HEADERS[:-1])
     return Parsed(composer.text, composer.blocks, metadata={"messages": len(starts)})
 
 
@@ -77,9 +77,10 @@ class _Message:
             about["attachments"] = self.attachments
         return about
 
-    def write(self, composer: Composer) -> None:
+    def write(self, composer: Composer, headers: Sequence[str]) -> None:
+        """Add those of `headers` that it has, then its text."""
         parts = list(self._shown_parts())
-        lines = [f"{name}: {value}" for name, value in self.headers.items()]
+        lines = [f"{name}: {self.headers[name]}" for name in headers if name in self.headers]
         if self.attachments:
             lines.append(f"Attachments: {', '.join(self.attachments)}")
         composer.add("paragraph", "\n".join(lines))

@@ -95,13 +95,19 @@ def test_a_tiny_section_joins_the_next_one() -> None:
         ([("# One", 0), ("## Two", 10), ("## Three", 150)], ("One",)),
         ([("# One", 0), ("## Two", 0), ("### Three", 150)], ("One", "Two", "Three")),
         ([("# One", 10), ("# Two", 150)], ()),
-        ([("# One", 0), ("# Two", 150)], ()),
+        ([("# One", 0), ("# Two", 150)], ("Two",)),
     ],
 )
-def test_joined_sections_carry_no_heading_that_is_not_that_of_all_their_text(
+def test_joined_sections_carry_the_headings_that_all_their_text_is_below(
     sections: list[tuple[str, int]], heading: tuple[str, ...]
 ) -> None:
     assert [chunk.heading for chunk in chunks(sized(*sections), 200)] == [heading]
+
+
+def test_what_a_tiny_section_was_joined_with_keeps_its_heading_in_its_further_passages() -> None:
+    long = ". ".join(f"word{n}" for n in range(450))
+    content = read(f"# One\n\nfew words\n\n# Two\n\n{long}".encode(), "a.md")
+    assert [chunk.heading for chunk in chunks(content, 200)] == [(), ("Two",)]
 
 
 def test_a_long_section_is_cut_into_even_passages_at_sentences() -> None:
