@@ -27,6 +27,7 @@ FIRST = ("01", "01", "00", "00", "00")
 """What a date that leaves them out means: month, day, hour, minute, second."""
 WRONG_PASSWORD = 4
 UNKNOWN_SECURITY = 5
+LOCK = b"/Encrypt"
 DATE = re.compile(r"D:(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?(?:([+-])(\d\d)'?(\d\d)?|Z)?")
 NO_TITLE = re.compile(
     r"\(?(?:untitled|unspecified|anonymous)\)?|(?:document|untitled)\d*|.*\.(docx?|tex|dvi|indd|p65|qxd|pdf|rtf|odt)",
@@ -65,7 +66,9 @@ def _opened(source: Source) -> pdfium.PdfDocument:
     try:
         document = pdfium.PdfDocument(source.data)
     except pdfium.PdfiumError as error:
-        if error.err_code in (WRONG_PASSWORD, UNKNOWN_SECURITY):
+        # PDFium's last error may be that of an earlier document: a locked one says so itself.
+        locked = error.err_code in (WRONG_PASSWORD, UNKNOWN_SECURITY) and LOCK in source.data
+        if locked:
             why = "it is encrypted with a password; save it without one"
         else:
             why = "it is a truncated or damaged PDF"

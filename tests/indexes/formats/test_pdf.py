@@ -288,6 +288,14 @@ def test_an_encrypted_document_is_refused_unless_anybody_may_open_it() -> None:
     assert read(drawn(draw, encrypt=open_to_read), "a.pdf").text == "Secret words."
 
 
+def test_a_document_without_pages_is_not_taken_for_the_encrypted_one_before_it() -> None:
+    closed = pdfencrypt.StandardEncryption("secret", "owner", strength=128)
+    with pytest.raises(Invalid, match="encrypted"):
+        read(drawn(lambda canvas: None, encrypt=closed), "a.pdf")
+    with pytest.raises(Invalid, match="truncated or damaged"):
+        read(b"%PDF-1.7\n1 0 obj\n<</Type/Catalog>>\nendobj\ntrailer\n<</Root 1 0 R>>", "a.pdf")
+
+
 def test_what_is_no_pdf_is_refused_as_what_it_is() -> None:
     with pytest.raises(Invalid, match="not a PDF but a web page"):
         read(b"<!DOCTYPE html><p>Please log in", "a.pdf")
