@@ -24,6 +24,7 @@ MAX_XML_BYTES = 96 * 2**20
 MAX_RATIO = 250
 """XML repeats itself, and yet no honest part of this size packs better."""
 RATIO_FROM_BYTES = 8 * 2**20
+STUMBLES = (ValueError, TypeError, AttributeError, LookupError, AssertionError, OSError)
 ENTRY_MARK = b"PK\x01\x02"
 ENCRYPTED_FLAG = 0x1
 
@@ -91,10 +92,11 @@ def xml(data: bytes, filename: str, name: str) -> Any:
 
 
 @contextmanager
-def readable(filename: str) -> Iterator[None]:
+def readable(filename: str, *foreign: type[Exception]) -> Iterator[None]:
     """Translates what goes wrong in an archive, or a library that reads one, to `Invalid`.
 
-    Libraries for documents meet damage with whatever they stumble over.
+    Libraries for documents meet damage with whatever they stumble over, and with errors of their
+    own: `foreign`.
     """
     try:
         yield
@@ -108,5 +110,5 @@ def readable(filename: str) -> Iterator[None]:
         raise unreadable(filename, f"a part is missing from it ({error.args[0]})") from error
     except etree.XMLSyntaxError as error:
         raise unreadable(filename, f"it holds XML that is not valid ({error.msg})") from error
-    except (ValueError, TypeError, AttributeError, LookupError, AssertionError, OSError) as error:
+    except (*STUMBLES, *foreign) as error:
         raise unreadable(filename, f"it is damaged ({error})") from error

@@ -10,9 +10,10 @@ from typing import Any
 
 import docx
 from docx.document import Document
+from docx.exceptions import PythonDocxError
 from docx.oxml.ns import qn
 
-from indexes.documents import Parsed, Source
+from indexes.documents import Parsed, Source, unreadable
 from indexes.formats import archive
 from indexes.formats.composer import Composer
 from indexes.formats.office import properties
@@ -57,8 +58,8 @@ class Style:
 
 def read_docx(source: Source) -> Parsed:
     """The document's text, and of its properties title, author and date."""
-    with archive.opened(source), archive.readable(source.filename):
-        document = docx.Document(BytesIO(source.data))
+    with archive.opened(source), archive.readable(source.filename, PythonDocxError):
+        document = _opened(source)
         writer = _Writer(_styles(document), _notes(document, source.filename))
         writer.write(document.element.body)
         title, metadata = properties(document.core_properties)
@@ -66,6 +67,14 @@ def read_docx(source: Source) -> Parsed:
     return Parsed(
         composer.text, composer.blocks, title or writer.title or _heading(composer), (), metadata
     )
+
+
+def _opened(source: Source) -> Document:
+    try:
+        return docx.Document(BytesIO(source.data))
+    except ValueError as error:
+        why = "its main part is that of a template, a document with macros, or nothing known"
+        raise unreadable(source.filename, f"{why}; save it as .docx") from error
 
 
 def _heading(composer: Composer) -> str:

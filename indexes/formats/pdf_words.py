@@ -14,6 +14,10 @@ import pypdfium2.raw as pdfium
 
 HYPHEN = "\x02"
 """PDFium's sign for a hyphen at the end of a line."""
+SPELLED = str.maketrans(
+    {"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st", "\xad": ""}
+)
+"""Nobody searches for what printers make of letters."""
 NO_CHARACTER = 0x10FFFF
 BROKEN = re.compile("[\0\1\3-\b\v\f\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff\U0010ffff]")
 """What fonts yield that err about their letters."""
@@ -23,6 +27,9 @@ MONO_NAME = re.compile(r"mono|nimbusmon|courier|consol|typewriter|cmtt|sftt|menl
 BOLD_WEIGHT = 600
 FIXED_PITCH = 1
 MAX_OBJECTS = 20_000
+MAX_FORMS = 3
+MAX_IN_FORM = 50
+"""A scan is not hidden deeper than this."""
 MAX_RULES = 600
 """More than these make a drawing, not a table."""
 THIN = 0.5
@@ -106,7 +113,7 @@ class Glyphs:
         name, flags = self._font(start)
         weight = pdfium.FPDFText_GetFontWeight(self._page, start)
         return Word(
-            self.text[start:end],
+            self.text[start:end].translate(SPELLED),
             line,
             min(first[0], last[0]),
             max(first[2], last[2]),
@@ -200,6 +207,15 @@ def _points(shape: Any, turn: Turn) -> Iterator[tuple[float, float, bool]]:
 def has_image(page: Any) -> bool:
     """Whether anything on the page is a picture, a scan for example."""
     count = min(pdfium.FPDFPage_CountObjects(page), MAX_OBJECTS)
-    kinds = {pdfium.FPDF_PAGEOBJ_IMAGE, pdfium.FPDF_PAGEOBJ_FORM}
     objects = (pdfium.FPDFPage_GetObject(page, number) for number in range(count))
-    return any(pdfium.FPDFPageObj_GetType(each) in kinds for each in objects)
+    return any(_is_image(each, MAX_FORMS) for each in objects)
+
+
+def _is_image(shape: Any, depth: int) -> bool:
+    """Whether a shape is a picture, or a form with one in it."""
+    kind = pdfium.FPDFPageObj_GetType(shape)
+    if kind != pdfium.FPDF_PAGEOBJ_FORM or not depth:
+        return bool(kind == pdfium.FPDF_PAGEOBJ_IMAGE)
+    count = min(pdfium.FPDFFormObj_CountObjects(shape), MAX_IN_FORM)
+    inner = (pdfium.FPDFFormObj_GetObject(shape, number) for number in range(count))
+    return any(_is_image(each, depth - 1) for each in inner)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from io import BytesIO
 from typing import Any
 
 import pptx
+from pptx.exc import PythonPptxError
 from pptx.oxml.ns import qn
+from pptx.presentation import Presentation
 
-from indexes.documents import Parsed, Source
+from indexes.documents import Parsed, Source, unreadable
 from indexes.formats import archive
 from indexes.formats.composer import Composer
 from indexes.formats.office import properties
@@ -27,8 +29,8 @@ MAX_DEPTH = 32
 def read_pptx(source: Source) -> Parsed:
     """The slides' text, each slide on a page of its own."""
     composer = Composer()
-    with archive.opened(source), archive.readable(source.filename):
-        presentation = pptx.Presentation(BytesIO(source.data))
+    with archive.opened(source), archive.readable(source.filename, PythonPptxError):
+        presentation = _opened(source)
         for slide in presentation.slides:
             composer.begin_page()
             _Slide(composer, slide, source.filename).write()
@@ -37,6 +39,14 @@ def read_pptx(source: Source) -> Parsed:
     # python-pptx, and others after its template, leave this title behind.
     title = "" if title == "PowerPoint Presentation" else title
     return Parsed(composer.text, composer.blocks, title or first, composer.pages, metadata)
+
+
+def _opened(source: Source) -> Presentation:
+    try:
+        return pptx.Presentation(BytesIO(source.data))
+    except ValueError as error:
+        why = "its main part is that of a template, a document with macros, or nothing known"
+        raise unreadable(source.filename, f"{why}; save it as .pptx") from error
 
 
 class _Slide:
@@ -74,12 +84,12 @@ class _Slide:
     def _chart(self, chart: Any) -> None:
         if chart.has_title:
             self._paragraphs(chart.chart_title.text_frame, listed=False)
-        for plot in chart.plots:
-            series = list(plot.series)
-            header = ["Category", *(each.name or "" for each in series)]
-            columns = [[str(each) for each in plot.categories]]
-            columns += [[_number(value) for value in each.values] for each in series]
-            write_rows(self._composer, [header, *map(list, zip(*columns, strict=False))])
+        # Taken from the XML: python-pptx does not know every kind of chart.
+        plots: dict[Any, list[Any]] = {}
+        for series in chart.element.iter(qn("c:ser")):
+            plots.setdefault(series.getparent(), []).append(series)
+        for plotted in plots.values():
+            write_rows(self._composer, list(_plot_rows(plotted)))
 
     def _diagram(self, shape: Any) -> None:
         """SmartArt: its words stand in a part of their own."""
@@ -111,12 +121,28 @@ def _in_order(shapes: Iterable[Any], depth: int = 0) -> Iterator[Any]:
 
 
 def _placeholder(shape: Any) -> str:
-    return str(shape.placeholder_format.type.name) if shape.is_placeholder else ""
+    kind = shape.placeholder_format.type if shape.is_placeholder else None
+    return str(kind.name) if kind is not None else ""
 
 
 def _cells(row: Any) -> list[str]:
     return [" ".join(cell.text.split()) for cell in row.cells]
 
 
-def _number(value: float | None) -> str:
-    return "" if value is None else format(value, ".15g")
+def _plot_rows(plotted: Sequence[Any]) -> Iterator[list[str]]:
+    """A row for each category, with the value of each series; the first row has their names."""
+    names = [" ".join(_points(each, "c:tx").values()) for each in plotted]
+    categories = _points(plotted[0], "c:cat") or _points(plotted[0], "c:xVal")
+    values = [_points(each, "c:val") or _points(each, "c:yVal") for each in plotted]
+    yield ["Category", *names]
+    for number in sorted(set(categories).union(*values)):
+        yield [categories.get(number, ""), *(each.get(number, "") for each in values)]
+
+
+def _points(series: Any, name: str) -> dict[int, str]:
+    """The values of a series' part by their number."""
+    found: dict[int, str] = {}
+    for value in (each for part in series.iterchildren(qn(name)) for each in part.iter(qn("c:v"))):
+        number = value.getparent().get("idx", "0")
+        found.setdefault(int(number) if number.isdecimal() else 0, (value.text or "").strip())
+    return found

@@ -168,6 +168,16 @@ def test_a_damaged_document_is_refused_and_says_what_is_missing() -> None:
     assert caught.value.code == "unreadable_document"
 
 
+def test_a_document_with_macros_is_refused_and_says_what_to_do() -> None:
+    def change(name: str, part: bytes) -> bytes:
+        plain = b"openxmlformats-officedocument.wordprocessingml.document.main"
+        return part.replace(plain, b"ms-word.document.macroEnabled.main")
+
+    data = made(lambda document: document.add_paragraph("words"))
+    with pytest.raises(Invalid, match=r"save it as \.docx"):
+        read(rewritten(data, change), "a.docx")
+
+
 def test_a_document_of_another_kind_is_refused_as_what_it_is() -> None:
     with pytest.raises(Invalid, match="not a Word document but a PDF"):
         read(b"%PDF-1.7\n%%EOF", "a.docx")

@@ -11,6 +11,8 @@ from PIL import Image
 from reportlab.lib import colors, pdfencrypt
 from reportlab.lib.styles import getSampleStyleSheet
 from reportlab.lib.utils import ImageReader
+from reportlab.pdfbase import pdfmetrics
+from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import (
     Flowable,
@@ -147,6 +149,15 @@ def test_words_broken_at_the_end_of_a_line_are_whole_again() -> None:
     )
 
 
+def test_ligatures_are_spelled_out() -> None:
+    def draw(canvas: Canvas) -> None:
+        pdfmetrics.registerFont(TTFont("Vera", "Vera.ttf"))
+        canvas.setFont("Vera", 12)
+        canvas.drawString(72, 700, "of\ufb01ce")
+
+    assert read_exactly(drawn(draw), "a.pdf").text == "office"
+
+
 def test_lists_and_code_are_told_from_paragraphs() -> None:
     code = "def sail(boat):\n    if boat.ready:\n        return boat.leave()"
     content = read_exactly(
@@ -264,6 +275,18 @@ def test_scanned_pages_among_others_are_named() -> None:
     content = read_exactly(drawn(draw), "a.pdf")
     assert content.metadata["scanned_pages"] == [2, 3]
     assert len(content.pages) == 3
+
+
+def test_a_page_of_drawings_alone_is_not_taken_for_a_scan() -> None:
+    def draw(canvas: Canvas) -> None:
+        canvas.drawString(72, 700, "The only text.")
+        canvas.showPage()
+        canvas.beginForm("box")
+        canvas.rect(100, 100, 50, 50)
+        canvas.endForm()
+        canvas.doForm("box")
+
+    assert "scanned_pages" not in read_exactly(drawn(draw), "a.pdf").metadata
 
 
 def test_a_document_of_scans_alone_is_refused_by_its_pages() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Callable
 from io import BytesIO
@@ -16,6 +17,7 @@ from pptx.util import Inches
 from config.errors import Invalid
 from indexes.documents import Content, read
 from tests.indexes.formats.checks import headings, parts, read_exactly
+from tests.indexes.formats.test_docx import rewritten
 
 TITLE_AND_BODY, TITLE_ALONE = 1, 5
 PLACE = (Inches(1), Inches(2), Inches(4), Inches(1))
@@ -115,6 +117,15 @@ def test_a_presentation_with_a_document_in_it_is_still_a_presentation() -> None:
         add_slide(presentation, "Boats").shapes.add_ole_object(inner, "Word.Document.12", *PLACE)
 
     assert read_made(fill).title == "Boats"
+
+
+def test_a_slide_that_lacks_what_every_shape_has_is_refused() -> None:
+    def change(name: str, part: bytes) -> bytes:
+        return re.sub(rb"<p:cNvPr[^>]*/>", b"", part) if "slide1.xml" in name else part
+
+    data = made(lambda presentation: add_slide(presentation, "Boats"))
+    with pytest.raises(Invalid, match="damaged"):
+        read(rewritten(data, change), "a.pptx")
 
 
 def test_damaged_and_empty_presentations_are_refused() -> None:
