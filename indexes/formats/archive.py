@@ -110,5 +110,5 @@ def readable(filename: str, *foreign: type[Exception]) -> Iterator[None]:
         raise unreadable(filename, f"a part is missing from it ({error.args[0]})") from error
     except etree.XMLSyntaxError as error:
         raise unreadable(filename, f"it holds XML that is not valid ({error.msg})") from error
-    except (*STUMBLES, *foreign) as error:
+    except STUMBLES + foreign as error:
         raise unreadable(filename, f"it is damaged ({error})") from error
