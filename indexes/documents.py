@@ -27,6 +27,8 @@ BOMS = (
 
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 """NUL and halves of surrogate pairs, which come out of escapes in JSON and mail."""
+NO_ENCODINGS = {"punycode", "idna", "unicode-escape", "raw-unicode-escape", "undefined"}
+"""Python's own, in which no document is; the first two take the square of the length."""
 VAGUE = {"application/octet-stream", "text/plain", "application/vnd.ms-excel", "video/mp2t"}
 """Browsers and curl send these for what they do not know, for CSV and for TypeScript: the name of
 a file says more."""
@@ -176,6 +178,8 @@ def decode(data: bytes, filename: str, charset: str | None) -> str:
     if encoding == "utf-8" and b"\0" in data:
         raise unreadable(filename, "it is binary, not text")
     try:
+        if codecs.lookup(encoding).name in NO_ENCODINGS:
+            raise LookupError(encoding)
         text = data.decode(encoding)
     except LookupError as error:
         raise unreadable(filename, f"its declared encoding '{encoding}' is unknown") from error

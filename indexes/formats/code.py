@@ -40,7 +40,7 @@ GRAMMARS = {
 }
 MAX_PARSED_BYTES = 2_000_000
 """Larger files are data, or made by a machine."""
-PARSING_S = 10.0
+PARSING_S = 5.0
 READ_BYTES = 65_536
 LINE = re.compile(r"[^\n]*\n|[^\n]+\Z")
 WORD = re.compile(r"\w")

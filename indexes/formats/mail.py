@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 HEADERS = ("From", "To", "Cc", "Date", "Subject")
 MAX_HEADER_CHARS = 4_000
 """Parsing a header's structure takes the square of its length: longer ones are cut."""
+ENCODED_WORD = "=?"
 MAX_PARTS = 1_000
 SEPARATOR = re.compile(rb"(?:\A|(?<=\n)\r?\n)From [^\n]*\n")
 ESCAPED = re.compile(rb"^>(>*From )", re.M)
@@ -137,10 +138,11 @@ class _Message:
 def _shown(name: str, raw: object) -> str:
     """A header's value decoded; as it stands where its structure is broken."""
     value = str(raw or "")[:MAX_HEADER_CHARS]
-    try:
-        value = str(policy.default.header_fetch_parse(name, value))
-    except Exception:  # the parser of headers raises whatever it stumbles over
-        log.debug("a header '%s' is broken", name)
+    if ENCODED_WORD in value:  # parsing takes long, and does nothing for others
+        try:
+            value = str(policy.default.header_fetch_parse(name, value))
+        except Exception:  # the parser of headers raises whatever it stumbles over
+            log.debug("a header '%s' is broken", name)
     return SPACE.sub(" ", value).strip()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, PasswordError
@@ -13,12 +14,16 @@ from indexes.formats.archive import opened
 from indexes.formats.composer import Composer
 from indexes.formats.rows import shown, write_rows
 
+SHEET = re.compile(r"xl/worksheets/[^/]+\.xml")
+PLACE = re.compile(rb"""\sr\s*=\s*["']([A-Za-z]*)(\d+)["']""")
+MAX_CELLS = 20_000_000
+"""Between the first and the last one, empty ones too: each takes 32 bytes."""
+
 
 def read_sheets(source: Source) -> Parsed:
     """The cells as they show, without empty rows and columns; formulas by their last value."""
     if source.data.startswith(b"PK"):
-        with opened(source):  # bounded and whole, before it is unpacked by what knows no bounds
-            pass
+        _check_bounds(source)
     composer = Composer()
     try:
         book = CalamineWorkbook.from_filelike(io.BytesIO(source.data))
@@ -30,6 +35,33 @@ def read_sheets(source: Source) -> Parsed:
     except (CalamineError, OSError, ValueError) as error:
         raise unreadable(source.filename, f"it is no whole spreadsheet ({error})") from error
     return Parsed(composer.text, composer.blocks, metadata={"sheets": names})
+
+
+def _check_bounds(source: Source) -> None:
+    """Raises `Invalid` for what would unpack, or spread a few cells, without end: the library
+    makes room for all cells between the first and the last."""
+    with opened(source) as archive:
+        for name in archive.zip.namelist():
+            if SHEET.fullmatch(name) and (why := _too_wide(archive.read(name))):
+                raise unreadable(source.filename, f"'{name}' in it {why}")
+
+
+def _too_wide(sheet: bytes) -> str | None:
+    rows = columns = 0
+    for letters, digits in PLACE.findall(sheet):
+        if len(letters) > 3 or len(digits) > 7:
+            return "has a cell beyond the last that a sheet has"
+        rows = max(rows, int(digits))
+        columns = max(columns, _column(letters))
+    return f"spans more than {MAX_CELLS:,} cells" if rows * columns > MAX_CELLS else None
+
+
+def _column(letters: bytes) -> int:
+    """The number of column `AB`, from 1."""
+    number = 0
+    for letter in letters.upper():
+        number = number * 26 + letter - ord("A") + 1
+    return number
 
 
 def _write_sheet(composer: Composer, sheet: CalamineSheet) -> None:
