@@ -81,13 +81,19 @@ class Keeper:
         """Take off the disk what a process that was killed left: folders of deleted indexes, and
         those that hold words of documents removed since they were saved."""
         good = await self._store(Tables.unremoved_indexes)
+        ids = {index.id for index in await self._store(Tables.all_indexes)}
+        folders = await self._store.blocking(self._folders)
+        old = [folder for folder in folders if folder.name not in good]
+        if old or ids - good:
+            await self._store.scrub()
+        for folder in old:
+            await self._remove(folder)
 
-        def erase() -> None:
-            for folder in self._folder.iterdir() if self._folder.is_dir() else ():
-                if folder.name not in good:
-                    shutil.rmtree(folder, ignore_errors=True)
+    def _folders(self) -> list[Path]:
+        return list(self._folder.iterdir()) if self._folder.is_dir() else []
 
-        await self._store.blocking(erase)
+    async def _remove(self, folder: Path) -> None:
+        await self._store.blocking(lambda: shutil.rmtree(folder, ignore_errors=True))
 
     def follow_later(self, index: Index) -> None:
         """`follow`, in the background."""
@@ -110,7 +116,9 @@ class Keeper:
             if mirror.worker and mirror.worker is self.worker:
                 with suppress(MotetError):
                     await self._call(mirror.worker, "drop", index, {}, timeout_s=SEARCH_TIMEOUT_S)
-            await self._erase(index, mirror)
+            # The folder last: as long as it is there, a start after a crash does this again.
+            await self._store.scrub()
+            await self._remove(self._folder / index.id)
 
     def rebuild(self, index: Index) -> asyncio.Task[None]:
         """Build the derived index from nothing while the present one serves; the task that does."""
@@ -127,10 +135,11 @@ class Keeper:
         self._supply.close()
         await _ended([*self._rebuilds.values(), *self._saves.values(), *self._tasks])
         if worker := self.worker:
-            for id, mirror in self._mirrors.items():
+            for index in await self._store(Tables.all_indexes):
+                mirror = self._mirror(index)
                 if mirror.worker is worker and mirror.unsaved:
                     with suppress(MotetError):
-                        await worker.call("save", {"index": id}, timeout_s=APPLY_TIMEOUT_S)
+                        await self._save(index, mirror, worker)
         await self._supply.stop()
 
     def _mirror(self, index: Index) -> Mirror:
@@ -228,6 +237,10 @@ class Keeper:
         await self._call(worker, "apply", index, header, changes.vectors, timeout_s=APPLY_TIMEOUT_S)
 
     async def _saved(self, index: Index, mirror: Mirror) -> None:
+        if mirror.removed:
+            # Before the removals are forgotten: a start after a crash would do it again.
+            await self._store.scrub()
+            mirror.removed = False
         mirror.saved, mirror.erased = mirror.change, False
         await self._store(Tables.mark_saved, index.id, mirror.saved)
 
@@ -254,10 +267,10 @@ class Keeper:
 
     async def _erase(self, index: Index, mirror: Mirror) -> None:
         """Take what was saved off the disk, and what was deleted out of the database's files."""
-        root = self._folder / index.id
-        await self._store.blocking(lambda: shutil.rmtree(root, ignore_errors=True))
+        await self._remove(self._folder / index.id)
         await self._store(Tables.purge)
-        mirror.erased, mirror.saved = True, 0
+        mirror.removed = mirror.erased = True
+        mirror.saved = 0
 
     async def _call(
         self,

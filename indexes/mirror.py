@@ -21,9 +21,11 @@ QUIET_SHARE = 10
 
 @dataclass(frozen=True, slots=True)
 class Hits:
-    """(passage number, score), best first; `why` each has its score, where that was asked for."""
+    """(passage number, score), best first; `meaning` the part of each score that is its cosine;
+    `why` each has its score, where that was asked for."""
 
     hits: Sequence[tuple[int, float]]
+    meaning: Sequence[float] | None = None
     why: Sequence[dict[str, Any]] | None = None
 
 
@@ -32,7 +34,8 @@ class Mirror:
     """What the worker knows of one index, up to `change`, and what of it is saved.
 
     `born`: the change of the truth at which it began to be filled; what was removed before that
-    it never saw. `touched_s`: when it changed last.
+    it never saw. `erased`: nothing is saved. `removed`: remains of what was removed may be in the
+    database's file. `touched_s`: when it changed last.
     """
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -42,6 +45,7 @@ class Mirror:
     born: int = 0
     saved: int = 0
     erased: bool = False
+    removed: bool = False
     touched_s: float = 0.0
     quiet_s: float = QUIET_S
 

@@ -23,6 +23,7 @@ CREATE TABLE vectors (               -- by what they were made from: nothing is 
     space INTEGER NOT NULL REFERENCES spaces ON DELETE CASCADE,
     hash BLOB NOT NULL,
     vector BLOB NOT NULL,
+    excerpts BLOB NOT NULL DEFAULT x'',  -- see `excerpts.packed`
     UNIQUE (space, hash)
 );
 CREATE TABLE indexes (
@@ -123,7 +124,10 @@ def connect(path: Path, durability: Literal["process", "power"]) -> sqlite3.Conn
 
 def second(path: Path) -> sqlite3.Connection:
     """Another connection to a database that `connect` has prepared."""
-    return _opened(path)
+    connection = _opened(path)
+    # The first one alone checkpoints: nothing else may write to the file under `scrub`.
+    connection.execute("PRAGMA wal_autocheckpoint=0")
+    return connection
 
 
 def _opened(path: Path) -> sqlite3.Connection:

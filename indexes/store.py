@@ -10,12 +10,14 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, closing
+from functools import partial
 from pathlib import Path
 from typing import Concatenate, Literal, ParamSpec, TypeVar
 
 from config.errors import Conflict, Unavailable
 from indexes.database import Database
 from indexes.schema import connect, second
+from indexes.scrub import SLICE_PAGES, scrub
 from indexes.tables import Tables
 
 log = logging.getLogger(__name__)
@@ -30,10 +32,11 @@ class Store:
     `folder` is where the database and the derived indexes lie.
     """
 
-    def __init__(self, folder: Path, thread: ThreadPoolExecutor, tables: Tables) -> None:
+    def __init__(self, folder: Path, thread: ThreadPoolExecutor, tables: Tables, file: int) -> None:
         self.folder = folder
         self._thread = thread
         self._tables = tables
+        self._file = file
 
     async def __call__(
         self, query: Callable[Concatenate[Tables, P], T], *args: P.args, **kwargs: P.kwargs
@@ -68,6 +71,14 @@ class Store:
         with closing(Database(second(self.folder / FILE))) as database:
             return work(database)
 
+    async def scrub(self) -> None:
+        """Take what was deleted out of the database's files, while queries go on."""
+        await self(Database.purge)
+        first = 0
+        connection = self._tables.connection
+        while await self.blocking(partial(scrub, connection, self._file, first)):
+            first += SLICE_PAGES
+
     async def blocking(self, work: Callable[[], T]) -> T:
         """Run other blocking work (files) in the same thread."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
@@ -94,10 +105,12 @@ async def open_store(
     try:
         run = asyncio.get_running_loop().run_in_executor
         tables = Tables(await run(thread, connect, folder / FILE, durability))
+        file = os.open(folder / FILE, os.O_RDWR | os.O_CLOEXEC)
         try:
-            yield Store(folder, thread, tables)
+            yield Store(folder, thread, tables, file)
         finally:
             await run(thread, tables.close)
+            os.close(file)
     finally:
         thread.shutdown()
         os.close(lock)
