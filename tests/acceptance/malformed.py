@@ -368,7 +368,8 @@ INDEXES = [
 
 UPLOADS = [
     upload("upload of bytes", "a.bin", bytes(range(256)), "unsupported_document", "media_type"),
-    upload("upload of a picture", "a.png", b"\x89PNG\r\n\x1a\n", "unsupported_document", "media_type", "image/png"),
+    upload("upload of a film", "a.mp4", b"\0\0\0 ftypisom", "unsupported_document", "media_type", "video/mp4"),
+    upload("upload of half a picture", "a.png", b"\x89PNG\r\n\x1a\n", "unreadable_document", "data", "image/png"),
     upload("upload of broken UTF-8", "a.md", b"# ok \xff\xfe\x80", "unreadable_document", "data"),
     upload("upload of binary text", "a.txt", bytes(100), "unreadable_document", "data"),
     upload("upload of binary HTML", "a.html", bytes(range(256)) * 10, "unreadable_document", "data"),

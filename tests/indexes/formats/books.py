@@ -205,8 +205,8 @@ def python(book: Book) -> bytes:
     for number, section in enumerate(book):
         indent = "    " * (section.level - 1)
         kind = "class" if section.level == 1 else "def"
-        lines.append(f"{indent}# {section.title}")
-        lines.append(f"{indent}{kind} name{number}{'()' if kind == 'def' else ''}:")
+        arguments = "()" if kind == "def" else ""
+        lines.append(f"{indent}{kind} name{number}{arguments}:  # {section.title}")
         lines += [f"{indent}    '{text}'\n" for text in section.paragraphs or ("",)]
     return "\n".join(lines).encode()
 
