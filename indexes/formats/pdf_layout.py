@@ -199,6 +199,8 @@ def _kind(line: Line) -> StretchKind:
 def _parted(last: Stretch, line: Line, kind: StretchKind, usual: float) -> bool:
     """Whether a line begins a new stretch."""
     before = last.lines[-1]
+    if kind == "code" and last.kind in ("text", "list") and _goes_on(before, line, usual):
+        return False  # no code, but the names that a sentence ends with
     if "code" in (kind, last.kind):
         return kind != last.kind
     if kind == "list" or last.kind == "table":
@@ -211,6 +213,12 @@ def _parted(last: Stretch, line: Line, kind: StretchKind, usual: float) -> bool:
     step = before.base - line.base
     indented = last.kind == "text" and line.left - before.left > INDENT * line.size
     return step > (usual + APART) * line.size or (ended and indented)
+
+
+def _goes_on(before: Line, line: Line, usual: float) -> bool:
+    near = 0 < before.base - line.base <= (usual + APART) * line.size
+    aligned = abs(line.left - before.left) < INDENT * line.size
+    return near and aligned and not before.mono and not SENTENCE_END.search(before.text)
 
 
 def _usual_step(lines: Sequence[Line]) -> float:

@@ -13,6 +13,8 @@ from indexes.formats.pdf_words import HYPHEN, Rule, Word
 GAP = 1.6
 """Words further apart than this many letter heights stand in different cells."""
 TOUCHING = 3.0
+MIN_UNRULED = 4
+"""So many lines that each fill more columns than one are rows, though no rule parts them."""
 MIN_EDGES = 3
 """Two rows, or two columns, have three edges."""
 
@@ -148,16 +150,20 @@ class _Grid:
 
     def rows(self, words: Iterable[Word]) -> Iterator[tuple[float, list[str]]]:
         """(upper edge, the text of each column), from the top down."""
-        cells: dict[tuple[int, int], list[str]] = {}
+        bands: dict[int, list[tuple[int, Word]]] = {}
         for word in words:
             x, y = word.middle
             # Only a rule that passes the word bounds its cell: cells may span others.
             column = self._place(self.columns, self.uprights, x, y)
-            height = self._place(self.heights, self.levels, y, x)
-            cells.setdefault((height, column), []).append(word.text)
-        for height in sorted({height for height, _ in cells}, reverse=True):
-            row = [cells.get((height, column), []) for column in range(len(self.columns) - 1)]
-            yield self.heights[height], [joined(words) for words in row]
+            bands.setdefault(self._place(self.heights, self.levels, y, x), []).append(
+                (column, word)
+            )
+        for height in sorted(bands, reverse=True):
+            for part in _unruled_rows(bands[height]):
+                row: list[list[str]] = [[] for _ in self.columns[1:]]
+                for column, word in part:
+                    row[column].append(word.text)
+                yield self.heights[height], [joined(cell) for cell in row]
 
     @staticmethod
     def _place(edges: Sequence[float], rules: Sequence[Rule], along: float, across: float) -> int:
@@ -168,6 +174,24 @@ class _Grid:
         ]
         edge = max(passed, default=edges[0])
         return max(0, min(len(edges) - 2, bisect_right(edges, edge + TOUCHING / 2) - 1))
+
+
+def _unruled_rows(band: Sequence[tuple[int, Word]]) -> list[list[tuple[int, Word]]]:
+    """What stands between two level rules: a row, or many where each line fills more columns."""
+    rows: dict[int, list[tuple[int, Word]]] = {}
+    for column, word in band:
+        rows.setdefault(round(word.base), []).append((column, word))
+    first = min(column for column, _ in band)
+    begun = [{column for column, _ in row} for row in rows.values()]
+    begun = [columns for columns in begun if first in columns]
+    if len(begun) < MIN_UNRULED or any(len(columns) < 2 for columns in begun):
+        return [list(band)]
+    found: list[list[tuple[int, Word]]] = []
+    for base in sorted(rows, reverse=True):
+        if not found or any(column == first for column, _ in rows[base]):
+            found.append([])
+        found[-1] += rows[base]
+    return found
 
 
 def joined(words: Iterable[str]) -> str:

@@ -196,6 +196,28 @@ def test_a_ruled_table_is_read_row_by_row_with_the_names_of_its_columns() -> Non
     ]
 
 
+def test_rows_that_no_rule_parts_are_told_by_their_lines() -> None:
+    data = [["Key", "Meaning"], *([f"key {number}", f"does {number}"] for number in range(6))]
+    style = [
+        ("BOX", (0, 0), (-1, -1), 1, colors.black),
+        ("LINEBELOW", (0, 0), (-1, 0), 1, colors.black),
+        ("LINEAFTER", (0, 0), (0, -1), 1, colors.black),
+    ]
+    content = read_exactly(platypus(Table(data, style=style)), "a.pdf")
+    rows = [text for kind, text in parts(content) if kind == "table"]
+    assert rows[1:] == [f"Key: key {number} | Meaning: does {number}" for number in range(6)]
+
+
+def test_names_in_other_letters_at_the_end_of_a_sentence_are_no_code() -> None:
+    def draw(canvas: Canvas) -> None:
+        lines_at(canvas, 72, 700, "The file is truncated to zero length, regardless of")
+        canvas.setFont("Courier", 12)
+        canvas.drawString(72, 686, "CLOBBER.")
+
+    content = read_exactly(drawn(draw), "a.pdf")
+    assert content.text.endswith("regardless of CLOBBER.")
+
+
 def test_a_cell_that_spans_columns_stays_whole() -> None:
     data = [
         ["All the boats of the harbour", "", "Seats"],
