@@ -7,7 +7,17 @@ from fastapi import FastAPI
 from server.errors import install_error_handlers
 from server.limits import BodyLimit
 from server.origins import LocalOnly
-from server.routes import agents, artifacts, health, indexes, models, runs, threads, tools
+from server.routes import (
+    agents,
+    artifacts,
+    health,
+    index_quality,
+    indexes,
+    models,
+    runs,
+    threads,
+    tools,
+)
 from server.services import Services
 
 DESCRIPTION = """\
@@ -29,6 +39,6 @@ def create_app(services: Services) -> FastAPI:
     if not services.settings.trust_network:
         app.add_middleware(LocalOnly)
     install_error_handlers(app)
-    for routes in (agents, runs, threads, indexes, models, tools, artifacts, health):
+    for routes in (agents, runs, threads, indexes, index_quality, models, tools, artifacts, health):
         app.include_router(routes.router)
     return app

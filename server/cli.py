@@ -203,6 +203,42 @@ def index_rm(
     out.print(f"Removed {what}.")
 
 
+@index_app.command("calibrate")
+def index_calibrate(
+    name: str,
+    questions: Annotated[
+        Path | None,
+        typer.Option(help="Your questions: JSON lines or YAML. Default: made of its passages."),
+    ] = None,
+    refuse: Annotated[
+        float, typer.Option(min=0, max=1, help="The share of unanswerable questions to refuse.")
+    ] = 0.8,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find out from which score on an index holds the answer, so that it refuses the rest."""
+    from server.index_commands import calibrate_index, print_threshold
+
+    found = _run(calibrate_index(_settings(home), name, questions, refuse, out))
+    out.print_json(data=found) if as_json else print_threshold(found, out)
+
+
+@index_app.command("eval")
+def index_eval(
+    name: str,
+    questions: Annotated[Path, typer.Option(help="Your questions: JSON lines or YAML.")],
+    k: Annotated[int, typer.Option(min=1, max=100, help="Measure the first K passages.")] = 10,
+    plot: Annotated[Path | None, typer.Option(help="An .svg file for the curve.")] = None,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure what an index finds, answers and refuses, by questions with known answers."""
+    from server.index_commands import evaluate_index, print_report
+
+    report = _run(evaluate_index(_settings(home), name, questions, k, plot, out))
+    out.print_json(data=report) if as_json else print_report(report, out)
+
+
 @app.command()
 def models(home: Home = None, as_json: AsJson = False) -> None:
     """Show the models, what each role resolves to and why, and the memory they take."""

@@ -16,6 +16,7 @@ from pydantic import PrivateAttr
 from config.errors import Unavailable
 from models.backends import evidence
 from models.backends.evidence import Evidence
+from models.backends.remembered import Remembered
 from models.capabilities import Embed
 from models.refusal import REFUSAL
 from models.similarity import Similarity
@@ -43,6 +44,7 @@ class ReaderChat(BaseChatModel):
 
     name: str | None = "reader"
     _lease_embed: LeaseEmbed = PrivateAttr()
+    _remembered: Remembered = PrivateAttr(default_factory=Remembered)
 
     def __init__(self, *, name: str, lease_embed: LeaseEmbed) -> None:
         super().__init__(name=name)
@@ -105,7 +107,7 @@ class ReaderChat(BaseChatModel):
         places = [evidence.place(passage) for passage in passages[: evidence.MAX_PASSAGES]]
         texts = [question, *places, *(window.text for window in candidates)]
         async with self._lease_embed() as lease:
-            near = Similarity(await lease.embed.embed(texts, urgent=True)).near
+            near = Similarity(await self._remembered.embed(lease.embed, texts)).near
         cosines = [near(0, other) for other in range(1, len(texts))]
         in_places, in_windows = cosines[: len(places)], cosines[len(places) :]
         return evidence.best(question, passages, candidates, in_windows, in_places, enough=enough)

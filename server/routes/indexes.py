@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
-from dataclasses import asdict, fields
+from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,13 +11,14 @@ from fastapi import APIRouter, Body, Header, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.datastructures import UploadFile
 
-from config.errors import Invalid, MotetError
+from config.errors import Invalid
 from config.settings import LOOPBACK
 from indexes.records import Failure, IngestReport, Progress
 from indexes.spec import index_spec
 from runs.events import dumps
 from server.access import Caller, CallerOf
 from server.bodies import Offset, StrictRoute, media_type, read_json, unsupported
+from server.progress import told
 from server.services import Services, ServicesOf
 from server.sse import FORMAT, EventStream
 from tools.guard import fetch
@@ -157,7 +157,7 @@ async def add_documents(
     await services.indexes.get(name, tenant=caller.tenant)
     work = await _work(name, request, services, caller)
     if accept.startswith(FORMAT):
-        return EventStream(_told(work), heartbeat_s=services.settings.heartbeat_s)
+        return EventStream(told(work, "ingest"), heartbeat_s=services.settings.heartbeat_s)
     report = await work(lambda progress: None)
     return Response(dumps(report.as_dict()), media_type="application/json")
 
@@ -275,22 +275,3 @@ def _join(whole: IngestReport, part: IngestReport) -> None:
     for field in fields(IngestReport):
         if field.name != "index":
             setattr(whole, field.name, getattr(whole, field.name) + getattr(part, field.name))
-
-
-async def _told(work: Callable[[Tell], Any]) -> AsyncIterator[tuple[bytes, bool]]:
-    """The progress of an ingest as events, then its report or its error."""
-    news: asyncio.Queue[Progress | None] = asyncio.Queue()
-    task = asyncio.create_task(work(news.put_nowait), name="ingest")
-    task.add_done_callback(lambda _: news.put_nowait(None))
-    try:
-        while (progress := await news.get()) is not None:
-            yield _frame("progress", asdict(progress))
-        yield _frame("finished", (await task).as_dict())
-    except MotetError as error:
-        yield _frame("failed", error.as_dict())
-    finally:
-        task.cancel()
-
-
-def _frame(type_: str, data: Any) -> tuple[bytes, bool]:
-    return b"event: %s\ndata: %s\n\n" % (type_.encode(), dumps(data)), type_ != "progress"

@@ -1,0 +1,133 @@
+"""Questions with what is known of their answers: read from a person's file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import PurePath
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from config.errors import Invalid
+
+Kind = Literal["answerable", "near", "far", "unanswerable"]
+MAX_QUESTIONS = 2000
+
+
+class Question(BaseModel):
+    """A question to measure an index with.
+
+    `answer` are texts of which one must stand in a right answer, `source` the documents (by their
+    source) of which one must be found. An unanswerable one may be `near` to the subject or `far`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    question: str = Field(min_length=1, max_length=2000)
+    answer: tuple[str, ...] = ()
+    source: tuple[str, ...] = ()
+    answerable: bool = True
+    kind: Kind = "answerable"
+
+    @field_validator("answer", "source", mode="before")
+    @classmethod
+    def _several(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value or ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _consistent(cls, fields: Any) -> Any:
+        if not isinstance(fields, Mapping):
+            raise ValueError("must be an object with `question`")
+        kind = fields.get("kind")
+        answerable = fields.get("answerable", kind in (None, "answerable"))
+        if kind is not None and answerable != (kind == "answerable"):
+            raise ValueError("`answerable` and `kind` contradict each other")
+        return {
+            **fields,
+            "answerable": answerable,
+            "kind": kind or ("answerable" if answerable else "unanswerable"),
+        }
+
+    @property
+    def wanted(self) -> list[str]:
+        """The answers as they are looked for."""
+        return [folded(text) for text in self.answer]
+
+    def answered_by(self, text: str) -> bool:
+        """Whether one of the answers stands in a text."""
+        said = folded(text)
+        return any(answer in said for answer in self.wanted)
+
+    def found_in(self, source: str) -> bool:
+        """Whether this is one of the documents meant; a source may be given by its end."""
+        return any(source == each or source.endswith(f"/{each}") for each in self.source)
+
+
+def folded(text: str) -> str:
+    """A text without what does not matter to whether it holds an answer."""
+    kept = "".join(" " if letter in "*_`\"'“”‘’«»" else letter for letter in text.casefold())
+    return " ".join(kept.split())
+
+
+def read_questions(text: str, filename: str) -> list[Question]:
+    """The questions of a file: JSON lines, or a list in YAML or JSON by the end of its name.
+
+    Raises `Invalid` (`bad_questions`) naming the file and the line or the number.
+    """
+    suffix = PurePath(filename).suffix.lower()
+    entries = (
+        _yaml(text, filename) if suffix in (".yaml", ".yml", ".json") else _lines(text, filename)
+    )
+    found = [_question(entry, place, filename) for place, entry in entries]
+    if not 0 < len(found) <= MAX_QUESTIONS:
+        raise _bad(filename, "", f"it holds {len(found)} questions, of 1 to {MAX_QUESTIONS}")
+    return found
+
+
+def checked_questions(entries: Iterable[Any]) -> list[Question]:
+    """The questions of a request. Raises `Invalid` (`bad_questions`)."""
+    return [
+        _question(entry, f"question {number}", "") for number, entry in enumerate(entries, start=1)
+    ]
+
+
+def _yaml(text: str, filename: str) -> list[tuple[str, Any]]:
+    try:
+        entries = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise _bad(filename, "", f"it is no YAML: {error}") from error
+    if not isinstance(entries, list):
+        raise _bad(filename, "", "it must be a list of questions")
+    return [(f"question {number}", entry) for number, entry in enumerate(entries, start=1)]
+
+
+def _lines(text: str, filename: str) -> list[tuple[str, Any]]:
+    found = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            try:
+                found.append((f"line {number}", json.loads(line)))
+            except ValueError as error:
+                raise _bad(filename, f"line {number}", f"it is no JSON: {error}") from error
+    return found
+
+
+def _question(entry: Any, place: str, filename: str) -> Question:
+    try:
+        return Question.model_validate(entry)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise _bad(filename, place, f"{field}: {first['msg']}".removeprefix(": ")) from error
+
+
+def _bad(filename: str, place: str, why: str) -> Invalid:
+    where = ", ".join(part for part in (filename, place) if part)
+    return Invalid(
+        f"{where or 'The questions'}: {why}.",
+        code="bad_questions",
+        details={"field": "questions", "file": filename, "place": place},
+    )

@@ -1,0 +1,96 @@
+"""From scored questions to the score from which an index holds the answer. Pure."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from config.errors import Invalid
+
+MIN_QUESTIONS = 5
+STEPS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """One question's score. `kind` is "answerable", or says how far it lies: near, far."""
+
+    score: float
+    kind: str
+
+    @property
+    def answerable(self) -> bool:
+        return self.kind == "answerable"
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """At this threshold, the shares of answerable questions answered, of the others refused."""
+
+    threshold: float
+    answered: float
+    refused: float
+
+
+def choose(scored: Sequence[Scored], refuse: float = 0.8) -> Point:
+    """The threshold that refuses at least the share `refuse` of each kind of unanswerable
+    questions, and answers as many of the answerable ones as it can.
+
+    Raises `Invalid` (`too_few_questions`) with fewer than five of either sort.
+    """
+    check_enough(scored)
+    kinds = {each.kind for each in scored if not each.answerable}
+    lowest = max(
+        _lowest([each.score for each in scored if each.kind == kind], refuse) for kind in kinds
+    )
+    return point(scored, _apart(sorted(each.score for each in scored), lowest))
+
+
+def point(scored: Sequence[Scored], threshold: float) -> Point:
+    """What a threshold does to these questions."""
+    answered = [each.score >= threshold for each in scored if each.answerable]
+    refused = [each.score < threshold for each in scored if not each.answerable]
+    return Point(round(threshold, 4), _share(answered), _share(refused))
+
+
+def curve(scored: Sequence[Scored]) -> list[Point]:
+    """What thresholds from the lowest score to above the highest do, at most `STEPS` of them."""
+    scores = sorted({each.score for each in scored})
+    if not scores:
+        return []
+    step = max(1, len(scores) // STEPS)
+    above = scores[-1] + 1e-4
+    return [point(scored, threshold) for threshold in [*scores[::step], above]]
+
+
+def check_enough(scored: Sequence[Scored]) -> None:
+    """Raises `Invalid` where too few questions were asked to tell anything."""
+    for answerable, what in ((True, "that the documents answer"), (False, "that they do not")):
+        count = sum(each.answerable == answerable for each in scored)
+        if count < MIN_QUESTIONS:
+            raise Invalid(
+                f"{count} questions {what} are too few: it takes {MIN_QUESTIONS} at least. Add "
+                "some to the file, or index more documents.",
+                code="too_few_questions",
+                details={"field": "questions"},
+            )
+
+
+def _lowest(scores: Sequence[float], refuse: float) -> float:
+    """The highest score that must still be refused."""
+    ordered = sorted(scores)
+    # -(-x // 1) rounds up; 1e-9 forgives 0.8 * 5 = 4.000000001.
+    count = max(1, int(-(-(refuse * len(ordered) - 1e-9) // 1)))
+    return ordered[count - 1]
+
+
+def _apart(ordered: Sequence[float], score: float) -> float:
+    """Midway between a score and the next one above it."""
+    place = bisect_left(ordered, score)
+    above = next((each for each in ordered[place:] if each > score), score + 0.02)
+    return (score + above) / 2
+
+
+def _share(values: Sequence[bool]) -> float:
+    return round(sum(values) / len(values), 4) if values else 0.0

@@ -1,0 +1,113 @@
+"""What an index knows and does not know: calibrate it, measure it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Header, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from indexes.asking import Tell
+from indexes.calibrating import calibrate
+from indexes.calibration import Threshold
+from indexes.evaluation import Report, evaluate
+from indexes.questions import MAX_QUESTIONS, checked_questions
+from models.backends.evidence import ENOUGH
+from runs.events import dumps
+from server.access import CallerOf
+from server.bodies import StrictRoute
+from server.progress import Work, told
+from server.quality import reader_of, writer_of
+from server.services import Services, ServicesOf
+from server.sse import FORMAT, EventStream
+
+router = APIRouter(tags=["indexes"], route_class=StrictRoute)
+
+Questions = Annotated[list[dict[str, Any]], Field(max_length=MAX_QUESTIONS)]
+ONE: dict[str, Any] = {"question": "How long are books lent?", "answer": "four weeks", "source": "rules.md"}
+
+
+class CalibrateBody(BaseModel):
+    """With which questions, and how many of the unanswerable ones shall be refused."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"refuse": 0.8}]})
+
+    questions: Questions | None = Field(
+        None, description="`{question, answerable, ...}`; default: made of the index's passages."
+    )
+    refuse: float = Field(0.8, ge=0, le=1, description="The share of unanswerable ones to refuse.")
+
+
+class EvaluateBody(BaseModel):
+    """With which questions, and how deep to look."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"questions": [ONE]}]}
+    )
+
+    questions: Questions = Field(min_length=1)
+    k: int = Field(10, ge=1, le=100, description="Measure the first so many passages.")
+
+
+@router.post("/indexes/{name}/calibrate", response_class=Response)
+async def calibrate_index(
+    name: str,
+    services: ServicesOf,
+    caller: CallerOf,
+    body: Annotated[CalibrateBody, Body()] = CalibrateBody(),  # noqa: B008
+    accept: Annotated[str, Header()] = "*/*",
+) -> Response:
+    """Choose from which score on the index answers, by your questions or its own; keep it.
+
+    With `Accept: text/event-stream`, events of progress come before the threshold.
+    """
+    await services.indexes.get(name, tenant=caller.tenant)
+    questions = None if body.questions is None else checked_questions(body.questions)
+
+    async def work(tell: Tell) -> Threshold:
+        return await calibrate(
+            services.indexes,
+            name,
+            reader_of(services.models, caller.tenant),
+            questions,
+            refuse=body.refuse,
+            write=await writer_of(services.models, caller.tenant),
+            tenant=caller.tenant,
+            tell=tell,
+        )
+
+    return await _answered(work, accept, services, f"calibrate {name}")
+
+
+@router.post("/indexes/{name}/eval", response_class=Response)
+async def evaluate_index(
+    name: str,
+    body: EvaluateBody,
+    services: ServicesOf,
+    caller: CallerOf,
+    accept: Annotated[str, Header()] = "*/*",
+) -> Response:
+    """Measure what searches find and what the reader answers, refuses and gets wrong."""
+    await services.indexes.get(name, tenant=caller.tenant)
+    questions = checked_questions(body.questions)
+
+    async def work(tell: Tell) -> Report:
+        return await evaluate(
+            services.indexes,
+            name,
+            reader_of(services.models, caller.tenant),
+            questions,
+            default_threshold=ENOUGH,
+            k=body.k,
+            tenant=caller.tenant,
+            tell=tell,
+        )
+
+    return await _answered(work, accept, services, f"evaluate {name}")
+
+
+async def _answered(work: Work, accept: str, services: Services, name: str) -> Response:
+    if accept.startswith(FORMAT):
+        return EventStream(told(work, name), heartbeat_s=services.settings.heartbeat_s)
+    report = await work(lambda progress: None)
+    return Response(dumps(report.as_dict()), media_type="application/json")
