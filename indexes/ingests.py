@@ -119,16 +119,21 @@ class Ingests:
             self._waiting -= 1
 
     async def run(
-        self, index: Index, origin: str, work: Work, tell: Callable[[Progress], None]
+        self,
+        index: Index,
+        origin: str,
+        work: Work,
+        tell: Callable[[Progress], None],
+        kind: Kind = "folder",
     ) -> IngestReport:
-        """Do the work of a folder ingest; what becomes of it is written down. Cut short by a
-        crash or by `close`, it is found unfinished at the next start."""
-        id = await self._store(begin, index.id, "folder", origin)
+        """Do the work of an ingest; what becomes of it is written down. Cut short by a crash or
+        by `close`, it is found unfinished at the next start."""
+        id = await self._store(begin, index.id, kind, origin)
         return await self._watched(id, work, tell)
 
-    async def begin(self, index: Index, origin: str, work: Work) -> str:
+    async def begin(self, index: Index, origin: str, work: Work, kind: Kind = "folder") -> str:
         """`run` in the background; the id of the ingest, accepted for good."""
-        id = await self._store(begin, index.id, "folder", origin)
+        id = await self._store(begin, index.id, kind, origin)
         self.go_on(id, f"indexes ingest {index.spec.name}", work)
         return id
 
@@ -219,22 +224,34 @@ class Ingests:
 
 
 class Crawls:
-    """Crawls that were accepted. Whoever crawls begins, advances and ends them here, and goes on
-    at a start with those that are `unfinished`."""
+    """Crawls that were accepted, watched as every ingest is. Whoever crawls hands the work in, and
+    goes on at a start with those that are `unfinished`."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, ingests: Ingests) -> None:
         self._store = store
+        self._ingests = ingests
 
-    async def begin(self, name: str, origin: str, *, tenant: str = "default") -> str:
-        """The id of the crawl; `origin` is all that is needed to go on with it."""
+    async def run(
+        self,
+        name: str,
+        origin: str,
+        work: Work,
+        tell: Callable[[Progress], None],
+        *,
+        tenant: str = "default",
+    ) -> IngestReport:
+        """Do the work of a crawl; `origin` is all that is needed to go on with it."""
         index = await self._store(Tables.index, tenant, name)
-        return await self._store(begin, index.id, "crawl", origin)
+        return await self._ingests.run(index, origin, work, tell, "crawl")
 
-    async def advance(self, id: str, files_done: int, files_total: int) -> None:
-        await self._store(advance, id, files_done, files_total)
+    async def begin(self, name: str, origin: str, work: Work, *, tenant: str = "default") -> str:
+        """`run` in the background; the id of the crawl."""
+        index = await self._store(Tables.index, tenant, name)
+        return await self._ingests.begin(index, origin, work, "crawl")
 
-    async def end(self, id: str, state: State = "finished", error: str | None = None) -> None:
-        await self._store(end, id, state, error)
+    def go_on(self, state: IngestState, work: Work) -> None:
+        """Do a crawl that was accepted before, in the background."""
+        self._ingests.go_on(state.id, f"indexes crawl {state.index}", work)
 
     async def unfinished(self) -> list[tuple[IngestState, str]]:
         """Those that an earlier process left running, each with its tenant."""

@@ -15,7 +15,7 @@ from indexes.citing import cite
 from indexes.embedding import Embedders
 from indexes.expansion import Expand
 from indexes.filling import Filling, Upload
-from indexes.filters import Where
+from indexes.filters import Where, compiled
 from indexes.ingests import Crawls, IngestState
 from indexes.keeper import Keeper
 from indexes.records import (
@@ -51,8 +51,8 @@ class Indexes:
         self._keeper = keeper
         self._filling = filling
         self._search = Search(store, keeper, models)
-        self.crawls = Crawls(store)
-        """The crawls that were accepted; who crawls tells it how far it is."""
+        self.crawls = Crawls(store, filling.ingests)
+        """The crawls that were accepted; whoever crawls hands the work in."""
 
     # Indexes
 
@@ -249,11 +249,17 @@ class Indexes:
         return await self._store(expansion.place, index.id, name, id)
 
     async def documents(
-        self, name: str, *, tenant: str = "default", limit: int = 100, offset: int = 0
+        self,
+        name: str,
+        *,
+        where: Where | None = None,
+        tenant: str = "default",
+        limit: int = 100,
+        offset: int = 0,
     ) -> builtins.list[Document]:
-        """Documents by source, without their texts."""
-        index = await self._index(name, tenant)
-        return await self._store(lookup.documents, index.id, name, limit, offset)
+        """Documents by source, without their texts: all, or those that `where` chooses."""
+        id = (await self._index(name, tenant)).id
+        return await self._store(lookup.documents, id, name, compiled(where or {}), limit, offset)
 
     async def document(self, name: str, id: str, *, tenant: str = "default") -> Document:
         """One document with its text, to which spans refer."""

@@ -13,9 +13,12 @@ from indexes.filters import Filter
 from indexes.records import Document, Found, Passage
 
 
-def documents(database: Database, id: str, name: str, limit: int, offset: int) -> list[Document]:
-    query = queries.DOCUMENTS + " ORDER BY source, id LIMIT ? OFFSET ?"
-    return [_document(name, row) for row in database.rows(query, id, limit, offset)]
+def documents(
+    database: Database, id: str, name: str, chosen: Filter, limit: int, offset: int
+) -> list[Document]:
+    query = f"{queries.DOCUMENTS_WHERE.format(chosen.sql)} ORDER BY d.source, d.id LIMIT ? OFFSET ?"
+    rows = database.rows(query, id, *chosen.values, limit, offset)
+    return [_document(name, row) for row in rows]
 
 
 def document(database: Database, id: str, name: str, document: str) -> Document:

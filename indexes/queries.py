@@ -39,6 +39,7 @@ _DOCUMENT = """
     SELECT id, source, title, media_type, hash, bytes_hash, size_bytes, passages, updated_at,
         metadata"""
 DOCUMENTS = f"{_DOCUMENT} FROM documents WHERE index_id = ?"
+DOCUMENTS_WHERE = f"{_DOCUMENT} FROM documents d WHERE d.index_id = ?1 AND {{}}"
 SOME_DOCUMENTS = f"{DOCUMENTS} AND id IN (SELECT value FROM json_each(?))"
 DOCUMENT = f"{_DOCUMENT}, text FROM documents WHERE index_id = ? AND id = ?"
 DOCUMENT_IDS = "SELECT id FROM documents WHERE index_id = ? LIMIT 1000"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, NamedTuple
 
 from indexes.chunks import Chunk
 from indexes.spec import IndexSpec
@@ -193,6 +193,12 @@ class IngestReport:
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+    def join(self, part: IngestReport) -> None:
+        """Add the counts and lists of a part of the ingest."""
+        for each in fields(IngestReport):
+            if each.name != "index":
+                setattr(self, each.name, getattr(self, each.name) + getattr(part, each.name))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import ipaddress
 import socket
 import ssl
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from email.message import Message
@@ -35,6 +35,7 @@ RELAYS: tuple[Network, ...] = (
 )
 MAX_ADDRESSES = 4
 REDIRECTS = {301, 302, 303, 307, 308}
+NOT_MODIFIED = 304
 _JSON = {"Content-Type": "application/json"}
 HEADERS = {"User-Agent": "Motet/0.1", "Accept": "*/*", "Accept-Encoding": "gzip"}
 
@@ -54,12 +55,32 @@ class Limits:
 
 @dataclass(frozen=True)
 class Fetched:
-    """What a URL held. `url` is the last one after redirects; `media_type` is in lower case."""
+    """What a URL held. `url` is the last one after redirects; `media_type` is in lower case.
+
+    `etag` and `last_modified` are the host's, as `known` of a later fetch. `unchanged` says that
+    the page is still the one that was known, and its data not sent again.
+    """
 
     url: str
     media_type: str
     data: bytes
     charset: str | None = None
+    etag: str | None = None
+    last_modified: str | None = None
+    unchanged: bool = False
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the host said of a page that was fetched before."""
+
+    etag: str | None = None
+    last_modified: str | None = None
+
+    def headers(self) -> dict[str, str]:
+        """As an HTTP request asks for what has changed since."""
+        asked = {"If-None-Match": self.etag, "If-Modified-Since": self.last_modified}
+        return {name: value for name, value in asked.items() if value}
 
 
 async def system_resolve(host: str, port: int) -> list[str]:
@@ -72,17 +93,19 @@ async def fetch(
     url: str,
     limits: Limits = Limits(),
     *,
+    known: Known = Known(),
     resolve: Resolve = system_resolve,
     tls: ssl.SSLContext | None = None,
 ) -> Fetched:
-    """What `url` holds, fetched from a public address within `limits`.
+    """What `url` holds, fetched from a public address within `limits`. A page that is still as it
+    was `known` need not be sent again.
 
     Raises `Invalid` (`forbidden_url`, `forbidden_address`, `too_large`, `too_many_redirects`),
     `NotFound`, `TimedOut`, or `Unavailable` when the host does not answer as it should.
     Proxies of the environment are not used: they would resolve names past the guard.
     """
     async with _in_time(url, limits):
-        return await _follow(url, limits, resolve, tls)
+        return await _follow(url, limits, known.headers(), resolve, tls)
 
 
 async def post(
@@ -96,7 +119,7 @@ async def post(
         parsed = _parsed(url)
         addresses = await _checked_addresses(parsed, limits, resolve)
         tls = await _certificates(parsed)
-        async with _open(parsed, addresses, limits, tls, body) as response:
+        async with _open(parsed, addresses, limits, tls, _JSON, body) as response:
             return response.status_code
 
 
@@ -143,14 +166,20 @@ async def _in_time(url: str, limits: Limits) -> AsyncIterator[None]:
 
 
 async def _follow(
-    url: str, limits: Limits, resolve: Resolve, tls: ssl.SSLContext | None
+    url: str,
+    limits: Limits,
+    headers: Mapping[str, str],
+    resolve: Resolve,
+    tls: ssl.SSLContext | None,
 ) -> Fetched:
     target = url
     for _ in range(limits.max_redirects + 1):
         parsed = _parsed(target)
         tls = tls or await _certificates(parsed)
         addresses = await _checked_addresses(parsed, limits, resolve)
-        async with _open(parsed, addresses, limits, tls) as response:
+        async with _open(parsed, addresses, limits, tls, headers) as response:
+            if response.status_code == NOT_MODIFIED and headers:
+                return _fetched(parsed, response, b"", unchanged=True)
             if response.status_code not in REDIRECTS or "location" not in response.headers:
                 return await _read(parsed, response, limits)
             target = _joined(parsed, response.headers["location"])
@@ -222,6 +251,7 @@ async def _open(
     addresses: list[Address],
     limits: Limits,
     tls: ssl.SSLContext | None,
+    headers: Mapping[str, str],
     body: bytes | None = None,
 ) -> AsyncIterator[httpx.Response]:
     """The response of the first address that can be connected to, its body not yet read."""
@@ -236,7 +266,7 @@ async def _open(
                 "GET" if body is None else "POST",
                 # The address replaces the name; the host and the certificate stay the name's.
                 url.copy_with(host=str(address)),
-                headers={**HEADERS, **(_JSON if body else {}), "Host": url.netloc.decode("ascii")},
+                headers={**HEADERS, **headers, "Host": url.netloc.decode("ascii")},
                 content=body,
                 extensions={"sni_hostname": host, "timeout": timeout.as_dict()},
             )
@@ -270,9 +300,24 @@ async def _read(url: httpx.URL, response: httpx.Response, limits: Limits) -> Fet
                 )
     except (httpx.HTTPError, zlib.error) as error:
         raise _unreachable(url.host, error) from error
+    return _fetched(url, response, bytes(data))
+
+
+def _fetched(
+    url: httpx.URL, response: httpx.Response, data: bytes, *, unchanged: bool = False
+) -> Fetched:
+    headers = response.headers
     kind = Message()
-    kind["content-type"] = response.headers.get("content-type", "application/octet-stream")
-    return Fetched(str(url), kind.get_content_type(), bytes(data), kind.get_content_charset())
+    kind["content-type"] = headers.get("content-type", "application/octet-stream")
+    return Fetched(
+        str(url),
+        kind.get_content_type(),
+        data,
+        kind.get_content_charset(),
+        headers.get("etag"),
+        headers.get("last-modified"),
+        unchanged,
+    )
 
 
 async def _decoded(response: httpx.Response, max_bytes: int) -> AsyncIterator[bytes]:

@@ -13,7 +13,7 @@ import pytest
 
 from config.errors import Invalid, NotFound, TimedOut, Unavailable
 from tests.tools.conftest import Site, serving
-from tools.guard import Limits, fetch, forbidden, post
+from tools.guard import Known, Limits, fetch, forbidden, post
 
 
 class Names:
@@ -374,3 +374,25 @@ async def test_the_certificate_is_checked_against_the_name_not_the_address(
             await fetch(other, loopback, resolve=here, tls=trusting)
         with pytest.raises(Unavailable, match="certificate"):
             await fetch(url, loopback, resolve=here)
+
+
+async def test_a_page_that_is_still_as_it_was_known_is_not_sent_again(
+    site: Site, loopback: Limits
+) -> None:
+    site.page("/", b"words", head='ETag: "7"\r\nLast-Modified: Fri, 20 Nov 2026 10:00:00 GMT\r\n')
+    first = await fetch(site.url(), loopback)
+    assert (first.etag, first.last_modified) == ('"7"', "Fri, 20 Nov 2026 10:00:00 GMT")
+    site.pages["/"] = b"HTTP/1.1 304 Not Modified\r\nConnection: close\r\n\r\n"
+    again = await fetch(site.url(), loopback, known=Known(first.etag, first.last_modified))
+    assert (again.unchanged, again.data) == (True, b"")
+    assert 'if-none-match: "7"' in site.seen[-1].lower()
+    assert "if-modified-since: fri, 20 nov 2026 10:00:00 gmt" in site.seen[-1].lower()
+
+
+async def test_a_host_that_spares_a_page_nobody_knows_has_failed(
+    site: Site, loopback: Limits
+) -> None:
+    site.pages["/"] = b"HTTP/1.1 304 Not Modified\r\nConnection: close\r\n\r\n"
+    with pytest.raises(Unavailable) as caught:
+        await fetch(site.url(), loopback)
+    assert caught.value.code == "fetch_failed"
