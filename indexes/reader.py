@@ -29,7 +29,7 @@ class Reader:
         self, method: str, header: dict[str, Any], body: bytes, task: TaskHandle
     ) -> tuple[dict[str, Any], bytes]:
         """`read`: a document's bytes; answers with its text and, as JSON, where its chunks are."""
-        content = read(body, header["filename"], header["media_type"])
+        content = read(body, header["filename"], header["media_type"], caption=header["caption"])
         found = chunks(content, header["chunk_words"])
         answer: dict[str, Any] = {
             "title": content.title,

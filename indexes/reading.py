@@ -45,13 +45,21 @@ class Reader:
         self._ending: asyncio.Task[None] | None = None
 
     async def read(
-        self, data: bytes, filename: str, media_type: str | None, chunk_words: int
+        self,
+        data: bytes,
+        filename: str,
+        media_type: str | None,
+        chunk_words: int,
+        *,
+        caption: str | None = None,
     ) -> Reading:
-        """Raises `Invalid` for a document that cannot be read, however it goes wrong."""
+        """Raises `Invalid` for a document that cannot be read, however it goes wrong: for an image
+        without a `caption`, `needs_caption_model`."""
         header: dict[str, object] = {
             "filename": filename,
             "media_type": media_type,
             "chunk_words": chunk_words,
+            "caption": caption,
         }
         # One at a time, so that the bound on time is the document's own.
         async with self._turn:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from io import BytesIO
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from config.errors import Invalid, Unavailable
 from indexes.reading import Reader
@@ -43,6 +45,17 @@ async def test_refusals_cross_the_process_as_they_are() -> None:
         with pytest.raises(Invalid, match="binary") as caught:
             await reader.read(b"\0\1", "a.txt", None, 200)
         assert (caught.value.code, caught.value.details["file"]) == ("unreadable_document", "a.txt")
+
+
+async def test_an_image_is_read_by_its_caption() -> None:
+    out = BytesIO()
+    Image.new("RGB", (4, 3)).save(out, "PNG")
+    async with opened() as reader:
+        reading = await reader.read(out.getvalue(), "a.png", None, 200, caption="A red ferry.")
+        assert (reading.text, reading.metadata["width"]) == ("A red ferry.", 4)
+        with pytest.raises(Invalid) as caught:
+            await reader.read(out.getvalue(), "a.png", None, 200)
+        assert caught.value.code == "needs_caption_model"
 
 
 async def test_after_closing_nothing_is_read() -> None:
