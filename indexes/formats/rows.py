@@ -13,6 +13,7 @@ Row = Sequence[str]
 
 LABEL_CHARS = 80
 """A column's name is cut here where it stands before a value: a table repeats it in each row."""
+LINE_CHARS = 1_000
 SAMPLE_ROWS = 64
 SPACE = re.compile(r"\s+")
 QUANTITY = re.compile(r"[-+(]?[$€£¥]?\s?\d[\d\s.,:/'’%-]*(?:[eE][-+]?\d+)?\s?[%€$£¥)]?")
@@ -74,7 +75,9 @@ def _labelled(row: Row, names: Row) -> Iterator[str]:
 
 
 def _joined(cells: Iterable[str]) -> str:
-    return " | ".join(cell for cell in cells if cell)
+    """On a line; a row that will not fit a passage has a line for each cell, to be cut there."""
+    filled = [cell for cell in cells if cell]
+    return ("\n" if sum(map(len, filled)) > LINE_CHARS else " | ").join(filled)
 
 
 def is_header(first: Row, below: Sequence[Row]) -> bool:

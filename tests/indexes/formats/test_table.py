@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from config.errors import Invalid
+from indexes.chunks import chunks
 from indexes.documents import read
 from indexes.formats.table import MAX_COLUMNS
 from tests.indexes.formats.checks import parts, read_exactly
@@ -67,6 +68,13 @@ def test_what_stands_above_the_header_is_what_the_table_is_about() -> None:
 
 def test_empty_cells_are_left_out_and_cells_beyond_the_header_stay() -> None:
     assert rows(b"a,b,c\n1,,3\n4,5,6,7\n")[1:] == ["a: 1 | c: 3", "a: 4 | b: 5 | c: 6 | 7"]
+
+
+def test_a_row_that_fits_no_passage_is_cut_between_its_cells() -> None:
+    prose = ["The ferry leaves. " * 40, "The boat comes back. " * 40]
+    content = read(f"id,out,back\n7,{','.join(prose)}\n8,a,b\n".encode(), "a.csv")
+    found = [content.text[chunk.start : chunk.end] for chunk in chunks(content, 160)]
+    assert [text.startswith("back: ") for text in found if "The boat" in text] == [True]
 
 
 def test_a_quote_that_is_never_closed_loses_no_row() -> None:
