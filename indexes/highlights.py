@@ -21,7 +21,7 @@ def highlighted(tokenize: Tokenizer, query: str, passages: Sequence[Passage]) ->
 
 def _spans(tokenize: Tokenizer, wanted: frozenset[str], text: str) -> list[tuple[int, int]]:
     """In order, those that touch joined: an identifier and its parts are one."""
-    found = sorted((start, end) for token, start, end in tokenize.spans(text) if token in wanted)
+    found = sorted(tokenize.spans(text, wanted))
     joined: list[tuple[int, int]] = []
     for start, end in found:
         if joined and start <= joined[-1][1]:

@@ -8,6 +8,7 @@ from contextlib import closing
 from typing import Any
 
 from indexes.calibration import Threshold
+from indexes.excerpts import is_packed
 from indexes.schema import create
 from indexes.spec import IndexSpec
 from indexes.tables import passage_hash, text_hash
@@ -16,10 +17,13 @@ TYPES = {"TEXT": "text", "INTEGER": "integer", "REAL": "real", "BLOB": "blob"}
 SNAPSHOT = ("table", "snapshot", "CREATE TABLE snapshot (digest TEXT NOT NULL)")
 
 INCOMPLETE = """
-    SELECT 1 FROM passages p LEFT JOIN vectors v ON v.hash = p.hash WHERE v.hash IS NULL"""
+    SELECT 1 FROM passages p LEFT JOIN vectors v
+        ON v.space = (SELECT space FROM indexes) AND v.hash = p.hash
+    WHERE v.hash IS NULL"""
 WRONG_VECTOR = """
     SELECT 1 FROM vectors v LEFT JOIN spaces s ON s.id = v.space
-    WHERE s.id IS NULL OR length(v.vector) != 4 * s.dimensions"""
+    WHERE s.id IS NULL OR s.id IS NOT (SELECT space FROM indexes)
+        OR length(v.vector) != 4 * s.dimensions"""
 BEYOND = "SELECT 1 FROM passages WHERE number > (SELECT last_change FROM indexes) OR number < 1"
 STRANGE_FIELD = """
     SELECT 1 FROM fields WHERE typeof(value) NOT IN ('text', 'integer', 'real')
@@ -78,8 +82,10 @@ def _check_document(
 ) -> None:
     sound = text_hash(text) == hash and isinstance(json.loads(metadata), dict)
     query = """
-        SELECT ordinal, start, stop, heading, hash, text FROM passages
-        WHERE document = ? ORDER BY ordinal"""
+        SELECT p.ordinal, p.start, p.stop, p.heading, p.hash, p.text, v.excerpts
+        FROM passages p JOIN vectors v
+            ON v.space = (SELECT space FROM indexes) AND v.hash = p.hash
+        WHERE p.document = ? ORDER BY p.ordinal"""
     rows = copy.execute(query, (key,)).fetchall()
     exact = all(_is_exact(text, at, row) for at, row in enumerate(rows))
     if not (sound and exact and len(rows) == passages):
@@ -87,8 +93,8 @@ def _check_document(
 
 
 def _is_exact(text: str, at: int, row: tuple[Any, ...]) -> bool:
-    ordinal, start, stop, heading, hash, piece = row
+    ordinal, start, stop, heading, hash, piece, excerpts = row
     titles = json.loads(heading)
     named = isinstance(titles, list) and all(isinstance(title, str) for title in titles)
     placed = ordinal == at and 0 <= start < stop and text[start:stop] == piece
-    return named and placed and passage_hash(piece) == hash
+    return named and placed and passage_hash(piece) == hash and is_packed(excerpts, len(piece))

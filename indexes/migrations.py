@@ -10,6 +10,9 @@ from indexes.fields import add_fields
 
 TO_2 = (
     "ALTER TABLE indexes ADD COLUMN calibration TEXT",
+    "DROP INDEX passages_of_document",
+    "CREATE INDEX passages_of_document ON passages (document, ordinal, number)",
+    "ALTER TABLE vectors ADD COLUMN excerpts BLOB NOT NULL DEFAULT x''",
     """CREATE TABLE fields (
         index_id TEXT NOT NULL REFERENCES indexes ON DELETE CASCADE,
         document INTEGER NOT NULL REFERENCES documents ON DELETE CASCADE,

@@ -69,7 +69,7 @@ CREATE TABLE passages (
     text TEXT NOT NULL,
     PRIMARY KEY (index_id, number)
 );
-CREATE INDEX passages_of_document ON passages (document, ordinal);
+CREATE INDEX passages_of_document ON passages (document, ordinal, number);
 CREATE INDEX passages_by_hash ON passages (hash);
 CREATE TABLE fields (                -- metadata by which documents are chosen
     index_id TEXT NOT NULL REFERENCES indexes ON DELETE CASCADE,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import lru_cache
 
 import regex
@@ -39,8 +39,9 @@ class Tokenizer:
         words = WORD.findall(CONTRACTION.sub("", text))
         return [token for word in words for token in self._tokens(word)]
 
-    def spans(self, text: str) -> Iterator[tuple[str, int, int]]:
-        """The tokens with where they stand: (token, start, end)."""
+    def spans(self, text: str, wanted: Collection[str]) -> Iterator[tuple[int, int]]:
+        """Where (start, end) the tokens stand that are wanted."""
+        initials = {token[:1] for token in wanted}
         # As long as what it stands for, so that every place stays where it is.
         spaced = CONTRACTION.sub(lambda match: " " * len(match.group()), text)
         for word in WORD.finditer(spaced):
@@ -48,9 +49,13 @@ class Tokenizer:
             short = end - start <= LONGEST_CHARS
             parts = list(PART.finditer(spaced, start, end)) if short else [word]
             for part in parts:
-                yield from ((token, *part.span()) for token in self._tokens(part.group()))
-            if len(parts) > 1:
-                yield word.group().lower(), start, end
+                # Stemming is slow, and leaves the first letter as it is.
+                if part.group()[:1].lower() in initials:
+                    yield from (
+                        part.span() for each in self._tokens(part.group()) if each in wanted
+                    )
+            if len(parts) > 1 and word.group().lower() in wanted:
+                yield start, end
 
     def _tokens(self, word: str) -> Iterator[str]:
         parts = PART.findall(word) if len(word) <= LONGEST_CHARS else [word[:LONGEST_CHARS]]

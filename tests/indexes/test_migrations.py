@@ -45,9 +45,9 @@ def columns(connection: sqlite3.Connection) -> dict[str, list[tuple[object, ...]
     return {name: connection.execute(f"PRAGMA table_info({name})").fetchall() for (name,) in tables}
 
 
-def indexes_of(connection: sqlite3.Connection) -> set[str]:
-    rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'index'")
-    return {name for (name,) in rows}
+def indexes_of(connection: sqlite3.Connection) -> dict[str, str]:
+    rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'index'")
+    return dict(rows.fetchall())
 
 
 def test_a_migrated_database_has_the_tables_of_a_new_one(home: Path) -> None:

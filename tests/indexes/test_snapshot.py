@@ -113,6 +113,30 @@ async def test_a_snapshot_is_of_one_moment_while_ingests_go_on(
     assert not any("subject0" in text for text in texts)
 
 
+async def test_what_is_deleted_while_a_snapshot_is_taken_is_then_found_in_no_file(
+    filled: Indexes, tmp_path: Path, data_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = await add(filled, "secret.md", "The frobnicated quuxling.\n", owner="blorbo")
+    loop = asyncio.get_running_loop()
+    export = snapshot.export
+
+    def delete_last(statement: str) -> None:
+        if "copy.fields" in statement:
+            work = filled.delete_document("notes", secret)
+            asyncio.run_coroutine_threadsafe(work, loop).result(30)
+
+    def watched(database: Any, *args: Any) -> None:
+        database.connection.set_trace_callback(delete_last)
+        export(database, *args)
+
+    monkeypatch.setattr(snapshot, "export", watched)
+    await filled.export("notes", tmp_path / "a")
+    assert b"quuxling" in (tmp_path / "a").read_bytes()
+    files = [path.read_bytes() for path in data_folder.rglob("*") if path.is_file()]
+    assert any(b"subject1" in data for data in files)
+    assert not any(word in data for data in files for word in (b"quuxling", b"blorbo"))
+
+
 async def test_a_name_that_is_taken_is_a_conflict(filled: Indexes, tmp_path: Path) -> None:
     await filled.export("notes", tmp_path / "a")
     for name in (None, "notes"):
