@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Literal, Protocol, overload
 
-from indexes.records import Index
+from indexes.excerpts import excerpts_of, packed
+from indexes.records import Embedding, Index
 from indexes.store import Store
 from indexes.tables import Tables, passage_hash
 from models.capabilities import Embed
@@ -45,18 +47,23 @@ class Embedders(Protocol):
 
 async def embedded(
     embed: Embed, texts: Sequence[str], done: Callable[[int], None] = lambda count: None
-) -> dict[bytes, bytes]:
-    """A vector for each text, by its hash. `done` is told of each batch's size."""
+) -> dict[bytes, Embedding]:
+    """A vector for each text with those of its excerpts, by its hash.
+
+    `done` is told of each batch's size."""
     # Texts of one length share a batch without padding.
     ordered = sorted(set(texts), key=len)
-    vectors: dict[bytes, bytes] = {}
+    made: dict[bytes, Embedding] = {}
     for first in range(0, len(ordered), BATCH):
         batch = ordered[first : first + BATCH]
-        found = await embed.embed(batch)
+        spans = await asyncio.to_thread(lambda texts: [excerpts_of(text) for text in texts], batch)
+        found = await embed.embed_parts(batch, spans)
         for at, text in enumerate(batch):
-            vectors[passage_hash(text)] = found.row(at)
+            parts = found.parts[at]
+            excerpts = packed(spans[at], parts.masses, parts.data) if parts.masses else b""
+            made[passage_hash(text)] = Embedding(found.vectors.row(at), excerpts)
         done(len(batch))
-    return vectors
+    return made
 
 
 async def adopt(store: Store, index: Index, embed: Embed) -> Index:

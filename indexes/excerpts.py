@@ -8,6 +8,7 @@ same pass (late chunking, arXiv:2409.04701) and kept as bytes beside the passage
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 LEAST_WORDS = 12
 """Shorter sentences join their neighbours: a vector of few words is near to anything."""
-WINDOW_EXCERPTS = 2
 BEST_WINDOWS = 3
 
 _HEAD = struct.Struct("<HH")
@@ -35,21 +35,11 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Excerpts that stand together, as characters of the passage, and their cosine to a
-    question."""
+    """A stretch of a passage, as characters of its text, and its cosine to a question."""
 
     start: int
     end: int
     score: float
-
-
-@dataclass(frozen=True, slots=True)
-class Nearness:
-    """How near a passage comes to a question: its best excerpt's cosine, and its best windows,
-    none of which overlap, best first."""
-
-    best: float
-    windows: tuple[Window, ...]
 
 
 def excerpts_of(text: str) -> list[Span]:
@@ -94,36 +84,60 @@ def packed(spans: Sequence[Span], masses: Sequence[float], data: bytes) -> bytes
     return _HEAD.pack(len(kept), width) + table + rows
 
 
-def nearness(question: Floats, stored: bytes | None) -> Nearness | None:
-    """How near a passage's excerpts come to a question's unit vector; None without excerpts."""
+def is_packed(stored: bytes, chars: int) -> bool:
+    """Whether bytes, which may come from anywhere, are the excerpts of a passage of `chars`."""
+    if len(stored) < _HEAD.size:
+        return not stored
+    count, width = _HEAD.unpack_from(stored)
+    table = _HEAD.size + count * _PLACE.size
+    return len(stored) == table + count * width and all(
+        start < end <= chars and 0 < mass < math.inf
+        for start, end, mass in _PLACE.iter_unpack(stored[_HEAD.size : table])
+    )
+
+
+def best_cosines(question: Floats, stored: Sequence[bytes]) -> list[float | None]:
+    """For each passage the cosine of its best excerpt to a question's unit vector; None where it
+    has none, or those of another model."""
+    return [float(rows.dot(question).max()) if len(rows) else None
+            for rows in (_opened(each, len(question))[1] for each in stored)]  # fmt: skip
+
+
+def best_windows(question: Floats, stored: bytes) -> list[Window]:
+    """The stretches of a passage that come nearest to a question, best first; none overlap.
+
+    A stretch is two excerpts that follow each other, since what answers a question often stands
+    in the sentence after the one that is most like it.
+    """
+    import numpy as np
+
+    places, rows = _opened(stored, len(question))
+    if len(places) < 2:
+        return [Window(start, end, float(rows[0] @ question)) for start, end, _ in places]
+    masses = np.array([mass for _, _, mass in places], np.float32)
+    sums = rows * masses[:, None]
+    pairs = sums[:-1] + sums[1:]
+    scores = pairs @ question / np.maximum(np.linalg.norm(pairs, axis=1), 1e-9)
+    windows = [
+        Window(places[at][0], places[at + 1][1], float(score)) for at, score in enumerate(scores)
+    ]
+    return _apart(windows)
+
+
+def _opened(stored: bytes, dimensions: int) -> tuple[list[tuple[int, int, float]], Floats]:
+    """(start, end, mass) of each excerpt, and their unit vectors."""
     import numpy as np  # not needed by a server that searches nothing
 
     count, width = _HEAD.unpack_from(stored) if stored else (0, 0)
-    if not stored or not count or width != len(question):
-        return None
+    if width != dimensions:
+        return [], np.empty((0, dimensions), np.float32)
     table = _HEAD.size + count * _PLACE.size
     places = list(_PLACE.iter_unpack(stored[_HEAD.size : table]))
-    rows = np.frombuffer(stored, np.int8, offset=table).reshape(count, width).astype(np.float32)
-    rows /= _SCALE
-    masses = np.array([mass for _, _, mass in places], np.float32)
-    windows = _windows(places, rows * masses[:, None], question)
-    return Nearness(float((rows @ question).max()), _apart(windows))
+    rows = np.frombuffer(stored, np.int8, offset=table).reshape(count, width)
+    return places, rows.astype(np.float32) / _SCALE
 
 
-def _windows(
-    places: Sequence[tuple[int, int, float]], sums: Floats, question: Floats
-) -> Iterator[Window]:
-    import numpy as np
-
-    size = min(WINDOW_EXCERPTS, len(places))
-    for first in range(len(places) - size + 1):
-        whole = sums[first : first + size].sum(axis=0)
-        length = float(np.linalg.norm(whole)) or 1.0
-        score = float(whole @ question) / length
-        yield Window(places[first][0], places[first + size - 1][1], score)
-
-
-def _apart(windows: Iterator[Window]) -> tuple[Window, ...]:
+def _apart(windows: Sequence[Window]) -> list[Window]:
     """The best that do not overlap."""
     chosen: list[Window] = []
     for window in sorted(windows, key=lambda each: (-each.score, each.start)):
@@ -131,4 +145,4 @@ def _apart(windows: Iterator[Window]) -> tuple[Window, ...]:
             chosen.append(window)
         if len(chosen) == BEST_WINDOWS:
             break
-    return tuple(chosen)
+    return chosen

@@ -14,7 +14,7 @@ from config.errors import Invalid
 from indexes.embedding import Embedders, adopt, embedded
 from indexes.keeper import Keeper
 from indexes.reading import READER_VERSION, Reader
-from indexes.records import Draft, Failure, FileState, Index, IngestReport, Progress
+from indexes.records import Draft, Embedding, Failure, FileState, Index, IngestReport, Progress
 from indexes.store import Store
 from indexes.tables import Tables, VectorsMissing, document_id, passage_hash
 from indexes.walk import File, Listing, read_file, walk
@@ -190,7 +190,7 @@ class Ingest:
                 await self._commit(draft, vectors, lease.embed)
         await self.parts.keeper.follow(self.index)
 
-    async def _vectors(self, embed: Embed, drafts: Sequence[Draft]) -> dict[bytes, bytes]:
+    async def _vectors(self, embed: Embed, drafts: Sequence[Draft]) -> dict[bytes, Embedding]:
         texts = {passage_hash(text): text for draft in drafts for text in draft.texts()}
         known = await self.parts.store(Tables.known_vectors, self.index.space, list(texts))
         missing = [text for hash, text in texts.items() if hash not in known]
@@ -200,7 +200,7 @@ class Ingest:
         self._count_passages(total - len(missing))
         return await embedded(embed, missing, self._count_passages)
 
-    async def _commit(self, draft: Draft, vectors: Mapping[bytes, bytes], embed: Embed) -> None:
+    async def _commit(self, draft: Draft, vectors: Mapping[bytes, Embedding], embed: Embed) -> None:
         hashes = [passage_hash(text) for text in draft.texts()]
         new = {hash: vectors[hash] for hash in hashes if hash in vectors}
         put = Tables.put_document

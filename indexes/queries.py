@@ -74,14 +74,19 @@ PASSAGES = f"""{_PASSAGE}
     WHERE p.index_id = ? AND p.number IN (SELECT value FROM json_each(?))"""
 PASSAGES_AROUND = f"""{_PASSAGE}
     WHERE d.index_id = ? AND d.id = ? AND p.ordinal BETWEEN ? AND ? ORDER BY p.ordinal"""
+EXCERPTS = """
+    SELECT v.hash, v.excerpts FROM indexes i JOIN vectors v ON v.space = i.space
+    WHERE i.id = ? AND v.hash IN ({})"""
 WITHOUT_VECTOR = """
     SELECT DISTINCT p.text FROM passages p LEFT JOIN vectors v ON v.space = ? AND v.hash = p.hash
     WHERE p.index_id = ? AND v.hash IS NULL LIMIT ?"""
 ADDED = """
-    SELECT p.number, p.text, v.vector
+    SELECT number, text FROM passages WHERE index_id = ? AND number > ? ORDER BY number LIMIT ?"""
+VECTORS_BETWEEN = """
+    SELECT p.number, p.document, v.vector
     FROM passages p JOIN indexes i ON i.id = p.index_id
         JOIN vectors v ON v.space = i.space AND v.hash = p.hash
-    WHERE p.index_id = ? AND p.number > ? ORDER BY p.number LIMIT ?"""
+    WHERE p.index_id = ? AND p.number BETWEEN ? AND ? ORDER BY p.number"""
 REMOVED = """
     SELECT number, passage FROM removals
     WHERE index_id = ? AND number > ? ORDER BY number LIMIT ?"""

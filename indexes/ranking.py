@@ -39,16 +39,18 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """(passage number, score), best first; `why` each has its score, where that was asked for."""
+    """(passage number, score), best first; `meaning` the part of each score that is its cosine;
+    `why` each has its score, where that was asked for."""
 
     hits: list[tuple[int, float]]
+    meaning: list[float] | None = None
     why: list[dict[str, Any]] | None = None
 
 
 def search(index: Derived, queries: Sequence[Query]) -> list[Found]:
     """What each query finds."""
     if not len(index):
-        return [Found([], [] if query.explain else None) for query in queries]
+        return [Found([], [], [] if query.explain else None) for query in queries]
     rows = [None if query.allowed is None else index.rows(query.allowed) for query in queries]
     found = zip(queries, rows, _cosines(index, queries, rows), strict=True)
     return [_found(index, query, chosen, cosines) for query, chosen, cosines in found]
@@ -89,15 +91,16 @@ def _found(index: Derived, query: Query, rows: Numbers | None, cosines: Scores |
     chosen = places if rows is None else rows[places]
     values = np.round(scores[places].astype(float), DECIMALS).tolist()
     hits = list(zip(index.numbers[chosen].tolist(), values, strict=True))
+    meaning = None if cosines is None else np.round(cosines[places], DECIMALS).tolist()
     if not query.explain:
-        return Found(hits)
+        return Found(hits, meaning)
     terms = index.explained([] if keywords is None else query.tokens, chosen.tolist())
     why = [
         {"dense": _at(cosines, place), "keyword": _at(keywords, place) or 0.0, "weight": weight,
          "terms": shares}
         for place, shares in zip(places.tolist(), terms, strict=True)
     ]  # fmt: skip
-    return Found(hits, why)
+    return Found(hits, meaning, why)
 
 
 def _at(scores: Scores | None, place: int) -> float | None:

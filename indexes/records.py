@@ -23,6 +23,15 @@ class Copy:
 
 
 @dataclass(frozen=True, slots=True)
+class Quote:
+    """A stretch of a document, in characters of its text, and its cosine to what was looked for."""
+
+    start: int
+    end: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
 class Passage:
     """A piece of a document; the document's text from `start` to `end` is exactly `text`.
 
@@ -30,8 +39,10 @@ class Passage:
     version of the document that the span belongs to.
 
     Where a search was asked to expand, the text is what stands around the passage too, and
-    `match` the span, in the document, of what was found. `highlights` are spans in `text`. `why`
-    says how the score came about: `dense` (cosine), `keyword`, `weight`, `terms`, `rerank`.
+    `match` the span, in the document, of what was found. `quotes` are the sentences in it that
+    come nearest to the query. `highlights` are spans in `text`. `why` says how the score came
+    about: `dense` and `excerpt` (cosines of the passage and of its best excerpt), `keyword`,
+    `weight`, `terms`, `rerank`.
     """
 
     id: str
@@ -47,14 +58,15 @@ class Passage:
     hash: str
     score: float
     match: tuple[int, int] | None = None
+    quotes: Sequence[Quote] = ()
     also: Sequence[Copy] = ()
     highlights: Sequence[tuple[int, int]] = ()
     why: Mapping[str, Any] | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON; `match`, `also`, `highlights` and `why` only where there are any."""
+        """As JSON; `match`, `quotes`, `also`, `highlights` and `why` only where there are any."""
         found = asdict(self)
-        for name in ("match", "also", "highlights", "why"):
+        for name in ("match", "quotes", "also", "highlights", "why"):
             if not found[name]:
                 del found[name]
         return found
@@ -245,6 +257,13 @@ class Draft:
 
     def titled(self, title: str | None) -> Draft:
         return replace(self, title=title) if title else self
+
+
+class Embedding(NamedTuple):
+    """What a model made of a passage: its vector (float32) and its excerpts as packed."""
+
+    vector: bytes
+    excerpts: bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from indexes.embedding import Embedders
 from indexes.records import Found
 
-CANDIDATES = 30
+READ = 30
 """How many are read again: reading is slow."""
 ROLE = "rerank"
 """Who sorts where the index names nobody and the search wants it."""
@@ -19,7 +19,7 @@ async def reranked(
 ) -> list[Found]:
     """The first candidates sorted anew, each with the model's score as `why["rerank"]`; those
     that were not read follow. Raises what the model manager raises."""
-    read, rest = hits[:CANDIDATES], hits[CANDIDATES:]
+    read, rest = hits[:READ], hits[READ:]
     if not read:
         return []
     async with models.lease(name, "rerank", tenant=tenant) as lease:

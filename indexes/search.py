@@ -16,7 +16,8 @@ from indexes.filters import Filter
 from indexes.fusion import folded, merged
 from indexes.keeper import Keeper
 from indexes.records import Found, Index, Passage
-from indexes.reranking import CANDIDATES, ROLE, reranked
+from indexes.refinement import CANDIDATES, Candidate, quoted, refined
+from indexes.reranking import READ, ROLE, reranked
 from indexes.store import Store
 
 if TYPE_CHECKING:  # 30 ms and 5 MB that only highlights need
@@ -70,7 +71,7 @@ class Search:
         """The passages that fit best, best first. Raises as `Indexes.search` says."""
         targets = await self._targets(indexes, asked)
         reader = _reader(indexes, asked)
-        wanted = max(asked.limit, CANDIDATES if reader else 0)
+        wanted = max(asked.limit, READ if reader else 0)
         count = wanted * (1 if asked.expand == "none" else SHARED) + SPARE
         while True:
             hits, more = await self._hits(targets, asked, count)
@@ -154,7 +155,7 @@ class Search:
             "query": asked.query,
             "mode": asked.mode,
             "weight": target.index.spec.weight,
-            "limit": count,
+            "limit": max(count, CANDIDATES),
             "vector_bytes": len(target.vector),
             "filtered": allowed is not None,
             "explain": asked.explain,
@@ -170,7 +171,33 @@ class Search:
             for (number, score), why in zip(hits.hits, whys, strict=True)
             if number in known
         ]
-        return found, len(hits.hits) >= count
+        if hits.meaning is not None:
+            meaning = dict(zip(numbers, hits.meaning, strict=True))
+            left = [meaning[number] for number in numbers if number in known]
+            found = await self._refined(target, asked, found, left, count)
+        return found[:count], len(hits.hits) >= count
+
+    async def _refined(
+        self,
+        target: _Target,
+        asked: Question,
+        found: Sequence[Found],
+        meaning: Sequence[float],
+        count: int,
+    ) -> list[Found]:
+        """The best of them judged by their excerpts too."""
+        digests = [hit.digest for hit in found[:CANDIDATES]]
+        excerpts = await self._store(lookup.excerpts, target.index.id, digests)
+        candidates = [
+            Candidate(hit, cosine, excerpts.get(hit.digest, b""))
+            for hit, cosine in zip(found[:CANDIDATES], meaning, strict=False)
+        ]
+        weight = 1.0 if asked.mode == "dense" else target.index.spec.weight
+        judged = refined(candidates, target.vector, weight)
+        first = [
+            quoted(hit, excerpts.get(hit.digest, b""), target.vector) for hit in judged[:count]
+        ]
+        return [*first, *judged[count:], *found[CANDIDATES:]]
 
     async def _grown(
         self, indexes: Sequence[Index], hits: Sequence[Found], asked: Question

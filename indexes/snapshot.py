@@ -24,7 +24,7 @@ EXPORT = (
     "(SELECT space FROM main.indexes WHERE id = :id)",
     "INSERT INTO copy.indexes SELECT id, '', name, spec, space, last_change, 0, calibration "
     "FROM main.indexes WHERE id = :id",
-    "INSERT INTO copy.vectors SELECT DISTINCT v.space, v.hash, v.vector FROM main.passages p "
+    "INSERT INTO copy.vectors SELECT DISTINCT v.* FROM main.passages p "
     "JOIN main.indexes i ON i.id = p.index_id "
     "JOIN main.vectors v ON v.space = i.space AND v.hash = p.hash WHERE p.index_id = :id "
     "ORDER BY v.hash",
@@ -39,7 +39,7 @@ IMPORT = (
     "SELECT :id, :tenant, :name, :spec, (SELECT s.id FROM main.spaces s JOIN copy.spaces c "
     "ON c.fingerprint = s.fingerprint WHERE s.tenant = :tenant), last_change, calibration "
     "FROM copy.indexes",
-    "INSERT OR IGNORE INTO main.vectors SELECT i.space, v.hash, v.vector "
+    "INSERT OR IGNORE INTO main.vectors SELECT i.space, v.hash, v.vector, v.excerpts "
     "FROM copy.vectors v JOIN main.indexes i ON i.id = :id",
     "INSERT INTO main.documents SELECT key + :base, :id, id, origin, source, title, media_type, "
     "hash, bytes_hash, size_bytes, mtime_ns, recipe, metadata, passages, updated_at, text "

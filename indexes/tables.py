@@ -12,9 +12,10 @@ from typing import Any
 
 from config.errors import Conflict, NotFound, nearest
 from indexes import queries
+from indexes.blending import REACH, blended_rows
 from indexes.database import Database
 from indexes.fields import add_fields
-from indexes.records import Changes, Draft, FileState, Index, IndexInfo
+from indexes.records import Changes, Draft, Embedding, FileState, Index, IndexInfo
 from indexes.spec import IndexSpec
 
 
@@ -103,13 +104,13 @@ class Tables(Database):
             connection.execute(queries.FORGET_VECTORS)
 
     def add_vectors(
-        self, id: str, fingerprint: str, dimensions: int, vectors: Mapping[bytes, bytes]
+        self, id: str, fingerprint: str, dimensions: int, vectors: Mapping[bytes, Embedding]
     ) -> None:
         """Keep vectors of another model for an index that will use it once all are there."""
         with self.transaction() as connection:
             space = self._add_space(connection, id, fingerprint, dimensions)
-            rows = [(space, hash, vector) for hash, vector in vectors.items()]
-            connection.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?, ?)", rows)
+            rows = [(space, hash, *embedding) for hash, embedding in vectors.items()]
+            connection.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?, ?, ?)", rows)
 
     def use_space(self, id: str, fingerprint: str, dimensions: int) -> bool:
         """Say which model embeds an index; False when a passage has no vector of it yet."""
@@ -150,7 +151,7 @@ class Tables(Database):
     def set_mtime(self, id: str, document: str, mtime_ns: int) -> None:
         self.connection.execute(queries.SET_MTIME, (mtime_ns, id, document))
 
-    def put_document(self, id: str, draft: Draft, vectors: Mapping[bytes, bytes]) -> bool:
+    def put_document(self, id: str, draft: Draft, vectors: Mapping[bytes, Embedding]) -> bool:
         """Commit a document with its passages in place of the one of its id, if there is one.
 
         `vectors` holds those that are new, by passage hash. True when it replaced another.
@@ -159,8 +160,8 @@ class Tables(Database):
         with self.transaction() as connection:
             removed = self._remove(connection, id, [draft.state.id])
             space = self._space(connection, id)
-            rows = [(space, hash, vector) for hash, vector in vectors.items()]
-            connection.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?, ?)", rows)
+            rows = [(space, hash, *embedding) for hash, embedding in vectors.items()]
+            connection.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?, ?, ?)", rows)
             added = connection.execute(queries.ADD_DOCUMENT, self._document_row(id, draft))
             key = int(added.lastrowid or 0)
             add_fields(connection, id, key, draft.metadata)
@@ -259,9 +260,18 @@ class Tables(Database):
             upto,
             [row[0] for row in added],
             [row[1] for row in added],
-            b"".join(row[2] for row in added),
+            self._blended(id, [row[0] for row in added]),
             [row[1] for row in removed if row[0] <= upto],
         )
+
+    def _blended(self, id: str, numbers: Sequence[int]) -> bytes:
+        """The vectors of passages, each blended with what stands around it in its document."""
+        if not numbers:
+            return b""
+        # A document's passages have consecutive numbers.
+        first, last = numbers[0] - REACH, numbers[-1] + REACH
+        rows = self.rows(queries.VECTORS_BETWEEN, id, first, last)
+        return blended_rows(rows, numbers)
 
     def unremoved_indexes(self) -> set[str]:
         """Those from which nothing was removed since they were saved."""

@@ -67,7 +67,7 @@ class Worker:
                 continue
             for at, each in zip(places, found, strict=True):
                 why = {} if each.why is None else {"why": each.why}
-                answers[at] = ({"hits": each.hits, **why}, b"")
+                answers[at] = ({"hits": each.hits, "meaning": each.meaning, **why}, b"")
         return [answers[at] for at in range(len(requests))]
 
     def _query(self, header: dict[str, Any], body: bytes) -> Query:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexes.excerpts import LEAST_WORDS, excerpts_of, nearness, packed
+from indexes.excerpts import LEAST_WORDS, best_cosines, best_windows, excerpts_of, packed
 
 LONG = "This sentence has a good deal more than twelve words, so that it stands alone."
 TEXTS = st.text(alphabet=st.sampled_from("ab c.\n#-|!?é漢 "), max_size=300)
@@ -39,36 +39,38 @@ def unit(*numbers: float) -> bytes:
 
 def test_the_best_excerpt_and_the_best_windows_are_found() -> None:
     spans = [(0, 10), (11, 20), (21, 30), (31, 40)]
-    data = unit(1, 0) + unit(0, 1) + unit(0, 1) + unit(1, 0)
-    found = nearness(np.array([1, 0], np.float32), packed(spans, [1.0] * 4, data))
-    assert found is not None
-    assert found.best == pytest.approx(1)
-    assert [(each.start, each.end) for each in found.windows] == [(0, 20), (21, 40)]
-    assert found.windows[0].score == pytest.approx(2**-0.5, abs=0.01)
+    stored = packed(spans, [1.0] * 4, unit(1, 0) + unit(0, 1) + unit(0, 1) + unit(1, 0))
+    question = np.array([1, 0], np.float32)
+    assert best_cosines(question, [stored]) == [pytest.approx(1)]
+    found = best_windows(question, stored)
+    assert [(each.start, each.end) for each in found] == [(0, 20), (21, 40)]
+    assert found[0].score == pytest.approx(2**-0.5, abs=0.01)
 
 
 def test_the_mass_of_an_excerpt_weighs_in_its_windows() -> None:
-    data = unit(1, 0) + unit(0, 1)
-    found = nearness(np.array([1, 0], np.float32), packed([(0, 5), (6, 9)], [3.0, 1.0], data))
-    assert found is not None
-    assert found.windows[0].score == pytest.approx(3 / 10**0.5, abs=0.01)
+    stored = packed([(0, 5), (6, 9)], [3.0, 1.0], unit(1, 0) + unit(0, 1))
+    (found,) = best_windows(np.array([1, 0], np.float32), stored)
+    assert found.score == pytest.approx(3 / 10**0.5, abs=0.01)
 
 
 def test_excerpts_without_tokens_are_left_out() -> None:
     stored = packed([(0, 5), (6, 9)], [0.0, 2.0], unit(0, 0) + unit(0, 1))
-    found = nearness(np.array([0, 1], np.float32), stored)
-    assert found is not None
-    assert [(each.start, each.end) for each in found.windows] == [(6, 9)]
+    found = best_windows(np.array([0, 1], np.float32), stored)
+    assert [(each.start, each.end, each.score) for each in found] == [(6, 9, 1.0)]
 
 
-@pytest.mark.parametrize("stored", [b"", packed([], [], b""), packed([(0, 1)], [0.0], unit(0, 0))])
+NONE = [b"", packed([], [], b""), packed([(0, 1)], [0.0], unit(0, 0))]
+
+
+@pytest.mark.parametrize("stored", NONE)
 def test_without_excerpts_nothing_is_near(stored: bytes) -> None:
-    assert nearness(np.array([1, 0], np.float32), stored) is None
+    assert best_cosines(np.array([1, 0], np.float32), [stored]) == [None]
+    assert best_windows(np.array([1, 0], np.float32), stored) == []
 
 
 def test_the_excerpts_of_another_model_are_not_compared() -> None:
     stored = packed([(0, 1)], [1.0], unit(1, 0, 0))
-    assert nearness(np.array([1, 0], np.float32), stored) is None
+    assert best_cosines(np.array([1, 0], np.float32), [stored]) == [None]
 
 
 def test_an_excerpt_has_at_least_so_many_words_unless_a_section_ends() -> None:

@@ -298,7 +298,8 @@ async def test_an_explanation_adds_up_to_the_score(indexes: Indexes) -> None:
     for found in await indexes.search("notes", "tomatoes soil", explain=True):
         why = found.why
         assert why
-        total = why["weight"] * why["dense"] + (1 - why["weight"]) * why["keyword"]
+        meaning = (why["dense"] + why["excerpt"]) / 2
+        total = why["weight"] * meaning + (1 - why["weight"]) * why["keyword"]
         assert found.score == pytest.approx(total, abs=1e-4)
         assert set(why["terms"]) == {"tomato", "soil"}
     assert (await indexes.search("notes", "tomatoes"))[0].why is None
