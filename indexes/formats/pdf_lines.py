@@ -6,12 +6,13 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby, pairwise
+from itertools import pairwise
 
 from indexes.formats.pdf_words import HYPHEN, Rule, Word
 
 GAP = 1.6
 """Words further apart than this many letter heights stand in different cells."""
+LEVEL = 0.2
 TOUCHING = 3.0
 MIN_UNRULED = 4
 """So many lines that each fill more columns than one are rows, though no rule parts them."""
@@ -61,7 +62,7 @@ def lines(words: Sequence[Word], rules: Sequence[Rule]) -> list[Line]:
     grids = list(_grids(rules))
     found: list[Line] = []
     places: dict[int, list[Word]] = {}
-    for _, group in groupby(words, key=lambda word: word.line):
+    for group in _level(words):
         free: list[Word] = []
         for word in group:
             at = next((number for number, grid in enumerate(grids) if word in grid), None)
@@ -75,6 +76,20 @@ def lines(words: Sequence[Word], rules: Sequence[Rule]) -> list[Line]:
         if free:
             found.append(_line(free))
     return [row for line in found for row in _rows(line, grids, places)]
+
+
+def _level(words: Sequence[Word]) -> Iterator[list[Word]]:
+    """The words of each line; cells that are drawn one by one, from left to right, are one."""
+    held: list[Word] = []
+    for word in words:
+        if held and word.line != held[-1].line:
+            level = abs(word.base - held[-1].base) < LEVEL * word.size
+            if not level or word.left < held[-1].right:
+                yield held
+                held = []
+        held.append(word)
+    if held:
+        yield held
 
 
 def _line(words: Sequence[Word]) -> Line:
@@ -129,10 +144,17 @@ def _rows(line: Line, grids: Sequence[_Grid], places: dict[int, list[Word]]) -> 
         yield line
         return
     grid = grids[line.table]
-    for row, cells in grid.rows(places[line.table]):
-        yield replace(
-            line, cells=tuple(cells), lefts=grid.columns[:-1], rights=grid.columns[1:], base=row
-        )
+    row = replace(line, lefts=grid.columns[:-1], rights=grid.columns[1:])
+    for height, band in grid.bands(places[line.table]):
+        lines = list(_level([word for _, word in band]))
+        if len(lines) >= MIN_UNRULED and len({column for column, _ in band}) == 1:
+            yield from map(_line, lines)  # a frame around text, or around a table without rules
+            continue
+        for part in _unruled_rows(band):
+            cells: list[list[str]] = [[] for _ in grid.columns[1:]]
+            for column, word in part:
+                cells[column].append(word.text)
+            yield replace(row, cells=tuple(map(joined, cells)), base=height)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +170,8 @@ class _Grid:
         x, y = word.middle
         return self.columns[0] <= x <= self.columns[-1] and self.heights[0] <= y <= self.heights[-1]
 
-    def rows(self, words: Iterable[Word]) -> Iterator[tuple[float, list[str]]]:
-        """(upper edge, the text of each column), from the top down."""
+    def bands(self, words: Iterable[Word]) -> Iterator[tuple[float, list[tuple[int, Word]]]]:
+        """(upper edge, words with their columns) between level rules, from the top down."""
         bands: dict[int, list[tuple[int, Word]]] = {}
         for word in words:
             x, y = word.middle
@@ -159,11 +181,7 @@ class _Grid:
                 (column, word)
             )
         for height in sorted(bands, reverse=True):
-            for part in _unruled_rows(bands[height]):
-                row: list[list[str]] = [[] for _ in self.columns[1:]]
-                for column, word in part:
-                    row[column].append(word.text)
-                yield self.heights[height], [joined(cell) for cell in row]
+            yield self.heights[height], bands[height]
 
     @staticmethod
     def _place(edges: Sequence[float], rules: Sequence[Rule], along: float, across: float) -> int:

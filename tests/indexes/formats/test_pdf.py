@@ -208,6 +208,18 @@ def test_rows_that_no_rule_parts_are_told_by_their_lines() -> None:
     assert rows[1:] == [f"Key: key {number} | Meaning: does {number}" for number in range(6)]
 
 
+def test_a_frame_in_a_table_around_columns_without_rules_parts_their_rows() -> None:
+    data = [["Part", "Number"], *([f"key {number}", f"{number}"] for number in range(5))]
+    style = [
+        ("GRID", (0, 0), (-1, 0), 1, colors.black),
+        ("BOX", (0, 0), (-1, -1), 1, colors.black),
+    ]
+    table = Table(data, colWidths=[150, 150], style=style)
+    content = read_exactly(platypus(Table([["a", "b"]], style=style), table), "a.pdf")
+    rows = [text for kind, text in parts(content) if kind == "table"]
+    assert rows[-5:] == [f"key {number} | {number}" for number in range(5)]
+
+
 def test_names_in_other_letters_at_the_end_of_a_sentence_are_no_code() -> None:
     def draw(canvas: Canvas) -> None:
         lines_at(canvas, 72, 700, "The file is truncated to zero length, regardless of")
