@@ -10,6 +10,8 @@ from graphs.citations import Cited, Unsupported, cited, quoted, without_invented
 from graphs.claims import Claim, claims
 from graphs.node import Call
 from graphs.support import Check, Comparison, Near
+from models.backends.weighing import weigh
+from models.capabilities import Vectors
 from models.similarity import Similarity
 
 EMBEDDER = "embed"
@@ -58,12 +60,42 @@ def _let_be(claim: Claim, uncited: bool) -> Claim:
     return Claim(claim.start, claim.end, claim.text, claim.cited, asserts=False)
 
 
+async def weighed(given: Mapping[str, Any] | None, call: Call) -> float | None:
+    """How well the passages that a language model answered from fit the question; None where
+    their indexes have no threshold to compare that with. Tells where they fit too little."""
+    if given is None or given.get("threshold") is None:
+        return None
+
+    async def embed(texts: Sequence[str]) -> Vectors:
+        return await _vectors(texts, call)
+
+    try:
+        found = await weigh(str(given["question"]), given["passages"], embed)
+    except MotetError:
+        return None
+    score = found.score if found else 0.0
+    if score < given["threshold"]:
+        call.emit(
+            "warning",
+            code="weak_evidence",
+            message="The passages fit the question less than this index's threshold asks for: "
+            "they may not hold the answer.",
+            score=round(score, 4),
+            threshold=given["threshold"],
+        )
+    return round(score, 4)
+
+
+async def _vectors(texts: Sequence[str], call: Call) -> Vectors:
+    lease = call.context.models.lease(EMBEDDER, "embed", tenant=call.context.tenant)
+    async with lease as held:
+        return await held.embed.embed(texts, urgent=True)
+
+
 async def _near(texts: Sequence[str], call: Call) -> Near | None:
     """Cosines between texts; None where no embedder can be had, which readers are told."""
     try:
-        lease = call.context.models.lease(EMBEDDER, "embed", tenant=call.context.tenant)
-        async with lease as held:
-            return Similarity(await held.embed.embed(texts, urgent=True)).near
+        return Similarity(await _vectors(texts, call)).near
     except MotetError as error:
         call.emit(
             "warning",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 _DROPPED = frozenset("*_`\"'“”‘’«»„")
 _BEFORE_PUNCTUATION = frozenset(".,;:!?")
+_ENDS = frozenset(".!?…")
 _DASHES = {"–": "-", "—": "-", "‑": "-"}
 MIN_CHARS = 12  # a shorter text stands somewhere in any passage
 
@@ -17,6 +18,7 @@ class Folded:
 
     text: str
     places: list[int] = field(repr=False)
+    original: str = field(repr=False)
 
     @classmethod
     def of(cls, original: str) -> Folded:
@@ -35,7 +37,7 @@ class Folded:
             for folded in _DASHES.get(letter, letter.casefold()):
                 kept.append(folded)
                 places.append(place)
-        return cls("".join(kept), places)
+        return cls("".join(kept), places, original)
 
     def find(self, quote: str) -> tuple[int, int] | None:
         """Where the original has these words, from start to end; whole words only."""
@@ -45,4 +47,13 @@ class Folded:
         found = re.search(rf"(?<!\w){re.escape(wanted)}(?!\w)", self.text)
         if found is None:
             return None
-        return self.places[found.start()], self.places[found.end() - 1] + 1
+        return self._dressed(self.places[found.start()], self.places[found.end() - 1] + 1)
+
+    def _dressed(self, start: int, end: int) -> tuple[int, int]:
+        """The span with the quotation marks and the like around it, and the end of its sentence."""
+        while start and self.original[start - 1] in _DROPPED:
+            start -= 1
+        for closing in (_DROPPED, _ENDS, _DROPPED):
+            while end < len(self.original) and self.original[end] in closing:
+                end += 1
+        return start, end

@@ -11,7 +11,7 @@ from pydantic import Field, JsonValue
 
 from config.errors import Unavailable
 from graphs.chat import Prepared, ask, conversation, model_of, with_thresholds
-from graphs.checking import checked
+from graphs.checking import checked, weighed
 from graphs.citations import Unsupported
 from graphs.claims import refuses
 from graphs.node import Body, Call, NodeType, Scope
@@ -74,7 +74,10 @@ async def answer_plainly(
 ) -> dict[str, Any]:
     messages = await with_thresholds(conversation(inputs, call), call)
     message = await ask(call, str(inputs["model"]), messages)
-    return await parts_of(message, call, unsupported)
+    parts = await parts_of(message, call, unsupported)
+    if parts["score"] is None and not parts["refused"]:
+        parts["score"] = await weighed(messages[-1].additional_kwargs.get("motet"), call)
+    return parts
 
 
 async def parts_of(

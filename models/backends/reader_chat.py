@@ -14,12 +14,11 @@ from langchain_core.runnables import Runnable
 from pydantic import PrivateAttr
 
 from config.errors import Unavailable
-from models.backends import evidence
-from models.backends.evidence import Evidence
+from models.backends.evidence import ENOUGH, Evidence
 from models.backends.remembered import Remembered
-from models.capabilities import Embed
+from models.backends.weighing import weigh
+from models.capabilities import Embed, Vectors
 from models.refusal import REFUSAL
-from models.similarity import Similarity
 
 _WRITING = ("tools", "format", "response_format")
 
@@ -70,7 +69,7 @@ class ReaderChat(BaseChatModel):
         if any(kwargs.get(key) for key in _WRITING):
             raise needs_language_model("call tools or write JSON")
         question, passages, enough = _asked(messages)
-        found = await self._evidence(question, passages, enough)
+        found = await weigh(question, passages, self._embed, enough)
         for chunk in _answer(self.name or "reader", passages, found):
             if run_manager:
                 await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
@@ -98,19 +97,9 @@ class ReaderChat(BaseChatModel):
             permanent=True,
         )
 
-    async def _evidence(
-        self, question: str, passages: Sequence[Mapping[str, Any]], enough: float
-    ) -> Evidence | None:
-        candidates = evidence.windows(passages)
-        if not candidates or not question.strip():
-            return None
-        places = [evidence.place(passage) for passage in passages[: evidence.MAX_PASSAGES]]
-        texts = [question, *places, *(window.text for window in candidates)]
+    async def _embed(self, texts: Sequence[str]) -> Vectors:
         async with self._lease_embed() as lease:
-            near = Similarity(await self._remembered.embed(lease.embed, texts)).near
-        cosines = [near(0, other) for other in range(1, len(texts))]
-        in_places, in_windows = cosines[: len(places)], cosines[len(places) :]
-        return evidence.best(question, passages, candidates, in_windows, in_places, enough=enough)
+            return await self._remembered.embed(lease.embed, texts)
 
 
 def needs_language_model(wish: str) -> Unavailable:
@@ -134,7 +123,7 @@ def _asked(messages: Sequence[BaseMessage]) -> tuple[str, list[Mapping[str, Any]
     given = humans[-1].additional_kwargs.get("motet") if humans else None
     if not isinstance(given, Mapping) or given.get("passages") is None:
         raise needs_language_model("write freely")
-    enough = float(given.get("threshold", evidence.ENOUGH))
+    enough = float(given.get("threshold", ENOUGH))
     return str(given.get("question") or ""), list(given["passages"]), enough
 
 

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langgraph.checkpoint.memory import InMemorySaver
 
 from config.errors import NotFound, Unavailable
 from config.settings import load_settings
 from graphs.catalog import Catalog
 from graphs.context import GraphContext
+from indexes.calibration import Threshold
 from indexes.service import Indexes, open_indexes
 from models.manager import Models, open_models
 from tests.doubles.ollama import Ollama
@@ -86,6 +88,58 @@ async def test_ask_answers_over_ollama_with_citations_that_resolve(world: World)
     assert "make serve" in citation["text"]
     chosen = [event for event in told.kinds("model") if event["phase"] == "chosen"]
     assert chosen[-1]["role"] == "chat"
+
+
+async def test_an_answer_over_ollama_is_checked_against_its_sources(world: World) -> None:
+    said = (
+        "The service is started with `make serve` [1]. You can reach it at port 8000 [1]. "
+        "It listens on port 9999 [1]. It was written by Smith [1][8]. Most people are fond of it."
+    )
+    says(world, lambda turn: said)
+    question = {"question": "How is the service started?"}
+    told = await run(world.catalog.get("ask"), question, world.context)
+    verdicts = [check["verdict"] for check in told.output["checks"]]
+    assert verdicts == ["quoted", "supported", "unsupported", "unsupported", "uncited"]
+    assert [check["missing"] for check in told.output["checks"]][2:4] == [["9999"], ["Smith"]]
+    (event,) = told.kinds("citation")
+    assert event["invented"] == [8]
+    assert len(event["unsupported"]) == 3
+    exact = [c for c in told.output["citations"] if c["supported"]]
+    assert [c["text"] for c in exact] == [
+        "The service is started with `make serve`.", "It listens on port 8000."
+    ]  # fmt: skip
+    for citation in told.output["citations"]:
+        document = await world.indexes.document("docs", citation["document"])
+        assert document.text[citation["start"] : citation["end"]] == citation["text"]
+
+
+async def test_a_follow_up_is_rewritten_over_ollama(world: World) -> None:
+    def answer(turn: Turn) -> str:
+        said = str(turn.messages[-1]["content"])
+        if "Last question: And stopped?" in said:
+            return "How is the service stopped?"
+        return "Press Ctrl-C to stop it [1]." if "stopped?" in said else "With make serve [1]."
+
+    says(world, answer)
+    agent = world.catalog.get("ask")
+    graph = agent.compile(InMemorySaver())
+    for question in ("How is the service started?", "And stopped?"):
+        told = await run(agent, {"question": question}, world.context, graph=graph)
+    assert told.output["query"] == "How is the service stopped?"
+    assert told.output["answer"] == "Press Ctrl-C to stop it [1]."
+
+
+async def test_the_threshold_of_an_index_decides_what_the_reader_answers(
+    world: World, alone: GraphContext
+) -> None:
+    question = {"question": "How is the service started?"}
+    try:
+        for value, refused in ((0.99, True), (0.05, False)):
+            await world.indexes.set_threshold("docs", Threshold(value))
+            told = await run(world.catalog.get("ask"), question, alone)
+            assert told.output["refused"] is refused
+    finally:
+        await world.indexes.set_threshold("docs", None)
 
 
 async def test_a_schema_goes_to_the_model_by_its_own_means(world: World) -> None:

@@ -28,7 +28,7 @@ nodes:
     prompt: "{{ passages | cite }}\\n\\nQuestion: {{ question }}"
     save:
       {answer: text, citations: citations, checks: checks, model: model, refused: refused,
-       said: message}
+       said: message, score: score}
 output: [answer, citations, model, refused]
 """
 SHAPED = """\
@@ -175,6 +175,20 @@ async def test_the_threshold_of_the_indexes_goes_with_the_passages() -> None:
     input = {"question": "Q?", "passages": both}
     await run(agent_of_yaml(CITING), input, replace(used, indexes=indexes))
     assert model.asked[0][1].additional_kwargs["motet"]["threshold"] == 0.6
+
+
+@pytest.mark.parametrize(("threshold", "weak"), [(0.2, False), (0.99, True)])
+async def test_a_language_model_is_told_where_passages_fit_too_little(
+    threshold: float, weak: bool
+) -> None:
+    used = replace(
+        context("Fact 1 is true [1]."), indexes=FakeIndexes(thresholds={"docs": threshold})
+    )
+    input = {"question": "Is fact 1 true?", "passages": PASSAGES}
+    told = await run(agent_of_yaml(CITING), input, used)
+    assert 0.2 < told.values["score"] < 0.99
+    assert [event["code"] for event in told.kinds("warning")] == (["weak_evidence"] if weak else [])
+    assert told.output["refused"] is False
 
 
 async def test_writing_freely_without_a_language_model_fails_clearly() -> None:

@@ -90,8 +90,10 @@ def test_a_quote_is_found_whatever_its_dress(sentence: str) -> None:
     assert check.verdict == "quoted"
     (place,) = check.places
     quote = LOANS[place.start : place.end]
-    assert quote[0] in "AR"
-    assert quote[-1] in "*e"
+    assert quote in (
+        "A loan may be renewed twice.",
+        "Renewing is done at the “desk”,\nor *online*.",
+    )
 
 
 def test_quotes_need_no_embedder() -> None:
@@ -152,7 +154,7 @@ def test_a_sentence_is_not_supported_by_passages_it_does_not_cite() -> None:
 def test_a_citation_is_narrowed_to_the_sentences_that_support_it() -> None:
     answer = given_out("It opens at nine. [2] A loan may be renewed twice [1].", lambda a, b: 0.0)
     last = answer.citations[-1]
-    assert (last["text"], last["supported"]) == ("A loan may be renewed twice", True)
+    assert (last["text"], last["supported"]) == ("A loan may be renewed twice.", True)
     assert LOANS[last["start"] - 100 : last["end"] - 100] == last["text"]
     assert [check["citations"] for check in answer.checks] == [[0], [1]]
 
@@ -194,7 +196,7 @@ def test_passages_without_an_exact_place_give_citations_without_one() -> None:
         answer = cited(f"{passage['text']} [1]", checks, [told], "mark", [])
         assert answer.citations[0]["start"] is None
         assert answer.citations[0]["end"] is None
-        assert answer.citations[0]["text"] == "A loan may be renewed twice"
+        assert answer.citations[0]["text"] == passage["text"]
 
 
 def test_a_span_that_a_model_tells_must_be_there() -> None:
@@ -289,4 +291,4 @@ def test_what_was_found_is_what_was_looked_for(before: str, quote: str, after: s
     text = f"{before} {quote} {after}"
     if found := Folded.of(text).find(quote):
         wanted = Folded.of(quote).text.strip(" .,;:!?…-")
-        assert Folded.of(text[found[0] : found[1]]).text.strip() == wanted
+        assert Folded.of(text[found[0] : found[1]]).text.strip(" .,;:!?…-") == wanted
