@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from config.settings import Settings
+from indexes import snapshot
 from indexes.embedding import Embedders
 from indexes.filling import Filling
 from indexes.ingest import Parts
@@ -36,6 +37,7 @@ async def open_indexes(
     folder = settings.home / "indexes"
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(folder, settings.durability))
+        await store(snapshot.sweep)
         for spec in declared.values():
             await store(Tables.declare_index, "default", spec)
         keeper = Keeper(store, folder / "derived", _starter(folder / "derived", worker))

@@ -16,6 +16,7 @@ from indexes.database import Database
 from indexes.records import Index
 from indexes.schema import VERSION, create
 from indexes.spec import IndexSpec
+from indexes.tables import Tables
 
 APPLICATION_ID = 0x4D6F7465  # "Mote": says what the file is
 
@@ -32,22 +33,29 @@ EXPORT = (
     "INSERT INTO copy.passages SELECT * FROM main.passages WHERE index_id = :id ORDER BY number",
     "INSERT INTO copy.fields SELECT * FROM main.fields WHERE index_id = :id",
 )
-IMPORT = (
+BEGIN = (
     "INSERT OR IGNORE INTO main.spaces (tenant, fingerprint, dimensions) "
     "SELECT :tenant, fingerprint, dimensions FROM copy.spaces",
     "INSERT INTO main.indexes (id, tenant, name, spec, space, last_change, calibration) "
-    "SELECT :id, :tenant, :name, :spec, (SELECT s.id FROM main.spaces s JOIN copy.spaces c "
+    "SELECT :id, '', :id, :spec, (SELECT s.id FROM main.spaces s JOIN copy.spaces c "
     "ON c.fingerprint = s.fingerprint WHERE s.tenant = :tenant), last_change, calibration "
     "FROM copy.indexes",
-    "INSERT OR IGNORE INTO main.vectors SELECT i.space, v.hash, v.vector, v.excerpts "
-    "FROM copy.vectors v JOIN main.indexes i ON i.id = :id",
-    "INSERT INTO main.documents SELECT key + :base, :id, id, origin, source, title, media_type, "
-    "hash, bytes_hash, size_bytes, mtime_ns, recipe, metadata, passages, updated_at, text "
-    "FROM copy.documents",
-    "INSERT INTO main.passages SELECT :id, number, document + :base, ordinal, start, stop, page, "
-    "heading, hash, text FROM copy.passages",
-    "INSERT INTO main.fields SELECT :id, document + :base, name, kind, value FROM copy.fields",
 )
+SLICE = (
+    "INSERT OR IGNORE INTO main.vectors SELECT i.space, v.hash, v.vector, v.excerpts "
+    "FROM copy.passages p JOIN copy.vectors v "
+    "ON v.space = (SELECT space FROM copy.indexes) AND v.hash = p.hash "
+    "JOIN main.indexes i ON i.id = :id WHERE p.document BETWEEN :first AND :last",
+    "INSERT INTO main.documents SELECT key + :shift, :id, id, origin, source, title, media_type, "
+    "hash, bytes_hash, size_bytes, mtime_ns, recipe, metadata, passages, updated_at, text "
+    "FROM copy.documents WHERE key BETWEEN :first AND :last",
+    "INSERT INTO main.passages SELECT :id, number, document + :shift, ordinal, start, stop, page, "
+    "heading, hash, text FROM copy.passages WHERE document BETWEEN :first AND :last",
+    "INSERT INTO main.fields SELECT :id, document + :shift, name, kind, value FROM copy.fields "
+    "WHERE document BETWEEN :first AND :last",
+)
+SLICE_DOCUMENTS = 100
+"""Imported at once: others who write wait for one slice at most."""
 
 
 def export(database: Database, index: Index, path: Path) -> None:
@@ -85,26 +93,50 @@ def import_snapshot(database: Database, tenant: str, path: Path, name: str | Non
     # Folders of another machine mean nothing here, or worse, something else.
     kept = {"name": name or spec.name, "folders": (), "watch": False}
     spec = IndexSpec.model_validate(spec.model_dump() | kept)
-    with _attached(database, uri), database.transaction() as connection:
-        if database.rows(
-            "SELECT 1 FROM main.indexes WHERE tenant = ? AND name = ?", tenant, spec.name
-        ):
-            raise Conflict(
-                f"There is an index '{spec.name}' already: give the snapshot another name.",
-                code="index_exists",
-                details={"field": "name"},
-            )
-        ((base,),) = database.rows("SELECT coalesce(max(key), 0) FROM main.documents")
-        values = {
-            "id": uuid.uuid4().hex,
-            "tenant": tenant,
-            "name": spec.name,
-            "spec": spec.model_dump_json(),
-            "base": base,
-        }
-        for statement in IMPORT:
-            connection.execute(statement, values)
+    id = uuid.uuid4().hex
+    with _attached(database, uri):
+        _check_free(database, tenant, spec.name)
+        try:
+            _fill(database, id, tenant, spec)
+            with database.transaction() as connection:
+                _check_free(database, tenant, spec.name)
+                query = "UPDATE main.indexes SET tenant = ?, name = ? WHERE id = ?"
+                connection.execute(query, (tenant, spec.name, id))
+        except BaseException:
+            Tables(database.connection).delete_index(id)
+            raise
     return spec.name
+
+
+def sweep(database: Database) -> None:
+    """Remove what imports that a crash cut short have left."""
+    for (id,) in database.rows("SELECT id FROM indexes WHERE tenant = ''"):
+        Tables(database.connection).delete_index(id)
+
+
+def _fill(database: Database, id: str, tenant: str, spec: IndexSpec) -> None:
+    """Bring everything over, for an index that nobody can see: it has no tenant yet."""
+    values = {"id": id, "tenant": tenant, "spec": spec.model_dump_json()}
+    with database.transaction() as connection:
+        for statement in BEGIN:
+            connection.execute(statement, values)
+    keys = [key for (key,) in database.rows("SELECT key FROM copy.documents ORDER BY key")]
+    for at in range(0, len(keys), SLICE_DOCUMENTS):
+        first, *_ = some = keys[at : at + SLICE_DOCUMENTS]
+        with database.transaction() as connection:
+            ((last,),) = database.rows("SELECT coalesce(max(key), 0) FROM main.documents")
+            place = {"id": id, "first": first, "last": some[-1], "shift": last + 1 - first}
+            for statement in SLICE:
+                connection.execute(statement, place)
+
+
+def _check_free(database: Database, tenant: str, name: str) -> None:
+    if database.rows("SELECT 1 FROM main.indexes WHERE (tenant, name) = (?, ?)", tenant, name):
+        raise Conflict(
+            f"There is an index '{name}' already: give the snapshot another name.",
+            code="index_exists",
+            details={"field": "name"},
+        )
 
 
 @contextmanager

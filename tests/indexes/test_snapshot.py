@@ -12,12 +12,14 @@ from typing import Any
 
 import pytest
 
-from config.errors import Conflict, Invalid, NotFound
+from config.errors import Conflict, Invalid, NotFound, Unavailable
 from indexes import snapshot
 from indexes.calibration import Threshold
+from indexes.database import Database
 from indexes.schema import create
 from indexes.service import Indexes
 from indexes.spec import IndexSpec
+from indexes.store import open_store
 from tests.indexes.doubles import HashingEmbedder
 
 
@@ -135,6 +137,66 @@ async def test_what_is_deleted_while_a_snapshot_is_taken_is_then_found_in_no_fil
     files = [path.read_bytes() for path in data_folder.rglob("*") if path.is_file()]
     assert any(b"subject1" in data for data in files)
     assert not any(word in data for data in files for word in (b"quuxling", b"blorbo"))
+
+
+async def test_ingests_and_searches_go_on_during_an_import_that_nobody_sees_before_its_end(
+    filled: Indexes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await filled.export("notes", tmp_path / "a")
+    monkeypatch.setattr(snapshot, "SLICE_DOCUMENTS", 1)
+    loop = asyncio.get_running_loop()
+    fill = snapshot._fill
+    seen: list[list[str]] = []
+
+    async def meanwhile() -> None:
+        await add(filled, f"more{len(seen)}.md", f"# More\n\nAbout cellar{len(seen)}.\n")
+        found = await filled.search("notes", f"cellar{len(seen)}", limit=1)
+        seen.append([found[0].source, *[info.name for info in await filled.list()]])
+
+    def watched(database: Any, *args: Any) -> None:
+        def between(statement: str) -> None:
+            if statement == "BEGIN IMMEDIATE":
+                asyncio.run_coroutine_threadsafe(meanwhile(), loop).result(30)
+
+        database.connection.set_trace_callback(between)
+        fill(database, *args)
+        database.connection.set_trace_callback(None)
+
+    monkeypatch.setattr(snapshot, "_fill", watched)
+    await filled.import_snapshot(tmp_path / "a", "copy")
+    assert seen == [[f"more{n}.md", "docs", "notes"] for n in range(4)]
+    found = await filled.search("copy", "document subject1", limit=10)
+    assert sorted(passage.source for passage in found) == ["0.md", "1.md", "2.md"]
+
+
+async def test_an_import_that_fails_or_is_killed_leaves_nothing(
+    filled: Indexes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await filled.export("notes", tmp_path / "a")
+    monkeypatch.setattr(snapshot, "SLICE", (*snapshot.SLICE, "SELECT * FROM nowhere"))
+    async with open_store(tmp_path / "other") as store:
+        with pytest.raises(Unavailable):
+            await store.beside(
+                lambda db: snapshot.import_snapshot(db, "default", tmp_path / "a", None)
+            )
+        assert await store(counts) == {"indexes": 0, "documents": 0, "vectors": 0, "spaces": 0}
+        # As a process leaves it that is killed now.
+        spec = IndexSpec(name="half")
+        monkeypatch.setattr(snapshot, "SLICE", snapshot.SLICE[:-1])
+        await store.beside(lambda db: half(db, tmp_path / "a", spec))
+        assert (await store(counts))["documents"] == 3
+        await store(snapshot.sweep)
+        assert await store(counts) == {"indexes": 0, "documents": 0, "vectors": 0, "spaces": 0}
+
+
+def half(database: Database, file: Path, spec: IndexSpec) -> None:
+    with snapshot._attached(database, file.as_uri()):
+        snapshot._fill(database, "random", "default", spec)
+
+
+def counts(database: Database) -> dict[str, int]:
+    tables = ("indexes", "documents", "vectors", "spaces")
+    return {each: database.rows(f"SELECT count(*) FROM {each}")[0][0] for each in tables}
 
 
 async def test_a_name_that_is_taken_is_a_conflict(filled: Indexes, tmp_path: Path) -> None:
