@@ -7,13 +7,13 @@ import os
 import sys
 from importlib import import_module
 
-NAMES = ("startup", "runs", "events", "ask")
+NAMES = ("startup", "runs", "events", "ask", "search")
 
 
 def main() -> None:
     """Run the benchmarks named on the command line, or all."""
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    for name in sys.argv[1:] or NAMES:
+    for name in [each for each in sys.argv[1:] if not each.startswith("--")] or NAMES:
         if name not in NAMES:
             sys.exit(f"There is no benchmark '{name}'. There are: {', '.join(NAMES)}.")
         asyncio.run(import_module(f"benchmarks.{name}").main())
