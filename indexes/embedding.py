@@ -11,7 +11,7 @@ from indexes.excerpts import excerpts_of, packed
 from indexes.records import Embedding, Index
 from indexes.store import Store
 from indexes.tables import Tables, passage_hash
-from models.capabilities import Embed
+from models.capabilities import Embed, Rerank
 
 BATCH = 256
 
@@ -19,12 +19,6 @@ BATCH = 256
 class HasEmbed(Protocol):
     @property
     def embed(self) -> Embed: ...
-
-
-class Rerank(Protocol):
-    async def rerank(self, query: str, texts: Sequence[str]) -> list[float]:
-        """How well each text answers the query: more is better."""
-        ...
 
 
 class HasRerank(Protocol):
