@@ -10,11 +10,13 @@ from server.origins import LocalOnly
 from server.routes import (
     agents,
     artifacts,
+    documents,
     health,
     index_quality,
     indexes,
     models,
     runs,
+    search,
     threads,
     tools,
 )
@@ -39,6 +41,9 @@ def create_app(services: Services) -> FastAPI:
     if not services.settings.trust_network:
         app.add_middleware(LocalOnly)
     install_error_handlers(app)
-    for routes in (agents, runs, threads, indexes, index_quality, models, tools, artifacts, health):
+    for routes in (
+        *(agents, runs, threads, search, indexes, documents, index_quality),
+        *(models, tools, artifacts, health),
+    ):
         app.include_router(routes.router)
     return app

@@ -7,11 +7,24 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import asdict
 from typing import Any
 
-from config.errors import MotetError
-from runs.events import dumps
+from starlette.responses import Response
 
-Work = Callable[[Callable[[Any], None]], Awaitable[Any]]
+from config.errors import MotetError
+from config.settings import Settings
+from runs.events import dumps
+from server.sse import FORMAT, EventStream
+
+Tell = Callable[[Any], None]
+Work = Callable[[Tell], Awaitable[Any]]
 """Given a listener for its progress (data classes), the work; its report has `as_dict`."""
+
+
+async def reported(work: Work, accept: str, settings: Settings, name: str) -> Response:
+    """The answer to a request for work: its report, or events where those are accepted."""
+    if accept.startswith(FORMAT):
+        return EventStream(told(work, name), heartbeat_s=settings.heartbeat_s)
+    report = await work(lambda progress: None)
+    return Response(dumps(report.as_dict()), media_type="application/json")
 
 
 async def told(work: Work, name: str) -> AsyncIterator[tuple[bytes, bool]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,6 +16,8 @@ from config.settings import Settings
 from graphs.cache import NodeCache
 from graphs.catalog import Catalog, open_catalog
 from graphs.context import GraphContext
+from indexes.crawling import Crawler
+from indexes.politeness import CrawlLimits, Fetch
 from indexes.service import Indexes, open_indexes
 from models.manager import Models, open_models
 from runs.checkpoints import open_checkpoints
@@ -25,10 +27,15 @@ from runs.record import Run
 from runs.store import RunStore
 from runs.threads import Threads
 from runs.webhooks import Post, Webhooks
+from server.exchange import Exchange
 from server.home import hold
+from server.watching import Watching
 from tools.artifacts import Artifacts
-from tools.guard import Limits, Network, post
+from tools.guard import Fetched, Known, Limits, Network, fetch, post
 from tools.registry import WEB_LIMITS, Parts, Toolbox, load_toolbox
+
+PAGE_BYTES, PAGE_TIMEOUT_S = 8 * 2**20, 20.0
+"""Bounds of one page of a crawl, which fetches many."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,9 @@ class Services:
     settings: Settings
     models: Models
     indexes: Indexes
+    crawler: Crawler
+    watching: Watching
+    exchange: Exchange
     tools: Toolbox
     artifacts: Artifacts
     catalog: Catalog
@@ -60,6 +70,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         limits = Limits(allowed_networks=_networks(settings))
         models = await open_(open_models(settings))
         indexes = await open_(open_indexes(settings, models))
+        watching = Watching(indexes)
+        stack.push_async_callback(watching.close)
         tools = load_toolbox(_tool_parts(indexes, limits), settings.home / "tools")
         catalog = await open_(open_catalog(settings))
         context = _contexts(models, indexes, tools)
@@ -69,6 +81,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             settings=settings,
             models=models,
             indexes=indexes,
+            crawler=Crawler(indexes, _fetcher(limits), CrawlLimits()),
+            watching=watching,
+            exchange=Exchange(settings.home),
             tools=tools,
             artifacts=Artifacts(settings.home / "artifacts", fsync=settings.durability == "power"),
             catalog=catalog,
@@ -141,11 +156,22 @@ def _networks(settings: Settings) -> tuple[Network, ...]:
 
 
 def _tool_parts(indexes: Indexes, limits: Limits) -> Parts:
-    async def search(index: str, query: str, *, limit: int, tenant: str) -> list[dict[str, Any]]:
-        found = await indexes.search(index, query, limit=limit, tenant=tenant)
+    async def search(
+        names: list[str], query: str, *, limit: int, where: Mapping[str, Any] | None, tenant: str
+    ) -> list[dict[str, Any]]:
+        found = await indexes.search(names, query, limit=limit, where=where, tenant=tenant)
         return [passage.as_dict() for passage in found]
 
     return Parts(search, Limits(WEB_LIMITS.max_bytes, allowed_networks=limits.allowed_networks))
+
+
+def _fetcher(limits: Limits) -> Fetch:
+    bounds = replace(limits, max_bytes=PAGE_BYTES, timeout_s=PAGE_TIMEOUT_S)
+
+    async def fetched(url: str, etag: str | None, last_modified: str | None) -> Fetched:
+        return await fetch(url, bounds, known=Known(etag, last_modified))
+
+    return fetched
 
 
 def _poster(limits: Limits) -> Post:

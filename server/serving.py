@@ -120,10 +120,13 @@ def _settle_garbage() -> None:
 
 
 async def _when_ready(server: Server, address: Path, url: str, services: Services) -> None:
-    """Tell where the service is; then spare the first search the start of its worker."""
+    """Tell where the service is; then do by itself what a service does: take up crawls, watch
+    folders, and spare the first search the start of its worker."""
     await server.ready.wait()
     address.write_text(url)
     log.info("Motet is ready at %s (data in %s)", url, address.parent)
+    await services.crawler.go_on()
+    await services.watching.start()
     try:
         await services.indexes.warm()
     except MotetError as error:

@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from tools.spec import Tool, ToolContext
 
+NAME = {"type": "string", "maxLength": 64}
+
 
 class Search(Protocol):
-    """Finds passages, best first, each as JSON. Raises `NotFound` for an unknown index."""
+    """Finds passages, best first, each as JSON. Raises `NotFound` for an unknown index, `Invalid`
+    for a filter that is none."""
 
     async def __call__(
-        self, index: str, query: str, *, limit: int, tenant: str
+        self,
+        names: list[str],
+        query: str,
+        *,
+        limit: int,
+        where: Mapping[str, Any] | None,
+        tenant: str,
     ) -> list[dict[str, Any]]: ...
 
 
 def search_tool(search: Search) -> Tool:
-    """Looks passages up in an index of the caller's tenant."""
+    """Looks passages up in indexes of the caller's tenant."""
 
     async def run(arguments: dict[str, Any], context: ToolContext) -> dict[str, Any]:
+        named = arguments["index"]
         passages = await search(
-            arguments["index"],
+            [named] if isinstance(named, str) else named,
             arguments["query"],
             limit=arguments["limit"],
+            where=arguments.get("where"),
             tenant=context.tenant,
         )
         return {"passages": passages}
@@ -40,10 +52,17 @@ def search_tool(search: Search) -> Tool:
                     "maxLength": 2000,
                 },
                 "index": {
-                    "type": "string",
-                    "description": "Name of the index.",
+                    "description": "Name of the index, or a list of names.",
                     "default": "docs",
-                    "maxLength": 64,
+                    "anyOf": [
+                        NAME,
+                        {"type": "array", "items": NAME, "minItems": 1, "maxItems": 32},
+                    ],
+                },
+                "where": {
+                    "type": "object",
+                    "description": "Only documents whose fields are so, as in "
+                    '{"author": "Anna", "year": {"gte": 2020}}.',
                 },
                 "limit": {"type": "integer", "minimum": 1, "maximum": 20, "default": 5},
             },

@@ -13,18 +13,20 @@ from indexes.calibration import Threshold
 from indexes.evaluation import Report, evaluate
 from indexes.questions import MAX_QUESTIONS, checked_questions
 from models.backends.evidence import ENOUGH
-from runs.events import dumps
 from server.access import CallerOf
 from server.bodies import StrictRoute
-from server.progress import Work, told
+from server.progress import reported
 from server.quality import reader_of, writer_of
-from server.services import Services, ServicesOf
-from server.sse import FORMAT, EventStream
+from server.services import ServicesOf
 
 router = APIRouter(tags=["indexes"], route_class=StrictRoute)
 
 Questions = Annotated[list[dict[str, Any]], Field(max_length=MAX_QUESTIONS)]
-ONE: dict[str, Any] = {"question": "How long are books lent?", "answer": "four weeks", "source": "rules.md"}
+ONE: dict[str, Any] = {
+    "question": "How long are books lent?",
+    "answer": "four weeks",
+    "source": "rules.md",
+}
 
 
 class CalibrateBody(BaseModel):
@@ -76,7 +78,7 @@ async def calibrate_index(
             tell=tell,
         )
 
-    return await _answered(work, accept, services, f"calibrate {name}")
+    return await reported(work, accept, services.settings, f"calibrate {name}")
 
 
 @router.post("/indexes/{name}/eval", response_class=Response)
@@ -103,11 +105,4 @@ async def evaluate_index(
             tell=tell,
         )
 
-    return await _answered(work, accept, services, f"evaluate {name}")
-
-
-async def _answered(work: Work, accept: str, services: Services, name: str) -> Response:
-    if accept.startswith(FORMAT):
-        return EventStream(told(work, name), heartbeat_s=services.settings.heartbeat_s)
-    report = await work(lambda progress: None)
-    return Response(dumps(report.as_dict()), media_type="application/json")
+    return await reported(work, accept, services.settings, f"evaluate {name}")

@@ -1,70 +1,45 @@
-"""Indexes: create, fill, search, open a citation, delete."""
+"""Indexes: create, look at, refresh, rebuild, export, import, delete."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import fields
+import asyncio
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, BinaryIO
 
-from fastapi import APIRouter, Body, Header, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from fastapi import APIRouter, Body, Header, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.datastructures import UploadFile
+from starlette.responses import StreamingResponse
 
 from config.errors import Invalid
-from config.settings import LOOPBACK
-from indexes.records import Failure, IngestReport, Progress
-from indexes.spec import index_spec
-from runs.events import dumps
-from server.access import Caller, CallerOf
-from server.bodies import Offset, StrictRoute, media_type, read_json, unsupported
-from server.progress import told
-from server.services import Services, ServicesOf
-from server.sse import FORMAT, EventStream
-from tools.guard import fetch
+from indexes.records import IngestReport
+from indexes.spec import check_name, index_spec
+from server.access import CallerOf
+from server.bodies import StrictRoute, media_type, read_json, unsupported
+from server.machine import check_trusted
+from server.progress import Tell, reported
+from server.services import ServicesOf
 
 router = APIRouter(tags=["indexes"], route_class=StrictRoute)
 
-Tell = Callable[[Progress], None]
+CHUNK_BYTES = 2**20
+SNAPSHOT = "application/vnd.sqlite3"
 NewIndex = Annotated[
     dict[str, Any], Body(examples=[{"name": "docs", "description": "Our handbook."}])
 ]
 
 
-class DocumentBody(BaseModel):
-    """What to index: one of the server's folders, a URL, or a text."""
+class ImportBody(BaseModel):
+    """A snapshot on the server's machine."""
 
     model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"folder": "/srv/handbook"}]}
+        extra="forbid", json_schema_extra={"examples": [{"path": "/backup/docs.motet"}]}
     )
 
-    folder: str | None = Field(None, description="A folder on the server's machine.")
-    url: str | None = Field(None, description="A page; only public addresses are fetched.")
-    text: str | None = None
-    source: str | None = Field(None, description="The name that `text` is cited by.")
-    title: str | None = None
-    metadata: dict[str, Any] = Field(default_factory=dict)
-
-    @model_validator(mode="after")
-    def _one_of_three(self) -> DocumentBody:
-        if sum(value is not None for value in (self.folder, self.url, self.text)) != 1:
-            raise ValueError("give one of folder, url and text")
-        if self.text is not None and not self.source:
-            raise ValueError("a text needs a source: the name it is cited by")
-        return self
-
-
-class SearchBody(BaseModel):
-    """What to look for."""
-
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"query": "how to start", "limit": 5}]}
-    )
-
-    query: str = Field(min_length=1, max_length=4000)
-    limit: int = Field(8, ge=1, le=100)
-    mode: Literal["hybrid", "dense", "keyword"] = "hybrid"
-    documents: list[str] | None = Field(None, description="Search only in these documents.")
+    path: str
+    name: str | None = Field(None, description="Default: the name it was exported by.")
 
 
 @router.get("/indexes")
@@ -78,7 +53,52 @@ async def list_indexes(services: ServicesOf, caller: CallerOf) -> Any:
 async def create_index(body: NewIndex, services: ServicesOf, caller: CallerOf) -> Any:
     """Create an empty index."""
     spec = index_spec(body)
-    return (await services.indexes.create(spec, tenant=caller.tenant)).as_dict()
+    if spec.folders:
+        check_trusted(services.settings, "folders")
+    made = await services.indexes.create(spec, tenant=caller.tenant)
+    services.watching.follow(made, tenant=caller.tenant)
+    return made.as_dict()
+
+
+@router.post(
+    "/indexes/import",
+    status_code=201,
+    openapi_extra={
+        "requestBody": {
+            "content": {
+                "application/json": {"schema": ImportBody.model_json_schema()},
+                "multipart/form-data": {
+                    "schema": {
+                        "type": "object",
+                        "required": ["file"],
+                        "properties": {
+                            "file": {"type": "string", "format": "binary"},
+                            "name": {"type": "string"},
+                        },
+                    }
+                },
+            }
+        }
+    },
+)
+async def import_index(request: Request, services: ServicesOf, caller: CallerOf) -> Any:
+    """Make an index of a snapshot that was exported: an upload, or a file of the server."""
+    indexes = services.indexes
+    if media_type(request) == "application/json":
+        body = await read_json(request, ImportBody)
+        check_trusted(services.settings, "path")
+        made = await indexes.import_snapshot(Path(body.path), body.name, tenant=caller.tenant)
+        return made.as_dict()
+    if media_type(request) != "multipart/form-data":
+        raise unsupported(request, "JSON as application/json, or a file as multipart/form-data")
+    form = await request.form(max_files=1)
+    file, name = form.get("file"), form.get("name")
+    if not isinstance(file, UploadFile):
+        raise Invalid("The form holds no snapshot: send it as `file`.", details={"field": "file"})
+    with services.exchange.place() as path:
+        await asyncio.to_thread(_copy, file.file, path)
+        made = await indexes.import_snapshot(path, str(name or "") or None, tenant=caller.tenant)
+    return made.as_dict()
 
 
 @router.get("/indexes/{name}")
@@ -91,187 +111,87 @@ async def show_index(name: str, services: ServicesOf, caller: CallerOf) -> Any:
 async def delete_index(name: str, services: ServicesOf, caller: CallerOf) -> None:
     """Delete an index with all its documents."""
     await services.indexes.delete(name, tenant=caller.tenant)
+    services.watching.leave(name, tenant=caller.tenant)
 
 
-@router.post("/indexes/{name}/search")
-async def search_index(name: str, body: SearchBody, services: ServicesOf, caller: CallerOf) -> Any:
-    """The passages that fit best, best first, each with its place in the source."""
-    found = await services.indexes.search(
-        name,
-        body.query,
-        limit=body.limit,
-        mode=body.mode,
-        documents=body.documents,
-        tenant=caller.tenant,
-    )
-    return {"passages": [passage.as_dict() for passage in found]}
+@router.get("/indexes/{name}/stats")
+async def show_stats(name: str, services: ServicesOf, caller: CallerOf) -> Any:
+    """How large the index is, on disk and in memory, and what it holds."""
+    return (await services.indexes.stats(name, tenant=caller.tenant)).as_dict()
 
 
-@router.get("/indexes/{name}/documents")
-async def list_documents(
+@router.post("/indexes/{name}/refresh", response_class=Response)
+async def refresh_index(
     name: str,
-    services: ServicesOf,
-    caller: CallerOf,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    offset: Offset = 0,
-) -> Any:
-    """The documents of an index."""
-    found = await services.indexes.documents(name, tenant=caller.tenant, limit=limit, offset=offset)
-    return {"documents": [document.as_dict() for document in found]}
-
-
-@router.post(
-    "/indexes/{name}/documents",
-    response_class=Response,
-    openapi_extra={
-        "requestBody": {
-            "content": {
-                "application/json": {"schema": DocumentBody.model_json_schema()},
-                "multipart/form-data": {
-                    "schema": {
-                        "type": "object",
-                        "properties": {
-                            "files": {
-                                "type": "array",
-                                "items": {"type": "string", "format": "binary"},
-                            }
-                        },
-                    }
-                },
-            }
-        }
-    },
-)
-async def add_documents(
-    name: str,
-    request: Request,
     services: ServicesOf,
     caller: CallerOf,
     accept: Annotated[str, Header()] = "*/*",
 ) -> Response:
-    """Index a folder, a URL, a text, or uploaded files (`curl -F files=@handbook.md`).
+    """Index the folders that the index declares; only what has changed is read.
 
-    Answers with a report, durable when it is given; with `Accept: text/event-stream`, events of
-    progress come before it.
+    With `Accept: text/event-stream`, events of progress come before the report.
     """
     await services.indexes.get(name, tenant=caller.tenant)
-    work = await _work(name, request, services, caller)
-    if accept.startswith(FORMAT):
-        return EventStream(told(work, "ingest"), heartbeat_s=services.settings.heartbeat_s)
-    report = await work(lambda progress: None)
-    return Response(dumps(report.as_dict()), media_type="application/json")
-
-
-@router.get("/indexes/{name}/documents/{document}")
-async def show_document(name: str, document: str, services: ServicesOf, caller: CallerOf) -> Any:
-    """One document with its text, to which every span refers."""
-    return (await services.indexes.document(name, document, tenant=caller.tenant)).as_dict()
-
-
-@router.get("/indexes/{name}/documents/{document}/citation")
-async def open_citation(
-    name: str,
-    document: str,
-    services: ServicesOf,
-    caller: CallerOf,
-    start: Annotated[int, Query(ge=0)],
-    end: Annotated[int, Query(ge=0)],
-    hash: str | None = None,
-) -> Any:
-    """The cited span with its surroundings; `changed` where the source is another one by now."""
-    shown = await services.indexes.cite(name, document, start, end, hash=hash, tenant=caller.tenant)
-    return shown.as_dict()
-
-
-@router.delete("/indexes/{name}/documents/{document}", status_code=204)
-async def delete_document(name: str, document: str, services: ServicesOf, caller: CallerOf) -> None:
-    """Delete a document: its text, its passages, their vectors and terms."""
-    await services.indexes.delete_document(name, document, tenant=caller.tenant)
-
-
-async def _work(name: str, request: Request, services: Services, caller: Caller) -> Any:
-    """The ingest that a request asks for, to be begun with a listener for its progress."""
-    if request.headers.get("content-type", "").startswith("multipart/"):
-        return await _upload(name, request, services, caller)
-    if media_type(request) != "application/json":
-        raise unsupported(request, "JSON as application/json, or files as multipart/form-data")
-    body = await read_json(request, DocumentBody)
-    if body.folder is not None:
-        return _folder(name, Path(body.folder), services, caller)
-    return _single(name, body, services, caller)
-
-
-def _folder(name: str, folder: Path, services: Services, caller: Caller) -> Any:
-    if services.settings.host not in LOOPBACK:
-        raise Invalid(
-            "A folder of the server is indexed only where the service listens on loopback.",
-            code="forbidden",
-            details={"field": "folder"},
-        )
 
     async def work(tell: Tell) -> IngestReport:
-        return await services.indexes.add_folder(name, folder, tenant=caller.tenant, progress=tell)
-
-    return work
-
-
-def _single(name: str, body: DocumentBody, services: Services, caller: Caller) -> Any:
-    async def work(tell: Tell) -> IngestReport:
-        source, media_type, data = str(body.source), "text/plain", (body.text or "").encode()
-        if body.url is not None:
-            page = await fetch(body.url, services.fetch_limits)
-            source, media_type, data = page.url, page.media_type, page.data
-        return await services.indexes.add_document(
-            name,
-            source=source,
-            media_type=media_type,
-            data=data,
-            title=body.title,
-            metadata=body.metadata,
-            tenant=caller.tenant,
-        )
-
-    return work
-
-
-async def _upload(name: str, request: Request, services: Services, caller: Caller) -> Any:
-    form = await request.form(max_files=1000)
-    files = [file for file in form.getlist("files") if isinstance(file, UploadFile)]
-    if not files:
-        raise Invalid("The form holds no file: send them as `files`.", details={"field": "files"})
-
-    async def add(file: UploadFile) -> IngestReport:
-        return await services.indexes.add_document(
-            name,
-            source=_source(file),
-            media_type=file.content_type,
-            data=await file.read(),
-            tenant=caller.tenant,
-        )
-
-    async def work(tell: Tell) -> IngestReport:
-        if len(files) == 1:
-            return await add(files[0])
         whole = IngestReport(name)
-        for done, file in enumerate(files, 1):
-            try:
-                _join(whole, await add(file))
-            except Invalid as error:
-                whole.failed.append(Failure(_source(file), error.code, error.message))
-            tell(Progress(done, len(files), whole.passages, whole.passages))
+        for part in await services.indexes.refresh(name, tenant=caller.tenant, progress=tell):
+            whole.join(part)
         return whole
 
-    return work
+    return await reported(work, accept, services.settings, f"refresh {name}")
 
 
-def _source(file: UploadFile) -> str:
-    """The name that an upload is cited by: its path, which may not lead upwards."""
-    parts = (file.filename or "").replace("\\", "/").split("/")
-    return "/".join(part for part in parts if part not in ("", ".", "..")) or "upload"
+@router.post("/indexes/{name}/rebuild")
+async def rebuild_index(name: str, services: ServicesOf, caller: CallerOf) -> Any:
+    """Build the search files anew out of what is stored; embeds only for another model."""
+    await services.indexes.rebuild(name, tenant=caller.tenant)
+    return (await services.indexes.get(name, tenant=caller.tenant)).as_dict()
 
 
-def _join(whole: IngestReport, part: IngestReport) -> None:
-    """Add the counts and lists of one file's report to those of the upload."""
-    for field in fields(IngestReport):
-        if field.name != "index":
-            setattr(whole, field.name, getattr(whole, field.name) + getattr(part, field.name))
+@router.get(
+    "/indexes/{name}/export",
+    response_class=StreamingResponse,
+    responses={200: {"content": {SNAPSHOT: {}}}},
+)
+async def export_index(name: str, services: ServicesOf, caller: CallerOf) -> Response:
+    """The index as it is at this moment, as one file that can be imported; work goes on."""
+    with services.exchange.place() as path:
+        await services.indexes.export(check_name(name), path, tenant=caller.tenant)
+        # Unlinked once it is open: however the download ends, no copy of it stays.
+        file = path.open("rb")
+    headers = {
+        "Content-Length": str(_size(file)),
+        "Content-Disposition": f'attachment; filename="{name}.motet"',
+    }
+    return StreamingResponse(_chunks(file), media_type=SNAPSHOT, headers=headers)
+
+
+@router.get("/indexes/{name}/ingests")
+async def list_ingests(name: str, services: ServicesOf, caller: CallerOf) -> Any:
+    """The folders and crawls that were begun lately, the latest first."""
+    found = await services.indexes.ingests(name, tenant=caller.tenant)
+    return {"ingests": [state.as_dict() for state in found]}
+
+
+@router.delete("/indexes/{name}/ingests/{ingest}", status_code=204)
+async def cancel_ingest(name: str, ingest: str, services: ServicesOf, caller: CallerOf) -> None:
+    """End an ingest that runs in the background; what it has indexed stays."""
+    await services.indexes.cancel_ingest(name, ingest, tenant=caller.tenant)
+
+
+def _copy(file: BinaryIO, path: Path) -> None:
+    with path.open("wb") as copy:
+        shutil.copyfileobj(file, copy, CHUNK_BYTES)
+
+
+def _size(file: BinaryIO) -> int:
+    size = file.seek(0, 2)
+    file.seek(0)
+    return size
+
+
+def _chunks(file: BinaryIO) -> Iterator[bytes]:
+    with file:
+        while chunk := file.read(CHUNK_BYTES):
+            yield chunk

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from config.errors import NotFound
+from config.errors import Invalid, NotFound
 from tools.registry import SHIPPED, Parts, load_toolbox
 from tools.spec import ToolContext
 
@@ -16,12 +16,12 @@ class Shelf:
     """An index of one passage that remembers what it was asked."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[str, str, int, str]] = []
+        self.asked: list[tuple[Any, ...]] = []
 
     async def __call__(
-        self, index: str, query: str, *, limit: int, tenant: str
+        self, names: list[str], query: str, *, limit: int, where: Any, tenant: str
     ) -> list[dict[str, Any]]:
-        self.asked.append((index, query, limit, tenant))
+        self.asked.append((names, query, limit, where, tenant))
         return [{"id": "p1", "text": "A passage."}]
 
 
@@ -39,7 +39,21 @@ async def test_search_asks_the_index_of_the_tenant_who_calls() -> None:
     found = await search.call({"query": "what"}, ToolContext(tenant="acme"))
     assert found == {"passages": [{"id": "p1", "text": "A passage."}]}
     await search.call({"query": "what", "index": "law", "limit": 2}, ToolContext())
-    assert shelf.asked == [("docs", "what", 5, "acme"), ("law", "what", 2, "default")]
+    assert shelf.asked == [
+        (["docs"], "what", 5, None, "acme"),
+        (["law"], "what", 2, None, "default"),
+    ]
+
+
+async def test_search_may_ask_several_indexes_and_choose_documents() -> None:
+    shelf = Shelf()
+    search = load_toolbox(Parts(search=shelf)).get("search")
+    where = {"year": {"gte": 2020}}
+    await search.call({"query": "what", "index": ["a", "b"], "where": where}, ToolContext())
+    assert shelf.asked == [(["a", "b"], "what", 5, where, "default")]
+    for wrong in ({"index": []}, {"index": 3}, {"where": "year"}):
+        with pytest.raises(Invalid):
+            await search.call({"query": "what", **wrong}, ToolContext())
 
 
 async def test_own_tools_stand_beside_the_shipped(tmp_path: Path) -> None:

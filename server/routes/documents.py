@@ -1,0 +1,136 @@
+"""Documents of an index: add, list, show, cite, compare, delete; and their passages."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Header, Query, Request, Response
+
+from config.errors import Invalid
+from indexes.checks import MAX_LIMIT
+from server.access import CallerOf
+from server.adding import DocumentBody, begun, single, uploaded
+from server.bodies import Offset, StrictRoute, media_type, read_json, unsupported
+from server.progress import reported
+from server.services import ServicesOf
+
+router = APIRouter(tags=["documents"], route_class=StrictRoute)
+
+FORM = {
+    "type": "object",
+    "required": ["files"],
+    "properties": {
+        "files": {"type": "array", "items": {"type": "string", "format": "binary"}},
+        "metadata": {"type": "string", "description": "A JSON object: fields to search by."},
+    },
+}
+
+
+@router.get("/indexes/{name}/documents")
+async def list_documents(
+    name: str,
+    services: ServicesOf,
+    caller: CallerOf,
+    where: Annotated[str | None, Query(description="A filter as JSON.")] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    offset: Offset = 0,
+) -> Any:
+    """The documents of an index: all, or those whose fields are so."""
+    found = await services.indexes.documents(
+        name, where=_filter(where), tenant=caller.tenant, limit=limit, offset=offset
+    )
+    return {"documents": [document.as_dict() for document in found]}
+
+
+@router.post(
+    "/indexes/{name}/documents",
+    response_class=Response,
+    openapi_extra={
+        "requestBody": {
+            "content": {
+                "application/json": {"schema": DocumentBody.model_json_schema()},
+                "multipart/form-data": {"schema": FORM},
+            }
+        }
+    },
+)
+async def add_documents(
+    name: str,
+    request: Request,
+    services: ServicesOf,
+    caller: CallerOf,
+    accept: Annotated[str, Header()] = "*/*",
+) -> Response:
+    """Index a folder, a URL, a site, a text, or uploaded files (`curl -F files=@handbook.md`).
+
+    Answers with a report, durable when it is given; with `Accept: text/event-stream`, events of
+    progress come before it. In the `background` it answers 202 with the id of the ingest.
+    """
+    await services.indexes.get(name, tenant=caller.tenant)
+    if request.headers.get("content-type", "").startswith("multipart/"):
+        work = await uploaded(name, request, services, caller)
+    elif media_type(request) != "application/json":
+        raise unsupported(request, "JSON as application/json, or files as multipart/form-data")
+    else:
+        body = await read_json(request, DocumentBody)
+        if body.background:
+            ingest = await begun(name, body, services, caller)
+            return Response(orjson.dumps({"ingest": ingest}), 202, media_type="application/json")
+        work = single(name, body, services, caller)
+    return await reported(work, accept, services.settings, f"ingest {name}")
+
+
+@router.get("/indexes/{name}/documents/{document}")
+async def show_document(name: str, document: str, services: ServicesOf, caller: CallerOf) -> Any:
+    """One document with its text, to which every span refers."""
+    return (await services.indexes.document(name, document, tenant=caller.tenant)).as_dict()
+
+
+@router.get("/indexes/{name}/documents/{document}/citation")
+async def open_citation(
+    name: str,
+    document: str,
+    services: ServicesOf,
+    caller: CallerOf,
+    start: Annotated[int, Query(ge=0)],
+    end: Annotated[int, Query(ge=0)],
+    hash: str | None = None,
+) -> Any:
+    """The cited span with its surroundings; `changed` where the source is another one by now."""
+    shown = await services.indexes.cite(name, document, start, end, hash=hash, tenant=caller.tenant)
+    return shown.as_dict()
+
+
+@router.get("/indexes/{name}/documents/{document}/similar")
+async def similar_documents(
+    name: str,
+    document: str,
+    services: ServicesOf,
+    caller: CallerOf,
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 8,
+) -> Any:
+    """The documents most like this one by meaning, each with its nearest passage."""
+    found = await services.indexes.similar(name, document, limit=limit, tenant=caller.tenant)
+    return {"documents": [each.as_dict() for each in found]}
+
+
+@router.delete("/indexes/{name}/documents/{document}", status_code=204)
+async def delete_document(name: str, document: str, services: ServicesOf, caller: CallerOf) -> None:
+    """Delete a document: its text, its passages, their vectors and terms."""
+    await services.indexes.delete_document(name, document, tenant=caller.tenant)
+
+
+@router.get("/indexes/{name}/passages/{passage}")
+async def show_passage(name: str, passage: str, services: ServicesOf, caller: CallerOf) -> Any:
+    """A passage with those before and after it, and its section."""
+    return (await services.indexes.passage(name, passage, tenant=caller.tenant)).as_dict()
+
+
+def _filter(text: str | None) -> Any:
+    try:
+        return orjson.loads(text) if text else None
+    except orjson.JSONDecodeError as error:
+        raise Invalid(
+            f"where is no JSON: {error}.", code="bad_filter", details={"field": "where"}
+        ) from error
