@@ -20,6 +20,10 @@ from indexes.walk import resolved, too_large
 Tell = Callable[[Progress], None]
 
 
+def silent(progress: Progress) -> None:
+    """Tell nobody."""
+
+
 @dataclass(frozen=True, slots=True)
 class Upload:
     """A document that was handed in."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +14,11 @@ from indexes.checks import check_limit, checked_names, checked_question
 from indexes.citing import cite
 from indexes.embedding import Embedders
 from indexes.expansion import Expand
-from indexes.filling import Filling, Upload
+from indexes.filling import Filling, Tell, Upload, silent
 from indexes.filters import Where, compiled
 from indexes.ingests import Crawls, IngestState
 from indexes.keeper import Keeper
-from indexes.records import (
-    Citation,
-    Document,
-    Index,
-    IndexInfo,
-    IngestReport,
-    Passage,
-    Place,
-    Progress,
-)
+from indexes.records import Citation, Document, Index, IndexInfo, IngestReport, Passage, Place
 from indexes.search import Mode, Search
 from indexes.similar import Similar, similar
 from indexes.spec import IndexSpec, check_name
@@ -35,8 +26,6 @@ from indexes.stats import Stats
 from indexes.store import Store
 from indexes.tables import Tables
 from models.workers.process import WorkerProcess
-
-Tell = Callable[[Progress], None]
 
 
 class Indexes:
@@ -136,7 +125,7 @@ class Indexes:
         one that a crash cut short goes on at the next start.
         """
         index = await self._index(name, tenant)
-        return await self._filling.folder(index, folder, progress or _silent)
+        return await self._filling.folder(index, folder, progress or silent)
 
     async def begin_folder(self, name: str, folder: Path, *, tenant: str = "default") -> str:
         """`add_folder` in the background: the id under which `ingests` lists it. Accepted, it is
@@ -174,7 +163,7 @@ class Indexes:
         """
         upload = Upload(source, data, media_type, filename, title, metadata)
         index = await self._index(name, tenant)
-        return await self._filling.document(index, upload, progress or _silent)
+        return await self._filling.document(index, upload, progress or silent)
 
     async def delete_document(self, name: str, id: str, *, tenant: str = "default") -> None:
         """Delete a document: its text, and soon after its vectors and terms, leave the disk."""
@@ -297,7 +286,3 @@ class Indexes:
 
     async def _index(self, name: str, tenant: str) -> Index:
         return await self._store(Tables.index, tenant, check_name(name))
-
-
-def _silent(progress: Progress) -> None:
-    return

@@ -36,6 +36,8 @@ def test_own_entries_are_laid_over_the_shipped_ones(tmp_path: Path) -> None:
         ("indexes:\n  law:\n    chunk_word: 3\n", 3, "indexes.law.chunk_word", "chunk_words"),
         ("indexes:\n  law:\n    chunk_words: many\n", 3, "indexes.law.chunk_words", "integer"),
         ("indexes:\n  law:\n    weight: 2\n", 3, "indexes.law.weight", "less than or equal"),
+        ("indexes:\n  law:\n    rerank: ''\n", 3, "indexes.law.rerank", "at least 1"),
+        ("indexes:\n  law:\n    watch: often\n", 3, "indexes.law.watch", "boolean"),
         ("indexes:\n  law:\n    folders: [1]\n", 3, "indexes.law.folders.0", "string"),
         ("version: 2\n", 1, "version", "1"),
         ("version: 1\nindex:\n", 2, "index", "indexes"),
