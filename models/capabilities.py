@@ -87,3 +87,16 @@ class Embed(Protocol):
         in; spans may overlap. A model without token states answers with empty `Parts`.
         """
         ...
+
+
+@runtime_checkable
+class Rerank(Protocol):
+    """Reads a query and a text together, which says more than two vectors do, and slower."""
+
+    async def rerank(self, query: str, texts: Sequence[str]) -> list[float]:
+        """How well each text answers the query, in order: 0 to 1, more is better.
+
+        What is too long for the model is cut at its end. Raises `Unavailable` when the model died
+        and cannot be had again.
+        """
+        ...

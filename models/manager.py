@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 from config.errors import MotetError, NotFound, TimedOut, Unavailable
 from config.settings import Settings
 from models.backends import build_driver
-from models.capabilities import Embed
+from models.capabilities import Embed, Rerank
 from models.devices import Devices, HostMemory
 from models.drivers import DriverContext
 from models.ledger import DeviceBalance, Ledger
@@ -46,6 +46,10 @@ class Lease:
     @property
     def embed(self) -> Embed:
         return cast(Embed, self._of("embed"))
+
+    @property
+    def rerank(self) -> Rerank:
+        return cast(Rerank, self._of("rerank"))
 
     def _of(self, task: Task) -> object:
         if self.model.task != task:

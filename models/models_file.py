@@ -15,6 +15,7 @@ from config.settings import SHIPPED, Settings
 from models.backends import BACKENDS
 from models.spec import ModelSpec
 
+OPTIONAL_ROLES = frozenset({"rerank"})
 SECTIONS = ("models", "roles", "backends", "memory_cap_bytes")
 
 
@@ -140,7 +141,7 @@ def _check(loaded: ModelsFile, sources: list[_Source]) -> None:
 def _check_role(loaded: ModelsFile, sources: list[_Source], role: str, names: list[str]) -> None:
     if role in loaded.models:
         raise _at(sources, ("roles", role), f"'{role}' is the name of a model already")
-    if not names:
+    if not names and role not in OPTIONAL_ROLES:
         raise _at(sources, ("roles", role), "a role needs at least one model")
     for number, name in enumerate(names):
         backend, slash, _ = name.partition("/")

@@ -20,6 +20,7 @@ ROLE_TASKS: dict[str, Task] = {
     "image": "image",
     "voice": "speech",
     "embed": "embed",
+    "rerank": "rerank",
 }
 WHAT: dict[Task, str] = {
     "chat": "chat",
@@ -27,6 +28,7 @@ WHAT: dict[Task, str] = {
     "image": "making pictures",
     "speech": "speaking",
     "embed": "embedding",
+    "rerank": "reranking",
 }
 assert set(WHAT) == set(get_args(Task))
 
@@ -110,7 +112,9 @@ class Resolver:
                 if spec and not why:
                     return Choice(spec, role, _reason(role, entry, spec, passed), tuple(passed))
                 passed.append((spec.name if spec else entry, why or "not available"))
-        told = " ".join(f"{name}: {why}" for name, why in passed)
+        told = (
+            " ".join(f"{name}: {why}" for name, why in passed) or "models.yaml names none for it."
+        )
         raise Unavailable(
             f"Role '{role}' has no model that is available. {told}",
             code="no_model",

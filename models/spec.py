@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Task = Literal["chat", "caption", "image", "speech", "embed"]
+Task = Literal["chat", "caption", "image", "speech", "embed", "rerank"]
 MINUTE_S = 60.0
 
 

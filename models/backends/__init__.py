@@ -15,6 +15,7 @@ BACKENDS: dict[str, str] = {
     "openai": "models.backends.openai:OpenAIDriver",
     "reader": "models.backends.reader:ReaderDriver",
     "minilm": "models.backends.minilm:MiniLMDriver",
+    "cross_encoder": "models.backends.cross_encoder:CrossEncoderDriver",
 }
 
 

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from config.errors import Unavailable
+from models.backends.batches import readable
 from models.capabilities import FLOAT_BYTES, Embedded, Parts, Vectors
 from models.drivers import DriverContext, Need, Progress
 from models.spec import ModelSpec, Task
@@ -98,7 +99,7 @@ class MiniLM:
         await self._worker.stop()
 
     async def embed(self, texts: Sequence[str], *, urgent: bool = False) -> Vectors:
-        cut = _readable(texts)
+        cut = readable(texts, TEXT_CHARACTERS)
         if urgent and len(cut) <= QUERY_TEXTS:
             data = await self._call("query", {"texts": cut}, urgent, self._width * len(cut))
             return Vectors(len(cut), self.dimensions, data)
@@ -116,7 +117,7 @@ class MiniLM:
     async def embed_parts(
         self, texts: Sequence[str], parts: Sequence[Sequence[tuple[int, int]]]
     ) -> Embedded:
-        cut = _readable(texts)
+        cut = readable(texts, TEXT_CHARACTERS)
         rows = [b""] * len(cut)
         found = [Parts()] * len(cut)
 
@@ -171,12 +172,6 @@ async def _in_lanes(
         for each in lanes:
             each.cancel()
         await asyncio.wait(lanes)
-
-
-def _readable(texts: Sequence[str]) -> list[str]:
-    # Half a surrogate pair, which broken documents hold, cannot cross as UTF-8. What takes its
-    # place is one character too, so that spans stay right.
-    return [text[:TEXT_CHARACTERS].encode(errors="replace").decode() for text in texts]
 
 
 def _split(data: bytes, sizes: Sequence[int]) -> Iterator[bytes]:

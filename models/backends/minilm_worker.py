@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +16,7 @@ from tokenizers import Encoding, Tokenizer
 from transformers import AutoModel
 from transformers.utils.logging import disable_progress_bar
 
+from models.backends.batches import batches, fastest_dtype
 from models.backends.pooling import Floats, pieces, whole
 from models.workers.host import Answer, Request, TaskHandle
 
@@ -39,7 +40,7 @@ class MiniLM:
         self._tokenizer = Tokenizer.from_file(str(Path(MODEL_DIR) / "tokenizer.json"))
         self._tokenizer.enable_truncation(options["max_tokens"])
         self._tokenizer.no_padding()
-        self._dtype = options["dtype"] if options["dtype"] != "auto" else _fastest_dtype()
+        self._dtype = options["dtype"] if options["dtype"] != "auto" else fastest_dtype()
         self._max_tokens = options["max_tokens"]
         disable_progress_bar()
         model = AutoModel.from_pretrained(
@@ -96,7 +97,7 @@ class MiniLM:
         self, encodings: Sequence[Encoding], spans: Sequence[Spans] | None = None
     ) -> list[Pooled]:
         """Each text's vector and its parts, computed in batches, several at once."""
-        batches = list(_batches([len(encoding) for encoding in encodings]))
+        together = list(batches([len(encoding) for encoding in encodings], TOKEN_BUDGET))
         found: dict[int, Pooled] = {}
 
         def compute(batch: Sequence[int]) -> None:
@@ -109,7 +110,7 @@ class MiniLM:
                     *pieces(states, offsets, spans[number] if spans else []),
                 )
 
-        for _ in (self._pool.map if len(batches) > 1 else map)(compute, batches):
+        for _ in (self._pool.map if len(together) > 1 else map)(compute, together):
             pass  # so that an error is raised
         return [found[number] for number in range(len(encodings))]
 
@@ -122,26 +123,3 @@ class MiniLM:
         hidden = self._model(input_ids=ids, attention_mask=mask).last_hidden_state
         states: Floats = hidden.float().numpy()
         return states
-
-
-def _fastest_dtype() -> str:
-    """bfloat16 where the processor computes in it: three times as fast, equal to 3 digits.
-
-    Elsewhere it would be emulated, slower than float32.
-    """
-    flags = Path("/proc/cpuinfo")
-    if flags.exists() and {"avx512_bf16", "amx_bf16"} & set(flags.read_text().split()):
-        return "bfloat16"
-    return "float32"
-
-
-def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """The numbers of texts, the longest first, in batches of like length within the budget."""
-    batch: list[int] = []
-    for number in sorted(range(len(lengths)), key=lambda number: -lengths[number]):
-        if batch and lengths[batch[0]] * (len(batch) + 1) > TOKEN_BUDGET:
-            yield batch
-            batch = []
-        batch.append(number)
-    if batch:
-        yield batch

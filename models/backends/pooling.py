@@ -15,7 +15,8 @@ UNIT = 127  # what 1.0 becomes in a signed byte
 def whole(states: Floats) -> Floats:
     """The unit vector of a text: the mean of its token states (rows)."""
     summed = states.sum(axis=0, dtype=np.float32)
-    return (summed / np.linalg.norm(summed)).astype(np.float32)
+    vector: Floats = (summed / np.linalg.norm(summed)).astype(np.float32)
+    return vector
 
 
 def pieces(

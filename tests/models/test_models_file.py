@@ -20,7 +20,8 @@ def test_the_shipped_file_ends_every_role_in_an_embedded_default(tmp_path: Path)
     loaded = load_models(load_settings(home=tmp_path))
     assert loaded.roles["chat"] == ["ollama/*", "openai/*", "reader"]
     assert loaded.models[loaded.roles["embed"][-1]].backend == "minilm"
-    assert {loaded.models[names[-1]].name for names in loaded.roles.values()}
+    assert loaded.roles["rerank"] == []
+    assert {loaded.models[names[-1]].name for names in loaded.roles.values() if names}
 
 
 def test_the_users_file_adds_models_changes_fields_and_replaces_roles(tmp_path: Path) -> None:

@@ -1,0 +1,37 @@
+"""How texts are put together for a model that computes on a CPU. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+
+def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
+    """The numbers of texts, the longest first, in batches of like length within the budget."""
+    batch: list[int] = []
+    for number in sorted(range(len(lengths)), key=lambda number: -lengths[number]):
+        if batch and lengths[batch[0]] * (len(batch) + 1) > budget:
+            yield batch
+            batch = []
+        batch.append(number)
+    if batch:
+        yield batch
+
+
+def fastest_dtype(flags: Path = Path("/proc/cpuinfo")) -> str:
+    """bfloat16 where the processor computes in it: three times as fast, equal to 3 digits.
+
+    Elsewhere it would be emulated, slower than float32.
+    """
+    if flags.exists() and {"avx512_bf16", "amx_bf16"} & set(flags.read_text().split()):
+        return "bfloat16"
+    return "float32"
+
+
+def readable(texts: Sequence[str], characters: int) -> list[str]:
+    """The beginnings of texts, fit to be sent to a worker.
+
+    Half a surrogate pair, which broken documents hold, cannot cross as UTF-8. What takes its place
+    is one character too, so that spans stay right.
+    """
+    return [text[:characters].encode(errors="replace").decode() for text in texts]

@@ -1,0 +1,143 @@
+"""Cross-encoders, from a folder or the Hugging Face Hub: how well texts answer a query."""
+
+from __future__ import annotations
+
+import os
+from array import array
+from collections.abc import Sequence
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from config.errors import MotetError, Unavailable
+from models.backends.batches import readable
+from models.backends.options import Options
+from models.capabilities import FLOAT_BYTES
+from models.drivers import DriverContext, Need, Progress
+from models.spec import ModelSpec, Task
+from models.workers.process import WorkerProcess
+from models.workers.supervised import SupervisedWorker
+
+WORKER = "models.backends.cross_encoder_worker:CrossEncoder"
+PACKAGES = ("torch", "transformers")
+LIBRARIES_BYTES = 500_000_000
+HUB_ESTIMATE_BYTES = 1_000_000_000
+MAX_THREADS = 4
+
+TEXT_CHARACTERS = 20_000
+CALL_TIMEOUT_S = 120.0
+# Weights may have to come over the network first; the manager's own bound is 600 s.
+START_TIMEOUT_S = 590.0
+
+
+class CrossEncoderOptions(Options):
+    """`options:` of a model of this back end."""
+
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    threads: int | None = Field(
+        None, ge=1, description="As it comes, one for each core, at most 4."
+    )
+    max_tokens: int | None = Field(None, ge=8, description="Of query and text; the model's limit.")
+    device: str = Field("auto", description="auto: a GPU when torch has one; or cpu, cuda:1 ...")
+
+
+class CrossEncoderDriver:
+    """Starts one worker process for each model."""
+
+    def __init__(self, context: DriverContext) -> None:
+        pass
+
+    async def available(self, spec: ModelSpec) -> str | None:
+        missing = [package for package in PACKAGES if find_spec(package) is None]
+        if missing:
+            return f"not installed: {', '.join(missing)} (pip install)"
+        try:
+            CrossEncoderOptions.of(spec.name, spec.options)
+        except MotetError as error:
+            return error.message
+        if not spec.source:
+            return "it has no `source`: name a folder with a cross-encoder, or one of the Hub."
+        folder = _folder(spec)
+        if folder and not (folder / "config.json").is_file():
+            return f"{folder} is not the folder of a model: it has no config.json."
+        return None
+
+    async def discover(self, task: Task) -> Sequence[ModelSpec]:
+        return ()
+
+    def named(self, source: str, task: Task) -> ModelSpec | None:
+        if task != "rerank":
+            return None
+        name = f"cross_encoder/{source}"
+        return ModelSpec(name=name, task=task, backend="cross_encoder", source=source)
+
+    def estimate(self, spec: ModelSpec) -> Need:
+        if spec.memory_bytes is not None:
+            return Need(spec.memory_bytes)
+        if folder := _folder(spec):
+            weights = [*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")]
+            return Need(LIBRARIES_BYTES + sum(file.stat().st_size for file in weights))
+        return Need(HUB_ESTIMATE_BYTES)
+
+    async def load(self, spec: ModelSpec, progress: Progress) -> CrossEncoder:
+        options = CrossEncoderOptions.of(spec.name, spec.options).model_dump()
+        options["threads"] = options["threads"] or min(MAX_THREADS, os.cpu_count() or 1)
+        folder = _folder(spec)
+        # A folder has all there is: no question goes out about it.
+        offline = {"HF_HUB_OFFLINE": "1"} if folder else {}
+        start = partial(
+            WorkerProcess.start,
+            WORKER,
+            name=spec.name,
+            options={"source": str(folder or spec.source), **options},
+            threads=1,
+            env={"TRANSFORMERS_VERBOSITY": "error", "TOKENIZERS_PARALLELISM": "true", **offline},
+            start_timeout_s=START_TIMEOUT_S,
+        )
+        return CrossEncoder(await SupervisedWorker.open(start))
+
+    async def close(self) -> None:
+        pass
+
+
+class CrossEncoder:
+    """The loaded model, which is its own `Rerank`."""
+
+    def __init__(self, worker: SupervisedWorker) -> None:
+        self._worker = worker
+        self.lost = worker.lost
+
+    @property
+    def capability(self) -> CrossEncoder:
+        return self
+
+    @property
+    def memory_bytes(self) -> int:
+        return self._worker.worker.rss_bytes
+
+    async def unload(self) -> None:
+        await self._worker.stop()
+
+    async def rerank(self, query: str, texts: Sequence[str]) -> list[float]:
+        if not texts:
+            return []
+        asked, *cut = readable([query, *texts], TEXT_CHARACTERS)
+        reply = await self._worker.call(
+            "rerank",
+            {"query": asked, "texts": cut},
+            urgent=True,  # somebody waits for a search
+            timeout_s=CALL_TIMEOUT_S,
+            repeatable=True,
+        )
+        if len(reply.body) != len(texts) * FLOAT_BYTES:
+            raise Unavailable("The reranker answered with too few scores.", code="worker_error")
+        return array("f", reply.body).tolist()
+
+
+def _folder(spec: ModelSpec) -> Path | None:
+    """The folder that `source` names; None when it names a model of the Hub."""
+    path = Path(spec.source).expanduser()
+    return path if path.is_absolute() or spec.source.startswith(".") or path.is_dir() else None
