@@ -18,8 +18,8 @@ Verdict = Literal["quoted", "supported", "unsupported", "uncited", "unchecked", 
 Near = Callable[[int, int], float]
 
 BOUND = 0.65
-"""The cosine from which a sentence says what its source says. Of paraphrases 14 in 20 reach it, of
-sentences about the same subject that the source does not say 4 in 21."""
+"""The cosine from which a sentence says what its source says; how well that parts true from false:
+`docs/decisions/0010-checked-answers.md`."""
 COVERED = 0.9
 """The share of a sentence's content words with which a window is nearly its quote."""
 MAX_CLAIMS = 100

@@ -21,7 +21,7 @@ POINTING = _words(
 )
 OWNING = _words("its their theirs his her hers itself")
 NEGATIONS = _words("no not never none nobody nothing neither nor without cannot")
-HALF_NEGATIONS = _words("only unless longer until except but")
+HALF_NEGATIONS = _words("only unless until except but stop stops stopped stopping")
 COUNTS = {
     **{word: count for count, word in enumerate(
         ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven",
@@ -37,6 +37,7 @@ MONTHS = {
     )
 }  # fmt: skip
 
+_ANY_MORE = re.compile(r"\b(?:no (?:more|longer)|not? any ?more)\b", re.IGNORECASE)
 _WORD = re.compile(r"[^\W_][\w'’]*")
 
 
@@ -49,6 +50,6 @@ def content_words(text: str) -> list[str]:
 def negated(text: str) -> bool | None:
     """Whether a sentence says that something is not so; None where that cannot be told."""
     words = re.findall(r"[a-z]+(?:['’]t)?", text.casefold())
-    if HALF_NEGATIONS & set(words):
+    if HALF_NEGATIONS & set(words) or _ANY_MORE.search(text):
         return None
     return any(word in NEGATIONS or word.endswith(("n't", "n’t")) for word in words)
