@@ -5,33 +5,76 @@ from __future__ import annotations
 
 import random
 import re
-import struct
-import zlib
 from collections.abc import AsyncIterator, Callable
-from functools import cache
 from io import BytesIO
-from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
-import docx
-import pptx
 import pytest
 from PIL import Image
-from reportlab.lib import pdfencrypt
-from reportlab.pdfgen.canvas import Canvas
 
 from config.errors import Invalid
 from indexes.reading import Reader
 from tests.indexes.formats import test_epub
-from tests.indexes.formats.test_docx import rewritten
+from tests.indexes.formats.hostile_archives import (
+    DOCUMENT,
+    LAUGHS,
+    MOST_TEXT,
+    PARAGRAPH,
+    W,
+    archive,
+    book_of,
+    circular_styles,
+    crowded,
+    deep,
+    endless_book,
+    endless_word,
+    flagged,
+    flipped,
+    laughing_types,
+    overlapping,
+    russian_dolls,
+    self_related,
+    slides,
+    thieving_book,
+    thieving_word,
+    understated,
+    wide_cell,
+    with_more,
+    with_part,
+    word,
+    word_of,
+    word_xml,
+    zeros_in,
+)
+from tests.indexes.formats.hostile_pdfs import (
+    CATALOG,
+    CMAP,
+    FONT,
+    MAPPED,
+    WORDS,
+    boastful,
+    circular_form,
+    circular_outline,
+    flate_bomb,
+    locked_pdf,
+    many_pages,
+    nested_pages,
+    page_of,
+    pdf,
+    running_code,
+    single_letters,
+    sky_high,
+    strangely_locked,
+    stream,
+)
 
 TIMEOUT_S = 20.0
-MOST_TEXT = 20_000_000
-W = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
-DOCUMENT = f'<w:document xmlns:w="{W}"><w:body>%s</w:body></w:document>'
-PARAGRAPH = "<w:p><w:r><w:t>%s</w:t></w:r></w:p>"
-MORE = "".join(f"<!ENTITY a{n + 1} '{f'&a{n};' * 10}'>" for n in range(12))
-LAUGHS = f"<!DOCTYPE x [<!ENTITY a0 'ha'>{MORE}]>"
 STOLEN = "root:x:0:0"
+DAMAGED = "truncated or damaged"
+NO_XML = "XML"
+REFUSED = "cannot be indexed"
+Case = tuple[str, Callable[[], bytes], str | None]
+"""(file name, its bytes, what the refusal says); None where what is read must be harmless, or
+refused."""
 
 
 @pytest.fixture(scope="module")
@@ -41,223 +84,6 @@ async def reader() -> AsyncIterator[Reader]:
     await shared.close()
 
 
-# Archives
-
-
-@cache
-def word() -> bytes:
-    document = docx.Document()
-    document.add_heading("Harmless", 1)
-    document.add_paragraph("These words are harmless.")
-    out = BytesIO()
-    document.save(out)
-    return out.getvalue()
-
-
-@cache
-def slides() -> bytes:
-    presentation = pptx.Presentation()
-    slide = presentation.slides.add_slide(presentation.slide_layouts[5])
-    slide.shapes.title.text = "Harmless"
-    out = BytesIO()
-    presentation.save(out)
-    return out.getvalue()
-
-
-def archive(**entries: bytes) -> bytes:
-    out = BytesIO()
-    with ZipFile(out, "w", ZIP_DEFLATED) as made:
-        for name, data in entries.items():
-            made.writestr(name, data)
-    return out.getvalue()
-
-
-def with_part(data: bytes, name: str, part: bytes) -> bytes:
-    return rewritten(data, lambda each, old: part if each == name else old)
-
-
-def with_more(data: bytes, name: str, part: bytes) -> bytes:
-    out = BytesIO(data)
-    with ZipFile(out, "a", ZIP_DEFLATED) as made:
-        made.writestr(name, part)
-    return out.getvalue()
-
-
-def word_of(body: str) -> bytes:
-    return with_part(word(), "word/document.xml", (DOCUMENT % body).encode())
-
-
-def book_of(page: str) -> bytes:
-    files = test_epub.BOOK | {"text/two.xhtml": page}
-    return test_epub.made(files)
-
-
-def flipped(data: bytes, seed: int) -> bytes:
-    chance, broken = random.Random(seed), bytearray(data)
-    for _ in range(40):
-        broken[chance.randrange(len(broken))] = chance.randrange(256)
-    return bytes(broken)
-
-
-def flagged(data: bytes, offset: int, value: int) -> bytes:
-    """All entries with a field of both their headers changed (as counted in the local one)."""
-    changed = bytearray(data)
-    for mark, at in ((b"PK\x03\x04", offset), (b"PK\x01\x02", offset + 2)):
-        start = changed.find(mark)
-        while start >= 0:
-            struct.pack_into("<H", changed, start + at, value)
-            start = changed.find(mark, start + 4)
-    return bytes(changed)
-
-
-def russian_dolls(depth: int) -> bytes:
-    """An archive that holds itself twice, as far as that can be done."""
-    data = b"core"
-    for _ in range(depth):
-        data = archive(one=data, two=data)
-    return data
-
-
-def overlapping() -> bytes:
-    """Ten thousand entries that are all the same bytes."""
-    out = BytesIO()
-    with ZipFile(out, "w", ZIP_DEFLATED) as made:
-        made.writestr("word/document.xml", bytes(7 * 2**20))
-        first = made.filelist[0]
-        for number in range(10_000):
-            info = ZipInfo(f"word/{number}.xml")
-            for name in ("compress_type", "CRC", "compress_size", "file_size", "header_offset"):
-                setattr(info, name, getattr(first, name))
-            made.filelist.append(info)
-    return out.getvalue()
-
-
-def crowded() -> bytes:
-    entry = struct.pack("<4s6H3I5H2I", b"PK\x01\x02", *(0,) * 9, 1, *(0,) * 6) + b"a"
-    count = 200_000
-    end = struct.pack("<4s4H2IH", b"PK\x05\x06", 0, 0, 65535, 65535, len(entry) * count, 4, 0)
-    return b"PK\x03\x04" + entry * count + end
-
-
-def understated() -> bytes:
-    """An entry that unpacks to more than it declares."""
-    data = bytearray(word_of(PARAGRAPH % ("x" * 100_000)))
-    name = data.rfind(b"word/document.xml")
-    struct.pack_into("<I", data, name - 46 + 24, 500)
-    return bytes(data)
-
-
-def chattering(chars: int) -> str:
-    """Words that do not pack well."""
-    return random.Random(1).randbytes(chars // 2).hex()
-
-
-def endless_word() -> bytes:
-    text = chattering(MOST_TEXT + 2_000_000)
-    return word_of(
-        "".join(PARAGRAPH % text[at : at + 50_000] for at in range(0, len(text), 50_000))
-    )
-
-
-def endless_book() -> bytes:
-    text = chattering(MOST_TEXT + 2_000_000)
-    cut = (f"<p>{text[at : at + 1000]}</p>" for at in range(0, len(text), 1000))
-    return book_of(f"<html><body>{''.join(cut)}</body></html>")
-
-
-def deep(depth: int, tag: str) -> str:
-    return f"<{tag}>" * depth + f"</{tag}>" * depth
-
-
-# PDF
-
-
-def pdf(*objects: bytes, tail: bytes = b"") -> bytes:
-    """A document of these objects, numbered from 1, of which the first is the catalog."""
-    data, places = b"%PDF-1.7\n", []
-    for number, each in enumerate(objects, 1):
-        places.append(len(data))
-        data += b"%d 0 obj\n%s\nendobj\n" % (number, each)
-    table = b"".join(b"%010d 00000 n \n" % place for place in places)
-    size = len(objects) + 1
-    trailer = b"trailer\n<</Size %d/Root 1 0 R%s>>\n" % (size, tail)
-    table = b"xref\n0 %d\n0000000000 65535 f \n%s" % (size, table)
-    return data + table + trailer + b"startxref\n%d\n%%%%EOF" % len(data)
-
-
-CATALOG = b"<</Type/Catalog/Pages 2 0 R>>"
-PAGES = b"<</Type/Pages/Kids[3 0 R]/Count 1>>"
-FONT = b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>"
-PAGE = (
-    b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Contents 4 0 R"
-    b"/Resources<</Font<</F 5 0 R>>>>>>"
-)
-WORDS = b"BT /F 12 Tf 72 700 Td (Harmless words.) Tj ET "
-
-
-def stream(data: bytes, about: bytes = b"") -> bytes:
-    return b"<</Length %d%s>>stream\n%s\nendstream" % (len(data), about, data)
-
-
-def page_of(contents: bytes, *more: bytes, page: bytes = PAGE, catalog: bytes = CATALOG) -> bytes:
-    return pdf(catalog, PAGES, page, contents, FONT, *more)
-
-
-def flate_bomb(mib: int, rounds: int = 1) -> bytes:
-    packer = zlib.compressobj(9)
-    data = b"".join(packer.compress(b" " * 2**20) for _ in range(mib)) + packer.flush()
-    for _ in range(rounds - 1):
-        data = zlib.compress(data, 9)
-    return page_of(stream(data, b"/Filter[" + b"/FlateDecode" * rounds + b"]"))
-
-
-def locked_pdf() -> bytes:
-    out = BytesIO()
-    canvas = Canvas(out, encrypt=pdfencrypt.StandardEncryption("secret", "owner", strength=128))
-    canvas.drawString(72, 700, "Secret words.")
-    canvas.save()
-    return out.getvalue()
-
-
-def many_pages(count: int) -> bytes:
-    kids = b" ".join(b"3 0 R" for _ in range(count))
-    return pdf(
-        CATALOG, b"<</Type/Pages/Kids[%s]/Count %d>>" % (kids, count), PAGE, stream(WORDS), FONT
-    )
-
-
-def nested_pages(depth: int) -> bytes:
-    nodes = [
-        b"<</Type/Pages/Kids[%d 0 R]/Count 1/Parent %d 0 R>>" % (number + 1, number - 1)
-        for number in range(2, depth)
-    ]
-    last = PAGE.replace(b"2 0 R", b"%d 0 R" % (depth - 1)).replace(
-        b"4 0 R", b"%d 0 R" % (depth + 1)
-    )
-    return pdf(CATALOG, *nodes, last, stream(WORDS), FONT)
-
-
-def picture() -> bytes:
-    out = BytesIO()
-    Image.new("RGB", (8, 8)).save(out, "PNG")
-    return out.getvalue()
-
-
-FORM = b"/Type/XObject/Subtype/Form/BBox[0 0 9 9]/Resources<</XObject<</X 6 0 R>>>>"
-LOOPING_PAGE = PAGE.replace(b"/Resources<<", b"/Resources<</XObject<</X 6 0 R>>")
-CMAP = (
-    b"begincmap 1 begincodespacerange <00000000> <FFFFFFFF> endcodespacerange "
-    b"1 beginbfrange <00000000> <FFFFFFFF> <0041> endbfrange endcmap"
-)
-MAPPED = b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica/ToUnicode 6 0 R>>"
-DAMAGED = "truncated or damaged"
-NO_XML = "XML"
-REFUSED = "cannot be indexed"
-Case = tuple[str, Callable[[], bytes], str | None]
-"""(file name, its bytes, what the refusal says); None where what is read must be harmless, or
-refused."""
-
-
 def flips(kind: str, filename: str, make: Callable[[], bytes]) -> dict[str, Case]:
     return {
         f"{kind} with bytes flipped, {seed}": (filename, lambda s=seed: flipped(make(), s), None)
@@ -265,83 +91,10 @@ def flips(kind: str, filename: str, make: Callable[[], bytes]) -> dict[str, Case
     }
 
 
-def word_xml(document: str) -> bytes:
-    return with_part(word(), "word/document.xml", document.encode())
-
-
-def thieving_book(target: str) -> bytes:
-    def change(name: str, part: bytes) -> bytes:
-        return part.replace(b"text/two.xhtml", target.encode()) if name.endswith("opf") else part
-
-    return rewritten(test_epub.made(), change)
-
-
-def thieving_word() -> bytes:
-    entity = "<!DOCTYPE x [<!ENTITY f SYSTEM 'file:///etc/passwd'>]>"
-    return word_xml(entity + DOCUMENT % (PARAGRAPH % "&f;x"))
-
-
-def wide_cell() -> bytes:
-    span = "<w:tcPr><w:gridSpan w:val='999999999'/></w:tcPr>"
-    return word_of(f"<w:tbl><w:tr><w:tc>{span}{PARAGRAPH % 'x'}</w:tc></w:tr></w:tbl>")
-
-
-def circular_styles() -> bytes:
-    style = "<w:style w:styleId='{}'><w:basedOn w:val='{}'/></w:style>"
-    styles = style.format("A", "B") + style.format("B", "A")
-    part = f"<w:styles xmlns:w='{W}'>{styles}</w:styles>"
-    return with_part(word(), "word/styles.xml", part.encode())
-
-
-def self_related() -> bytes:
-    kind = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument"
-    names = "http://schemas.openxmlformats.org/package/2006/relationships"
-    relation = f"<Relationship Id='a' Type='{kind}' Target='_rels/.rels'/>"
-    part = f"<Relationships xmlns='{names}'>{relation}</Relationships>"
-    return with_part(word(), "_rels/.rels", part.encode())
-
-
-def laughing_types() -> bytes:
-    part = f"{LAUGHS}<Types>&a12;</Types>"
-    return with_part(slides(), "[Content_Types].xml", part.encode())
-
-
-def circular_outline() -> bytes:
-    entry = b"<</Title(x)/Parent 6 0 R/First 7 0 R/Next 7 0 R/Dest[3 0 R/Fit]>>"
-    outline = b"<</First 7 0 R/Last 7 0 R/Count 1>>"
-    catalog = b"<</Type/Catalog/Pages 2 0 R/Outlines 6 0 R>>"
-    return page_of(stream(WORDS), outline, entry, catalog=catalog)
-
-
-def strangely_locked() -> bytes:
-    lock = b"<</Filter/Secret/V 9>>"
-    return pdf(CATALOG, PAGES, PAGE, stream(WORDS), FONT, lock, tail=b"/Encrypt 6 0 R")
-
-
-def circular_form() -> bytes:
-    form = stream(b"/X Do /X Do", FORM)
-    return page_of(stream(WORDS + b"/X Do"), form, page=LOOPING_PAGE)
-
-
-def boastful(old: bytes, new: bytes) -> bytes:
-    return page_of(stream(WORDS)).replace(old, new)
-
-
-def running_code() -> bytes:
-    action = b"/OpenAction<</S/JavaScript/JS(while(true){})>>>>"
-    return page_of(stream(WORDS), catalog=b"<</Type/Catalog/Pages 2 0 R" + action)
-
-
-def sky_high() -> bytes:
-    return page_of(stream(b"BT /F 1e30 Tf 1e38 0 0 1e38 0 0 Tm (Harmless) Tj (words) Tj ET"))
-
-
-def single_letters() -> bytes:
-    return page_of(stream(b"BT /F 9 Tf " + b"1 0 Td (x) Tj " * 300_000 + b"ET"))
-
-
-def zeros_in(data: bytes, name: str) -> bytes:
-    return with_more(data, name, bytes(90 * 2**20))
+def picture() -> bytes:
+    out = BytesIO()
+    Image.new("RGB", (8, 8)).save(out, "PNG")
+    return out.getvalue()
 
 
 CASES: dict[str, Case] = {
