@@ -16,6 +16,7 @@ Unsupported = Literal["mark", "remove", "keep"]
 
 LABEL = re.compile(r"^\s*question\s*:\s*", re.IGNORECASE)
 FIELDS = ("index", "document", "title", "source", "heading", "page", "start", "end", "hash", "text")
+MAX_NESTED = 20  # markers within markers: nobody writes so, but a hostile text may
 LIST_ITEM = re.compile(r"[ \t]*(?:[-*+•]|\d{1,3}[.)])?[ \t]*")
 
 
@@ -57,10 +58,13 @@ def without_invented(text: str, passages: int) -> tuple[str, list[int]]:
         lead = match[0][: match[0].index("[")]
         return f"{lead}[{', '.join(map(str, known))}]" if known else ""
 
-    # What a removed marker stood in may be one now, as in "[1[9]]".
-    while (cleaned := replaced(text, markers(text), check)) != text:
+    for _ in range(MAX_NESTED):
+        cleaned = replaced(text, markers(text), check)
+        if cleaned == text:
+            return text, list(invented)
+        # What a removed marker stood in may be one now, as in "[1[9]]".
         text = cleaned
-    return cleaned, list(invented)
+    return text.replace("[", "("), list(invented)
 
 
 def cited(

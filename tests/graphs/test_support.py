@@ -278,6 +278,12 @@ def test_no_marker_of_a_passage_that_was_not_given_stays(answer: str, count: int
         assert all(1 <= number <= count for number in numbers_of(marker[1]))
 
 
+def test_markers_within_markers_without_end_are_no_markers() -> None:
+    cleaned, invented = without_invented("[9" * 5000 + "]" * 5000, 1)
+    assert markers(cleaned) == []
+    assert invented == [9]
+
+
 @given(st.text(max_size=200))
 def test_sentences_of_an_answer_never_overlap(answer: str) -> None:
     place = 0
