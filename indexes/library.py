@@ -93,7 +93,7 @@ class Indexes:
         """Write the index, as it is at one moment, to a file that `import_snapshot` reads. Other
         work goes on. What stood at `path` is replaced once the snapshot is whole and durable.
 
-        Raises `Invalid` (`bad_path`).
+        Raises `Invalid` (`bad_path`), `Busy` (`index_moving`) while another model embeds it.
         """
         index = await self._index(name, tenant)
         await self._store.beside(lambda db: snapshot.export(db, index, path))

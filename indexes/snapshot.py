@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-from config.errors import Conflict, Invalid
+from config.errors import Busy, Conflict, Invalid
 from indexes import inspection
 from indexes.database import Database
 from indexes.records import Index
@@ -33,6 +33,10 @@ EXPORT = (
     "INSERT INTO copy.passages SELECT * FROM main.passages WHERE index_id = :id ORDER BY number",
     "INSERT INTO copy.fields SELECT * FROM main.fields WHERE index_id = :id",
 )
+INCOMPLETE = """
+    SELECT 1 FROM copy.indexes i JOIN copy.passages p
+        LEFT JOIN copy.vectors v ON v.space = i.space AND v.hash = p.hash
+    WHERE v.hash IS NULL LIMIT 1"""
 BEGIN = (
     "INSERT OR IGNORE INTO main.spaces (tenant, fingerprint, dimensions) "
     "SELECT :tenant, fingerprint, dimensions FROM copy.spaces",
@@ -60,7 +64,7 @@ SLICE_DOCUMENTS = 100
 
 def export(database: Database, index: Index, path: Path) -> None:
     """Write the index, as it is at one moment, to `path`; what stood there is replaced when all
-    is written. Raises `Invalid` (`bad_path`)."""
+    is written. Raises `Invalid` (`bad_path`), `Busy` (`index_moving`)."""
     new = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         with closing(sqlite3.connect(new, isolation_level=None)) as copy:
@@ -69,6 +73,8 @@ def export(database: Database, index: Index, path: Path) -> None:
             with database.transaction("DEFERRED") as connection:
                 for statement in EXPORT:
                     connection.execute(statement, {"id": index.id})
+                if connection.execute(INCOMPLETE).fetchone():
+                    raise _moving(index)
         _seal(new)
         os.replace(new, path)
         _sync(path.absolute().parent)
@@ -137,6 +143,14 @@ def _check_free(database: Database, tenant: str, name: str) -> None:
             code="index_exists",
             details={"field": "name"},
         )
+
+
+def _moving(index: Index) -> Busy:
+    return Busy(
+        f"The index '{index.spec.name}' is being embedded by another model: export it then.",
+        code="index_moving",
+        retry_after_s=60.0,
+    )
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from config.errors import Conflict, Invalid, NotFound, Unavailable
+from config.errors import Busy, Conflict, Invalid, NotFound, Unavailable
 from indexes import snapshot
 from indexes.calibration import Threshold
 from indexes.database import Database
@@ -239,6 +239,21 @@ async def imports(indexes: Indexes, file: Path) -> bool:
     except Invalid as error:
         return error.code != "bad_snapshot"
     return True
+
+
+async def test_an_index_that_lacks_vectors_until_another_model_has_made_them_is_not_exported(
+    filled: Indexes, tmp_path: Path
+) -> None:
+    def lose_one(database: Database) -> None:
+        database.connection.execute(
+            "DELETE FROM vectors WHERE rowid = (SELECT max(rowid) FROM vectors)"
+        )
+
+    await filled._store(lose_one)
+    with pytest.raises(Busy) as caught:
+        await filled.export("notes", tmp_path / "a")
+    assert caught.value.code == "index_moving"
+    assert list(tmp_path.iterdir()) == []
 
 
 async def test_a_snapshot_damaged_anywhere_is_refused_and_nothing_is_imported(
