@@ -35,6 +35,9 @@ class Settings(BaseSettings):
         False, description="Allow an address other than loopback: something else guards the port."
     )
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    server_url: str | None = Field(
+        None, description="Where commands find the service; default: the one of the data folder."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     agents: Path | None = Field(None, description="Folder of own agents; default `<home>/agents`.")

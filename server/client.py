@@ -30,11 +30,12 @@ class Event:
 
 @asynccontextmanager
 async def connect(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the running server, or of one that lives as long as the client.
+    """A client of the server that the settings name, of the one that runs on the data folder, or
+    of one that lives as long as the client.
 
     Either way the same routes answer, so a command works beside `motet serve` and without it.
     """
-    if url := running(settings.home):
+    if url := settings.server_url or running(settings.home):
         async with httpx.AsyncClient(base_url=url, timeout=TIMEOUT, trust_env=False) as client:
             yield client
         return

@@ -1,18 +1,16 @@
-"""The commands of `motet` that do more than one request."""
+"""`motet run`: an agent, followed to its end."""
 
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Any
 
 import httpx
 import orjson
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
-from config.errors import Invalid, MotetError, NotFound
+from config.errors import Invalid, MotetError
 from config.settings import Settings
 from server.client import answer, connect, events
 from server.console import RunPrinter, print_output, say
@@ -114,76 +112,3 @@ def _print_open(printer: RunPrinter, console: Console) -> None:
         f"Answer with: POST /runs/{printer.run_id}/resume "
         '{"answer": ...}  (motet serve must run on this data folder)'
     )
-
-
-async def add_sources(settings: Settings, name: str, sources: list[str], console: Console) -> bool:
-    """Index each source into `name`, made when it is new; whether every document was read.
-
-    Without sources, the folders that the index declares.
-    """
-    async with connect(settings) as client:
-        response = await client.get(f"/indexes/{name}")
-        if response.status_code == 404 and sources:
-            response = await client.post("/indexes", json={"name": name})
-        index = await answer(response)
-        wanted = sources or index["folders"]
-        if not wanted:
-            raise Invalid(f"The index '{name}' declares no folders: say what to index.")
-        reports = [await _add(client, name, source, console) for source in wanted]
-    return not any(report["failed"] for report in reports)
-
-
-async def _add(
-    client: httpx.AsyncClient, name: str, source: str, console: Console
-) -> dict[str, Any]:
-    report = await ingest(client, name, source, console)
-    counts = ", ".join(
-        f"{report[key]} {key}" for key in ("added", "changed", "unchanged", "removed")
-    )
-    console.print(f"{source}: {counts}, {report['passages']} passages")
-    for problem in report["failed"]:
-        say(console, (f"{problem['source']}: {problem['message']}", "red"))
-    return report
-
-
-async def ingest(
-    client: httpx.AsyncClient, name: str, source: str, console: Console
-) -> dict[str, Any]:
-    request: dict[str, Any]
-    path = Path(source).expanduser()
-    if source.startswith(("http://", "https://")):
-        request = {"json": {"url": source}}
-    elif path.is_dir():
-        request = {"json": {"folder": str(path.resolve())}}
-    elif path.is_file():
-        request = {"files": {"files": (path.name, path.read_bytes())}}
-    else:
-        raise NotFound(f"There is no folder or file '{source}'.", code="source_not_found")
-    stream = client.stream(
-        "POST",
-        f"/indexes/{name}/documents",
-        headers={"Accept": "text/event-stream"},
-        **request,
-    )
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        console=console,
-        transient=True,
-    ) as bar:
-        task = bar.add_task("indexing", total=None)
-        async with stream as response:
-            async for event in events(response):
-                if event.type == "progress":
-                    bar.update(
-                        task,
-                        description=f"{event.data['files_done']}/{event.data['files_total']} files",
-                        completed=event.data["passages_done"],
-                        total=event.data["passages_total"] or None,
-                    )
-                elif event.type == "failed":
-                    raise MotetError(event.data["message"], code=event.data["code"])
-                elif event.type == "finished":
-                    return event.data
-    raise MotetError("The server ended the answer early.", code="bad_answer")

@@ -18,9 +18,9 @@ from rich.text import Text
 from config.errors import NotFound, Unavailable
 from config.settings import Settings, load_settings
 from server.client import TIMEOUT, answer, events
-from server.commands import ingest
 from server.console import RunPrinter, print_output, say
 from server.doctor import print_roles
+from server.filling import Source, ingest
 from server.home import running
 
 ROOT = Path(__file__).parent.parent
@@ -109,7 +109,7 @@ async def _index(client: httpx.AsyncClient, documents: Path, console: Console) -
     response = await client.get("/indexes/docs")
     if response.status_code == 404:
         await answer(await client.post("/indexes", json={"name": "docs"}))
-    report = await ingest(client, "docs", str(documents), console)
+    report = await ingest(client, "docs", Source(str(documents)), console)
     console.print(
         f"   {report['added']} documents added, {report['changed']} changed, "
         f"{report['unchanged']} unchanged, {report['passages']} passages."

@@ -11,7 +11,7 @@ from rich.console import Console
 from config.errors import Invalid, MotetError
 from config.settings import load_settings
 from server.agent_files import check_file
-from server.commands import add_sources
+from server.filling import add_sources
 
 INDEXES = """
 version: 1
