@@ -16,9 +16,16 @@ from models.capabilities import Embed, Rerank
 BATCH = 256
 
 
+class Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
 class HasEmbed(Protocol):
     @property
     def embed(self) -> Embed: ...
+    @property
+    def model(self) -> Named: ...
 
 
 class HasRerank(Protocol):
@@ -60,13 +67,8 @@ async def embedded(
     return made
 
 
-async def adopt(store: Store, index: Index, embed: Embed) -> Index:
-    """Let an index be embedded by this model from now on; the index as it is then.
-
-    Passages that another model embedded are embedded again; until all are, nothing changes.
-    """
-    model = (embed.fingerprint, embed.dimensions)
-    while not await store(Tables.use_space, index.id, *model):
-        texts = await store(Tables.texts_without_vector, index.id, embed.fingerprint, 8 * BATCH)
-        await store(Tables.add_vectors, index.id, *model, await embedded(embed, texts))
-    return await store(Tables.index, index.tenant, index.spec.name)
+async def adopt(store: Store, index: Index, lease: HasEmbed) -> Index:
+    """Let an index that nothing was embedded for be embedded by this model; the index then."""
+    model = (lease.embed.fingerprint, lease.embed.dimensions, lease.model.name)
+    await store(Tables.use_space, index.id, *model)
+    return await store(Tables.present, index.id)

@@ -10,7 +10,6 @@ from typing import Any
 
 from indexes import ingests, lookup
 from indexes.checks import checked
-from indexes.embedding import adopt
 from indexes.ingest import Ingest, Parts
 from indexes.ingests import Ingests
 from indexes.records import Index, IngestReport, Progress
@@ -81,13 +80,16 @@ class Filling:
 
     async def rebuild(self, index: Index) -> None:
         async with self.ingests.turn(index):
-            if index.fingerprint:
-                model = index.spec.model
-                lease = self._parts.models.lease(model, "embed", tenant=index.tenant)
-                async with lease as held:
-                    if held.embed.fingerprint != index.fingerprint:
-                        index = await adopt(self._store, index, held.embed)
+            index = await self._current(index)
+            if index.fingerprint is None:
+                return
+            model = index.spec.model
+            async with self._parts.models.lease(model, "embed", tenant=index.tenant) as lease:
+                same = lease.embed.fingerprint == index.fingerprint
+            if same:
                 await self._parts.keeper.rebuild(index)
+            else:
+                await self._parts.moves.begin(index)
 
     def _work(self, index: Index, root: Path) -> Callable[[Tell], Awaitable[IngestReport]]:
         async def work(tell: Tell) -> IngestReport:

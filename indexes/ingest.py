@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from config.errors import Invalid
-from indexes.embedding import Embedders, adopt, embedded
+from indexes.embedding import Embedders, embedded
 from indexes.keeper import Keeper
+from indexes.moving import Moves
 from indexes.reading import READER_VERSION, Reader
 from indexes.records import Draft, Embedding, Failure, FileState, Index, IngestReport, Progress
 from indexes.store import Store
@@ -36,6 +37,7 @@ class Parts:
     keeper: Keeper
     reader: Reader
     models: Embedders
+    moves: Moves
     max_bytes: int
 
 
@@ -181,16 +183,16 @@ class Ingest:
         pending, self._pending = self._pending, []
         if not pending:
             return
-        spec = self.index.spec
-        async with self.parts.models.lease(spec.model, "embed", tenant=self.index.tenant) as lease:
-            if lease.embed.fingerprint != self.index.fingerprint:
-                self.index = await adopt(self.parts.store, self.index, lease.embed)
-            vectors = await self._vectors(lease.embed, pending)
+        self.index = await self.parts.moves.embedded(self.index)
+        async with self.parts.moves.serving(self.index) as embed:
+            vectors = await self._vectors(embed, pending)
             for draft in pending:
-                await self._commit(draft, vectors, lease.embed)
+                await self._commit(draft, vectors)
         await self.parts.keeper.follow(self.index)
 
-    async def _vectors(self, embed: Embed, drafts: Sequence[Draft]) -> dict[bytes, Embedding]:
+    async def _vectors(
+        self, embed: Embed | None, drafts: Sequence[Draft]
+    ) -> dict[bytes, Embedding]:
         texts = {passage_hash(text): text for draft in drafts for text in draft.texts()}
         known = await self.parts.store(Tables.known_vectors, self.index.space, list(texts))
         missing = [text for hash, text in texts.items() if hash not in known]
@@ -198,17 +200,21 @@ class Ingest:
         self.report.embedded += len(missing)
         self.report.reused += total - len(missing)
         self._count_passages(total - len(missing))
-        return await embedded(embed, missing, self._count_passages)
+        await self.parts.moves.keep_up(self.index, list(texts.values()))
+        return await embedded(embed, missing, self._count_passages) if embed else {}
 
-    async def _commit(self, draft: Draft, vectors: Mapping[bytes, Embedding], embed: Embed) -> None:
+    async def _commit(self, draft: Draft, vectors: Mapping[bytes, Embedding]) -> None:
         hashes = [passage_hash(text) for text in draft.texts()]
         new = {hash: vectors[hash] for hash in hashes if hash in vectors}
         put = Tables.put_document
         try:
-            replaced = await self.parts.store(put, self.index.id, draft, new)
+            replaced = await self.parts.store(put, self.index.id, draft, self.index.space, new)
         except VectorsMissing:
-            new = await embedded(embed, draft.texts())
-            replaced = await self.parts.store(put, self.index.id, draft, new)
+            # Another model serves by now, or a document that had these vectors too was deleted.
+            self.index = await self.parts.store(Tables.present, self.index.id)
+            async with self.parts.moves.serving(self.index) as embed:
+                new = await embedded(embed, draft.texts()) if embed else {}
+            replaced = await self.parts.store(put, self.index.id, draft, self.index.space, new)
         self.report.changed += replaced
         self.report.added += not replaced
         self.report.passages += len(hashes)

@@ -12,6 +12,7 @@ import shutil
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,6 +31,8 @@ BATCH = 256
 """Passages applied at once: searches wait for one batch at most."""
 SEARCH_TIMEOUT_S = 30.0
 APPLY_TIMEOUT_S = 300.0
+MOVED = "embedding_changed"
+"""The index has another model by now than the caller believes: look again."""
 LOST = ("worker_died", "worker_stopped", "index_out_of_step")
 
 
@@ -56,10 +59,16 @@ class Keeper:
         Raises `Unavailable` when it dies again, `TimedOut` when it does not answer.
         """
 
+        asked = {**header, "fingerprint": index.fingerprint}
+
         async def ask() -> Hits:
             worker = await self._ready(index)
+            if self._mirror(index).fingerprint != index.fingerprint:
+                raise Unavailable(
+                    f"The index '{index.spec.name}' has gone over to another model.", code=MOVED
+                )
             reply = await self._call(
-                worker, "search", index, header, body, urgent=True, timeout_s=SEARCH_TIMEOUT_S
+                worker, "search", index, asked, body, urgent=True, timeout_s=SEARCH_TIMEOUT_S
             )
             hits = [(number, score) for number, score in reply["hits"]]
             return Hits(hits, reply["meaning"], reply.get("why"))
@@ -130,6 +139,20 @@ class Keeper:
         self._rebuilds[index.id] = task
         return task
 
+    async def move(self, index: Index, fingerprint: str, dimensions: int, model: str) -> bool:
+        """Build the derived index out of the vectors of `index.next_space` while the present one
+        serves, then let them take its place; False when not all passages have one."""
+        mirror = self._mirror(index)
+        moved = replace(index, space=index.next_space, fingerprint=fingerprint)
+        worker, change, born = await self._begin_build(moved)
+        async with mirror.lock:
+            await self._fill(worker, moved, change, born)
+            use = Tables.use_space
+            if not await self._store(use, index.id, fingerprint, dimensions, model):
+                return False
+            await self._swap(moved, mirror, worker, born)
+        return True
+
     async def close(self) -> None:
         """Save what is worth saving, end the worker."""
         self._supply.close()
@@ -172,6 +195,8 @@ class Keeper:
 
     async def _open(self, index: Index, mirror: Mirror) -> WorkerProcess:
         worker = await self._supply.running()
+        # It may have gone over to another model since the caller looked.
+        index = await self._store(Tables.present, index.id)
         if self._is_open(index, mirror):
             return worker
         header = {"fingerprint": index.fingerprint, "oldest": index.saved_change}
@@ -246,22 +271,32 @@ class Keeper:
 
     async def _rebuild(self, index: Index) -> None:
         mirror = self._mirror(index)
+        worker, change, born = await self._begin_build(index)
+        async with mirror.lock:
+            await self._fill(worker, index, change, born)
+            await self._swap(index, mirror, worker, born)
+
+    async def _begin_build(self, index: Index) -> tuple[WorkerProcess, int, int]:
+        """An index built beside the open one: its worker, where it stands, where it was born."""
         worker = await self._supply.running()
         born = await self._store(Tables.last_change, index.id)
         header = {"fingerprint": index.fingerprint}
         await self._call(worker, "build", index, header, timeout_s=APPLY_TIMEOUT_S)
-        change = await self._fill(worker, index, 0, born)
-        async with mirror.lock:
-            change = await self._fill(worker, index, change, born)
-            await self._call(worker, "swap", index, {}, timeout_s=APPLY_TIMEOUT_S)
-            mirror.worker, mirror.fingerprint = worker, index.fingerprint
-            mirror.change, mirror.born = change, born
-            await self._saved(index, mirror)
+        return worker, await self._fill(worker, index, 0, born), born
+
+    async def _swap(self, index: Index, mirror: Mirror, worker: WorkerProcess, born: int) -> None:
+        reply = await self._call(worker, "swap", index, {}, timeout_s=APPLY_TIMEOUT_S)
+        mirror.worker, mirror.fingerprint = worker, index.fingerprint
+        mirror.change, mirror.born = reply["change"], born
+        await self._saved(index, mirror)
 
     async def _fill(self, worker: WorkerProcess, index: Index, change: int, born: int) -> int:
         """Everything after `change` into the index being built; where it then stands."""
-        while changes := await self._next(index, change, born):
+        next_changes = Tables.changes
+        args = (index.id, change, born, BATCH, index.space)
+        while changes := await self._store(next_changes, *args):
             await self._apply(worker, index, change, changes, building=True)
+            args = (index.id, changes.upto, born, BATCH, index.space)
             change = changes.upto
         return change
 

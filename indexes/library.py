@@ -18,6 +18,7 @@ from indexes.filling import Filling, Tell, Upload, silent
 from indexes.filters import Where, compiled
 from indexes.ingests import Crawls, IngestState
 from indexes.keeper import Keeper
+from indexes.moving import Moves
 from indexes.records import Citation, Document, Index, IndexInfo, IngestReport, Passage, Place
 from indexes.search import Mode, Search
 from indexes.similar import Similar, similar
@@ -35,11 +36,14 @@ class Indexes:
     name, and `Invalid` for names, limits and documents that cannot be.
     """
 
-    def __init__(self, store: Store, keeper: Keeper, filling: Filling, models: Embedders) -> None:
+    def __init__(
+        self, store: Store, keeper: Keeper, moves: Moves, filling: Filling, models: Embedders
+    ) -> None:
         self._store = store
         self._keeper = keeper
         self._filling = filling
-        self._search = Search(store, keeper, models)
+        self._moves = moves
+        self._search = Search(store, keeper, moves, models)
         self.crawls = Crawls(store, filling.ingests)
         """The crawls that were accepted; whoever crawls hands the work in."""
 
@@ -64,6 +68,7 @@ class Indexes:
         """
         index = await self._index(name, tenant)
         await self._filling.ingests.forget(index)
+        await self._moves.forget(index)
         await self._store(Tables.delete_index, index.id)
         await self._keeper.forget(index)
         await self._store(Tables.purge)
@@ -205,8 +210,8 @@ class Indexes:
         `rerank` None sorts the best again where the index names a model for it; True always.
         An empty index finds nothing.
 
-        Raises `Conflict` (`embedding_changed`) where the model is not the one that embedded it,
-        `Unavailable` or `TimedOut` when the worker or a model cannot be had.
+        Where the index's model is not the one that embedded it, the former serves until all is
+        embedded anew. Raises `Unavailable` or `TimedOut` when the worker or a model cannot be had.
         """
         asked = checked_question(
             query,

@@ -26,6 +26,11 @@ TO_2 = (
         files_done INTEGER NOT NULL DEFAULT 0, files_total INTEGER NOT NULL DEFAULT 0,
         error TEXT)""",
     "CREATE INDEX ingests_of_index ON ingests (index_id, started_at)",
+    """CREATE TABLE embedders (
+        space INTEGER PRIMARY KEY REFERENCES spaces ON DELETE CASCADE, model TEXT NOT NULL)""",
+    """CREATE TABLE moves (
+        index_id TEXT PRIMARY KEY REFERENCES indexes ON DELETE CASCADE,
+        space INTEGER NOT NULL REFERENCES spaces)""",
 )
 
 

@@ -3,8 +3,9 @@
 NAMES = "SELECT name FROM indexes WHERE tenant = ?"
 INDEX = """
     SELECT i.id, i.tenant, i.spec, i.space, s.fingerprint, coalesce(s.dimensions, 0),
-        i.last_change, i.saved_change
-    FROM indexes i LEFT JOIN spaces s ON s.id = i.space"""
+        i.last_change, i.saved_change, e.model, m.space
+    FROM indexes i LEFT JOIN spaces s ON s.id = i.space LEFT JOIN embedders e ON e.space = i.space
+        LEFT JOIN moves m ON m.index_id = i.id"""
 INFOS = """
     SELECT i.spec, count(d.key), sum(d.passages), s.fingerprint
     FROM indexes i LEFT JOIN documents d ON d.index_id = i.id LEFT JOIN spaces s ON s.id = i.space
@@ -16,15 +17,20 @@ SPACE = """
     SELECT s.id FROM spaces s JOIN indexes i ON i.tenant = s.tenant
     WHERE s.fingerprint = ? AND i.id = ?"""
 FORGET_SPACES = """
-    DELETE FROM spaces WHERE NOT EXISTS (SELECT 1 FROM indexes i WHERE i.space = spaces.id)"""
+    DELETE FROM spaces WHERE NOT EXISTS (SELECT 1 FROM indexes i WHERE i.space = spaces.id)
+        AND NOT EXISTS (SELECT 1 FROM moves m WHERE m.space = spaces.id)"""
 FORGET_VECTORS = """
     DELETE FROM vectors WHERE NOT EXISTS (
         SELECT 1 FROM passages p JOIN indexes i ON i.id = p.index_id
-        WHERE p.hash = vectors.hash AND i.space = vectors.space)"""
+            LEFT JOIN moves m ON m.index_id = i.id
+        WHERE p.hash = vectors.hash AND vectors.space IN (i.space, m.space))"""
 FORGET_VECTOR = """
-    DELETE FROM vectors WHERE space = ? AND hash = ? AND NOT EXISTS (
-        SELECT 1 FROM passages p JOIN indexes i ON i.id = p.index_id
-        WHERE p.hash = vectors.hash AND i.space = ?)"""
+    DELETE FROM vectors WHERE space IN (SELECT ?1 UNION SELECT space FROM moves) AND hash = ?2
+        AND NOT EXISTS (
+            SELECT 1 FROM passages p JOIN indexes i ON i.id = p.index_id
+                LEFT JOIN moves m ON m.index_id = i.id
+            WHERE p.hash = vectors.hash AND vectors.space IN (i.space, m.space))"""
+EMBEDDER = "INSERT OR REPLACE INTO embedders SELECT id, ? FROM spaces WHERE id = ?"
 
 _STATE = "id, bytes_hash, size_bytes, mtime_ns, recipe FROM documents"
 FILE_STATES = f"SELECT source, {_STATE} WHERE index_id = ? AND origin = ?"
@@ -51,7 +57,8 @@ ADD_PASSAGE = """
 INCOMPLETE = """
     SELECT 1 FROM passages p JOIN indexes i ON i.id = p.index_id
         LEFT JOIN vectors v ON v.space = i.space AND v.hash = p.hash
-    WHERE p.document = ? AND v.hash IS NULL LIMIT 1"""
+    WHERE p.document = ? AND v.hash IS NULL
+        AND NOT EXISTS (SELECT 1 FROM moves m WHERE m.index_id = i.id) LIMIT 1"""
 PASSAGES_OF = "SELECT number, hash FROM passages WHERE document = ?"
 NUMBERS = """
     SELECT p.number FROM documents d JOIN passages p ON p.document = d.key
@@ -83,9 +90,9 @@ WITHOUT_VECTOR = """
 ADDED = """
     SELECT number, text FROM passages WHERE index_id = ? AND number > ? ORDER BY number LIMIT ?"""
 VECTORS_BETWEEN = """
-    SELECT p.number, p.document, v.vector
-    FROM passages p JOIN indexes i ON i.id = p.index_id
-        JOIN vectors v ON v.space = i.space AND v.hash = p.hash
+    SELECT p.number, p.document, coalesce(v.vector, zeroblob(4 * s.dimensions))
+    FROM passages p JOIN spaces s ON s.id = ?
+        LEFT JOIN vectors v ON v.space = s.id AND v.hash = p.hash
     WHERE p.index_id = ? AND p.number BETWEEN ? AND ? ORDER BY p.number"""
 REMOVED = """
     SELECT number, passage FROM removals

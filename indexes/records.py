@@ -225,6 +225,10 @@ class Index:
     dimensions: int
     last_change: int
     saved_change: int
+    embedded_with: str | None = None
+    """The model that made the vectors, by its name; None when that is not known."""
+    next_space: int | None = None
+    """The vectors of another model, which are being made."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,14 @@ CREATE TABLE indexes (
     calibration TEXT,                -- the threshold below which it says that it does not know
     UNIQUE (tenant, name)
 );
+CREATE TABLE embedders (             -- the model that makes the vectors of a space
+    space INTEGER PRIMARY KEY REFERENCES spaces ON DELETE CASCADE,
+    model TEXT NOT NULL
+);
+CREATE TABLE moves (                 -- indexes on their way to the vectors of another model
+    index_id TEXT PRIMARY KEY REFERENCES indexes ON DELETE CASCADE,
+    space INTEGER NOT NULL REFERENCES spaces
+);
 CREATE TABLE documents (
     key INTEGER PRIMARY KEY,
     index_id TEXT NOT NULL REFERENCES indexes ON DELETE CASCADE,

@@ -8,17 +8,19 @@ from dataclasses import dataclass, replace
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, Literal
 
-from config.errors import Conflict, NotFound
+from config.errors import NotFound, Unavailable
 from indexes import lookup
 from indexes.embedding import Embedders
 from indexes.expansion import Expand, grown
 from indexes.filters import Filter
 from indexes.fusion import folded, merged
-from indexes.keeper import Keeper
+from indexes.keeper import MOVED, Keeper
+from indexes.moving import Moves
 from indexes.records import Found, Index, Passage
 from indexes.refinement import CANDIDATES, Candidate, quoted, refined
 from indexes.reranking import READ, ROLE, reranked
 from indexes.store import Store
+from indexes.tables import Tables
 
 if TYPE_CHECKING:  # 30 ms and 5 MB that only highlights need
     from indexes.tokens import Tokenizer
@@ -61,14 +63,25 @@ class _Target:
 class Search:
     """Searches indexes that the caller has looked up."""
 
-    def __init__(self, store: Store, keeper: Keeper, models: Embedders) -> None:
+    def __init__(self, store: Store, keeper: Keeper, moves: Moves, models: Embedders) -> None:
         self._store = store
         self._keeper = keeper
+        self._moves = moves
         self._models = models
         self._tokenizer: Tokenizer | None = None
 
     async def __call__(self, indexes: Sequence[Index], asked: Question) -> list[Passage]:
         """The passages that fit best, best first. Raises as `Indexes.search` says."""
+        try:
+            return await self._asked(indexes, asked)
+        except Unavailable as error:
+            if error.code != MOVED:
+                raise
+        # Under the search one of them has gone over to another model: as it is now, then.
+        present = [await self._store(Tables.present, index.id) for index in indexes]
+        return await self._asked(present, asked)
+
+    async def _asked(self, indexes: Sequence[Index], asked: Question) -> list[Passage]:
         targets = await self._targets(indexes, asked)
         reader = _reader(indexes, asked)
         wanted = max(asked.limit, READ if reader else 0)
@@ -124,17 +137,15 @@ class Search:
         return await self._store(lookup.chosen, index.id, asked.documents, asked.filter)
 
     async def _vectors(self, indexes: Sequence[Index], query: str) -> dict[str, bytes]:
-        """The query's vector for each index, by its id; each model is asked once."""
-        vectors: dict[str, bytes] = {}
-        for model in dict.fromkeys(index.spec.model for index in indexes):
-            served = [index for index in indexes if index.spec.model == model]
-            async with self._models.lease(model, "embed", tenant=served[0].tenant) as lease:
-                for index in served:
-                    if lease.embed.fingerprint != index.fingerprint:
-                        raise _embedded_by_another(index)
-                vector = bytes((await lease.embed.embed([query], urgent=True)).row(0))
-            vectors |= {index.id: vector for index in served}
-        return vectors
+        """The query's vector for each index, by its id; each model is asked once. Without one is
+        an index whose model cannot be had any more: its keywords remain."""
+        by_model: dict[str | None, bytes] = {}
+        for index in indexes:
+            if index.fingerprint not in by_model:
+                async with self._moves.serving(index) as embed:
+                    vectors = await embed.embed([query], urgent=True) if embed else None
+                by_model[index.fingerprint] = bytes(vectors.row(0)) if vectors else b""
+        return {index.id: by_model[index.fingerprint] for index in indexes}
 
     async def _hits(
         self, targets: Sequence[_Target], asked: Question, count: int
@@ -153,7 +164,7 @@ class Search:
         allowed = target.allowed
         header = {
             "query": asked.query,
-            "mode": asked.mode,
+            "mode": asked.mode if target.vector else "keyword",
             "weight": target.index.spec.weight,
             "limit": max(count, CANDIDATES),
             "vector_bytes": len(target.vector),
@@ -227,12 +238,3 @@ def _reader(indexes: Sequence[Index], asked: Question) -> str | None:
 
 def _scored(hit: Found, score: float, why: dict[str, Any] | None) -> Found:
     return replace(hit, passage=replace(hit.passage, score=score, why=why))
-
-
-def _embedded_by_another(index: Index) -> Conflict:
-    return Conflict(
-        f"The index '{index.spec.name}' was embedded by another model. Index again "
-        "or rebuild it, and its passages are embedded anew.",
-        code="embedding_changed",
-        details={"index": index.spec.name},
-    )

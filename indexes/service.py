@@ -13,6 +13,7 @@ from indexes.filling import Filling
 from indexes.ingest import Parts
 from indexes.keeper import Keeper
 from indexes.library import Indexes
+from indexes.moving import Moves
 from indexes.reading import Reader
 from indexes.spec import declared_indexes
 from indexes.store import open_store
@@ -45,10 +46,14 @@ async def open_indexes(
         stack.push_async_callback(keeper.close)
         reader = Reader()
         stack.push_async_callback(reader.close)
-        filling = Filling(Parts(store, keeper, reader, models, settings.max_upload_bytes))
+        moves = Moves(store, keeper, models)
+        stack.push_async_callback(moves.close)
+        parts = Parts(store, keeper, reader, models, moves, settings.max_upload_bytes)
+        filling = Filling(parts)
         stack.push_async_callback(filling.ingests.close)
+        await moves.go_on()
         await filling.go_on()
-        yield Indexes(store, keeper, filling, models)
+        yield Indexes(store, keeper, moves, filling, models)
 
 
 def _starter(folder: Path, worker: type[WorkerProcess]) -> StartWorker:

@@ -77,8 +77,19 @@ class Tables(Database):
             )
         return found[0]
 
+    def present(self, id: str) -> Index:
+        """An index as it is now, by its id."""
+        found = self._indexes("i.id = ?", id)
+        if not found:
+            raise gone()
+        return found[0]
+
+    def moving(self) -> list[Index]:
+        """Those that are on their way to another model."""
+        return self._indexes("m.space IS NOT NULL")
+
     def all_indexes(self) -> list[Index]:
-        return self._indexes("1")
+        return self._indexes("i.tenant != ''")  # the others are only being imported
 
     def _indexes(self, condition: str, *parameters: Any) -> list[Index]:
         return [
@@ -112,13 +123,29 @@ class Tables(Database):
             rows = [(space, hash, *embedding) for hash, embedding in vectors.items()]
             connection.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?, ?, ?)", rows)
 
-    def use_space(self, id: str, fingerprint: str, dimensions: int) -> bool:
+    def begin_move(self, id: str, fingerprint: str, dimensions: int) -> Index:
+        """Another model shall embed an index; until all its passages are, nothing changes."""
+        with self.transaction() as connection:
+            space = self._add_space(connection, id, fingerprint, dimensions)
+            connection.execute("INSERT OR REPLACE INTO moves VALUES (?, ?)", (id, space))
+            connection.execute(queries.FORGET_SPACES)
+        return self.present(id)
+
+    def end_move(self, id: str) -> None:
+        """It stays with the model that embedded it."""
+        with self.transaction() as connection:
+            connection.execute("DELETE FROM moves WHERE index_id = ?", (id,))
+            connection.execute(queries.FORGET_SPACES)
+
+    def use_space(self, id: str, fingerprint: str, dimensions: int, model: str) -> bool:
         """Say which model embeds an index; False when a passage has no vector of it yet."""
         with self.transaction() as connection:
             space = self._add_space(connection, id, fingerprint, dimensions)
             if connection.execute(queries.WITHOUT_VECTOR, (space, id, 1)).fetchone():
                 return False
             connection.execute("UPDATE indexes SET space = ? WHERE id = ?", (space, id))
+            connection.execute("DELETE FROM moves WHERE index_id = ?", (id,))
+            connection.execute(queries.EMBEDDER, (model, space))
             connection.execute(queries.FORGET_SPACES)
             return True
 
@@ -151,15 +178,20 @@ class Tables(Database):
     def set_mtime(self, id: str, document: str, mtime_ns: int) -> None:
         self.connection.execute(queries.SET_MTIME, (mtime_ns, id, document))
 
-    def put_document(self, id: str, draft: Draft, vectors: Mapping[bytes, Embedding]) -> bool:
+    def put_document(
+        self, id: str, draft: Draft, made_for: int | None, vectors: Mapping[bytes, Embedding]
+    ) -> bool:
         """Commit a document with its passages in place of the one of its id, if there is one.
 
-        `vectors` holds those that are new, by passage hash. True when it replaced another.
-        Raises `VectorsMissing`, and commits nothing, when a passage would be without its vector.
+        `vectors` holds those that are new, by passage hash, for the space `made_for`. True when
+        it replaced another. Raises `VectorsMissing`, and commits nothing, when a passage would be
+        without its vector, or the index has another space by now.
         """
         with self.transaction() as connection:
-            removed = self._remove(connection, id, [draft.state.id])
             space = self._space(connection, id)
+            if space != made_for:
+                raise VectorsMissing
+            removed = self._remove(connection, id, [draft.state.id])
             rows = [(space, hash, *embedding) for hash, embedding in vectors.items()]
             connection.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?, ?, ?)", rows)
             added = connection.execute(queries.ADD_DOCUMENT, self._document_row(id, draft))
@@ -227,7 +259,7 @@ class Tables(Database):
     def _forget_vectors(
         self, connection: sqlite3.Connection, space: int | None, hashes: set[bytes] | None
     ) -> None:
-        rows = [(space, hash, space) for hash in hashes or ()]
+        rows = [(space, hash) for hash in hashes or ()]
         connection.executemany(queries.FORGET_VECTOR, rows)
 
     def known_vectors(self, space: int | None, hashes: Sequence[bytes]) -> set[bytes]:
@@ -242,8 +274,11 @@ class Tables(Database):
             raise gone()
         return int(rows[0][0])
 
-    def changes(self, id: str, after: int, born: int, limit: int) -> Changes | None:
-        """The next changes after change `after`; None when there are none.
+    def changes(
+        self, id: str, after: int, born: int, limit: int, space: int | None = None
+    ) -> Changes | None:
+        """The next changes after change `after`; None when there are none. `space`: whose
+        vectors, if not those that the index is embedded by; where one is missing it is zero.
 
         What was removed up to change `born` is left out: a derived index that began to be filled
         then has never seen it.
@@ -260,17 +295,18 @@ class Tables(Database):
             upto,
             [row[0] for row in added],
             [row[1] for row in added],
-            self._blended(id, [row[0] for row in added]),
+            self._blended(id, space, [row[0] for row in added]),
             [row[1] for row in removed if row[0] <= upto],
         )
 
-    def _blended(self, id: str, numbers: Sequence[int]) -> bytes:
+    def _blended(self, id: str, space: int | None, numbers: Sequence[int]) -> bytes:
         """The vectors of passages, each blended with what stands around it in its document."""
         if not numbers:
             return b""
         # A document's passages have consecutive numbers.
         first, last = numbers[0] - REACH, numbers[-1] + REACH
-        rows = self.rows(queries.VECTORS_BETWEEN, id, first, last)
+        space = self._space(self.connection, id) if space is None else space
+        rows = self.rows(queries.VECTORS_BETWEEN, space, id, first, last)
         return blended_rows(rows, numbers)
 
     def unremoved_indexes(self) -> set[str]:

@@ -55,12 +55,12 @@ class Worker:
     def handle_batch(self, method: str, requests: Sequence[Request]) -> list[Answer | Exception]:
         """`search`: queries of one index share a pass over its vectors."""
         answers: dict[int, Answer | Exception] = {}
-        by_index: dict[str, list[int]] = defaultdict(list)
+        by_index: dict[tuple[str, str], list[int]] = defaultdict(list)
         for at, (header, _) in enumerate(requests):
-            by_index[header["index"]].append(at)
-        for id, places in by_index.items():
+            by_index[header["index"], header["fingerprint"]].append(at)
+        for (id, fingerprint), places in by_index.items():
             try:
-                index = self._opened(id).index
+                index = self._opened(id, fingerprint).index
                 found = search(index, [self._query(*requests[at]) for at in places])
             except Exception as error:
                 answers.update(dict.fromkeys(places, error))
@@ -128,7 +128,8 @@ class Worker:
         self._building.pop(id, None)
         return {}
 
-    def _opened(self, id: str) -> _Open:
-        if id not in self._open:
+    def _opened(self, id: str, fingerprint: str | None = None) -> _Open:
+        opened = self._open.get(id)
+        if opened is None or fingerprint not in (None, opened.fingerprint):
             raise Unavailable("The index is not open in its worker.", code="index_out_of_step")
-        return self._open[id]
+        return opened

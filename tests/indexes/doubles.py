@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from config.errors import NotFound
 from models.capabilities import Embedded, Parts, Vectors
 
 
@@ -78,9 +79,18 @@ class LongestFirst:
 
 
 @dataclass
+class Named:
+    name: str
+
+
+@dataclass
 class Held:
     embed: HashingEmbedder
     rerank: LongestFirst
+
+    @property
+    def model(self) -> Named:
+        return Named(self.embed.fingerprint)
 
 
 @dataclass
@@ -94,7 +104,8 @@ class Models:
 
     @asynccontextmanager
     async def lease(self, name: str, task: str, *, tenant: str = "default") -> AsyncIterator[Held]:
-        assert name == task or (task == "embed" and name in self.others)
+        if name != task and name not in self.others:
+            raise NotFound(f"There is no model '{name}'.", code="model_not_found")
         self.leased += 1
         try:
             yield Held(self.others.get(name, self.embedder), self.reranker)

@@ -101,7 +101,8 @@ async def test_a_filter_of_one_in_a_hundred_finds_its_ten_best_of_ten_thousand(
     async with open_store(tmp_path / "indexes") as store:
         await store(Tables.create_index, "default", IndexSpec(name="large"))
         id = (await store(Tables.index, "default", "large")).id
-        await store(Tables.use_space, id, embedder.fingerprint, 16)
+        await store(Tables.use_space, id, embedder.fingerprint, 16, "embed")
+        space = (await store(Tables.index, "default", "large")).space
         for n, vector in enumerate(vectors):
             text = f"word{n % 50} of document {n}"
             state = FileState(f"d{n}", "", 0, 0, "")
@@ -111,6 +112,7 @@ async def test_a_filter_of_one_in_a_hundred_finds_its_ten_best_of_ten_thousand(
                 Tables.put_document,
                 id,
                 draft,
+                space,
                 {passage_hash(text): Embedding(vector.tobytes(), b"")},
             )
     async with open_indexes(load_settings(home=tmp_path), Models(embedder)) as indexes:

@@ -327,18 +327,3 @@ async def test_a_cancelled_ingest_leaves_what_was_committed_and_nothing_half(
     embedder.gate = None
     assert [document.source for document in await indexes.documents("notes")] == ["a.md"]
     assert (await indexes.add_folder("notes", folder)).added == 3
-
-
-async def test_another_embedding_model_is_refused_until_the_index_is_rebuilt(
-    indexes: Indexes, models: object, embedder: HashingEmbedder
-) -> None:
-    await add(indexes, "a.md", GARDEN)
-    models.embedder = other = HashingEmbedder("hashing-2", dimensions=32)  # type: ignore[attr-defined]
-    with pytest.raises(Conflict) as caught:
-        await indexes.search("notes", "tomatoes")
-    assert caught.value.code == "embedding_changed"
-    await indexes.rebuild("notes")
-    assert sources(await indexes.search("notes", "tomatoes")) == ["a.md"]
-    await add(indexes, "b.md", KITCHEN)
-    assert sources(await indexes.search("notes", "bread"))[0] == "b.md"
-    assert other.seen[GARDEN.strip()] == 1
