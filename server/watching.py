@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import aclosing
 from functools import partial
 from pathlib import Path
 
 from config.errors import MotetError, NotFound
 from indexes.library import Indexes
-from indexes.records import IndexInfo
+from indexes.records import IndexInfo, IngestReport
 
 log = logging.getLogger(__name__)
 
@@ -25,10 +25,16 @@ Key = tuple[str, str, str]
 
 
 class Watching:
-    """A task for each folder that is watched; none before `start`. `close` ends them."""
+    """A task for each folder that is watched; none before `start`. `close` ends them.
 
-    def __init__(self, indexes: Indexes) -> None:
+    `told` is called with the report of each ingest.
+    """
+
+    def __init__(
+        self, indexes: Indexes, told: Callable[[IngestReport], None] = lambda report: None
+    ) -> None:
         self._indexes = indexes
+        self._told = told
         self._tasks: dict[Key, asyncio.Task[None]] = {}
         self._started = False
 
@@ -111,6 +117,7 @@ class Watching:
         except MotetError as error:
             log.warning("watched folder %s is not indexed: %s", folder, error.message)
         else:
+            self._told(report)
             if report.added or report.changed or report.removed:
                 counts = (report.added, report.changed, report.removed)
                 log.info("index %s: %d added, %d changed, %d removed", name, *counts)
