@@ -7,7 +7,7 @@ import os
 import sys
 from importlib import import_module
 
-NAMES = ("startup", "runs", "events", "ask", "search")
+NAMES = ("startup", "runs", "events", "ask", "search", "embed")
 
 
 def main() -> None:
