@@ -79,10 +79,9 @@ def found(database: Database, id: str, name: str, numbers: Sequence[int]) -> dic
     return {row[0]: _found(name, row) for row in rows}
 
 
-def excerpts(database: Database, id: str, digests: Sequence[bytes]) -> dict[bytes, bytes]:
-    """The excerpts of passages as stored, by the hash of their text."""
-    marks = ",".join("?" * len(digests))
-    return dict(database.rows(queries.EXCERPTS.format(marks), id, *digests))
+def excerpts(database: Database, id: str, numbers: Sequence[int]) -> dict[int, bytes]:
+    """The excerpts of passages as stored, by number."""
+    return dict(database.rows(queries.EXCERPTS, id, json.dumps(list(numbers))))
 
 
 def around(

@@ -82,8 +82,10 @@ PASSAGES = f"""{_PASSAGE}
 PASSAGES_AROUND = f"""{_PASSAGE}
     WHERE d.index_id = ? AND d.id = ? AND p.ordinal BETWEEN ? AND ? ORDER BY p.ordinal"""
 EXCERPTS = """
-    SELECT v.hash, v.excerpts FROM indexes i JOIN vectors v ON v.space = i.space
-    WHERE i.id = ? AND v.hash IN ({})"""
+    SELECT p.number, v.excerpts
+    FROM indexes i JOIN passages p ON p.index_id = i.id
+        JOIN vectors v ON v.space = i.space AND v.hash = p.hash
+    WHERE i.id = ? AND p.number IN (SELECT value FROM json_each(?))"""
 WITHOUT_VECTOR = """
     SELECT DISTINCT p.text FROM passages p LEFT JOIN vectors v ON v.space = ? AND v.hash = p.hash
     WHERE p.index_id = ? AND v.hash IS NULL LIMIT ?"""

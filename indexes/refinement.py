@@ -6,10 +6,13 @@ of the questions instead of 0.43: see `docs/decisions/0011-retrieval-quality.md`
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import repeat
+from typing import Any
 
 from indexes.excerpts import Window, best_cosines, best_windows
+from indexes.mirror import Hits
 from indexes.records import Found, Quote
 
 CANDIDATES = 50
@@ -19,43 +22,55 @@ SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
-    """A hit with the part of its score that is its cosine, and its excerpts as stored."""
+class Judged:
+    """A passage's number with its score and, where that was asked for, why it has it."""
 
-    found: Found
-    meaning: float
-    excerpts: bytes
+    number: int
+    score: float
+    why: dict[str, Any] | None = None
 
 
-def refined(candidates: Sequence[Candidate], question: bytes, weight: float) -> list[Found]:
-    """The hits, best first, their scores made better. `weight` is that of meaning in a score."""
+def judged(
+    hits: Hits, excerpts: Mapping[int, bytes], question: bytes, weight: float
+) -> list[Judged]:
+    """The hits, best first, the scores of the best candidates made better by their excerpts.
+    `weight` is that of meaning in a score."""
     import numpy as np  # not needed by a server that searches nothing
 
-    vector = np.frombuffer(question, dtype="<f4")
-    best = best_cosines(vector, [each.excerpts for each in candidates])
-    judged = [_judged(each, cosine, weight) for each, cosine in zip(candidates, best, strict=True)]
+    plain = [
+        Judged(number, score, why)
+        for (number, score), why in zip(hits.hits, hits.why or repeat(None), strict=False)
+    ]
+    if hits.meaning is None:
+        return plain
+    first = plain[:CANDIDATES]
+    stored = [excerpts.get(each.number, b"") for each in first]
+    best = best_cosines(np.frombuffer(question, dtype="<f4"), stored)
+    better = [
+        _judged(each, own, of_excerpt, weight)
+        for each, own, of_excerpt in zip(first, hits.meaning, best, strict=False)
+    ]
     # Of equals the first stays the first.
-    return sorted(judged, key=lambda found: -found.passage.score)
+    return [*sorted(better, key=lambda each: -each.score), *plain[CANDIDATES:]]
 
 
-def _judged(candidate: Candidate, best: float | None, weight: float) -> Found:
-    passage = candidate.found.passage
+def _judged(hit: Judged, meaning: float, best: float | None, weight: float) -> Judged:
     if best is None:
-        return candidate.found
-    gain = weight * SHARE * (best - candidate.meaning)
-    why = passage.why and {**passage.why, "excerpt": round(best, 6)}
-    return replace(
-        candidate.found, passage=replace(passage, score=round(passage.score + gain, 6), why=why)
-    )
+        return hit
+    why = hit.why and {**hit.why, "excerpt": round(best, 6)}
+    return Judged(hit.number, round(hit.score + weight * SHARE * (best - meaning), 6), why)
 
 
-def quoted(found: Found, excerpts: bytes, question: bytes) -> Found:
-    """The hit with the stretches of it that come nearest to the question."""
+def scored(found: Found, hit: Judged, excerpts: bytes | None, question: bytes) -> Found:
+    """A passage as it was judged, with the stretches of it that come nearest to the question."""
     import numpy as np
 
-    windows = best_windows(np.frombuffer(question, dtype="<f4"), excerpts)
-    quotes = [_quote(found.passage.start, window) for window in windows]
-    return replace(found, passage=replace(found.passage, quotes=quotes))
+    quotes: list[Quote] = []
+    if excerpts and question:
+        windows = best_windows(np.frombuffer(question, dtype="<f4"), excerpts)
+        quotes = [_quote(found.passage.start, window) for window in windows]
+    passage = replace(found.passage, score=hit.score, why=hit.why, quotes=quotes)
+    return replace(found, passage=passage)
 
 
 def _quote(start: int, window: Window) -> Quote:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import repeat
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 from config.errors import NotFound, Unavailable
 from indexes import lookup
@@ -17,7 +16,7 @@ from indexes.fusion import folded, merged
 from indexes.keeper import MOVED, Keeper
 from indexes.moving import Moves
 from indexes.records import Found, Index, Passage
-from indexes.refinement import CANDIDATES, Candidate, quoted, refined
+from indexes.refinement import CANDIDATES, judged, scored
 from indexes.reranking import READ, ROLE, reranked
 from indexes.store import Store
 from indexes.tables import Tables
@@ -174,41 +173,20 @@ class Search:
         # Little-endian, as every machine that runs this is.
         body = target.vector + array("q", allowed or ()).tobytes()
         hits = await self._keeper.search(target.index, header, body)
-        whys = hits.why or repeat(None, len(hits.hits))
-        numbers = [number for number, _ in hits.hits]
-        known = await self._store(lookup.found, target.index.id, target.index.spec.name, numbers)
-        found = [
-            _scored(known[number], score, why)
-            for (number, score), why in zip(hits.hits, whys, strict=True)
-            if number in known
-        ]
+        index, weight = target.index, 1.0 if asked.mode == "dense" else target.index.spec.weight
+        excerpts: Mapping[int, bytes] = {}
         if hits.meaning is not None:
-            meaning = dict(zip(numbers, hits.meaning, strict=True))
-            left = [meaning[number] for number in numbers if number in known]
-            found = await self._refined(target, asked, found, left, count)
-        return found[:count], len(hits.hits) >= count
-
-    async def _refined(
-        self,
-        target: _Target,
-        asked: Question,
-        found: Sequence[Found],
-        meaning: Sequence[float],
-        count: int,
-    ) -> list[Found]:
-        """The best of them judged by their excerpts too."""
-        digests = [hit.digest for hit in found[:CANDIDATES]]
-        excerpts = await self._store(lookup.excerpts, target.index.id, digests)
-        candidates = [
-            Candidate(hit, cosine, excerpts.get(hit.digest, b""))
-            for hit, cosine in zip(found[:CANDIDATES], meaning, strict=False)
+            numbers = [number for number, _ in hits.hits[:CANDIDATES]]
+            excerpts = await self._store(lookup.excerpts, index.id, numbers)
+        best = judged(hits, excerpts, target.vector, weight)[:count]
+        numbers = [hit.number for hit in best]
+        known = await self._store(lookup.found, index.id, index.spec.name, numbers)
+        found = [
+            scored(known[hit.number], hit, excerpts.get(hit.number), target.vector)
+            for hit in best
+            if hit.number in known
         ]
-        weight = 1.0 if asked.mode == "dense" else target.index.spec.weight
-        judged = refined(candidates, target.vector, weight)
-        first = [
-            quoted(hit, excerpts.get(hit.digest, b""), target.vector) for hit in judged[:count]
-        ]
-        return [*first, *judged[count:], *found[CANDIDATES:]]
+        return found, len(hits.hits) >= count
 
     async def _grown(
         self, indexes: Sequence[Index], hits: Sequence[Found], asked: Question
@@ -234,7 +212,3 @@ def _reader(indexes: Sequence[Index], asked: Question) -> str | None:
     if asked.rerank is False:
         return None
     return named or (ROLE if asked.rerank else None)
-
-
-def _scored(hit: Found, score: float, why: dict[str, Any] | None) -> Found:
-    return replace(hit, passage=replace(hit.passage, score=score, why=why))
