@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -122,12 +123,17 @@ async def _document(
 
 
 async def uploaded(name: str, request: Request, services: Services, caller: Caller) -> Work:
-    """The work of a form with files: each is indexed, those that cannot be read are told of."""
+    """The work of a form with files: each is indexed, those that cannot be read are told of.
+
+    The work closes the form.
+    """
     form = await request.form(max_files=MAX_FILES)
-    files = [file for file in form.getlist("files") if isinstance(file, UploadFile)]
-    if not files:
-        raise Invalid("The form holds no file: send them as `files`.", details={"field": "files"})
-    metadata = _metadata(form)
+    try:
+        files = _files(form)
+        metadata = _metadata(form)
+    except Invalid:
+        await form.close()
+        raise
 
     async def add(file: UploadFile) -> IngestReport:
         return await services.indexes.add_document(
@@ -140,18 +146,35 @@ async def uploaded(name: str, request: Request, services: Services, caller: Call
         )
 
     async def work(tell: Tell) -> IngestReport:
-        if len(files) == 1:
-            return await add(files[0])
-        whole = IngestReport(name)
-        for done, file in enumerate(files, 1):
-            try:
-                whole.join(await add(file))
-            except Invalid as error:
-                whole.failed.append(Failure(_source(file), error.code, error.message))
-            tell(Progress(done, len(files), whole.passages, whole.passages))
-        return whole
+        try:
+            return await add(files[0]) if len(files) == 1 else await _each(name, files, add, tell)
+        finally:
+            await form.close()
 
     return work
+
+
+async def _each(
+    name: str,
+    files: Sequence[UploadFile],
+    add: Callable[[UploadFile], Awaitable[IngestReport]],
+    tell: Tell,
+) -> IngestReport:
+    whole = IngestReport(name)
+    for done, file in enumerate(files, 1):
+        try:
+            whole.join(await add(file))
+        except Invalid as error:
+            whole.failed.append(Failure(_source(file), error.code, error.message))
+        tell(Progress(done, len(files), whole.passages, whole.passages))
+    return whole
+
+
+def _files(form: FormData) -> list[UploadFile]:
+    files = [file for file in form.getlist("files") if isinstance(file, UploadFile)]
+    if not files:
+        raise Invalid("The form holds no file: send them as `files`.", details={"field": "files"})
+    return files
 
 
 def _metadata(form: FormData) -> dict[str, Any]:

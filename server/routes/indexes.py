@@ -91,13 +91,16 @@ async def import_index(request: Request, services: ServicesOf, caller: CallerOf)
         return made.as_dict()
     if media_type(request) != "multipart/form-data":
         raise unsupported(request, "JSON as application/json, or a file as multipart/form-data")
-    form = await request.form(max_files=1)
-    file, name = form.get("file"), form.get("name")
-    if not isinstance(file, UploadFile):
-        raise Invalid("The form holds no snapshot: send it as `file`.", details={"field": "file"})
-    with services.exchange.place() as path:
-        await asyncio.to_thread(_copy, file.file, path)
-        made = await indexes.import_snapshot(path, str(name or "") or None, tenant=caller.tenant)
+    async with request.form(max_files=1) as form:
+        file, name = form.get("file"), form.get("name")
+        if not isinstance(file, UploadFile):
+            raise Invalid(
+                "The form holds no snapshot: send it as `file`.", details={"field": "file"}
+            )
+        with services.exchange.place() as path:
+            await asyncio.to_thread(_copy, file.file, path)
+            wanted = str(name) if name else None
+            made = await indexes.import_snapshot(path, wanted, tenant=caller.tenant)
     return made.as_dict()
 
 
