@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from indexes.library import Indexes
 from indexes.records import Passage
 
 LIMIT = 8
 SPARE = 42
-"""Looked at beyond the limit, where a document is left out."""
+"""Looked at beyond the limit, where documents are left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +36,6 @@ class Asked:
 
 
 Tell = Callable[[Asked], None]
-LeftOut = Callable[[Passage], bool]
-
-
-async def found_without(
-    indexes: Indexes, name: str, question: str, left_out: LeftOut, tenant: str
-) -> list[Passage]:
-    """What a search finds when some of the documents are not there."""
-    found = await indexes.search(name, question, limit=LIMIT + SPARE, tenant=tenant)
-    return [passage for passage in found if not left_out(passage)][:LIMIT]
 
 
 async def answered(ask: Ask, question: str, passages: Sequence[Passage]) -> Answered:

@@ -45,18 +45,23 @@ _PATTERNS = (
     (re.compile(r"\bbecause ((?:[\w'’-]+ ){3,9}[\w'’-]+)(?=[,.])"), "Why does it matter that {}?"),
 )  # fmt: skip
 _EMPTY = re.compile(
-    r"^(?:this|that|it|there|these|those|here|they|what|which|he|she|we|you)\b", re.I
+    r"^(?:this|that|it|there|these|those|here|they|what|which|he|she|we|you|for|in|on|at|by|if|as|"
+    r"when|all|each|some|any|and|but|to|avoid this)\b|\b(?:there|this|that|which|it)\s*$",
+    re.IGNORECASE,
 )
+_NUMBERING = re.compile(r"^(?:[A-Z]|\d+)(?:\.\d+)*\.?\s+")
 MIN_WORDS, MAX_WORDS = 6, 45
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A question with the sentence of the passage that answers it."""
+    """A question with the sentence of the passage that answers it; `worded` by a language model,
+    or in the passage's own words."""
 
     question: str
     answer: str
     passage: Passage
+    worded: bool = False
 
 
 def made_of(passage: Passage) -> Made | None:
@@ -70,7 +75,7 @@ def made_of(passage: Passage) -> Made | None:
     first = next(_sentences(passage.text), "")
     if len(heading.split()) < 2 or not first:
         return None
-    about = heading.rstrip(".:?!").casefold()
+    about = _NUMBERING.sub("", heading).rstrip(".:?!").casefold()
     return Made(f"What is there to know about {about}?", first, passage)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from config.errors import Invalid
+from indexes.calibrating import without
 from indexes.evaluation import Outcome, curve, report
 from indexes.generated import FAR, made_of
 from indexes.questions import Question, read_questions
@@ -72,6 +74,8 @@ def passage(text: str, *heading: str) -> Passage:
     [
         ("A stash is a place for local changes, kept aside.", "What is stash?"),
         ("To renew a loan online, open the page of your account.", "How do I renew a loan online?"),
+        ("For each catalog there is one file. A view is a query that has a name of its own.",
+         "What is view?"),
         ("If the disk is full, runs stop where they are and wait.",
          "What happens when the disk is full?"),
         ("With a card you can borrow six books at once, by showing it.",
@@ -82,12 +86,12 @@ def test_sentences_become_questions(text: str, question: str) -> None:
     made = made_of(passage(text))
     assert made is not None
     assert made.question == question
-    assert made.answer == text
+    assert made.answer in text
 
 
 def test_without_such_a_sentence_the_heading_is_asked_about() -> None:
     text = "Readers look at the clock above the main door every day."
-    made = made_of(passage(text, "Rules", "Opening hours:"))
+    made = made_of(passage(text, "Rules", "5.2. Opening hours:"))
     assert made is not None
     assert made.question == "What is there to know about opening hours?"
     assert made_of(passage(text, "Rules")) is None
@@ -98,6 +102,17 @@ def test_without_such_a_sentence_the_heading_is_asked_about() -> None:
 def test_any_passage_makes_a_question_or_none(text: str, heading: list[str]) -> None:
     made = made_of(passage(text, *heading))
     assert made is None or made.question.endswith("?")
+
+
+def test_what_could_answer_is_left_out_and_half_stays() -> None:
+    found = [
+        replace(passage("Text.", f"Part {n % 3}"), id=f"d{n}.0", document=f"d{n}") for n in range(8)
+    ]
+    left = without(found, found[5], few=False)
+    assert [each.document for each in left] == ["d4", "d6", "d7"]
+    in_one = [replace(each, document="d") for each in found]
+    left = without(in_one, in_one[1], few=True)
+    assert {each.heading[0] for each in left} == {"Part 2"}
 
 
 def test_questions_that_are_far_are_many_and_different() -> None:
