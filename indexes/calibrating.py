@@ -64,7 +64,7 @@ async def calibrate(
         tasks = await _own(indexes, name, write, tenant)
     else:
         tasks = [_Task(each.question, each.kind) for each in questions]
-    scored = []
+    scored: list[Scored] = []
     for number, task in enumerate(tasks, start=1):
         score = await _score(indexes, name, ask, task, few, tenant)
         # One that scores as well as its twin before it is answered elsewhere too.

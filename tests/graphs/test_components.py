@@ -16,6 +16,7 @@ from graphs.catalog import Catalog
 from graphs.context import GraphContext
 from indexes.calibration import Threshold
 from indexes.service import Indexes, open_indexes
+from indexes.spec import IndexSpec
 from models.manager import Models, open_models
 from tests.doubles.ollama import Ollama
 from tests.doubles.script import Call, Failure, Turn
@@ -59,8 +60,8 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
         async with open_models(settings) as models, open_indexes(settings, models) as indexes:
             await indexes.add_document("docs", source="guide.md", data=GUIDE)
 
-            async def search(name: str, query: str, *, limit: int, tenant: str) -> Any:
-                found = await indexes.search(name, query, limit=limit, tenant=tenant)
+            async def search(names: list[str], query: str, **how: Any) -> Any:
+                found = await indexes.search(names, query, **how)
                 return [passage.as_dict() for passage in found]
 
             tools = load_toolbox(Parts(search))
@@ -127,6 +128,27 @@ async def test_a_follow_up_is_rewritten_over_ollama(world: World) -> None:
         told = await run(agent, {"question": question}, world.context, graph=graph)
     assert told.output["query"] == "How is the service stopped?"
     assert told.output["answer"] == "Press Ctrl-C to stop it [1]."
+
+
+async def test_ask_deep_answers_from_several_indexes_with_conditions(
+    world: World, alone: GraphContext
+) -> None:
+    await world.indexes.create(IndexSpec(name="towns"))
+    for source, text, country in (
+        ("harbour.md", "The harbour of the town was built by Ms Brandt in 1911.", "north"),
+        ("bridge.md", "The bridge of the town was built by Mr Holm in 1950.", "south"),
+    ):
+        await world.indexes.add_document(
+            "towns", source=source, data=text.encode(), metadata={"country": country}
+        )
+    agent = world.catalog.get("ask_deep")
+    asked: dict[str, Any] = {"question": "Who built the harbour?", "index": ["docs", "towns"]}
+    told = await run(agent, asked, alone)
+    assert "Ms Brandt" in told.output["answer"]
+    assert {passage["index"] for passage in told.output["passages"]} == {"docs", "towns"}
+    only = {"country": "south"}
+    told = await run(agent, {**asked, "index": "towns", "where": only}, alone)
+    assert {passage["source"] for passage in told.output["passages"]} == {"bridge.md"}
 
 
 async def test_the_threshold_of_an_index_decides_what_the_reader_answers(

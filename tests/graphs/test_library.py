@@ -49,8 +49,8 @@ def indexes() -> FakeIndexes:
 
 
 def with_tools(used: GraphContext, indexes: FakeIndexes) -> GraphContext:
-    async def search(index: str, query: str, *, limit: int, tenant: str) -> list[dict[str, Any]]:
-        found = await indexes.search(index, query, limit=limit, tenant=tenant)
+    async def search(names: list[str], query: str, **how: Any) -> list[dict[str, Any]]:
+        found = await indexes.search(names, query, **how)
         return [passage.as_dict() for passage in found]
 
     return replace(used, tools=load_toolbox(Parts(search)))
