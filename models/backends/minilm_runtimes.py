@@ -1,6 +1,6 @@
 """What computes MiniLM's token states in its worker: OpenVINO where it is installed, or PyTorch.
 
-Their vectors agree to four digits: `docs/decisions/0011-embedding-runtime.md`.
+Their vectors agree to four digits: `docs/decisions/0012-embedding-runtime.md`.
 """
 
 from __future__ import annotations
