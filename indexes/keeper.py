@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from config.errors import MotetError, NotFound, TimedOut, Unavailable
+from config.errors import MotetError, TimedOut, Unavailable
 from indexes.mirror import QUIET_S, QUIET_SHARE, Hits, Mirror
 from indexes.records import Changes, Index
+from indexes.saved import Saved
 from indexes.store import Store
 from indexes.supply import StartWorker, Supply
 from indexes.tables import Tables
+from indexes.tasks import ended, watched
 from models.workers.process import WorkerProcess
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ class Keeper:
 
     def __init__(self, store: Store, folder: Path, start: StartWorker) -> None:
         self._store = store
-        self._folder = folder
+        self._saved_folders = Saved(store, folder)
         self._supply = Supply(start)
         self._mirrors: dict[str, Mirror] = {}
         self._rebuilds: dict[str, asyncio.Task[None]] = {}
@@ -87,26 +88,12 @@ class Keeper:
         await self._twice(index, catch_up)
 
     async def sweep(self) -> None:
-        """Take off the disk what a process that was killed left: folders of deleted indexes, and
-        those that hold words of documents removed since they were saved."""
-        good = await self._store(Tables.unremoved_indexes)
-        ids = {index.id for index in await self._store(Tables.all_indexes)}
-        folders = await self._store.blocking(self._folders)
-        old = [folder for folder in folders if folder.name not in good]
-        if old or ids - good:
-            await self._store.scrub()
-        for folder in old:
-            await self._remove(folder)
-
-    def _folders(self) -> list[Path]:
-        return list(self._folder.iterdir()) if self._folder.is_dir() else []
-
-    async def _remove(self, folder: Path) -> None:
-        await self._store.blocking(lambda: shutil.rmtree(folder, ignore_errors=True))
+        """Take off the disk what a process that was killed left of deleted things."""
+        await self._saved_folders.sweep()
 
     def follow_later(self, index: Index) -> None:
         """`follow`, in the background."""
-        task = self._watched(self.follow(index), f"indexes follow {index.spec.name}")
+        task = watched(self.follow(index), f"indexes follow {index.spec.name}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -118,8 +105,7 @@ class Keeper:
 
     async def forget(self, index: Index) -> None:
         """Take an index that was deleted out of the worker and off the disk."""
-        tasks = [self._rebuilds.pop(index.id, None), self._saves.pop(index.id, None)]
-        await _ended([task for task in tasks if task])
+        await ended([self._rebuilds.pop(index.id, None), self._saves.pop(index.id, None)])
         mirror = self._mirrors.pop(index.id, None) or Mirror()
         async with mirror.lock:
             if mirror.worker and mirror.worker is self.worker:
@@ -127,7 +113,7 @@ class Keeper:
                     await self._call(mirror.worker, "drop", index, {}, timeout_s=SEARCH_TIMEOUT_S)
             # The folder last: as long as it is there, a start after a crash does this again.
             await self._store.scrub()
-            await self._remove(self._folder / index.id)
+            await self._saved_folders.remove(index.id)
 
     def rebuild(self, index: Index) -> asyncio.Task[None]:
         """Build the derived index from nothing while the present one serves; the task that does."""
@@ -135,7 +121,7 @@ class Keeper:
         if running and not running.done():
             return running
         work = self._twice(index, lambda: self._rebuild(index))
-        task = self._watched(work, f"indexes rebuild {index.spec.name}")
+        task = watched(work, f"indexes rebuild {index.spec.name}")
         self._rebuilds[index.id] = task
         return task
 
@@ -156,7 +142,7 @@ class Keeper:
     async def close(self) -> None:
         """Save what is worth saving, end the worker."""
         self._supply.close()
-        await _ended([*self._rebuilds.values(), *self._saves.values(), *self._tasks])
+        await ended([*self._rebuilds.values(), *self._saves.values(), *self._tasks])
         if worker := self.worker:
             for index in await self._store(Tables.all_indexes):
                 mirror = self._mirror(index)
@@ -222,7 +208,7 @@ class Keeper:
     def _save_later(self, index: Index, mirror: Mirror) -> None:
         running = self._saves.get(index.id)
         if running is None or running.done():
-            self._saves[index.id] = self._watched(
+            self._saves[index.id] = watched(
                 self._save_when_quiet(index, mirror), f"indexes save {index.spec.name}"
             )
 
@@ -302,7 +288,7 @@ class Keeper:
 
     async def _erase(self, index: Index, mirror: Mirror) -> None:
         """Take what was saved off the disk, and what was deleted out of the database's files."""
-        await self._remove(self._folder / index.id)
+        await self._saved_folders.remove(index.id)
         await self._store(Tables.purge)
         mirror.removed = mirror.erased = True
         mirror.saved = 0
@@ -327,21 +313,3 @@ class Keeper:
             worker.kill()
             raise
         return reply.header
-
-    def _watched(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        task = asyncio.create_task(work, name=name)
-        task.add_done_callback(_log_failure)
-        return task
-
-
-async def _ended(tasks: Sequence[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    if tasks:
-        await asyncio.wait(tasks)
-
-
-def _log_failure(task: asyncio.Task[None]) -> None:
-    # The index may have been deleted meanwhile.
-    if not task.cancelled() and not isinstance(error := task.exception(), NotFound | None):
-        log.error("%s failed: %s", task.get_name(), error, exc_info=error)

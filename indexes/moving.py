@@ -13,6 +13,7 @@ from indexes.keeper import Keeper
 from indexes.records import Index
 from indexes.store import Store
 from indexes.tables import Tables
+from indexes.tasks import ended, watched
 from models.capabilities import Embed
 
 log = logging.getLogger(__name__)
@@ -37,8 +38,7 @@ class Moves:
         if running is None or running.done():
             log.info("index '%s' is embedded anew by another model", index.spec.name)
             name = f"indexes embed {index.spec.name} anew"
-            running = asyncio.create_task(self._move(index), name=name)
-            running.add_done_callback(_log_failure)
+            running = watched(self._move(index), name)
             self._running[index.id] = running
         return running
 
@@ -49,15 +49,10 @@ class Moves:
 
     async def forget(self, index: Index) -> None:
         """The index is being deleted."""
-        if task := self._running.pop(index.id, None):
-            task.cancel()
-            await asyncio.wait([task])
+        await ended([self._running.pop(index.id, None)])
 
     async def close(self) -> None:
-        for task in self._running.values():
-            task.cancel()
-        if self._running:
-            await asyncio.wait(self._running.values())
+        await ended([*self._running.values()])
 
     async def embedded(self, index: Index) -> Index:
         """The index as it is now, with a model: the one that its name stands for now, where
@@ -135,9 +130,3 @@ class Moves:
                 made = await embedded(lease.embed, texts)
                 await self._store(Tables.add_vectors, index.id, *model, made)
             return await self._keeper.move(index, *model, lease.model.name)
-
-
-def _log_failure(task: asyncio.Task[None]) -> None:
-    # The index may have been deleted meanwhile.
-    if not task.cancelled() and not isinstance(error := task.exception(), NotFound | None):
-        log.error("%s failed: %s", task.get_name(), error, exc_info=error)
