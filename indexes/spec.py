@@ -27,7 +27,7 @@ class IndexSpec(BaseModel):
     chunk_words: int = Field(250, ge=20, le=1000, description="The size of a passage in words.")
     model: str = Field("embed", min_length=1, description="A role or an embedding model.")
     weight: float = Field(
-        0.8, ge=0, le=1, description="Of meaning against keywords: 1 is meaning alone."
+        0.85, ge=0, le=1, description="Of meaning against keywords: 1 is meaning alone."
     )
     rerank: str | None = Field(
         None, min_length=1, description="A role or a model that sorts the best candidates again."

@@ -1,7 +1,6 @@
 """Which sentences of the passages answer a question best, and whether they are enough. Pure.
 
-The numbers were measured on 44 questions that two documentation sets answer, 20 near ones and 20
-far ones that they do not: see `docs/decisions/0004-embedded-reader.md`.
+The numbers were measured: see `docs/decisions/0004-embedded-reader.md`.
 """
 
 from __future__ import annotations
@@ -16,13 +15,14 @@ from models.backends.sentences import Sentence, sentences
 WINDOW_SENTENCES = 3
 FRAGMENT_WORDS = 4  # shorter ones ("Note", a signature) come along without counting
 WINDOW_SPANS = 6
-MAX_PASSAGES = 6
+MAX_PASSAGES = 8
 MAX_WINDOWS = 80
 PASSAGE_CHARS = 20_000
 
-HEADING_SHARE = 0.2
-RANK_COST = 0.005  # the search ranked the passages, and it saw more than the window
-ENOUGH = 0.44
+PASSAGE_SHARE = 0.4  # the search saw more of a passage than the window
+MOST_WINDOWS = 3
+NEARLY = 0.05  # what comes so near to the best window may be the answer too
+ENOUGH = 0.45
 NAME_COST = 0.1  # for a name in the question that no passage has
 
 _NAME = re.compile(r"\w[\w+#.'’-]*")
@@ -36,14 +36,38 @@ class Window:
     sentences: tuple[Sentence, ...]
     text: str
 
+    def meets(self, other: Window) -> bool:
+        """Whether the two share characters of one passage."""
+        mine, theirs = self.sentences, other.sentences
+        apart = mine[-1].end <= theirs[0].start or theirs[-1].end <= mine[0].start
+        return self.passage == other.passage and not apart
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """The best window and its score; `enough` says whether it may be given as an answer."""
+    """The windows to answer with, and the score of the best; `enough` says whether they may be
+    given as an answer."""
 
-    window: Window
+    windows: tuple[Window, ...]
     score: float
     enough: bool
+
+
+def quoted(passages: Sequence[Mapping[str, Any]]) -> tuple[list[Window], list[float]]:
+    """The windows that the search found nearest, and their cosines to what was looked for."""
+    found: list[Window] = []
+    cosines: list[float] = []
+    for number, passage in enumerate(passages[:MAX_PASSAGES]):
+        text, begin = str(passage.get("text") or ""), int(passage.get("start") or 0)
+        whole = sentences(text[:PASSAGE_CHARS]) if passage.get("quotes") else []
+        for quote in passage.get("quotes") or ():
+            start, end = quote["start"] - begin, quote["end"] - begin
+            inside = [each for each in whole if start <= each.start and each.end <= end]
+            if inside:
+                span = text[inside[0].start : inside[-1].end]
+                found.append(Window(number, tuple(inside), span))
+                cosines.append(float(quote["score"]))
+    return found, cosines
 
 
 def windows(passages: Sequence[Mapping[str, Any]]) -> list[Window]:
@@ -58,42 +82,44 @@ def windows(passages: Sequence[Mapping[str, Any]]) -> list[Window]:
     return found[:MAX_WINDOWS]
 
 
-def place(passage: Mapping[str, Any]) -> str:
-    """Title and headings of a passage as a text to compare with the question."""
-    parts = [passage.get("title") or "", *(passage.get("heading") or [])]
-    return " > ".join(dict.fromkeys(str(part) for part in parts if part))
-
-
 def best(
     question: str,
     passages: Sequence[Mapping[str, Any]],
     candidates: Sequence[Window],
-    similarities: Sequence[float],
-    places: Sequence[float],
+    cosines: Sequence[float],
     *,
     enough: float = ENOUGH,
 ) -> Evidence | None:
-    """The window to answer with; None when there is no candidate.
+    """The windows to answer with; None when there is no candidate.
 
-    `similarities` of the candidates and `places` of the passages are cosines to the question. From
-    a score of `enough` on it may be given as an answer.
+    `cosines` are those of the candidates to the question. From a score of `enough` on they may be
+    given as an answer.
     """
     if not candidates:
         return None
-    in_place = [
-        (1 - HEADING_SHARE) * similarity + HEADING_SHARE * places[window.passage]
-        for window, similarity in zip(candidates, similarities, strict=True)
-    ]
-
-    def rank(number: int) -> float:
-        return in_place[number] - RANK_COST * candidates[number].passage
-
-    first = max(range(len(candidates)), key=rank)
-    # A heading helps to choose; one that says nothing ("notes.txt") is no reason to refuse.
-    score = max(in_place[first], similarities[first])
+    pairs = zip(candidates, cosines, strict=True)
+    scored = [(_in_passage(passages[window.passage], cosine), window) for window, cosine in pairs]
+    scored.sort(key=lambda each: -each[0])
+    score = scored[0][0]
+    chosen: list[Window] = []
+    for each, window in scored:
+        near = each >= score - NEARLY and len(chosen) < MOST_WINDOWS
+        if near and not any(window.meets(other) for other in chosen):
+            chosen.append(window)
     if _unknown_names(question, passages):
         score -= NAME_COST
-    return Evidence(candidates[first], score, score >= enough)
+    return Evidence(_in_order(chosen), score, score >= enough)
+
+
+def _in_passage(passage: Mapping[str, Any], cosine: float) -> float:
+    return (1 - PASSAGE_SHARE) * cosine + PASSAGE_SHARE * float(passage.get("score") or cosine)
+
+
+def _in_order(chosen: Sequence[Window]) -> tuple[Window, ...]:
+    """The best passage first, and in each its windows as they stand there."""
+    ranks = list(dict.fromkeys(window.passage for window in chosen))
+    ordered = sorted(chosen, key=lambda w: (ranks.index(w.passage), w.sentences[0].start))
+    return tuple(ordered)
 
 
 def _headings(passage: Mapping[str, Any]) -> set[str]:
@@ -138,7 +164,7 @@ def _unknown_names(question: str, passages: Sequence[Mapping[str, Any]]) -> bool
 
     "How do I conflate heads in Mercurial?" is near to what Git's documents say, and not answered.
     """
-    known = " ".join(f"{place(each)} {each.get('text') or ''}" for each in passages).casefold()
+    known = " ".join(f"{_place(each)} {each.get('text') or ''}" for each in passages).casefold()
     for number, word in enumerate(_NAME.findall(question)):
         name = re.sub(r"['’]s$", "", word).rstrip(".'’-")
         capital = name[:1].isupper() if number else False
@@ -146,3 +172,8 @@ def _unknown_names(question: str, passages: Sequence[Mapping[str, Any]]) -> bool
         if (capital or inner) and name != "I" and name.casefold() not in known:
             return True
     return False
+
+
+def _place(passage: Mapping[str, Any]) -> str:
+    """Title and headings of a passage."""
+    return " ".join(map(str, [passage.get("title") or "", *(passage.get("heading") or [])]))

@@ -14,7 +14,7 @@ from langchain_core.runnables import Runnable
 from pydantic import PrivateAttr
 
 from config.errors import Unavailable
-from models.backends.evidence import ENOUGH, Evidence
+from models.backends.evidence import ENOUGH, Evidence, Window
 from models.backends.remembered import Remembered
 from models.backends.weighing import weigh
 from models.capabilities import Embed, Vectors
@@ -35,9 +35,9 @@ class ReaderChat(BaseChatModel):
     """Reads `additional_kwargs["motet"] = {"question", "passages"}` of the last human message,
     and its `threshold`, where there is one: the score from which it answers.
 
-    Answers with the best window of sentences, each with the number of its passage, or that the
-    documents do not say. The last chunk's `response_metadata` has `citations` (spans in the
-    document's text), `refused` and `score`. Asked to write freely it raises `Unavailable`
+    Answers with the best windows of sentences, each sentence with the number of its passage, or
+    that the documents do not say. The last chunk's `response_metadata` has `citations` (spans in
+    the document's text), `refused` and `score`. Asked to write freely it raises `Unavailable`
     ("needs_language_model"). `lease_embed` lends the model that compares.
     """
 
@@ -141,15 +141,24 @@ def _answer(
         yield _chunk(REFUSAL)
         yield _chunk("", about)
         return
-    window, passage = found.window, passages[found.window.passage]
+    for place, window in enumerate(found.windows):
+        if place:
+            yield _chunk("\n\n")
+        yield from _quotation(passages[window.passage], window, about["citations"])
+    yield _chunk("", about)
+
+
+def _quotation(
+    passage: Mapping[str, Any], window: Window, citations: list[dict[str, Any]]
+) -> Iterator[ChatGenerationChunk]:
+    """A chunk for each sentence of a window; their citations are added to the list."""
     text, number = str(passage["text"]), window.passage + 1
     for place, sentence in enumerate(window.sentences):
-        quoted = text[sentence.start : sentence.end]
-        about["citations"].append(_citation(number, passage, sentence.start, sentence.end, quoted))
+        quote = text[sentence.start : sentence.end]
+        citations.append(_citation(number, passage, sentence.start, sentence.end, quote))
         gap = text[window.sentences[place - 1].end : sentence.start] if place else ""
         between = "\n" if "\n" in gap else " " if place else ""
-        yield _chunk(f"{between}{quoted} [{number}]")
-    yield _chunk("", about)
+        yield _chunk(f"{between}{quote} [{number}]")
 
 
 def _citation(

@@ -19,14 +19,15 @@ async def weigh(
     embed: EmbedTexts,
     enough: float = ENOUGH,
 ) -> Evidence | None:
-    """The best window of sentences with its score, in one call of `embed`; None, without a call,
-    where there is nothing to compare."""
-    candidates = evidence.windows(passages)
-    if not candidates or not question.strip():
+    """The best windows of sentences with their score; None where there is nothing to compare.
+
+    Passages out of a search know their windows and cosines; for others, one call of `embed`.
+    """
+    if not question.strip():
         return None
-    places = [evidence.place(passage) for passage in passages[: evidence.MAX_PASSAGES]]
-    texts = [question, *places, *(window.text for window in candidates)]
-    near = Similarity(await embed(texts)).near
-    cosines = [near(0, other) for other in range(1, len(texts))]
-    in_places, in_windows = cosines[: len(places)], cosines[len(places) :]
-    return evidence.best(question, passages, candidates, in_windows, in_places, enough=enough)
+    candidates, cosines = evidence.quoted(passages)
+    if not candidates and (candidates := evidence.windows(passages)):
+        texts = [question, *(window.text for window in candidates)]
+        near = Similarity(await embed(texts)).near
+        cosines = [near(0, other) for other in range(1, len(texts))]
+    return evidence.best(question, passages, candidates, cosines, enough=enough)

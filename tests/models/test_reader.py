@@ -260,7 +260,7 @@ def test_a_name_that_no_passage_has_raises_the_bar() -> None:
 
     def enough(question: str) -> bool:
         score = evidence.ENOUGH + evidence.NAME_COST / 2
-        found = evidence.best(question, passages, candidates, [score], [score])
+        found = evidence.best(question, passages, candidates, [score])
         assert found is not None
         return found.enough
 
@@ -307,3 +307,47 @@ async def test_what_the_documents_do_not_say_is_refused(
 ) -> None:
     reader, _ = fallen_through
     assert (await reader.ainvoke(ask(question, PASSAGES))).response_metadata["refused"]
+
+
+def from_search(text: str, *quotes: tuple[str, float], **more: Any) -> dict[str, Any]:
+    """A passage as a search gives it, 100 characters into its document."""
+    spans = [
+        {"start": 100 + text.index(each), "end": 100 + text.index(each) + len(each), "score": score}
+        for each, score in quotes
+    ]
+    return passage(text, start=100, quotes=spans, **more)
+
+
+async def test_what_the_search_found_nearest_is_quoted_without_comparing_again(
+    reader: ReaderChat, words: WordEmbed
+) -> None:
+    late = "A late book costs ten cents a day."
+    found = [from_search(OTHER, ("It closes at six.", 0.5), score=0.5),
+             from_search(TEXT, (late, 0.8), score=0.7)]  # fmt: skip
+    answer = await reader.ainvoke(ask("what does it cost?", found))
+    assert answer.text == f"{late} [2]"
+    (citation,) = answer.response_metadata["citations"]
+    assert TEXT[citation["start"] - 100 : citation["end"] - 100] == citation["text"] == late
+    assert answer.response_metadata["score"] == pytest.approx(0.6 * 0.8 + 0.4 * 0.7)
+    assert words.calls == []
+
+
+async def test_windows_nearly_as_good_as_the_best_are_quoted_too(reader: ReaderChat) -> None:
+    quotes = ("Children pay no fines.", 0.77), ("Books are lent for four weeks.", 0.8)
+    found = [from_search(OTHER, ("It closes at six.", 0.78), ("The library opens at nine.", 0.1),
+                         score=0.6), from_search(TEXT, *quotes, score=0.6)]  # fmt: skip
+    answer = await reader.ainvoke(ask("what are the rules?", found))
+    assert answer.text == (
+        "Books are lent for four weeks. [2]\n\nChildren pay no fines. [2]\n\nIt closes at six. [1]"
+    )
+
+
+def test_windows_that_overlap_are_quoted_once() -> None:
+    (known,) = [from_search(OTHER, ("It closes at six. On Sundays it is closed.", 0.8),
+                            ("The library opens at nine. It closes at six.", 0.8))]  # fmt: skip
+    candidates, cosines = evidence.quoted([known])
+    found = evidence.best("when is it closed?", [known], candidates, cosines)
+    assert found is not None
+    assert [window.text for window in found.windows] == [
+        "It closes at six. On Sundays it is closed."
+    ]
