@@ -15,7 +15,6 @@ from pydantic import PrivateAttr
 
 from config.errors import Unavailable
 from models.backends.evidence import ENOUGH, Evidence, Window
-from models.backends.remembered import Remembered
 from models.backends.weighing import weigh
 from models.capabilities import Embed, Vectors
 from models.refusal import REFUSAL
@@ -43,7 +42,6 @@ class ReaderChat(BaseChatModel):
 
     name: str | None = "reader"
     _lease_embed: LeaseEmbed = PrivateAttr()
-    _remembered: Remembered = PrivateAttr(default_factory=Remembered)
 
     def __init__(self, *, name: str, lease_embed: LeaseEmbed) -> None:
         super().__init__(name=name)
@@ -99,7 +97,7 @@ class ReaderChat(BaseChatModel):
 
     async def _embed(self, texts: Sequence[str]) -> Vectors:
         async with self._lease_embed() as lease:
-            return await self._remembered.embed(lease.embed, texts)
+            return await lease.embed.embed(texts, urgent=True)
 
 
 def needs_language_model(wish: str) -> Unavailable:

@@ -18,7 +18,6 @@ from config.errors import Unavailable
 from config.settings import load_settings
 from models.backends import evidence
 from models.backends.reader_chat import REFUSAL, ReaderChat
-from models.backends.remembered import Remembered
 from models.capabilities import Embed, Vectors
 from models.manager import open_models
 from models.spec import ModelSpec
@@ -151,24 +150,6 @@ async def test_everything_is_compared_in_one_call_of_bounded_size(
     await reader.ainvoke(ask("which sentence has five words", many))
     assert len(words.calls) == 1
     assert len(words.calls[0]) <= 1 + evidence.MAX_PASSAGES + evidence.MAX_WINDOWS
-
-
-async def test_what_was_compared_lately_is_not_embedded_again(
-    reader: ReaderChat, words: WordEmbed
-) -> None:
-    first = await reader.ainvoke(ask("what is the fine for a late book?", PASSAGES))
-    again = await reader.ainvoke(ask("what is the fine for a late book?", PASSAGES))
-    assert again.response_metadata == first.response_metadata
-    await reader.ainvoke(ask("when does it open?", PASSAGES))
-    assert [len(call) for call in words.calls[1:]] == [1]
-
-
-async def test_no_more_is_remembered_than_there_is_room_for(words: WordEmbed) -> None:
-    remembered = Remembered(capacity=3)
-    for texts in (["a", "b", "c"], ["a", "d", "d"], ["a", "b"]):
-        found = await remembered.embed(words, texts)
-        assert [found.row(n) for n in range(len(texts))] == [words._row(text) for text in texts]
-    assert words.calls == [["a", "b", "c"], ["d"], ["b"]]
 
 
 @pytest.mark.parametrize(
