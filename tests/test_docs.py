@@ -23,15 +23,20 @@ from graphs.parts import NodeSpec
 from graphs.python import read_python_agent
 from graphs.spec import AgentSpec
 from graphs.state import REDUCERS
+from indexes.filters import BUILT_IN, OPERATORS
+from indexes.formats import FORMATS
 from indexes.spec import IndexSpec, declared_indexes
 from models.backends import BACKENDS
 from models.models_file import load_models
 from models.spec import ModelSpec
 from runs.steps import OWN_KINDS
+from server.adding import DocumentBody
 from server.app import create_app
 from server.cli import app as command_line
 from server.errors import STATUS, STATUS_OF_CODE
+from server.findings import TYPED
 from server.routes.agents import RunBody
+from server.routes.search import SearchManyBody
 from server.services import open_services
 from tools.own import read_tools
 
@@ -280,7 +285,7 @@ def test_every_setting_has_its_row_with_its_default() -> None:
     table = rows(section(page("operations.md"), "## Settings"))
     for name, field in Settings.model_fields.items():
         cells = table[f"MOTET_{name.upper()}"]
-        if field.default is None:  # a place in the data folder
+        if field.annotation == Path | None:  # a place in the data folder
             assert cells[1].startswith("`<home>/")
         else:
             assert cells[1].strip("`") == shown(name, field.default), name
@@ -293,7 +298,7 @@ def shown(name: str, default: Any) -> str:
         return str(default).lower()
     if isinstance(default, float):
         return f"{default:g}"
-    return str(default) if default != () else "none"
+    return "none" if default in ((), None) else str(default)
 
 
 @pytest.mark.parametrize("name", NODE_TYPES)
@@ -327,6 +332,36 @@ def test_every_field_of_models_and_indexes_is_described() -> None:
     assert set(ModelSpec.model_fields) - {"name"} <= set(rows(page("models.md")))
     assert set(BACKENDS) <= names(page("models.md"))
     assert set(IndexSpec.model_fields) <= set(rows(page("indexes.md")))
+
+
+def test_every_format_is_described_with_its_file_endings() -> None:
+    text = section(page("indexes.md"), "## Which formats are read")
+    listed = {ending for line in text.splitlines() if line.startswith("|")
+              for ending in re.findall(r"`(\.\w+)`", line)}  # fmt: skip
+    assert listed == {suffix for format in FORMATS for suffix in format.suffixes}
+
+
+def test_every_filter_operator_is_described_as_it_is_typed() -> None:
+    text = section(page("indexes.md"), "### Filters")
+    table = rows(text)
+    assert set(OPERATORS) == set(table)
+    assert set(BUILT_IN) <= names(text)
+    for sign in ("=", "!=", ">=", "~"):
+        assert re.search(rf"\w{sign}\w", table[TYPED[sign]][1])
+
+
+def test_every_field_of_a_search_and_of_added_documents_is_described() -> None:
+    searching = section(page("indexes.md"), "## Searching")
+    assert set(SearchManyBody.model_fields) == set(rows(searching.split("\n### ")[0]))
+    adding = section(page("http-api.md"), "## Documents")
+    assert set(DocumentBody.model_fields) <= set(rows(adding))
+
+
+def test_the_defaults_of_an_index_are_told() -> None:
+    table = rows(section(page("indexes.md"), "## Creating an index"))
+    for name in ("chunk_words", "weight", "model"):
+        default = IndexSpec.model_fields[name].default
+        assert f"default {default}" in table[name][1].replace("`", ""), name
 
 
 def test_every_field_of_a_run_request_is_described() -> None:
