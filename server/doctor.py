@@ -15,6 +15,7 @@ from server.client import answer, connect
 from server.console import listing, say
 
 EXTRAS = {
+    "fast": ("openvino", "faster embedding", "pip install -e '.[fast]'"),
     "notebooks": ("jupyterlab", "the notebooks", "pip install -e '.[notebooks]'"),
 }
 GIB = 2**30
@@ -61,7 +62,9 @@ def print_roles(roles: list[dict[str, Any]], console: Console) -> None:
             for passed in choice["passed_over"]:
                 say(console, (f"  not {passed['model']}: {passed['why']}", "dim"))
         else:
-            nothing = (f"nothing: {role['error']['message']}", "red")
+            # A role without candidates is one that the user may fill: nothing is broken.
+            color = "red" if role["candidates"] else "dim"
+            nothing = (f"nothing: {role['error']['message']}", color)
             say(console, (role["role"], "bold"), " → ", nothing)
 
 
