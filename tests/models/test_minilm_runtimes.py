@@ -23,7 +23,7 @@ TEXTS = ["one", "Undo the last commit. " * 4, "A table of " + "numbers " * 90, "
 SPANS = [[(0, 3)], [(0, 21), (21, 44)], [], [(0, 2)]]
 
 with_openvino = pytest.mark.skipif(
-    find_spec("openvino") is None, reason="needs the extra motet[fast]"
+    find_spec("openvino") is None, reason="needs the extra `fast`"
 )
 
 
@@ -99,7 +99,7 @@ async def test_without_openvino_pytorch_is_chosen_and_asking_for_it_says_what_to
 ) -> None:
     async with embedder(tmp_path, cache, monkeypatch) as embed:
         assert runtime(embed) == "torch"
-    with pytest.raises(Unavailable, match=r"motet\[fast\]"):
+    with pytest.raises(Unavailable, match=r"\[fast\]"):
         async with embedder(tmp_path, cache, monkeypatch, runtime="openvino"):
             pass
     assert not os.listdir(cache)
