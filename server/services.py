@@ -30,9 +30,11 @@ from runs.webhooks import Post, Webhooks
 from server.exchange import Exchange
 from server.home import hold
 from server.watching import Watching
+from tools.addresses import Network
 from tools.artifacts import Artifacts
-from tools.guard import Fetched, Known, Limits, Network, fetch, post
+from tools.guard import Known, Limits, fetch, post
 from tools.registry import WEB_LIMITS, Parts, Toolbox, load_toolbox
+from tools.responses import Fetched
 
 PAGE_BYTES, PAGE_TIMEOUT_S = 8 * 2**20, 20.0
 """Bounds of one page of a crawl, which fetches many."""

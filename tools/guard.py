@@ -10,29 +10,19 @@ import asyncio
 import ipaddress
 import socket
 import ssl
-import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from email.message import Message
 from typing import TypeAlias
 
 import httpx
 
-from config.errors import Invalid, MotetError, NotFound, TimedOut, Unavailable
+from config.errors import Invalid, TimedOut, Unavailable
+from tools.addresses import Address, Network, forbidden
+from tools.responses import Fetched, fetched, read, short, unreachable
 
-Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
-Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 Resolve: TypeAlias = Callable[[str, int], Awaitable[list[str]]]
 
-NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-# Global by the letter of the registries, yet they lead to other addresses than they show.
-RELAYS: tuple[Network, ...] = (
-    ipaddress.IPv6Network("2002::/16"),
-    ipaddress.IPv6Network("fec0::/10"),
-    ipaddress.IPv4Network("192.88.99.0/24"),
-    ipaddress.IPv4Network("192.0.0.0/24"),
-)
 MAX_ADDRESSES = 4
 REDIRECTS = {301, 302, 303, 307, 308}
 NOT_MODIFIED = 304
@@ -51,23 +41,6 @@ class Limits:
     timeout_s: float = 30.0
     max_redirects: int = 5
     allowed_networks: tuple[Network, ...] = ()
-
-
-@dataclass(frozen=True)
-class Fetched:
-    """What a URL held. `url` is the last one after redirects; `media_type` is in lower case.
-
-    `etag` and `last_modified` are the host's, as `known` of a later fetch. `unchanged` says that
-    the page is still the one that was known, and its data not sent again.
-    """
-
-    url: str
-    media_type: str
-    data: bytes
-    charset: str | None = None
-    etag: str | None = None
-    last_modified: str | None = None
-    unchanged: bool = False
 
 
 @dataclass(frozen=True)
@@ -133,25 +106,6 @@ def check_url(url: str, limits: Limits = Limits()) -> None:
     _check_address(host, address, limits)
 
 
-def forbidden(address: Address, allowed: tuple[Network, ...] = ()) -> bool:
-    """Whether an address is not a public one: private, loopback, link-local, multicast, …"""
-    seen = _embedded(address)
-    if any(seen in network for network in allowed):
-        return False
-    relayed = any(seen in network for network in RELAYS)
-    return relayed or not seen.is_global or seen.is_multicast or seen.is_reserved
-
-
-def _embedded(address: Address) -> Address:
-    """The IPv4 address that an IPv6 address stands for, or the address itself."""
-    if isinstance(address, ipaddress.IPv6Address):
-        if address.ipv4_mapped:
-            return address.ipv4_mapped
-        if address in NAT64:
-            return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    return address
-
-
 @asynccontextmanager
 async def _in_time(url: str, limits: Limits) -> AsyncIterator[None]:
     try:
@@ -159,7 +113,7 @@ async def _in_time(url: str, limits: Limits) -> AsyncIterator[None]:
             yield
     except TimeoutError as error:
         raise TimedOut(
-            f"{_short(url)} did not answer within {limits.timeout_s:g} s.",
+            f"{short(url)} did not answer within {limits.timeout_s:g} s.",
             code="fetch_timed_out",
             details={"field": "url"},
         ) from error
@@ -179,12 +133,12 @@ async def _follow(
         addresses = await _checked_addresses(parsed, limits, resolve)
         async with _open(parsed, addresses, limits, tls, headers) as response:
             if response.status_code == NOT_MODIFIED and headers:
-                return _fetched(parsed, response, b"", unchanged=True)
+                return fetched(parsed, response, b"", unchanged=True)
             if response.status_code not in REDIRECTS or "location" not in response.headers:
-                return await _read(parsed, response, limits)
+                return await read(parsed, response, limits.max_bytes)
             target = _joined(parsed, response.headers["location"])
     raise Invalid(
-        f"{_short(url)} redirects more than {limits.max_redirects} times.",
+        f"{short(url)} redirects more than {limits.max_redirects} times.",
         code="too_many_redirects",
         details={"field": "url"},
     )
@@ -202,11 +156,11 @@ def _parsed(url: str) -> httpx.URL:
         parsed = httpx.URL(url)
         host = parsed.raw_host.decode("ascii")
     except (httpx.InvalidURL, UnicodeError, TypeError) as error:
-        raise _refused(f"'{_short(url)}' is not a URL: {error}") from error
+        raise _refused(f"'{short(url)}' is not a URL: {error}") from error
     if parsed.scheme not in {"http", "https"}:
-        raise _refused(f"'{_short(url)}': only http and https URLs are fetched.")
+        raise _refused(f"'{short(url)}': only http and https URLs are fetched.")
     if not host or "%" in host or (parsed.port or 0) > 65535:
-        raise _refused(f"'{_short(url)}' names no host and port to connect to.")
+        raise _refused(f"'{short(url)}' names no host and port to connect to.")
     if parsed.userinfo:
         raise _refused("A URL with a user name or password is not fetched.")
     return parsed.copy_with(fragment=None)
@@ -216,7 +170,7 @@ def _joined(base: httpx.URL, location: str) -> str:
     try:
         return str(base.join(location))
     except httpx.InvalidURL as error:
-        raise _refused(f"{_short(str(base))} redirects to what is not a URL: {error}") from error
+        raise _refused(f"{short(str(base))} redirects to what is not a URL: {error}") from error
 
 
 async def _checked_addresses(url: httpx.URL, limits: Limits, resolve: Resolve) -> list[Address]:
@@ -276,92 +230,14 @@ async def _open(
                 refusal = error
                 continue
             except httpx.HTTPError as error:
-                raise _unreachable(host, error) from error
+                raise unreachable(host, error) from error
             try:
                 yield response
             finally:
                 await response.aclose()
             return
-        raise _unreachable(host, refusal) from refusal
-
-
-async def _read(url: httpx.URL, response: httpx.Response, limits: Limits) -> Fetched:
-    if response.status_code != 200:
-        raise _status(url, response)
-    data = bytearray()
-    try:
-        async for part in _decoded(response, limits.max_bytes):
-            data += part
-            if len(data) > limits.max_bytes:
-                raise Invalid(
-                    f"{_short(str(url))} is larger than {limits.max_bytes} bytes.",
-                    code="too_large",
-                    details={"field": "url", "max_bytes": limits.max_bytes},
-                )
-    except (httpx.HTTPError, zlib.error) as error:
-        raise _unreachable(url.host, error) from error
-    return _fetched(url, response, bytes(data))
-
-
-def _fetched(
-    url: httpx.URL, response: httpx.Response, data: bytes, *, unchanged: bool = False
-) -> Fetched:
-    headers = response.headers
-    kind = Message()
-    kind["content-type"] = headers.get("content-type", "application/octet-stream")
-    return Fetched(
-        str(url),
-        kind.get_content_type(),
-        data,
-        kind.get_content_charset(),
-        headers.get("etag"),
-        headers.get("last-modified"),
-        unchanged,
-    )
-
-
-async def _decoded(response: httpx.Response, max_bytes: int) -> AsyncIterator[bytes]:
-    """The body unpacked, never more than a little above `max_bytes` at once.
-
-    httpx would unpack a whole chunk before anyone could count: a kilobyte can hold a megabyte.
-    """
-    encoding = response.headers.get("content-encoding", "identity").strip().lower()
-    if encoding == "identity":
-        async for chunk in response.aiter_raw():
-            yield chunk
-    elif encoding in {"gzip", "x-gzip"}:
-        unpacker = zlib.decompressobj(wbits=31)
-        async for chunk in response.aiter_raw():
-            yield unpacker.decompress(chunk, max_bytes + 1)
-        if not unpacker.eof:
-            raise zlib.error("the answer is cut off")
-    else:
-        raise Unavailable(
-            f"The host answers in the encoding '{encoding[:40]}', which was not asked for.",
-            code="fetch_failed",
-        )
-
-
-def _status(url: httpx.URL, response: httpx.Response) -> MotetError:
-    status = response.status_code
-    message = f"{_short(str(url))} answers {status} {response.reason_phrase}."
-    details = {"field": "url", "status": status}
-    if status in {404, 410}:
-        return NotFound(message, code="page_not_found", details=details)
-    temporary = status in {408, 429} or status >= 500
-    return Unavailable(message, code="fetch_failed", details=details, permanent=not temporary)
+        raise unreachable(host, refusal) from refusal
 
 
 def _refused(message: str) -> Invalid:
     return Invalid(message, code="forbidden_url", details={"field": "url"})
-
-
-def _unreachable(host: str, error: Exception | None) -> Unavailable:
-    reason = str(error) or type(error).__name__ if error else "it has no address"
-    return Unavailable(
-        f"'{host}' cannot be read: {reason}.", code="unreachable", details={"field": "url"}
-    )
-
-
-def _short(url: str) -> str:
-    return url if len(url) <= 200 else f"{url[:200]}…"

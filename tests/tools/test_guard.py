@@ -13,7 +13,8 @@ import pytest
 
 from config.errors import Invalid, NotFound, TimedOut, Unavailable
 from tests.tools.conftest import Site, serving
-from tools.guard import Known, Limits, fetch, forbidden, post
+from tools.addresses import forbidden
+from tools.guard import Known, Limits, fetch, post
 
 
 class Names:

@@ -1,0 +1,37 @@
+"""Which network addresses are public."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TypeAlias
+
+Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+# Global by the letter of the registries, yet they lead to other addresses than they show.
+RELAYS: tuple[Network, ...] = (
+    ipaddress.IPv6Network("2002::/16"),
+    ipaddress.IPv6Network("fec0::/10"),
+    ipaddress.IPv4Network("192.88.99.0/24"),
+    ipaddress.IPv4Network("192.0.0.0/24"),
+)
+
+
+def forbidden(address: Address, allowed: tuple[Network, ...] = ()) -> bool:
+    """Whether an address is not a public one: private, loopback, link-local, multicast, …"""
+    seen = _embedded(address)
+    if any(seen in network for network in allowed):
+        return False
+    relayed = any(seen in network for network in RELAYS)
+    return relayed or not seen.is_global or seen.is_multicast or seen.is_reserved
+
+
+def _embedded(address: Address) -> Address:
+    """The IPv4 address that an IPv6 address stands for, or the address itself."""
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped:
+            return address.ipv4_mapped
+        if address in NAT64:
+            return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address

@@ -1,0 +1,110 @@
+"""HTTP responses, read within bounds."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from email.message import Message
+
+import httpx
+
+from config.errors import Invalid, MotetError, NotFound, Unavailable
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What a URL held. `url` is the last one after redirects; `media_type` is in lower case.
+
+    `etag` and `last_modified` are the host's, as `known` of a later fetch. `unchanged` says that
+    the page is still the one that was known, and its data not sent again.
+    """
+
+    url: str
+    media_type: str
+    data: bytes
+    charset: str | None = None
+    etag: str | None = None
+    last_modified: str | None = None
+    unchanged: bool = False
+
+
+async def read(url: httpx.URL, response: httpx.Response, max_bytes: int) -> Fetched:
+    """What a response holds. Raises as `guard.fetch` says."""
+    if response.status_code != 200:
+        raise _status(url, response)
+    data = bytearray()
+    try:
+        async for part in _decoded(response, max_bytes):
+            data += part
+            if len(data) > max_bytes:
+                raise Invalid(
+                    f"{short(str(url))} is larger than {max_bytes} bytes.",
+                    code="too_large",
+                    details={"field": "url", "max_bytes": max_bytes},
+                )
+    except (httpx.HTTPError, zlib.error) as error:
+        raise unreachable(url.host, error) from error
+    return fetched(url, response, bytes(data))
+
+
+def fetched(
+    url: httpx.URL, response: httpx.Response, data: bytes, *, unchanged: bool = False
+) -> Fetched:
+    """What a response told, with the data it held."""
+    headers = response.headers
+    kind = Message()
+    kind["content-type"] = headers.get("content-type", "application/octet-stream")
+    return Fetched(
+        str(url),
+        kind.get_content_type(),
+        data,
+        kind.get_content_charset(),
+        headers.get("etag"),
+        headers.get("last-modified"),
+        unchanged,
+    )
+
+
+async def _decoded(response: httpx.Response, max_bytes: int) -> AsyncIterator[bytes]:
+    """The body unpacked, never more than a little above `max_bytes` at once.
+
+    httpx would unpack a whole chunk before anyone could count: a kilobyte can hold a megabyte.
+    """
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    if encoding == "identity":
+        async for chunk in response.aiter_raw():
+            yield chunk
+    elif encoding in {"gzip", "x-gzip"}:
+        unpacker = zlib.decompressobj(wbits=31)
+        async for chunk in response.aiter_raw():
+            yield unpacker.decompress(chunk, max_bytes + 1)
+        if not unpacker.eof:
+            raise zlib.error("the answer is cut off")
+    else:
+        raise Unavailable(
+            f"The host answers in the encoding '{encoding[:40]}', which was not asked for.",
+            code="fetch_failed",
+        )
+
+
+def _status(url: httpx.URL, response: httpx.Response) -> MotetError:
+    status = response.status_code
+    message = f"{short(str(url))} answers {status} {response.reason_phrase}."
+    details = {"field": "url", "status": status}
+    if status in {404, 410}:
+        return NotFound(message, code="page_not_found", details=details)
+    temporary = status in {408, 429} or status >= 500
+    return Unavailable(message, code="fetch_failed", details=details, permanent=not temporary)
+
+
+def unreachable(host: str, error: Exception | None) -> Unavailable:
+    reason = str(error) or type(error).__name__ if error else "it has no address"
+    return Unavailable(
+        f"'{host}' cannot be read: {reason}.", code="unreachable", details={"field": "url"}
+    )
+
+
+def short(url: str) -> str:
+    """A URL as messages show it."""
+    return url if len(url) <= 200 else f"{url[:200]}…"
