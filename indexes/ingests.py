@@ -166,9 +166,13 @@ class Ingests:
                 task.cancel()
                 await asyncio.wait([task])
 
+    def pause(self) -> None:
+        """From now on, what is cut short stays unfinished and goes on at the next start."""
+        self._closing = True
+
     async def close(self) -> None:
         """Stop; what runs in the background stays unfinished and goes on at the next start."""
-        self._closing = True
+        self.pause()
         tasks = [*self._tasks.values()]
         for task in tasks:
             task.cancel()

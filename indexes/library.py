@@ -284,6 +284,10 @@ class Indexes:
             if index.fingerprint:
                 await self._keeper.follow(index)
 
+    def pause(self) -> None:
+        """Ingests that are cut short from now on, since all ends, go on at the next start."""
+        self._filling.ingests.pause()
+
     @property
     def worker(self) -> WorkerProcess | None:
         """The running txtai worker, for its pid and memory."""

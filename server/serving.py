@@ -66,6 +66,7 @@ class Server(uvicorn.Server):
 
     async def _drain(self) -> None:
         log.info("stopping: %d runs to drain", self._services.engine.active)
+        self._services.indexes.pause()
         try:
             await self._services.engine.close(self._services.settings.drain_s)
         finally:
