@@ -16,11 +16,11 @@ class Exchange:
     def __init__(self, home: Path) -> None:
         self._folder = home / "exchange"
         shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.mkdir(parents=True)
 
     @contextmanager
     def place(self) -> Iterator[Path]:
         """A path for one file, which is removed on exit."""
-        self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / uuid.uuid4().hex
         try:
             yield path

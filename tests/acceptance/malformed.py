@@ -366,6 +366,46 @@ INDEXES = [
     get("citation of no document", DOCUMENTS + "/nope/citation?start=0&end=1", 404, "document_not_found", "document"),
 ]  # fmt: skip
 
+LATER = [
+    body("search in several of which one is unknown", "/search", {"query": "x", "indexes": ["docs", "nope"]}, 404, "index_not_found", "index"),
+    body("search in no indexes", "/search", {"query": "x", "indexes": []}, 422, "invalid", "indexes"),
+    body("search in too many indexes", "/search", {"query": "x", "indexes": ["a"] * 33}, 422, "invalid", "indexes"),
+    body("search in an index that climbs", "/search", {"query": "x", "indexes": ["../x"]}, 422, "bad_index", "name"),
+    body("filter that is a list", SEARCH, {"query": "x", "where": ["a"]}, 422, "invalid", "where"),
+    body("filter with an unknown operator", SEARCH, {"query": "x", "where": {"a": {"lik": 1}}}, 422, "bad_filter", "where.a"),
+    body("filter with SQL", SEARCH, {"query": "x", "where": {"a') OR 1 --": {"or": 1}}}, 422, "bad_filter", "where.a') OR 1 --"),
+    body("filter of two kinds", SEARCH, {"query": "x", "where": {"a": {"in": [1, "1"]}}}, 422, "bad_filter", "where.a"),
+    body("filter without end", SEARCH, {"query": "x", "where": {str(n): n for n in range(99)}}, 422, "bad_filter", "where"),
+    body("search that grows by magic", SEARCH, {"query": "x", "expand": "book"}, 422, "invalid", "expand"),
+    body("search explained by a word", SEARCH, {"query": "x", "explain": "why"}, 422, "invalid", "explain"),
+    get("documents by a broken filter", DOCUMENTS + "?where=%7B", 422, "bad_filter", "where"),
+    get("documents by a filter that is a number", DOCUMENTS + "?where=7", 422, "bad_filter", "where"),
+    get("documents like none", DOCUMENTS + "/nope/similar", 404, "document_not_found", "document"),
+    get("too many like one", DOCUMENTS + "/{document}/similar?limit=999", 422, "invalid", "limit"),
+    get("unknown passage", "/indexes/{index}/passages/nope.0", 404, "passage_not_found", "passage"),
+    get("passage of no number", "/indexes/{index}/passages/{document}.-1", 404, "passage_not_found", "passage"),
+    get("sizes of no index", "/indexes/nope/stats", 404, "index_not_found", "index"),
+    get("snapshot of no index", "/indexes/nope/export", 404, "index_not_found", "index"),
+    get("snapshot that climbs", "/indexes/%2e%2e/export", 422, "bad_index", "name"),
+    get("ingests of no index", "/indexes/nope/ingests", 404, "index_not_found", "index"),
+    Case("ending no ingest", "DELETE", "/indexes/{index}/ingests/nope", 404, "ingest_not_found", "ingest"),
+    Case("refreshing no index", "POST", "/indexes/nope/refresh", 404, "index_not_found", "index"),
+    Case("rebuilding no index", "POST", "/indexes/nope/rebuild", 404, "index_not_found", "index"),
+    body("import of no file", "/indexes/import", {"path": "/no/where"}, 422, "bad_snapshot", "path"),
+    body("import of a password file", "/indexes/import", {"path": "/etc/passwd"}, 422, "bad_snapshot", "path"),
+    body("import of a null byte", "/indexes/import", {"path": "/\0"}, 422, "bad_snapshot", "path"),
+    Case("import of garbage", "POST", "/indexes/import", 422, "bad_snapshot", "path", lambda: {"files": {"file": b"x" * 999}}),
+    Case("import without a file", "POST", "/indexes/import", 422, "invalid", "file", lambda: {"files": {"other": b"x"}}),
+    raw("import of text", "/indexes/import", b"x", 415, "unsupported_media_type", "Content-Type", {"Content-Type": "text/plain"}),
+    body("crawl of the cloud's secrets", DOCUMENTS, {"crawl": "http://169.254.169.254/"}, 422, "forbidden_address", "url"),
+    body("site map of this machine", DOCUMENTS, {"sitemap": "http://[::1]/sitemap.xml"}, 422, "forbidden_address", "url"),
+    body("crawl of a file", DOCUMENTS, {"crawl": "file:///etc/passwd"}, 422, "forbidden_url", "crawl"),
+    body("site map with a password", DOCUMENTS, {"sitemap": "http://a:b@example.org/"}, 422, "forbidden_url", "sitemap"),
+    body("crawl without end", DOCUMENTS, {"crawl": "http://example.org/", "max_pages": 10**9}, 422, "invalid", "max_pages"),
+    body("text in the background", DOCUMENTS, {"text": "x", "source": "y", "background": True}, 422, "invalid", "body"),
+    Case("upload with metadata that is none", "POST", DOCUMENTS, 422, "invalid", "metadata", lambda: {"files": {"files": ("a.md", b"x")}, "data": {"metadata": "[1]"}}),
+]  # fmt: skip
+
 UPLOADS = [
     upload("upload of bytes", "a.bin", bytes(range(256)), "unsupported_document", "media_type"),
     upload("upload of a film", "a.mp4", b"\0\0\0 ftypisom", "unsupported_document", "media_type", "video/mp4"),
@@ -432,4 +472,4 @@ PLACES = [
     ),
 ]  # fmt: skip
 
-CASES = [*BODIES, *RUNS, *THREADS, *INDEXES, *UPLOADS, *PLACES]
+CASES = [*BODIES, *RUNS, *THREADS, *INDEXES, *LATER, *UPLOADS, *PLACES]

@@ -152,11 +152,12 @@ def envelope(response: httpx.Response) -> dict[str, Any]:
 
 
 async def everything(server: ServerProcess, client: httpx.AsyncClient) -> Any:
-    """What the server lists, and the files of its data folder."""
+    """What the server lists, and the files of its data folder but for those that it derives and
+    saves when it pleases."""
     answers = [await client.request(method, path) for method, path in LISTINGS]
     files = {
         str(file.relative_to(server.home))
         for file in server.home.rglob("*")
-        if "__pycache__" not in file.parts
+        if not {"__pycache__", "derived"} & set(file.parts)
     }
     return [answer.json() for answer in answers], files
