@@ -5,6 +5,7 @@ Nothing here fetches anything.
 
 from __future__ import annotations
 
+import codecs
 import mimetypes
 import re
 from collections.abc import Mapping
@@ -88,6 +89,14 @@ def host_of(url: str) -> str:
     return urlsplit(url).netloc
 
 
+def content_type(media_type: str, charset: str | None) -> str:
+    """The type of a page with its charset, unless that is none that anybody knows."""
+    try:
+        return f"{media_type}; charset={codecs.lookup(charset or '').name}"
+    except (LookupError, ValueError):
+        return media_type
+
+
 def worth_a_visit(url: str) -> bool:
     """Whether the address may hold a document: not when its ending says image, archive, style."""
     kind, packed = mimetypes.guess_type(urlsplit(url).path)
@@ -116,7 +125,7 @@ def links(data: bytes, url: str, charset: str | None = None) -> Links:
     target = _Target(url)
     try:
         parser = etree.HTMLParser(target=target, encoding=charset, no_network=True)
-    except LookupError:
+    except (LookupError, ValueError):
         parser = etree.HTMLParser(target=target, no_network=True)
     try:
         parser.feed(data)

@@ -9,7 +9,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from config.errors import Busy, Invalid, MotetError, NotFound
-from indexes.crawl import HTML, Crawl, Links, SiteMap, canonical, links, site_map
+from indexes.crawl import (
+    HTML,
+    Crawl,
+    Links,
+    SiteMap,
+    canonical,
+    content_type,
+    links,
+    site_map,
+)
 from indexes.frontier import Frontier
 from indexes.library import Indexes
 from indexes.politeness import CrawlLimits, Fetch, Guest, Page
@@ -214,13 +223,12 @@ class Visit:
             self._report.unchanged += 1
             return
         validators = {"etag": page.etag, "last_modified": page.last_modified}
-        charset = f"; charset={page.charset}" if page.charset else ""
         try:
             part = await self._indexes.add_document(
                 self._name,
                 source=source,
                 data=page.data,
-                media_type=page.media_type + charset,
+                media_type=content_type(page.media_type, page.charset),
                 metadata={
                     "crawl": self._frontier.start,
                     "fetched": {**validators, "recipe": self._recipe},

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.datastructures import FormData, UploadFile
 
 from config.errors import Invalid
-from indexes.crawl import Crawl
+from indexes.crawl import Crawl, content_type
 from indexes.records import Failure, IngestReport, Progress
 from server.access import Caller
 from server.machine import check_trusted
@@ -108,8 +108,8 @@ async def _document(
     source, media_type, data = str(body.source), "text/plain", (body.text or "").encode()
     if body.url is not None:
         page = await fetch(body.url, services.fetch_limits)
-        charset = f"; charset={page.charset}" if page.charset else ""
-        source, media_type, data = page.url, page.media_type + charset, page.data
+        source, data = page.url, page.data
+        media_type = content_type(page.media_type, page.charset)
     return await services.indexes.add_document(
         name,
         source=source,

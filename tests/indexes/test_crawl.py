@@ -14,6 +14,7 @@ from indexes.crawl import (
     MAX_LINKS,
     Crawl,
     canonical,
+    content_type,
     delay_s,
     links,
     robots,
@@ -92,11 +93,18 @@ def test_a_page_may_ask_not_to_be_followed_or_indexed() -> None:
 )
 def test_no_page_breaks_its_reader(page: bytes) -> None:
     assert links(page, HOME, "no-such-charset").urls == []
+    assert links(page, HOME, "utf\0").urls == []
 
 
 def test_links_of_one_page_are_bounded() -> None:
     page = b"".join(b'<a href="%d">' % n for n in range(MAX_LINKS + 100))
     assert len(links(page, HOME).urls) == MAX_LINKS
+
+
+def test_a_page_is_read_in_the_charset_that_its_host_declares() -> None:
+    assert content_type("text/html", "latin-1") == "text/html; charset=iso8859-1"
+    for none in (None, "", "no-such-charset", "utf\0"):
+        assert content_type("text/html", none) == "text/html"
 
 
 def test_what_is_no_document_is_not_visited() -> None:

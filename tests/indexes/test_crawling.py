@@ -186,6 +186,17 @@ async def test_a_host_that_does_not_say_what_may_be_visited_is_not(
     assert asked(site) == []
 
 
+async def test_pages_are_read_in_the_charsets_that_they_come_in(
+    site: Site, crawler: Crawler, indexes: Indexes
+) -> None:
+    site.page("/a", "<p>Größe in Köln.</p>".encode("latin-1"), "text/html; charset=latin-1")
+    site.page("/b", "<p>Größe in Köln.</p>".encode(), "text/html; charset=no-such-thing")
+    report = await run(crawler, put_map(site, "/a", "/b"), "sitemap")
+    assert report.failed == []
+    texts = [(await indexes.document("notes", id)).text for id in report.documents]
+    assert texts == ["Größe in Köln."] * 2
+
+
 async def test_a_page_may_ask_not_to_be_indexed(
     site: Site, crawler: Crawler, indexes: Indexes
 ) -> None:
