@@ -6,7 +6,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from graphs.spec import AgentSpec
 from graphs.state import REDUCERS
 from indexes.filters import BUILT_IN, OPERATORS
 from indexes.formats import FORMATS
+from indexes.records import Passage
 from indexes.spec import IndexSpec, declared_indexes
 from models.backends import BACKENDS
 from models.models_file import load_models
@@ -353,6 +354,8 @@ def test_every_filter_operator_is_described_as_it_is_typed() -> None:
 def test_every_field_of_a_search_and_of_added_documents_is_described() -> None:
     searching = section(page("indexes.md"), "## Searching")
     assert set(SearchManyBody.model_fields) == set(rows(searching.split("\n### ")[0]))
+    optional = {field.name for field in fields(Passage) if field.default is not MISSING}
+    assert optional <= names(searching)
     adding = section(page("http-api.md"), "## Documents")
     assert set(DocumentBody.model_fields) <= set(rows(adding))
 
