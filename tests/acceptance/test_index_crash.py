@@ -24,11 +24,11 @@ async def test_a_crawl_goes_on_after_a_restart(end: str, background: bool, tmp_p
     )
     await server.start()
     async with serving(Site()) as site:
-        reached = asyncio.Event()
+        reached, over = asyncio.Event(), asyncio.Event()
 
         async def hanging(writer: asyncio.StreamWriter) -> None:
             reached.set()
-            await asyncio.wait_for(writer.wait_closed(), BOUND_S)
+            await over.wait()
 
         site.page("/", b"<p>Welcome.</p><a href='/slow'>slow</a>", "text/html")
         site.pages["/slow"] = hanging
@@ -39,6 +39,7 @@ async def test_a_crawl_goes_on_after_a_restart(end: str, background: bool, tmp_p
             await (server.kill() if end == "killed" else server.stop())
             with suppress(httpx.HTTPError):
                 await crawl
+        over.set()
         site.page("/slow", b"<p>Snails are slow.</p>", "text/html")
         await server.start()
         async with httpx.AsyncClient(base_url=server.url, timeout=TIMEOUT) as client:

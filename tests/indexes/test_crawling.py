@@ -251,16 +251,19 @@ async def test_a_site_map_that_unpacks_to_too_much_is_refused(site: Site, indexe
 
 
 async def test_slow_and_large_pages_hold_nothing_up(site: Site, indexes: Indexes) -> None:
+    over = asyncio.Event()
+
     async def silent(writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\n")
         await writer.drain()
-        await asyncio.wait_for(writer.wait_closed(), 30)
+        await over.wait()
 
     site.pages["/slow"] = silent
     site.page("/large", b"word " * (10 * 2**20 // 5))
     put(site, "/a", "Apples.")
     crawler = Crawler(indexes, fetching(timeout_s=0.5), QUICK)
     report = await run(crawler, put_map(site, "/slow", "/large", "/a"), "sitemap")
+    over.set()
     assert {each.code for each in report.failed} == {"fetch_timed_out", "too_large"}
     assert await paths(indexes, site) == ["/a"]
 
@@ -287,11 +290,11 @@ async def test_a_start_that_cannot_be_had_is_an_error(site: Site, crawler: Crawl
 async def test_a_crawl_that_a_close_cut_short_goes_on_at_the_next_start(
     site: Site, tmp_path: Path
 ) -> None:
-    reached = asyncio.Event()
+    reached, over = asyncio.Event(), asyncio.Event()
 
     async def hanging(writer: asyncio.StreamWriter) -> None:
         reached.set()
-        await asyncio.wait_for(writer.wait_closed(), 30)
+        await over.wait()
 
     put(site, "/a", "Apples.")
     site.pages["/b"] = hanging
@@ -303,6 +306,7 @@ async def test_a_crawl_that_a_close_cut_short_goes_on_at_the_next_start(
         crawl = asyncio.create_task(crawler.begin("notes", Crawl(start, "sitemap")))
         await asyncio.wait_for(reached.wait(), 20)
         await crawl
+    over.set()
     put(site, "/b", "Boats.")
     async with open_indexes(settings, Models()) as indexes:
         await Crawler(indexes, fetching(), QUICK).go_on()
