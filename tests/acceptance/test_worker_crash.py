@@ -115,7 +115,9 @@ async def test_an_ingest_cut_off_by_a_killed_server_keeps_what_was_acknowledged(
         kept = await documents(client, "cut")
         report = await add(client, "cut", json={"folder": str(folder)})
         assert (report["failed"], report["changed"]) == ([], 0)
-        assert report["unchanged"] == len(kept) - 1
+        # The ingest went on by itself meanwhile: this one came after it.
+        assert report["unchanged"] >= len(kept) - 1
+        assert report["unchanged"] + report["added"] == PAGES
         assert len(await documents(client, "cut")) == PAGES + 1
 
 
