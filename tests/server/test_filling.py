@@ -60,8 +60,8 @@ async def test_a_folder_is_uploaded_where_the_service_may_not_read_it(
         body = {"folder": str(folder)}
         response = await client.post("/indexes/notes/documents", json=body)
         assert (response.status_code, response.json()["error"]["code"]) == (403, "forbidden")
-        body = {"name": "other", "folders": [str(folder)]}
-        assert (await client.post("/indexes", json=body)).status_code == 403
+        made = await client.post("/indexes", json={"name": "other", "folders": [str(folder)]})
+        assert made.status_code == 403
         body = {"path": str(folder / "a.md")}
         assert (await client.post("/indexes/import", json=body)).status_code == 403
 
