@@ -51,7 +51,8 @@ async def test_search_may_ask_several_indexes_and_choose_documents() -> None:
     where = {"year": {"gte": 2020}}
     await search.call({"query": "what", "index": ["a", "b"], "where": where}, ToolContext())
     assert shelf.asked == [(["a", "b"], "what", 5, where, "default")]
-    for wrong in ({"index": []}, {"index": 3}, {"where": "year"}):
+    wrongs: list[dict[str, Any]] = [{"index": []}, {"index": 3}, {"where": "year"}]
+    for wrong in wrongs:
         with pytest.raises(Invalid):
             await search.call({"query": "what", **wrong}, ToolContext())
 
