@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast, get_args
 
 from config.errors import Invalid, nearest
-from indexes.expansion import Expand
-from indexes.filters import Where, compiled
-from indexes.search import Mode, Question
+from indexes.retrieval.expansion import Expand
+from indexes.retrieval.filters import Where, compiled
+from indexes.retrieval.search import Mode, Question
 
 MODES = get_args(Mode)
 EXPANDS = get_args(Expand)

@@ -7,25 +7,28 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from indexes import calibration, expansion, ingests, lookup, snapshot
-from indexes import stats as statistics
-from indexes.calibration import Threshold
 from indexes.checks import check_limit, checked_names, checked_question
-from indexes.citing import cite
-from indexes.embedding import Embedders
-from indexes.expansion import Expand
-from indexes.filling import Filling, Tell, Upload, silent
-from indexes.filters import Where, compiled
-from indexes.ingests import Crawls, IngestState
-from indexes.keeper import Keeper
-from indexes.moving import Moves
+from indexes.derived.keeper import Keeper
+from indexes.filling import ingests
+from indexes.filling.embedding import Embedders
+from indexes.filling.filling import Filling, Tell, Upload, silent
+from indexes.filling.ingests import Crawls, IngestState
+from indexes.filling.moving import Moves
+from indexes.quality import calibration
+from indexes.quality.calibration import Threshold
 from indexes.records import Citation, Document, Index, IndexInfo, IngestReport, Passage, Place
-from indexes.search import Mode, Search
-from indexes.similar import Similar, similar
+from indexes.retrieval import expansion
+from indexes.retrieval.citing import cite
+from indexes.retrieval.expansion import Expand
+from indexes.retrieval.filters import Where, compiled
+from indexes.retrieval.search import Mode, Search
+from indexes.retrieval.similar import Similar, similar
 from indexes.spec import IndexSpec, check_name
-from indexes.stats import Stats
-from indexes.store import Store
-from indexes.tables import Tables
+from indexes.truth import lookup, snapshot
+from indexes.truth import stats as statistics
+from indexes.truth.stats import Stats
+from indexes.truth.store import Store
+from indexes.truth.tables import Tables
 from models.workers.process import WorkerProcess
 
 

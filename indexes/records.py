@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, NamedTuple
 
-from indexes.chunks import Chunk
+from indexes.reading.chunks import Chunk
 from indexes.spec import IndexSpec
 
 

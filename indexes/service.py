@@ -7,18 +7,18 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from config.settings import Settings
-from indexes import snapshot
-from indexes.embedding import Embedders
-from indexes.filling import Filling
-from indexes.ingest import Parts
-from indexes.keeper import Keeper
+from indexes.derived.keeper import Keeper
+from indexes.derived.supply import StartWorker
+from indexes.filling.embedding import Embedders
+from indexes.filling.filling import Filling
+from indexes.filling.ingest import Parts
+from indexes.filling.moving import Moves
 from indexes.library import Indexes
-from indexes.moving import Moves
-from indexes.reading import Reader
+from indexes.reading.reader import Reader
 from indexes.spec import declared_indexes
-from indexes.store import open_store
-from indexes.supply import StartWorker
-from indexes.tables import Tables
+from indexes.truth import snapshot
+from indexes.truth.store import open_store
+from indexes.truth.tables import Tables
 from models.workers.process import WorkerProcess
 
 __all__ = ["Indexes", "open_indexes"]
@@ -59,7 +59,10 @@ async def open_indexes(
 def _starter(folder: Path, worker: type[WorkerProcess]) -> StartWorker:
     async def start() -> WorkerProcess:
         return await worker.start(
-            "indexes.worker:Worker", name="indexes", options={"folder": str(folder)}, threads=1
+            "indexes.derived.worker:Worker",
+            name="indexes",
+            options={"folder": str(folder)},
+            threads=1,
         )
 
     return start

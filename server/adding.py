@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.datastructures import FormData, UploadFile
 
 from config.errors import Invalid
-from indexes.crawl import Crawl, content_type
+from indexes.crawls.decisions import Crawl, content_type
 from indexes.records import Failure, IngestReport, Progress
 from server.access import Caller
 from server.machine import check_trusted

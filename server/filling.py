@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from config.errors import Invalid, MotetError, NotFound
 from config.settings import Settings
-from indexes.walk import File, walk
+from indexes.filling.walk import File, walk
 from server.client import answer, connect, events
 from server.console import say
 from server.findings import typed_value

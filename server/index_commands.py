@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from config.errors import Invalid, MotetError, NotFound
 from config.settings import Settings
-from indexes.questions import read_questions
+from indexes.quality.questions import read_questions
 from server.client import connect, events
 from server.console import say
 from server.plot import curve_svg

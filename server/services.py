@@ -16,8 +16,8 @@ from config.settings import Settings
 from graphs.cache import NodeCache
 from graphs.catalog import Catalog, open_catalog
 from graphs.context import GraphContext
-from indexes.crawling import Crawler
-from indexes.politeness import CrawlLimits, Fetch
+from indexes.crawls.crawls import Crawler
+from indexes.crawls.politeness import CrawlLimits, Fetch
 from indexes.service import Indexes, open_indexes
 from models.manager import Models, open_models
 from runs.checkpoints import open_checkpoints

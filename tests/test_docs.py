@@ -23,9 +23,9 @@ from graphs.parts import NodeSpec
 from graphs.python import read_python_agent
 from graphs.spec import AgentSpec
 from graphs.state import REDUCERS
-from indexes.filters import BUILT_IN, OPERATORS
 from indexes.formats import FORMATS
 from indexes.records import Passage
+from indexes.retrieval.filters import BUILT_IN, OPERATORS
 from indexes.spec import IndexSpec, declared_indexes
 from models.backends import BACKENDS
 from models.models_file import load_models

@@ -14,7 +14,7 @@ from zipfile import BadZipFile, ZipFile, ZipInfo
 from lxml import etree
 
 from config.errors import Invalid
-from indexes.documents import Source, unreadable
+from indexes.reading.documents import Source, unreadable
 
 MAX_ENTRIES = 20_000
 MAX_BYTES = 512 * 2**20

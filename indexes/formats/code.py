@@ -16,8 +16,8 @@ from pathlib import PurePosixPath
 
 from tree_sitter import Language, Parser, Tree
 
-from indexes.documents import Block, Parsed, Source
 from indexes.formats.definitions import Definition, definitions
+from indexes.reading.documents import Block, Parsed, Source
 
 GRAMMARS = {
     **dict.fromkeys((".py", ".pyi"), "tree_sitter_python:language"),

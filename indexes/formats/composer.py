@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from indexes.documents import MAX_TEXT_CHARS, Block, Kind, TooMuchText
+from indexes.reading.documents import MAX_TEXT_CHARS, Block, Kind, TooMuchText
 
 
 class Composer:

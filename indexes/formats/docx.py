@@ -13,11 +13,11 @@ from docx.document import Document
 from docx.exceptions import PythonDocxError
 from docx.oxml.ns import qn
 
-from indexes.documents import Parsed, Source, unreadable
 from indexes.formats import archive
 from indexes.formats.composer import Composer
 from indexes.formats.office import properties
 from indexes.formats.rows import write_rows
+from indexes.reading.documents import Parsed, Source, unreadable
 
 HEADING_NAME = re.compile(r"heading (\d)", re.I)
 NOTES = {"footnotes": "footnote", "endnotes": "endnote"}

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
-from indexes.documents import Parsed, Source, unreadable
 from indexes.formats import archive, html
 from indexes.formats.archive import Archive
 from indexes.formats.composer import Composer
+from indexes.reading.documents import Parsed, Source, unreadable
 
 CONTAINER = "META-INF/container.xml"
 ENCRYPTION = "META-INF/encryption.xml"

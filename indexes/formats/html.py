@@ -10,8 +10,8 @@ from bs4 import BeautifulSoup, CData, Tag, XMLParsedAsHTMLWarning
 from bs4.dammit import EncodingDetector
 from bs4.element import NavigableString
 
-from indexes.documents import Kind, Parsed, Source, decode
 from indexes.formats.composer import Composer
+from indexes.reading.documents import Kind, Parsed, Source, decode
 
 FURNITURE = {
     *("script", "style", "nav", "noscript", "template", "svg", "iframe", "object", "canvas"),

@@ -11,7 +11,7 @@ from typing import Any
 from PIL import ExifTags, Image
 
 from config.errors import Invalid
-from indexes.documents import Block, Parsed, Source, unreadable
+from indexes.reading.documents import Block, Parsed, Source, unreadable
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 MAX_PIXELS = 100_000_000

@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from indexes.documents import Parsed, Source, unreadable
 from indexes.formats.composer import Composer
 from indexes.formats.rows import LABEL_CHARS, shown
+from indexes.reading.documents import Parsed, Source, unreadable
 
 TITLES = ("title", "name", "subject", "headline", "question", "heading", "label", "id")
 PROSE_CHARS = 80

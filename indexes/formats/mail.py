@@ -12,9 +12,9 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from config.errors import Invalid
-from indexes.documents import Parsed, Source, decode, guessed, unreadable
 from indexes.formats.composer import Composer
 from indexes.formats.html import read_html
+from indexes.reading.documents import Parsed, Source, decode, guessed, unreadable
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ import yaml
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from indexes.documents import Block, Kind, Parsed, Source, trimmed
+from indexes.reading.documents import Block, Kind, Parsed, Source, trimmed
 
 NEWLINE = re.compile(r"\r\n|\r|\n")
 FRONT_MATTER = re.compile(

@@ -12,13 +12,13 @@ from typing import Any
 
 import pypdfium2 as pdfium
 
-from indexes.documents import MAX_TEXT_CHARS, Parsed, Source, TooMuchText, unreadable
 from indexes.formats.composer import Composer
 from indexes.formats.pdf_headings import TRUSTED, Mark, looks, marked, title
 from indexes.formats.pdf_layout import Stretch, in_reading_order, rows, stretches, without_furniture
 from indexes.formats.pdf_lines import Line, lines
 from indexes.formats.pdf_words import HYPHEN, Glyphs, has_image, rules
 from indexes.formats.rows import write_rows
+from indexes.reading.documents import MAX_TEXT_CHARS, Parsed, Source, TooMuchText, unreadable
 
 MAX_PAGES = 20_000
 MAX_MARKS = 20_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from indexes.documents import Block, Parsed, Source
+from indexes.reading.documents import Block, Parsed, Source
 
 PARAGRAPH = re.compile(r"\S[^\n]*(?:\n[^\S\n]*\S[^\n]*)*")
 UNDERLINE = re.compile(r"([=\-~^\"'`#*+:.])\1{2,}\s*")

@@ -11,11 +11,11 @@ from pptx.exc import PythonPptxError
 from pptx.oxml.ns import qn
 from pptx.presentation import Presentation
 
-from indexes.documents import Parsed, Source, unreadable
 from indexes.formats import archive
 from indexes.formats.composer import Composer
 from indexes.formats.office import properties
 from indexes.formats.rows import write_rows
+from indexes.reading.documents import Parsed, Source, unreadable
 
 TITLE_LEVEL = 1
 FURNITURE = {"DATE", "FOOTER", "SLIDE_NUMBER", "HEADER"}

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, PasswordError
 from python_calamine import SheetTypeEnum as SheetType
 
-from indexes.documents import Parsed, Source, unreadable
 from indexes.formats.archive import opened
 from indexes.formats.composer import Composer
 from indexes.formats.rows import shown, write_rows
+from indexes.reading.documents import Parsed, Source, unreadable
 
 SHEET = re.compile(r"xl/worksheets/[^/]+\.xml")
 PLACE = re.compile(rb"""\sr\s*=\s*["']([A-Za-z]*)(\d+)["']""")

@@ -7,9 +7,9 @@ import io
 import re
 from collections.abc import Iterator
 
-from indexes.documents import Parsed, Source, unreadable
 from indexes.formats.composer import Composer
 from indexes.formats.rows import shown, write_rows
+from indexes.reading.documents import Parsed, Source, unreadable
 
 SNIFFED_CHARS = 8192
 """What the dialect is told by: the time for it grows with the square."""

@@ -7,11 +7,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Header, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from indexes.asking import Tell
-from indexes.calibrating import calibrate
-from indexes.calibration import Threshold
-from indexes.evaluation import Report, evaluate
-from indexes.questions import MAX_QUESTIONS, checked_questions
+from indexes.quality.asking import Tell
+from indexes.quality.calibrating import calibrate
+from indexes.quality.calibration import Threshold
+from indexes.quality.evaluation import Report, evaluate
+from indexes.quality.questions import MAX_QUESTIONS, checked_questions
 from models.backends.evidence import ENOUGH
 from server.access import CallerOf
 from server.bodies import StrictRoute

@@ -8,8 +8,8 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from indexes.checks import MAX_INDEXES, MAX_LIMIT
-from indexes.expansion import Expand
-from indexes.search import Mode
+from indexes.retrieval.expansion import Expand
+from indexes.retrieval.search import Mode
 from server.access import Caller, CallerOf
 from server.bodies import StrictRoute
 from server.services import Services, ServicesOf

@@ -14,7 +14,7 @@ from config.errors import NotFound, Unavailable
 from config.settings import load_settings
 from graphs.catalog import Catalog
 from graphs.context import GraphContext
-from indexes.calibration import Threshold
+from indexes.quality.calibration import Threshold
 from indexes.service import Indexes, open_indexes
 from indexes.spec import IndexSpec
 from models.manager import Models, open_models

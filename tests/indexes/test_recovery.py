@@ -20,8 +20,8 @@ from config.errors import Conflict, Unavailable
 from config.settings import load_settings
 from indexes.service import Indexes, open_indexes
 from indexes.spec import IndexSpec
-from indexes.store import open_store
-from indexes.tables import Tables
+from indexes.truth.store import open_store
+from indexes.truth.tables import Tables
 from models.workers.process import Reply, WorkerProcess
 from tests.indexes.doubles import HashingEmbedder, Models
 

@@ -22,9 +22,7 @@ BOUND_S = 120.0
 TEXTS = ["one", "Undo the last commit. " * 4, "A table of " + "numbers " * 90, "日本語 🙂"]
 SPANS = [[(0, 3)], [(0, 21), (21, 44)], [], [(0, 2)]]
 
-with_openvino = pytest.mark.skipif(
-    find_spec("openvino") is None, reason="needs the extra `fast`"
-)
+with_openvino = pytest.mark.skipif(find_spec("openvino") is None, reason="needs the extra `fast`")
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from config.errors import Invalid
-from indexes.filters import OPERATORS
+from indexes.retrieval.filters import OPERATORS
 from server.findings import TYPED, filter_of, print_passages, print_stats
 
 PASSAGE: dict[str, Any] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from indexes.documents import Content, read
+from indexes.reading.documents import Content, read
 
 
 def read_exactly(data: bytes, filename: str) -> Content:

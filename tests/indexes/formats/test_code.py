@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from indexes.chunks import chunks
-from indexes.documents import Content, read
+from indexes.reading.chunks import chunks
+from indexes.reading.documents import Content, read
 
 PYTHON = '''"""The lead."""
 import os

@@ -18,7 +18,7 @@ from docx.oxml import parse_xml
 from docx.oxml.ns import nsdecls
 
 from config.errors import Invalid
-from indexes.documents import Content, read
+from indexes.reading.documents import Content, read
 from tests.indexes.formats.checks import headings, parts, read_exactly
 
 NOTES = f"""<w:footnotes {nsdecls("w")}><w:footnote w:id="2"><w:p><w:r>

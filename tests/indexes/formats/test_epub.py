@@ -8,7 +8,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 import pytest
 
 from config.errors import Invalid
-from indexes.documents import read
+from indexes.reading.documents import read
 from tests.indexes.formats.checks import headings, parts, read_exactly
 
 CONTAINER = """<container xmlns="urn:oasis:names:tc:opendocument:xmlns:container" version="1.0">

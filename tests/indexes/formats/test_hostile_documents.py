@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from config.errors import Invalid
-from indexes.reading import Reader
+from indexes.reading.reader import Reader
 from tests.indexes.formats import test_epub
 from tests.indexes.formats.hostile_archives import (
     DOCUMENT,

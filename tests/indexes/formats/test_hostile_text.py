@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from config.errors import Invalid
-from indexes.chunks import chunks
-from indexes.documents import MAX_TEXT_CHARS, read
-from indexes.reading import Reader, Reading
+from indexes.reading.chunks import chunks
+from indexes.reading.documents import MAX_TEXT_CHARS, read
+from indexes.reading.reader import Reader, Reading
 from tests.indexes.formats.sheet_files import ods_of, xlsx_of
 
 TIMEOUT_S = 20.0

@@ -10,7 +10,7 @@ import pytest
 from PIL import ExifTags, Image
 
 from config.errors import Invalid
-from indexes.documents import read, supported
+from indexes.reading.documents import read, supported
 
 CAPTION = "A ferry leaves the harbour.\n\nGulls follow it."
 

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from config.errors import Invalid
-from indexes.chunks import chunks
-from indexes.documents import read
+from indexes.reading.chunks import chunks
+from indexes.reading.documents import read
 from tests.indexes.formats.checks import headings, parts, read_exactly
 
 PROSE = "The ferry leaves the harbour every morning at seven, whatever the weather may be, and " * 2

@@ -7,7 +7,7 @@ from email.message import EmailMessage
 import pytest
 
 from config.errors import Invalid
-from indexes.documents import read
+from indexes.reading.documents import read
 from tests.indexes.formats.checks import headings, parts, read_exactly
 
 

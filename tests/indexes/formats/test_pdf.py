@@ -26,8 +26,8 @@ from reportlab.platypus import (
 )
 
 from config.errors import Invalid
-from indexes.documents import read
 from indexes.formats import pdf
+from indexes.reading.documents import read
 from tests.indexes.formats.checks import headings, parts, read_exactly
 
 STYLES = getSampleStyleSheet()

@@ -15,7 +15,7 @@ from pptx.presentation import Presentation
 from pptx.util import Inches
 
 from config.errors import Invalid
-from indexes.documents import Content, read
+from indexes.reading.documents import Content, read
 from tests.indexes.formats.checks import headings, parts, read_exactly
 from tests.indexes.formats.test_docx import rewritten
 

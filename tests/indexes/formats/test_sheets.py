@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from config.errors import Invalid
-from indexes.documents import read
+from indexes.reading.documents import read
 from tests.indexes.formats.checks import headings, parts, read_exactly
 from tests.indexes.formats.sheet_files import Cell, ods, xlsx
 

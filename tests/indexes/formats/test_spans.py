@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from indexes.chunks import Chunk, chunks
-from indexes.documents import Content, read
 from indexes.formats import FORMATS
+from indexes.reading.chunks import Chunk, chunks
+from indexes.reading.documents import Content, read
 from tests.indexes.formats.books import WRITERS, Book, Path, Writer, flat, text_of
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from config.errors import Invalid
-from indexes.chunks import chunks
-from indexes.documents import read
 from indexes.formats.table import MAX_COLUMNS
+from indexes.reading.chunks import chunks
+from indexes.reading.documents import read
 from tests.indexes.formats.checks import parts, read_exactly
 
 

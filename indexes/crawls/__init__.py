@@ -1,0 +1,1 @@
+"""Crawls: the pages of a site, bounded and polite, each one a document."""

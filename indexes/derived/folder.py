@@ -1,0 +1,97 @@
+"""Worker side: saving a derived index so that it is found whole or not at all.
+
+txtai's own save writes several files in place. Here each save goes to a new folder; a manifest
+names it, with the hash of every file, and is replaced by a rename.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import uuid
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from indexes.derived.index import Derived
+
+log = logging.getLogger(__name__)
+
+FORMAT = 2
+"""Raise it when tokens, scoring or files change: what was saved before is built anew."""
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a saved folder holds: passages up to `change`, embedded by `fingerprint`."""
+
+    format: int
+    fingerprint: str
+    change: int
+    folder: str
+    files: dict[str, str]
+
+
+def save(index: Derived, root: Path, fingerprint: str, change: int) -> None:
+    """Replace what was saved in `root`; a crash at any moment leaves the old or the new."""
+    folder = root / f"saved-{uuid.uuid4().hex}"
+    folder.mkdir(parents=True)
+    index.save_to(folder)
+    files = {path.name: _digest(path, sync=True) for path in sorted(folder.iterdir())}
+    _sync(folder)
+    manifest = Manifest(FORMAT, fingerprint, change, folder.name, files)
+    new = root / f"{MANIFEST}.new"
+    new.write_text(json.dumps(asdict(manifest)))
+    _sync(new)
+    os.replace(new, root / MANIFEST)
+    _sync(root)
+    _sweep(root, folder.name)
+
+
+def load(root: Path, fingerprint: str) -> tuple[Derived, int]:
+    """The saved index and the change it stands at; an empty one at 0 where there is none to use."""
+    try:
+        manifest = Manifest(**json.loads((root / MANIFEST).read_bytes()))
+        if (manifest.format, manifest.fingerprint) != (FORMAT, fingerprint):
+            raise ValueError("it was made by another version or another embedding model")
+        folder = root / manifest.folder
+        for name, digest in manifest.files.items():
+            if _digest(folder / name) != digest:
+                raise ValueError(f"{name} is damaged")
+        index = Derived.loaded_from(folder) if manifest.files else Derived()
+    except FileNotFoundError as error:
+        if root.exists():
+            log.warning("the saved index in %s is incomplete (%s): building it anew", root, error)
+    except Exception as error:
+        # Whatever is wrong with a derived index, the truth is elsewhere.
+        log.warning("the saved index in %s is of no use (%s): building it anew", root, error)
+    else:
+        _sweep(root, manifest.folder)
+        return index, manifest.change
+    shutil.rmtree(root, ignore_errors=True)
+    return Derived(), 0
+
+
+def _digest(path: Path, sync: bool = False) -> str:
+    with path.open("rb") as file:
+        if sync:
+            os.fsync(file.fileno())
+        return hashlib.file_digest(file, "blake2b").hexdigest()
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sweep(root: Path, keep: str) -> None:
+    """Remove earlier saves, and those that a crash cut short."""
+    for path in root.glob("saved-*"):
+        if path.name != keep:
+            shutil.rmtree(path, ignore_errors=True)

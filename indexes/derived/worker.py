@@ -1,0 +1,135 @@
+"""Worker side: the handler that owns every derived index. Started by `keeper`."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from config.errors import Unavailable
+from indexes.derived import folder
+from indexes.derived.index import Derived, Floats
+from indexes.derived.ranking import Query, search
+from indexes.derived.tokens import Tokenizer
+from models.workers.host import TaskHandle
+
+Request = tuple[dict[str, Any], bytes]
+Answer = tuple[dict[str, Any], bytes]
+
+
+@dataclass(slots=True)
+class _Open:
+    """A derived index and the last change of the truth that it has seen."""
+
+    index: Derived
+    fingerprint: str
+    change: int
+
+
+class Worker:
+    """Runs in a worker process. Options: `folder`, where derived indexes are saved."""
+
+    batched = frozenset({"search"})
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        self._folder = Path(options["folder"])
+        self._tokenize = Tokenizer()
+        self._open: dict[str, _Open] = {}
+        self._building: dict[str, _Open] = {}
+
+    def handle(self, method: str, header: dict[str, Any], body: bytes, task: TaskHandle) -> Answer:
+        methods = {
+            "open": self._load,
+            "build": self._build,
+            "apply": self._apply,
+            "swap": self._swap,
+            "save": self._save,
+            "drop": self._drop,
+        }
+        return methods[method](header["index"], header, body), b""
+
+    def handle_batch(self, method: str, requests: Sequence[Request]) -> list[Answer | Exception]:
+        """`search`: queries of one index share a pass over its vectors."""
+        answers: dict[int, Answer | Exception] = {}
+        by_index: dict[tuple[str, str], list[int]] = defaultdict(list)
+        for at, (header, _) in enumerate(requests):
+            by_index[header["index"], header["fingerprint"]].append(at)
+        for (id, fingerprint), places in by_index.items():
+            try:
+                index = self._opened(id, fingerprint).index
+                found = search(index, [self._query(*requests[at]) for at in places])
+            except Exception as error:
+                answers.update(dict.fromkeys(places, error))
+                continue
+            for at, each in zip(places, found, strict=True):
+                why = {} if each.why is None else {"why": each.why}
+                answers[at] = ({"hits": each.hits, "meaning": each.meaning, **why}, b"")
+        return [answers[at] for at in range(len(requests))]
+
+    def _query(self, header: dict[str, Any], body: bytes) -> Query:
+        size = header["vector_bytes"]
+        return Query(
+            tokens=self._tokenize(header["query"]),
+            vector=np.frombuffer(body[:size], dtype="<f4") if size else None,
+            mode=header["mode"],
+            weight=header["weight"],
+            limit=header["limit"],
+            allowed=np.frombuffer(body[size:], "<i8") if header["filtered"] else None,
+            explain=header.get("explain", False),
+        )
+
+    def _load(self, id: str, header: dict[str, Any], body: bytes) -> dict[str, Any]:
+        """Open what was saved, unless it lacks removals that the truth has forgotten."""
+        index, change = folder.load(self._folder / id, header["fingerprint"])
+        if change < header["oldest"]:
+            index, change = Derived(), 0
+        self._open[id] = _Open(index, header["fingerprint"], change)
+        return {"change": change}
+
+    def _build(self, id: str, header: dict[str, Any], body: bytes) -> dict[str, Any]:
+        """Begin an index from nothing beside the open one; `apply` fills it, `swap` opens it."""
+        self._building[id] = _Open(Derived(), header["fingerprint"], 0)
+        return {}
+
+    def _apply(self, id: str, header: dict[str, Any], body: bytes) -> dict[str, Any]:
+        opened = self._building.get(id) if header["building"] else self._opened(id)
+        if opened is None or opened.change != header["after"]:
+            raise Unavailable("The index has seen other changes.", code="index_out_of_step")
+        try:
+            self._change(opened.index, header, body)
+        except BaseException:
+            # Half a change is worse than none: it is opened anew, and the truth says the rest.
+            self._drop(id, header, body)
+            raise
+        opened.change = header["upto"]
+        return {}
+
+    def _change(self, index: Derived, header: dict[str, Any], body: bytes) -> None:
+        index.delete(header["removed"])
+        if numbers := header["numbers"]:
+            vectors: Floats = np.frombuffer(body, dtype="<f4").reshape(len(numbers), -1)
+            index.add(numbers, [self._tokenize(text) for text in header["texts"]], vectors)
+
+    def _swap(self, id: str, header: dict[str, Any], body: bytes) -> dict[str, Any]:
+        self._open[id] = self._building.pop(id)
+        return self._save(id, header, body)
+
+    def _save(self, id: str, header: dict[str, Any], body: bytes) -> dict[str, Any]:
+        opened = self._opened(id)
+        folder.save(opened.index, self._folder / id, opened.fingerprint, opened.change)
+        return {"change": opened.change}
+
+    def _drop(self, id: str, header: dict[str, Any], body: bytes) -> dict[str, Any]:
+        self._open.pop(id, None)
+        self._building.pop(id, None)
+        return {}
+
+    def _opened(self, id: str, fingerprint: str | None = None) -> _Open:
+        opened = self._open.get(id)
+        if opened is None or fingerprint not in (None, opened.fingerprint):
+            raise Unavailable("The index is not open in its worker.", code="index_out_of_step")
+        return opened

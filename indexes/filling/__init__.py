@@ -1,0 +1,1 @@
+"""Filling an index: folders, uploads, and the move to another embedding model."""

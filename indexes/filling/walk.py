@@ -1,0 +1,134 @@
+"""The files of a folder that can be indexed, and their bytes. All of it blocks."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from config.errors import Invalid
+from indexes.reading.documents import supported, unreadable
+from indexes.records import Failure
+
+SKIPPED_FOLDERS = {"CVS", "_darcs", "__pycache__", "node_modules"}
+MAX_FILES = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file below the folder; `source` is its path there, with forward slashes."""
+
+    path: Path
+    source: str
+    size_bytes: int
+    mtime_ns: int
+
+
+@dataclass(slots=True)
+class Listing:
+    """What a walk found. `closed` are folders that could not be listed: their files may exist."""
+
+    files: list[File] = field(default_factory=list)
+    failed: list[Failure] = field(default_factory=list)
+    closed: list[str] = field(default_factory=list)
+
+    def lacks(self, source: str) -> bool:
+        """Whether a file that was there once has surely gone."""
+        return not any(source.startswith(folder) for folder in self.closed)
+
+
+def walk(root: Path) -> Listing:
+    """The files below `root` that have a reader, by name.
+
+    Hidden files and folders, those of version control, and links that lead outside are left out.
+    Raises `Invalid` when `root` is no folder, or holds too many files.
+    """
+    if not root.is_dir():
+        raise _no_folder(root)
+    listing = Listing()
+    for path in _paths(root, listing):
+        _take(root, path, listing)
+        if len(listing.files) > MAX_FILES:
+            raise Invalid(
+                f"'{root}' holds more than {MAX_FILES} documents; index its parts.",
+                code="folder_too_large",
+                details={"field": "folder"},
+            )
+    return listing
+
+
+def resolved(folder: Path) -> Path:
+    """The folder without `~`, links and dots. Raises `Invalid` for what can be no folder."""
+    try:
+        root = Path(folder).expanduser().resolve()
+        root.stat()
+    except FileNotFoundError:
+        return root
+    except (OSError, RuntimeError, ValueError) as error:
+        raise _no_folder(folder) from error
+    return root
+
+
+def _no_folder(folder: Path) -> Invalid:
+    return Invalid(
+        f"'{str(folder)[:200]}' is not a folder that can be read.",
+        code="folder_not_found",
+        details={"field": "folder"},
+    )
+
+
+def read_file(file: File, max_bytes: int) -> bytes:
+    """The bytes of a file. Raises `Invalid` when it is too large or cannot be read."""
+    if file.size_bytes > max_bytes:
+        raise too_large(file.source, max_bytes)
+    try:
+        with file.path.open("rb") as opened:
+            data = opened.read(max_bytes + 1)
+    except OSError as error:
+        raise unreadable(file.source, error.strerror or str(error)) from error
+    if len(data) > max_bytes:
+        raise too_large(file.source, max_bytes)
+    return data
+
+
+def too_large(source: str, max_bytes: int) -> Invalid:
+    return unreadable(source, f"it is larger than {max_bytes / 2**20:.4g} MiB")
+
+
+def _paths(root: Path, listing: Listing) -> Iterator[Path]:
+    def closed(error: OSError) -> None:
+        folder = _source(root, Path(error.filename))
+        listing.closed.append("" if folder == "." else f"{folder}/")
+        why = f"{folder} cannot be listed: {error.strerror}."
+        listing.failed.append(Failure(folder, "unreadable_folder", why))
+
+    for folder, below, names in os.walk(root, onerror=closed):
+        below[:] = sorted(name for name in below if name[0] != "." and name not in SKIPPED_FOLDERS)
+        for name in sorted(names):
+            if name[0] != "." and supported(name):
+                yield Path(folder, name)
+
+
+def _take(root: Path, path: Path, listing: Listing) -> None:
+    source = _source(root, path)
+    try:
+        if path.is_symlink() and not path.resolve().is_relative_to(root):
+            return
+        found = path.stat()
+        source.encode()
+    except UnicodeEncodeError:
+        shown = source.encode(errors="replace").decode()
+        why = f"{shown} cannot be indexed: its name is not valid text."
+        listing.failed.append(Failure(shown, "unreadable_document", why))
+    except OSError as error:
+        why = f"{source} cannot be indexed: {error.strerror}."
+        listing.failed.append(Failure(source, "unreadable_document", why))
+    else:
+        if stat.S_ISREG(found.st_mode):  # a pipe or a device would be read for ever
+            listing.files.append(File(path, source, found.st_size, found.st_mtime_ns))
+
+
+def _source(root: Path, path: Path) -> str:
+    return path.relative_to(root).as_posix()

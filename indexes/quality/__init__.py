@@ -1,0 +1,1 @@
+"""Quality: from which score on an index answers, and how well it does."""

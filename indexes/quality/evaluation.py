@@ -1,0 +1,181 @@
+"""How well an index finds and answers, by questions whose answers are known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from indexes.library import Indexes
+from indexes.quality.asking import LIMIT, Answered, Ask, Asked, Tell, answered
+from indexes.quality.questions import Question
+from indexes.records import Passage
+
+STEPS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one question. `rank` is that of the first passage of a document meant,
+    `holds` that of the first with an answer in it, both from 1; None: not among those found.
+
+    `right` is None where the question tells no answer to compare with.
+    """
+
+    question: str
+    kind: str
+    rank: int | None
+    holds: int | None
+    said: str
+    score: float
+    right: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """Shares of the questions of each sort at a threshold."""
+
+    threshold: float
+    right: float
+    wrong: float
+    refused: float
+    refused_near: float | None
+    refused_far: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The measures of an index. `reader` is what a threshold of `threshold` makes of the answers;
+    None stands for what no question asked about."""
+
+    index: str
+    k: int
+    questions: Mapping[str, int]
+    recall: float | None
+    mrr: float | None
+    answer_found: float | None
+    threshold: float
+    reader: Mapping[str, int]
+    refused: Mapping[str, float]
+    curve: Sequence[Point]
+    outcomes: Sequence[Outcome]
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+async def evaluate(
+    indexes: Indexes,
+    name: str,
+    ask: Ask,
+    questions: Sequence[Question],
+    *,
+    default_threshold: float,
+    k: int = 10,
+    tenant: str = "default",
+    tell: Tell = lambda asked: None,
+) -> Report:
+    """Ask every question; recall and the others are over the first `k` passages, and the reader
+    is given the first eight. Counts with the index's own threshold, else `default_threshold`."""
+    kept = await indexes.threshold(name, tenant=tenant)
+    outcomes = []
+    for number, question in enumerate(questions, start=1):
+        found = await indexes.search(name, question.question, limit=max(k, LIMIT), tenant=tenant)
+        said = await answered(ask, question.question, found[:LIMIT])
+        outcomes.append(_outcome(question, found[:k], said))
+        tell(Asked(number, len(questions)))
+    return report(name, k, questions, outcomes, kept.value if kept else default_threshold)
+
+
+def report(
+    name: str, k: int, questions: Sequence[Question], outcomes: Sequence[Outcome], threshold: float
+) -> Report:
+    """The measures of these outcomes, which stand in the order of the questions."""
+    pairs = list(zip(questions, outcomes, strict=True))
+    placed = [outcome for question, outcome in pairs if question.source]
+    told = [outcome for question, outcome in pairs if question.answer]
+    kinds = sorted({outcome.kind for outcome in outcomes})
+    return Report(
+        index=name,
+        k=k,
+        questions={kind: sum(each.kind == kind for each in outcomes) for kind in kinds},
+        recall=_share([each.rank is not None for each in placed]),
+        mrr=_mean([1 / each.rank if each.rank else 0.0 for each in placed]),
+        answer_found=_share([each.holds is not None for each in told]),
+        threshold=threshold,
+        reader=_counts(outcomes, threshold),
+        refused={
+            kind: _refused(outcomes, kind, threshold) or 0.0
+            for kind in kinds
+            if kind != "answerable"
+        },
+        curve=curve(outcomes),
+        outcomes=outcomes,
+    )
+
+
+def curve(outcomes: Sequence[Outcome]) -> list[Point]:
+    """What thresholds from the lowest score to above the highest make of the same answers."""
+    scores = sorted({each.score for each in outcomes})
+    if not scores:
+        return []
+    wanted = [*scores[:: max(1, len(scores) // STEPS)], scores[-1] + 1e-4]
+    return [_point(outcomes, threshold) for threshold in wanted]
+
+
+def _point(outcomes: Sequence[Outcome], threshold: float) -> Point:
+    counts = _counts(outcomes, threshold)
+    total = max(1, sum(each.kind == "answerable" for each in outcomes))
+    return Point(
+        round(threshold, 4),
+        round(counts["right"] / total, 4),
+        round(counts["wrong"] / total, 4),
+        round(counts["refused"] / total, 4),
+        _refused(outcomes, "near", threshold),
+        _refused(outcomes, "far", threshold),
+    )
+
+
+def _counts(outcomes: Sequence[Outcome], threshold: float) -> dict[str, int]:
+    """Of the answerable questions; `unjudged` were answered, and nobody told what is right."""
+    counts = {"right": 0, "wrong": 0, "refused": 0, "unjudged": 0}
+    for each in outcomes:
+        if each.kind == "answerable":
+            judged = {True: "right", False: "wrong", None: "unjudged"}[each.right]
+            counts["refused" if each.score < threshold else judged] += 1
+    return counts
+
+
+def _outcome(question: Question, found: Sequence[Passage], said: Answered) -> Outcome:
+    return Outcome(
+        question=question.question,
+        kind=question.kind,
+        rank=_first([_meant(question, passage) for passage in found]),
+        holds=_first([question.answered_by(passage.text) for passage in found]),
+        said=said.text,
+        score=round(said.score, 4),
+        right=question.answered_by(said.text) if question.answer else None,
+    )
+
+
+def _meant(question: Question, passage: Passage) -> bool:
+    """Whether a passage, or one of the same words, stands in a document meant."""
+    return any(
+        question.found_in(source) for source in (passage.source, *(c.source for c in passage.also))
+    )
+
+
+def _first(values: Sequence[bool]) -> int | None:
+    return values.index(True) + 1 if True in values else None
+
+
+def _refused(outcomes: Sequence[Outcome], kind: str, threshold: float) -> float | None:
+    return _share([each.score < threshold for each in outcomes if each.kind == kind])
+
+
+def _share(values: Sequence[bool]) -> float | None:
+    return _mean([float(value) for value in values])
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return round(sum(values) / len(values), 4) if values else None

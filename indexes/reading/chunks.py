@@ -1,0 +1,174 @@
+"""Cuts a document into passages: along its sections and blocks, of about one size.
+
+Sizes are counted in words; a stretch of letters that no word is as long as counts as several, and
+so does each ideograph, so that a passage fits the embedder whatever it holds.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import takewhile
+
+from indexes.reading.documents import Block, Content, trimmed
+
+WORD = re.compile(r"[぀-ヿ㐀-䶿一-鿿가-힯]|\w+")
+SENTENCE_END = re.compile(r"[.!?…。！？]+[\"'”’)\]]*\s+|\n\s*\n")
+LINE_END = re.compile(r"\n")
+LONG_WORD_CHARS = 16
+
+SPILL = 1.25
+"""No passage exceeds the wanted size by more than this factor."""
+TINY = 0.2
+"""A section smaller than this share of a passage joins the next one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """One passage: `text[start:end]` of its document, below the headings of `heading`.
+
+    `page` counts from 1: where it starts, for documents that have pages.
+    """
+
+    start: int
+    end: int
+    heading: tuple[str, ...]
+    page: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A block, or a part of one that is too long, with its size in words.
+
+    `path` are the headings that it stands below; a heading (`heads`) has itself as the last one.
+    """
+
+    start: int
+    end: int
+    words: int
+    path: tuple[str, ...]
+    heads: bool
+
+
+Section = list[_Piece]
+Sized = tuple[int, int, int]
+"""(start, end, words)"""
+
+
+def chunks(content: Content, words: int) -> list[Chunk]:
+    """The passages of a document, in order, each of about `words` words and trimmed of space."""
+    sections = _joined(_sections(content, words), words)
+    found = (_chunk(pieces) for section in sections for pieces in _packed(section, words))
+    if not content.pages:
+        return list(found)
+    return [replace(chunk, page=bisect_right(content.pages, chunk.start) or 1) for chunk in found]
+
+
+def count_words(text: str) -> int:
+    return sum(1 + (len(word) - 1) // LONG_WORD_CHARS for word in WORD.findall(text))
+
+
+def _sections(content: Content, words: int) -> Iterator[Section]:
+    """The pieces of each heading and of what follows it."""
+    path: list[Block] = []
+    section: Section = []
+    for block in content.blocks:
+        heads = block.kind == "heading"
+        if heads:
+            if section:
+                yield section
+            section = []
+            path = [above for above in path if above.level < block.level] + [block]
+        titles = tuple(above.title for above in path if above.title)
+        for start, end, size in _cut_to_fit(content.text, block, words):
+            section.append(_Piece(start, end, size, titles, heads))
+    if section:
+        yield section
+
+
+def _joined(sections: Iterator[Section], words: int) -> Iterator[Section]:
+    """Tiny sections (a heading alone, a line of text) go together with what follows them."""
+    held: Section = []
+    for section in sections:
+        held = held + section
+        if _size(held) >= TINY * words:
+            yield held
+            held = []
+    if held:
+        yield held
+
+
+def _size(section: Section) -> int:
+    return sum(piece.words for piece in section)
+
+
+def _packed(section: Section, words: int) -> Iterator[Section]:
+    """Even parts, as few as the wanted size allows, so that none ends as a sliver."""
+    most = SPILL * words
+    total = _size(section)
+    wanted = total / max(1, math.ceil(total / most))
+    part: Section = []
+    size = 0
+    for piece in section:
+        if size and (size + piece.words / 2 > wanted or size + piece.words > most):
+            yield part
+            part, size = [], 0
+        part.append(piece)
+        size += piece.words
+    yield part
+
+
+def _chunk(pieces: Section) -> Chunk:
+    """The headings are those that all its text stands below."""
+    paths = [piece.path for piece in pieces if not piece.heads] or [piece.path for piece in pieces]
+    levels = takewhile(lambda titles: len(set(titles)) == 1, zip(*paths, strict=False))
+    heading = tuple(titles[0] for titles in levels)
+    return Chunk(pieces[0].start, pieces[-1].end, heading)
+
+
+def _cut_to_fit(text: str, block: Block, words: int) -> Iterator[Sized]:
+    """The block whole where it fits, else at sentence or line ends, else between words."""
+    size = count_words(text[block.start : block.end])
+    if size <= words:
+        yield block.start, block.end, size
+        return
+    ends = LINE_END if block.kind in ("code", "table") else SENTENCE_END
+    for start, end in _cut(text, block.start, block.end, ends):
+        size = count_words(text[start:end])
+        if size <= words:
+            yield start, end, size
+        else:
+            yield from _runs_of_words(text, start, end, words)
+
+
+def _cut(text: str, start: int, end: int, ends: re.Pattern[str]) -> Iterator[tuple[int, int]]:
+    stops = [match.end() for match in ends.finditer(text, start, end)]
+    for stop in [*stops, end]:
+        if span := trimmed(text, start, stop):
+            yield span
+        start = stop
+
+
+def _runs_of_words(text: str, start: int, end: int, words: int) -> Iterator[Sized]:
+    size, begin = 0, start
+    for stop, count in _word_stops(text, start, end, words):
+        if size and size + count > words:
+            if span := trimmed(text, start, begin):
+                yield *span, size
+            start, size = begin, 0
+        size += count
+        begin = stop
+    if span := trimmed(text, start, end):
+        yield *span, size
+
+
+def _word_stops(text: str, start: int, end: int, words: int) -> Iterator[tuple[int, int]]:
+    """(where a word ends, its size); an endless word ends every so often."""
+    longest = max(1, words // 2) * LONG_WORD_CHARS
+    for match in WORD.finditer(text, start, end):
+        for first in range(match.start(), match.end(), longest):
+            stop = min(first + longest, match.end())
+            yield stop, 1 + (stop - first - 1) // LONG_WORD_CHARS

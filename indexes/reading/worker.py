@@ -1,0 +1,42 @@
+"""The reading worker: parses documents that came from anywhere, away from the server's process.
+
+A parser that hangs, or takes all memory, is ended with its worker; nothing else is lost.
+"""
+
+from __future__ import annotations
+
+import resource
+from contextlib import suppress
+from dataclasses import asdict
+from typing import Any
+
+import orjson
+
+from indexes.reading.chunks import chunks
+from indexes.reading.documents import read
+from models.workers.host import TaskHandle
+
+
+class Reader:
+    """Runs in a worker process. Options: `memory_bytes`, the most that it may take."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        limit = int(options["memory_bytes"])
+        with suppress(ValueError, OSError):  # not every system has this limit
+            resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+    def handle(
+        self, method: str, header: dict[str, Any], body: bytes, task: TaskHandle
+    ) -> tuple[dict[str, Any], bytes]:
+        """`read`: a document's bytes; answers with its text and, as JSON, where its chunks are."""
+        content = read(body, header["filename"], header["media_type"], caption=header["caption"])
+        found = chunks(content, header["chunk_words"])
+        answer: dict[str, Any] = {
+            "title": content.title,
+            "media_type": content.media_type,
+            "metadata": dict(content.metadata),
+        }
+        # JSON in the body too: a header is bounded, and a long document has many chunks.
+        spans = orjson.dumps([asdict(chunk) for chunk in found])
+        text = content.text.encode("utf-8")
+        return answer | {"text_bytes": len(text)}, text + spans

@@ -1,0 +1,123 @@
+"""A passage grown into what stands around it: its neighbours, its section.
+
+Functions for `store.Store` to run. A text that was grown is cut out of its document, so that a
+span stays exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import takewhile
+from typing import Literal
+
+from config.errors import NotFound
+from indexes.records import Found, Passage, Place
+from indexes.truth import lookup
+from indexes.truth.database import Database
+
+Expand = Literal["none", "neighbours", "section"]
+
+SECTION_PASSAGES = 8
+"""A section reaches this far to either side of what was found,"""
+SECTION_CHARS = 12_000
+"""and is no longer than this, unless the passage itself is."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Grown:
+    """A hit with the span it has grown to."""
+
+    hit: Passage
+    start: int
+    end: int
+
+    def overlaps(self, other: _Grown) -> bool:
+        same = (self.hit.index, self.hit.document) == (other.hit.index, other.hit.document)
+        return same and self.start < other.end and other.start < self.end
+
+
+def place(database: Database, id: str, name: str, passage: str) -> Place:
+    """A passage, by its id, where it stands. Raises `NotFound` (`passage_not_found`)."""
+    document, _, number = passage.rpartition(".")
+    at = int(number) if number.isdecimal() and len(number) < 10 else -1
+    rows = lookup.around(database, id, name, document, at - 1, at + 1)
+    found = {row.ordinal: row for row in rows}
+    if at not in found:
+        raise NotFound(
+            f"The index '{name}' has no passage '{passage[:80]}'.",
+            code="passage_not_found",
+            details={"field": "passage", "index": name},
+        )
+    (section,) = grown(database, {name: id}, [found[at]], "section", 1)
+    before, after = (found[n].passage if n in found else None for n in (at - 1, at + 1))
+    return Place(found[at].passage, before, after, section)
+
+
+def grown(
+    database: Database, ids: Mapping[str, str], hits: Sequence[Found], how: Expand, limit: int
+) -> list[Passage]:
+    """The first `limit` hits with what stands around them; those that then overlap are one, in
+    the place of the best of them. `ids` are those of the indexes, by name."""
+    groups: list[_Grown] = []
+    for hit in hits:
+        if len(groups) == limit:
+            break
+        groups = _joined(groups, _grow(database, ids[hit.passage.index], hit, how))
+    return _cut_out(database, ids, groups)
+
+
+def _grow(database: Database, id: str, hit: Found, how: Expand) -> _Grown:
+    passage = hit.passage
+    reach = SECTION_PASSAGES if how == "section" else 1
+    first, last = hit.ordinal - reach, hit.ordinal + reach
+    rows = lookup.around(database, id, passage.index, passage.document, first, last)
+    here = next((at for at, row in enumerate(rows) if row.ordinal == hit.ordinal), None)
+    if here is None or rows[here].passage.hash != passage.hash:
+        # The document has changed since: only the hit is known of what it was.
+        return _Grown(passage, passage.start, passage.end)
+    kept = _section(rows, here) if how == "section" else rows
+    return _Grown(passage, kept[0].passage.start, kept[-1].passage.end)
+
+
+def _section(rows: Sequence[Found], here: int) -> Sequence[Found]:
+    """The passages around one that have its headings, as many as a section may hold."""
+    heading = rows[here].passage.heading
+    before = list(takewhile(lambda row: row.passage.heading == heading, reversed(rows[:here])))
+    after = list(takewhile(lambda row: row.passage.heading == heading, rows[here + 1 :]))
+    first, last = here - len(before), here + len(after)
+    while first < last and rows[last].passage.end - rows[first].passage.start > SECTION_CHARS:
+        # From the side that is farther away.
+        if here - first > last - here:
+            first += 1
+        else:
+            last -= 1
+    return rows[first : last + 1]
+
+
+def _joined(groups: list[_Grown], new: _Grown) -> list[_Grown]:
+    touching = [each for each in groups if each.overlaps(new)]
+    if not touching:
+        return [*groups, new]
+    start = min(each.start for each in (*touching, new))
+    end = max(each.end for each in (*touching, new))
+    best = replace(touching[0], start=start, end=end)
+    kept = [best if each is touching[0] else each for each in groups]
+    return [each for each in kept if each not in touching[1:]]
+
+
+def _cut_out(database: Database, ids: Mapping[str, str], groups: Sequence[_Grown]) -> list[Passage]:
+    texts: dict[tuple[str, str], str] = {}
+    for name, id in ids.items():
+        documents = {each.hit.document for each in groups if each.hit.index == name}
+        found = lookup.texts(database, id, documents)
+        texts |= {(name, document): text for document, text in found.items()}
+    return [_passage(each, texts.get((each.hit.index, each.hit.document), "")) for each in groups]
+
+
+def _passage(group: _Grown, text: str) -> Passage:
+    hit, match = group.hit, (group.hit.start, group.hit.end)
+    if (group.start, group.end) == match:
+        return replace(hit, match=match)
+    text = text[group.start : group.end]
+    return replace(hit, text=text, start=group.start, end=group.end, match=match)

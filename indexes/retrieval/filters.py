@@ -1,0 +1,166 @@
+"""Filters by metadata, compiled to SQL. Values are bound, never written into it.
+
+`{"author": "Anna", "year": {"gte": 2020, "lt": 2024}, "tags": {"in": ["a", "b"]}}`: every field
+named must hold. A field that is a list holds what one of its values holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from config.errors import Invalid, nearest
+from indexes.truth.fields import LONGEST_CHARS, comparable, kind_of, stored
+
+Where = Mapping[str, Any]
+
+BOUNDS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
+OPERATORS = ("eq", "not", "in", *BOUNDS, "glob", "exists")
+BUILT_IN = {
+    "source": "d.source",
+    "title": "d.title",
+    "media_type": "d.media_type",
+    "updated_at": "d.updated_at",
+    "folder": "nullif(d.origin, '')",
+}
+"""Fields of every document. One of its metadata that is called so is named `metadata.title`."""
+PREFIX = "metadata."
+
+MAX_FIELDS = 32
+MAX_VALUES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """A condition on `documents d` with the values that its marks stand for."""
+
+    sql: str
+    values: tuple[str | int | float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Test:
+    """What one value must fulfil: `{}` in `sql` stands for it. `kind` None: it need only exist."""
+
+    kind: str | None
+    sql: str
+    values: tuple[str | int | float, ...] = ()
+    negated: bool = False
+
+
+def compiled(where: Where) -> Filter:
+    """Raises `Invalid` (`bad_filter`) naming the field and, for an operator, the nearest."""
+    if not isinstance(where, Mapping):
+        raise _wrong("where", "must be an object: a value, or operators, for each field")
+    if len(where) > MAX_FIELDS:
+        raise _wrong("where", f"may name {MAX_FIELDS} fields at most")
+    found = [
+        _condition(str(field), test)
+        for field, asked in where.items()
+        for test in _tests(str(field), asked)
+    ]
+    values = tuple(value for each in found for value in each.values)
+    return Filter(" AND ".join(each.sql for each in found) or "1", values)
+
+
+def _condition(field: str, test: _Test) -> Filter:
+    if column := BUILT_IN.get(field):
+        sql, values = f"coalesce({test.sql.format(column)}, 0)", test.values
+    else:
+        # Of the index `d.index_id`, so that the rows of others are not gone through.
+        kind = "f.kind = ?" if test.kind else "1"
+        name = (field.removeprefix(PREFIX), *([test.kind] if test.kind else []))
+        sql = (
+            "d.key IN (SELECT f.document FROM fields f WHERE f.index_id = ?1 "
+            f"AND f.name = ? AND {kind} AND {test.sql.format('f.value')})"
+        )
+        values = (*name, *test.values)
+    return Filter(f"NOT {sql}" if test.negated else sql, values)
+
+
+def _tests(field: str, asked: Any) -> Iterator[_Test]:
+    operators = dict(asked) if isinstance(asked, Mapping) else {"eq": asked}
+    if not operators:
+        raise _wrong(field, f"needs an operator: {', '.join(OPERATORS)}")
+    for operator in operators:
+        if operator not in OPERATORS:
+            hint = nearest(str(operator), OPERATORS)
+            raise _wrong(field, f"has no operator '{operator}'. {hint}")
+    bounds = {each: operators.pop(each) for each in BOUNDS if each in operators}
+    if bounds:
+        # Both bounds hold of one value, not each of some value.
+        kind, values = _values(field, list(bounds.values()))
+        if kind == "boolean":
+            raise _wrong(field, "cannot be compared with true or false")
+        yield _Test(kind, " AND ".join(f"{{0}} {BOUNDS[each]} ?" for each in bounds), values)
+    for operator, value in operators.items():
+        yield _test(field, operator, value)
+
+
+def _test(field: str, operator: str, value: Any) -> _Test:
+    if operator == "exists":
+        if not isinstance(value, bool):
+            raise _wrong(field, "'exists' takes true or false")
+        return _Test(None, "{0} IS NOT NULL", negated=not value)
+    if operator == "glob":
+        if not isinstance(value, str):
+            raise _wrong(field, "'glob' takes a text like 'guides/*'")
+        return _Test(*_glob(field, value))
+    if operator == "in" and not isinstance(value, list | tuple):
+        raise _wrong(field, "'in' takes a list of values")
+    kind, values = _values(field, value if isinstance(value, list | tuple) else [value])
+    return _Test(kind, f"{{0}} IN ({','.join('?' * len(values))})", values, operator == "not")
+
+
+def _glob(field: str, pattern: str) -> tuple[str, str, tuple[str]]:
+    if field == "updated_at":
+        raise _wrong(field, "is a time: compare it with gt, gte, lt or lte")
+    _check(field, pattern)
+    return "text", "{0} GLOB ?", (pattern,)
+
+
+def _values(field: str, asked: Sequence[Any]) -> tuple[str, tuple[str | int | float, ...]]:
+    """Values of one kind as SQLite compares them."""
+    if len(asked) > MAX_VALUES:
+        raise _wrong(field, f"may be compared with {MAX_VALUES} values at most")
+    if field == "updated_at":
+        asked = [_time(field, value) for value in asked]
+    for value in asked:
+        _check(field, value)
+    kinds = {kind_of(value) for value in asked}
+    if len(kinds) > 1:
+        raise _wrong(field, f"is compared with values of several kinds: {', '.join(sorted(kinds))}")
+    if field in BUILT_IN and field != "updated_at" and kinds - {"text"}:
+        raise _wrong(field, "is a text: compare it with a text")
+    return (kinds or {"text"}).pop(), tuple(stored(value) for value in asked)
+
+
+def _time(field: str, value: Any) -> Any:
+    """Seconds since 1970; a date without a zone is UTC."""
+    if not isinstance(value, str):
+        return value
+    try:
+        time = datetime.fromisoformat(value)
+    except ValueError as error:
+        raise _wrong(field, "takes seconds since 1970 or an ISO date like 2024-05-31") from error
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
+
+
+def _check(field: str, value: Any) -> None:
+    if not isinstance(value, str | int | float):
+        raise _wrong(
+            field, "takes texts, numbers, true and false; 'exists' asks whether there is any"
+        )
+    if not comparable(value):
+        raise _wrong(field, f"takes texts of {LONGEST_CHARS} characters at most, and numbers")
+
+
+def _wrong(field: str, message: str) -> Invalid:
+    shown = field.encode(errors="replace").decode()[:80]
+    return Invalid(
+        f"Filter '{shown}': it {message}.".replace("..", "."),
+        code="bad_filter",
+        details={"field": shown if shown == "where" else f"where.{shown}"},
+    )

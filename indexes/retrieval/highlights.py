@@ -1,0 +1,31 @@
+"""Where in a passage the words of a query stand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from indexes.derived.tokens import Tokenizer
+from indexes.records import Passage
+
+MAX_SPANS = 200
+
+
+def highlighted(tokenize: Tokenizer, query: str, passages: Sequence[Passage]) -> list[Passage]:
+    """The passages with the spans, in their texts, of the words that match the query's."""
+    wanted = frozenset(tokenize(query))
+    return [
+        replace(passage, highlights=_spans(tokenize, wanted, passage.text)) for passage in passages
+    ]
+
+
+def _spans(tokenize: Tokenizer, wanted: frozenset[str], text: str) -> list[tuple[int, int]]:
+    """In order, those that touch joined: an identifier and its parts are one."""
+    found = sorted(tokenize.spans(text, wanted))
+    joined: list[tuple[int, int]] = []
+    for start, end in found:
+        if joined and start <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+        else:
+            joined.append((start, end))
+    return joined[:MAX_SPANS]

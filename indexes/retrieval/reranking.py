@@ -1,0 +1,33 @@
+"""The best candidates of a search, sorted again by a model that reads query and text together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from indexes.filling.embedding import Embedders
+from indexes.records import Found
+
+READ = 30
+"""How many are read again: reading is slow."""
+ROLE = "rerank"
+"""Who sorts where the index names nobody and the search wants it."""
+
+
+async def reranked(
+    models: Embedders, name: str, tenant: str, query: str, hits: Sequence[Found]
+) -> list[Found]:
+    """The first candidates sorted anew, each with the model's score as `why["rerank"]`; those
+    that were not read follow. Raises what the model manager raises."""
+    read, rest = hits[:READ], hits[READ:]
+    if not read:
+        return []
+    async with models.lease(name, "rerank", tenant=tenant) as lease:
+        scores = await lease.rerank.rerank(query, [hit.passage.text for hit in read])
+    order = sorted(range(len(read)), key=lambda at: -scores[at])
+    return [_scored(read[at], scores[at]) for at in order] + list(rest)
+
+
+def _scored(hit: Found, score: float) -> Found:
+    why = {**(hit.passage.why or {}), "rerank": score}
+    return replace(hit, passage=replace(hit.passage, why=why))

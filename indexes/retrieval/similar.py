@@ -1,0 +1,82 @@
+"""Documents that are about the same as another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from indexes.records import Document, Found, Index, Passage
+from indexes.retrieval.search import MORE, MOST, Search
+from indexes.truth import lookup, queries
+from indexes.truth.database import Database
+from indexes.truth.store import Store
+
+FOR_EACH = 8
+"""Passages asked for each document that is wanted: one document may hold several of the best."""
+
+
+@dataclass(frozen=True, slots=True)
+class Similar:
+    """A document (without its text) with its passage that comes nearest; `score` is the cosine
+    of that passage with the mean of the document that was asked about."""
+
+    document: Document
+    score: float
+    passage: Passage
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "document": self.document.as_dict(),
+            "score": self.score,
+            "passage": self.passage.as_dict(),
+        }
+
+
+async def similar(
+    store: Store, search: Search, index: Index, document: str, limit: int
+) -> list[Similar]:
+    """The documents of the index most similar to one of them, most similar first."""
+    mean = _mean(await store(vectors_of, index.id, document))
+    count = FOR_EACH * (limit + 1)
+    while mean:
+        hits = await search.nearest(index, mean, count)
+        best = _best_of_each(hits, document)
+        if len(best) >= limit or len(hits) < count or count >= MOST:
+            return await _named(store, index, best[:limit])
+        count *= MORE
+    return []
+
+
+def vectors_of(database: Database, id: str, document: str) -> list[bytes]:
+    """The vectors of a document's passages."""
+    return [row[0] for row in database.rows(queries.VECTORS_OF, id, document)]
+
+
+def _mean(vectors: Sequence[bytes]) -> bytes:
+    # The server needs it for nothing else: 20 MB.
+    import numpy as np
+
+    if not vectors:
+        return b""
+    mean = np.frombuffer(b"".join(vectors), dtype="<f4").reshape(len(vectors), -1).mean(axis=0)
+    length = float(np.linalg.norm(mean)) or 1.0
+    return bytes((mean / length).astype("<f4").tobytes())
+
+
+def _best_of_each(hits: Sequence[Found], but: str) -> list[Passage]:
+    best: dict[str, Passage] = {}
+    for hit in hits:
+        if hit.passage.document != but:
+            best.setdefault(hit.passage.document, hit.passage)
+    return list(best.values())
+
+
+async def _named(store: Store, index: Index, passages: Sequence[Passage]) -> list[Similar]:
+    ids = [passage.document for passage in passages]
+    documents = await store(lookup.some_documents, index.id, index.spec.name, ids)
+    return [
+        Similar(documents[passage.document], passage.score, passage)
+        for passage in passages
+        if passage.document in documents
+    ]

@@ -1,0 +1,1 @@
+"""The truth: documents, passages and vectors in SQLite, enough to rebuild every search index."""

@@ -1,0 +1,131 @@
+"""The truth, without blocking the event loop: one thread runs every query, in order."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, closing
+from functools import partial
+from pathlib import Path
+from typing import Concatenate, Literal, ParamSpec, TypeVar
+
+from config.errors import Conflict, Unavailable
+from indexes.truth.database import Database
+from indexes.truth.schema import connect, second
+from indexes.truth.scrub import SLICE_PAGES, scrub
+from indexes.truth.tables import Tables
+
+log = logging.getLogger(__name__)
+FILE = "indexes.db"
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Store:
+    """Runs queries: `await store(Tables.index, tenant, name)`, `store(lookup.documents, id, ...)`.
+
+    `folder` is where the database and the derived indexes lie.
+    """
+
+    def __init__(self, folder: Path, thread: ThreadPoolExecutor, tables: Tables, file: int) -> None:
+        self.folder = folder
+        self._thread = thread
+        self._tables = tables
+        self._file = file
+
+    async def __call__(
+        self, query: Callable[Concatenate[Tables, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """The query's answer. When this is cancelled, a query that has begun still completes.
+
+        Raises what the query raises; SQLite's own errors become `Unavailable`.
+        """
+        try:
+            return await self.blocking(lambda: query(self._tables, *args, **kwargs))
+        except sqlite3.Error as error:
+            raise _failed(error) from error
+
+    async def beside(self, work: Callable[[Database], T]) -> T:
+        """Long work on a connection of its own, while queries go on.
+
+        Raises as `__call__` does. When this is cancelled, it still waits for the work's end.
+        """
+        running = asyncio.ensure_future(asyncio.to_thread(self._on_second, work))
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            await asyncio.wait([running])
+            raise
+        except sqlite3.Error as error:
+            raise _failed(error) from error
+        finally:
+            # What was deleted meanwhile could not leave the log under a reader.
+            await self(Database.purge)
+
+    def _on_second(self, work: Callable[[Database], T]) -> T:
+        with closing(Database(second(self.folder / FILE))) as database:
+            return work(database)
+
+    async def scrub(self) -> None:
+        """Take what was deleted out of the database's files, while queries go on."""
+        await self(Database.purge)
+        first = 0
+        connection = self._tables.connection
+        while await self.blocking(partial(scrub, connection, self._file, first)):
+            first += SLICE_PAGES
+
+    async def blocking(self, work: Callable[[], T]) -> T:
+        """Run other blocking work (files) in the same thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+
+def _failed(error: sqlite3.Error) -> Unavailable:
+    log.error("the index database failed: %s", error)
+    return Unavailable(
+        f"The index database failed: {error}. Free disk space or mend the data folder.",
+        code="index_store_failed",
+    )
+
+
+@asynccontextmanager
+async def open_store(
+    folder: Path, durability: Literal["process", "power"] = "process"
+) -> AsyncIterator[Store]:
+    """The store in `folder`, made when it is missing.
+
+    Raises `Conflict` when another process has it open: the derived indexes allow one owner only.
+    """
+    lock = _claimed(folder)
+    thread = ThreadPoolExecutor(1, thread_name_prefix="indexes-store")
+    try:
+        run = asyncio.get_running_loop().run_in_executor
+        tables = Tables(await run(thread, connect, folder / FILE, durability))
+        file = os.open(folder / FILE, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            yield Store(folder, thread, tables, file)
+        finally:
+            await run(thread, tables.close)
+            os.close(file)
+    finally:
+        thread.shutdown()
+        os.close(lock)
+
+
+def _claimed(folder: Path) -> int:
+    """The descriptor that holds the lock; the system lets go of it however the process ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(lock)
+        raise Conflict(
+            f"Another Motet process uses the indexes in {folder}. Talk to it over HTTP or stop it.",
+            code="indexes_in_use",
+        ) from error
+    return lock

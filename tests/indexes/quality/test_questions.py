@@ -1,0 +1,209 @@
+"""Questions: read from files, made of passages, scored; thresholds chosen by them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from config.errors import Invalid
+from indexes.quality.calibrating import without
+from indexes.quality.evaluation import Outcome, curve, report
+from indexes.quality.generated import FAR, made_of
+from indexes.quality.questions import Question, read_questions
+from indexes.quality.thresholds import Scored, choose, point
+from indexes.quality.thresholds import curve as threshold_curve
+from indexes.records import Passage
+
+# Files
+
+
+def test_json_lines_and_yaml_say_the_same() -> None:
+    entries = [
+        {"question": "How long?", "answer": "four weeks", "source": ["a.md", "b.md"]},
+        {"question": "Who is the mayor?", "answerable": False},
+        {"question": "What is a quasar?", "kind": "far"},
+    ]
+    lines = "\n\n".join(json.dumps(entry) for entry in entries)
+    read = read_questions(lines, "q.jsonl")
+    assert [each.kind for each in read] == ["answerable", "unanswerable", "far"]
+    assert [each.answerable for each in read] == [True, False, False]
+    assert read[0].answer == ("four weeks",)
+    assert read_questions(json.dumps(entries), "q.yaml") == read
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "says"),
+    [
+        ('{"question": "A?"}\nno', "q.jsonl", "q.jsonl, line 2: it is no JSON"),
+        ('{"question": "A?"}\n{"qestion": "B?"}', "q.jsonl", "line 2: question"),
+        ('{"question": "A?", "kind": "near", "answerable": true}', "q.jsonl", "contradict"),
+        ("- question: A?\n- just text", "q.yml", "question 2"),
+        ("question: A?", "q.yml", "must be a list"),
+        ("[", "q.yaml", "no YAML"),
+        ("", "q.jsonl", "0 questions"),
+        ("7", "q.jsonl", "must be an object"),
+    ],
+)
+def test_a_wrong_file_is_told_with_its_place(text: str, name: str, says: str) -> None:
+    with pytest.raises(Invalid, match=says) as caught:
+        read_questions(text, name)
+    assert caught.value.code == "bad_questions"
+
+
+def test_an_answer_is_found_whatever_its_dress_and_a_source_by_its_end() -> None:
+    question = Question(question="Q?", answer=("Four  “weeks”",), source=("rules.md",))
+    assert question.answered_by("It is *four*\nweeks long.")
+    assert not question.answered_by("It is five weeks long.")
+    assert question.found_in("library/rules.md")
+    assert not question.found_in("other-rules.md")
+
+
+# Questions of one's own
+
+
+def passage(text: str, *heading: str) -> Passage:
+    return Passage("d.0", "docs", "d", "T", "t.md", list(heading), text, 0, len(text), None, "h", 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "question"),
+    [
+        ("A stash is a place for local changes, kept aside.", "What is stash?"),
+        ("To renew a loan online, open the page of your account.", "How do I renew a loan online?"),
+        ("For each catalog there is one file. A view is a query that has a name of its own.",
+         "What is view?"),
+        ("If the disk is full, runs stop where they are and wait.",
+         "What happens when the disk is full?"),
+        ("With a card you can borrow six books at once, by showing it.",
+         "How can I borrow six books at once?"),
+    ],
+)  # fmt: skip
+def test_sentences_become_questions(text: str, question: str) -> None:
+    made = made_of(passage(text))
+    assert made is not None
+    assert made.question == question
+    assert made.answer in text
+
+
+def test_without_such_a_sentence_the_heading_is_asked_about() -> None:
+    text = "Readers look at the clock above the main door every day."
+    made = made_of(passage(text, "Rules", "5.2. Opening hours:"))
+    assert made is not None
+    assert made.question == "What is there to know about opening hours?"
+    assert made_of(passage(text, "Rules")) is None
+    assert made_of(passage("Too short.", "Opening hours")) is None
+
+
+@given(st.text(max_size=300), st.lists(st.text(max_size=20), max_size=2))
+def test_any_passage_makes_a_question_or_none(text: str, heading: list[str]) -> None:
+    made = made_of(passage(text, *heading))
+    assert made is None or made.question.endswith("?")
+
+
+def test_what_could_answer_is_left_out_and_half_stays() -> None:
+    found = [
+        replace(passage("Text.", f"Part {n % 3}"), id=f"d{n}.0", document=f"d{n}") for n in range(8)
+    ]
+    left = without(found, found[5], few=False)
+    assert [each.document for each in left] == ["d4", "d6", "d7"]
+    in_one = [replace(each, document="d") for each in found]
+    left = without(in_one, in_one[1], few=True)
+    assert {each.heading[0] for each in left} == {"Part 2"}
+
+
+def test_questions_that_are_far_are_many_and_different() -> None:
+    assert len(set(FAR)) == len(FAR) >= 20
+
+
+# Thresholds
+
+SCORES = st.floats(0, 1).map(lambda score: round(score, 3))
+SCORED = st.tuples(
+    st.lists(SCORES, min_size=5, max_size=30),
+    st.lists(SCORES, min_size=5, max_size=30),
+    st.lists(SCORES, max_size=10),
+)
+
+
+def scored(answerable: list[float], near: list[float], far: list[float]) -> list[Scored]:
+    return [
+        *(Scored(score, "answerable") for score in answerable),
+        *(Scored(score, "near") for score in near),
+        *(Scored(score, "far") for score in far),
+    ]
+
+
+@given(SCORED, st.floats(0, 1))
+def test_the_wished_share_of_each_kind_is_refused_and_no_more_than_it_takes(
+    scores: tuple[list[float], list[float], list[float]], refuse: float
+) -> None:
+    answerable, near, far = scores
+    chosen = choose(scored(*scores), refuse)
+    exact = chosen.threshold + 5e-5  # it is told rounded
+    for kind in filter(None, (near, far)):
+        assert sum(score < exact for score in kind) >= refuse * len(kind) - 1e-6
+    # Just below the highest score that must be refused, some kind would not be refused enough.
+    below = max(score for score in [*near, *far] if score < exact) - 1e-6
+    assert refuse == 0 or any(
+        sum(score < below for score in kind) < max(1, refuse * len(kind))
+        for kind in (near, far)
+        if kind
+    )
+    assert chosen.answered == pytest.approx(
+        sum(score >= exact for score in answerable) / len(answerable), abs=1e-3
+    )
+
+
+def test_sorts_that_lie_apart_are_parted_in_the_middle() -> None:
+    chosen = choose(scored([0.7] * 5, [0.3] * 5, []))
+    assert (chosen.threshold, chosen.answered, chosen.refused) == (0.5, 1.0, 1.0)
+
+
+@pytest.mark.parametrize("counts", [(4, 9), (9, 4)])
+def test_too_few_questions_choose_nothing(counts: tuple[int, int]) -> None:
+    with pytest.raises(Invalid, match="4 questions") as caught:
+        choose(scored([0.5] * counts[0], [0.1] * counts[1], []))
+    assert caught.value.code == "too_few_questions"
+
+
+def test_a_curve_goes_from_answering_all_to_refusing_all() -> None:
+    every = scored([0.4, 0.6, 0.8], [0.2, 0.5], [0.1])
+    first, *_, last = threshold_curve(every)
+    assert (first.answered, first.refused) == (1.0, 0.0)
+    assert (last.answered, last.refused) == (0.0, 1.0)
+    assert point(every, 0.55).answered == pytest.approx(2 / 3, abs=1e-3)
+
+
+# Reports
+
+
+def outcome(kind: str, score: float, right: bool | None = None, **ranks: int | None) -> Outcome:
+    return Outcome("Q?", kind, ranks.get("rank"), ranks.get("holds"), "", score, right)
+
+
+def test_a_report_tells_right_wrong_and_refused_apart() -> None:
+    known = Question(question="Q?", answer=("a",), source=("s",))
+    unknown = Question(question="Q?", answerable=False, kind="near")
+    questions = [known] * 4 + [unknown] * 2
+    outcomes = [
+        outcome("answerable", 0.9, True, rank=1, holds=1),
+        outcome("answerable", 0.8, False, rank=2),
+        outcome("answerable", 0.1, True, rank=4, holds=4),
+        outcome("answerable", 0.7, None),
+        outcome("near", 0.2),
+        outcome("near", 0.6),
+    ]
+    found = report("docs", 10, questions, outcomes, 0.5)
+    assert found.reader == {"right": 1, "wrong": 1, "refused": 1, "unjudged": 1}
+    assert found.refused == {"near": 0.5}
+    assert found.recall == 0.75
+    assert found.mrr == pytest.approx((1 + 0.5 + 0.25) / 4, abs=1e-4)
+    assert found.answer_found == 0.5
+    first, *_, last = curve(outcomes)
+    assert (first.refused, first.refused_near, first.refused_far) == (0, 0, None)
+    assert (last.right, last.wrong, last.refused, last.refused_near) == (0, 0, 1, 1)
+    assert json.dumps(found.as_dict())

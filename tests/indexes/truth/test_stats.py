@@ -1,0 +1,57 @@
+"""How large an index says it is, and its threshold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from config.errors import NotFound
+from indexes.quality.calibration import Threshold
+from indexes.service import Indexes
+
+GARDEN = "# Gärten\n\nTomaten mögen Wärme.\n"
+
+
+async def test_an_empty_index_has_nothing(indexes: Indexes) -> None:
+    stats = await indexes.stats("notes")
+    assert (stats.documents, stats.passages, stats.vectors, stats.derived_bytes) == (0, 0, 0, 0)
+    assert (stats.media_types, stats.updated_at, stats.threshold) == ({}, None, None)
+
+
+async def test_stats_count_what_is_there(indexes: Indexes, data_folder: Path) -> None:
+    for source in ("a.md", "b.md", "c.txt"):
+        await indexes.add_document("notes", source=source, data=GARDEN.encode())
+    stats = await indexes.stats("notes")
+    assert (stats.index, stats.documents, stats.passages) == ("notes", 3, 3)
+    assert stats.vectors == 1, "the three have the same words"
+    assert stats.vector_bytes == 64 * 4
+    assert stats.media_types == {"text/markdown": 2, "text/plain": 1}
+    assert stats.size_bytes == 3 * len(GARDEN.encode())
+    assert stats.text_bytes - stats.characters == 3 * 3, "three letters take two bytes"
+    assert stats.fingerprint == "hashing-1"
+    assert stats.pending_changes == 3
+    assert stats.sqlite_bytes > 2 * stats.text_bytes
+    assert stats.memory_bytes >= 3 * 64 * 4
+    info = await indexes.get("notes")
+    assert (info.documents, info.passages) == (stats.documents, stats.passages)
+
+
+async def test_a_saved_index_takes_room_on_the_disk(indexes: Indexes) -> None:
+    await indexes.add_document("notes", source="a.md", data=GARDEN.encode())
+    await indexes.rebuild("notes")
+    stats = await indexes.stats("notes")
+    assert stats.derived_bytes > 0
+    assert stats.pending_changes == 0
+
+
+async def test_a_threshold_is_kept_for_its_index(indexes: Indexes) -> None:
+    threshold = Threshold(0.41, "hashing-1", 40, 0.9, 0.8, 1.5, {"curve": [[0.4, 0.9]]})
+    await indexes.set_threshold("notes", threshold)
+    assert await indexes.threshold("notes") == threshold
+    assert (await indexes.stats("notes")).threshold == threshold
+    assert await indexes.threshold("docs") is None
+    await indexes.set_threshold("notes", None)
+    assert await indexes.threshold("notes") is None
+    with pytest.raises(NotFound):
+        await indexes.set_threshold("note", threshold)
