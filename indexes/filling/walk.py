@@ -12,7 +12,10 @@ from config.errors import Invalid
 from indexes.reading.documents import supported, unreadable
 from indexes.records import Failure
 
-SKIPPED_FOLDERS = {"CVS", "_darcs", "__pycache__", "node_modules"}
+SKIPPED_FOLDERS = {
+    *("CVS", "_darcs", "__pycache__", "node_modules", "site-packages", "venv"),
+    "_static",  # what a documentation generator ships with its pages
+}
 MAX_FILES = 200_000
 
 

@@ -17,7 +17,7 @@ from pathlib import PurePosixPath
 from tree_sitter import Language, Parser, Tree
 
 from indexes.formats.definitions import Definition, definitions
-from indexes.reading.documents import Block, Parsed, Source
+from indexes.reading.documents import Block, Parsed, Source, unreadable
 
 GRAMMARS = {
     **dict.fromkeys((".py", ".pyi"), "tree_sitter_python:language"),
@@ -40,6 +40,8 @@ GRAMMARS = {
 }
 MAX_PARSED_BYTES = 2_000_000
 """Larger files are data, or made by a machine."""
+MOST_LINE_CHARS = 400
+"""On average; code of longer lines was packed by a machine, and nobody reads it."""
 PARSING_S = 5.0
 READ_BYTES = 65_536
 LINE = re.compile(r"[^\n]*\n|[^\n]+\Z")
@@ -58,7 +60,12 @@ class _Line:
 def read_code(source: Source) -> Parsed:
     """The text itself; what belongs to a definition is headed by its name, `Session.close`."""
     text = source.guessed_text()
-    found = _definitions(text, PurePosixPath(source.filename).suffix.lower())
+    suffix = PurePosixPath(source.filename).suffix.lower()
+    mean = len(text) // (text.count("\n") + 1)
+    if suffix in GRAMMARS and mean > MOST_LINE_CHARS:
+        why = f"it was not written by a person: its lines have {mean:,} characters on average"
+        raise unreadable(source.filename, why)
+    found = _definitions(text, suffix)
     return Parsed(text, list(_blocks(_lines(text, found), found)))
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 REACH = 8
 """Passages to each side, of the same document."""
-SHARE = 0.5
+SHARE = 0.4
 
 
 def blended(documents: Sequence[int], vectors: Floats) -> Floats:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from config.errors import Invalid
 from indexes.reading.chunks import chunks
 from indexes.reading.documents import Content, read
 
@@ -211,3 +212,10 @@ def test_spans_count_characters_and_not_bytes() -> None:
 def test_code_in_an_old_encoding_is_read() -> None:
     source = "// Größe der Straße\nint grösse(int größe) { return größe; }\n"
     assert read(source.encode("cp1252"), "a.c").text == source
+
+
+def test_code_that_a_machine_packed_is_refused() -> None:
+    packed = "var a=" + ",".join(f"f({number})" for number in range(1000))
+    with pytest.raises(Invalid, match="not written by a person"):
+        read(packed.encode(), "bundle.js")
+    assert read(packed.encode(), "bundle.log").text == packed
