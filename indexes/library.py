@@ -74,7 +74,6 @@ class Indexes:
         await self._moves.forget(index)
         await self._store(Tables.delete_index, index.id)
         await self._keeper.forget(index)
-        await self._store(Tables.purge)
 
     async def rebuild(self, name: str, *, tenant: str = "default") -> None:
         """Build the derived index anew out of what is stored; embeds only for another model."""

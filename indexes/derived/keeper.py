@@ -111,9 +111,8 @@ class Keeper:
             if mirror.worker and mirror.worker is self.worker:
                 with suppress(MotetError):
                     await self._call(mirror.worker, "drop", index, {}, timeout_s=SEARCH_TIMEOUT_S)
-            # The folder last: as long as it is there, a start after a crash does this again.
-            await self._store.scrub()
             await self._saved_folders.remove(index.id)
+        await self._store.purge()
 
     def rebuild(self, index: Index) -> asyncio.Task[None]:
         """Build the derived index from nothing while the present one serves; the task that does."""
@@ -248,10 +247,6 @@ class Keeper:
         await self._call(worker, "apply", index, header, changes.vectors, timeout_s=APPLY_TIMEOUT_S)
 
     async def _saved(self, index: Index, mirror: Mirror) -> None:
-        if mirror.removed:
-            # Before the removals are forgotten: a start after a crash would do it again.
-            await self._store.scrub()
-            mirror.removed = False
         mirror.saved, mirror.erased = mirror.change, False
         await self._store(Tables.mark_saved, index.id, mirror.saved)
 
@@ -289,8 +284,8 @@ class Keeper:
     async def _erase(self, index: Index, mirror: Mirror) -> None:
         """Take what was saved off the disk, and what was deleted out of the database's files."""
         await self._saved_folders.remove(index.id)
-        await self._store(Tables.purge)
-        mirror.removed = mirror.erased = True
+        await self._store.purge()
+        mirror.erased = True
         mirror.saved = 0
 
     async def _call(

@@ -34,8 +34,7 @@ class Mirror:
     """What the worker knows of one index, up to `change`, and what of it is saved.
 
     `born`: the change of the truth at which it began to be filled; what was removed before that
-    it never saw. `erased`: nothing is saved. `removed`: remains of what was removed may be in the
-    database's file. `touched_s`: when it changed last.
+    it never saw. `erased`: nothing is saved. `touched_s`: when it changed last.
     """
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -45,7 +44,6 @@ class Mirror:
     born: int = 0
     saved: int = 0
     erased: bool = False
-    removed: bool = False
     touched_s: float = 0.0
     quiet_s: float = QUIET_S
 

@@ -20,13 +20,9 @@ class Saved:
         """Take off the disk what a process that was killed left: folders of deleted indexes, and
         those that hold words of documents removed since they were saved."""
         good = await self._store(Tables.unremoved_indexes)
-        ids = {index.id for index in await self._store(Tables.all_indexes)}
-        folders = await self._store.blocking(self._folders)
-        old = [folder.name for folder in folders if folder.name not in good]
-        if old or ids - good:
-            await self._store.scrub()
-        for id in old:
-            await self.remove(id)
+        for folder in await self._store.blocking(self._folders):
+            if folder.name not in good:
+                await self.remove(folder.name)
 
     async def remove(self, id: str) -> None:
         folder = self._folder / id

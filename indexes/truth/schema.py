@@ -8,6 +8,7 @@ from typing import Literal
 
 from config.errors import Unavailable
 from indexes.truth.migrations import migrate
+from indexes.truth.scrub import Scrubber
 
 VERSION = 2
 
@@ -113,16 +114,17 @@ PATIENCE_S = 60.0
 """How long a statement waits for another connection's transaction."""
 
 
-def connect(path: Path, durability: Literal["process", "power"]) -> sqlite3.Connection:
+def connect(
+    path: Path, durability: Literal["process", "power"], scrubber: Scrubber
+) -> sqlite3.Connection:
     """The database at `path`, made when it is missing. Raises `Unavailable`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
         connection = _opened(path)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute(f"PRAGMA synchronous={'FULL' if durability == 'power' else 'NORMAL'}")
         # A process that was killed after a delete leaves the deleted text in the log.
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        _prepare(connection, path)
+        scrubber.checkpoint(connection)
+        _prepare(connection, path, scrubber)
     except sqlite3.Error as error:
         raise Unavailable(
             f"The index database {path} cannot be opened: {error}.", code="index_store_failed"
@@ -132,10 +134,7 @@ def connect(path: Path, durability: Literal["process", "power"]) -> sqlite3.Conn
 
 def second(path: Path) -> sqlite3.Connection:
     """Another connection to a database that `connect` has prepared."""
-    connection = _opened(path)
-    # The first one alone checkpoints: nothing else may write to the file under `scrub`.
-    connection.execute("PRAGMA wal_autocheckpoint=0")
-    return connection
+    return _opened(path)
 
 
 def _opened(path: Path) -> sqlite3.Connection:
@@ -150,14 +149,18 @@ def _opened(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA foreign_keys=ON")
     # What was deleted must not be found in the file's free pages.
     connection.execute("PRAGMA secure_delete=ON")
+    connection.execute("PRAGMA wal_autocheckpoint=0")  # the `Scrubber` does
     return connection
 
 
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+def _prepare(connection: sqlite3.Connection, path: Path, scrubber: Scrubber) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version == 0:
         create(connection)
-    elif not migrate(connection, version, VERSION):
+        return
+    if version < VERSION:
+        scrubber.everything()  # earlier versions did not
+    if not migrate(connection, version, VERSION):
         raise Unavailable(
             f"The index database {path} was made by another version of Motet (schema {version}, "
             f"this one reads up to {VERSION}).",

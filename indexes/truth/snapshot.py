@@ -109,7 +109,7 @@ def import_snapshot(database: Database, tenant: str, path: Path, name: str | Non
                 query = "UPDATE main.indexes SET tenant = ?, name = ? WHERE id = ?"
                 connection.execute(query, (tenant, spec.name, id))
         except BaseException:
-            Tables(database.connection).delete_index(id)
+            Tables(database.connection, database.writing).delete_index(id)
             raise
     return spec.name
 

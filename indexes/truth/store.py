@@ -10,18 +10,19 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, closing
-from functools import partial
 from pathlib import Path
-from typing import Concatenate, Literal, ParamSpec, TypeVar
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
 from config.errors import Conflict, Unavailable
 from indexes.truth.database import Database
 from indexes.truth.schema import connect, second
-from indexes.truth.scrub import SLICE_PAGES, scrub
+from indexes.truth.scrub import Scrubber
 from indexes.truth.tables import Tables
 
 log = logging.getLogger(__name__)
 FILE = "indexes.db"
+LOG_BYTES = 2**22
+"""Grown by so much, the write-ahead log is emptied into the file."""
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -32,11 +33,14 @@ class Store:
     `folder` is where the database and the derived indexes lie.
     """
 
-    def __init__(self, folder: Path, thread: ThreadPoolExecutor, tables: Tables, file: int) -> None:
+    def __init__(
+        self, folder: Path, thread: ThreadPoolExecutor, tables: Tables, scrubber: Scrubber
+    ) -> None:
         self.folder = folder
         self._thread = thread
         self._tables = tables
-        self._file = file
+        self._scrubber = scrubber
+        self._log_limit_bytes = LOG_BYTES
 
     async def __call__(
         self, query: Callable[Concatenate[Tables, P], T], *args: P.args, **kwargs: P.kwargs
@@ -46,7 +50,7 @@ class Store:
         Raises what the query raises; SQLite's own errors become `Unavailable`.
         """
         try:
-            return await self.blocking(lambda: query(self._tables, *args, **kwargs))
+            return await self.blocking(lambda: self._answer(query, args, kwargs))
         except sqlite3.Error as error:
             raise _failed(error) from error
 
@@ -65,23 +69,47 @@ class Store:
             raise _failed(error) from error
         finally:
             # What was deleted meanwhile could not leave the log under a reader.
-            await self(Database.purge)
+            await self.purge()
 
-    def _on_second(self, work: Callable[[Database], T]) -> T:
-        with closing(Database(second(self.folder / FILE))) as database:
-            return work(database)
-
-    async def scrub(self) -> None:
-        """Take what was deleted out of the database's files, while queries go on."""
-        await self(Database.purge)
-        first = 0
-        connection = self._tables.connection
-        while await self.blocking(partial(scrub, connection, self._file, first)):
-            first += SLICE_PAGES
+    async def purge(self) -> None:
+        """Take what was deleted out of the database's files; while somebody reads or writes for
+        long, `beside`, at the end of that."""
+        await self.blocking(self._purge)
 
     async def blocking(self, work: Callable[[], T]) -> T:
         """Run other blocking work (files) in the same thread."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    def close(self) -> None:
+        """Blocks."""
+        self._purge()
+        self._tables.close()
+
+    def _answer(
+        self,
+        query: Callable[..., T],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> T:
+        answer = query(self._tables, *args, **kwargs)
+        if self._scrubber.log_bytes() > self._log_limit_bytes:
+            self._purge()
+        return answer
+
+    def _on_second(self, work: Callable[[Database], T]) -> T:
+        connection = second(self.folder / FILE)
+        with closing(Database(connection, self._scrubber.writing)) as database:
+            return work(database)
+
+    def _purge(self) -> None:
+        try:
+            emptied = self._scrubber.checkpoint(self._tables.connection)
+        except (sqlite3.Error, OSError) as error:
+            # What was committed stands in the log, and stays there.
+            log.error("the log of the index database cannot be emptied: %s", error)
+            emptied = False
+        held = 0 if emptied else self._scrubber.log_bytes()
+        self._log_limit_bytes = held + LOG_BYTES
 
 
 def _failed(error: sqlite3.Error) -> Unavailable:
@@ -102,15 +130,16 @@ async def open_store(
     """
     lock = _claimed(folder)
     thread = ThreadPoolExecutor(1, thread_name_prefix="indexes-store")
+    run = asyncio.get_running_loop().run_in_executor
+    path = folder / FILE
     try:
-        run = asyncio.get_running_loop().run_in_executor
-        tables = Tables(await run(thread, connect, folder / FILE, durability))
-        file = os.open(folder / FILE, os.O_RDWR | os.O_CLOEXEC)
-        try:
-            yield Store(folder, thread, tables, file)
-        finally:
-            await run(thread, tables.close)
-            os.close(file)
+        with closing(Scrubber(path)) as scrubber:
+            tables = Tables(await run(thread, connect, path, durability, scrubber))
+            store = Store(folder, thread, tables, scrubber)
+            try:
+                yield store
+            finally:
+                await run(thread, store.close)
     finally:
         thread.shutdown()
         os.close(lock)

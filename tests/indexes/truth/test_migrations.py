@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from config.settings import load_settings
 from indexes.service import open_indexes
 from indexes.truth import migrations
 from indexes.truth.schema import VERSION, connect, create
+from indexes.truth.scrub import Scrubber
 from tests.indexes.doubles import Models
 
 MADE_BY_1 = Path(__file__).parents[2] / "data" / "indexes-version-1.db"
@@ -50,8 +52,15 @@ def indexes_of(connection: sqlite3.Connection) -> dict[str, str]:
     return dict(rows.fetchall())
 
 
+@contextmanager
+def connected(file: Path) -> Iterator[sqlite3.Connection]:
+    with closing(Scrubber(file)) as scrubber:
+        with closing(connect(file, "process", scrubber)) as connection:
+            yield connection
+
+
 def test_a_migrated_database_has_the_tables_of_a_new_one(home: Path) -> None:
-    with closing(connect(home / "indexes" / "indexes.db", "process")) as migrated:
+    with connected(home / "indexes" / "indexes.db") as migrated:
         with closing(sqlite3.connect(":memory:", isolation_level=None)) as fresh:
             create(fresh)
             assert columns(migrated) == columns(fresh)
@@ -70,7 +79,8 @@ def test_a_migration_that_fails_leaves_the_database_as_it_was(
 
     monkeypatch.setitem(migrations.STEPS, 1, fails)
     with pytest.raises(Unavailable, match="disk full"):
-        connect(file, "process")
+        with connected(file):
+            pass
     with closing(sqlite3.connect(file)) as left:
         assert left.execute("PRAGMA user_version").fetchone() == (1,)
         assert "fields" not in columns(left)
@@ -81,5 +91,6 @@ def test_a_newer_database_is_refused_and_left_alone(home: Path) -> None:
     with closing(sqlite3.connect(file)) as connection:
         connection.execute(f"PRAGMA user_version={VERSION + 1}")
     with pytest.raises(Unavailable) as caught:
-        connect(file, "process")
+        with connected(file):
+            pass
     assert caught.value.code == "index_store_version"
