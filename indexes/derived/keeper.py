@@ -127,16 +127,20 @@ class Keeper:
     async def move(self, index: Index, fingerprint: str, dimensions: int, model: str) -> bool:
         """Build the derived index out of the vectors of `index.next_space` while the present one
         serves, then let them take its place; False when not all passages have one."""
-        mirror = self._mirror(index)
         moved = replace(index, space=index.next_space, fingerprint=fingerprint)
-        worker, change, born = await self._begin_build(moved)
-        async with mirror.lock:
-            await self._fill(worker, moved, change, born)
-            use = Tables.use_space
-            if not await self._store(use, index.id, fingerprint, dimensions, model):
-                return False
-            await self._swap(moved, mirror, worker, born)
-        return True
+
+        async def swapped() -> bool:
+            mirror = self._mirror(index)
+            worker, change, born = await self._begin_build(moved)
+            async with mirror.lock:
+                await self._fill(worker, moved, change, born)
+                use = Tables.use_space
+                if not await self._store(use, index.id, fingerprint, dimensions, model):
+                    return False
+                await self._swap(moved, mirror, worker, born)
+            return True
+
+        return await self._twice(index, swapped)
 
     async def close(self) -> None:
         """Save what is worth saving, end the worker."""

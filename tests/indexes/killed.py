@@ -1,8 +1,9 @@
-"""A small process that fills an index at random until it is killed, again and again.
+"""A small process that changes indexes at random until it is killed, again and again.
 
 `python -m tests.indexes.killed HOME SEED KILLS`: each life is a fork, which first checks what the
-lives before it have left, then goes on. What was begun and what was acknowledged stands in a
-journal beside HOME. The last line printed counts kills by what they hit.
+lives before it have left, then goes on. With `workers` at the end the process lives and only its
+index worker is killed. What was begun and what was acknowledged stands in a journal beside HOME.
+The last line printed counts kills by what they hit.
 """
 
 from __future__ import annotations
@@ -15,19 +16,28 @@ import re
 import signal
 import sys
 import time
+import traceback
 from collections import Counter
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, TextIO
 
+from config.errors import Busy, Unavailable
 from config.settings import load_settings
 from indexes.service import Indexes, open_indexes
 from indexes.spec import IndexSpec
-from tests.indexes.doubles import Models
+from tests.indexes.doubles import HashingEmbedder, Models
 
 SOURCES = [f"{number}.txt" for number in range(12)]
+COPY = "copy"
+"""Stands in the journal beside the sources: the words of an index imported out of a snapshot."""
 ABSENT = ""
+PARTS = 3
+FINGERPRINTS = ("hashing-1", "hashing-2")
+WORKER_KILLS_BETWEEN_RESTARTS = 7
+"""More deaths within a minute, and the index worker is taken for broken."""
 
 
 class Journal:
@@ -35,9 +45,9 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self._file = os.open(path, os.O_APPEND | os.O_CREAT | os.O_RDWR)
-        self.settled: dict[str, str] = dict.fromkeys(SOURCES, ABSENT)
-        self.begun: dict[str, list[str]] = {source: [] for source in SOURCES}
-        self.gone: set[str] = set()
+        self.settled = dict.fromkeys([*SOURCES, COPY], ABSENT)
+        self.begun: dict[str, list[str]] = {source: [] for source in self.settled}
+        self.used: set[str] = set()
         for line in path.read_text().splitlines():
             self._follow(*json.loads(line))
 
@@ -48,9 +58,8 @@ class Journal:
     def _follow(self, event: str, source: str, word: str) -> None:
         if event == "begin":
             self.begun[source].append(word)
+            self.used |= set(word.split())
             return
-        if event == "done":
-            self.gone |= {self.settled[source], *self.begun[source]} - {word, ABSENT}
         self.settled[source] = word
         self.begun[source] = []
 
@@ -60,61 +69,129 @@ class Journal:
 
 def text_of(word: str) -> str:
     """Three passages, each of them with the word."""
-    parts = ([f"{word} part{part} line{line}" for line in range(5)] for part in range(3))
+    parts = ([f"{word} part{part} line{line}" for line in range(5)] for part in range(PARTS))
     return "\n\n".join(" ".join(part) for part in parts)
+
+
+class Strict(logging.StreamHandler[TextIO]):
+    """Nothing may fail unseen in the background, but for want of a worker."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        super().emit(record)
+        if record.levelno >= logging.ERROR:
+            error = record.exc_info[1] if record.exc_info else None
+            if not isinstance(error, Unavailable):
+                os._exit(1)
 
 
 class Life:
     def __init__(self, home: Path, random: Random, journal: Journal) -> None:
         self.home, self.random, self.journal = home, random, journal
+        self.killed_workers = 0
+        self.models = Models(others={each: HashingEmbedder(each) for each in FINGERPRINTS})
 
     async def live(self, verified: int) -> None:
-        async with open_indexes(load_settings(home=self.home), Models()) as indexes:
-            if "notes" not in [info.name for info in await indexes.list()]:
+        self.models.embedder = self.models.others[self.random.choice(FINGERPRINTS)]
+        async with open_indexes(load_settings(home=self.home), self.models) as indexes:
+            if "notes" not in await self.names(indexes):
                 await indexes.create(IndexSpec(name="notes", chunk_words=20))
             await self.verify(indexes)
             os.write(verified, b"v")
             while True:
                 await self.several(indexes)
 
+    async def outlive_workers(self, kills: int) -> None:
+        """Each life ends well, after some deaths of the worker."""
+        while self.killed_workers < kills:
+            async with open_indexes(load_settings(home=self.home), self.models) as indexes:
+                if "notes" not in await self.names(indexes):
+                    await indexes.create(IndexSpec(name="notes", chunk_words=20))
+                for _ in range(WORKER_KILLS_BETWEEN_RESTARTS):
+                    await asyncio.gather(self.several(indexes), self.kill_worker(indexes))
+                    await self.verify(indexes)
+
+    async def names(self, indexes: Indexes) -> list[str]:
+        return [info.name for info in await indexes.list()]
+
     async def verify(self, indexes: Indexes) -> None:
-        documents = {d.source: d for d in await indexes.documents("notes", limit=1000)}
-        for source in SOURCES:
-            word = ABSENT
-            if source in documents:
-                document = await indexes.document("notes", documents[source].id)
-                word = document.text.split()[0]
-                assert document.text == text_of(word), f"{source} is half a document"
-                found = await indexes.search("notes", word, mode="keyword", limit=20)
-                assert len(found) == document.passages, f"{len(found)} passages of {source}"
-                assert {passage.source for passage in found} == {source}
+        """What there is was begun, and is there if it was acknowledged; nothing else is."""
+        for source, word in (await self.contents(indexes, "notes")).items():
             possible = self.journal.possible(source)
             assert word in possible, f"{source} holds '{word}', not one of {possible}"
             # From now on this is what is there.
             self.journal.write("found", source, word)
-        for word in self.random.sample(sorted(self.journal.gone), min(5, len(self.journal.gone))):
+        copied = ABSENT
+        if COPY in await self.names(indexes):
+            copied = joined(await self.contents(indexes, COPY))
+        possible = self.journal.possible(COPY)
+        assert copied in possible, f"the copy holds '{copied}', not one of {possible}"
+        self.journal.write("found", COPY, copied)
+        present = set(" ".join(self.journal.settled.values()).split())
+        gone = sorted(self.journal.used - present)
+        for word in self.random.sample(gone, min(5, len(gone))):
             assert not await indexes.search("notes", word, mode="keyword"), f"'{word}' came back"
-        self.check_files()
+        self.check_files(set(gone))
 
-    def check_files(self) -> None:
-        present = set(self.journal.settled.values())
-        for path in self.home.rglob("*"):
-            try:
+    async def contents(self, indexes: Indexes, name: str) -> dict[str, str]:
+        """The word of each source. All documents are whole, and found by all ways of searching."""
+        words = dict.fromkeys(SOURCES, ABSENT)
+        for each in await indexes.documents(name, limit=1000):
+            document = await indexes.document(name, each.id)
+            words[each.source] = word = document.text.split()[0]
+            assert document.text == text_of(word), f"{each.source} is half a document"
+            assert document.passages == PARTS
+            found = await indexes.search(name, word, mode="keyword", limit=20)
+            assert len(found) == PARTS, f"{len(found)} passages of {each.source}"
+            assert {passage.source for passage in found} == {each.source}
+            (nearest,) = await indexes.search(name, f"{word} part1", limit=1)
+            assert nearest.source == each.source, f"by its meaning {nearest.source} is found"
+        return words
+
+    def check_files(self, gone: set[str]) -> None:
+        for path in files(self.home):
+            with suppress(FileNotFoundError):
                 words = set(re.findall(rb"xq[a-p]{11}zx", path.read_bytes()))
-            except OSError:
-                continue
-            left = {word.decode() for word in words} & (self.journal.gone - present)
-            assert not left, f"{path} still holds {left}"
+                left = {word.decode() for word in words} & gone
+                assert not left, f"{path} still holds {left}"
 
     async def several(self, indexes: Indexes) -> None:
         choice = self.random.random()
-        if choice < 0.12:
-            await indexes.rebuild("notes")
-        elif choice < 0.18 and indexes.worker:
-            os.kill(indexes.worker.pid, signal.SIGKILL)
+        if choice < 0.1:
+            await asyncio.gather(indexes.rebuild("notes"), self.changes(indexes))
+        elif choice < 0.16:
+            await self.kill_worker(indexes)
+        elif choice < 0.26:
+            self.models.embedder = self.models.others[self.random.choice(FINGERPRINTS)]
+            await asyncio.gather(indexes.search("notes", "part1"), self.changes(indexes))
+        elif choice < 0.4:
+            await self.copy(indexes)
         else:
-            chosen = self.random.sample(SOURCES, 3)
-            await asyncio.gather(*(self.change(indexes, source) for source in chosen))
+            await self.changes(indexes)
+
+    async def kill_worker(self, indexes: Indexes) -> None:
+        await asyncio.sleep(self.random.uniform(0, 0.1))
+        if worker := indexes.worker:
+            # It may have been killed, and waited for, a moment ago.
+            with suppress(ProcessLookupError):
+                os.kill(worker.pid, signal.SIGKILL)
+                self.killed_workers += 1
+
+    async def copy(self, indexes: Indexes) -> None:
+        """Make an index out of a snapshot, or delete that which there is."""
+        if COPY in await self.names(indexes):
+            await self.acknowledged(COPY, ABSENT, indexes.delete(COPY))
+            return
+        path = self.home.parent / f"{self.home.name}.snapshot"
+        try:
+            await indexes.export("notes", path)
+        except Busy:  # another model is embedding it
+            return
+        words = joined({source: self.journal.settled[source] for source in SOURCES})
+        await self.acknowledged(COPY, words, indexes.import_snapshot(path, COPY))
+
+    async def changes(self, indexes: Indexes) -> None:
+        chosen = self.random.sample(SOURCES, 3)
+        await asyncio.gather(*(self.change(indexes, source) for source in chosen))
 
     async def change(self, indexes: Indexes, source: str) -> None:
         if self.journal.settled[source] and self.random.random() < 0.4:
@@ -133,17 +210,26 @@ class Life:
         self.journal.write("done", source, word)
 
 
-def one_life(home: Path, random: Random) -> tuple[bool, bool]:
+def joined(words: dict[str, str]) -> str:
+    return " ".join(word for _, word in sorted(words.items()) if word)
+
+
+def files(folder: Path) -> Iterator[Path]:
+    """Those that are there, while others come and go."""
+    for root, _, names in os.walk(folder):
+        yield from (Path(root) / name for name in names)
+
+
+def one_life(home: Path, random: Random, journal: Path) -> tuple[bool, bool]:
     """Fork, kill it after a while; whether it had verified, and whether it failed by itself."""
     read, write = os.pipe()
     child = os.fork()
     if not child:
         os.close(read)
         try:
-            journal = Journal(home.parent / f"{home.name}.journal")
-            asyncio.run(Life(home, random, journal).live(write))
+            asyncio.run(Life(home, random, Journal(journal)).live(write))
         except BaseException:
-            logging.exception("a life failed")
+            traceback.print_exc()
         os._exit(1)
     os.close(write)
     if random.random() < 0.75:
@@ -164,9 +250,15 @@ def one_life(home: Path, random: Random) -> tuple[bool, bool]:
 
 def main() -> None:
     home, seed, kills = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    journal = home.parent / f"{home.name}.journal"
+    logging.basicConfig(level=logging.WARNING, handlers=[Strict()])
     hit: Counter[str] = Counter()
+    if sys.argv[4:] == ["workers"]:
+        life = Life(home, Random(seed), Journal(journal))
+        asyncio.run(life.outlive_workers(kills))
+        hit["worker"], kills = life.killed_workers, 0
     for number in range(kills):
-        verified, failed = one_life(home, Random(seed * 10_000 + number))
+        verified, failed = one_life(home, Random(seed * 10_000 + number), journal)
         if failed:
             sys.exit(f"life {number} of seed {seed} failed")
         hit["verified" if verified else "starting"] += 1
