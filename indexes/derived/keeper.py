@@ -102,6 +102,7 @@ class Keeper:
         mirror = self._mirror(index)
         async with mirror.lock:
             await self._erase(index, mirror)
+        await self._store.purge()
 
     async def forget(self, index: Index) -> None:
         """Take an index that was deleted out of the worker and off the disk."""
@@ -201,6 +202,7 @@ class Keeper:
             if changes.removed and not mirror.erased:
                 # The saved folder holds words of what is gone: off the disk with it, at once.
                 await self._erase(index, mirror)
+                await self._store.purge()
             await self._apply(worker, index, mirror.change, changes)
             mirror.touch(changes.upto)
             if mirror.overdue and not changes.removed:
@@ -286,11 +288,9 @@ class Keeper:
         return change
 
     async def _erase(self, index: Index, mirror: Mirror) -> None:
-        """Take what was saved off the disk, and what was deleted out of the database's files."""
+        """Take what was saved off the disk."""
         await self._saved_folders.remove(index.id)
-        await self._store.purge()
-        mirror.erased = True
-        mirror.saved = 0
+        mirror.saved, mirror.erased = mirror.change, True
 
     async def _call(
         self,

@@ -31,7 +31,8 @@ class Hits:
 
 @dataclass(slots=True)
 class Mirror:
-    """What the worker knows of one index, up to `change`, and what of it is saved.
+    """What the worker knows of one index, up to `change`; where it stood when it was `saved`, or
+    when what was saved was erased.
 
     `born`: the change of the truth at which it began to be filled; what was removed before that
     it never saw. `erased`: nothing is saved. `touched_s`: when it changed last.

@@ -50,6 +50,8 @@ class Scrubber:
     def checkpoint(self, connection: sqlite3.Connection) -> bool:
         """Empty the log into the file. False when it holds something still, since a reader needs
         it or somebody writes: they come back here when they end."""
+        if not self.log_bytes():
+            return True
         if not self.writing.acquire(blocking=False):
             return False
         patience = connection.execute("PRAGMA busy_timeout").fetchone()[0]

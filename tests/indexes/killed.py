@@ -18,7 +18,7 @@ import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from random import Random
@@ -34,7 +34,7 @@ SOURCES = [f"{number}.txt" for number in range(12)]
 COPY = "copy"
 """Stands in the journal beside the sources: the words of an index imported out of a snapshot."""
 ABSENT = ""
-PARTS = 3
+VERIFIED, BEGUN = b"v", b"b"
 FINGERPRINTS = ("hashing-1", "hashing-2")
 WORKER_KILLS_BETWEEN_RESTARTS = 7
 """More deaths within a minute, and the index worker is taken for broken."""
@@ -68,8 +68,9 @@ class Journal:
 
 
 def text_of(word: str) -> str:
-    """Three passages, each of them with the word."""
-    parts = ([f"{word} part{part} line{line}" for line in range(5)] for part in range(PARTS))
+    """Passages, some or many, each of them with the word."""
+    count = 1 + ord(word[2]) - ord("a")
+    parts = ([f"{word} part{part} line{line}" for line in range(5)] for part in range(count))
     return "\n\n".join(" ".join(part) for part in parts)
 
 
@@ -85,18 +86,20 @@ class Strict(logging.StreamHandler[TextIO]):
 
 
 class Life:
-    def __init__(self, home: Path, random: Random, journal: Journal) -> None:
-        self.home, self.random, self.journal = home, random, journal
+    def __init__(
+        self, home: Path, random: Random, journal: Journal, tell: Callable[[bytes], object]
+    ) -> None:
+        self.home, self.random, self.journal, self.tell = home, random, journal, tell
         self.killed_workers = 0
         self.models = Models(others={each: HashingEmbedder(each) for each in FINGERPRINTS})
 
-    async def live(self, verified: int) -> None:
+    async def live(self) -> None:
         self.models.embedder = self.models.others[self.random.choice(FINGERPRINTS)]
         async with open_indexes(load_settings(home=self.home), self.models) as indexes:
             if "notes" not in await self.names(indexes):
                 await indexes.create(IndexSpec(name="notes", chunk_words=20))
             await self.verify(indexes)
-            os.write(verified, b"v")
+            self.tell(VERIFIED)
             while True:
                 await self.several(indexes)
 
@@ -139,11 +142,10 @@ class Life:
             document = await indexes.document(name, each.id)
             words[each.source] = word = document.text.split()[0]
             assert document.text == text_of(word), f"{each.source} is half a document"
-            assert document.passages == PARTS
             found = await indexes.search(name, word, mode="keyword", limit=20)
-            assert len(found) == PARTS, f"{len(found)} passages of {each.source}"
+            assert len(found) == document.passages, f"{len(found)} passages of {each.source}"
             assert {passage.source for passage in found} == {each.source}
-            (nearest,) = await indexes.search(name, f"{word} part1", limit=1)
+            (nearest,) = await indexes.search(name, f"{word} part0", limit=1)
             assert nearest.source == each.source, f"by its meaning {nearest.source} is found"
         return words
 
@@ -156,14 +158,15 @@ class Life:
 
     async def several(self, indexes: Indexes) -> None:
         choice = self.random.random()
-        if choice < 0.1:
+        if choice < 0.15:
+            self.tell(BEGUN)
             await asyncio.gather(indexes.rebuild("notes"), self.changes(indexes))
-        elif choice < 0.16:
+        elif choice < 0.2:
             await self.kill_worker(indexes)
-        elif choice < 0.26:
+        elif choice < 0.3:
             self.models.embedder = self.models.others[self.random.choice(FINGERPRINTS)]
             await asyncio.gather(indexes.search("notes", "part1"), self.changes(indexes))
-        elif choice < 0.4:
+        elif choice < 0.45:
             await self.copy(indexes)
         else:
             await self.changes(indexes)
@@ -206,6 +209,7 @@ class Life:
 
     async def acknowledged(self, source: str, word: str, work: Awaitable[Any]) -> None:
         self.journal.write("begin", source, word)
+        self.tell(BEGUN)
         await work
         self.journal.write("done", source, word)
 
@@ -227,25 +231,33 @@ def one_life(home: Path, random: Random, journal: Path) -> tuple[bool, bool]:
     if not child:
         os.close(read)
         try:
-            asyncio.run(Life(home, random, Journal(journal)).live(write))
+            life = Life(home, random, Journal(journal), lambda told: os.write(write, told))
+            asyncio.run(life.live())
         except BaseException:
             traceback.print_exc()
         os._exit(1)
     os.close(write)
-    if random.random() < 0.75:
-        verified = os.read(read, 1) == b"v"
-        time.sleep(random.uniform(0, 0.5))
-    else:
-        time.sleep(random.uniform(0, 0.8))
-        os.set_blocking(read, False)
-        try:
-            verified = os.read(read, 1) == b"v"
-        except BlockingIOError:
-            verified = False
+    seen = await_moment(read, random)
     os.close(read)
     os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
-    return verified, not os.WIFSIGNALED(status)
+    return VERIFIED in seen, not os.WIFSIGNALED(status)
+
+
+def await_moment(read: int, random: Random) -> bytes:
+    """Wait for a moment to kill a life at; what it told before."""
+    seen = b""
+    if random.random() < 0.75:
+        # Soon after something was begun, which may be the start.
+        for _ in range(random.randrange(10)):
+            seen += os.read(read, 1)
+        time.sleep(random.uniform(0, 0.04))
+    else:
+        time.sleep(random.uniform(0, 0.8))
+    os.set_blocking(read, False)
+    with suppress(BlockingIOError):
+        seen += os.read(read, 1000)
+    return seen
 
 
 def main() -> None:
@@ -254,7 +266,7 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[Strict()])
     hit: Counter[str] = Counter()
     if sys.argv[4:] == ["workers"]:
-        life = Life(home, Random(seed), Journal(journal))
+        life = Life(home, Random(seed), Journal(journal), lambda told: None)
         asyncio.run(life.outlive_workers(kills))
         hit["worker"], kills = life.killed_workers, 0
     for number in range(kills):

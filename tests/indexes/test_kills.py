@@ -10,13 +10,14 @@ from pathlib import Path
 
 KILLS = int(os.environ.get("MOTET_TEST_KILLS", "100"))
 SEED = int(os.environ.get("MOTET_TEST_SEED", "1"))
+WORKER_KILLS = KILLS // 5
 SIDE_BY_SIDE = 2
 BOUND_S = 30 + 10 * KILLS
 
 
-async def lives(home: Path, seed: int, kills: int) -> dict[str, int]:
+async def lives(home: Path, seed: int, kills: int, *mode: str) -> dict[str, int]:
     child = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.indexes.killed", str(home), str(seed), str(kills)),
+        *(sys.executable, "-m", "tests.indexes.killed", str(home), str(seed), str(kills), *mode),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -39,3 +40,10 @@ async def test_nothing_acknowledged_is_lost_and_nothing_half_is_served_however_i
     journals = [home.parent / f"{home.name}.journal" for home in homes]
     acknowledged = sum(journal.read_text().count('"done"') for journal in journals)
     assert acknowledged > KILLS // 4, "hardly anything was done between the kills"
+
+
+async def test_a_service_whose_index_worker_is_killed_again_and_again_serves_and_loses_nothing(
+    tmp_path: Path,
+) -> None:
+    counts = await lives(tmp_path / "home", SEED, WORKER_KILLS, "workers")
+    assert counts["worker"] >= WORKER_KILLS
