@@ -15,7 +15,9 @@ import uuid
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from config.errors import Unavailable
 from indexes.derived.index import Derived
+from indexes.records import SAVE_FAILED
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +38,24 @@ class Manifest:
 
 
 def save(index: Derived, root: Path, fingerprint: str, change: int) -> None:
-    """Replace what was saved in `root`; a crash at any moment leaves the old or the new."""
+    """Replace what was saved in `root`; a crash at any moment leaves the old or the new.
+
+    Raises `Unavailable` (`index_save_failed`), and leaves the old, when the disk is full.
+    """
     folder = root / f"saved-{uuid.uuid4().hex}"
+    try:
+        _write(index, root, folder, fingerprint, change)
+    except Exception as error:  # faiss has none of its own
+        shutil.rmtree(folder, ignore_errors=True)
+        raise Unavailable(
+            f"The search index cannot be saved: {error}. Nothing is lost: it is built anew when it "
+            "is needed. Free disk space or mend the data folder.",
+            code=SAVE_FAILED,
+        ) from error
+    _sweep(root, folder.name)
+
+
+def _write(index: Derived, root: Path, folder: Path, fingerprint: str, change: int) -> None:
     folder.mkdir(parents=True)
     index.save_to(folder)
     files = {path.name: _digest(path, sync=True) for path in sorted(folder.iterdir())}
@@ -48,7 +66,6 @@ def save(index: Derived, root: Path, fingerprint: str, change: int) -> None:
     _sync(new)
     os.replace(new, root / MANIFEST)
     _sync(root)
-    _sweep(root, folder.name)
 
 
 def load(root: Path, fingerprint: str) -> tuple[Derived, int]:

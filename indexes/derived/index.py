@@ -82,7 +82,10 @@ class Derived:
     def save_to(self, folder: Path) -> None:
         """Write what there is, and nothing of what was removed. An empty index writes no file."""
         if len(self):
-            self._vectors.save(str(folder / VECTORS))
+            with (folder / VECTORS).open("wb") as file:
+                # faiss's own file is short, without a word, when the disk is full.
+                writer = faiss.PyCallbackIOWriter(file.write)
+                faiss.write_index(self._vectors.backend, writer)
             self._keywords.save(str(folder / KEYWORDS))
 
     @classmethod

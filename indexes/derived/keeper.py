@@ -19,7 +19,7 @@ from config.errors import MotetError, TimedOut, Unavailable
 from indexes.derived.mirror import QUIET_S, QUIET_SHARE, Hits, Mirror
 from indexes.derived.saved import Saved
 from indexes.derived.supply import StartWorker, Supply
-from indexes.records import Changes, Index
+from indexes.records import SAVE_FAILED, STORE_FAILED, Changes, Index
 from indexes.tasks import ended, watched
 from indexes.truth.store import Store
 from indexes.truth.tables import Tables
@@ -206,7 +206,7 @@ class Keeper:
             await self._apply(worker, index, mirror.change, changes)
             mirror.touch(changes.upto)
             if mirror.overdue and not changes.removed:
-                await self._save(index, mirror, worker)
+                await self._try_save(index, mirror, worker)
         if mirror.unsaved:
             self._save_later(index, mirror)
 
@@ -222,7 +222,16 @@ class Keeper:
         async with mirror.lock:
             worker = mirror.worker
             if worker and worker is self.worker and mirror.unsaved:
-                await self._save(index, mirror, worker)
+                await self._try_save(index, mirror, worker)
+
+    async def _try_save(self, index: Index, mirror: Mirror, worker: WorkerProcess) -> None:
+        """What is not saved is only slower at the next start: the disk being full stops nobody."""
+        try:
+            await self._save(index, mirror, worker)
+        except Unavailable as error:
+            if error.code not in (SAVE_FAILED, STORE_FAILED):
+                raise
+            log.warning("index '%s': %s", index.spec.name, error.message)
 
     async def _save(self, index: Index, mirror: Mirror, worker: WorkerProcess) -> None:
         began_s = time.monotonic()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from config.errors import Unavailable
+from indexes.records import STORE_FAILED
 from indexes.truth.migrations import migrate
 from indexes.truth.scrub import Scrubber
 
@@ -127,7 +128,9 @@ def connect(
         _prepare(connection, path, scrubber)
     except sqlite3.Error as error:
         raise Unavailable(
-            f"The index database {path} cannot be opened: {error}.", code="index_store_failed"
+            f"The index database {path} cannot be opened: {error}. Free disk space or mend the "
+            "data folder.",
+            code=STORE_FAILED,
         ) from error
     return connection
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
 from config.errors import Conflict, Unavailable
+from indexes.records import STORE_FAILED
 from indexes.truth.database import Database
 from indexes.truth.schema import connect, second
 from indexes.truth.scrub import Scrubber
@@ -116,7 +117,7 @@ def _failed(error: sqlite3.Error) -> Unavailable:
     log.error("the index database failed: %s", error)
     return Unavailable(
         f"The index database failed: {error}. Free disk space or mend the data folder.",
-        code="index_store_failed",
+        code=STORE_FAILED,
     )
 
 

@@ -1,0 +1,145 @@
+"""No space left: nothing acknowledged is lost, an error says so, and later everything goes on.
+
+The limit of a file's size stands for the disk: the service's own and its worker's, for real.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from config.errors import Invalid, Unavailable
+from config.settings import load_settings
+from indexes.service import Indexes, open_indexes
+from indexes.spec import IndexSpec
+from tests.indexes.doubles import Models
+
+SPACE_BYTES = 1024
+
+
+@contextmanager
+def full(indexes: Indexes) -> Iterator[None]:
+    """No file can grow, nor be changed beyond its first bytes."""
+    assert indexes.worker
+    processes = (0, indexes.worker.pid)
+    before = [resource.prlimit(pid, resource.RLIMIT_FSIZE) for pid in processes]
+    for pid, (_, hard) in zip(processes, before, strict=True):
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (SPACE_BYTES, hard))
+    try:
+        yield
+    finally:
+        for pid, limits in zip(processes, before, strict=True):
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.fixture
+async def notes(tmp_path: Path) -> AsyncIterator[Indexes]:
+    async with open_indexes(load_settings(home=tmp_path / "home"), Models()) as indexes:
+        await indexes.create(IndexSpec(name="notes"))
+        for number in range(5):
+            await add(indexes, number)
+        await indexes.rebuild("notes")
+        yield indexes
+
+
+async def add(indexes: Indexes, number: int) -> str:
+    text = f"It is about subject{number} and nothing else."
+    report = await indexes.add_document("notes", source=f"{number}.md", data=text.encode())
+    return report.documents[0]
+
+
+async def found(indexes: Indexes) -> list[str]:
+    """Sources, each of them found by its own words."""
+    sources = [document.source for document in await indexes.documents("notes")]
+    for source in sources:
+        subject = f"subject{source.removesuffix('.md')}"
+        (best,) = await indexes.search("notes", subject, limit=1)
+        assert best.source == source
+    return sources
+
+
+FIVE = [f"{number}.md" for number in range(5)]
+
+
+async def test_what_cannot_be_kept_is_refused_and_what_was_kept_is_served(notes: Indexes) -> None:
+    first, *_ = await notes.documents("notes")
+    with full(notes):
+        for work in (add(notes, 5), notes.delete_document("notes", first.id)):
+            with pytest.raises(Unavailable, match="Free disk space") as caught:
+                await work
+            assert caught.value.code == "index_store_failed"
+        assert await found(notes) == FIVE
+    await add(notes, 5)
+    await notes.delete_document("notes", first.id)
+    assert await found(notes) == ["1.md", "2.md", "3.md", "4.md", "5.md"]
+
+
+async def test_an_index_that_cannot_be_saved_serves_and_is_saved_later(
+    notes: Indexes, tmp_path: Path
+) -> None:
+    derived = tmp_path / "home" / "indexes" / "derived"
+    saved = sorted(derived.rglob("*"))
+    await add(notes, 5)
+    with full(notes):
+        with pytest.raises(Unavailable, match="Free disk space") as caught:
+            await notes.rebuild("notes")
+        assert caught.value.code == "index_save_failed"
+        assert sorted(derived.rglob("*")) == saved, "half a save is left"
+        assert len(await found(notes)) == 6
+    await notes.rebuild("notes")
+    assert sorted(derived.rglob("*")) != saved
+    assert len(await found(notes)) == 6
+
+
+async def test_no_half_snapshot_is_written_and_none_imported(
+    notes: Indexes, tmp_path: Path
+) -> None:
+    whole = tmp_path / "notes.snapshot"
+    await notes.export("notes", whole)
+    before = sorted(tmp_path.iterdir())
+    with full(notes):
+        with pytest.raises(Invalid, match="cannot be written") as refused:
+            await notes.export("notes", tmp_path / "other.snapshot")
+        assert refused.value.code == "bad_path"
+        assert sorted(tmp_path.iterdir()) == before
+        with pytest.raises(Unavailable) as caught:
+            await notes.import_snapshot(whole, "copy")
+        assert caught.value.code == "index_store_failed"
+        assert "copy" not in [info.name for info in await notes.list()]
+    await notes.import_snapshot(whole, "copy")
+    assert len(await notes.documents("copy")) == 5
+    assert await found(notes) == FIVE
+
+
+async def test_words_that_could_not_be_scrubbed_are_once_there_is_space(
+    notes: Indexes, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    report = await notes.add_document("notes", source="a.md", data=b"The gribbleflix is here.")
+    await asyncio.gather(*(add(notes, number) for number in range(5, 30)))
+    with full(notes), pytest.raises(Unavailable):
+        await notes.delete_document("notes", report.documents[0])
+    await notes.delete_document("notes", report.documents[0])
+    files = [path for path in home.rglob("*") if path.is_file()]
+    assert [path for path in files if b"gribbleflix" in path.read_bytes()] == []
+
+
+async def test_a_folder_cut_short_goes_on_at_the_next_start(tmp_path: Path) -> None:
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    for number in range(5):
+        (folder / f"{number}.md").write_text(f"It is about subject{number} and nothing else.")
+    settings = load_settings(home=tmp_path / "home")
+    async with open_indexes(settings, Models()) as indexes:
+        await indexes.create(IndexSpec(name="notes"))
+        await add(indexes, 9)
+        with full(indexes), pytest.raises(Unavailable):
+            await indexes.add_folder("notes", folder)
+        assert await found(indexes) == ["9.md"]
+        await indexes.add_folder("notes", folder)
+        assert await found(indexes) == [*FIVE, "9.md"]
