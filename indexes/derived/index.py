@@ -84,7 +84,7 @@ class Derived:
         if len(self):
             with (folder / VECTORS).open("wb") as file:
                 # faiss's own file is short, without a word, when the disk is full.
-                writer = faiss.PyCallbackIOWriter(file.write)
+                writer = faiss.PyCallbackIOWriter(file.write)  # type: ignore[attr-defined]
                 faiss.write_index(self._vectors.backend, writer)
             self._keywords.save(str(folder / KEYWORDS))
 

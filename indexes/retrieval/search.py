@@ -177,7 +177,7 @@ class Search:
         excerpts: Mapping[int, bytes] = {}
         if hits.meaning is not None:
             numbers = [number for number, _ in hits.hits[:CANDIDATES]]
-            excerpts = await self._store(lookup.excerpts, index.id, numbers)
+            excerpts = await self._store(lookup.excerpts, index.id, index.space, numbers)
         best = judged(hits, excerpts, target.vector, weight)[:count]
         numbers = [hit.number for hit in best]
         known = await self._store(lookup.found, index.id, index.spec.name, numbers)

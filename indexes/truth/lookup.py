@@ -79,9 +79,12 @@ def found(database: Database, id: str, name: str, numbers: Sequence[int]) -> dic
     return {row[0]: _found(name, row) for row in rows}
 
 
-def excerpts(database: Database, id: str, numbers: Sequence[int]) -> dict[int, bytes]:
-    """The excerpts of passages as stored, by number."""
-    return dict(database.rows(queries.EXCERPTS, id, json.dumps(list(numbers))))
+def excerpts(
+    database: Database, id: str, space: int | None, numbers: Sequence[int]
+) -> dict[int, bytes]:
+    """The excerpts of passages as stored with the vectors of a space, by number; none where the
+    index has gone over to another model and these are forgotten."""
+    return dict(database.rows(queries.EXCERPTS, space, id, json.dumps(list(numbers))))
 
 
 def around(

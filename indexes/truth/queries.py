@@ -83,9 +83,8 @@ PASSAGES_AROUND = f"""{_PASSAGE}
     WHERE d.index_id = ? AND d.id = ? AND p.ordinal BETWEEN ? AND ? ORDER BY p.ordinal"""
 EXCERPTS = """
     SELECT p.number, v.excerpts
-    FROM indexes i JOIN passages p ON p.index_id = i.id
-        JOIN vectors v ON v.space = i.space AND v.hash = p.hash
-    WHERE i.id = ? AND p.number IN (SELECT value FROM json_each(?))"""
+    FROM passages p JOIN vectors v ON v.space = ? AND v.hash = p.hash
+    WHERE p.index_id = ? AND p.number IN (SELECT value FROM json_each(?))"""
 WITHOUT_VECTOR = """
     SELECT DISTINCT p.text FROM passages p LEFT JOIN vectors v ON v.space = ? AND v.hash = p.hash
     WHERE p.index_id = ? AND v.hash IS NULL LIMIT ?"""

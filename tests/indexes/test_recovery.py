@@ -11,6 +11,7 @@ import re
 import signal
 import sys
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -172,8 +173,13 @@ async def test_what_came_after_the_last_save_is_replayed(notes: Indexes) -> None
 
 def files_with(home: Path, *words: str) -> list[str]:
     pattern = re.compile("|".join(words).encode(), re.IGNORECASE)
-    files = [path for path in home.rglob("*") if path.is_file()]
-    return [str(path.relative_to(home)) for path in files if pattern.search(path.read_bytes())]
+    found = []
+    for folder, _, names in os.walk(home):  # while the worker saves
+        for path in (Path(folder) / name for name in names):
+            with suppress(FileNotFoundError):
+                if pattern.search(path.read_bytes()):
+                    found.append(str(path.relative_to(home)))
+    return found
 
 
 async def test_the_words_of_a_deleted_document_are_found_in_no_file(
@@ -254,6 +260,7 @@ async def test_a_second_process_on_the_same_folder_is_refused(tmp_path: Path) ->
 CHILD = """
 import asyncio, sys
 from pathlib import Path
+
 from config.settings import load_settings
 from indexes.service import open_indexes
 from indexes.spec import IndexSpec

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from config.settings import load_settings
 from indexes.service import Indexes, open_indexes
 from indexes.spec import IndexSpec
+from models.workers.process import Reply, WorkerProcess
 from tests.indexes.doubles import HashingEmbedder, Models
 
 BOUND_S = 30
@@ -27,15 +31,49 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
+class Stopped(WorkerProcess):
+    """A worker of which one call, or the answer to one, is held until it may go on."""
+
+    held = ""
+    reached = asyncio.Event()
+    go_on = asyncio.Event()
+
+    @classmethod
+    def before(cls, method: str) -> None:
+        cls.held, cls.reached, cls.go_on = f"before {method}", asyncio.Event(), asyncio.Event()
+
+    @classmethod
+    def after(cls, method: str) -> None:
+        cls.before(method)
+        cls.held = f"after {method}"
+
+    async def call(self, method: str, *args: Any, **options: Any) -> Reply:
+        await self._pass(f"before {method}")
+        answer = await super().call(method, *args, **options)
+        await self._pass(f"after {method}")
+        return answer
+
+    async def _pass(self, place: str) -> None:
+        if place == Stopped.held:
+            Stopped.held = ""
+            self.reached.set()
+            await self.go_on.wait()
+
+
 @asynccontextmanager
-async def opened(home: Path, models: Models) -> AsyncIterator[Indexes]:
-    async with asyncio.timeout(BOUND_S), open_indexes(load_settings(home=home), models) as indexes:
+async def opened(
+    home: Path, models: Models, worker: type[WorkerProcess] = WorkerProcess
+) -> AsyncIterator[Indexes]:
+    opening = open_indexes(load_settings(home=home), models, worker=worker)
+    async with asyncio.timeout(BOUND_S), opening as indexes:
         yield indexes
 
 
 @asynccontextmanager
-async def filled(home: Path, models: Models) -> AsyncIterator[Indexes]:
-    async with opened(home, models) as indexes:
+async def filled(
+    home: Path, models: Models, worker: type[WorkerProcess] = WorkerProcess
+) -> AsyncIterator[Indexes]:
+    async with opened(home, models, worker) as indexes:
         await indexes.create(IndexSpec(name="notes"))
         for source, text in TEXTS.items():
             await add(indexes, source, text)
@@ -158,4 +196,44 @@ async def test_a_model_that_comes_back_ends_the_move(home: Path) -> None:
         assert new.gate
         new.gate.set()
         await indexes.rebuild("notes")
+        assert await first(indexes, "subject7", "dense") == "7.md"
+
+
+async def excerpts(indexes: Indexes) -> dict[str, float | None]:
+    """What the best stretch of each passage counted for, by source."""
+    found = await indexes.search("notes", "subject7", limit=40, mode="dense", explain=True)
+    return {passage.source: (passage.why or {}).get("excerpt") for passage in found}
+
+
+async def test_a_search_over_which_the_models_change_places_compares_vectors_of_one_model(
+    home: Path,
+) -> None:
+    models = Models()
+    async with filled(home, models, Stopped) as indexes:
+        before = await excerpts(indexes)
+        assert None not in before.values()
+        Stopped.after("search")
+        searching = asyncio.create_task(excerpts(indexes))
+        await Stopped.reached.wait()
+        models.embedder = HashingEmbedder("hashing-2")
+        await indexes.rebuild("notes")
+        assert await embedded_by(indexes) == "hashing-2"
+        Stopped.go_on.set()
+        for source, excerpt in (await searching).items():
+            assert excerpt in (None, before[source])
+
+
+@pytest.mark.parametrize("method", ["build", "apply", "swap"])
+async def test_a_move_outlives_the_worker(home: Path, method: str) -> None:
+    models = Models()
+    async with filled(home, models, Stopped) as indexes:
+        changed(models, held=False)
+        Stopped.before(method)
+        moving = asyncio.create_task(indexes.rebuild("notes"))
+        await Stopped.reached.wait()
+        assert indexes.worker
+        os.kill(indexes.worker.pid, signal.SIGKILL)
+        Stopped.go_on.set()
+        await moving
+        assert await embedded_by(indexes) == "hashing-2"
         assert await first(indexes, "subject7", "dense") == "7.md"
