@@ -134,7 +134,9 @@ def _mib(size: int) -> str:
 
 
 def _threshold(found: Mapping[str, Any] | None) -> str:
-    return f"score {found['value']:.3f}" if found else "any evidence; `motet index calibrate` tells"
+    if found:
+        return f"score {found['value']:.3f}"
+    return "the score of any index; `motet index calibrate` finds its own"
 
 
 def _when(seconds: float | None) -> str:
