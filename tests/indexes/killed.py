@@ -145,7 +145,7 @@ class Life:
             found = await indexes.search(name, word, mode="keyword", limit=20)
             assert len(found) == document.passages, f"{len(found)} passages of {each.source}"
             assert {passage.source for passage in found} == {each.source}
-            (nearest,) = await indexes.search(name, f"{word} part0", limit=1)
+            (nearest,) = await indexes.search(name, f"{word} part0", mode="dense", limit=1)
             assert nearest.source == each.source, f"by its meaning {nearest.source} is found"
         return words
 
@@ -166,7 +166,7 @@ class Life:
         elif choice < 0.3:
             self.models.embedder = self.models.others[self.random.choice(FINGERPRINTS)]
             await asyncio.gather(indexes.search("notes", "part1"), self.changes(indexes))
-        elif choice < 0.45:
+        elif choice < 0.55:
             await self.copy(indexes)
         else:
             await self.changes(indexes)

@@ -229,6 +229,37 @@ async def test_what_a_killed_process_left_of_deleted_things_is_gone_at_the_next_
         assert files_with(tmp_path, "gribbleflix") == []
 
 
+DELETED_AND_KILLED = """
+import asyncio, os, sys
+from pathlib import Path
+from config.settings import load_settings
+from indexes.service import open_indexes
+from indexes.truth.store import Store
+from indexes.truth.tables import Tables
+from tests.indexes.doubles import Models
+
+async def main():
+    Store.purge = lambda self: os._exit(9)
+    async with open_indexes(load_settings(home=Path(sys.argv[1])), Models()) as indexes:
+        await indexes.add_document("docs", source="a.md", data=b"The gribbleflix is here.")
+        await indexes.delete("docs")
+
+asyncio.run(main())
+"""
+
+
+async def test_a_deleted_index_that_was_never_saved_is_gone_after_a_crash_before_its_words_were(
+    tmp_path: Path,
+) -> None:
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", DELETED_AND_KILLED, str(tmp_path)
+    )
+    assert await asyncio.wait_for(child.wait(), BOUND_S) == 9
+    assert files_with(tmp_path, "gribbleflix")
+    async with open_indexes(load_settings(home=tmp_path), Models()):
+        assert files_with(tmp_path, "gribbleflix") == []
+
+
 class NeverStarts(WorkerProcess):
     @classmethod
     async def start(cls, *args: Any, **options: Any) -> WorkerProcess:
