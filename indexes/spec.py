@@ -24,7 +24,7 @@ class IndexSpec(BaseModel):
     name: Name = Field(description="Lower-case letters, digits, '-' and '_'; at most 64.")
     description: str = Field("", max_length=1000)
     folders: tuple[str, ...] = Field((), description="Folders indexed when it is refreshed.")
-    chunk_words: int = Field(250, ge=20, le=1000, description="The size of a passage in words.")
+    chunk_words: int = Field(200, ge=20, le=1000, description="The size of a passage in words.")
     model: str = Field("embed", min_length=1, description="A role or an embedding model.")
     weight: float = Field(
         0.85, ge=0, le=1, description="Of meaning against keywords: 1 is meaning alone."
