@@ -86,8 +86,10 @@ class Indexes:
         return await self._store.beside(lambda db: statistics.stats(db, index, derived))
 
     async def threshold(self, name: str, *, tenant: str = "default") -> Threshold | None:
-        """Its calibrated threshold, if it has one."""
-        return await self._store(calibration.threshold, (await self._index(name, tenant)).id)
+        """Its calibrated threshold, if it has one that holds for its present vectors."""
+        index = await self._index(name, tenant)
+        found = await self._store(calibration.threshold, index.id)
+        return found if found and found.fingerprint in (None, index.fingerprint) else None
 
     async def set_threshold(
         self, name: str, threshold: Threshold | None, *, tenant: str = "default"

@@ -46,6 +46,7 @@ async def test_a_saved_index_takes_room_on_the_disk(indexes: Indexes) -> None:
 
 
 async def test_a_threshold_is_kept_for_its_index(indexes: Indexes) -> None:
+    await indexes.add_document("notes", source="a.md", data=GARDEN.encode())
     threshold = Threshold(0.41, "hashing-1", 40, 0.9, 0.8, 1.5, {"curve": [[0.4, 0.9]]})
     await indexes.set_threshold("notes", threshold)
     assert await indexes.threshold("notes") == threshold
@@ -55,3 +56,10 @@ async def test_a_threshold_is_kept_for_its_index(indexes: Indexes) -> None:
     assert await indexes.threshold("notes") is None
     with pytest.raises(NotFound):
         await indexes.set_threshold("note", threshold)
+
+
+async def test_a_threshold_of_other_vectors_does_not_count(indexes: Indexes) -> None:
+    await indexes.set_threshold("notes", Threshold(0.41, "another model"))
+    assert await indexes.threshold("notes") is None
+    await indexes.set_threshold("notes", Threshold(0.41))
+    assert await indexes.threshold("notes") is not None
