@@ -40,8 +40,8 @@ GRAMMARS = {
 }
 MAX_PARSED_BYTES = 2_000_000
 """Larger files are data, or made by a machine."""
-MOST_LINE_CHARS = 400
-"""On average; code of longer lines was packed by a machine, and nobody reads it."""
+FEW_CHARS, MOST_LINE_CHARS = 20_000, 400
+"""Code with more characters, and on average longer lines, was packed by a machine."""
 PARSING_S = 5.0
 READ_BYTES = 65_536
 LINE = re.compile(r"[^\n]*\n|[^\n]+\Z")
@@ -62,7 +62,7 @@ def read_code(source: Source) -> Parsed:
     text = source.guessed_text()
     suffix = PurePosixPath(source.filename).suffix.lower()
     mean = len(text) // (text.count("\n") + 1)
-    if suffix in GRAMMARS and mean > MOST_LINE_CHARS:
+    if suffix in GRAMMARS and len(text) > FEW_CHARS and mean > MOST_LINE_CHARS:
         why = f"it was not written by a person: its lines have {mean:,} characters on average"
         raise unreadable(source.filename, why)
     found = _definitions(text, suffix)

@@ -215,7 +215,7 @@ def test_code_in_an_old_encoding_is_read() -> None:
 
 
 def test_code_that_a_machine_packed_is_refused() -> None:
-    packed = "var a=" + ",".join(f"f({number})" for number in range(1000))
+    packed = "var a=" + ",".join(f"f({number})" for number in range(3000))
     with pytest.raises(Invalid, match="not written by a person"):
         read(packed.encode(), "bundle.js")
     assert read(packed.encode(), "bundle.log").text == packed
