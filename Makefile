@@ -74,7 +74,7 @@ $(STAMP):
 	@echo "  1 of 2: PyTorch, the largest part ..."
 	@$(PIP) install --constraint constraints.txt $(TORCH_ARGS) torch setuptools
 	@echo "  2 of 2: Motet and what else it needs ..."
-	@$(PIP) install --constraint constraints.txt --no-build-isolation --editable '.[fast,dev]'
+	@$(PIP) install --constraint constraints.txt --no-build-isolation --editable '.[fast,images,voice,gpu,containers,sentences,dev]'
 	@rm -f $(VENV)/.installed-*
 	@touch $@
 	@echo "  ready."

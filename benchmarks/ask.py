@@ -13,7 +13,7 @@ import aiohttp
 
 from benchmarks.measure import Timing, repeat, show
 from benchmarks.server import ServerProcess, running_server
-from models.backends.reader_chat import ReaderChat
+from models.backends.reader.chat import ReaderChat
 from models.capabilities import Vectors
 
 DOCUMENTS = Path(__file__).parent.parent / "docs"

@@ -28,7 +28,7 @@ from bs4 import BeautifulSoup
 
 from benchmarks.measure import Timing, repeat, show
 from config.settings import load_settings
-from models.backends.batches import fastest_dtype
+from models.backends.common.batches import fastest_dtype
 from models.manager import open_models
 from models.workers.process import WorkerProcess
 

@@ -10,7 +10,7 @@ from graphs.citations import Cited, Unsupported, cited, quoted, without_invented
 from graphs.claims import Claim, claims
 from graphs.node import Call
 from graphs.support import Check, Comparison, Near
-from models.backends.weighing import weigh
+from models.backends.reader.weighing import weigh
 from models.capabilities import Vectors
 from models.similarity import Similarity
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from graphs.words import content_words
-from models.backends.sentences import Sentence, sentences
+from models.backends.reader.sentences import Sentence, sentences
 from models.refusal import REFUSAL
 
 MARKER = re.compile(

@@ -12,7 +12,7 @@ from graphs.claims import Claim
 from graphs.facts import Source, missing
 from graphs.quotes import Folded
 from graphs.words import content_words, negated
-from models.backends.sentences import sentences
+from models.backends.reader.sentences import sentences
 
 Verdict = Literal["quoted", "supported", "unsupported", "uncited", "unchecked", "plain"]
 Near = Callable[[int, int], float]

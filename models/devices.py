@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import psutil
 
+from models.accelerators import Accelerator
 from models.drivers import RAM
 
 CGROUPS = Path("/sys/fs/cgroup")
@@ -31,9 +32,16 @@ class Devices(Protocol):
         """A fresh reading by device name; "ram" is always there. Takes under a millisecond."""
         ...
 
+    @property
+    def accelerators(self) -> Sequence[Accelerator]:
+        """What was found on this machine, the largest first."""
+        ...
+
 
 class HostMemory:
     """RAM alone: what the machine has, or what this process's cgroup allows of it."""
+
+    accelerators: Sequence[Accelerator] = ()
 
     def __init__(self, cgroups: Path = CGROUPS, own: Path = OWN_CGROUPS) -> None:
         self._groups = _own_groups(cgroups, own)

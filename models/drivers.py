@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from config.settings import Settings
+from models.accelerators import Accelerator
 from models.spec import ModelSpec, Task
 
 if TYPE_CHECKING:
@@ -18,14 +19,24 @@ Progress = Callable[[Mapping[str, Any]], None]
 """Told about a load under way, e.g. {"phase": "pulling", "completed": 3, "total": 10}."""
 
 RAM = "ram"
+CPU = "cpu"
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Memory that a model takes on one device of this machine; 0 when it lives elsewhere."""
+    """Memory that a model takes: bytes by device; nothing when it lives elsewhere.
 
-    memory_bytes: int
-    device: str = RAM
+    `device` is where it computes, by torch's name ("cpu", "cuda:0", "mps"); `memory` names it,
+    and "ram" for what its process takes of the machine's own memory.
+    """
+
+    memory: Mapping[str, int] = field(default_factory=dict)
+    device: str = CPU
+
+    @property
+    def memory_bytes(self) -> int:
+        """On all devices together."""
+        return sum(self.memory.values())
 
 
 class Loaded(Protocol):
@@ -37,8 +48,8 @@ class Loaded(Protocol):
         ...
 
     @property
-    def memory_bytes(self) -> int | None:
-        """What it takes on the device of its `Need` now, measured; None when not known."""
+    def memory(self) -> Mapping[str, int] | None:
+        """What it takes now, measured, by device as in `Need`; None when not known."""
         ...
 
     @property
@@ -70,6 +81,8 @@ class DriverContext:
     options: Mapping[str, Any]
     """The back end's own entry under `backends:` in models.yaml."""
     lease: Leases
+    accelerators: Sequence[Accelerator] = ()
+    """The GPUs of this machine that torch or Ollama may use, the largest first."""
 
 
 class Driver(Protocol):
@@ -93,12 +106,15 @@ class Driver(Protocol):
         """The spec for "<backend>/<source>" although no file declares it; None: not possible."""
         ...
 
-    def estimate(self, spec: ModelSpec) -> Need:
-        """What loading will take, before it was ever measured; quick and without effects."""
+    def estimate(self, spec: ModelSpec) -> Sequence[Need]:
+        """Where it could run and what loading will take there, before it was ever measured: the
+        preferred place first, at least one. Quick and without effects.
+        """
         ...
 
-    async def load(self, spec: ModelSpec, progress: Progress) -> Loaded:
-        """Load it. Raises our families; when it raises or is cancelled nothing is left behind.
+    async def load(self, spec: ModelSpec, need: Need, progress: Progress) -> Loaded:
+        """Load it to `need.device`, one of what `estimate` gave. Raises our families; when it
+        raises or is cancelled nothing is left behind.
 
         The manager calls it once for each slot, bounds it, and never calls it twice at once
         for one spec.

@@ -6,14 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from config.errors import MotetError
+from models.drivers import Need
 from models.spec import ModelSpec
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Load it, then report `loaded` or `load_failed` with this generation."""
+    """Load it to `need.device`, then report `loaded` or `load_failed` with this generation."""
 
     spec: ModelSpec
+    need: Need
     generation: int
 
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from models.devices import DeviceMemory
-from models.drivers import Need
 
 DEFAULT_CAP_SHARE = 0.85
 
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """Memory set aside for one model. `settled`: it is loaded, so a reading counts it too."""
+    """Bytes by device, set aside for one model. `settled`: loaded, so a reading counts them too."""
 
-    need: Need
+    memory: Mapping[str, int]
     settled: bool = False
 
 
@@ -41,28 +40,27 @@ class Ledger:
         self._caps = dict(cap_bytes)
         self._held: dict[str, Reservation] = {}
 
-    def reserve(self, holder: str, need: Need) -> None:
-        """Set `need` aside before loading."""
-        self._held[holder] = Reservation(need)
+    def reserve(self, holder: str, memory: Mapping[str, int]) -> None:
+        """Set memory aside before loading."""
+        self._held[holder] = Reservation(memory)
 
-    def settle(self, holder: str, memory_bytes: int | None) -> None:
+    def settle(self, holder: str, memory: Mapping[str, int] | None) -> None:
         """It is loaded: the measurement, where there is one, replaces the estimate."""
-        held = self._held[holder]
-        need = held.need if memory_bytes is None else replace(held.need, memory_bytes=memory_bytes)
-        self._held[holder] = Reservation(need, settled=True)
+        held = self._held[holder].memory if memory is None else memory
+        self._held[holder] = Reservation(held, settled=True)
 
     def release(self, holder: str) -> None:
         self._held.pop(holder, None)
 
-    def held_bytes(self, holder: str) -> int:
-        held = self._held.get(holder)
-        return held.need.memory_bytes if held else 0
+    def held(self, holder: str) -> Mapping[str, int]:
+        """Bytes by device."""
+        entry = self._held.get(holder)
+        return entry.memory if entry else {}
 
     def balance(self, device: str, memory: DeviceMemory) -> DeviceBalance:
         """free = min(measured free, cap - reserved); what still loads is not yet measured."""
-        held = [entry for entry in self._held.values() if entry.need.device == device]
-        reserved = sum(entry.need.memory_bytes for entry in held)
-        coming = sum(entry.need.memory_bytes for entry in held if not entry.settled)
+        reserved = sum(entry.memory.get(device, 0) for entry in self._held.values())
+        coming = sum(e.memory.get(device, 0) for e in self._held.values() if not e.settled)
         cap = self._caps.get(device, int(memory.total_bytes * DEFAULT_CAP_SHARE))
         cap = min(cap, memory.total_bytes)
         free = min(memory.available_bytes - coming, cap - reserved)

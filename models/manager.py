@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 from config.errors import MotetError, NotFound, TimedOut, Unavailable
 from config.settings import Settings
 from models.backends import build_driver
-from models.capabilities import Embed, Rerank
+from models.capabilities import Caption, Embed, Image, Rerank, Speech, Transcribe
 from models.devices import Devices, HostMemory
 from models.drivers import DriverContext
 from models.ledger import DeviceBalance, Ledger
@@ -44,6 +44,22 @@ class Lease:
         return cast("BaseChatModel", self._of("chat"))
 
     @property
+    def caption(self) -> Caption:
+        return cast(Caption, self._of("caption"))
+
+    @property
+    def image(self) -> Image:
+        return cast(Image, self._of("image"))
+
+    @property
+    def speech(self) -> Speech:
+        return cast(Speech, self._of("speech"))
+
+    @property
+    def transcribe(self) -> Transcribe:
+        return cast(Transcribe, self._of("transcribe"))
+
+    @property
     def embed(self) -> Embed:
         return cast(Embed, self._of("embed"))
 
@@ -65,6 +81,7 @@ class Models:
     ) -> None:
         self._file = file
         self._settings = settings
+        self._devices = devices
         self._drivers = Drivers(build, self._context)
         ledger = Ledger(file.memory_cap_bytes)
         self._scheduler = Scheduler(ledger, devices, asyncio.get_running_loop().time)
@@ -166,7 +183,12 @@ class Models:
             return RoleStatus(role, task, names, None, error)
 
     def _context(self, backend: str) -> DriverContext:
-        return DriverContext(self._settings, self._file.backends.get(backend, {}), self.lease)
+        return DriverContext(
+            self._settings,
+            self._file.backends.get(backend, {}),
+            self.lease,
+            self._devices.accelerators,
+        )
 
     async def close(self) -> None:
         await self._runner.close()

@@ -15,7 +15,7 @@ from config.settings import SHIPPED, Settings
 from models.backends import BACKENDS
 from models.spec import ModelSpec
 
-OPTIONAL_ROLES = frozenset({"rerank"})
+OPTIONAL_ROLES = frozenset({"rerank", "transcribe"})
 SECTIONS = ("models", "roles", "backends", "memory_cap_bytes")
 
 

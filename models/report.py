@@ -25,6 +25,7 @@ class ModelStatus:
     waiting: int = 0
     device: str | None = None
     memory_bytes: int | None = None
+    memory: dict[str, int] | None = None
     load_s: float | None = None
     problem: str | None = None
 
@@ -81,6 +82,7 @@ def _status(spec: ModelSpec, slot: Slot | None, declared: bool) -> ModelStatus:
         waiting=len(slot.waiting),
         device=slot.need.device,
         memory_bytes=slot.need.memory_bytes if loaded else None,
+        memory=dict(slot.need.memory) if loaded else None,
         load_s=round(slot.load_s, 3) if loaded else None,
         problem=slot.error.message if slot.error else None,
     )

@@ -19,6 +19,7 @@ ROLE_TASKS: dict[str, Task] = {
     "vision": "caption",
     "image": "image",
     "voice": "speech",
+    "transcribe": "transcribe",
     "embed": "embed",
     "rerank": "rerank",
 }
@@ -27,6 +28,7 @@ WHAT: dict[Task, str] = {
     "caption": "describing pictures",
     "image": "making pictures",
     "speech": "speaking",
+    "transcribe": "transcribing speech",
     "embed": "embedding",
     "rerank": "reranking",
 }

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from config.errors import MotetError, TimedOut, Unavailable
-from models.drivers import Driver, Loaded
+from models.drivers import Driver, Loaded, Need
 from models.effects import Effect, Grant, Load, Notice, Refuse, Unload
 from models.scheduler import Scheduler
 from models.spec import ModelSpec
@@ -59,12 +59,12 @@ class Runner:
         """The model, loaded, for as long as the context lasts."""
         if self._closed:
             raise _closing()
-        need = self.driver_of(spec.backend).estimate(spec)
+        needs = self.driver_of(spec.backend).estimate(spec)
         self._tickets += 1
         ticket, granted = self._tickets, asyncio.get_running_loop().create_future()
         self._requests[ticket] = _Request(granted, listener, spec.name)
         try:
-            self.carry_out(self.scheduler.request(ticket, spec, need, priority))
+            self.carry_out(self.scheduler.request(ticket, spec, needs, priority))
             try:
                 async with asyncio.timeout(wait_s):
                     loaded = await granted
@@ -92,8 +92,8 @@ class Runner:
                     self._tell(ticket, news)
                 case Load() | Unload() if self._closed:
                     pass  # `close` ends everything itself
-                case Load(spec, generation):
-                    self._begin(self._load(spec, generation), f"load {spec.name}")
+                case Load(spec, need, generation):
+                    self._begin(self._load(spec, need, generation), f"load {spec.name}")
                 case Unload(name, generation):
                     self._begin(self._unload(name, generation), f"unload {name}")
         self._set_timer()
@@ -146,11 +146,11 @@ class Runner:
         if not task.cancelled() and (error := task.exception()):
             log.error("%s failed", task.get_name(), exc_info=error)
 
-    async def _load(self, spec: ModelSpec, generation: int) -> None:
+    async def _load(self, spec: ModelSpec, need: Need, generation: int) -> None:
         try:
             async with asyncio.timeout(LOAD_TIMEOUT_S):
                 loaded = await self.driver_of(spec.backend).load(
-                    spec, partial(self._progress, spec.name)
+                    spec, need, partial(self._progress, spec.name)
                 )
         except Exception as error:
             failure = _load_error(spec, error)
@@ -160,7 +160,7 @@ class Runner:
         self._held[spec.name] = _Held(generation, loaded)
         if loaded.lost:
             loaded.lost.add_done_callback(partial(self._lost, spec.name, generation))
-        self.carry_out(self.scheduler.loaded(spec.name, generation, loaded.memory_bytes))
+        self.carry_out(self.scheduler.loaded(spec.name, generation, loaded.memory))
         log.info("%s is loaded", spec.name)
 
     async def _unload(self, name: str, generation: int) -> None:

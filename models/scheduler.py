@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from config.errors import Busy, MotetError, Unavailable
 from models.devices import Devices
@@ -37,7 +37,7 @@ class Scheduler:
         self._clock = clock
         self._slots: dict[str, Slot] = {}
         self._holders: dict[int, tuple[str, int]] = {}
-        self._measured: dict[str, Need] = {}
+        self._measured: dict[tuple[str, str], Need] = {}
         self._generations = itertools.count(1)
         self._effects: list[Effect] = []
 
@@ -70,15 +70,19 @@ class Scheduler:
 
     # What can happen -----------------------------------------------------------------------
 
-    def request(self, ticket: int, spec: ModelSpec, need: Need, priority: int) -> list[Effect]:
-        """Someone wants a lease. `need` is an estimate; a measurement takes its place."""
+    def request(
+        self, ticket: int, spec: ModelSpec, needs: Sequence[Need], priority: int
+    ) -> list[Effect]:
+        """Someone wants a lease. `needs` are estimates; measurements take their place."""
         if error := self.trouble(spec.name):
             return [Refuse(ticket, error)]
         slot = self._slots.get(spec.name)
         if slot is None:
-            slot = self._slots[spec.name] = Slot(spec, need)
+            slot = self._slots[spec.name] = Slot(spec, tuple(needs), needs[0])
         if slot.state in WANTED and not slot.waiting:
-            slot.spec, slot.need = spec, self._measured.get(spec.name, need)
+            slot.spec = spec
+            slot.needs = tuple(self._measured.get((spec.name, n.device), n) for n in needs)
+            slot.need = slot.needs[0]
         if len(slot.waiting) >= MAX_WAITING:
             message = f"{MAX_WAITING} requests wait for '{spec.name}' already."
             return [Refuse(ticket, Busy(message, code="queue_full", retry_after_s=5.0))]
@@ -100,13 +104,13 @@ class Scheduler:
             slot.idle_since_s = self._clock()
         return self._settle()
 
-    def loaded(self, name: str, generation: int, memory_bytes: int | None) -> list[Effect]:
+    def loaded(self, name: str, generation: int, memory: Mapping[str, int] | None) -> list[Effect]:
         slot = self._current(name, generation, State.LOADING)
         if slot is None:
             return [Unload(name, generation)]
-        self._ledger.settle(name, memory_bytes)
-        slot.need = Need(self._ledger.held_bytes(name), slot.need.device)
-        self._measured[name] = slot.need
+        self._ledger.settle(name, memory)
+        slot.need = Need(self._ledger.held(name), slot.need.device)
+        self._measured[name, slot.need.device] = slot.need
         slot.state, slot.failures, slot.error = State.READY, 0, None
         slot.told = {}
         slot.ready_since_s = slot.idle_since_s = self._clock()
@@ -182,38 +186,49 @@ class Scheduler:
         readings = self._devices.read()
         promised: Counter[str] = Counter()
         for slot in wanted:
-            device, need = slot.need.device, slot.need.memory_bytes
-            balance = self._ledger.balance(device, readings[device])
-            stopping = self._held(device, State.STOPPING)
+            balances = {d: self._ledger.balance(d, memory) for d, memory in readings.items()}
+            free = {device: balance.free_bytes for device, balance in balances.items()}
+            caps = {device: balance.cap_bytes for device, balance in balances.items()}
+            stopping = self._stopping()
             # What is being freed belongs to whom it is freed for, not to who comes later.
-            room = balance.free_bytes + sum(stopping.values()) - promised[device]
-            if need == 0 or need <= min(balance.free_bytes, room):
+            room = {d: free[d] + stopping[d] - promised[d] for d in free}
+            need, admission = self._place(slot, room, caps, now_s)
+            slot.need = need
+            if admission.verdict == "fits" and not _lacks(need.memory, free):
                 self._load(slot, now_s)
                 continue
-            admission = admit(need, room, balance.cap_bytes, self._residents(device, now_s))
-            pending = bool(stopping) or promised[device] > 0
+            pending = any(stopping[d] or promised[d] > 0 for d in need.memory)
             if admission.permanent or (admission.verdict == "refuses" and not pending):
-                self._refuse(slot, _no_room(slot, balance, admission))
+                self._refuse(slot, _no_room(slot, balances, admission))
                 continue
             for name in admission.models if admission.verdict == "evicts" else ():
                 self._stop(self._slots[name])
-            self._queue(slot, admission, balance.free_bytes)
+            self._queue(slot, admission, free)
             # One that waits for leases to end lets smaller loads pass, but not for ever.
             if admission.verdict != "waits" or now_s - slot.waiting[0].since_s > PATIENCE_S:
-                promised[device] += need
+                promised.update(need.memory)
 
-    def _held(self, device: str, state: State) -> dict[str, int]:
-        return {
-            name: self._ledger.held_bytes(name)
-            for name, slot in self._slots.items()
-            if slot.state is state and slot.need.device == device
-        }
+    def _place(
+        self, slot: Slot, room: Mapping[str, int], caps: Mapping[str, int], now_s: float
+    ) -> tuple[Need, Admission]:
+        """The first place that does not refuse it, else the preferred one with its refusal."""
+        residents = self._residents(now_s)
+        found = [(need, admit(need.memory, room, caps, residents)) for need in slot.needs]
+        return next((each for each in found if each[1].verdict != "refuses"), found[0])
 
-    def _residents(self, device: str, now_s: float) -> list[Resident]:
+    def _stopping(self) -> Counter[str]:
+        """What is being freed, by device."""
+        freed: Counter[str] = Counter()
+        for name, slot in self._slots.items():
+            if slot.state is State.STOPPING:
+                freed.update(self._ledger.held(name))
+        return freed
+
+    def _residents(self, now_s: float) -> list[Resident]:
         return [
-            slot.resident(self._ledger.held_bytes(name), now_s)
+            slot.resident(self._ledger.held(name), now_s)
             for name, slot in self._slots.items()
-            if slot.state in RESIDENT and slot.need.device == device
+            if slot.state in RESIDENT
         ]
 
     def _grant(self, slot: Slot) -> None:
@@ -224,10 +239,10 @@ class Scheduler:
             self._effects.append(Grant(ticket, slot.spec.name, slot.generation))
 
     def _load(self, slot: Slot, now_s: float) -> None:
-        self._ledger.reserve(slot.spec.name, slot.need)
+        self._ledger.reserve(slot.spec.name, slot.need.memory)
         slot.state, slot.generation = State.LOADING, next(self._generations)
         slot.load_started_s = now_s
-        self._effects.append(Load(slot.spec, slot.generation))
+        self._effects.append(Load(slot.spec, slot.need, slot.generation))
         self._tell(slot, {"phase": "loading"})
 
     def _stop(self, slot: Slot) -> None:
@@ -238,9 +253,12 @@ class Scheduler:
         self._ledger.release(slot.spec.name)
         slot.state = State.ABSENT
 
-    def _queue(self, slot: Slot, admission: Admission, free_bytes: int) -> None:
+    def _queue(self, slot: Slot, admission: Admission, free: Mapping[str, int]) -> None:
         slot.state = State.QUEUED
-        numbers = {"need_bytes": slot.need.memory_bytes, "free_bytes": free_bytes}
+        numbers = {
+            "need_bytes": dict(slot.need.memory),
+            "free_bytes": {device: free.get(device, 0) for device in slot.need.memory},
+        }
         verdict = "evicts" if admission.verdict == "evicts" else "waits"
         news = {"phase": "queued", "verdict": verdict, "models": list(admission.models)}
         self._tell(slot, {**news, **numbers})
@@ -259,24 +277,45 @@ class Scheduler:
             self._effects += [Notice(waiter.ticket, news) for waiter in slot.waiting]
 
 
+def _lacks(memory: Mapping[str, int], free: Mapping[str, int]) -> bool:
+    return any(wanted > free.get(device, 0) for device, wanted in memory.items())
+
+
 def _again(error: MotetError, left_s: float) -> MotetError:
     message = f"{error.message} It will be tried again in {left_s:.0f} s at the earliest."
     details = error.details
     return type(error)(message, code=error.code, details=details, retry_after_s=left_s)
 
 
-def _no_room(slot: Slot, balance: DeviceBalance, admission: Admission) -> MotetError:
-    name, need = slot.spec.name, slot.need.memory_bytes
+def _no_room(slot: Slot, balances: Mapping[str, DeviceBalance], admission: Admission) -> MotetError:
+    name = slot.spec.name
+    short = _shortest(slot.need.memory, balances, admission)
+    need, balance = slot.need.memory[short], balances.get(short)
+    free, cap = (balance.free_bytes, balance.cap_bytes) if balance else (0, 0)
     message = (
-        f"'{name}' needs {need / GB:.1f} GB of {balance.device}: {balance.free_bytes / GB:.1f} GB "
-        f"are free for models, which may take {balance.cap_bytes / GB:.1f} GB in all."
+        f"'{name}' needs {need / GB:.1f} GB of {short}: {free / GB:.1f} GB "
+        f"are free for models, which may take {cap / GB:.1f} GB in all."
     )
     if not admission.permanent:
         message += " What takes the rest cannot be unloaded by Motet."
     return Unavailable(
         message,
         code="insufficient_memory",
-        details={"model": name, "need_bytes": need, **balance.as_dict()},
+        details={"model": name, "need_bytes": need, **(balance.as_dict() if balance else {})},
         permanent=admission.permanent,
         retry_after_s=None if admission.permanent else 30.0,
     )
+
+
+def _shortest(
+    need: Mapping[str, int], balances: Mapping[str, DeviceBalance], admission: Admission
+) -> str:
+    """The device that lacks most."""
+
+    def lack(device: str) -> int:
+        balance = balances.get(device)
+        if balance is None:
+            return need[device]
+        return need[device] - (balance.cap_bytes if admission.permanent else balance.free_bytes)
+
+    return max(need, key=lack)

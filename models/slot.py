@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import insort
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -40,7 +41,10 @@ class Waiter:
 @dataclass(slots=True)
 class Slot:
     spec: ModelSpec
+    needs: tuple[Need, ...]
+    """Where it could be loaded, the preferred place first."""
     need: Need
+    """Where it is, or is tried first."""
     state: State = State.ABSENT
     generation: int = 0
     leases: set[int] = field(default_factory=set)
@@ -91,10 +95,10 @@ class Slot:
             return None
         return self.idle_since_s + self.spec.keep_alive_s
 
-    def resident(self, memory_bytes: int, now_s: float) -> Resident:
+    def resident(self, memory: Mapping[str, int], now_s: float) -> Resident:
         return Resident(
             name=self.spec.name,
-            memory_bytes=memory_bytes,
+            memory=memory,
             # Requests that will be granted, and a load under way, are as good as a lease.
             leased=not self.unused or self.state not in LOADED,
             pinned=self.spec.pin,

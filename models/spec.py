@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Task = Literal["chat", "caption", "image", "speech", "embed", "rerank"]
+Task = Literal["chat", "caption", "image", "speech", "transcribe", "embed", "rerank"]
 MINUTE_S = 60.0
 
 
@@ -22,11 +22,20 @@ class ModelSpec(BaseModel):
     memory_bytes: int | None = Field(
         default=None, ge=0, description="What it takes when loaded; measured when not given."
     )
+    device: str = Field(
+        default="auto",
+        pattern=r"^(auto|cpu|mps|(cuda|xpu)(:\d+)?)$",
+        description="Where it computes; auto: an accelerator that has room for it, else the CPU.",
+    )
+    cpu_fallback: bool = Field(
+        default=True, description="On the CPU where no accelerator can ever hold it."
+    )
     keep_alive_s: float = Field(
         default=5 * MINUTE_S, description="Unloaded when idle for so long; negative: never."
     )
     priority: int = Field(default=0, description="Higher stays loaded longer and is served first.")
     pin: bool = Field(default=False, description="Once loaded, never unloaded to make room.")
+    preload: bool = Field(default=False, description="Loaded when the service starts.")
     concurrency: int | None = Field(
         default=None, ge=1, description="Leases at once; more wait. Unlimited when not given."
     )

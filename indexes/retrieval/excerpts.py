@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from models.backends.sentences import Sentence, sentences
+from models.backends.reader.sentences import Sentence, sentences
 
 if TYPE_CHECKING:
     import numpy as np

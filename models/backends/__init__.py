@@ -11,11 +11,11 @@ from typing import cast
 from models.drivers import Driver, DriverContext
 
 BACKENDS: dict[str, str] = {
-    "ollama": "models.backends.ollama:OllamaDriver",
-    "openai": "models.backends.openai:OpenAIDriver",
-    "reader": "models.backends.reader:ReaderDriver",
-    "minilm": "models.backends.minilm:MiniLMDriver",
-    "cross_encoder": "models.backends.cross_encoder:CrossEncoderDriver",
+    "ollama": "models.backends.ollama.driver:OllamaDriver",
+    "openai": "models.backends.openai.driver:OpenAIDriver",
+    "reader": "models.backends.reader.driver:ReaderDriver",
+    "minilm": "models.backends.minilm.driver:MiniLMDriver",
+    "cross_encoder": "models.backends.cross_encoder.driver:CrossEncoderDriver",
 }
 
 

@@ -39,7 +39,8 @@ class Handler(Protocol):
 
     Optional: `batched`, the methods whose waiting requests are handed over together to
     `handle_batch(method, requests)`, at most `batch_limit` (64) of them, which returns an answer
-    or an exception for each; and `close()`, called before a worker ends in peace.
+    or an exception for each; `memory()`, which tells `device_bytes` taken of an accelerator, from
+    any thread; and `close()`, called before a worker ends in peace.
     """
 
     def __init__(self, options: dict[str, Any]) -> None: ...
@@ -81,7 +82,7 @@ class Host:
             traceback.print_exc()
             self.send(Frame("error", header=error_header(error)))
             return 1
-        self.send(Frame("ready", header=_memory()))
+        self.send(Frame("ready", header=self._memory()))
         threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
         self._serve()
         if close := getattr(self._handler, "close", None):
@@ -101,7 +102,11 @@ class Host:
     def _beat(self) -> None:
         pause = threading.Event()
         while not pause.wait(HEARTBEAT_S):
-            self.send(Frame("heartbeat", header=_memory()))
+            self.send(Frame("heartbeat", header=self._memory()))
+
+    def _memory(self) -> dict[str, Any]:
+        told = getattr(self._handler, "memory", dict)
+        return {"rss_bytes": psutil.Process().memory_info().rss, **told()}
 
     def _serve(self) -> None:
         batched: frozenset[str] = getattr(self._handler, "batched", frozenset())
@@ -154,10 +159,6 @@ def _report(error: Exception) -> None:
     # A refusal of our own families is an answer; anything else is a fault worth its traceback.
     if not hasattr(error, "family"):
         traceback.print_exception(error)
-
-
-def _memory() -> dict[str, Any]:
-    return {"rss_bytes": psutil.Process().memory_info().rss}
 
 
 def _die_with(parent: int) -> None:

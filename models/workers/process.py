@@ -27,7 +27,7 @@ class WorkerProcess:
 
     def __init__(self, name: str, launched: Launched) -> None:
         self.name = name
-        self.rss_bytes = 0
+        self.memory: dict[str, int] = {"rss_bytes": 0}
         self.exited: asyncio.Future[ExitInfo] = asyncio.get_running_loop().create_future()
         self._process = launched.process
         self._reader: asyncio.StreamReader
@@ -42,6 +42,10 @@ class WorkerProcess:
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    @property
+    def rss_bytes(self) -> int:
+        return self.memory["rss_bytes"]
 
     @property
     def stderr(self) -> list[str]:
@@ -162,7 +166,7 @@ class WorkerProcess:
         self._write(Frame("init", header={"target": target, "options": options}))
         try:
             async with asyncio.timeout(timeout_s):
-                self.rss_bytes = (await self._ready.get()).header["rss_bytes"]
+                self.memory = (await self._ready.get()).header
         except TimeoutError as error:
             raise TimedOut(
                 f"The worker '{self.name}' was not ready within {timeout_s:g} s.",
@@ -212,7 +216,7 @@ class WorkerProcess:
 
     def _receive(self, frame: Frame) -> None:
         if frame.kind == "heartbeat":
-            self.rss_bytes = frame.header["rss_bytes"]
+            self.memory = frame.header
             return
         answer: Reply | MotetError
         if frame.kind == "error":

@@ -7,6 +7,7 @@ Kinds from the server: `init`, `call`, `cancel`, `stop`. Kinds from the worker: 
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import struct
 from dataclasses import dataclass, field
@@ -19,6 +20,12 @@ from config import errors
 PREFIX = struct.Struct("!IQ")
 MAX_HEADER_BYTES = 64 * 2**20
 MAX_BODY_BYTES = 4 * 2**30
+
+_FULL = re.compile(
+    r"out of memory|can't allocate memory|CUDNN_STATUS_ALLOC_FAILED|CUBLAS_STATUS_ALLOC_FAILED"
+    r"|OUT_OF_(DEVICE|HOST)_MEMORY",
+    re.IGNORECASE,
+)
 
 _FAMILIES: dict[str, type[errors.MotetError]] = {
     kind.family: kind
@@ -95,6 +102,14 @@ def _frame(header: bytes | bytearray, body: bytes) -> Frame:
     return Frame(kind, id, method, urgent, fields, body)
 
 
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that a device is full: by its type, else by its words."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    if isinstance(error, MemoryError) or "OutOfMemoryError" in names:
+        return True
+    return isinstance(error, RuntimeError) and bool(_FULL.search(str(error)))
+
+
 def error_header(error: Exception) -> dict[str, Any]:
     """An exception of a handler as the header of an `error` frame."""
     if isinstance(error, errors.MotetError):
@@ -102,7 +117,7 @@ def error_header(error: Exception) -> dict[str, Any]:
     message = f"{type(error).__name__}: {error}"
     return {
         "family": "unavailable",
-        "code": "out_of_memory" if isinstance(error, MemoryError) else "worker_error",
+        "code": "out_of_memory" if ran_out_of_memory(error) else "worker_error",
         "message": message[:4000],
         "details": {"type": type(error).__name__},
     }

@@ -12,7 +12,7 @@ from indexes.quality.calibrating import calibrate
 from indexes.quality.calibration import Threshold
 from indexes.quality.evaluation import Report, evaluate
 from indexes.quality.questions import MAX_QUESTIONS, checked_questions
-from models.backends.evidence import ENOUGH
+from models.backends.reader.evidence import ENOUGH
 from server.access import CallerOf
 from server.bodies import StrictRoute
 from server.progress import reported

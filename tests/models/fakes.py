@@ -16,7 +16,7 @@ class FakeLoaded:
         self._driver = driver
         self.spec = spec
         self.capability = object()
-        self.memory_bytes = spec.memory_bytes
+        self.memory = None if spec.memory_bytes is None else {"ram": spec.memory_bytes}
         self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.users = 0
 
@@ -54,10 +54,10 @@ class FakeDriver:
     def named(self, source: str, task: Task) -> ModelSpec:
         return ModelSpec(name=f"{self.name}/{source}", task=task, backend=self.name, source=source)
 
-    def estimate(self, spec: ModelSpec) -> Need:
-        return Need(spec.memory_bytes or 0)
+    def estimate(self, spec: ModelSpec) -> Sequence[Need]:
+        return [Need({"ram": spec.memory_bytes or 0})]
 
-    async def load(self, spec: ModelSpec, progress: Progress) -> FakeLoaded:
+    async def load(self, spec: ModelSpec, need: Need, progress: Progress) -> FakeLoaded:
         self.log.append(f"load {spec.name}")
         self.loading.set()
         progress({"phase": "warming", "completed": 1})

@@ -20,9 +20,9 @@ from langchain_core.messages import AIMessage
 
 from config.errors import TimedOut, Unavailable
 from config.settings import load_settings
-from models.backends.ollama import OllamaDriver
-from models.backends.openai import OpenAIDriver
-from models.drivers import Driver, DriverContext, Leases
+from models.backends.ollama.driver import OllamaDriver
+from models.backends.openai.driver import OpenAIDriver
+from models.drivers import Driver, DriverContext, Leases, Need
 from models.spec import ModelSpec
 from tests.doubles.ollama import Ollama
 from tests.doubles.script import Call, Gate, Reply, Turn
@@ -84,7 +84,7 @@ class Backend:
         )
 
     async def chat(self, **options: Any) -> BaseChatModel:
-        loaded = await self.driver.load(self.spec(**options), lambda news: None)
+        loaded = await self.driver.load(self.spec(**options), Need(), lambda news: None)
         self.stack.push_async_callback(loaded.unload)
         return cast(BaseChatModel, loaded.capability)
 
@@ -179,7 +179,7 @@ async def test_a_model_the_server_does_not_have_is_missing(backend: Backend) -> 
     spec = backend.spec(source="no-such-model")
     assert "no-such-model" in (await backend.driver.available(spec) or "")
     with pytest.raises(Unavailable, match="no-such-model") as caught:
-        await backend.driver.load(spec, lambda news: None)
+        await backend.driver.load(spec, Need(), lambda news: None)
     assert caught.value.code == "model_missing"
 
 
@@ -216,7 +216,7 @@ async def test_a_server_that_is_down_is_not_available_and_cannot_load(
         backend = Backend(driver, backend_name, "any", NOWHERE, stack, tools=True)
         assert "answer" in (await driver.available(backend.spec()) or "")
         with pytest.raises(Unavailable) as caught:
-            await driver.load(backend.spec(), lambda news: None)
+            await driver.load(backend.spec(), Need(), lambda news: None)
         assert caught.value.code == f"{backend_name}_unreachable"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from models.devices import DeviceMemory
-from models.drivers import Need
 from models.ledger import Ledger
 
 GB = 10**9
@@ -17,7 +16,7 @@ def test_free_is_the_smaller_of_what_is_measured_and_what_the_cap_leaves() -> No
 
 def test_what_still_loads_is_not_free_although_no_reading_shows_it() -> None:
     ledger = Ledger({"ram": 8 * GB})
-    ledger.reserve("a", Need(2 * GB))
+    ledger.reserve("a", {"ram": 2 * GB})
     assert ledger.balance("ram", DeviceMemory(16 * GB, 3 * GB)).free_bytes == 1 * GB
     ledger.settle("a", None)
     assert ledger.balance("ram", DeviceMemory(16 * GB, 1 * GB)).free_bytes == 1 * GB
@@ -25,8 +24,8 @@ def test_what_still_loads_is_not_free_although_no_reading_shows_it() -> None:
 
 def test_a_measurement_replaces_the_estimate() -> None:
     ledger = Ledger({"ram": 8 * GB})
-    ledger.reserve("a", Need(2 * GB))
-    ledger.settle("a", 5 * GB)
+    ledger.reserve("a", {"ram": 2 * GB})
+    ledger.settle("a", {"ram": 5 * GB})
     balance = ledger.balance("ram", DeviceMemory(16 * GB, 11 * GB))
     assert (balance.reserved_bytes, balance.free_bytes) == (5 * GB, 3 * GB)
     ledger.release("a")
@@ -35,7 +34,7 @@ def test_a_measurement_replaces_the_estimate() -> None:
 
 def test_devices_do_not_share_and_the_cap_is_a_share_of_the_device() -> None:
     ledger = Ledger({})
-    ledger.reserve("a", Need(4 * GB, "cuda:0"))
+    ledger.reserve("a", {"cuda:0": 4 * GB})
     assert ledger.balance("ram", DeviceMemory(10 * GB, 10 * GB)).free_bytes == int(8.5 * GB)
     assert ledger.balance("cuda:0", DeviceMemory(10 * GB, 10 * GB)).free_bytes == int(4.5 * GB)
     assert Ledger({"ram": 99 * GB}).balance("ram", DeviceMemory(GB, GB)).cap_bytes == GB
@@ -43,6 +42,6 @@ def test_devices_do_not_share_and_the_cap_is_a_share_of_the_device() -> None:
 
 def test_free_is_never_negative() -> None:
     ledger = Ledger({"ram": 1 * GB})
-    ledger.reserve("a", Need(1 * GB))
-    ledger.settle("a", 3 * GB)
+    ledger.reserve("a", {"ram": 1 * GB})
+    ledger.settle("a", {"ram": 3 * GB})
     assert ledger.balance("ram", DeviceMemory(16 * GB, 0)).free_bytes == 0

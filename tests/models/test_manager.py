@@ -31,6 +31,8 @@ BOUND_S = 10.0
 
 
 class TenBytes:
+    accelerators = ()
+
     def read(self) -> dict[str, DeviceMemory]:
         return {"ram": DeviceMemory(10, 10)}
 

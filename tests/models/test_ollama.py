@@ -12,8 +12,8 @@ from langchain_core.language_models import BaseChatModel
 
 from config.errors import Busy, Invalid, MotetError, TimedOut, Unavailable
 from config.settings import load_settings
-from models.backends.ollama import OllamaDriver, OllamaModel
-from models.drivers import DriverContext
+from models.backends.ollama.driver import OllamaDriver, OllamaModel
+from models.drivers import DriverContext, Need
 from models.manager import open_models
 from models.spec import ModelSpec, Task
 from tests.doubles.ollama import Ollama
@@ -48,7 +48,7 @@ async def driver(ollama: Ollama, tmp_path: Path) -> AsyncIterator[OllamaDriver]:
 
 
 async def loaded(driver: OllamaDriver, source: str = "tiny", **options: Any) -> OllamaModel:
-    return await driver.load(spec(source, **options), lambda news: None)
+    return await driver.load(spec(source, **options), Need(), lambda news: None)
 
 
 async def test_installed_chat_models_are_found_the_one_changed_last_first(
@@ -150,8 +150,8 @@ async def test_memory_is_what_ollama_says_it_holds_outside_the_gpu(
 ) -> None:
     ollama.add("tiny", memory_bytes=90_000_000, vram_bytes=50_000_000)
     model = await loaded(driver)
-    assert model.memory_bytes == 40_000_000
-    assert driver.estimate(spec("tiny")).memory_bytes == 72_000_000
+    assert model.memory == {"ram": 40_000_000}
+    assert driver.estimate(spec("tiny"))[0].memory_bytes == 72_000_000
     await model.unload()
 
 

@@ -10,8 +10,8 @@ from langchain_core.language_models import BaseChatModel
 
 from config.errors import Busy, Invalid, MotetError, TimedOut, Unavailable
 from config.settings import load_settings
-from models.backends.openai import OpenAIDriver, OpenAIModel
-from models.drivers import DriverContext, Leases
+from models.backends.openai.driver import OpenAIDriver, OpenAIModel
+from models.drivers import DriverContext, Leases, Need
 from models.spec import ModelSpec
 from tests.doubles.ollama import Ollama
 from tests.doubles.script import RUNNER_DIED, Drop, Failure, Gate, says
@@ -40,7 +40,7 @@ async def load(driver: OpenAIDriver) -> AsyncIterator[Load]:
     loaded: list[OpenAIModel] = []
 
     async def load(spec: ModelSpec) -> BaseChatModel:
-        loaded.append(await driver.load(spec, lambda news: None))
+        loaded.append(await driver.load(spec, Need(), lambda news: None))
         return loaded[-1].capability
 
     yield load

@@ -19,38 +19,44 @@ def resident(name: str, memory_bytes: int, **fields: Any) -> Resident:
         "resident_s": 100.0,
         "idle_s": 60.0,
     }
-    return Resident(name, memory_bytes, **{**usual, **fields})
+    return Resident(name, {"ram": memory_bytes}, **{**usual, **fields})
+
+
+def ram(*amounts: int) -> list[dict[str, int]]:
+    return [{"ram": amount} for amount in amounts]
 
 
 def test_what_fits_is_let_in_and_evicts_nothing() -> None:
-    assert admit(5, 5, 10, [resident("a", 5)]).verdict == "fits"
+    assert admit(*ram(5, 5, 10), [resident("a", 5)]).verdict == "fits"
 
 
 def test_the_cheapest_sufficient_set_goes() -> None:
     residents = [resident("slow", 6, load_s=60), resident("a", 3), resident("b", 4)]
-    assert set(admit(6, 0, 20, residents).models) == {"a", "b"}
-    assert admit(4, 0, 20, residents).models == ("b",)
+    assert set(admit(*ram(6, 0, 20), residents).models) == {"a", "b"}
+    assert admit(*ram(4, 0, 20), residents).models == ("b",)
 
 
 def test_priority_and_recent_use_protect() -> None:
-    assert victims(5, [resident("kept", 5, priority=3), resident("gone", 5)]) == ("gone",)
-    assert victims(5, [resident("used", 5, idle_s=1), resident("idle", 5, idle_s=9e3)]) == ("idle",)
+    assert victims({"ram": 5}, [resident("kept", 5, priority=3), resident("gone", 5)]) == ("gone",)
+    assert victims(
+        {"ram": 5}, [resident("used", 5, idle_s=1), resident("idle", 5, idle_s=9e3)]
+    ) == ("idle",)
 
 
 def test_leased_pinned_and_just_loaded_models_stay() -> None:
     for field in ({"leased": True}, {"resident_s": 1.0}):
-        admission = admit(5, 0, 10, [resident("a", 10, **field)])
+        admission = admit(*ram(5, 0, 10), [resident("a", 10, **field)])
         assert (admission.verdict, admission.models) == ("waits", ("a",))
-    assert admit(5, 0, 10, [resident("a", 10, pinned=True)]).verdict == "refuses"
+    assert admit(*ram(5, 0, 10), [resident("a", 10, pinned=True)]).verdict == "refuses"
 
 
 def test_pressure_from_elsewhere_evicts_nothing() -> None:
-    admission = admit(8, 1, 10, [resident("a", 2)])
+    admission = admit(*ram(8, 1, 10), [resident("a", 2)])
     assert (admission.verdict, admission.permanent) == ("refuses", False)
 
 
 def test_more_than_the_cap_can_never_fit() -> None:
-    assert admit(11, 10, 10, []).permanent
+    assert admit(*ram(11, 10, 10), []).permanent
 
 
 RESIDENTS = st.lists(
@@ -73,11 +79,11 @@ RESIDENTS = st.lists(
 def test_an_eviction_suffices_without_a_needless_victim(
     need: int, free: int, residents: list[Resident]
 ) -> None:
-    admission = admit(need, free, 100, residents)
+    admission = admit(*ram(need, free, 100), residents)
     if admission.verdict != "evicts":
         return
     chosen = [r for r in residents if r.name in admission.models]
     assert all(r.evictable and r.settled for r in chosen)
-    freed = sum(r.memory_bytes for r in chosen)
+    freed = sum(r.memory["ram"] for r in chosen)
     assert free + freed >= need
-    assert all(free + freed - r.memory_bytes < need for r in chosen)
+    assert all(free + freed - r.memory["ram"] < need for r in chosen)

@@ -16,8 +16,8 @@ from langchain_core.messages import AIMessage, HumanMessage
 
 from config.errors import Unavailable
 from config.settings import load_settings
-from models.backends import evidence
-from models.backends.reader_chat import REFUSAL, ReaderChat
+from models.backends.reader import evidence
+from models.backends.reader.chat import REFUSAL, ReaderChat
 from models.capabilities import Embed, Vectors
 from models.manager import open_models
 from models.spec import ModelSpec

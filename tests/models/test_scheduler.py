@@ -44,8 +44,8 @@ def test_waiting_requests_are_told_what_for(world: World) -> None:
             "phase": "queued",
             "verdict": "waits",
             "models": ["a"],
-            "need_bytes": 6,
-            "free_bytes": 4,
+            "need_bytes": {"ram": 6},
+            "free_bytes": {"ram": 4},
         }
     ]
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.backends.sentences import MAX_CHARS, sentences
+from models.backends.reader.sentences import MAX_CHARS, sentences
 
 CASES = [
     ("One sentence. Another one! A third?", ["One sentence.", "Another one!", "A third?"]),

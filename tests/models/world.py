@@ -43,7 +43,7 @@ class World:
     def ask(self, model: ModelSpec, priority: int = 0) -> int:
         self.tickets += 1
         self.waiting.add(self.tickets)
-        need = Need(model.memory_bytes or 0)
+        need = [Need({"ram": model.memory_bytes or 0})]
         self.obey(self.scheduler.request(self.tickets, model, need, priority))
         return self.tickets
 
@@ -57,7 +57,11 @@ class World:
         assert load.spec.memory_bytes is not None
         self.resident[name] = load.spec.memory_bytes if memory_bytes is None else memory_bytes
         self.generation[name] = load.generation
-        self.obey(self.scheduler.loaded(name, load.generation, memory_bytes))
+        self.obey(
+            self.scheduler.loaded(
+                name, load.generation, None if memory_bytes is None else {"ram": memory_bytes}
+            )
+        )
 
     def fail_load(self, name: str) -> None:
         load = self.loading.pop(name)
@@ -86,7 +90,7 @@ class World:
     def obey(self, effects: list[Effect]) -> None:
         for effect in effects:
             match effect:
-                case Load(model, _):
+                case Load(model, _, _):
                     self._begin(effect, model)
                 case Unload(name, generation):
                     assert name in self.resident, "unloaded what is not loaded"

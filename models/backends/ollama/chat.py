@@ -17,9 +17,9 @@ from langchain_ollama import ChatOllama
 from pydantic import PrivateAttr, ValidationError
 
 from config.errors import Invalid, MotetError
-from models.backends import ollama_errors as errors
-from models.backends.checked_chat import CheckedChat
-from models.backends.network import CONNECT_TIMEOUT_S, IDLE_CONNECTIONS, is_local
+from models.backends.common.checked_chat import CheckedChat
+from models.backends.common.network import CONNECT_TIMEOUT_S, IDLE_CONNECTIONS, is_local
+from models.backends.ollama import errors
 
 _UNREADABLE = (json.JSONDecodeError, ValidationError, OutputParserException)
 

@@ -1,16 +1,10 @@
-"""What a leased model can do: small protocols, one for each task."""
+"""Embedding: texts as vectors."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
-
-if TYPE_CHECKING:  # at run time 0.3 s and 40 MB that a server without chat need not pay
-    from langchain_core.language_models import BaseChatModel
-
-Chat: TypeAlias = "BaseChatModel"
-"""A LangChain chat model, so that streaming and tool calls follow the ecosystem."""
+from typing import Protocol, runtime_checkable
 
 FLOAT_BYTES = 4
 
@@ -85,18 +79,5 @@ class Embed(Protocol):
 
         They cost next to nothing beside the text itself. A token counts for a span that it lies
         in; spans may overlap. A model without token states answers with empty `Parts`.
-        """
-        ...
-
-
-@runtime_checkable
-class Rerank(Protocol):
-    """Reads a query and a text together, which says more than two vectors do, and slower."""
-
-    async def rerank(self, query: str, texts: Sequence[str]) -> list[float]:
-        """How well each text answers the query, in order: 0 to 1, more is better.
-
-        What is too long for the model is cut at its end. Raises `Unavailable` when the model died
-        and cannot be had again.
         """
         ...

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from models.backends.sentences import Sentence, sentences
+from models.backends.reader.sentences import Sentence, sentences
 
 WINDOW_SENTENCES = 3
 FRAGMENT_WORDS = 4  # shorter ones ("Note", a signature) come along without counting

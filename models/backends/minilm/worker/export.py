@@ -1,4 +1,4 @@
-"""Converts the packaged weights for OpenVINO: `python -m models.backends.minilm_export FOLDER`.
+"""Converts the packaged weights: `python -m models.backends.minilm.worker.export FOLDER`.
 
 FOLDER is there at the end, whole, or not at all.
 """
@@ -18,7 +18,7 @@ import torch
 from openvino.frontend import FrontEndManager
 from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
-from models.backends.minilm_runtimes import OpenVino, padded, torch_model
+from models.backends.minilm.worker.runtimes import OpenVino, padded, torch_model
 
 MAKING = "making-"
 TOLERANCE = 1e-3

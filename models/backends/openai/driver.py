@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import httpx
 from pydantic import Field
 
 from config.errors import Invalid, MotetError, Unavailable
-from models.backends.network import PROBE_TIMEOUT_S, is_local, shown
-from models.backends.options import Options
-from models.backends.probe import Probe
+from models.backends.common.network import PROBE_TIMEOUT_S, is_local, shown
+from models.backends.common.options import Options
+from models.backends.common.probe import Probe
 from models.drivers import DriverContext, Need, Progress
 from models.spec import ModelSpec, Task
 
 if TYPE_CHECKING:
-    from models.backends.openai_chat import OpenAIChat
+    from models.backends.openai.chat import OpenAIChat
 
 PROBE_KEEP_S = 5.0
 NO_KEY = "none"  # the client demands one, also for servers that do not
@@ -62,7 +62,7 @@ class OpenAIOptions(Options):
 class OpenAIModel:
     """A model elsewhere: it takes no memory here and nothing tells when it goes."""
 
-    memory_bytes = 0
+    memory: Mapping[str, int] = {}
     lost: asyncio.Future[str] | None = None
 
     def __init__(self, chat: OpenAIChat) -> None:
@@ -97,12 +97,12 @@ class OpenAIDriver:
     def named(self, source: str, task: Task) -> ModelSpec | None:
         return None  # a name alone does not tell the server
 
-    def estimate(self, spec: ModelSpec) -> Need:
-        return Need(0)
+    def estimate(self, spec: ModelSpec) -> Sequence[Need]:
+        return [Need()]
 
-    async def load(self, spec: ModelSpec, progress: Progress) -> OpenAIModel:
-        from models.backends.openai_chat import OpenAIChat
-        from models.backends.openai_errors import Translator
+    async def load(self, spec: ModelSpec, need: Need, progress: Progress) -> OpenAIModel:
+        from models.backends.openai.chat import OpenAIChat
+        from models.backends.openai.errors import Translator
 
         options = OpenAIOptions.of(spec.name, spec.options)
         source = await self._served_as(spec, options)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 from pydantic import Field
 
 from config.errors import MotetError
-from models.backends.options import Options
+from models.backends.common.options import Options
 from models.drivers import DriverContext, Need, Progress
 from models.spec import ModelSpec, Task
 
 if TYPE_CHECKING:
-    from models.backends.reader_chat import ReaderChat
+    from models.backends.reader.chat import ReaderChat
 
 
 class ReaderOptions(Options):
@@ -27,7 +27,7 @@ class ReaderOptions(Options):
 class ReaderModel:
     """It holds nothing itself: each answer leases the embedder."""
 
-    memory_bytes = 0
+    memory: Mapping[str, int] = {}
     lost: asyncio.Future[str] | None = None
 
     def __init__(self, chat: ReaderChat) -> None:
@@ -58,11 +58,11 @@ class ReaderDriver:
     def named(self, source: str, task: Task) -> ModelSpec | None:
         return None
 
-    def estimate(self, spec: ModelSpec) -> Need:
-        return Need(0)
+    def estimate(self, spec: ModelSpec) -> Sequence[Need]:
+        return [Need()]
 
-    async def load(self, spec: ModelSpec, progress: Progress) -> ReaderModel:
-        from models.backends.reader_chat import ReaderChat  # langchain's chat models: 0.3 s
+    async def load(self, spec: ModelSpec, need: Need, progress: Progress) -> ReaderModel:
+        from models.backends.reader.chat import ReaderChat  # langchain's chat models: 0.3 s
 
         options = ReaderOptions.of(spec.name, spec.options)
         lease = partial(self._lease, options.embed, "embed")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from config.errors import Invalid, MotetError
-from models.backends import ollama_errors as errors
-from models.backends.network import is_local
-from models.backends.ollama_api import Installed, OllamaApi, untagged
-from models.backends.options import Options
-from models.backends.probe import Probe
-from models.drivers import DriverContext, Need, Progress
+from models.backends.common.network import is_local
+from models.backends.common.options import Options
+from models.backends.common.probe import Probe
+from models.backends.ollama import errors
+from models.backends.ollama.api import Installed, OllamaApi, untagged
+from models.drivers import RAM, DriverContext, Need, Progress
 from models.spec import ModelSpec, Task
 
 if TYPE_CHECKING:
-    from models.backends.ollama_chat import OllamaChat
+    from models.backends.ollama.chat import OllamaChat
 
 log = logging.getLogger(__name__)
 
@@ -74,15 +74,15 @@ class OllamaModel:
         self._source = source
         self._chat = chat
         self._lost = lost
-        self._memory_bytes: int | None = None
+        self._memory: Mapping[str, int] | None = None
 
     @property
     def capability(self) -> OllamaChat:
         return self._chat
 
     @property
-    def memory_bytes(self) -> int | None:
-        return self._memory_bytes
+    def memory(self) -> Mapping[str, int] | None:
+        return self._memory
 
     @property
     def lost(self) -> asyncio.Future[str]:
@@ -91,11 +91,11 @@ class OllamaModel:
     async def measure(self) -> None:
         """Learn what it takes of this machine's memory, by Ollama's own estimate."""
         if not is_local(self._api.url):
-            self._memory_bytes = 0
+            self._memory = {}
             return
         for held in await self._api.running():
             if held.name == self._source:
-                self._memory_bytes = max(held.size_bytes - held.vram_bytes, 0)
+                self._memory = {RAM: max(held.size_bytes - held.vram_bytes, 0)}
 
     async def unload(self) -> None:
         await release(self._api, self._source)
@@ -135,16 +135,16 @@ class OllamaDriver:
     def named(self, source: str, task: Task) -> ModelSpec | None:
         return _spec(untagged(source)) if task == "chat" else None
 
-    def estimate(self, spec: ModelSpec) -> Need:
+    def estimate(self, spec: ModelSpec) -> Sequence[Need]:
         if not is_local(self._api.url):
-            return Need(0)
+            return [Need()]
         if spec.memory_bytes is not None:
-            return Need(spec.memory_bytes)
+            return [Need({RAM: spec.memory_bytes})]
         known = self._sizes.get(untagged(spec.source))
-        return Need(int(known.size_bytes * MEMORY_OF_FILE) if known else 0)
+        return [Need({RAM: int(known.size_bytes * MEMORY_OF_FILE)} if known else {})]
 
-    async def load(self, spec: ModelSpec, progress: Progress) -> OllamaModel:
-        from models.backends.ollama_chat import OllamaChat
+    async def load(self, spec: ModelSpec, need: Need, progress: Progress) -> OllamaModel:
+        from models.backends.ollama.chat import OllamaChat
 
         options = OllamaOptions.of(spec.name, spec.options)
         self._probe.forget()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from models.backends import evidence
-from models.backends.evidence import ENOUGH, Evidence
+from models.backends.reader import evidence
+from models.backends.reader.evidence import ENOUGH, Evidence
 from models.capabilities import Vectors
 from models.similarity import Similarity
 

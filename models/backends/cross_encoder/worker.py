@@ -13,7 +13,8 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from transformers.utils.logging import disable_progress_bar
 
 from config.errors import Cancelled, Invalid, Unavailable
-from models.backends.batches import batches, fastest_dtype
+from models.backends.common.batches import batches, fastest_dtype
+from models.backends.common.worker import Placement
 from models.workers.host import Answer, TaskHandle
 
 CPU_TOKEN_BUDGET = 512
@@ -29,8 +30,9 @@ class CrossEncoder:
     def __init__(self, options: dict[str, Any]) -> None:
         torch.set_num_threads(1)  # one thread a batch, as in the embedder
         disable_progress_bar()
-        self._device = _device(options["device"])
-        on_gpu = self._device.type != "cpu"
+        self._place = Placement(options["device"])
+        self._device = self._place.device
+        on_gpu = not self._place.on_cpu
         self._budget = GPU_TOKEN_BUDGET if on_gpu else CPU_TOKEN_BUDGET
         workers = 1 if on_gpu else options["threads"]
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="rerank")
@@ -53,6 +55,9 @@ class CrossEncoder:
         limits = [_limit(self._tokenizer, model.config), options["max_tokens"]]
         self._max_tokens = min(limit for limit in limits if limit)
         self._scores("warm", ["up"], lambda: False)
+
+    def memory(self) -> dict[str, Any]:
+        return self._place.memory()
 
     def handle(self, method: str, header: dict[str, Any], body: bytes, task: TaskHandle) -> Answer:
         scores = self._scores(header["query"], header["texts"], task.cancelled)
@@ -87,12 +92,6 @@ class CrossEncoder:
         # Two labels are "no" and "yes": their softmax is the sigmoid of the difference.
         odds = logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits[:, 0]
         return torch.sigmoid(odds).cpu().numpy()
-
-
-def _device(wanted: str) -> torch.device:
-    if wanted == "auto":
-        wanted = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(wanted)
 
 
 def _found(load: Callable[..., Found], source: str, **options: Any) -> Found:

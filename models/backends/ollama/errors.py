@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 
 from config.errors import Busy, Invalid, MotetError, TimedOut, Unavailable
-from models.backends.network import shown
+from models.backends.common.network import shown
 
 RETRY_AFTER_S = 2.0  # Ollama sends no Retry-After when its queue is full
 _OVERFLOW = ("exceeds the available context", "input length exceeds", "context length")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,15 +13,17 @@ from typing import Literal
 from pydantic import Field
 
 from config.errors import MotetError, Unavailable
-from models.backends.batches import readable
-from models.backends.options import Options
+from models.backends.common.batches import readable
+from models.backends.common.options import Options
+from models.backends.common.worker_model import measured
 from models.capabilities import FLOAT_BYTES
 from models.drivers import DriverContext, Need, Progress
+from models.placement import placements
 from models.spec import ModelSpec, Task
 from models.workers.process import WorkerProcess
 from models.workers.supervised import SupervisedWorker
 
-WORKER = "models.backends.cross_encoder_worker:CrossEncoder"
+WORKER = "models.backends.cross_encoder.worker:CrossEncoder"
 PACKAGES = ("torch", "transformers")
 LIBRARIES_BYTES = 500_000_000
 HUB_ESTIMATE_BYTES = 1_000_000_000
@@ -41,14 +43,13 @@ class CrossEncoderOptions(Options):
         None, ge=1, description="As it comes, one for each core, at most 4."
     )
     max_tokens: int | None = Field(None, ge=8, description="Of query and text; the model's limit.")
-    device: str = Field("auto", description="auto: a GPU when torch has one; or cpu, cuda:1 ...")
 
 
 class CrossEncoderDriver:
     """Starts one worker process for each model."""
 
     def __init__(self, context: DriverContext) -> None:
-        pass
+        self._accelerators = context.accelerators
 
     async def available(self, spec: ModelSpec) -> str | None:
         missing = [package for package in PACKAGES if find_spec(package) is None]
@@ -74,15 +75,18 @@ class CrossEncoderDriver:
         name = f"cross_encoder/{source}"
         return ModelSpec(name=name, task=task, backend="cross_encoder", source=source)
 
-    def estimate(self, spec: ModelSpec) -> Need:
-        if spec.memory_bytes is not None:
-            return Need(spec.memory_bytes)
-        if folder := _folder(spec):
-            weights = [*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")]
-            return Need(LIBRARIES_BYTES + sum(file.stat().st_size for file in weights))
-        return Need(HUB_ESTIMATE_BYTES)
+    def estimate(self, spec: ModelSpec) -> Sequence[Need]:
+        weights = _weights_bytes(spec)
+        taken = spec.memory_bytes if spec.memory_bytes is not None else weights + LIBRARIES_BYTES
+        return placements(
+            spec,
+            self._accelerators,
+            device_bytes=spec.memory_bytes or weights + LIBRARIES_BYTES,
+            host_bytes=LIBRARIES_BYTES,
+            cpu_bytes=taken,
+        )
 
-    async def load(self, spec: ModelSpec, progress: Progress) -> CrossEncoder:
+    async def load(self, spec: ModelSpec, need: Need, progress: Progress) -> CrossEncoder:
         options = CrossEncoderOptions.of(spec.name, spec.options).model_dump()
         options["threads"] = options["threads"] or min(MAX_THREADS, os.cpu_count() or 1)
         folder = _folder(spec)
@@ -92,12 +96,12 @@ class CrossEncoderDriver:
             WorkerProcess.start,
             WORKER,
             name=spec.name,
-            options={"source": str(folder or spec.source), **options},
+            options={"source": str(folder or spec.source), "device": need.device, **options},
             threads=1,
             env={"TRANSFORMERS_VERBOSITY": "error", "TOKENIZERS_PARALLELISM": "true", **offline},
             start_timeout_s=START_TIMEOUT_S,
         )
-        return CrossEncoder(await SupervisedWorker.open(start))
+        return CrossEncoder(await SupervisedWorker.open(start), need)
 
     async def close(self) -> None:
         pass
@@ -106,8 +110,9 @@ class CrossEncoderDriver:
 class CrossEncoder:
     """The loaded model, which is its own `Rerank`."""
 
-    def __init__(self, worker: SupervisedWorker) -> None:
+    def __init__(self, worker: SupervisedWorker, need: Need) -> None:
         self._worker = worker
+        self._need = need
         self.lost = worker.lost
 
     @property
@@ -115,8 +120,8 @@ class CrossEncoder:
         return self
 
     @property
-    def memory_bytes(self) -> int:
-        return self._worker.worker.rss_bytes
+    def memory(self) -> Mapping[str, int]:
+        return measured(self._worker.worker, self._need)
 
     async def unload(self) -> None:
         await self._worker.stop()
@@ -141,3 +146,11 @@ def _folder(spec: ModelSpec) -> Path | None:
     """The folder that `source` names; None when it names a model of the Hub."""
     path = Path(spec.source).expanduser()
     return path if path.is_absolute() or spec.source.startswith(".") or path.is_dir() else None
+
+
+def _weights_bytes(spec: ModelSpec) -> int:
+    folder = _folder(spec)
+    if folder is None:
+        return HUB_ESTIMATE_BYTES
+    weights = [*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")]
+    return sum(file.stat().st_size for file in weights)

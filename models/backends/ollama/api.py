@@ -9,8 +9,8 @@ from typing import Any
 
 import httpx
 
-from models.backends import ollama_errors as errors
-from models.backends.network import CONNECT_TIMEOUT_S, PROBE_TIMEOUT_S, is_local
+from models.backends.common.network import CONNECT_TIMEOUT_S, PROBE_TIMEOUT_S, is_local
+from models.backends.ollama import errors
 
 # Families of models that only embed, for servers too old to tell capabilities.
 _EMBEDDERS = {"bert", "nomic-bert", "nomic-bert-moe"}

@@ -1,0 +1,1 @@
+"""What several back ends share. `worker` is for worker processes alone: it imports torch."""

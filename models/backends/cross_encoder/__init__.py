@@ -1,0 +1,1 @@
+"""Cross-encoders: how well a text answers a query."""

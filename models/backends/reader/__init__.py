@@ -1,0 +1,1 @@
+"""The embedded reader: it answers with sentences of the passages it is given."""
