@@ -5,8 +5,6 @@ A parser that hangs, or takes all memory, is ended with its worker; nothing else
 
 from __future__ import annotations
 
-import resource
-from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -15,15 +13,14 @@ import orjson
 from indexes.reading.chunks import chunks
 from indexes.reading.documents import read
 from models.workers.host import TaskHandle
+from models.workers.limits import limit_memory
 
 
 class Reader:
     """Runs in a worker process. Options: `memory_bytes`, the most that it may take."""
 
     def __init__(self, options: dict[str, Any]) -> None:
-        limit = int(options["memory_bytes"])
-        with suppress(ValueError, OSError):  # not every system has this limit
-            resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        limit_memory(options["memory_bytes"])
 
     def handle(
         self, method: str, header: dict[str, Any], body: bytes, task: TaskHandle
