@@ -12,7 +12,8 @@ from config.errors import MotetError, NotFound, TimedOut, Unavailable
 from config.settings import Settings
 from models.backends import build_driver
 from models.capabilities import Caption, Embed, Image, Rerank, Speech, Transcribe
-from models.devices import Devices, HostMemory
+from models.devices import Devices
+from models.devices.host import HostMemory
 from models.drivers import DriverContext
 from models.ledger import DeviceBalance, Ledger
 from models.models_file import ModelsFile, load_models

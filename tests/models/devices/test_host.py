@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from models.devices import HostMemory
+from models.devices.host import HostMemory
 
 MB = 2**20
 

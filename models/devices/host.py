@@ -1,41 +1,20 @@
-"""How much memory this machine has, read the way a container must read it."""
+"""How much RAM this machine has, read the way a container must read it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import psutil
 
 from models.accelerators import Accelerator
+from models.devices import DeviceMemory
 from models.drivers import RAM
 
 CGROUPS = Path("/sys/fs/cgroup")
 OWN_CGROUPS = Path("/proc/self/cgroup")
 UNLIMITED = 2**60
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceMemory:
-    """One reading. `available_bytes` could be taken now without swapping."""
-
-    total_bytes: int
-    available_bytes: int
-
-
-class Devices(Protocol):
-    """Reads the memory of every device that models may use."""
-
-    def read(self) -> Mapping[str, DeviceMemory]:
-        """A fresh reading by device name; "ram" is always there. Takes under a millisecond."""
-        ...
-
-    @property
-    def accelerators(self) -> Sequence[Accelerator]:
-        """What was found on this machine, the largest first."""
-        ...
 
 
 class HostMemory:

@@ -1,0 +1,37 @@
+"""The devices of this machine: which there are, and how much memory of each is free."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from models.accelerators import Accelerator
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceMemory:
+    """One reading. `available_bytes` could be taken now without swapping.
+
+    `problem`: why this is not what the device has now, for people; empty when it is.
+    """
+
+    total_bytes: int
+    available_bytes: int
+    problem: str = ""
+
+
+class Devices(Protocol):
+    """Reads the memory of every device that models may use."""
+
+    def read(self) -> Mapping[str, DeviceMemory]:
+        """A fresh reading by device name; "ram" is always there. Takes under a millisecond.
+
+        A device that cannot be read keeps its last reading, with the `problem`. Does not raise.
+        """
+        ...
+
+    @property
+    def accelerators(self) -> Sequence[Accelerator]:
+        """What was found on this machine, the largest first."""
+        ...
