@@ -40,12 +40,6 @@ async def echo(worker: OnDemandWorker, timeout_s: float = BOUND_S) -> bytes:
     return (await worker.call("echo", {}, b"same", timeout_s=timeout_s)).body
 
 
-async def ended(pid: int) -> None:
-    async with asyncio.timeout(BOUND_S):
-        while psutil.pid_exists(pid):
-            await asyncio.sleep(0.01)
-
-
 async def test_nothing_runs_until_the_first_call_and_nothing_after_closing(opened: Opened) -> None:
     before = children()
     worker = opened()
@@ -62,11 +56,11 @@ async def test_nothing_runs_until_the_first_call_and_nothing_after_closing(opene
 
 
 async def test_an_idle_worker_is_ended_and_started_again_when_wanted(opened: Opened) -> None:
-    before = children()
     worker = opened(idle_s=0.0)
     assert await echo(worker) == b"same"
-    for pid in children() - before:
-        await ended(pid)
+    assert worker._worker
+    async with asyncio.timeout(BOUND_S):
+        await worker._worker.exited
     assert await echo(worker) == b"same"
 
 
