@@ -1,0 +1,141 @@
+"""Where the files of a model are, and how much they hold. Reads small things alone: no weights."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from config.errors import Unavailable
+
+ROOT = Path(__file__).resolve().parents[3]
+INDEX = "model.safetensors.index.json"
+MAX_HEADER_BYTES = 100_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What is stored of a model: how many numbers, in how many bytes."""
+
+    numbers: int = 0
+    stored_bytes: int = 0
+
+
+def folder_of(source: str) -> Path | None:
+    """The folder that `source` stands for; None when its files are not on this machine.
+
+    It is a path, a folder that Motet brings along ("models/small/captioner"), or the name of a
+    model of the Hugging Face Hub that was pulled.
+    """
+    path = Path(source).expanduser()
+    if is_path(source):
+        return path if path.is_dir() else None
+    for folder in (path, ROOT / path):
+        if folder.is_dir():
+            return folder
+    return _snapshot(source)
+
+
+def is_path(source: str) -> bool:
+    """Whether it can name a folder alone, and no model of the Hub."""
+    return Path(source).expanduser().is_absolute() or source.startswith(".")
+
+
+def why_missing(name: str, source: str) -> str | None:
+    """Why the model cannot be loaded from `source`, and what to do; None when all is there."""
+    if not source:
+        return "it has no `source`: name a folder with the model, or a model of the Hub."
+    folder = folder_of(source)
+    if folder is None and is_path(source):
+        return f"there is no folder '{source}'."
+    if folder is None:
+        return f"'{source}' is not on this machine yet. Run `motet models pull {name}`."
+    if not (folder / "config.json").is_file():
+        return f"{folder} is not the folder of a model: it has no config.json."
+    if absent := _absent(folder):
+        return f"{folder} lacks {absent}. Run `motet models pull {name}`, or put it there."
+    return None
+
+
+def missing(name: str, source: str, reason: str) -> Unavailable:
+    """The error for a model whose files are not here."""
+    message = f"The model '{name}' cannot be loaded: {reason}"
+    return Unavailable(message, code="model_missing", details={"model": name, "source": source})
+
+
+def weights(folder: Path) -> Weights:
+    """Of all files with weights in `folder` itself."""
+    numbers = stored = 0
+    for file in weight_files(folder):
+        size = file.stat().st_size
+        stored += size
+        # Of a pickle only its size can be known without loading it; most hold two-byte numbers.
+        numbers += _numbers(file) if file.suffix == ".safetensors" else size // 2
+    return Weights(numbers, stored)
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """Those that are loaded: safetensors where there are any."""
+    safe = sorted(folder.glob("*.safetensors"))
+    return safe or sorted(folder.glob("pytorch_model*.bin"))
+
+
+def config_of(folder: Path) -> dict[str, Any]:
+    """Its config.json; empty where it cannot be read."""
+    try:
+        found = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _snapshot(source: str) -> Path | None:
+    """The main revision of a model of the Hub, in the cache that its own library keeps."""
+    home = _hub_cache() / f"models--{source.replace('/', '--')}"
+    try:
+        revision = (home / "refs" / "main").read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        return None
+    folder = home / "snapshots" / revision
+    return folder if folder.is_dir() else None
+
+
+def _hub_cache() -> Path:
+    if cache := os.environ.get("HF_HUB_CACHE"):
+        return Path(cache).expanduser()
+    caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    home = os.environ.get("HF_HOME") or f"{caches}/huggingface"
+    return Path(home).expanduser() / "hub"
+
+
+def _absent(folder: Path) -> str | None:
+    """The first file with weights that should be there and is not."""
+    if (folder / INDEX).is_file():
+        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        named = sorted(set(index["weight_map"].values()))
+        return next((name for name in named if not (folder / name).is_file()), None)
+    return None if weight_files(folder) else "model.safetensors"
+
+
+def _numbers(file: Path) -> int:
+    """How many numbers a safetensors file holds, by its header."""
+    try:
+        with file.open("rb") as stream:
+            (length,) = struct.unpack("<Q", stream.read(8))
+            header = json.loads(stream.read(min(length, MAX_HEADER_BYTES)))
+    except (OSError, ValueError, struct.error):
+        return file.stat().st_size // 2
+    return sum(_sizes(header))
+
+
+def _sizes(header: dict[str, Any]) -> Iterator[int]:
+    for name, tensor in header.items():
+        if name != "__metadata__":
+            count = 1
+            for length in tensor["shape"]:
+                count *= length
+            yield count
