@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from config.settings import Settings
 from models.accelerators import Accelerator
 from models.spec import ModelSpec, Task
+from models.workers.spare import Workers
 
 if TYPE_CHECKING:
     from models.manager import Lease
@@ -32,6 +33,9 @@ class Need:
 
     memory: Mapping[str, int] = field(default_factory=dict)
     device: str = CPU
+    share: str = ""
+    """Models with the same share and device hold the same memory (two names for one file in
+    Ollama): it is counted once, and is free when the last of them is unloaded. "": its own."""
 
     @property
     def memory_bytes(self) -> int:
@@ -83,6 +87,10 @@ class DriverContext:
     lease: Leases
     accelerators: Sequence[Accelerator] = ()
     """The GPUs of this machine that torch or Ollama may use, the largest first."""
+    available_bytes: Callable[[], Mapping[str, int]] = dict
+    """What is free now by device, measured; "ram" among them. Empty: nothing can be read."""
+    workers: Workers = field(default_factory=lambda: Workers(spare=False))
+    """Starts the workers of models that import torch."""
 
 
 class Driver(Protocol):
