@@ -25,6 +25,7 @@ class Unload:
 
     name: str
     generation: int
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,14 @@ class Refuse:
 
 
 @dataclass(frozen=True, slots=True)
+class Happened:
+    """Tell everyone: an event of `models.events`, with JSON values."""
+
+    event: str
+    fields: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
 class Notice:
     """Tell who waits what it waits for: `phase` is "queued" or "loading"."""
 
@@ -48,4 +57,4 @@ class Notice:
     news: Mapping[str, object]
 
 
-Effect = Load | Unload | Grant | Refuse | Notice
+Effect = Load | Unload | Grant | Refuse | Notice | Happened

@@ -4,74 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+import logging
+import time
+from collections.abc import AsyncIterator, Mapping
+from functools import partial
+from typing import Any, get_args
 
-from config.errors import MotetError, NotFound, TimedOut, Unavailable
+from config.errors import MotetError, NotFound, TimedOut, Unavailable, nearest
 from config.settings import Settings
-from models.backends import build_driver
-from models.capabilities import Caption, Embed, Image, Rerank, Speech, Transcribe
+from models.backends import BACKENDS, build_driver
 from models.devices import Devices
 from models.devices.host import HostMemory
 from models.drivers import DriverContext
+from models.events import Events
+from models.lease import Attempt, Attempts, Lease
 from models.ledger import DeviceBalance, Ledger
 from models.models_file import ModelsFile, load_models
 from models.report import ModelStatus, RoleStatus, discovered, role_task, statuses
 from models.roles import BuildDriver, Choice, Drivers, Resolver
 from models.runner import Listener, Runner
 from models.scheduler import Scheduler
+from models.slot import PRESENT
 from models.spec import ModelSpec, Task
 
-if TYPE_CHECKING:
-    from langchain_core.language_models import BaseChatModel
+__all__ = ["Lease", "Models", "open_models"]
+
+log = logging.getLogger(__name__)
 
 WAIT_S = 600.0
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """The right to use a model until the `async with` ends. The accessor of its task works."""
-
-    choice: Choice
-    capability: object
-
-    @property
-    def model(self) -> ModelSpec:
-        return self.choice.model
-
-    @property
-    def chat(self) -> BaseChatModel:
-        return cast("BaseChatModel", self._of("chat"))
-
-    @property
-    def caption(self) -> Caption:
-        return cast(Caption, self._of("caption"))
-
-    @property
-    def image(self) -> Image:
-        return cast(Image, self._of("image"))
-
-    @property
-    def speech(self) -> Speech:
-        return cast(Speech, self._of("speech"))
-
-    @property
-    def transcribe(self) -> Transcribe:
-        return cast(Transcribe, self._of("transcribe"))
-
-    @property
-    def embed(self) -> Embed:
-        return cast(Embed, self._of("embed"))
-
-    @property
-    def rerank(self) -> Rerank:
-        return cast(Rerank, self._of("rerank"))
-
-    def _of(self, task: Task) -> object:
-        if self.model.task != task:
-            raise TypeError(f"the lease of '{self.model.name}' is for {self.model.task}")
-        return self.capability
 
 
 class Models:
@@ -87,7 +47,9 @@ class Models:
         ledger = Ledger(file.memory_cap_bytes)
         self._scheduler = Scheduler(ledger, devices, asyncio.get_running_loop().time)
         self._resolver = Resolver(file, self._drivers, self._scheduler.trouble)
-        self._runner = Runner(self._scheduler, self._drivers.get)
+        self._events = Events(first=int(time.time() * 1000))
+        self._runner = Runner(self._scheduler, self._drivers.get, self._events)
+        self._preloads: set[asyncio.Task[None]] = set()
 
     async def resolve(self, name: str, task: Task) -> Choice:
         """The model that `name` (a role, a model, or "<backend>/<source>") stands for now.
@@ -117,13 +79,58 @@ class Models:
         """
         async with contextlib.AsyncExitStack() as stack:
             bound_s = WAIT_S if wait_s is None else wait_s
-            yield await self._take(stack, name, task, priority, bound_s, on_event)
+            yield await self._take(stack, name, task, tenant, priority, bound_s, on_event)
+
+    def attempts(
+        self,
+        name: str,
+        task: Task,
+        *,
+        tenant: str = "default",
+        priority: int | None = None,
+        wait_s: float | None = None,
+        on_event: Listener | None = None,
+    ) -> AsyncIterator[Attempt]:
+        """`lease` for work that may run out of memory, and may be done again from its start:
+
+            async for attempt in models.attempts("image", "image"):
+                async with attempt as lease:
+                    picture = await lease.image.generate(...)
+
+        When the block ends with the error "out_of_memory", idle models of that device are
+        unloaded and the block runs once more, unless it called `attempt.keep()`; the second
+        time, the error says what was done. Listeners hear of it as phase "out_of_memory".
+        """
+
+        def attempt(last: bool) -> Attempt:
+            lease = self.lease(
+                name, task, tenant=tenant, priority=priority, wait_s=wait_s, on_event=on_event
+            )
+            return Attempt(lease, partial(self._relieve, on_event), last)
+
+        return Attempts(attempt)
+
+    async def _relieve(
+        self, listener: Listener | None, lease: Lease, error: MotetError, last: bool
+    ) -> MotetError:
+        """Make room beside the model of `lease`; the error, saying what was done."""
+        name = lease.model.name
+        gone = [] if last else await self._runner.make_room(name)
+        if listener and not last:
+            listener({"phase": "out_of_memory", "model": name, "unloaded": gone})
+        done = "Idle models beside it were unloaded, and it was tried again. " if last else ""
+        return Unavailable(
+            f"{error.message} {done}Ask it for less at once, or use a smaller model.",
+            code=error.code,
+            details={**error.details, "model": name},
+        )
 
     async def _take(
         self,
         stack: contextlib.AsyncExitStack,
         name: str,
         task: Task,
+        tenant: str,
         priority: int | None,
         wait_s: float,
         listener: Listener | None,
@@ -144,7 +151,7 @@ class Models:
             rank = spec.priority if priority is None else priority
             try:
                 loaded = await stack.enter_async_context(
-                    self._runner.hold(spec, rank, wait_s, listener)
+                    self._runner.hold(spec, tenant, rank, wait_s, listener)
                 )
             except (Unavailable, NotFound, TimedOut) as error:
                 if choice.role is None or error.code in ("lease_timeout", "shutting_down"):
@@ -154,11 +161,62 @@ class Models:
             tell({"phase": "ready", "model": spec.name})
             return Lease(choice, loaded.capability)
 
-    async def unload(self, name: str) -> None:
-        """Let a loaded model go as soon as nobody uses it. Raises `NotFound` when not loaded."""
-        if name not in self._scheduler.slots:
+    async def load(
+        self,
+        name: str,
+        *,
+        task: Task | None = None,
+        wait_s: float | None = None,
+        on_event: Listener | None = None,
+    ) -> ModelStatus:
+        """Have a role's or a model's model loaded, without using it; its keep-alive begins.
+
+        `task` is needed only for "<backend>/<source>" with several. Raises as `lease` does.
+        """
+        task = task or self._task_of(name)
+        async with self.lease(name, task, wait_s=wait_s, on_event=on_event) as lease:
+            return next(each for each in self.status() if each.model.name == lease.model.name)
+
+    async def unload(self, name: str, *, wait_s: float = WAIT_S) -> None:
+        """Let a loaded model go as soon as nobody uses it; when this returns, it is gone.
+
+        Work under way ends first; nobody new gets it, and who waits for it gets it loaded anew.
+        Raises `NotFound` ("model_not_loaded") and `TimedOut` ("unload_timeout"): it goes later.
+        """
+        slot = self._scheduler.slots.get(name)
+        if slot is None or slot.state not in PRESENT:
             raise NotFound(f"'{name}' is not loaded.", code="model_not_loaded")
         self._runner.carry_out(self._scheduler.drain(name))
+        try:
+            async with asyncio.timeout(wait_s):
+                await self._runner.gone(name)
+        except TimeoutError as error:
+            message = f"'{name}' is still in use after {wait_s:g} s; it goes when that ends."
+            raise TimedOut(message, code="unload_timeout") from error
+
+    def pin(self, name: str, pinned: bool = True) -> None:
+        """Keep a model once it is loaded, or no longer, until the service ends.
+
+        It is not loaded by this. Raises `NotFound`.
+        """
+        if name not in self._file.models and name not in self._scheduler.slots:
+            hint = nearest(name, list(self._file.models))
+            raise NotFound(f"There is no model '{name}'. {hint}", code="model_not_found")
+        self._runner.carry_out(self._scheduler.pin(name, pinned))
+
+    def events(self, after: int | None = None) -> AsyncIterator[Mapping[str, Any]]:
+        """What happens to models: {"seq", "time", "event", "model", ...}, from now on, or all
+        after number `after` that is kept. Ends when the service does.
+
+        Events: queued, loading, progress, ready, load_failed, unloading (with its reason),
+        unloaded, lost, refused, pinned, unpinned, out_of_memory; "missed" stands for `count`
+        events that a reader was too slow or too late for. Numbers grow over restarts too.
+        """
+        return self._events.follow(after)
+
+    def tell(self, event: str, **fields: Any) -> None:
+        """Add an event, for what concerns models and is done elsewhere, such as pulls."""
+        self._events.add(event, **fields)
 
     def status(self) -> list[ModelStatus]:
         """Every declared model and every other that is loaded or wanted, without asking anyone."""
@@ -189,10 +247,41 @@ class Models:
             self._file.backends.get(backend, {}),
             self.lease,
             self._devices.accelerators,
+            available_bytes=self._available_bytes,
         )
 
+    def _available_bytes(self) -> Mapping[str, int]:
+        return {name: each.available_bytes for name, each in self._devices.read().items()}
+
+    def preload(self) -> None:
+        """Begin to load what models.yaml wants loaded from the start."""
+        for spec in self._file.models.values():
+            if spec.preload:
+                task = asyncio.create_task(self._preload(spec), name=f"preload {spec.name}")
+                self._preloads.add(task)
+                task.add_done_callback(self._preloads.discard)
+
+    async def _preload(self, spec: ModelSpec) -> None:
+        try:
+            await self.load(spec.name, task=spec.task)
+        except MotetError as error:
+            log.warning("%s could not be loaded at the start: %s", spec.name, error.message)
+
+    def _task_of(self, name: str) -> Task:
+        if name in self._file.roles:
+            return role_task(self._file, name)
+        if name in self._file.models:
+            return self._file.models[name].task
+        backend, _, source = name.partition("/")
+        driver = self._drivers.get(backend) if backend in BACKENDS and source else None
+        tasks: tuple[Task, ...] = get_args(Task)
+        return next((task for task in tasks if driver and driver.named(source, task)), "chat")
+
     async def close(self) -> None:
+        for task in self._preloads:
+            task.cancel()
         await self._runner.close()
+        self._events.close()
         await self._drivers.close()
 
 
@@ -203,12 +292,14 @@ async def open_models(
     devices: Devices | None = None,
     build: BuildDriver = build_driver,
 ) -> AsyncIterator[Models]:
-    """The models of `settings`. Loads nothing yet; on leaving, everything is unloaded.
+    """The models of `settings`. Begins what is to be preloaded, and waits for nothing; on
+    leaving, everything is unloaded.
 
     Raises `Invalid` when models.yaml is wrong.
     """
     models = Models(load_models(settings), settings, devices or HostMemory(), build)
     try:
+        models.preload()
         yield models
     finally:
         await models.close()

@@ -12,8 +12,10 @@ from typing import Any
 
 from config.errors import MotetError, TimedOut, Unavailable
 from models.drivers import Driver, Loaded, Need
-from models.effects import Effect, Grant, Load, Notice, Refuse, Unload
+from models.effects import Effect, Grant, Happened, Load, Notice, Refuse, Unload
+from models.events import Events
 from models.scheduler import Scheduler
+from models.slot import PRESENT
 from models.spec import ModelSpec
 
 log = logging.getLogger(__name__)
@@ -45,8 +47,10 @@ class Runner:
 
     scheduler: Scheduler
     driver_of: Callable[[str], Driver]
+    events: Events
     _requests: dict[int, _Request] = field(default_factory=dict)
     _held: dict[str, _Held] = field(default_factory=dict)
+    _leaving: dict[tuple[str, int], asyncio.Future[None]] = field(default_factory=dict)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _timer: asyncio.TimerHandle | None = None
     _tickets: int = 0
@@ -54,7 +58,12 @@ class Runner:
 
     @contextlib.asynccontextmanager
     async def hold(
-        self, spec: ModelSpec, priority: int, wait_s: float, listener: Listener | None
+        self,
+        spec: ModelSpec,
+        tenant: str,
+        priority: int,
+        wait_s: float,
+        listener: Listener | None,
     ) -> AsyncIterator[Loaded]:
         """The model, loaded, for as long as the context lasts."""
         if self._closed:
@@ -90,13 +99,40 @@ class Runner:
                     self._settle(ticket, error)
                 case Notice(ticket, news):
                     self._tell(ticket, news)
+                case Happened(event, fields):
+                    self.events.add(event, **fields)
                 case Load() | Unload() if self._closed:
                     pass  # `close` ends everything itself
                 case Load(spec, need, generation):
                     self._begin(self._load(spec, need, generation), f"load {spec.name}")
-                case Unload(name, generation):
+                case Unload(name, generation, _):
                     self._begin(self._unload(name, generation), f"unload {name}")
         self._set_timer()
+
+    async def gone(self, name: str) -> None:
+        """Wait until the present load of `name` is no more; at once when it is not loaded."""
+        slot = self.scheduler.slots.get(name)
+        if slot is None or slot.state not in PRESENT:
+            return
+        key = (name, slot.generation)
+        if key not in self._leaving:
+            self._leaving[key] = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._leaving[key])
+
+    async def make_room(self, name: str) -> list[str]:
+        """`name`, which is leased, ran out of memory: unload what is idle beside it.
+
+        Returns what went, when it is gone.
+        """
+        if name not in self._held:
+            return []
+        effects = self.scheduler.out_of_memory(name, self._held[name].generation)
+        self.carry_out(effects)
+        going = [effect.name for effect in effects if isinstance(effect, Unload)]
+        async with asyncio.TaskGroup() as group:
+            for each in going:
+                group.create_task(self.gone(each), name=f"unload {each}: waiting")
+        return going
 
     async def close(self) -> None:
         """Refuse who waits, end loads under way, unload everything."""
@@ -113,6 +149,8 @@ class Runner:
         async with asyncio.TaskGroup() as group:
             for name, entry in held.items():
                 group.create_task(self._end(name, entry.loaded), name=f"unload {name}")
+        for key in list(self._leaving):
+            self._left(*key)
 
     def _settle(self, ticket: int, outcome: Loaded | MotetError) -> None:
         request = self._requests.get(ticket)
@@ -131,7 +169,14 @@ class Runner:
             except Exception:
                 log.exception("a listener for model events failed")
 
+    def _left(self, name: str, generation: int) -> None:
+        """That load is no more: tell who waits for it."""
+        waiting = self._leaving.pop((name, generation), None)
+        if waiting and not waiting.done():
+            waiting.set_result(None)
+
     def _progress(self, name: str, news: Mapping[str, Any]) -> None:
+        self.events.add("progress", **{**news, "model": name})
         slot = self.scheduler.slots.get(name)
         for waiter in slot.waiting if slot else ():
             self._tell(waiter.ticket, news)
@@ -156,6 +201,7 @@ class Runner:
             failure = _load_error(spec, error)
             log.warning("%s cannot be loaded: %s", spec.name, failure.message)
             self.carry_out(self.scheduler.load_failed(spec.name, generation, failure))
+            self._left(spec.name, generation)
             return
         self._held[spec.name] = _Held(generation, loaded)
         if loaded.lost:
@@ -169,6 +215,7 @@ class Runner:
             del self._held[name]
             await self._end(name, held.loaded)
         self.carry_out(self.scheduler.unloaded(name, generation))
+        self._left(name, generation)
         log.info("%s is unloaded", name)
 
     async def _end(self, name: str, loaded: Loaded) -> None:
@@ -185,7 +232,8 @@ class Runner:
             return
         log.warning("%s was lost: %s", name, lost.result())
         del self._held[name]
-        self.carry_out(self.scheduler.lost(name, generation))
+        self.carry_out(self.scheduler.lost(name, generation, lost.result()))
+        self._left(name, generation)
 
     def _set_timer(self) -> None:
         if self._timer:

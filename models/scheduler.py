@@ -15,8 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from config.errors import Busy, MotetError, Unavailable
 from models.devices import Devices
-from models.drivers import Need
-from models.effects import Effect, Grant, Load, Notice, Refuse, Unload
+from models.drivers import CPU, RAM, Need
+from models.effects import Effect, Grant, Happened, Load, Notice, Refuse, Unload
 from models.ledger import DeviceBalance, Ledger
 from models.policy import MIN_RESIDENCE_S, Admission, Resident, admit
 from models.slot import LOADED, RESIDENT, WANTED, Slot, State, Waiter
@@ -40,6 +40,7 @@ class Scheduler:
         self._measured: dict[tuple[str, str], Need] = {}
         self._generations = itertools.count(1)
         self._effects: list[Effect] = []
+        self._pins: dict[str, bool] = {}
 
     @property
     def slots(self) -> Mapping[str, Slot]:
@@ -79,6 +80,7 @@ class Scheduler:
         slot = self._slots.get(spec.name)
         if slot is None:
             slot = self._slots[spec.name] = Slot(spec, tuple(needs), needs[0])
+            slot.pinned = self._pins.get(spec.name, spec.pin)
         if slot.state in WANTED and not slot.waiting:
             slot.spec = spec
             slot.needs = tuple(self._measured.get((spec.name, n.device), n) for n in needs)
@@ -115,6 +117,11 @@ class Scheduler:
         slot.told = {}
         slot.ready_since_s = slot.idle_since_s = self._clock()
         slot.load_s = slot.ready_since_s - slot.load_started_s
+        memory, load_s = dict(slot.need.memory), round(slot.load_s, 3)
+        self._happened("ready", slot, device=slot.need.device, memory=memory, load_s=load_s)
+        self._grant(slot)
+        if slot.unload_asked:
+            slot.state = State.DRAINING
         return self._settle()
 
     def load_failed(self, name: str, generation: int, error: MotetError) -> list[Effect]:
@@ -126,19 +133,23 @@ class Scheduler:
         slot.state, slot.error = State.FAILED, error
         slot.failures += 1
         slot.retry_at_s = self._clock() + pause_s
+        told = {"failures": slot.failures, "retry_after_s": pause_s}
+        self._happened("load_failed", slot, error=error.as_dict(), **told)
         self._refuse(slot, error)
         return self._settle()
 
     def unloaded(self, name: str, generation: int) -> list[Effect]:
         if slot := self._current(name, generation, State.STOPPING):
             self._forget(slot)
+            self._happened("unloaded", slot)
         return self._settle()
 
-    def lost(self, name: str, generation: int) -> list[Effect]:
+    def lost(self, name: str, generation: int, reason: str = "") -> list[Effect]:
         """It ended by itself; its leases are worth nothing, who waits gets a new one."""
         if slot := self._current(name, generation, *LOADED):
             slot.leases.clear()
             self._forget(slot)
+            self._happened("lost", slot, reason=reason)
         return self._settle()
 
     def drain(self, name: str) -> list[Effect]:
@@ -146,6 +157,33 @@ class Scheduler:
         slot = self._slots.get(name)
         if slot and slot.state is State.READY:
             slot.state = State.DRAINING
+        elif slot and slot.state is State.LOADING:
+            slot.unload_asked = True
+        return self._settle()
+
+    def pin(self, name: str, pinned: bool) -> list[Effect]:
+        """Keep it from now on once it is loaded, or no longer; in place of its spec's `pin`."""
+        self._pins[name] = pinned
+        self._effects.append(Happened("pinned" if pinned else "unpinned", {"model": name}))
+        if slot := self._slots.get(name):
+            slot.pinned = pinned
+            slot.idle_since_s = self._clock()
+        return self._settle()
+
+    def pinned(self, spec: ModelSpec) -> bool:
+        return self._pins.get(spec.name, spec.pin)
+
+    def out_of_memory(self, name: str, generation: int) -> list[Effect]:
+        """It ran out of memory in use: unload what is idle beside it on its device."""
+        slot = self._current(name, generation, *LOADED)
+        if slot is None:
+            return []
+        self._happened("out_of_memory", slot, device=slot.need.device)
+        place = RAM if slot.need.device in (CPU, "mps") else slot.need.device
+        for other in self._slots.values():
+            idle = other.state is State.READY and other.unused and not other.pinned
+            if idle and self._ledger.held(other.spec.name).get(place):
+                self._stop(other, f"'{name}' ran out of memory")
         return self._settle()
 
     def tick(self) -> list[Effect]:
@@ -171,9 +209,10 @@ class Scheduler:
         now_s = self._clock()
         for slot in self._slots.values():
             self._grant(slot)
-            ended = slot.unload_at_s is not None and slot.unload_at_s <= now_s
-            if ended or (slot.state is State.DRAINING and not slot.leases):
-                self._stop(slot)
+            if slot.unload_at_s is not None and slot.unload_at_s <= now_s:
+                self._stop(slot, "idle")
+            elif slot.state is State.DRAINING and not slot.leases:
+                self._stop(slot, "asked for")
         wanted = [slot for slot in self._slots.values() if slot.wanted]
         if wanted:
             self._plan(sorted(wanted, key=lambda slot: slot.waiting[0]), now_s)
@@ -202,7 +241,7 @@ class Scheduler:
                 self._refuse(slot, _no_room(slot, balances, admission))
                 continue
             for name in admission.models if admission.verdict == "evicts" else ():
-                self._stop(self._slots[name])
+                self._stop(self._slots[name], f"room for '{slot.spec.name}'")
             self._queue(slot, admission, free)
             # One that waits for leases to end lets smaller loads pass, but not for ever.
             if admission.verdict != "waits" or now_s - slot.waiting[0].since_s > PATIENCE_S:
@@ -243,11 +282,19 @@ class Scheduler:
         slot.state, slot.generation = State.LOADING, next(self._generations)
         slot.load_started_s = now_s
         self._effects.append(Load(slot.spec, slot.need, slot.generation))
+        slot.unload_asked = False
+        memory = dict(slot.need.memory)
+        self._happened("loading", slot, device=slot.need.device, memory=memory)
         self._tell(slot, {"phase": "loading"})
 
-    def _stop(self, slot: Slot) -> None:
+    def _stop(self, slot: Slot, reason: str) -> None:
         slot.state = State.STOPPING
-        self._effects.append(Unload(slot.spec.name, slot.generation))
+        self._happened("unloading", slot, reason=reason)
+        self._effects.append(Unload(slot.spec.name, slot.generation, reason))
+
+    def _happened(self, event: str, slot: Slot, **fields: object) -> None:
+        told = {"model": slot.spec.name, "generation": slot.generation, **fields}
+        self._effects.append(Happened(event, told))
 
     def _forget(self, slot: Slot) -> None:
         self._ledger.release(slot.spec.name)
@@ -264,6 +311,8 @@ class Scheduler:
         self._tell(slot, {**news, **numbers})
 
     def _refuse(self, slot: Slot, error: MotetError) -> None:
+        if slot.waiting and slot.state is not State.FAILED:
+            self._happened("refused", slot, error=error.as_dict())
         for waiter in slot.waiting:
             self._holders.pop(waiter.ticket, None)
             self._effects.append(Refuse(waiter.ticket, error))
@@ -274,6 +323,9 @@ class Scheduler:
     def _tell(self, slot: Slot, news: dict[str, object]) -> None:
         if news != slot.told:
             slot.told = news
+            if news["phase"] == "queued":
+                fields = {key: value for key, value in news.items() if key != "phase"}
+                self._happened("queued", slot, **fields)
             self._effects += [Notice(waiter.ticket, news) for waiter in slot.waiting]
 
 

@@ -25,6 +25,7 @@ class State(StrEnum):
 
 LOADED = frozenset({State.READY, State.DRAINING})
 RESIDENT = LOADED | {State.LOADING}
+PRESENT = RESIDENT | {State.STOPPING}
 FORGET_FAILURE_S = 600.0
 WANTED = frozenset({State.ABSENT, State.QUEUED, State.FAILED})
 
@@ -57,6 +58,9 @@ class Slot:
     retry_at_s: float = 0.0
     error: MotetError | None = None
     told: dict[str, object] = field(default_factory=dict)
+    pinned: bool = False
+    unload_asked: bool = False
+    """While it loads: it is to be unloaded after those who wait already."""
 
     def wait(self, waiter: Waiter) -> None:
         insort(self.waiting, waiter)
@@ -90,8 +94,10 @@ class Slot:
 
     @property
     def unload_at_s(self) -> float | None:
-        """When keep-alive ends; None while it is used, or for ever."""
-        if self.state is not State.READY or not self.unused or self.spec.keep_alive_s < 0:
+        """When keep-alive ends; None while it is used or pinned, or for ever."""
+        if self.state is not State.READY or not self.unused:
+            return None
+        if self.pinned or self.spec.keep_alive_s < 0:
             return None
         return self.idle_since_s + self.spec.keep_alive_s
 
@@ -101,7 +107,7 @@ class Slot:
             memory=memory,
             # Requests that will be granted, and a load under way, are as good as a lease.
             leased=not self.unused or self.state not in LOADED,
-            pinned=self.spec.pin,
+            pinned=self.pinned,
             priority=self.spec.priority,
             load_s=self.load_s,
             resident_s=now_s - self.ready_since_s,

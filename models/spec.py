@@ -34,7 +34,7 @@ class ModelSpec(BaseModel):
         default=5 * MINUTE_S, description="Unloaded when idle for so long; negative: never."
     )
     priority: int = Field(default=0, description="Higher stays loaded longer and is served first.")
-    pin: bool = Field(default=False, description="Once loaded, never unloaded to make room.")
+    pin: bool = Field(default=False, description="Once loaded, it stays until someone unloads it.")
     preload: bool = Field(default=False, description="Loaded when the service starts.")
     concurrency: int | None = Field(
         default=None, ge=1, description="Leases at once; more wait. Unlimited when not given."
