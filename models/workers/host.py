@@ -1,4 +1,6 @@
-"""The worker's side: `python -m models.workers.host FD PARENT NAME` runs one `Handler`.
+"""The worker's side: `python -m models.workers.host FD PARENT NAME [MODULE...]` runs one `Handler`.
+
+The modules are imported before the server says which handler it will be.
 
 A thread reads frames into the inbox; the main thread alone runs the handler, because most model
 libraries and txtai break when two threads use them at once. A third thread sends heartbeats.
@@ -176,6 +178,9 @@ def main() -> None:
     connection.set_inheritable(False)
     connection.setblocking(True)
     _die_with(int(sys.argv[2]))
+    for module in sys.argv[4:]:
+        with contextlib.suppress(Exception):  # whoever needs it is told when it is imported again
+            importlib.import_module(module)
     status = Host(connection).run()
     sys.stdout.flush()
     sys.stderr.flush()

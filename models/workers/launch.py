@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -72,15 +72,23 @@ class LastLines:
         log.debug("worker %s: %s", self._name, text)
 
 
-async def launch(name: str, threads: int | None, env: Mapping[str, str] | None) -> Launched:
-    """A new process that runs `host`. Raises `Unavailable`; nothing is left open then."""
+async def launch(
+    name: str,
+    threads: int | None,
+    env: Mapping[str, str] | None,
+    modules: Sequence[str] = (),
+) -> Launched:
+    """A new process that runs `host`, which imports `modules` before anything is asked of it.
+
+    Raises `Unavailable`; nothing is left open then.
+    """
     # A pair of sockets, not a named one: nobody else can connect, and no file is left behind.
     ours, theirs = socket.socketpair()
     readable, writable = os.pipe()
     output = os.fdopen(readable, "rb", 0)
     try:
         process = await asyncio.create_subprocess_exec(
-            *_command(theirs.fileno(), name),
+            *_command(theirs.fileno(), name, modules),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=writable,
             stderr=writable,
@@ -101,10 +109,10 @@ async def launch(name: str, threads: int | None, env: Mapping[str, str] | None) 
     return Launched(process, ours, output)
 
 
-def _command(connection: int, name: str) -> list[str]:
+def _command(connection: int, name: str, modules: Sequence[str]) -> list[str]:
     # -P: modules come from the installation, never from the folder the server was started in.
     start = [sys.executable, "-P", "-X", "faulthandler", "-m", "models.workers.host"]
-    return [*start, str(connection), str(os.getpid()), name]
+    return [*start, str(connection), str(os.getpid()), name, *modules]
 
 
 def _environment(threads: int | None, extra: Mapping[str, str] | None) -> dict[str, str]:

@@ -62,14 +62,16 @@ class WorkerProcess:
         threads: int | None = None,
         env: Mapping[str, str] | None = None,
         start_timeout_s: float = 60.0,
+        launched: Launched | None = None,
     ) -> WorkerProcess:
         """Start `target` ("package.module:Class") and wait until it is built.
 
-        `threads` bounds the numeric libraries' thread pools. Raises `Unavailable`
-        ("worker_start_failed", or what the handler's `__init__` raised) or `TimedOut`; nothing
-        is left running then, nor when the caller is cancelled.
+        `threads` bounds the numeric libraries' thread pools. `launched` is a process with the same
+        threads and environment that waits to be one, and is this worker's from now on. Raises
+        `Unavailable` ("worker_start_failed", or what the handler's `__init__` raised) or
+        `TimedOut`; nothing is left running then, nor when the caller is cancelled.
         """
-        launched = await launch(name, threads, env)
+        launched = launched or await launch(name, threads, env)
         worker = cls(name, launched)
         try:
             await worker._connect(launched)

@@ -1,0 +1,86 @@
+"""A spare process becomes the next worker, and never costs one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+
+import psutil
+import pytest
+
+from config.errors import Invalid
+from models.workers.spare import Workers
+
+BOUND_S = 20.0
+ECHO = "tests.models.workers.handlers:Recorder"
+
+
+@pytest.fixture
+async def workers() -> AsyncIterator[Workers]:
+    opened = Workers()
+    yield opened
+    await opened.close()
+
+
+async def test_the_next_worker_is_the_process_that_waited(workers: Workers) -> None:
+    first = await workers.start(ECHO, name="first", options={})
+    waiting = await workers.spare_pid()
+    second = await workers.start(ECHO, name="second", options={})
+    try:
+        assert waiting == second.pid != first.pid
+        assert (await second.call("echo", {"a": 1}, timeout_s=BOUND_S)).header == {"a": 1}
+    finally:
+        await first.stop()
+        await second.stop()
+
+
+async def test_a_spare_that_died_is_not_used(workers: Workers) -> None:
+    first = await workers.start(ECHO, name="first", options={})
+    waiting = await workers.spare_pid()
+    assert waiting
+    gone = psutil.Process(waiting)
+    os.kill(waiting, signal.SIGKILL)
+    await asyncio.to_thread(gone.wait, BOUND_S)
+    second = await workers.start(ECHO, name="second", options={})
+    assert second.pid != waiting
+    await first.stop()
+    await second.stop()
+
+
+async def test_a_spare_that_waits_in_vain_leaves() -> None:
+    workers = Workers(idle_s=0.01)
+    worker = await workers.start(ECHO, name="only", options={})
+    waiting = await workers.spare_pid()
+    if waiting:
+        await asyncio.to_thread(psutil.wait_procs, [psutil.Process(waiting)], BOUND_S)
+    assert await workers.spare_pid() is None
+    await worker.stop()
+    await workers.close()
+
+
+async def test_closing_ends_the_spare(workers: Workers) -> None:
+    worker = await workers.start(ECHO, name="only", options={})
+    waiting = await workers.spare_pid()
+    assert waiting
+    await workers.close()
+    assert not psutil.pid_exists(waiting)
+    await worker.stop()
+
+
+async def test_a_handler_that_cannot_be_built_says_so_from_a_spare_too(workers: Workers) -> None:
+    first = await workers.start(ECHO, name="first", options={})
+    await workers.spare_pid()
+    with pytest.raises(Invalid) as caught:
+        await workers.start(ECHO, name="second", options={"fail": True})
+    assert caught.value.code == "broken_file"
+    await first.stop()
+
+
+async def test_without_a_spare_workers_start_all_the_same() -> None:
+    workers = Workers(spare=False)
+    worker = await workers.start(ECHO, name="only", options={})
+    assert await workers.spare_pid() is None
+    await worker.stop()
+    await workers.close()
