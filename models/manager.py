@@ -26,6 +26,7 @@ from models.runner import Listener, Runner
 from models.scheduler import Scheduler
 from models.slot import PRESENT
 from models.spec import ModelSpec, Task
+from models.workers.spare import Workers
 
 __all__ = ["Lease", "Models", "open_models"]
 
@@ -43,6 +44,7 @@ class Models:
         self._file = file
         self._settings = settings
         self._devices = devices
+        self._workers = Workers()
         self._drivers = Drivers(build, self._context)
         ledger = Ledger(file.memory_cap_bytes)
         self._scheduler = Scheduler(ledger, devices, asyncio.get_running_loop().time)
@@ -247,6 +249,7 @@ class Models:
             self._file.backends.get(backend, {}),
             self.lease,
             self._devices.accelerators,
+            self._workers,
             available_bytes=self._available_bytes,
         )
 
@@ -283,6 +286,7 @@ class Models:
         await self._runner.close()
         self._events.close()
         await self._drivers.close()
+        await self._workers.close()
 
 
 @contextlib.asynccontextmanager
