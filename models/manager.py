@@ -248,8 +248,8 @@ class Models:
             self._settings,
             self._file.backends.get(backend, {}),
             self.lease,
-            self._devices.accelerators,
-            self._workers,
+            accelerators=self._devices.accelerators,
+            workers=self._workers,
             available_bytes=self._available_bytes,
         )
 
