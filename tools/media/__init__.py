@@ -1,0 +1,29 @@
+"""Files of pictures and sound, which may come from anywhere: read, checked, made and changed.
+
+`Media` is what a server uses; `worker` is its processes' side, where alone the files are parsed.
+"""
+
+from tools.media.kinds import kind_of
+from tools.media.media import Media
+from tools.media.pictures import PictureFacts, PreparedPicture
+from tools.media.sounds import (
+    MEDIA_TYPES,
+    Chapter,
+    EncodedSound,
+    ListenedSound,
+    SoundFacts,
+    SoundFormat,
+)
+
+__all__ = [
+    "MEDIA_TYPES",
+    "Chapter",
+    "EncodedSound",
+    "ListenedSound",
+    "Media",
+    "PictureFacts",
+    "PreparedPicture",
+    "SoundFacts",
+    "SoundFormat",
+    "kind_of",
+]

@@ -1,0 +1,55 @@
+"""What kind of file some bytes are, by how they begin. Pure, and quick on any bytes."""
+
+from __future__ import annotations
+
+_STARTS = (
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"GIF87a", "image/gif"),
+    (b"GIF89a", "image/gif"),
+    (b"BM", "image/bmp"),
+    (b"II*\0", "image/tiff"),
+    (b"MM\0*", "image/tiff"),
+    (b"fLaC", "audio/flac"),
+    (b"OggS", "audio/ogg"),
+    (b"ID3", "audio/mpeg"),
+    (b"\x1aE\xdf\xa3", "video/webm"),
+)
+_RIFF = {b"WAVE": "audio/wav", b"WEBP": "image/webp"}
+_FORM = {b"AIFF": "audio/aiff", b"AIFC": "audio/aiff"}
+_BRANDS = {
+    b"avif": "image/avif",
+    b"avis": "image/avif",
+    b"heic": "image/heic",
+    b"heix": "image/heic",
+    b"hevc": "image/heic",
+    b"mif1": "image/heic",
+    b"M4A ": "audio/mp4",
+    b"M4B ": "audio/mp4",
+}
+
+
+def kind_of(data: bytes) -> str | None:
+    """The media type of a file of pictures or sound; None for anything else.
+
+    It says what the file claims to be. Only reading it tells whether it is sound.
+    """
+    for start, kind in _STARTS:
+        if data.startswith(start):
+            return kind
+    if data[:4] in (b"RIFF", b"RF64"):
+        return _RIFF.get(data[8:12])
+    if data[:4] == b"FORM":
+        return _FORM.get(data[8:12])
+    if data[4:8] == b"ftyp":
+        return _BRANDS.get(data[8:12], "video/mp4")
+    return "audio/mpeg" if _is_mpeg(data) else None
+
+
+def _is_mpeg(data: bytes) -> bool:
+    """Whether it begins with the header of an MPEG audio frame."""
+    if len(data) < 4 or data[0] != 0xFF or data[1] & 0xE0 != 0xE0:
+        return False
+    version, layer = data[1] >> 3 & 3, data[1] >> 1 & 3
+    bitrate, rate = data[2] >> 4, data[2] >> 2 & 3
+    return version != 1 and layer != 0 and bitrate != 15 and rate != 3

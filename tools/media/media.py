@@ -1,0 +1,208 @@
+"""The server's end of the workers that handle files of pictures and sound."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from config.errors import Invalid, TimedOut, Unavailable, nearest
+from models.capabilities import Sound
+from models.workers.on_demand import OnDemandWorker
+from models.workers.process import Reply
+from tools.media.pictures import PictureFacts, PictureFormat, PreparedPicture
+from tools.media.sounds import (
+    MEDIA_TYPES,
+    TAGS,
+    Chapter,
+    EncodedSound,
+    ListenedSound,
+    SoundFacts,
+    SoundFormat,
+)
+
+MEMORY_BYTES = 2 * 2**30
+TIMEOUT_S = 30.0
+TIMEOUT_PER_MIB_S = 2.0
+
+MAX_SOURCE_PIXELS = 80_000_000
+MAX_SIDE = 2048
+THUMBNAIL_SIDE = 320
+MAX_LISTENED_S = 2 * 3600.0
+MAX_REFERENCE_S = 30.0
+MAX_ENCODED_S = 4 * 3600.0
+
+
+class Media:
+    """Reads and makes files of pictures and sound in bounded processes. `close` ends them.
+
+    Its methods raise `Invalid`: `unreadable_image`, `unreadable_audio`, and `too_large` with the
+    numbers. Pictures and sounds wait for their like, not for each other.
+    """
+
+    def __init__(self, *, timeout_s: float = TIMEOUT_S, memory_bytes: int = MEMORY_BYTES) -> None:
+        self._timeout_s = timeout_s
+        self._pictures = _worker("Pictures", memory_bytes)
+        self._sounds = _worker("Sounds", memory_bytes)
+
+    async def picture(
+        self,
+        data: bytes,
+        *,
+        max_side: int = MAX_SIDE,
+        max_pixels: int | None = None,
+        flatten: bool = False,
+        format: PictureFormat | None = None,
+        max_source_pixels: int = MAX_SOURCE_PIXELS,
+    ) -> PreparedPicture:
+        """The first picture of a PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF file, made fit for use.
+
+        Scaled down to `max_side` and `max_pixels`, never up. `flatten` puts white behind what is
+        transparent. Without a `format` a JPEG stays one and all else becomes PNG.
+        """
+        header = {
+            "max_side": max_side,
+            "max_pixels": max_pixels,
+            "flatten": flatten,
+            "format": format,
+            "max_source_pixels": max_source_pixels,
+        }
+        return _picture(await self._seen("prepare", header, data))
+
+    async def thumbnail(self, data: bytes, *, side: int = THUMBNAIL_SIDE) -> PreparedPicture:
+        """A small JPEG of a picture."""
+        return await self.picture(data, max_side=side, flatten=True, format="jpeg")
+
+    async def mask(self, data: bytes, *, width: int, height: int) -> PreparedPicture:
+        """A mask as `ImageRequest` takes it, of the size of the picture that it is for.
+
+        White is what is drawn anew. In a file with transparent places it is those. Raises
+        `Invalid` ("empty_mask") when nothing is.
+        """
+        header = {"width": width, "height": height, "max_source_pixels": MAX_SOURCE_PIXELS}
+        return _picture(await self._seen("mask", header, data))
+
+    async def samples(self, data: bytes, *, max_seconds: float = MAX_LISTENED_S) -> ListenedSound:
+        """A WAV, FLAC, MP3, Ogg (Vorbis, Opus) or AIFF file as `TranscribeRequest` takes it."""
+        reply = await self._heard("listen", {"max_seconds": max_seconds}, data)
+        return ListenedSound(
+            reply.body, reply.header["seconds"], SoundFacts(**reply.header["original"])
+        )
+
+    async def reference(self, data: bytes, *, max_seconds: float = MAX_REFERENCE_S) -> bytes:
+        """The beginning of such a file as a mono WAV file: `SpeechRequest.reference`."""
+        return (await self._heard("reference", {"max_seconds": max_seconds}, data)).body
+
+    async def encode(
+        self,
+        parts: Sequence[Sound],
+        format: SoundFormat = "wav",
+        *,
+        pause_s: float = 0.0,
+        chapters: Sequence[Chapter] = (),
+        tags: Mapping[str, str] | None = None,
+        max_seconds: float = MAX_ENCODED_S,
+    ) -> EncodedSound:
+        """One file of the parts, with `pause_s` of silence between them.
+
+        Parts of another rate than the first are brought to it. Chapters are written into MP3 and
+        FLAC files; `tags` are of `TAGS`. Raises `Invalid` for no parts, and for a wrong format,
+        chapter or tag; `Unavailable` or `TimedOut` when it fails.
+        """
+        _check(parts, format, chapters, tags or {})
+        seconds = sum(part.seconds for part in parts) + pause_s * (len(parts) - 1)
+        if seconds > max_seconds:
+            raise Invalid(
+                f"A file of sound has at most {max_seconds:g} s; this would have {seconds:.0f} s.",
+                code="too_large",
+                details={"seconds": seconds, "max_seconds": max_seconds},
+            )
+        header = {
+            "parts": [[len(part.samples), part.rate] for part in parts],
+            "format": format,
+            "pause_s": pause_s,
+            "chapters": [[chapter.title, chapter.part] for chapter in chapters],
+            "tags": dict(tags or {}),
+        }
+        body = await asyncio.to_thread(b"".join, [part.samples for part in parts])
+        timeout_s = self._bound(body)
+        reply = await self._sounds.call("encode", header, body, timeout_s=timeout_s)
+        about = reply.header
+        return EncodedSound(
+            reply.body, MEDIA_TYPES[format], about["rate"], about["seconds"], tuple(about["starts"])
+        )
+
+    async def close(self) -> None:
+        """End the processes; what is in progress fails with `Unavailable`."""
+        await self._pictures.close()
+        await self._sounds.close()
+
+    async def _seen(self, method: str, header: dict[str, Any], data: bytes) -> Reply:
+        return await self._call(self._pictures, method, header, data, "image")
+
+    async def _heard(self, method: str, header: dict[str, Any], data: bytes) -> Reply:
+        return await self._call(self._sounds, method, header, data, "audio")
+
+    async def _call(
+        self, worker: OnDemandWorker, method: str, header: dict[str, Any], data: bytes, field: str
+    ) -> Reply:
+        timeout_s = self._bound(data)
+        try:
+            return await worker.call(method, header, data, timeout_s=timeout_s)
+        except TimedOut as error:
+            raise _unreadable(field, f"it takes more than {timeout_s:.0f} s") from error
+        except Unavailable as error:
+            if error.code == "out_of_memory":
+                raise _unreadable(field, "it takes too much memory") from error
+            if error.code in ("worker_died", "worker_error"):
+                raise _unreadable(field, f"its reader failed ({error.message})") from error
+            raise
+
+    def _bound(self, data: bytes) -> float:
+        return self._timeout_s + TIMEOUT_PER_MIB_S * len(data) / 2**20
+
+
+def _worker(handler: str, memory_bytes: int) -> OnDemandWorker:
+    return OnDemandWorker(
+        f"tools.media.worker:{handler}",
+        name=f"media {handler.lower()}",
+        options={"memory_bytes": memory_bytes},
+        threads=1,
+    )
+
+
+def _unreadable(field: str, why: str) -> Invalid:
+    return Invalid(
+        f"This file cannot be read: {why}.", code=f"unreadable_{field}", details={"field": field}
+    )
+
+
+def _picture(reply: Reply) -> PreparedPicture:
+    about = reply.header
+    return PreparedPicture(
+        reply.body,
+        about["media_type"],
+        about["width"],
+        about["height"],
+        PictureFacts(**about["original"]),
+    )
+
+
+def _check(
+    parts: Sequence[Sound], format: str, chapters: Sequence[Chapter], tags: Mapping[str, str]
+) -> None:
+    if format not in MEDIA_TYPES:
+        known = nearest(format, MEDIA_TYPES)
+        raise _wrong("format", f"'{format}' is no format of sound. {known}")
+    if not parts:
+        raise _wrong("parts", "There is nothing to make a file of: no part was spoken.")
+    for name in tags:
+        if name not in TAGS:
+            raise _wrong("tags", f"'{name}' is no tag. {nearest(name, TAGS)}")
+    numbers = [chapter.part for chapter in chapters]
+    if numbers != sorted(set(numbers)) or not all(0 <= n < len(parts) for n in numbers):
+        raise _wrong("chapters", f"Chapters begin in order at parts 0 to {len(parts) - 1}.")
+
+
+def _wrong(field: str, message: str) -> Invalid:
+    return Invalid(message, details={"field": field})

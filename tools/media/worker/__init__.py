@@ -1,0 +1,5 @@
+"""The workers' side: parses and makes files of pictures (Pillow) and sound (libsndfile)."""
+
+from tools.media.worker.handlers import Pictures, Sounds
+
+__all__ = ["Pictures", "Sounds"]

@@ -1,0 +1,129 @@
+"""Files of sound as mono samples, with libsndfile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import soundfile
+import soxr
+
+from config.errors import Invalid
+from models.capabilities.speech import SAMPLE_BYTES
+from models.capabilities.transcribe import RATE
+from models.workers.host import Answer
+from tools.media.kinds import kind_of
+
+Samples = np.ndarray[Any, np.dtype[np.float32]]
+
+FORMATS = {
+    "audio/wav": "wav",
+    "audio/flac": "flac",
+    "audio/mpeg": "mp3",
+    "audio/ogg": "ogg",
+    "audio/aiff": "aiff",
+}
+RATES = range(1_000, 768_001)
+MAX_CHANNELS = 64
+BLOCK_SAMPLES = 2**18
+FULL = 32768.0
+
+
+def listen(data: bytes, *, max_seconds: float) -> Answer:
+    with _opened(data, max_seconds) as file:
+        pieces = _resampled(_mono(file, max_seconds, cut=False), file.samplerate)
+        samples = b"".join(as_bytes(piece) for piece in pieces)
+        original = _facts(file, data)
+    seconds = len(samples) / SAMPLE_BYTES / RATE
+    if not samples:
+        raise _unreadable("it holds no sound")
+    return {"seconds": seconds, "original": original}, samples
+
+
+def reference(data: bytes, *, max_seconds: float) -> Answer:
+    with _opened(data, None) as file:
+        samples = b"".join(as_bytes(piece) for piece in _mono(file, max_seconds, cut=True))
+        rate = file.samplerate
+    if not samples:
+        raise _unreadable("it holds no sound")
+    made = BytesIO()
+    soundfile.write(made, np.frombuffer(samples, "<i2"), rate, "PCM_16", format="WAV")
+    return {}, made.getvalue()
+
+
+def as_bytes(samples: Samples) -> bytes:
+    whole = np.nan_to_num(samples * FULL, nan=0.0, posinf=FULL, neginf=-FULL)
+    return bytes(np.clip(np.rint(whole), -FULL, FULL - 1).astype("<i2").tobytes())
+
+
+@contextmanager
+def _opened(data: bytes, max_seconds: float | None) -> Iterator[soundfile.SoundFile]:
+    kind = kind_of(data)
+    if kind not in FORMATS:
+        what = "not a file of sound" if kind is None else f"a file of type {kind}"
+        raise _unreadable(f"it is {what}. Give a WAV, FLAC, MP3, Ogg (Vorbis, Opus) or AIFF file")
+    try:
+        with soundfile.SoundFile(BytesIO(data)) as file:
+            _check(file, max_seconds)
+            yield file
+    except soundfile.SoundFileError as error:
+        raise _unreadable(f"it is broken ({error})"[:300]) from error
+
+
+def _check(file: soundfile.SoundFile, max_seconds: float | None) -> None:
+    if file.samplerate not in RATES:
+        raise _unreadable(f"it has {file.samplerate} samples a second")
+    if not 1 <= file.channels <= MAX_CHANNELS:
+        raise _unreadable(f"it has {file.channels} channels, of at most {MAX_CHANNELS}")
+    if max_seconds is not None and file.frames / file.samplerate > max_seconds:
+        raise _too_long(file.frames / file.samplerate, max_seconds)
+
+
+def _mono(file: soundfile.SoundFile, max_seconds: float, *, cut: bool) -> Iterator[Samples]:
+    """What it holds, whatever its header says; not more than `max_seconds`."""
+    left = int(max_seconds * file.samplerate)
+    frames = max(1, BLOCK_SAMPLES // file.channels)
+    while len(block := file.read(frames, dtype="float32", always_2d=True)):
+        left -= len(block)
+        if left < 0 and not cut:
+            raise _too_long(max_seconds - left / file.samplerate, max_seconds)
+        yield block[: left or None].mean(axis=1) if left < 0 else block.mean(axis=1)
+        if left <= 0 and cut:
+            return
+
+
+def _resampled(pieces: Iterator[Samples], rate: int) -> Iterator[Samples]:
+    if rate == RATE:
+        yield from pieces
+        return
+    stream = soxr.ResampleStream(rate, RATE, 1, dtype="float32")
+    for piece in pieces:
+        yield stream.resample_chunk(piece)
+    yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
+
+
+def _facts(file: soundfile.SoundFile, data: bytes) -> dict[str, Any]:
+    rate = file.samplerate
+    return {
+        "format": FORMATS[kind_of(data) or ""],
+        "rate": rate,
+        "channels": file.channels,
+        "seconds": file.tell() / rate,
+    }
+
+
+def _too_long(seconds: float, max_seconds: float) -> Invalid:
+    return Invalid(
+        f"The sound has at most {max_seconds:g} s here; this one has {seconds:.0f} s or more.",
+        code="too_large",
+        details={"field": "audio", "seconds": seconds, "max_seconds": max_seconds},
+    )
+
+
+def _unreadable(why: str) -> Invalid:
+    return Invalid(
+        f"The sound cannot be read: {why}.", code="unreadable_audio", details={"field": "audio"}
+    )

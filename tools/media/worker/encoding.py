@@ -1,0 +1,81 @@
+"""Files of sound, made of samples, with libsndfile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import soundfile
+import soxr
+
+from models.capabilities.speech import SAMPLE_BYTES
+from models.workers.host import Answer
+from tools.media.worker.chapters import with_chapters
+
+Samples = np.ndarray[Any, np.dtype[np.int16]]
+
+SUBTYPES = {
+    "wav": ("WAV", "PCM_16"),
+    "flac": ("FLAC", "PCM_16"),
+    "mp3": ("MP3", "MPEG_LAYER_III"),
+    "ogg": ("OGG", "VORBIS"),
+    "opus": ("OGG", "OPUS"),
+}
+RATES = {
+    "mp3": (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000),
+    "opus": (8000, 12000, 16000, 24000, 48000),
+}
+BLOCK_SAMPLES = 2**16  # libsndfile's Vorbis keeps each block on its stack
+
+
+def encode(
+    data: bytes,
+    *,
+    parts: Sequence[tuple[int, int]],
+    format: str,
+    pause_s: float,
+    chapters: Sequence[tuple[str, int]],
+    tags: Mapping[str, str],
+) -> Answer:
+    rate = _rate(format, parts[0][1])
+    file = BytesIO()
+    container, subtype = SUBTYPES[format]
+    starts: list[float] = []
+    written = 0
+    with soundfile.SoundFile(file, "w", rate, 1, subtype, format=container) as writer:
+        for name, text in tags.items():
+            setattr(writer, name, text)
+        for samples in _parts(data, parts, rate):
+            if starts:
+                written += _write(writer, np.zeros(round(pause_s * rate), np.int16))
+            starts.append(written / rate)
+            written += _write(writer, samples)
+    seconds = written / rate
+    marks = [(title, starts[part]) for title, part in chapters]
+    made = with_chapters(file.getvalue(), format, marks, seconds, tags)
+    return {"rate": rate, "seconds": seconds, "starts": starts}, made
+
+
+def _rate(format: str, wanted: int) -> int:
+    """The nearest rate, not below the wanted, that the format knows."""
+    rates = RATES.get(format)
+    if rates is None:
+        return wanted
+    return min((rate for rate in rates if rate >= wanted), default=rates[-1])
+
+
+def _parts(data: bytes, parts: Sequence[tuple[int, int]], rate: int) -> Iterator[Samples]:
+    place = 0
+    for size, given in parts:
+        samples = np.frombuffer(data, "<i2", size // SAMPLE_BYTES, place)
+        place += size
+        yield samples if given == rate else soxr.resample(samples, given, rate)
+
+
+def _write(writer: soundfile.SoundFile, samples: Samples) -> int:
+    """How many were written."""
+    for start in range(0, len(samples), BLOCK_SAMPLES):
+        writer.write(samples[start : start + BLOCK_SAMPLES])
+    return len(samples)

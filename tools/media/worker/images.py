@@ -1,0 +1,179 @@
+"""Pictures made fit for use, with Pillow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from io import BytesIO
+from typing import Any, cast
+
+from PIL import Image, ImageCms, ImageOps
+
+from config.errors import Invalid
+from models.workers.host import Answer
+from tools.media.kinds import kind_of
+
+FORMATS = {
+    "image/png": "PNG",
+    "image/jpeg": "JPEG",
+    "image/webp": "WEBP",
+    "image/gif": "GIF",
+    "image/bmp": "BMP",
+    "image/tiff": "TIFF",
+    "image/avif": "AVIF",
+}
+JPEG_QUALITY = 90
+
+# We look at the size ourselves, before anything is decoded.
+Image.MAX_IMAGE_PIXELS = None
+
+
+def prepare(
+    data: bytes,
+    *,
+    max_side: int,
+    max_pixels: int | None,
+    flatten: bool,
+    format: str | None,
+    max_source_pixels: int,
+) -> Answer:
+    image = _opened(data, max_source_pixels)
+    original = _facts(image)
+    kind = format or ("jpeg" if original["format"] == "jpeg" else "png")
+
+    def convert() -> Image.Image:
+        size = _fitting(image.size, max_side, max_pixels)
+        image.draft(None, size)  # a large JPEG is decoded at a part of its size
+        upright = _in_colors(_upright(image))
+        size = _fitting(upright.size, max_side, max_pixels)
+        small = upright.resize(size, Image.Resampling.LANCZOS) if size != upright.size else upright
+        return _on_white(small) if flatten or kind == "jpeg" else small
+
+    return _answer(_decoded(convert), kind, original)
+
+
+def mask(data: bytes, *, width: int, height: int, max_source_pixels: int) -> Answer:
+    image = _opened(data, max_source_pixels)
+    original = _facts(image)
+
+    def convert() -> Image.Image:
+        upright = _in_colors(_upright(image))
+        if upright.mode == "RGBA":
+            wanted = ImageOps.invert(upright.getchannel("A"))
+        else:
+            wanted = upright.convert("L")
+        return wanted.resize((width, height), Image.Resampling.BILINEAR)
+
+    wanted = _decoded(convert)
+    if not wanted.getbbox():
+        raise Invalid(
+            "The mask names no place: what is to be drawn anew is white in it, or transparent.",
+            code="empty_mask",
+            details={"field": "mask"},
+        )
+    return _answer(wanted, "png", original)
+
+
+def _opened(data: bytes, max_pixels: int) -> Image.Image:
+    """The file's first picture, not decoded yet."""
+    kind = kind_of(data)
+    if kind not in FORMATS:
+        what = "not a picture" if kind is None else f"a file of type {kind}"
+        raise _unreadable(f"it is {what}. Give a PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF file")
+    image = _decoded(lambda: Image.open(BytesIO(data), formats=[FORMATS[kind]]))
+    width, height = image.size
+    if width * height > max_pixels:
+        raise Invalid(
+            f"A picture has at most {max_pixels} pixels; this one has {width} x {height}, which "
+            f"are {width * height}.",
+            code="too_large",
+            details={"field": "image", "width": width, "height": height, "max_pixels": max_pixels},
+        )
+    return image
+
+
+def _decoded(convert: Callable[[], Image.Image]) -> Image.Image:
+    try:
+        return convert()
+    except (Invalid, MemoryError):
+        raise
+    except Exception as error:  # broken files make Pillow raise nearly everything there is
+        raise _unreadable(f"it is broken ({error})"[:300]) from error
+
+
+def _unreadable(why: str) -> Invalid:
+    return Invalid(
+        f"The picture cannot be read: {why}.",
+        code="unreadable_image",
+        details={"field": "image"},
+    )
+
+
+def _facts(image: Image.Image) -> dict[str, Any]:
+    format = "jpeg" if image.format == "MPO" else (image.format or "").lower()
+    return {"format": format, "width": image.width, "height": image.height}
+
+
+def _in_colors(image: Image.Image) -> Image.Image:
+    """As RGB, or as RGBA where a place is transparent."""
+    if image.mode.startswith(("I", "F")):
+        return _of_8_bits(image).convert("RGB")
+    if image.has_transparency_data:
+        colors = image.convert("RGBA")
+        lowest = colors.getchannel("A").getextrema()[0]
+        return colors if lowest != 255 else colors.convert("RGB")
+    return _by_profile(image).convert("RGB")
+
+
+def _of_8_bits(image: Image.Image) -> Image.Image:
+    """Grey of more than 8 bits, which Pillow would cut off at 255."""
+    deep = image.convert("F")
+    extremes = cast("tuple[float, float]", deep.getextrema())
+    lowest, highest = (0.0, 65535.0) if image.mode.startswith("I;16") else extremes
+    scale = 255 / (highest - lowest) if highest > lowest else 0.0
+    return deep.point(lambda value: value * scale - lowest * scale).convert("L")
+
+
+def _by_profile(image: Image.Image) -> Image.Image:
+    """With the colours that its profile means, as far as that can be read."""
+    profile = image.info.get("icc_profile")
+    if profile and image.mode in ("RGB", "CMYK"):
+        with suppress(ImageCms.PyCMSError, OSError, ValueError, TypeError):
+            given = ImageCms.ImageCmsProfile(BytesIO(profile))
+            srgb = ImageCms.createProfile("sRGB")
+            if made := ImageCms.profileToProfile(image, given, srgb, outputMode="RGB"):
+                return made
+    return image
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    with suppress(Exception):  # a broken note about its orientation is no reason to refuse it
+        return ImageOps.exif_transpose(image)
+    return image
+
+
+def _fitting(size: tuple[int, int], max_side: int, max_pixels: int | None) -> tuple[int, int]:
+    width, height = size
+    scale = min(1.0, max_side / max(size))
+    if max_pixels is not None:
+        scale = min(scale, (max_pixels / (width * height)) ** 0.5)
+    return max(1, int(width * scale)), max(1, int(height * scale))
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    if image.mode != "RGBA":
+        return image
+    ground = Image.new("RGB", image.size, "white")
+    ground.paste(image, mask=image.getchannel("A"))
+    return ground
+
+
+def _answer(image: Image.Image, kind: str, original: dict[str, Any]) -> Answer:
+    image.info = {}  # Pillow would write profiles and comments into the new file
+    file = BytesIO()
+    if kind == "jpeg":
+        image.save(file, "JPEG", quality=JPEG_QUALITY)
+    else:
+        image.save(file, "PNG")
+    about = {"media_type": f"image/{kind}", "width": image.width, "height": image.height}
+    return {**about, "original": original}, file.getvalue()
