@@ -1,0 +1,73 @@
+"""This machine: its RAM, and every accelerator that was found."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from models.accelerators import Accelerator, Vendor
+from models.devices import DeviceMemory
+from models.devices.detect import Found, detect, may_have_accelerators
+from models.devices.host import HostMemory
+from models.devices.patience import PatientReader
+from models.devices.readers import AmdReader, IntelReader, NvidiaReader, Reader
+
+KEEP_S = 0.005
+"""One decision reads several times; nothing that it should see happens in between."""
+
+
+class Machine:
+    """The `Devices` of a real machine."""
+
+    def __init__(
+        self,
+        found: Found,
+        host: HostMemory,
+        patient: Sequence[PatientReader] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.found = found
+        self._host = host
+        self._patient = patient
+        self._clock = clock
+        self._read: Mapping[str, DeviceMemory] = {}
+        self._fresh_until_s = float("-inf")
+
+    @property
+    def accelerators(self) -> Sequence[Accelerator]:
+        return self.found.accelerators
+
+    def read(self) -> Mapping[str, DeviceMemory]:
+        if self._clock() >= self._fresh_until_s:
+            read = dict(self._host.read())
+            for each in self._patient:
+                read |= each.read()
+            self._read = read
+            self._fresh_until_s = self._clock() + KEEP_S
+        return self._read
+
+
+async def find_machine() -> Machine:
+    """The machine that this process runs on. Takes some milliseconds without a GPU, and with one
+    as long as its driver takes to answer, 15 s at most. Does not raise."""
+    found = await detect() if may_have_accelerators() else Found()
+    return Machine(found, HostMemory(), _readers(found))
+
+
+def _readers(found: Found) -> list[PatientReader]:
+    """One for each vendor whose devices have memory of their own."""
+    own: dict[Vendor, list[Accelerator]] = {}
+    for each in found.accelerators:
+        if not each.unified:
+            own.setdefault(each.vendor, []).append(each)
+    return [
+        PatientReader(_reader(vendor, own[vendor], found.folders), own[vendor]) for vendor in own
+    ]
+
+
+def _reader(vendor: Vendor, own: Sequence[Accelerator], folders: Mapping[str, Path]) -> Reader:
+    if vendor == "nvidia":
+        return NvidiaReader(own)
+    counted = {each.name: folders[each.name] for each in own if each.name in folders}
+    return AmdReader(counted) if vendor == "amd" else IntelReader(own, counted)
