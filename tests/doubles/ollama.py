@@ -19,7 +19,7 @@ from tests.doubles import openai_wire
 from tests.doubles.exchange import JSON, NDJSON, Answer, Endpoint, answer_json, streamed
 from tests.doubles.generation import End, Event, Failed, ToolCall, generate
 from tests.doubles.runners import Card, Runner, Runners
-from tests.doubles.script import RUNNER_DIED, Gate, Responder, Signal, Turn, says
+from tests.doubles.script import RUNNER_DIED, Gate, Responder, Signal, Turn, parts, says
 from tests.doubles.server import ServerThread
 
 
@@ -127,9 +127,11 @@ class Ollama:
                 api("POST", "/api/show", self._show),
                 api("POST", "/api/generate", self._generate),
                 api("POST", "/api/chat", self._chat),
+                api("POST", "/api/embed", self._embed),
                 api("POST", "/api/pull", self._pull),
                 api("GET", "/v1/models", openai_wire.guarded(self, openai_wire.models)),
                 api("POST", "/v1/chat/completions", openai_wire.guarded(self, openai_wire.chat)),
+                api("POST", "/v1/embeddings", openai_wire.guarded(self, openai_wire.embeddings)),
             ],
         )
 
@@ -176,7 +178,8 @@ class Ollama:
         keep_s = wire.keep_alive_s(body)
         wire.check_think(body)
         card = self.installed(body.get("model") or "", 404)
-        wire.check_capable(card, body.get("model", ""), body, "generate")
+        if keep_s != 0 or body.get("prompt"):  # any model can be told to go
+            wire.check_capable(card, body.get("model", ""), body, "generate")
         message = [{"role": "user", "content": body["prompt"]}] if body.get("prompt") else []
         return await self._answer(card, body, message, keep_s, chat=False)
 
@@ -187,6 +190,40 @@ class Ollama:
         card = self.installed(body.get("model") or "", 400)
         wire.check_capable(card, body.get("model", ""), body, "chat")
         return await self._answer(card, body, body.get("messages") or [], keep_s, chat=True)
+
+    async def _embed(self, request: Request) -> Response:
+        body = wire.parse(await request.body(), "EmbedRequest")
+        keep_s = wire.keep_alive_s(body)
+        texts = wire.embed_inputs(body)
+        name = body.get("model") or ""
+        if name and self.card(name) is None:
+            raise wire.refuse(404, f'model "{name}" not found, try pulling it first')
+        self.installed(name, 404)
+        rows, spent = await self.vectors(name, texts, body, keep_s)
+        return answer_json(wire.embedded(name, rows, spent))
+
+    async def vectors(
+        self,
+        name: str,
+        texts: list[str],
+        body: dict[str, Any],
+        keep_s: float = wire.DEFAULT_KEEP_ALIVE_S,
+    ) -> tuple[list[list[float]], int]:
+        """A vector for each text, and how many tokens were read."""
+        card = self.installed(name, 404)
+        options = wire.check_options(body)
+        async with self.runners.use(card, options.get("num_ctx"), keep_s) as runner:
+            if texts and "embedding" not in card.capabilities:
+                raise wire.refuse(
+                    501, "This server does not support embeddings. Start it with `--embeddings`"
+                )
+            if any(len(text.split()) > runner.num_ctx for text in texts):
+                raise wire.refuse(400, "the input length exceeds the context length")
+            rows = [card.vector(text)[: body.get("dimensions") or None] for text in texts]
+            reply = card.responder(Turn(name, [{"content": text} for text in texts]))
+            async for _ in parts(reply):  # waits at gates
+                pass
+        return rows, sum(len(text.split()) + 1 for text in texts)
 
     def installed(self, name: str, empty_status: int, called: str | None = None) -> Card:
         """The model of that name; raises `Failed` in the words of the original."""

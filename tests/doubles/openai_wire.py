@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import secrets
 import time
+from array import array
+from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +53,42 @@ def _envelope(
     return answer_json({"error": error}, status, PLAIN_JSON, **(headers or {}))
 
 
+async def embeddings(double: Ollama, request: Request) -> Response:
+    body = ollama_wire.parse(await request.body(), "EmbedRequest")
+    texts = _inputs(body)
+    encoding = body.get("encoding_format") or "float"
+    if encoding not in ("float", "base64"):
+        supported = "Supported values: ['float', 'base64']."
+        raise ollama_wire.refuse(
+            400, f"Invalid value for 'encoding_format' = {encoding}. {supported}"
+        )
+    name = body.get("model") or ""
+    if double.card(name) is None:
+        raise ollama_wire.refuse(404, f'model "{name}" not found, try pulling it first')
+    rows, spent = await double.vectors(name, texts, body)
+    data = [
+        {"object": "embedding", "embedding": _encoded(row, encoding), "index": number}
+        for number, row in enumerate(rows)
+    ]
+    usage = {"prompt_tokens": spent, "total_tokens": spent}
+    whole = {"object": "list", "data": data, "model": name, "usage": usage}
+    return answer_json(whole, 200, PLAIN_JSON)
+
+
+def _inputs(body: dict[str, Any]) -> list[str]:
+    given = body.get("input")
+    texts = [given] if isinstance(given, str) else given
+    if not texts:
+        raise ollama_wire.refuse(400, "invalid input")
+    if not all(isinstance(text, str) for text in texts):
+        raise ollama_wire.refuse(400, "invalid input type")
+    return list(texts)
+
+
+def _encoded(row: list[float], encoding: str) -> list[float] | str:
+    return row if encoding == "float" else b64encode(array("f", row).tobytes()).decode()
+
+
 async def models(double: Ollama, request: Request) -> Response:
     newest = sorted(double.cards, key=lambda card: card.modified_at, reverse=True)
     data = [
@@ -72,10 +110,11 @@ async def chat(double: Ollama, request: Request) -> Response:
     if not body.get("model"):
         raise ollama_wire.refuse(400, "model is required")
     card = double.installed(body["model"], 400)
-    ollama_wire.check_capable(card, body["model"], body, "chat")
+    messages = [_plain(message) for message in body["messages"]]
+    ollama_wire.check_capable(card, body["model"], {**body, "messages": messages}, "chat")
     turn = Turn(
         body["model"],
-        body["messages"],
+        messages,
         body.get("tools") or [],
         _format(body.get("response_format")),
         _options(body),
@@ -88,6 +127,20 @@ async def chat(double: Ollama, request: Request) -> Response:
     usage = bool((body.get("stream_options") or {}).get("include_usage"))
     # A runner that dies is hidden: a last chunk without a model, and no [DONE].
     return await streamed(_sse(events, shape, usage), SSE, after=lambda error: _data(shape.died()))
+
+
+def _plain(message: dict[str, Any]) -> dict[str, Any]:
+    """The message as Ollama's own API has it: text and pictures apart."""
+    parts = message.get("content")
+    if not isinstance(parts, list):
+        return message
+    urls = [part["image_url"]["url"] for part in parts if part["type"] == "image_url"]
+    if any(not url.startswith("data:") for url in urls):
+        what = "image URLs are not currently supported, please use base64 encoded data instead"
+        raise ollama_wire.refuse(400, what)
+    texts = [part["text"] for part in parts if part["type"] == "text"]
+    pictures = [url.partition(",")[2] for url in urls]
+    return {**message, "content": "\n".join(texts), "images": pictures}
 
 
 def _options(body: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ a loaded model serves on while others wait, and a runner in use outlives its own
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -18,6 +18,11 @@ from tests.doubles.script import Failure, Gate, Responder, Signal
 
 FOREVER = timedelta(seconds=(2**63 - 1) / 1e9)  # Go's longest duration: the year 2319
 QUEUE_FULL = Failure("server busy, please try again.  maximum pending requests exceeded", 503)
+
+
+def meaningless(text: str) -> list[float]:
+    """A vector for a text, of its letters, not of length 1."""
+    return [float(1 + text.count(letter)) for letter in "abcdefgh"]
 
 
 @dataclass
@@ -35,13 +40,23 @@ class Card:
     vram_bytes: int = 0
     context_length: int = 8192
     embedding_length: int = 4096
+    heads: int = 32
+    layers: int = 0
+    """0: the server does not tell how long a context's cache is."""
     go_template: bool = True
     modified_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     loading: Gate | Failure | None = None
+    weights: str = ""
+    """A model of the same weights under another name shares its runner."""
+    vector: Callable[[str], list[float]] = meaningless
 
     @property
     def digest(self) -> str:
         return sha256(self.name.encode()).hexdigest()
+
+    @property
+    def blob(self) -> str:
+        return sha256((self.weights or self.name).encode()).hexdigest()
 
 
 @dataclass
@@ -83,7 +98,7 @@ class Runners:
         self, card: Card, num_ctx: int | None, keep_alive_s: float
     ) -> AsyncIterator[Runner]:
         """A runner of the model, loaded if need be. Raises `Failed` when the queue is full."""
-        runner = self._loaded.get(card.digest)
+        runner = self._loaded.get(card.blob)
         if runner is None or self._stale(runner, num_ctx):
             pending = Pending(card, num_ctx, keep_alive_s, asyncio.Future())
             if self._waiting > self._max_queue:  # one more than that: the scheduler holds it
@@ -105,7 +120,7 @@ class Runners:
 
     def unload(self, card: Card) -> None:
         """Asks the model's runner to go: now, or when its last request ends."""
-        if runner := self._loaded.get(card.digest):
+        if runner := self._loaded.get(card.blob):
             self._expire(runner)
 
     async def run(self) -> None:
@@ -121,7 +136,7 @@ class Runners:
 
     async def _serve(self, pending: Pending) -> None:
         while not pending.answer.cancelled():
-            runner = self._loaded.get(pending.card.digest)
+            runner = self._loaded.get(pending.card.blob)
             if runner is not None and not self._stale(runner, pending.num_ctx):
                 self._take(runner, pending.keep_alive_s)
                 pending.answer.set_result(runner)
@@ -149,7 +164,7 @@ class Runners:
             _after(pending.keep_alive_s),
             pending.keep_alive_s,
         )
-        self._loaded[card.digest] = runner
+        self._loaded[card.blob] = runner
         if pending.answer.cancelled():
             self._rest(runner)
         else:
@@ -190,8 +205,8 @@ class Runners:
         if runner.timer:
             runner.timer.cancel()
         runner.gone.set()
-        if self._loaded.get(runner.card.digest) is runner:
-            del self._loaded[runner.card.digest]
+        if self._loaded.get(runner.card.blob) is runner:
+            del self._loaded[runner.card.blob]
 
 
 def _after(keep_alive_s: float) -> datetime:

@@ -120,7 +120,7 @@ async def real_model(home: Path) -> tuple[str, bool]:
     try:
         found = [spec.source for spec in await driver.discover("chat")]
         model = os.environ.get("MOTET_TEST_OLLAMA_MODEL") or found[0]
-        able = await driver._api.capabilities(model)
+        able = (await driver._api.details(model)).capabilities
         return model, "tools" in (able or ())
     finally:
         await driver.close()

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from langchain_core.language_models import BaseChatModel
@@ -162,7 +162,7 @@ async def test_unloading_waits_until_a_running_answer_let_the_model_go(
     model = await loaded(driver)
     answer = asyncio.create_task(chat_of(model).ainvoke("hi"))
     await gate.reached.wait()
-    unloading = asyncio.create_task(driver._api.gone("tiny", within_s=10))
+    unloading = asyncio.create_task(driver._api.gone(["tiny"], within_s=10))
     await driver._api.unload("tiny")
     assert not unloading.done()
     gate.open()
@@ -206,7 +206,7 @@ async def test_a_server_that_went_is_noticed_and_found_again_when_it_is_back(
 
 
 def chat_of(model: OllamaModel) -> BaseChatModel:
-    return model.capability
+    return cast(BaseChatModel, model.capability)
 
 
 FAILURES: list[tuple[Any, type[MotetError], str]] = [

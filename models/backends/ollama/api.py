@@ -1,52 +1,21 @@
-"""The part of Ollama's API that finds, loads and unloads models."""
+"""Ollama's API, as far as models are found, loaded, asked and let go by it."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from typing import Any
 
 import httpx
 
+from config.errors import Busy, Invalid
 from models.backends.common.network import CONNECT_TIMEOUT_S, PROBE_TIMEOUT_S, is_local
-from models.backends.ollama import errors
+from models.backends.ollama import errors, listing
+from models.backends.ollama.listing import Details, Installed, Running, untagged
 
-# Families of models that only embed, for servers too old to tell capabilities.
-_EMBEDDERS = {"bert", "nomic-bert", "nomic-bert-moe"}
-
-
-@dataclass(frozen=True, slots=True)
-class Installed:
-    """A model that Ollama has."""
-
-    name: str
-    digest: str
-    size_bytes: int
-    modified_at: str
-    capabilities: tuple[str, ...] | None
-    context_length: int | None
-    family: str
-
-    @property
-    def chats(self) -> bool:
-        if self.capabilities is None:
-            return self.family not in _EMBEDDERS
-        return "completion" in self.capabilities
-
-
-@dataclass(frozen=True, slots=True)
-class Running:
-    """A model that Ollama holds in memory, by its own estimate."""
-
-    name: str
-    size_bytes: int
-    vram_bytes: int
-
-
-def untagged(name: str) -> str:
-    """The name without the default tag, so that one model has one name."""
-    return name.removesuffix(":latest")
+FOR_EVER = -1
+BUSY_PAUSE_S = 2.0
 
 
 class OllamaApi:
@@ -54,66 +23,139 @@ class OllamaApi:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._client: httpx.AsyncClient | None = None
+        self._opened: httpx.AsyncClient | None = None
+
+    async def version(self) -> str:
+        """Its version; quick, so it tells whether the server is there."""
+        answer = await self._call("GET", "/api/version", timeout_s=PROBE_TIMEOUT_S)
+        return str(answer.get("version", ""))
 
     async def installed(self) -> list[Installed]:
         """Every installed model, the one changed last first."""
         answer = await self._call("GET", "/api/tags", timeout_s=PROBE_TIMEOUT_S)
-        found = [_installed(entry) for entry in answer.get("models") or []]
+        found = [listing.installed(entry) for entry in answer.get("models") or []]
         return sorted(found, key=lambda model: model.modified_at, reverse=True)
 
-    async def capabilities(self, name: str) -> tuple[str, ...] | None:
-        """What a model can do, asked of the model; None where the server does not know."""
-        answer = await self._call("POST", "/api/show", {"model": name}, PROBE_TIMEOUT_S)
-        listed = answer.get("capabilities")
-        return None if listed is None else tuple(listed)
+    async def details(self, name: str) -> Details:
+        """What a model can do and takes, asked of the model."""
+        return listing.details(
+            await self._call("POST", "/api/show", {"model": name}, PROBE_TIMEOUT_S)
+        )
 
     async def running(self) -> list[Running]:
         answer = await self._call("GET", "/api/ps", timeout_s=PROBE_TIMEOUT_S)
-        return [
-            Running(untagged(each["name"]), each.get("size", 0), each.get("size_vram", 0))
-            for each in answer.get("models") or []
-        ]
+        return [listing.running(each) for each in answer.get("models") or []]
 
-    async def load(self, name: str, options: dict[str, Any], timeout_s: float) -> None:
-        """Load a model with these options and keep it until told otherwise."""
-        body = {"model": name, "keep_alive": -1, "options": options, "stream": False}
-        await self._call("POST", "/api/generate", body, timeout_s)
+    async def load(
+        self, name: str, options: Mapping[str, Any], timeout_s: float, *, embeds: bool = False
+    ) -> None:
+        """Load a model with these options and keep it until told otherwise.
+
+        While Ollama's queue of loads is full, asks again until `timeout_s` is over.
+        """
+        path = "/api/embed" if embeds else "/api/generate"
+        body = {"model": name, "keep_alive": FOR_EVER, "options": dict(options), "stream": False}
+        ends_s = asyncio.get_running_loop().time() + timeout_s
+        pause_s = 0.05
+        while True:
+            left_s = ends_s - asyncio.get_running_loop().time()
+            try:
+                await self._call("POST", path, body, max(left_s, PROBE_TIMEOUT_S))
+            except Busy:
+                if left_s <= pause_s:
+                    raise
+            else:
+                return
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, BUSY_PAUSE_S)
 
     async def unload(self, name: str) -> None:
         """Ask for a model to go. It stays while it answers: see `gone`."""
         body = {"model": name, "keep_alive": 0, "stream": False}
-        await self._call("POST", "/api/generate", body, PROBE_TIMEOUT_S)
+        try:
+            await self._call("POST", "/api/generate", body, PROBE_TIMEOUT_S)
+        except Invalid:  # an older server, asked to generate with a model that embeds
+            await self._call("POST", "/api/embed", body, PROBE_TIMEOUT_S)
 
-    async def gone(self, name: str, within_s: float) -> bool:
-        """Whether the model left memory within that time. Ollama tells nobody: we have to ask."""
+    async def gone(self, names: Collection[str], within_s: float) -> bool:
+        """Whether these left memory within that time. Ollama tells nobody: we have to ask."""
+        plain = {untagged(name) for name in names}
         pause_s = 0.02
         try:
             async with asyncio.timeout(within_s):
-                while any(untagged(name) == held.name for held in await self.running()):
+                while any(held.name in plain for held in await self.running()):
                     await asyncio.sleep(pause_s)
                     pause_s = min(pause_s * 2, 0.5)
         except TimeoutError:
             return False
         return True
 
+    async def embed(
+        self, body: Mapping[str, Any], texts: Sequence[str], timeout_s: float
+    ) -> list[list[float]]:
+        """A vector for each text; `body` names the model and its options."""
+        answer = await self._call("POST", "/api/embed", {**body, "input": list(texts)}, timeout_s)
+        found = answer.get("embeddings") or []
+        if len(found) != len(texts):
+            raise errors.unreadable(str(body.get("model")), f"{len(found)} vectors")
+        return found
+
+    async def lines(
+        self, path: str, body: Mapping[str, Any], silence_s: float
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        """The lines of a streamed answer; closing it makes the server stop.
+
+        `silence_s` bounds the wait for each. An error that comes as a line is raised.
+        """
+        model = str(body.get("model", ""))
+        timeout = httpx.Timeout(silence_s, connect=CONNECT_TIMEOUT_S)
+        try:
+            async with self._client.stream(
+                "POST", self._address(path), json=body, timeout=timeout
+            ) as response:
+                if response.is_error:
+                    await response.aread()
+                    raise _refusal(response, model)
+                async for line in response.aiter_lines():
+                    told = json.loads(line) if line.strip() else {}
+                    if told.get("error"):
+                        raise errors.from_answer(-1, str(told["error"]), model)
+                    yield told
+        except httpx.HTTPError as error:
+            raise errors.from_transport(error, self.url, model, silence_s) from error
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise errors.unreadable(model, str(error)) from error
+
     async def close(self) -> None:
-        if self._client is not None:
-            await self._client.aclose()
+        if self._opened is not None:
+            await self._opened.aclose()
+
+    @property
+    def _client(self) -> httpx.AsyncClient:
+        if self._opened is None:
+            self._opened = httpx.AsyncClient(
+                # A proxy of the environment is for other machines.
+                trust_env=not is_local(self.url),
+                # How many may ask at once is decided by whoever leases the model.
+                limits=httpx.Limits(max_connections=None),
+            )
+        return self._opened
+
+    def _address(self, path: str) -> str:
+        return self.url.rstrip("/") + path
 
     async def _call(
-        self, verb: str, path: str, body: dict[str, Any] | None = None, timeout_s: float = 10.0
+        self,
+        verb: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        timeout_s: float = 10.0,
     ) -> dict[str, Any]:
         model = str((body or {}).get("model", ""))
-        if self._client is None:
-            # A proxy of the environment is for other machines.
-            self._client = httpx.AsyncClient(trust_env=not is_local(self.url))
+        timeout = httpx.Timeout(timeout_s, connect=min(CONNECT_TIMEOUT_S, timeout_s))
         try:
             response = await self._client.request(
-                verb,
-                self.url.rstrip("/") + path,
-                json=body,
-                timeout=httpx.Timeout(timeout_s, connect=min(CONNECT_TIMEOUT_S, timeout_s)),
+                verb, self._address(path), json=body, timeout=timeout
             )
             answer = response.json()
         except httpx.TimeoutException as error:
@@ -126,21 +168,14 @@ class OllamaApi:
             raise errors.no_ollama(self.url) from error
         if not isinstance(answer, dict):
             raise errors.no_ollama(self.url)
-        if response.status_code >= 400 or answer.get("error"):
-            text = str(answer.get("error", response.reason_phrase))
-            raise errors.from_answer(response.status_code, text, model)
+        if response.is_error or answer.get("error"):
+            raise _refusal(response, model)
         return answer
 
 
-def _installed(entry: dict[str, Any]) -> Installed:
-    details = entry.get("details") or {}
-    listed = entry.get("capabilities")
-    return Installed(
-        name=untagged(entry["name"]),
-        digest=entry.get("digest", ""),
-        size_bytes=entry.get("size", 0),
-        modified_at=entry.get("modified_at", ""),
-        capabilities=None if listed is None else tuple(listed),
-        context_length=details.get("context_length"),
-        family=details.get("family", ""),
-    )
+def _refusal(response: httpx.Response, model: str) -> Exception:
+    try:
+        text = str(response.json()["error"])
+    except (ValueError, KeyError, TypeError):
+        text = response.reason_phrase
+    return errors.from_answer(response.status_code, text, model)

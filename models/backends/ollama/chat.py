@@ -6,7 +6,7 @@ Imported only when a model is loaded: it costs 0.4 s and 35 MB.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import httpx
@@ -20,6 +20,7 @@ from config.errors import Invalid, MotetError
 from models.backends.common.checked_chat import CheckedChat
 from models.backends.common.network import CONNECT_TIMEOUT_S, IDLE_CONNECTIONS, is_local
 from models.backends.ollama import errors
+from models.backends.ollama.lost import OnLost
 
 _UNREADABLE = (json.JSONDecodeError, ValidationError, OutputParserException)
 
@@ -27,8 +28,8 @@ _UNREADABLE = (json.JSONDecodeError, ValidationError, OutputParserException)
 class OllamaChat(CheckedChat, ChatOllama):
     """Streams from `/api/chat`; closing the stream stops the model.
 
-    `silence_s` bounds the wait for each piece of an answer. `on_unreachable` is told when the
-    server does not answer any more.
+    `silence_s` bounds the wait for each piece of an answer. `on_lost` is told when the model is
+    not in memory any more.
     """
 
     foreign: ClassVar[tuple[type[Exception], ...]] = (
@@ -39,7 +40,7 @@ class OllamaChat(CheckedChat, ChatOllama):
         ValueError,
         TypeError,
     )
-    _on_unreachable: Callable[[str], None] = PrivateAttr()
+    _on_lost: OnLost = PrivateAttr()
 
     def __init__(
         self,
@@ -47,7 +48,7 @@ class OllamaChat(CheckedChat, ChatOllama):
         url: str,
         model: str,
         silence_s: float,
-        on_unreachable: Callable[[str], None] = lambda reason: None,
+        on_lost: OnLost = lambda reason: None,
         **options: Any,
     ) -> None:
         client = {
@@ -62,21 +63,29 @@ class OllamaChat(CheckedChat, ChatOllama):
         super().__init__(
             silence_s=silence_s, base_url=url, model=model, client_kwargs=client, **options
         )
-        self._on_unreachable = on_unreachable
+        self._on_lost = on_lost
+
+    def fix(self, options: Mapping[str, Any]) -> None:
+        """From now on ask with these options of the runner."""
+        for name, value in options.items():
+            setattr(self, name, value)
 
     async def aclose(self) -> None:
         await self._async_client.close()  # type: ignore[no-untyped-call]
         self._client.close()  # type: ignore[no-untyped-call]
 
     def translated(self, error: Exception) -> MotetError:
+        found = self._translated(error)
+        if errors.tells_of_loss(found):
+            self._on_lost(found.message)
+        return found
+
+    def _translated(self, error: Exception) -> MotetError:
         if isinstance(error, ollama.ResponseError):
             return errors.from_answer(error.status_code, error.error, self.model)
         if isinstance(error, httpx.HTTPError | ConnectionError | TimeoutError):
             url = self.base_url or ""
-            found = errors.from_transport(error, url, self.model, self._silence_s)
-            if found.code == "ollama_unreachable":
-                self._on_unreachable(found.message)
-            return found
+            return errors.from_transport(error, url, self.model, self._silence_s)
         if isinstance(error, _UNREADABLE):
             return errors.from_answer(-1, f"its answer cannot be read ({error})", self.model)
         # What is left was found by langchain-ollama while it wrote the request.

@@ -1,4 +1,4 @@
-"""Chat models of an Ollama server: finds what is installed, loads it, lets it go."""
+"""Models of an Ollama server: finds what is installed, loads it, lets it go."""
 
 from __future__ import annotations
 
@@ -7,103 +7,31 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
-
-from pydantic import Field
+from typing import Any
 
 from config.errors import Invalid, MotetError
 from models.backends.common.network import is_local
-from models.backends.common.options import Options
 from models.backends.common.probe import Probe
 from models.backends.ollama import errors
-from models.backends.ollama.api import Installed, OllamaApi, untagged
-from models.drivers import RAM, DriverContext, Need, Progress
+from models.backends.ollama.api import OllamaApi
+from models.backends.ollama.listing import Details, Installed, untagged
+from models.backends.ollama.lost import Lifeline, OnLost
+from models.backends.ollama.needs import needs, total_bytes
+from models.backends.ollama.options import (
+    DEFAULT_NUM_CTX,
+    RUNNER_OPTIONS,
+    OllamaOptions,
+    OllamaSettings,
+)
+from models.backends.ollama.residence import OllamaModel, Residence, release
+from models.drivers import CPU, DriverContext, Need, Progress
 from models.spec import ModelSpec, Task
-
-if TYPE_CHECKING:
-    from models.backends.ollama.chat import OllamaChat
 
 log = logging.getLogger(__name__)
 
 PROBE_KEEP_S = 3.0
-GONE_WITHIN_S = 20.0
-DEFAULT_NUM_CTX = 8192
-MEMORY_OF_FILE = 1.2  # weights and a context, as a share of the file; replaced by measurement
-# Changing one of these makes Ollama load the model anew, so each model has them fixed.
-RUNNER_OPTIONS = ("num_ctx", "num_gpu", "num_thread")
-
-
-class OllamaOptions(Options):
-    """`options:` of a model of this back end."""
-
-    timeout_s: float = Field(300.0, gt=0, description="Longest silence while it answers.")
-    load_timeout_s: float = Field(300.0, gt=0)
-    num_ctx: int | None = Field(
-        None, ge=64, description="Context in tokens; default 8192, or less where it has less."
-    )
-    num_gpu: int | None = None
-    num_thread: int | None = None
-    num_predict: int | None = None
-    temperature: float | None = None
-    top_k: int | None = None
-    top_p: float | None = None
-    repeat_penalty: float | None = None
-    seed: int | None = None
-    stop: list[str] | None = None
-    reasoning: bool | str | None = None
-
-    def sampling(self) -> dict[str, Any]:
-        """What goes with each request."""
-        own = {"timeout_s", "load_timeout_s"}
-        return self.model_dump(exclude=own, exclude_none=True)
-
-
-class OllamaSettings(Options):
-    """`backends: ollama:` in models.yaml."""
-
-    prefer: list[str] = Field(default_factory=list)
-
-
-class OllamaModel:
-    """A model that Ollama holds for us."""
-
-    def __init__(
-        self, api: OllamaApi, source: str, chat: OllamaChat, lost: asyncio.Future[str]
-    ) -> None:
-        self._api = api
-        self._source = source
-        self._chat = chat
-        self._lost = lost
-        self._memory: Mapping[str, int] | None = None
-
-    @property
-    def capability(self) -> OllamaChat:
-        return self._chat
-
-    @property
-    def memory(self) -> Mapping[str, int] | None:
-        return self._memory
-
-    @property
-    def lost(self) -> asyncio.Future[str]:
-        return self._lost
-
-    async def measure(self) -> None:
-        """Learn what it takes of this machine's memory, by Ollama's own estimate."""
-        if not is_local(self._api.url):
-            self._memory = {}
-            return
-        for held in await self._api.running():
-            if held.name == self._source:
-                self._memory = {RAM: max(held.size_bytes - held.vram_bytes, 0)}
-
-    async def unload(self) -> None:
-        await release(self._api, self._source)
-        await self.close()
-
-    async def close(self) -> None:
-        """Give back connections; may be called again."""
-        await self._chat.aclose()
+TASKS = ("chat", "caption", "embed")
+UNABLE = {"chat": "chat", "caption": "look at pictures", "embed": "embed"}
 
 
 class OllamaDriver:
@@ -112,10 +40,14 @@ class OllamaDriver:
     def __init__(self, context: DriverContext) -> None:
         self._api = OllamaApi(context.settings.ollama_url)
         self._settings = OllamaSettings.of("backends.ollama", context.options)
-        self._abilities: dict[str, tuple[str, ...] | None] = {}
+        self._context = context
+        self._local = is_local(self._api.url)
+        self._details: dict[str, Details] = {}
         self._probe = Probe(self._look, PROBE_KEEP_S)
-        self._sizes: dict[str, Installed] = {}
-        self._held: dict[str, OllamaModel] = {}
+        self._known: dict[str, Installed] = {}
+        self._residences: dict[str, Residence] = {}
+        self._lost: list[OllamaModel] = []
+        self._lifeline = Lifeline(self._api.url, self._still_holds)
 
     async def available(self, spec: ModelSpec) -> str | None:
         try:
@@ -126,114 +58,218 @@ class OllamaDriver:
         return None
 
     async def discover(self, task: Task) -> Sequence[ModelSpec]:
-        if task != "chat":
+        if task not in TASKS:
             return ()
-        chats = [model for model in await self._probe.get() if model.chats]
-        ranked = sorted(chats, key=lambda model: self._rank(model.name))  # stable: newest first
-        return [_spec(model.name) for model in ranked]
+        able = [model for model in await self._probe.get() if model.can(task)]
+        ranked = sorted(able, key=lambda model: self._rank(model.name))  # stable: newest first
+        return [_spec(model.name, task) for model in ranked]
 
     def named(self, source: str, task: Task) -> ModelSpec | None:
-        return _spec(untagged(source)) if task == "chat" else None
+        return _spec(untagged(source), task) if task in TASKS else None
 
     def estimate(self, spec: ModelSpec) -> Sequence[Need]:
-        if not is_local(self._api.url):
+        if not self._local:
             return [Need()]
-        if spec.memory_bytes is not None:
-            return [Need({RAM: spec.memory_bytes})]
-        known = self._sizes.get(untagged(spec.source))
-        return [Need({RAM: int(known.size_bytes * MEMORY_OF_FILE)} if known else {})]
+        options = OllamaOptions.of(spec.name, spec.options)
+        known = self._known.get(untagged(spec.source).lower())
+        details = self._details.get(known.digest) if known else None
+        wanted = spec.memory_bytes
+        if wanted is None:
+            num_ctx = _num_ctx(options, known, details)
+            token_bytes = details.token_bytes if details else 0
+            wanted = total_bytes(known.size_bytes, token_bytes, num_ctx) if known else 0
+        shared = f"ollama:{details.weights}" if details and details.weights else ""
+        return needs(
+            spec, self._context.accelerators, wanted, gpu_layers=options.num_gpu, shared=shared
+        )
 
     async def load(self, spec: ModelSpec, need: Need, progress: Progress) -> OllamaModel:
-        from models.backends.ollama.chat import OllamaChat
-
         options = OllamaOptions.of(spec.name, spec.options)
+        await self._bury()
         self._probe.forget()
         installed = await self._find(spec)
-        source = installed.name
-        sampling = {**options.sampling(), "num_ctx": _num_ctx(options, installed)}
-        runner = {name: sampling[name] for name in RUNNER_OPTIONS if name in sampling}
-        lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        try:
-            await self._api.load(source, runner, options.load_timeout_s)
-            chat = OllamaChat(
-                url=self._api.url,
-                model=source,
-                silence_s=options.timeout_s,
-                on_unreachable=lambda reason: self._lose(lost, reason),
-                keep_alive=-1,
-                **sampling,
-            )
-            model = OllamaModel(self._api, source, chat, lost)
-            await model.measure()
-        except BaseException:  # also when cancelled: Ollama would keep it for ever
-            await release(self._api, source, within_s=0.5)
-            raise
-        if lost_one := self._held.get(spec.name):  # what is lost is not unloaded
-            await lost_one.close()
-        self._held[spec.name] = model
-        return model
+        details = self._details[installed.digest]
+        weights = details.weights or installed.digest
+        residence = self._residences.setdefault(weights, Residence(weights))
+        runner = self._runner_options(options, installed, details, need)
+        async with residence.lock:
+            return await self._enter(spec, need, options, installed, residence, runner)
 
     async def close(self) -> None:
-        for model in self._held.values():
-            await model.close()
+        await self._bury()
+        for residence in self._residences.values():
+            for model in residence.models:
+                await model.close()
+        await self._lifeline.close()
         await self._probe.close()
         await self._api.close()
 
+    async def _enter(
+        self,
+        spec: ModelSpec,
+        need: Need,
+        options: OllamaOptions,
+        installed: Installed,
+        residence: Residence,
+        runner: Mapping[str, Any],
+    ) -> OllamaModel:
+        """Load the weights, or join who holds them already."""
+        source, runner = installed.name, residence.widened(runner)
+        model: OllamaModel | None = None
+
+        def lost(reason: str) -> None:
+            self._lose(residence.models, reason)
+
+        try:
+            embeds = spec.task == "embed"
+            await self._api.load(source, runner, options.load_timeout_s, embeds=embeds)
+            capability = await self._capability(spec.task, installed, options, runner, lost)
+            free = self._context.available_bytes
+            model = OllamaModel(self._api, source, capability, residence, need, free)
+            await model.measure()
+        except BaseException:
+            if not residence.models:
+                await asyncio.shield(release(self._api, source))
+            if model:
+                await model.close()
+            raise
+        residence.enter(model, runner)
+        self._lifeline.watch()
+        return model
+
+    async def _capability(
+        self,
+        task: Task,
+        installed: Installed,
+        options: OllamaOptions,
+        runner: Mapping[str, Any],
+        lost: OnLost,
+    ) -> Any:
+        source, silence_s = installed.name, options.timeout_s
+        if task == "chat":
+            # Costs 0.4 s and 35 MB, which a server without chat need not pay.
+            from models.backends.ollama.chat import OllamaChat
+
+            sent = {**options.sampling(), **runner}
+            return OllamaChat(
+                url=self._api.url,
+                model=source,
+                silence_s=silence_s,
+                on_lost=lost,
+                keep_alive=-1,
+                **sent,
+            )
+        sent = {**options.generation(), **runner}
+        if task == "caption":
+            from models.backends.ollama.caption import OllamaCaption
+
+            thinks = "thinking" in (installed.capabilities or ())
+            return OllamaCaption(
+                self._api, source, sent, silence_s=silence_s, thinks=thinks, on_lost=lost
+            )
+        from models.backends.ollama.embed import OllamaEmbed
+
+        embed = OllamaEmbed(
+            self._api,
+            source,
+            sent,
+            digest=installed.digest,
+            wanted_dimensions=options.dimensions,
+            silence_s=silence_s,
+            on_lost=lost,
+        )
+        await embed.open()
+        return embed
+
     async def _look(self) -> list[Installed]:
-        models = await self._api.installed()
-        self._sizes = {model.name: model for model in models}
-        return [await self._with_abilities(model) for model in models]
+        models = [await self._with_abilities(model) for model in await self._api.installed()]
+        self._known = {model.name.lower(): model for model in models}
+        return models
 
     async def _with_abilities(self, model: Installed) -> Installed:
         """Servers before 0.30 tell the capabilities of a model only when asked for that model."""
         if model.capabilities is not None:
             return model
-        if model.digest not in self._abilities:
-            self._abilities[model.digest] = await self._api.capabilities(model.name)
-        return replace(model, capabilities=self._abilities[model.digest])
+        details = await self._detailed(model)
+        return replace(
+            model,
+            capabilities=details.capabilities,
+            context_length=model.context_length or details.context_length,
+        )
+
+    async def _detailed(self, model: Installed) -> Details:
+        """Asked for once: a digest never means another model."""
+        if model.digest not in self._details:
+            self._details[model.digest] = await self._api.details(model.name)
+        return self._details[model.digest]
 
     async def _find(self, spec: ModelSpec) -> Installed:
         """The installed model of a spec. Raises `Unavailable` or `Invalid` saying what to do."""
-        if spec.task != "chat":
-            raise Invalid(f"{spec.name}: Ollama serves chat, not {spec.task}.", code="wrong_task")
+        if spec.task not in TASKS:
+            raise Invalid(
+                f"{spec.name}: Ollama serves {', '.join(TASKS)}, not {spec.task}.",
+                code="wrong_task",
+            )
         wanted = untagged(spec.source).lower()
         for model in await self._probe.get():
             if model.name.lower() == wanted:
-                if not model.chats:
-                    what = ", ".join(model.capabilities or ["embedding"])
+                if not model.can(spec.task):
+                    what = ", ".join(model.capabilities or ["something else"])
                     raise Invalid(
-                        f"'{model.name}' cannot chat; it is for {what}.", code="model_unable"
+                        f"'{model.name}' cannot {UNABLE[spec.task]}; it is for {what}.",
+                        code="model_unable",
                     )
+                await self._detailed(model)
                 return model
         raise errors.missing(spec.source)
+
+    def _runner_options(
+        self, options: OllamaOptions, installed: Installed, details: Details, need: Need
+    ) -> dict[str, Any]:
+        given = options.model_dump(include=set(RUNNER_OPTIONS), exclude_none=True)
+        if self._local and self._context.accelerators and need.device == CPU:
+            given["num_gpu"] = 0
+        return {**given, "num_ctx": _num_ctx(options, installed, details)}
 
     def _rank(self, name: str) -> int:
         patterns = self._settings.prefer
         ranks = [rank for rank, pattern in enumerate(patterns) if fnmatchcase(name, pattern)]
         return ranks[0] if ranks else len(patterns)
 
-    def _lose(self, lost: asyncio.Future[str], reason: str) -> None:
+    def _lose(self, models: Sequence[OllamaModel], reason: str) -> None:
         self._probe.forget()
-        if not lost.done():
-            lost.set_result(reason)
+        for model in list(models):
+            model.lose(reason)
+            self._lost.append(model)
+
+    async def _bury(self) -> None:
+        """Close what was lost: not at once, since its callers were still being told."""
+        lost, self._lost = self._lost, []
+        for model in lost:
+            await model.close()
+
+    async def _still_holds(self) -> bool:
+        """The server's connection broke: whether it still has anything of ours."""
+        held = [model for each in self._residences.values() for model in each.models]
+        try:
+            listed = {each.name for each in await self._api.running()}
+            gone = [model for model in held if not model.listed_in(listed)]
+            self._lose(gone, "Ollama was started anew.")
+        except MotetError as error:
+            gone = held
+            self._lose(held, error.message)
+        return len(gone) < len(held)
 
 
-async def release(api: OllamaApi, source: str, within_s: float = GONE_WITHIN_S) -> None:
-    """Have Ollama unload a model and see that it did; a server that is down holds nothing."""
-    try:
-        await api.unload(source)
-        if not await api.gone(source, within_s):
-            log.warning("Ollama still holds '%s' %g s after it was unloaded.", source, within_s)
-    except MotetError as error:
-        log.info("'%s' could not be unloaded: %s", source, error.message)
-
-
-def _spec(source: str) -> ModelSpec:
-    fields = {"name": f"ollama/{source}", "task": "chat", "backend": "ollama", "source": source}
+def _spec(source: str, task: Task) -> ModelSpec:
+    fields = {"name": f"ollama/{source}", "task": task, "backend": "ollama", "source": source}
     return ModelSpec.model_validate(fields)
 
 
-def _num_ctx(options: OllamaOptions, installed: Installed) -> int:
+def _num_ctx(options: OllamaOptions, installed: Installed | None, details: Details | None) -> int:
     if options.num_ctx is not None:
         return options.num_ctx
-    return min(DEFAULT_NUM_CTX, installed.context_length or DEFAULT_NUM_CTX)
+    told = (installed.context_length if installed else None) or (
+        details.context_length if details else None
+    )
+    return min(DEFAULT_NUM_CTX, told or DEFAULT_NUM_CTX)

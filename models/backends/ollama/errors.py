@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import httpx
 
 from config.errors import Busy, Invalid, MotetError, TimedOut, Unavailable
@@ -11,6 +13,8 @@ RETRY_AFTER_S = 2.0  # Ollama sends no Retry-After when its queue is full
 _OVERFLOW = ("exceeds the available context", "input length exceeds", "context length")
 _UNABLE = ("does not support", "image input is not supported", "Multimodal data provided")
 _MALFORMED = ("option ", "invalid format", "invalid options", "template: ")
+_NO_ROOM = ("out of memory", "more system memory", "cudaMalloc failed", "failed to allocate")
+_RUNNER_DIED = ("unexpected EOF", "runner process has terminated", "runner process no longer")
 
 
 def unreachable(url: str, cause: str = "") -> Unavailable:
@@ -59,6 +63,7 @@ def from_transport(error: Exception, url: str, model: str, silence_s: float) -> 
 
 def from_answer(status: int, text: str, model: str) -> MotetError:
     """For an error that Ollama told: `status` is its HTTP status, or -1 in mid-stream."""
+    text = _unwrapped(text)
     details = {"model": model, "status": status, "cause": text}
     if status == 404:
         return missing(model)
@@ -68,6 +73,10 @@ def from_answer(status: int, text: str, model: str) -> MotetError:
             code="ollama_busy",
             details=details,
             retry_after_s=RETRY_AFTER_S,
+        )
+    if any(phrase in text for phrase in _NO_ROOM):
+        return Unavailable(
+            f"Ollama has no room for '{model}': {text}", code="out_of_memory", details=details
         )
     if any(phrase in text for phrase in _OVERFLOW):
         return Invalid(
@@ -89,6 +98,29 @@ def from_answer(status: int, text: str, model: str) -> MotetError:
             f"Ollama does not let us use '{model}': {text}", code="model_forbidden", details=details
         )
     return Unavailable(f"'{model}' failed in Ollama: {text}", code="model_failed", details=details)
+
+
+def unreadable(model: str, cause: str) -> Unavailable:
+    return Unavailable(
+        f"What Ollama answered for '{model}' cannot be read ({cause}).",
+        code="model_failed",
+        details={"model": model, "cause": cause},
+    )
+
+
+def tells_of_loss(error: MotetError) -> bool:
+    """Whether the model is not in memory any more: its server or its runner is gone."""
+    cause = str(error.details.get("cause", ""))
+    died = error.code == "model_failed" and any(phrase in cause for phrase in _RUNNER_DIED)
+    return died or error.code in ("ollama_unreachable", "out_of_memory")
+
+
+def _unwrapped(text: str) -> str:
+    """The message in an error that its runner wrote as JSON, which Ollama hands on as a text."""
+    try:
+        return str(json.loads(text)["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return text
 
 
 def cut_short(model: str) -> Unavailable:

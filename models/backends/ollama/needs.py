@@ -1,0 +1,69 @@
+"""What a model of Ollama takes of this machine, before it was ever loaded. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from models.accelerators import Accelerator
+from models.backends.ollama.listing import Running
+from models.drivers import CPU, RAM, Need
+from models.spec import ModelSpec
+
+SHARE_OF_FILE = 1.2  # weights and a context, where the model's shape is not known
+WEIGHTS_OF_FILE = 1.05
+WORK_BYTES = 300_000_000  # buffers of a computation, and what a GPU's context takes
+RUNNER_BYTES = 300_000_000  # of RAM, beside what is on an accelerator
+COMPUTES = ("nvidia", "amd", "apple")  # with Intel's, Ollama computes on the CPU
+
+
+def total_bytes(size_bytes: int, token_bytes: int, num_ctx: int) -> int:
+    """Weights, context and buffers together."""
+    if not token_bytes:
+        return int(size_bytes * SHARE_OF_FILE)
+    return int(size_bytes * WEIGHTS_OF_FILE) + token_bytes * num_ctx + WORK_BYTES
+
+
+def needs(
+    spec: ModelSpec,
+    accelerators: Sequence[Accelerator],
+    bytes_needed: int,
+    *,
+    gpu_layers: int | None,
+    shared: str,
+) -> list[Need]:
+    """Every place where Ollama could put it, the preferred first.
+
+    Ollama chooses the accelerator itself: the emptiest that it fits in, else all of them.
+    """
+    on_cpu = Need({RAM: bytes_needed} if bytes_needed else {}, CPU, shared)
+    usable = [each for each in accelerators if each.vendor in COMPUTES and _meant(each, spec)]
+    if spec.device == "cpu" or gpu_layers == 0 or not usable:
+        return [on_cpu]
+    places = [_on([each], bytes_needed, shared) for each in usable]
+    if len(usable) > 1:
+        places.append(_on(usable, bytes_needed, shared))
+    return [*places, on_cpu] if spec.cpu_fallback else places
+
+
+def measured(held: Running, need: Need) -> Mapping[str, int]:
+    """What it takes by Ollama's own estimate, on the devices of its place."""
+    devices = [device for device in need.memory if device != RAM]
+    in_ram = max(held.size_bytes - held.vram_bytes, 0)
+    if not devices:  # the CPU, or a machine whose accelerator shares its memory
+        return {RAM: in_ram + held.vram_bytes if need.device != CPU else in_ram}
+    share = held.vram_bytes // len(devices)
+    return {RAM: in_ram, **dict.fromkeys(devices, share)}
+
+
+def _on(accelerators: Sequence[Accelerator], bytes_needed: int, shared: str) -> Need:
+    first = accelerators[0]
+    if first.unified:
+        return Need({RAM: bytes_needed}, first.name, shared)
+    share = bytes_needed // len(accelerators)
+    memory = {each.name: share for each in accelerators}
+    return Need({**memory, RAM: RUNNER_BYTES}, first.name, shared)
+
+
+def _meant(accelerator: Accelerator, spec: ModelSpec) -> bool:
+    name, device = accelerator.name, spec.device
+    return device in ("auto", name) or name.split(":")[0] == device
