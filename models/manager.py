@@ -14,7 +14,7 @@ from config.errors import MotetError, NotFound, TimedOut, Unavailable, nearest
 from config.settings import Settings
 from models.backends import BACKENDS, build_driver
 from models.devices import Devices
-from models.devices.host import HostMemory
+from models.devices.machine import find_machine
 from models.drivers import DriverContext
 from models.events import Events
 from models.lease import Attempt, Attempts, Lease
@@ -301,7 +301,7 @@ async def open_models(
 
     Raises `Invalid` when models.yaml is wrong.
     """
-    models = Models(load_models(settings), settings, devices or HostMemory(), build)
+    models = Models(load_models(settings), settings, devices or await find_machine(), build)
     try:
         models.preload()
         yield models

@@ -25,7 +25,8 @@ def placements(
     on_cpu = Need({RAM: cpu_bytes}, CPU)
     if spec.device == "cpu":
         return [on_cpu]
-    wanted = [each for each in accelerators if _meant(each.name, spec.device)]
+    usable = [each for each in accelerators if not each.problem]
+    wanted = [each for each in usable if _meant(each.name, spec.device)]
     places = [_on(each, device_bytes, host_bytes) for each in wanted]
     if spec.device != "auto" and not places:
         return [Need({spec.device: device_bytes, RAM: host_bytes}, spec.device)]
