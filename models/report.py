@@ -33,6 +33,7 @@ class ModelStatus:
         return {
             "name": self.model.name,
             "task": self.model.task,
+            "description": self.model.description,
             "backend": self.model.backend,
             "source": self.model.source,
             "pin": self.model.pin,

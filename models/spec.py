@@ -17,6 +17,7 @@ class ModelSpec(BaseModel):
 
     name: str
     task: Task
+    description: str = Field(default="", description="What it is and can do, for people.")
     backend: str = Field(description="Which driver runs it.")
     source: str = Field(default="", description="The model's name or path for its back end.")
     memory_bytes: int | None = Field(
