@@ -192,7 +192,7 @@ def _check(
     parts: Sequence[Sound], format: str, chapters: Sequence[Chapter], tags: Mapping[str, str]
 ) -> None:
     if format not in MEDIA_TYPES:
-        known = nearest(format, MEDIA_TYPES)
+        known = nearest(format, list[str](MEDIA_TYPES))
         raise _wrong("format", f"'{format}' is no format of sound. {known}")
     if not parts:
         raise _wrong("parts", "There is nothing to make a file of: no part was spoken.")
