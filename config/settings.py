@@ -42,6 +42,9 @@ class Settings(BaseSettings):
 
     agents: Path | None = Field(None, description="Folder of own agents; default `<home>/agents`.")
     models: Path | None = Field(None, description="Own models.yaml; default `<home>/models.yaml`.")
+    environment: str | None = Field(
+        None, description="Which of the `environments` of models.yaml is laid over it."
+    )
     indexes: Path | None = Field(
         None, description="Own indexes.yaml; default `<home>/indexes.yaml`."
     )

@@ -1,26 +1,25 @@
-"""Reading `models.yaml`: the shipped one, with the user's laid over it."""
+"""Reading `models.yaml`: the shipped one, with the user's and an environment laid over it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from config.errors import Invalid, nearest
 from config.settings import SHIPPED, Settings
 from models.backends import BACKENDS
+from models.layers import Layer, invalid_at, merged, read_layer, with_sections
 from models.spec import ModelSpec
 
 OPTIONAL_ROLES = frozenset({"rerank", "transcribe"})
 SECTIONS = ("models", "roles", "backends", "memory_cap_bytes")
+ENVIRONMENTS = "environments"
 
 
 class ModelsFile(BaseModel):
-    """Everything `models.yaml` declares."""
+    """Everything that `models.yaml` declares, for the environment that the settings name."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -33,161 +32,105 @@ class ModelsFile(BaseModel):
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """A parsed file that still knows its lines."""
-
-    file: Path
-    data: dict[str, Any]
-    root: yaml.Node | None
-
-    def line(self, path: tuple[str | int, ...]) -> int | None:
-        """The line of the innermost thing of `path` that this file has; None without the first."""
-        node, line = self.root, None
-        for key in path:
-            if (found := _child(node, key)) is None:
-                break
-            line, node = found
-        return line
-
-
 def load_models(settings: Settings) -> ModelsFile:
-    """The models of this installation. Raises `Invalid` naming file, line and field."""
-    sources = [_read(SHIPPED / "models.yaml")]
+    """The models of this installation. Raises `Invalid` naming file, line and field, also for an
+    environment that is not the chosen one: it is not found out on the day it is needed."""
+    layers = [with_sections(layer, (*SECTIONS, ENVIRONMENTS)) for layer in _files(settings)]
+    loaded = {name: _validated(_with(layers, name)) for name in (None, *_environments(layers))}
+    if settings.environment not in loaded:
+        known = [name for name in loaded if name]
+        hint = nearest(settings.environment or "", known) or "models.yaml declares none."
+        raise Invalid(
+            f"environment: there is no environment '{settings.environment}'. {hint}",
+            details={"field": "environment"},
+        )
+    return loaded[settings.environment]
+
+
+def _files(settings: Settings) -> list[Layer]:
+    layers = [read_layer(SHIPPED / "models.yaml")]
     if settings.models_file.is_file():
-        sources.append(_read(settings.models_file))
+        layers.append(read_layer(settings.models_file))
     elif settings.models:
         raise Invalid(
             f"{settings.models}: there is no such file; the setting `models` names it.",
             details={"field": "models", "file": str(settings.models)},
         )
-    merged = _merge([source.data for source in sources])
-    for name, entry in merged["models"].items():
+    return layers
+
+
+def _environments(layers: Sequence[Layer]) -> list[str]:
+    """The names of all environments. Raises `Invalid` for one that is no mapping of sections."""
+    names: dict[str, None] = {}
+    for layer in layers:
+        for name, data in layer.data[ENVIRONMENTS].items():
+            if not isinstance(data, dict):
+                raise layer.invalid((ENVIRONMENTS, name), "must hold sections such as `roles:`")
+            for key in data:
+                if key not in SECTIONS:
+                    message = f"there is no such section. {nearest(str(key), SECTIONS)}"
+                    raise layer.invalid((ENVIRONMENTS, name, key), message)
+            names[name] = None
+    return list(names)
+
+
+def _with(layers: Sequence[Layer], environment: str | None) -> list[Layer]:
+    """The files, and over them what they say of an environment."""
+    over = [layer.inner((ENVIRONMENTS, environment)) for layer in layers if environment]
+    return [*layers, *(with_sections(layer, SECTIONS) for layer in over if layer)]
+
+
+def _validated(layers: list[Layer]) -> ModelsFile:
+    whole = merged(layers)
+    del whole[ENVIRONMENTS]
+    for name, entry in whole["models"].items():
         if isinstance(entry, dict):
             entry.setdefault("name", name)
     try:
-        loaded = ModelsFile.model_validate(merged)
+        loaded = ModelsFile.model_validate(whole)
     except ValidationError as error:
-        raise _explained(sources, error) from error
-    _check(loaded, sources)
+        raise _explained(layers, error) from error
+    _check(loaded, layers)
     return loaded
 
 
-def _read(file: Path) -> _Source:
-    try:
-        text = file.read_text(encoding="utf-8")
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else None
-        raise _invalid(file, line, "", f"not valid YAML: {error.problem}") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        raise _invalid(file, None, "", f"cannot be read: {error}") from error
-    if data is None:
-        data = {}
-    if not isinstance(data, dict):
-        raise _invalid(file, 1, "", "must hold sections such as `models:` and `roles:`")
-    for section in SECTIONS:
-        if data.get(section) is None:
-            data[section] = {}
-        elif not isinstance(data[section], dict):
-            line = _Source(file, data, root).line((section,))
-            raise _invalid(file, line, section, "must hold names with their values")
-    return _Source(file, data, root)
-
-
-def _merge(layers: list[dict[str, Any]]) -> dict[str, Any]:
-    merged: dict[str, Any] = {}
-    for layer in layers:
-        for section, value in layer.items():
-            merged[section] = _over(merged.get(section), value, 2)
-    return merged
-
-
-def _over(below: Any, above: Any, depth: int) -> Any:
-    """`above` laid over `below`: sections and entries are merged, anything deeper replaced."""
-    if depth == 0 or not (isinstance(below, dict) and isinstance(above, dict)):
-        return above
-    keys = {**below, **above}
-    return {key: _over(below.get(key), above.get(key, below.get(key)), depth - 1) for key in keys}
-
-
-def _child(node: yaml.Node | None, key: str | int) -> tuple[int, yaml.Node] | None:
-    if isinstance(node, yaml.MappingNode):
-        for name, value in node.value:
-            if name.value == str(key):
-                return name.start_mark.line + 1, value
-    if isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
-        return node.value[key].start_mark.line + 1, node.value[key]
-    return None
-
-
-def _check(loaded: ModelsFile, sources: list[_Source]) -> None:
+def _check(loaded: ModelsFile, layers: list[Layer]) -> None:
     for name, spec in loaded.models.items():
         if spec.backend not in BACKENDS:
             message = f"there is no back end '{spec.backend}'. {nearest(spec.backend, BACKENDS)}"
-            raise _at(sources, ("models", name, "backend"), message)
+            raise invalid_at(layers, ("models", name, "backend"), message)
         if "/" in name or spec.name != name:
             message = "a model's name is its key, and holds no '/'"
-            raise _at(sources, ("models", name, "name"), message)
+            raise invalid_at(layers, ("models", name, "name"), message)
     for backend in loaded.backends:
         if backend not in BACKENDS:
             message = f"there is no back end '{backend}'. {nearest(backend, BACKENDS)}"
-            raise _at(sources, ("backends", backend), message)
+            raise invalid_at(layers, ("backends", backend), message)
     for role, names in loaded.roles.items():
-        _check_role(loaded, sources, role, names)
+        _check_role(loaded, layers, role, names)
 
 
-def _check_role(loaded: ModelsFile, sources: list[_Source], role: str, names: list[str]) -> None:
+def _check_role(loaded: ModelsFile, layers: list[Layer], role: str, names: list[str]) -> None:
     if role in loaded.models:
-        raise _at(sources, ("roles", role), f"'{role}' is the name of a model already")
+        raise invalid_at(layers, ("roles", role), f"'{role}' is the name of a model already")
     if not names and role not in OPTIONAL_ROLES:
-        raise _at(sources, ("roles", role), "a role needs at least one model")
+        raise invalid_at(layers, ("roles", role), "a role needs at least one model")
     for number, name in enumerate(names):
         backend, slash, _ = name.partition("/")
         known: Mapping[str, Any] = BACKENDS if slash else loaded.models
         if (backend if slash else name) not in known:
             what = f"back end '{backend}'" if slash else f"model '{name}'"
             hint = nearest(backend if slash else name, known)
-            raise _at(sources, ("roles", role, number), f"there is no {what}. {hint}")
+            raise invalid_at(layers, ("roles", role, number), f"there is no {what}. {hint}")
 
 
-def _explained(sources: list[_Source], error: ValidationError) -> Invalid:
+def _explained(layers: list[Layer], error: ValidationError) -> Invalid:
     first = error.errors()[0]
     message = first["msg"].removeprefix("Value error, ")
     path = tuple(first["loc"])
     if first["type"] == "extra_forbidden":
-        valid = ModelSpec.model_fields if path[0] == "models" else ModelsFile.model_fields
-        message = f"there is no such field. {nearest(str(path[-1]), list(valid))}"
-    return _at(sources, path, message)
-
-
-def _at(sources: list[_Source], path: tuple[str | int, ...], message: str) -> Invalid:
-    """The error, placed in the last file that says most about `path`."""
-    for depth in range(len(path), 0, -1):
-        for source in reversed(sources):
-            node: Any = source.data
-            for key in path[:depth]:
-                node = _value(node, key)
-            if node is not None:
-                field = ".".join(map(str, path))
-                return _invalid(source.file, source.line(path), field, message)
-    return _invalid(sources[-1].file, None, ".".join(map(str, path)), message)
-
-
-def _value(node: Any, key: str | int) -> Any:
-    if isinstance(node, dict):
-        return node.get(key)
-    if isinstance(node, list) and isinstance(key, int) and key < len(node):
-        return node[key]
-    return None
-
-
-def _invalid(file: Path, line: int | None, field: str, message: str) -> Invalid:
-    where = f"{file}:{line}" if line else f"{file}"
-    details = {"file": str(file), "line": line, "field": field}
-    return Invalid(
-        f"{where}: {field + ': ' if field else ''}{message}",
-        code="bad_models_file",
-        details={key: value for key, value in details.items() if value},
-    )
+        valid = list(ModelSpec.model_fields if path[0] == "models" else ModelsFile.model_fields)
+        if path[0] != "models":
+            valid.append(ENVIRONMENTS)
+        message = f"there is no such field. {nearest(str(path[-1]), valid)}"
+    return invalid_at(layers, path, message)

@@ -85,3 +85,63 @@ def test_a_file_that_is_no_text_or_missing_is_refused_by_name(tmp_path: Path) ->
         load_models(load_settings(home=tmp_path))
     with pytest.raises(Invalid, match="no such file"):
         load_models(load_settings(home=tmp_path, models=tmp_path / "other.yaml"))
+
+
+ENVIRONMENTS = """
+models:
+  local: {task: chat, backend: ollama, source: qwen3:8b, priority: 2}
+roles: {chat: [local, reader]}
+environments:
+  production:
+    models:
+      cloud: {task: chat, backend: openai, source: gpt-oss-120b}
+      local: {keep_alive_s: -1}
+    roles: {chat: [cloud, local]}
+    memory_cap_bytes: {ram: 8000000000}
+  bare: {}
+"""
+
+
+def test_an_environment_is_laid_over_the_rest_where_it_is_chosen(tmp_path: Path) -> None:
+    (tmp_path / "models.yaml").write_text(ENVIRONMENTS)
+    plain = load_models(load_settings(home=tmp_path))
+    assert plain.roles["chat"] == ["local", "reader"]
+    assert "cloud" not in plain.models
+    chosen = load_models(load_settings(home=tmp_path, environment="production"))
+    assert chosen.roles["chat"] == ["cloud", "local"]
+    assert chosen.roles["embed"] == plain.roles["embed"]
+    assert (chosen.models["local"].keep_alive_s, chosen.models["local"].priority) == (-1, 2)
+    assert chosen.memory_cap_bytes == {"ram": 8_000_000_000}
+    assert load_models(load_settings(home=tmp_path, environment="bare")) == plain
+
+
+def test_an_environment_that_no_file_has_is_refused_with_the_nearest(tmp_path: Path) -> None:
+    (tmp_path / "models.yaml").write_text(ENVIRONMENTS)
+    with pytest.raises(Invalid, match="Did you mean 'production'") as caught:
+        load_models(load_settings(home=tmp_path, environment="prodution"))
+    assert caught.value.details["field"] == "environment"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "field", "message"),
+    [
+        ("roles: {chat: [cloud]}", 3, "environments.p.roles.chat.0", "there is no model 'cloud'"),
+        ("models: {minilm: {prioriti: 1}}", 3, "environments.p.models.minilm.prioriti",
+         "mean 'priority'"),
+        ("rols: {}", 3, "environments.p.rols", "mean 'roles'"),
+        ("models: 5", 3, "environments.p.models", "must hold names"),
+        ("environments: {}", 3, "environments.p.environments", "no such section"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_an_environment_is_found_before_it_is_chosen(
+    tmp_path: Path, text: str, line: int, field: str, message: str
+) -> None:
+    with pytest.raises(Invalid) as caught:
+        load_models(settings_with(tmp_path, f"environments:\n  p:\n    {text}"))
+    assert (caught.value.details["line"], caught.value.details["field"]) == (line, field)
+    assert message in caught.value.message
+
+
+def test_an_environment_that_is_no_mapping_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Invalid, match=r"environments\.p: must hold sections"):
+        load_models(settings_with(tmp_path, "environments:\n  p: [chat]"))

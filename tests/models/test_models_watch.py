@@ -1,0 +1,80 @@
+"""An edit of models.yaml counts at once; a broken one changes nothing and is told."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from config.settings import load_settings
+from models.models_file import ModelsFile
+from models.models_watch import ModelsWatch, following
+
+BOUND_S = 30.0
+ONE = "models:\n  one: {task: chat, backend: openai, source: a}\n"
+TWO = ONE.replace("source: a", "source: b")
+
+
+class Replaced:
+    """What was taken over, one after the other."""
+
+    def __init__(self) -> None:
+        self.files: asyncio.Queue[ModelsFile] = asyncio.Queue()
+
+    def __call__(self, file: ModelsFile) -> None:
+        self.files.put_nowait(file)
+
+    async def source(self) -> str | None:
+        file = await asyncio.wait_for(self.files.get(), BOUND_S)
+        return file.models["one"].source if "one" in file.models else None
+
+
+@pytest.fixture
+async def replaced(tmp_path: Path) -> AsyncIterator[Replaced]:
+    replaced = Replaced()
+    async with following(load_settings(home=tmp_path), replaced):
+        yield replaced
+
+
+async def test_a_file_that_comes_is_put_in_place_and_goes_is_followed(
+    replaced: Replaced, tmp_path: Path
+) -> None:
+    file = tmp_path / "models.yaml"
+    file.write_text(ONE)
+    assert await replaced.source() == "a"
+    (tmp_path / "new").write_text(TWO)
+    os.replace(tmp_path / "new", file)
+    assert await replaced.source() == "b"
+    file.unlink()
+    assert await replaced.source() is None
+
+
+def test_a_broken_edit_keeps_the_old_file_and_says_what_is_wrong(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    replaced: list[ModelsFile] = []
+    file = tmp_path / "models.yaml"
+    file.write_text(ONE)
+    watch = ModelsWatch(load_settings(home=tmp_path), replaced.append)
+    file.write_text("models:\n  one: {task: sing}\n")
+    assert not watch.reload()
+    assert watch.problem
+    assert watch.problem.details["line"] == 2
+    assert f"{file}:2" in caplog.text
+    assert not watch.reload()
+    assert len(caplog.records) == 1
+    file.write_text(TWO)
+    assert watch.reload()
+    assert watch.problem is None
+    assert [each.models["one"].source for each in replaced] == ["b"]
+
+
+def test_a_change_of_no_consequence_takes_nothing_over(tmp_path: Path) -> None:
+    file = tmp_path / "models.yaml"
+    file.write_text(ONE)
+    watch = ModelsWatch(load_settings(home=tmp_path), lambda file: pytest.fail("taken over"))
+    file.write_text(f"# a remark\n{ONE}")
+    assert not watch.reload()
