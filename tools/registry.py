@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from config.errors import Conflict, MotetError, NotFound, nearest
+from tools.book import book_tool
 from tools.calculate import calculate_tool
+from tools.caption import caption_tool
 from tools.clock import clock_tool
 from tools.guard import Limits
+from tools.image import image_tool
+from tools.index import Add, index_tool
+from tools.making import Making
 from tools.own import load_own_tools
 from tools.search import Search, search_tool
 from tools.spec import Tool
+from tools.speech import speech_tool
+from tools.transcribe import transcribe_tool
 from tools.web import web_tool
 
 WEB_LIMITS = Limits(max_bytes=4 * 2**20)
@@ -21,10 +28,16 @@ WEB_LIMITS = Limits(max_bytes=4 * 2**20)
 
 @dataclass(frozen=True)
 class Parts:
-    """What shipped tools are made of; the composition root hands it in."""
+    """What shipped tools are made of; the composition root hands it in.
+
+    Without `add` there is no tool that fills an index, without `making` none for pictures and
+    sound.
+    """
 
     search: Search
     web_limits: Limits = WEB_LIMITS
+    add: Add | None = None
+    making: Making | None = None
 
 
 SHIPPED: Mapping[str, Callable[[Parts], Tool]] = {
@@ -32,6 +45,14 @@ SHIPPED: Mapping[str, Callable[[Parts], Tool]] = {
     "clock": lambda parts: clock_tool(),
     "search": lambda parts: search_tool(parts.search),
     "web": lambda parts: web_tool(parts.web_limits),
+}
+FILLING: Mapping[str, Callable[[Add], Tool]] = {"index": index_tool}
+MAKERS: Mapping[str, Callable[[Making], Tool]] = {
+    "book": book_tool,
+    "caption": caption_tool,
+    "image": image_tool,
+    "speech": speech_tool,
+    "transcribe": transcribe_tool,
 }
 
 
@@ -70,7 +91,18 @@ class Toolbox:
 def load_toolbox(parts: Parts, folder: Path | None = None) -> Toolbox:
     """The shipped tools and those of `folder`. A broken file is a problem, never a failure."""
     own, problems = load_own_tools(folder) if folder else ([], [])
-    return Toolbox([*(make(parts) for make in SHIPPED.values()), *own], problems)
+    return Toolbox([*_shipped(parts), *own], problems)
+
+
+def _shipped(parts: Parts) -> Iterator[Tool]:
+    for make in SHIPPED.values():
+        yield make(parts)
+    if parts.add is not None:
+        for fill in FILLING.values():
+            yield fill(parts.add)
+    if parts.making is not None:
+        for make_with in MAKERS.values():
+            yield make_with(parts.making)
 
 
 def _taken(tool: Tool, earlier: Tool) -> Conflict:

@@ -25,11 +25,20 @@ def _ignore(event: dict[str, Any]) -> None:
 
 @dataclass(frozen=True)
 class ToolContext:
-    """For whom a tool is called. `emit` sends an observable event and never blocks."""
+    """For whom a tool is called, and by which node of which run.
+
+    `emit` sends an observable event and never blocks: as progress, unless its `motet` names
+    another kind of event.
+    """
 
     tenant: str = "default"
     run_id: str = ""
     emit: Callable[[dict[str, Any]], None] = _ignore
+    node: str = ""
+
+    def tell(self, kind: str, **data: Any) -> None:
+        """Send an event of a kind: `progress`, `artifact`, `model`, `token`, `warning`."""
+        self.emit({"motet": kind, **data})
 
 
 Run: TypeAlias = Callable[[dict[str, Any], ToolContext], Awaitable[JSON]]

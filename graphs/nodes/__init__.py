@@ -9,18 +9,26 @@ from pydantic import Discriminator
 
 from graphs.node import NodeType
 from graphs.nodes.agent import AGENT, AgentNodeSpec
+from graphs.nodes.caption import CAPTION, CaptionSpec
 from graphs.nodes.human import HUMAN, HumanSpec
+from graphs.nodes.image import IMAGE, ImageSpec
 from graphs.nodes.map import MAP, MapSpec
 from graphs.nodes.retrieve import RETRIEVE, RetrieveSpec
 from graphs.nodes.route import ROUTE_NODE, RouteSpec
 from graphs.nodes.set import SET, SetSpec
+from graphs.nodes.speech import SPEECH, SpeechSpec
 from graphs.nodes.subgraph import SUBGRAPH, SubgraphSpec
 from graphs.nodes.text import TEXT, TextSpec
 from graphs.nodes.tool import TOOL, ToolSpec
+from graphs.nodes.transcribe import TRANSCRIBE, TranscribeSpec
 
 NODE_TYPES: Mapping[str, NodeType] = {
     "text": TEXT,
     "agent": AGENT,
+    "caption": CAPTION,
+    "image": IMAGE,
+    "speech": SPEECH,
+    "transcribe": TRANSCRIBE,
     "retrieve": RETRIEVE,
     "tool": TOOL,
     "route": ROUTE_NODE,
@@ -32,6 +40,10 @@ NODE_TYPES: Mapping[str, NodeType] = {
 Node = Annotated[
     TextSpec
     | AgentNodeSpec
+    | CaptionSpec
+    | ImageSpec
+    | SpeechSpec
+    | TranscribeSpec
     | RetrieveSpec
     | ToolSpec
     | RouteSpec

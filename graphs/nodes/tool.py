@@ -46,7 +46,7 @@ async def call_tool(name: str, arguments: dict[str, Any], call: Call) -> Any:
             details={"tool": name},
             permanent=True,
         )
-    context = ToolContext(call.context.tenant, call.context.run_id, call.forward)
+    context = ToolContext(call.context.tenant, call.context.run_id, call.forward, call.node)
     call.emit("tool", phase="called", tool=name, arguments=arguments)
     try:
         result = await tool.call(arguments, context)

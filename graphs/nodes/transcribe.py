@@ -1,0 +1,32 @@
+"""`transcribe`: write down what is said in a recording."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from graphs.making import build_with
+from graphs.node import NodeType
+from graphs.parts import NodeSpec
+from graphs.state import Type
+
+PARTS: dict[str, Type] = {
+    "text": "string",
+    "segments": "list",
+    "seconds": "number",
+    "model": "string",
+}
+
+
+class TranscribeSpec(NodeSpec):
+    """Listens. `save: channel` saves the text."""
+
+    type: Literal["transcribe"]
+    audio: str = Field(description="The recording.")
+    language: str | None = Field(None, description="As in en, de; by itself it is found out.")
+    translate: bool | str | None = Field(None, description="Into English.")
+    model: str | None = Field(None, description="A role or a model's name; default `transcribe`.")
+
+
+TRANSCRIBE = NodeType(TranscribeSpec, build_with("transcribe"), PARTS, lambda spec: "text")

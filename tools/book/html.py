@@ -1,0 +1,39 @@
+"""A book as one HTML file that holds its pictures and sounds, so that it opens anywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from tools.book.pages import Book
+from tools.references import data_url
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def html(book: Book) -> bytes:
+    """The page as UTF-8."""
+    return rendered("page.html.j2", book=book).encode()
+
+
+def rendered(template: str, **values: Any) -> str:
+    """A template of this package; every value is escaped where it is written."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["embedded"] = lambda medium: data_url(medium.data, medium.media_type)
+    environment.filters["clock"] = clock
+    environment.filters["smil"] = lambda seconds: f"{seconds:.3f}s"
+    return environment.get_template(template).render(**values)
+
+
+def clock(seconds: float) -> str:
+    """A length in words: `48 s`, `3 min 20 s`."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -1,0 +1,116 @@
+"""Files that a caller names: artifacts, data URLs, public URLs."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+from urllib.parse import unquote_to_bytes
+
+from config.errors import Invalid
+from tools.artifacts import HASH, Artifacts
+from tools.guard import Limits, Resolve, fetch, system_resolve
+
+Kind = Literal["artifact", "data", "url"]
+
+ADDRESS = re.compile(r"(?:artifact:|(?:https?://[^/?#]+)?/artifacts/)([0-9a-f]{64})/?")
+DATA = re.compile(r"data:([^,;]*)((?:;[^,;]*)*),", re.IGNORECASE)
+WAYS = (
+    "Give an artifact (its id, 'artifact:<id>', or the object that a tool or an upload gave), "
+    "an http or https URL, or a data URL."
+)
+REFERENCE: Mapping[str, Any] = {
+    "type": ["string", "object"],
+    "description": "An artifact's id or the artifact itself, an http(s) URL, or a data URL.",
+}
+"""The JSON schema of a tool's argument that names a file."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Where a file is: the id of an artifact, or a URL."""
+
+    kind: Kind
+    value: str
+
+
+@dataclass(frozen=True)
+class File:
+    """The bytes of a file with what is known of them; `artifact` is its id, where it is one."""
+
+    data: bytes
+    media_type: str
+    artifact: str | None = None
+
+
+def reference(value: Any, field: str) -> Reference:
+    """What a value refers to. Raises `Invalid` ("bad_reference") naming the field."""
+    if isinstance(value, Mapping):
+        within = value.get("artifact")
+        value = within.get("id") if isinstance(within, Mapping) else value.get("id") or within
+    if isinstance(value, str):
+        text = value.strip()
+        if HASH.fullmatch(text):
+            return Reference("artifact", text)
+        if address := ADDRESS.fullmatch(text):
+            return Reference("artifact", address[1])
+        if text[:5].lower() == "data:":
+            return Reference("data", text)
+        if text[:8].lower().startswith(("http://", "https://")):
+            return Reference("url", text)
+    raise Invalid(f"{field} names no file. {WAYS}", code="bad_reference", details={"field": field})
+
+
+def data_url(data: bytes, media_type: str) -> str:
+    """The bytes as a URL that holds them."""
+    return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
+
+
+def decoded(url: str, field: str) -> File:
+    """The bytes of a data URL. Raises `Invalid` ("bad_reference")."""
+    head = DATA.match(url)
+    try:
+        if head is None:
+            raise ValueError("it has no comma")
+        body = url[head.end() :]
+        if ";base64" in head[2].lower():
+            data = base64.b64decode(unquote_to_bytes(body), validate=True)
+        else:
+            data = unquote_to_bytes(body)
+    except (ValueError, binascii.Error) as error:
+        raise Invalid(
+            f"{field} is a broken data URL: {error}.",
+            code="bad_reference",
+            details={"field": field},
+        ) from error
+    return File(data, head[1].strip().lower() or "text/plain")
+
+
+class Files:
+    """Reads the files that callers name; URLs from public addresses, within `limits`."""
+
+    def __init__(
+        self, artifacts: Artifacts, limits: Limits, resolve: Resolve = system_resolve
+    ) -> None:
+        self._artifacts = artifacts
+        self._limits = limits
+        self._resolve = resolve
+
+    async def read(self, value: Any, *, field: str, tenant: str) -> File:
+        """The file that a value refers to.
+
+        Raises `Invalid` ("bad_reference"), `NotFound` ("artifact_not_found"), and what
+        `guard.fetch` raises; each names the field.
+        """
+        found = reference(value, field)
+        if found.kind == "data":
+            return decoded(found.value, field)
+        if found.kind == "url":
+            fetched = await fetch(found.value, self._limits, resolve=self._resolve)
+            return File(fetched.data, fetched.media_type)
+        about = await self._artifacts.get(found.value, tenant=tenant)
+        data = await self._artifacts.read(found.value, tenant=tenant)
+        return File(data, about.media_type, about.id)
