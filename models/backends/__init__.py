@@ -16,6 +16,10 @@ BACKENDS: dict[str, str] = {
     "reader": "models.backends.reader.driver:ReaderDriver",
     "minilm": "models.backends.minilm.driver:MiniLMDriver",
     "cross_encoder": "models.backends.cross_encoder.driver:CrossEncoderDriver",
+    "transformers": "models.backends.transformers.driver:TransformersDriver",
+    "sentence_transformers": "models.backends.sentence_transformers.driver:"
+    "SentenceTransformersDriver",
+    "describer": "models.backends.describer.driver:DescriberDriver",
 }
 
 

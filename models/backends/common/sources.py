@@ -7,6 +7,7 @@ import os
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +136,4 @@ def _numbers(file: Path) -> int:
 def _sizes(header: dict[str, Any]) -> Iterator[int]:
     for name, tensor in header.items():
         if name != "__metadata__":
-            count = 1
-            for length in tensor["shape"]:
-                count *= length
-            yield count
+            yield prod(tensor["shape"])

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from config.errors import MotetError, Unavailable
-from models.backends.common.batches import readable
+from models.backends.common.batches import chunks, readable
 from models.backends.common.options import Options
 from models.capabilities import FLOAT_BYTES, Embedded, Parts, Vectors
 from models.drivers import RAM, DriverContext, Need, Progress
@@ -28,9 +28,6 @@ ESTIMATE_BYTES = 600_000_000
 MAX_THREADS = 4
 MAX_TOKENS = 512
 
-# One chunk is a tenth of a second of work, and a query waits for one at most.
-CHUNK_CHARACTERS = 17_000
-CHUNK_TEXTS = 64
 # One is computed while the next crosses over.
 LANES = 2
 # More hardly ever reaches the tokens that are read.
@@ -137,7 +134,7 @@ class MiniLM:
             for number, row in zip(chunk, _split(data, [self._width] * len(chunk)), strict=True):
                 rows[number] = row
 
-        await _in_lanes(_chunks(cut), compute)
+        await _in_lanes(chunks(cut), compute)
         return Vectors.joined(self.dimensions, rows)
 
     async def embed_parts(
@@ -165,7 +162,7 @@ class MiniLM:
             for number, mass in zip(chunk, masses, strict=True):
                 found[number] = Parts(mass, next(data))
 
-        await _in_lanes(_chunks(cut), compute)
+        await _in_lanes(chunks(cut), compute)
         return Embedded(Vectors.joined(self.dimensions, rows), found)
 
     @property
@@ -205,18 +202,3 @@ def _split(data: bytes, sizes: Sequence[int]) -> Iterator[bytes]:
     for size in sizes:
         yield data[place : place + size]
         place += size
-
-
-def _chunks(texts: Sequence[str]) -> Iterator[list[int]]:
-    """The numbers of the texts, the long together and the short together, in small requests."""
-    chunk: list[int] = []
-    characters = 0
-    for number in sorted(range(len(texts)), key=lambda number: len(texts[number])):
-        length = len(texts[number])
-        if chunk and (characters + length > CHUNK_CHARACTERS or len(chunk) == CHUNK_TEXTS):
-            yield chunk
-            chunk, characters = [], 0
-        chunk.append(number)
-        characters += length
-    if chunk:
-        yield chunk

@@ -1,0 +1,1 @@
+"""Describes a picture by its pixels alone, without a neural model."""

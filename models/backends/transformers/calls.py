@@ -1,0 +1,89 @@
+"""The calls of tools in what a model writes, in the forms that open models use. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from models.backends.transformers.pieces import settled
+
+BEGIN, END = "<tool_call>", "</tool_call>"
+# How an answer begins that is nothing but calls (Llama 3, Mistral).
+BARE = ("{", "[", "<|python_tag|>", "[TOOL_CALLS]")
+_DECODER = json.JSONDecoder()
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    name: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+class CallReader:
+    """Lets an answer's text through as it comes, and keeps back what may be calls."""
+
+    def __init__(self) -> None:
+        self._held = ""
+        self._shown = False
+        self._calling = False
+
+    def feed(self, piece: str) -> str:
+        """What is text for certain."""
+        self._held += piece
+        if self._calling or not self._held.strip():
+            return ""
+        if not self._shown and self._held.lstrip().startswith(BARE):
+            self._calling = True
+            return ""
+        place = self._held.find(BEGIN)
+        self._calling = place >= 0
+        return self._show(place if self._calling else settled(self._held, [BEGIN]))
+
+    def end(self) -> tuple[str, list[ToolCall]]:
+        """The rest of the text, and the calls; what cannot be read as calls is text."""
+        held, self._held = self._held, ""
+        if not self._calling:
+            return held, []
+        calls = list(_calls(held))
+        return ("", calls) if calls else (held, [])
+
+    def _show(self, length: int) -> str:
+        text, self._held = self._held[:length], self._held[length:]
+        self._shown = self._shown or bool(text.strip())
+        return text
+
+
+def _calls(text: str) -> Iterator[ToolCall]:
+    """Every JSON value in it that names a tool."""
+    place = 0
+    while (begin := _next(text, place)) is not None:
+        try:
+            value, place = _DECODER.raw_decode(text, begin)
+        except ValueError:
+            place = begin + 1
+            continue
+        for each in value if isinstance(value, list) else [value]:
+            if call := _call(each):
+                yield call
+
+
+def _next(text: str, place: int) -> int | None:
+    found = [at for mark in "{[" if (at := text.find(mark, place)) >= 0]
+    return min(found, default=None)
+
+
+def _call(value: Any) -> ToolCall | None:
+    if not isinstance(value, dict):
+        return None
+    value = value.get("function") if isinstance(value.get("function"), dict) else value
+    name, given = value.get("name"), value.get("arguments", value.get("parameters", {}))
+    if isinstance(given, str):
+        try:
+            given = json.loads(given)
+        except ValueError:
+            return None
+    if not isinstance(name, str) or not isinstance(given, dict):
+        return None
+    return ToolCall(name, given)

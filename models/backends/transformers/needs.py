@@ -1,0 +1,65 @@
+"""How much memory a model will take, by its files. Pure but for reading their headers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from models.accelerators import Accelerator
+from models.backends.common.batches import fastest_dtype
+from models.backends.common.sources import config_of, folder_of, weights
+from models.backends.transformers.options import ChatOptions, TransformersOptions
+from models.drivers import Need
+from models.placement import placements
+from models.spec import ModelSpec
+
+LIBRARIES_BYTES = 600_000_000
+CONTEXT_BYTES = 500_000_000
+UNKNOWN_BYTES = 2_000_000_000
+# Of the weights: what a forward pass holds beside them.
+WORKING_SHARE = 0.1
+WIDTHS = {"float32": 4.0, "bfloat16": 2.0, "float16": 2.0}
+QUANTIZED_WIDTHS = {"int8": 1.15, "nf4": 0.65}
+
+
+def needs(
+    spec: ModelSpec, options: TransformersOptions, accelerators: Sequence[Accelerator]
+) -> list[Need]:
+    """Where it could run and what it takes there; `spec.memory_bytes` is believed."""
+    on_cpu, on_device = _bytes(spec, options)
+    return placements(
+        spec,
+        accelerators,
+        device_bytes=spec.memory_bytes or on_device + CONTEXT_BYTES,
+        host_bytes=LIBRARIES_BYTES,
+        cpu_bytes=spec.memory_bytes or on_cpu + LIBRARIES_BYTES,
+    )
+
+
+def _bytes(spec: ModelSpec, options: TransformersOptions) -> tuple[int, int]:
+    """On the CPU and on an accelerator, without the libraries."""
+    folder = folder_of(spec.source)
+    if folder is None:
+        return UNKNOWN_BYTES, UNKNOWN_BYTES
+    numbers = weights(folder).numbers
+    remembered = 0
+    if isinstance(options, ChatOptions):
+        remembered = options.context * _numbers_a_token(config_of(folder))
+    cpu, device = (
+        WIDTHS[fastest_dtype() if options.dtype == "auto" else options.dtype],
+        WIDTHS["bfloat16" if options.dtype == "auto" else options.dtype],
+    )
+    return _taken(numbers, remembered, cpu, options), _taken(numbers, remembered, device, options)
+
+
+def _taken(numbers: int, remembered: int, width: float, options: TransformersOptions) -> int:
+    stored = QUANTIZED_WIDTHS.get(options.quantization, width)
+    return int(numbers * stored * (1 + WORKING_SHARE) + remembered * width)
+
+
+def _numbers_a_token(config: Mapping[str, Any]) -> int:
+    """What the attention of a model remembers of each token."""
+    heads = config.get("num_attention_heads") or 1
+    kept = config.get("num_key_value_heads") or heads
+    each = config.get("head_dim") or (config.get("hidden_size") or 0) // heads
+    return int(2 * (config.get("num_hidden_layers") or 0) * kept * each)

@@ -1,0 +1,53 @@
+"""A model that hears, as `Transcribe`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from typing import Any
+
+from config.errors import Invalid
+from models.backends.transformers.model import TransformersModel
+from models.backends.transformers.options import TranscribeOptions
+from models.capabilities import Segment, TranscribeRequest
+
+
+class TransformersTranscribe:
+    """Raises `Invalid` ("model_unable") for a language, or a translation, it does not know."""
+
+    def __init__(
+        self,
+        model: TransformersModel,
+        name: str,
+        options: TranscribeOptions,
+        about: Mapping[str, Any],
+    ) -> None:
+        self._model = model
+        self._name = name
+        self._default = options.language
+        self._languages: list[str] = about["languages"]
+
+    async def transcribe(self, request: TranscribeRequest) -> AsyncGenerator[Segment, None]:
+        header = {"language": self._language(request), "translate": request.translate}
+        if len(request.samples) % 2:
+            raise Invalid("The samples are no whole 16-bit numbers.", code="bad_samples")
+        stream = self._model.ask("transcribe", header, request.samples)
+        async with aclosing(stream) as replies:
+            async for reply in replies:
+                for start_s, end_s, text in reply.header.get("segments", ()):
+                    yield Segment(start_s, end_s, text)
+
+    def _language(self, request: TranscribeRequest) -> str | None:
+        """The language by the model's own short name; None has it find out."""
+        wanted = request.language or self._default
+        if not self._languages:  # an English model, which takes no choice
+            if request.translate or (wanted and _primary(wanted) != "en"):
+                raise Invalid(f"'{self._name}' understands English alone.", code="model_unable")
+            return None
+        if wanted and _primary(wanted) not in self._languages:
+            raise Invalid(f"'{self._name}' does not know '{wanted}'.", code="model_unable")
+        return _primary(wanted) if wanted else None
+
+
+def _primary(tag: str) -> str:
+    return tag.replace("_", "-").split("-")[0].lower()

@@ -1,0 +1,1 @@
+"""The workers' side: torch and transformers are imported here alone."""

@@ -1,0 +1,128 @@
+"""Causal models with a chat template."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import torch
+from jinja2 import TemplateError
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from config.errors import Invalid, Unavailable
+from models.backends.transformers.worker.loading import loaded, opened, placed
+from models.backends.transformers.worker.writing import Pieces
+from models.workers.host import Answer, TaskHandle
+
+
+class Writer:
+    """Methods: `about`, and `write` (messages, tools, sampling), which streams."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        self._place = placed(options)
+        self._tokenizer = opened(AutoTokenizer, options["source"])
+        self._template = _template(self._tokenizer, options["chat_template"])
+        self._fields = options["template_fields"]
+        self._model = loaded(AutoModelForCausalLM, options, self._place)
+        read = getattr(self._model.config, "max_position_embeddings", None)
+        self._context = min(options["context"], read or options["context"])
+
+    def memory(self) -> dict[str, Any]:
+        return self._place.memory()
+
+    def handle(self, method: str, header: dict[str, Any], body: bytes, task: TaskHandle) -> Answer:
+        if method == "about":
+            return {"tools": "tools" in self._template, "context": self._context}, b""
+        tokens = self._prompt(header["messages"], header["tools"])
+        pieces = Pieces(self._tokenizer, task, header["stop"])
+        room = self._context - tokens.shape[1]
+        most = min(header["max_tokens"], room)
+        torch.manual_seed(header["seed"]) if header["seed"] is not None else torch.seed()
+        try:
+            self._model.generate(
+                tokens,
+                attention_mask=torch.ones_like(tokens),
+                generation_config=self._generation(header, most),
+                streamer=pieces,
+                stopping_criteria=pieces.criteria(),
+            )
+        except torch.OutOfMemoryError:
+            self._place.release()
+            raise
+        cut = pieces.tokens >= most and not pieces.stopped
+        return {
+            "finish_reason": "length" if cut else "stop",
+            "input_tokens": tokens.shape[1],
+            "output_tokens": pieces.tokens,
+        }, b""
+
+    def _prompt(self, messages: list[dict[str, Any]], tools: Any) -> torch.Tensor:
+        try:
+            text = self._rendered(messages, tools)
+        except TemplateError:
+            # Some templates refuse a system message: its words then go before the user's.
+            text = self._rendered(_without_system(messages), tools)
+        ids = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+        if len(ids) >= self._context:
+            raise Invalid(
+                f"The prompt has {len(ids)} tokens, and the context holds {self._context}. "
+                "Shorten it, or raise the model's option `context` where the model can read more.",
+                code="context_overflow",
+                details={"tokens": len(ids), "context": self._context},
+            )
+        return torch.tensor([ids], device=self._place.device)
+
+    def _rendered(self, messages: list[dict[str, Any]], tools: Any) -> str:
+        text: str = self._tokenizer.apply_chat_template(
+            messages,
+            tools=tools or None,
+            chat_template=self._template,
+            add_generation_prompt=True,
+            tokenize=False,
+            **self._fields,
+        )
+        return text
+
+    def _generation(self, header: dict[str, Any], most: int) -> Any:
+        chosen = copy.deepcopy(self._model.generation_config)
+        chosen.max_new_tokens, chosen.max_length = most, None
+        if chosen.pad_token_id is None:
+            ends = chosen.eos_token_id
+            chosen.pad_token_id = ends[0] if isinstance(ends, list) else ends
+        chosen.do_sample = header["temperature"] > 0
+        if not chosen.do_sample:  # what is for sampling would be warned of
+            chosen.temperature = chosen.top_p = chosen.top_k = None
+            return chosen
+        chosen.temperature = float(header["temperature"])
+        for name in ("top_p", "top_k"):
+            if header[name] is not None:
+                setattr(chosen, name, header[name])
+        return chosen
+
+
+def _template(tokenizer: Any, file: str | None) -> str:
+    if file:
+        try:
+            return Path(file).expanduser().read_text(encoding="utf-8")
+        except OSError as error:
+            message = f"options.chat_template: {file} cannot be read: {error.strerror}"
+            raise Invalid(message, code="model_options") from error
+    if not tokenizer.chat_template:
+        raise Unavailable(
+            "The model has no chat template, so it only continues texts. Name a Jinja file in the "
+            "option `chat_template`, or take a model that is made for chat.",
+            code="no_chat_template",
+            permanent=True,
+        )
+    template: str = tokenizer.get_chat_template()
+    return template
+
+
+def _without_system(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    told = "\n\n".join(each["content"] for each in messages if each["role"] == "system")
+    rest = [dict(each) for each in messages if each["role"] != "system"]
+    first = next((each for each in rest if each["role"] == "user"), None)
+    if first and told:
+        first["content"] = f"{told}\n\n{first['content']}"
+    return rest
