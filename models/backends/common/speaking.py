@@ -1,0 +1,95 @@
+"""A model in a worker that speaks, sentence by sentence, for several at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+from config.errors import Invalid, TimedOut
+from models.backends.common.spoken import spoken
+from models.backends.common.worker_model import WorkerModel
+from models.capabilities import Sound, SpeechRequest, Voice
+from models.drivers import Need
+from models.workers.process import WorkerProcess
+
+AHEAD = 2
+"""Sentences under way for one speech: one is spoken while the last is being listened to."""
+MAX_TEXT = 1_000_000
+
+
+class SpeakingModel(WorkerModel):
+    """Base of voices. The worker's method `say` speaks one sentence: 16-bit samples, `rate`."""
+
+    clones = False
+
+    def __init__(
+        self, worker: WorkerProcess, need: Need, *, silence_s: float, sentence_chars: int
+    ) -> None:
+        super().__init__(worker, need)
+        self._silence_s = silence_s
+        self._sentence_chars = sentence_chars
+        self._turn = asyncio.Lock()
+
+    @property
+    def capability(self) -> SpeakingModel:
+        return self
+
+    @property
+    def voices(self) -> Sequence[Voice]:
+        raise NotImplementedError
+
+    def speak(self, request: SpeechRequest) -> AsyncGenerator[Sound, None]:
+        """As `Speech.speak`. Closing it drops the sentences that wait."""
+        return self._speak(request)
+
+    def _asked(self, request: SpeechRequest) -> dict[str, Any]:
+        """What `say` needs beside the text. Raises `Invalid`."""
+        raise NotImplementedError
+
+    async def _speak(self, request: SpeechRequest) -> AsyncGenerator[Sound, None]:
+        header = self._asked(request)
+        texts = iter(self._cut(request.text))
+        under_way: deque[asyncio.Task[Sound]] = deque()
+        try:
+            while True:
+                for text in islice(texts, AHEAD - len(under_way)):
+                    said = self._say(text, header, request.reference or b"")
+                    under_way.append(asyncio.create_task(said, name="sentence"))
+                if not under_way:
+                    return
+                sound = await under_way[0]
+                under_way.popleft()
+                if sound.samples:
+                    yield sound
+        finally:
+            for task in under_way:
+                task.cancel()
+            await asyncio.gather(*under_way, return_exceptions=True)
+
+    def _cut(self, text: str) -> list[str]:
+        if len(text) > MAX_TEXT:
+            raise Invalid(
+                f"At most {MAX_TEXT} characters are spoken at once; this text has {len(text)}.",
+                code="too_large",
+                details={"field": "text", "max": MAX_TEXT},
+            )
+        texts = spoken(text, self._sentence_chars)
+        if not texts:
+            raise Invalid("There is nothing to say.", details={"field": "text"})
+        return texts
+
+    async def _say(self, text: str, header: Mapping[str, Any], body: bytes) -> Sound:
+        # Sentences of several speeches take turns here, not in the worker: there their wait
+        # would count as its silence.
+        async with self._turn:
+            try:
+                reply = await self._worker.call(
+                    "say", {**header, "text": text}, body, timeout_s=self._silence_s
+                )
+            except TimedOut:
+                self._worker.kill()
+                raise
+        return Sound(reply.body, reply.header["rate"], text)

@@ -1,0 +1,121 @@
+"""espeak-ng in a worker: speaks at once, on any machine, offline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from typing import Any
+
+from pydantic import Field
+
+from config.errors import Invalid, MotetError
+from models.backends.common.options import Options
+from models.backends.common.speaking import SpeakingModel
+from models.backends.espeak.voices import Voices
+from models.capabilities import SpeechRequest, Voice
+from models.drivers import RAM, DriverContext, Need, Progress
+from models.spec import ModelSpec, Task
+from models.workers.process import WorkerProcess
+
+WORKER = "models.backends.espeak.worker:Speaker"
+PACKAGE = "espeakng_loader"
+ESTIMATE_BYTES = 40_000_000
+START_TIMEOUT_S = 30.0
+CALL_TIMEOUT_S = 30.0
+SENTENCE_CHARS = 700
+
+WORDS_A_MINUTE = 175
+SLOWEST, FASTEST = 80, 450
+"""Words a minute, by the library."""
+
+
+class EspeakOptions(Options):
+    """`options:` of a model of this back end."""
+
+    voice: str = Field("en-us", description="When none is asked for; `en-us+f3` is another throat.")
+    speed: float = Field(1.0, ge=0.5, le=2.5, description="What a speed of 1 means.")
+    pitch: int = Field(50, ge=0, le=99)
+
+
+class EspeakDriver:
+    """Starts one worker process for each model."""
+
+    def __init__(self, context: DriverContext) -> None:
+        pass
+
+    async def available(self, spec: ModelSpec) -> str | None:
+        if find_spec(PACKAGE) is None:
+            return "not installed: espeakng-loader (pip install)"
+        try:
+            EspeakOptions.of(spec.name, spec.options)
+        except MotetError as error:
+            return error.message
+        return None
+
+    async def discover(self, task: Task) -> Sequence[ModelSpec]:
+        return ()
+
+    def named(self, source: str, task: Task) -> ModelSpec | None:
+        return None
+
+    def estimate(self, spec: ModelSpec) -> Sequence[Need]:
+        return [Need({RAM: ESTIMATE_BYTES if spec.memory_bytes is None else spec.memory_bytes})]
+
+    async def load(self, spec: ModelSpec, need: Need, progress: Progress) -> EspeakModel:
+        options = EspeakOptions.of(spec.name, spec.options)
+        worker = await WorkerProcess.start(
+            WORKER, name=spec.name, options={}, threads=1, start_timeout_s=START_TIMEOUT_S
+        )
+        try:
+            about = (await worker.call("about", timeout_s=CALL_TIMEOUT_S)).header
+            voices = Voices(about["voices"], about["variants"])
+            voices.file(None, None, options.voice)
+        except BaseException:
+            await worker.stop(grace_s=0)
+            raise
+        return EspeakModel(worker, need, options, voices)
+
+    async def close(self) -> None:
+        pass
+
+
+class EspeakModel(SpeakingModel):
+    """The loaded voice, which is its own `Speech`."""
+
+    def __init__(
+        self, worker: WorkerProcess, need: Need, options: EspeakOptions, voices: Voices
+    ) -> None:
+        super().__init__(worker, need, silence_s=CALL_TIMEOUT_S, sentence_chars=SENTENCE_CHARS)
+        self._options = options
+        self._voices = voices
+
+    @property
+    def voices(self) -> Sequence[Voice]:
+        return self._voices.shown
+
+    def _asked(self, request: SpeechRequest) -> dict[str, Any]:
+        if request.reference is not None:
+            raise Invalid(
+                "espeak-ng has voices of its own and cannot clone one. Leave `reference` out, or "
+                "ask for a model that clones.",
+                code="model_unable",
+                details={"field": "reference"},
+            )
+        options = self._options
+        return {
+            "voice": self._voices.file(request.voice, request.language, options.voice),
+            "words_a_minute": _words_a_minute(request.speed, options.speed),
+            "pitch": options.pitch,
+        }
+
+
+def _words_a_minute(speed: float, own: float) -> int:
+    words = round(WORDS_A_MINUTE * own * speed)
+    if not SLOWEST <= words <= FASTEST:
+        least, most = (bound / WORDS_A_MINUTE / own for bound in (SLOWEST, FASTEST))
+        raise Invalid(
+            f"A speed of {speed:g} is beyond this voice, which has {least:.2f} to {most:.2f}.",
+            code="model_unable",
+            details={"field": "speed", "min": least, "max": most},
+        )
+    return words

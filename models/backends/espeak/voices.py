@@ -1,0 +1,112 @@
+"""The voices of espeak-ng, and which of them is meant. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from config.errors import Invalid, nearest
+from models.capabilities import Voice
+
+KIND = "formant synthesis"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A voice: its id ("en-us"), its file for the library, its languages with their ranks."""
+
+    id: str
+    name: str
+    file: str
+    languages: tuple[tuple[str, int], ...]
+
+    def rank(self, language: str) -> int | None:
+        """How well it speaks a language, the least the best; None: not at all."""
+        return dict(self.languages).get(language)
+
+    def speaks(self, language: str) -> bool:
+        """Whether it speaks that language, of whatever country."""
+        wanted = _tag(language).partition("-")[0]
+        return any(tag.partition("-")[0] == wanted for tag, _ in self.languages)
+
+
+class Voices:
+    """What the library listed."""
+
+    def __init__(self, listed: Sequence[Mapping[str, Any]], variants: Sequence[str]) -> None:
+        self._variants = list(variants)
+        self._known = {known.id: known for known in map(_known, listed)}
+
+    @property
+    def shown(self) -> list[Voice]:
+        return [
+            Voice(known.id, known.languages[0][0], f"{known.name}, {KIND}")
+            for known in self._known.values()
+        ]
+
+    def file(self, voice: str | None, language: str | None, default: str) -> str:
+        """The library's name for what was asked. Raises `Invalid` naming the field."""
+        if voice is None and language:
+            usual = self._called(default.partition("+")[0])
+            voice = default if usual.rank(_tag(language)) else self._speaks(language).id
+        name, plus, variant = (voice or default).partition("+")
+        known = self._called(name)
+        if plus and variant not in self._variants:
+            raise Invalid(
+                f"espeak-ng has no variant '{variant}'. {nearest(variant, self._variants)}",
+                code="unknown_voice",
+                details={"field": "voice"},
+            )
+        if language and not known.speaks(language):
+            raise Invalid(
+                f"The voice '{voice}' does not speak '{language}'. Leave one of them out.",
+                code="unknown_language",
+                details={"field": "language"},
+            )
+        return known.file + plus + variant
+
+    def _called(self, name: str) -> Known:
+        wanted = name.strip().lower()
+        if known := self._known.get(wanted):
+            return known
+        for known in self._known.values():
+            if wanted == known.name.lower():
+                return known
+        try:
+            return self._speaks(name)
+        except Invalid:
+            raise Invalid(
+                f"espeak-ng has no voice '{name}'. {nearest(wanted, list(self._known))}",
+                code="unknown_voice",
+                details={"field": "voice"},
+            ) from None
+
+    def _speaks(self, language: str) -> Known:
+        """The best voice for a BCP 47 tag, or for its language alone."""
+        wanted = _tag(language)
+        while wanted:
+            ranked = [
+                (rank, number, known)
+                for number, known in enumerate(self._known.values())
+                if (rank := known.rank(wanted)) is not None
+            ]
+            if ranked:
+                return min(ranked)[2]
+            wanted = wanted.rpartition("-")[0]
+        tags = sorted({tag for known in self._known.values() for tag, _ in known.languages})
+        raise Invalid(
+            f"espeak-ng does not speak '{language}'. {nearest(_tag(language), tags)}",
+            code="unknown_language",
+            details={"field": "language"},
+        )
+
+
+def _known(listed: Mapping[str, Any]) -> Known:
+    file = str(listed["file"])
+    languages = tuple((str(tag).lower(), int(rank)) for tag, rank in listed["languages"])
+    return Known(file.rpartition("/")[2].lower(), str(listed["name"]), file, languages)
+
+
+def _tag(language: str) -> str:
+    return language.strip().lower().replace("_", "-")

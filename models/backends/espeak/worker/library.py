@@ -1,0 +1,140 @@
+"""The C library of espeak-ng, from the wheel that brings it and its data along."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import espeakng_loader
+
+from config.errors import Unavailable
+
+SYNCHRONOUS = 2
+DO_NOT_EXIT = 0x8000
+UTF8 = 1
+RATE, PITCH = 1, 3
+GO_ON, STOP = 0, 1
+MAX_VOICES = 10_000
+
+_CALLBACK = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p
+)
+
+
+class _Voice(ctypes.Structure):
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("languages", ctypes.POINTER(ctypes.c_ubyte)),
+        ("identifier", ctypes.c_char_p),
+        ("gender", ctypes.c_ubyte),
+        ("age", ctypes.c_ubyte),
+        ("variant", ctypes.c_ubyte),
+        ("unused", ctypes.c_ubyte),
+        ("score", ctypes.c_int),
+        ("spare", ctypes.c_void_p),
+    )
+
+
+class Espeak:
+    """One in each process, used by one thread: the library keeps its state in globals."""
+
+    def __init__(self) -> None:
+        library = ctypes.CDLL(espeakng_loader.get_library_path())
+        library.espeak_ListVoices.restype = ctypes.POINTER(ctypes.POINTER(_Voice))
+        library.espeak_TextToPhonemes.restype = ctypes.c_char_p
+        library.espeak_Info.restype = ctypes.c_char_p
+        data = espeakng_loader.get_data_path()
+        self._library = library
+        self._variants = sorted(file.name for file in Path(data, "voices", "!v").iterdir())
+        self.rate: int = library.espeak_Initialize(SYNCHRONOUS, 0, data.encode(), DO_NOT_EXIT)
+        if self.rate <= 0:
+            raise Unavailable(f"espeak-ng cannot read its data in {data}.", code="model_missing")
+        self._heard = bytearray()
+        self._cancelled: Callable[[], bool] = lambda: False
+        # Kept: the library calls it as long as it lives.
+        self._callback = _CALLBACK(self._hear)
+        library.espeak_SetSynthCallback(self._callback)
+
+    @property
+    def version(self) -> str:
+        told: bytes = self._library.espeak_Info(None)
+        return told.decode()
+
+    @property
+    def variants(self) -> list[str]:
+        """Other throats for any voice: `+f3` after its name."""
+        return self._variants
+
+    def voices(self) -> list[dict[str, Any]]:
+        """Each with `name`, `file`, and `languages`: pairs of a tag and how well it fits, the
+        least the best."""
+        listed = self._library.espeak_ListVoices(None)
+        found = []
+        for number in range(MAX_VOICES):
+            if not listed[number]:
+                break
+            voice = listed[number].contents
+            found.append(
+                {
+                    "name": voice.name.decode().strip(),
+                    "file": voice.identifier.decode(),
+                    "languages": list(_languages(voice.languages)),
+                }
+            )
+        return found
+
+    def say(
+        self,
+        text: str,
+        *,
+        voice: str,
+        words_a_minute: int,
+        pitch: int,
+        cancelled: Callable[[], bool],
+    ) -> bytes:
+        """16-bit samples, `rate` a second. Cut short when `cancelled` says so."""
+        self.use(voice)
+        self._library.espeak_SetParameter(RATE, words_a_minute, 0)
+        self._library.espeak_SetParameter(PITCH, pitch, 0)
+        self._heard, self._cancelled = bytearray(), cancelled
+        data = _c_text(text)
+        status = self._library.espeak_Synth(data, len(data), 0, 1, 0, UTF8, None, None)
+        if status:
+            raise Unavailable(f"espeak-ng failed (status {status}).", code="worker_error")
+        return bytes(self._heard)
+
+    def use(self, voice: str) -> None:
+        """Speak as the voice of that file, with or without a variant, or of that language."""
+        if self._library.espeak_SetVoiceByName(voice.encode()):
+            raise Unavailable(f"espeak-ng cannot use its voice '{voice}'.", code="worker_error")
+
+    def phonemes(self, text: str, mode: int) -> list[str]:
+        """In the voice of the last `use`, clause by clause; `mode` as the library defines it."""
+        place = ctypes.c_char_p(_c_text(text))
+        found = []
+        while place.value is not None:
+            told = self._library.espeak_TextToPhonemes(ctypes.byref(place), UTF8, mode)
+            found.append((told or b"").decode(errors="replace"))
+        return found
+
+    def _hear(self, samples: Any, count: int, events: Any) -> int:
+        if samples and count > 0:
+            self._heard += ctypes.string_at(samples, 2 * count)
+        return STOP if self._cancelled() else GO_ON
+
+
+def _c_text(text: str) -> bytes:
+    return text.replace("\0", " ").encode() + b"\0"
+
+
+def _languages(listed: Any) -> Iterator[tuple[str, int]]:
+    """Pairs of a byte and a string, one after the other, until a byte is 0."""
+    place = 0
+    while rank := listed[place]:
+        end = place + 1
+        while listed[end]:
+            end += 1
+        yield bytes(listed[place + 1 : end]).decode(), rank
+        place = end + 1
