@@ -6,16 +6,17 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
 from typing import Any, get_args
 
 from config.errors import MotetError, NotFound, TimedOut, Unavailable, nearest
 from config.settings import Settings
+from models.accelerators import Accelerator
 from models.backends import BACKENDS, build_driver
 from models.devices import Devices
 from models.devices.machine import find_machine
-from models.drivers import DriverContext
+from models.drivers import DriverContext, Need
 from models.events import Events
 from models.lease import Attempt, Attempts, Lease
 from models.ledger import DeviceBalance, Ledger
@@ -235,6 +236,19 @@ class Models:
     def memory(self) -> list[DeviceBalance]:
         """The ledger: each device with what is reserved and free for models."""
         return self._scheduler.balances()
+
+    @property
+    def accelerators(self) -> Sequence[Accelerator]:
+        """The GPUs of this machine, the largest first."""
+        return self._devices.accelerators
+
+    async def estimate(self, name: str) -> Sequence[Need]:
+        """Where a model could run and what it would take there, the preferred place first.
+
+        Raises as `resolve` does.
+        """
+        spec = (await self.resolve(name, self._task_of(name))).model
+        return self._drivers.get(spec.backend).estimate(spec)
 
     async def _role(self, role: str) -> RoleStatus:
         task, names = role_task(self._file, role), tuple(self._file.roles[role])
