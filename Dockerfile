@@ -4,7 +4,7 @@
 # CUDA, which runs on a CPU too but is several gigabytes larger; hand in the index of the build
 # that PyTorch's site names for your machine:
 #   docker build --build-arg TORCH_ARGS="--index-url <index>" -t motet .
-# EXTRAS names optional parts, such as EXTRAS=fast,images,voice.
+# EXTRAS names optional parts; see pyproject.toml.
 
 ARG PYTHON=3.11
 
@@ -26,7 +26,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     && pip install --constraint constraints.txt --requirement /tmp/dependencies.txt
 
 COPY . ./
-ARG EXTRAS="fast"
+ARG EXTRAS="fast,images,voice,gpu,sentences"
 RUN --mount=type=cache,target=/root/.cache/pip \
     pip install --constraint constraints.txt --no-build-isolation --editable ".${EXTRAS:+[$EXTRAS]}"
 

@@ -68,7 +68,7 @@ $(STAMP):
 	if $(VENV)/bin/python -m pip --version >/dev/null 2>&1; then \
 	  echo "Completing $(VENV): what is needed has changed since it was made."; \
 	else \
-	  echo "Setting up $(VENV) with $$($$python --version), once: about 1 GB, 2 to 10 minutes."; \
+	  echo "Setting up $(VENV) with $$($$python --version), once: about 2.6 GB, 2 to 10 minutes."; \
 	  $$python -m venv --clear $(VENV); \
 	fi
 	@echo "  1 of 2: PyTorch, the largest part ..."
