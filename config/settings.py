@@ -49,6 +49,11 @@ class Settings(BaseSettings):
         None, description="Own indexes.yaml; default `<home>/indexes.yaml`."
     )
     ollama_url: str = Field("http://127.0.0.1:11434", description="Where Ollama answers.")
+    spare_worker: bool = Field(
+        True,
+        description="While models are loaded, keep a process ready that has imported torch: the "
+        "next load is seconds faster, for about 0.5 GB of memory.",
+    )
 
     durability: Literal["process", "power"] = Field(
         "process",

@@ -45,7 +45,7 @@ class Models:
         self._file = file
         self._settings = settings
         self._devices = devices
-        self._workers = Workers()
+        self._workers = Workers(spare=settings.spare_worker)
         self._drivers = Drivers(build, self._context)
         ledger = Ledger(file.memory_cap_bytes)
         self._scheduler = Scheduler(ledger, devices, asyncio.get_running_loop().time)
