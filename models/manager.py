@@ -62,6 +62,12 @@ class Models:
         """
         return await self._resolver.resolve(name, task)
 
+    async def why_not(self, name: str, task: Task) -> str | None:
+        """Why a model could not be loaded now, for people; None when it could. Asks its back end,
+        bounded. Raises as `resolve` does."""
+        spec = (await self.resolve(name, task)).model
+        return await self._drivers.get(spec.backend).available(spec)
+
     @contextlib.asynccontextmanager
     async def lease(
         self,
@@ -188,7 +194,11 @@ class Models:
         """
         slot = self._scheduler.slots.get(name)
         if slot is None or slot.state not in PRESENT:
-            raise NotFound(f"'{name}' is not loaded.", code="model_not_loaded")
+            raise NotFound(
+                f"'{name[:80]}' is not loaded.",
+                code="model_not_loaded",
+                details={"field": "model"},
+            )
         self._runner.carry_out(self._scheduler.drain(name))
         try:
             async with asyncio.timeout(wait_s):
@@ -204,7 +214,11 @@ class Models:
         """
         if name not in self._file.models and name not in self._scheduler.slots:
             hint = nearest(name, list(self._file.models))
-            raise NotFound(f"There is no model '{name}'. {hint}", code="model_not_found")
+            raise NotFound(
+                f"There is no model '{name[:80]}'. {hint}",
+                code="model_not_found",
+                details={"field": "model"},
+            )
         self._runner.carry_out(self._scheduler.pin(name, pinned))
 
     def events(self, after: int | None = None) -> AsyncIterator[Mapping[str, Any]]:
@@ -216,6 +230,10 @@ class Models:
         events that a reader was too slow or too late for. Numbers grow over restarts too.
         """
         return self._events.follow(after)
+
+    def end_events(self) -> None:
+        """Let every reader of events end, so that their connections do not outlive the service."""
+        self._events.close()
 
     def tell(self, event: str, **fields: Any) -> None:
         """Add an event, for what concerns models and is done elsewhere, such as pulls."""

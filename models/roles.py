@@ -103,7 +103,11 @@ class Resolver:
                 raise Invalid(f"'{name}' {_other_task(spec, task)}", code="wrong_task")
             return Choice(spec, None, "asked for by name")
         hint = nearest(name, [*self._file.roles, *self._file.models])
-        raise NotFound(f"There is no model or role '{name}'. {hint}", code="model_not_found")
+        raise NotFound(
+            f"There is no model or role '{name[:80]}'. {hint}",
+            code="model_not_found",
+            details={"field": "model", "model": name[:80]},
+        )
 
     async def _from_role(self, role: str, task: Task, without: Mapping[str, str]) -> Choice:
         passed: list[tuple[str, str]] = []
