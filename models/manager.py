@@ -288,6 +288,34 @@ class Models:
     def _available_bytes(self) -> Mapping[str, int]:
         return {name: each.available_bytes for name, each in self._devices.read().items()}
 
+    def replace_file(self, file: ModelsFile) -> None:
+        """From now on the models and roles are those of `file`.
+
+        A loaded model whose entry has changed or is gone, or whose back end's has, serves the work
+        under way; who asks next gets it loaded anew.
+        """
+        before, self._file = self._file, file
+        self._resolver.replace(file)
+        renewed = [
+            each for each in BACKENDS if before.backends.get(each) != file.backends.get(each)
+        ]
+        for backend in renewed:
+            self._drivers.renew(backend)
+        self._runner.carry_out(self._scheduler.cap(file.memory_cap_bytes))
+        for name, slot in list(self._scheduler.slots.items()):
+            if spec := file.models.get(name):
+                self._replace(spec)
+            if slot.spec.backend in renewed or (name in before.models and not spec):
+                self._runner.carry_out(self._scheduler.drain(name))
+
+    def _replace(self, spec: ModelSpec) -> None:
+        try:
+            needs = self._drivers.get(spec.backend).estimate(spec)
+        except MotetError:  # its options are wrong, as who asks for it next will be told
+            self._runner.carry_out(self._scheduler.drain(spec.name))
+        else:
+            self._runner.carry_out(self._scheduler.replace(spec, needs))
+
     def preload(self) -> None:
         """Begin to load what models.yaml wants loaded from the start."""
         for spec in self._file.models.values():

@@ -62,15 +62,21 @@ class Drivers:
         self._build = build
         self._context = context
         self._built: dict[str, Driver] = {}
+        self._former: list[Driver] = []
 
     def get(self, backend: str) -> Driver:
         if backend not in self._built:
             self._built[backend] = self._build(backend, self._context(backend))
         return self._built[backend]
 
+    def renew(self, backend: str) -> None:
+        """Build the driver anew when it is asked for next; what it has loaded stays its own."""
+        if driver := self._built.pop(backend, None):
+            self._former.append(driver)
+
     async def close(self) -> None:
-        built, self._built = self._built, {}
-        for driver in built.values():
+        built, self._built, self._former = [*self._former, *self._built.values()], {}, []
+        for driver in built:
             await driver.close()
 
 
@@ -86,6 +92,10 @@ class Resolver:
         self._file = file
         self._drivers = drivers
         self._trouble = trouble
+
+    def replace(self, file: ModelsFile) -> None:
+        """Resolve against another file from now on."""
+        self._file = file
 
     async def resolve(
         self, name: str, task: Task, without: Mapping[str, str] | None = None

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from config.errors import NotFound
 from config.settings import load_settings
-from models.models_file import ModelsFile
+from models.models_file import ModelsFile, load_models
 from models.models_watch import ModelsWatch, following
+from tests.models.test_manager import FILE, Scene
 
 BOUND_S = 30.0
 ONE = "models:\n  one: {task: chat, backend: openai, source: a}\n"
@@ -30,6 +32,11 @@ class Replaced:
     async def source(self) -> str | None:
         file = await asyncio.wait_for(self.files.get(), BOUND_S)
         return file.models["one"].source if "one" in file.models else None
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Scene:
+    return Scene(tmp_path)
 
 
 @pytest.fixture
@@ -78,3 +85,43 @@ def test_a_change_of_no_consequence_takes_nothing_over(tmp_path: Path) -> None:
     watch = ModelsWatch(load_settings(home=tmp_path), lambda file: pytest.fail("taken over"))
     file.write_text(f"# a remark\n{ONE}")
     assert not watch.reload()
+
+
+CHANGED = """
+models:
+  first: {task: chat, backend: reader, memory_bytes: 7}
+  new: {task: chat, backend: openai, source: a}
+roles: {chat: [new, first]}
+"""
+
+
+async def test_what_changed_is_loaded_anew_and_what_is_gone_goes(scene: Scene) -> None:
+    async with scene.models() as models:
+        reader = scene.fakes["reader"]
+        async with models.lease("first", "chat"), models.lease("vectors", "embed"):
+            (scene.home / "models.yaml").write_text(CHANGED)
+            models.replace_file(load_models(load_settings(home=scene.home)))
+            assert reader.log == ["load first"]
+        async with models.lease("chat", "chat") as lease:
+            assert lease.model.name == "new"
+        async with asyncio.timeout(BOUND_S):
+            async with models.lease("first", "chat") as lease:
+                assert lease.model.memory_bytes == 7
+        assert reader.log == ["load first", "unload first", "load first"]
+        assert "vectors" not in {status.model.name for status in models.status()}
+        with pytest.raises(NotFound):
+            await models.resolve("vectors", "embed")
+
+
+async def test_other_settings_of_a_back_end_make_its_driver_anew(scene: Scene) -> None:
+    async with scene.models() as models:
+        before = scene.fakes["reader"]
+        async with models.lease("first", "chat"):
+            del scene.fakes.drivers["reader"]
+            (scene.home / "models.yaml").write_text(FILE + "backends: {reader: {x: 1}}")
+            models.replace_file(load_models(load_settings(home=scene.home)))
+        async with models.lease("first", "chat"):
+            assert scene.fakes["reader"] is not before
+            assert scene.fakes["reader"].context.options == {"x": 1}
+            assert before.log == ["load first", "unload first"]
+    assert before.closed
