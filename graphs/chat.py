@@ -16,7 +16,7 @@ from langchain_core.messages import (
 )
 from langchain_core.runnables import Runnable
 
-from config.errors import Invalid, NotFound, Unavailable
+from config.errors import Invalid, MotetError, NotFound, Unavailable
 from graphs.citations import question_of
 from graphs.node import Call
 from graphs.sandbox import written
@@ -47,6 +47,7 @@ async def ask(
     lease_ = call.context.models.lease(model, "chat", tenant=tenant, on_event=told)
     async with lease_ as lease:
         whole: BaseMessage | None = None
+        _check_sight(lease.chat, messages, model)
         async for chunk in prepare(lease.chat).astream(list(messages), call.config):
             whole = chunk if whole is None else whole + chunk
     if whole is None:
@@ -73,6 +74,38 @@ def conversation(inputs: Mapping[str, Any], call: Call) -> list[BaseMessage]:
         passages = [passage for _, found in cited for passage in found]
         messages[-1].additional_kwargs["motet"] = {"question": asked, "passages": passages}
     return messages
+
+
+async def with_pictures(messages: list[BaseMessage], images: Any, call: Call) -> list[BaseMessage]:
+    """The messages, the last of them with pictures: one, or a list, as tools take them."""
+    named = images if isinstance(images, list) else [images]
+    named = [each for each in named if each not in (None, "")]
+    if not named:
+        return messages
+    if call.context.picture is None:
+        raise Unavailable("Pictures cannot be read here.", code="no_pictures", permanent=True)
+    urls = [await call.context.picture(each, "images", call.context.tenant) for each in named]
+    seen = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
+    content: list[Any] = [{"type": "text", "text": str(messages[-1].text)}, *seen]
+    return [*messages[:-1], messages[-1].model_copy(update={"content": content})]
+
+
+def _check_sight(chat: BaseChatModel, messages: Sequence[BaseMessage], model: str) -> None:
+    """Raise where a model is known to see nothing and is shown a picture."""
+    shown = any(isinstance(message.content, list) for message in messages)
+    profile = getattr(chat, "profile", None) or {}
+    if shown and profile.get("image_inputs") is False:
+        raise blind(model)
+
+
+def blind(model: str) -> MotetError:
+    return Unavailable(
+        f"'{model}' stands for a chat model that cannot see pictures. Name one that can, as in "
+        "`model: ollama/qwen3-vl`, or use a `caption` node.",
+        code="model_unable",
+        details={"field": "images"},
+        permanent=True,
+    )
 
 
 async def with_thresholds(messages: list[BaseMessage], call: Call) -> list[BaseMessage]:

@@ -146,6 +146,7 @@ def _step(
         empty=empty,
         when=None if spec.when is None else here.condition("when", spec.when),
         default=_default(spec, here),
+        failure=_failure(spec, here),
         goes=goes,
         attempts=spec.retry.attempts if spec.retry and not body.retries else 1,
         fingerprint=f"{scope.agent}.{name}.{_digest(spec)}",
@@ -161,6 +162,12 @@ def _default(spec: NodeSpec, scope: Scope) -> Rendered | None:
             hint = nearest(channel, sorted(scope.names))
             scope.problem(("on_error", "default"), f"there is no channel '{channel}'.", hint)
     return scope.adding("error").values(("on_error", "default"), policy.default)
+
+
+def _failure(spec: NodeSpec, scope: Scope) -> Rendered | None:
+    if spec.on_error is None or spec.on_error.message is None:
+        return None
+    return scope.adding("error").template(("on_error", "message"), spec.on_error.message)
 
 
 def _written(kind: NodeType, spec: NodeSpec) -> dict[str, Type]:

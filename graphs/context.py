@@ -98,7 +98,8 @@ class GraphContext:
 
     `cache` keeps the results of nodes that ask for it; without one nothing is cached. `claim`
     says whether a step of the run claims it for the first time, over crashes too: durable when it
-    returns. Without one every claim is the first.
+    returns. Without one every claim is the first. `picture` makes a data URL of a picture that a
+    value refers to, for a field and a tenant.
     """
 
     models: ModelSource
@@ -108,4 +109,5 @@ class GraphContext:
     run_id: str = ""
     thread_id: str | None = None
     cache: BaseCache[Any] | None = None
+    picture: Callable[[Any, str, str], Awaitable[str]] | None = None
     claim: Callable[[str], Awaitable[bool]] | None = None

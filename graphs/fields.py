@@ -7,9 +7,10 @@ from typing import Any
 
 from langchain_core.messages import convert_to_messages
 
-from config.errors import MotetError, nearest
+from config.errors import Invalid, MotetError, nearest
 from graphs.parts import InputField
-from graphs.state import JSON_TYPES, fits
+from graphs.state import FILES, JSON_TYPES, fits
+from tools.references import WAYS, reference
 
 MAX_DEPTH = 64
 Wrong = Callable[[str, str], MotetError]
@@ -66,7 +67,16 @@ def _value(name: str, field: InputField, given: Mapping[str, Any], wrong: Wrong)
         raise wrong(name, f"must be {_a(field.type)}, not {_a(_kind(value))}.")
     if field.enum is not None and value not in field.enum:
         raise wrong(name, f"must be one of {', '.join(map(repr, field.enum))}.")
+    if field.type in FILES and value not in (None, ""):
+        _check_file(name, value, wrong)
     return _messages(name, value, wrong) if field.type == "messages" else value
+
+
+def _check_file(name: str, value: Any, wrong: Wrong) -> None:
+    try:
+        reference(value, name)
+    except Invalid as error:
+        raise wrong(name, f"names no file. {WAYS}") from error
 
 
 def _messages(name: str, value: Any, wrong: Wrong) -> Any:

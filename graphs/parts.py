@@ -203,12 +203,17 @@ class OnError(Strict):
         None, description="Values for channels; templates may use `error`."
     )
     goto: Name | None = Field(None, description="The node to go on with.")
+    message: str | None = Field(
+        None, description="With `then: fail`: what the failure says; may use `error`."
+    )
     codes: list[str] | None = None
 
     @model_validator(mode="after")
     def _does_something(self) -> Self:
         if self.then == "fail" and (self.default or self.goto):
             raise ValueError("`then: fail` leaves no place for `default` or `goto`")
+        if self.message and self.then != "fail":
+            raise ValueError("`message` belongs to `then: fail`")
         return self
 
 

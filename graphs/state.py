@@ -12,7 +12,19 @@ from typing_extensions import TypedDict
 
 from config.errors import Invalid
 
-Type = Literal["string", "integer", "number", "boolean", "list", "object", "messages", "any"]
+Type = Literal[
+    "string",
+    "integer",
+    "number",
+    "boolean",
+    "list",
+    "object",
+    "messages",
+    "any",
+    "image",
+    "audio",
+    "file",
+]
 Reduce = Literal["last", "append", "add", "merge", "messages"]
 
 LOOPS = "_loops"
@@ -29,6 +41,9 @@ PYTHON_TYPES: Mapping[Type, Any] = {
     "object": dict,
     "messages": list,
     "any": Any,
+    "image": Any,
+    "audio": Any,
+    "file": Any,
 }
 ACCEPTED: Mapping[Type, tuple[type, ...]] = {
     "string": (str,),
@@ -39,7 +54,12 @@ ACCEPTED: Mapping[Type, tuple[type, ...]] = {
     "object": (dict,),
     "messages": (list, tuple, str, dict, BaseMessage),
     "any": (object,),
+    "image": (str, dict),
+    "audio": (str, dict),
+    "file": (str, dict),
 }
+FILES: tuple[Type, ...] = ("image", "audio", "file")
+"""Types whose values name a file: an artifact or a URL, never its bytes."""
 JSON_TYPES: Mapping[Type, dict[str, Any]] = {
     "string": {"type": "string"},
     "integer": {"type": "integer"},
@@ -49,6 +69,9 @@ JSON_TYPES: Mapping[Type, dict[str, Any]] = {
     "object": {"type": "object"},
     "messages": {"type": "array", "items": {"type": "object"}, "description": "Chat messages."},
     "any": {},
+    "image": {"type": ["string", "object"], "format": "image"},
+    "audio": {"type": ["string", "object"], "format": "audio"},
+    "file": {"type": ["string", "object"], "format": "file"},
 }
 
 

@@ -19,7 +19,7 @@ from config.errors import Busy, Invalid, MotetError, TimedOut, Unavailable
 from graphs.context import GraphContext
 from graphs.node import Body, Call, Rendered
 from graphs.parts import NodeSpec
-from graphs.sandbox import Render
+from graphs.sandbox import Render, written
 from graphs.state import GOTO, Type, fits
 
 ROUTE = "goto"
@@ -56,6 +56,7 @@ class Step:
     empty: Mapping[str, Any]
     when: Rendered | None
     default: Rendered | None
+    failure: Rendered | None
     goes: bool
     attempts: int
     fingerprint: str
@@ -150,6 +151,14 @@ class Step:
                     details={"node": self.name, "field": channel},
                 )
 
+    def _explained(self, error: Exception, told: dict[str, Any], call: Call) -> Exception:
+        """The error with the file's own words, where it has any."""
+        if self.failure is not None and isinstance(error, MotetError):
+            view = {**call.view, "error": told}
+            error.message = str(written(self.failure(view, call.render)))
+            error.args = (error.message,)
+        return error
+
     def _failed(self, error: Exception, call: Call) -> dict[str, Any]:
         if isinstance(error, MotetError):
             error.details.setdefault("node", self.name)
@@ -157,11 +166,12 @@ class Step:
             call.emit("warning", **_told(error), attempt=call.attempt)
             raise error
         policy = self.spec.on_error
-        if policy is None or policy.then == "fail":
-            raise error
         told = _told(error)
-        if policy.codes is not None and told["code"] not in policy.codes:
+        meant = policy and (policy.codes is None or told["code"] in policy.codes)
+        if policy is None or not meant:
             raise error
+        if policy.then == "fail":
+            raise self._explained(error, told, call)
         call.emit("warning", **told, handled="goto" if policy.goto else "continue")
         update = self.default({**call.view, "error": told}, call.render) if self.default else {}
         self._check_types(update)

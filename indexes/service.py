@@ -11,7 +11,7 @@ from indexes.derived.keeper import Keeper
 from indexes.derived.supply import StartWorker
 from indexes.filling.embedding import Embedders
 from indexes.filling.filling import Filling
-from indexes.filling.ingest import Parts
+from indexes.filling.ingest import Captions, Parts
 from indexes.filling.moving import Moves
 from indexes.library import Indexes
 from indexes.reading.reader import Reader
@@ -26,13 +26,17 @@ __all__ = ["Indexes", "open_indexes"]
 
 @asynccontextmanager
 async def open_indexes(
-    settings: Settings, models: Embedders, *, worker: type[WorkerProcess] = WorkerProcess
+    settings: Settings,
+    models: Embedders,
+    *,
+    captions: Captions | None = None,
+    worker: type[WorkerProcess] = WorkerProcess,
 ) -> AsyncIterator[Indexes]:
     """The indexes of the data folder, those of `indexes.yaml` among them.
 
     Starts no worker yet, unless an ingest that was cut short goes on: the first ingest or search
-    does, or `Indexes.warm`. Raises `Invalid` when `indexes.yaml` is wrong, `Conflict` when
-    another process has the indexes open.
+    does, or `Indexes.warm`. Pictures are refused without `captions`. Raises `Invalid` when
+    `indexes.yaml` is wrong, `Conflict` when another process has the indexes open.
     """
     declared = declared_indexes(settings)
     folder = settings.home / "indexes"
@@ -48,7 +52,7 @@ async def open_indexes(
         stack.push_async_callback(reader.close)
         moves = Moves(store, keeper, models)
         stack.push_async_callback(moves.close)
-        parts = Parts(store, keeper, reader, models, moves, settings.max_upload_bytes)
+        parts = Parts(store, keeper, reader, models, moves, settings.max_upload_bytes, captions)
         filling = Filling(parts)
         stack.push_async_callback(filling.ingests.close)
         await moves.go_on()

@@ -33,6 +33,9 @@ class IndexSpec(BaseModel):
         None, min_length=1, description="A role or a model that sorts the best candidates again."
     )
     watch: bool = Field(False, description="Index its folders again whenever they change.")
+    pictures: bool = Field(
+        False, description="Index the pictures in folders too, by what a model sees in them."
+    )
 
 
 class _File(BaseModel):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Depends, Request
 
@@ -19,7 +19,9 @@ from graphs.context import GraphContext
 from indexes.crawls.crawls import Crawler
 from indexes.crawls.politeness import CrawlLimits, Fetch
 from indexes.service import Indexes, open_indexes
+from models.devices.machine import Machine, find_machine
 from models.manager import Models, open_models
+from models.models_watch import ModelsWatch, following
 from runs.checkpoints import open_checkpoints
 from runs.database import open_database
 from runs.engine import RunEngine
@@ -29,11 +31,14 @@ from runs.threads import Threads
 from runs.webhooks import Post, Webhooks
 from server.exchange import Exchange
 from server.home import hold
+from server.making import Picture, captions_of, making_of, pictures_of, tool_parts
 from server.watching import Watching
 from tools.addresses import Network
 from tools.artifacts import Artifacts
 from tools.guard import Known, Limits, fetch, post
-from tools.registry import WEB_LIMITS, Parts, Toolbox, load_toolbox
+from tools.making import Making
+from tools.media import Media
+from tools.registry import Toolbox, load_toolbox
 from tools.responses import Fetched
 
 PAGE_BYTES, PAGE_TIMEOUT_S = 8 * 2**20, 20.0
@@ -45,18 +50,24 @@ class Services:
     """Every part of a running Motet."""
 
     settings: Settings
+    machine: Machine
     models: Models
+    models_file: ModelsWatch
     indexes: Indexes
     crawler: Crawler
     watching: Watching
     exchange: Exchange
     tools: Toolbox
-    artifacts: Artifacts
+    making: Making
     catalog: Catalog
     store: RunStore
     threads: Threads
     engine: RunEngine
     fetch_limits: Limits
+
+    @property
+    def artifacts(self) -> Artifacts:
+        return self.making.artifacts
 
 
 @asynccontextmanager
@@ -70,24 +81,33 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         open_ = stack.enter_async_context
         stack.enter_context(hold(settings.home))
         limits = Limits(allowed_networks=_networks(settings))
-        models = await open_(open_models(settings))
-        indexes = await open_(open_indexes(settings, models))
+        machine = await find_machine()
+        models = await open_(open_models(settings, devices=machine))
+        models_file = await open_(following(settings, models.replace_file))
+        media = Media()
+        stack.push_async_callback(media.close)
+        artifacts = Artifacts(settings.home / "artifacts", fsync=settings.durability == "power")
+        making = making_of(models, media, artifacts, limits)
+        captions = captions_of(models, media)
+        indexes = await open_(open_indexes(settings, models, captions=captions))
         watching = Watching(indexes)
         stack.push_async_callback(watching.close)
-        tools = load_toolbox(_tool_parts(indexes, limits), settings.home / "tools")
+        tools = load_toolbox(tool_parts(indexes, limits, making), settings.home / "tools")
         catalog = await open_(open_catalog(settings))
-        context = _contexts(models, indexes, tools)
+        context = _contexts(models, indexes, tools, pictures_of(making))
         runs = await open_(_open_runs(settings, catalog, context, _poster(limits)))
         store, threads, engine = runs
         yield Services(
             settings=settings,
+            machine=machine,
             models=models,
+            models_file=models_file,
             indexes=indexes,
             crawler=Crawler(indexes, _fetcher(limits), CrawlLimits()),
             watching=watching,
             exchange=Exchange(settings.home),
             tools=tools,
-            artifacts=Artifacts(settings.home / "artifacts", fsync=settings.durability == "power"),
+            making=making,
             catalog=catalog,
             store=store,
             threads=threads,
@@ -122,7 +142,9 @@ async def _open_runs(
         yield store, Threads(store, checkpoints, engine), engine
 
 
-def _contexts(models: Models, indexes: Indexes, tools: Toolbox) -> Callable[[Run], GraphContext]:
+def _contexts(
+    models: Models, indexes: Indexes, tools: Toolbox, picture: Picture
+) -> Callable[[Run], GraphContext]:
     """What makes the context that the nodes of a run are given."""
     cache = NodeCache()
 
@@ -135,6 +157,7 @@ def _contexts(models: Models, indexes: Indexes, tools: Toolbox) -> Callable[[Run
             run_id=run.run_id,
             thread_id=run.thread_id,
             cache=cache,
+            picture=picture,
         )
 
     return context
@@ -155,16 +178,6 @@ def _networks(settings: Settings) -> tuple[Network, ...]:
         raise Invalid(
             f"allowed_networks: {error}.", details={"field": "allowed_networks"}
         ) from error
-
-
-def _tool_parts(indexes: Indexes, limits: Limits) -> Parts:
-    async def search(
-        names: list[str], query: str, *, limit: int, where: Mapping[str, Any] | None, tenant: str
-    ) -> list[dict[str, Any]]:
-        found = await indexes.search(names, query, limit=limit, where=where, tenant=tenant)
-        return [passage.as_dict() for passage in found]
-
-    return Parts(search, Limits(WEB_LIMITS.max_bytes, allowed_networks=limits.allowed_networks))
 
 
 def _fetcher(limits: Limits) -> Fetch:

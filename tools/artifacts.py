@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import mimetypes
 import os
 import re
 import tempfile
@@ -29,6 +30,9 @@ HASH = re.compile(r"[0-9a-f]{64}")
 TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]*/[a-z0-9][a-z0-9!#$&^_.+-]*(;[\x20-\x7e]*)?")
 
+SUFFIXES = {"audio/wav": ".wav", "audio/ogg": ".ogg", "audio/flac": ".flac"}
+"""Of media types that the standard library names otherwise, or not at all."""
+
 
 @dataclass(frozen=True)
 class Artifact:
@@ -40,6 +44,14 @@ class Artifact:
     created_at: str
     provenance: dict[str, Any]
     path: Path
+
+    @property
+    def filename(self) -> str:
+        """A name for the file: after what its provenance calls it, or what made it."""
+        called = str(self.provenance.get("name") or "")
+        words = "-".join(re.findall(r"[^\W_]+", called.lower()))[:80].strip("-")
+        made_by = str(self.provenance.get("tool") or "artifact")
+        return f"{words or f'{made_by}-{self.id[:8]}'}{_suffix(self.media_type)}"
 
     def as_dict(self) -> dict[str, Any]:
         """The artifact as JSON, without its place on disk."""
@@ -180,6 +192,11 @@ class Artifacts:
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
+
+
+def _suffix(media_type: str) -> str:
+    kind = media_type.partition(";")[0].strip()
+    return SUFFIXES.get(kind) or mimetypes.guess_extension(kind) or ""
 
 
 def _place(folder: Path, id: str) -> Path | None:

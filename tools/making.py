@@ -118,6 +118,7 @@ def described(artifact: Artifact, **shown: Any) -> dict[str, Any]:
     return {
         "id": artifact.id,
         "url": f"/artifacts/{artifact.id}",
+        "name": artifact.filename,
         "media_type": artifact.media_type,
         "size_bytes": artifact.size_bytes,
         **shown,

@@ -10,7 +10,7 @@ from langchain_core.runnables import RunnableSequence
 from pydantic import Field, JsonValue
 
 from config.errors import Unavailable
-from graphs.chat import Prepared, ask, conversation, model_of, with_thresholds
+from graphs.chat import Prepared, ask, conversation, model_of, with_pictures, with_thresholds
 from graphs.checking import checked, weighed
 from graphs.citations import Unsupported
 from graphs.claims import refuses
@@ -42,6 +42,9 @@ class TextSpec(NodeSpec):
     system: str | None = None
     messages: str | None = Field(None, description="A conversation that stands before the prompt.")
     prompt: str | None = None
+    images: str | list[JsonValue] | None = Field(
+        None, description="Pictures that the model sees beside the prompt."
+    )
     answer_schema: dict[str, JsonValue] | None = Field(
         None, alias="schema", description="The JSON schema of the answer."
     )
@@ -58,7 +61,11 @@ def build(spec: TextSpec, scope: Scope) -> Body:
     if shape and (wrong := shape.problem()):
         scope.problem("schema", wrong)
     inputs = scope.optional(
-        model=spec.model, system=spec.system, messages=spec.messages, prompt=spec.prompt
+        model=spec.model,
+        system=spec.system,
+        messages=spec.messages,
+        prompt=spec.prompt,
+        images=spec.images,
     )
 
     async def run(inputs: dict[str, Any], call: Call) -> dict[str, Any]:
@@ -72,7 +79,8 @@ def build(spec: TextSpec, scope: Scope) -> Body:
 async def answer_plainly(
     inputs: dict[str, Any], call: Call, unsupported: Unsupported
 ) -> dict[str, Any]:
-    messages = await with_thresholds(conversation(inputs, call), call)
+    asked = await with_pictures(conversation(inputs, call), inputs.get("images"), call)
+    messages = await with_thresholds(asked, call)
     message = await ask(call, str(inputs["model"]), messages)
     parts = await parts_of(message, call, unsupported)
     if parts["score"] is None and not parts["refused"]:
@@ -117,7 +125,8 @@ async def answer_in_shape(
     inputs: dict[str, Any], call: Call, shape: Shape, repairs: int
 ) -> dict[str, Any]:
     """Ask until the answer fits the schema, telling the model what was wrong, `repairs` times."""
-    messages = _instructed(conversation(inputs, call), shape.instruction())
+    asked = await with_pictures(conversation(inputs, call), inputs.get("images"), call)
+    messages = _instructed(asked, shape.instruction())
     for attempt in range(repairs + 1):
         message = await ask(call, str(inputs["model"]), messages, lambda chat: _shaped(chat, shape))
         try:

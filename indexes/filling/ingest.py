@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from config.errors import Invalid
+from config.errors import Invalid, MotetError
 from indexes.derived.keeper import Keeper
 from indexes.filling.embedding import Embedders, embedded
 from indexes.filling.moving import Moves
 from indexes.filling.walk import File, Listing, read_file, walk
-from indexes.reading.reader import READER_VERSION, Reader
+from indexes.reading.reader import READER_VERSION, Reader, Reading
 from indexes.records import Draft, Embedding, Failure, FileState, Index, IngestReport, Progress
 from indexes.truth.store import Store
 from indexes.truth.tables import Tables, VectorsMissing, document_id, passage_hash
@@ -30,6 +30,18 @@ Tell = Callable[[Progress], None]
 
 
 @dataclass(frozen=True, slots=True)
+class Caption:
+    """What a model sees in a picture, and which model that was."""
+
+    text: str
+    model: str
+
+
+Captions = Callable[[bytes, str], Awaitable[Caption]]
+"""Looks at a picture for a tenant. Raises a `MotetError` where it cannot."""
+
+
+@dataclass(frozen=True, slots=True)
 class Parts:
     """What every ingest works with."""
 
@@ -39,6 +51,7 @@ class Parts:
     models: Embedders
     moves: Moves
     max_bytes: int
+    captions: Captions | None = None
 
 
 @dataclass(slots=True)
@@ -62,7 +75,8 @@ class Ingest:
 
     async def folder(self, root: Path) -> IngestReport:
         """All documents below `root`; those whose file has gone are removed."""
-        listing = await asyncio.to_thread(walk, root)
+        pictures = self.index.spec.pictures and self.parts.captions is not None
+        listing = await asyncio.to_thread(walk, root, pictures=pictures)
         self.report.failed += listing.failed
         self._files_total = len(listing.files)
         known = await self.parts.store(Tables.file_states, self.index.id, str(root))
@@ -161,8 +175,7 @@ class Ingest:
         filename: str,
         media_type: str | None,
     ) -> Draft:
-        words = self.index.spec.chunk_words
-        found = await self.parts.reader.read(data, filename, media_type, words)
+        found = await self._reading(data, filename, media_type)
         return Draft(
             origin,
             source,
@@ -173,6 +186,30 @@ class Ingest:
             found.metadata,
             found.chunks,
         )
+
+    async def _reading(self, data: bytes, filename: str, media_type: str | None) -> Reading:
+        """The document as text; a picture as what a model sees in it, which is marked as such."""
+        words = self.index.spec.chunk_words
+        try:
+            return await self.parts.reader.read(data, filename, media_type, words)
+        except Invalid as error:
+            if error.code != "needs_caption_model" or self.parts.captions is None:
+                raise
+            seen = await self._caption(data, self.parts.captions, error)
+        found = await self.parts.reader.read(data, filename, media_type, words, caption=seen.text)
+        found.metadata["captioned_by"] = seen.model
+        return found
+
+    async def _caption(self, data: bytes, captions: Captions, needed: Invalid) -> Caption:
+        try:
+            return await captions(data, self.index.tenant)
+        except Invalid:
+            raise
+        except MotetError as error:
+            # The next documents do not need that model.
+            raise Invalid(
+                f"{needed.message} {error.message}", code=needed.code, details=needed.details
+            ) from error
 
     def _add(self, draft: Draft) -> None:
         self._pending.append(draft)

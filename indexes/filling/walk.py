@@ -42,8 +42,8 @@ class Listing:
         return not any(source.startswith(folder) for folder in self.closed)
 
 
-def walk(root: Path) -> Listing:
-    """The files below `root` that have a reader, by name.
+def walk(root: Path, *, pictures: bool = False) -> Listing:
+    """The files below `root` that have a reader, by name; `pictures` only if they are wanted.
 
     Hidden files and folders, those of version control, and links that lead outside are left out.
     Raises `Invalid` when `root` is no folder, or holds too many files.
@@ -51,7 +51,7 @@ def walk(root: Path) -> Listing:
     if not root.is_dir():
         raise _no_folder(root)
     listing = Listing()
-    for path in _paths(root, listing):
+    for path in _paths(root, listing, pictures):
         _take(root, path, listing)
         if len(listing.files) > MAX_FILES:
             raise Invalid(
@@ -100,7 +100,7 @@ def too_large(source: str, max_bytes: int) -> Invalid:
     return unreadable(source, f"it is larger than {max_bytes / 2**20:.4g} MiB")
 
 
-def _paths(root: Path, listing: Listing) -> Iterator[Path]:
+def _paths(root: Path, listing: Listing, pictures: bool) -> Iterator[Path]:
     def closed(error: OSError) -> None:
         folder = _source(root, Path(error.filename))
         listing.closed.append("" if folder == "." else f"{folder}/")
@@ -110,7 +110,7 @@ def _paths(root: Path, listing: Listing) -> Iterator[Path]:
     for folder, below, names in os.walk(root, onerror=closed):
         below[:] = sorted(name for name in below if name[0] != "." and name not in SKIPPED_FOLDERS)
         for name in sorted(names):
-            if name[0] != "." and supported(name):
+            if name[0] != "." and supported(name, captions=pictures):
                 yield Path(folder, name)
 
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from functools import partial
-from typing import Annotated, Any, Literal
-from uuid import UUID
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 from starlette.types import Receive
 
 from config.errors import Conflict, Invalid, MotetError
 from runs.events import dumps
-from runs.record import Multitask, OnDisconnect, Run, RunRequest
+from runs.record import Run, RunRequest
 from server.access import Caller, CallerOf
 from server.bodies import StrictRoute, media_type, read_json, read_text, unsupported
 from server.errors import status_of
+from server.run_bodies import RUN_BODY, RunBody, read_run
 from server.services import ServicesOf
 from server.sse import FORMAT, EventStream, disconnected, encoded, json_wanted
 from tools.guard import check_url
@@ -37,38 +37,6 @@ nodes:
       answer: "{{ text | upper }}!"
 output: [answer]
 """
-
-
-class RunBody(BaseModel):
-    """How to run an agent. Streaming is the default."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={"examples": [{"input": {"question": "How do I start the service?"}}]},
-    )
-
-    input: Any = Field(None, description="What the agent's input schema asks for.")
-    thread_id: UUID | None = Field(None, description="The conversation to run on.")
-    if_not_exists: Literal["reject", "create"] = Field(
-        "reject", description="What to do about a thread that does not exist."
-    )
-    checkpoint_id: str | None = Field(
-        None, description="Start from this point of the thread's history."
-    )
-    resume: Any = Field(
-        None, description="The answer for the run that waits on `thread_id`, which then goes on."
-    )
-    stream: bool = Field(True, description="false: answer once, with the final output.")
-    background: bool = Field(False, description="Answer 202 at once, with the run's address.")
-    multitask_strategy: Multitask = Field(
-        "enqueue", description="What to do about a run under way on the same thread."
-    )
-    on_disconnect: OnDisconnect | None = Field(
-        None,
-        description="When the client leaves. Default: `cancel`, for a background run `continue`.",
-    )
-    webhook: str | None = Field(None, description="URL that is told of the run's end.")
-    metadata: dict[str, Any] = Field(default_factory=dict)
 
 
 class AgentBody(BaseModel):
@@ -147,6 +115,7 @@ async def delete_agent(name: str, services: ServicesOf, caller: CallerOf) -> Non
 @router.post(
     "/agents/{name}/run",
     response_class=Response,
+    openapi_extra=RUN_BODY,
     responses={
         200: {
             "description": "The run's events as they happen, or its final state",
@@ -162,14 +131,18 @@ async def delete_agent(name: str, services: ServicesOf, caller: CallerOf) -> Non
 )
 async def run_agent(
     name: str,
-    body: RunBody,
     request: Request,
     services: ServicesOf,
     caller: CallerOf,
     accept: Annotated[str, Header()] = "*/*",
     idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
 ) -> Response:
-    """Run an agent: a stream of events, the final output, or an address to come back to."""
+    """Run an agent: a stream of events, the final output, or an address to come back to.
+
+    Files are sent as a form: each in the input field that it is for, the other fields of the
+    input as JSON in `input`.
+    """
+    body = await read_run(name, request, services, caller)
     run, after = await _begin(name, body, services, caller, idempotency_key)
     if body.background:
         return json_response(run.as_dict(), 202, {"Location": f"/runs/{run.run_id}"})
