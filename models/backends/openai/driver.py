@@ -1,79 +1,66 @@
-"""Chat models of any server that speaks OpenAI's protocol, declared in models.yaml."""
+"""Models of any server that speaks OpenAI's protocol, declared in models.yaml."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import httpx
-from pydantic import Field
 
 from config.errors import Invalid, MotetError, Unavailable
 from models.backends.common.network import PROBE_TIMEOUT_S, is_local, shown
 from models.backends.common.options import Options
 from models.backends.common.probe import Probe
+from models.backends.openai.options import OPTIONS, ChatOptions, OpenAIOptions
 from models.drivers import DriverContext, Need, Progress
+from models.servers.managed import (
+    ManagedServer,
+    server_needs,
+    start_server,
+    why_not_startable,
+)
 from models.spec import ModelSpec, Task
 
 if TYPE_CHECKING:
-    from models.backends.openai.chat import OpenAIChat
+    from models.backends.openai.embed import OpenAIEmbed
 
+CAPABILITIES: dict[str, str] = {
+    "caption": "models.backends.openai.caption:OpenAICaption",
+    "embed": "models.backends.openai.embed:OpenAIEmbed",
+    "image": "models.backends.openai.image:OpenAIImage",
+    "speech": "models.backends.openai.speech:OpenAISpeech",
+    "transcribe": "models.backends.openai.transcribe:OpenAITranscribe",
+}
 PROBE_KEEP_S = 5.0
-NO_KEY = "none"  # the client demands one, also for servers that do not
-
-
-class OpenAIOptions(Options):
-    """`options:` of a model of this back end."""
-
-    base_url: str = Field(pattern=r"^https?://", description="Up to and with `/v1`.")
-    api_key_env: str | None = Field(None, description="Environment variable with the key.")
-    timeout_s: float = Field(300.0, gt=0, description="Longest silence while it answers.")
-    temperature: float | None = None
-    top_p: float | None = None
-    max_tokens: int | None = Field(None, ge=1)
-    seed: int | None = None
-    stop: list[str] | None = None
-    reasoning_effort: str | None = None
-    usage: bool = Field(True, description="Ask for token counts; some old servers refuse.")
-
-    def key(self) -> str:
-        """Raises `Unavailable` naming the variable that is not set."""
-        if self.api_key_env is None:
-            return NO_KEY
-        if key := os.environ.get(self.api_key_env):
-            return key
-        raise Unavailable(
-            f"The environment variable {self.api_key_env} is not set; it should hold the key for "
-            f"{shown(self.base_url)}.",
-            code="model_key_missing",
-            details={"variable": self.api_key_env},
-        )
-
-    def sampling(self) -> dict[str, Any]:
-        own = {"base_url", "api_key_env", "timeout_s", "usage", "max_tokens"}
-        sent = self.model_dump(exclude=own, exclude_none=True)
-        if self.max_tokens:  # langchain's own field sends a newer name few servers know
-            sent["extra_body"] = {"max_tokens": self.max_tokens}
-        return {**sent, "stream_usage": self.usage}
 
 
 class OpenAIModel:
-    """A model elsewhere: it takes no memory here and nothing tells when it goes."""
+    """A model elsewhere: it takes no memory here, and nothing tells when it goes; or one whose
+    server is ours: `server`.
+    """
 
-    memory: Mapping[str, int] = {}
-    lost: asyncio.Future[str] | None = None
-
-    def __init__(self, chat: OpenAIChat) -> None:
-        self._chat = chat
+    def __init__(self, capability: Any, server: ManagedServer | None) -> None:
+        self._capability = capability
+        self._server = server
 
     @property
-    def capability(self) -> OpenAIChat:
-        return self._chat
+    def capability(self) -> Any:
+        return self._capability
+
+    @property
+    def memory(self) -> Mapping[str, int]:
+        return self._server.memory if self._server else {}
+
+    @property
+    def lost(self) -> asyncio.Future[str] | None:
+        return self._server.lost if self._server else None
 
     async def unload(self) -> None:
-        await self._chat.aclose()
+        await self._capability.aclose()
+        if self._server:
+            await self._server.stop()
 
 
 class OpenAIDriver:
@@ -81,12 +68,17 @@ class OpenAIDriver:
 
     def __init__(self, context: DriverContext) -> None:
         Options.of("backends.openai", context.options)
+        self._context = context
         self._clients: dict[bool, httpx.AsyncClient] = {}
         self._probes: dict[tuple[str, str], Probe[list[str] | None]] = {}
 
     async def available(self, spec: ModelSpec) -> str | None:
         try:
-            await self._served_as(spec, OpenAIOptions.of(spec.name, spec.options))
+            options = _options(spec)
+            if options.serve:
+                options.key()
+                return why_not_startable(options.serve)
+            await self._served_as(spec, options, options.base_url)
         except MotetError as error:
             return error.message
         return None
@@ -98,25 +90,53 @@ class OpenAIDriver:
         return None  # a name alone does not tell the server
 
     def estimate(self, spec: ModelSpec) -> Sequence[Need]:
-        return [Need()]
+        options = _options(spec)
+        return server_needs(spec, options.serve) if options.serve else [Need()]
 
     async def load(self, spec: ModelSpec, need: Need, progress: Progress) -> OpenAIModel:
-        from models.backends.openai.chat import OpenAIChat
+        options = _options(spec)
+        server: ManagedServer | None = None
+        if options.serve:
+            server = await start_server(
+                spec,
+                options.serve,
+                need,
+                progress,
+                accelerators=self._context.accelerators,
+                home=str(self._context.settings.home),
+            )
+        try:
+            url = server.url if server else options.base_url
+            source = await self._served_as(spec, options, url)
+            return OpenAIModel(await self._capability(spec.task, options, url, source), server)
+        except BaseException:
+            if server:
+                await asyncio.shield(server.stop())
+            raise
+
+    async def _capability(self, task: Task, options: OpenAIOptions, url: str, source: str) -> Any:
         from models.backends.openai.errors import Translator
 
-        options = OpenAIOptions.of(spec.name, spec.options)
-        source = await self._served_as(spec, options)
-        url = options.base_url
         translate = Translator(url, source, options.api_key_env, options.timeout_s)
-        chat = OpenAIChat(
-            url=url,
-            model=source,
-            key=options.key(),
-            silence_s=options.timeout_s,
-            translate=translate,
-            **options.sampling(),
-        )
-        return OpenAIModel(chat)
+        if isinstance(options, ChatOptions):
+            from models.backends.openai.chat import OpenAIChat
+
+            return OpenAIChat(
+                url=url,
+                model=source,
+                key=options.key(),
+                silence_s=options.timeout_s,
+                translate=translate,
+                **options.sampling(),
+            )
+        from models.backends.openai.client import Endpoint
+
+        endpoint = Endpoint(url, source, options.key(), options.timeout_s, translate)
+        module, name = CAPABILITIES[task].split(":")
+        capability = getattr(import_module(module), name)(endpoint, options)
+        if task == "embed":
+            await _opened(capability)
+        return capability
 
     async def close(self) -> None:
         for probe in self._probes.values():
@@ -124,13 +144,13 @@ class OpenAIDriver:
         for client in self._clients.values():
             await client.aclose()
 
-    async def _served_as(self, spec: ModelSpec, options: OpenAIOptions) -> str:
+    async def _served_as(self, spec: ModelSpec, options: OpenAIOptions, url: str) -> str:
         """The model's name on its server. Raises `Unavailable` or `Invalid` saying what to do."""
-        if spec.task != "chat":
-            raise Invalid(f"{spec.name}: this back end serves chat, not {spec.task}.")
-        server = options.base_url, options.key()
+        if options.serve and spec.source:
+            return spec.source
+        server = url, options.key()
         if server not in self._probes:
-            self._probes[server] = Probe(lambda: self._listed(options), PROBE_KEEP_S)
+            self._probes[server] = Probe(lambda: self._listed(options, url), PROBE_KEEP_S)
         listed = await self._probes[server].get()
         if listed is None:
             return spec.source
@@ -145,16 +165,15 @@ class OpenAIDriver:
         # Ollama's list tells tags that a name may leave out.
         if not {spec.source, f"{spec.source}:latest"} & set(listed):
             raise Unavailable(
-                f"The server at {shown(options.base_url)} has no model '{spec.source}'; it has "
-                f"{_some(listed)}.",
+                f"The server at {shown(url)} has no model '{spec.source}'; it has {_some(listed)}.",
                 code="model_missing",
-                details={"url": shown(options.base_url), "model": spec.source},
+                details={"url": shown(url), "model": spec.source},
             )
         return spec.source
 
-    async def _listed(self, options: OpenAIOptions) -> list[str] | None:
+    async def _listed(self, options: OpenAIOptions, url: str) -> list[str] | None:
         """The names of the server's models; None where it does not tell."""
-        url, local = options.base_url.rstrip("/"), is_local(options.base_url)
+        url, local = url.rstrip("/"), is_local(url)
         if local not in self._clients:
             self._clients[local] = httpx.AsyncClient(trust_env=not local)
         try:
@@ -176,6 +195,23 @@ class OpenAIDriver:
             ) from error
         except (ValueError, KeyError, TypeError, AttributeError):
             return None
+
+
+async def _opened(embed: OpenAIEmbed) -> None:
+    try:
+        await embed.open()
+    except BaseException:
+        await embed.aclose()
+        raise
+
+
+def _options(spec: ModelSpec) -> OpenAIOptions:
+    if spec.task not in OPTIONS:
+        raise Invalid(
+            f"{spec.name}: this back end serves {', '.join(OPTIONS)}, not {spec.task}.",
+            code="wrong_task",
+        )
+    return OPTIONS[spec.task].of(spec.name, spec.options)
 
 
 def _forbidden(options: OpenAIOptions, status: int) -> str:

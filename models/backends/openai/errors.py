@@ -10,6 +10,8 @@ import openai
 from config.errors import Busy, Invalid, MotetError, TimedOut, Unavailable
 from models.backends.common.network import shown
 
+_NO_ROOM = ("out of memory", "out_of_memory", "failed to allocate")
+
 
 class Translator:
     """Translates for one model of one server; never tells the key, only where it comes from."""
@@ -71,6 +73,13 @@ class Translator:
             details={"model": self._model},
         )
 
+    def unreadable(self, why: str) -> MotetError:
+        return Unavailable(
+            f"What '{self._model}' at {self._url} answered cannot be used: {why}.",
+            code="model_failed",
+            details={"model": self._model, "cause": why},
+        )
+
     def _silent(self) -> TimedOut:
         return TimedOut(
             f"'{self._model}' at {self._url} said nothing for {self._silence_s:g} s. The model's "
@@ -92,6 +101,12 @@ class Translator:
                 code="model_busy",
                 details=details,
                 retry_after_s=_retry_after_s(error),
+            )
+        if any(phrase in text.lower() for phrase in _NO_ROOM):
+            return Unavailable(
+                f"The server of '{self._model}' has no room for this: {text}",
+                code="out_of_memory",
+                details=details,
             )
         if status < 500:
             overflow = error.code == "context_length_exceeded" or "context" in text.lower()

@@ -1,0 +1,103 @@
+"""`options:` of a model of an OpenAI-compatible server, by its task."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from config.errors import Unavailable
+from models.backends.common.network import shown
+from models.backends.common.options import Options
+from models.servers.spec import ServeSpec
+from models.spec import Task
+
+NO_KEY = "none"  # the client demands one, also for servers that do not
+
+
+class OpenAIOptions(Options):
+    """What every task has: where the server is, or how it is started."""
+
+    base_url: str = Field("", pattern=r"^(https?://.*)?$", description="Up to and with `/v1`.")
+    serve: ServeSpec | None = Field(None, description="The server that Motet starts for it.")
+    api_key_env: str | None = Field(None, description="Environment variable with the key.")
+    timeout_s: float = Field(300.0, gt=0, description="Longest silence while it answers.")
+
+    @model_validator(mode="after")
+    def _one_place(self) -> OpenAIOptions:
+        if bool(self.base_url) == (self.serve is not None):
+            raise ValueError("name a `base_url`, or a server to start in `serve`; one of the two")
+        return self
+
+    def key(self) -> str:
+        """Raises `Unavailable` naming the variable that is not set."""
+        if self.api_key_env is None:
+            return NO_KEY
+        if key := os.environ.get(self.api_key_env):
+            return key
+        where = shown(self.base_url) if self.base_url else "the server"
+        raise Unavailable(
+            f"The environment variable {self.api_key_env} is not set; it should hold the key for "
+            f"{where}.",
+            code="model_key_missing",
+            details={"variable": self.api_key_env},
+        )
+
+
+class ChatOptions(OpenAIOptions):
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = Field(None, ge=1)
+    seed: int | None = None
+    stop: list[str] | None = None
+    reasoning_effort: str | None = None
+    usage: bool = Field(True, description="Ask for token counts; some old servers refuse.")
+
+    def sampling(self) -> dict[str, Any]:
+        own = {*OpenAIOptions.model_fields, "usage", "max_tokens"}
+        sent = self.model_dump(exclude=own, exclude_none=True)
+        if self.max_tokens:  # langchain's own field sends a newer name few servers know
+            sent["extra_body"] = {"max_tokens": self.max_tokens}
+        return {**sent, "stream_usage": self.usage}
+
+
+class CaptionOptions(OpenAIOptions):
+    temperature: float | None = None
+    detail: Literal["low", "high", "auto"] | None = None
+
+
+class EmbedOptions(OpenAIOptions):
+    dimensions: int | None = Field(None, ge=1, description="Numbers in a vector.")
+
+
+class ImageOptions(OpenAIOptions):
+    width: int = Field(1024, ge=16, description="When the caller names none.")
+    height: int = Field(1024, ge=16)
+    edits: bool = Field(True, description="Whether it edits pictures too.")
+    sends: list[Literal["seed", "steps", "negative_prompt", "guidance", "strength"]] = Field(
+        default_factory=list,
+        description="What it understands beyond OpenAI's own fields, sent by these names.",
+    )
+    response_format: bool = Field(True, description="Ask for base64; some models refuse.")
+
+
+class SpeechOptions(OpenAIOptions):
+    voice: str = Field("alloy", description="When the caller names none.")
+    voices: list[str] = Field(default_factory=list, description="All it has; empty: not known.")
+    format: Literal["wav", "pcm"] = "wav"
+    rate: int = Field(24_000, ge=8000, description="Of `pcm`, which does not tell.")
+
+
+class TranscribeOptions(OpenAIOptions):
+    segments: bool = Field(True, description="Ask for times (`verbose_json`); some models refuse.")
+
+
+OPTIONS: dict[Task, type[OpenAIOptions]] = {
+    "chat": ChatOptions,
+    "caption": CaptionOptions,
+    "embed": EmbedOptions,
+    "image": ImageOptions,
+    "speech": SpeechOptions,
+    "transcribe": TranscribeOptions,
+}

@@ -1,0 +1,57 @@
+"""Speech to text by any server that speaks OpenAI's protocol."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from openai.types.audio import TranslationVerbose
+
+from models.backends.common.wav import wav_file
+from models.backends.openai.client import Endpoint
+from models.backends.openai.options import TranscribeOptions
+from models.capabilities import Segment, TranscribeRequest
+from models.capabilities.transcribe import RATE
+
+SAMPLE_BYTES = 2
+
+
+class OpenAITranscribe:
+    """Asks `/audio/transcriptions`, or `/audio/translations` for English."""
+
+    def __init__(self, endpoint: Endpoint, options: TranscribeOptions) -> None:
+        self._endpoint = endpoint
+        self._options = options
+
+    async def aclose(self) -> None:
+        await self._endpoint.aclose()
+
+    async def transcribe(self, request: TranscribeRequest) -> AsyncGenerator[Segment, None]:
+        with self._endpoint.translated():
+            answer = await self._asked(request)
+        segments = getattr(answer, "segments", None) or ()
+        for segment in segments:
+            yield Segment(float(segment.start), float(segment.end), segment.text.strip())
+        if not segments and (text := answer.text.strip()):
+            yield Segment(0.0, len(request.samples) / SAMPLE_BYTES / RATE, text)
+
+    async def _asked(self, request: TranscribeRequest) -> Any:
+        client = self._endpoint.client
+        fields = {
+            "model": self._endpoint.model,
+            "response_format": "verbose_json" if self._options.segments else "json",
+        }
+        speech = ("speech.wav", wav_file(request.samples, RATE), "audio/wav")
+        if request.translate:
+            # The client's own method warns: OpenAI will end it. Other servers keep it.
+            return await client.post(
+                "/audio/translations",
+                cast_to=TranslationVerbose,
+                body=fields,
+                files=[("file", speech)],
+                options={"headers": {"Content-Type": "multipart/form-data"}},
+            )
+        if request.language:
+            fields["language"] = request.language.split("-")[0].lower()
+        create: Any = client.audio.transcriptions.create
+        return await create(file=speech, **fields)

@@ -1,0 +1,91 @@
+"""A server as a container: started, watched, ended."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+from typing import Any
+
+from config.errors import MotetError, Unavailable
+from models.drivers import Progress
+from models.servers.engine import Engine, Wanted
+from models.servers.output import Output
+
+log = logging.getLogger(__name__)
+
+
+class ServerContainer:
+    """Get one from `start`; `stop` it. `exited` completes with how it ended.
+
+    It does not die with this process. What a killed one left behind is removed at the next start.
+    """
+
+    def __init__(self, name: str, engine: Engine, container: Any, output: Output) -> None:
+        self.name = name
+        self.output = output
+        self.exited: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._engine = engine
+        self._container = container
+        # Not the pool: it follows the output as long as the container runs.
+        follower = threading.Thread(
+            target=self._follow, args=(asyncio.get_running_loop(),), name=name, daemon=True
+        )
+        follower.start()
+
+    @classmethod
+    async def start(
+        cls, name: str, wanted: Wanted, output: Output, engine: Engine, progress: Progress
+    ) -> ServerContainer:
+        """Takes over `engine` and closes it. Raises `Unavailable` ("container_unavailable")."""
+        try:
+            if not await engine.has_image(wanted.image):
+                await engine.pull(wanted.image, progress)
+            if left := await engine.find(wanted.owner):
+                log.info("the container %s was left behind and is removed", wanted.name)
+                await engine.remove(left, grace_s=5)
+            progress({"phase": "starting", "server": wanted.image})
+            return cls(name, engine, await engine.run(wanted), output)
+        except BaseException:
+            with contextlib.suppress(MotetError):
+                if made := await asyncio.shield(engine.find(wanted.owner)):
+                    await asyncio.shield(engine.remove(made, grace_s=0))
+            await engine.close()
+            raise
+
+    @property
+    def rss_bytes(self) -> int:
+        """Not measured: what is declared counts."""
+        return 0
+
+    async def stop(self, grace_s: float) -> None:
+        """When this returns it is stopped and removed."""
+        await self._engine.remove(self._container, grace_s)
+        await self._engine.close()
+
+    def explained(self, reason: str) -> Unavailable:
+        """The error of a container that ended."""
+        lines = [line for line in self.output if line.strip()]
+        last = f" It said last: {lines[-1]}" if lines else ""
+        return Unavailable(
+            f"The container of '{self.name}' ended: {reason}.{last}",
+            code="server_died",
+            details={"model": self.name, "reason": reason, "output": list(self.output)},
+        )
+
+    def _follow(self, loop: asyncio.AbstractEventLoop) -> None:
+        reason = "it was removed"
+        try:
+            for line in self._engine.lines(self._container):
+                loop.call_soon_threadsafe(self.output.add, line)
+            status = self._container.wait()
+            reason = f"exit status {status.get('StatusCode')}"
+        except Exception as error:  # the engine went, or our loop did
+            log.debug("following %s ended: %s", self.name, error)
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(self._ended, reason)
+
+    def _ended(self, reason: str) -> None:
+        if not self.exited.done():
+            self.exited.set_result(reason)

@@ -1,0 +1,166 @@
+"""The server of one model, from its start to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from typing import Any, Protocol
+
+from models.accelerators import Accelerator
+from models.drivers import CPU, RAM, Need, Progress
+from models.servers.container import ServerContainer
+from models.servers.engine import INSTALL, Engine, Wanted, device_files
+from models.servers.gpus import GpuOptions, gpu_options
+from models.servers.output import Output
+from models.servers.process import ServerProcess
+from models.servers.readiness import HOST, free_port, is_free, until_ready
+from models.servers.spec import LogReady, ServeSpec
+from models.spec import ModelSpec
+
+
+class Running(Protocol):
+    """A process or a container."""
+
+    exited: asyncio.Future[str]
+    output: Output
+
+    @property
+    def rss_bytes(self) -> int: ...
+
+    async def stop(self, grace_s: float) -> None: ...
+
+    def explained(self, reason: str) -> Exception: ...
+
+
+class ManagedServer:
+    """A server that is ready at `url`. `lost` completes when it ends by itself. `stop` it."""
+
+    def __init__(self, running: Running, serve: ServeSpec, port: int, need: Need) -> None:
+        self.url = f"http://{HOST}:{port}{serve.path}"
+        self._running = running
+        self._grace_s = serve.stop_grace_s
+        self._need = need
+        self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        running.exited.add_done_callback(self._ended)
+
+    @property
+    def memory(self) -> Mapping[str, int]:
+        """RAM as its processes take it, accelerators as declared."""
+        measured = self._running.rss_bytes
+        return {**self._need.memory, RAM: measured} if measured else self._need.memory
+
+    async def stop(self) -> None:
+        self.lost.cancel()
+        await self._running.stop(self._grace_s)
+
+    def _ended(self, exited: asyncio.Future[str]) -> None:
+        if not self.lost.done():
+            self.lost.set_result(str(self._running.explained(exited.result())))
+
+
+async def start_server(
+    spec: ModelSpec,
+    serve: ServeSpec,
+    need: Need,
+    progress: Progress,
+    *,
+    accelerators: Sequence[Accelerator] = (),
+    home: str = "",
+) -> ManagedServer:
+    """Start it and wait until it is ready. `home` tells our containers from another Motet's.
+
+    Raises `Unavailable` ("server_start_failed", "server_died", "container_unavailable") or
+    `TimedOut`, with its last lines in the details; nothing is left running then, nor when the
+    caller is cancelled.
+    """
+    port = free_port() if serve.port == "auto" else serve.port
+    pattern = serve.ready.pattern if isinstance(serve.ready, LogReady) else None
+    output = Output(spec.name, pattern)
+    progress({"phase": "starting", "server": serve.image or (serve.command or [""])[0]})
+    running: Running
+    if serve.image is None:
+        running = await _process(spec, serve, port, output)
+    else:
+        engine = await Engine.open()
+        gpus = GpuOptions("cpu")
+        if need.device != CPU:
+            gpus = gpu_options(await engine.info(), accelerators, device_files())
+        wanted = _wanted(spec, serve, port, f"{home}#{spec.name}", gpus)
+        running = await ServerContainer.start(spec.name, wanted, output, engine, progress)
+    try:
+        await _until_ready(running, spec, serve, port)
+    except BaseException:
+        await asyncio.shield(running.stop(0))
+        raise
+    return ManagedServer(running, serve, port, need)
+
+
+async def _process(spec: ModelSpec, serve: ServeSpec, port: int, output: Output) -> ServerProcess:
+    command = [serve.filled(word, port, spec.source) for word in serve.command or ()]
+    env = {name: serve.filled(text, port, spec.source) for name, text in serve.env.items()}
+    return await ServerProcess.start(
+        spec.name, command, output, env=env, folder=serve.folder, grace_s=serve.stop_grace_s
+    )
+
+
+def _wanted(spec: ModelSpec, serve: ServeSpec, port: int, owner: str, gpus: GpuOptions) -> Wanted:
+    inside = serve.container_port
+    return Wanted(
+        name=f"motet-{re.sub('[^a-zA-Z0-9_.-]', '-', spec.name)}-{port}",
+        owner=owner,
+        image=serve.image or "",
+        args=[serve.filled(word, inside, spec.source) for word in serve.args],
+        ports={inside: port},
+        env={name: serve.filled(text, inside, spec.source) for name, text in serve.env.items()},
+        volumes=serve.volumes,
+        gpus=gpus,
+    )
+
+
+async def _until_ready(running: Running, spec: ModelSpec, serve: ServeSpec, port: int) -> None:
+    waiting = asyncio.create_task(
+        until_ready(spec.name, serve.ready, port, running.output, serve.start_timeout_s),
+        name=f"server {spec.name}: readiness",
+    )
+    try:
+        both: set[asyncio.Future[Any]] = {waiting, running.exited}
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        if not waiting.done():
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
+    # Its end says more than what was waited for, also where something else answers on its port.
+    if running.exited.done():
+        raise running.explained(running.exited.result())
+    waiting.result()
+
+
+def why_not_startable(serve: ServeSpec) -> str | None:
+    """What is missing on this machine, for people; quick, so an engine is not asked."""
+    if serve.command and not shutil.which(serve.command[0], path=_search_path(serve)):
+        return f"The program '{serve.command[0]}' of `serve.command` is not installed here."
+    if serve.image and find_spec("docker") is None:
+        return f"The container {serve.image} needs the Python package `docker`: {INSTALL}."
+    if serve.port != "auto" and not is_free(serve.port):
+        return f"Port {serve.port} of `serve.port` is in use already."
+    return None
+
+
+def _search_path(serve: ServeSpec) -> str | None:
+    return serve.env.get("PATH")
+
+
+def server_needs(spec: ModelSpec, serve: ServeSpec) -> list[Need]:
+    """What is declared: `serve.memory`, or `memory_bytes` on the model's `device`, else in RAM."""
+    if serve.memory:
+        devices = [device for device in serve.memory if device != RAM]
+        return [Need(serve.memory, devices[0] if devices else "cpu")]
+    if not spec.memory_bytes:
+        return [Need()]
+    if spec.device in ("auto", "cpu", "mps"):
+        return [Need({RAM: spec.memory_bytes})]
+    device = spec.device if ":" in spec.device else f"{spec.device}:0"
+    return [Need({device: spec.memory_bytes}, device)]

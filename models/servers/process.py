@@ -1,0 +1,134 @@
+"""A server as a process of this machine: started, watched, ended with all it started."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import psutil
+
+from config.errors import Unavailable
+from models.servers.output import Output
+from models.workers.launch import how_it_ended, kill_group
+
+log = logging.getLogger(__name__)
+
+GUARD = Path(__file__).with_name("guard.py")
+EXIT_S = 5.0
+LAST_WORDS_S = 1.0
+
+
+class ServerProcess:
+    """Get one from `start`; `stop` it. It also ends when this process does, however that ends.
+
+    `exited` completes with how it ended.
+    """
+
+    def __init__(self, name: str, process: asyncio.subprocess.Process, output: Output) -> None:
+        self.name = name
+        self.output = output
+        self.exited: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._process = process
+        self._stopping = False
+        self._watching = asyncio.create_task(self._watch(), name=f"server {name}")
+
+    @classmethod
+    async def start(
+        cls,
+        name: str,
+        command: Sequence[str],
+        output: Output,
+        *,
+        env: Mapping[str, str],
+        folder: str | None = None,
+        grace_s: float = 10.0,
+    ) -> ServerProcess:
+        """Raises `Unavailable` ("server_start_failed")."""
+        guard = [sys.executable, "-I", "-S", str(GUARD), str(grace_s)]
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *guard,
+                *command,
+                # Held open, never written to: its end tells the guard that we are gone.
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+                env={**os.environ, **env},
+                cwd=folder,
+                start_new_session=True,
+            )
+        except OSError as error:
+            message = f"The server of '{name}' cannot be started: {error}"
+            raise Unavailable(message, code="server_start_failed") from error
+        return cls(name, process, output)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def rss_bytes(self) -> int:
+        """Of the process and everything that it started."""
+        return sum(_rss(each) for each in self._family())
+
+    async def stop(self, grace_s: float) -> None:
+        """Ask it to end, and after `grace_s` make it. When this returns nothing of it runs."""
+        self._stopping = True
+        family = self._family()
+        if not self.exited.done():
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGTERM)
+            try:
+                await asyncio.wait([self.exited], timeout=grace_s)
+            finally:
+                kill_group(self.pid)
+        for each in family:  # also what left the group
+            with contextlib.suppress(psutil.Error):
+                each.kill()
+        await asyncio.wait([self._watching], timeout=EXIT_S)
+
+    def explained(self, reason: str) -> Unavailable:
+        """The error of a server that ended."""
+        return Unavailable(
+            f"The server of '{self.name}' ended: {reason}. {self._last()}".rstrip(),
+            code="server_died",
+            details={"model": self.name, "reason": reason, "output": list(self.output)},
+        )
+
+    def _last(self) -> str:
+        lines = [line for line in self.output if line.strip()]
+        return f"It said last: {lines[-1]}" if lines else ""
+
+    def _family(self) -> list[psutil.Process]:
+        try:
+            own = psutil.Process(self.pid)
+            return [own, *own.children(recursive=True)]
+        except psutil.Error:
+            return []
+
+    async def _watch(self) -> None:
+        assert self._process.stdout is not None
+        reading = asyncio.create_task(
+            self.output.collect(self._process.stdout), name=f"server {self.name}: output"
+        )
+        returncode = await self._process.wait()
+        kill_group(self.pid)
+        # What it said last is still in the pipe; but who left the group may hold that open.
+        await asyncio.wait([reading], timeout=LAST_WORDS_S)
+        reading.cancel()
+        if not self._stopping:
+            log.warning("the server of %s ended: %s", self.name, how_it_ended(returncode))
+        self.exited.set_result(how_it_ended(returncode))
+
+
+def _rss(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_info().rss)
+    except psutil.Error:
+        return 0
