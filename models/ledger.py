@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from models.devices import DeviceMemory
+from models.drivers import Need
 
 DEFAULT_CAP_SHARE = 0.85
 
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """Bytes by device, set aside for one model. `settled`: loaded, so a reading counts them too."""
+    """What one model holds. `settled`: it is loaded, so a reading counts it too."""
 
-    memory: Mapping[str, int]
+    need: Need
     settled: bool = False
 
 
@@ -40,14 +41,20 @@ class Ledger:
         self._caps = dict(cap_bytes)
         self._held: dict[str, Reservation] = {}
 
-    def reserve(self, holder: str, memory: Mapping[str, int]) -> None:
+    def cap(self, cap_bytes: Mapping[str, int]) -> None:
+        """Other caps from now on; what is reserved stays so."""
+        self._caps = dict(cap_bytes)
+
+    def reserve(self, holder: str, need: Need) -> None:
         """Set memory aside before loading."""
-        self._held[holder] = Reservation(memory)
+        self._held[holder] = Reservation(need)
 
     def settle(self, holder: str, memory: Mapping[str, int] | None) -> None:
         """It is loaded: the measurement, where there is one, replaces the estimate."""
-        held = self._held[holder].memory if memory is None else memory
-        self._held[holder] = Reservation(held, settled=True)
+        need = self._held[holder].need
+        if memory is not None:
+            need = replace(need, memory=dict(memory))
+        self._held[holder] = Reservation(need, settled=True)
 
     def release(self, holder: str) -> None:
         self._held.pop(holder, None)
@@ -55,15 +62,37 @@ class Ledger:
     def held(self, holder: str) -> Mapping[str, int]:
         """Bytes by device."""
         entry = self._held.get(holder)
-        return entry.memory if entry else {}
+        return entry.need.memory if entry else {}
+
+    def adds(self, need: Need) -> Mapping[str, int]:
+        """What reserving `need` would take beyond what others hold of the same memory."""
+        if not need.share:
+            return need.memory
+        sharing = [e.need for e in self._held.values() if _group(e.need) == _group(need)]
+        return {
+            device: max(0, wanted - max((s.memory.get(device, 0) for s in sharing), default=0))
+            for device, wanted in need.memory.items()
+        }
 
     def balance(self, device: str, memory: DeviceMemory) -> DeviceBalance:
         """free = min(measured free, cap - reserved); what still loads is not yet measured."""
-        reserved = sum(entry.memory.get(device, 0) for entry in self._held.values())
-        coming = sum(e.memory.get(device, 0) for e in self._held.values() if not e.settled)
+        reserved = self._sum(device, self._held.items())
+        coming = reserved - self._sum(device, [(h, e) for h, e in self._held.items() if e.settled])
         cap = self._caps.get(device, int(memory.total_bytes * DEFAULT_CAP_SHARE))
         cap = min(cap, memory.total_bytes)
         free = min(memory.available_bytes - coming, cap - reserved)
         return DeviceBalance(
             device, memory.total_bytes, memory.available_bytes, cap, reserved, max(0, free)
         )
+
+    def _sum(self, device: str, entries: Iterable[tuple[str, Reservation]]) -> int:
+        """Bytes of one device, with what several share counted once."""
+        groups: dict[str, int] = {}
+        for holder, entry in entries:
+            group = _group(entry.need) or f"holder {holder}"
+            groups[group] = max(groups.get(group, 0), entry.need.memory.get(device, 0))
+        return sum(groups.values())
+
+
+def _group(need: Need) -> str:
+    return f"share {need.share} on {need.device}" if need.share else ""

@@ -21,6 +21,7 @@ from models.events import Events
 from models.lease import Attempt, Attempts, Lease
 from models.ledger import DeviceBalance, Ledger
 from models.models_file import ModelsFile, load_models
+from models.needs import Needs
 from models.report import ModelStatus, RoleStatus, discovered, role_task, statuses
 from models.roles import BuildDriver, Choice, Drivers, Resolver
 from models.runner import Listener, Runner
@@ -34,6 +35,7 @@ __all__ = ["Lease", "Models", "open_models"]
 log = logging.getLogger(__name__)
 
 WAIT_S = 600.0
+NEEDS_FILE = "needs.json"
 
 
 class Models:
@@ -48,10 +50,11 @@ class Models:
         self._workers = Workers(spare=settings.spare_worker)
         self._drivers = Drivers(build, self._context)
         ledger = Ledger(file.memory_cap_bytes)
-        self._scheduler = Scheduler(ledger, devices, asyncio.get_running_loop().time)
+        needs = Needs(settings.home / NEEDS_FILE)
+        self._scheduler = Scheduler(ledger, devices, asyncio.get_running_loop().time, needs)
         self._resolver = Resolver(file, self._drivers, self._scheduler.trouble)
         self._events = Events(first=int(time.time() * 1000))
-        self._runner = Runner(self._scheduler, self._drivers.get, self._events)
+        self._runner = Runner(self._scheduler, self._drivers.get, self._events, needs.save)
         self._preloads: set[asyncio.Task[None]] = set()
 
     async def resolve(self, name: str, task: Task) -> Choice:
@@ -241,7 +244,7 @@ class Models:
 
     def status(self) -> list[ModelStatus]:
         """Every declared model and every other that is loaded or wanted, without asking anyone."""
-        return statuses(self._file, self._scheduler.slots)
+        return statuses(self._file, self._scheduler.slots, self._scheduler.pinned)
 
     async def discover(self) -> list[ModelStatus]:
         """`status`, and what the back ends have by themselves; asks them, bounded."""

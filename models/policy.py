@@ -6,38 +6,36 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-MIN_RESIDENCE_S = 5.0
-RECENT_S = 600.0
-TIMER_SLACK_S = 0.01
+EXACT = 12
+"""Up to so many candidates the cheapest set is found by trying all; more are taken greedily."""
+BUSY_COSTS = 4.0
+"""Waiting for a model in use is so much dearer than unloading an idle one."""
+
+Verdict = Literal["fits", "evicts", "waits", "refuses"]
 
 
 @dataclass(frozen=True, slots=True)
 class Resident:
-    """A loaded model and what it holds, by device."""
+    """What is loaded or loads: one model, or several that hold the same memory together."""
 
-    name: str
+    names: tuple[str, ...]
     memory: Mapping[str, int]
-    leased: bool
     pinned: bool
-    priority: int
-    load_s: float
-    resident_s: float
-    idle_s: float
+    busy: bool
+    """Leased or waited for, or still loading."""
+    kept: bool
+    """Idle, but its next request is expected sooner than another could use its memory well."""
+    cost: float
+    """What losing it costs: reload seconds x recent use x priority."""
 
     @property
     def evictable(self) -> bool:
-        return not (self.leased or self.pinned or not any(self.memory.values()))
+        return not (self.busy or self.kept or self.pinned)
 
     @property
-    def settled(self) -> bool:
-        """Resident long enough: two models that do not fit together must not thrash."""
-        return self.resident_s >= MIN_RESIDENCE_S - TIMER_SLACK_S
-
-    @property
-    def cost(self) -> float:
-        """What losing it costs: reload time, weighted by recent use and priority."""
-        recency = 1.0 / (1.0 + self.idle_s / RECENT_S)
-        return max(self.load_s, 0.1) * recency * 2.0**self.priority
+    def price(self) -> float:
+        """The cost of getting it out of the way, which takes waiting while it is busy."""
+        return self.cost * (BUSY_COSTS if self.busy else 1.0)
 
     def frees(self, missing: Mapping[str, int]) -> int:
         """The bytes of what is missing that its going would bring."""
@@ -52,8 +50,9 @@ class Admission:
     refuses: it cannot be loaded; `permanent` when not even an empty device would do.
     """
 
-    verdict: Literal["fits", "evicts", "waits", "refuses"]
+    verdict: Verdict
     models: tuple[str, ...] = ()
+    cost: float = 0.0
     permanent: bool = False
 
 
@@ -69,33 +68,24 @@ def admit(
     """
     if any(wanted > cap.get(device, 0) for device, wanted in need.items()):
         return Admission("refuses", permanent=True)
-    lacks = {device: wanted - free.get(device, 0) for device, wanted in need.items()}
+    lacks = {device: wanted - free.get(device, 0) for device, wanted in need.items() if wanted}
     missing = {device: lack for device, lack in lacks.items() if lack > 0}
     if not missing:
         return Admission("fits")
-    if chosen := victims(missing, [r for r in residents if r.evictable and r.settled]):
-        return Admission("evicts", chosen)
-    busy = [r for r in residents if not r.pinned and r.frees(missing)]
-    if enough(busy, missing):
-        return Admission("waits", tuple(r.name for r in busy))
+    if chosen := victims(missing, [r for r in residents if r.evictable]):
+        return _admission("evicts", chosen)
+    if chosen := victims(missing, [r for r in residents if not r.pinned]):
+        return _admission("waits", chosen)
     return Admission("refuses")
 
 
-def victims(missing: Mapping[str, int], candidates: Sequence[Resident]) -> tuple[str, ...]:
+def victims(missing: Mapping[str, int], candidates: Sequence[Resident]) -> tuple[Resident, ...]:
     """The cheapest set that frees enough; empty when all together would not (evict nothing)."""
     useful = [resident for resident in candidates if resident.frees(missing)]
     if not enough(useful, missing):
         return ()
-    chosen: list[Resident] = []
-    for resident in sorted(useful, key=lambda r: (r.cost / r.frees(missing), r.name)):
-        if enough(chosen, missing):
-            break
-        chosen.append(resident)
-    # The cheapest by the byte may have been taken before a bigger one made it needless.
-    for resident in sorted(chosen, key=lambda r: -r.cost):
-        if enough([r for r in chosen if r is not resident], missing):
-            chosen.remove(resident)
-    return tuple(r.name for r in chosen)
+    chosen = _greedy(missing, useful)
+    return _exact(missing, useful, chosen) if len(useful) <= EXACT else chosen
 
 
 def enough(residents: Sequence[Resident], missing: Mapping[str, int]) -> bool:
@@ -103,3 +93,43 @@ def enough(residents: Sequence[Resident], missing: Mapping[str, int]) -> bool:
     return all(
         sum(r.memory.get(device, 0) for r in residents) >= lack for device, lack in missing.items()
     )
+
+
+def _admission(verdict: Verdict, chosen: Sequence[Resident]) -> Admission:
+    names = tuple(name for resident in chosen for name in resident.names)
+    return Admission(verdict, names, sum(resident.price for resident in chosen))
+
+
+def _greedy(missing: Mapping[str, int], useful: Sequence[Resident]) -> tuple[Resident, ...]:
+    chosen: list[Resident] = []
+    for resident in sorted(useful, key=lambda r: (r.price / r.frees(missing), r.names)):
+        if enough(chosen, missing):
+            break
+        chosen.append(resident)
+    # The cheapest by the byte may have been taken before a bigger one made it needless.
+    for resident in sorted(chosen, key=lambda r: -r.price):
+        if enough([r for r in chosen if r is not resident], missing):
+            chosen.remove(resident)
+    return tuple(chosen)
+
+
+def _exact(
+    missing: Mapping[str, int], useful: Sequence[Resident], best: tuple[Resident, ...]
+) -> tuple[Resident, ...]:
+    """The cheapest set of all, at least as good as `best`: depth first, bounded by the price."""
+    order = sorted(useful, key=lambda r: (r.price, r.names))
+    limit = sum(r.price for r in best)
+
+    def search(start: int, chosen: tuple[Resident, ...], price: float) -> None:
+        nonlocal best, limit
+        if enough(chosen, missing):
+            best, limit = chosen, price
+            return
+        for number in range(start, len(order)):
+            dearer = price + order[number].price
+            if dearer >= limit:
+                return  # those after it cost no less
+            search(number + 1, (*chosen, order[number]), dearer)
+
+    search(0, (), 0.0)
+    return best

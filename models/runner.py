@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -48,6 +48,8 @@ class Runner:
     scheduler: Scheduler
     driver_of: Callable[[str], Driver]
     events: Events
+    remember: Callable[[], None] = lambda: None
+    """Called when something was measured, to be kept for the next start."""
     _requests: dict[int, _Request] = field(default_factory=dict)
     _held: dict[str, _Held] = field(default_factory=dict)
     _leaving: dict[tuple[str, int], asyncio.Future[None]] = field(default_factory=dict)
@@ -73,7 +75,7 @@ class Runner:
         ticket, granted = self._tickets, asyncio.get_running_loop().create_future()
         self._requests[ticket] = _Request(granted, listener, spec.name)
         try:
-            self.carry_out(self.scheduler.request(ticket, spec, needs, priority))
+            self.carry_out(self.scheduler.request(ticket, spec, needs, priority, tenant))
             try:
                 async with asyncio.timeout(wait_s):
                     loaded = await granted
@@ -90,7 +92,7 @@ class Runner:
                 granted.exception()  # seen, so that asyncio does not report it as forgotten
             self.carry_out(self.scheduler.release(ticket))
 
-    def carry_out(self, effects: list[Effect]) -> None:
+    def carry_out(self, effects: Sequence[Effect]) -> None:
         for effect in effects:
             match effect:
                 case Grant(ticket, name, _):
@@ -207,6 +209,7 @@ class Runner:
         if loaded.lost:
             loaded.lost.add_done_callback(partial(self._lost, spec.name, generation))
         self.carry_out(self.scheduler.loaded(spec.name, generation, loaded.memory))
+        self.remember()
         log.info("%s is loaded", spec.name)
 
     async def _unload(self, name: str, generation: int) -> None:
@@ -215,6 +218,7 @@ class Runner:
             del self._held[name]
             await self._end(name, held.loaded)
         self.carry_out(self.scheduler.unloaded(name, generation))
+        self.remember()
         self._left(name, generation)
         log.info("%s is unloaded", name)
 
@@ -245,6 +249,10 @@ class Runner:
 
     def _tick(self) -> None:
         self._timer = None
+        if self.scheduler.reading_due():
+            for name, held in self._held.items():
+                if memory := held.loaded.memory:
+                    self.scheduler.measured(name, held.generation, memory)
         self.carry_out(self.scheduler.tick())
 
 

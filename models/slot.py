@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Any
 
 from config.errors import MotetError
 from models.drivers import Need
-from models.policy import Resident
+from models.line import Waiter
 from models.spec import ModelSpec
+from models.usage import Usage
 
 
 class State(StrEnum):
@@ -26,17 +28,20 @@ class State(StrEnum):
 LOADED = frozenset({State.READY, State.DRAINING})
 RESIDENT = LOADED | {State.LOADING}
 PRESENT = RESIDENT | {State.STOPPING}
-FORGET_FAILURE_S = 600.0
 WANTED = frozenset({State.ABSENT, State.QUEUED, State.FAILED})
+FORGET_FAILURE_S = 3600.0
+NEVER_S = float("inf")
+LONG_LEASES = 2.0
+"""A lease that outlasts its model's usual one so many times is a long one."""
 
 
-@dataclass(frozen=True, order=True, slots=True)
-class Waiter:
-    """A request without its lease yet; sorts by priority, then arrival."""
+@dataclass(frozen=True, slots=True)
+class Yielding:
+    """A model in use makes way: since `since_s` only who ranks before `rank_s` still gets it."""
 
-    urgency: int
-    ticket: int
-    since_s: float = field(compare=False)
+    to: str
+    rank_s: float
+    since_s: float
 
 
 @dataclass(slots=True)
@@ -46,36 +51,72 @@ class Slot:
     """Where it could be loaded, the preferred place first."""
     need: Need
     """Where it is, or is tried first."""
+    usage: Usage
     state: State = State.ABSENT
     generation: int = 0
-    leases: set[int] = field(default_factory=set)
+    leases: dict[int, float] = field(default_factory=dict)
+    """When each began, by ticket."""
     waiting: list[Waiter] = field(default_factory=list)
+    pinned: bool = False
+    yielding: Yielding | None = None
+    unload_asked: bool = False
+    """It is to be unloaded when those who have it, or wait while it loads, are done."""
+    successor: tuple[ModelSpec, tuple[Need, ...]] | None = None
+    """What it is to be from its next load on, because its file has changed."""
     load_started_s: float = 0.0
-    load_s: float = 0.0
     ready_since_s: float = 0.0
     idle_since_s: float = 0.0
     failures: int = 0
     retry_at_s: float = 0.0
+    retried: bool = False
+    """Its last load ran out of memory and was tried again at once."""
     error: MotetError | None = None
-    told: dict[str, object] = field(default_factory=dict)
-    pinned: bool = False
-    unload_asked: bool = False
-    """While it loads: it is to be unloaded after those who wait already."""
+    told: Mapping[str, Any] = field(default_factory=dict)
+    """What those who wait were told last."""
+    ahead: int = 0
+    """How many requests for other models are to be seen to before its own."""
+    look_again_s: float | None = None
+    """While it is queued: when time alone may change the decision."""
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    @property
+    def load_s(self) -> float:
+        """How long its load took."""
+        return self.usage.load_s or 0.0
 
     def wait(self, waiter: Waiter) -> None:
         insort(self.waiting, waiter)
 
-    def stop_waiting(self, ticket: int) -> None:
-        self.waiting = [waiter for waiter in self.waiting if waiter.ticket != ticket]
+    def stop_waiting(self, ticket: int) -> Waiter | None:
+        found = next((waiter for waiter in self.waiting if waiter.ticket == ticket), None)
+        if found:
+            self.waiting.remove(found)
+        return found
 
-    @property
-    def grantable(self) -> bool:
+    def grantable(self, now_s: float) -> bool:
+        """Whether the first that waits gets a lease now."""
+        if not self.waiting or self.state not in LOADED:
+            return False
         limit = self.spec.concurrency
-        return (
-            self.state is State.READY
-            and bool(self.waiting)
-            and (limit is None or len(self.leases) < limit)
-        )
+        if limit is not None and len(self.leases) >= limit:
+            return False
+        return self.state is State.READY or self._open_at_s(self.waiting[0]) <= now_s
+
+    def _open_at_s(self, waiter: Waiter) -> float:
+        """When a model that makes way takes one more: who came first, always; others only while
+        a long lease keeps it loaded anyway.
+        """
+        if self.yielding is None or self.unload_asked:
+            return NEVER_S
+        if waiter.rank_s < self.yielding.rank_s:
+            return 0.0
+        since_s = self.yielding.since_s
+        if not any(began_s <= since_s for began_s in self.leases.values()):
+            return NEVER_S
+        return since_s + LONG_LEASES * (self.usage.lease_s or NEVER_S)
 
     @property
     def unused(self) -> bool:
@@ -101,15 +142,18 @@ class Slot:
             return None
         return self.idle_since_s + self.spec.keep_alive_s
 
-    def resident(self, memory: Mapping[str, int], now_s: float) -> Resident:
-        return Resident(
-            name=self.spec.name,
-            memory=memory,
-            # Requests that will be granted, and a load under way, are as good as a lease.
-            leased=not self.unused or self.state not in LOADED,
-            pinned=self.pinned,
-            priority=self.spec.priority,
-            load_s=self.load_s,
-            resident_s=now_s - self.ready_since_s,
-            idle_s=now_s - self.idle_since_s,
-        )
+    def wakes_s(self) -> list[float]:
+        """When time alone will change something about it."""
+        times = [self.unload_at_s, self.look_again_s if self.state is State.QUEUED else None]
+        if self.state is State.DRAINING and self.waiting and self.leases:
+            times.append(self._open_at_s(self.waiting[0]))
+        return [at for at in times if at is not None and at < NEVER_S]
+
+    def succeed(self) -> None:
+        """Become what its file says now; nothing of it may be loaded."""
+        if self.successor:
+            self.spec, self.needs = self.successor
+            self.need, self.successor = self.needs[0], None
+
+    def measured(self, memory: Mapping[str, int]) -> None:
+        self.need = replace(self.need, memory=dict(memory))

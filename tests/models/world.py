@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from config.errors import MotetError, Unavailable
 from models.devices import DeviceMemory
 from models.drivers import Need
-from models.effects import Effect, Grant, Load, Notice, Refuse, Unload
+from models.effects import Effect, Grant, Happened, Load, Notice, Refuse, Unload
 from models.ledger import Ledger
+from models.needs import Needs
 from models.scheduler import Scheduler
 from models.slot import State
 from models.spec import ModelSpec
@@ -20,31 +22,63 @@ def spec(name: str, memory_bytes: int = 4, **fields: object) -> ModelSpec:
 
 
 class World:
-    """Obeys the scheduler's effects when asked to, and checks that each was allowed."""
+    """Obeys the scheduler's effects when asked to, and checks that each was allowed.
 
-    def __init__(self, cap_bytes: int = 10, total_bytes: int = 12) -> None:
+    `cap_bytes` and `total_bytes` are of RAM; `devices` adds others, with as much cap as total.
+    """
+
+    def __init__(
+        self,
+        cap_bytes: int = 10,
+        total_bytes: int = 12,
+        devices: Mapping[str, int] | None = None,
+        needs: Needs | None = None,
+    ) -> None:
         self.now_s = 1000.0
-        self.cap_bytes, self.total_bytes, self.foreign_bytes = cap_bytes, total_bytes, 0
-        self.scheduler = Scheduler(Ledger({"ram": cap_bytes}), self, lambda: self.now_s)
+        self.total = {"ram": total_bytes, **(devices or {})}
+        self.caps = {**self.total, "ram": cap_bytes}
+        self.foreign: Counter[str] = Counter()
+        self.accelerators = ()
+        self.scheduler = Scheduler(Ledger(self.caps), self, lambda: self.now_s, needs)
         self.loading: dict[str, Load] = {}
         self.stopping: dict[str, Unload] = {}
-        self.resident: dict[str, int] = {}
+        self.resident: dict[str, Mapping[str, int]] = {}
         self.generation: dict[str, int] = {}
         self.granted: dict[int, tuple[str, int]] = {}
         self.refused: dict[int, MotetError] = {}
         self.notices: dict[int, list[Mapping[str, object]]] = {}
+        self.events: list[tuple[str, Mapping[str, object]]] = []
         self.waiting: set[int] = set()
         self.tickets = 0
 
-    def read(self) -> Mapping[str, DeviceMemory]:
-        used = sum(self.resident.values()) + self.foreign_bytes
-        return {"ram": DeviceMemory(self.total_bytes, max(0, self.total_bytes - used))}
+    @property
+    def foreign_bytes(self) -> int:
+        return self.foreign["ram"]
 
-    def ask(self, model: ModelSpec, priority: int = 0) -> int:
+    @foreign_bytes.setter
+    def foreign_bytes(self, value: int) -> None:
+        self.foreign["ram"] = value
+
+    def read(self) -> Mapping[str, DeviceMemory]:
+        used = Counter(self.foreign)
+        for held in self.resident.values():
+            used.update(held)
+        return {
+            device: DeviceMemory(total, max(0, total - used[device]))
+            for device, total in self.total.items()
+        }
+
+    def ask(
+        self,
+        model: ModelSpec,
+        priority: int = 0,
+        tenant: str = "default",
+        needs: Sequence[Need] | None = None,
+    ) -> int:
         self.tickets += 1
         self.waiting.add(self.tickets)
-        need = [Need({"ram": model.memory_bytes or 0})]
-        self.obey(self.scheduler.request(self.tickets, model, need, priority))
+        asked = needs or [Need({"ram": model.memory_bytes or 0})]
+        self.obey(self.scheduler.request(self.tickets, model, asked, priority, tenant))
         return self.tickets
 
     def release(self, ticket: int) -> None:
@@ -52,20 +86,19 @@ class World:
         self.waiting.discard(ticket)
         self.obey(self.scheduler.release(ticket))
 
-    def finish_load(self, name: str, memory_bytes: int | None = None) -> None:
+    def finish_load(
+        self, name: str, memory_bytes: int | None = None, memory: Mapping[str, int] | None = None
+    ) -> None:
         load = self.loading.pop(name)
-        assert load.spec.memory_bytes is not None
-        self.resident[name] = load.spec.memory_bytes if memory_bytes is None else memory_bytes
+        if memory_bytes is not None:
+            memory = {"ram": memory_bytes}
+        self.resident[name] = load.need.memory if memory is None else memory
         self.generation[name] = load.generation
-        self.obey(
-            self.scheduler.loaded(
-                name, load.generation, None if memory_bytes is None else {"ram": memory_bytes}
-            )
-        )
+        self.obey(self.scheduler.loaded(name, load.generation, memory))
 
-    def fail_load(self, name: str) -> None:
+    def fail_load(self, name: str, code: str = "unavailable") -> None:
         load = self.loading.pop(name)
-        error = Unavailable(f"{name} is broken.")
+        error = Unavailable(f"{name} is broken.", code=code)
         self.obey(self.scheduler.load_failed(name, load.generation, error))
 
     def finish_unload(self, name: str) -> None:
@@ -79,6 +112,9 @@ class World:
             self.granted[ticket] = ("lost", 0)
         self.obey(self.scheduler.lost(name, self.generation[name]))
 
+    def run_out(self, name: str) -> None:
+        self.obey(self.scheduler.out_of_memory(name, self.generation[name]))
+
     def pass_time(self, seconds: float) -> None:
         self.now_s += seconds
         self.obey(self.scheduler.tick())
@@ -87,12 +123,19 @@ class World:
         slot = self.scheduler.slots.get(name)
         return slot.state if slot else State.ABSENT
 
+    def reserved(self, device: str = "ram") -> int:
+        return next(b.reserved_bytes for b in self.scheduler.balances() if b.device == device)
+
+    def happened(self, event: str) -> list[Mapping[str, object]]:
+        return [fields for name, fields in self.events if name == event]
+
     def obey(self, effects: list[Effect]) -> None:
         for effect in effects:
             match effect:
-                case Load(model, _, _):
-                    self._begin(effect, model)
-                case Unload(name, generation):
+                case Load():
+                    self._begin(effect)
+                case Unload(name, generation, reason):
+                    assert reason, "unloaded for no reason"
                     assert name in self.resident, "unloaded what is not loaded"
                     assert name not in self.stopping, "unloaded twice"
                     held = (name, generation)
@@ -111,11 +154,14 @@ class World:
                     self.refused[ticket] = error
                 case Notice(ticket, news):
                     self.notices.setdefault(ticket, []).append(news)
+                case Happened(event, fields):
+                    self.events.append((event, fields))
 
-    def _begin(self, load: Load, model: ModelSpec) -> None:
-        assert model.name not in self.loading, "loaded twice at once"
-        assert model.name not in self.resident, "loaded what is loaded"
-        self.loading[model.name] = load
-        free = self.scheduler.balances()[0]
-        if model.memory_bytes:
-            assert free.reserved_bytes <= self.cap_bytes, "over the cap"
+    def _begin(self, load: Load) -> None:
+        name = load.spec.name
+        assert name not in self.loading, "loaded twice at once"
+        assert name not in self.resident, "loaded what is loaded"
+        self.loading[name] = load
+        for balance in self.scheduler.balances():
+            if load.need.memory.get(balance.device):
+                assert balance.reserved_bytes <= balance.cap_bytes, "over the cap"
