@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -16,17 +16,22 @@ from models.spec import ModelSpec, Task
 
 @dataclass(frozen=True, slots=True)
 class ModelStatus:
-    """One model. `state` is a `slot.State` value; `memory_bytes` is None until it was loaded."""
+    """One model. `state` is a `slot.State` value; `memory_bytes` is None until it was loaded.
+
+    `waits_for`: what a model that is wanted and not loaded yet waits for, as its waiters are told.
+    """
 
     model: ModelSpec
     state: str
     declared: bool
+    pin: bool
     leases: int = 0
     waiting: int = 0
     device: str | None = None
     memory_bytes: int | None = None
     memory: dict[str, int] | None = None
     load_s: float | None = None
+    waits_for: dict[str, Any] | None = None
     problem: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
@@ -36,7 +41,6 @@ class ModelStatus:
             "description": self.model.description,
             "backend": self.model.backend,
             "source": self.model.source,
-            "pin": self.model.pin,
             "keep_alive_s": self.model.keep_alive_s,
             **{name: getattr(self, name) for name in self.__slots__ if name != "model"},
         }
@@ -62,29 +66,33 @@ class RoleStatus:
         }
 
 
-def statuses(file: ModelsFile, slots: Mapping[str, Slot]) -> list[ModelStatus]:
+def statuses(
+    file: ModelsFile, slots: Mapping[str, Slot], pinned: Callable[[ModelSpec], bool]
+) -> list[ModelStatus]:
     """Declared models in the file's order, then the others that have a slot."""
     others = [slot.spec for name, slot in slots.items() if name not in file.models]
     return [
-        _status(spec, slots.get(spec.name), spec.name in file.models)
+        _status(spec, slots.get(spec.name), spec.name in file.models, pinned(spec))
         for spec in [*file.models.values(), *others]
     ]
 
 
-def _status(spec: ModelSpec, slot: Slot | None, declared: bool) -> ModelStatus:
+def _status(spec: ModelSpec, slot: Slot | None, declared: bool, pin: bool) -> ModelStatus:
     if slot is None:
-        return ModelStatus(spec, "absent", declared)
+        return ModelStatus(spec, "absent", declared, pin)
     loaded = slot.ready_since_s > 0
     return ModelStatus(
         model=slot.spec,
         state=slot.state.value,
         declared=declared,
+        pin=pin,
         leases=len(slot.leases),
         waiting=len(slot.waiting),
         device=slot.need.device,
         memory_bytes=slot.need.memory_bytes if loaded else None,
         memory=dict(slot.need.memory) if loaded else None,
         load_s=round(slot.load_s, 3) if loaded else None,
+        waits_for=dict(slot.told) if slot.waiting and not loaded else None,
         problem=slot.error.message if slot.error else None,
     )
 
@@ -103,7 +111,7 @@ async def discovered(
                 break  # it cannot be reached, for any task; `roles` says why
             new = [spec for spec in specs if spec.name not in names]
             names.update(spec.name for spec in new)
-            found += [ModelStatus(spec, "absent", declared=False) for spec in new]
+            found += [ModelStatus(spec, "absent", declared=False, pin=spec.pin) for spec in new]
     return found
 
 

@@ -69,6 +69,7 @@ class Server(uvicorn.Server):
         self._services.indexes.pause()
         try:
             await self._services.engine.close(self._services.settings.drain_s)
+            self._services.models.end_events()
         finally:
             self.should_exit = True
 
@@ -106,6 +107,7 @@ async def serve_beside(settings: Settings, path: Path) -> AsyncIterator[None]:
             yield
         finally:
             await services.engine.close(settings.drain_s)
+            services.models.end_events()
             server.should_exit = True
             await serving
 

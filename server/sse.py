@@ -12,7 +12,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from config.errors import Invalid
 from runs.events import END_TYPES, Batch
+from server.bodies import MAX_INTEGER
 
 HEARTBEAT = b": heartbeat\n\n"
 FORMAT = "text/event-stream"
@@ -39,6 +41,22 @@ def json_wanted(accept: str) -> bool:
     """Whether a client asks for one JSON answer: it names JSON, and events it does not."""
     accepted = accept.lower()
     return "application/json" in accepted and FORMAT not in accepted
+
+
+def position(last_event_id: str | None) -> int:
+    """Where a reader stood; -1, as some clients send, is the beginning. Raises `Invalid`."""
+    if last_event_id is None or last_event_id in ("", "-1"):
+        return 0
+    try:
+        number = int(last_event_id)
+    except ValueError:
+        number = -1
+    if not 0 <= number <= MAX_INTEGER:
+        raise Invalid(
+            f"Last-Event-ID '{last_event_id[:40]}' is not the number of an event.",
+            details={"field": "Last-Event-ID"},
+        )
+    return number
 
 
 class EventStream(Response):

@@ -1,22 +1,139 @@
-"""Models: which there are, what each role resolves to and why, and the memory they take."""
+"""Models: what there is and why, loading and unloading, pins, live events, this machine."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import AsyncIterator, Mapping
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Header, Response
+from pydantic import BaseModel, ConfigDict, Field
 
+from config.errors import NotFound, nearest
+from models.manager import Models
+from models.report import ModelStatus
+from runs.events import dumps
 from server.access import CallerOf
+from server.bodies import Offset, StrictRoute
+from server.machine_profile import machine_profile
 from server.services import ServicesOf
+from server.sse import EventStream, position
 
-router = APIRouter(tags=["models"])
+router = APIRouter(tags=["models"], route_class=StrictRoute)
+
+WAIT_S = 600.0
+
+
+class WaitBody(BaseModel):
+    """How long to wait for a model to come or to go."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"wait_s": 120}]})
+
+    wait_s: float = Field(
+        WAIT_S, gt=0, le=3600, description="504 after so long; what was begun goes on."
+    )
+
+
+STREAM: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "Events as they happen; `id` is their number.",
+        "content": {
+            "text/event-stream": {
+                "example": "id: 1764131400007\nevent: ready\n"
+                'data: {"seq": 1764131400007, "event": "ready", "model": "minilm"}\n\n'
+            }
+        },
+    }
+}
 
 
 @router.get("/models")
 async def list_models(services: ServicesOf, caller: CallerOf) -> Any:
-    """Every model with its state, every role with its choice, and the memory ledger."""
+    """Every model with its state, every role with its choice, and the memory ledger.
+
+    `problems` are what is wrong with models.yaml as it is now; the last good one is in force.
+    """
+    problem = services.models_file.problem
     return {
         "models": [status.as_dict() for status in await services.models.discover()],
         "roles": [role.as_dict() for role in await services.models.roles()],
         "memory": [device.as_dict() for device in services.models.memory()],
+        "environment": services.settings.environment,
+        "problems": [problem.as_dict()] if problem else [],
     }
+
+
+@router.get("/models/profile")
+async def show_profile(services: ServicesOf, caller: CallerOf) -> Any:
+    """This machine's devices, and the models that suit it with the command that gets each."""
+    return await machine_profile(services.machine, services.models)
+
+
+@router.get("/models/events", response_class=Response, responses=STREAM)
+async def follow_models(
+    services: ServicesOf,
+    caller: CallerOf,
+    last_event_id: Annotated[str | None, Header()] = None,
+    after: Offset | None = None,
+) -> Response:
+    """What happens to models: loads with their progress, unloads with their reason, refusals,
+    pins, pulls. From now on, or behind `Last-Event-ID` or `?after=`."""
+    if after is None and last_event_id is not None:
+        after = position(last_event_id)
+    events = services.models.events(after)
+    return EventStream(_frames(events), heartbeat_s=services.settings.heartbeat_s)
+
+
+@router.get("/models/{name:path}")
+async def show_model(name: str, services: ServicesOf, caller: CallerOf) -> Any:
+    """One model: its state and why, device, memory, who uses it and who waits."""
+    return (await _status(name, services.models)).as_dict()
+
+
+@router.post("/models/{name:path}/load")
+async def load_model(
+    name: str, services: ServicesOf, caller: CallerOf, body: WaitBody | None = None
+) -> Any:
+    """Load a model, or the one that a role stands for; the answer comes when it is ready."""
+    wait_s = (body or WaitBody()).wait_s
+    loaded = await services.models.load(name, wait_s=wait_s)
+    return (await _status(loaded.model.name, services.models)).as_dict()
+
+
+@router.post("/models/{name:path}/unload")
+async def unload_model(
+    name: str, services: ServicesOf, caller: CallerOf, body: WaitBody | None = None
+) -> Any:
+    """Unload a model when its work under way has ended; after the answer its memory is free."""
+    await services.models.unload(name, wait_s=(body or WaitBody()).wait_s)
+    return (await _status(name, services.models)).as_dict()
+
+
+@router.put("/models/{name:path}/pin")
+async def pin_model(name: str, services: ServicesOf, caller: CallerOf) -> Any:
+    """Keep a model once it is loaded, whatever else needs room, until the service ends."""
+    services.models.pin(name, True)
+    return (await _status(name, services.models)).as_dict()
+
+
+@router.delete("/models/{name:path}/pin")
+async def unpin_model(name: str, services: ServicesOf, caller: CallerOf) -> Any:
+    """Let a model go again when others need its room."""
+    services.models.pin(name, False)
+    return (await _status(name, services.models)).as_dict()
+
+
+async def _status(name: str, models: Models) -> ModelStatus:
+    found = {status.model.name: status for status in await models.discover()}
+    if name not in found:
+        raise NotFound(
+            f"There is no model '{name[:80]}'. {nearest(name, found)}",
+            code="model_not_found",
+            details={"field": "model", "model": name[:80]},
+        )
+    return found[name]
+
+
+async def _frames(events: AsyncIterator[Mapping[str, Any]]) -> AsyncIterator[tuple[bytes, bool]]:
+    async for event in events:
+        kind = event["event"].encode()
+        yield b"id: %d\nevent: %s\ndata: %s\n\n" % (event["seq"], kind, dumps(event)), False

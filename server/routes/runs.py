@@ -7,13 +7,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from config.errors import Invalid
 from runs.record import RunStatus
 from server.access import CallerOf
-from server.bodies import MAX_INTEGER, Offset, StrictRoute
+from server.bodies import Offset, StrictRoute
 from server.routes.agents import json_response, stream_run, wait_for_run
 from server.services import ServicesOf
-from server.sse import json_wanted
+from server.sse import json_wanted, position
 
 router = APIRouter(tags=["runs"], route_class=StrictRoute)
 
@@ -67,16 +66,16 @@ async def follow_run(
 
     With `Accept: application/json`: a page of those that there are.
     """
-    position = after if after is not None else _position(last_event_id)
+    place = after if after is not None else position(last_event_id)
     run = services.engine.get(run_id, caller.tenant)
     if not json_wanted(accept):
-        return stream_run(run, position, services, caller, cancel_on_disconnect=False)
+        return stream_run(run, place, services, caller, cancel_on_disconnect=False)
     events = []
-    for batch in await services.store.events(run_id, position, limit):
+    for batch in await services.store.events(run_id, place, limit):
         events += [event.as_dict() for event in batch.events]
     page = events[:limit]
     return json_response(
-        {"events": page, "next": page[-1]["seq"] if page else position, "ended": run.ended}
+        {"events": page, "next": page[-1]["seq"] if page else place, "ended": run.ended}
     )
 
 
@@ -102,19 +101,3 @@ async def resume_run(
     if body.stream and not json_wanted(accept):
         return stream_run(run, after, services, caller, cancel_on_disconnect=False)
     return await wait_for_run(run, services, caller)
-
-
-def _position(last_event_id: str | None) -> int:
-    """Where a reader stood; -1, as some clients send, is the beginning."""
-    if last_event_id is None or last_event_id in ("", "-1"):
-        return 0
-    try:
-        position = int(last_event_id)
-    except ValueError:
-        position = -1
-    if not 0 <= position <= MAX_INTEGER:
-        raise Invalid(
-            f"Last-Event-ID '{last_event_id[:40]}' is not the number of an event.",
-            details={"field": "Last-Event-ID"},
-        )
-    return position

@@ -1,0 +1,79 @@
+"""What this machine is, and which models suit it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from config.errors import MotetError
+from models.accelerators import Accelerator
+from models.devices import DeviceMemory
+from models.devices.machine import Machine
+from models.devices.torch_build import read_torch_build
+from models.drivers import RAM
+from models.manager import Models
+from models.profiles import Recommendation, Suited, load_profiles, pick, recommend
+
+
+async def machine_profile(machine: Machine, models: Models) -> dict[str, Any]:
+    """The devices with what is wrong about them, and a model for each role with the command that
+    gets it; asks the back ends, bounded."""
+    memory = machine.read()
+    profiles = load_profiles()
+    accelerators = machine.accelerators
+    profile = pick(profiles, accelerators, memory[RAM].total_bytes)
+    recommended = recommend(profiles, profile, accelerators, memory)
+    return {
+        "system": _system(),
+        "pytorch": asdict(read_torch_build()),
+        "devices": [_ram(memory[RAM]), *(_device(each, memory) for each in accelerators)],
+        "problems": list(machine.found.problems),
+        "profile": {"name": profile.name, "title": profile.title},
+        "recommended": await asyncio.gather(*(_told(each, models) for each in recommended)),
+        "roles": [role.as_dict() for role in await models.roles()],
+    }
+
+
+def _system() -> dict[str, Any]:
+    return {
+        "system": platform.system(),
+        "processor": platform.machine(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+    }
+
+
+def _ram(memory: DeviceMemory) -> dict[str, Any]:
+    return {"device": RAM, "total_bytes": memory.total_bytes, "free_bytes": memory.available_bytes}
+
+
+def _device(accelerator: Accelerator, memory: Mapping[str, DeviceMemory]) -> dict[str, Any]:
+    read = memory[RAM if accelerator.unified else accelerator.name]
+    return {
+        "device": accelerator.name,
+        "vendor": accelerator.vendor,
+        "model": accelerator.model,
+        "driver": accelerator.driver,
+        "uuid": accelerator.uuid,
+        "total_bytes": read.total_bytes,
+        "free_bytes": read.available_bytes,
+        "unified": accelerator.unified,
+        "problem": accelerator.problem or read.problem or None,
+    }
+
+
+async def _told(recommendation: Recommendation, models: Models) -> dict[str, Any]:
+    return {**recommendation.as_dict(), "here": await _is_here(recommendation.model, models)}
+
+
+async def _is_here(model: Suited, models: Models) -> bool:
+    if not model.download_bytes:  # it comes with Motet
+        return True
+    try:
+        return await models.why_not(model.name, model.task) is None
+    except MotetError:
+        return False
