@@ -14,6 +14,7 @@ from config.logging import configure_logging
 from config.settings import load_settings
 from server.console import listing, plain_console, say
 from server.index_cli import index_app
+from server.model_cli import model_app
 from server.terminal import AsJson, Home, get, out, settings_of
 from server.terminal import run as run_
 
@@ -24,6 +25,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(index_app, name="index")
+app.add_typer(model_app, name="models")
 
 
 def main() -> None:
@@ -118,18 +120,6 @@ def schema() -> None:
     from graphs.spec import spec_json_schema
 
     print(orjson.dumps(spec_json_schema(), option=orjson.OPT_INDENT_2).decode())
-
-
-@app.command()
-def models(home: Home = None, as_json: AsJson = False) -> None:
-    """Show the models, what each role resolves to and why, and the memory they take."""
-    from server.doctor import print_models
-
-    found = get(home, "/models")
-    if as_json:
-        out.print_json(data=found)
-    else:
-        print_models(found, out)
 
 
 @app.command()

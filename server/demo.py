@@ -19,7 +19,7 @@ from config.errors import NotFound, Unavailable
 from config.settings import Settings, load_settings
 from server.client import TIMEOUT, answer, events
 from server.console import RunPrinter, print_output, say
-from server.doctor import print_roles
+from server.model_tables import print_roles
 from server.filling import Source, ingest
 from server.home import running
 

@@ -12,7 +12,8 @@ from rich.console import Console
 
 from config.settings import Settings
 from server.client import answer, connect
-from server.console import listing, say
+from server.console import say
+from server.model_tables import print_devices, print_models, print_recommended
 
 EXTRAS = {
     "fast": ("openvino", "faster embedding", "pip install -e '.[fast]'"),
@@ -26,46 +27,19 @@ async def examine(settings: Settings, console: Console) -> None:
     _print_machine(settings, console)
     async with connect(settings) as client:
         found = await answer(await client.get("/models"))
+        profile = await answer(await client.get("/models/profile"))
         agents = await answer(await client.get("/agents"))
         tools = await answer(await client.get("/tools"))
+    print_devices(profile, console)
+    _print_pytorch(profile, console)
+    console.print()
     print_models(found, console)
+    console.print()
+    print_recommended(profile, console)
+    console.print()
     _print_missing(found, console)
     for problem in [*agents["problems"], *tools["problems"]]:
         say(console, ("not loaded: ", "red"), problem["message"])
-
-
-def print_models(found: dict[str, Any], console: Console) -> None:
-    """The answer of GET /models as tables."""
-    print_roles(found["roles"], console)
-    rows = (
-        [
-            *(model[key] for key in ("name", "task", "backend", "state")),
-            _size(model["memory_bytes"]),
-        ]
-        for model in found["models"]
-    )
-    console.print(listing(("model", "task", "back end", "state", "memory"), rows), "")
-    for device in found["memory"]:
-        console.print(
-            f"memory {device['device']}: {device['free_bytes'] / GIB:.1f} GiB free for models, "
-            f"{device['reserved_bytes'] / GIB:.1f} GiB reserved, "
-            f"of {device['total_bytes'] / GIB:.1f} GiB"
-        )
-
-
-def print_roles(roles: list[dict[str, Any]], console: Console) -> None:
-    """What each role resolves to, why, and what was passed over."""
-    for role in roles:
-        if choice := role["choice"]:
-            chosen = ((choice["model"], "green"), f": {choice['reason']}")
-            say(console, (role["role"], "bold"), " → ", *chosen)
-            for passed in choice["passed_over"]:
-                say(console, (f"  not {passed['model']}: {passed['why']}", "dim"))
-        else:
-            # A role without candidates is one that the user may fill: nothing is broken.
-            color = "red" if role["candidates"] else "dim"
-            nothing = (f"nothing: {role['error']['message']}", color)
-            say(console, (role["role"], "bold"), " → ", nothing)
 
 
 def _print_machine(settings: Settings, console: Console) -> None:
@@ -75,6 +49,12 @@ def _print_machine(settings: Settings, console: Console) -> None:
         f"{platform.machine()}, {os.cpu_count()} CPU cores\n"
         f"data folder {settings.home}: {disk.free / GIB:.0f} GiB free"
     )
+
+
+def _print_pytorch(profile: dict[str, Any], console: Console) -> None:
+    build = profile["pytorch"]
+    made = [f"{key} {build[key]}" for key in ("cuda", "hip", "xpu") if build[key]]
+    console.print(f"PyTorch {build['version'] or 'is missing'}, for {made[0] if made else 'CPUs'}")
 
 
 def _print_missing(found: dict[str, Any], console: Console) -> None:
@@ -90,7 +70,3 @@ def _print_missing(found: dict[str, Any], console: Console) -> None:
             "`ollama pull llama3.2`, or name an OpenAI-compatible server in models.yaml. Motet "
             "finds it without a restart.",
         )
-
-
-def _size(memory_bytes: int | None) -> str:
-    return f"{memory_bytes / GIB:.2f} GiB" if memory_bytes else ""

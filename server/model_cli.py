@@ -1,0 +1,121 @@
+"""`motet models`: what there is, loading and unloading, pins, pulls, live events."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from config.errors import Unavailable
+from server.console import say
+from server.home import running
+from server.terminal import AsJson, Home, get, out, request, run, settings_of
+
+model_app = typer.Typer(
+    help="Models: what there is and why, load, unload, pull, pin, watch. Alone: the list."
+)
+
+Name = Annotated[str, typer.Argument(help="As `motet models` shows it, or BACKEND/SOURCE.")]
+Wait = Annotated[float, typer.Option(min=0.001, max=3600, help="Seconds to wait at most.")]
+
+
+@model_app.callback(invoke_without_command=True)
+def models(context: typer.Context, home: Home = None, as_json: AsJson = False) -> None:
+    """Show the models, what each role resolves to and why, and the memory they take."""
+    if context.invoked_subcommand is None:
+        models_list(home, as_json)
+
+
+@model_app.command("list")
+def models_list(home: Home = None, as_json: AsJson = False) -> None:
+    """Show the models, what each role resolves to and why, and the memory they take."""
+    from server.model_tables import print_models
+
+    found = get(home, "/models")
+    out.print_json(data=found) if as_json else print_models(found, out)
+
+
+@model_app.command("load")
+def models_load(
+    name: Annotated[str, typer.Argument(help="A model's name, or a role's.")],
+    wait: Wait = 600.0,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Load a model now, so that the first request need not wait."""
+    _show(_asked(home, "POST", f"/models/{name}/load", json={"wait_s": wait}), as_json)
+
+
+@model_app.command("unload")
+def models_unload(
+    name: Name, wait: Wait = 600.0, home: Home = None, as_json: AsJson = False
+) -> None:
+    """Unload a model as soon as its work under way has ended, and wait until it is gone."""
+    _show(_asked(home, "POST", f"/models/{name}/unload", json={"wait_s": wait}), as_json)
+
+
+@model_app.command("pin")
+def models_pin(name: Name, home: Home = None, as_json: AsJson = False) -> None:
+    """Keep a model loaded, whatever else needs room, until the service ends.
+
+    `pin: true` in models.yaml keeps it always.
+    """
+    _show(_asked(home, "PUT", f"/models/{name}/pin"), as_json)
+
+
+@model_app.command("unpin")
+def models_unpin(name: Name, home: Home = None, as_json: AsJson = False) -> None:
+    """Let a model go again when others need its room."""
+    _show(_asked(home, "DELETE", f"/models/{name}/pin"), as_json)
+
+
+@model_app.command("events")
+def models_events(
+    after: Annotated[
+        int | None, typer.Option(help="Begin behind this number; 0: with the oldest kept.")
+    ] = None,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Watch what happens to models, live, until Ctrl-C."""
+    from server.model_commands import watch_models
+
+    _need_service(home)
+    run(watch_models(settings_of(home), after, as_json, out))
+
+
+@model_app.command("profile")
+def models_profile(home: Home = None, as_json: AsJson = False) -> None:
+    """Show this machine's devices, the models that suit it, and how to get each."""
+    from server.model_tables import print_profile
+
+    found = get(home, "/models/profile")
+    out.print_json(data=found) if as_json else print_profile(found, out)
+
+
+def _asked(home: Path | None, method: str, path: str, **more: Any) -> Any:
+    _need_service(home)
+    return request(home, method, path, **more)
+
+
+def _need_service(home: Path | None) -> None:
+    """Raise `Unavailable` where no service runs: one that ends with the command keeps nothing."""
+    settings = settings_of(home)
+    if not (settings.server_url or running(settings.home)):
+        raise Unavailable(
+            f"No service runs on {settings.home}, so nothing would stay loaded. Start one with "
+            "`motet serve`.",
+            code="no_service",
+        )
+
+
+def _show(model: dict[str, Any], as_json: bool) -> None:
+    from server.model_tables import size
+
+    if as_json:
+        out.print_json(data=model)
+        return
+    where = f" on {model['device']}, {size(model['memory_bytes'])}" if model["memory_bytes"] else ""
+    pinned = ", pinned" if model["pin"] else ""
+    say(out, (model["name"], "bold"), f" is {model['state']}{where}{pinned}")
