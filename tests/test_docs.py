@@ -29,6 +29,7 @@ from indexes.retrieval.filters import BUILT_IN, OPERATORS
 from indexes.spec import IndexSpec, declared_indexes
 from models.backends import BACKENDS
 from models.models_file import load_models
+from models.slot import State
 from models.spec import ModelSpec
 from runs.steps import OWN_KINDS
 from server.adding import DocumentBody
@@ -333,6 +334,11 @@ def test_every_field_of_models_and_indexes_is_described() -> None:
     assert set(ModelSpec.model_fields) - {"name"} <= set(rows(page("models.md")))
     assert set(BACKENDS) <= names(page("models.md"))
     assert set(IndexSpec.model_fields) <= set(rows(page("indexes.md")))
+
+
+def test_every_state_of_a_model_is_described() -> None:
+    told = set(rows(section(page("models.md"), "## What happens to models")))
+    assert {state.value for state in State} <= told
 
 
 def test_every_format_is_described_with_its_file_endings() -> None:
