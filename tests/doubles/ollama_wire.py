@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from base64 import b64decode
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from io import BytesIO
 from typing import Any
+
+from PIL import Image
 
 from tests.doubles.generation import End, Event, Failed, Thought, Token, ToolCall
 from tests.doubles.runners import Card, Runner
@@ -40,6 +44,10 @@ _BLIND = {  # a model that sees nothing, shown a picture: what its runner wrote,
         'unexpected, you may need to provide the mmproj","type":"server_error"}}',
     ),
 }
+_BROKEN_PICTURE = (
+    '{"error":{"code":400,"message":"Failed to load image or audio file",'
+    '"type":"invalid_request_error"}}'
+)
 _LEVELS = ("high", "medium", "low", "max")
 
 
@@ -65,7 +73,8 @@ def parse(raw: bytes, kind: str) -> dict[str, Any]:
         if value is not None and not isinstance(value, wanted):
             raise _mismatch(value, f"{kind}.{name}", go)
     for message in body.get("messages") or []:
-        if not isinstance(message.get("content") or "", str):
+        plain = str if kind != "ChatCompletionRequest" else (str, list)
+        if not isinstance(message.get("content") or "", plain):
             raise _mismatch(message["content"], f"{kind}.messages.content", "string")
     return body
 
@@ -120,8 +129,18 @@ def check_capable(card: Card, asked: str, body: Mapping[str, Any], verb: str) ->
         raise refuse(400, f"{REGISTRY}/library/{card.name} does not support tools")
     if "vision" not in card.capabilities and _images(body):
         raise refuse(*_BLIND[verb])
+    for picture in _images(body):
+        _check_picture(picture)
     if body.get("think") and "thinking" not in card.capabilities:
         raise refuse(400, f'"{asked}" does not support thinking')
+
+
+def _check_picture(encoded: str) -> None:
+    try:
+        with Image.open(BytesIO(b64decode(encoded))) as opened:
+            opened.load()
+    except OSError:
+        raise refuse(400, _BROKEN_PICTURE) from None
 
 
 def _images(body: Mapping[str, Any]) -> list[str]:

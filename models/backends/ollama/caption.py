@@ -8,7 +8,7 @@ from contextlib import aclosing
 from typing import Any
 
 from config.errors import MotetError
-from models.backends.common.prompts import DESCRIBE
+from models.backends.common.prompts import DESCRIBE, check_pictures
 from models.backends.ollama import errors
 from models.backends.ollama.api import FOR_EVER, OllamaApi
 from models.backends.ollama.lost import OnLost
@@ -42,6 +42,7 @@ class OllamaCaption:
         """Its connections are the driver's."""
 
     async def caption(self, request: CaptionRequest) -> AsyncGenerator[str, None]:
+        check_pictures(request.images)
         ended = False
         try:
             lines = self._api.lines("/api/chat", self._body(request), self._silence_s)

@@ -8,6 +8,7 @@ import httpx
 
 from config.errors import Busy, Invalid, MotetError, TimedOut, Unavailable
 from models.backends.common.network import shown
+from models.backends.common.prompts import BROKEN, bad_picture
 
 RETRY_AFTER_S = 2.0  # Ollama sends no Retry-After when its queue is full
 _OVERFLOW = ("exceeds the available context", "input length exceeds", "context length")
@@ -78,6 +79,8 @@ def from_answer(status: int, text: str, model: str) -> MotetError:
         return Unavailable(
             f"Ollama has no room for '{model}': {text}", code="out_of_memory", details=details
         )
+    if any(phrase in text.lower() for phrase in BROKEN):
+        return bad_picture(text)
     if any(phrase in text for phrase in _OVERFLOW):
         return Invalid(
             f"The prompt is longer than the context of '{model}'. Shorten it, or raise the "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
@@ -56,8 +57,9 @@ class Lifeline:
         except OSError:
             return
         try:
-            await reader.read(1)
-        except OSError:
-            pass
+            with contextlib.suppress(OSError):
+                await reader.read(1)
         finally:
             writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()

@@ -6,7 +6,7 @@ from base64 import b64encode
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from models.backends.common.prompts import DESCRIBE
+from models.backends.common.prompts import DESCRIBE, check_pictures
 from models.backends.openai.client import Endpoint
 from models.backends.openai.options import CaptionOptions
 from models.capabilities import CaptionRequest
@@ -25,6 +25,7 @@ class OpenAICaption:
         await self._endpoint.aclose()
 
     async def caption(self, request: CaptionRequest) -> AsyncGenerator[str, None]:
+        check_pictures(request.images)
         ended = False
         with self._endpoint.translated():
             stream = await self._endpoint.client.chat.completions.create(

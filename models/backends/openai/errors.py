@@ -9,6 +9,7 @@ import openai
 
 from config.errors import Busy, Invalid, MotetError, TimedOut, Unavailable
 from models.backends.common.network import shown
+from models.backends.common.prompts import BROKEN, bad_picture
 
 _NO_ROOM = ("out of memory", "out_of_memory", "failed to allocate")
 
@@ -108,6 +109,8 @@ class Translator:
                 code="out_of_memory",
                 details=details,
             )
+        if any(phrase in text.lower() for phrase in BROKEN):
+            return bad_picture(text)
         if status < 500:
             overflow = error.code == "context_length_exceeded" or "context" in text.lower()
             code = "context_overflow" if overflow else "model_refused"
