@@ -62,10 +62,16 @@ def why_missing(name: str, source: str) -> str | None:
     return None
 
 
-def missing(name: str, source: str, reason: str) -> Unavailable:
-    """The error for a model whose files are not here."""
-    message = f"The model '{name}' cannot be loaded: {reason}"
-    return Unavailable(message, code="model_missing", details={"model": name, "source": source})
+def needed(name: str, source: str) -> Path:
+    """The folder of a model that is to be loaded. Raises `Unavailable` ("model_missing")."""
+    folder = folder_of(source)
+    if (reason := why_missing(name, source)) or folder is None:
+        raise Unavailable(
+            f"The model '{name}' cannot be loaded: {reason}",
+            code="model_missing",
+            details={"model": name, "source": source},
+        )
+    return folder
 
 
 def weights(folder: Path) -> Weights:

@@ -13,7 +13,7 @@ from pydantic import Field
 from config.errors import Invalid, MotetError, Unavailable
 from models.backends.common.batches import chunks, readable
 from models.backends.common.options import Options
-from models.backends.common.sources import folder_of, missing, weights, why_missing
+from models.backends.common.sources import folder_of, needed, weights, why_missing
 from models.backends.common.worker_model import measured
 from models.capabilities import FLOAT_BYTES, Embedded, Parts, Vectors
 from models.drivers import DriverContext, Need, Progress
@@ -85,9 +85,7 @@ class SentenceTransformersDriver:
     async def load(self, spec: ModelSpec, need: Need, progress: Progress) -> SentenceModel:
         options = _checked(spec).model_dump()
         options["threads"] = options["threads"] or min(MAX_THREADS, os.cpu_count() or 1)
-        folder = folder_of(spec.source)
-        if folder is None or (reason := why_missing(spec.name, spec.source)):
-            raise missing(spec.name, spec.source, reason or "its folder went away meanwhile.")
+        folder = needed(spec.name, spec.source)
         start = partial(
             self._workers.start,
             WORKER,

@@ -32,9 +32,12 @@ class CallReader:
     def feed(self, piece: str) -> str:
         """What is text for certain."""
         self._held += piece
-        if self._calling or not self._held.strip():
+        begun = self._held.lstrip()
+        if self._calling or not begun:
             return ""
-        if not self._shown and self._held.lstrip().startswith(BARE):
+        if not self._shown and any(mark.startswith(begun) for mark in BARE):
+            return ""  # it may become one
+        if not self._shown and begun.startswith(BARE):
             self._calling = True
             return ""
         place = self._held.find(BEGIN)

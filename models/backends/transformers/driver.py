@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from typing import Any, cast
 
 from config.errors import Invalid, MotetError
-from models.backends.common.sources import folder_of, missing, why_missing
+from models.backends.common.sources import needed, why_missing
 from models.backends.transformers.model import TransformersModel
 from models.backends.transformers.needs import needs
 from models.backends.transformers.options import (
@@ -44,9 +44,9 @@ class TransformersDriver:
         self._workers = context.workers
 
     async def available(self, spec: ModelSpec) -> str | None:
-        missing = [package for package in PACKAGES if find_spec(package) is None]
-        if missing:
-            return f"not installed: {', '.join(missing)} (pip install)"
+        absent = [package for package in PACKAGES if find_spec(package) is None]
+        if absent:
+            return f"not installed: {', '.join(absent)} (pip install)"
         try:
             options = _checked(spec)
         except MotetError as error:
@@ -69,9 +69,7 @@ class TransformersDriver:
         options = _checked(spec)
         if reason := _lacking(options):
             raise Invalid(f"{spec.name}: {reason}", code="quantization_unavailable")
-        folder = folder_of(spec.source)
-        if folder is None or (reason := why_missing(spec.name, spec.source)):
-            raise missing(spec.name, spec.source, reason or "its folder went away meanwhile.")
+        folder = needed(spec.name, spec.source)
         threads = options.threads or min(MAX_THREADS, os.cpu_count() or 1)
         worker = await self._workers.start(
             WORKERS[spec.task],
