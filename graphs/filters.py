@@ -12,6 +12,7 @@ from jinja2.runtime import Context
 
 from graphs.followup import standalone as standalone_
 from graphs.sandbox import RENDER, Render, plain
+from graphs.scenes import chapters, scenes, spoken
 
 FENCED = re.compile(r"^(```|~~~).*?^\1\s*?$", re.DOTALL | re.MULTILINE)
 NO_PROSE = re.compile(r"^\s*(#|\||!\[|<|={3,}|-{3,}|\[[^\]]*\]:)")
@@ -123,13 +124,16 @@ def standalone(question: Any, history: Any) -> str:
 
 
 OWN_FILTERS: Mapping[str, Callable[..., Any]] = {
+    "chapters": chapters,
     "cite": cite,
     "flatten": flatten,
     "fuse": fuse,
     "json": as_json,
     "pick": pick,
     "recent": recent,
+    "scenes": scenes,
     "sentences": sentences,
+    "spoken": spoken,
     "standalone": standalone,
     "tojson": as_json,
     "truncate": truncate,

@@ -58,7 +58,7 @@ def run(
     agent: Annotated[str, typer.Argument(help="An agent's name; `motet agents` lists them.")],
     inputs: Annotated[
         list[str] | None,
-        typer.Argument(help="name=value pairs, or one text for the agent's first input."),
+        typer.Argument(help="name=value or name=@file pairs, or one text for the first input."),
     ] = None,
     input_json: Annotated[
         str | None, typer.Option("--input", help="The whole input as JSON.")
@@ -66,14 +66,21 @@ def run(
     thread: Annotated[
         str | None, typer.Option(help="Conversation to run on (a UUID); made when it is new.")
     ] = None,
+    save: Annotated[
+        Path | None, typer.Option(help="Folder for the files that the agent makes.")
+    ] = None,
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run an agent and watch its steps. Asks you when it waits for a person."""
+    """Run an agent and watch its steps. Asks you when it waits for a person.
+
+    A field that takes a picture, a sound or a file is given one by its path, as in
+    `picture=@photo.jpg`; so is a long text.
+    """
     from server.commands import run_agent
 
     settings = settings_of(home)
-    run_(run_agent(settings, agent, inputs or [], input_json, thread, as_json, out))
+    run_(run_agent(settings, agent, inputs or [], input_json, thread, as_json, out, save))
 
 
 @app.command()

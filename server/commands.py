@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,8 +13,10 @@ from rich.text import Text
 
 from config.errors import Invalid, MotetError
 from config.settings import Settings
+from server.artifact_files import artifacts_in, save, with_files
 from server.client import answer, connect, events
 from server.console import RunPrinter, print_output, say
+from server.home import running
 
 
 async def run_agent(
@@ -24,17 +27,22 @@ async def run_agent(
     thread: str | None,
     as_json: bool,
     console: Console,
+    save_to: Path | None = None,
 ) -> None:
     """Run an agent through the service, print its events, answer its questions, print its output.
 
-    Raises the run's error.
+    The files that its output names are written to `save_to`; without a service that goes on
+    running, to a folder of the home. Raises the run's error.
     """
+    address = settings.server_url or running(settings.home) or ""
     async with connect(settings) as client:
         described = await answer(await client.get(f"/agents/{agent}"))
-        body: dict[str, Any] = {"input": _input(described["input_schema"], inputs, input_json)}
+        schema = described["input_schema"]
+        given = await with_files(client, schema, _input(schema, inputs, input_json))
+        body: dict[str, Any] = {"input": given}
         if thread:
             body |= {"thread_id": thread, "if_not_exists": "create"}
-        printer = RunPrinter(console)
+        printer = RunPrinter(console, address.rstrip("/"))
         await _follow(client, f"/agents/{agent}/run", body, printer, as_json)
         while printer.interrupts and not as_json and sys.stdin.isatty():
             answers = {item["id"]: _ask(item["value"], console) for item in printer.interrupts}
@@ -42,6 +50,8 @@ async def run_agent(
             await _follow(
                 client, f"/runs/{printer.run_id}/resume", {"answer": answers}, printer, as_json
             )
+        folder = save_to or (None if address else settings.home / "saved" / printer.run_id)
+        places = await _places(client, printer.output, folder, address.rstrip("/"))
     if printer.error:
         raise MotetError(printer.error["message"], code=printer.error.get("code"))
     if as_json:
@@ -49,7 +59,20 @@ async def run_agent(
     if printer.interrupts:
         _print_open(printer, console)
     else:
-        print_output(console, printer.output)
+        print_output(console, printer.output, places)
+
+
+async def _places(
+    client: httpx.AsyncClient, output: Any, folder: Path | None, address: str
+) -> dict[str, str]:
+    """Where each artifact of an output can be opened; in `folder`, if one is given."""
+    found = {}
+    for artifact in artifacts_in(output):
+        if folder:
+            found[artifact["id"]] = str(await save(client, artifact, folder))
+        else:
+            found[artifact["id"]] = f"{address}{artifact['url']}"
+    return found
 
 
 async def _follow(

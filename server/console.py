@@ -7,12 +7,18 @@ from typing import Any, TypeAlias
 
 import orjson
 from rich.console import Console
+from rich.control import Control
 from rich.markdown import Markdown
 from rich.panel import Panel
+from rich.segment import ControlType
 from rich.table import Table
 from rich.text import Text
 
+from server.artifact_files import is_artifact
 from server.client import Event
+
+PIECE = "/item"
+"""How the name of a step ends that is one item of a `map`: the steps in it tell more."""
 
 Part: TypeAlias = str | tuple[str, str]
 """Text, or text and its style."""
@@ -41,9 +47,11 @@ def listing(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
 class RunPrinter:
     """Prints the events of one run; `output` and `interrupts` are what it ended or stopped with."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, address: str = "") -> None:
         self._console = console
+        self._address = address
         self._writing: str | None = None
+        self._passing = False
         self.output: Any = None
         self.error: dict[str, Any] | None = None
         self.interrupts: list[dict[str, Any]] = []
@@ -55,6 +63,8 @@ class RunPrinter:
         node = event.data.get("node", "")
         if event.type == "token":
             self._token(event.data.get("step", ""), data["text"])
+            return
+        if node.endswith(PIECE):
             return
         self._end_text()
         match event.type:
@@ -71,7 +81,14 @@ class RunPrinter:
                 self._line((f"✗ {node}: {data['message']}", "red"))
             case "model" if data.get("phase") == "chosen":
                 self._line((f"  model {data.get('model')}: {data.get('reason')}", "dim"))
-            case "progress" | "tool" | "warning":
+            case "progress":
+                self._progress(node, data)
+            case "artifact":
+                self._line("  ", (data["name"], "magenta"), (f" {about(data)}", "dim"))
+                if self._address:
+                    place = Text(f"    {self._address}{data['url']}", "dim")
+                    self._console.print(place, soft_wrap=True)
+            case "tool" | "warning":
                 self._line((f"  {event.type} {_brief(data)}", "dim"))
             case "run.waiting":
                 self.interrupts = data["interrupts"]
@@ -81,6 +98,23 @@ class RunPrinter:
                 self.error = data["error"]
             case "run.cancelled":
                 self.error = {"message": f"The run was cancelled: {data['reason']}."}
+
+    def _progress(self, node: str, data: Mapping[str, Any]) -> None:
+        if "total" in data and "done" in data:
+            self._line((f"  {node}: {data['done']} of {data['total']}", "dim"))
+        elif "step_total" in data:
+            self._pass(f"  {node}: step {data['step_done']} of {data['step_total']}")
+        elif "sentence" in data:
+            self._line((f"  {data['spoken_s']:5.1f} s  {_short(data['sentence'], 90)}", "dim"))
+        else:
+            self._line((f"  progress {_brief(data)}", "dim"))
+
+    def _pass(self, text: str) -> None:
+        """Show a line that the next one takes the place of; only where a terminal can do so."""
+        if self._console.is_terminal:
+            self._end_text()
+            self._console.print(Text(_short(text, self._console.width - 1), "dim"), end="")
+            self._passing = True
 
     def _token(self, step: str, text: str) -> None:
         if self._writing != step:
@@ -93,13 +127,20 @@ class RunPrinter:
         if self._writing is not None:
             self._console.print()
             self._writing = None
+        if self._passing:
+            erase = (ControlType.ERASE_IN_LINE, 2)
+            self._console.control(Control(ControlType.CARRIAGE_RETURN, erase))
+            self._passing = False
 
     def _line(self, *parts: Part) -> None:
         say(self._console, *parts)
 
 
-def print_output(console: Console, output: Any) -> None:
-    """What a run gave: an answer with its sources, or JSON."""
+def print_output(console: Console, output: Any, places: Mapping[str, str] | None = None) -> None:
+    """What a run gave: an answer with its sources, or JSON.
+
+    `places` says where each artifact, by its id, can be opened.
+    """
     if not isinstance(output, Mapping):
         console.print_json(data=output)
         return
@@ -116,7 +157,11 @@ def print_output(console: Console, output: Any) -> None:
     if passages:
         say(console, ("passages ", "bold"), (f"{len(passages)}; --json shows them", "dim"))
     for name, value in rest.items():
-        if isinstance(value, bool | int | float) or (isinstance(value, str) and len(value) < 60):
+        if is_artifact(value):
+            place = (places or {}).get(value["id"], value["url"])
+            line = Text.assemble((f"{name} ", "bold"), place, (f"  {about(value)}", "dim"))
+            console.print(line, soft_wrap=True)
+        elif isinstance(value, bool | int | float) or (isinstance(value, str) and len(value) < 60):
             say(console, (f"{name} ", "bold"), str(value))
         elif isinstance(value, str):
             console.print(Panel(value, title=name, title_align="left"))
@@ -141,6 +186,20 @@ def citation_table(citations: list[dict[str, Any]]) -> Table:
     return table
 
 
+def about(artifact: Mapping[str, Any]) -> str:
+    """An artifact in a few words: its kind, its size, how large or how long it is."""
+    facts = [str(artifact["media_type"]).partition(";")[0], _size(artifact["size_bytes"])]
+    if artifact.get("width"):
+        facts.append(f"{artifact['width']} × {artifact['height']}")
+    if artifact.get("seconds"):
+        facts.append(f"{artifact['seconds']:.1f} s")
+    return ", ".join(facts)
+
+
+def _size(size_bytes: int) -> str:
+    return f"{size_bytes / 1e6:.1f} MB" if size_bytes >= 1e6 else f"{size_bytes / 1e3:.0f} kB"
+
+
 def _brief(value: Any) -> str:
     if not isinstance(value, Mapping):
         return _short(str(value or ""), 80)
@@ -148,6 +207,8 @@ def _brief(value: Any) -> str:
     for name, item in value.items():
         if isinstance(item, list):
             parts.append(f"{name}: {len(item)} items")
+        elif is_artifact(item):
+            parts.append(f"{name}: {item.get('name') or item['url']}")
         else:
             parts.append(f"{name}: {_short(str(item), 60)}")
     return _short(", ".join(parts), 120)
