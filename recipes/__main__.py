@@ -12,6 +12,7 @@ RECIPES = {
     "drawing": "recipes.drawing",
     "captioner": "recipes.captioner",
     "storyteller": "recipes.storyteller",
+    "voice": "recipes.voice",
     "whisper": "recipes.whisper",
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ RATE, PITCH = 1, 3
 GO_ON, STOP = 0, 1
 MAX_VOICES = 10_000
 
+_DICTIONARY = re.compile(r"^dictionary\s+(\S+)", re.MULTILINE)
 _CALLBACK = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p
 )
@@ -45,12 +47,13 @@ class Espeak:
         library.espeak_ListVoices.restype = ctypes.POINTER(ctypes.POINTER(_Voice))
         library.espeak_TextToPhonemes.restype = ctypes.c_char_p
         library.espeak_Info.restype = ctypes.c_char_p
-        data = espeakng_loader.get_data_path()
         self._library = library
-        self._variants = sorted(file.name for file in Path(data, "voices", "!v").iterdir())
-        self.rate: int = library.espeak_Initialize(SYNCHRONOUS, 0, data.encode(), DO_NOT_EXIT)
+        self._data = Path(espeakng_loader.get_data_path())
+        self._variants = sorted(file.name for file in (self._data / "voices" / "!v").iterdir())
+        place = str(self._data).encode()
+        self.rate: int = library.espeak_Initialize(SYNCHRONOUS, 0, place, DO_NOT_EXIT)
         if self.rate <= 0:
-            raise Unavailable(f"espeak-ng cannot read its data in {data}.", code="model_missing")
+            raise Unavailable(f"espeak-ng cannot read {self._data}.", code="model_missing")
         self._heard = bytearray()
         self._cancelled: Callable[[], bool] = lambda: False
         # Kept: the library calls it as long as it lives.
@@ -68,21 +71,18 @@ class Espeak:
         return self._variants
 
     def voices(self) -> list[dict[str, Any]]:
-        """Each with `name`, `file`, and `languages`: pairs of a tag and how well it fits, the
-        least the best."""
+        """Those with a dictionary: each with `name`, `file`, and `languages`, which are pairs of a
+        tag and how well it fits, the least the best."""
         listed = self._library.espeak_ListVoices(None)
         found = []
         for number in range(MAX_VOICES):
             if not listed[number]:
                 break
             voice = listed[number].contents
-            found.append(
-                {
-                    "name": voice.name.decode().strip(),
-                    "file": voice.identifier.decode(),
-                    "languages": list(_languages(voice.languages)),
-                }
-            )
+            file, languages = voice.identifier.decode(), list(_languages(voice.languages))
+            if self._has_dictionary(file, languages[0][0]):
+                name = voice.name.decode().strip()
+                found.append({"name": name, "file": file, "languages": languages})
         return found
 
     def say(
@@ -107,7 +107,11 @@ class Espeak:
 
     def use(self, voice: str) -> None:
         """Speak as the voice of that file, with or without a variant, or of that language."""
-        if self._library.espeak_SetVoiceByName(voice.encode()):
+        wanted = ctypes.create_string_buffer(voice.encode())
+        if not self._library.espeak_SetVoiceByName(wanted):
+            return
+        tongue = _Voice(languages=ctypes.cast(wanted, ctypes.POINTER(ctypes.c_ubyte)))
+        if self._library.espeak_SetVoiceByProperties(ctypes.byref(tongue)):
             raise Unavailable(f"espeak-ng cannot use its voice '{voice}'.", code="worker_error")
 
     def phonemes(self, text: str, mode: int) -> list[str]:
@@ -118,6 +122,12 @@ class Espeak:
             told = self._library.espeak_TextToPhonemes(ctypes.byref(place), UTF8, mode)
             found.append((told or b"").decode(errors="replace"))
         return found
+
+    def _has_dictionary(self, file: str, language: str) -> bool:
+        """The wheel lists a few voices whose dictionaries it left out."""
+        own = _DICTIONARY.search((self._data / "lang" / file).read_text(encoding="utf-8"))
+        name = own[1] if own else language.partition("-")[0]
+        return (self._data / f"{name.lower()}_dict").is_file()
 
     def _hear(self, samples: Any, count: int, events: Any) -> int:
         if samples and count > 0:

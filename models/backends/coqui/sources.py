@@ -1,0 +1,154 @@
+"""Where the files of a coqui-tts model are: a folder, or a model that its library released."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from config.errors import nearest
+from models.backends.common.sources import config_of, folder_of, is_path
+from models.backends.coqui.options import CoquiOptions
+
+RELEASED = ("tts_models/", "voice_conversion_models/", "vocoder_models/")
+WHOLE_FOLDERS = frozenset({"xtts", "bark", "tortoise"})
+"""Models that know themselves which files of their folder they need."""
+NEEDS_TORCHAUDIO = WHOLE_FOLDERS
+CHECKPOINTS = ("model.pth", "model_file.pth", "model_file.pth.tar", "checkpoint.pth")
+BESIDE = ("model_se.pth", "speakers.pth", "speakers_xtts.pth", "speaker_ids.pth")
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """What is loaded: a checkpoint (a file, or a folder) and its configuration."""
+
+    checkpoint: Path
+    config: Path
+
+    @property
+    def kind(self) -> str:
+        """The name of the architecture, such as "vits"."""
+        return str(config_of(self.config.parent).get("model") or "").lower()
+
+    @property
+    def stored_bytes(self) -> int:
+        if self.checkpoint.is_file():
+            return self.checkpoint.stat().st_size
+        found = (file for file in self.checkpoint.rglob("*") if file.suffix in (".pth", ".pt"))
+        return sum(file.stat().st_size for file in found)
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A model of the library's own list."""
+
+    name: str
+    about: Mapping[str, Any]
+
+    @property
+    def folder(self) -> Path | None:
+        """Where it is on this machine, if it is."""
+        if repository := self.about.get("repo_id"):
+            return folder_of(str(repository))
+        folder = _data_folder() / self.name.replace("/", "--")
+        return folder if folder.is_dir() else None
+
+    def why_not(self, options: CoquiOptions) -> str | None:
+        """Why it cannot be loaded now, and what to do."""
+        license = self.about.get("license", "")
+        if self.about.get("tos_required") and not self._agreed(options):
+            return (
+                f"'{self.name}' is under the license {license}, which has to be agreed to: read "
+                "https://tts-hub.github.io/cpml, then set `options: {license_agreed: true}` or "
+                "COQUI_TOS_AGREED=1."
+            )
+        if self.folder is None:
+            return f"'{self.name}' is not on this machine yet. {self._how()}"
+        vocoder = self.about.get("default_vocoder")
+        found = released(str(vocoder)) if vocoder and not options.vocoder else None
+        return found.why_not(options) if found else None
+
+    def _agreed(self, options: CoquiOptions) -> bool:
+        told = self.folder / "tos_agreed.txt" if self.folder else None
+        environment = os.environ.get("COQUI_TOS_AGREED") == "1"
+        return options.license_agreed or environment or bool(told and told.is_file())
+
+    def _how(self) -> str:
+        if repository := self.about.get("repo_id"):
+            return f"Get it with `hf download {repository}`."
+        url = self.about.get("github_rls_url")
+        from_where = f"Unpack {url}" if isinstance(url, str) else "Put its files"
+        return f"{from_where} into {_data_folder() / self.name.replace('/', '--')}."
+
+
+def is_released(source: str) -> bool:
+    return source.startswith(RELEASED)
+
+
+def released(source: str) -> Release | None:
+    """The released model of that name; None where the library does not know it."""
+    entry: Any = _list()
+    for part in source.split("/"):
+        entry = entry.get(part, {}) if isinstance(entry, dict) else {}
+    return Release(source, entry) if entry else None
+
+
+def why_missing(name: str, source: str, options: CoquiOptions) -> str | None:
+    """Why the model cannot be loaded from `source`, and what to do; None when all is there."""
+    if not source:
+        return "it has no `source`: name a folder with a model, or a released one (tts_models/...)."
+    if is_released(source):
+        release = released(source)
+        return release.why_not(options) if release else _unknown(source)
+    if folder_of(source) is None:
+        return f"there is no folder '{source}'." if is_path(source) else f"'{source}' is not here."
+    if (found := files_of(source)) is None:
+        return f"{folder_of(source)} has no config.json, or no checkpoint such as model.pth."
+    if found.kind in NEEDS_TORCHAUDIO and find_spec("torchaudio") is None:
+        return f"{name} is a model of the kind {found.kind}, which needs torchaudio (pip install)."
+    return None
+
+
+def files_of(source: str) -> Files | None:
+    """What is on this machine of a source; None when something is lacking."""
+    release = released(source) if is_released(source) else None
+    folder = release.folder if release else folder_of(source)
+    if folder is None or not (folder / "config.json").is_file():
+        return None
+    config = folder / "config.json"
+    if str(config_of(folder).get("model") or "").lower() in WHOLE_FOLDERS:
+        return Files(folder, config)
+    named = [folder / name for name in CHECKPOINTS if (folder / name).is_file()]
+    others = [file for file in sorted(folder.glob("*.pth")) if file.name not in BESIDE]
+    checkpoint = next(iter(named or others[-1:]), None)
+    return Files(checkpoint, config) if checkpoint else None
+
+
+def _unknown(source: str) -> str:
+    kind = source.split("/")[0]
+    names = [
+        "/".join((kind, language, data, model))
+        for language, sets in _list().get(kind, {}).items()
+        for data, models in sets.items()
+        for model in models
+    ]
+    return f"coqui-tts has released no '{source}'. {nearest(source, names)}"
+
+
+def _list() -> dict[str, Any]:
+    """The library's own list, read without importing it."""
+    spec = find_spec("TTS")
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        found: dict[str, Any] = json.loads((Path(folder) / ".models.json").read_text("utf-8"))
+        return found
+    return {}
+
+
+def _data_folder() -> Path:
+    """Where the library keeps what it unpacked."""
+    home = os.environ.get("TTS_HOME") or os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(home).expanduser() / "tts"

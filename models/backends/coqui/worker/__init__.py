@@ -1,0 +1,86 @@
+"""The worker's side of coqui-tts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from config.errors import Invalid
+from models.backends.common.worker import Placement
+from models.backends.coqui.worker.clips import Clips
+from models.backends.coqui.worker.loading import loaded
+from models.backends.coqui.worker.speed import has_speed, of_speed
+from models.workers.host import Answer, TaskHandle
+
+FULL = 32767.0
+NOTHING_KNOWN = 1
+"""Tokens of a text of which the model knows no character: at most one, a blank."""
+
+
+class Speaker:
+    """Methods: `about`, and `say`, which speaks one sentence; its body is a clip to sound like."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        self._place = Placement(options["device"], options["memory_fraction"])
+        torch.set_num_threads(options["threads"] if self._place.on_cpu else 1)
+        self._tts = loaded(options).to(self._place.device)
+        self._model = self._tts.synthesizer.tts_model
+        self._clips = Clips()
+
+    def memory(self) -> dict[str, Any]:
+        return self._place.memory()
+
+    def close(self) -> None:
+        self._clips.close()
+
+    def handle(self, method: str, header: dict[str, Any], body: bytes, task: TaskHandle) -> Answer:
+        if method == "about":
+            return self._about(), b""
+        rate = self._tts.synthesizer.output_sample_rate
+        if not self._knows(header["text"], header["language"]):
+            return {"rate": rate}, b""
+        torch.manual_seed(header["seed"])
+        try:
+            return {"rate": rate}, self._said(header, body)
+        except torch.OutOfMemoryError:
+            self._place.release()
+            raise
+
+    def _about(self) -> dict[str, Any]:
+        several = bool(self._tts.is_multi_lingual)
+        return {
+            "speakers": list(self._tts.speakers or []),
+            "languages": list(self._model.language_manager.language_names),
+            "several_languages": several,
+            "has_speed": has_speed(self._model),
+            "clones": bool(self._model.config.supports_cloning),
+        }
+
+    def _said(self, header: dict[str, Any], clip: bytes) -> bytes:
+        from TTS.utils.synthesizer import PAD_SILENCE_SAMPLES
+
+        voice = self._clips.voice(clip) if clip else {"speaker": header["voice"]}
+        with of_speed(self._model, header["speed"]) as more:
+            wave = self._tts.tts(
+                header["text"],
+                language=header["language"],
+                split_sentences=False,
+                **voice,
+                **more,
+            )
+        self._clips.heard(clip)
+        samples = np.asarray(wave[:-PAD_SILENCE_SAMPLES], np.float32)
+        if not np.isfinite(samples).all():
+            raise Invalid("The model made no sound of this sentence.", code="model_unable")
+        return (np.clip(samples, -1, 1) * FULL).astype("<i2").tobytes()
+
+    def _knows(self, text: str, language: str | None) -> bool:
+        """Whether the model knows a character of it; the library fails on a text of none."""
+        tokenizer: Any = getattr(self._model, "tokenizer", None)
+        if not hasattr(tokenizer, "text_to_ids"):
+            return True
+        names = self._model.language_manager.language_names
+        spoken = language or (names[0] if names else None)
+        return len(tokenizer.text_to_ids(text, language=spoken)) > NOTHING_KNOWN
