@@ -16,9 +16,7 @@ GB = 1e9
 NO_ROOM_RETRY_S = 30.0
 
 
-def waits(
-    decision: Decision, balances: Mapping[str, DeviceBalance], models: Sequence[str]
-) -> dict[str, Any]:
+def waits(decision: Decision, models: Sequence[str]) -> dict[str, Any]:
     """Why a model is not loaded yet: `models` are in the way, or on their way out."""
     memory = decision.need.memory
     return {
@@ -27,7 +25,7 @@ def waits(
         "models": list(models),
         "device": decision.need.device,
         "need_bytes": dict(memory),
-        "free_bytes": {d: balances[d].free_bytes if d in balances else 0 for d in memory},
+        "free_bytes": {d: decision.balances[d].free_bytes for d in memory},
     }
 
 
@@ -78,15 +76,14 @@ def queue_full(slot: Slot, limit: int) -> Busy:
     return Busy(message, code="queue_full", retry_after_s=5.0)
 
 
-def no_room(
-    slot: Slot, need: Mapping[str, int], balances: Mapping[str, DeviceBalance], admission: Admission
-) -> MotetError:
+def no_room(name: str, decision: Decision) -> MotetError:
     """The refusal of what cannot be loaded, with the numbers of the device that lacks most."""
+    need, balances, admission = decision.need.memory, decision.balances, decision.admission
     device = _shortest(need, balances, admission)
     wanted, balance = need[device], balances.get(device)
     free, cap = (balance.free_bytes, balance.cap_bytes) if balance else (0, 0)
     message = (
-        f"'{slot.name}' needs {wanted / GB:.1f} GB of {device}: {free / GB:.1f} GB "
+        f"'{name}' needs {wanted / GB:.1f} GB of {device}: {free / GB:.1f} GB "
         f"are free for models, which may take {cap / GB:.1f} GB in all."
     )
     if not admission.permanent:
@@ -95,7 +92,7 @@ def no_room(
         message,
         code="insufficient_memory",
         details={
-            "model": slot.name,
+            "model": name,
             "need_bytes": wanted,
             **(balance.as_dict() if balance else {"device": device}),
         },

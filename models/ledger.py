@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from models.devices import DeviceMemory
@@ -76,8 +76,8 @@ class Ledger:
 
     def balance(self, device: str, memory: DeviceMemory) -> DeviceBalance:
         """free = min(measured free, cap - reserved); what still loads is not yet measured."""
-        reserved = self._sum(device, self._held.items())
-        coming = reserved - self._sum(device, [(h, e) for h, e in self._held.items() if e.settled])
+        reserved = self._sum(device, loading=True)
+        coming = reserved - self._sum(device, loading=False)
         cap = self._caps.get(device, int(memory.total_bytes * DEFAULT_CAP_SHARE))
         cap = min(cap, memory.total_bytes)
         free = min(memory.available_bytes - coming, cap - reserved)
@@ -85,12 +85,13 @@ class Ledger:
             device, memory.total_bytes, memory.available_bytes, cap, reserved, max(0, free)
         )
 
-    def _sum(self, device: str, entries: Iterable[tuple[str, Reservation]]) -> int:
+    def _sum(self, device: str, loading: bool) -> int:
         """Bytes of one device, with what several share counted once."""
         groups: dict[str, int] = {}
-        for holder, entry in entries:
-            group = _group(entry.need) or f"holder {holder}"
-            groups[group] = max(groups.get(group, 0), entry.need.memory.get(device, 0))
+        for holder, entry in self._held.items():
+            if (loading or entry.settled) and (held := entry.need.memory.get(device)):
+                group = _group(entry.need) or f"holder {holder}"
+                groups[group] = max(groups.get(group, 0), held)
         return sum(groups.values())
 
 

@@ -31,6 +31,7 @@ class Decision:
 
     need: Need
     admission: Admission
+    balances: Mapping[str, DeviceBalance]
     loads: bool = False
     closes: bool = False
     again_s: float | None = None
@@ -57,17 +58,17 @@ class Plan:
 
     def decide(self, slot: Slot) -> Decision:
         """What to do for a wanted model. Tell `promise` what it will get later."""
-        need, admission = self._place(slot)
+        balances = self.balances()
+        need, admission = self._place(slot, balances)
         if admission.verdict == "fits":
-            free = {d: balance.free_bytes for d, balance in self.balances().items()}
-            adds = self._ledger.adds(need)
-            loads = all(free.get(d, 0) >= wanted for d, wanted in adds.items() if wanted)
-            return Decision(need, admission, loads=loads)
+            adds = {device: wanted for device, wanted in self._ledger.adds(need).items() if wanted}
+            loads = all(balances[device].free_bytes >= wanted for device, wanted in adds.items())
+            return Decision(need, admission, balances, loads=loads)
         if admission.verdict == "waits" and admission.models:
             again_s = self._next_change_s(slot, admission.models)
             closes = self._may_close(slot, admission.models)
-            return Decision(need, admission, closes=closes, again_s=again_s)
-        return Decision(need, admission)
+            return Decision(need, admission, balances, closes=closes, again_s=again_s)
+        return Decision(need, admission, balances)
 
     def promise(self, slot: Slot, need: Need) -> None:
         """Keep room for a model that will be loaded when it is free."""
@@ -137,12 +138,12 @@ class Plan:
 
     # Places -------------------------------------------------------------------------------------
 
-    def _place(self, slot: Slot) -> tuple[Need, Admission]:
+    def _place(self, slot: Slot, balances: Mapping[str, DeviceBalance]) -> tuple[Need, Admission]:
         """An accelerator with room, else one where least must go or be waited for, else the CPU.
 
         The CPU is much slower: it is for what no accelerator can ever hold, or can hold now.
         """
-        found = self._admissions(slot)
+        found = self._admissions(slot, balances)
         order = {"fits": 0, "evicts": 1, "waits": 2}
         fast = [each for each in found if each[0].device != CPU and each[1].verdict in order]
         if fast:
@@ -150,8 +151,9 @@ class Plan:
         slow = [each for each in found if each[0].device == CPU]
         return next((each for each in slow if each[1].verdict in order), found[0])
 
-    def _admissions(self, slot: Slot) -> list[tuple[Need, Admission]]:
-        balances = self.balances()
+    def _admissions(
+        self, slot: Slot, balances: Mapping[str, DeviceBalance]
+    ) -> list[tuple[Need, Admission]]:
         caps = {device: balance.cap_bytes for device, balance in balances.items()}
         leaving = self._held(self._leaving())
         own = self._yielding_to(slot)
@@ -166,13 +168,13 @@ class Plan:
         for need in slot.needs:
             adds = self._ledger.adds(need)
             admission = admit(adds, room, caps, residents)
-            later = admit(adds, one_day, caps, residents).verdict != "refuses"
             # What is idle stays of use until those that make way are done; and what is kept for
             # others now may be had after them.
-            if (admission.verdict == "evicts" and own) or (
-                admission.verdict == "refuses" and later
-            ):
+            if admission.verdict == "evicts" and own:
                 admission = Admission("waits")
+            elif admission.verdict == "refuses":
+                later = admit(adds, one_day, caps, residents).verdict
+                admission = admission if later == "refuses" else Admission("waits")
             found.append((need, admission))
         return found
 

@@ -138,9 +138,7 @@ class Settling:
                 self._load(slot, now_s)
                 continue
             if verdict == "refuses":
-                error = explain.no_room(
-                    slot, decision.need.memory, plan.balances(), decision.admission
-                )
+                error = explain.no_room(slot.name, decision)
                 self.refuse(slot, slot.waiting, error)
                 continue
             self._queue(slot, decision, plan, ahead, now_s)
@@ -155,7 +153,7 @@ class Settling:
         if decision.closes:
             self._close(slot, names, now_s)
         behind = names or plan.in_the_way(slot, decision.need)
-        self._tell(slot, explain.waits(decision, plan.balances(), behind), ahead)
+        self._tell(slot, explain.waits(decision, behind), ahead)
         # One that waits for leases to end lets smaller loads pass, but not for ever.
         patient = slot.waiting[0].since_s + PATIENCE_S > now_s
         if verdict != "waits" or plan.makes_way(slot) or not patient:

@@ -162,6 +162,14 @@ class World:
         assert name not in self.loading, "loaded twice at once"
         assert name not in self.resident, "loaded what is loaded"
         self.loading[name] = load
+        if self._shared(load):
+            return  # it takes nothing that is not counted already
         for balance in self.scheduler.balances():
             if load.need.memory.get(balance.device):
                 assert balance.reserved_bytes <= balance.cap_bytes, "over the cap"
+
+    def _shared(self, load: Load) -> bool:
+        share = (load.need.share, load.need.device)
+        others = [n for n in [*self.resident, *self.loading] if n != load.spec.name]
+        needs = [self.scheduler.slots[name].need for name in others]
+        return bool(load.need.share) and share in [(need.share, need.device) for need in needs]
