@@ -43,6 +43,7 @@ class World:
         self.loading: dict[str, Load] = {}
         self.stopping: dict[str, Unload] = {}
         self.resident: dict[str, Mapping[str, int]] = {}
+        self.share: dict[str, str] = {}
         self.generation: dict[str, int] = {}
         self.granted: dict[int, tuple[str, int]] = {}
         self.refused: dict[int, MotetError] = {}
@@ -61,8 +62,14 @@ class World:
 
     def read(self) -> Mapping[str, DeviceMemory]:
         used = Counter(self.foreign)
-        for held in self.resident.values():
-            used.update(held)
+        shared: dict[tuple[str, str], int] = {}
+        for name, held in self.resident.items():
+            share = self.share.get(name, "") or name
+            for device, taken in held.items():
+                group = (share, device)
+                shared[group] = max(shared.get(group, 0), taken)
+        for (_, device), taken in shared.items():
+            used[device] += taken
         return {
             device: DeviceMemory(total, max(0, total - used[device]))
             for device, total in self.total.items()
@@ -93,6 +100,7 @@ class World:
         if memory_bytes is not None:
             memory = {"ram": memory_bytes}
         self.resident[name] = load.need.memory if memory is None else memory
+        self.share[name] = load.need.share
         self.generation[name] = load.generation
         self.obey(self.scheduler.loaded(name, load.generation, memory))
 
