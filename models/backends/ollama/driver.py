@@ -23,6 +23,7 @@ from models.backends.ollama.options import (
     OllamaOptions,
     OllamaSettings,
 )
+from models.backends.ollama.pull import pull
 from models.backends.ollama.residence import OllamaModel, Residence, release
 from models.drivers import CPU, DriverContext, Need, Progress
 from models.spec import ModelSpec, Task
@@ -94,6 +95,11 @@ class OllamaDriver:
         runner = self._runner_options(options, installed, details, need)
         async with residence.lock:
             return await self._enter(spec, need, options, installed, residence, runner)
+
+    async def pull(self, source: str, progress: Progress) -> None:
+        """As `Puller.pull`: Ollama gets it, and goes on where it was left."""
+        await pull(self._api, source, progress)
+        self._probe.forget()
 
     async def close(self) -> None:
         await self._bury()

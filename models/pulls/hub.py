@@ -1,0 +1,45 @@
+"""Models of the Hugging Face Hub, into the cache that its libraries read."""
+
+from __future__ import annotations
+
+import re
+from contextlib import aclosing
+
+from config.errors import Invalid
+from models.drivers import Progress
+from models.workers.process import WorkerProcess
+
+TARGET = "models.pulls.worker:Hub"
+SILENCE_S = 120.0
+REPOSITORY = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?(@\w[\w./-]*)?", re.ASCII)
+
+BACKENDS = frozenset(
+    {"transformers", "diffusers", "sentence_transformers", "cross_encoder", "coqui"}
+)
+"""Those whose sources may name a repository of the Hub."""
+
+
+class HubPuller:
+    """Each pull in a worker process, whose end is how it is cancelled."""
+
+    async def pull(self, source: str, progress: Progress) -> None:
+        """`source`: "owner/name", or "owner/name@revision".
+
+        Raises `Invalid` for what is no repository's name, `Unavailable` ("hub_unreachable",
+        "hub_forbidden", "model_missing", "digest_mismatch").
+        """
+        if not REPOSITORY.fullmatch(source):
+            raise Invalid(
+                f"'{source}' names no repository of the Hugging Face Hub: that is owner/name.",
+                code="not_pullable",
+                details={"source": source},
+            )
+        repository, _, revision = source.partition("@")
+        worker = await WorkerProcess.start(TARGET, name=f"pull {source}", options={})
+        try:
+            asked = {"repository": repository, "revision": revision or "main"}
+            async with aclosing(worker.stream("pull", asked, timeout_s=SILENCE_S)) as replies:
+                async for reply in replies:
+                    progress(reply.header)
+        finally:
+            await worker.stop(grace_s=0)

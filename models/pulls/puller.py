@@ -1,0 +1,20 @@
+"""Who can get a model: a driver that has `pull`, or the Hub for drivers that read its files."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from models.drivers import Progress
+
+
+@runtime_checkable
+class Puller(Protocol):
+    """Gets models by their source."""
+
+    async def pull(self, source: str, progress: Progress) -> None:
+        """Return when it is here, whole and checked.
+
+        `progress` is told {"status": text, "completed": bytes, "total": bytes}. What a cancelled
+        or failed one got is kept: the next goes on there. Raises our families.
+        """
+        ...

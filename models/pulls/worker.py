@@ -1,0 +1,188 @@
+"""The worker that gets a repository of the Hub: goes on where one was broken off, and checks.
+
+The Hub's own client starts each file anew after an interruption, and checks but its length. So
+this fetches the files with the client's own parts into the client's own cache, and lets the
+client link them.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx2
+from huggingface_hub import HfApi, constants, hf_hub_url, snapshot_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from huggingface_hub.file_download import http_get, repo_folder_name
+from huggingface_hub.hf_api import RepoFile
+from huggingface_hub.utils._headers import build_hf_headers
+
+from config.errors import Unavailable
+from models.pulls.files import HubFile, digest_of, wanted
+from models.workers.host import TaskHandle
+
+TELL_EVERY_S = 0.2
+TRIES = 2
+
+Tell = Callable[[dict[str, Any]], None]
+
+
+class Hub:
+    """The handler: `pull` emits progress, and ends when everything is here."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        self._api = HfApi()
+
+    def handle(
+        self, method: str, header: dict[str, Any], body: bytes, task: TaskHandle
+    ) -> tuple[dict[str, Any], bytes]:
+        repository, revision = header["repository"], header["revision"]
+        try:
+            return self._pull(repository, revision, lambda news: task.emit(news)), b""
+        except (HfHubHTTPError, httpx2.HTTPError, OfflineModeIsEnabled) as error:
+            raise _translated(error, repository, revision) from error
+
+    def _pull(self, repository: str, revision: str, tell: Tell) -> dict[str, Any]:
+        tell({"status": "listing files"})
+        commit = self._api.repo_info(repository, revision=revision).sha
+        files = wanted(self._listed(repository, commit))
+        if not files:
+            raise Unavailable(f"'{repository}' holds no model.", code="model_missing")
+        folder = Path(constants.HF_HUB_CACHE) / repo_folder_name(
+            repo_id=repository, repo_type="model"
+        )
+        bar = Bar(tell, sum(file.size for file in files))
+        for file in files:
+            bar.begin(file)
+            _fetch(repository, commit, file, folder / "blobs", bar)
+        names = [file.path for file in files]
+        snapshot_download(repository, revision=revision, allow_patterns=names)
+        return {"status": "success", "completed": bar.total, "total": bar.total}
+
+    def _listed(self, repository: str, commit: str | None) -> list[HubFile]:
+        tree = self._api.list_repo_tree(repository, recursive=True, revision=commit)
+        return [
+            HubFile(
+                each.path,
+                each.size,
+                each.lfs.sha256 if each.lfs else each.blob_id,
+                each.lfs is not None,
+            )
+            for each in tree
+            if isinstance(each, RepoFile)
+        ]
+
+
+class Bar:
+    """What `http_get` shows progress on, told on to the server's process."""
+
+    def __init__(self, tell: Tell, total: int) -> None:
+        self.total = total
+        self._tell = tell
+        self._before = self._of_file = 0
+        self._file: HubFile | None = None
+        self._told_s = 0.0
+
+    def begin(self, file: HubFile) -> None:
+        """The next file; the last one is here."""
+        self._before += self._file.size if self._file else 0
+        self._file, self._of_file = file, 0
+        self.update(0, now=True)
+
+    def kept(self, size: int) -> None:
+        """So much of the file was here before."""
+        self._of_file = size
+        self.update(0, now=True)
+
+    def update(self, size: int, now: bool = False) -> None:
+        self._of_file += size
+        if now or time.monotonic() - self._told_s > TELL_EVERY_S:
+            self._told_s = time.monotonic()
+            status = f"pulling {self._file.path}" if self._file else ""
+            done = self._before + self._of_file
+            self._tell({"status": status, "completed": done, "total": self.total})
+
+    def __enter__(self) -> Bar:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """As a progress bar ends."""
+
+
+def _fetch(repository: str, commit: str | None, file: HubFile, blobs: Path, bar: Bar) -> None:
+    """Get one file, unless it is here. One that is not what it should be is deleted."""
+    blob = blobs / file.digest
+    if blob.is_file() and blob.stat().st_size == file.size:
+        return
+    blobs.mkdir(parents=True, exist_ok=True)
+    part = blobs / f"{file.digest}.motet.incomplete"
+    for last in range(1, TRIES + 1):
+        _download(hf_hub_url(repository, file.path, revision=commit), file, part, bar)
+        if (found := digest_of(part, file)) == file.digest:
+            os.replace(part, blob)
+            return
+        part.unlink()
+        if last == TRIES:
+            raise Unavailable(
+                f"{file.path} of '{repository}' arrived damaged {TRIES} times; it was deleted. "
+                "Try again later.",
+                code="digest_mismatch",
+                details={"file": file.path, "wanted": file.digest, "found": found},
+            )
+
+
+def _download(url: str, file: HubFile, part: Path, bar: Bar) -> None:
+    kept = part.stat().st_size if part.is_file() else 0
+    if kept > file.size:
+        part.unlink()
+        kept = 0
+    bar.kept(kept)
+    with part.open("ab") as target:
+        http_get(
+            url,
+            target,
+            resume_size=kept,
+            headers=build_hf_headers(),
+            expected_size=file.size,
+            _tqdm_bar=bar,
+        )
+
+
+def _translated(error: Exception, repository: str, revision: str) -> Unavailable:
+    details = {"repository": repository, "revision": revision}
+    for kind, code, told in _TOLD:
+        if isinstance(error, kind):
+            message = told.format(repository=repository, revision=revision)
+            return Unavailable(message, code=code, details=details)
+    message = f"The Hub cannot be reached, or fails: {error}".strip()
+    return Unavailable(message, code="hub_unreachable", details=details)
+
+
+_TOLD: tuple[tuple[type[Exception], str, str], ...] = (
+    (
+        GatedRepoError,
+        "hub_forbidden",
+        "The Hub asks for consent to the terms of '{repository}': give it on its page, and set "
+        "HF_TOKEN.",
+    ),
+    (
+        RepositoryNotFoundError,
+        "model_missing",
+        "The Hub has no repository '{repository}' that may be read. Set HF_TOKEN if it is private.",
+    ),
+    (RevisionNotFoundError, "model_missing", "'{repository}' has no revision '{revision}'."),
+    (
+        OfflineModeIsEnabled,
+        "hub_unreachable",
+        "HF_HUB_OFFLINE is set, so the Hub is not asked. Unset it to pull.",
+    ),
+)

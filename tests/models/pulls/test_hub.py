@@ -1,0 +1,151 @@
+"""Pulling from the Hub: the real client in a worker process against a double on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config.errors import Invalid, Unavailable
+from models.backends.common.sources import folder_of
+from models.pulls.files import HubFile, wanted
+from models.pulls.hub import HubPuller
+from tests.doubles.hub import Hub
+from tests.doubles.script import Gate
+
+WEIGHTS = os.urandom(3_000_000)
+BOUND_S = 60
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    hub = Hub(files={"config.json": b'{"model_type": "tiny"}', "model.safetensors": WEIGHTS})
+    hub.start()
+    monkeypatch.setenv("HF_ENDPOINT", hub.url)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hf" / "hub"))
+    monkeypatch.setenv("HF_HUB_DISABLE_XET", "1")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    yield hub
+    hub.stop()
+
+
+async def pulled(source: str = "maker/tiny") -> list[Any]:
+    news: list[Any] = []
+    async with asyncio.timeout(BOUND_S):
+        await HubPuller().pull(source, news.append)
+    return news
+
+
+def parts(tmp_path: Path) -> list[Path]:
+    return list((tmp_path / "hf").rglob("*.incomplete"))
+
+
+async def test_a_repository_is_there_for_the_libraries_with_progress_on_the_way(
+    hub: Hub, tmp_path: Path
+) -> None:
+    hub.files |= {"pytorch_model.bin": b"x" * 10, "README.md": b"# Tiny"}
+    news = await pulled()
+    folder = folder_of("maker/tiny")
+    assert folder is not None
+    assert sorted(each.name for each in folder.iterdir()) == ["config.json", "model.safetensors"]
+    assert (folder / "model.safetensors").read_bytes() == WEIGHTS
+    total = len(WEIGHTS) + len(hub.files["config.json"])
+    assert news[-1] == {"status": "success", "completed": total, "total": total}
+    assert all(each.get("total", total) == total for each in news)
+    assert parts(tmp_path) == []
+
+
+async def test_what_is_here_already_is_not_fetched_again(hub: Hub) -> None:
+    await pulled()
+    fetched = len(hub.ranges)
+    await pulled()
+    assert len(hub.ranges) == fetched
+
+
+async def test_a_pull_broken_off_goes_on_where_it_was(hub: Hub, tmp_path: Path) -> None:
+    gate = hub.gates["model.safetensors"] = Gate()
+    pulling = asyncio.create_task(pulled())
+    await gate.reached.wait(BOUND_S)
+    async with asyncio.timeout(BOUND_S):
+        # The half is on its way through the client: some of it must be on disk.
+        while not any(part.stat().st_size for part in parts(tmp_path)):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    pulling.cancel()
+    await asyncio.gather(pulling, return_exceptions=True)
+    await gate.abandoned.wait(BOUND_S)
+    kept = parts(tmp_path)[0].stat().st_size
+    assert 0 < kept < len(WEIGHTS)
+    assert folder_of("maker/tiny") is None
+    news = await pulled()
+    assert hub.ranges[-1] == ("model.safetensors", f"bytes={kept}-")
+    assert any(each.get("completed", 0) >= kept for each in news)
+    folder = folder_of("maker/tiny")
+    assert folder is not None
+    assert (folder / "model.safetensors").read_bytes() == WEIGHTS
+
+
+async def test_a_file_whose_digest_does_not_match_is_fetched_again(
+    hub: Hub, tmp_path: Path
+) -> None:
+    hub.damage = {"model.safetensors": 1, "config.json": 1}
+    await pulled()
+    folder = folder_of("maker/tiny")
+    assert folder is not None
+    assert (folder / "model.safetensors").read_bytes() == WEIGHTS
+    assert [path for path, _ in hub.ranges].count("model.safetensors") == 2
+
+
+async def test_one_that_never_matches_is_deleted_and_told(hub: Hub, tmp_path: Path) -> None:
+    hub.damage = {"model.safetensors": 9}
+    with pytest.raises(Unavailable, match="deleted") as caught:
+        await pulled()
+    assert caught.value.code == "digest_mismatch"
+    assert parts(tmp_path) == []
+    sizes = [each.stat().st_size for each in (tmp_path / "hf").rglob("blobs/*")]
+    assert len(WEIGHTS) not in sizes
+
+
+async def test_a_repository_or_revision_that_is_not_there_is_missing(hub: Hub) -> None:
+    for source in ("maker/nothing", "maker/tiny@v9"):
+        with pytest.raises(Unavailable) as caught:
+            await pulled(source)
+        assert caught.value.code == "model_missing"
+
+
+async def test_a_hub_that_does_not_answer_is_unreachable(hub: Hub) -> None:
+    hub.stop()
+    with pytest.raises(Unavailable) as caught:
+        await pulled()
+    assert caught.value.code == "hub_unreachable"
+
+
+async def test_what_is_no_repository_is_invalid() -> None:
+    for source in ("/models/mine", "a/b/c", "../x"):
+        with pytest.raises(Invalid):
+            await pulled(source)
+
+
+def names(*paths: str) -> list[str]:
+    files = [HubFile(path, 1, path, False) for path in paths]
+    return sorted(file.path for file in wanted(files))
+
+
+def test_weights_are_taken_once_as_safetensors_in_full_precision() -> None:
+    both = names("config.json", "model.safetensors", "model.fp16.safetensors", "model.bin", "x.md")
+    assert both == ["config.json", "model.safetensors"]
+    assert names("config.json", "pytorch_model.bin") == ["config.json", "pytorch_model.bin"]
+    assert names("model.fp16.safetensors") == ["model.fp16.safetensors"]
+
+
+def test_of_a_pipeline_the_parts_are_taken_and_not_the_file_with_everything() -> None:
+    taken = names(
+        "model_index.json", "sd_xl.safetensors", "unet/x.safetensors", "unet/x.fp16.safetensors",
+        "unet/x.bin", "vae/config.json",
+    )  # fmt: skip
+    assert taken == ["model_index.json", "unet/x.safetensors", "vae/config.json"]
