@@ -129,10 +129,35 @@ def make_sdxl(folder: Path, tiny: bool) -> None:
 
 
 def make_vits(folder: Path, tiny: bool) -> None:
-    from recipes.voice import make_voice
+    from models.backends.coqui.worker.imports import importable
+    from recipes.voice import CONFIG, MODEL, make
 
     torch.set_default_device("cpu")
-    make_voice(folder, tiny=tiny)
+    if tiny:
+        return make(folder)
+    with importable():
+        from TTS.tts.configs.shared_configs import CharactersConfig
+        from TTS.tts.configs.vits_config import VitsArgs, VitsConfig
+        from TTS.tts.models.vits import Vits
+
+        letters = CharactersConfig(
+            characters_class="TTS.tts.models.vits.VitsCharacters",
+            pad="_",
+            characters="abcdefghijklmnopqrstuvwxyz",
+            punctuations="!,.?:;' ",
+            phonemes="",
+        )
+        config = VitsConfig(
+            model_args=VitsArgs(init_discriminator=False),
+            characters=letters,
+            text_cleaner="basic_cleaners",
+            use_phonemes=False,
+        )
+        model = Vits(config)
+    folder.mkdir(parents=True)
+    torch.save({"model": model.state_dict()}, folder / MODEL)
+    config.save_json(folder / CONFIG)
+    return None
 
 
 def _clip(width: int, layers: int, heads: int, projection: int) -> dict[str, Any]:
