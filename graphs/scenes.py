@@ -24,7 +24,8 @@ NOT_SAID = (
     (re.compile(r"\[([^\]]+)\]\([^)]*\)"), r"\1"),
     (re.compile(r"\s?\[\d+(?:,\s*\d+)*\]"), ""),
     (re.compile(r"^[ \t]*(?:#{1,6}|[-*+]|\d+[.)]|>)[ \t]+", re.MULTILINE), ""),
-    (re.compile(r"(\*{1,3}|_{1,3}|`+|~~)(?=\S)(.+?)(?<=\S)\1"), r"\2"),
+    (re.compile(r"(\*{1,3}|`+|~~)(?=\S)(.+?)(?<=\S)\1"), r"\2"),
+    (re.compile(r"(?<!\w)(_{1,3})(?=\S)(.+?)(?<=\S)\1(?!\w)"), r"\2"),
     (re.compile(r"^[ \t]*(?:[-*_=][ \t]*){3,}$", re.MULTILINE), ""),
 )
 
@@ -35,7 +36,7 @@ def scenes(text: Any, count: int = 6) -> list[str]:
     whole = str(text or "").strip()
     wanted = max(1, min(int(count), MAX_PIECES))
     own = [part.strip() for part in BREAK.split(whole) if part.strip()]
-    if 1 < len(own) <= wanted <= 2 * len(own):
+    if 1 < len(own) <= wanted <= 1.5 * len(own):
         return own
     ends = [*_ends(whole), len(whole)]
     cuts = [0, *_cuts(whole, ends[:-1], min(wanted, len(ends))), len(whole)]
