@@ -47,6 +47,10 @@ async def test_every_route_says_what_it_does(openapi: dict[str, Any]) -> None:
         ("/threads/{thread_id}/state", "post"),
         ("/indexes/{name}/documents", "post"),
         ("/models", "get"),
+        ("/artifacts", "post"),
+        ("/artifacts/{artifact_id}", "get"),
+        ("/models/{name}/load", "post"),
+        ("/models/events", "get"),
         ("/health", "get"),
         ("/ready", "get"),
     ):
@@ -65,7 +69,9 @@ async def test_every_reference_leads_somewhere(openapi: dict[str, Any]) -> None:
 
 async def test_bodies_come_with_examples(openapi: dict[str, Any]) -> None:
     schemas = openapi["components"]["schemas"]
-    for name in ("RunBody", "ResumeBody", "ThreadBody", "StateUpdate"):
+    run = openapi["paths"]["/agents/{name}/run"]["post"]["requestBody"]["content"]
+    assert run["application/json"]["schema"]["examples"]
+    for name in ("ResumeBody", "ThreadBody", "StateUpdate", "WaitBody"):
         assert schemas[name]["examples"]
     run = openapi["paths"]["/agents/{name}/run"]["post"]["responses"]
     assert run["200"]["content"].keys() >= {"text/event-stream", "application/json"}

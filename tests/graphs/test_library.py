@@ -59,7 +59,10 @@ def with_tools(used: GraphContext, indexes: FakeIndexes) -> GraphContext:
 def test_every_shipped_agent_is_well_formed(catalog: Catalog) -> None:
     assert catalog.problems() == []
     names = [agent.name for agent in catalog.list()]
-    assert names == ["ask", "ask_deep", "chat", "digest", "review"]
+    assert names == [
+        *("ask", "ask_deep", "chat", "describe", "digest", "illustrate", "narrate", "review"),
+        *("storybook", "voice_note"),
+    ]
     assert all(len(agent.description) > 30 for agent in catalog.list())
 
 
