@@ -22,6 +22,10 @@ from models.lease import Attempt, Attempts, Lease
 from models.ledger import DeviceBalance, Ledger
 from models.models_file import ModelsFile, load_models
 from models.needs import Needs
+from models.pulls import Puller, Pulls
+from models.pulls.hub import BACKENDS as HUB_BACKENDS
+from models.pulls.hub import HubPuller
+from models.pulls.targets import target_of
 from models.report import ModelStatus, RoleStatus, discovered, role_task, statuses
 from models.roles import BuildDriver, Choice, Drivers, Resolver
 from models.runner import Listener, Runner
@@ -36,6 +40,7 @@ log = logging.getLogger(__name__)
 
 WAIT_S = 600.0
 NEEDS_FILE = "needs.json"
+PULLS_FILE = "pulls.json"
 
 
 class Models:
@@ -56,6 +61,12 @@ class Models:
         self._events = Events(first=int(time.time() * 1000))
         self._runner = Runner(self._scheduler, self._drivers.get, self._events, needs.save)
         self._preloads: set[asyncio.Task[None]] = set()
+        self.pulls = Pulls(
+            settings.home / PULLS_FILE,
+            lambda name, backend: target_of(name, backend, self._file.models),
+            self._puller,
+            lambda job: self.tell("pull", model=job["name"], **job),
+        )
 
     async def resolve(self, name: str, task: Task) -> Choice:
         """The model that `name` (a role, a model, or "<backend>/<source>") stands for now.
@@ -278,6 +289,12 @@ class Models:
         except MotetError as error:
             return RoleStatus(role, task, names, None, error)
 
+    def _puller(self, backend: str) -> Puller | None:
+        if backend in HUB_BACKENDS:
+            return HubPuller()
+        driver = self._drivers.get(backend)
+        return driver if isinstance(driver, Puller) else None
+
     def _context(self, backend: str) -> DriverContext:
         return DriverContext(
             self._settings,
@@ -346,6 +363,7 @@ class Models:
     async def close(self) -> None:
         for task in self._preloads:
             task.cancel()
+        await self.pulls.close()
         await self._runner.close()
         self._events.close()
         await self._drivers.close()

@@ -18,14 +18,15 @@ from models.pulls.store import read_jobs, write_jobs
 log = logging.getLogger(__name__)
 
 AT_ONCE = 2
-SAVE_EVERY_S = 2.0
+SAVE_EVERY_S = 1.0
 
 Target = Callable[[str, str | None], tuple[str, str]]
 """Back end and source for the name of a model, with the back end where one was named."""
 
 
 class Pulls:
-    """`puller_of` gives who pulls for a back end, or None; `on_event` is told each job as it goes.
+    """`puller_of` gives who pulls for a back end, or None. `on_event` is told of each job when its
+    state changes, and of its progress about once a second.
 
     `close` it: what is under way is then interrupted, and goes on when it is started again.
     """
@@ -147,9 +148,9 @@ class Pulls:
         if save:
             self._saved_s = time.monotonic()
             write_jobs(self._file, self._jobs.values())
+            self._on_event(job.as_dict())
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
-        self._on_event(job.as_dict())
 
     def _forget(self, name: str, ended: asyncio.Task[None]) -> None:
         job = self._jobs[name]

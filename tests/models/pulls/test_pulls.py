@@ -12,6 +12,7 @@ from config.errors import Invalid, NotFound, Unavailable
 from config.settings import load_settings
 from models.backends.ollama.driver import OllamaDriver
 from models.drivers import DriverContext, Progress
+from models.manager import open_models
 from models.pulls import Puller, Pulls, PullState
 from models.spec import Task
 from tests.doubles.ollama import Ollama
@@ -225,3 +226,23 @@ async def test_a_model_that_ollama_does_not_know_is_missing(
     told = (await ended(pulls, "ollama/nothing"))[-1]
     assert (told["state"], told["error"]["code"]) == ("failed", "model_missing")
     await pulls.close()
+
+
+async def test_the_manager_pulls_by_the_names_of_models_and_tells_of_it(
+    ollama: Ollama, tmp_path: Path
+) -> None:
+    ollama.offer("qwen3:8b", "Yes.")
+    entry = "{task: chat, backend: ollama, source: 'qwen3:8b'}"
+    (tmp_path / "models.yaml").write_text(f"version: 1\nmodels: {{big: {entry}}}\n")
+    async with open_models(load_settings(home=tmp_path, ollama_url=ollama.url)) as models:
+        events = models.events(after=0)
+        assert models.pulls.start("big").name == "ollama/qwen3:8b"
+        assert (await ended(models.pulls, "big"))[-1]["state"] == "done"
+        async with models.lease("big", "chat") as lease:
+            assert (await lease.chat.ainvoke("hi")).text == "Yes."
+        seen = [await anext(events) for _ in range(2)]
+        assert {event["event"] for event in seen} == {"pull"}
+        with pytest.raises(NotFound, match="Did you mean 'big'"):
+            models.pulls.start("bigg")
+        with pytest.raises(Invalid, match="not pulled"):
+            models.pulls.start("reader")
