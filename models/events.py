@@ -46,7 +46,9 @@ class Events:
         A reader that asks for what is kept no longer, or reads too slowly, is told so by one
         event "missed" with `count`, and goes on with the oldest kept.
         """
-        return self._follow(self.last if after is None else min(after, self.last))
+        # Not before the first: a reader at a number that no event has would never be level.
+        seen = self.last if after is None else max(after, self._first - 1)
+        return self._follow(min(seen, self.last))
 
     def close(self) -> None:
         """Let every reader end after what it has not read yet."""
@@ -68,7 +70,7 @@ class Events:
     def _after(self, seen: int) -> list[Mapping[str, Any]]:
         oldest = self._next - len(self._ring)
         new: list[Mapping[str, Any]] = list(islice(self._ring, max(0, seen + 1 - oldest), None))
-        lost = oldest - 1 - max(seen, self._first - 1)
+        lost = oldest - 1 - seen
         if lost > 0:
             gap = {"seq": oldest - 1, "time": new[0]["time"], "event": "missed", "count": lost}
             new.insert(0, gap)

@@ -64,6 +64,14 @@ async def test_numbers_of_an_earlier_start_get_all_that_is_new() -> None:
     assert [each["event"] for each in await taken(events.follow(after=17), 1)] == ["new"]
 
 
+async def test_a_reader_from_an_earlier_start_waits_while_there_is_nothing_yet() -> None:
+    events = Events(first=1000)
+    reader = asyncio.create_task(taken(events.follow(after=17), 1))
+    await asyncio.sleep(0)
+    events.add("first")
+    assert (await reader)[0]["event"] == "first"
+
+
 async def test_a_number_of_the_future_waits_for_what_comes_next() -> None:
     events = Events()
     reader = events.follow(after=999)
