@@ -52,6 +52,7 @@ class SpeakingModel(WorkerModel):
     async def _speak(self, request: SpeechRequest) -> AsyncGenerator[Sound, None]:
         header = self._asked(request)
         texts = iter(self._cut(request.text))
+        heard = False
         under_way: deque[asyncio.Task[Sound]] = deque()
         try:
             while True:
@@ -59,11 +60,14 @@ class SpeakingModel(WorkerModel):
                     said = self._say(text, header, request.reference or b"")
                     under_way.append(asyncio.create_task(said, name="sentence"))
                 if not under_way:
-                    return
+                    break
                 sound = await under_way[0]
                 under_way.popleft()
                 if sound.samples:
+                    heard = True
                     yield sound
+            if not heard:
+                raise _nothing("This voice knows no character of this text.")
         finally:
             for task in under_way:
                 task.cancel()
@@ -78,7 +82,7 @@ class SpeakingModel(WorkerModel):
             )
         texts = spoken(text, self._sentence_chars)
         if not texts:
-            raise Invalid("There is nothing to say.", details={"field": "text"})
+            raise _nothing("There is nothing to say.")
         return texts
 
     async def _say(self, text: str, header: Mapping[str, Any], body: bytes) -> Sound:
@@ -93,3 +97,7 @@ class SpeakingModel(WorkerModel):
                 self._worker.kill()
                 raise
         return Sound(reply.body, reply.header["rate"], text)
+
+
+def _nothing(message: str) -> Invalid:
+    return Invalid(message, code="nothing_to_say", details={"field": "text"})

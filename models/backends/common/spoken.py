@@ -9,7 +9,7 @@ from models.backends.reader.sentences import sentences
 
 _HEADING = re.compile(r"^#{1,6}\s+|\s+#+$")
 _LINK = re.compile(r"!?\[([^\[\]]*)\]\([^()\s]*\)")
-_EMPHASIS = re.compile(r"[*_`~]{1,3}(?=\S)|(?<=\S)[*_`~]{1,3}(?!\w)")
+_EMPHASIS = re.compile(r"(?<!\w)[*_`~]{1,3}(?=\S)|(?<=\S)[*_`~]{1,3}(?!\w)")
 _CELL = re.compile(r"\s*\|\s*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\s]+")
 
@@ -31,7 +31,7 @@ def _plain(sentence: str) -> str:
 def _bounded(sentence: str, max_chars: int) -> Iterator[str]:
     """Cut where one would draw breath, else between words, else anywhere."""
     while len(sentence) > max_chars:
-        cuts = (sentence.rfind(mark, 1, max_chars) + 1 for mark in (";", ":", ",", " "))
+        cuts = (sentence.rfind(mark, 1, max_chars) + 1 for mark in ("; ", ": ", ", ", " "))
         cut = next((cut for cut in cuts if cut > max_chars // 3), max_chars)
         yield sentence[:cut].strip()
         sentence = sentence[cut:].strip()

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import soundfile
+
+from config.errors import Invalid
+
 MAX_KEPT = 16
+LEAST_S = 1.0
 
 
 class Clips:
@@ -18,10 +24,14 @@ class Clips:
         self._known: dict[str, None] = {}
 
     def voice(self, clip: bytes) -> dict[str, Any]:
-        """What to tell the library, which saves and finds the voice by its name."""
+        """What to tell the library, which saves and finds the voice by its name.
+
+        Raises `Invalid` for a clip that cannot be read, or is too short.
+        """
         name = _name(clip)
         voice: dict[str, Any] = {"speaker": name, "voice_dir": self._folder.name}
         if name not in self._known:
+            _check(clip)
             file = Path(self._folder.name, f"{name}.wav")
             file.write_bytes(clip)
             voice["speaker_wav"] = str(file)
@@ -41,6 +51,23 @@ class Clips:
 
     def close(self) -> None:
         self._folder.cleanup()
+
+
+def _check(clip: bytes) -> None:
+    try:
+        seconds = soundfile.info(BytesIO(clip)).duration
+    except soundfile.SoundFileError as error:
+        raise _refused(f"it cannot be read ({error})"[:300]) from error
+    if seconds < LEAST_S:
+        raise _refused(f"it has {seconds:.1f} s, and a voice takes {LEAST_S:g} s to be known")
+
+
+def _refused(why: str) -> Invalid:
+    return Invalid(
+        f"The clip of a voice is of no use: {why}.",
+        code="unreadable_audio",
+        details={"field": "reference"},
+    )
 
 
 def _name(clip: bytes) -> str:
