@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
+import pytest
+
 from models.events import Events
 
 BOUND_S = 10.0
@@ -96,3 +98,16 @@ async def test_a_reader_that_is_cancelled_disturbs_no_other() -> None:
     await asyncio.wait([gone])
     events.add("news")
     assert (await stays)[0]["event"] == "news"
+
+
+async def test_a_reader_of_everything_waits_where_nothing_has_happened_yet() -> None:
+    events = Events(first=1000)
+    reader = events.follow(0)
+    waiting = asyncio.ensure_future(anext(reader))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    events.add("ready", model="a")
+    assert (await waiting)["seq"] == 1000
+    events.close()
+    with pytest.raises(StopAsyncIteration):
+        await anext(reader)
