@@ -15,5 +15,5 @@ def configure_logging(level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for chatty in ("httpx", "httpcore", "asyncio", "aiosqlite", "openai"):
+    for chatty in ("httpx", "httpcore", "asyncio", "aiosqlite", "openai", "watchfiles"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))

@@ -80,20 +80,18 @@ def print_recommended(found: dict[str, Any], console: Console) -> None:
     rows = (
         [
             each["role"],
-            each["name"],
-            each["quantisation"],
+            " ".join(filter(None, [each["name"], each["quantisation"]])),
             each["device"],
             size(each["memory_bytes"]),
             FITS[each["fit"]],
-            "it is here" if each["here"] else f"{each['command']} ({size(each['download_bytes'])})",
         ]
         for each in found["recommended"]
     )
-    headings = ("role", "model", "weights", "device", "takes", "beside the others", "get it")
-    console.print(listing(headings, rows))
+    console.print(listing(("role", "model", "device", "takes", "beside the others"), rows))
     for each in found["recommended"]:
-        if each["note"]:
-            say(console, (f"{each['name']}: {each['note']}", "dim"))
+        if not each["here"]:
+            said = f"  # {size(each['download_bytes'])}. {each['note']}".rstrip(". ")
+            say(console, (each["command"], "bold"), (said, "dim"))
 
 
 def size(value: int | None) -> str:
