@@ -16,6 +16,8 @@ from models.spec import ModelSpec
 OPTIONAL_ROLES = frozenset({"rerank", "transcribe"})
 SECTIONS = ("models", "roles", "backends", "memory_cap_bytes")
 ENVIRONMENTS = "environments"
+KEPT_NAMES = frozenset({"profile", "events", "pull", "pulls"})
+"""They mean something else behind /models/."""
 
 
 class ModelsFile(BaseModel):
@@ -99,6 +101,8 @@ def _check(loaded: ModelsFile, layers: list[Layer]) -> None:
         if spec.backend not in BACKENDS:
             message = f"there is no back end '{spec.backend}'. {nearest(spec.backend, BACKENDS)}"
             raise invalid_at(layers, ("models", name, "backend"), message)
+        if name in KEPT_NAMES:
+            raise invalid_at(layers, ("models", name), f"no model can be called '{name}'")
         if "/" in name or spec.name != name:
             message = "a model's name is its key, and holds no '/'"
             raise invalid_at(layers, ("models", name, "name"), message)

@@ -406,6 +406,25 @@ LATER = [
     Case("upload with metadata that is none", "POST", DOCUMENTS, 422, "invalid", "metadata", lambda: {"files": {"files": ("a.md", b"x")}, "data": {"metadata": "[1]"}}),
 ]  # fmt: skip
 
+MODEL = "/models/minilm"
+MODELS = [
+    get("unknown model", "/models/nope", 404, "model_not_found", "model"),
+    get("unknown model of a back end", "/models/ollama/no/such:model", 404, "model_not_found", "model"),
+    get("model with a null byte", "/models/a%00b", 404, "model_not_found", "model"),
+    get("model that climbs", "/models/..%2f..%2fetc", 404, "model_not_found", "model"),
+    body("loading no model", "/models/nope/load", {}, 404, "model_not_found", "model"),
+    body("loading for less than no time", MODEL + "/load", {"wait_s": -1}, 422, "invalid", "wait_s"),
+    body("loading for ever", MODEL + "/load", {"wait_s": 1e9}, 422, "invalid", "wait_s"),
+    body("loading in words", MODEL + "/load", {"wait_s": "soon"}, 422, "invalid", "wait_s"),
+    body("loading by an unknown field", MODEL + "/load", {"wait": 1}, 422, "invalid", "wait"),
+    raw("loading by broken JSON", MODEL + "/load", b'{"wait_s":', 400, "malformed_body", "body"),
+    body("unloading no model", "/models/nope/unload", None, 404, "model_not_loaded", "model"),
+    Case("pinning no model", "PUT", "/models/nope/pin", 404, "model_not_found", "model"),
+    Case("unpinning no model", "DELETE", "/models/nope/pin", 404, "model_not_found", "model"),
+    get("models' events after less than nothing", "/models/events?after=-1", 422, "invalid", "after"),
+    get("models' events after a word", "/models/events", 422, "invalid", "Last-Event-ID", **{"Last-Event-ID": "soon"}),
+]  # fmt: skip
+
 UPLOADS = [
     upload("upload of bytes", "a.bin", bytes(range(256)), "unsupported_document", "media_type"),
     upload("upload of a film", "a.mp4", b"\0\0\0 ftypisom", "unsupported_document", "media_type", "video/mp4"),
@@ -472,4 +491,4 @@ PLACES = [
     ),
 ]  # fmt: skip
 
-CASES = [*BODIES, *RUNS, *THREADS, *INDEXES, *LATER, *UPLOADS, *PLACES]
+CASES = [*BODIES, *RUNS, *THREADS, *INDEXES, *LATER, *MODELS, *UPLOADS, *PLACES]

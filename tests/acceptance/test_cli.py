@@ -142,12 +142,43 @@ async def test_models_are_told(motet: Motet) -> None:
     assert "chat → " in models.out
 
 
+async def test_a_model_is_loaded_pinned_watched_and_unloaded(server: ServerProcess) -> None:
+    motet = Motet(server.home)
+    watching = await motet.begin("models", "events", "--after", "0", "--json")
+    assert "minilm is ready on cpu" in (await motet("models", "load", "embed")).out
+    assert ", pinned" in (await motet("models", "pin", "minilm")).out
+    assert "pinned" in (await motet("models")).out
+    assert "pinned" not in (await motet("models", "unpin", "minilm")).out
+    assert "minilm is absent" in (await motet("models", "unload", "minilm")).out
+    said = await motet("models", "unload", "minilm")
+    assert (said.status, "'minilm' is not loaded" in said.error) == (1, True)
+    assert watching.stdout
+    async with asyncio.timeout(60):
+        while orjson.loads(await watching.stdout.readline())["event"] != "unloaded":
+            pass
+    watching.send_signal(signal.SIGINT)
+    await asyncio.wait_for(watching.wait(), 30)
+
+
+async def test_loading_without_a_service_is_refused(alone: Motet) -> None:
+    said = await alone("models", "load", "minilm")
+    assert (said.status, "Start one with `motet serve`" in said.error) == (1, True)
+
+
+async def test_models_for_this_machine_are_proposed(motet: Motet) -> None:
+    said = await motet("models", "profile")
+    assert "motet models pull ollama/" in said.out
+    told = orjson.loads((await motet("models", "profile", "--json")).out)
+    assert told["devices"][0]["device"] == "ram"
+
+
 async def test_the_machine_is_examined(alone: Motet) -> None:
     doctor = await alone("doctor")
     assert doctor.status == 0
     assert str(alone.home) in doctor.out
     assert "chat → " in doctor.out
-    assert "pip install -e '.[" in doctor.out
+    assert "PyTorch" in doctor.out
+    assert "models that suit this machine" in doctor.out
 
 
 async def test_a_wrong_name_is_a_sentence_that_proposes_one(motet: Motet) -> None:

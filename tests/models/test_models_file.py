@@ -56,6 +56,7 @@ backends: {ollama: {timeout_s: 5}}
         ("\nmodels:\n  minilm:\n    keep_alive_s: soon", 4, "models.minilm.keep_alive_s", "number"),
         ("models:\n  a: 5", 2, "models.a", "dict"),
         ("models:\n  a/b: {task: chat, backend: openai}", 2, "models.a/b.name", "no '/'"),
+        ("models:\n  events: {task: chat, backend: openai}", 2, "models.events", "can be called"),
         ("models: 5", 1, "models", "must hold names"),
         ("roles:\n  chat:\n    - ollama/*\n    - reeder", 4, "roles.chat.1", "mean 'reader'"),
         ("roles:\n  chat: []", 2, "roles.chat", "at least one"),
