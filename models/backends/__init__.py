@@ -20,6 +20,7 @@ BACKENDS: dict[str, str] = {
     "sentence_transformers": "models.backends.sentence_transformers.driver:"
     "SentenceTransformersDriver",
     "describer": "models.backends.describer.driver:DescriberDriver",
+    "diffusers": "models.backends.diffusers.driver:DiffusersDriver",
     "coqui": "models.backends.coqui.driver:CoquiDriver",
     "espeak": "models.backends.espeak.driver:EspeakDriver",
 }

@@ -42,6 +42,15 @@ class Placement:
             return {"device_bytes": torch.xpu.memory_reserved(self.device)}
         return {}
 
+    def free_bytes(self) -> int | None:
+        """What this process may still take of the accelerator; None where nothing tells."""
+        if self.device.type != "cuda":
+            return None
+        free, total = torch.cuda.mem_get_info(self.device)
+        held = torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
+        allowed = torch.cuda.get_per_process_memory_fraction(self.device) * total
+        return int(min(free + held, allowed - torch.cuda.memory_allocated(self.device)))
+
     def release(self) -> None:
         """Give cached blocks back, as after running out of memory."""
         if self.device.type == "cuda":

@@ -1,0 +1,1 @@
+"""Diffusers: pictures from words, from other pictures, and within masks."""

@@ -1,0 +1,138 @@
+"""The folder of a pipeline: what is in it, and what is missing. Reads small files alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from config.errors import Unavailable
+from models.backends.common.sources import folder_of, is_path, weights
+
+INDEX = "model_index.json"
+HALF = ".fp16.safetensors"
+DECODERS = ("vae", "vqvae", "movq")
+SMALL_LATENTS_PIXELS = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A component with weights: `numbers` of them."""
+
+    name: str
+    numbers: int
+
+    @property
+    def quantized(self) -> bool:
+        """Whether a quantisation is meant for it: what decodes latents stays as it is."""
+        return self.name not in DECODERS
+
+
+def why_missing(name: str, source: str) -> str | None:
+    """Why the model cannot be loaded from `source`, and what to do; None when all is there."""
+    if not source:
+        return "it has no `source`: name a folder with a Diffusers pipeline, or one of the Hub."
+    folder = folder_of(source)
+    if folder is None and is_path(source):
+        return f"there is no folder '{source}'."
+    if folder is None:
+        return f"'{source}' is not on this machine yet. Run `motet models pull {name}`."
+    if not (folder / INDEX).is_file():
+        return f"{folder} is not the folder of a Diffusers pipeline: it has no {INDEX}."
+    lacking = [each.name for each in _weighted(folder) if not _has_weights(each)]
+    if lacking:
+        return (
+            f"{folder} lacks the weights of {', '.join(lacking)}. Run `motet models pull {name}`, "
+            "or put them there."
+        )
+    return None
+
+
+def needed(name: str, source: str) -> Path:
+    """The folder of a pipeline that is to be loaded. Raises `Unavailable` ("model_missing")."""
+    folder = folder_of(source)
+    if (reason := why_missing(name, source)) or folder is None:
+        raise Unavailable(
+            f"The model '{name}' cannot be loaded: {reason}",
+            code="model_missing",
+            details={"model": name, "source": source},
+        )
+    return folder
+
+
+def parts(folder: Path) -> list[Part]:
+    """Those with weights."""
+    return [Part(each.name, _numbers(each)) for each in _weighted(folder)]
+
+
+def variant(folder: Path) -> str | None:
+    """ "fp16" when that is how the weights are stored, beside others or alone."""
+    halves = [any(each.glob(f"*{HALF}")) for each in _weighted(folder)]
+    return "fp16" if halves and all(halves) else None
+
+
+def usual_side(folder: Path) -> int:
+    """The side of the pictures that the pipeline was made for, in pixels."""
+    for name in ("unet", "transformer", "prior"):
+        side = _config(folder / name).get("sample_size")
+        if isinstance(side, list):
+            side = max(side)
+        if isinstance(side, int):
+            return side * _scale(folder)
+    return SMALL_LATENTS_PIXELS * 2
+
+
+def decoder_width(folder: Path) -> int | None:
+    """The channels of the decoder's widest layers at full size; None when it has no such."""
+    widths = _config(folder / "vae").get("block_out_channels")
+    return max(widths[:2]) if isinstance(widths, list) and widths else None
+
+
+def _scale(folder: Path) -> int:
+    widths = _config(folder / "vae").get("block_out_channels")
+    return int(2 ** (len(widths) - 1)) if isinstance(widths, list) and widths else 8
+
+
+def _weighted(folder: Path) -> Iterator[Path]:
+    """The folders of components that are made of weights."""
+    index = _json(folder / INDEX)
+    for name, given in sorted(index.items()):
+        is_part = isinstance(given, list) and len(given) == 2 and all(given)
+        if is_part and _is_model(folder / name, str(given[1])):
+            yield folder / name
+
+
+def _is_model(folder: Path, kind: str) -> bool:
+    light = kind.endswith(("Tokenizer", "TokenizerFast", "Scheduler", "Processor", "Extractor"))
+    return not light and ((folder / "config.json").is_file() or not folder.is_dir())
+
+
+def _has_weights(folder: Path) -> bool:
+    for index in folder.glob("*.index.json"):
+        named = set(_json(index).get("weight_map", {}).values())
+        if named and all((folder / each).is_file() for each in named):
+            return True
+    whole = [file for file in folder.glob("*.safetensors") if "-of-" not in file.name]
+    return bool(whole) or any(folder.glob("*.bin"))
+
+
+def _numbers(folder: Path) -> int:
+    """Once: a folder may hold its weights whole and halved."""
+    halves = sum(1 for _ in folder.glob(f"*{HALF}"))
+    wholes = sum(1 for file in folder.glob("*.safetensors") if not file.name.endswith(HALF))
+    found = weights(folder).numbers
+    return found // 2 if halves and wholes else found
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    return _json(folder / "config.json")
+
+
+def _json(file: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

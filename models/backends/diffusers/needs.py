@@ -1,0 +1,121 @@
+"""How much memory a pipeline will take, and what of it must wait in RAM. Pure but for sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.accelerators import Accelerator
+from models.backends.common.sources import folder_of
+from models.backends.diffusers.files import decoder_width, parts, usual_side
+from models.backends.diffusers.options import DiffusersOptions, Offload
+from models.drivers import RAM, Need
+from models.placement import placements
+from models.spec import ModelSpec
+
+LIBRARIES_BYTES = 900_000_000
+CONTEXT_BYTES = 500_000_000
+UNKNOWN_BYTES = 7_000_000_000
+WIDTHS = {"float32": 4.0, "bfloat16": 2.0, "float16": 2.0}
+QUANTIZED_WIDTHS = {"int8": 1.15, "nf4": 0.65}
+# Of a device: the rest belongs to others, and to what cannot be foreseen.
+USABLE = 0.9
+# What decoding holds for each pixel, in layers of the decoder's widest full-size ones.
+LAYERS_HELD = 5
+USUAL_DECODER_WIDTH = 256
+# Of the largest component: what a module or two of it take while they compute.
+SEQUENTIAL_SHARE = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Bytes of weights, all and of the largest component, and of drawing one usual picture."""
+
+    weights: int
+    largest: int
+    picture: int
+
+
+def needs(
+    spec: ModelSpec, options: DiffusersOptions, accelerators: Sequence[Accelerator]
+) -> list[Need]:
+    """Where it could run and what it takes there; `spec.memory_bytes` is believed."""
+    on_device, on_cpu = _sizes(spec, options, "bfloat16"), _sizes(spec, options, "float32")
+    places = placements(
+        spec,
+        accelerators,
+        device_bytes=spec.memory_bytes or _full(on_device),
+        host_bytes=LIBRARIES_BYTES,
+        cpu_bytes=spec.memory_bytes or on_cpu.weights + on_cpu.picture + LIBRARIES_BYTES,
+    )
+    if spec.memory_bytes:
+        return places
+    totals = {each.name: each.total_bytes for each in accelerators if not each.unified}
+    return [
+        _fitted(need, on_device, options, totals[need.device]) if need.device in totals else need
+        for need in places
+    ]
+
+
+def offload(
+    spec: ModelSpec, options: DiffusersOptions, device: str, accelerators: Sequence[Accelerator]
+) -> Offload:
+    """What of it must wait in RAM on this device: the same answer at each load."""
+    if options.offload != "auto":
+        return options.offload
+    total = next((each.total_bytes for each in accelerators if each.name == device), None)
+    unified = any(each.unified for each in accelerators if each.name == device)
+    if total is None or unified or spec.memory_bytes:
+        return "none"
+    return _chosen(_sizes(spec, options, "bfloat16"), options, total)
+
+
+def _fitted(need: Need, sizes: Sizes, options: DiffusersOptions, total: int) -> Need:
+    chosen = _chosen(sizes, options, total)
+    if chosen == "none":
+        return need
+    taken = _with_model_offload(sizes) if chosen == "model" else _with_sequential_offload(sizes)
+    return Need({need.device: taken, RAM: LIBRARIES_BYTES + sizes.weights}, need.device)
+
+
+def _chosen(sizes: Sizes, options: DiffusersOptions, total: int) -> Offload:
+    if options.offload != "auto":
+        return options.offload
+    room = total * min(USABLE, options.memory_fraction or 1.0)
+    if _full(sizes) <= room:
+        return "none"
+    return "model" if _with_model_offload(sizes) <= room else "sequential"
+
+
+def _full(sizes: Sizes) -> int:
+    return sizes.weights + sizes.picture + CONTEXT_BYTES
+
+
+def _with_model_offload(sizes: Sizes) -> int:
+    return sizes.largest + sizes.picture + CONTEXT_BYTES
+
+
+def _with_sequential_offload(sizes: Sizes) -> int:
+    return int(sizes.largest * SEQUENTIAL_SHARE) + sizes.picture + CONTEXT_BYTES
+
+
+def _sizes(spec: ModelSpec, options: DiffusersOptions, usual: str) -> Sizes:
+    folder = folder_of(spec.source)
+    if folder is None:
+        return Sizes(UNKNOWN_BYTES, UNKNOWN_BYTES, UNKNOWN_BYTES // 2)
+    width = WIDTHS[usual if options.dtype == "auto" else options.dtype]
+    small = QUANTIZED_WIDTHS.get(options.quantization, width)
+    each = [int(part.numbers * (small if part.quantized else width)) for part in parts(folder)]
+    return Sizes(sum(each), max(each, default=0), _picture(folder, options, width))
+
+
+def _picture(folder: Path, options: DiffusersOptions, width: float) -> int:
+    side = usual_side(folder)
+    pixels = (options.width or side) * (options.height or side)
+    return int(pixels * bytes_a_pixel(decoder_width(folder), width))
+
+
+def bytes_a_pixel(channels: int | None, width: float) -> float:
+    """What drawing takes beside the weights: its peak is the decoder at full size."""
+    return LAYERS_HELD * (channels or USUAL_DECODER_WIDTH) * width

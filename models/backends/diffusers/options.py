@@ -1,0 +1,46 @@
+"""What a model of this back end can be told."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from models.backends.common.options import Options
+
+Quantization = Literal["none", "int8", "nf4"]
+Offload = Literal["none", "model", "sequential"]
+QUANTIZERS: dict[Quantization, tuple[str, ...]] = {
+    "none": (),
+    "int8": ("torchao", "bitsandbytes"),
+    "nf4": ("bitsandbytes",),
+}
+"""The libraries that can do it, the preferred first."""
+
+
+class DiffusersOptions(Options):
+    """`options:` of a model with `backend: diffusers`."""
+
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="auto: bfloat16 where the accelerator computes in it; on a CPU float32."
+    )
+    offload: Literal["auto", "none", "model", "sequential"] = Field(
+        "auto", description="What waits in RAM for its turn on the accelerator."
+    )
+    quantization: Quantization = Field("none", description="Fewer bits for each weight.")
+    threads: int | None = Field(None, ge=1, description="On a CPU; one for each core, at most 4.")
+    memory_fraction: float | None = Field(
+        None, gt=0, le=1, description="Of an NVIDIA or AMD GPU: the most it may take."
+    )
+    width: int | None = Field(None, ge=8, description="When the request names none.")
+    height: int | None = Field(None, ge=8, description="When the request names none.")
+    steps: int | None = Field(None, ge=1, description="When the request names none.")
+    guidance: float | None = Field(None, ge=0, description="When the request names none.")
+    scheduler: str | None = Field(None, description="When the request names none.")
+    max_side: int | None = Field(
+        None, ge=8, description="The longest side of a picture; twice the model's usual one."
+    )
+    max_count: int = Field(8, ge=1, description="Pictures of one request.")
+    max_batch: int = Field(4, ge=1, description="Pictures drawn at once, where memory allows.")
+    note: str = Field("", description="Told with every picture, e.g. what the model cannot do.")
+    timeout_s: float = Field(300.0, gt=0, description="Longest silence while it draws.")

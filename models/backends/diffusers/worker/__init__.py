@@ -1,0 +1,184 @@
+"""The worker's side of pictures: the only place that imports torch and diffusers for them."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import random
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from PIL import Image
+
+from models.backends.common.worker import Placement
+from models.backends.diffusers.needs import bytes_a_pixel
+from models.backends.diffusers.worker.batches import in_batches
+from models.backends.diffusers.worker.calls import call_of, uses
+from models.backends.diffusers.worker.loading import load_pipeline, put
+from models.backends.diffusers.worker.loras import Loras
+from models.backends.diffusers.worker.modes import by_mode, grid, parameters, usual_size
+from models.backends.diffusers.worker.order import Limits, Order, invalid, order
+from models.backends.diffusers.worker.schedulers import Schedulers, name_of
+from models.backends.diffusers.worker.steps import Steps
+from models.workers.host import Answer, TaskHandle
+
+LEAST_SIDE = 64
+TILED_PIXELS = 2_500_000
+USUAL_STEPS = 30
+
+
+class Painter:
+    """One pipeline, asked with "draw". Options: those of the model, `source`, `device`, ..."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        torch.set_num_threads(options["threads"])
+        self._options = options
+        self._place = Placement(options["device"], options["memory_fraction"])
+        pipeline = load_pipeline(options, self._place)
+        self._pipelines = by_mode(pipeline)
+        self._schedulers = Schedulers(pipeline.scheduler)
+        self._scheduler = pipeline.scheduler
+        self._limits = _limits(pipeline, options)
+        self._loras = Loras()
+        self._mode = "generate"
+        if self._limits.scheduler:
+            self._schedulers.built(self._limits.scheduler)  # a wrong name is told now
+
+    def memory(self) -> dict[str, Any]:
+        return self._place.memory()
+
+    def handle(self, method: str, header: dict[str, Any], body: bytes, task: TaskHandle) -> Answer:
+        if method == "about":
+            return self._about(), b""
+        wanted = order(header, body, self._limits, random.SystemRandom().randrange(2**32))
+        self._draw(wanted, task)
+        return {}, b""
+
+    def _about(self) -> dict[str, Any]:
+        return {
+            "modes": list(self._pipelines),
+            "width": self._limits.width,
+            "height": self._limits.height,
+            "schedulers": self._schedulers.names,
+            "max_count": self._limits.max_count,
+        }
+
+    def _draw(self, wanted: Order, task: TaskHandle) -> None:
+        pipeline = self._pipeline(wanted)
+        steps = Steps(task, wanted, batches=-(-wanted.count // self._batch(wanted)))
+        seeds = range(wanted.seed, wanted.seed + wanted.count)
+        with self._ready(pipeline, wanted):
+            for seed, image, notes in in_batches(
+                seeds,
+                self._batch(wanted),
+                lambda part: self._pictures(pipeline, wanted, part, steps),
+                self._place.release,
+            ):
+                told = {"kind": "picture", "width": image.width, "height": image.height}
+                settings = {**self._settings(pipeline, wanted), **notes}
+                task.emit({**told, "seed": seed, "settings": settings}, _png(image))
+
+    def _pipeline(self, wanted: Order) -> Any:
+        """The one for the mode. Offloading is bound to one, and moves with the mode."""
+        pipeline = self._pipelines.get(wanted.mode)
+        if pipeline is None:
+            field = "mask" if wanted.mask else "image"
+            can = ", ".join(self._pipelines)
+            raise invalid(field, f"this model cannot {wanted.mode}, only {can}", "model_unable")
+        if wanted.mode != self._mode and self._options["offload"] != "none":
+            put(pipeline, self._place, self._options["offload"])
+        self._mode = wanted.mode
+        return pipeline
+
+    @contextlib.contextmanager
+    def _ready(self, pipeline: Any, wanted: Order) -> Iterator[None]:
+        """With the scheduler and LoRAs of the request, and as before afterwards."""
+        scheduler = self._schedulers.built(wanted.scheduler or self._schedulers.own)
+        pipeline.scheduler = scheduler
+        tiled = wanted.width * wanted.height > TILED_PIXELS
+        try:
+            with self._loras.on(pipeline, wanted.loras), _tiling(pipeline, tiled):
+                yield
+        finally:
+            pipeline.scheduler = self._scheduler
+            # A pipeline that was left in its midst has modules on the device still.
+            pipeline.maybe_free_model_hooks()
+            self._place.release()
+
+    def _batch(self, wanted: Order) -> int:
+        """Pictures at once that the device has room for, as far as one can tell."""
+        most = min(wanted.count, self._options["max_batch"])
+        free = self._place.free_bytes()
+        if free is None:
+            return int(most)
+        decoder = getattr(self._pipelines[wanted.mode], "vae", None)
+        widths = getattr(getattr(decoder, "config", None), "block_out_channels", None)
+        each = wanted.width * wanted.height * bytes_a_pixel(max(widths[:2]) if widths else None, 2)
+        return int(max(1, min(most, free // max(1, int(each)))))
+
+    def _pictures(
+        self, pipeline: Any, wanted: Order, seeds: Sequence[int], steps: Steps
+    ) -> list[tuple[int, Image.Image, dict[str, Any]]]:
+        # The CPU's generator: a seed draws the same picture on every device.
+        generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
+        call = call_of(pipeline, wanted, len(seeds), generators)
+        with torch.inference_mode():
+            made = pipeline(**call, **steps.callback(pipeline))
+        flags = getattr(made, "nsfw_content_detected", None) or [False] * len(seeds)
+        notes = [
+            {"withheld": "by the model's own safety checker"} if flag else {} for flag in flags
+        ]
+        return list(zip(seeds, made.images, notes, strict=True))
+
+    def _settings(self, pipeline: Any, wanted: Order) -> dict[str, Any]:
+        """What makes the same picture again, with the seed."""
+        used = {
+            "mode": wanted.mode,
+            "steps": wanted.steps,
+            "guidance": wanted.guidance if uses(pipeline, "guidance_scale") else None,
+            "scheduler": name_of(pipeline.scheduler),
+            "negative_prompt": wanted.negative_prompt or None,
+            "strength": wanted.strength,
+            "loras": wanted.loras or None,
+            "note": self._options["note"] or None,
+        }
+        return {name: value for name, value in used.items() if value is not None}
+
+
+def _limits(pipeline: Any, options: dict[str, Any]) -> Limits:
+    width, height = usual_size(pipeline)
+    taken = parameters(pipeline)
+    guidance = getattr(taken.get("guidance_scale"), "default", None)
+    steps = getattr(taken.get("num_inference_steps"), "default", USUAL_STEPS)
+    return Limits(
+        width=options["width"] or width,
+        height=options["height"] or height,
+        grid=grid(pipeline),
+        least=min(LEAST_SIDE, width, height),
+        most=options["max_side"] or 2 * max(width, height),
+        max_count=options["max_count"],
+        steps=options["steps"] or steps,
+        guidance=guidance if options["guidance"] is None else options["guidance"],
+        scheduler=options["scheduler"],
+    )
+
+
+@contextlib.contextmanager
+def _tiling(pipeline: Any, wanted: bool) -> Iterator[None]:
+    """Decode a large picture in tiles: a little different, and within the memory there is."""
+    decoder: Any = getattr(pipeline, "vae", None)
+    if not wanted or not hasattr(decoder, "enable_tiling"):
+        yield
+        return
+    decoder.enable_tiling()
+    try:
+        yield
+    finally:
+        decoder.disable_tiling()
+
+
+def _png(image: Image.Image) -> bytes:
+    file = io.BytesIO()
+    image.save(file, "PNG", compress_level=3)
+    return file.getvalue()

@@ -1,0 +1,53 @@
+"""The arguments of a pipeline's call: its own names for what was ordered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from models.backends.diffusers.worker.modes import parameters
+from models.backends.diffusers.worker.order import Order, invalid
+
+
+def uses(pipeline: Any, name: str) -> bool:
+    """Whether its call takes an argument of this name."""
+    return name in parameters(pipeline)
+
+
+def call_of(
+    pipeline: Any, wanted: Order, count: int, generators: Sequence[torch.Generator]
+) -> dict[str, Any]:
+    """Raises `Invalid` for a field that was given and that the pipeline does not know."""
+    arguments = {
+        "prompt": wanted.prompt,
+        "num_inference_steps": wanted.steps,
+        "num_images_per_prompt": count,
+        "generator": list(generators),
+        "output_type": "pil",
+    }
+    arguments |= {
+        name: value
+        for name, value in _optional(wanted).items()
+        if value is not None and uses(pipeline, name)
+    }
+    for field, name in (("negative_prompt", "negative_prompt"), ("strength", "strength")):
+        value = getattr(wanted, field)
+        if not value:
+            continue
+        if not uses(pipeline, name):
+            raise invalid(field, "this model knows no such thing; leave it out", "model_unable")
+        arguments[name] = value
+    return arguments
+
+
+def _optional(wanted: Order) -> dict[str, Any]:
+    """What a pipeline may take otherwise: the size from the image, guidance not at all."""
+    return {
+        "width": wanted.width,
+        "height": wanted.height,
+        "guidance_scale": wanted.guidance,
+        "image": wanted.image,
+        "mask_image": wanted.mask,
+    }

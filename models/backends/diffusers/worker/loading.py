@@ -1,0 +1,99 @@
+"""Loads a pipeline onto its device."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+from typing import Any
+
+import torch
+from diffusers import DiffusionPipeline
+from diffusers.quantizers.pipe_quant_config import PipelineQuantizationConfig
+
+from config.errors import Unavailable
+from models.backends.common.worker import Placement
+from models.backends.diffusers.files import DECODERS
+
+
+def load_pipeline(options: dict[str, Any], place: Placement) -> Any:
+    """The pipeline of the folder `source`, of the class that it names itself.
+
+    Raises `Unavailable` ("model_broken") when its files are no good.
+    """
+    try:
+        load: Any = DiffusionPipeline.from_pretrained
+        pipeline: Any = load(
+            options["source"],
+            dtype=place.dtype(options["dtype"]),
+            variant=options["variant"],
+            local_files_only=True,
+            **_quantized(options["quantization"], options["source"]),
+        )
+    except (OSError, ValueError, KeyError, AttributeError, ImportError) as error:
+        raise Unavailable(
+            f"'{options['source']}' could not be loaded as a Diffusers pipeline: "
+            f"{type(error).__name__}: {error}"[:2000],
+            code="model_broken",
+            details={"source": options["source"]},
+        ) from error
+    pipeline.set_progress_bar_config(disable=True)
+    if decoder := getattr(pipeline, "vae", None):
+        with contextlib.suppress(AttributeError, NotImplementedError):
+            decoder.enable_slicing()  # the same pictures, one after the other
+    put(pipeline, place, options["offload"])
+    return pipeline
+
+
+def put(pipeline: Any, place: Placement, offload: str) -> None:
+    """Onto the device, or beside it with what moves there for its turn."""
+    if offload == "model" and not place.on_cpu:
+        pipeline.enable_model_cpu_offload(device=place.device)
+    elif offload == "sequential" and not place.on_cpu:
+        pipeline.enable_sequential_cpu_offload(device=place.device)
+    else:
+        pipeline.to(place.device)
+
+
+def _quantized(kind: str, source: str) -> dict[str, Any]:
+    if kind == "none":
+        return {}
+    index = DiffusionPipeline.load_config(source, local_files_only=True)
+    names = [
+        name
+        for name, given in index.items()
+        if name not in DECODERS and isinstance(given, (list, tuple)) and _is_model(given)
+    ]
+    if kind == "int8" and importlib.util.find_spec("torchao"):
+        return {"quantization_config": PipelineQuantizationConfig(quant_mapping=_torchao(names))}
+    backend = "bitsandbytes_8bit" if kind == "int8" else "bitsandbytes_4bit"
+    chosen: dict[str, Any] = {"load_in_8bit": True} if kind == "int8" else _NF4
+    return {
+        "quantization_config": PipelineQuantizationConfig(
+            quant_backend=backend, quant_kwargs=chosen, components_to_quantize=names
+        )
+    }
+
+
+_NF4: dict[str, Any] = {
+    "load_in_4bit": True,
+    "bnb_4bit_quant_type": "nf4",
+    "bnb_4bit_compute_dtype": torch.bfloat16,
+}
+
+
+def _torchao(names: list[str]) -> dict[str, Any]:
+    from diffusers import TorchAoConfig
+    from torchao.quantization import Int8WeightOnlyConfig
+    from transformers import TorchAoConfig as TextTorchAoConfig
+
+    return {
+        name: (TextTorchAoConfig if name.startswith("text") else TorchAoConfig)(
+            Int8WeightOnlyConfig()
+        )
+        for name in names
+    }
+
+
+def _is_model(given: Any) -> bool:
+    kind = str(given[1])
+    return kind.endswith(("Model", "Transformer2DModel", "ModelWithProjection", "EncoderModel"))
