@@ -20,7 +20,7 @@ HIDDEN = frozenset({LOOPS, GOTO})
 """Channels by which a graph counts its loops and steers: nothing to its readers."""
 RETURN = "__return__"
 """Where LangGraph puts the result of a piece of a node's work."""
-OWN_KINDS = frozenset({"progress", "model", "artifact", "citation", "warning", "tool"})
+OWN_KINDS = frozenset({"progress", "model", "artifact", "citation", "warning", "tool", "token"})
 
 
 class Told(NamedTuple):

@@ -159,7 +159,9 @@ def print_output(console: Console, output: Any, places: Mapping[str, str] | None
     for name, value in rest.items():
         if is_artifact(value):
             place = (places or {}).get(value["id"], value["url"])
-            line = Text.assemble((f"{name} ", "bold"), place, (f"  {about(value)}", "dim"))
+            called = str(value.get("name") or "")
+            shown = place if place.endswith(called) else f"{called}  {place}"
+            line = Text.assemble((f"{name} ", "bold"), shown, (f"  {about(value)}", "dim"))
             console.print(line, soft_wrap=True)
         elif isinstance(value, bool | int | float) or (isinstance(value, str) and len(value) < 60):
             say(console, (f"{name} ", "bold"), str(value))
