@@ -71,6 +71,7 @@ class Runner:
         if self._closed:
             raise _closing()
         needs = self.driver_of(spec.backend).estimate(spec)
+        self._notice(spec.name)
         self._tickets += 1
         ticket, granted = self._tickets, asyncio.get_running_loop().create_future()
         self._requests[ticket] = _Request(granted, listener, spec.name)
@@ -238,6 +239,13 @@ class Runner:
         del self._held[name]
         self.carry_out(self.scheduler.lost(name, generation, lost.result()))
         self._left(name, generation)
+
+    def _notice(self, name: str) -> None:
+        """See at once that it was lost: its callback comes a tick later, but whom it failed may
+        ask again in this one, and must not be given it again."""
+        held = self._held.get(name)
+        if held and held.loaded.lost and held.loaded.lost.done():
+            self._lost(name, held.generation, held.loaded.lost)
 
     def _set_timer(self) -> None:
         if self._timer:
