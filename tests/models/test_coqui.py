@@ -188,25 +188,16 @@ async def test_what_is_not_here_is_told_with_what_to_do(
     assert caught.value.code == "model_missing"
 
 
-@pytest.mark.parametrize("damage", ["config", "checkpoint"])
-async def test_broken_files_are_told(
-    driver: Driver, folder: Path, tmp_path: Path, damage: str
-) -> None:
-    for name in ("config.json", "model.pth"):
-        (tmp_path / name).write_bytes((folder / "two" / name).read_bytes())
-    if damage == "config":
-        (tmp_path / "config.json").write_text('{"model": "vits", "audio": 3}')
-    else:
-        (tmp_path / "model.pth").write_bytes(b"not a checkpoint" * 100)
-    with pytest.raises(MotetError, match="cannot be loaded"):
+async def test_a_broken_checkpoint_is_told(driver: Driver, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_bytes((folder / "two" / "config.json").read_bytes())
+    (tmp_path / "model.pth").write_bytes(b"not a checkpoint" * 100)
+    with pytest.raises(MotetError, match="cannot be loaded") as caught:
         async with loaded(driver, coqui(tmp_path)):
             pass
+    assert caught.value.code == "model_unreadable"
 
 
 async def test_an_option_that_there_is_not_is_told(driver: Driver, folder: Path) -> None:
     why = await driver.available(coqui(folder / "two", vioce="ben"))
     assert why is not None
     assert "Did you mean 'voice'" in why
-    with pytest.raises(MotetError, match="no voice 'bob'"):
-        async with loaded(driver, coqui(folder / "two", voice="bob")):
-            pass

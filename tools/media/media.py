@@ -31,6 +31,8 @@ THUMBNAIL_SIDE = 320
 MAX_LISTENED_S = 2 * 3600.0
 MAX_REFERENCE_S = 30.0
 MAX_ENCODED_S = 4 * 3600.0
+MAX_PAUSE_S = 60.0
+MAX_TAG_CHARS = 1000
 
 
 class Media:
@@ -110,6 +112,8 @@ class Media:
         chapter or tag; `Unavailable` or `TimedOut` when it fails.
         """
         _check(parts, format, chapters, tags or {})
+        if not 0 <= pause_s <= MAX_PAUSE_S:
+            raise _wrong("pause_s", f"A pause has 0 to {MAX_PAUSE_S:g} s, not {pause_s:g}.")
         seconds = sum(part.seconds for part in parts) + pause_s * (len(parts) - 1)
         if seconds > max_seconds:
             raise Invalid(
@@ -121,8 +125,8 @@ class Media:
             "parts": [[len(part.samples), part.rate] for part in parts],
             "format": format,
             "pause_s": pause_s,
-            "chapters": [[chapter.title, chapter.part] for chapter in chapters],
-            "tags": dict(tags or {}),
+            "chapters": [[_line(chapter.title), chapter.part] for chapter in chapters],
+            "tags": {name: _line(text) for name, text in (tags or {}).items()},
         }
         body = await asyncio.to_thread(b"".join, [part.samples for part in parts])
         timeout_s = self._bound(body)
@@ -202,6 +206,12 @@ def _check(
     numbers = [chapter.part for chapter in chapters]
     if numbers != sorted(set(numbers)) or not all(0 <= n < len(parts) for n in numbers):
         raise _wrong("chapters", f"Chapters begin in order at parts 0 to {len(parts) - 1}.")
+
+
+def _line(text: str) -> str:
+    """Fit for a tag: one line of bounded length, without halves of surrogate pairs."""
+    whole = text[:MAX_TAG_CHARS].encode(errors="replace").decode().replace("\0", " ")
+    return " ".join(whole.split())
 
 
 def _wrong(field: str, message: str) -> Invalid:

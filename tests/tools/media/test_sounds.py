@@ -130,6 +130,13 @@ async def test_tags_are_written(media: Media, format: Any) -> None:
         assert (file.title, file.artist) == ("Ein Märchen", "Motet")
 
 
+async def test_odd_titles_are_written_as_one_line(media: Media) -> None:
+    chapters = [Chapter("half \ud83d\n\0pair " + "x" * 5000, 0)]
+    made = await media.encode([spoken(440)], "mp3", chapters=chapters, tags={"title": "a\ud83d\nb"})
+    assert b"half ? pair xxx" in made.data
+    assert b"a? b" in made.data
+
+
 @pytest.mark.parametrize("format", list(MEDIA_TYPES))
 async def test_chapters_leave_the_sound_as_it_is(media: Media, format: Any) -> None:
     parts = [spoken(300), spoken(600), spoken(900)]
@@ -153,6 +160,8 @@ async def test_no_parts_and_wrong_words_are_refused(media: Media) -> None:
         await media.encode(one, "mp3", chapters=[Chapter("beyond", 1)])
     with pytest.raises(Invalid, match="parts 0 to 0"):
         await media.encode(one, "mp3", chapters=[Chapter("a", 0), Chapter("b", 0)])
+    with pytest.raises(Invalid, match="0 to 60 s"):
+        await media.encode(one, pause_s=float("nan"))
     with pytest.raises(Invalid) as caught:
         await media.encode(one * 3, max_seconds=0.2)
     assert caught.value.code == "too_large"
