@@ -6,14 +6,32 @@ import asyncio
 import contextlib
 import logging
 import threading
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from config.errors import MotetError, Unavailable
+from models.accelerators import Accelerator
 from models.drivers import Progress
-from models.servers.engine import Engine, Wanted
+from models.servers.engine import Engine, Wanted, device_files
+from models.servers.gpus import GpuOptions, gpu_options
 from models.servers.output import Output
 
 log = logging.getLogger(__name__)
+
+
+async def prepared(
+    accelerators: Sequence[Accelerator], present: Callable[[], Sequence[str]] = device_files
+) -> tuple[Engine, GpuOptions]:
+    """The engine, to be handed to `ServerContainer.start` or closed, and the GPUs it can give.
+
+    Raises `Unavailable` ("container_unavailable").
+    """
+    engine = await Engine.open()
+    try:
+        return engine, gpu_options(await engine.info(), accelerators, present())
+    except BaseException:
+        await engine.close()
+        raise
 
 
 class ServerContainer:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any, Protocol
 
 from models.accelerators import Accelerator
 from models.drivers import CPU, RAM, Need, Progress
-from models.servers.container import ServerContainer
-from models.servers.engine import INSTALL, Engine, Wanted, device_files
-from models.servers.gpus import GpuOptions, gpu_options
+from models.servers.container import ServerContainer, prepared
+from models.servers.engine import INSTALL, Wanted
+from models.servers.gpus import GpuOptions
 from models.servers.output import Output
 from models.servers.process import ServerProcess
 from models.servers.readiness import HOST, free_port, is_free, until_ready
@@ -84,17 +84,11 @@ async def start_server(
     if serve.image is None:
         running = await _process(spec, serve, port, output)
     else:
-        engine = await Engine.open()
-        gpus = GpuOptions("cpu")
-        if need.device != CPU:
-            gpus = gpu_options(await engine.info(), accelerators, device_files())
+        engine, gpus = await prepared(accelerators if need.device != CPU else ())
         wanted = _wanted(spec, serve, port, f"{home}#{spec.name}", gpus)
         running = await ServerContainer.start(spec.name, wanted, output, engine, progress)
-    try:
-        await _until_ready(running, spec, serve, port)
-    except BaseException:
-        await asyncio.shield(running.stop(0))
-        raise
+    ready = until_ready(spec.name, serve.ready, port, output, serve.start_timeout_s)
+    await until_usable(running, ready)
     return ManagedServer(running, serve, port, need)
 
 
@@ -120,22 +114,24 @@ def _wanted(spec: ModelSpec, serve: ServeSpec, port: int, owner: str, gpus: GpuO
     )
 
 
-async def _until_ready(running: Running, spec: ModelSpec, serve: ServeSpec, port: int) -> None:
-    waiting = asyncio.create_task(
-        until_ready(spec.name, serve.ready, port, running.output, serve.start_timeout_s),
-        name=f"server {spec.name}: readiness",
-    )
+async def until_usable(running: Running, ready: Coroutine[Any, Any, None]) -> None:
+    """Wait for `ready`, and no longer than the server runs; when that fails, it is stopped.
+
+    Raises what `ready` raises, or the error of a server that ended.
+    """
+    waiting = asyncio.create_task(ready, name="server: readiness")
     try:
         both: set[asyncio.Future[Any]] = {waiting, running.exited}
         await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        if not waiting.done():
-            waiting.cancel()
-            await asyncio.gather(waiting, return_exceptions=True)
-    # Its end says more than what was waited for, also where something else answers on its port.
-    if running.exited.done():
-        raise running.explained(running.exited.result())
-    waiting.result()
+        # Its end says more than what was waited for, also where something else answers there.
+        if running.exited.done():
+            raise running.explained(running.exited.result())
+        waiting.result()
+    except BaseException:
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        await asyncio.shield(running.stop(0))
+        raise
 
 
 def why_not_startable(serve: ServeSpec) -> str | None:

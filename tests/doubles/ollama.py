@@ -51,6 +51,7 @@ class Ollama:
         old: bool = False,
         version: str = "0.32.15",
         api_key: str | None = None,
+        port: int = 0,
     ) -> None:
         self.requests: list[Seen] = []
         self.api_key = api_key
@@ -59,7 +60,7 @@ class Ollama:
         self._version, self._old = version, old
         self._cards: dict[str, Card] = {}
         self._registry: dict[str, tuple[Card, Gate | None]] = {}
-        self._server = ServerThread(self._app())
+        self._server = ServerThread(self._app(), port)
 
     @property
     def url(self) -> str:

@@ -17,9 +17,9 @@ class ServerThread:
     refuses what comes after it, as a killed server does.
     """
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: Any, port: int = 0) -> None:
         self._app = app
-        self._port = 0
+        self._port = port
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
 

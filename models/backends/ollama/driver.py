@@ -25,12 +25,14 @@ from models.backends.ollama.options import (
 )
 from models.backends.ollama.pull import pull
 from models.backends.ollama.residence import OllamaModel, Residence, release
+from models.backends.ollama.server import OllamaServer
 from models.drivers import CPU, DriverContext, Need, Progress
 from models.spec import ModelSpec, Task
 
 log = logging.getLogger(__name__)
 
 PROBE_KEEP_S = 3.0
+STARTED_WITHIN_S = 1.0
 TASKS = ("chat", "caption", "embed")
 UNABLE = {"chat": "chat", "caption": "look at pictures", "embed": "embed"}
 
@@ -48,6 +50,9 @@ class OllamaDriver:
         self._known: dict[str, Installed] = {}
         self._residences: dict[str, Residence] = {}
         self._lost: list[OllamaModel] = []
+        self.server = OllamaServer(
+            self._settings, self._api.url, context.accelerators, str(context.settings.home)
+        )
         self._lifeline = Lifeline(self._api.url, self._still_holds)
 
     async def available(self, spec: ModelSpec) -> str | None:
@@ -98,6 +103,12 @@ class OllamaDriver:
 
     async def pull(self, source: str, progress: Progress) -> None:
         """As `Puller.pull`: Ollama gets it, and goes on where it was left."""
+        try:
+            await self._api.version()
+        except MotetError as error:
+            if error.code != "ollama_unreachable" or not self.server.plan.ways:
+                raise
+            await self.server.start(progress)
         await pull(self._api, source, progress)
         self._probe.forget()
 
@@ -109,6 +120,7 @@ class OllamaDriver:
         await self._lifeline.close()
         await self._probe.close()
         await self._api.close()
+        await self.server.stop()
 
     async def _enter(
         self,
@@ -188,7 +200,14 @@ class OllamaDriver:
         return embed
 
     async def _look(self) -> list[Installed]:
-        models = [await self._with_abilities(model) for model in await self._api.installed()]
+        try:
+            installed = await self._api.installed()
+        except MotetError as error:
+            if error.code != "ollama_unreachable" or not self.server.plan.ways:
+                raise
+            await self.server.wanted(STARTED_WITHIN_S)
+            installed = await self._api.installed()
+        models = [await self._with_abilities(model) for model in installed]
         self._known = {model.name.lower(): model for model in models}
         return models
 
