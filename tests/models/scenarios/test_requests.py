@@ -1,0 +1,72 @@
+"""Who asks, who waits and who leaves: nobody's work is cut, and nobody asks for a load twice."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+
+from tests.acceptance.gates import Gate
+from tests.models.scenarios.conftest import Open
+from tests.models.scenarios.stage import BOUND_S, mb, talking
+
+
+async def test_unloading_a_model_never_cuts_a_stream(stage: Open, held: Gate) -> None:
+    async with stage({"poet": mb(50)}) as on:
+        async with on.models.lease("poet", "chat") as lease:
+            poem = talking(lease).say("one", "two", "three", gate=held)
+            heard = [await anext(poem), await anext(poem)]
+            await held.knocked()
+            unloading = asyncio.create_task(on.models.unload("poet"))
+            await asyncio.sleep(0)
+            assert (on.state("poet"), on.those("unloading")) == ("draining", [])
+            held.open()
+            heard += [word async for word in poem]
+            assert heard == ["one", "two", "three"]
+        await asyncio.wait_for(unloading, BOUND_S)
+        assert on.taken_mb == 0
+        assert await on.say("poet", "again") == ["again"]
+
+
+async def test_fifty_first_requests_at_once_make_one_load(stage: Open) -> None:
+    async with stage({"poet": mb(50)}) as on:
+        said = await asyncio.gather(*(on.say("poet", f"line {number}") for number in range(50)))
+        assert said == [[f"line {number}"] for number in range(50)]
+        assert on.driver.started == ["poet"]
+
+
+async def test_a_request_that_arrives_during_an_idle_unload_gets_a_new_load(
+    stage: Open, held: Gate
+) -> None:
+    async with stage({"poet": mb(50, keep_alive_s=0, ends_behind=held.path)}) as on:
+        assert await on.say("poet", "first") == ["first"]
+        await held.knocked()  # its process is about to end
+        assert (await on.until("unloading", "poet"))["reason"] == "idle"
+        late = asyncio.create_task(on.say("poet", "second"))
+        await asyncio.sleep(0)
+        assert on.state("poet") == "stopping"
+        held.open()
+        assert await late == ["second"]
+        assert on.order("unloaded", "loading")[:3] == [
+            "loading poet",
+            "unloaded poet",
+            "loading poet",
+        ]
+
+
+async def test_a_client_that_leaves_frees_its_place(stage: Open, held: Gate) -> None:
+    async with stage({"poet": mb(50, concurrency=1)}) as on:
+
+        async def listen() -> None:
+            async with on.models.lease("poet", "chat") as lease:
+                async with aclosing(talking(lease).say("one", "two", gate=held)) as poem:
+                    async for _ in poem:
+                        pass
+
+        client = asyncio.create_task(listen())
+        await held.knocked()
+        next_one = asyncio.create_task(on.say("poet", "mine"))
+        client.cancel()
+        await asyncio.wait([client])
+        await held.left()  # the worker stopped, with nobody opening the gate
+        assert await asyncio.wait_for(next_one, BOUND_S) == ["mine"]
+        assert on.driver.started == ["poet"]

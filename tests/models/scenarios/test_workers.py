@@ -1,0 +1,183 @@
+"""Worker processes that die, hang, fail or run full: what is told, and what comes after."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import psutil
+import pytest
+
+from config.errors import MotetError, TimedOut, Unavailable
+from models import scheduler
+from tests.acceptance.gates import Gate
+from tests.models.scenarios.conftest import Open
+from tests.models.scenarios.handlers import FULL
+from tests.models.scenarios.machine import PROCESS_MB, children
+from tests.models.scenarios.stage import BOUND_S, Stage, mb, talking
+
+
+async def test_a_worker_killed_while_it_streams_fails_its_reader_and_is_replaced(
+    stage: Open, held: Gate
+) -> None:
+    async with stage({"poet": mb(50)}) as on:
+        async with on.models.lease("poet", "chat") as lease:
+            model = talking(lease)
+            poem = model.say("one", "two", gate=held)
+            assert await anext(poem) == "one"
+            model.worker.kill()
+            with pytest.raises(Unavailable, match="killed by SIGKILL") as caught:
+                await anext(poem)
+            assert caught.value.code == "worker_died"
+            # The next is served while the one who was hit still holds its lease.
+            assert await on.say("poet", "again") == ["again"]
+        assert (await on.until("lost", "poet"))["reason"] == "killed by SIGKILL"
+        assert on.driver.started == ["poet", "poet"]
+        assert abs(on.reserved_mb - on.taken_mb) < 20
+
+
+async def test_a_crash_of_its_library_is_told_by_its_signal(stage: Open) -> None:
+    async with stage({"poet": mb(50)}) as on:
+        async with on.models.lease("poet", "chat") as lease:
+            with pytest.raises(Unavailable, match="SIGSEGV") as caught:
+                await talking(lease).misbehave("crash")
+        assert "Segmentation fault" in "\n".join(caught.value.details["stderr"])
+        assert await on.say("poet", "again") == ["again"]
+
+
+async def test_a_worker_killed_while_it_loads_fails_who_waits_and_leaves_nothing(
+    stage: Open, held: Gate
+) -> None:
+    async with stage({"poet": mb(50, loads_behind=held.path)}) as on:
+        waiting = [asyncio.create_task(on.say("poet", "hello")) for _ in range(3)]
+        await held.knocked()
+        (worker,) = children() - on.machine.others
+        psutil.Process(worker).kill()
+        for each in waiting:
+            with pytest.raises(Unavailable, match="SIGKILL") as caught:
+                await each
+            assert caught.value.code == "worker_died"
+        assert (on.reserved_mb, on.taken_mb) == (0, 0)
+        assert (await on.until("load_failed", "poet"))["failures"] == 1
+        held.open()
+        await asyncio.sleep(await refused(on, "poet"))
+        assert await on.say("poet", "hello") == ["hello"]
+
+
+async def test_a_worker_killed_while_idle_is_noticed_and_loaded_anew(stage: Open) -> None:
+    async with stage({"poet": mb(50)}) as on:
+        await on.say("poet", "hello")
+        on.driver.loaded[0].worker.kill()
+        await on.until("lost", "poet")
+        assert (on.reserved_mb, on.taken_mb) == (0, 0)
+        assert await on.say("poet", "again") == ["again"]
+
+
+async def test_a_worker_that_hangs_is_ended_and_replaced(stage: Open) -> None:
+    async with stage({"poet": mb(50)}) as on:
+        async with on.models.lease("poet", "chat") as lease:
+            with pytest.raises(TimedOut) as caught:
+                await talking(lease).misbehave("hang", silence_s=0.3)
+            assert caught.value.code == "worker_timeout"
+        await on.until("lost", "poet")
+        assert await on.say("poet", "again") == ["again"]
+
+
+async def test_a_load_that_fails_three_times_backs_off_and_leaks_no_process(
+    stage: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler, "BACKOFF_S", (0.05, 0.1, 60.0))
+    broken = tmp_path / "broken"
+    broken.touch()
+    async with stage({"poet": mb(50, broken_while=str(broken))}) as on:
+        for failures in (1, 2, 3):
+            with pytest.raises(Unavailable, match="bad magic number"):
+                await on.say("poet", "hello")
+            assert children() == on.machine.others
+            told = await on.until("load_failed", "poet", times=failures)
+            assert told["failures"] == failures
+            left_s = await refused(on, "poet")
+            if failures < 3:
+                await asyncio.sleep(left_s)
+        assert 50 < left_s < 61
+        assert on.driver.started == ["poet"] * 3
+        assert on.reserved_mb == 0
+
+
+async def refused(on: Stage, name: str) -> float:
+    """A model that failed a moment ago is not even tried; for how long, in seconds."""
+    started = len(on.driver.started)
+    with pytest.raises(MotetError, match="tried again") as caught:
+        await on.say(name, "hello")
+    assert caught.value.retry_after_s is not None
+    assert len(on.driver.started) == started
+    return caught.value.retry_after_s + 0.01
+
+
+async def test_the_late_exit_of_an_old_worker_harms_no_new_one(stage: Open, held: Gate) -> None:
+    async with stage({"poet": mb(50, lingers=True)}) as on:
+        await on.say("poet", "hello")
+        await on.models.unload("poet")  # its process is there all the same
+        async with on.models.lease("poet", "chat") as lease:
+            poem = talking(lease).say("one", "two", gate=held)
+            assert await anext(poem) == "one"
+            old, new = on.driver.loaded
+            old.worker.kill()
+            await asyncio.wait_for(old.lost, BOUND_S)
+            held.open()
+            assert [word async for word in poem] == ["two"]
+        assert on.those("lost") == []
+        assert (on.state("poet"), new.lost.done()) == ("ready", False)
+        assert await on.say("poet", "hello") == ["hello"]
+        assert len(on.driver.started) == 2
+
+
+async def picture(on: Stage, full: str, tried: list[str]) -> None:
+    async for attempt in on.models.attempts("painter", "chat"):
+        async with attempt as lease:
+            tried.append(",".join(sorted(loaded(on))))
+            await talking(lease).work(300, full)
+
+
+def loaded(on: Stage) -> Sequence[str]:
+    return [each.model.name for each in on.models.status() if each.state == "ready"]
+
+
+@pytest.mark.parametrize("full", sorted(FULL))
+async def test_work_that_runs_out_of_memory_is_done_again_without_idle_models(
+    stage: Open, full: str
+) -> None:
+    async with stage({"painter": mb(20), "idle": mb(150)}, total_mb=500) as on:
+        await on.say("idle", "hello")
+        tried: list[str] = []
+        await picture(on, full, tried)
+        assert tried == ["idle,painter", "painter"]
+        assert (await on.until("out_of_memory", "painter"))["phase"] == "running"
+        assert on.driver.started.count("painter") == 1
+
+
+async def test_work_that_runs_out_of_memory_twice_fails_clearly(stage: Open) -> None:
+    async with stage({"painter": mb(20), "idle": mb(50)}, total_mb=300) as on:
+        await on.say("idle", "hello")
+        tried: list[str] = []
+        with pytest.raises(Unavailable, match="Ask it for less") as caught:
+            await picture(on, "cuda", tried)
+        assert caught.value.code == "out_of_memory"
+        assert "tried again" in caught.value.message
+        assert tried == ["idle,painter", "painter"]
+        assert await on.say("painter", "hello") == ["hello"]
+
+
+async def test_a_load_that_runs_out_of_memory_is_tried_once_more_and_then_fails(
+    stage: Open,
+) -> None:
+    async with stage({"greedy": mb(900, says_mb=100)}, total_mb=600) as on:
+        with pytest.raises(Unavailable, match="MemoryError") as caught:
+            await on.say("greedy", "hello")
+        assert caught.value.code == "out_of_memory"
+        assert on.driver.started == ["greedy", "greedy"]
+        assert (await on.until("out_of_memory", "greedy"))["phase"] == "loading"
+        assert on.taken_mb == on.reserved_mb == 0
+        first, second = on.those("loading", "greedy")
+        assert second["memory"]["ram"] > first["memory"]["ram"] == (100 + PROCESS_MB) * 10**6
