@@ -44,7 +44,7 @@ class ReaderChat(BaseChatModel):
     _lease_embed: LeaseEmbed = PrivateAttr()
 
     def __init__(self, *, name: str, lease_embed: LeaseEmbed) -> None:
-        super().__init__(name=name)
+        super().__init__(name=name, profile={"image_inputs": False})
         self._lease_embed = lease_embed
 
     @property

@@ -45,7 +45,7 @@ class TransformersChat(BaseChatModel):
     def __init__(
         self, model: TransformersModel, name: str, options: ChatOptions, about: Mapping[str, Any]
     ) -> None:
-        super().__init__(name=name)
+        super().__init__(name=name, profile={"image_inputs": False})
         self._model = model
         self._options = options
         self._about = about
