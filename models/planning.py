@@ -13,9 +13,9 @@ from models.policy import Admission, Resident, admit
 from models.slot import LOADED, RESIDENT, Slot, State
 from models.usage import Usage
 
-TURN_FACTOR = 2.0
+TURN_FACTOR = 4.0
 """A model keeps its turn, while others wait, for so many times what swapping costs."""
-MAX_TURN_S = 30.0
+MAX_TURN_S = 60.0
 PATIENCE_S = 30.0
 """So long a model that waits lets smaller ones pass; then their room is kept for it."""
 UNUSED_COSTS = 0.1
@@ -97,6 +97,7 @@ class Plan:
             busy=any(not slot.unused or slot.state not in LOADED for slot in group),
             kept=waiting is not None and any(self._kept(slot, waiting) for slot in group),
             cost=sum(self._cost(slot) for slot in group),
+            idle_s=min(self._now_s - slot.idle_since_s for slot in group),
         )
 
     def _cost(self, slot: Slot) -> float:

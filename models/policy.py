@@ -27,6 +27,7 @@ class Resident:
     """Idle, but its next request is expected sooner than another could use its memory well."""
     cost: float
     """What losing it costs: reload seconds x recent use x priority."""
+    idle_s: float = 0.0
 
     @property
     def evictable(self) -> bool:

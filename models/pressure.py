@@ -9,6 +9,9 @@ from models.ledger import DeviceBalance
 from models.policy import Resident
 
 HIGH, LOW = 0.85, 0.75
+FULL = 0.95
+RESTED_S = 30.0
+"""A model used more lately is spared while a device is not quite full: it would come back."""
 READ_EVERY_S = 5.0
 READ_AGAIN_S = 0.5
 """After an unload, when what it freed can be seen."""
@@ -75,7 +78,12 @@ def _relief(balance: DeviceBalance, idle: Sequence[Resident], relieving: bool) -
     over_cap = balance.reserved_bytes > balance.cap_bytes
     if not over_cap and used <= (LOW if relieving else HIGH) * total:
         return None
-    useful = [resident for resident in idle if resident.memory.get(device)]
+    useful = [
+        resident
+        for resident in idle
+        if resident.memory.get(device)
+        and (resident.idle_s >= RESTED_S or used > FULL * total or over_cap)
+    ]
     best = used - sum(resident.memory[device] for resident in useful)
     cured = best <= LOW * total or best <= HIGH * total < used
     if not useful or not (cured or over_cap):

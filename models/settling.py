@@ -101,6 +101,8 @@ class Settling:
         if slot.generation == generation and ticket in slot.leases:
             slot.idle_since_s = self._clock()
             slot.usage.released(slot.idle_since_s - slot.leases.pop(ticket))
+        if slot.unused:
+            slot.usage.idle(self._clock())
 
     def grant(self, slot: Slot, now_s: float) -> None:
         while slot.grantable(now_s):

@@ -7,6 +7,7 @@ import itertools
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 from benchmarks.simulator.traces import Model, Request, Trace
@@ -54,6 +55,11 @@ class Machine:
         self._stopping: dict[str, Model] = {}
         self._due: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
+        self._asked_s: dict[int, float] = {}
+        self._followers: dict[int, list[int]] = {}
+        for number, request in enumerate(trace.requests):
+            if request.after is not None:
+                self._followers.setdefault(request.after, []).append(number)
         self._policy = build(self)
 
     @property
@@ -75,13 +81,18 @@ class Machine:
 
     def run(self) -> None:
         for number, request in enumerate(self.trace.requests):
-            self.at(request.at_s, lambda n=number, r=request: self._policy.asked(n, r))  # type: ignore[misc]
+            if request.after is None:
+                self.at(request.at_s, partial(self._ask, number))
         for at_s, taken in self.trace.foreign:
-            self.at(at_s, lambda taken=taken: self._others_take(taken))  # type: ignore[misc]
+            self.at(at_s, partial(self._others_take, taken))
         while self._due and len(self.waits) < len(self.trace.requests):
             self.now_s, _, act = heapq.heappop(self._due)
             act()
         assert len(self.waits) == len(self.trace.requests), "a request was never served"
+
+    def _ask(self, number: int) -> None:
+        self._asked_s[number] = self.now_s
+        self._policy.asked(number, self.trace.requests[number])
 
     def at(self, at_s: float, act: Callable[[], None]) -> None:
         heapq.heappush(self._due, (max(at_s, self.now_s), next(self._order), act))
@@ -92,13 +103,13 @@ class Machine:
         assert name not in self.runners
         self.loading[name] = model
         self.loads[name] += 1
-        self.at(self.now_s + model.load_s, lambda: self._loaded(name))
+        self.at(self.now_s + model.load_s, partial(self._loaded, name))
 
     def unload(self, name: str) -> None:
         runner = self.runners.pop(name)
         assert not runner.busy, "unloaded in use"
         self._stopping[name] = runner.model
-        self.at(self.now_s + UNLOAD_S, lambda: self._unloaded(name))
+        self.at(self.now_s + UNLOAD_S, partial(self._unloaded, name))
 
     def give(self, number: int) -> None:
         """The model of that request is its own now, until `done`."""
@@ -111,8 +122,8 @@ class Machine:
             number = runner.queue.popleft()
             request = self.trace.requests[number]
             runner.running.add(number)
-            self.waits[number] = self.now_s - request.at_s
-            self.at(self.now_s + request.work_s, lambda n=number: self._done(runner, n))  # type: ignore[misc]
+            self.waits[number] = self.now_s - self._asked_s[number]
+            self.at(self.now_s + request.work_s, partial(self._done, runner, number))
 
     def _done(self, runner: Runner, number: int) -> None:
         if number not in runner.running:
@@ -120,6 +131,8 @@ class Machine:
         runner.running.remove(number)
         self._start(runner)
         self._policy.done(number, self.trace.requests[number])
+        for next_one in self._followers.get(number, ()):
+            self.at(self.now_s + self.trace.requests[next_one].at_s, partial(self._ask, next_one))
 
     def _loaded(self, name: str) -> None:
         self.runners[name] = Runner(self.loading.pop(name))

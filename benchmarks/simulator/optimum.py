@@ -15,7 +15,8 @@ def fewest_swaps(trace: Trace) -> int | None:
 
     Nothing is unloaded by time here, and others take no memory.
     """
-    if len(trace.models) > MAX_MODELS or trace.foreign:
+    chained = any(request.after is not None for request in trace.requests)
+    if len(trace.models) > MAX_MODELS or trace.foreign or chained:
         return None
     fitting = [
         frozenset(names)

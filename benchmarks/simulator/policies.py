@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from benchmarks.simulator.machine import Machine
 from benchmarks.simulator.traces import Request
@@ -71,7 +72,7 @@ class Motet:
                 case Refuse(ticket, _):  # a client comes again; its wait goes on
                     request = self._machine.trace.requests[ticket]
                     again_s = self._machine.now_s + 5.0
-                    self._machine.at(again_s, lambda n=ticket, r=request: self.asked(n, r))  # type: ignore[misc]
+                    self._machine.at(again_s, partial(self.asked, ticket, request))
         self._set_timer()
 
     def _set_timer(self) -> None:

@@ -21,10 +21,13 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Request:
+    """`after`: it comes `at_s` after that request is done, and not at a fixed time."""
+
     at_s: float
     model: str
     work_s: float
     tenant: str = "one"
+    after: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,11 @@ def all_traces(seed: int = 7) -> list[Trace]:
         _alternating,
         _two_busy,
         _two_crowded,
-        _three_small_two_large,
+        _agents,
+        _five_models,
+        _three_mixed,
+        _books,
+        _crowd_of_three,
         _bursts,
         _flood,
         _long_job,
@@ -88,20 +95,20 @@ def _alternating(draw: random.Random) -> Trace:
     requests = [
         Request(number * 5.0 + draw.uniform(0, 2), names[number % 2], 1.5) for number in range(200)
     ]
-    return _trace("two models in turn", TWO, requests, thrashes=True)
+    return _trace("two models in turn", TWO, requests)
 
 
 def _two_busy(draw: random.Random) -> Trace:
     requests = _mixed(draw, 0.3, 1800, 1.5)
-    return _trace("two models, mixed", TWO, requests, thrashes=True)
+    return _trace("two models, mixed", TWO, requests)
 
 
 def _two_crowded(draw: random.Random) -> Trace:
     requests = _mixed(draw, 0.8, 900, 1.0)
-    return _trace("two models, crowded", TWO, requests, thrashes=True)
+    return _trace("two models, crowded", TWO, requests)
 
 
-def _three_small_two_large(draw: random.Random) -> Trace:
+def _five_models(draw: random.Random) -> Trace:
     models = {
         "embed": Model(1, 2.0, parallel=8),
         "voice": Model(2, 3.0),
@@ -122,7 +129,55 @@ def _bursts(draw: random.Random) -> Trace:
         for start_s in range(0, 3600, 120)
         for _ in range(20)
     ]
-    return _trace("bursts", TWO, requests, thrashes=True)
+    return _trace("bursts", TWO, requests)
+
+
+THREE = {"chat": Model(14, 8.0, parallel=4), "image": Model(12, 6.0), "caption": Model(13, 7.0)}
+"""No two of them fit together."""
+
+
+def _three_mixed(draw: random.Random) -> Trace:
+    requests = [
+        Request(at_s, draw.choice(list(THREE)), draw.expovariate(1 / 1.0))
+        for at_s in _arrivals(draw, 0.2, 1800)
+    ]
+    return _trace("three models, mixed", THREE, requests, thrashes=True)
+
+
+def _books(draw: random.Random) -> Trace:
+    """Six runs at once, each a chain of steps: text, picture, caption, and again."""
+    requests: list[Request] = []
+    for run in range(6):
+        before: int | None = None
+        for step in range(45):
+            at_s = draw.uniform(0, 5) if before is None else 0.1
+            model = list(THREE)[step % 3]
+            requests.append(Request(at_s, model, draw.uniform(1, 3), f"run {run}", before))
+            before = len(requests) - 1
+    return Trace("six runs, three models", 24, THREE, tuple(requests))
+
+
+def _agents(draw: random.Random) -> Trace:
+    """Three agents: each calls a language model several times in a row, then draws a picture."""
+    requests: list[Request] = []
+    for agent in range(3):
+        before: int | None = None
+        for step in range(120):
+            at_s = draw.uniform(0, 20) if before is None else draw.uniform(0.05, 0.3)
+            model, work_s = ("image", 3.0) if step % 8 == 7 else ("chat", draw.uniform(0.5, 2))
+            requests.append(Request(at_s, model, work_s, f"agent {agent}", before))
+            before = len(requests) - 1
+    return Trace("agents that call in a row", 24, TWO, tuple(requests), thrashes=True)
+
+
+def _crowd_of_three(draw: random.Random) -> Trace:
+    """Lists of requests for three models, mixed, each list at once: a queue in front of them."""
+    requests = [
+        Request(start_s + draw.uniform(0, 2), draw.choice(list(THREE)), draw.expovariate(1 / 1.0))
+        for start_s in range(0, 3600, 200)
+        for _ in range(24)
+    ]
+    return _trace("crowds, three models", THREE, requests, thrashes=True)
 
 
 def _flood(draw: random.Random) -> Trace:
@@ -133,7 +188,9 @@ def _flood(draw: random.Random) -> Trace:
         for _ in range(100)
     ]
     chats = [
-        Request(at_s, draw.choices(["chat", "image"], [3, 1])[0], draw.expovariate(1 / 2.0), "quiet")
+        Request(
+            at_s, draw.choices(["chat", "image"], [3, 1])[0], draw.expovariate(1 / 2.0), "quiet"
+        )
         for at_s in _arrivals(draw, 1 / 30, 1800)
     ]
     return _trace("one tenant floods", TWO, flood + chats, watched="quiet")
