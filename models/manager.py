@@ -170,6 +170,9 @@ class Models:
                     raise last from error
                 raise
             spec = choice.model
+            if choice.role is None and spec.name not in self._scheduler.slots:
+                # Nobody asked its back end yet, which can only estimate what it has looked at.
+                await self._drivers.get(spec.backend).available(spec)
             tell({"phase": "chosen", **choice.as_dict()})
             rank = spec.priority if priority is None else priority
             try:
@@ -280,7 +283,9 @@ class Models:
         Raises as `resolve` does.
         """
         spec = (await self.resolve(name, self._task_of(name))).model
-        return self._drivers.get(spec.backend).estimate(spec)
+        driver = self._drivers.get(spec.backend)
+        await driver.available(spec)
+        return driver.estimate(spec)
 
     async def _role(self, role: str) -> RoleStatus:
         task, names = role_task(self._file, role), tuple(self._file.roles[role])

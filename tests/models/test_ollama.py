@@ -149,9 +149,10 @@ async def test_memory_is_what_ollama_says_it_holds_outside_the_gpu(
     ollama: Ollama, driver: OllamaDriver
 ) -> None:
     ollama.add("tiny", memory_bytes=90_000_000, vram_bytes=50_000_000)
+    assert await driver.available(spec("tiny")) is None
+    assert driver.estimate(spec("tiny"))[0].memory_bytes == 72_000_000
     model = await loaded(driver)
     assert model.memory == {"ram": 40_000_000}
-    assert driver.estimate(spec("tiny"))[0].memory_bytes == 72_000_000
     await model.unload()
 
 

@@ -84,9 +84,11 @@ class OllamaDriver:
             num_ctx = _num_ctx(options, known, details)
             token_bytes = details.token_bytes if details else 0
             wanted = total_bytes(known.size_bytes, token_bytes, num_ctx) if known else 0
-        shared = f"ollama:{details.weights}" if details and details.weights else ""
+        share = f"ollama:{details.weights}" if details and details.weights else ""
+        if details and (residence := self._residences.get(details.weights)) and residence.models:
+            return [residence.models[0].need]  # where its weights are already, they stay
         return needs(
-            spec, self._context.accelerators, wanted, gpu_layers=options.num_gpu, shared=shared
+            spec, self._context.accelerators, wanted, gpu_layers=options.num_gpu, share=share
         )
 
     async def load(self, spec: ModelSpec, need: Need, progress: Progress) -> OllamaModel:

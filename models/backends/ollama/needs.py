@@ -29,19 +29,19 @@ def needs(
     bytes_needed: int,
     *,
     gpu_layers: int | None,
-    shared: str,
+    share: str,
 ) -> list[Need]:
     """Every place where Ollama could put it, the preferred first.
 
     Ollama chooses the accelerator itself: the emptiest that it fits in, else all of them.
     """
-    on_cpu = Need({RAM: bytes_needed} if bytes_needed else {}, CPU, shared)
+    on_cpu = Need({RAM: bytes_needed} if bytes_needed else {}, CPU, share)
     usable = [each for each in accelerators if each.vendor in COMPUTES and _meant(each, spec)]
     if spec.device == "cpu" or gpu_layers == 0 or not usable:
         return [on_cpu]
-    places = [_on([each], bytes_needed, shared) for each in usable]
+    places = [_on([each], bytes_needed, share) for each in usable]
     if len(usable) > 1:
-        places.append(_on(usable, bytes_needed, shared))
+        places.append(_on(usable, bytes_needed, share))
     return [*places, on_cpu] if spec.cpu_fallback else places
 
 
@@ -51,17 +51,17 @@ def measured(held: Running, need: Need) -> Mapping[str, int]:
     in_ram = max(held.size_bytes - held.vram_bytes, 0)
     if not devices:  # the CPU, or a machine whose accelerator shares its memory
         return {RAM: in_ram + held.vram_bytes if need.device != CPU else in_ram}
-    share = held.vram_bytes // len(devices)
-    return {RAM: in_ram, **dict.fromkeys(devices, share)}
+    part = held.vram_bytes // len(devices)
+    return {RAM: in_ram, **dict.fromkeys(devices, part)}
 
 
-def _on(accelerators: Sequence[Accelerator], bytes_needed: int, shared: str) -> Need:
+def _on(accelerators: Sequence[Accelerator], bytes_needed: int, share: str) -> Need:
     first = accelerators[0]
     if first.unified:
-        return Need({RAM: bytes_needed}, first.name, shared)
-    share = bytes_needed // len(accelerators)
-    memory = {each.name: share for each in accelerators}
-    return Need({**memory, RAM: RUNNER_BYTES}, first.name, shared)
+        return Need({RAM: bytes_needed}, first.name, share)
+    part = bytes_needed // len(accelerators)
+    memory = {each.name: part for each in accelerators}
+    return Need({**memory, RAM: RUNNER_BYTES}, first.name, share)
 
 
 def _meant(accelerator: Accelerator, spec: ModelSpec) -> bool:

@@ -83,7 +83,7 @@ class OllamaModel:
         self._api = api
         self._capability = capability
         self._residence = residence
-        self._need = need
+        self.need = need
         self._free = free
         self._memory: Mapping[str, int] | None = None
         self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -103,7 +103,7 @@ class OllamaModel:
             return
         for held in await self._api.running():
             if held.name in self._residence.names | {self.source}:
-                self._memory = needs.measured(held, self._need)
+                self._memory = needs.measured(held, self.need)
 
     def listed_in(self, names: Collection[str]) -> bool:
         """Whether Ollama lists its weights, under whichever of their names."""
