@@ -138,7 +138,9 @@ class OllamaDriver:
         model: OllamaModel | None = None
 
         def lost(reason: str) -> None:
-            self._lose(residence.models, reason)
+            # An answer that was read late may tell of the runner before this one.
+            if model is None or model in residence.models:
+                self._lose(residence.models, reason)
 
         try:
             embeds = spec.task == "embed"
