@@ -51,7 +51,7 @@ class SpeakingModel(WorkerModel):
 
     async def _speak(self, request: SpeechRequest) -> AsyncGenerator[Sound, None]:
         header = self._asked(request)
-        texts = iter(self._cut(request.text))
+        texts = iter(self._cut(request.text, self._longest(header)))
         heard = False
         under_way: deque[asyncio.Task[Sound]] = deque()
         try:
@@ -73,14 +73,18 @@ class SpeakingModel(WorkerModel):
                 task.cancel()
             await asyncio.gather(*under_way, return_exceptions=True)
 
-    def _cut(self, text: str) -> list[str]:
+    def _longest(self, header: Mapping[str, Any]) -> int:
+        """The characters of a sentence that is not cut."""
+        return self._sentence_chars
+
+    def _cut(self, text: str, sentence_chars: int) -> list[str]:
         if len(text) > MAX_TEXT:
             raise Invalid(
                 f"At most {MAX_TEXT} characters are spoken at once; this text has {len(text)}.",
                 code="too_large",
                 details={"field": "text", "max": MAX_TEXT},
             )
-        texts = spoken(text, self._sentence_chars)
+        texts = spoken(text, sentence_chars)
         if not texts:
             raise _nothing("There is nothing to say.")
         return texts

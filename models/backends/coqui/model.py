@@ -28,6 +28,7 @@ class CoquiModel(SpeakingModel):
         self._speakers: list[str] = about["speakers"]
         self._languages: list[str] = about["languages"]
         self._several: bool = about["several_languages"]
+        self._char_limits: dict[str, int] = about["char_limits"]
         self._has_speed: bool = about["has_speed"]
         self.clones: bool = about["clones"]
         self._asked(SpeechRequest("", reference=b"" if self.clones else None))
@@ -50,6 +51,10 @@ class CoquiModel(SpeakingModel):
             "speed": speed,
             "seed": self._options.seed,
         }
+
+    def _longest(self, header: Mapping[str, Any]) -> int:
+        language = str(header["language"] or "").partition("-")[0]
+        return min(self._sentence_chars, self._char_limits.get(language, self._sentence_chars))
 
     def _voice(self, request: SpeechRequest) -> str | None:
         """The speaker's name for the library; None where there is but one, or a clip of it."""

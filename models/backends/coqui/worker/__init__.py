@@ -55,13 +55,21 @@ class Speaker:
             "languages": list(self._model.language_manager.language_names),
             "several_languages": several,
             "has_speed": has_speed(self._model),
+            "char_limits": self._char_limits(),
             "clones": bool(self._model.config.supports_cloning),
         }
+
+    def _char_limits(self) -> dict[str, int]:
+        """The longest text by language, where the model has such bounds."""
+        tokenizer: Any = getattr(self._model, "tokenizer", None)
+        return dict(getattr(tokenizer, "char_limits", {}))
 
     def _said(self, header: dict[str, Any], clip: bytes) -> bytes:
         from TTS.utils.synthesizer import PAD_SILENCE_SAMPLES
 
-        voice = self._clips.voice(clip) if clip else {"speaker": header["voice"]}
+        # An XTTS without a file of speakers has nothing that would know voices by name.
+        named = getattr(self._model, "speaker_manager", None) is not None
+        voice = self._clips.voice(clip, named=named) if clip else {"speaker": header["voice"]}
         with of_speed(self._model, header["speed"]) as more:
             wave = self._tts.tts(
                 header["text"],

@@ -23,19 +23,20 @@ class Clips:
         self._folder = tempfile.TemporaryDirectory(prefix="motet-voices-")
         self._known: dict[str, None] = {}
 
-    def voice(self, clip: bytes) -> dict[str, Any]:
-        """What to tell the library, which saves and finds the voice by its name.
+    def voice(self, clip: bytes, *, named: bool) -> dict[str, Any]:
+        """What to tell the library, which saves and finds a voice by its name, where it can.
 
         Raises `Invalid` for a clip that cannot be read, or is too short.
         """
         name = _name(clip)
-        voice: dict[str, Any] = {"speaker": name, "voice_dir": self._folder.name}
+        file = Path(self._folder.name, f"{name}.wav")
         if name not in self._known:
             _check(clip)
-            file = Path(self._folder.name, f"{name}.wav")
             file.write_bytes(clip)
-            voice["speaker_wav"] = str(file)
-        return voice
+        if not named:
+            return {"speaker_wav": str(file)}
+        voice: dict[str, Any] = {"speaker": name, "voice_dir": self._folder.name}
+        return voice if name in self._known else {**voice, "speaker_wav": str(file)}
 
     def heard(self, clip: bytes) -> None:
         """The library has made a voice of it."""
@@ -57,7 +58,7 @@ def _check(clip: bytes) -> None:
     try:
         seconds = soundfile.info(BytesIO(clip)).duration
     except soundfile.SoundFileError as error:
-        raise _refused(f"it cannot be read ({error})"[:300]) from error
+        raise _refused("it cannot be read") from error
     if seconds < LEAST_S:
         raise _refused(f"it has {seconds:.1f} s, and a voice takes {LEAST_S:g} s to be known")
 
