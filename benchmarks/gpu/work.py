@@ -15,7 +15,7 @@ async def work(lease: Lease, tiny: bool, pixels: int = 1024) -> str:
     """Use the model once; what came of it, in words."""
     match lease.model.task:
         case "chat":
-            chat = lease.chat.bind(max_tokens=TOKENS) if not tiny else lease.chat
+            chat = lease.chat.bind(max_tokens=TOKENS)
             pieces = [piece async for piece in chat.astream("Tell me of the sea.")]
             return f"{len(pieces)} pieces"
         case "image":
