@@ -11,7 +11,7 @@ from typing import cast
 
 import pytest
 
-from config.errors import Invalid, MotetError, Unavailable
+from config.errors import Invalid, MotetError, TimedOut, Unavailable
 from models.backends.espeak.driver import EspeakModel
 from models.capabilities import Sound, Speech, SpeechRequest
 from models.drivers import RAM, Driver
@@ -123,6 +123,16 @@ async def test_a_voice_that_was_killed_says_so_and_can_be_loaded_again(driver: D
             await said(model, SpeechRequest(TEXT))
     async with loaded(driver, espeak()) as again:
         assert await said(cast(Speech, again.capability), SpeechRequest(TEXT))
+
+
+async def test_a_voice_that_hangs_is_ended(driver: Driver) -> None:
+    async with loaded(driver, espeak(timeout_s=0.5)) as found:
+        model = cast(EspeakModel, found)
+        os.kill(model._worker.pid, signal.SIGSTOP)
+        with pytest.raises(TimedOut):
+            await said(model, SpeechRequest(TEXT))
+        async with asyncio.timeout(BOUND_S):
+            assert "SIGKILL" in await model.lost
 
 
 async def test_unloading_while_it_speaks_ends_the_speech_and_leaves_no_process(

@@ -21,7 +21,7 @@ WORKER = "models.backends.espeak.worker:Speaker"
 PACKAGE = "espeakng_loader"
 ESTIMATE_BYTES = 40_000_000
 START_TIMEOUT_S = 30.0
-CALL_TIMEOUT_S = 30.0
+ABOUT_TIMEOUT_S = 30.0
 SENTENCE_CHARS = 700
 
 WORDS_A_MINUTE = 175
@@ -35,6 +35,7 @@ class EspeakOptions(Options):
     voice: str = Field("en-us", description="When none is asked for; `en-us+f3` is another throat.")
     speed: float = Field(1.0, ge=0.5, le=2.5, description="What a speed of 1 means.")
     pitch: int = Field(50, ge=0, le=99)
+    timeout_s: float = Field(30.0, gt=0, description="Longest silence while it speaks a sentence.")
 
 
 class EspeakDriver:
@@ -67,7 +68,7 @@ class EspeakDriver:
             WORKER, name=spec.name, options={}, threads=1, start_timeout_s=START_TIMEOUT_S
         )
         try:
-            about = (await worker.call("about", timeout_s=CALL_TIMEOUT_S)).header
+            about = (await worker.call("about", timeout_s=ABOUT_TIMEOUT_S)).header
             voices = Voices(about["voices"], about["variants"])
             voices.file(None, None, options.voice)
         except BaseException:
@@ -85,7 +86,7 @@ class EspeakModel(SpeakingModel):
     def __init__(
         self, worker: WorkerProcess, need: Need, options: EspeakOptions, voices: Voices
     ) -> None:
-        super().__init__(worker, need, silence_s=CALL_TIMEOUT_S, sentence_chars=SENTENCE_CHARS)
+        super().__init__(worker, need, silence_s=options.timeout_s, sentence_chars=SENTENCE_CHARS)
         self._options = options
         self._voices = voices
 
