@@ -15,6 +15,7 @@ from server.routes import (
     index_quality,
     indexes,
     models,
+    pulls,
     runs,
     search,
     threads,
@@ -43,7 +44,7 @@ def create_app(services: Services) -> FastAPI:
     install_error_handlers(app)
     for routes in (
         *(agents, runs, threads, search, indexes, documents, index_quality),
-        *(models, tools, artifacts, health),
+        *(pulls, models, tools, artifacts, health),
     ):
         app.include_router(routes.router)
     return app

@@ -19,9 +19,9 @@ from config.errors import NotFound, Unavailable
 from config.settings import Settings, load_settings
 from server.client import TIMEOUT, answer, events
 from server.console import RunPrinter, print_output, say
-from server.model_tables import print_roles
 from server.filling import Source, ingest
 from server.home import running
+from server.model_tables import print_roles
 
 ROOT = Path(__file__).parent.parent
 QUESTION = "What happens to a run when the server is killed?"

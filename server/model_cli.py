@@ -55,6 +55,35 @@ def models_unload(
     _show(_asked(home, "POST", f"/models/{name}/unload", json={"wait_s": wait}), as_json)
 
 
+@model_app.command("pull")
+def models_pull(
+    name: Annotated[
+        str,
+        typer.Argument(help="BACKEND/SOURCE, as in ollama/qwen3:4b, or a model of models.yaml."),
+    ],
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Get a model onto this machine, with its progress. Ctrl-C stops; the next pull goes on there.
+
+    From Ollama's library, or from the Hugging Face Hub for `transformers`, `diffusers`,
+    `sentence_transformers`, `cross_encoder` and `coqui`.
+    """
+    from server.model_commands import pull_model
+
+    if not run(pull_model(settings_of(home), name, as_json, out)):
+        raise typer.Exit(1)
+
+
+@model_app.command("pulls")
+def models_pulls(home: Home = None, as_json: AsJson = False) -> None:
+    """List the pulls: under way, done, stopped and failed ones."""
+    from server.model_tables import print_pulls
+
+    found = get(home, "/models/pulls")
+    out.print_json(data=found) if as_json else print_pulls(found["pulls"], out)
+
+
 @model_app.command("pin")
 def models_pin(name: Name, home: Home = None, as_json: AsJson = False) -> None:
     """Keep a model loaded, whatever else needs room, until the service ends.

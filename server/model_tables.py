@@ -94,6 +94,21 @@ def print_recommended(found: dict[str, Any], console: Console) -> None:
             say(console, (each["command"], "bold"), (said, "dim"))
 
 
+def print_pulls(pulls: list[dict[str, Any]], console: Console) -> None:
+    """Each pull with how far it is, and why one failed."""
+    rows = (
+        [
+            pull["name"],
+            pull["state"],
+            size(pull["completed_bytes"]),
+            size(pull["total_bytes"]),
+            pull["error"]["message"] if pull["error"] else pull["status"],
+        ]
+        for pull in pulls
+    )
+    console.print(listing(("model", "state", "here", "of", ""), rows))
+
+
 def size(value: int | None) -> str:
     """Bytes for people."""
     if value is None:

@@ -63,7 +63,7 @@ class Pulls:
                 f"Models of the back end '{backend}' are not pulled: they come with it, or are "
                 "elsewhere.",
                 code="not_pullable",
-                details={"model": name, "backend": backend},
+                details={"field": "name", "model": name, "backend": backend},
             )
         if self._closing:
             raise Unavailable("The server is stopping.", code="shutting_down", retry_after_s=5.0)
@@ -87,7 +87,11 @@ class Pulls:
             name = "/".join(self._target(name, None))
         if name not in self._jobs:
             hint = nearest(name, list(self._jobs))
-            raise NotFound(f"'{name}' was never pulled. {hint}", code="pull_not_found")
+            raise NotFound(
+                f"'{name[:80]}' was never pulled. {hint}",
+                code="pull_not_found",
+                details={"field": "pull"},
+            )
         return self._jobs[name]
 
     async def cancel(self, name: str) -> PullJob:

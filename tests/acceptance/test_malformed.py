@@ -18,6 +18,7 @@ LISTINGS = (
     ("GET", "/agents"),
     ("GET", "/indexes"),
     ("GET", "/indexes/library/documents"),
+    ("GET", "/models/pulls"),
     ("GET", "/artifacts"),
     ("GET", "/runs?limit=1000"),
     ("POST", "/threads/search"),

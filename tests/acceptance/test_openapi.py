@@ -71,7 +71,7 @@ async def test_bodies_come_with_examples(openapi: dict[str, Any]) -> None:
     schemas = openapi["components"]["schemas"]
     run = openapi["paths"]["/agents/{name}/run"]["post"]["requestBody"]["content"]
     assert run["application/json"]["schema"]["examples"]
-    for name in ("ResumeBody", "ThreadBody", "StateUpdate", "WaitBody"):
+    for name in ("ResumeBody", "ThreadBody", "StateUpdate", "WaitBody", "PullBody"):
         assert schemas[name]["examples"]
     run = openapi["paths"]["/agents/{name}/run"]["post"]["responses"]
     assert run["200"]["content"].keys() >= {"text/event-stream", "application/json"}
