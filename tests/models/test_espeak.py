@@ -55,6 +55,17 @@ class TestEspeak(SpeechContract):
         error = await refused(speaker, SpeechRequest(TEXT, language="tlh"))
         assert (error.code, error.details["field"]) == ("unknown_language", "language")
 
+    async def test_a_voice_is_found_by_its_name_or_a_tag_and_not_by_half_of_one(
+        self, speaker: Speech
+    ) -> None:
+        scottish = await said(speaker, SpeechRequest(TEXT, voice="en-gb-scotland"))
+        named = await said(speaker, SpeechRequest(TEXT, voice="English (Scotland)"))
+        assert named == scottish
+        assert await said(speaker, SpeechRequest(TEXT, voice="en-GB"))
+        assert (await refused(speaker, SpeechRequest(TEXT, voice="en-alloy"))).code == (
+            "unknown_voice"
+        )
+
     async def test_a_voice_and_another_language_are_refused(self, speaker: Speech) -> None:
         error = await refused(speaker, SpeechRequest(TEXT, voice="de", language="fr"))
         assert error.details["field"] == "language"

@@ -67,39 +67,39 @@ class Voices:
         return known.file + plus + variant
 
     def _called(self, name: str) -> Known:
+        """By its id, its name, or a tag that it speaks."""
         wanted = name.strip().lower()
-        if known := self._known.get(wanted):
-            return known
-        for known in self._known.values():
-            if wanted == known.name.lower():
-                return known
-        try:
-            return self._speaks(name)
-        except Invalid:
+        named = (known for known in self._known.values() if known.name.lower() == wanted)
+        found = self._known.get(wanted) or next(named, None) or self._best(_tag(name))
+        if found is None:
             raise Invalid(
                 f"espeak-ng has no voice '{name}'. {nearest(wanted, list(self._known))}",
                 code="unknown_voice",
                 details={"field": "voice"},
-            ) from None
+            )
+        return found
 
     def _speaks(self, language: str) -> Known:
         """The best voice for a BCP 47 tag, or for its language alone."""
-        wanted = _tag(language)
-        while wanted:
-            ranked = [
-                (rank, number, known)
-                for number, known in enumerate(self._known.values())
-                if (rank := known.rank(wanted)) is not None
-            ]
-            if ranked:
-                return min(ranked)[2]
-            wanted = wanted.rpartition("-")[0]
+        tag = _tag(language)
+        while tag:
+            if found := self._best(tag):
+                return found
+            tag = tag.rpartition("-")[0]
         tags = sorted({tag for known in self._known.values() for tag, _ in known.languages})
         raise Invalid(
             f"espeak-ng does not speak '{language}'. {nearest(_tag(language), tags)}",
             code="unknown_language",
             details={"field": "language"},
         )
+
+    def _best(self, tag: str) -> Known | None:
+        ranked = [
+            (rank, number, known)
+            for number, known in enumerate(self._known.values())
+            if (rank := known.rank(tag)) is not None
+        ]
+        return min(ranked)[2] if ranked else None
 
 
 def _known(listed: Mapping[str, Any]) -> Known:
