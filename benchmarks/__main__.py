@@ -7,7 +7,7 @@ import os
 import sys
 from importlib import import_module
 
-NAMES = ("startup", "runs", "events", "ask", "search", "embed", "memory")
+NAMES = ("startup", "runs", "events", "ask", "search", "embed", "memory", "leases", "simulator")
 ON_DEMAND = ("gpu",)
 """Those that only show something on a machine of their own; not part of `make bench`."""
 

@@ -70,16 +70,19 @@ class Runner:
         """The model, loaded, for as long as the context lasts."""
         if self._closed:
             raise _closing()
-        needs = self.driver_of(spec.backend).estimate(spec)
         self._notice(spec.name)
+        needs = self._needs(spec)
         self._tickets += 1
         ticket, granted = self._tickets, asyncio.get_running_loop().create_future()
         self._requests[ticket] = _Request(granted, listener, spec.name)
         try:
             self.carry_out(self.scheduler.request(ticket, spec, needs, priority, tenant))
             try:
-                async with asyncio.timeout(wait_s):
-                    loaded = await granted
+                if granted.done():
+                    loaded = granted.result()
+                else:
+                    async with asyncio.timeout(wait_s):
+                        loaded = await granted
             except TimeoutError as error:
                 raise TimedOut(
                     f"'{spec.name}' was not free within {wait_s:g} s.", code="lease_timeout"
@@ -92,6 +95,13 @@ class Runner:
             if granted.done() and not granted.cancelled():
                 granted.exception()  # seen, so that asyncio does not report it as forgotten
             self.carry_out(self.scheduler.release(ticket))
+
+    def _needs(self, spec: ModelSpec) -> Sequence[Need]:
+        """What its back end estimates, which may look at files: not for one that is there."""
+        slot = self.scheduler.slots.get(spec.name)
+        if slot and slot.state in PRESENT:
+            return slot.needs
+        return self.driver_of(spec.backend).estimate(spec)
 
     def carry_out(self, effects: Sequence[Effect]) -> None:
         for effect in effects:
@@ -248,11 +258,13 @@ class Runner:
             self._lost(name, held.generation, held.loaded.lost)
 
     def _set_timer(self) -> None:
+        wake_s = None if self._closed else self.scheduler.next_wake_s()
         if self._timer:
+            if self._timer.when() == wake_s:
+                return
             self._timer.cancel()
             self._timer = None
-        wake_s = self.scheduler.next_wake_s()
-        if wake_s is not None and not self._closed:
+        if wake_s is not None:
             self._timer = asyncio.get_running_loop().call_at(wake_s, self._tick)
 
     def _tick(self) -> None:

@@ -144,6 +144,8 @@ class Slot:
 
     def wakes_s(self) -> list[float]:
         """When time alone will change something about it."""
+        if self.state is State.READY and self.leases:
+            return []
         times = [self.unload_at_s, self.look_again_s if self.state is State.QUEUED else None]
         if self.state is State.DRAINING and self.waiting and self.leases:
             times.append(self._open_at_s(self.waiting[0]))
