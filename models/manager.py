@@ -258,7 +258,8 @@ class Models:
 
     def status(self) -> list[ModelStatus]:
         """Every declared model and every other that is loaded or wanted, without asking anyone."""
-        return statuses(self._file, self._scheduler.slots, self._scheduler.pinned)
+        scheduler = self._scheduler
+        return statuses(self._file, scheduler.slots, scheduler.pinned, scheduler.trouble)
 
     async def discover(self) -> list[ModelStatus]:
         """`status`, and what the back ends have by themselves; asks them, bounded."""

@@ -10,7 +10,7 @@ from config.errors import MotetError
 from models.backends import BACKENDS
 from models.models_file import ModelsFile
 from models.roles import ROLE_TASKS, Choice, Drivers
-from models.slot import Slot
+from models.slot import PRESENT, Slot
 from models.spec import ModelSpec, Task
 
 
@@ -33,6 +33,10 @@ class ModelStatus:
     load_s: float | None = None
     waits_for: dict[str, Any] | None = None
     problem: str | None = None
+    failures: int = 0
+    """Loads that failed one after the other."""
+    retry_in_s: float | None = None
+    """Until then it is refused at once, because its last load failed."""
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -67,20 +71,31 @@ class RoleStatus:
 
 
 def statuses(
-    file: ModelsFile, slots: Mapping[str, Slot], pinned: Callable[[ModelSpec], bool]
+    file: ModelsFile,
+    slots: Mapping[str, Slot],
+    pinned: Callable[[ModelSpec], bool],
+    trouble: Callable[[str], MotetError | None],
 ) -> list[ModelStatus]:
     """Declared models in the file's order, then the others that have a slot."""
     others = [slot.spec for name, slot in slots.items() if name not in file.models]
     return [
-        _status(spec, slots.get(spec.name), spec.name in file.models, pinned(spec))
+        _status(
+            spec,
+            slots.get(spec.name),
+            spec.name in file.models,
+            pinned(spec),
+            trouble(spec.name),
+        )
         for spec in [*file.models.values(), *others]
     ]
 
 
-def _status(spec: ModelSpec, slot: Slot | None, declared: bool, pin: bool) -> ModelStatus:
+def _status(
+    spec: ModelSpec, slot: Slot | None, declared: bool, pin: bool, trouble: MotetError | None
+) -> ModelStatus:
     if slot is None:
         return ModelStatus(spec, "absent", declared, pin)
-    loaded = slot.ready_since_s > 0
+    loaded = slot.ready_since_s > 0 and slot.state in PRESENT
     return ModelStatus(
         model=slot.spec,
         state=slot.state.value,
@@ -94,6 +109,8 @@ def _status(spec: ModelSpec, slot: Slot | None, declared: bool, pin: bool) -> Mo
         load_s=round(slot.load_s, 3) if loaded else None,
         waits_for=dict(slot.told) if slot.waiting and not loaded else None,
         problem=slot.error.message if slot.error else None,
+        failures=slot.failures,
+        retry_in_s=round(trouble.retry_after_s or 0.0, 1) if trouble else None,
     )
 
 

@@ -15,6 +15,7 @@ from config.settings import load_settings
 from models.devices import DeviceMemory
 from models.lease import Attempt
 from models.manager import Models, open_models
+from models.models_file import load_models
 from tests.models.fakes import Fakes
 
 FILE = """
@@ -227,3 +228,43 @@ async def test_other_errors_and_success_run_once(scene: Scene) -> None:
             async with attempt:
                 tries += 1
         assert tries == 1
+
+
+async def test_the_report_shows_how_often_a_load_failed_and_when_it_is_tried_again(
+    scene: Scene,
+) -> None:
+    async with scene.models() as models:
+        scene.fakes["reader"].broken["first"] = ValueError("bad weights")
+        with pytest.raises(Unavailable, match="bad weights"):
+            await models.load("first")
+        told = next(each for each in models.status() if each.model.name == "first").as_dict()
+        assert (told["state"], told["failures"]) == ("failed", 1)
+        assert 0 < told["retry_in_s"] <= 1.0
+
+
+async def test_what_was_measured_is_known_at_the_next_start(scene: Scene) -> None:
+    async with scene.models() as models:
+        await models.load("first")
+    assert (scene.home / "needs.json").is_file()
+    async with scene.models() as models:
+        await models.load("first")
+        told = next(each for each in models.status() if each.model.name == "first")
+        assert told.memory == {"ram": 3}
+
+
+async def test_a_file_that_changes_keeps_leases_and_loads_anew_what_it_changed(
+    scene: Scene,
+) -> None:
+    async with scene.models() as models:
+        events = models.events()
+        async with models.lease("first", "chat"), models.lease("second", "chat"):
+            text = FILE.replace("preload: true", "preload: false")
+            text = text.replace("first: {", "first: {source: other, ")
+            text = text.replace("second: {", "second: {keep_alive_s: 0, ")
+            (scene.home / "models.yaml").write_text(text)
+            models.replace_file(load_models(load_settings(home=scene.home)))
+            assert [each.leases for each in models.status() if each.leases] == [1, 1]
+        await until(models, events, "unloaded", "second")
+        async with models.lease("first", "chat") as lease:
+            assert lease.model.source == "other"
+        assert scene.log.count("load first") == 2
