@@ -25,7 +25,7 @@ def no_process_is_left() -> Iterator[None]:
 
 @pytest.fixture
 def stage(tmp_path: Path) -> Open:
-    """`async with stage({"name": mb(100)}, total_mb=1000) as stage: ...`"""
+    """`async with stage({"name": mb(100)}, total_mb=500) as stage: ...`"""
 
     def opened(models: dict[str, Any], **fields: Any) -> AbstractAsyncContextManager[Stage]:
         return open_stage(tmp_path, models, **fields)

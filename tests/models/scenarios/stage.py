@@ -97,7 +97,7 @@ async def open_stage(
     home: Path,
     models: Mapping[str, Any],
     *,
-    total_mb: int = 1000,
+    total_mb: int = 500,
     roles: Mapping[str, list[str]] | None = None,
     ollama_url: str | None = None,
 ) -> AsyncIterator[Stage]:

@@ -18,7 +18,7 @@ from tests.models.scenarios.stage import BOUND_S, Stage, mb, talking
 def read_often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Readings of the devices every tenth of a second; a model need not have rested to go."""
     for name, value in (("READ_EVERY_S", 0.1), ("READ_AGAIN_S", 0.1), ("RESTED_S", 0.0)):
-        monkeypatch.setattr(pressure, name, value, raising=False)
+        monkeypatch.setattr(pressure, name, value)
 
 
 async def readings(on: Stage, count: int) -> None:
@@ -32,13 +32,13 @@ async def readings(on: Stage, count: int) -> None:
 async def test_memory_that_another_program_took_is_made_up_for_by_an_idle_model(
     stage: Open,
 ) -> None:
-    async with stage({"idle": mb(250), "wanted": mb(250)}) as on:
+    async with stage({"idle": mb(110), "wanted": mb(110)}) as on:
         await on.say("idle", "hello")
-        with Hog(450):
+        with Hog(220):
             # Both would have fitted, but for the other program.
             assert await on.say("wanted", "hello") == ["hello"]
             assert (await on.until("unloading", "idle"))["reason"] == "room for 'wanted'"
-            assert on.taken_mb < 1000
+            assert on.taken_mb < 500
         assert await on.say("idle", "hello") == ["hello"]
         assert len(on.those("unloading")) == 1
 
@@ -47,12 +47,12 @@ async def test_memory_that_another_program_took_is_made_up_for_by_an_idle_model(
 async def test_pressure_of_another_program_unloads_one_idle_model_after_the_other(
     stage: Open,
 ) -> None:
-    async with stage({name: mb(160) for name in ("one", "two", "three")}) as on:
+    async with stage({name: mb(60) for name in ("one", "two", "three")}) as on:
         for name in ("one", "two", "three"):
             await on.say(name, "hello")
-        with Hog(450):  # 1050 MB of 1000, and one model less is 850 yet
+        with Hog(220):  # 520 MB of 500, and 420 without one model
             await on.until("unloaded", times=2)
-            assert 600 < on.taken_mb < 750
+            assert 280 < on.taken_mb < 370
             await readings(on, 3)
             assert on.order("unloading", "unloaded")[0::2] == [
                 f"unloading {each['model']}" for each in on.those("unloaded")
@@ -63,9 +63,9 @@ async def test_pressure_of_another_program_unloads_one_idle_model_after_the_othe
 
 @pytest.mark.usefixtures("read_often")
 async def test_pressure_that_no_unload_would_cure_unloads_nothing(stage: Open) -> None:
-    async with stage({"small": mb(50)}) as on:
+    async with stage({"small": mb(20)}) as on:
         await on.say("small", "hello")
-        with Hog(900):
+        with Hog(440):
             told = await on.until("pressure")
             assert (told["unloads"], told["used_share"] > 0.85) == ([], True)
             await readings(on, 3)
@@ -78,9 +78,9 @@ async def test_pressure_that_no_unload_would_cure_unloads_nothing(stage: Open) -
 async def test_what_another_program_left_no_room_for_is_refused_with_the_numbers(
     stage: Open,
 ) -> None:
-    async with stage({"idle": mb(50), "wanted": mb(400)}) as on:
+    async with stage({"idle": mb(20), "wanted": mb(200)}) as on:
         await on.say("idle", "hello")
-        with Hog(700):
+        with Hog(350):
             with pytest.raises(Unavailable, match="cannot be unloaded by Motet") as caught:
                 await on.say("wanted", "hello")
             assert (caught.value.code, caught.value.permanent) == ("insufficient_memory", False)
@@ -91,21 +91,21 @@ async def test_what_another_program_left_no_room_for_is_refused_with_the_numbers
 
 
 async def test_what_can_never_fit_is_refused_at_once_with_the_numbers(stage: Open) -> None:
-    async with stage({"idle": mb(50), "huge": mb(2000)}) as on:
+    async with stage({"idle": mb(20), "huge": mb(1000)}) as on:
         await on.say("idle", "hello")
-        with pytest.raises(Unavailable, match=r"needs 2\.0 GB of ram.*0\.8 GB in all") as caught:
+        with pytest.raises(Unavailable, match=r"needs 1\.0 GB of ram.*0\.4 GB in all") as caught:
             await on.say("huge", "hello")
         error = caught.value
         assert (error.code, error.permanent) == ("insufficient_memory", True)
-        assert error.details["need_bytes"] == (2000 + PROCESS_MB) * MB
-        assert error.details["cap_bytes"] == 850 * MB
+        assert error.details["need_bytes"] == (1000 + PROCESS_MB) * MB
+        assert error.details["cap_bytes"] == 425 * MB
         assert on.driver.started == ["idle"]
         assert on.those("unloading") == []
 
 
 async def test_a_set_that_has_to_go_is_unloaded_in_one_decision(stage: Open) -> None:
-    models = {name: mb(150) for name in ("one", "two", "three")}
-    async with stage({**models, "big": mb(550)}) as on:
+    models = {name: mb(60) for name in ("one", "two", "three")}
+    async with stage({**models, "big": mb(250)}) as on:
         for name in models:
             await on.say(name, "hello")
         assert await on.say("big", "hello") == ["hello"]
@@ -117,7 +117,7 @@ async def test_a_set_that_has_to_go_is_unloaded_in_one_decision(stage: Open) -> 
 
 
 async def test_a_small_load_passes_a_big_one_that_waits(stage: Open, held: Gate) -> None:
-    async with stage({"busy": mb(300), "big": mb(600), "small": mb(100)}) as on:
+    async with stage({"busy": mb(110), "big": mb(300), "small": mb(30)}) as on:
         async with on.models.lease("busy", "chat") as lease:
             poem = talking(lease).say("one", "two", gate=held)
             assert await anext(poem) == "one"
@@ -133,10 +133,10 @@ async def test_a_small_load_passes_a_big_one_that_waits(stage: Open, held: Gate)
 
 
 async def test_what_a_model_really_takes_replaces_its_estimate(stage: Open) -> None:
-    async with stage({"modest": mb(300, says_mb=100), "other": mb(500)}) as on:
+    async with stage({"modest": mb(200, says_mb=60), "other": mb(220)}) as on:
         await on.say("modest", "hello")
         assert abs(on.reserved_mb - on.taken_mb) < 20
-        assert on.reserved_mb > 300
+        assert on.reserved_mb > 200
         # By the estimates both would fit.
         await on.say("other", "hello")
         assert on.order("unloaded") == ["unloaded modest"]

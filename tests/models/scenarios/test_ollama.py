@@ -257,10 +257,10 @@ async def test_unloading_never_cuts_an_answer_of_ollama(
 
 
 async def test_ollama_makes_room_for_a_worker_and_is_seen_to(stage: Open, ollama: Ollama) -> None:
-    ollama.add("tiny", memory_bytes=600 * MB)
-    async with stage({"worker": mb(250)}, ollama_url=ollama.url) as on:
+    ollama.add("tiny", memory_bytes=300 * MB)
+    async with stage({"worker": mb(110)}, ollama_url=ollama.url) as on:
         await ask(on, TINY)
-        assert on.reserved_mb == 600
+        assert on.reserved_mb == 300
         async with on.models.lease("worker", "chat"):
             assert ollama.loaded == []
         assert on.order("unloaded", "loading")[1:] == [f"unloaded {TINY}", "loading worker"]

@@ -11,7 +11,7 @@ from tests.models.scenarios.stage import BOUND_S, mb, talking
 
 
 async def test_unloading_a_model_never_cuts_a_stream(stage: Open, held: Gate) -> None:
-    async with stage({"poet": mb(50)}) as on:
+    async with stage({"poet": mb(20)}) as on:
         async with on.models.lease("poet", "chat") as lease:
             poem = talking(lease).say("one", "two", "three", gate=held)
             heard = [await anext(poem), await anext(poem)]
@@ -28,7 +28,7 @@ async def test_unloading_a_model_never_cuts_a_stream(stage: Open, held: Gate) ->
 
 
 async def test_fifty_first_requests_at_once_make_one_load(stage: Open) -> None:
-    async with stage({"poet": mb(50)}) as on:
+    async with stage({"poet": mb(20)}) as on:
         said = await asyncio.gather(*(on.say("poet", f"line {number}") for number in range(50)))
         assert said == [[f"line {number}"] for number in range(50)]
         assert on.driver.started == ["poet"]
@@ -37,7 +37,7 @@ async def test_fifty_first_requests_at_once_make_one_load(stage: Open) -> None:
 async def test_a_request_that_arrives_during_an_idle_unload_gets_a_new_load(
     stage: Open, held: Gate
 ) -> None:
-    async with stage({"poet": mb(50, keep_alive_s=0, ends_behind=held.path)}) as on:
+    async with stage({"poet": mb(20, keep_alive_s=0, ends_behind=held.path)}) as on:
         assert await on.say("poet", "first") == ["first"]
         await held.knocked()  # its process is about to end
         assert (await on.until("unloading", "poet"))["reason"] == "idle"
@@ -54,7 +54,7 @@ async def test_a_request_that_arrives_during_an_idle_unload_gets_a_new_load(
 
 
 async def test_a_client_that_leaves_frees_its_place(stage: Open, held: Gate) -> None:
-    async with stage({"poet": mb(50, concurrency=1)}) as on:
+    async with stage({"poet": mb(20, concurrency=1)}) as on:
 
         async def listen() -> None:
             async with on.models.lease("poet", "chat") as lease:

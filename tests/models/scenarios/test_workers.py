@@ -21,7 +21,7 @@ from tests.models.scenarios.stage import BOUND_S, Stage, mb, talking
 async def test_a_worker_killed_while_it_streams_fails_its_reader_and_is_replaced(
     stage: Open, held: Gate
 ) -> None:
-    async with stage({"poet": mb(50)}) as on:
+    async with stage({"poet": mb(20)}) as on:
         async with on.models.lease("poet", "chat") as lease:
             model = talking(lease)
             poem = model.say("one", "two", gate=held)
@@ -38,7 +38,7 @@ async def test_a_worker_killed_while_it_streams_fails_its_reader_and_is_replaced
 
 
 async def test_a_crash_of_its_library_is_told_by_its_signal(stage: Open) -> None:
-    async with stage({"poet": mb(50)}) as on:
+    async with stage({"poet": mb(20)}) as on:
         async with on.models.lease("poet", "chat") as lease:
             with pytest.raises(Unavailable, match="SIGSEGV") as caught:
                 await talking(lease).misbehave("crash")
@@ -49,7 +49,7 @@ async def test_a_crash_of_its_library_is_told_by_its_signal(stage: Open) -> None
 async def test_a_worker_killed_while_it_loads_fails_who_waits_and_leaves_nothing(
     stage: Open, held: Gate
 ) -> None:
-    async with stage({"poet": mb(50, loads_behind=held.path)}) as on:
+    async with stage({"poet": mb(20, loads_behind=held.path)}) as on:
         waiting = [asyncio.create_task(on.say("poet", "hello")) for _ in range(3)]
         await held.knocked()
         (worker,) = children() - on.machine.others
@@ -66,7 +66,7 @@ async def test_a_worker_killed_while_it_loads_fails_who_waits_and_leaves_nothing
 
 
 async def test_a_worker_killed_while_idle_is_noticed_and_loaded_anew(stage: Open) -> None:
-    async with stage({"poet": mb(50)}) as on:
+    async with stage({"poet": mb(20)}) as on:
         await on.say("poet", "hello")
         on.driver.loaded[0].worker.kill()
         await on.until("lost", "poet")
@@ -75,7 +75,7 @@ async def test_a_worker_killed_while_idle_is_noticed_and_loaded_anew(stage: Open
 
 
 async def test_a_worker_that_hangs_is_ended_and_replaced(stage: Open) -> None:
-    async with stage({"poet": mb(50)}) as on:
+    async with stage({"poet": mb(20)}) as on:
         async with on.models.lease("poet", "chat") as lease:
             with pytest.raises(TimedOut) as caught:
                 await talking(lease).misbehave("hang", silence_s=0.3)
@@ -90,7 +90,7 @@ async def test_a_load_that_fails_three_times_backs_off_and_leaks_no_process(
     monkeypatch.setattr(scheduler, "BACKOFF_S", (0.05, 0.1, 60.0))
     broken = tmp_path / "broken"
     broken.touch()
-    async with stage({"poet": mb(50, broken_while=str(broken))}) as on:
+    async with stage({"poet": mb(20, broken_while=str(broken))}) as on:
         for failures in (1, 2, 3):
             with pytest.raises(Unavailable, match="bad magic number"):
                 await on.say("poet", "hello")
@@ -116,7 +116,7 @@ async def refused(on: Stage, name: str) -> float:
 
 
 async def test_the_late_exit_of_an_old_worker_harms_no_new_one(stage: Open, held: Gate) -> None:
-    async with stage({"poet": mb(50, lingers=True)}) as on:
+    async with stage({"poet": mb(20, lingers=True)}) as on:
         await on.say("poet", "hello")
         await on.models.unload("poet")  # its process is there all the same
         async with on.models.lease("poet", "chat") as lease:
@@ -148,7 +148,7 @@ def loaded(on: Stage) -> Sequence[str]:
 async def test_work_that_runs_out_of_memory_is_done_again_without_idle_models(
     stage: Open, full: str
 ) -> None:
-    async with stage({"painter": mb(20), "idle": mb(150)}, total_mb=500) as on:
+    async with stage({"painter": mb(20), "idle": mb(150)}) as on:
         await on.say("idle", "hello")
         tried: list[str] = []
         await picture(on, full, tried)
@@ -158,7 +158,7 @@ async def test_work_that_runs_out_of_memory_is_done_again_without_idle_models(
 
 
 async def test_work_that_runs_out_of_memory_twice_fails_clearly(stage: Open) -> None:
-    async with stage({"painter": mb(20), "idle": mb(50)}, total_mb=300) as on:
+    async with stage({"painter": mb(20), "idle": mb(20)}, total_mb=300) as on:
         await on.say("idle", "hello")
         tried: list[str] = []
         with pytest.raises(Unavailable, match="Ask it for less") as caught:
@@ -172,7 +172,7 @@ async def test_work_that_runs_out_of_memory_twice_fails_clearly(stage: Open) -> 
 async def test_a_load_that_runs_out_of_memory_is_tried_once_more_and_then_fails(
     stage: Open,
 ) -> None:
-    async with stage({"greedy": mb(900, says_mb=100)}, total_mb=600) as on:
+    async with stage({"greedy": mb(600, says_mb=100)}) as on:
         with pytest.raises(Unavailable, match="MemoryError") as caught:
             await on.say("greedy", "hello")
         assert caught.value.code == "out_of_memory"
