@@ -123,6 +123,8 @@ class Resolver:
         passed: list[tuple[str, str]] = []
         for entry in self._file.roles[role]:
             async for spec, why in self._candidates(entry, task):
+                if spec and spec.name != entry and spec.name in self._file.roles[role]:
+                    continue  # the list has a place of its own for it
                 if spec:
                     why = await self._why_not(spec, task, without)
                 if spec and not why:

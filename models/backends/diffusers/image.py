@@ -82,14 +82,17 @@ class DiffusersImage:
         async with aclosing(self._model.ask("draw", header, image + mask)) as replies:
             async for reply in replies:
                 if not reply.last:
-                    yield _piece(reply)
+                    yield _piece(reply, request)
 
 
-def _piece(reply: Reply) -> ImageStep | Picture:
+def _piece(reply: Reply, request: ImageRequest) -> ImageStep | Picture:
     told = reply.header
     if told["kind"] == "step":
         return ImageStep(told["step"], told["total"], reply.body or None)
-    return Picture(reply.body, told["width"], told["height"], told["seed"], told["settings"])
+    settings = told["settings"]
+    if request.loras:  # by the names they were asked for with: paths are nobody's business
+        settings = {**settings, "loras": [list(lora) for lora in request.loras]}
+    return Picture(reply.body, told["width"], told["height"], told["seed"], settings)
 
 
 def _lora(source: str) -> str:

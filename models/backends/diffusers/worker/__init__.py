@@ -11,10 +11,11 @@ from typing import Any
 import torch
 from PIL import Image
 
+from config.errors import Invalid
 from models.backends.common.worker import Placement
 from models.backends.diffusers.needs import bytes_a_pixel
 from models.backends.diffusers.worker.batches import in_batches
-from models.backends.diffusers.worker.calls import call_of, uses
+from models.backends.diffusers.worker.calls import call_of, strength_of, uses
 from models.backends.diffusers.worker.loading import load_pipeline, put
 from models.backends.diffusers.worker.loras import Loras
 from models.backends.diffusers.worker.modes import by_mode, grid, parameters, usual_size
@@ -123,8 +124,12 @@ class Painter:
         # The CPU's generator: a seed draws the same picture on every device.
         generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
         call = call_of(pipeline, wanted, len(seeds), generators)
-        with torch.inference_mode():
-            made = pipeline(**call, **steps.callback(pipeline))
+        try:
+            with torch.inference_mode():
+                made = pipeline(**call, **steps.callback(pipeline))
+        except ValueError as error:
+            message = f"The pipeline refuses the request: {error}"[:1000]
+            raise Invalid(message, code="image_refused") from error
         flags = getattr(made, "nsfw_content_detected", None) or [False] * len(seeds)
         notes = [
             {"withheld": "by the model's own safety checker"} if flag else {} for flag in flags
@@ -139,8 +144,7 @@ class Painter:
             "guidance": wanted.guidance if uses(pipeline, "guidance_scale") else None,
             "scheduler": name_of(pipeline.scheduler),
             "negative_prompt": wanted.negative_prompt or None,
-            "strength": wanted.strength,
-            "loras": wanted.loras or None,
+            "strength": strength_of(pipeline, wanted),
             "note": self._options["note"] or None,
         }
         return {name: value for name, value in used.items() if value is not None}

@@ -32,14 +32,29 @@ def call_of(
         for name, value in _optional(wanted).items()
         if value is not None and uses(pipeline, name)
     }
-    for field, name in (("negative_prompt", "negative_prompt"), ("strength", "strength")):
-        value = getattr(wanted, field)
-        if not value:
+    for name, value in (
+        ("negative_prompt", wanted.negative_prompt or None),
+        ("strength", strength_of(pipeline, wanted)),
+    ):
+        if value is None:
             continue
         if not uses(pipeline, name):
-            raise invalid(field, "this model knows no such thing; leave it out", "model_unable")
+            raise invalid(name, "this model knows no such thing; leave it out", "model_unable")
         arguments[name] = value
     return arguments
+
+
+def strength_of(pipeline: Any, wanted: Order) -> float | None:
+    """How much of the image is drawn anew: as asked for, else as the pipeline does it."""
+    if wanted.image is None:
+        return None
+    strength = wanted.strength
+    if strength is None and uses(pipeline, "strength"):
+        strength = parameters(pipeline)["strength"].default
+    if strength is not None and int(wanted.steps * strength) < 1:
+        reason = f"with {strength:g} of {wanted.steps} steps there is nothing to draw"
+        raise invalid("strength", f"{reason}; at least {1 / wanted.steps:.3f}, or more steps")
+    return strength
 
 
 def _optional(wanted: Order) -> dict[str, Any]:
