@@ -11,11 +11,9 @@ from models.workers.process import WorkerProcess
 
 TARGET = "models.pulls.worker:Hub"
 SILENCE_S = 120.0
-REPOSITORY = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?(@\w[\w./-]*)?", re.ASCII)
+REPOSITORY = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)
 
-BACKENDS = frozenset(
-    {"transformers", "diffusers", "sentence_transformers", "cross_encoder", "coqui"}
-)
+BACKENDS = frozenset({"transformers", "diffusers", "sentence_transformers", "cross_encoder"})
 """Those whose sources may name a repository of the Hub."""
 
 
@@ -23,7 +21,7 @@ class HubPuller:
     """Each pull in a worker process, whose end is how it is cancelled."""
 
     async def pull(self, source: str, progress: Progress) -> None:
-        """`source`: "owner/name", or "owner/name@revision".
+        """`source`: "owner/name", whose main revision is taken.
 
         Raises `Invalid` for what is no repository's name, `Unavailable` ("hub_unreachable",
         "hub_forbidden", "model_missing", "digest_mismatch").
@@ -34,10 +32,9 @@ class HubPuller:
                 code="not_pullable",
                 details={"source": source},
             )
-        repository, _, revision = source.partition("@")
         worker = await WorkerProcess.start(TARGET, name=f"pull {source}", options={})
         try:
-            asked = {"repository": repository, "revision": revision or "main"}
+            asked = {"repository": source}
             async with aclosing(worker.stream("pull", asked, timeout_s=SILENCE_S)) as replies:
                 async for reply in replies:
                     progress(reply.header)

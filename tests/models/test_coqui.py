@@ -174,14 +174,15 @@ async def test_what_is_not_here_is_told_with_what_to_do(
         str(tmp_path / "none"): "no folder",
         str(tmp_path / "bare"): "no config.json",
         "tts_models/en/ljspeech/vitz": "Did you mean 'tts_models/en/ljspeech/vits'",
-        "tts_models/en/ljspeech/vits": "https://",
+        "tts_models/en/ljspeech/vits": "motet models pull mine",
+        "somebody/a-voice": "motet models pull mine",
         xtts: "license_agreed",
     }
     for source, says in told.items():
         assert says in (await driver.available(coqui(source)) or ""), source
     agreed = await driver.available(coqui(xtts, license_agreed=True))
     assert agreed is not None
-    assert "hf download" in agreed
+    assert "motet models pull mine" in agreed
     with pytest.raises(Unavailable) as caught:
         async with loaded(driver, coqui("tts_models/en/ljspeech/vits")):
             pass

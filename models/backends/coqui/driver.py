@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from config.errors import MotetError, Unavailable
 from models.backends.coqui.model import CoquiModel
 from models.backends.coqui.options import CoquiOptions
+from models.backends.coqui.pull import pull
 from models.backends.coqui.sources import files_of, is_released, why_missing
 from models.drivers import DriverContext, Need, Progress
 from models.placement import placements
@@ -80,6 +81,9 @@ class CoquiDriver:
         except BaseException:
             await worker.stop(grace_s=0)
             raise
+
+    async def pull(self, source: str, progress: Progress) -> None:
+        await pull(source, progress)
 
     async def close(self) -> None:
         pass

@@ -50,39 +50,54 @@ class Release:
     about: Mapping[str, Any]
 
     @property
+    def repository(self) -> str:
+        """Of the Hugging Face Hub; "" where it comes as an archive."""
+        return str(self.about.get("repo_id") or "")
+
+    @property
+    def url(self) -> str | None:
+        """Of its archive."""
+        url = self.about.get("github_rls_url")
+        return url if isinstance(url, str) else None
+
+    @property
+    def license(self) -> str:
+        return str(self.about.get("license") or "")
+
+    @property
+    def vocoder(self) -> str:
+        """The released vocoder that it needs; "" for none."""
+        return str(self.about.get("default_vocoder") or "")
+
+    @property
+    def place(self) -> Path:
+        """Where the library keeps what came as an archive."""
+        return _data_folder() / self.name.replace("/", "--")
+
+    @property
     def folder(self) -> Path | None:
         """Where it is on this machine, if it is."""
-        if repository := self.about.get("repo_id"):
-            return folder_of(str(repository))
-        folder = _data_folder() / self.name.replace("/", "--")
-        return folder if folder.is_dir() else None
+        if self.repository:
+            return folder_of(self.repository)
+        return self.place if self.place.is_dir() else None
 
-    def why_not(self, options: CoquiOptions) -> str | None:
-        """Why it cannot be loaded now, and what to do."""
-        license = self.about.get("license", "")
+    def why_not(self, model: str, options: CoquiOptions) -> str | None:
+        """Why it cannot be loaded now for that model, and what to do."""
         if self.about.get("tos_required") and not self._agreed(options):
             return (
-                f"'{self.name}' is under the license {license}, which has to be agreed to: read "
-                "https://tts-hub.github.io/cpml, then set `options: {license_agreed: true}` or "
+                f"'{self.name}' is under the license {self.license}, which has to be agreed to: "
+                "read https://tts-hub.github.io/cpml, then set `license_agreed: true` or "
                 "COQUI_TOS_AGREED=1."
             )
         if self.folder is None:
-            return f"'{self.name}' is not on this machine yet. {self._how()}"
-        vocoder = self.about.get("default_vocoder")
-        found = released(str(vocoder)) if vocoder and not options.vocoder else None
-        return found.why_not(options) if found else None
+            return f"'{self.name}' is not on this machine yet. Run `motet models pull {model}`."
+        found = released(self.vocoder) if self.vocoder and not options.vocoder else None
+        return found.why_not(model, options) if found else None
 
     def _agreed(self, options: CoquiOptions) -> bool:
         told = self.folder / "tos_agreed.txt" if self.folder else None
         environment = os.environ.get("COQUI_TOS_AGREED") == "1"
         return options.license_agreed or environment or bool(told and told.is_file())
-
-    def _how(self) -> str:
-        if repository := self.about.get("repo_id"):
-            return f"Get it with `hf download {repository}`."
-        url = self.about.get("github_rls_url")
-        from_where = f"Unpack {url}" if isinstance(url, str) else "Put its files"
-        return f"{from_where} into {_data_folder() / self.name.replace('/', '--')}."
 
 
 def is_released(source: str) -> bool:
@@ -103,9 +118,11 @@ def why_missing(name: str, source: str, options: CoquiOptions) -> str | None:
         return "it has no `source`: name a folder with a model, or a released one (tts_models/...)."
     if is_released(source):
         release = released(source)
-        return release.why_not(options) if release else _unknown(source)
+        return release.why_not(name, options) if release else unknown(source)
+    if folder_of(source) is None and is_path(source):
+        return f"there is no folder '{source}'."
     if folder_of(source) is None:
-        return f"there is no folder '{source}'." if is_path(source) else f"'{source}' is not here."
+        return f"'{source}' is not on this machine yet. Run `motet models pull {name}`."
     if (found := files_of(source)) is None:
         return f"{folder_of(source)} has no config.json, or no checkpoint such as model.pth."
     if found.kind in NEEDS_TORCHAUDIO and find_spec("torchaudio") is None:
@@ -128,7 +145,8 @@ def files_of(source: str) -> Files | None:
     return Files(checkpoint, config) if checkpoint else None
 
 
-def _unknown(source: str) -> str:
+def unknown(source: str) -> str:
+    """For a name that the library does not know: the nearest that it knows."""
     kind = source.split("/")[0]
     names = [
         "/".join((kind, language, data, model))
