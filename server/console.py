@@ -72,7 +72,7 @@ class RunPrinter:
                 self.run_id = event.data["run_id"]
                 again = f" (attempt {event.data['attempt']})" if event.data["attempt"] > 1 else ""
                 self._line((data["agent"], "bold"), again, (f" {self.run_id}", "dim"))
-            case "step.started":
+            case "step.started" if f"{PIECE}/" not in node:
                 again = f" (attempt {event.data['attempt']})" if event.data["attempt"] > 1 else ""
                 self._line((f"▸ {node}", "cyan"), again)
             case "step.finished":
