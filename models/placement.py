@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from config.errors import Unavailable
 from models.accelerators import Accelerator
 from models.drivers import CPU, RAM, Need
 from models.spec import ModelSpec
@@ -20,7 +21,8 @@ def placements(
     """Every place for a model, the preferred first.
 
     `device_bytes`: on an accelerator, and `host_bytes` its process beside it; `cpu_bytes`: all of
-    it in RAM. A device that `spec` names but this machine lacks is a place that nothing fits.
+    it in RAM. Raises `Unavailable` ("device_missing") where `spec` allows only devices that this
+    machine lacks or that PyTorch cannot use.
     """
     on_cpu = Need({RAM: cpu_bytes}, CPU)
     if spec.device == "cpu":
@@ -28,9 +30,21 @@ def placements(
     usable = [each for each in accelerators if not each.problem]
     wanted = [each for each in usable if _meant(each.name, spec.device)]
     places = [_on(each, device_bytes, host_bytes) for each in wanted]
-    if spec.device != "auto" and not places:
-        return [Need({spec.device: device_bytes, RAM: host_bytes}, spec.device)]
-    return [*places, on_cpu] if spec.cpu_fallback or not places else places
+    if not places and not spec.cpu_fallback:
+        raise _missing(spec, accelerators)
+    return [*places, on_cpu] if spec.cpu_fallback else places
+
+
+def _missing(spec: ModelSpec, accelerators: Sequence[Accelerator]) -> Unavailable:
+    there = [f"{each.name} ({each.problem or each.model})" for each in accelerators]
+    wanted = "an accelerator" if spec.device == "auto" else f"'{spec.device}'"
+    return Unavailable(
+        f"'{spec.name}' may compute on {wanted} alone, which cannot be had here: there is "
+        f"{', '.join(there) or 'no GPU'}. `device` and `cpu_fallback` in models.yaml say where.",
+        code="device_missing",
+        details={"field": "device", "model": spec.name, "device": spec.device},
+        permanent=True,
+    )
 
 
 def _meant(name: str, device: str) -> bool:

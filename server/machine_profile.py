@@ -11,12 +11,14 @@ from typing import Any
 
 from config.errors import MotetError
 from models.accelerators import Accelerator
+from models.backends.common.sources import folder_of
 from models.devices import DeviceMemory
 from models.devices.machine import Machine
 from models.devices.torch_build import read_torch_build
 from models.drivers import RAM
 from models.manager import Models
 from models.profiles import Recommendation, Suited, load_profiles, pick, recommend
+from models.pulls.hub import BACKENDS as HUB_BACKENDS
 
 
 async def machine_profile(machine: Machine, models: Models) -> dict[str, Any]:
@@ -73,6 +75,8 @@ async def _told(recommendation: Recommendation, models: Models) -> dict[str, Any
 async def _is_here(model: Suited, models: Models) -> bool:
     if not model.download_bytes:  # it comes with Motet
         return True
+    if model.backend in HUB_BACKENDS and folder_of(model.source) is None:
+        return False  # its back end may be ready to fetch it
     try:
         return await models.why_not(model.name, model.task) is None
     except MotetError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from config.errors import Unavailable
 from models.accelerators import Accelerator
 from models.placement import placements
 from models.spec import ModelSpec
@@ -33,7 +34,7 @@ ON_SMALL = ("cuda:0", {"cuda:0": 10, "ram": 2})
         ({"device": "cpu"}, [ON_CPU]),
         ({"device": "cuda"}, [ON_LARGE, ON_SMALL, ON_CPU]),
         ({"device": "cuda:0", "cpu_fallback": False}, [ON_SMALL]),
-        ({"device": "xpu"}, [("xpu", {"xpu": 10, "ram": 2})]),
+        ({"device": "xpu"}, [ON_CPU]),
     ],
 )
 def test_accelerators_come_first_and_a_named_device_alone(
@@ -49,4 +50,19 @@ def test_on_a_device_that_shares_the_memory_all_of_it_is_ram() -> None:
 def test_without_an_accelerator_that_pytorch_can_use_the_cpu_is_left() -> None:
     assert places([]) == [ON_CPU]
     assert places([UNUSABLE]) == [ON_CPU]
-    assert places([UNUSABLE], cpu_fallback=False) == [ON_CPU]
+
+
+@pytest.mark.parametrize(
+    ("accelerators", "fields", "said"),
+    [
+        ([], {}, "there is no GPU"),
+        ([UNUSABLE], {}, "PyTorch is built for the CPU"),
+        ([LARGE], {"device": "cuda:7"}, "'cuda:7' alone"),
+    ],
+)
+def test_where_the_cpu_is_not_allowed_and_nothing_else_is_there_it_says_so(
+    accelerators: list[Accelerator], fields: dict[str, object], said: str
+) -> None:
+    with pytest.raises(Unavailable, match=said) as caught:
+        places(accelerators, cpu_fallback=False, **fields)
+    assert caught.value.code == "device_missing"
