@@ -21,7 +21,10 @@ class Reservation:
 
 @dataclass(frozen=True, slots=True)
 class DeviceBalance:
-    """One device as the ledger sees it. `free_bytes` is what a new model may take."""
+    """One device as the ledger sees it. `free_bytes` is what a new model may take.
+
+    `problem`: why the reading is not what the device has now; empty when it is.
+    """
 
     device: str
     total_bytes: int
@@ -29,6 +32,7 @@ class DeviceBalance:
     cap_bytes: int
     reserved_bytes: int
     free_bytes: int
+    problem: str = ""
 
     def as_dict(self) -> dict[str, int | str]:
         return {name: getattr(self, name) for name in self.__slots__}
@@ -82,7 +86,13 @@ class Ledger:
         cap = min(cap, memory.total_bytes)
         free = min(memory.available_bytes - coming, cap - reserved)
         return DeviceBalance(
-            device, memory.total_bytes, memory.available_bytes, cap, reserved, max(0, free)
+            device=device,
+            total_bytes=memory.total_bytes,
+            available_bytes=memory.available_bytes,
+            cap_bytes=cap,
+            reserved_bytes=reserved,
+            free_bytes=max(0, free),
+            problem=memory.problem,
         )
 
     def _sum(self, device: str, loading: bool) -> int:

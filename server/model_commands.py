@@ -25,7 +25,7 @@ from server.model_tables import size
 FORMAT = "text/event-stream"
 
 COLORS = {"ready": "green", "load_failed": "red", "refused": "red", "lost": "red"}
-KNOWN = ("seq", "time", "event", "model", "generation")
+KNOWN = ("seq", "time", "event", "model", "generation", "name", "backend", "source")
 
 
 async def watch_models(
@@ -100,7 +100,7 @@ def _print(event: dict[str, Any], console: Console) -> None:
     at = time.strftime("%H:%M:%S", time.localtime(event["time"]))
     name, kind = event.get("model", ""), event["event"]
     more = " ".join(
-        f"{key}={_value(key, value)}" for key, value in event.items() if key not in KNOWN
+        f"{key}={_value(key, value)}" for key, value in event.items() if value and key not in KNOWN
     )
     say(console, (f"{at} ", "dim"), (kind, COLORS.get(kind, "cyan")), f" {name} ", (more, "dim"))
 

@@ -30,6 +30,8 @@ def print_models(found: dict[str, Any], console: Console) -> None:
             f"memory {device['device']}: {size(device['free_bytes'])} free for models, "
             f"{size(device['reserved_bytes'])} reserved, of {size(device['total_bytes'])}"
         )
+        if device["problem"]:
+            say(console, (f"  not read anew: {device['problem']}", "yellow"))
     for problem in found["problems"]:
         say(console, ("models.yaml is not taken over: ", "red"), problem["message"])
 
@@ -60,7 +62,7 @@ def print_devices(found: dict[str, Any], console: Console) -> None:
         driver = f", driver {device['driver']}" if device["driver"] else ""
         say(console, (device["device"], "bold"), f": {device['model']}, {free}{shared}{driver}")
         if device["problem"]:
-            say(console, ("  not for models of ours: ", "yellow"), device["problem"])
+            say(console, (f"  {device['problem']}", "yellow"))
     if len(found["devices"]) == 1 and not found["problems"]:
         console.print("no GPU was found: models compute on the CPU")
     for problem in found["problems"]:
