@@ -20,7 +20,6 @@ from huggingface_hub.errors import (
     HfHubHTTPError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
-    RevisionNotFoundError,
 )
 from huggingface_hub.file_download import http_get, repo_folder_name
 from huggingface_hub.hf_api import RepoFile
@@ -45,15 +44,15 @@ class Hub:
     def handle(
         self, method: str, header: dict[str, Any], body: bytes, task: TaskHandle
     ) -> tuple[dict[str, Any], bytes]:
-        repository, revision = header["repository"], header["revision"]
+        repository = header["repository"]
         try:
-            return self._pull(repository, revision, lambda news: task.emit(news)), b""
+            return self._pull(repository, lambda news: task.emit(news)), b""
         except (HfHubHTTPError, httpx2.HTTPError, OfflineModeIsEnabled) as error:
-            raise _translated(error, repository, revision) from error
+            raise _translated(error, repository) from error
 
-    def _pull(self, repository: str, revision: str, tell: Tell) -> dict[str, Any]:
+    def _pull(self, repository: str, tell: Tell) -> dict[str, Any]:
         tell({"status": "listing files"})
-        commit = self._api.repo_info(repository, revision=revision).sha
+        commit = self._api.repo_info(repository).sha
         files = wanted(self._listed(repository, commit))
         if not files:
             raise Unavailable(f"'{repository}' holds no model.", code="model_missing")
@@ -65,7 +64,7 @@ class Hub:
             bar.begin(file)
             _fetch(repository, commit, file, folder / "blobs", bar)
         names = [file.path for file in files]
-        snapshot_download(repository, revision=revision, allow_patterns=names)
+        snapshot_download(repository, allow_patterns=names)
         return {"status": "success", "completed": bar.total, "total": bar.total}
 
     def _listed(self, repository: str, commit: str | None) -> list[HubFile]:
@@ -157,11 +156,11 @@ def _download(url: str, file: HubFile, part: Path, bar: Bar) -> None:
         )
 
 
-def _translated(error: Exception, repository: str, revision: str) -> Unavailable:
-    details = {"repository": repository, "revision": revision}
+def _translated(error: Exception, repository: str) -> Unavailable:
+    details = {"repository": repository}
     for kind, code, told in _TOLD:
         if isinstance(error, kind):
-            message = told.format(repository=repository, revision=revision)
+            message = told.format(repository=repository)
             return Unavailable(message, code=code, details=details)
     message = f"The Hub cannot be reached, or fails: {error}".strip()
     return Unavailable(message, code="hub_unreachable", details=details)
@@ -179,7 +178,6 @@ _TOLD: tuple[tuple[type[Exception], str, str], ...] = (
         "model_missing",
         "The Hub has no repository '{repository}' that may be read. Set HF_TOKEN if it is private.",
     ),
-    (RevisionNotFoundError, "model_missing", "'{repository}' has no revision '{revision}'."),
     (
         OfflineModeIsEnabled,
         "hub_unreachable",

@@ -90,14 +90,6 @@ class Engine:
         """Start a container; it is removed when it is stopped."""
         return await self._call(self._run, wanted)
 
-    async def reload(self, container: Any) -> str:
-        """Its state: "running", "exited", ...; "gone" when it was removed."""
-        try:
-            await self._call(container.reload)
-        except Unavailable:
-            return "gone"
-        return str(container.status)
-
     async def remove(self, container: Any, grace_s: float) -> None:
         """Stop it, with a time to end by itself, and remove it; one that is gone is fine."""
         for call in (

@@ -52,6 +52,10 @@ class ManagedServer:
         measured = self._running.rss_bytes
         return {**self._need.memory, RAM: measured} if measured else self._need.memory
 
+    @property
+    def alive(self) -> bool:
+        return not self._running.exited.done()
+
     async def stop(self) -> None:
         self.lost.cancel()
         await self._running.stop(self._grace_s)

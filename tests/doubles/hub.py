@@ -38,6 +38,7 @@ class Hub:
         routes = [
             Route(api + "/revision/{revision}", self._info),
             Route(api + "/tree/{revision}", self._tree),
+            Route(api, self._info),
             Route(repository, self._file),
         ]
         self._server = ServerThread(Starlette(routes=routes))
@@ -58,7 +59,7 @@ class Hub:
     async def _info(self, request: Request) -> Response:
         if not self._known(request):
             return _refusal("RepoNotFound")
-        if request.path_params["revision"] not in ("main", COMMIT):
+        if request.path_params.get("revision", "main") not in ("main", COMMIT):
             return _refusal("RevisionNotFound")
         return JSONResponse({"id": self.repository, "sha": COMMIT, "siblings": []})
 

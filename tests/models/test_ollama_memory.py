@@ -346,6 +346,18 @@ async def test_two_who_load_the_same_weights_at_once_load_them_once(
     assert ollama.loaded == []
 
 
+async def test_fifty_first_requests_make_one_load(ollama: Ollama, tmp_path: Path) -> None:
+    ollama.add("tiny", "Yes.")
+    async with open_models(load_settings(home=tmp_path, ollama_url=ollama.url)) as models:
+
+        async def ask() -> str:
+            async with models.lease("ollama/tiny", "chat") as lease:
+                return (await lease.chat.ainvoke("hi")).text
+
+        assert await asyncio.gather(*(ask() for _ in range(50))) == ["Yes."] * 50
+    assert len([body for body in ollama.asked("/api/generate") if body["keep_alive"]]) == 1
+
+
 def rising(*readings: int) -> Callable[[], Mapping[str, int]]:
     left = list(readings)
     return lambda: {"cuda:0": left.pop(0) if len(left) > 1 else left[0]}

@@ -14,8 +14,9 @@ from models.backends.common.network import is_local
 from models.backends.common.probe import Probe
 from models.backends.ollama import errors
 from models.backends.ollama.api import OllamaApi
+from models.backends.ollama.capability import capability_of
 from models.backends.ollama.listing import Details, Installed, untagged
-from models.backends.ollama.lost import Lifeline, OnLost
+from models.backends.ollama.lost import Lifeline
 from models.backends.ollama.needs import needs, total_bytes
 from models.backends.ollama.options import (
     DEFAULT_NUM_CTX,
@@ -145,7 +146,7 @@ class OllamaDriver:
         try:
             embeds = spec.task == "embed"
             await self._api.load(source, runner, options.load_timeout_s, embeds=embeds)
-            capability = await self._capability(spec.task, installed, options, runner, lost)
+            capability = await capability_of(self._api, spec.task, installed, options, runner, lost)
             free = self._context.available_bytes
             model = OllamaModel(self._api, source, capability, residence, need, free)
             await model.measure()
@@ -158,50 +159,6 @@ class OllamaDriver:
         residence.enter(model, runner)
         self._lifeline.watch()
         return model
-
-    async def _capability(
-        self,
-        task: Task,
-        installed: Installed,
-        options: OllamaOptions,
-        runner: Mapping[str, Any],
-        lost: OnLost,
-    ) -> Any:
-        source, silence_s = installed.name, options.timeout_s
-        if task == "chat":
-            # Costs 0.4 s and 35 MB, which a server without chat need not pay.
-            from models.backends.ollama.chat import OllamaChat
-
-            sent = {**options.sampling(), **runner}
-            return OllamaChat(
-                url=self._api.url,
-                model=source,
-                silence_s=silence_s,
-                on_lost=lost,
-                keep_alive=-1,
-                **sent,
-            )
-        sent = {**options.generation(), **runner}
-        if task == "caption":
-            from models.backends.ollama.caption import OllamaCaption
-
-            thinks = "thinking" in (installed.capabilities or ())
-            return OllamaCaption(
-                self._api, source, sent, silence_s=silence_s, thinks=thinks, on_lost=lost
-            )
-        from models.backends.ollama.embed import OllamaEmbed
-
-        embed = OllamaEmbed(
-            self._api,
-            source,
-            sent,
-            digest=installed.digest,
-            wanted_dimensions=options.dimensions,
-            silence_s=silence_s,
-            on_lost=lost,
-        )
-        await embed.open()
-        return embed
 
     async def _look(self) -> list[Installed]:
         try:

@@ -71,13 +71,16 @@ class OpenAIDriver:
         self._context = context
         self._clients: dict[bool, httpx.AsyncClient] = {}
         self._probes: dict[tuple[str, str], Probe[list[str] | None]] = {}
+        self._served: dict[str, ManagedServer] = {}
 
     async def available(self, spec: ModelSpec) -> str | None:
         try:
             options = _options(spec)
             if options.serve:
                 options.key()
-                return why_not_startable(options.serve)
+                # Its own port is in use while it is loaded.
+                served = self._served.get(spec.name)
+                return None if served and served.alive else why_not_startable(options.serve)
             await self._served_as(spec, options, options.base_url)
         except MotetError as error:
             return error.message
@@ -105,6 +108,7 @@ class OpenAIDriver:
                 accelerators=self._context.accelerators,
                 home=str(self._context.settings.home),
             )
+            self._served[spec.name] = server
         try:
             url = server.url if server else options.base_url
             source = await self._served_as(spec, options, url)

@@ -19,6 +19,7 @@ from config.settings import load_settings
 from models.backends.openai.driver import OpenAIDriver, OpenAIModel
 from models.drivers import DriverContext, Leases, Need
 from models.manager import open_models
+from models.servers.readiness import free_port
 from models.spec import ModelSpec
 
 SERVER = [sys.executable, "-S", str(Path(__file__).parents[2] / "doubles" / "managed.py"), "{port}"]
@@ -108,6 +109,18 @@ async def test_environment_and_words_are_filled_in(servers: Servers) -> None:
     model = await servers.load(spec(env={"X": "port {port}"}))
     told = (await get(url_of(model))).json()["env"]
     assert url_of(model).endswith(told.removeprefix("port "))
+
+
+async def test_a_port_of_its_own_is_no_obstacle_while_it_is_loaded(servers: Servers) -> None:
+    port = free_port()
+    fixed = spec(port=port)
+    model = await servers.load(fixed)
+    assert url_of(model).endswith(f":{port}")
+    assert await servers.driver.available(fixed) is None
+    other = fixed.model_copy(update={"name": "other"})
+    assert f"Port {port}" in (await servers.driver.available(other) or "")
+    await model.unload()
+    assert await servers.driver.available(other) is None
 
 
 async def test_a_server_that_never_gets_ready_is_ended_and_told_with_its_output(
