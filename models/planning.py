@@ -63,6 +63,8 @@ class Plan:
         if admission.verdict == "fits":
             adds = {device: wanted for device, wanted in self._ledger.adds(need).items() if wanted}
             loads = all(balances[device].free_bytes >= wanted for device, wanted in adds.items())
+            # What ran out of memory a moment ago waits for all that is being freed for it.
+            loads = loads and not (slot.retried and self.leaving_devices() & adds.keys())
             return Decision(need, admission, balances, loads=loads)
         if admission.verdict == "waits" and admission.models:
             again_s = self._next_change_s(slot, admission.models)

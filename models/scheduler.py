@@ -137,6 +137,7 @@ class Scheduler:
                 slot.retried = True
                 told = {"device": tried.device, "phase": "loading"}
                 self._state.happened("out_of_memory", slot, **told)
+                self._make_room(name, tried)
                 return self._state.settle()
         pause_s = BACKOFF_S[min(slot.failures, len(BACKOFF_S) - 1)]
         slot.state, slot.error, slot.retried = State.FAILED, error, False
@@ -207,10 +208,7 @@ class Scheduler:
             return []
         self._state.raise_need(slot, slot.need)
         self._state.happened("out_of_memory", slot, device=slot.need.device, phase="running")
-        place = slot.need.device if slot.need.device in slot.need.memory else RAM
-        for resident in self._state.plan().residents():
-            if name not in resident.names and resident.evictable and resident.memory.get(place):
-                self._state.stop(resident.names, f"'{name}' ran out of memory")
+        self._make_room(name, slot.need)
         return self._state.settle()
 
     def tick(self) -> list[Effect]:
@@ -224,6 +222,13 @@ class Scheduler:
         for slot in self.slots.values():
             self._state.refuse(slot, slot.waiting, error)
         return self._state.settle()
+
+    def _make_room(self, name: str, need: Need) -> None:
+        """Unload what is idle where a model ran out of memory."""
+        place = need.device if need.device in need.memory else RAM
+        for resident in self._state.plan().residents():
+            if name not in resident.names and resident.evictable and resident.memory.get(place):
+                self._state.stop(resident.names, f"'{name}' ran out of memory")
 
     def _current(self, name: str, generation: int, *states: State) -> Slot | None:
         """The slot, unless the news is about an older load of it."""

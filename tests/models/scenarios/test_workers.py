@@ -181,3 +181,15 @@ async def test_a_load_that_runs_out_of_memory_is_tried_once_more_and_then_fails(
         assert on.taken_mb == on.reserved_mb == 0
         first, second = on.those("loading", "greedy")
         assert second["memory"]["ram"] > first["memory"]["ram"] == (100 + PROCESS_MB) * 10**6
+
+
+async def test_a_load_that_runs_out_of_memory_has_idle_models_make_room_for_its_second_try(
+    stage: Open,
+) -> None:
+    async with stage({"greedy": mb(360, says_mb=60), "idle": mb(110)}) as on:
+        await on.say("idle", "hello")
+        assert await on.say("greedy", "hello") == ["hello"]
+        assert on.driver.started == ["idle", "greedy", "greedy"]
+        assert (await on.until("unloading", "idle"))["reason"] == "'greedy' ran out of memory"
+        await on.until("ready", "greedy")
+        assert on.order("unloaded", "loading")[-2:] == ["unloaded idle", "loading greedy"]
