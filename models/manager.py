@@ -7,10 +7,9 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from functools import partial
 from typing import Any, get_args
 
-from config.errors import MotetError, NotFound, TimedOut, Unavailable, nearest
+from config.errors import MotetError, NotFound, TimedOut, nearest
 from config.settings import Settings
 from models.accelerators import Accelerator
 from models.backends import BACKENDS, build_driver
@@ -18,8 +17,9 @@ from models.devices import Devices
 from models.devices.machine import find_machine
 from models.drivers import DriverContext, Need
 from models.events import Events
-from models.lease import Attempt, Attempts, Lease
+from models.lease import Attempt, Lease
 from models.ledger import DeviceBalance, Ledger
+from models.lending import WAIT_S, Lending, Wish
 from models.models_file import ModelsFile, load_models
 from models.needs import Needs
 from models.pulls import Puller, Pulls
@@ -38,7 +38,6 @@ __all__ = ["Lease", "Models", "open_models"]
 
 log = logging.getLogger(__name__)
 
-WAIT_S = 600.0
 NEEDS_FILE = "needs.json"
 PULLS_FILE = "pulls.json"
 
@@ -60,6 +59,7 @@ class Models:
         self._resolver = Resolver(file, self._drivers, self._scheduler.trouble)
         self._events = Events(first=int(time.time() * 1000))
         self._runner = Runner(self._scheduler, self._drivers.get, self._events, needs.save)
+        self._lending = Lending(self._resolver, self._drivers, self._runner)
         self._preloads: set[asyncio.Task[None]] = set()
         self.pulls = Pulls(
             settings.home / PULLS_FILE,
@@ -82,8 +82,7 @@ class Models:
         spec = (await self.resolve(name, task)).model
         return await self._drivers.get(spec.backend).available(spec)
 
-    @contextlib.asynccontextmanager
-    async def lease(
+    def lease(
         self,
         name: str,
         task: Task,
@@ -92,7 +91,7 @@ class Models:
         priority: int | None = None,
         wait_s: float | None = None,
         on_event: Listener | None = None,
-    ) -> AsyncIterator[Lease]:
+    ) -> contextlib.AbstractAsyncContextManager[Lease]:
         """The model, loaded, as long as the context lasts; it is not unloaded meanwhile.
 
         `on_event` is told of phases: "chosen" (with reason and passed_over), "queued", "loading",
@@ -100,9 +99,7 @@ class Models:
         loaded is passed over for the next. Raises as `resolve` does, what loading raised, `Busy`
         ("queue_full"), or `TimedOut` when `wait_s` (600) is over.
         """
-        async with contextlib.AsyncExitStack() as stack:
-            bound_s = WAIT_S if wait_s is None else wait_s
-            yield await self._take(stack, name, task, tenant, priority, bound_s, on_event)
+        return self._lending.lease(Wish(name, task, tenant, priority, wait_s, on_event))
 
     def attempts(
         self,
@@ -124,68 +121,7 @@ class Models:
         unloaded and the block runs once more, unless it called `attempt.keep()`; the second
         time, the error says what was done. Listeners hear of it as phase "out_of_memory".
         """
-
-        def attempt(last: bool) -> Attempt:
-            lease = self.lease(
-                name, task, tenant=tenant, priority=priority, wait_s=wait_s, on_event=on_event
-            )
-            return Attempt(lease, partial(self._relieve, on_event), last)
-
-        return Attempts(attempt)
-
-    async def _relieve(
-        self, listener: Listener | None, lease: Lease, error: MotetError, last: bool
-    ) -> MotetError:
-        """Make room beside the model of `lease`; the error, saying what was done."""
-        name = lease.model.name
-        gone = [] if last else await self._runner.make_room(name)
-        if listener and not last:
-            listener({"phase": "out_of_memory", "model": name, "unloaded": gone})
-        done = "Idle models beside it were unloaded, and it was tried again. " if last else ""
-        return Unavailable(
-            f"{error.message} {done}Ask it for less at once, or use a smaller model.",
-            code=error.code,
-            details={**error.details, "model": name},
-        )
-
-    async def _take(
-        self,
-        stack: contextlib.AsyncExitStack,
-        name: str,
-        task: Task,
-        tenant: str,
-        priority: int | None,
-        wait_s: float,
-        listener: Listener | None,
-    ) -> Lease:
-        failed: dict[str, str] = {}
-        last: MotetError | None = None
-        tell: Listener = listener or (lambda event: None)
-        while True:
-            try:
-                choice = await self._resolver.resolve(name, task, failed)
-            except Unavailable as error:
-                # Where a role has but one model, its own error says it best.
-                if last and len(error.details.get("passed_over", ())) == 1:
-                    raise last from error
-                raise
-            spec = choice.model
-            if choice.role is None and spec.name not in self._scheduler.slots:
-                # Nobody asked its back end yet, which can only estimate what it has looked at.
-                await self._drivers.get(spec.backend).available(spec)
-            tell({"phase": "chosen", **choice.as_dict()})
-            rank = spec.priority if priority is None else priority
-            try:
-                loaded = await stack.enter_async_context(
-                    self._runner.hold(spec, tenant, rank, wait_s, listener)
-                )
-            except (Unavailable, NotFound, TimedOut) as error:
-                if choice.role is None or error.code in ("lease_timeout", "shutting_down"):
-                    raise
-                failed[spec.name], last = error.message, error
-                continue
-            tell({"phase": "ready", "model": spec.name})
-            return Lease(choice, loaded.capability)
+        return self._lending.attempts(Wish(name, task, tenant, priority, wait_s, on_event))
 
     async def load(
         self,
@@ -313,6 +249,11 @@ class Models:
 
     def _available_bytes(self) -> Mapping[str, int]:
         return {name: each.available_bytes for name, each in self._devices.read().items()}
+
+    @property
+    def file(self) -> ModelsFile:
+        """What models.yaml says, as it is in force."""
+        return self._file
 
     def replace_file(self, file: ModelsFile) -> None:
         """From now on the models and roles are those of `file`.

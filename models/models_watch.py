@@ -20,15 +20,17 @@ QUIET_MS = 50
 
 
 class ModelsWatch:
-    """Calls `replace` with what models.yaml says whenever it says something else.
+    """Calls `replace` with what models.yaml says whenever it says something else than `now`.
 
     `problem` is what is wrong with the file as it is now; the last good one counts meanwhile.
     """
 
-    def __init__(self, settings: Settings, replace: Callable[[ModelsFile], object]) -> None:
+    def __init__(
+        self, settings: Settings, now: ModelsFile, replace: Callable[[ModelsFile], object]
+    ) -> None:
         self._settings = settings
         self._replace = replace
-        self._now = load_models(settings)
+        self._now = now
         self.problem: MotetError | None = None
 
     def reload(self) -> bool:
@@ -76,10 +78,10 @@ class ModelsWatch:
 
 @contextlib.asynccontextmanager
 async def following(
-    settings: Settings, replace: Callable[[ModelsFile], object]
+    settings: Settings, now: ModelsFile, replace: Callable[[ModelsFile], object]
 ) -> AsyncIterator[ModelsWatch]:
-    """A watch that follows the file until closed."""
-    watch, up = ModelsWatch(settings, replace), asyncio.Event()
+    """A watch that follows the file until closed. `now` is what was read of it last."""
+    watch, up = ModelsWatch(settings, now, replace), asyncio.Event()
     task = asyncio.create_task(watch.follow(up), name="watch models.yaml")
     task.add_done_callback(partial(_ended, up))
     try:

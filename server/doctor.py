@@ -37,7 +37,7 @@ async def examine(settings: Settings, console: Console) -> None:
     console.print()
     print_recommended(profile, console)
     console.print()
-    _print_missing(found, console)
+    _print_missing(found, profile, console)
     for problem in [*agents["problems"], *tools["problems"]]:
         say(console, ("not loaded: ", "red"), problem["message"])
 
@@ -57,7 +57,7 @@ def _print_pytorch(profile: dict[str, Any], console: Console) -> None:
     console.print(f"PyTorch {build['version'] or 'is missing'}, for {made[0] if made else 'CPUs'}")
 
 
-def _print_missing(found: dict[str, Any], console: Console) -> None:
+def _print_missing(found: dict[str, Any], profile: dict[str, Any], console: Console) -> None:
     for extra, (module, purpose, how) in EXTRAS.items():
         if find_spec(module) is None:
             say(console, ("not installed: ", "yellow"), f"{extra}, for {purpose}: {how}")
@@ -67,6 +67,11 @@ def _print_missing(found: dict[str, Any], console: Console) -> None:
             console,
             ("no language model: ", "yellow"),
             "answers are sentences out of your documents. For one that writes: install Ollama and "
-            "`ollama pull llama3.2`, or name an OpenAI-compatible server in models.yaml. Motet "
-            "finds it without a restart.",
+            f"`{_chat_command(profile)}`, or name an OpenAI-compatible server in models.yaml. "
+            "Motet finds it without a restart.",
         )
+
+
+def _chat_command(profile: dict[str, Any]) -> str:
+    commands = {each["role"]: each["command"] for each in profile["recommended"]}
+    return str(commands["chat"])

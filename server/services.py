@@ -83,7 +83,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         limits = Limits(allowed_networks=_networks(settings))
         machine = await find_machine()
         models = await open_(open_models(settings, devices=machine))
-        models_file = await open_(following(settings, models.replace_file))
+        models_file = await open_(following(settings, models.file, models.replace_file))
         media = Media()
         stack.push_async_callback(media.close)
         artifacts = Artifacts(settings.home / "artifacts", fsync=settings.durability == "power")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from benchmarks.server import ServerProcess
-from tests.acceptance.conftest import error_of, read_events
+from tests.acceptance.conftest import TIMEOUT, error_of, read_events
 
 BOUND_S = 60.0
 
@@ -94,6 +95,19 @@ async def test_an_edit_of_models_yaml_counts_and_a_broken_one_is_told(
     finally:
         file.unlink()
     await until(client, lambda found: not found["problems"] and "cloud" not in names(found))
+
+
+async def test_a_server_that_stops_ends_the_streams_of_events(tmp_path: Path) -> None:
+    server = ServerProcess(tmp_path)
+    await server.start()
+    async with (
+        httpx.AsyncClient(base_url=server.url, timeout=TIMEOUT) as client,
+        client.stream("GET", "/models/events") as response,
+    ):
+        stopping = asyncio.create_task(server.stop())
+        # Cut off, it would raise.
+        assert [line async for line in response.aiter_lines() if line.startswith("event")] == []
+        await stopping
 
 
 def names(found: dict[str, Any]) -> set[str]:

@@ -42,7 +42,8 @@ def scene(tmp_path: Path) -> Scene:
 @pytest.fixture
 async def replaced(tmp_path: Path) -> AsyncIterator[Replaced]:
     replaced = Replaced()
-    async with following(load_settings(home=tmp_path), replaced):
+    settings = load_settings(home=tmp_path)
+    async with following(settings, load_models(settings), replaced):
         yield replaced
 
 
@@ -65,7 +66,8 @@ def test_a_broken_edit_keeps_the_old_file_and_says_what_is_wrong(
     replaced: list[ModelsFile] = []
     file = tmp_path / "models.yaml"
     file.write_text(ONE)
-    watch = ModelsWatch(load_settings(home=tmp_path), replaced.append)
+    settings = load_settings(home=tmp_path)
+    watch = ModelsWatch(settings, load_models(settings), replaced.append)
     file.write_text("models:\n  one: {task: sing}\n")
     assert not watch.reload()
     assert watch.problem
@@ -79,10 +81,19 @@ def test_a_broken_edit_keeps_the_old_file_and_says_what_is_wrong(
     assert [each.models["one"].source for each in replaced] == ["b"]
 
 
+async def test_an_edit_before_the_watch_was_up_counts_too(tmp_path: Path) -> None:
+    settings, replaced = load_settings(home=tmp_path), Replaced()
+    before = load_models(settings)
+    (tmp_path / "models.yaml").write_text(ONE)
+    async with following(settings, before, replaced):
+        assert await replaced.source() == "a"
+
+
 def test_a_change_of_no_consequence_takes_nothing_over(tmp_path: Path) -> None:
     file = tmp_path / "models.yaml"
     file.write_text(ONE)
-    watch = ModelsWatch(load_settings(home=tmp_path), lambda file: pytest.fail("taken over"))
+    settings = load_settings(home=tmp_path)
+    watch = ModelsWatch(settings, load_models(settings), lambda file: pytest.fail("taken over"))
     file.write_text(f"# a remark\n{ONE}")
     assert not watch.reload()
 
