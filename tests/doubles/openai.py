@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from models.backends.common.wav import wav_file
+from models.backends.common.wav import read_wav, wav_file
 from tests.doubles.server import ServerThread
 
 RATE = 24_000
@@ -103,14 +103,19 @@ class OpenAIDouble:
         body = await self._note(request)
         if refusal := self._refusal():
             return refusal
-        samples = b"\1\0" * 100 * len(body["input"])
+        samples = b"\1\0" * int(100 * len(body["input"]) / body["speed"])
         wav = body["response_format"] == "wav"
         return Response(wav_file(samples, RATE) if wav else samples, media_type="audio/wav")
 
     async def _listen(self, request: Request) -> Response:
-        await self._note(request)
+        body = await self._note(request)
+        if body.get("language") == "xx":
+            self.failure = 400, "language 'xx' is not supported"
         if refusal := self._refusal():
             return refusal
+        heard = read_wav(body["file"])
+        if heard is None or not any(heard.samples):
+            return JSONResponse({"text": "", "segments": []})
         text = " ".join(said for _, _, said in self.segments)
         if not self.tells_times:
             return JSONResponse({"text": text})

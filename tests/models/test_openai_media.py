@@ -12,10 +12,21 @@ from config.errors import Invalid, MotetError, Unavailable
 from config.settings import load_settings
 from models.backends.common.wav import read_wav, wav_file
 from models.backends.openai.driver import OpenAIDriver
-from models.capabilities import ImageRequest, Picture, SpeechRequest, TranscribeRequest
+from models.capabilities import (
+    Image,
+    ImageRequest,
+    Picture,
+    Speech,
+    SpeechRequest,
+    Transcribe,
+    TranscribeRequest,
+)
 from models.drivers import DriverContext, Leases, Need
 from models.spec import ModelSpec
 from tests.doubles.openai import RATE, OpenAIDouble, png
+from tests.models.contracts.image import ImageContract
+from tests.models.contracts.speech import SpeechContract
+from tests.models.contracts.transcribe import TranscribeContract
 
 
 @pytest.fixture
@@ -50,6 +61,28 @@ async def loaded(double: OpenAIDouble, tmp_path: Path) -> AsyncIterator[Loaded]:
     for model in loaded.models:
         await model.unload()
     await driver.close()
+
+
+class TestImage(ImageContract):
+    tells_steps = False
+    keeps_seeds = False
+
+    @pytest.fixture
+    async def painter(self, loaded: Loaded) -> Image:
+        return cast(Image, await loaded.get("image", width=64, height=64, sends=["steps", "seed"]))
+
+
+class TestSpeech(SpeechContract):
+    @pytest.fixture
+    async def speaker(self, loaded: Loaded) -> Speech:
+        return cast(Speech, await loaded.get("speech", voices=["alloy", "nova"]))
+
+
+class TestTranscribe(TranscribeContract):
+    @pytest.fixture
+    async def listener(self, double: OpenAIDouble, loaded: Loaded) -> Transcribe:
+        double.segments = [(0.0, 1.5, "Hello."), (1.5, 3.0, "Bye.")]
+        return cast(Transcribe, await loaded.get("transcribe"))
 
 
 async def test_pictures_are_drawn_in_the_size_asked_for(

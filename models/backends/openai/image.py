@@ -16,6 +16,7 @@ from models.capabilities import ImageAbilities, ImageRequest, ImageStep, Picture
 
 PNG = b"\x89PNG\r\n\x1a\n"
 MAX_COUNT = 10
+MIN_SIZE = 16
 BEYOND = ("steps", "guidance", "negative_prompt", "strength")
 
 
@@ -52,12 +53,17 @@ class OpenAIImage:
             return await images.generate(**sent)
         files: dict[str, Any] = {"image": ("image.png", request.image)}
         if request.mask is not None:
-            # Pillow, and a picture's worth of arithmetic.
-            from models.backends.openai.mask import transparent_where_white
-
-            mask = await asyncio.to_thread(transparent_where_white, request.mask)
-            files["mask"] = ("mask.png", mask)
+            files["mask"] = ("mask.png", await self._mask(request.mask))
         return await images.edit(**files, **sent)
+
+    async def _mask(self, mask: bytes) -> bytes:
+        # Pillow, and a picture's worth of arithmetic.
+        from models.backends.openai.mask import transparent_where_white
+
+        try:
+            return await asyncio.to_thread(transparent_where_white, mask)
+        except OSError as error:
+            raise self._unable("mask", "it is no picture that can be read") from error
 
     def _fields(self, request: ImageRequest) -> dict[str, Any]:
         width = request.width or self._options.width
@@ -81,6 +87,11 @@ class OpenAIImage:
             raise self._unable("image", f"it cannot {request.mode}")
         if request.count > MAX_COUNT:
             raise self._unable("count", f"it draws at most {MAX_COUNT} at once")
+        if request.mask is not None and request.image is None:
+            raise self._unable("mask", "there is no picture that it belongs to")
+        for field in ("width", "height"):
+            if (size := getattr(request, field)) is not None and size < MIN_SIZE:
+                raise self._unable(field, f"must be at least {MIN_SIZE} pixels")
         for field in ("scheduler", "loras"):
             if getattr(request, field):
                 raise self._unable(field, "this back end has none")

@@ -7,6 +7,7 @@ from typing import Any
 
 from openai.types.audio import TranslationVerbose
 
+from config.errors import Invalid
 from models.backends.common.wav import wav_file
 from models.backends.openai.client import Endpoint
 from models.backends.openai.options import TranscribeOptions
@@ -27,6 +28,12 @@ class OpenAITranscribe:
         await self._endpoint.aclose()
 
     async def transcribe(self, request: TranscribeRequest) -> AsyncGenerator[Segment, None]:
+        if len(request.samples) % SAMPLE_BYTES:
+            raise Invalid(
+                "The sound ends within a sample of two bytes.", details={"field": "samples"}
+            )
+        if not request.samples:
+            return
         with self._endpoint.translated():
             answer = await self._asked(request)
         segments = getattr(answer, "segments", None) or ()
