@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any, get_args
 
 from config.errors import MotetError, NotFound, TimedOut, nearest
@@ -274,6 +274,8 @@ class Models:
                 self._replace(spec)
             if slot.spec.backend in renewed or (name in before.models and not spec):
                 self._runner.carry_out(self._scheduler.drain(name))
+        changed = (spec for name, spec in file.models.items() if before.models.get(name) != spec)
+        self._preload_all(changed)
 
     def _replace(self, spec: ModelSpec) -> None:
         try:
@@ -285,7 +287,10 @@ class Models:
 
     def preload(self) -> None:
         """Begin to load what models.yaml wants loaded from the start."""
-        for spec in self._file.models.values():
+        self._preload_all(self._file.models.values())
+
+    def _preload_all(self, specs: Iterable[ModelSpec]) -> None:
+        for spec in specs:
             if spec.preload:
                 task = asyncio.create_task(self._preload(spec), name=f"preload {spec.name}")
                 self._preloads.add(task)
