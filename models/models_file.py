@@ -41,7 +41,7 @@ def load_models(settings: Settings) -> ModelsFile:
     loaded = {name: _validated(_with(layers, name)) for name in (None, *_environments(layers))}
     if settings.environment not in loaded:
         known = [name for name in loaded if name]
-        hint = nearest(settings.environment or "", known) or "models.yaml declares none."
+        hint = nearest(settings.environment or "", known)
         raise Invalid(
             f"environment: there is no environment '{settings.environment}'. {hint}",
             details={"field": "environment"},

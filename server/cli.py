@@ -43,10 +43,14 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one.")] = None,
     config: Annotated[Path | None, typer.Option(help="A motet.yaml of your own.")] = None,
+    environment: Annotated[
+        str | None, typer.Option(help="Which of the environments of models.yaml is taken.")
+    ] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
 ) -> None:
     """Start the service on http://127.0.0.1:8000."""
-    settings = load_settings(config, home=home, host=host, port=port, log_level=log_level)
+    flags = {"home": home, "host": host, "port": port, "log_level": log_level}
+    settings = load_settings(config, environment=environment, **flags)
     configure_logging(settings.log_level)
     from server.serving import serve as serve_
 

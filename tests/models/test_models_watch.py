@@ -124,6 +124,19 @@ async def test_what_changed_is_loaded_anew_and_what_is_gone_goes(scene: Scene) -
             await models.resolve("vectors", "embed")
 
 
+async def test_what_is_newly_to_be_preloaded_is_loaded(scene: Scene) -> None:
+    async with scene.models() as models:
+        events = models.events()
+        (scene.home / "models.yaml").write_text(
+            FILE.replace("bytes: 60}", "bytes: 9, preload: true}")
+        )
+        models.replace_file(load_models(load_settings(home=scene.home)))
+        async with asyncio.timeout(BOUND_S):
+            async for event in events:
+                if (event["event"], event["model"]) == ("ready", "huge"):
+                    break
+
+
 async def test_other_settings_of_a_back_end_make_its_driver_anew(scene: Scene) -> None:
     async with scene.models() as models:
         before = scene.fakes["reader"]
