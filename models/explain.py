@@ -25,7 +25,7 @@ def waits(decision: Decision, models: Sequence[str]) -> dict[str, Any]:
         "models": list(models),
         "device": decision.need.device,
         "need_bytes": dict(memory),
-        "free_bytes": {d: decision.balances[d].free_bytes for d in memory},
+        "free_bytes": {d: b.free_bytes for d, b in decision.balances.items() if d in memory},
     }
 
 

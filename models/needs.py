@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 RAISE = 1.25
 """After a model ran out of memory, its need is so many times what it was."""
+MOST = 2.0
+"""And never more times what was measured, however often that happens."""
 KEPT = 1000
 ENOUGH_CHANGE = 0.05
 
@@ -62,14 +64,16 @@ class Needs:
         return self._estimate(spec, need) if floor else need
 
     def ran_out(self, spec: ModelSpec, need: Need, caps: Mapping[str, int]) -> Need:
-        """It ran out of memory with `need`: more from now on, but no more than can ever be had."""
-        floor = {
-            device: max(held, min(int(held * RAISE), caps.get(device, held)))
-            for device, held in need.memory.items()
-        }
+        """It ran out of memory with `need`: more from now on, but no more than can ever be had,
+        and within reason: others may have taken what it lacked.
+        """
         key = _key(spec, need)
-        old = self._known.get(key)
-        self._keep(key, Measured(dict(need.memory), old.load_s if old else None, floor))
+        old = self._known.get(key) or Measured(dict(need.memory))
+        floor = {}
+        for device, held in need.memory.items():
+            most = min(old.memory.get(device, held) * MOST, caps.get(device, held))
+            floor[device] = max(held, int(min(held * RAISE, most)))
+        self._keep(key, replace(old, floor=floor))
         return replace(need, memory=floor)
 
     def save(self) -> None:

@@ -152,7 +152,9 @@ class Plan:
         if fast:
             return min(fast, key=lambda each: (order[each[1].verdict], each[1].cost))
         slow = [each for each in found if each[0].device == CPU]
-        return next((each for each in slow if each[1].verdict in order), found[0])
+        # A refusal for now says more than one for good: there is a place that may do later.
+        refused = min(found, key=lambda each: each[1].permanent)
+        return next((each for each in slow if each[1].verdict in order), refused)
 
     def _admissions(
         self, slot: Slot, balances: Mapping[str, DeviceBalance]

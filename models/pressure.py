@@ -72,7 +72,9 @@ class Pressure:
 
 
 def _relief(balance: DeviceBalance, idle: Sequence[Resident], relieving: bool) -> Relief | None:
-    """None while there is room. `relieving`: the device was above the mark a moment ago."""
+    """None while there is room, or nobody knows. `relieving`: it was above a moment ago."""
+    if balance.problem:
+        return None
     total, device = max(1, balance.total_bytes), balance.device
     used = total - balance.available_bytes
     over_cap = balance.reserved_bytes > balance.cap_bytes

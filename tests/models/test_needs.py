@@ -42,6 +42,15 @@ def test_what_ran_out_of_memory_is_given_more_but_never_more_than_there_is() -> 
     assert needs.ran_out(MODEL, Need({"ram": 100}), {"ram": 110}).memory == {"ram": 110}
 
 
+def test_running_out_again_and_again_raises_a_need_to_twice_what_was_measured() -> None:
+    needs, need = Needs(), Need({"ram": 100})
+    needs.measured(MODEL, need)
+    for _ in range(10):
+        need = needs.ran_out(MODEL, need, {"ram": 1000})
+    assert need.memory == {"ram": 200}
+    assert needs.estimates(MODEL, [Need({"ram": 1})])[0].memory == {"ram": 200}
+
+
 def test_a_broken_file_is_ignored_and_written_anew(tmp_path: Path) -> None:
     file = tmp_path / "needs.json"
     for text in ("", "{", '{"a": 1}', '{"a": {"memory": {"ram": "much"}}}', "[]"):

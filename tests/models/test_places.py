@@ -126,3 +126,11 @@ def test_a_measurement_counts_for_its_device_alone() -> None:
     gpus.ask(spec("model"), needs=places(4))
     gpus.finish_load("model", memory={"cuda:0": 7, "ram": 2})
     assert (gpus.reserved("cuda:0"), gpus.reserved("ram"), gpus.reserved("cuda:1")) == (7, 2, 0)
+
+
+def test_what_may_fit_on_the_cpu_later_is_not_refused_for_good() -> None:
+    gpus = world()
+    gpus.foreign["ram"] = 24
+    ticket = gpus.ask(spec("large"), needs=places(12))
+    assert not gpus.refused[ticket].permanent
+    assert gpus.refused[ticket].details["device"] == "ram"

@@ -79,6 +79,17 @@ def test_what_was_used_a_moment_ago_is_spared_until_the_device_is_full(world: Wo
     assert list(world.stopping) == ["a"]
 
 
+def test_an_old_reading_unloads_nothing(world: World) -> None:
+    for name in ("a", "b"):
+        idle(world, name, 30)
+    world.foreign_bytes, world.problem = 35, "the driver does not answer"
+    world.pass_time(READ_EVERY_S)
+    assert not world.stopping
+    world.problem = ""
+    world.pass_time(READ_EVERY_S)
+    assert world.stopping
+
+
 def test_devices_are_read_only_while_something_is_loaded(world: World) -> None:
     assert world.scheduler.next_wake_s() is None
     idle(world, "a", 10)

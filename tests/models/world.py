@@ -38,6 +38,7 @@ class World:
         self.total = {"ram": total_bytes, **(devices or {})}
         self.caps = {**self.total, "ram": cap_bytes}
         self.foreign: Counter[str] = Counter()
+        self.problem = ""
         self.accelerators = ()
         self.scheduler = Scheduler(Ledger(self.caps), self, lambda: self.now_s, needs)
         self.loading: dict[str, Load] = {}
@@ -71,7 +72,7 @@ class World:
         for (_, device), taken in shared.items():
             used[device] += taken
         return {
-            device: DeviceMemory(total, max(0, total - used[device]))
+            device: DeviceMemory(total, max(0, total - used[device]), self.problem)
             for device, total in self.total.items()
         }
 
