@@ -84,10 +84,7 @@ class RunPrinter:
             case "progress":
                 self._progress(node, data)
             case "artifact":
-                self._line("  ", (data["name"], "magenta"), (f" {about(data)}", "dim"))
-                if self._address:
-                    place = Text(f"    {self._address}{data['url']}", "dim")
-                    self._console.print(place, soft_wrap=True)
+                self._artifact(data)
             case "tool" | "warning":
                 self._line((f"  {event.type} {_brief(data)}", "dim"))
             case "run.waiting":
@@ -108,6 +105,12 @@ class RunPrinter:
             self._line((f"  {data['spoken_s']:5.1f} s  {_short(data['sentence'], 90)}", "dim"))
         else:
             self._line((f"  progress {_brief(data)}", "dim"))
+
+    def _artifact(self, data: Mapping[str, Any]) -> None:
+        self._line("  ", (data["name"], "magenta"), (f" {about(data)}", "dim"))
+        if self._address:
+            place = Text(f"    {self._address}{data['url']}", "dim")
+            self._console.print(place, soft_wrap=True)
 
     def _pass(self, text: str) -> None:
         """Show a line that the next one takes the place of; only where a terminal can do so."""

@@ -21,6 +21,34 @@ from tools.spec import Tool, ToolContext
 
 MAX_IMAGES = 16
 
+PARAMETERS: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "image": {
+            "description": f"The picture, or a list of several. {REFERENCE['description']}",
+            "anyOf": [
+                {"type": REFERENCE["type"]},
+                {
+                    "type": "array",
+                    "items": {"type": REFERENCE["type"]},
+                    "minItems": 1,
+                    "maxItems": MAX_IMAGES,
+                },
+            ],
+        },
+        "prompt": {
+            "type": "string",
+            "maxLength": MAX_PROMPT,
+            "default": "",
+            "description": "What is asked; left out, the picture is described.",
+        },
+        "max_tokens": {"type": "integer", "minimum": 1, "maximum": 8192, "default": 256},
+        "model": model_argument("vision", "Which model looks"),
+    },
+    "required": ["image"],
+    "additionalProperties": False,
+}
+
 
 def caption_tool(making: Making) -> Tool:
     """Describes pictures in words."""
@@ -50,33 +78,7 @@ def caption_tool(making: Making) -> Tool:
     return Tool(
         name="caption",
         description="Look at a picture and say what is in it, or answer a question about it.",
-        parameters={
-            "type": "object",
-            "properties": {
-                "image": {
-                    "description": f"The picture, or a list of several. {REFERENCE['description']}",
-                    "anyOf": [
-                        {"type": REFERENCE["type"]},
-                        {
-                            "type": "array",
-                            "items": {"type": REFERENCE["type"]},
-                            "minItems": 1,
-                            "maxItems": MAX_IMAGES,
-                        },
-                    ],
-                },
-                "prompt": {
-                    "type": "string",
-                    "maxLength": MAX_PROMPT,
-                    "default": "",
-                    "description": "What is asked; left out, the picture is described.",
-                },
-                "max_tokens": {"type": "integer", "minimum": 1, "maximum": 8192, "default": 256},
-                "model": model_argument("vision", "Which model looks"),
-            },
-            "required": ["image"],
-            "additionalProperties": False,
-        },
+        parameters=PARAMETERS,
         run=run,
         repeatable=True,
         timeout_s=MAKING_S,

@@ -27,6 +27,34 @@ class Add(Protocol):
     ) -> dict[str, Any]: ...
 
 
+PARAMETERS: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "text": {"type": "string", "minLength": 1, "maxLength": MAX_TEXT},
+        "source": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 1000,
+            "description": "What the text is cited by: a name, a path, a URL.",
+        },
+        "index": {"type": "string", "maxLength": 64, "default": "docs"},
+        "title": {"type": "string", "maxLength": 500},
+        "metadata": {
+            "type": "object",
+            "default": {},
+            "description": 'Fields to search by, as in {"author": "Anna"}.',
+        },
+        "create": {
+            "type": "boolean",
+            "default": False,
+            "description": "Make the index if there is none of that name.",
+        },
+    },
+    "required": ["text", "source"],
+    "additionalProperties": False,
+}
+
+
 def index_tool(add: Add) -> Tool:
     """Adds texts to indexes of the caller's tenant."""
 
@@ -45,32 +73,7 @@ def index_tool(add: Add) -> Tool:
         name="index",
         description="Put a text into an index, so that searches find it. A text of the same "
         "source is replaced.",
-        parameters={
-            "type": "object",
-            "properties": {
-                "text": {"type": "string", "minLength": 1, "maxLength": MAX_TEXT},
-                "source": {
-                    "type": "string",
-                    "minLength": 1,
-                    "maxLength": 1000,
-                    "description": "What the text is cited by: a name, a path, a URL.",
-                },
-                "index": {"type": "string", "maxLength": 64, "default": "docs"},
-                "title": {"type": "string", "maxLength": 500},
-                "metadata": {
-                    "type": "object",
-                    "default": {},
-                    "description": 'Fields to search by, as in {"author": "Anna"}.',
-                },
-                "create": {
-                    "type": "boolean",
-                    "default": False,
-                    "description": "Make the index if there is none of that name.",
-                },
-            },
-            "required": ["text", "source"],
-            "additionalProperties": False,
-        },
+        parameters=PARAMETERS,
         run=run,
         repeatable=True,
         timeout_s=600.0,

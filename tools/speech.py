@@ -9,7 +9,7 @@ from typing import Any
 from config.errors import Invalid, Unavailable
 from models.capabilities import Sound, SpeechRequest
 from tools.making import MAKING_S, Leased, Making, given, keep, model_argument, with_model
-from tools.media import MEDIA_TYPES, Chapter
+from tools.media import MEDIA_TYPES, Chapter, EncodedSound
 from tools.references import REFERENCE
 from tools.spec import Tool, ToolContext
 
@@ -147,30 +147,34 @@ async def _kept(
         chapters=marks,
         tags={"title": title} if title else None,
     )
-    text = " ".join(sound.text for sound in spoken.sounds)
     about = {
         "tool": "speech",
         "name": title,
         "model": spoken.model,
         "backend": spoken.backend,
-        "text": text[:2000],
+        "text": " ".join(sound.text for sound in spoken.sounds)[:2000],
         "settings": given(arguments, "voice", "language", "speed", "format"),
     }
     seconds = round(made.seconds, 3)
     artifact = await keep(making, made.data, made.media_type, context, about, seconds=seconds)
+    places = _places(spoken.sounds, marks, made)
+    return {"artifact": artifact, "seconds": seconds, **places, "model": spoken.model}
+
+
+def _places(
+    sounds: list[Sound], marks: list[Chapter], made: EncodedSound
+) -> dict[str, list[dict[str, Any]]]:
+    """Where in the sound each sentence and each chapter stands."""
     ends = [*(made.starts[mark.part] for mark in marks[1:]), made.seconds]
     return {
-        "artifact": artifact,
-        "seconds": seconds,
         "sentences": [
             _place("text", sound.text, start, start + sound.seconds)
-            for sound, start in zip(spoken.sounds, made.starts, strict=True)
+            for sound, start in zip(sounds, made.starts, strict=True)
         ],
         "chapters": [
             _place("title", mark.title, made.starts[mark.part], end)
             for mark, end in zip(marks, ends, strict=False)
         ],
-        "model": spoken.model,
     }
 
 

@@ -10,6 +10,29 @@ from tools.making import MAKING_S, Leased, Making, model_argument, with_model
 from tools.references import REFERENCE
 from tools.spec import Tool, ToolContext
 
+PARAMETERS: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "audio": {
+            **REFERENCE,
+            "description": f"The recording. {REFERENCE['description']}",
+        },
+        "language": {
+            "type": "string",
+            "maxLength": 35,
+            "description": "As in en, de; left out, the model finds it out.",
+        },
+        "translate": {
+            "type": "boolean",
+            "default": False,
+            "description": "Write it down in English, whatever is spoken.",
+        },
+        "model": model_argument("transcribe", "Which model listens"),
+    },
+    "required": ["audio"],
+    "additionalProperties": False,
+}
+
 
 def transcribe_tool(making: Making) -> Tool:
     """Writes down what is said in a recording."""
@@ -45,28 +68,7 @@ def transcribe_tool(making: Making) -> Tool:
     return Tool(
         name="transcribe",
         description="Write down what is said in a recording, with times.",
-        parameters={
-            "type": "object",
-            "properties": {
-                "audio": {
-                    **REFERENCE,
-                    "description": f"The recording. {REFERENCE['description']}",
-                },
-                "language": {
-                    "type": "string",
-                    "maxLength": 35,
-                    "description": "As in en, de; left out, the model finds it out.",
-                },
-                "translate": {
-                    "type": "boolean",
-                    "default": False,
-                    "description": "Write it down in English, whatever is spoken.",
-                },
-                "model": model_argument("transcribe", "Which model listens"),
-            },
-            "required": ["audio"],
-            "additionalProperties": False,
-        },
+        parameters=PARAMETERS,
         run=run,
         repeatable=True,
         timeout_s=MAKING_S,

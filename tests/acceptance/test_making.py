@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 import shutil
+import sys
 import zipfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -15,25 +17,26 @@ import httpx
 import pytest
 from bs4 import BeautifulSoup
 
-from benchmarks.server import ServerProcess
+from benchmarks.server import ROOT, ServerProcess
 from tests.acceptance.conftest import AGENTS, TIMEOUT, error_of, read_events
 from tests.acceptance.test_cli import Motet
 from tests.acceptance.test_run import finished
 from tests.doubles.ollama import Ollama
 from tests.doubles.script import Call, Turn
 from tests.making import png
-from tests.models.tiny import made
 from tools.media import kind_of
 from tools.references import data_url
 
+SMALL = Path(ROOT, "models", "small")
 STORY = (
     "A red circle stood on a blue ground. It was alone. Then a yellow square came over the hill. "
     "They talked until the evening."
 )
 MODELS = """\
 version: 1
-roles: {{transcribe: [hearer]}}
+roles: {{transcribe: [hearer], image: [sd]}}
 models:
+  sd: {{task: image, backend: diffusers, source: {folder}/sd, options: {{steps: 5}}}}
   hearer: {{task: transcribe, backend: transformers, source: {folder}/hearer}}
 """
 
@@ -47,11 +50,23 @@ class Studio:
     ollama: Ollama
 
 
+async def _made(folder: Path, library: str, name: str) -> None:
+    """A model with random weights, made by a program: torch has no place in this process."""
+    program = ROOT / "tests" / "models" / f"make_{library}.py"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, program, folder, name),
+        env=environment,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    assert await asyncio.wait_for(process.wait(), 120) == 0
+
+
 @pytest.fixture(scope="module")
 async def studio(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Studio]:
     home = tmp_path_factory.mktemp("studio")
     folder = tmp_path_factory.mktemp("models")
-    await asyncio.to_thread(made, folder, "hearer")
+    await asyncio.gather(_made(folder, "transformers", "hearer"), _made(folder, "diffusers", "sd"))
     (home / "models.yaml").write_text(MODELS.format(folder=folder))
     shutil.copytree(AGENTS, home / "agents", ignore=shutil.ignore_patterns("__pycache__"))
     ollama = Ollama()
@@ -70,7 +85,7 @@ async def events_of(studio: Studio, agent: str, given: dict[str, Any]) -> list[d
     path = f"/agents/{agent}/run"
     async with studio.client.stream("POST", path, json={"input": given}) as stream:
         events = [event for _, event in await read_events(stream)]
-    assert events[-1]["type"] == "run.finished", events[-1]
+    assert events[-1]["type"] == "run.finished", events[-1]["data"]
     return events
 
 
@@ -109,6 +124,19 @@ async def test_a_storybook_of_ones_own_text(studio: Studio) -> None:
     assert any(each.get("preview", "").startswith("data:image/jpeg") for each in steps)
     kinds = [event["data"]["media_type"] for event in events if event["type"] == "artifact"]
     assert (kinds.count("image/png"), kinds.count("audio/mpeg")) == (2, 2)
+
+
+@pytest.mark.skipif(not (SMALL / "drawing").is_dir(), reason="the small models are not here")
+async def test_a_storybook_of_a_topic_of_the_small_world(studio: Studio) -> None:
+    small = {"model": "storyteller", "image_model": "drawing", "vision_model": "captioner"}
+    given = {"topic": "a red circle and a blue square", "scenes": 3, "seed": 1, **small}
+    events = await events_of(studio, "storybook", given)
+    output = events[-1]["data"]["output"]
+    assert output["title"] == "A red circle and a blue square"
+    page = check_page(await artifact_of(studio, output["html"]), output["scenes"])
+    assert page.footer
+    assert "storyteller" in page.footer.text
+    assert "drawing" in page.footer.text
 
 
 async def test_a_picture_says_where_it_comes_from(studio: Studio) -> None:
