@@ -70,6 +70,9 @@ class TalkingDriver:
         self.loaded: list[Talking] = []
         self.started: list[str] = []
 
+    def latest(self, name: str) -> Talking:
+        return next(each for each in reversed(self.loaded) if each.worker.name == name)
+
     async def available(self, spec: ModelSpec) -> str | None:
         return None
 

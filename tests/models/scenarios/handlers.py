@@ -13,6 +13,8 @@ from typing import Any
 from models.workers.host import Answer, TaskHandle
 from tests.models.scenarios.machine import MB, taken_bytes
 
+LEAK_MB = 150
+
 
 class OutOfMemoryError(RuntimeError):
     """Named as torch's is."""
@@ -60,6 +62,10 @@ class Talker:
     def work(self, header: dict[str, Any], task: TaskHandle) -> None:
         """Takes memory for as long as it works."""
         self._take(header["megabytes"], header["full"])
+
+    def leak(self, header: dict[str, Any], task: TaskHandle) -> None:
+        """Takes memory and never gives it back."""
+        self._kept.append(self._take(LEAK_MB))
 
     def crash(self, header: dict[str, Any], task: TaskHandle) -> None:
         task.emit({"word": "now"})

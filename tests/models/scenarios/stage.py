@@ -54,10 +54,15 @@ class Stage:
             self._more.set()
 
     async def until(
-        self, event: str, model: str | None = None, times: int = 1
+        self,
+        event: str,
+        model: str | None = None,
+        *,
+        times: int = 1,
+        bound_s: float | None = BOUND_S,
     ) -> Mapping[str, Any]:
         """Wait until that has happened so often, and return the last."""
-        async with asyncio.timeout(BOUND_S):
+        async with asyncio.timeout(bound_s):
             while len(found := self.those(event, model)) < times:
                 self._more.clear()
                 await self._more.wait()

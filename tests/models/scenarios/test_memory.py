@@ -75,6 +75,33 @@ async def test_pressure_that_no_unload_would_cure_unloads_nothing(stage: Open) -
         assert on.those("unloading") == []
 
 
+@pytest.mark.usefixtures("read_often")
+async def test_pressure_never_takes_a_model_that_is_in_use(stage: Open, held: Gate) -> None:
+    async with stage({"busy": mb(100), "idle": mb(60)}) as on:
+        await on.say("idle", "hello")
+        async with on.models.lease("busy", "chat") as lease:
+            poem = talking(lease).say("one", "two", gate=held)
+            assert await anext(poem) == "one"
+            with Hog(300):  # 540 MB of 500, and 440 without the idle one
+                await on.until("unloaded", "idle")
+                await readings(on, 3)
+                assert on.state("busy") == "ready"
+                held.open()
+                assert [word async for word in poem] == ["two"]
+
+
+@pytest.mark.usefixtures("read_often")
+async def test_what_a_model_takes_more_with_time_is_counted(stage: Open) -> None:
+    async with stage({"leaky": mb(20), "other": mb(200)}) as on:
+        async with on.models.lease("leaky", "chat") as lease:
+            await talking(lease).misbehave("leak")
+        async with asyncio.timeout(BOUND_S):
+            while on.reserved_mb < 180:  # its worker tells every two seconds
+                await on.machine.read_next()
+        await on.say("other", "hello")
+        assert on.order("unloaded") == ["unloaded leaky"]
+
+
 async def test_what_another_program_left_no_room_for_is_refused_with_the_numbers(
     stage: Open,
 ) -> None:

@@ -47,8 +47,8 @@ def entry(source: str, **options: Any) -> dict[str, Any]:
     return {"task": "chat", "backend": "ollama", "source": source, "options": options}
 
 
-async def ask(on: Stage, name: str) -> str:
-    async with on.models.lease(name, "chat", wait_s=BOUND_S) as lease:
+async def ask(on: Stage, name: str, tell: Callable[[dict[str, Any]], None] | None = None) -> str:
+    async with on.models.lease(name, "chat", wait_s=BOUND_S, on_event=tell) as lease:
         return str((await lease.chat.ainvoke("hi")).text)
 
 
@@ -190,6 +190,41 @@ async def loaded_so_often(ollama: Ollama, name: str, times: int) -> None:
     async with asyncio.timeout(BOUND_S):
         while sum(body["model"] == name for body in ollama.asked("/api/generate")) < times:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
+
+
+async def test_fifty_first_requests_at_once_make_one_load_in_ollama(
+    stage: Open, ollama: Ollama
+) -> None:
+    loads = Loads()
+    ollama.add("tiny", "yes", loading=loads)
+    async with stage({}, ollama_url=ollama.url) as on:
+        assert await asyncio.gather(*(ask(on, TINY) for _ in range(50))) == ["yes"] * 50
+        assert (loads.count, len(ollama.asked("/api/generate"))) == (1, 1)
+
+
+async def test_a_request_during_an_unload_that_a_stranger_holds_up_gets_a_new_load(
+    stage: Open, ollama: Ollama, gate: Gate
+) -> None:
+    loads = Loads()
+    ollama.add("tiny", says("mine", ["theirs", gate], "again"), loading=loads)
+    async with stage({}, ollama_url=ollama.url) as on:
+        assert await ask(on, TINY) == "mine"
+        async with httpx.AsyncClient(base_url=ollama.url, timeout=BOUND_S) as stranger:
+            body = {"model": "tiny", "prompt": "hi", "options": {"num_ctx": 8192}, "stream": False}
+            theirs = asyncio.create_task(stranger.post("/api/generate", json=body))
+            await gate.reached.wait()
+            unloading = asyncio.create_task(on.models.unload(TINY))
+            await on.until("unloading", TINY)
+            told: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+            late = asyncio.create_task(ask(on, TINY, told.put_nowait))
+            assert (await told.get())["phase"] == "chosen"
+            assert (await told.get())["phase"] == "queued"
+            assert on.state(TINY) == "stopping"  # it was told to go, and is there
+            gate.open()
+            await asyncio.wait_for(unloading, BOUND_S)
+            assert (await theirs).json()["response"] == "theirs"
+        assert await asyncio.wait_for(late, BOUND_S) == "again"
+        assert loads.count == 2
 
 
 async def test_two_names_of_the_same_weights_are_counted_once(stage: Open, ollama: Ollama) -> None:

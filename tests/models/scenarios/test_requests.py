@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import random
 from contextlib import aclosing
 
+import pytest
+
+from config.errors import Unavailable
 from tests.acceptance.gates import Gate
 from tests.models.scenarios.conftest import Open
 from tests.models.scenarios.stage import BOUND_S, mb, talking
@@ -32,6 +37,54 @@ async def test_fifty_first_requests_at_once_make_one_load(stage: Open) -> None:
         said = await asyncio.gather(*(on.say("poet", f"line {number}") for number in range(50)))
         assert said == [[f"line {number}"] for number in range(50)]
         assert on.driver.started == ["poet"]
+
+
+async def test_fifty_that_leave_while_it_loads_leave_one_load(stage: Open, held: Gate) -> None:
+    async with stage({"poet": mb(20, loads_behind=held.path)}) as on:
+        clients = [asyncio.create_task(on.say("poet", "hello")) for _ in range(50)]
+        await held.knocked()
+        for client in clients:
+            client.cancel()
+        await asyncio.wait(clients)
+        held.open()
+        await on.until("ready", "poet")
+        assert await on.say("poet", "hello") == ["hello"]
+        assert on.driver.started == ["poet"]
+
+
+async def test_closing_while_a_worker_loads_ends_it(stage: Open, held: Gate) -> None:
+    async with stage({"poet": mb(20, loads_behind=held.path)}) as on:
+        client = asyncio.create_task(on.say("poet", "hello"))
+        await held.knocked()
+    await held.left()
+    with pytest.raises(Unavailable) as caught:
+        await client
+    assert caught.value.code == "shutting_down"
+
+
+async def test_a_storm_of_requests_and_kills_ends_every_request(stage: Open) -> None:
+    names = ("one", "two", "three")  # of which two fit at once
+    async with stage({name: mb(100) for name in names}) as on:
+
+        async def kill_every_other() -> None:
+            for count in itertools.count(2, step=2):
+                ready = await on.until("ready", times=count, bound_s=None)
+                on.driver.latest(ready["model"]).worker.kill()
+
+        killing = asyncio.create_task(kill_every_other())
+        for seed in range(3):
+            asked = random.Random(seed).choices(names, k=20)
+            answers = await asyncio.gather(
+                *(on.say(name, name) for name in asked), return_exceptions=True
+            )
+            for name, answer in zip(asked, answers, strict=True):
+                assert answer == [name] or getattr(answer, "code", answer) == "worker_died"
+        killing.cancel()
+        await asyncio.wait([killing])
+        for name in names:
+            assert await on.say(name, "still here") == ["still here"]
+        assert len(on.those("lost")) >= 3
+        assert all(each.leases == each.waiting == 0 for each in on.models.status())
 
 
 async def test_a_request_that_arrives_during_an_idle_unload_gets_a_new_load(
