@@ -36,7 +36,7 @@ async def _lived(
         told = await work(lease, tiny)
         run_s = time.perf_counter() - begun - loaded_s
         status = next(each for each in models.status() if each.model.name == name)
-    print(f"{name}: {told}")
+    print(f"{name}: {told}; loaded in {loaded_s:.1f} s, used for {run_s:.1f} s", flush=True)
     await models.unload(name)
     left = gauge.used_bytes() - before
     held = (status.memory or {}).get(gauge.device, 0)

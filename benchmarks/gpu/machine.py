@@ -22,10 +22,15 @@ async def opened(
     """The manager with `llama`, `sdxl` and `vits` declared. Nothing is loaded yet."""
     home = scratch / f"home-{len(list(scratch.iterdir()))}"
     home.mkdir()
+    kinds = {
+        "llama": {"task": "chat", "backend": "transformers"},
+        "sdxl": {"task": "image", "backend": "diffusers"},
+        "vits": {"task": "speech", "backend": "coqui"},
+    }
+    # Where the GPU is full they shall say so, and not go on for minutes on the CPU.
     declared = {
-        "llama": {"task": "chat", "backend": "transformers", "source": str(folder / "llama")},
-        "sdxl": {"task": "image", "backend": "diffusers", "source": str(folder / "sdxl")},
-        "vits": {"task": "speech", "backend": "coqui", "source": str(folder / "vits")},
+        name: {**kind, "source": str(folder / name), "cpu_fallback": False}
+        for name, kind in kinds.items()
     }
     file = {"version": 1, "models": declared, "memory_cap_bytes": dict(caps or {})}
     (home / "models.yaml").write_text(yaml.safe_dump(file))

@@ -34,7 +34,7 @@ async def show_out_of_memory(models: Models, gauge: Gauge, tiny: bool) -> None:
         await _tried(models, tiny, "a large picture while others hold the rest", 2048)
     await _tried(models, tiny, "the same picture after they let go", 2048)
     await models.unload("sdxl")
-    print()
+    print(flush=True)
 
 
 async def _tried(models: Models, tiny: bool, what: str, pixels: int = 1024) -> None:
@@ -47,7 +47,7 @@ async def _tried(models: Models, tiny: bool, what: str, pixels: int = 1024) -> N
                 told = await work(lease, tiny, pixels)
     except MotetError as error:
         told = f"refused, {error.code}: {error.message}"
-    print(f"{what}: {told} [{', '.join(dict.fromkeys(events))}]")
+    print(f"{what}: {told} [{', '.join(dict.fromkeys(events))}]", flush=True)
 
 
 @asynccontextmanager
