@@ -145,6 +145,8 @@ FAILURES = [
     (400, "your prompt is not allowed", "model_refused"),
     (429, "slow down", "model_busy"),
     (500, "broken", "model_failed"),
+    (500, "input (12004 tokens) is too large to process", "context_overflow"),
+    (400, "Failed to load image or audio file", "bad_image"),
 ]
 
 

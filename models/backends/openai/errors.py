@@ -11,6 +11,8 @@ from config.errors import Busy, Invalid, MotetError, TimedOut, Unavailable
 from models.backends.common.network import shown
 from models.backends.common.prompts import BROKEN, bad_picture
 
+OVERFLOW = "context_overflow"
+_TOO_LONG = "too large to process"
 _NO_ROOM = ("out of memory", "out_of_memory", "failed to allocate")
 
 
@@ -111,9 +113,11 @@ class Translator:
             )
         if any(phrase in text.lower() for phrase in BROKEN):
             return bad_picture(text)
+        if _TOO_LONG in text:  # llama.cpp's, with status 500
+            return Invalid(f"'{self._model}' refuses: {text}", code=OVERFLOW, details=details)
         if status < 500:
             overflow = error.code == "context_length_exceeded" or "context" in text.lower()
-            code = "context_overflow" if overflow else "model_refused"
+            code = OVERFLOW if overflow else "model_refused"
             return Invalid(f"'{self._model}' refuses: {text}", code=code, details=details)
         return self._failed(f"'{self._model}' failed: {text}", "model_failed", error)
 
