@@ -31,8 +31,8 @@ async def main() -> None:
         make = [sys.executable, "-m", "benchmarks.gpu.random_models", str(folder)]
         await asyncio.to_thread(subprocess.run, [*make, *(["--tiny"] * tiny)], check=True)
         gauge = Gauge()
-        async with opened(Path(scratch), folder) as models:
+        async with opened(Path(scratch), folder, gauge) as models:
             show_machine(models)
             await show_lifecycle(models, gauge, tiny)
             await show_out_of_memory(models, gauge, tiny)
-        await show_swaps(Path(scratch), folder, gauge, bus_bytes_a_second(), tiny)
+        await show_swaps(Path(scratch), folder, gauge, bus_bytes_a_second())

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 
+from benchmarks.gpu.gauge import Gauge
 from benchmarks.measure import show
 from config.settings import load_settings
 from models.manager import Models, open_models
@@ -17,7 +18,7 @@ GB = 1e9
 
 @asynccontextmanager
 async def opened(
-    scratch: Path, folder: Path, caps: Mapping[str, int] | None = None
+    scratch: Path, folder: Path, gauge: Gauge, caps: Mapping[str, int] | None = None
 ) -> AsyncIterator[Models]:
     """The manager with `llama`, `sdxl` and `vits` declared. Nothing is loaded yet."""
     home = scratch / f"home-{len(list(scratch.iterdir()))}"
@@ -29,7 +30,7 @@ async def opened(
     }
     # Where the GPU is full they shall say so, and not go on for minutes on the CPU.
     declared = {
-        name: {**kind, "source": str(folder / name), "cpu_fallback": False}
+        name: {**kind, "source": str(folder / name), "cpu_fallback": gauge.device == "ram"}
         for name, kind in kinds.items()
     }
     file = {"version": 1, "models": declared, "memory_cap_bytes": dict(caps or {})}

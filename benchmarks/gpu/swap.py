@@ -14,12 +14,10 @@ ROUNDS = 2
 TURNS: dict[str, Task] = {"llama": "chat", "sdxl": "image"}
 
 
-async def show_swaps(
-    scratch: Path, folder: Path, gauge: Gauge, bytes_a_second: float, tiny: bool
-) -> None:
+async def show_swaps(scratch: Path, folder: Path, gauge: Gauge, bytes_a_second: float) -> None:
     """Print the seconds from asking for one, while the other is loaded, until it is lent."""
-    caps = {} if tiny or gauge.device == "ram" else {gauge.device: await _cap(scratch, folder)}
-    async with opened(scratch, folder, caps) as models:
+    caps = {} if gauge.device == "ram" else {gauge.device: await _cap(scratch, folder, gauge)}
+    async with opened(scratch, folder, gauge, caps) as models:
         took: dict[str, list[float]] = {name: [] for name in TURNS}
         for round_ in range(ROUNDS + 1):
             for name, task in TURNS.items():
@@ -40,8 +38,8 @@ async def show_swaps(
     show(heading, ["to", "GB of weights", "swap s", "floor s", "times the floor"], rows)
 
 
-async def _cap(scratch: Path, folder: Path) -> int:
+async def _cap(scratch: Path, folder: Path, gauge: Gauge) -> int:
     """A cap that either of them fits in, and not both."""
-    async with opened(scratch, folder) as models:
-        needs = [(await models.estimate(name))[0].memory_bytes for name in TURNS]
+    async with opened(scratch, folder, gauge) as models:
+        needs = [(await models.estimate(name))[0].memory[gauge.device] for name in TURNS]
     return int(max(needs) * 1.15)
