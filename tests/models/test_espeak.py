@@ -7,14 +7,17 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from pathlib import Path
 from typing import cast
 
 import pytest
 
 from config.errors import Invalid, MotetError, TimedOut, Unavailable
+from config.settings import load_settings
 from models.backends.espeak.driver import EspeakModel
 from models.capabilities import Sound, Speech, SpeechRequest
 from models.drivers import RAM, Driver
+from models.manager import open_models
 from tests.models.contracts.speech import BOUND_S, TEXT, SpeechContract, refused, said, seconds
 from tests.models.tiny import loaded, opened
 from tests.models.voices import espeak
@@ -134,6 +137,20 @@ async def test_a_voice_that_was_killed_says_so_and_can_be_loaded_again(driver: D
             await said(model, SpeechRequest(TEXT))
     async with loaded(driver, espeak()) as again:
         assert await said(cast(Speech, again.capability), SpeechRequest(TEXT))
+
+
+async def test_the_role_voice_ends_in_it_and_it_is_loaded_anew_after_a_kill(tmp_path: Path) -> None:
+    async with asyncio.timeout(BOUND_S), open_models(load_settings(home=tmp_path)) as models:
+        async with models.lease("voice", "speech") as lease:
+            assert lease.model.name == "espeak"
+            assert "formant" in lease.model.description
+            sounds = lease.speech.speak(SpeechRequest(MANY))
+            await anext(sounds)
+            os.kill(cast(EspeakModel, lease.speech)._worker.pid, signal.SIGKILL)
+            with pytest.raises(Unavailable):
+                await rest_of(sounds)
+        async with models.lease("voice", "speech") as lease:
+            assert await said(lease.speech, SpeechRequest(TEXT))
 
 
 async def test_a_voice_that_hangs_is_ended(driver: Driver) -> None:
