@@ -99,7 +99,7 @@ class OllamaDriver:
         installed = await self._find(spec)
         details = self._details[installed.digest]
         weights = details.weights or installed.digest
-        residence = self._residences.setdefault(weights, Residence(weights))
+        residence = self._residences.setdefault(weights, Residence())
         runner = self._runner_options(options, installed, details, need)
         async with residence.lock:
             return await self._enter(spec, need, options, installed, residence, runner)

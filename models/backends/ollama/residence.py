@@ -22,7 +22,7 @@ SETTLE_PAUSE_S = 0.05
 Free = Callable[[], Mapping[str, int]]
 
 
-class Closing(Protocol):
+class Served(Protocol):
     """A capability of ours over Ollama."""
 
     async def aclose(self) -> None: ...
@@ -35,8 +35,7 @@ class Closing(Protocol):
 class Residence:
     """One set of weights in Ollama's memory. `lock` keeps loads and unloads of it apart."""
 
-    def __init__(self, weights: str) -> None:
-        self.weights = weights
+    def __init__(self) -> None:
         self.lock = asyncio.Lock()
         self.options: dict[str, Any] = {}
         self.models: list[OllamaModel] = []
@@ -55,7 +54,7 @@ class Residence:
         self.models.append(model)
         self.names.add(model.source)
         for each in self.models:
-            each.capability.fix(options)
+            each.share(options, model.memory)
 
     def leave(self, model: OllamaModel) -> set[str]:
         """The names under which Ollama may list what is now free to go: none while it is used."""
@@ -74,7 +73,7 @@ class OllamaModel:
         self,
         api: OllamaApi,
         source: str,
-        capability: Any,
+        capability: Served,
         residence: Residence,
         need: Need,
         free: Free,
@@ -104,6 +103,11 @@ class OllamaModel:
         for held in await self._api.running():
             if held.name in self._residence.names | {self.source}:
                 self._memory = needs.measured(held, self.need)
+
+    def share(self, options: Mapping[str, Any], memory: Mapping[str, int] | None) -> None:
+        """Another name of its weights had them loaded with these options."""
+        self._capability.fix(options)
+        self._memory = memory
 
     def listed_in(self, names: Collection[str]) -> bool:
         """Whether Ollama lists its weights, under whichever of their names."""
