@@ -115,12 +115,23 @@ def models_events(
 
 
 @model_app.command("profile")
-def models_profile(home: Home = None, as_json: AsJson = False) -> None:
+def models_profile(
+    as_yaml: Annotated[
+        bool, typer.Option("--yaml", help="Print a models.yaml that tries these models first.")
+    ] = False,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
     """Show this machine's devices, the models that suit it, and how to get each."""
-    from server.model_tables import print_profile
+    from server.model_tables import print_profile, profile_yaml
 
     found = get(home, "/models/profile")
-    out.print_json(data=found) if as_json else print_profile(found, out)
+    if as_yaml:
+        print(profile_yaml(found))
+    elif as_json:
+        out.print_json(data=found)
+    else:
+        print_profile(found, out)
 
 
 def _asked(home: Path | None, method: str, path: str, **more: Any) -> Any:

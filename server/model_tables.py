@@ -96,6 +96,18 @@ def print_recommended(found: dict[str, Any], console: Console) -> None:
             say(console, (each["command"], "bold"), (said, "dim"))
 
 
+def profile_yaml(found: dict[str, Any]) -> str:
+    """A models.yaml whose roles try the recommended models first, then what they try now."""
+    now = {role["role"]: role["candidates"] for role in found["roles"]}
+    lines = [f"# {found['profile']['title']}: the models that suit it.", "version: 1", "roles:"]
+    for each in found["recommended"]:
+        if each["command"]:
+            rest = [name for name in now.get(each["role"], []) if name != each["name"]]
+            lines += [f"  # {each['command']}", f"  {each['role']}:"]
+            lines += [f"    - {name}" for name in (each["name"], *rest)]
+    return "\n".join(lines)
+
+
 def print_pulls(pulls: list[dict[str, Any]], console: Console) -> None:
     """Each pull with how far it is, and why one failed."""
     rows = (

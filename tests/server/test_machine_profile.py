@@ -16,8 +16,9 @@ from models.devices.host import HostMemory
 from models.devices.machine import Machine
 from models.devices.patience import PatientReader
 from models.manager import open_models
+from models.models_file import load_models
 from server.machine_profile import machine_profile
-from server.model_tables import print_profile
+from server.model_tables import print_profile, profile_yaml
 
 GIB = 2**30
 CARD = Accelerator("cuda:0", "nvidia", "NVIDIA RTX 4090", 24 * GIB, driver="580.65", uuid="GPU-1")
@@ -91,6 +92,14 @@ async def test_a_useless_gpu_and_a_missing_driver_are_told_with_the_reason(tmp_p
 async def test_a_driver_that_fails_is_told(tmp_path: Path) -> None:
     profile = await told(machine(CARD, error="GPU is lost"), tmp_path)
     assert profile["devices"][1]["problem"] == "its driver fails: GPU is lost"
+
+
+async def test_the_profile_becomes_a_models_yaml(tmp_path: Path) -> None:
+    profile = await told(machine(CARD), tmp_path)
+    (tmp_path / "models.yaml").write_text(profile_yaml(profile))
+    roles = load_models(load_settings(home=tmp_path)).roles
+    assert roles["chat"] == ["ollama/qwen3:14b", "ollama/*", "openai/*", "reader"]
+    assert roles["embed"] == ["ollama/qwen3-embedding:0.6b", "minilm"]
 
 
 async def test_without_a_gpu_it_says_that_the_cpu_computes(tmp_path: Path) -> None:
