@@ -59,7 +59,8 @@ class ServerProcess:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,
-                env={**os.environ, **env},
+                # GPUs numbered as `models.devices` did, where the server's own entry says nothing.
+                env={**os.environ, "CUDA_DEVICE_ORDER": "PCI_BUS_ID", **env},
                 cwd=folder,
                 start_new_session=True,
             )
