@@ -27,6 +27,9 @@ class Speaker:
         torch.set_num_threads(options["threads"] if self._place.on_cpu else 1)
         self._tts = loaded(options).to(self._place.device)
         self._model = self._tts.synthesizer.tts_model
+        self._speakers = getattr(self._model, "speaker_manager", None)
+        if encoder := getattr(self._speakers, "encoder", None):
+            encoder.to("cpu")  # the library hands it clips on the CPU, wherever the model is
         self._clips = Clips()
 
     def memory(self) -> dict[str, Any]:
@@ -67,9 +70,10 @@ class Speaker:
     def _said(self, header: dict[str, Any], clip: bytes) -> bytes:
         from TTS.utils.synthesizer import PAD_SILENCE_SAMPLES
 
-        # An XTTS without a file of speakers has nothing that would know voices by name.
-        named = getattr(self._model, "speaker_manager", None) is not None
-        voice = self._clips.voice(clip, named=named) if clip else {"speaker": header["voice"]}
+        voice = {"speaker": header["voice"]}
+        if clip:
+            # An XTTS without a file of speakers has nothing that would know voices by name.
+            voice = self._clips.voice(clip, named=self._speakers is not None)
         with of_speed(self._model, header["speed"]) as more:
             wave = self._tts.tts(
                 header["text"],
