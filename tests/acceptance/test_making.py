@@ -232,7 +232,7 @@ async def test_a_voice_note_is_heard_and_answered_aloud(studio: Studio) -> None:
     spoken = await finished(studio.client, "narrate", {"text": "How are you?", "format": "wav"})
     studio.ollama.add("llama3", lambda turn: "I am well.")
     try:
-        given = {"audio": spoken["output"]["audio"], "language": "en"}
+        given = {"audio": spoken["output"]["audio"], "language": "en", "model": "ollama/llama3"}
         run = await finished(studio.client, "voice_note", given)
     finally:
         studio.ollama.remove("llama3")
