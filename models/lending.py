@@ -88,7 +88,7 @@ class Lending:
         """Make room beside the model of `lease`; the error, saying what was done."""
         name = lease.model.name
         if not last:
-            gone = await self._runner.make_room(name)
+            gone = await self._runner.make_room(lease.model)
             wish.tell(phase="out_of_memory", model=name, unloaded=gone)
         done = "Idle models beside it were unloaded, and it was tried again. " if last else ""
         return Unavailable(

@@ -132,14 +132,16 @@ class Runner:
             self._leaving[key] = asyncio.get_running_loop().create_future()
         await asyncio.shield(self._leaving[key])
 
-    async def make_room(self, name: str) -> list[str]:
-        """`name`, which is leased, ran out of memory: unload what is idle beside it.
+    async def make_room(self, spec: ModelSpec) -> list[str]:
+        """A model that is leased ran out of memory: unload what is idle beside it.
 
         Returns what went, when it is gone.
         """
-        if name not in self._held:
-            return []
-        effects = self.scheduler.out_of_memory(name, self._held[name].generation)
+        if held := self._held.get(spec.name):
+            effects = self.scheduler.out_of_memory(spec.name, held.generation)
+        else:
+            needs = self.driver_of(spec.backend).estimate(spec)
+            effects = self.scheduler.lost_out_of_memory(spec, needs)
         self.carry_out(effects)
         going = [effect.name for effect in effects if isinstance(effect, Unload)]
         async with asyncio.TaskGroup() as group:

@@ -29,6 +29,9 @@ __all__ = ["BACKOFF_S", "MAX_WAITING", "PATIENCE_S", "Scheduler"]
 MAX_WAITING = 1000
 BACKOFF_S = (1.0, 5.0, 60.0, 300.0)
 """After so many failures in a row; the last for all that follow."""
+CRASHES = 3
+"""So often in a row a model that dies before it did anything is loaded again at once."""
+USEFUL_S, MOMENT_S = 10.0, 0.5
 OUT_OF_MEMORY = "out_of_memory"
 
 
@@ -139,18 +142,7 @@ class Scheduler:
                 self._state.happened("out_of_memory", slot, **told)
                 self._make_room(name, tried)
                 return self._state.settle()
-        pause_s = BACKOFF_S[min(slot.failures, len(BACKOFF_S) - 1)]
-        slot.state, slot.error, slot.retried = State.FAILED, error, False
-        slot.failures += 1
-        slot.retry_at_s = self._clock() + pause_s
-        self._state.happened(
-            "load_failed",
-            slot,
-            error=error.as_dict(),
-            failures=slot.failures,
-            retry_after_s=pause_s,
-        )
-        self._state.refuse(slot, slot.waiting, error)
+        self._fail(slot, error)
         return self._state.settle()
 
     def unloaded(self, name: str, generation: int) -> list[Effect]:
@@ -166,6 +158,9 @@ class Scheduler:
             slot.leases.clear()
             self._state.forget(slot)
             self._state.happened("lost", slot, reason=reason)
+            slot.usage.crashes = slot.usage.crashes + 1 if self._useless(slot) else 0
+            if slot.usage.crashes > CRASHES:
+                self._fail(slot, explain.crashes(slot, reason), least=CRASHES)
         return self._state.settle()
 
     def drain(self, name: str) -> list[Effect]:
@@ -211,6 +206,15 @@ class Scheduler:
         self._make_room(name, slot.need)
         return self._state.settle()
 
+    def lost_out_of_memory(self, spec: ModelSpec, needs: Sequence[Need]) -> list[Effect]:
+        """The same of a model that went by it, as in Ollama: room is made for its next load."""
+        slot = self._state.slot_for(spec, tuple(needs))
+        if slot.state in WANTED:
+            self._state.raise_need(slot, slot.need)
+            self._state.happened("out_of_memory", slot, device=slot.need.device, phase="running")
+            self._make_room(spec.name, slot.need)
+        return self._state.settle()
+
     def tick(self) -> list[Effect]:
         """Time has passed: keep-alives and turns may have ended, and a reading may be due."""
         if self.reading_due():
@@ -222,6 +226,23 @@ class Scheduler:
         for slot in self.slots.values():
             self._state.refuse(slot, slot.waiting, error)
         return self._state.settle()
+
+    def _fail(self, slot: Slot, error: MotetError, least: int = 1) -> None:
+        """It is refused for a while; the more often in a row, the longer."""
+        slot.failures = max(slot.failures + 1, least)
+        pause_s = BACKOFF_S[min(slot.failures, len(BACKOFF_S)) - 1]
+        slot.state, slot.error, slot.retried = State.FAILED, error, False
+        slot.retry_at_s = self._clock() + pause_s
+        told = {"failures": slot.failures, "retry_after_s": pause_s}
+        self._state.happened("load_failed", slot, **{"error": error.as_dict(), **told})
+        self._state.refuse(slot, slot.waiting, error)
+
+    def _useless(self, slot: Slot) -> bool:
+        """Whether a load that was lost had hardly begun, and done nothing for anyone."""
+        now_s = self._clock()
+        # The leases of what has died may end a moment before it is known to be dead.
+        worked = slot.first_done_s is not None and now_s - slot.first_done_s > MOMENT_S
+        return not worked and now_s - slot.ready_since_s < USEFUL_S
 
     def _make_room(self, name: str, need: Need) -> None:
         """Unload what is idle where a model ran out of memory."""

@@ -15,7 +15,7 @@ from models.backends.ollama import driver
 from models.capabilities import CaptionRequest
 from models.lease import Lease
 from tests.doubles.ollama import Ollama
-from tests.doubles.script import RUNNER_DIED, Gate, says
+from tests.doubles.script import RUNNER_DIED, Failure, Gate, says
 from tests.models.contracts.caption import picture
 from tests.models.scenarios.conftest import Open
 from tests.models.scenarios.machine import MB
@@ -23,6 +23,7 @@ from tests.models.scenarios.stage import BOUND_S, Stage, mb
 
 ROLES = {"chat": ["ollama/*", "fallback"]}
 PICTURE = CaptionRequest([picture()])
+NO_MEMORY = Failure("model requires more system memory (9.0 GiB) than is available (1.0 GiB)")
 TINY, FALLBACK = "ollama/tiny", "fallback"
 
 
@@ -98,6 +99,18 @@ async def test_ollama_that_dies_in_mid_stream_is_replaced_and_taken_again_when_i
         ollama.start()
         assert await chosen(on) == TINY
         assert await ask(on, TINY) == "again"
+
+
+async def test_ollama_that_dies_while_it_loads_is_passed_over(
+    stage: Open, ollama: Ollama, gate: Gate
+) -> None:
+    ollama.add("tiny", loading=gate)
+    async with stage({FALLBACK: mb(20)}, roles=ROLES, ollama_url=ollama.url) as on:
+        choosing = asyncio.create_task(chosen(on))
+        await gate.reached.wait()
+        await asyncio.to_thread(ollama.stop)
+        assert await asyncio.wait_for(choosing, BOUND_S) == FALLBACK
+        assert (await on.until("load_failed", TINY))["error"]["family"] == "unavailable"
 
 
 async def test_ollama_that_ends_while_idle_is_noticed_without_asking(
@@ -225,6 +238,40 @@ async def test_a_request_during_an_unload_that_a_stranger_holds_up_gets_a_new_lo
             assert (await theirs).json()["response"] == "theirs"
         assert await asyncio.wait_for(late, BOUND_S) == "again"
         assert loads.count == 2
+
+
+async def test_a_load_that_ollama_has_no_memory_for_has_idle_models_make_room(
+    stage: Open, ollama: Ollama
+) -> None:
+    card = ollama.add("tiny", "yes", loading=NO_MEMORY)
+    async with stage({"idle": mb(20)}, ollama_url=ollama.url) as on:
+        await on.say("idle", "hello")
+        asking = asyncio.create_task(ask(on, TINY))
+        assert (await on.until("unloading", "idle"))["reason"] == f"'{TINY}' ran out of memory"
+        card.loading = None
+        assert await asyncio.wait_for(asking, BOUND_S) == "yes"
+        assert on.those("load_failed") == []
+
+
+async def test_an_answer_that_ran_out_of_memory_in_ollama_is_asked_for_again_with_room(
+    stage: Open, ollama: Ollama
+) -> None:
+    ollama.add("tiny", says([Failure("cudaMalloc failed: out of memory")], "yes"))
+    async with stage({"idle": mb(20)}, ollama_url=ollama.url) as on:
+        await on.say("idle", "hello")
+        answers = []
+        async for attempt in on.models.attempts(TINY, "chat"):
+            async with attempt as lease:
+                answers.append((await lease.chat.ainvoke("hi")).text)
+        assert answers == ["yes"]
+        assert (await on.until("out_of_memory", TINY))["phase"] == "running"
+        assert on.order("loading", "lost", "unloaded") == [
+            "loading idle",
+            f"loading {TINY}",
+            f"lost {TINY}",
+            "unloaded idle",
+            f"loading {TINY}",
+        ]
 
 
 async def test_two_names_of_the_same_weights_are_counted_once(stage: Open, ollama: Ollama) -> None:
