@@ -71,6 +71,15 @@ def tried_again(error: MotetError, left_s: float) -> MotetError:
     return type(error)(message, code=error.code, details=details, retry_after_s=left_s)
 
 
+def crashes(slot: Slot, reason: str) -> MotetError:
+    """The refusal of a model that dies whenever it is loaded."""
+    message = (
+        f"'{slot.name}' ended by itself {slot.usage.crashes} times in a row before it had done "
+        f"anything; the last time: {reason}."
+    )
+    return Unavailable(message, code="model_crashes", details={"model": slot.name})
+
+
 def queue_full(slot: Slot, limit: int) -> Busy:
     message = f"{limit} requests wait for '{slot.name}' already."
     return Busy(message, code="queue_full", retry_after_s=5.0)

@@ -101,6 +101,7 @@ class Settling:
         if slot.generation == generation and ticket in slot.leases:
             slot.idle_since_s = self._clock()
             slot.usage.released(slot.idle_since_s - slot.leases.pop(ticket))
+            slot.first_done_s = slot.first_done_s or slot.idle_since_s
         if slot.unused:
             slot.usage.idle(self._clock())
 
@@ -184,7 +185,7 @@ class Settling:
     def _load(self, slot: Slot, now_s: float) -> None:
         self.ledger.reserve(slot.name, slot.need)
         slot.state, slot.generation = State.LOADING, next(self._generations)
-        slot.load_started_s, slot.look_again_s = now_s, None
+        slot.load_started_s, slot.look_again_s, slot.first_done_s = now_s, None, None
         slot.unload_asked, slot.yielding = False, None
         memory = dict(slot.need.memory)
         self.happened("loading", slot, device=slot.need.device, memory=memory)

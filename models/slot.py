@@ -66,6 +66,8 @@ class Slot:
     load_started_s: float = 0.0
     ready_since_s: float = 0.0
     idle_since_s: float = 0.0
+    first_done_s: float | None = None
+    """When the first lease of this load ended."""
     failures: int = 0
     retry_at_s: float = 0.0
     retried: bool = False

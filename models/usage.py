@@ -28,6 +28,8 @@ class Usage:
     """How long it usually is idle before its next request."""
     lease_s: float | None = None
     load_s: float | None = None
+    crashes: int = 0
+    """How often in a row it ended by itself before it had done anything."""
 
     def requested(self, now_s: float) -> None:
         if self.idle_since_s is not None:

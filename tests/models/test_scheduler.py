@@ -6,7 +6,7 @@ import pytest
 
 from config.errors import Unavailable
 from models.pressure import READ_EVERY_S
-from models.scheduler import MAX_WAITING, PATIENCE_S
+from models.scheduler import CRASHES, MAX_WAITING, PATIENCE_S
 from models.slot import State
 from tests.models.world import World, spec
 
@@ -213,6 +213,38 @@ def test_a_lost_model_is_loaded_again_and_old_leases_do_not_count(world: World) 
     world.release(old)
     assert new in world.granted
     assert world.scheduler.slots["a"].leases.keys() == {new}
+
+
+def test_a_model_that_dies_whenever_it_is_loaded_is_left_alone_for_a_while(world: World) -> None:
+    for _ in range(CRASHES):
+        world.ask(A)
+        world.finish_load("a")
+        world.lose("a")
+        assert world.state("a") is State.ABSENT
+    waits = world.ask(A)
+    world.finish_load("a")
+    world.ask(A)
+    world.obey(world.scheduler.drain("a"))
+    late = world.ask(A)
+    world.lose("a")
+    assert world.refused[late].code == "model_crashes"
+    assert waits not in world.refused
+    assert world.happened("load_failed")[-1]["retry_after_s"] == 60.0
+    assert world.refused[world.ask(A)].retry_after_s == pytest.approx(60.0)
+    world.pass_time(60.0)
+    world.ask(A)
+    assert world.state("a") is State.LOADING
+
+
+def test_a_crash_after_work_was_done_counts_as_the_first(world: World) -> None:
+    for _ in range(3 * CRASHES):
+        ticket = world.ask(A)
+        world.finish_load("a")
+        world.pass_time(1.0)
+        world.release(ticket)
+        world.pass_time(1.0)
+        world.lose("a")
+    assert not world.refused
 
 
 def test_news_about_an_older_load_changes_nothing(world: World) -> None:
