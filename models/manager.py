@@ -179,8 +179,9 @@ class Models:
         after number `after` that is kept. Ends when the service does.
 
         Events: queued, loading, progress, ready, load_failed, unloading (with its reason),
-        unloaded, lost, refused, pinned, unpinned, out_of_memory; "missed" stands for `count`
-        events that a reader was too slow or too late for. Numbers grow over restarts too.
+        unloaded, yielding, lost, refused, pinned, unpinned, out_of_memory, pressure, pull;
+        "missed" stands for `count` events that a reader was too slow or too late for. Numbers
+        grow over restarts too.
         """
         return self._events.follow(after)
 
