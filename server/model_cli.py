@@ -25,6 +25,8 @@ def models(context: typer.Context, home: Home = None, as_json: AsJson = False) -
     """Show the models, what each role resolves to and why, and the memory they take."""
     if context.invoked_subcommand is None:
         models_list(home, as_json)
+    elif home or as_json:
+        raise typer.BadParameter("--home and --json stand behind the name of the command.")
 
 
 @model_app.command("list")
