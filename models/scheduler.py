@@ -246,9 +246,10 @@ class Scheduler:
 
     def _make_room(self, name: str, need: Need) -> None:
         """Unload what is idle where a model ran out of memory."""
-        place = need.device if need.device in need.memory else RAM
+        places = {device for device in need.memory if device != RAM} or {RAM}
         for resident in self._state.plan().residents():
-            if name not in resident.names and resident.evictable and resident.memory.get(place):
+            holds = any(resident.memory.get(device) for device in places)
+            if holds and resident.evictable and name not in resident.names:
                 self._state.stop(resident.names, f"'{name}' ran out of memory")
 
     def _current(self, name: str, generation: int, *states: State) -> Slot | None:

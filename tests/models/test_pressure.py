@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from models.drivers import Need
 from models.needs import Needs
 from models.pressure import FULL, READ_EVERY_S, RESTED_S
 from models.slot import State
@@ -143,3 +144,14 @@ def test_running_out_in_use_unloads_what_is_idle_beside_it_and_is_remembered() -
     assert world.reserved() == 50 + 20
     assert world.scheduler.slots["big"].need.memory == {"ram": 50}
     assert world.happened("out_of_memory")[0]["phase"] == "running"
+
+
+def test_a_model_over_two_devices_that_ran_out_has_both_freed() -> None:
+    world = World(cap_bytes=100, total_bytes=100, devices={"cuda:0": 50, "cuda:1": 50})
+    for name, device in (("one", "cuda:0"), ("two", "cuda:1"), ("beside", "ram")):
+        world.release(world.ask(spec(name), needs=[Need({device: 10}, device)]))
+        world.finish_load(name)
+    world.ask(spec("big"), needs=[Need({"cuda:0": 20, "cuda:1": 20, "ram": 1}, "cuda:0")])
+    world.finish_load("big")
+    world.run_out("big")
+    assert set(world.stopping) == {"one", "two"}
