@@ -19,7 +19,8 @@ WORKER = "models.backends.coqui.worker:Speaker"
 PACKAGES = ("torch", "TTS")
 LIBRARIES_BYTES = 450_000_000
 CONTEXT_BYTES = 500_000_000
-WORKING_BYTES = 300_000_000
+WORKING_BYTES = 200_000_000
+COPIES = 2  # on the way from the disk the weights are in RAM twice
 UNKNOWN_BYTES = 1_000_000_000
 MAX_THREADS = 4
 START_TIMEOUT_S = 590.0
@@ -52,13 +53,14 @@ class CoquiDriver:
 
     def estimate(self, spec: ModelSpec) -> Sequence[Need]:
         found = files_of(spec.source)
-        taken = (found.stored_bytes if found else UNKNOWN_BYTES) + WORKING_BYTES
+        weights = found.stored_bytes if found else UNKNOWN_BYTES
+        loading = COPIES * weights + LIBRARIES_BYTES
         return placements(
             spec,
             self._accelerators,
-            device_bytes=spec.memory_bytes or taken + CONTEXT_BYTES,
-            host_bytes=LIBRARIES_BYTES,
-            cpu_bytes=spec.memory_bytes or taken + LIBRARIES_BYTES,
+            device_bytes=spec.memory_bytes or weights + WORKING_BYTES + CONTEXT_BYTES,
+            host_bytes=loading,
+            cpu_bytes=spec.memory_bytes or loading + WORKING_BYTES,
         )
 
     async def load(self, spec: ModelSpec, need: Need, progress: Progress) -> CoquiModel:
