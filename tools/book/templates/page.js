@@ -31,7 +31,7 @@
   const show = () => {
     const playing = !sound(at).paused;
     toggle.setAttribute("aria-label", playing ? "Pause" : "Go on");
-    toggle.firstElementChild.textContent = playing ? "⏸" : "▶";
+    toggle.classList.toggle("resting", !playing);
     const part = sound(at).duration ? sound(at).currentTime / sound(at).duration : 0;
     bar.value = (at + part) / read.length;
   };
@@ -46,7 +46,11 @@
   read.forEach((scene, place) => {
     const audio = sound(place);
     audio.addEventListener("play", () => {
-      read.forEach((_, other) => other === place || sound(other).pause());
+      read.forEach((other, number) => {
+        if (number === place) return;
+        sound(number).pause();
+        mark(other, -1);
+      });
       at = place;
       player.hidden = false;
       const text = `Page ${scenes.indexOf(scene) + 1} of ${scenes.length}`;
