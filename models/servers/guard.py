@@ -25,7 +25,8 @@ def main() -> int:
     threading.Thread(target=_end_with_parent, args=(float(sys.argv[1]),), daemon=True).start()
     status = child.wait()
     if status < 0:  # end in the same way, so that whoever watches sees the same
-        signal.signal(-status, signal.SIG_DFL) if -status != signal.SIGKILL else None
+        if -status != signal.SIGKILL:
+            signal.signal(-status, signal.SIG_DFL)
         os.kill(os.getpid(), -status)
     return status
 

@@ -46,7 +46,7 @@ class Launched:
 
 
 class LastLines:
-    """What a worker printed last: what an error message needs to be understood."""
+    """What a process printed last: what an error message needs to be understood."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -62,14 +62,16 @@ class LastLines:
             *whole, rest = (rest + data).split(b"\n")
             rest = rest[-STDERR_LINE_BYTES:]
             for line in whole:
-                self._add(line)
+                self.add(line)
         if rest:
-            self._add(rest)
+            self.add(rest)
 
-    def _add(self, line: bytes) -> None:
-        text = line[-STDERR_LINE_BYTES:].decode(errors="replace")
+    def add(self, line: bytes) -> str:
+        """A line that it printed; as text."""
+        text = line[-STDERR_LINE_BYTES:].decode(errors="replace").rstrip()
         self._lines.append(text)
-        log.debug("worker %s: %s", self._name, text)
+        log.debug("%s: %s", self._name, text)
+        return text
 
 
 async def launch(

@@ -32,7 +32,7 @@ class WorkerProcess:
         self._process = launched.process
         self._reader: asyncio.StreamReader
         self._writer: asyncio.StreamWriter
-        self._lines = LastLines(name)
+        self._lines = LastLines(f"worker {name}")
         self._calls = Calls(self._write)
         self._numbers = itertools.count(1)
         self._ready = Call()
