@@ -267,3 +267,43 @@ async def test_a_lease_ends_with_the_answer_also_when_it_fails() -> None:
     with pytest.raises(RuntimeError):
         await run(agent_of_yaml(SHAPED), {"question": "Q"}, context(models=models))
     assert models.leased == 0
+
+
+SEEING = """\
+input: {pictures: any}
+nodes:
+  look: {type: text, prompt: "What is it?", images: "{{ pictures }}", save: answer}
+output: [answer]
+"""
+
+
+async def test_a_prompt_may_have_pictures() -> None:
+    async def picture(value: Any, field: str, tenant: str) -> str:
+        return f"data:{tenant}/{field},{value}"
+
+    model = chat("A cat.")
+    used = replace(context(models=FakeModels({"chat": model})), picture=picture)
+    for given, urls in (
+        (["a", "b"], ["data:default/images,a", "data:default/images,b"]),
+        ("a", ["data:default/images,a"]),
+        ("", []),
+        (None, []),
+    ):
+        told = await run(agent_of_yaml(SEEING), {"pictures": given}, used)
+        assert told.output["answer"] == "A cat."
+        content = model.asked[-1][-1].content
+        parts = content[1:] if isinstance(content, list) else []
+        assert [part["image_url"]["url"] for part in parts] == urls  # type: ignore[index]
+        assert model.asked[-1][-1].text == "What is it?"
+
+
+async def test_a_model_that_sees_nothing_refuses_pictures() -> None:
+    async def picture(value: Any, field: str, tenant: str) -> str:
+        return "data:image/png,"
+
+    blind = chat("A cat?", profile={"image_inputs": False})
+    used = replace(context(models=FakeModels({"chat": blind})), picture=picture)
+    with pytest.raises(Unavailable, match="cannot see pictures") as caught:
+        await run(agent_of_yaml(SEEING), {"pictures": "a"}, used)
+    assert caught.value.code == "model_unable"
+    assert blind.asked == []

@@ -194,3 +194,21 @@ async def test_a_value_of_the_wrong_type_is_not_written() -> None:
     )
     with pytest.raises(Invalid, match="would write a str to channel 'a', which holds integer"):
         await run(agent, {}, context())
+
+
+async def test_a_failure_may_be_told_in_words_of_the_file() -> None:
+    policy = 'on_error: {codes: [down], then: fail, message: "{{ query }} is {{ error.code }}."}'
+    used = context(indexes=indexes(Unavailable("It is off.", code="down", permanent=True)))
+    with pytest.raises(Unavailable) as caught:
+        await run(searching(policy), {}, used)
+    assert caught.value.message == "start is down."
+    assert (caught.value.code, caught.value.details["node"]) == ("down", "look")
+    with pytest.raises(NotFound, match="gone"):
+        await run(searching(policy), {}, context(indexes=indexes(NotFound("gone"))))
+
+
+def test_words_for_a_failure_belong_to_one_that_fails() -> None:
+    with pytest.raises(Invalid, match="`message` belongs to `then: fail`"):
+        searching("on_error: {then: continue, message: No.}")
+    with pytest.raises(Invalid, match="there is no channel 'qery'"):
+        searching('on_error: {then: fail, message: "{{ qery }}"}')

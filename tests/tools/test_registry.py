@@ -83,3 +83,17 @@ def test_an_unknown_tool_is_answered_with_the_nearest_and_what_is_broken(tmp_pat
     with pytest.raises(NotFound, match=r"Did you mean 'clock'.*broken\.py:1") as raised:
         box.get("klock")
     assert raised.value.code == "tool_not_found"
+
+
+async def test_a_text_is_put_into_an_index_of_the_tenant_who_calls() -> None:
+    added: list[tuple[Any, ...]] = []
+
+    async def add(name: str, text: str, **how: Any) -> dict[str, Any]:
+        added.append((name, text, how))
+        return {"index": name, "document": "d1", "source": how["source"], "unchanged": False}
+
+    index = load_toolbox(Parts(search=Shelf(), add=add)).get("index")
+    told = await index.call({"text": "Six.", "source": "hours"}, ToolContext(tenant="acme"))
+    assert told["document"] == "d1"
+    how = {"source": "hours", "title": None, "metadata": {}, "create": False, "tenant": "acme"}
+    assert added == [("docs", "Six.", how)]
