@@ -36,7 +36,7 @@ class CoquiDriver:
 
     async def available(self, spec: ModelSpec) -> str | None:
         if absent := [package for package in PACKAGES if find_spec(package) is None]:
-            return f"not installed: {', '.join(absent)} (pip install 'motet[voice]')"
+            return f"not installed: {', '.join(absent)} (pip install -e '.[voice]')"
         try:
             options = CoquiOptions.of(spec.name, spec.options)
         except MotetError as error:
