@@ -270,7 +270,7 @@ async def test_a_lease_ends_with_the_answer_also_when_it_fails() -> None:
 
 
 SEEING = """\
-input: {pictures: any}
+input: {pictures: {type: any, default: null}}
 nodes:
   look: {type: text, prompt: "What is it?", images: "{{ pictures }}", save: answer}
 output: [answer]
