@@ -165,11 +165,9 @@ async def test_loading_without_a_service_is_refused(alone: Motet) -> None:
     assert (said.status, "Start one with `motet serve`" in said.error) == (1, True)
 
 
-async def test_models_for_this_machine_are_proposed(motet: Motet) -> None:
-    said = await motet("models", "profile")
+async def test_models_for_this_machine_are_proposed(server: ServerProcess) -> None:
+    said = await Motet(server.home)("models", "profile")
     assert "motet models pull ollama/" in said.out
-    told = orjson.loads((await motet("models", "profile", "--json")).out)
-    assert told["devices"][0]["device"] == "ram"
 
 
 async def test_the_machine_is_examined(alone: Motet) -> None:
