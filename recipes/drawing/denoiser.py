@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from recipes.drawing.pictures import pictured
+from recipes.drawing.pictures import Steady, pictured
 from recipes.drawing.scale import LATENT_CHANNELS, PIXELS, TEXT_WIDTH
 from recipes.drawing.text import tokenized
 from recipes.drawing.words import Told, told
@@ -24,12 +24,12 @@ from recipes.shapes import Scene, scenes
 
 log = logging.getLogger(__name__)
 
-STEPS = 1800
-BATCH = 32
-LEARNING_RATE = 1.2e-3
-AVERAGED = 0.995
-PICTURES_EACH = 10
-CALM_PICTURES = 200
+STEPS = 1000
+BATCH = 24
+LEARNING_RATE = 1.5e-3
+AVERAGED = 0.99
+PICTURES_EACH, CALM_PICTURES = 3, 40
+PROMPTS_EACH = 12
 
 
 def make_scheduler() -> DDIMScheduler:
@@ -43,6 +43,7 @@ def make_scheduler() -> DDIMScheduler:
         timestep_spacing="trailing",
         clip_sample=False,
         set_alpha_to_one=True,
+        steps_offset=1,
     )
 
 
@@ -63,20 +64,16 @@ def make_denoiser() -> UNet2DConditionModel:
 
 @dataclass(frozen=True, slots=True)
 class Lessons:
-    """Latents of pictures by their scene, and the reader of prompts."""
+    """Latents of pictures by their scene, and states of prompts with what they tell of."""
 
     latents: dict[Scene | None, Tensor]
-    tokenizer: CLIPTokenizer
-    encoder: CLIPTextModel
+    prompts: list[tuple[Scene | None, Tensor]]
 
-    @torch.no_grad()
     def batch(self, random: Random) -> tuple[Tensor, Tensor]:
         """Latents, and the states of prompts that tell of them."""
-        every = list(scenes())
-        prompts = [(scene, told(scene, random)) for scene in random.choices(every, k=BATCH)]
-        drawn = [random.choice(self.latents[_shown(*pair)]) for pair in prompts]
-        ids = tokenized(self.tokenizer, [one.text for _, one in prompts])
-        return torch.stack(drawn), self.encoder(ids).last_hidden_state
+        chosen = random.choices(self.prompts, k=BATCH)
+        drawn = [random.choice(self.latents[scene]) for scene, _ in chosen]
+        return torch.stack(drawn), torch.stack([states for _, states in chosen])
 
 
 def _shown(scene: Scene, prompt: Told) -> Scene | None:
@@ -131,13 +128,22 @@ def _move(average: nn.Module, model: nn.Module, kept: float) -> None:
 @torch.no_grad()
 def _lessons(folder: Path, random: Random) -> Lessons:
     coder = AutoencoderKL.from_pretrained(folder / "vae").eval()
+    steady = Steady(random.random())
     latents: dict[Scene | None, Tensor] = {}
     for scene, count in [*((scene, PICTURES_EACH) for scene in scenes()), (None, CALM_PICTURES)]:
-        pixels = torch.stack([pictured(scene, PIXELS, random) for _ in range(count)])
+        pixels = torch.stack([pictured(scene, PIXELS, steady) for _ in range(count)])
         latents[scene] = coder.encode(pixels).latent_dist.mean * coder.config.scaling_factor
     log.info("%d pictures encoded", sum(len(found) for found in latents.values()))
-    return Lessons(
-        latents,
-        CLIPTokenizer.from_pretrained(folder / "tokenizer"),
-        CLIPTextModel.from_pretrained(folder / "text_encoder").eval(),
-    )
+    return Lessons(latents, _prompts(folder, random))
+
+
+def _prompts(folder: Path, random: Random) -> list[tuple[Scene | None, Tensor]]:
+    tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
+    encoder = CLIPTextModel.from_pretrained(folder / "text_encoder").eval()
+    found: list[tuple[Scene | None, Tensor]] = []
+    for scene in scenes():
+        prompts = [told(scene, random) for _ in range(PROMPTS_EACH)]
+        ids = tokenized(tokenizer, [one.text for one in prompts])
+        shown = [_shown(scene, one) for one in prompts]
+        found += zip(shown, encoder(ids).last_hidden_state, strict=True)
+    return found

@@ -14,7 +14,7 @@ from models.backends.common.sources import folder_of, is_path, weights
 INDEX = "model_index.json"
 HALF = ".fp16.safetensors"
 DECODERS = ("vae", "vqvae", "movq")
-SMALL_LATENTS_PIXELS = 512
+USUAL_SIDE = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +68,9 @@ def parts(folder: Path) -> list[Part]:
 
 
 def variant(folder: Path) -> str | None:
-    """ "fp16" when that is how the weights are stored, beside others or alone."""
-    halves = [any(each.glob(f"*{HALF}")) for each in _weighted(folder)]
-    return "fp16" if halves and all(halves) else None
+    """ "fp16" when weights are stored so, beside others or alone."""
+    halved = any(file for each in _weighted(folder) for file in each.glob(f"*{HALF}"))
+    return "fp16" if halved else None
 
 
 def usual_side(folder: Path) -> int:
@@ -81,7 +81,7 @@ def usual_side(folder: Path) -> int:
             side = max(side)
         if isinstance(side, int):
             return side * _scale(folder)
-    return SMALL_LATENTS_PIXELS * 2
+    return USUAL_SIDE
 
 
 def decoder_width(folder: Path) -> int | None:

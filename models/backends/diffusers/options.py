@@ -42,5 +42,10 @@ class DiffusersOptions(Options):
     )
     max_count: int = Field(8, ge=1, description="Pictures of one request.")
     max_batch: int = Field(4, ge=1, description="Pictures drawn at once, where memory allows.")
+    warm_up: bool | None = Field(
+        None,
+        description="Draw once when it is loaded, so that what drawing takes is measured too. "
+        "As it comes, on an accelerator.",
+    )
     note: str = Field("", description="Told with every picture, e.g. what the model cannot do.")
     timeout_s: float = Field(300.0, gt=0, description="Longest silence while it draws.")

@@ -19,7 +19,7 @@ from models.backends.diffusers.worker.calls import call_of, strength_of, uses
 from models.backends.diffusers.worker.loading import load_pipeline, put
 from models.backends.diffusers.worker.loras import Loras
 from models.backends.diffusers.worker.modes import by_mode, grid, parameters, usual_size
-from models.backends.diffusers.worker.order import Limits, Order, invalid, order
+from models.backends.diffusers.worker.order import Limits, Order, invalid, order, trial
 from models.backends.diffusers.worker.schedulers import Schedulers, name_of
 from models.backends.diffusers.worker.steps import Steps
 from models.workers.host import Answer, TaskHandle
@@ -45,6 +45,8 @@ class Painter:
         self._mode = "generate"
         if self._limits.scheduler:
             self._schedulers.built(self._limits.scheduler)  # a wrong name is told now
+        if options["warm_up"] or (options["warm_up"] is None and not self._place.on_cpu):
+            self._warm_up()
 
     def memory(self) -> dict[str, Any]:
         return self._place.memory()
@@ -65,6 +67,13 @@ class Painter:
             "max_count": self._limits.max_count,
         }
 
+    def _warm_up(self) -> None:
+        """The memory that drawing takes stays with this process, and is counted from now on."""
+        wanted = trial(next(iter(self._pipelines)), self._limits)
+        pipeline = self._pipeline(wanted)
+        with self._ready(pipeline, wanted):
+            self._pictures(pipeline, wanted, [wanted.seed], {})
+
     def _draw(self, wanted: Order, task: TaskHandle) -> None:
         pipeline = self._pipeline(wanted)
         steps = Steps(task, wanted, batches=-(-wanted.count // self._batch(wanted)))
@@ -73,7 +82,7 @@ class Painter:
             for seed, image, notes in in_batches(
                 seeds,
                 self._batch(wanted),
-                lambda part: self._pictures(pipeline, wanted, part, steps),
+                lambda part: self._pictures(pipeline, wanted, part, steps.callback(pipeline)),
                 self._place.release,
             ):
                 told = {"kind": "picture", "width": image.width, "height": image.height}
@@ -105,7 +114,6 @@ class Painter:
             pipeline.scheduler = self._scheduler
             # A pipeline that was left in its midst has modules on the device still.
             pipeline.maybe_free_model_hooks()
-            self._place.release()
 
     def _batch(self, wanted: Order) -> int:
         """Pictures at once that the device has room for, as far as one can tell."""
@@ -119,14 +127,14 @@ class Painter:
         return int(max(1, min(most, free // max(1, int(each)))))
 
     def _pictures(
-        self, pipeline: Any, wanted: Order, seeds: Sequence[int], steps: Steps
+        self, pipeline: Any, wanted: Order, seeds: Sequence[int], callback: dict[str, Any]
     ) -> list[tuple[int, Image.Image, dict[str, Any]]]:
         # The CPU's generator: a seed draws the same picture on every device.
         generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
         call = call_of(pipeline, wanted, len(seeds), generators)
         try:
             with torch.inference_mode():
-                made = pipeline(**call, **steps.callback(pipeline))
+                made = pipeline(**call, **callback)
         except ValueError as error:
             message = f"The pipeline refuses the request: {error}"[:1000]
             raise Invalid(message, code="image_refused") from error

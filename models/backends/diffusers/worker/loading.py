@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from diffusers import DiffusionPipeline
 from diffusers.quantizers.pipe_quant_config import PipelineQuantizationConfig
+from diffusers.utils import logging as diffusers_logging
+from transformers.utils import logging as transformers_logging
 
 from config.errors import Unavailable
 from models.backends.common.worker import Placement
@@ -20,11 +22,15 @@ def load_pipeline(options: dict[str, Any], place: Placement) -> Any:
 
     Raises `Unavailable` ("model_broken") when its files are no good.
     """
+    diffusers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()
+    # Weights of few bits are computed with in bfloat16, on a CPU too.
+    on_cpu = "float32" if options["quantization"] == "none" else "bfloat16"
     try:
         load: Any = DiffusionPipeline.from_pretrained
         pipeline: Any = load(
             options["source"],
-            dtype=place.dtype(options["dtype"]),
+            dtype=place.dtype(options["dtype"], on_cpu),
             variant=options["variant"],
             local_files_only=True,
             **_quantized(options["quantization"], options["source"]),

@@ -15,6 +15,7 @@ from models.capabilities.image import Mode
 
 # Not 1000: some schedulers count beyond their table then.
 MAX_STEPS = 500
+TRIAL_STEPS = 4
 MAX_GUIDANCE = 100.0
 SEEDS = 2**63
 MAX_PIXELS = 64_000_000
@@ -91,6 +92,28 @@ def order(header: Mapping[str, Any], body: bytes, limits: Limits, chance: int) -
         if image
         else None,
         mask=mask.convert("L").resize((width, height), Image.Resampling.NEAREST) if mask else None,
+    )
+
+
+def trial(mode: Mode, limits: Limits) -> Order:
+    """The usual picture, in few steps."""
+    size = (limits.width, limits.height)
+    return Order(
+        mode=mode,
+        prompt="",
+        negative_prompt="",
+        width=limits.width,
+        height=limits.height,
+        steps=TRIAL_STEPS,
+        guidance=limits.guidance,
+        seed=0,
+        count=1,
+        scheduler=limits.scheduler,
+        strength=None,
+        loras=[],
+        preview_every=0,
+        image=None if mode == "generate" else Image.new("RGB", size),
+        mask=Image.new("L", size, 255) if mode == "inpaint" else None,
     )
 
 
