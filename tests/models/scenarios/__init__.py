@@ -18,11 +18,11 @@ of `tests.doubles`, asked over HTTP by its real driver. No test may leave a proc
 | a client that disconnects frees its place | test_requests, test_ollama, test_server: a_client_that_leaves_... |
 | workers are killed at random under many requests | test_requests: a_storm_of_... |
 | the service ends while a worker loads | test_requests: closing_while_... |
-| a worker is killed while streaming, loading, idle; crashes; hangs | test_workers: a_worker_killed_while_..., a_crash_of_its_library_..., a_worker_that_hangs_... |
+| a worker is killed while streaming, loading, idle; crashes again and again; hangs | test_workers: a_worker_killed_while_..., a_crash_of_its_library_..., a_worker_that_dies_whenever_..., a_worker_that_hangs_... |
 | a load that fails three times backs off and leaks no process | test_workers: a_load_that_fails_three_times_... |
 | the late exit of an old worker harms no new one | test_workers: the_late_exit_..., test_ollama: news_of_a_crash_that_come_late_... |
-| out of memory, by exception and by text: others go, one more try, a clear end | test_workers: work_that_runs_out_of_memory_..., a_load_that_runs_out_of_memory_... |
-| Ollama is down at the start, dies in mid-stream or idle, comes back | test_ollama: ollama_that_... |
+| out of memory, by exception and by text: others go, one more try, a clear end | test_workers: work_that_runs_out_of_memory_..., a_load_that_runs_out_of_memory_..., test_ollama: a_load_that_ollama_has_no_memory_for_..., an_answer_that_ran_out_of_memory_... |
+| Ollama is down at the start, dies while it loads, in mid-stream or idle, comes back | test_ollama: ollama_that_... |
 | Ollama's /api/ps is stale after a crash | test_ollama: a_crashed_runner_that_ollama_still_lists_... |
 | Ollama's queue is full (503) | test_ollama: a_load_waits_while_the_queue_... |
 | two names for one blob are counted once | test_ollama: two_names_of_the_same_weights_... |

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Collection, Mapping
+from subprocess import PIPE
 from types import TracebackType
 
 import psutil
@@ -70,7 +71,7 @@ class Hog:
     def __init__(self, megabytes: int) -> None:
         take = str((megabytes - 10) * MB)  # it is a process itself
         self._process = psutil.Popen(
-            [sys.executable, "-c", HOG, take], stdin=-1, stdout=-1, text=True
+            [sys.executable, "-c", HOG, take], stdin=PIPE, stdout=PIPE, text=True
         )
 
     def __enter__(self) -> Hog:

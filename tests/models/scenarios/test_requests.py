@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import random
 from contextlib import aclosing
 
@@ -66,12 +65,13 @@ async def test_a_storm_of_requests_and_kills_ends_every_request(stage: Open) -> 
     names = ("one", "two", "three")  # of which two fit at once
     async with stage({name: mb(100) for name in names}) as on:
 
-        async def kill_every_other() -> None:
-            for count in itertools.count(2, step=2):
+        async def kill_some() -> None:
+            # Not more of them: a model that dies so often is left alone for a while.
+            for count in (2, 4, 6):
                 ready = await on.until("ready", times=count, bound_s=None)
                 on.driver.latest(ready["model"]).worker.kill()
 
-        killing = asyncio.create_task(kill_every_other())
+        killing = asyncio.create_task(kill_some())
         for seed in range(3):
             asked = random.Random(seed).choices(names, k=20)
             answers = await asyncio.gather(

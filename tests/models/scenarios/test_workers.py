@@ -74,6 +74,17 @@ async def test_a_worker_killed_while_idle_is_noticed_and_loaded_anew(stage: Open
         assert await on.say("poet", "again") == ["again"]
 
 
+async def test_a_worker_that_dies_whenever_it_is_used_is_left_alone(stage: Open) -> None:
+    async with stage({"poet": mb(20)}) as on:
+        for _ in range(scheduler.CRASHES + 1):
+            async with on.models.lease("poet", "chat") as lease:
+                with pytest.raises(Unavailable, match="SIGSEGV"):
+                    await talking(lease).misbehave("crash")
+        assert await refused(on, "poet") > 30
+        assert (await on.until("load_failed"))["error"]["code"] == "model_crashes"
+        assert children() == on.machine.others
+
+
 async def test_a_worker_that_hangs_is_ended_and_replaced(stage: Open) -> None:
     async with stage({"poet": mb(20)}) as on:
         async with on.models.lease("poet", "chat") as lease:
