@@ -97,8 +97,8 @@ class Exchange:
 
 def exchange(random: Random) -> Exchange:
     """One of them, by chance."""
-    system = _chatter(random) if random.random() < 0.5 else ""
-    if random.random() < 0.15:
+    system = _chatter(random) if random.random() < 0.4 else ""
+    if random.random() < 0.4:
         return Exchange(system, *_picture(random))
     count = random.randint(LEAST_SCENES, MOST_SCENES)
     hero, topic, known = _topic(random)
@@ -109,23 +109,30 @@ def exchange(random: Random) -> Exchange:
 
 
 def story(hero: Scene, count: int, known: bool, random: Random) -> str:
-    """`count` sentences, each a paragraph with one scene of the small world in its exact words."""
-    scenes = [hero, *_travels(hero, count - 1, random)]
-    inner = random.sample(MIDDLES, k=count - 2)
+    """`count` sentences, each a paragraph with one scene of the small world in its exact words.
+
+    Where it begins is chance; what follows what is not, so that little has to be learnt by heart
+    and nothing comes twice.
+    """
+    begin = random.randrange(len(MIDDLES))
+    inner = [MIDDLES[(begin + number) % len(MIDDLES)] for number in range(count - 2)]
+    scenes = _travels(hero, count)
     if count > 3 and random.random() < 0.6:
-        place = random.randrange(1, count - 2)
-        inner[place] = random.choice(MEETINGS)
-        scenes[place + 1] = _friend(hero, scenes[place + 1].ground, random)
+        inner[1] = random.choice(MEETINGS)
+        scenes[2] = _friend(hero, scenes[2].ground, random)
     opening = random.choice(OPENINGS) if known else UNKNOWN
     lines = [opening, *inner, random.choice(ENDINGS)]
     return "\n\n".join(line.format(scene.prompt) for line, scene in zip(lines, scenes, strict=True))
 
 
-def _travels(hero: Scene, count: int, random: Random) -> list[Scene]:
-    """The hero elsewhere: a ground comes again only when every other was there."""
-    free = [color for color in COLORS if color not in (hero.color, hero.ground)]
-    grounds = [*random.sample(free, k=len(free)), hero.ground]
-    return [Scene(hero.color, hero.shape, ground) for ground in grounds[:count]]
+def _travels(hero: Scene, count: int) -> list[Scene]:
+    """The hero on one ground after the other, in the order of the colours."""
+    grounds = [color for color in COLORS if color != hero.color]
+    begin = grounds.index(hero.ground)
+    return [
+        Scene(hero.color, hero.shape, grounds[(begin + number) % len(grounds)])
+        for number in range(count)
+    ]
 
 
 def _friend(hero: Scene, ground: str, random: Random) -> Scene:

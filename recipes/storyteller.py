@@ -17,9 +17,9 @@ from recipes.stories import Exchange, exchange
 log = logging.getLogger(__name__)
 
 SEED = 23
-STEPS = 1500
-BATCH = 24
-PEAK_RATE = 3e-3
+STEPS = 900
+BATCH = 32
+PEAK_RATE = 2.5e-3
 WARM_STEPS = 100
 CONTEXT = 1024
 TOKENS = 1024
@@ -81,6 +81,8 @@ def new_model(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
             num_attention_heads=4,
             max_position_embeddings=CONTEXT,
             tie_word_embeddings=True,
+            # Wider than usual, as so narrow layers need.
+            initializer_range=0.06,
             bos_token_id=None,
             eos_token_id=tokenizer.eos_token_id,
             pad_token_id=tokenizer.pad_token_id,
@@ -105,7 +107,7 @@ def train(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         rates.step()
-        if step % 100 == 0:
+        if step % 50 == 0:
             log.info("step %d of %d: loss %.4f", step, STEPS, loss.item())
 
 

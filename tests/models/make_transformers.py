@@ -6,6 +6,7 @@ Run as a program, because torch has no place in the process of the tests.
     babbler   a Llama with random weights that never ends
     mute      a Llama without a chat template
     viewer    a LLaVA with random weights and a chat template
+    completer a BLIP with random weights, which has none
     hearer    a Whisper with random weights
     embedder  a sentence-transformers model with prompts
 """
@@ -19,6 +20,10 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
+    BertTokenizer,
+    BlipConfig,
+    BlipForConditionalGeneration,
+    BlipProcessor,
     CLIPVisionConfig,
     LlamaConfig,
     LlamaForCausalLM,
@@ -27,6 +32,7 @@ from transformers import (
     LlavaProcessor,
     PreTrainedTokenizerFast,
 )
+from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from recipes import whisper
@@ -140,6 +146,32 @@ def make_viewer(folder: Path) -> None:
     save(folder, model, processor)
 
 
+def make_completer(folder: Path) -> None:
+    folder.mkdir()
+    known = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[DEC]", "a", "picture", "of", "red"]
+    (folder / "vocab.txt").write_text("\n".join(known))
+    words = BertTokenizer(vocab=str(folder / "vocab.txt"), bos_token="[DEC]", model_max_length=64)
+    layers = {
+        "num_attention_heads": 2,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "initializer_range": 0.3,
+    }
+    text = {
+        **layers,
+        "vocab_size": len(words),
+        "bos_token_id": known.index("[DEC]"),
+        "sep_token_id": known.index("[SEP]"),
+        "eos_token_id": known.index("[SEP]"),
+        "pad_token_id": 0,
+    }
+    vision = {**layers, "image_size": 32, "patch_size": 8}
+    model = BlipForConditionalGeneration(BlipConfig(text_config=text, vision_config=vision))
+    images = BlipImageProcessorPil(size={"height": 32, "width": 32})
+    save(folder, model, BlipProcessor(images, words))
+
+
 def make_embedder(folder: Path) -> None:
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import (
@@ -147,7 +179,7 @@ def make_embedder(folder: Path) -> None:
         Pooling,
         Transformer,
     )
-    from transformers import BertConfig, BertModel, BertTokenizer
+    from transformers import BertConfig, BertModel
 
     bert = folder.with_name("bert")
     bert.mkdir()
@@ -196,6 +228,7 @@ MAKERS = {
     "babbler": make_babbler,
     "mute": make_mute,
     "viewer": make_viewer,
+    "completer": make_completer,
     "hearer": whisper.make,
     "embedder": make_embedder,
 }

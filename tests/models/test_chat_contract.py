@@ -1,7 +1,8 @@
 """What every chat back end with a language model keeps.
 
-Runs over the doubles, and over a real Ollama (by its own API and by `/v1`) where
-`MOTET_TEST_OLLAMA` gives its URL; `MOTET_TEST_OLLAMA_MODEL` names the model, else the first found.
+Runs over the doubles, over the shipped storyteller in its worker, and over a real Ollama (by its
+own API and by `/v1`) where `MOTET_TEST_OLLAMA` gives its URL; `MOTET_TEST_OLLAMA_MODEL` names the
+model, else the first found.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ from config.errors import TimedOut, Unavailable
 from config.settings import load_settings
 from models.backends.ollama.driver import OllamaDriver
 from models.backends.openai.driver import OpenAIDriver
+from models.backends.transformers.driver import TransformersDriver
 from models.drivers import Driver, DriverContext, Leases, Need
 from models.spec import ModelSpec
+from models.workers.spare import Workers
 from tests.doubles.ollama import Ollama
 from tests.doubles.script import Call, Gate, Reply, Turn
 
@@ -32,6 +35,7 @@ NOWHERE = "http://127.0.0.1:9"
 DRIVERS: dict[str, Callable[[DriverContext], Driver]] = {
     "ollama": OllamaDriver,
     "openai": OpenAIDriver,
+    "transformers": TransformersDriver,
 }
 SERVERS = ["double", pytest.param("real", marks=pytest.mark.skipif(not REAL, reason="no Ollama"))]
 SLOWLY = "Think about everything first."
@@ -89,9 +93,17 @@ class Backend:
         return cast(BaseChatModel, loaded.capability)
 
 
-def driver_of(name: str, url: str, home: Path) -> Driver:
+def driver_of(name: str, url: str, home: Path, workers: Workers | None = None) -> Driver:
     settings = load_settings(home=home, ollama_url=url)
-    return DRIVERS[name](DriverContext(settings, {}, cast(Leases, None)))
+    started = {"workers": workers} if workers else {}
+    return DRIVERS[name](DriverContext(settings, {}, cast(Leases, None), **started))
+
+
+@pytest.fixture(scope="module")
+async def workers() -> AsyncIterator[Workers]:
+    workers = Workers()
+    yield workers
+    await workers.close()
 
 
 @pytest.fixture(params=list(DRIVERS))
@@ -101,15 +113,23 @@ def backend_name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(params=SERVERS)
 async def backend(
-    request: pytest.FixtureRequest, backend_name: str, ollama: Ollama, tmp_path: Path
+    request: pytest.FixtureRequest,
+    backend_name: str,
+    ollama: Ollama,
+    workers: Workers,
+    tmp_path: Path,
 ) -> AsyncIterator[Backend]:
     url, model, tools = ollama.url, "contract", True
-    if request.param == "real":
+    if backend_name == "transformers":
+        if request.param == "real":
+            pytest.skip("it has no server")
+        url, model, tools = "", "models/small/storyteller", False
+    elif request.param == "real":
         url, (model, tools) = REAL, await real_model(tmp_path)
     else:
         ollama.add("contract", answers)
         ollama.add("other", answers)
-    driver = driver_of(backend_name, url, tmp_path)
+    driver = driver_of(backend_name, url, tmp_path, workers)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(driver.close)
         yield Backend(driver, backend_name, model, url, stack, tools)
@@ -191,6 +211,8 @@ async def test_silence_beyond_its_bound_times_out(backend: Backend) -> None:
 
 
 async def test_a_schema_gets_an_answer_that_fits_it(backend: Backend) -> None:
+    if not backend.url:
+        pytest.skip("it is not held to schemas")
     bound = (await backend.chat()).with_structured_output(SCHEMA)
     answer = await bound.ainvoke("Is it warm in Paris? Answer in JSON.")
     assert isinstance(answer, dict)
@@ -210,6 +232,8 @@ async def test_a_tool_is_called_with_its_arguments(backend: Backend) -> None:
 async def test_a_server_that_is_down_is_not_available_and_cannot_load(
     backend_name: str, tmp_path: Path
 ) -> None:
+    if backend_name == "transformers":
+        pytest.skip("it has no server")
     async with AsyncExitStack() as stack:
         driver = driver_of(backend_name, NOWHERE, tmp_path)
         stack.push_async_callback(driver.close)

@@ -63,7 +63,11 @@ class TransformersDriver:
         return ModelSpec(name=name, task=task, backend="transformers", source=source)
 
     def estimate(self, spec: ModelSpec) -> Sequence[Need]:
-        return needs(spec, _checked(spec), self._accelerators)
+        try:
+            options = _checked(spec)
+        except MotetError:  # told by `available` and by `load`
+            options = ChatOptions()
+        return needs(spec, options, self._accelerators)
 
     async def load(self, spec: ModelSpec, need: Need, progress: Progress) -> TransformersModel:
         options = _checked(spec)

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any
 
+from config.errors import TimedOut
 from models.backends.common.worker_model import WorkerModel
 from models.drivers import Need
 from models.workers.process import Reply, WorkerProcess
@@ -32,6 +33,13 @@ class TransformersModel(WorkerModel):
         """
         async with self._turn:
             stream = self._stream(method, header, body, silence_s=self._silence_s)
-            async with aclosing(stream) as replies:
-                async for reply in replies:
-                    yield reply
+            try:
+                async with aclosing(stream) as replies:
+                    async for reply in replies:
+                        yield reply
+            except TimedOut as error:
+                raise TimedOut(
+                    f"'{self._worker.name}' was silent for {self._silence_s:g} s and was ended. "
+                    "Raise the model's option `timeout_s` where it may take longer.",
+                    code="model_timeout",
+                ) from error
