@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.backends.common.spoken import spoken
+from models.backends.common.spoken import STRETCH_CHARS, spoken, stretches
 
 
 @pytest.mark.parametrize(
@@ -44,3 +44,19 @@ def test_no_part_is_longer_than_allowed_and_no_word_is_lost(text: str, most: int
     parts = spoken(text, most)
     assert all(len(part) <= most for part in parts)
     assert all(part == part.strip() for part in parts)
+
+
+def test_a_long_text_is_looked_at_in_stretches_that_end_between_paragraphs() -> None:
+    paragraph = "Some words of a paragraph. " * 40 + "\n\n"
+    text = paragraph * 40
+    pieces = list(stretches(text))
+    assert len(pieces) > 3
+    assert "".join(pieces) == text
+    assert all(len(piece) <= STRETCH_CHARS for piece in pieces)
+    assert all(piece.lstrip("\n").startswith("Some") for piece in pieces)
+    assert [part for piece in pieces for part in spoken(piece, 200)] == spoken(text, 200)
+
+
+@given(st.text(max_size=200), st.integers(1, 300))
+def test_no_character_is_lost_between_stretches(text: str, times: int) -> None:
+    assert "".join(stretches(text * times)) == text * times

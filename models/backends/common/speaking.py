@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from itertools import islice
+from contextlib import aclosing
 from typing import Any
 
 from config.errors import Invalid, TimedOut
-from models.backends.common.spoken import spoken
+from models.backends.common.spoken import spoken, stretches
 from models.backends.common.worker_model import WorkerModel
 from models.capabilities import Sound, SpeechRequest, Voice
 from models.drivers import Need
@@ -50,24 +50,36 @@ class SpeakingModel(WorkerModel):
         raise NotImplementedError
 
     async def _speak(self, request: SpeechRequest) -> AsyncGenerator[Sound, None]:
-        header = self._asked(request)
-        texts = iter(self._cut(request.text, self._longest(header)))
         heard = False
-        under_way: deque[asyncio.Task[Sound]] = deque()
-        try:
-            while True:
-                for text in islice(texts, AHEAD - len(under_way)):
-                    said = self._say(text, header, request.reference or b"")
-                    under_way.append(asyncio.create_task(said, name="sentence"))
-                if not under_way:
-                    break
-                sound = await under_way[0]
-                under_way.popleft()
+        async with aclosing(self._sounds(request)) as sounds:
+            async for sound in sounds:
                 if sound.samples:
                     heard = True
                     yield sound
-            if not heard:
-                raise _nothing("This voice knows no character of this text.")
+        if not heard:
+            raise Invalid(
+                "There is nothing to say: the text holds no word, or no character that this voice "
+                "knows.",
+                code="nothing_to_say",
+                details={"field": "text"},
+            )
+
+    async def _sounds(self, request: SpeechRequest) -> AsyncGenerator[Sound, None]:
+        """Of each sentence, the next ones under way; empty where the voice knows no character."""
+        header = self._asked(request)
+        clip = request.reference or b""
+        under_way: deque[asyncio.Task[Sound]] = deque()
+        try:
+            async with aclosing(self._cut(request.text, self._longest(header))) as texts:
+                async for text in texts:
+                    said = self._say(text, header, clip)
+                    under_way.append(asyncio.create_task(said, name="sentence"))
+                    if len(under_way) == AHEAD:
+                        yield await under_way[0]
+                        under_way.popleft()
+            while under_way:
+                yield await under_way[0]
+                under_way.popleft()
         finally:
             for task in under_way:
                 task.cancel()
@@ -77,17 +89,17 @@ class SpeakingModel(WorkerModel):
         """The characters of a sentence that is not cut."""
         return self._sentence_chars
 
-    def _cut(self, text: str, sentence_chars: int) -> list[str]:
+    async def _cut(self, text: str, sentence_chars: int) -> AsyncGenerator[str, None]:
         if len(text) > MAX_TEXT:
             raise Invalid(
                 f"At most {MAX_TEXT} characters are spoken at once; this text has {len(text)}.",
                 code="too_large",
                 details={"field": "text", "max": MAX_TEXT},
             )
-        texts = spoken(text, sentence_chars)
-        if not texts:
-            raise _nothing("There is nothing to say.")
-        return texts
+        for stretch in stretches(text):
+            # In a thread: a text made to be hard to cut must not hold up the server.
+            for part in await asyncio.to_thread(spoken, stretch, sentence_chars):
+                yield part
 
     async def _say(self, text: str, header: Mapping[str, Any], body: bytes) -> Sound:
         # Sentences of several speeches take turns here, not in the worker: there their wait
@@ -101,7 +113,3 @@ class SpeakingModel(WorkerModel):
                 self._worker.kill()
                 raise
         return Sound(reply.body, reply.header["rate"], text)
-
-
-def _nothing(message: str) -> Invalid:
-    return Invalid(message, code="nothing_to_say", details={"field": "text"})

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 from models.backends.reader.sentences import sentences
 
+STRETCH_CHARS = 10_000
+
 _HEADING = re.compile(r"^#{1,6}\s+|\s+#+$")
 _LINK = re.compile(r"!?\[([^\[\]]*)\]\([^()\s]*\)")
 _EMPHASIS = re.compile(r"(?<!\w)[*_`~]{1,3}(?=\S)|(?<=\S)[*_`~]{1,3}(?!\w)")
@@ -20,6 +22,17 @@ def spoken(text: str, max_chars: int) -> list[str]:
     found = (readable[each.start : each.end] for each in sentences(readable))
     parts = (part for sentence in found for part in _bounded(_plain(sentence), max_chars))
     return [part for part in parts if any(character.isalnum() for character in part)]
+
+
+def stretches(text: str) -> Iterator[str]:
+    """The text in pieces that can be looked at one after the other, cut between paragraphs where
+    they can be, else between sentences or words."""
+    while len(text) > STRETCH_CHARS:
+        cuts = (text.rfind(mark, 1, STRETCH_CHARS) for mark in ("\n\n", "\n", ". ", " "))
+        cut = next((cut + 1 for cut in cuts if cut > STRETCH_CHARS // 2), STRETCH_CHARS)
+        yield text[:cut]
+        text = text[cut:]
+    yield text
 
 
 def _plain(sentence: str) -> str:
