@@ -36,21 +36,24 @@ def talking(lease: Lease) -> Talking:
 
 
 class Stage:
-    """`events` are all that the manager told, in order."""
+    """What a test does with the manager, and what it is told of it."""
 
     def __init__(self, models: Models, machine: SmallMachine) -> None:
         self.models = models
         self.machine = machine
-        self.events: list[Mapping[str, Any]] = []
         self._more = asyncio.Event()
 
     @property
     def driver(self) -> TalkingDriver:
         return cast(TalkingDriver, self.models._drivers.get(BACKEND))
 
+    @property
+    def events(self) -> list[Mapping[str, Any]]:
+        """All that the manager told, in order, up to this moment."""
+        return list(self.models._events._ring)
+
     async def follow(self) -> None:
-        async for event in self.models.events(after=0):
-            self.events.append(event)
+        async for _ in self.models.events(after=0):
             self._more.set()
 
     async def until(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from contextlib import aclosing
+from pathlib import Path
 
 import pytest
 
@@ -35,6 +36,18 @@ async def test_fifty_first_requests_at_once_make_one_load(stage: Open) -> None:
     async with stage({"poet": mb(20)}) as on:
         said = await asyncio.gather(*(on.say("poet", f"line {number}") for number in range(50)))
         assert said == [[f"line {number}"] for number in range(50)]
+        assert on.driver.started == ["poet"]
+
+
+async def test_fifty_that_wait_for_a_load_that_fails_are_all_told(
+    stage: Open, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken"
+    broken.touch()
+    async with stage({"poet": mb(20, broken_while=str(broken))}) as on:
+        asked = (on.say("poet", "hello") for _ in range(50))
+        errors = await asyncio.gather(*asked, return_exceptions=True)
+        assert all("bad magic number" in str(error) for error in errors)
         assert on.driver.started == ["poet"]
 
 
