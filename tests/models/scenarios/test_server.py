@@ -12,7 +12,7 @@ import pytest
 from benchmarks.server import ServerProcess
 from tests.acceptance.conftest import read_events, types_of
 from tests.doubles.ollama import Ollama
-from tests.doubles.script import Gate
+from tests.doubles.script import Gate, says
 
 AGENT = """
 version: 1
@@ -59,8 +59,7 @@ async def test_a_client_that_leaves_its_stream_frees_the_place(
     served: tuple[httpx.AsyncClient, Ollama], gate: Gate
 ) -> None:
     client, ollama = served
-    replies = iter([["one", gate, " two"], ["mine"]])
-    ollama.add("tiny", lambda turn: next(replies))
+    ollama.add("tiny", says(["one", gate, " two"], "mine"))
     async with client.stream("POST", "/agents/tell/run", json=BODY):
         await gate.reached.wait()
         second = asyncio.create_task(
@@ -81,10 +80,9 @@ async def test_unloading_lets_a_stream_end(
     async with client.stream("POST", "/agents/tell/run", json=BODY) as stream:
         await gate.reached.wait()
         unloading = asyncio.create_task(client.post("/models/poet/unload"))
-        async with client.stream("GET", "/models/events", params={"after": 0}) as events:
-            async for line in events.aiter_lines():
-                if line == "event: ready":
-                    break
+        async with asyncio.timeout(BOUND_S):
+            while (await poet(client))["state"] != "draining":
+                pass  # asked again, as each answer takes its time
         assert not unloading.done()
         gate.open()
         events = await read_events(stream)
