@@ -128,7 +128,7 @@ async def test_a_storybook_of_ones_own_text(studio: Studio) -> None:
 
 @pytest.mark.skipif(not (SMALL / "drawing").is_dir(), reason="the small models are not here")
 async def test_a_storybook_of_a_topic_of_the_small_world(studio: Studio) -> None:
-    small = {"model": "storyteller", "image_model": "drawing", "vision_model": "captioner"}
+    small = {"model": "storyteller", "image_model": "drawing"}
     given = {"topic": "a red circle and a blue square", "scenes": 3, "seed": 1, **small}
     events = await events_of(studio, "storybook", given)
     output = events[-1]["data"]["output"]
