@@ -17,8 +17,8 @@ SCENE = re.compile(
 )
 SYSTEM = (
     "You write stories for picture books, in short, plain sentences. Each paragraph is one scene "
-    "that can be drawn: say what is to be seen. Separate the paragraphs by an empty line. No title, "
-    "no headings, no numbers."
+    "that can be drawn: say what is to be seen. Separate the paragraphs by an empty line. "
+    "No title, no headings, no numbers."
 )
 
 
