@@ -54,7 +54,8 @@ class Runner:
     _held: dict[str, _Held] = field(default_factory=dict)
     _leaving: dict[tuple[str, int], asyncio.Future[None]] = field(default_factory=dict)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
-    _timer: asyncio.TimerHandle | None = None
+    _timer: asyncio.Handle | None = None
+    _wake_s: float | None = None
     _tickets: int = 0
     _closed: bool = False
 
@@ -262,11 +263,13 @@ class Runner:
     def _set_timer(self) -> None:
         wake_s = None if self._closed else self.scheduler.next_wake_s()
         if self._timer:
-            if self._timer.when() == wake_s:
+            # Remembered here: uvloop's timers that are due already do not tell when.
+            if self._wake_s == wake_s:
                 return
             self._timer.cancel()
             self._timer = None
         if wake_s is not None:
+            self._wake_s = wake_s
             self._timer = asyncio.get_running_loop().call_at(wake_s, self._tick)
 
     def _tick(self) -> None:

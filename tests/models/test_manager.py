@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 from config.errors import Invalid, NotFound, TimedOut, Unavailable
 from config.settings import load_settings
@@ -25,6 +26,7 @@ models:
   first: {task: chat, backend: reader, memory_bytes: 6}
   second: {task: chat, backend: reader, memory_bytes: 6}
   huge: {task: chat, backend: reader, memory_bytes: 60}
+  brief: {task: chat, backend: reader, memory_bytes: 1, keep_alive_s: 0.0002}
   vectors: {task: embed, backend: minilm, memory_bytes: 2, keep_alive_s: 0}
 memory_cap_bytes: {ram: 10}
 """
@@ -244,6 +246,16 @@ async def test_an_idle_model_is_unloaded_by_the_timer(scene: Scene) -> None:
         async with models.lease("vectors", "embed"):
             pass
         await asyncio.wait_for(scene.fakes["minilm"].unloaded.wait(), BOUND_S)
+
+
+def test_a_timer_that_is_due_at_once_does_no_harm_on_the_loop_of_the_service(scene: Scene) -> None:
+    async def brief() -> None:
+        async with scene.models() as models:
+            async with models.lease("brief", "chat"):
+                pass
+            models.pin("first")  # in the tick of the release: its timer has not rung yet
+
+    uvloop.run(brief())
 
 
 async def test_a_lost_model_is_loaded_again_for_the_next_lease(scene: Scene) -> None:
