@@ -8,8 +8,8 @@ import sys
 from importlib import import_module
 
 NAMES = ("startup", "runs", "events", "ask", "search", "embed", "memory", "leases", "simulator")
-ON_DEMAND = ("gpu",)
-"""Those that only show something on a machine of their own; not part of `make bench`."""
+ON_DEMAND = ("gpu", "roundtrip")
+"""Those that need a machine of their own, or measure quality; not part of `make bench`."""
 
 
 def main() -> None:

@@ -16,8 +16,8 @@ from PIL import Image
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from recipes.drawing.denoiser import make_scheduler
-from recipes.drawing.judge import read
 from recipes.drawing.words import STORY_LINES
+from recipes.judge import read
 from recipes.shapes import Scene, scenes
 
 log = logging.getLogger(__name__)

@@ -14,6 +14,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
+from random import Random
 from typing import Any, cast
 
 import pytest
@@ -25,6 +26,8 @@ from models.backends.diffusers.image import DiffusersImage, DiffusersModel
 from models.capabilities import Image, ImageRequest, ImageStep, Picture
 from models.drivers import Driver
 from models.manager import Models, open_models
+from recipes.judge import read
+from recipes.shapes import scenes
 from tests.models.contracts.image import (
     BOUND_S,
     ImageContract,
@@ -38,6 +41,7 @@ from tests.models.tiny import opened as driver_of
 
 MAKE = Path(__file__).with_name("make_diffusers.py")
 STEPS = 4
+SAMPLE = 16
 ROOM_BYTES = 64 * 2**20
 
 
@@ -332,13 +336,28 @@ async def test_a_worker_killed_while_drawing_is_noticed_and_comes_back(
             assert await pictures(lease.image, ImageRequest("a", steps=2))
 
 
-@pytest.mark.skipif(not (SMALL / "drawing").is_dir(), reason="not trained yet")
 class TestShippedModel(ImageContract):
     @pytest.fixture(scope="class")
     async def drawing(self, driver: Driver) -> AsyncIterator[Image]:
-        async with loaded(driver, spec("diffusers", "image", SMALL / "drawing", steps=6)) as found:
+        async with loaded(
+            driver, spec("diffusers", "image", SMALL / "drawing", steps=6, guidance=2.0)
+        ) as found:
             yield cast(Image, found.capability)
 
     @pytest.fixture
     def painter(self, drawing: Image) -> Image:
         return drawing
+
+    async def test_it_draws_what_it_is_told(self, painter: Image) -> None:
+        """By a look at the pixels: nearest colours, and the outline."""
+        sample = Random(1).sample(list(scenes()), SAMPLE)
+        right = 0
+        for seed, scene in enumerate(sample):
+            wanted = ImageRequest(f"One day {scene.prompt} was seen.", seed=seed, steps=12)
+            (made,) = await pictures(painter, wanted)
+            right += read(opened(made)) == scene
+        assert right >= SAMPLE - 2
+
+    async def test_words_that_name_nothing_give_a_calm_picture(self, painter: Image) -> None:
+        made = await pictures(painter, ImageRequest("The wind sang to the old king.", seed=1))
+        assert read(opened(made[0])) is None
