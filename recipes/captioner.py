@@ -78,12 +78,12 @@ def new_processor() -> LlavaProcessor:
     backend = Tokenizer(models.WordLevel(known, unk_token="[UNK]"))
     backend.normalizer = normalizers.Lowercase()
     backend.pre_tokenizer = pre_tokenizers.Whitespace()
+    backend.add_special_tokens(list(SPECIAL))
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=backend,
         pad_token="[PAD]",
         unk_token="[UNK]",
         eos_token="[END]",
-        additional_special_tokens=["[USER]", "[ASSISTANT]", "<image>"],
         extra_special_tokens={"image_token": "<image>"},
         model_max_length=512,
     )

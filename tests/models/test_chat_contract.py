@@ -77,6 +77,8 @@ class Backend:
     def spec(self, source: str | None = None, url: str | None = None, **options: Any) -> ModelSpec:
         if self.name == "openai":
             options["base_url"] = (url or self.url) + "/v1"
+        if self.name == "transformers":
+            options = {"max_tokens": 30, "threads": 1, **options}
         return ModelSpec.model_validate(
             {
                 "name": "mine",
