@@ -21,6 +21,7 @@ AUTO: dict[Mode, Any] = {
     "inpaint": AutoPipelineForInpainting,
 }
 USUAL_LATENTS = 128
+MASKED_CHANNELS = (4, 9)
 
 
 def by_mode(pipeline: Any) -> dict[Mode, Any]:
@@ -33,7 +34,8 @@ def by_mode(pipeline: Any) -> dict[Mode, Any]:
         with contextlib.suppress(ValueError):
             other = auto.from_pipe(pipeline)
             other.set_progress_bar_config(disable=True)
-            found[mode] = pipeline if type(other) is type(pipeline) else other
+            if not _refuses(other):
+                found[mode] = pipeline if type(other) is type(pipeline) else other
     return found or {own: pipeline}
 
 
@@ -58,6 +60,13 @@ def grid(pipeline: Any) -> int:
     scale: int = getattr(config, "vae_scale_factor", 0) or getattr(pipeline, "vae_scale_factor", 8)
     patch = getattr(pipeline, "patch_size", 1)
     return scale * (patch if isinstance(patch, int) else 1)
+
+
+def _refuses(pipeline: Any) -> bool:
+    """Whether it takes a mask, and latents of other widths alone than its denoiser has."""
+    name, core = type(pipeline).__name__, getattr(pipeline, "unet", None)
+    fixed = name.startswith("StableDiffusion") and "mask_image" in parameters(pipeline)
+    return fixed and core is not None and core.config.in_channels not in MASKED_CHANNELS
 
 
 def _own_mode(pipeline: Any) -> Mode:
