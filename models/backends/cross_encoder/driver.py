@@ -7,7 +7,6 @@ from array import array
 from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -15,23 +14,22 @@ from pydantic import Field
 from config.errors import MotetError, Unavailable
 from models.backends.common.batches import readable
 from models.backends.common.options import Options
+from models.backends.common.sources import folder_of, needed, weights, why_missing
 from models.backends.common.worker_model import measured
 from models.capabilities import FLOAT_BYTES
 from models.drivers import DriverContext, Need, Progress
 from models.placement import placements
 from models.spec import ModelSpec, Task
-from models.workers.process import WorkerProcess
 from models.workers.supervised import SupervisedWorker
 
 WORKER = "models.backends.cross_encoder.worker:CrossEncoder"
 PACKAGES = ("torch", "transformers")
 LIBRARIES_BYTES = 500_000_000
-HUB_ESTIMATE_BYTES = 1_000_000_000
+UNKNOWN_BYTES = 1_000_000_000
 MAX_THREADS = 4
 
 TEXT_CHARACTERS = 20_000
 CALL_TIMEOUT_S = 120.0
-# Weights may have to come over the network first; the manager's own bound is 600 s.
 START_TIMEOUT_S = 590.0
 
 
@@ -50,6 +48,7 @@ class CrossEncoderDriver:
 
     def __init__(self, context: DriverContext) -> None:
         self._accelerators = context.accelerators
+        self._workers = context.workers
 
     async def available(self, spec: ModelSpec) -> str | None:
         missing = [package for package in PACKAGES if find_spec(package) is None]
@@ -59,12 +58,7 @@ class CrossEncoderDriver:
             CrossEncoderOptions.of(spec.name, spec.options)
         except MotetError as error:
             return error.message
-        if not spec.source:
-            return "it has no `source`: name a folder with a cross-encoder, or one of the Hub."
-        folder = _folder(spec)
-        if folder and not (folder / "config.json").is_file():
-            return f"{folder} is not the folder of a model: it has no config.json."
-        return None
+        return why_missing(spec.name, spec.source)
 
     async def discover(self, task: Task) -> Sequence[ModelSpec]:
         return ()
@@ -76,29 +70,25 @@ class CrossEncoderDriver:
         return ModelSpec(name=name, task=task, backend="cross_encoder", source=source)
 
     def estimate(self, spec: ModelSpec) -> Sequence[Need]:
-        weights = _weights_bytes(spec)
-        taken = spec.memory_bytes if spec.memory_bytes is not None else weights + LIBRARIES_BYTES
+        folder = folder_of(spec.source)
+        taken = weights(folder).stored_bytes if folder else UNKNOWN_BYTES
         return placements(
             spec,
             self._accelerators,
-            device_bytes=spec.memory_bytes or weights + LIBRARIES_BYTES,
+            device_bytes=spec.memory_bytes or taken + LIBRARIES_BYTES,
             host_bytes=LIBRARIES_BYTES,
-            cpu_bytes=taken,
+            cpu_bytes=spec.memory_bytes or taken + LIBRARIES_BYTES,
         )
 
     async def load(self, spec: ModelSpec, need: Need, progress: Progress) -> CrossEncoder:
         options = CrossEncoderOptions.of(spec.name, spec.options).model_dump()
         options["threads"] = options["threads"] or min(MAX_THREADS, os.cpu_count() or 1)
-        folder = _folder(spec)
-        # A folder has all there is: no question goes out about it.
-        offline = {"HF_HUB_OFFLINE": "1"} if folder else {}
+        folder = needed(spec.name, spec.source)
         start = partial(
-            WorkerProcess.start,
+            self._workers.start,
             WORKER,
             name=spec.name,
-            options={"source": str(folder or spec.source), "device": need.device, **options},
-            threads=1,
-            env={"TRANSFORMERS_VERBOSITY": "error", "TOKENIZERS_PARALLELISM": "true", **offline},
+            options={"source": str(folder), "device": need.device, **options},
             start_timeout_s=START_TIMEOUT_S,
         )
         return CrossEncoder(await SupervisedWorker.open(start), need)
@@ -140,17 +130,3 @@ class CrossEncoder:
         if len(reply.body) != len(texts) * FLOAT_BYTES:
             raise Unavailable("The reranker answered with too few scores.", code="worker_error")
         return array("f", reply.body).tolist()
-
-
-def _folder(spec: ModelSpec) -> Path | None:
-    """The folder that `source` names; None when it names a model of the Hub."""
-    path = Path(spec.source).expanduser()
-    return path if path.is_absolute() or spec.source.startswith(".") or path.is_dir() else None
-
-
-def _weights_bytes(spec: ModelSpec) -> int:
-    folder = _folder(spec)
-    if folder is None:
-        return HUB_ESTIMATE_BYTES
-    weights = [*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")]
-    return sum(file.stat().st_size for file in weights)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -95,35 +94,15 @@ class CrossEncoder:
 
 
 def _found(load: Callable[..., Found], source: str, **options: Any) -> Found:
-    """What `load` makes of the source, from the disk where it is there.
-
-    Asking the Hub at each load whether there is something newer would make it slow, and fail
-    without a network.
-    """
+    """What `load` makes of the folder. Raises `Unavailable` ("model_unreadable")."""
     try:
         return load(source, local_files_only=True, **options)
     except (OSError, ValueError) as error:
-        if Path(source).is_dir():
-            raise _missing(source, error) from error
-    try:
-        return load(source, **options)
-    except (OSError, ValueError) as error:
-        raise _missing(source, error) from error
-
-
-def _missing(source: str, error: Exception) -> Unavailable:
-    if Path(source).is_dir():
-        how = f"Put the files of a cross-encoder into it ({error})"
-    else:
-        how = (
-            f"Get them with `hf download {source}` on a machine that reaches the Hugging Face Hub, "
-            "and give their folder as `source`"
-        )
-    return Unavailable(
-        f"The weights of '{source}' cannot be had here. {how}.",
-        code="model_missing",
-        details={"source": source, "reason": str(error)[:1000]},
-    )
+        raise Unavailable(
+            f"The cross-encoder in {source} cannot be read: {error}"[:1200],
+            code="model_unreadable",
+            details={"source": source},
+        ) from error
 
 
 def _limit(tokenizer: Any, config: Any) -> int:
