@@ -131,10 +131,12 @@ class Resolver:
                     return Choice(spec, role, _reason(role, entry, spec, passed), tuple(passed))
                 passed.append((spec.name if spec else entry, why or "not available"))
         told = (
-            " ".join(f"{name}: {why}" for name, why in passed) or "models.yaml names none for it."
+            " ".join(f"{name}: {why.rstrip('.')}." for name, why in passed)
+            or "models.yaml names none for it."
         )
         raise Unavailable(
-            f"Role '{role}' has no model that is available. {told}",
+            f"Role '{role}' has no model that is available. {told} "
+            "`motet models profile` proposes models for this machine.",
             code="no_model",
             details={"role": role, "passed_over": [list(item) for item in passed]},
         )

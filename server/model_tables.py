@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
+from models.models_file import OPTIONAL_ROLES
 from server.console import listing, say
 
 GB = 10**9
@@ -45,8 +46,8 @@ def print_roles(roles: list[dict[str, Any]], console: Console) -> None:
             for passed in choice["passed_over"]:
                 say(console, (f"  not {passed['model']}: {passed['why']}", "dim"))
         else:
-            # A role without candidates is one that the user may fill: nothing is broken.
-            color = "red" if role["candidates"] else "dim"
+            # Where no model comes along the user may name one: nothing is broken.
+            color = "dim" if role["role"] in OPTIONAL_ROLES else "red"
             nothing = (f"nothing: {role['error']['message']}", color)
             say(console, (role["role"], "bold"), " → ", nothing)
 

@@ -8,7 +8,7 @@ import pytest
 
 from config.errors import Invalid
 from config.settings import Settings, load_settings
-from models.models_file import load_models
+from models.models_file import OPTIONAL_ROLES, load_models
 
 
 def settings_with(tmp_path: Path, text: str) -> Settings:
@@ -21,7 +21,8 @@ def test_the_shipped_file_ends_every_role_in_an_embedded_default(tmp_path: Path)
     assert loaded.roles["chat"] == ["ollama/*", "openai/*", "reader"]
     assert loaded.models[loaded.roles["embed"][-1]].backend == "minilm"
     assert loaded.roles["rerank"] == []
-    assert {loaded.models[names[-1]].name for names in loaded.roles.values() if names}
+    for role in loaded.roles.keys() - OPTIONAL_ROLES:
+        assert loaded.roles[role][-1] in loaded.models
 
 
 def test_the_users_file_adds_models_changes_fields_and_replaces_roles(tmp_path: Path) -> None:
