@@ -217,21 +217,21 @@ class OnError(Strict):
         return self
 
 
-def _shorthand(key: str) -> BeforeValidator:
+def _shorthand(key: str, short: Any) -> BeforeValidator:
+    """`short`: the type of a value that stands for `{key: value}`; the JSON schema has both."""
     return BeforeValidator(
-        lambda value: value if isinstance(value, dict | Strict) else {key: value}
+        lambda value: value if isinstance(value, dict | Strict) else {key: value},
+        json_schema_input_type=short,
     )
 
 
-def _or_short(model: str, short: dict[str, Any]) -> WithJsonSchema:
-    return WithJsonSchema({"anyOf": [short, {"$ref": f"#/$defs/{model}"}]})
-
-
-AnyInputField = Annotated[InputField, BeforeValidator(_typed)]
-AnyChannel = Annotated[Channel, BeforeValidator(_typed)]
-AnyRetry = Annotated[Retry, _shorthand("attempts")]
-AnyCache = Annotated[Cache, _shorthand("ttl_s")]
-AnyOnError = Annotated[OnError, _shorthand("then")]
+AnyInputField = Annotated[
+    InputField, BeforeValidator(_typed, json_schema_input_type=Type | InputField)
+]
+AnyChannel = Annotated[Channel, BeforeValidator(_typed, json_schema_input_type=Type | Channel)]
+AnyRetry = Annotated[Retry, _shorthand("attempts", int | Retry)]
+AnyCache = Annotated[Cache, _shorthand("ttl_s", float | Cache)]
+AnyOnError = Annotated[OnError, _shorthand("then", Literal["fail", "continue"] | OnError)]
 
 
 LAST = ("save", "retry", "timeout_s", "cache", "on_error")
