@@ -17,7 +17,7 @@ from recipes.stories import Exchange, exchange
 log = logging.getLogger(__name__)
 
 SEED = 23
-STEPS = 900
+STEPS = 1800
 BATCH = 32
 PEAK_RATE = 2.5e-3
 WARM_STEPS = 100

@@ -24,7 +24,7 @@ from recipes.shapes import Scene, scenes
 
 log = logging.getLogger(__name__)
 
-STEPS = 1600
+STEPS = 3200
 BATCH = 24
 LEARNING_RATE = 1.5e-3
 AVERAGED = 0.99
