@@ -59,7 +59,11 @@ def test_what_the_image_copies_is_not_kept_out() -> None:
     }
     copied = re.findall(r"^COPY (?!--from)(\S+) ", DOCKERFILE, re.MULTILINE)
     assert {name for name in copied if name != "."} <= let_in
-    packages = {file.parent.name for file in ROOT.glob("*/__init__.py")} - {"tests", "benchmarks", "recipes"}
+    packages = {file.parent.name for file in ROOT.glob("*/__init__.py")} - {
+        "tests",
+        "benchmarks",
+        "recipes",
+    }
     assert packages <= let_in
 
 
