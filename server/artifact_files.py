@@ -57,7 +57,10 @@ async def save(client: httpx.AsyncClient, artifact: Mapping[str, Any], folder: P
             with part.open("wb") as written:
                 async for chunk in response.aiter_bytes():
                     written.write(chunk)
-        return part.replace(_free(folder, str(artifact.get("name") or artifact["id"]), part))
+        # Whoever named it may have written a path: what is saved stays in the folder.
+        name = Path(str(artifact.get("name") or "")).name
+        named = name if name not in ("", "..") else str(artifact["id"])
+        return part.replace(_free(folder, named, part))
     finally:
         part.unlink(missing_ok=True)
 
