@@ -8,6 +8,7 @@ from functools import partial
 
 from benchmarks.simulator.machine import Machine
 from benchmarks.simulator.traces import Request
+from config.errors import Unavailable
 from models.devices import DeviceMemory
 from models.drivers import Need
 from models.effects import Effect, Grant, Load, Refuse, Unload
@@ -28,6 +29,7 @@ class Motet:
         cap = {RAM: machine.trace.capacity}
         self._scheduler = Scheduler(Ledger(cap), self, lambda: machine.now_s)
         self._generations: dict[str, int] = {}
+        self._ready: set[str] = set()
         self._wake_s: float | None = None
 
     def read(self) -> Mapping[str, DeviceMemory]:
@@ -51,13 +53,21 @@ class Motet:
         self._obey(self._scheduler.release(number))
 
     def loaded(self, model: str) -> None:
+        self._ready.add(model)
         self._obey(self._scheduler.loaded(model, self._generations[model], None))
 
     def unloaded(self, model: str) -> None:
+        self._ready.discard(model)
         self._obey(self._scheduler.unloaded(model, self._generations[model]))
 
     def lost(self, model: str) -> None:
-        self._obey(self._scheduler.lost(model, self._generations[model]))
+        generation = self._generations[model]
+        if model in self._ready:
+            self._ready.discard(model)
+            self._obey(self._scheduler.lost(model, generation))
+        else:  # in the moment of its load
+            error = Unavailable("It was killed.", code="worker_died")
+            self._obey(self._scheduler.load_failed(model, generation, error))
 
     def _obey(self, effects: list[Effect]) -> None:
         for effect in effects:
@@ -131,6 +141,8 @@ class OnePending:
     def lost(self, model: str) -> None:
         if self._expiring == model:
             self._expiring = None
+        # Who came with its load waits again, before all others.
+        self._line.extendleft(reversed(self._attached.pop(model, [])))
         # What it served waits again; the line goes on with what was freed.
         self._machine.at(self._machine.now_s, self._advance)
 

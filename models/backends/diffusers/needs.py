@@ -21,9 +21,11 @@ WIDTHS = {"float32": 4.0, "bfloat16": 2.0, "float16": 2.0}
 QUANTIZED_WIDTHS = {"int8": 1.15, "nf4": 0.65}
 # Of a device: the rest belongs to others, and to what cannot be foreseen.
 USABLE = 0.9
-# What decoding holds for each pixel, in layers of the decoder's widest full-size ones: SDXL took
-# 5.3 GB beside its weights for 1024 x 1024 in bfloat16, on an H200.
-LAYERS_HELD = 10
+# What decoding holds for each pixel, in layers of the decoder's widest full-size ones.
+LAYERS_HELD = 5
+# Where there is room, torch keeps as much again: SDXL took 5.3 GB beside its weights for 1024 x 1024
+# in bfloat16, on an H200.
+KEPT = 2
 USUAL_DECODER_WIDTH = 256
 # Of the largest component: what a module or two of it take while they compute.
 SEQUENTIAL_SHARE = 0.1
@@ -90,7 +92,7 @@ def _chosen(sizes: Sizes, options: DiffusersOptions, total: int) -> Offload:
 
 
 def _full(sizes: Sizes) -> int:
-    return sizes.weights + sizes.picture + CONTEXT_BYTES
+    return sizes.weights + KEPT * sizes.picture + CONTEXT_BYTES
 
 
 def _with_model_offload(sizes: Sizes) -> int:
