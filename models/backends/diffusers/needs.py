@@ -23,8 +23,8 @@ QUANTIZED_WIDTHS = {"int8": 1.15, "nf4": 0.65}
 USABLE = 0.9
 # What decoding holds for each pixel, in layers of the decoder's widest full-size ones.
 LAYERS_HELD = 5
-# Where there is room, torch keeps as much again: SDXL took 5.3 GB beside its weights for 1024 x 1024
-# in bfloat16, on an H200.
+# Where there is room, torch keeps as much again: SDXL took 5.3 GB beside its weights for pictures
+# of 1024 x 1024 in bfloat16, on an H200.
 KEPT = 2
 USUAL_DECODER_WIDTH = 256
 # Of the largest component: what a module or two of it take while they compute.
