@@ -12,9 +12,9 @@ from typing import Any
 
 from benchmarks.measure import Timing, repeat, show
 from config.settings import load_settings
-from models.drivers import DriverContext, Need, Progress
+from models.catalog.spec import ModelSpec, Task
+from models.driver import DriverContext, MemoryRequirement, Progress
 from models.manager import open_models
-from models.spec import ModelSpec, Task
 from models.workers.host import Answer, TaskHandle
 from models.workers.process import WorkerProcess
 
@@ -63,10 +63,10 @@ class NothingDriver:
     def named(self, source: str, task: Task) -> ModelSpec | None:
         return None
 
-    def estimate(self, spec: ModelSpec) -> Sequence[Need]:
-        return [Need({"ram": spec.memory_bytes or 0})]
+    def estimate(self, spec: ModelSpec) -> Sequence[MemoryRequirement]:
+        return [MemoryRequirement({"ram": spec.memory_bytes or 0})]
 
-    async def load(self, spec: ModelSpec, need: Need, progress: Progress) -> Nothing:
+    async def load(self, spec: ModelSpec, need: MemoryRequirement, progress: Progress) -> Nothing:
         return Nothing()
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""One root and seven families of errors; `server.errors` maps a family to HTTP."""
+"""One root and seven families of errors; `server.http.errors` maps a family to HTTP."""
 
 from __future__ import annotations
 

@@ -12,11 +12,11 @@ from langgraph.graph import StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Checkpointer
 
-from graphs.compiler import Graph
-from graphs.drawing import Drawing, drawing_of_flow, drawing_of_graph
+from graphs.compile.compiler import Graph
+from graphs.compile.join import attach_joins
+from graphs.drawing.diagram import Drawing, drawing_of_flow, drawing_of_graph
+from graphs.drawing.svg import svg
 from graphs.interface import Interface
-from graphs.join import attach_joins
-from graphs.svg import svg
 
 Origin = Literal["shipped", "own", "python"]
 

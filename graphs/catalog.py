@@ -15,11 +15,11 @@ from langgraph.graph import StateGraph
 from config.errors import Conflict, Invalid, MotetError, NotFound, nearest
 from config.settings import Settings
 from graphs.agent import Agent
+from graphs.compile.build import AgentSource, build_agent
 from graphs.files import read_sources, text_of, write_atomically
-from graphs.link import AgentSource, link
-from graphs.parts import AGENT_NAME
-from graphs.python import python_agent, read_python_agent, read_python_agents
-from graphs.spec import read_spec
+from graphs.python_agents import python_agent, read_python_agent, read_python_agents
+from graphs.spec.agent_spec import read_spec
+from graphs.spec.parts import AGENT_NAME
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +89,7 @@ class Catalog:
         """The agent of a YAML text, without keeping it. Raises `Invalid` with every problem."""
         spec, _ = read_spec(yaml, file)
         path = Path(file) if file else None
-        return link(AgentSource(spec.name, yaml, "own", path), self._finder(self._sources()))
+        return build_agent(AgentSource(spec.name, yaml, "own", path), self._finder(self._sources()))
 
     def read(self, file: Path) -> Agent:
         """The agent of any file, YAML or Python, without keeping it."""
@@ -149,7 +149,7 @@ class Catalog:
         if name not in sources:
             return self.get(name)
         texts = {key: AgentSource(key, text, "own") for key, text in sources.items()}
-        return link(texts[name], self._finder(texts))
+        return build_agent(texts[name], self._finder(texts))
 
     # files
 
@@ -207,7 +207,7 @@ class Catalog:
         if before and before.path == source.path and self._unchanged(before, find):
             return before
         try:
-            return link(source, find)
+            return build_agent(source, find)
         except MotetError as error:
             self._problems[str(source.path)] = error
             return before

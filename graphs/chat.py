@@ -17,9 +17,9 @@ from langchain_core.messages import (
 from langchain_core.runnables import Runnable
 
 from config.errors import Invalid, MotetError, NotFound, Unavailable
-from graphs.citations import question_of
-from graphs.node import Call
-from graphs.sandbox import written
+from graphs.compile.node import NodeContext
+from graphs.grounding.citations import question_of
+from graphs.templates.sandbox import written
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -28,7 +28,7 @@ Prepared: TypeAlias = Runnable[Any, Any]
 
 
 async def ask(
-    call: Call,
+    call: NodeContext,
     model: str,
     messages: Sequence[BaseMessage],
     prepare: Callable[[BaseChatModel], Prepared] = lambda chat: chat,
@@ -56,7 +56,7 @@ async def ask(
     return answer if isinstance(answer, AIMessage) else AIMessage(answer.content)
 
 
-def conversation(inputs: Mapping[str, Any], call: Call) -> list[BaseMessage]:
+def conversation(inputs: Mapping[str, Any], call: NodeContext) -> list[BaseMessage]:
     """The messages of a node's `system`, `messages` and `prompt`.
 
     The last carries what the prompt cites, apart from its text: the embedded reader, which
@@ -76,7 +76,9 @@ def conversation(inputs: Mapping[str, Any], call: Call) -> list[BaseMessage]:
     return messages
 
 
-async def with_pictures(messages: list[BaseMessage], images: Any, call: Call) -> list[BaseMessage]:
+async def with_pictures(
+    messages: list[BaseMessage], images: Any, call: NodeContext
+) -> list[BaseMessage]:
     """The messages, the last of them with pictures: one, or a list, as tools take them."""
     named = images if isinstance(images, list) else [images]
     named = [each for each in named if each not in (None, "")]
@@ -95,20 +97,20 @@ def _check_sight(chat: BaseChatModel, messages: Sequence[BaseMessage], model: st
     shown = any(isinstance(message.content, list) for message in messages)
     profile = getattr(chat, "profile", None) or {}
     if shown and profile.get("image_inputs") is False:
-        raise blind(model)
+        raise vision_unsupported(model)
 
 
-def blind(model: str) -> MotetError:
+def vision_unsupported(model: str) -> MotetError:
     return Unavailable(
         f"'{model}' stands for a chat model that cannot see pictures. Name one that can, as in "
         "`model: ollama/qwen3-vl`, or use a `caption` node.",
-        code="model_unable",
+        code="capability_unsupported",
         details={"field": "images"},
         permanent=True,
     )
 
 
-async def with_thresholds(messages: list[BaseMessage], call: Call) -> list[BaseMessage]:
+async def with_thresholds(messages: list[BaseMessage], call: NodeContext) -> list[BaseMessage]:
     """The messages, told from which score on the indexes of what they cite hold an answer.
 
     Of several indexes, the strictest counts. Indexes that were not calibrated say nothing.
@@ -125,7 +127,7 @@ async def with_thresholds(messages: list[BaseMessage], call: Call) -> list[BaseM
     return messages
 
 
-async def _threshold(name: str, call: Call) -> float | None:
+async def _threshold(name: str, call: NodeContext) -> float | None:
     try:
         found = await call.context.indexes.threshold(name, tenant=call.context.tenant)
     except (NotFound, Invalid):  # the passages may come from elsewhere

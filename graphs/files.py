@@ -8,7 +8,7 @@ from pathlib import Path
 
 from config.errors import Invalid, MotetError
 from graphs.agent import Origin
-from graphs.link import AgentSource
+from graphs.compile.build import AgentSource
 
 SUFFIXES = (".yaml", ".yml")
 

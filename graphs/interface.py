@@ -12,11 +12,11 @@ from langchain_core.messages import BaseMessage
 from referencing import Registry
 
 from config.errors import Invalid, nearest
-from graphs.compiler import Graph
-from graphs.expressions import Expressions, Template
-from graphs.fields import field_values, fields_schema
-from graphs.parts import InputField
-from graphs.state import JSON_TYPES
+from graphs.compile.compiler import Graph
+from graphs.compile.state import JSON_TYPES
+from graphs.spec.fields import field_values, fields_schema
+from graphs.spec.parts import InputField
+from graphs.templates.expressions import Expressions, Template
 
 
 class Interface(Protocol):

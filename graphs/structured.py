@@ -17,7 +17,7 @@ FENCE = re.compile(r"```(?:json)?\s*\n(.*?)```", re.DOTALL)
 
 
 @dataclass(frozen=True)
-class Shape:
+class OutputSchema:
     """A JSON schema that answers must fit."""
 
     schema: Mapping[str, Any]

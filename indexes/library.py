@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from indexes.checks import check_limit, checked_names, checked_question
-from indexes.derived.keeper import Keeper
-from indexes.filling import ingests
-from indexes.filling.embedding import Embedders
-from indexes.filling.filling import Filling, Tell, Upload, silent
-from indexes.filling.ingests import Crawls, IngestState
-from indexes.filling.moving import Moves
+from indexes.derived.synchronizer import IndexSynchronizer
+from indexes.ingestion import ingests
+from indexes.ingestion.embedding import Embedders
+from indexes.ingestion.ingestion import Ingestion, Tell, Upload, silent
+from indexes.ingestion.ingests import Crawls, IngestState
+from indexes.ingestion.reembedding import ReembeddingJobs
 from indexes.quality import calibration
 from indexes.quality.calibration import Threshold
 from indexes.records import Citation, Document, Index, IndexInfo, IngestReport, Passage, Place
@@ -24,11 +24,11 @@ from indexes.retrieval.filters import Where, compiled
 from indexes.retrieval.search import Mode, Search
 from indexes.retrieval.similar import Similar, similar
 from indexes.spec import IndexSpec, check_name
-from indexes.truth import lookup, snapshot
-from indexes.truth import stats as statistics
-from indexes.truth.stats import Stats
-from indexes.truth.store import Store
-from indexes.truth.tables import Tables
+from indexes.storage import lookup, snapshot
+from indexes.storage import stats as statistics
+from indexes.storage.stats import Stats
+from indexes.storage.store import Store
+from indexes.storage.tables import Tables
 from models.workers.process import WorkerProcess
 
 
@@ -40,7 +40,12 @@ class Indexes:
     """
 
     def __init__(
-        self, store: Store, keeper: Keeper, moves: Moves, filling: Filling, models: Embedders
+        self,
+        store: Store,
+        keeper: IndexSynchronizer,
+        moves: ReembeddingJobs,
+        filling: Ingestion,
+        models: Embedders,
     ) -> None:
         self._store = store
         self._keeper = keeper
@@ -102,7 +107,8 @@ class Indexes:
         """Write the index, as it is at one moment, to a file that `import_snapshot` reads. Other
         work goes on. What stood at `path` is replaced once the snapshot is whole and durable.
 
-        Raises `Invalid` (`bad_path`), `Busy` (`index_moving`) while another model embeds it.
+        Raises `Invalid` (`invalid_path`), `Busy` (`index_reembedding`) while another model
+        embeds it.
         """
         index = await self._index(name, tenant)
         await self._store.beside(lambda db: snapshot.export(db, index, path))
@@ -113,8 +119,8 @@ class Indexes:
         """An index out of a snapshot, searchable at once where the same embedding model is used.
         It does not take over the folders that the exported one declared.
 
-        Raises `Invalid` (`bad_snapshot`) for a damaged or foreign file, which leaves nothing, and
-        `Conflict` (`index_exists`).
+        Raises `Invalid` (`invalid_snapshot`) for a damaged or foreign file, which leaves nothing,
+        and `Conflict` (`index_exists`).
         """
         wanted = check_name(name) if name else None
         made = await self._store.beside(

@@ -7,18 +7,18 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from config.settings import Settings
-from indexes.derived.keeper import Keeper
-from indexes.derived.supply import StartWorker
-from indexes.filling.embedding import Embedders
-from indexes.filling.filling import Filling
-from indexes.filling.ingest import Captions, Parts
-from indexes.filling.moving import Moves
+from indexes.derived.supervisor import StartWorker
+from indexes.derived.synchronizer import IndexSynchronizer
+from indexes.ingestion.embedding import Embedders
+from indexes.ingestion.ingest import Captions, Parts
+from indexes.ingestion.ingestion import Ingestion
+from indexes.ingestion.reembedding import ReembeddingJobs
 from indexes.library import Indexes
 from indexes.reading.reader import Reader
 from indexes.spec import declared_indexes
-from indexes.truth import snapshot
-from indexes.truth.store import open_store
-from indexes.truth.tables import Tables
+from indexes.storage import snapshot
+from indexes.storage.store import open_store
+from indexes.storage.tables import Tables
 from models.workers.process import WorkerProcess
 
 __all__ = ["Indexes", "open_indexes"]
@@ -45,15 +45,15 @@ async def open_indexes(
         await store(snapshot.sweep)
         for spec in declared.values():
             await store(Tables.declare_index, "default", spec)
-        keeper = Keeper(store, folder / "derived", _starter(folder / "derived", worker))
+        keeper = IndexSynchronizer(store, folder / "derived", _starter(folder / "derived", worker))
         await keeper.sweep()
         stack.push_async_callback(keeper.close)
         reader = Reader()
         stack.push_async_callback(reader.close)
-        moves = Moves(store, keeper, models)
+        moves = ReembeddingJobs(store, keeper, models)
         stack.push_async_callback(moves.close)
         parts = Parts(store, keeper, reader, models, moves, settings.max_upload_bytes, captions)
-        filling = Filling(parts)
+        filling = Ingestion(parts)
         stack.push_async_callback(filling.ingests.close)
         await moves.go_on()
         await filling.go_on()

@@ -52,7 +52,9 @@ def index_spec(fields: dict[str, Any]) -> IndexSpec:
     except ValidationError as error:
         path, message = _complaint(error, IndexSpec)
         field = ".".join(map(str, path))
-        raise Invalid(f"{field}: {message}", code="bad_index", details={"field": field}) from error
+        raise Invalid(
+            f"{field}: {message}", code="invalid_index", details={"field": field}
+        ) from error
 
 
 def check_name(name: str) -> str:
@@ -61,7 +63,7 @@ def check_name(name: str) -> str:
         raise Invalid(
             f"'{name[:80]}' cannot name an index: use lower-case letters, digits, '-' and '_', "
             "at most 64 of them.",
-            code="bad_index",
+            code="invalid_index",
             details={"field": "name"},
         )
     return name
@@ -149,6 +151,6 @@ def _invalid(file: Path, line: int | None, field: str, message: str) -> Invalid:
     details = {"file": str(file), "line": line, "field": field}
     return Invalid(
         f"{where}: {field + ': ' if field else ''}{message}",
-        code="bad_indexes_file",
+        code="invalid_indexes_file",
         details={key: value for key, value in details.items() if value},
     )

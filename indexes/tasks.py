@@ -12,14 +12,14 @@ from config.errors import NotFound
 log = logging.getLogger(__name__)
 
 
-def watched(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+def spawn_logged(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
     """A task for `work`; the log says when it fails."""
     task = asyncio.create_task(work, name=name)
     task.add_done_callback(_log_failure)
     return task
 
 
-async def ended(tasks: Sequence[asyncio.Task[None] | None]) -> None:
+async def cancel_and_wait(tasks: Sequence[asyncio.Task[None] | None]) -> None:
     """Cancel what still runs, and wait until it has ended."""
     running = [task for task in tasks if task and not task.done()]
     for task in running:

@@ -44,7 +44,7 @@ class Events:
         """Events from number `after` on, or from now on; ends when the log is closed.
 
         A reader that asks for what is kept no longer, or reads too slowly, is told so by one
-        event "missed" with `count`, and goes on with the oldest kept.
+        event "gap" with `count`, and goes on with the oldest kept.
         """
         # Not before the first: a reader at a number that no event has would never be level.
         seen = self.last if after is None else max(after, self._first - 1)
@@ -72,7 +72,7 @@ class Events:
         new: list[Mapping[str, Any]] = list(islice(self._ring, max(0, seen + 1 - oldest), None))
         lost = oldest - 1 - seen
         if lost > 0:
-            gap = {"seq": oldest - 1, "time": new[0]["time"], "event": "missed", "count": lost}
+            gap = {"seq": oldest - 1, "time": new[0]["time"], "event": "gap", "count": lost}
             new.insert(0, gap)
         return new
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, cast
 
 from config.errors import MotetError
 from models.capabilities import Caption, Embed, Image, Rerank, Speech, Transcribe
-from models.roles import Choice
-from models.spec import ModelSpec, Task
+from models.catalog.roles import ResolvedModel
+from models.catalog.spec import ModelSpec, Task
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -23,7 +23,7 @@ OUT_OF_MEMORY = "out_of_memory"
 class Lease:
     """The right to use a model until the `async with` ends. The accessor of its task works."""
 
-    choice: Choice
+    choice: ResolvedModel
     capability: object
 
     @property
@@ -64,7 +64,7 @@ class Lease:
         return self.capability
 
 
-class Attempt:
+class LeaseAttempt:
     """One try of a block with a lease: `async with attempt as lease`.
 
     When the block ends with "out_of_memory" and may run again, room is made and the error is
@@ -110,17 +110,17 @@ class Attempt:
         return True
 
 
-class Attempts:
+class OutOfMemoryRetry:
     """A first attempt, and a last one when that ran out of memory: `async for attempt in ...`."""
 
-    def __init__(self, make: Callable[[bool], Attempt]) -> None:
+    def __init__(self, make: Callable[[bool], LeaseAttempt]) -> None:
         self._make = make
-        self._made: list[Attempt] = []
+        self._made: list[LeaseAttempt] = []
 
-    def __aiter__(self) -> AsyncIterator[Attempt]:
+    def __aiter__(self) -> AsyncIterator[LeaseAttempt]:
         return self
 
-    async def __anext__(self) -> Attempt:
+    async def __anext__(self) -> LeaseAttempt:
         if self._made and not (len(self._made) == 1 and self._made[0].failed):
             raise StopAsyncIteration
         self._made.append(self._make(bool(self._made)))

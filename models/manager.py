@@ -11,28 +11,28 @@ from typing import Any, get_args
 
 from config.errors import MotetError, NotFound, TimedOut, nearest
 from config.settings import Settings
-from models.accelerators import Accelerator
 from models.backends import BACKENDS, build_driver
+from models.catalog.file import ModelsFile, load_models
+from models.catalog.roles import BuildDriver, Drivers, ResolvedModel, Resolver
+from models.catalog.spec import ModelSpec, Task
 from models.devices import Devices
+from models.devices.accelerator import Accelerator
 from models.devices.machine import find_machine
-from models.drivers import DriverContext, Need
+from models.driver import DriverContext, MemoryRequirement
 from models.events import Events
-from models.lease import Attempt, Lease
-from models.ledger import DeviceBalance, Ledger
-from models.lending import WAIT_S, Lending, Wish
-from models.models_file import ModelsFile, load_models
-from models.needs import Needs
+from models.executor import EffectExecutor, Listener
+from models.lease import Lease, LeaseAttempt
+from models.leasing import WAIT_S, LeaseBroker, LeaseRequest
 from models.pulls import Puller, Pulls
 from models.pulls.hub import BACKENDS as HUB_BACKENDS
 from models.pulls.hub import HubPuller
 from models.pulls.targets import target_of
 from models.report import ModelStatus, RoleStatus, discovered, role_task, statuses
-from models.roles import BuildDriver, Choice, Drivers, Resolver
-from models.runner import Listener, Runner
-from models.scheduler import Scheduler
-from models.slot import PRESENT
-from models.spec import ModelSpec, Task
-from models.workers.spare import Workers
+from models.scheduling.ledger import DeviceBalance, Ledger
+from models.scheduling.memory_estimates import MemoryEstimates
+from models.scheduling.scheduler import Scheduler
+from models.scheduling.slot import PRESENT
+from models.workers.prewarmed import PrewarmedWorkers
 
 __all__ = ["Lease", "Models", "open_models"]
 
@@ -51,15 +51,15 @@ class Models:
         self._file = file
         self._settings = settings
         self._devices = devices
-        self._workers = Workers(spare=settings.spare_worker)
+        self._workers = PrewarmedWorkers(spare=settings.spare_worker)
         self._drivers = Drivers(build, self._context)
         ledger = Ledger(file.memory_cap_bytes)
-        needs = Needs(settings.home / NEEDS_FILE)
+        needs = MemoryEstimates(settings.home / NEEDS_FILE)
         self._scheduler = Scheduler(ledger, devices, asyncio.get_running_loop().time, needs)
         self._resolver = Resolver(file, self._drivers, self._scheduler.trouble)
         self._events = Events(first=int(time.time() * 1000))
-        self._runner = Runner(self._scheduler, self._drivers.get, self._events, needs.save)
-        self._lending = Lending(self._resolver, self._drivers, self._runner)
+        self._runner = EffectExecutor(self._scheduler, self._drivers.get, self._events, needs.save)
+        self._lending = LeaseBroker(self._resolver, self._drivers, self._runner)
         self._preloads: set[asyncio.Task[None]] = set()
         self.pulls = Pulls(
             settings.home / PULLS_FILE,
@@ -68,7 +68,7 @@ class Models:
             lambda job: self.tell("pull", model=job["name"], **job),
         )
 
-    async def resolve(self, name: str, task: Task) -> Choice:
+    async def resolve(self, name: str, task: Task) -> ResolvedModel:
         """The model that `name` (a role, a model, or "<backend>/<source>") stands for now.
 
         Raises `NotFound` for an unknown name, `Invalid` ("wrong_task") and `Unavailable`
@@ -99,7 +99,7 @@ class Models:
         loaded is passed over for the next. Raises as `resolve` does, what loading raised, `Busy`
         ("queue_full"), or `TimedOut` when `wait_s` (600) is over.
         """
-        return self._lending.lease(Wish(name, task, tenant, priority, wait_s, on_event))
+        return self._lending.lease(LeaseRequest(name, task, tenant, priority, wait_s, on_event))
 
     def attempts(
         self,
@@ -110,7 +110,7 @@ class Models:
         priority: int | None = None,
         wait_s: float | None = None,
         on_event: Listener | None = None,
-    ) -> AsyncIterator[Attempt]:
+    ) -> AsyncIterator[LeaseAttempt]:
         """`lease` for work that may run out of memory, and may be done again from its start:
 
             async for attempt in models.attempts("image", "image"):
@@ -121,7 +121,7 @@ class Models:
         unloaded and the block runs once more, unless it called `attempt.keep()`; the second
         time, the error says what was done. Listeners hear of it as phase "out_of_memory".
         """
-        return self._lending.attempts(Wish(name, task, tenant, priority, wait_s, on_event))
+        return self._lending.attempts(LeaseRequest(name, task, tenant, priority, wait_s, on_event))
 
     async def load(
         self,
@@ -143,7 +143,7 @@ class Models:
         """Let a loaded model go as soon as nobody uses it; when this returns, it is gone.
 
         Work under way ends first; nobody new gets it, and who waits for it gets it loaded anew.
-        Raises `NotFound` ("model_not_loaded") and `TimedOut` ("unload_timeout"): it goes later.
+        Raises `NotFound` ("model_not_loaded") and `TimedOut` ("unload_timed_out"): it goes later.
         """
         slot = self._scheduler.slots.get(name)
         if slot is None or slot.state not in PRESENT:
@@ -158,7 +158,7 @@ class Models:
                 await self._runner.gone(name)
         except TimeoutError as error:
             message = f"'{name}' is still in use after {wait_s:g} s; it goes when that ends."
-            raise TimedOut(message, code="unload_timeout") from error
+            raise TimedOut(message, code="unload_timed_out") from error
 
     def pin(self, name: str, pinned: bool = True) -> None:
         """Keep a model once it is loaded, or no longer, until the service ends.
@@ -179,8 +179,8 @@ class Models:
         after number `after` that is kept. Ends when the service does.
 
         Events: queued, loading, progress, ready, load_failed, unloading (with its reason),
-        unloaded, yielding, lost, refused, pinned, unpinned, out_of_memory, pressure, pull;
-        "missed" stands for `count` events that a reader was too slow or too late for. Numbers
+        unloaded, preempted, crashed, refused, pinned, unpinned, out_of_memory, pressure, pull;
+        "gap" stands for `count` events that a reader was too slow or too late for. Numbers
         grow over restarts too.
         """
         return self._events.follow(after)
@@ -215,7 +215,7 @@ class Models:
         """The GPUs of this machine, the largest first."""
         return self._devices.accelerators
 
-    async def estimate(self, name: str) -> Sequence[Need]:
+    async def estimate(self, name: str) -> Sequence[MemoryRequirement]:
         """Where a model could run and what it would take there, the preferred place first.
 
         Raises as `resolve` does.

@@ -8,10 +8,10 @@ from typing import Any, get_args
 
 from config.errors import MotetError
 from models.backends import BACKENDS
-from models.models_file import ModelsFile
-from models.roles import ROLE_TASKS, Choice, Drivers
-from models.slot import PRESENT, Slot
-from models.spec import ModelSpec, Task
+from models.catalog.file import ModelsFile
+from models.catalog.roles import ROLE_TASKS, Drivers, ResolvedModel
+from models.catalog.spec import ModelSpec, Task
+from models.scheduling.slot import PRESENT, Slot
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class RoleStatus:
     role: str
     task: Task
     candidates: tuple[str, ...]
-    choice: Choice | None
+    choice: ResolvedModel | None
     error: MotetError | None
 
     def as_dict(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ class _Line:
     members: int = 0
 
 
-class Lines:
+class KeyedLocks:
     """A lock for each key, fair in order of arrival, that exists while someone wants it."""
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class Admission:
     """Turns in order of arrival, on each thread and over all of them."""
 
     def __init__(self, max_active: int) -> None:
-        self._threads = Lines()
+        self._threads = KeyedLocks()
         self._capacity = asyncio.Semaphore(max_active)
 
     def waits(self, thread_id: str) -> bool:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.utils.uuid import uuid7
 
 from config.errors import Busy, Conflict, MotetError, NotFound, Unavailable
-from runs.admission import Admission, Lines
+from runs.admission import Admission, KeyedLocks
 from runs.answers import answers_of
 from runs.checkpoints import Checkpoints, delete_thread
 from runs.events import Batch
-from runs.execution import SHUTDOWN, Execution, explain, introduction
+from runs.execution import SHUTDOWN, Execution, explain, start_event_data
 from runs.log import RunLog
 from runs.multitask import Multitask
 from runs.record import Run, RunRequest
@@ -56,7 +56,7 @@ class RunEngine:
         self._context = context
         self._webhooks = webhooks
         self._admission = Admission(max_active)
-        self._doors = Lines()
+        self._doors = KeyedLocks()
         self._multitask = Multitask(store, checkpoints, self.busy, self._cancel_resting)
         self._bound = max_active + max_queued
         self._executions: dict[str, Execution] = {}
@@ -232,7 +232,7 @@ class RunEngine:
 
     def _admit(self) -> None:
         if self._closing:
-            raise Unavailable("The server is stopping.", code="stopping", retry_after_s=5)
+            raise Unavailable("The server is stopping.", code="shutting_down", retry_after_s=5)
         if len(self._executions) >= self._bound:
             raise Busy(
                 f"{len(self._executions)} runs are under way or wait; no more are accepted now.",
@@ -247,7 +247,7 @@ class RunEngine:
         execution = self._execution(run, agent, RunLog(run.run_id, self._store))
         execution.begin = begin
         opening = "run.queued" if run.status == "queued" else "run.started"
-        first = execution.log.begin(opening, attempt=1, data=introduction(run))
+        first = execution.log.begin(opening, attempt=1, data=start_event_data(run))
         stored = self._store.create_run(run, first, request)
         # The write stands in the queue before any of the task's, so the run may begin at once.
         self._start(execution)
@@ -276,7 +276,7 @@ class RunEngine:
     async def _store_beginning(self, execution: Execution, why: str) -> None:
         run = execution.run
         first = execution.log.begin(
-            "run.started", attempt=run.attempt, data={**introduction(run), "reason": why}
+            "run.started", attempt=run.attempt, data={**start_event_data(run), "reason": why}
         )
         stored = self._store.save_run(run, first)
         self._start(execution)

@@ -19,7 +19,7 @@ from config.errors import Invalid, MotetError
 from runs.checkpoints import JOURNAL, Checkpoints, delete_thread
 from runs.log import RunLog
 from runs.record import Run
-from runs.steps import STREAM_MODES, Part, Steps, ended_step
+from runs.steps import STREAM_MODES, Part, StreamTranslator, ended_step
 
 if TYPE_CHECKING:
     from graphs.agent import Agent
@@ -84,10 +84,12 @@ class Execution:
     async def _leave_line(self) -> None:
         self.run.status, self.run.started_at = "running", time.time()
         await self.log.record(
-            self.run, "run.started", attempt=self.run.attempt, data=introduction(self.run)
+            self.run, "run.started", attempt=self.run.attempt, data=start_event_data(self.run)
         )
 
-    async def _stream(self, checkpoints: Checkpoints, context: Callable[[Run], Any]) -> Steps:
+    async def _stream(
+        self, checkpoints: Checkpoints, context: Callable[[Run], Any]
+    ) -> StreamTranslator:
         steps = await self._steps(checkpoints)
         config = self._config()
         stream = cast(
@@ -109,7 +111,7 @@ class Execution:
         self.log.end_steps()
         return steps
 
-    def _tell(self, steps: Steps, part: Part) -> None:
+    def _tell(self, steps: StreamTranslator, part: Part) -> None:
         for type_, fields in steps.translate(part):
             self.log.append(type_, **fields)
         if (step := ended_step(part)) is not None:
@@ -117,11 +119,11 @@ class Execution:
         if self.log.failure:
             raise self.log.failure
 
-    async def _steps(self, checkpoints: Checkpoints) -> Steps:
+    async def _steps(self, checkpoints: Checkpoints) -> StreamTranslator:
         if self.run.attempt == 1:
-            return Steps()
+            return StreamTranslator()
         told = [event async for batch in self.log.follow_stored() for event in batch.events]
-        return Steps(told, await checkpoints.finished_tasks(self.run.thread_id))
+        return StreamTranslator(told, await checkpoints.finished_tasks(self.run.thread_id))
 
     def _config(self) -> RunnableConfig:
         run = self.run
@@ -151,13 +153,13 @@ class Execution:
         left = {id_: given for id_, given in run.resume["answers"].items() if id_ not in taken}
         return Command(resume=left) if left else None
 
-    async def _values(self, steps: Steps) -> Any:
+    async def _values(self, steps: StreamTranslator) -> Any:
         if steps.values is not None:
             return steps.values
         await self.log.flushed()
         return (await self.graph.aget_state(self._config())).values
 
-    async def _wait(self, steps: Steps, checkpoints: Checkpoints) -> None:
+    async def _wait(self, steps: StreamTranslator, checkpoints: Checkpoints) -> None:
         run = self.run
         await self.log.flushed()
         latest = await checkpoints.aget_tuple({"configurable": {"thread_id": run.thread_id}})
@@ -191,7 +193,7 @@ async def shielded(work: Any) -> None:
         await task
 
 
-def introduction(run: Run) -> dict[str, Any]:
+def start_event_data(run: Run) -> dict[str, Any]:
     """What the first event of an attempt says of its run."""
     thread_id = None if run.own_thread else run.thread_id
     return {"agent": run.agent, "version": run.version, "thread_id": thread_id}

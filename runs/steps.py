@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 from langchain_core.messages import AIMessageChunk
 from langgraph.types import StreamMode
 
-from graphs.state import GOTO, LOOPS
+from graphs.compile.state import GOTO, LOOPS
 from runs.events import RunEvent
 
 Part: TypeAlias = tuple[tuple[str, ...], str, Any]
@@ -23,14 +23,14 @@ RETURN = "__return__"
 OWN_KINDS = frozenset({"progress", "model", "artifact", "citation", "warning", "tool", "token"})
 
 
-class Told(NamedTuple):
+class EventDraft(NamedTuple):
     """One event to be: its type and the fields that `RunLog.append` takes."""
 
     type: str
     fields: dict[str, Any]
 
 
-class Steps:
+class StreamTranslator:
     """Which steps of a run have begun and ended, over all its attempts.
 
     LangGraph names a task by its place in the graph's history, so a step that runs again after a
@@ -49,7 +49,7 @@ class Steps:
         for event in told:
             self._remember(event)
 
-    def translate(self, part: Part) -> Iterator[Told]:
+    def translate(self, part: Part) -> Iterator[EventDraft]:
         """The events that one part of the stream (namespace, mode, data) amounts to."""
         namespace, mode, data = part
         if mode == "values":
@@ -74,7 +74,7 @@ class Steps:
         elif event.type == "step.finished":
             self._ended.add(step)
 
-    def _begin(self, namespace: tuple[str, ...], step: str, name: str) -> Iterator[Told]:
+    def _begin(self, namespace: tuple[str, ...], step: str, name: str) -> Iterator[EventDraft]:
         if step in self._ended:
             return
         self._open[step] = (namespace, name)
@@ -83,9 +83,9 @@ class Steps:
             yield self._ended_step(namespace, step, name, {})
             return
         self._begun[step] = self._begun.get(step, 0) + 1
-        yield Told("step.started", self._fields(namespace, step, name))
+        yield EventDraft("step.started", self._fields(namespace, step, name))
 
-    def _end(self, namespace: tuple[str, ...], data: Mapping[str, Any]) -> Iterator[Told]:
+    def _end(self, namespace: tuple[str, ...], data: Mapping[str, Any]) -> Iterator[EventDraft]:
         step, name = data["id"], data["name"]
         if data["interrupts"]:
             if not namespace:
@@ -96,7 +96,7 @@ class Steps:
         if data["error"] is not None:
             fields = self._fields(namespace, step, name)
             error = data["error"]
-            yield Told("step.failed", {**fields, "data": {"message": str(error)}})
+            yield EventDraft("step.failed", {**fields, "data": {"message": str(error)}})
             return
         yield self._ended_step(namespace, step, name, _left(data["result"]))
 
@@ -110,10 +110,10 @@ class Steps:
 
     def _ended_step(
         self, namespace: tuple[str, ...], step: str, name: str, data: dict[str, Any]
-    ) -> Told:
+    ) -> EventDraft:
         self._ended.add(step)
         self._open.pop(step, None)
-        return Told("step.finished", {**self._fields(namespace, step, name), "data": data})
+        return EventDraft("step.finished", {**self._fields(namespace, step, name), "data": data})
 
     def _fields(self, namespace: tuple[str, ...], step: str, name: str) -> dict[str, Any]:
         return {
@@ -122,25 +122,25 @@ class Steps:
             "attempt": self._begun.get(step, 1),
         }
 
-    def _token(self, message: Any, metadata: Mapping[str, Any]) -> Iterator[Told]:
+    def _token(self, message: Any, metadata: Mapping[str, Any]) -> Iterator[EventDraft]:
         if not isinstance(message, AIMessageChunk) or not (text := message.text):
             return
         place = str(metadata.get("langgraph_checkpoint_ns", "")).split("|")
         name, _, step = place[-1].partition(":")
         fields = self._fields(tuple(place[:-1]), step, name)
-        yield Told("token", {**fields, "data": {"text": text, "message": message.id}})
+        yield EventDraft("token", {**fields, "data": {"text": text, "message": message.id}})
 
-    def _custom(self, namespace: tuple[str, ...], data: Any) -> Told:
+    def _custom(self, namespace: tuple[str, ...], data: Any) -> EventDraft:
         kind = data.get("motet") if isinstance(data, dict) else None
         where = self._where(namespace, data if kind else {})
         if kind == "attempt":
             step = data["step"]
             self._begun[step] = self._begun.get(step, 1) + 1
             again = {"attempt": self._begun[step], "data": _rest(data)}
-            return Told("step.started", {**where, **again})
+            return EventDraft("step.started", {**where, **again})
         if kind in OWN_KINDS:
-            return Told(str(kind), {**where, "data": _rest(data)})
-        return Told("custom", {**where, "data": data})
+            return EventDraft(str(kind), {**where, "data": _rest(data)})
+        return EventDraft("custom", {**where, "data": data})
 
     def _where(self, namespace: tuple[str, ...], data: Mapping[str, Any]) -> dict[str, Any]:
         """The step that a node's own event belongs to: named by it, or the only one at work."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from server.errors import install_error_handlers
-from server.limits import BodyLimit
-from server.origins import LocalOnly
+from server.http.errors import install_error_handlers
+from server.http.limits import BodyLimit
+from server.http.origins import LocalOnly
 from server.routes import (
     agents,
     artifacts,

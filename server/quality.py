@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from indexes.quality.asking import Answered, Ask, Write
+from indexes.quality.scoring import Answered, Ask, Write
 from indexes.records import Passage
 
 if TYPE_CHECKING:

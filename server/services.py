@@ -13,15 +13,15 @@ from fastapi import Depends, Request
 
 from config.errors import Invalid
 from config.settings import Settings
-from graphs.cache import NodeCache
 from graphs.catalog import Catalog, open_catalog
-from graphs.context import GraphContext
+from graphs.compile.cache import NodeCache
+from graphs.run_context import RunContext
 from indexes.crawls.crawls import Crawler
-from indexes.crawls.politeness import CrawlLimits, Fetch
+from indexes.crawls.polite_fetcher import CrawlLimits, Fetch
 from indexes.service import Indexes, open_indexes
+from models.catalog.watch import ModelsWatch, following
 from models.devices.machine import Machine, find_machine
 from models.manager import Models, open_models
-from models.models_watch import ModelsWatch, following
 from runs.checkpoints import open_checkpoints
 from runs.database import open_database
 from runs.engine import RunEngine
@@ -29,17 +29,17 @@ from runs.record import Run
 from runs.store import RunStore
 from runs.threads import Threads
 from runs.webhooks import Post, Webhooks
-from server.exchange import Exchange
-from server.home import hold
-from server.making import Picture, captions_of, making_of, pictures_of, tool_parts
-from server.watching import Watching
+from server.data_folder import lock_data_folder
+from server.folder_watcher import FolderWatcher
+from server.media import Picture, captions_of, making_of, pictures_of, tool_parts
+from server.temp_files import TempFiles
 from tools.addresses import Network
 from tools.artifacts import Artifacts
-from tools.guard import Known, Limits, fetch, post
-from tools.making import Making
 from tools.media import Media
+from tools.media_deps import MediaToolDeps
 from tools.registry import Toolbox, load_toolbox
 from tools.responses import Fetched
+from tools.safe_fetch import CacheValidators, Limits, fetch, post
 
 PAGE_BYTES, PAGE_TIMEOUT_S = 8 * 2**20, 20.0
 """Bounds of one page of a crawl, which fetches many."""
@@ -55,10 +55,10 @@ class Services:
     models_file: ModelsWatch
     indexes: Indexes
     crawler: Crawler
-    watching: Watching
-    exchange: Exchange
+    watching: FolderWatcher
+    exchange: TempFiles
     tools: Toolbox
-    making: Making
+    making: MediaToolDeps
     catalog: Catalog
     store: RunStore
     threads: Threads
@@ -79,7 +79,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     """
     async with AsyncExitStack() as stack:
         open_ = stack.enter_async_context
-        stack.enter_context(hold(settings.home))
+        stack.enter_context(lock_data_folder(settings.home))
         limits = Limits(allowed_networks=_networks(settings))
         machine = await find_machine()
         models = await open_(open_models(settings, devices=machine))
@@ -90,7 +90,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         making = making_of(models, media, artifacts, limits)
         captions = captions_of(models, media)
         indexes = await open_(open_indexes(settings, models, captions=captions))
-        watching = Watching(indexes)
+        watching = FolderWatcher(indexes)
         stack.push_async_callback(watching.close)
         tools = load_toolbox(tool_parts(indexes, limits, making), settings.home / "tools")
         catalog = await open_(open_catalog(settings))
@@ -105,7 +105,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             indexes=indexes,
             crawler=Crawler(indexes, _fetcher(limits), CrawlLimits()),
             watching=watching,
-            exchange=Exchange(settings.home),
+            exchange=TempFiles(settings.home),
             tools=tools,
             making=making,
             catalog=catalog,
@@ -118,7 +118,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
 
 @asynccontextmanager
 async def _open_runs(
-    settings: Settings, catalog: Catalog, context: Callable[[Run], GraphContext], post: Post
+    settings: Settings, catalog: Catalog, context: Callable[[Run], RunContext], post: Post
 ) -> AsyncIterator[tuple[RunStore, Threads, RunEngine]]:
     file = settings.home / "runs.db"
     async with AsyncExitStack() as stack:
@@ -144,12 +144,12 @@ async def _open_runs(
 
 def _contexts(
     models: Models, indexes: Indexes, tools: Toolbox, picture: Picture
-) -> Callable[[Run], GraphContext]:
+) -> Callable[[Run], RunContext]:
     """What makes the context that the nodes of a run are given."""
     cache = NodeCache()
 
-    def context(run: Run) -> GraphContext:
-        return GraphContext(
+    def context(run: Run) -> RunContext:
+        return RunContext(
             models=models,
             indexes=indexes,
             tools=tools,
@@ -184,7 +184,7 @@ def _fetcher(limits: Limits) -> Fetch:
     bounds = replace(limits, max_bytes=PAGE_BYTES, timeout_s=PAGE_TIMEOUT_S)
 
     async def fetched(url: str, etag: str | None, last_modified: str | None) -> Fetched:
-        return await fetch(url, bounds, known=Known(etag, last_modified))
+        return await fetch(url, bounds, known=CacheValidators(etag, last_modified))
 
     return fetched
 

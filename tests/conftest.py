@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-pytest_plugins = ["tests.doubles.fixtures"]
+pytest_plugins = ["tests.support.fixtures"]
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")

@@ -17,30 +17,30 @@ from pydantic import TypeAdapter
 
 from config.settings import Settings, load_settings
 from graphs.catalog import SHIPPED, Catalog
-from graphs.filters import OWN_FILTERS
+from graphs.compile.state import REDUCERS
 from graphs.nodes import NODE_TYPES
-from graphs.parts import NodeSpec
-from graphs.python import read_python_agent
-from graphs.spec import AgentSpec
-from graphs.state import REDUCERS
+from graphs.python_agents import read_python_agent
+from graphs.spec.agent_spec import AgentSpec
+from graphs.spec.parts import NodeSpec
+from graphs.templates.filters import OWN_FILTERS
 from indexes.formats import FORMATS
 from indexes.records import Passage
 from indexes.retrieval.filters import BUILT_IN, OPERATORS
 from indexes.spec import IndexSpec, declared_indexes
 from models.backends import BACKENDS
-from models.models_file import load_models
-from models.slot import State
-from models.spec import ModelSpec
+from models.catalog.file import load_models
+from models.catalog.spec import ModelSpec
+from models.scheduling.slot import State
 from runs.steps import OWN_KINDS
-from server.adding import DocumentBody
 from server.app import create_app
-from server.cli import app as command_line
-from server.errors import STATUS, STATUS_OF_CODE
-from server.findings import TYPED
+from server.cli.main import app as command_line
+from server.cli.search_output import TYPED
+from server.http.errors import STATUS, STATUS_OF_CODE
+from server.http.ingest_requests import DocumentBody
 from server.routes.agents import RunBody
 from server.routes.search import SearchManyBody
 from server.services import open_services
-from tools.own import read_tools
+from tools.user_tools import read_tools
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"

@@ -3,7 +3,7 @@
 A file of one's own tools needs only this package: `from tools import tool, ToolContext`.
 """
 
-from tools.own import tool
 from tools.spec import Tool, ToolContext
+from tools.user_tools import tool
 
 __all__ = ["Tool", "ToolContext", "tool"]

@@ -100,7 +100,7 @@ def evaluate(expression: str) -> Number:
         tree = ast.parse(expression.strip().translate(LOOKALIKES), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise Invalid(
-            f"'{expression}' is no arithmetic expression.", code="bad_expression"
+            f"'{expression}' is no arithmetic expression.", code="invalid_expression"
         ) from error
     try:
         value = _value(tree.body)

@@ -7,11 +7,11 @@ from typing import Any
 
 from config.errors import Unavailable
 from models.capabilities import CaptionRequest
-from tools.making import (
+from tools.media_deps import (
     MAKING_S,
     MAX_PROMPT,
     Leased,
-    Making,
+    MediaToolDeps,
     model_argument,
     picture_of,
     with_model,
@@ -50,7 +50,7 @@ PARAMETERS: dict[str, Any] = {
 }
 
 
-def caption_tool(making: Making) -> Tool:
+def caption_tool(making: MediaToolDeps) -> Tool:
     """Describes pictures in words."""
 
     async def run(arguments: dict[str, Any], context: ToolContext) -> dict[str, Any]:

@@ -7,11 +7,11 @@ from typing import Any
 
 from config.errors import Invalid, Unavailable
 from models.capabilities import ImageRequest, ImageStep, Picture
-from tools.making import (
+from tools.media_deps import (
     MAKING_S,
     MAX_PROMPT,
     Leased,
-    Making,
+    MediaToolDeps,
     given,
     keep,
     model_argument,
@@ -94,7 +94,7 @@ PARAMETERS: dict[str, Any] = {
 }
 
 
-def image_tool(making: Making) -> Tool:
+def image_tool(making: MediaToolDeps) -> Tool:
     """Draws pictures and keeps them as artifacts."""
 
     async def run(arguments: dict[str, Any], context: ToolContext) -> dict[str, Any]:
@@ -127,7 +127,9 @@ def image_tool(making: Making) -> Tool:
     )
 
 
-async def _request(arguments: dict[str, Any], making: Making, context: ToolContext) -> ImageRequest:
+async def _request(
+    arguments: dict[str, Any], making: MediaToolDeps, context: ToolContext
+) -> ImageRequest:
     if arguments.get("mask") and not arguments.get("image"):
         raise Invalid(
             "mask needs the image that it covers.",
@@ -139,7 +141,9 @@ async def _request(arguments: dict[str, Any], making: Making, context: ToolConte
     return ImageRequest(**given(arguments, *PASSED_ON), **files, loras=loras)
 
 
-async def _files(arguments: dict[str, Any], making: Making, context: ToolContext) -> dict[str, Any]:
+async def _files(
+    arguments: dict[str, Any], making: MediaToolDeps, context: ToolContext
+) -> dict[str, Any]:
     """The picture to edit and its mask, as far as they are given."""
     if not arguments.get("image"):
         return {}
@@ -167,7 +171,7 @@ async def _kept(
     picture: Picture,
     request: ImageRequest,
     by: dict[str, str],
-    making: Making,
+    making: MediaToolDeps,
     context: ToolContext,
 ) -> dict[str, Any]:
     about = {

@@ -12,7 +12,7 @@ from urllib.parse import unquote_to_bytes
 
 from config.errors import Invalid
 from tools.artifacts import HASH, Artifacts
-from tools.guard import Limits, Resolve, fetch, system_resolve
+from tools.safe_fetch import Limits, Resolve, fetch, system_resolve
 
 Kind = Literal["artifact", "data", "url"]
 
@@ -47,7 +47,7 @@ class File:
 
 
 def reference(value: Any, field: str) -> Reference:
-    """What a value refers to. Raises `Invalid` ("bad_reference") naming the field."""
+    """What a value refers to. Raises `Invalid` ("invalid_reference") naming the field."""
     if isinstance(value, Mapping):
         within = value.get("artifact")
         value = within.get("id") if isinstance(within, Mapping) else value.get("id") or within
@@ -61,7 +61,9 @@ def reference(value: Any, field: str) -> Reference:
             return Reference("data", text)
         if text[:8].lower().startswith(("http://", "https://")):
             return Reference("url", text)
-    raise Invalid(f"{field} names no file. {WAYS}", code="bad_reference", details={"field": field})
+    raise Invalid(
+        f"{field} names no file. {WAYS}", code="invalid_reference", details={"field": field}
+    )
 
 
 def data_url(data: bytes, media_type: str) -> str:
@@ -70,7 +72,7 @@ def data_url(data: bytes, media_type: str) -> str:
 
 
 def decoded(url: str, field: str) -> File:
-    """The bytes of a data URL. Raises `Invalid` ("bad_reference")."""
+    """The bytes of a data URL. Raises `Invalid` ("invalid_reference")."""
     head = DATA.match(url)
     try:
         if head is None:
@@ -83,7 +85,7 @@ def decoded(url: str, field: str) -> File:
     except (ValueError, binascii.Error) as error:
         raise Invalid(
             f"{field} is a broken data URL: {error}.",
-            code="bad_reference",
+            code="invalid_reference",
             details={"field": field},
         ) from error
     return File(data, head[1].strip().lower() or "text/plain")
@@ -102,7 +104,7 @@ class Files:
     async def read(self, value: Any, *, field: str, tenant: str) -> File:
         """The file that a value refers to.
 
-        Raises `Invalid` ("bad_reference"), `NotFound` ("artifact_not_found"), and what
+        Raises `Invalid` ("invalid_reference"), `NotFound` ("artifact_not_found"), and what
         `guard.fetch` raises; each names the field.
         """
         found = reference(value, field)

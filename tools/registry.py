@@ -12,15 +12,15 @@ from tools.book import book_tool
 from tools.calculate import calculate_tool
 from tools.caption import caption_tool
 from tools.clock import clock_tool
-from tools.guard import Limits
 from tools.image import image_tool
 from tools.index import Add, index_tool
-from tools.making import Making
-from tools.own import load_own_tools
+from tools.media_deps import MediaToolDeps
+from tools.safe_fetch import Limits
 from tools.search import Search, search_tool
 from tools.spec import Tool
 from tools.speech import speech_tool
 from tools.transcribe import transcribe_tool
+from tools.user_tools import load_own_tools
 from tools.web import web_tool
 
 WEB_LIMITS = Limits(max_bytes=4 * 2**20)
@@ -37,7 +37,7 @@ class Parts:
     search: Search
     web_limits: Limits = WEB_LIMITS
     add: Add | None = None
-    making: Making | None = None
+    making: MediaToolDeps | None = None
 
 
 SHIPPED: Mapping[str, Callable[[Parts], Tool]] = {
@@ -47,7 +47,7 @@ SHIPPED: Mapping[str, Callable[[Parts], Tool]] = {
     "web": lambda parts: web_tool(parts.web_limits),
 }
 FILLING: Mapping[str, Callable[[Add], Tool]] = {"index": index_tool}
-MAKERS: Mapping[str, Callable[[Making], Tool]] = {
+MAKERS: Mapping[str, Callable[[MediaToolDeps], Tool]] = {
     "book": book_tool,
     "caption": caption_tool,
     "image": image_tool,

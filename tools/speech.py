@@ -8,8 +8,16 @@ from typing import Any
 
 from config.errors import Invalid, Unavailable
 from models.capabilities import Sound, SpeechRequest
-from tools.making import MAKING_S, Leased, Making, given, keep, model_argument, with_model
 from tools.media import MEDIA_TYPES, Chapter, EncodedSound
+from tools.media_deps import (
+    MAKING_S,
+    Leased,
+    MediaToolDeps,
+    given,
+    keep,
+    model_argument,
+    with_model,
+)
 from tools.references import REFERENCE
 from tools.spec import Tool, ToolContext
 
@@ -79,7 +87,7 @@ class Spoken:
     chapters: list[Chapter] = field(default_factory=list)
 
 
-def speech_tool(making: Making) -> Tool:
+def speech_tool(making: MediaToolDeps) -> Tool:
     """Speaks, and keeps the sound as an artifact."""
 
     async def run(arguments: dict[str, Any], context: ToolContext) -> dict[str, Any]:
@@ -103,7 +111,9 @@ def speech_tool(making: Making) -> Tool:
     )
 
 
-async def _parts(arguments: dict[str, Any], making: Making, context: ToolContext) -> list[Part]:
+async def _parts(
+    arguments: dict[str, Any], making: MediaToolDeps, context: ToolContext
+) -> list[Part]:
     parts = arguments.get("chapters") or [{"text": arguments["text"]}]
     if sum(len(part["text"]) for part in parts) > MAX_CHARACTERS:
         raise Invalid(
@@ -136,7 +146,7 @@ async def _spoken(lease: Leased, parts: list[Part], context: ToolContext) -> Spo
 
 
 async def _kept(
-    spoken: Spoken, arguments: dict[str, Any], making: Making, context: ToolContext
+    spoken: Spoken, arguments: dict[str, Any], making: MediaToolDeps, context: ToolContext
 ) -> dict[str, Any]:
     marks = spoken.chapters if arguments.get("chapters") else []
     title = arguments.get("title", "")

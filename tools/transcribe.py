@@ -6,7 +6,7 @@ from contextlib import aclosing
 from typing import Any
 
 from models.capabilities import Segment, TranscribeRequest
-from tools.making import MAKING_S, Leased, Making, model_argument, with_model
+from tools.media_deps import MAKING_S, Leased, MediaToolDeps, model_argument, with_model
 from tools.references import REFERENCE
 from tools.spec import Tool, ToolContext
 
@@ -34,7 +34,7 @@ PARAMETERS: dict[str, Any] = {
 }
 
 
-def transcribe_tool(making: Making) -> Tool:
+def transcribe_tool(making: MediaToolDeps) -> Tool:
     """Writes down what is said in a recording."""
 
     async def run(arguments: dict[str, Any], context: ToolContext) -> dict[str, Any]:

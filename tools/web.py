@@ -7,8 +7,8 @@ import re
 from typing import Any
 
 from config.errors import Invalid
-from tools.guard import Limits, Resolve, fetch, system_resolve
 from tools.responses import Fetched
+from tools.safe_fetch import Limits, Resolve, fetch, system_resolve
 from tools.spec import Tool, ToolContext
 
 MAX_CHARACTERS = 100_000

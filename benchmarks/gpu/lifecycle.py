@@ -7,8 +7,8 @@ import time
 from benchmarks.gpu.gauge import Gauge
 from benchmarks.gpu.work import work
 from benchmarks.measure import show
+from models.catalog.spec import Task
 from models.manager import Models
-from models.spec import Task
 
 GB = 1e9
 MODELS: dict[str, Task] = {"llama": "chat", "sdxl": "image", "vits": "speech"}

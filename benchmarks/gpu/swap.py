@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks.gpu.gauge import Gauge
 from benchmarks.gpu.machine import opened
 from benchmarks.measure import median, show
-from models.spec import Task
+from models.catalog.spec import Task
 
 ROUNDS = 2
 TURNS: dict[str, Task] = {"llama": "chat", "sdxl": "image"}

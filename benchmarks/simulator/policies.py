@@ -9,12 +9,12 @@ from functools import partial
 from benchmarks.simulator.machine import Machine
 from benchmarks.simulator.traces import Request
 from config.errors import Unavailable
+from models.catalog.spec import ModelSpec
 from models.devices import DeviceMemory
-from models.drivers import Need
-from models.effects import Effect, Grant, Load, Refuse, Unload
-from models.ledger import Ledger
-from models.scheduler import Scheduler
-from models.spec import ModelSpec
+from models.driver import MemoryRequirement
+from models.scheduling.effects import Effect, Grant, Load, Reject, Unload
+from models.scheduling.ledger import Ledger
+from models.scheduling.scheduler import Scheduler
 
 RAM = "ram"
 
@@ -46,7 +46,7 @@ class Motet:
             keep_alive_s=model.keep_alive_s,
             concurrency=model.parallel,
         )
-        needs = [Need({RAM: model.size})]
+        needs = [MemoryRequirement({RAM: model.size})]
         self._obey(self._scheduler.request(number, spec, needs, 0, request.tenant))
 
     def done(self, number: int, request: Request) -> None:
@@ -79,7 +79,7 @@ class Motet:
                     self._machine.unload(name)
                 case Grant(ticket, _, _):
                     self._machine.give(ticket)
-                case Refuse(ticket, _):  # a client comes again; its wait goes on
+                case Reject(ticket, _):  # a client comes again; its wait goes on
                     request = self._machine.trace.requests[ticket]
                     again_s = self._machine.now_s + 5.0
                     self._machine.at(again_s, partial(self.asked, ticket, request))

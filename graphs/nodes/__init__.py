@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Discriminator
 
-from graphs.node import NodeType
+from graphs.compile.node import NodeType
 from graphs.nodes.agent import AGENT, AgentNodeSpec
 from graphs.nodes.caption import CAPTION, CaptionSpec
 from graphs.nodes.human import HUMAN, HumanSpec

@@ -12,13 +12,13 @@ from pydantic import Field
 
 from config.errors import MotetError, Unavailable, nearest
 from graphs.chat import Prepared, ask, conversation
-from graphs.filters import numbered
-from graphs.node import Body, Call, NodeType, Scope
+from graphs.compile.durable import durable_call, gather_all, will_retry
+from graphs.compile.node import CompiledNode, CompileScope, NodeContext, NodeType
+from graphs.compile.state import Type
 from graphs.nodes.text import parts_of
 from graphs.nodes.tool import call_tool
-from graphs.parts import NodeSpec
-from graphs.state import Type
-from graphs.stored import again, stored, together
+from graphs.spec.parts import NodeSpec
+from graphs.templates.filters import numbered
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -49,14 +49,14 @@ class AgentNodeSpec(NodeSpec):
     max_steps: int = Field(8, ge=1, le=100, description="A bound on turns with tools.")
 
 
-def build(spec: AgentNodeSpec, scope: Scope) -> Body:
+def build(spec: AgentNodeSpec, scope: CompileScope) -> CompiledNode:
     if spec.prompt is None and spec.messages is None:
         scope.problem("prompt", "is required, or `messages`.")
     inputs = scope.optional(
         model=spec.model, system=spec.system, messages=spec.messages, prompt=spec.prompt
     )
 
-    async def run(inputs: dict[str, Any], call: Call) -> dict[str, Any]:
+    async def run(inputs: dict[str, Any], call: NodeContext) -> dict[str, Any]:
         loop = Loop(call, spec, str(inputs["model"]), conversation(inputs, call))
         message = await loop.run(spec.max_steps)
         # What tools other than searches told is not cited.
@@ -65,7 +65,7 @@ def build(spec: AgentNodeSpec, scope: Scope) -> Body:
         said = [each for each in loop.said[:-1] if not isinstance(each, HumanMessage)]
         return {**parts, "messages": [*said, parts["message"]], "steps": loop.steps}
 
-    return Body(inputs, run, retries=True)
+    return CompiledNode(inputs, run, retries=True)
 
 
 class Loop:
@@ -76,7 +76,7 @@ class Loop:
     """
 
     def __init__(
-        self, call: Call, spec: AgentNodeSpec, model: str, messages: Sequence[BaseMessage]
+        self, call: NodeContext, spec: AgentNodeSpec, model: str, messages: Sequence[BaseMessage]
     ) -> None:
         self._call = call
         self._spec = spec
@@ -113,10 +113,10 @@ class Loop:
         return answer
 
     async def _ask(self, prepare: Callable[[BaseChatModel], Prepared]) -> AIMessage:
-        async def model(call: Call) -> AIMessage:
+        async def model(call: NodeContext) -> AIMessage:
             return await ask(call, self._model, [*self._messages, *self.said], prepare)
 
-        answer: AIMessage = await stored(model, "model", self._call, self._spec)
+        answer: AIMessage = await durable_call(model, "model", self._call, self._spec)
         self.said.append(answer)
         return answer
 
@@ -142,25 +142,27 @@ class Loop:
             asyncio.create_task(self._run_tool(call), name=f"{self._call.node} {call['name']}")
             for call in answer.tool_calls
         ]
-        results = await together(begun)
+        results = await gather_all(begun)
         asked = zip(answer.tool_calls, results, strict=True)
         return [*(self._message(call, result) for call, result in asked), *wrong]
 
     async def _run_tool(self, asked: ToolCall) -> Any:
         name = asked["name"]
 
-        async def run(call: Call) -> dict[str, Any]:
+        async def run(call: NodeContext) -> dict[str, Any]:
             if name not in self._names:
                 hint = nearest(name, self._names)
                 return {"error": f"There is no tool '{name}'. {hint}"}
             try:
                 return {"result": await call_tool(name, dict(asked["args"]), call)}
             except MotetError as error:
-                if again(error, call, self._spec):
+                if will_retry(error, call, self._spec):
                     raise
                 return {"error": error.message}
 
-        return await stored(run, name if name in self._names else "tool", self._call, self._spec)
+        return await durable_call(
+            run, name if name in self._names else "tool", self._call, self._spec
+        )
 
     def _message(self, asked: ToolCall, found: Mapping[str, Any]) -> ToolMessage:
         id_, name = asked["id"] or "", asked["name"]

@@ -8,10 +8,10 @@ from langgraph.types import interrupt
 from pydantic import Field, JsonValue
 
 from config.errors import Invalid
-from graphs.fields import field_values, fields_schema
-from graphs.node import Body, Call, NodeType, Scope
-from graphs.parts import AnyInputField, ChannelName, NodeSpec
-from graphs.structured import Shape
+from graphs.compile.node import CompiledNode, CompileScope, NodeContext, NodeType
+from graphs.spec.fields import field_values, fields_schema
+from graphs.spec.parts import AnyInputField, ChannelName, NodeSpec
+from graphs.structured import OutputSchema
 
 
 class HumanSpec(NodeSpec):
@@ -31,13 +31,13 @@ class HumanSpec(NodeSpec):
     )
 
 
-def build(spec: HumanSpec, scope: Scope) -> Body:
+def build(spec: HumanSpec, scope: CompileScope) -> CompiledNode:
     for field in ("retry", "timeout_s", "cache", "on_error"):
         if getattr(spec, field) is not None:
             scope.problem(field, "a person's answer is waited for: `human` takes none of this.")
     if spec.answer is not None and spec.answer_schema is not None:
         scope.problem("schema", "give `answer` or `schema`, not both.")
-    shape = None if spec.answer_schema is None else Shape(spec.answer_schema)
+    shape = None if spec.answer_schema is None else OutputSchema(spec.answer_schema)
     if shape and (wrong := shape.problem()):
         scope.problem("schema", wrong)
     scope.check_parts(spec.save, ["answer", *(spec.answer or {})])
@@ -50,7 +50,7 @@ def build(spec: HumanSpec, scope: Scope) -> Body:
             raise _wrong("", error)
         return answer
 
-    async def run(inputs: dict[str, Any], call: Call) -> dict[str, Any]:
+    async def run(inputs: dict[str, Any], call: NodeContext) -> dict[str, Any]:
         question = {"message": inputs["message"], "show": inputs.get("show"), "schema": schema}
         while True:
             answer = interrupt(question, response_schema=schema)
@@ -61,7 +61,7 @@ def build(spec: HumanSpec, scope: Scope) -> Body:
                 continue
             return {**(checked if spec.answer is not None else {}), "answer": checked}
 
-    return Body(scope.optional(message=spec.message, show=spec.show), run)
+    return CompiledNode(scope.optional(message=spec.message, show=spec.show), run)
 
 
 def _wrong(name: str, why: str) -> Invalid:

@@ -6,10 +6,10 @@ from typing import Literal
 
 from pydantic import Field, JsonValue
 
-from graphs.making import build_with
-from graphs.node import NodeType
-from graphs.parts import NodeSpec
-from graphs.state import Type
+from graphs.compile.node import NodeType
+from graphs.compile.state import Type
+from graphs.nodes.tool_node import build_tool_node
+from graphs.spec.parts import NodeSpec
 
 PARTS: dict[str, Type] = {
     "artifact": "object",
@@ -41,4 +41,4 @@ class ImageSpec(NodeSpec):
     model: str | None = Field(None, description="A role or a model's name; default `image`.")
 
 
-IMAGE = NodeType(ImageSpec, build_with("image"), PARTS, lambda spec: "artifact")
+IMAGE = NodeType(ImageSpec, build_tool_node("image"), PARTS, lambda spec: "artifact")

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, JsonValue
 
 from config.errors import Invalid, MotetError
-from graphs.compiler import build_graph
-from graphs.node import Body, Call, NodeType, Rendered, Scope
+from graphs.compile.compiler import build_graph
+from graphs.compile.durable import durable_call, gather_all, will_retry
+from graphs.compile.node import CompiledNode, CompileScope, NodeContext, NodeType, Rendered
+from graphs.compile.state import Type
 from graphs.nodes.subgraph import linked
-from graphs.parts import MAX_NODES, Channel, ChannelName, Name, Next, NodeSpec
-from graphs.sandbox import Render
-from graphs.state import Type
-from graphs.stored import again, stored, together
+from graphs.spec.parts import MAX_NODES, Channel, ChannelName, Name, Next, NodeSpec
+from graphs.templates.sandbox import Render
 
 if TYPE_CHECKING:
     from graphs.nodes import Node
@@ -56,13 +56,13 @@ class Item:
     """How one item is run: from its values to its result."""
 
     inputs: Mapping[str, Rendered]
-    run: Callable[[dict[str, Any], Call], Awaitable[Any]]
+    run: Callable[[dict[str, Any], NodeContext], Awaitable[Any]]
 
 
-def build(spec: MapSpec, scope: Scope) -> Body:
+def build(spec: MapSpec, scope: CompileScope) -> CompiledNode:
     item = _item(spec, scope)
 
-    async def run(inputs: dict[str, Any], call: Call) -> dict[str, Any]:
+    async def run(inputs: dict[str, Any], call: NodeContext) -> dict[str, Any]:
         items = _listed(inputs["over"])
         tasks = Tasks(spec, call, item, len(items))
         outcomes = await tasks.run(items)
@@ -74,13 +74,13 @@ def build(spec: MapSpec, scope: Scope) -> Body:
         ]
         return {"results": kept, "errors": errors, "count": len(kept)}
 
-    return Body({"over": scope.values("over", spec.over)}, run, retries=True)
+    return CompiledNode({"over": scope.values("over", spec.over)}, run, retries=True)
 
 
 class Tasks:
     """The items of one execution. Each is a task of LangGraph's, which keeps its outcome."""
 
-    def __init__(self, spec: MapSpec, call: Call, item: Item, total: int) -> None:
+    def __init__(self, spec: MapSpec, call: NodeContext, item: Item, total: int) -> None:
         self._spec = spec
         self._call = call
         self._item = item
@@ -91,7 +91,7 @@ class Tasks:
     async def run(self, items: Sequence[Any]) -> list[dict[str, Any]]:
         """An outcome for each item, in their order."""
         # The gate lets them in by their place, so that after a crash each finds its own outcome.
-        return await together(
+        return await gather_all(
             [
                 asyncio.create_task(self._one(index, item), name=f"{self._call.node} {index}")
                 for index, item in enumerate(items)
@@ -99,22 +99,22 @@ class Tasks:
         )
 
     async def _one(self, index: int, item: Any) -> dict[str, Any]:
-        async def work(call: Call) -> dict[str, Any]:
+        async def work(call: NodeContext) -> dict[str, Any]:
             return await self._outcome(index, item, call)
 
         async with self._gate:
-            outcome: dict[str, Any] = await stored(work, "item", self._call, self._spec)
+            outcome: dict[str, Any] = await durable_call(work, "item", self._call, self._spec)
         self._done += 1
         self._call.emit("progress", done=self._done, total=self._total)
         return outcome
 
-    async def _outcome(self, index: int, item: Any, call: Call) -> dict[str, Any]:
+    async def _outcome(self, index: int, item: Any, call: NodeContext) -> dict[str, Any]:
         view = {**call.view, self._spec.as_: item, "item_index": index}
         try:
             values = {key: part(view, Render()) for key, part in self._item.inputs.items()}
             return {"result": await self._item.run(values, call)}
         except MotetError as error:
-            if self._spec.on_item_error == "fail" or again(error, call, self._spec):
+            if self._spec.on_item_error == "fail" or will_retry(error, call, self._spec):
                 error.details.setdefault("item", index)
                 raise
             told = {"index": index, "code": error.code, "message": error.message}
@@ -122,7 +122,7 @@ class Tasks:
             return {"error": told}
 
 
-def _item(spec: MapSpec, scope: Scope) -> Item:
+def _item(spec: MapSpec, scope: CompileScope) -> Item:
     if (spec.nodes is None) == (spec.agent is None):
         scope.problem("nodes", "give `nodes` to run for each item, or another `agent`.")
     if spec.nodes is None:
@@ -132,7 +132,7 @@ def _item(spec: MapSpec, scope: Scope) -> Item:
     return _by_nodes(spec, scope)
 
 
-def _by_agent(spec: MapSpec, scope: Scope) -> Item:
+def _by_agent(spec: MapSpec, scope: CompileScope) -> Item:
     given = spec.input or {}
     inner = scope.adding(spec.as_, "item_index")
     inputs = {name: inner.values(("input", name), value) for name, value in given.items()}
@@ -144,7 +144,7 @@ def _by_agent(spec: MapSpec, scope: Scope) -> Item:
     compiled = agent.compile()
     limit: Any = {"recursion_limit": agent.recursion_limit}
 
-    async def run(values: dict[str, Any], call: Call) -> Any:
+    async def run(values: dict[str, Any], call: NodeContext) -> Any:
         state = await compiled.ainvoke(agent.initial_state(values), limit)
         output = agent.output(state)
         return output if result is None else result(output, Render())
@@ -152,7 +152,7 @@ def _by_agent(spec: MapSpec, scope: Scope) -> Item:
     return Item(inputs, run)
 
 
-def _by_nodes(spec: MapSpec, scope: Scope) -> Item:
+def _by_nodes(spec: MapSpec, scope: CompileScope) -> Item:
     if spec.result is None:
         scope.problem("result", "is required: what of an item's channels is kept.")
     outer = scope.names | {spec.as_, "item_index"}
@@ -170,14 +170,14 @@ def _by_nodes(spec: MapSpec, scope: Scope) -> Item:
     compiled = graph.compile()
     limit: Any = {"recursion_limit": graph.recursion_limit}
 
-    async def run(values: dict[str, Any], call: Call) -> Any:
+    async def run(values: dict[str, Any], call: NodeContext) -> Any:
         state = await compiled.ainvoke(graph.begin(values), limit)
         return result({**graph.empty, **state}, Render()) if result else None
 
     return Item({name: _named(name) for name in given}, run)
 
 
-def _result(spec: MapSpec, scope: Scope) -> Rendered | None:
+def _result(spec: MapSpec, scope: CompileScope) -> Rendered | None:
     return None if spec.result is None else scope.values("result", spec.result)
 
 
@@ -200,7 +200,7 @@ def _listed(value: Any) -> list[Any]:
     return list(value)
 
 
-async def _nothing(values: dict[str, Any], call: Call) -> Any:
+async def _nothing(values: dict[str, Any], call: NodeContext) -> Any:
     return None
 
 

@@ -7,9 +7,9 @@ from typing import Any, Literal
 from pydantic import Field, JsonValue
 
 from config.errors import Invalid
-from graphs.node import Body, Call, NodeType, Scope
-from graphs.parts import NodeSpec
-from graphs.state import Type
+from graphs.compile.node import CompiledNode, CompileScope, NodeContext, NodeType
+from graphs.compile.state import Type
+from graphs.spec.parts import NodeSpec
 
 Expand = Literal["none", "neighbours", "section"]
 
@@ -47,7 +47,7 @@ class RetrieveSpec(NodeSpec):
     highlight: bool = Field(False, description="Tell where the query's words stand.")
 
 
-def build(spec: RetrieveSpec, scope: Scope) -> Body:
+def build(spec: RetrieveSpec, scope: CompileScope) -> CompiledNode:
     if sum((spec.query is not None, spec.document is not None, spec.list_)) != 1:
         scope.problem("query", "give one of `query`, `document` and `list: true`.")
     if isinstance(spec.limit, int) and not 1 <= spec.limit <= 1000:
@@ -67,7 +67,7 @@ def build(spec: RetrieveSpec, scope: Scope) -> Body:
         "highlight": spec.highlight,
     }
 
-    async def run(inputs: dict[str, Any], call: Call) -> dict[str, Any]:
+    async def run(inputs: dict[str, Any], call: NodeContext) -> dict[str, Any]:
         if spec.query is not None:
             return await _search(inputs, call, how)
         if spec.list_:
@@ -77,10 +77,10 @@ def build(spec: RetrieveSpec, scope: Scope) -> Body:
         )
         return {"document": found.as_dict(), "count": 1}
 
-    return Body(inputs, run)
+    return CompiledNode(inputs, run)
 
 
-async def _search(inputs: dict[str, Any], call: Call, how: dict[str, Any]) -> dict[str, Any]:
+async def _search(inputs: dict[str, Any], call: NodeContext, how: dict[str, Any]) -> dict[str, Any]:
     names = _names(inputs["index"])
     found = await call.context.indexes.search(
         names[0] if len(names) == 1 else names,
@@ -96,7 +96,7 @@ async def _search(inputs: dict[str, Any], call: Call, how: dict[str, Any]) -> di
     return {"passages": passages, "count": len(passages)}
 
 
-async def _list(inputs: dict[str, Any], call: Call) -> dict[str, Any]:
+async def _list(inputs: dict[str, Any], call: NodeContext) -> dict[str, Any]:
     found = await call.context.indexes.documents(
         _one(inputs["index"]), tenant=call.context.tenant, limit=_limit(inputs)
     )

@@ -7,11 +7,11 @@ from typing import Any, Literal
 from pydantic import Field
 
 from config.errors import Unavailable
-from graphs.node import Body, Call, NodeType, Scope
+from graphs.compile.node import CompiledNode, CompileScope, NodeContext, NodeType
+from graphs.compile.node_runner import ROUTE
 from graphs.nodes.text import answer_in_shape
-from graphs.parts import Branch, Name, NodeSpec
-from graphs.step import ROUTE
-from graphs.structured import Shape
+from graphs.spec.parts import Branch, Name, NodeSpec
+from graphs.structured import OutputSchema
 
 DESCRIBED = "Choose the one that fits:\n"
 CANNOT = ("needs_language_model", "structured_output_invalid")
@@ -43,7 +43,7 @@ class RouteSpec(NodeSpec):
         return list(self.choices or {})
 
 
-def build(spec: RouteSpec, scope: Scope) -> Body:
+def build(spec: RouteSpec, scope: CompileScope) -> CompiledNode:
     if (spec.own_branches is None) == (spec.choices is None):
         scope.problem("branches", "give `branches` with conditions, or `choices` for a model.")
     if spec.choices is None:
@@ -53,30 +53,32 @@ def build(spec: RouteSpec, scope: Scope) -> Body:
     if spec.default is not None and spec.default not in spec.choices:
         scope.problem("default", f"'{spec.default}' is none of the choices.")
     listed = "\n".join(f"- {name}: {words}" for name, words in spec.choices.items())
-    shape = Shape(_schema(list(spec.choices)))
+    shape = OutputSchema(_schema(list(spec.choices)))
     inputs = scope.optional(model=spec.model, system=spec.system, prompt=spec.prompt)
 
-    async def run(inputs: dict[str, Any], call: Call) -> dict[str, Any]:
+    async def run(inputs: dict[str, Any], call: NodeContext) -> dict[str, Any]:
         system = "\n\n".join(part for part in (inputs.get("system"), DESCRIBED + listed) if part)
         choice = await _choose({**inputs, "system": system}, call, shape, spec.default)
         call.emit("progress", choice=choice)
         return {"choice": choice, ROUTE: choice}
 
-    return Body(inputs, run)
+    return CompiledNode(inputs, run)
 
 
-def _by_expression(spec: RouteSpec, scope: Scope) -> Body:
+def _by_expression(spec: RouteSpec, scope: CompileScope) -> CompiledNode:
     for field in ("save", "prompt", "system", "default"):
         if getattr(spec, field) is not None:
             scope.problem(field, "belongs to `choices`, not to `branches`.")
 
-    async def run(inputs: dict[str, Any], call: Call) -> dict[str, Any]:
+    async def run(inputs: dict[str, Any], call: NodeContext) -> dict[str, Any]:
         return {}
 
-    return Body({}, run)
+    return CompiledNode({}, run)
 
 
-async def _choose(inputs: dict[str, Any], call: Call, shape: Shape, default: str | None) -> str:
+async def _choose(
+    inputs: dict[str, Any], call: NodeContext, shape: OutputSchema, default: str | None
+) -> str:
     try:
         found = await answer_in_shape(inputs, call, shape, repairs=2)
     except Unavailable as error:

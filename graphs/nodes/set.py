@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from pydantic import Field, JsonValue
 
-from graphs.node import Body, Call, NodeType, Scope
-from graphs.parts import ChannelName, NodeSpec
+from graphs.compile.node import CompiledNode, CompileScope, NodeContext, NodeType
+from graphs.spec.parts import ChannelName, NodeSpec
 
 
 class SetSpec(NodeSpec):
@@ -17,14 +17,14 @@ class SetSpec(NodeSpec):
     values: dict[ChannelName, JsonValue] = Field(min_length=1)
 
 
-def build(spec: SetSpec, scope: Scope) -> Body:
+def build(spec: SetSpec, scope: CompileScope) -> CompiledNode:
     if spec.save is not None:
         scope.problem("save", "`set` takes no `save`: `values` names the channels.")
     inputs = {name: scope.values(("values", name), value) for name, value in spec.values.items()}
-    return Body(inputs, run)
+    return CompiledNode(inputs, run)
 
 
-async def run(inputs: dict[str, Any], call: Call) -> dict[str, Any]:
+async def run(inputs: dict[str, Any], call: NodeContext) -> dict[str, Any]:
     return inputs
 
 

@@ -6,10 +6,10 @@ from typing import Literal
 
 from pydantic import Field, JsonValue
 
-from graphs.making import build_with
-from graphs.node import Body, NodeType, Scope
-from graphs.parts import NodeSpec
-from graphs.state import Type
+from graphs.compile.node import CompiledNode, CompileScope, NodeType
+from graphs.compile.state import Type
+from graphs.nodes.tool_node import build_tool_node
+from graphs.spec.parts import NodeSpec
 
 PARTS: dict[str, Type] = {
     "artifact": "object",
@@ -37,10 +37,10 @@ class SpeechSpec(NodeSpec):
     model: str | None = Field(None, description="A role or a model's name; default `voice`.")
 
 
-def build(spec: SpeechSpec, scope: Scope) -> Body:
+def build(spec: SpeechSpec, scope: CompileScope) -> CompiledNode:
     if (spec.text is None) == (spec.chapters is None):
         scope.problem("text", "give `text`, or `chapters`.")
-    return build_with("speech")(spec, scope)
+    return build_tool_node("speech")(spec, scope)
 
 
 SPEECH = NodeType(SpeechSpec, build, PARTS, lambda spec: "artifact")

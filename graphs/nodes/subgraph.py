@@ -7,8 +7,8 @@ from typing import Any, Literal
 from pydantic import Field, JsonValue
 
 from config.errors import MotetError, nearest
-from graphs.node import Body, Call, NodeType, Scope
-from graphs.parts import ChannelName, NodeSpec
+from graphs.compile.node import CompiledNode, CompileScope, NodeContext, NodeType
+from graphs.spec.parts import ChannelName, NodeSpec
 
 
 class SubgraphSpec(NodeSpec):
@@ -19,24 +19,24 @@ class SubgraphSpec(NodeSpec):
     input: dict[ChannelName, JsonValue] = Field(default_factory=dict)
 
 
-def build(spec: SubgraphSpec, scope: Scope) -> Body:
+def build(spec: SubgraphSpec, scope: CompileScope) -> CompiledNode:
     inputs = {name: scope.values(("input", name), value) for name, value in spec.input.items()}
     agent = linked(spec.agent, spec.input, scope)
     if agent is None:
-        return Body(inputs, _nothing)
+        return CompiledNode(inputs, _nothing)
     compiled = agent.compile()
     limit: Any = {"recursion_limit": agent.recursion_limit}
     scope.check_parts(spec.save, ["output", *agent.output_schema.get("properties", {})])
 
-    async def run(inputs: dict[str, Any], call: Call) -> dict[str, Any]:
+    async def run(inputs: dict[str, Any], call: NodeContext) -> dict[str, Any]:
         values = await compiled.ainvoke(agent.initial_state(inputs), limit)
         output = agent.output(values)
         return {**output, "output": output}
 
-    return Body(inputs, run)
+    return CompiledNode(inputs, run)
 
 
-def linked(name: str, given: dict[str, Any], scope: Scope) -> Any:
+def linked(name: str, given: dict[str, Any], scope: CompileScope) -> Any:
     """The agent that a node calls, its input's names checked, or None and a problem."""
     try:
         agent = scope.linker.agent(name)
@@ -54,7 +54,7 @@ def linked(name: str, given: dict[str, Any], scope: Scope) -> Any:
     return agent
 
 
-async def _nothing(inputs: dict[str, Any], call: Call) -> dict[str, Any]:
+async def _nothing(inputs: dict[str, Any], call: NodeContext) -> dict[str, Any]:
     return {}
 
 

@@ -11,13 +11,13 @@ from pydantic import Field, JsonValue
 
 from config.errors import Unavailable
 from graphs.chat import Prepared, ask, conversation, model_of, with_pictures, with_thresholds
-from graphs.checking import checked, weighed
-from graphs.citations import Unsupported
-from graphs.claims import refuses
-from graphs.node import Body, Call, NodeType, Scope
-from graphs.parts import NodeSpec
-from graphs.state import Type
-from graphs.structured import Shape
+from graphs.compile.node import CompiledNode, CompileScope, NodeContext, NodeType
+from graphs.compile.state import Type
+from graphs.grounding.checking import checked, weighed
+from graphs.grounding.citations import Unsupported
+from graphs.grounding.claims import refuses
+from graphs.spec.parts import NodeSpec
+from graphs.structured import OutputSchema
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -54,10 +54,10 @@ class TextSpec(NodeSpec):
     )
 
 
-def build(spec: TextSpec, scope: Scope) -> Body:
+def build(spec: TextSpec, scope: CompileScope) -> CompiledNode:
     if spec.prompt is None and spec.messages is None:
         scope.problem("prompt", "is required, or `messages`.")
-    shape = None if spec.answer_schema is None else Shape(spec.answer_schema)
+    shape = None if spec.answer_schema is None else OutputSchema(spec.answer_schema)
     if shape and (wrong := shape.problem()):
         scope.problem("schema", wrong)
     inputs = scope.optional(
@@ -68,16 +68,16 @@ def build(spec: TextSpec, scope: Scope) -> Body:
         images=spec.images,
     )
 
-    async def run(inputs: dict[str, Any], call: Call) -> dict[str, Any]:
+    async def run(inputs: dict[str, Any], call: NodeContext) -> dict[str, Any]:
         if shape is None:
             return await answer_plainly(inputs, call, spec.unsupported)
         return await answer_in_shape(inputs, call, shape, spec.repairs)
 
-    return Body(inputs, run)
+    return CompiledNode(inputs, run)
 
 
 async def answer_plainly(
-    inputs: dict[str, Any], call: Call, unsupported: Unsupported
+    inputs: dict[str, Any], call: NodeContext, unsupported: Unsupported
 ) -> dict[str, Any]:
     asked = await with_pictures(conversation(inputs, call), inputs.get("images"), call)
     messages = await with_thresholds(asked, call)
@@ -89,7 +89,11 @@ async def answer_plainly(
 
 
 async def parts_of(
-    message: AIMessage, call: Call, unsupported: Unsupported = "mark", *, uncited: bool = True
+    message: AIMessage,
+    call: NodeContext,
+    unsupported: Unsupported = "mark",
+    *,
+    uncited: bool = True,
 ) -> dict[str, Any]:
     """An answer's parts, checked against the passages that the prompt cites."""
     told = message.response_metadata
@@ -122,7 +126,7 @@ async def parts_of(
 
 
 async def answer_in_shape(
-    inputs: dict[str, Any], call: Call, shape: Shape, repairs: int
+    inputs: dict[str, Any], call: NodeContext, shape: OutputSchema, repairs: int
 ) -> dict[str, Any]:
     """Ask until the answer fits the schema, telling the model what was wrong, `repairs` times."""
     asked = await with_pictures(conversation(inputs, call), inputs.get("images"), call)
@@ -157,7 +161,7 @@ def _mend(message: AIMessage, wrong: str) -> Sequence[BaseMessage]:
     return said, HumanMessage(f"That does not fit: {wrong}\nAnswer again, with the JSON only.")
 
 
-def _shaped(chat: BaseChatModel, shape: Shape) -> Prepared:
+def _shaped(chat: BaseChatModel, shape: OutputSchema) -> Prepared:
     """The model bound to the schema by its own means, where it has any."""
     try:
         bound = chat.with_structured_output(shape.titled(), method="json_schema")

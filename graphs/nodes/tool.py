@@ -7,8 +7,8 @@ from typing import Any, Literal
 from pydantic import Field, JsonValue
 
 from config.errors import MotetError, Unavailable
-from graphs.node import Body, Call, NodeType, Scope
-from graphs.parts import NodeSpec
+from graphs.compile.node import CompiledNode, CompileScope, NodeContext, NodeType
+from graphs.spec.parts import NodeSpec
 from tools.spec import ToolContext
 
 
@@ -20,18 +20,18 @@ class ToolSpec(NodeSpec):
     arguments: dict[str, JsonValue] = Field(default_factory=dict)
 
 
-def build(spec: ToolSpec, scope: Scope) -> Body:
+def build(spec: ToolSpec, scope: CompileScope) -> CompiledNode:
     arguments = {
         name: scope.values(("arguments", name), value) for name, value in spec.arguments.items()
     }
 
-    async def run(inputs: dict[str, Any], call: Call) -> dict[str, Any]:
+    async def run(inputs: dict[str, Any], call: NodeContext) -> dict[str, Any]:
         return {"result": await call_tool(spec.tool, inputs, call)}
 
-    return Body(arguments, run)
+    return CompiledNode(arguments, run)
 
 
-async def call_tool(name: str, arguments: dict[str, Any], call: Call) -> Any:
+async def call_tool(name: str, arguments: dict[str, Any], call: NodeContext) -> Any:
     """The tool's result, told to the run's readers.
 
     Raises as `Tool.call` does; the error of a tool that must not be repeated is permanent. Where

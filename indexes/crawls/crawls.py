@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 
 from indexes.crawls.decisions import Crawl
-from indexes.crawls.politeness import CrawlLimits, Fetch
+from indexes.crawls.polite_fetcher import CrawlLimits, Fetch
 from indexes.crawls.visit import Visit
 from indexes.library import Indexes
 from indexes.records import IngestReport, Progress

@@ -205,7 +205,7 @@ class SiteMap:
 def site_map(data: bytes, url: str, max_urls: int, max_bytes: int) -> SiteMap:
     """Reads XML, an index of site maps, or lines of text; each also packed with gzip.
 
-    Raises `Invalid` (`bad_site_map`) for what is none of these or unpacks to too much.
+    Raises `Invalid` (`invalid_site_map`) for what is none of these or unpacks to too much.
     """
     data = _unpacked(data, url, max_bytes)
     text = data.removeprefix(b"\xef\xbb\xbf").lstrip()
@@ -218,7 +218,7 @@ def site_map(data: bytes, url: str, max_urls: int, max_bytes: int) -> SiteMap:
 def bad_site_map(url: str, why: str) -> Invalid:
     return Invalid(
         f"{url} is no site map that can be read: {why}.",
-        code="bad_site_map",
+        code="invalid_site_map",
         details={"field": "sitemap"},
     )
 

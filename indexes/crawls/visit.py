@@ -20,7 +20,7 @@ from indexes.crawls.decisions import (
     site_map,
 )
 from indexes.crawls.frontier import Frontier
-from indexes.crawls.politeness import CrawlLimits, Fetch, Guest, Page
+from indexes.crawls.polite_fetcher import CrawlLimits, Fetch, Page, PoliteFetcher
 from indexes.library import Indexes
 from indexes.reading.reader import READER_VERSION
 from indexes.records import Document, Failure, IngestReport, Progress
@@ -51,7 +51,7 @@ class Visit:
         tell: Callable[[Progress], None],
     ) -> None:
         self._indexes = indexes
-        self._guest = Guest(fetch, limits)
+        self._guest = PoliteFetcher(fetch, limits)
         self._limits = limits
         self._name = name
         self._crawl = crawl

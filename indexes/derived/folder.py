@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from config.errors import Unavailable
-from indexes.derived.index import Derived
+from indexes.derived.hybrid_index import HybridIndex
 from indexes.records import SAVE_FAILED
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ class Manifest:
     files: dict[str, str]
 
 
-def save(index: Derived, root: Path, fingerprint: str, change: int) -> None:
+def save(index: HybridIndex, root: Path, fingerprint: str, change: int) -> None:
     """Replace what was saved in `root`; a crash at any moment leaves the old or the new.
 
     Raises `Unavailable` (`index_save_failed`), and leaves the old, when the disk is full.
@@ -55,7 +55,7 @@ def save(index: Derived, root: Path, fingerprint: str, change: int) -> None:
     _sweep(root, folder.name)
 
 
-def _write(index: Derived, root: Path, folder: Path, fingerprint: str, change: int) -> None:
+def _write(index: HybridIndex, root: Path, folder: Path, fingerprint: str, change: int) -> None:
     folder.mkdir(parents=True)
     index.save_to(folder)
     files = {path.name: _digest(path, sync=True) for path in sorted(folder.iterdir())}
@@ -68,7 +68,7 @@ def _write(index: Derived, root: Path, folder: Path, fingerprint: str, change: i
     _sync(root)
 
 
-def load(root: Path, fingerprint: str) -> tuple[Derived, int]:
+def load(root: Path, fingerprint: str) -> tuple[HybridIndex, int]:
     """The saved index and the change it stands at; an empty one at 0 where there is none to use."""
     try:
         manifest = Manifest(**json.loads((root / MANIFEST).read_bytes()))
@@ -78,7 +78,7 @@ def load(root: Path, fingerprint: str) -> tuple[Derived, int]:
         for name, digest in manifest.files.items():
             if _digest(folder / name) != digest:
                 raise ValueError(f"{name} is damaged")
-        index = Derived.loaded_from(folder) if manifest.files else Derived()
+        index = HybridIndex.loaded_from(folder) if manifest.files else HybridIndex()
     except FileNotFoundError as error:
         if root.exists():
             log.warning("the saved index in %s is incomplete (%s): building it anew", root, error)
@@ -89,7 +89,7 @@ def load(root: Path, fingerprint: str) -> tuple[Derived, int]:
         _sweep(root, manifest.folder)
         return index, manifest.change
     shutil.rmtree(root, ignore_errors=True)
-    return Derived(), 0
+    return HybridIndex(), 0
 
 
 def _digest(path: Path, sync: bool = False) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from indexes.derived.index import Derived, Floats, Numbers
+from indexes.derived.hybrid_index import Floats, HybridIndex, Numbers
 from indexes.derived.keywords import Scores
 
 Mode = Literal["hybrid", "dense", "keyword"]
@@ -47,7 +47,7 @@ class Found:
     why: list[dict[str, Any]] | None = None
 
 
-def search(index: Derived, queries: Sequence[Query]) -> list[Found]:
+def search(index: HybridIndex, queries: Sequence[Query]) -> list[Found]:
     """What each query finds."""
     if not len(index):
         return [Found([], [], [] if query.explain else None) for query in queries]
@@ -57,7 +57,7 @@ def search(index: Derived, queries: Sequence[Query]) -> list[Found]:
 
 
 def _cosines(
-    index: Derived, queries: Sequence[Query], rows: Sequence[Numbers | None]
+    index: HybridIndex, queries: Sequence[Query], rows: Sequence[Numbers | None]
 ) -> Iterator[Scores | None]:
     """By meaning, for each query; those over all passages share passes over the vectors."""
     vectors = [None if query.mode == "keyword" else query.vector for query in queries]
@@ -74,13 +74,13 @@ def _cosines(
             yield index.cosines(vector[None], chosen)[0]
 
 
-def _wide(index: Derived, vectors: Sequence[Floats]) -> Iterator[Scores]:
+def _wide(index: HybridIndex, vectors: Sequence[Floats]) -> Iterator[Scores]:
     step = max(1, TOGETHER // len(index))
     for first in range(0, len(vectors), step):
         yield from index.cosines(np.stack(vectors[first : first + step]))
 
 
-def _found(index: Derived, query: Query, rows: Numbers | None, cosines: Scores | None) -> Found:
+def _found(index: HybridIndex, query: Query, rows: Numbers | None, cosines: Scores | None) -> Found:
     keywords = None
     if query.mode != "dense":
         keywords = index.keywords(query.tokens)

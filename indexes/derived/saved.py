@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from indexes.truth.store import Store
-from indexes.truth.tables import Tables
+from indexes.storage.store import Store
+from indexes.storage.tables import Tables
 
 
 class Saved:

@@ -12,7 +12,7 @@ import numpy as np
 
 from config.errors import Unavailable
 from indexes.derived import folder
-from indexes.derived.index import Derived, Floats
+from indexes.derived.hybrid_index import Floats, HybridIndex
 from indexes.derived.ranking import Query, search
 from indexes.derived.tokens import Tokenizer
 from models.workers.host import TaskHandle
@@ -25,7 +25,7 @@ Answer = tuple[dict[str, Any], bytes]
 class _Open:
     """A derived index and the last change of the truth that it has seen."""
 
-    index: Derived
+    index: HybridIndex
     fingerprint: str
     change: int
 
@@ -86,19 +86,19 @@ class Worker:
         """Open what was saved, unless it lacks removals that the truth has forgotten."""
         index, change = folder.load(self._folder / id, header["fingerprint"])
         if change < header["oldest"]:
-            index, change = Derived(), 0
+            index, change = HybridIndex(), 0
         self._open[id] = _Open(index, header["fingerprint"], change)
         return {"change": change}
 
     def _build(self, id: str, header: dict[str, Any], body: bytes) -> dict[str, Any]:
         """Begin an index from nothing beside the open one; `apply` fills it, `swap` opens it."""
-        self._building[id] = _Open(Derived(), header["fingerprint"], 0)
+        self._building[id] = _Open(HybridIndex(), header["fingerprint"], 0)
         return {}
 
     def _apply(self, id: str, header: dict[str, Any], body: bytes) -> dict[str, Any]:
         opened = self._building.get(id) if header["building"] else self._opened(id)
         if opened is None or opened.change != header["after"]:
-            raise Unavailable("The index has seen other changes.", code="index_out_of_step")
+            raise Unavailable("The index has seen other changes.", code="index_stale")
         try:
             self._change(opened.index, header, body)
         except BaseException:
@@ -108,7 +108,7 @@ class Worker:
         opened.change = header["upto"]
         return {}
 
-    def _change(self, index: Derived, header: dict[str, Any], body: bytes) -> None:
+    def _change(self, index: HybridIndex, header: dict[str, Any], body: bytes) -> None:
         index.delete(header["removed"])
         if numbers := header["numbers"]:
             vectors: Floats = np.frombuffer(body, dtype="<f4").reshape(len(numbers), -1)
@@ -131,5 +131,5 @@ class Worker:
     def _opened(self, id: str, fingerprint: str | None = None) -> _Open:
         opened = self._open.get(id)
         if opened is None or fingerprint not in (None, opened.fingerprint):
-            raise Unavailable("The index is not open in its worker.", code="index_out_of_step")
+            raise Unavailable("The index is not open in its worker.", code="index_stale")
         return opened

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from indexes.truth.database import Database
+from indexes.storage.database import Database
 
 
 @dataclass(frozen=True, slots=True)

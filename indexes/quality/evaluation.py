@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from indexes.library import Indexes
-from indexes.quality.asking import LIMIT, Answered, Ask, Asked, Tell, answered
 from indexes.quality.questions import Question
+from indexes.quality.scoring import LIMIT, Answered, Ask, Asked, Tell, answered
 from indexes.records import Passage
 
 STEPS = 40

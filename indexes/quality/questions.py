@@ -75,7 +75,7 @@ def folded(text: str) -> str:
 def read_questions(text: str, filename: str) -> list[Question]:
     """The questions of a file: JSON lines, or a list in YAML or JSON by the end of its name.
 
-    Raises `Invalid` (`bad_questions`) naming the file and the line or the number.
+    Raises `Invalid` (`invalid_questions`) naming the file and the line or the number.
     """
     suffix = PurePath(filename).suffix.lower()
     entries = (
@@ -88,7 +88,7 @@ def read_questions(text: str, filename: str) -> list[Question]:
 
 
 def checked_questions(entries: Iterable[Any]) -> list[Question]:
-    """The questions of a request. Raises `Invalid` (`bad_questions`)."""
+    """The questions of a request. Raises `Invalid` (`invalid_questions`)."""
     return [
         _question(entry, f"question {number}", "") for number, entry in enumerate(entries, start=1)
     ]
@@ -128,6 +128,6 @@ def _bad(filename: str, place: str, why: str) -> Invalid:
     where = ", ".join(part for part in (filename, place) if part)
     return Invalid(
         f"{where or 'The questions'}: {why}.",
-        code="bad_questions",
+        code="invalid_questions",
         details={"field": "questions", "file": filename, "place": place},
     )

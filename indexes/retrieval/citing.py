@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from config.errors import Invalid
 from indexes.records import Citation
-from indexes.truth import lookup
-from indexes.truth.database import Database
+from indexes.storage import lookup
+from indexes.storage.database import Database
 
 CONTEXT_CHARS = 400
 
@@ -19,7 +19,7 @@ def cite(
     if not (0 <= start < end <= len(found.text) or changed):
         raise Invalid(
             f"The document has {len(found.text)} characters: there is no span {start}-{end}.",
-            code="bad_span",
+            code="invalid_span",
             details={"field": "end"},
         )
     return Citation(

@@ -13,8 +13,8 @@ from typing import Literal
 
 from config.errors import NotFound
 from indexes.records import Found, Passage, Place
-from indexes.truth import lookup
-from indexes.truth.database import Database
+from indexes.storage import lookup
+from indexes.storage.database import Database
 
 Expand = Literal["none", "neighbours", "section"]
 
@@ -49,12 +49,12 @@ def place(database: Database, id: str, name: str, passage: str) -> Place:
             code="passage_not_found",
             details={"field": "passage", "index": name},
         )
-    (section,) = grown(database, {name: id}, [found[at]], "section", 1)
+    (section,) = expand_passages(database, {name: id}, [found[at]], "section", 1)
     before, after = (found[n].passage if n in found else None for n in (at - 1, at + 1))
     return Place(found[at].passage, before, after, section)
 
 
-def grown(
+def expand_passages(
     database: Database, ids: Mapping[str, str], hits: Sequence[Found], how: Expand, limit: int
 ) -> list[Passage]:
     """The first `limit` hits with what stands around them; those that then overlap are one, in

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from config.errors import Invalid, nearest
-from indexes.truth.fields import LONGEST_CHARS, comparable, kind_of, stored
+from indexes.storage.fields import LONGEST_CHARS, comparable, kind_of, stored
 
 Where = Mapping[str, Any]
 
@@ -51,7 +51,7 @@ class _Test:
 
 
 def compiled(where: Where) -> Filter:
-    """Raises `Invalid` (`bad_filter`) naming the field and, for an operator, the nearest."""
+    """Raises `Invalid` (`invalid_filter`) naming the field and, for an operator, the nearest."""
     if not isinstance(where, Mapping):
         raise _wrong("where", "must be an object: a value, or operators, for each field")
     if len(where) > MAX_FIELDS:
@@ -161,6 +161,6 @@ def _wrong(field: str, message: str) -> Invalid:
     shown = field.encode(errors="replace").decode()[:80]
     return Invalid(
         f"Filter '{shown}': it {message}.".replace("..", "."),
-        code="bad_filter",
+        code="invalid_filter",
         details={"field": shown if shown == "where" else f"where.{shown}"},
     )

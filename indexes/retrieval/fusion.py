@@ -13,7 +13,7 @@ RANK_OFFSET = 60
 MAX_COPIES = 20
 
 
-def merged(lists: Sequence[list[Found]], comparable: bool) -> list[Found]:
+def fuse_rankings(lists: Sequence[list[Found]], comparable: bool) -> list[Found]:
     """The hits of several indexes, best first: by score where one model made them all, else by
     their ranks. Each keeps its own score."""
     if len(lists) == 1:
@@ -26,7 +26,7 @@ def merged(lists: Sequence[list[Found]], comparable: bool) -> list[Found]:
     return [hit for _, hit in sorted(ranked, key=lambda each: -each[0])]
 
 
-def folded(hits: Sequence[Found]) -> list[Found]:
+def deduplicate(hits: Sequence[Found]) -> list[Found]:
     """The hits without those whose text stood in a better one, which names them in `also`."""
     alike: dict[bytes, list[Found]] = defaultdict(list)
     for hit in hits:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from indexes.filling.embedding import Embedders
+from indexes.ingestion.embedding import Embedders
 from indexes.records import Found
 
 READ = 30

@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from config.errors import NotFound, Unavailable
-from indexes.derived.keeper import MOVED, Keeper
-from indexes.filling.embedding import Embedders
-from indexes.filling.moving import Moves
+from indexes.derived.synchronizer import MOVED, IndexSynchronizer
+from indexes.ingestion.embedding import Embedders
+from indexes.ingestion.reembedding import ReembeddingJobs
 from indexes.records import Found, Index, Passage
-from indexes.retrieval.expansion import Expand, grown
+from indexes.retrieval.expansion import Expand, expand_passages
 from indexes.retrieval.filters import Filter
-from indexes.retrieval.fusion import folded, merged
-from indexes.retrieval.refinement import CANDIDATES, judged, scored
+from indexes.retrieval.fusion import deduplicate, fuse_rankings
 from indexes.retrieval.reranking import READ, ROLE, reranked
-from indexes.truth import lookup
-from indexes.truth.store import Store
-from indexes.truth.tables import Tables
+from indexes.retrieval.rescoring import CANDIDATES, rescore, scored
+from indexes.storage import lookup
+from indexes.storage.store import Store
+from indexes.storage.tables import Tables
 
 if TYPE_CHECKING:  # 30 ms and 5 MB that only highlights need
     from indexes.derived.tokens import Tokenizer
@@ -62,7 +62,9 @@ class _Target:
 class Search:
     """Searches indexes that the caller has looked up."""
 
-    def __init__(self, store: Store, keeper: Keeper, moves: Moves, models: Embedders) -> None:
+    def __init__(
+        self, store: Store, keeper: IndexSynchronizer, moves: ReembeddingJobs, models: Embedders
+    ) -> None:
         self._store = store
         self._keeper = keeper
         self._moves = moves
@@ -87,7 +89,7 @@ class Search:
         count = wanted * (1 if asked.expand == "none" else SHARED) + SPARE
         while True:
             hits, more = await self._hits(targets, asked, count)
-            different = folded(hits)
+            different = deduplicate(hits)
             if reader:
                 tenant = indexes[0].tenant
                 different = await reranked(self._models, reader, tenant, asked.query, different)
@@ -155,7 +157,9 @@ class Search:
             found, full = await self._in_one(target, asked, count)
             lists.append(found)
             more = more or full
-        return merged(lists, len({target.index.fingerprint for target in targets}) == 1), more
+        return fuse_rankings(
+            lists, len({target.index.fingerprint for target in targets}) == 1
+        ), more
 
     async def _in_one(
         self, target: _Target, asked: Question, count: int
@@ -178,7 +182,7 @@ class Search:
         if hits.meaning is not None:
             numbers = [number for number, _ in hits.hits[:CANDIDATES]]
             excerpts = await self._store(lookup.excerpts, index.id, index.space, numbers)
-        best = judged(hits, excerpts, target.vector, weight)[:count]
+        best = rescore(hits, excerpts, target.vector, weight)[:count]
         numbers = [hit.number for hit in best]
         known = await self._store(lookup.found, index.id, index.spec.name, numbers)
         found = [
@@ -194,7 +198,7 @@ class Search:
         if asked.expand == "none":
             return [hit.passage for hit in hits[: asked.limit]]
         ids = {index.spec.name: index.id for index in indexes}
-        return await self._store(grown, ids, hits, asked.expand, asked.limit)
+        return await self._store(expand_passages, ids, hits, asked.expand, asked.limit)
 
     def _highlighted(self, passages: list[Passage], asked: Question) -> list[Passage]:
         if not asked.highlight:

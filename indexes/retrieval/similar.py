@@ -8,9 +8,9 @@ from typing import Any
 
 from indexes.records import Document, Found, Index, Passage
 from indexes.retrieval.search import MORE, MOST, Search
-from indexes.truth import lookup, queries
-from indexes.truth.database import Database
-from indexes.truth.store import Store
+from indexes.storage import lookup, queries
+from indexes.storage.database import Database
+from indexes.storage.store import Store
 
 FOR_EACH = 8
 """Passages asked for each document that is wanted: one document may hold several of the best."""

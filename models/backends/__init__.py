@@ -1,4 +1,4 @@
-"""The back ends: one driver each (see `models.drivers`).
+"""The back ends: one driver each (see `models.driver`).
 
 A driver's module is imported when a model of its back end is first asked about.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import cast
 
-from models.drivers import Driver, DriverContext
+from models.driver import Driver, DriverContext
 
 BACKENDS: dict[str, str] = {
     "ollama": "models.backends.ollama.driver:OllamaDriver",

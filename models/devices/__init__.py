@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from models.accelerators import Accelerator
+from models.devices.accelerator import Accelerator
 
 
 @dataclass(frozen=True, slots=True)

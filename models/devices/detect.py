@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from models.accelerators import Accelerator, Vendor
+from models.devices.accelerator import Accelerator, Vendor
 from models.devices.pci import SYS, displays
 from models.devices.raw import VENDORS, RawDevice
 from models.devices.torch_build import TorchBuild, read_torch_build

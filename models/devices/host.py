@@ -8,9 +8,9 @@ from pathlib import Path
 
 import psutil
 
-from models.accelerators import Accelerator
 from models.devices import DeviceMemory
-from models.drivers import RAM
+from models.devices.accelerator import Accelerator
+from models.driver import RAM
 
 CGROUPS = Path("/sys/fs/cgroup")
 OWN_CGROUPS = Path("/proc/self/cgroup")

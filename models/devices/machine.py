@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from models.accelerators import Accelerator, Vendor
 from models.devices import DeviceMemory
+from models.devices.accelerator import Accelerator, Vendor
 from models.devices.detect import Found, detect, may_have_accelerators
 from models.devices.host import HostMemory
-from models.devices.patience import PatientReader
 from models.devices.readers import AmdReader, IntelReader, NvidiaReader, Reader
+from models.devices.timeout_reader import TimeoutReader
 
 KEEP_S = 0.005
 """One decision reads several times; nothing that it should see happens in between."""
@@ -24,7 +24,7 @@ class Machine:
         self,
         found: Found,
         host: HostMemory,
-        patient: Sequence[PatientReader] = (),
+        patient: Sequence[TimeoutReader] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.found = found
@@ -55,14 +55,14 @@ async def find_machine() -> Machine:
     return Machine(found, HostMemory(), _readers(found))
 
 
-def _readers(found: Found) -> list[PatientReader]:
+def _readers(found: Found) -> list[TimeoutReader]:
     """One for each vendor whose devices have memory of their own."""
     own: dict[Vendor, list[Accelerator]] = {}
     for each in found.accelerators:
         if not each.unified:
             own.setdefault(each.vendor, []).append(each)
     return [
-        PatientReader(_reader(vendor, own[vendor], found.folders), own[vendor]) for vendor in own
+        TimeoutReader(_reader(vendor, own[vendor], found.folders), own[vendor]) for vendor in own
     ]
 
 

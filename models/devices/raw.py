@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from models.accelerators import Vendor
+from models.devices.accelerator import Vendor
 
 VENDORS: tuple[Vendor, ...] = ("apple", "amd", "nvidia", "intel")
 """In the order in which they are looked for: those that may hang come last."""

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from models.accelerators import Accelerator
 from models.devices import DeviceMemory
+from models.devices.accelerator import Accelerator
 
 UNREADABLE = "its driver does not tell what is free; what Motet itself took is counted"
 

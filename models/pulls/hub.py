@@ -6,7 +6,7 @@ import re
 from contextlib import aclosing
 
 from config.errors import Invalid
-from models.drivers import Progress
+from models.driver import Progress
 from models.workers.process import WorkerProcess
 
 TARGET = "models.pulls.worker:Hub"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
-from models.drivers import Progress
+from models.driver import Progress
 
 
 @runtime_checkable

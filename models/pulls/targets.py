@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from config.errors import Invalid, NotFound, nearest
 from models.backends import BACKENDS
-from models.spec import ModelSpec
+from models.catalog.spec import ModelSpec
 
 
 def target_of(name: str, backend: str | None, models: Mapping[str, ModelSpec]) -> tuple[str, str]:

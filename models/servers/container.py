@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from config.errors import MotetError, Unavailable
-from models.accelerators import Accelerator
-from models.drivers import Progress
+from models.devices.accelerator import Accelerator
+from models.driver import Progress
 from models.servers.engine import Engine, Wanted, device_files
 from models.servers.gpus import GpuOptions, gpu_options
 from models.servers.output import Output

@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import Any, TypeVar
 
 from config.errors import Unavailable
-from models.drivers import Progress
+from models.driver import Progress
 from models.servers.gpus import ROCM_DEVICES, GpuOptions
 
 T = TypeVar("T")

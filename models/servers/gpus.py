@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from models.accelerators import Accelerator
+from models.devices.accelerator import Accelerator
 
 CDI_ALL = "nvidia.com/gpu=all"
 ROCM_DEVICES = ("/dev/kfd", "/dev/dri")

@@ -9,8 +9,9 @@ from collections.abc import Coroutine, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any, Protocol
 
-from models.accelerators import Accelerator
-from models.drivers import CPU, RAM, Need, Progress
+from models.catalog.spec import ModelSpec
+from models.devices.accelerator import Accelerator
+from models.driver import CPU, RAM, MemoryRequirement, Progress
 from models.servers.container import ServerContainer, prepared
 from models.servers.engine import INSTALL, Wanted
 from models.servers.gpus import GpuOptions
@@ -18,7 +19,6 @@ from models.servers.output import Output
 from models.servers.process import ServerProcess
 from models.servers.readiness import HOST, free_port, is_free, until_ready
 from models.servers.spec import LogReady, ServeSpec
-from models.spec import ModelSpec
 
 
 class Running(Protocol):
@@ -38,7 +38,9 @@ class Running(Protocol):
 class ManagedServer:
     """A server that is ready at `url`. `lost` completes when it ends by itself. `stop` it."""
 
-    def __init__(self, running: Running, serve: ServeSpec, port: int, need: Need) -> None:
+    def __init__(
+        self, running: Running, serve: ServeSpec, port: int, need: MemoryRequirement
+    ) -> None:
         self.url = f"http://{HOST}:{port}{serve.path}"
         self._running = running
         self._grace_s = serve.stop_grace_s
@@ -68,7 +70,7 @@ class ManagedServer:
 async def start_server(
     spec: ModelSpec,
     serve: ServeSpec,
-    need: Need,
+    need: MemoryRequirement,
     progress: Progress,
     *,
     accelerators: Sequence[Accelerator] = (),
@@ -153,14 +155,14 @@ def _search_path(serve: ServeSpec) -> str | None:
     return serve.env.get("PATH")
 
 
-def server_needs(spec: ModelSpec, serve: ServeSpec) -> list[Need]:
+def server_needs(spec: ModelSpec, serve: ServeSpec) -> list[MemoryRequirement]:
     """What is declared: `serve.memory`, or `memory_bytes` on the model's `device`, else in RAM."""
     if serve.memory:
         devices = [device for device in serve.memory if device != RAM]
-        return [Need(serve.memory, devices[0] if devices else "cpu")]
+        return [MemoryRequirement(serve.memory, devices[0] if devices else "cpu")]
     if not spec.memory_bytes:
-        return [Need()]
+        return [MemoryRequirement()]
     if spec.device in ("auto", "cpu", "mps"):
-        return [Need({RAM: spec.memory_bytes})]
+        return [MemoryRequirement({RAM: spec.memory_bytes})]
     device = spec.device if ":" in spec.device else f"{spec.device}:0"
-    return [Need({device: spec.memory_bytes}, device)]
+    return [MemoryRequirement({device: spec.memory_bytes}, device)]

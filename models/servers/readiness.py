@@ -38,7 +38,10 @@ def is_free(port: int) -> bool:
 
 
 async def until_ready(name: str, ready: Ready, port: int, output: Output, timeout_s: float) -> None:
-    """Return when it is. Raises `TimedOut` ("server_start_timeout"); watch its end beside this."""
+    """Wait until the server is ready. Raises `TimedOut` ("server_start_timed_out").
+
+    Watch the server's end beside this.
+    """
     try:
         async with asyncio.timeout(timeout_s):
             if isinstance(ready, LogReady):
@@ -51,7 +54,7 @@ async def until_ready(name: str, ready: Ready, port: int, output: Output, timeou
         raise TimedOut(
             f"The server of '{name}' was not ready within {timeout_s:g} s ({_awaited(ready)}). "
             "`start_timeout_s` bounds this.",
-            code="server_start_timeout",
+            code="server_start_timed_out",
             details={"model": name, "output": list(output)},
         ) from error
 

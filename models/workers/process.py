@@ -172,7 +172,7 @@ class WorkerProcess:
         except TimeoutError as error:
             raise TimedOut(
                 f"The worker '{self.name}' was not ready within {timeout_s:g} s.",
-                code="worker_start_timeout",
+                code="worker_start_timed_out",
                 details={"worker": self.name, "stderr": self.stderr},
             ) from error
 
@@ -285,7 +285,7 @@ class WorkerProcess:
         except TimeoutError as error:
             raise TimedOut(
                 f"The worker '{self.name}' did not answer '{method}' within {timeout_s:g} s.",
-                code="worker_timeout",
+                code="worker_timed_out",
                 details={"worker": self.name, "stderr": self.stderr},
             ) from error
 

@@ -14,13 +14,13 @@ from starlette.types import Receive
 from config.errors import Conflict, Invalid, MotetError
 from runs.events import dumps
 from runs.record import Run, RunRequest
-from server.access import Caller, CallerOf
-from server.bodies import StrictRoute, media_type, read_json, read_text, unsupported
-from server.errors import status_of
-from server.run_bodies import RUN_BODY, RunBody, read_run
+from server.http.access import Caller, CallerOf
+from server.http.bodies import StrictRoute, media_type, read_json, read_text, unsupported
+from server.http.errors import status_of
+from server.http.run_bodies import RUN_BODY, RunBody, read_run
+from server.http.sse import FORMAT, EventStream, disconnected, encoded, json_wanted
 from server.services import ServicesOf
-from server.sse import FORMAT, EventStream, disconnected, encoded, json_wanted
-from tools.guard import check_url
+from tools.safe_fetch import check_url
 
 router = APIRouter(tags=["agents"], route_class=StrictRoute)
 

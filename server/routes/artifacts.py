@@ -7,10 +7,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse
 
-from server.access import CallerOf
-from server.bodies import Offset, StrictRoute, media_type, read_json, unsupported
+from server.http.access import CallerOf
+from server.http.bodies import Offset, StrictRoute, media_type, read_json, unsupported
+from server.http.uploads import FileBody, form_files, kept, kept_file
 from server.services import ServicesOf
-from server.uploads import FileBody, form_files, kept, kept_file
 
 router = APIRouter(tags=["artifacts"], route_class=StrictRoute)
 

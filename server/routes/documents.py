@@ -9,10 +9,10 @@ from fastapi import APIRouter, Header, Query, Request, Response
 
 from config.errors import Invalid
 from indexes.checks import MAX_LIMIT
-from server.access import CallerOf
-from server.adding import DocumentBody, begun, single, uploaded
-from server.bodies import Offset, StrictRoute, media_type, read_json, unsupported
-from server.progress import reported
+from server.http.access import CallerOf
+from server.http.bodies import Offset, StrictRoute, media_type, read_json, unsupported
+from server.http.ingest_requests import DocumentBody, form_work, json_work, start_ingest
+from server.http.progress import respond
 from server.services import ServicesOf
 
 router = APIRouter(tags=["documents"], route_class=StrictRoute)
@@ -69,16 +69,16 @@ async def add_documents(
     """
     await services.indexes.get(name, tenant=caller.tenant)
     if request.headers.get("content-type", "").startswith("multipart/"):
-        work = await uploaded(name, request, services, caller)
+        work = await form_work(name, request, services, caller)
     elif media_type(request) != "application/json":
         raise unsupported(request, "JSON as application/json, or files as multipart/form-data")
     else:
         body = await read_json(request, DocumentBody)
         if body.background:
-            ingest = await begun(name, body, services, caller)
+            ingest = await start_ingest(name, body, services, caller)
             return Response(orjson.dumps({"ingest": ingest}), 202, media_type="application/json")
-        work = single(name, body, services, caller)
-    return await reported(work, accept, services.settings, f"ingest {name}")
+        work = json_work(name, body, services, caller)
+    return await respond(work, accept, services.settings, f"ingest {name}")
 
 
 @router.get("/indexes/{name}/documents/{document}")
@@ -132,5 +132,5 @@ def _filter(text: str | None) -> Any:
         return orjson.loads(text) if text else None
     except orjson.JSONDecodeError as error:
         raise Invalid(
-            f"where is no JSON: {error}.", code="bad_filter", details={"field": "where"}
+            f"where is no JSON: {error}.", code="invalid_filter", details={"field": "where"}
         ) from error

@@ -7,15 +7,15 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Header, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from indexes.quality.asking import Tell
-from indexes.quality.calibrating import calibrate
 from indexes.quality.calibration import Threshold
+from indexes.quality.calibrator import calibrate
 from indexes.quality.evaluation import Report, evaluate
 from indexes.quality.questions import MAX_QUESTIONS, checked_questions
+from indexes.quality.scoring import Tell
 from models.backends.reader.evidence import ENOUGH
-from server.access import CallerOf
-from server.bodies import StrictRoute
-from server.progress import reported
+from server.http.access import CallerOf
+from server.http.bodies import StrictRoute
+from server.http.progress import respond
 from server.quality import reader_of, writer_of
 from server.services import ServicesOf
 
@@ -78,7 +78,7 @@ async def calibrate_index(
             tell=tell,
         )
 
-    return await reported(work, accept, services.settings, f"calibrate {name}")
+    return await respond(work, accept, services.settings, f"calibrate {name}")
 
 
 @router.post("/indexes/{name}/eval", response_class=Response)
@@ -105,4 +105,4 @@ async def evaluate_index(
             tell=tell,
         )
 
-    return await reported(work, accept, services.settings, f"evaluate {name}")
+    return await respond(work, accept, services.settings, f"evaluate {name}")

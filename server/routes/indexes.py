@@ -16,10 +16,10 @@ from starlette.responses import StreamingResponse
 from config.errors import Invalid
 from indexes.records import IngestReport
 from indexes.spec import check_name, index_spec
-from server.access import CallerOf
-from server.bodies import StrictRoute, media_type, read_json, unsupported
-from server.machine import check_trusted
-from server.progress import Tell, reported
+from server.http.access import CallerOf
+from server.http.bodies import StrictRoute, media_type, read_json, unsupported
+from server.http.loopback import require_loopback
+from server.http.progress import Tell, respond
 from server.services import ServicesOf
 
 router = APIRouter(tags=["indexes"], route_class=StrictRoute)
@@ -54,7 +54,7 @@ async def create_index(body: NewIndex, services: ServicesOf, caller: CallerOf) -
     """Create an empty index."""
     spec = index_spec(body)
     if spec.folders:
-        check_trusted(services.settings, "folders")
+        require_loopback(services.settings, "folders")
     made = await services.indexes.create(spec, tenant=caller.tenant)
     services.watching.follow(made, tenant=caller.tenant)
     return made.as_dict()
@@ -86,7 +86,7 @@ async def import_index(request: Request, services: ServicesOf, caller: CallerOf)
     indexes = services.indexes
     if media_type(request) == "application/json":
         body = await read_json(request, ImportBody)
-        check_trusted(services.settings, "path")
+        require_loopback(services.settings, "path")
         made = await indexes.import_snapshot(Path(body.path), body.name, tenant=caller.tenant)
         return made.as_dict()
     if media_type(request) != "multipart/form-data":
@@ -142,7 +142,7 @@ async def refresh_index(
             whole.join(part)
         return whole
 
-    return await reported(work, accept, services.settings, f"refresh {name}")
+    return await respond(work, accept, services.settings, f"refresh {name}")
 
 
 @router.post("/indexes/{name}/rebuild")

@@ -12,11 +12,11 @@ from config.errors import NotFound, nearest
 from models.manager import Models
 from models.report import ModelStatus
 from runs.events import dumps
-from server.access import CallerOf
-from server.bodies import Offset, StrictRoute
+from server.http.access import CallerOf
+from server.http.bodies import Offset, StrictRoute
+from server.http.sse import EventStream, position
 from server.machine_profile import machine_profile
 from server.services import ServicesOf
-from server.sse import EventStream, position
 
 router = APIRouter(tags=["models"], route_class=StrictRoute)
 

@@ -13,10 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from models.pulls import Pulls
 from models.pulls.job import UNDER_WAY
 from runs.events import dumps
-from server.access import CallerOf
-from server.bodies import StrictRoute
+from server.http.access import CallerOf
+from server.http.bodies import StrictRoute
+from server.http.sse import FORMAT, EventStream, json_wanted
 from server.services import ServicesOf
-from server.sse import FORMAT, EventStream, json_wanted
 
 router = APIRouter(tags=["models"], route_class=StrictRoute)
 

@@ -8,11 +8,11 @@ from fastapi import APIRouter, Header, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from runs.record import RunStatus
-from server.access import CallerOf
-from server.bodies import Offset, StrictRoute
+from server.http.access import CallerOf
+from server.http.bodies import Offset, StrictRoute
+from server.http.sse import json_wanted, position
 from server.routes.agents import json_response, stream_run, wait_for_run
 from server.services import ServicesOf
-from server.sse import json_wanted, position
 
 router = APIRouter(tags=["runs"], route_class=StrictRoute)
 

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from indexes.checks import MAX_INDEXES, MAX_LIMIT
 from indexes.retrieval.expansion import Expand
 from indexes.retrieval.search import Mode
-from server.access import Caller, CallerOf
-from server.bodies import StrictRoute
+from server.http.access import Caller, CallerOf
+from server.http.bodies import StrictRoute
 from server.services import Services, ServicesOf
 
 router = APIRouter(tags=["search"], route_class=StrictRoute)

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from config.errors import Invalid
-from server.access import CallerOf
-from server.bodies import MAX_INTEGER, StrictRoute
+from server.http.access import CallerOf
+from server.http.bodies import MAX_INTEGER, StrictRoute
 from server.routes.agents import json_response
 from server.services import ServicesOf
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from server.access import CallerOf
+from server.http.access import CallerOf
 from server.services import ServicesOf
 
 router = APIRouter(tags=["tools"])

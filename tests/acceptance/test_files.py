@@ -13,7 +13,7 @@ from benchmarks.server import ServerProcess
 from tests.acceptance.conftest import error_of, read_events
 from tests.acceptance.test_cli import Motet
 from tests.acceptance.test_run import finished
-from tests.making import png
+from tests.support.media import png
 from tests.tools.conftest import Site, serving
 from tools.references import data_url
 
@@ -69,8 +69,8 @@ async def test_a_file_comes_as_a_data_url_or_from_an_address(client: httpx.Async
     ("body", "status", "code"),
     [
         ({"url": "http://10.0.0.1/a.png"}, 422, "forbidden_address"),
-        ({"url": "file:///etc/passwd"}, 422, "bad_reference"),
-        ({"data": "data:image/png;base64,%%"}, 422, "bad_reference"),
+        ({"url": "file:///etc/passwd"}, 422, "invalid_reference"),
+        ({"data": "data:image/png;base64,%%"}, 422, "invalid_reference"),
         ({}, 422, "invalid"),
         ({"url": "http://a.b/c", "data": "data:,x"}, 422, "invalid"),
     ],

@@ -70,11 +70,13 @@ async def test_a_filter_that_is_none_says_what_is_meant(
     client: httpx.AsyncClient, weather: str
 ) -> None:
     body = {"query": "x", "where": {"year": {"gtr": 1}}}
-    error = error_of(await client.post(f"/indexes/{weather}/search", json=body), 422, "bad_filter")
+    error = error_of(
+        await client.post(f"/indexes/{weather}/search", json=body), 422, "invalid_filter"
+    )
     assert error["details"]["field"] == "where.year"
     assert "Did you mean 'gt" in error["message"]
     response = await client.get(f"/indexes/{weather}/documents", params={"where": "{"})
-    error_of(response, 422, "bad_filter")
+    error_of(response, 422, "invalid_filter")
 
 
 async def test_uploads_carry_fields_to_search_by(client: httpx.AsyncClient) -> None:
@@ -177,7 +179,7 @@ async def test_an_index_is_exported_and_imported(
     again = await client.post("/indexes/import", files=files, data={"name": "weather-2"})
     error_of(again, 409, "index_exists")
     broken = {"file": ("x.motet", response.content[:-4096] + b"\0" * 4096)}
-    error_of(await client.post("/indexes/import", files=broken), 422, "bad_snapshot")
+    error_of(await client.post("/indexes/import", files=broken), 422, "invalid_snapshot")
     assert (await client.post("/indexes/import", files={"other": b""})).status_code == 422
     assert list((server.home / "exchange").iterdir()) == []
 

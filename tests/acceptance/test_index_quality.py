@@ -12,8 +12,8 @@ import pytest
 
 from benchmarks.server import ServerProcess
 from config.settings import load_settings
-from server.console import plain_console
-from server.index_commands import calibrate_index, evaluate_index, print_report, print_threshold
+from server.cli.console import plain_console
+from server.cli.index_queries import calibrate_index, evaluate_index, print_report, print_threshold
 from tests.acceptance.conftest import error_of
 from tests.acceptance.handbook import write_handbook
 from tests.acceptance.test_indexes import add
@@ -134,6 +134,6 @@ async def test_what_cannot_be_measured_is_told(client: httpx.AsyncClient, coast:
     few = {"questions": QUESTIONS[:3]}
     error_of(await client.post(f"{path}/calibrate", json=few), 422, "too_few_questions")
     wrong = {"questions": [{"qestion": "?"}]}
-    error_of(await client.post(f"{path}/eval", json=wrong), 422, "bad_questions")
+    error_of(await client.post(f"{path}/eval", json=wrong), 422, "invalid_questions")
     asked = {"questions": QUESTIONS}
     error_of(await client.post("/indexes/coats/eval", json=asked), 404, "index_not_found")

@@ -13,8 +13,8 @@ import pytest
 from benchmarks.server import ServerProcess
 from tests.acceptance.conftest import TIMEOUT, error_of
 from tests.acceptance.test_cli import Motet
-from tests.doubles.ollama import Ollama
-from tests.doubles.script import Gate
+from tests.support.ollama import Ollama
+from tests.support.script import Gate
 
 BOUND_S = 60.0
 EVENTS = {"Accept": "text/event-stream"}

@@ -183,7 +183,7 @@ async def refused(client: httpx.AsyncClient, gate: Gate) -> None:
             body = {"input": {"x": 0}, "stream": False}
             response = await client.post("/agents/quick/run", json=body)
             if response.status_code != 200:
-                error_of(response, 503, "stopping")
+                error_of(response, 503, "shutting_down")
                 assert response.headers["retry-after"]
                 return
 

@@ -8,8 +8,8 @@ from typing import Any
 from langgraph.checkpoint.memory import InMemorySaver
 
 from graphs.agent import Agent
-from graphs.context import GraphContext
-from graphs.link import AgentSource, Find, link
+from graphs.compile.build import AgentSource, Find, build_agent
+from graphs.run_context import RunContext
 
 
 def agent_of_yaml(text: str, find: Find | None = None) -> Agent:
@@ -19,7 +19,7 @@ def agent_of_yaml(text: str, find: Find | None = None) -> Agent:
     def none(name: str) -> Any:
         raise AssertionError(f"no agent '{name}' was expected")
 
-    return link(AgentSource("test", head + text, "own"), find or none)
+    return build_agent(AgentSource("test", head + text, "own"), find or none)
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Told:
 async def run(
     agent: Agent,
     input: Any = None,
-    context: GraphContext | None = None,
+    context: RunContext | None = None,
     *,
     given: Any = None,
     graph: Any = None,

@@ -13,7 +13,7 @@ from config.errors import Conflict, Invalid, MotetError, NotFound
 from config.settings import Settings
 from graphs.catalog import Catalog, Reload, open_catalog
 from tests.graphs.conftest import run
-from tests.graphs.fakes import context
+from tests.support.graphs import context
 
 SHOUT = """\
 version: 1

@@ -13,14 +13,14 @@ from langgraph.checkpoint.memory import InMemorySaver
 from config.errors import NotFound, Unavailable
 from config.settings import load_settings
 from graphs.catalog import Catalog
-from graphs.context import GraphContext
+from graphs.run_context import RunContext
 from indexes.quality.calibration import Threshold
 from indexes.service import Indexes, open_indexes
 from indexes.spec import IndexSpec
 from models.manager import Models, open_models
-from tests.doubles.ollama import Ollama
-from tests.doubles.script import Call, Failure, Turn
 from tests.graphs.conftest import agent_of_yaml, run
+from tests.support.ollama import Ollama
+from tests.support.script import Call, Failure, Turn
 from tools.registry import Parts, load_toolbox
 
 pytestmark = pytest.mark.timeout(120)
@@ -46,7 +46,7 @@ class World:
     models: Models
     indexes: Indexes
     catalog: Catalog
-    context: GraphContext
+    context: RunContext
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
                 return [passage.as_dict() for passage in found]
 
             tools = load_toolbox(Parts(search))
-            context = GraphContext(models=models, indexes=indexes, tools=tools)
+            context = RunContext(models=models, indexes=indexes, tools=tools)
             yield World(ollama, models, indexes, Catalog(settings), context)
     finally:
         ollama.stop()
@@ -131,7 +131,7 @@ async def test_a_follow_up_is_rewritten_over_ollama(world: World) -> None:
 
 
 async def test_ask_deep_answers_from_several_indexes_with_conditions(
-    world: World, alone: GraphContext
+    world: World, alone: RunContext
 ) -> None:
     await world.indexes.create(IndexSpec(name="towns"))
     for source, text, country in (
@@ -152,7 +152,7 @@ async def test_ask_deep_answers_from_several_indexes_with_conditions(
 
 
 async def test_the_threshold_of_an_index_decides_what_the_reader_answers(
-    world: World, alone: GraphContext
+    world: World, alone: RunContext
 ) -> None:
     question = {"question": "How is the service started?"}
     try:
@@ -232,7 +232,7 @@ async def test_a_tenant_does_not_find_the_documents_of_another(world: World) -> 
 @pytest.fixture(scope="module")
 async def alone(
     world: World, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[GraphContext]:
+) -> AsyncIterator[RunContext]:
     """The same documents on a machine without any language model."""
     home = tmp_path_factory.mktemp("alone")
     async with open_models(load_settings(home=home, ollama_url=NOWHERE)) as models:
@@ -240,7 +240,7 @@ async def alone(
 
 
 async def test_the_embedded_reader_answers_with_exact_spans(
-    world: World, alone: GraphContext
+    world: World, alone: RunContext
 ) -> None:
     question = {"question": "How is the service started?"}
     for name in ("ask", "ask_deep"):
@@ -255,7 +255,7 @@ async def test_the_embedded_reader_answers_with_exact_spans(
 
 
 async def test_the_embedded_reader_says_when_the_documents_do_not(
-    world: World, alone: GraphContext
+    world: World, alone: RunContext
 ) -> None:
     question = {"question": "What is the capital of France?"}
     for name in ("ask", "ask_deep"):
@@ -266,7 +266,7 @@ async def test_the_embedded_reader_says_when_the_documents_do_not(
 
 
 async def test_chat_digest_and_review_are_of_use_without_a_language_model(
-    world: World, alone: GraphContext
+    world: World, alone: RunContext
 ) -> None:
     told = await run(world.catalog.get("chat"), {"message": "How is the service started?"}, alone)
     assert "make serve" in told.output["answer"]

@@ -13,9 +13,9 @@ from langgraph.types import Command
 from config.settings import Settings
 from graphs.agent import Agent
 from graphs.catalog import Catalog
-from graphs.context import GraphContext
+from graphs.run_context import RunContext
 from tests.graphs.conftest import run
-from tests.graphs.fakes import (
+from tests.support.graphs import (
     FakeDocument,
     FakeIndexes,
     FakeModels,
@@ -48,7 +48,7 @@ def indexes() -> FakeIndexes:
     )
 
 
-def with_tools(used: GraphContext, indexes: FakeIndexes) -> GraphContext:
+def with_tools(used: RunContext, indexes: FakeIndexes) -> RunContext:
     async def search(names: list[str], query: str, **how: Any) -> list[dict[str, Any]]:
         found = await indexes.search(names, query, **how)
         return [passage.as_dict() for passage in found]
@@ -116,7 +116,7 @@ async def test_ask_deep_searches_the_question_itself_without_a_language_model(
     assert indexes.searches[0]["expand"] == "neighbours"
 
 
-async def on_thread(agent: Agent, used: GraphContext, *questions: str, **more: Any) -> list[Any]:
+async def on_thread(agent: Agent, used: RunContext, *questions: str, **more: Any) -> list[Any]:
     graph = agent.compile(InMemorySaver())
     return [
         await run(agent, {"question": question, **more}, used, graph=graph)
@@ -232,7 +232,7 @@ async def test_chat_understands_follow_ups_without_a_language_model(
     assert queries == ["How does the service start?", "And how does it stop? service start"]
 
 
-async def review(agent: Agent, used: GraphContext, input: Any, *answers: Any) -> Any:
+async def review(agent: Agent, used: RunContext, input: Any, *answers: Any) -> Any:
     graph = agent.compile(InMemorySaver())
     told = await run(agent, input, used, graph=graph)
     for answer in answers:

@@ -10,7 +10,7 @@ import pytest
 from config.settings import load_settings
 from indexes.service import Indexes, open_indexes
 from indexes.spec import IndexSpec
-from tests.indexes.doubles import HashingEmbedder, Models
+from tests.support.indexes import HashingEmbedder, Models
 
 
 @pytest.fixture(scope="session")

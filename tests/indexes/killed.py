@@ -28,7 +28,7 @@ from config.errors import Busy, Unavailable
 from config.settings import load_settings
 from indexes.service import Indexes, open_indexes
 from indexes.spec import IndexSpec
-from tests.indexes.doubles import HashingEmbedder, Models
+from tests.support.indexes import HashingEmbedder, Models
 
 SOURCES = [f"{number}.txt" for number in range(12)]
 COPY = "copy"

@@ -17,7 +17,7 @@ from config.errors import Invalid, Unavailable
 from config.settings import load_settings
 from indexes.service import Indexes, open_indexes
 from indexes.spec import IndexSpec
-from tests.indexes.doubles import Models
+from tests.support.indexes import Models
 
 SPACE_BYTES = 1024
 
@@ -105,7 +105,7 @@ async def test_no_half_snapshot_is_written_and_none_imported(
     with full(notes):
         with pytest.raises(Invalid, match="cannot be written") as refused:
             await notes.export("notes", tmp_path / "other.snapshot")
-        assert refused.value.code == "bad_path"
+        assert refused.value.code == "invalid_path"
         assert sorted(tmp_path.iterdir()) == before
         with pytest.raises(Unavailable) as caught:
             await notes.import_snapshot(whole, "copy")

@@ -16,7 +16,7 @@ from config.settings import load_settings
 from indexes.retrieval.search import Mode
 from indexes.service import Indexes, open_indexes
 from indexes.spec import IndexSpec
-from tests.indexes.doubles import Models
+from tests.support.indexes import Models
 
 OPERATIONS = int(os.environ.get("MOTET_TEST_OPERATIONS", "10000"))
 SEED = int(os.environ.get("MOTET_TEST_SEED", "1"))

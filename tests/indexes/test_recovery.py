@@ -21,10 +21,10 @@ from config.errors import Conflict, Unavailable
 from config.settings import load_settings
 from indexes.service import Indexes, open_indexes
 from indexes.spec import IndexSpec
-from indexes.truth.store import open_store
-from indexes.truth.tables import Tables
+from indexes.storage.store import open_store
+from indexes.storage.tables import Tables
 from models.workers.process import Reply, WorkerProcess
-from tests.indexes.doubles import HashingEmbedder, Models
+from tests.support.indexes import HashingEmbedder, Models
 
 BOUND_S = 60
 
@@ -234,9 +234,9 @@ import asyncio, os, sys
 from pathlib import Path
 from config.settings import load_settings
 from indexes.service import open_indexes
-from indexes.truth.store import Store
-from indexes.truth.tables import Tables
-from tests.indexes.doubles import Models
+from indexes.storage.store import Store
+from indexes.storage.tables import Tables
+from tests.support.indexes import Models
 
 async def main():
     Store.purge = lambda self: os._exit(9)
@@ -295,7 +295,7 @@ from pathlib import Path
 from config.settings import load_settings
 from indexes.service import open_indexes
 from indexes.spec import IndexSpec
-from tests.indexes.doubles import Models
+from tests.support.indexes import Models
 
 async def main():
     async with open_indexes(load_settings(home=Path(sys.argv[1])), Models()) as indexes:

@@ -12,7 +12,7 @@ from config.errors import Conflict, Invalid, NotFound
 from indexes.records import Passage, Progress
 from indexes.service import Indexes
 from indexes.spec import IndexSpec
-from tests.indexes.doubles import HashingEmbedder
+from tests.support.indexes import HashingEmbedder
 
 GARDEN = "# Garden\n\nTomatoes like warm soil and regular water.\n"
 KITCHEN = "# Kitchen\n\nBread rises overnight in a cold place.\n"

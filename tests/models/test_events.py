@@ -56,7 +56,7 @@ async def test_a_reader_that_is_too_slow_is_told_how_much_it_missed() -> None:
     for number in range(10):
         events.add("news", number=number)
     missed, *rest = await taken(slow, 4)
-    assert (missed["event"], missed["count"], missed["seq"]) == ("missed", 7, 7)
+    assert (missed["event"], missed["count"], missed["seq"]) == ("gap", 7, 7)
     assert [each["number"] for each in rest] == [7, 8, 9]
 
 

@@ -12,11 +12,11 @@ import pytest
 
 from config.errors import NotFound, TimedOut, Unavailable
 from config.settings import load_settings
+from models.catalog.file import load_models
 from models.devices import DeviceMemory
-from models.lease import Attempt
+from models.lease import LeaseAttempt
 from models.manager import Models, open_models
-from models.models_file import load_models
-from tests.models.fakes import Fakes
+from tests.support.models import Fakes
 
 FILE = """
 roles:
@@ -192,16 +192,16 @@ async def test_what_ran_out_of_memory_runs_again_with_idle_models_gone(scene: Sc
         assert all(each.leases == 0 for each in models.status())
 
 
-async def run_out(models: Models, error: Exception, *, keep: bool = False) -> list[Attempt]:
+async def run_out(models: Models, error: Exception, *, keep: bool = False) -> list[LeaseAttempt]:
     """Work that fails each time; the attempts it took."""
-    tried: list[Attempt] = []
+    tried: list[LeaseAttempt] = []
     with pytest.raises(type(error), match=r"bug|Ask it for less"):
         await _fail(models, error, keep, tried)
     assert all(each.leases == 0 for each in models.status())
     return tried
 
 
-async def _fail(models: Models, error: Exception, keep: bool, tried: list[Attempt]) -> None:
+async def _fail(models: Models, error: Exception, keep: bool, tried: list[LeaseAttempt]) -> None:
     async for attempt in models.attempts("first", "chat"):
         tried.append(attempt)
         async with attempt:

@@ -16,7 +16,7 @@ from config.errors import Invalid, NotFound, TimedOut, Unavailable
 from config.settings import load_settings
 from models.devices import DeviceMemory
 from models.manager import Models, open_models
-from tests.models.fakes import Fakes
+from tests.support.models import Fakes
 
 FILE = """
 roles:
@@ -175,7 +175,7 @@ async def test_waiting_for_a_lease_is_bounded(scene: Scene) -> None:
             with pytest.raises(TimedOut) as caught:
                 async with models.lease("second", "chat", wait_s=0.01):
                     pass
-        assert caught.value.code == "lease_timeout"
+        assert caught.value.code == "lease_timed_out"
         assert [status.waiting for status in models.status()] == [0] * len(models.status())
 
 

@@ -19,11 +19,11 @@ from runs.events import Batch
 from runs.execution import Execution
 from runs.log import RunLog
 from runs.record import Multitask, RunRequest
-from tests.doubles.ollama import Ollama
-from tests.doubles.script import Gate
 from tests.runs.cases import CASES
 from tests.runs.crashing import answer_to
 from tests.runs.world import Life, World
+from tests.support.ollama import Ollama
+from tests.support.script import Gate
 
 RUNS = 300
 SPOKEN = {

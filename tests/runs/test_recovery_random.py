@@ -14,11 +14,11 @@ import pytest
 from orjson import loads
 
 from runs.record import Run, RunRequest
-from tests.doubles.ollama import Ollama
 from tests.runs.cases import CASES
 from tests.runs.crashing import answer_to, log_of
 from tests.runs.story import Story
 from tests.runs.world import Life, World
+from tests.support.ollama import Ollama
 
 LIVES = 30
 RUNS = 10

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from orjson import loads
 
-from tests.doubles.ollama import Ollama
 from tests.runs.cases import CASES, TOPIC
 from tests.runs.crashing import Seen, Told, follow, log_of, record
 from tests.runs.disk import Disk
 from tests.runs.story import Story
 from tests.runs.world import World
+from tests.support.ollama import Ollama
 
 MOMENTS = 8
 """Of the moments of a run at most so many are tried, spread over all of it."""

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from config.settings import Settings
-from graphs.cache import NodeCache
 from graphs.catalog import Catalog
-from graphs.context import GraphContext
+from graphs.compile.cache import NodeCache
+from graphs.run_context import RunContext
 from models.manager import Models, open_models
 from runs.checkpoints import Checkpoints, open_checkpoints
 from runs.database import Database, open_database
@@ -21,10 +21,10 @@ from runs.engine import RunEngine
 from runs.record import Run
 from runs.store import RunStore
 from runs.webhooks import Webhooks
-from tests.doubles.ollama import Ollama
-from tests.doubles.script import Call, Failure, Gate, Reply, Turn
-from tests.graphs.fakes import FakeIndexes
 from tests.runs.graphs import Gates, graphs
+from tests.support.graphs import FakeIndexes
+from tests.support.ollama import Ollama
+from tests.support.script import Call, Failure, Gate, Reply, Turn
 from tools.registry import Toolbox
 from tools.spec import Tool, ToolContext
 
@@ -118,8 +118,8 @@ class World:
             calls: Counter[str] = Counter()
             tools, cache = Toolbox(_tools(calls)), NodeCache()
 
-            def context(run: Run) -> GraphContext:
-                return GraphContext(
+            def context(run: Run) -> RunContext:
+                return RunContext(
                     models=models,
                     indexes=FakeIndexes(),
                     tools=tools,

@@ -9,16 +9,16 @@ from typing import Any
 from rich.console import Console
 
 from config.settings import load_settings
-from models.accelerators import Accelerator
+from models.catalog.file import load_models
 from models.devices import DeviceMemory
+from models.devices.accelerator import Accelerator
 from models.devices.detect import Found
 from models.devices.host import HostMemory
 from models.devices.machine import Machine
-from models.devices.patience import PatientReader
+from models.devices.timeout_reader import TimeoutReader
 from models.manager import open_models
-from models.models_file import load_models
+from server.cli.model_tables import print_profile, profile_yaml
 from server.machine_profile import machine_profile
-from server.model_tables import print_profile, profile_yaml
 
 GIB = 2**30
 CARD = Accelerator("cuda:0", "nvidia", "NVIDIA RTX 4090", 24 * GIB, driver="580.65", uuid="GPU-1")
@@ -43,7 +43,7 @@ class Half:
 
 
 def machine(*accelerators: Accelerator, error: str = "", problems: tuple[str, ...] = ()) -> Machine:
-    reader = PatientReader(Half(*accelerators, error=error), accelerators)
+    reader = TimeoutReader(Half(*accelerators, error=error), accelerators)
     return Machine(Found(accelerators, problems), HostMemory(), [reader])
 
 

@@ -10,8 +10,8 @@ import pytest
 from fastapi import FastAPI, Header
 
 from config.settings import load_settings
-from server.access import Caller, caller
 from server.app import create_app
+from server.http.access import Caller, caller
 from server.services import open_services
 from tests.acceptance.conftest import error_of
 

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import pytest
 
-from tools.guard import Limits
+from tools.safe_fetch import Limits
 
 Answer: TypeAlias = Callable[[asyncio.StreamWriter], Awaitable[None]]
 LOOPBACK = ipaddress.ip_network("127.0.0.1/32")

@@ -15,14 +15,14 @@ from bs4 import BeautifulSoup
 
 from config.errors import Invalid
 from models.capabilities import Sound
-from tests.making import RATE, Workshop, png
+from tests.support.media import RATE, Workshop, png
 from tools.artifacts import Artifacts
 from tools.book.pages import Piece, paragraphs
 from tools.book.tool import book_tool
-from tools.guard import Limits
-from tools.making import Making
 from tools.media import Media
+from tools.media_deps import MediaToolDeps
 from tools.references import Files
+from tools.safe_fetch import Limits
 from tools.spec import ToolContext
 
 OPF = "{http://www.idpf.org/2007/opf}"
@@ -39,12 +39,12 @@ async def media() -> AsyncIterator[Media]:
 
 
 @pytest.fixture
-def making(tmp_path: Path, media: Media) -> Making:
+def making(tmp_path: Path, media: Media) -> MediaToolDeps:
     artifacts = Artifacts(tmp_path)
-    return Making(Workshop(), media, artifacts, Files(artifacts, Limits()))
+    return MediaToolDeps(Workshop(), media, artifacts, Files(artifacts, Limits()))
 
 
-async def scenes(making: Making, count: int = 3) -> list[dict[str, Any]]:
+async def scenes(making: MediaToolDeps, count: int = 3) -> list[dict[str, Any]]:
     """Scenes of two sentences in two paragraphs, with a picture and a second of sound."""
     found = []
     for number in range(1, count + 1):
@@ -66,14 +66,14 @@ async def scenes(making: Making, count: int = 3) -> list[dict[str, Any]]:
     return found
 
 
-async def made(making: Making, **arguments: Any) -> tuple[BeautifulSoup, zipfile.ZipFile]:
+async def made(making: MediaToolDeps, **arguments: Any) -> tuple[BeautifulSoup, zipfile.ZipFile]:
     result = await book_tool(making).call(arguments, ToolContext())
     page = await making.artifacts.read(result["html"]["id"])
     file = await making.artifacts.read(result["epub"]["id"])
     return BeautifulSoup(page, "html.parser"), zipfile.ZipFile(io.BytesIO(file))
 
 
-async def test_the_page_holds_its_pictures_and_sounds(making: Making) -> None:
+async def test_the_page_holds_its_pictures_and_sounds(making: MediaToolDeps) -> None:
     page, _ = await made(making, title="Three days", scenes=await scenes(making), language="en-GB")
     assert page.html
     assert page.html["lang"] == "en-GB"
@@ -91,7 +91,7 @@ async def test_the_page_holds_its_pictures_and_sounds(making: Making) -> None:
     assert not outside.search(str(page))
 
 
-async def test_the_page_can_be_read_without_seeing_it(making: Making) -> None:
+async def test_the_page_can_be_read_without_seeing_it(making: MediaToolDeps) -> None:
     page, _ = await made(making, title="Three days", scenes=await scenes(making))
     assert len(page.select("h1")) == 1
     assert page.select_one("main")
@@ -101,7 +101,7 @@ async def test_the_page_can_be_read_without_seeing_it(making: Making) -> None:
     assert all(sound["aria-label"] for sound in page.select("audio"))
 
 
-async def test_each_sentence_knows_when_it_is_read(making: Making) -> None:
+async def test_each_sentence_knows_when_it_is_read(making: MediaToolDeps) -> None:
     page, _ = await made(making, title="Three days", scenes=await scenes(making, 1))
     said = [(str(each["data-start"]), each.text) for each in page.select(".said")]
     assert said == [("0.0", "It was day 1."), ("0.5", "It was warm.")]
@@ -109,7 +109,7 @@ async def test_each_sentence_knows_when_it_is_read(making: Making) -> None:
     assert texts == ["It was day 1. It was warm.", "Nobody said a word."]
 
 
-async def test_the_epub_is_what_the_standard_asks_for(making: Making) -> None:
+async def test_the_epub_is_what_the_standard_asks_for(making: MediaToolDeps) -> None:
     _, file = await made(making, title="Three days", scenes=await scenes(making), author="Anna")
     first = file.infolist()[0]
     assert (first.filename, first.compress_type) == ("mimetype", zipfile.ZIP_STORED)
@@ -131,7 +131,7 @@ async def test_the_epub_is_what_the_standard_asks_for(making: Making) -> None:
             ET.fromstring(file.read(name))
 
 
-async def test_the_epub_says_which_sentence_sounds_when(making: Making) -> None:
+async def test_the_epub_says_which_sentence_sounds_when(making: MediaToolDeps) -> None:
     _, file = await made(making, title="Three days", scenes=await scenes(making, 2))
     overlay = ET.fromstring(file.read("book/scene-2.smil"))
     page = ET.fromstring(file.read("book/scene-2.xhtml"))
@@ -142,7 +142,7 @@ async def test_the_epub_says_which_sentence_sounds_when(making: Making) -> None:
     assert ends == ["0.400s", "0.800s"]
 
 
-async def test_what_is_told_is_never_taken_for_markup(making: Making) -> None:
+async def test_what_is_told_is_never_taken_for_markup(making: MediaToolDeps) -> None:
     given = await scenes(making, 1)
     given[0] |= {"text": HOSTILE, "alt": HOSTILE, "title": HOSTILE, "caption": HOSTILE}
     page, file = await made(
@@ -156,7 +156,7 @@ async def test_what_is_told_is_never_taken_for_markup(making: Making) -> None:
     assert not list(scene.iter(f"{XHTML}script"))
 
 
-async def test_a_book_may_have_neither_pictures_nor_sounds(making: Making) -> None:
+async def test_a_book_may_have_neither_pictures_nor_sounds(making: MediaToolDeps) -> None:
     page, file = await made(making, title="Words", scenes=[{"text": "One."}, {"text": "Two."}])
     assert len(page.select("article.plain")) == 2
     assert not page.select("audio")
@@ -164,7 +164,7 @@ async def test_a_book_may_have_neither_pictures_nor_sounds(making: Making) -> No
     assert not [name for name in file.namelist() if name.endswith((".smil", ".mp3", ".png"))]
 
 
-async def test_sounds_that_not_every_reader_plays_become_mp3(making: Making) -> None:
+async def test_sounds_that_not_every_reader_plays_become_mp3(making: MediaToolDeps) -> None:
     wave = await making.media.encode([Sound(bytes(2 * RATE), RATE, "")], "wav")
     kept = await making.artifacts.put(wave.data, media_type="audio/wav")
     scene = {"text": "One.", "audio": kept.id}
@@ -172,7 +172,7 @@ async def test_sounds_that_not_every_reader_plays_become_mp3(making: Making) -> 
     assert str(page.select_one("audio")["src"]).startswith("data:audio/mpeg")  # type: ignore[index]
 
 
-async def test_what_is_no_picture_is_refused(making: Making) -> None:
+async def test_what_is_no_picture_is_refused(making: MediaToolDeps) -> None:
     text = await making.artifacts.put(b"no picture", media_type="image/png")
     with pytest.raises(Invalid):
         await made(making, title="Words", scenes=[{"text": "One.", "image": text.id}])

@@ -4,8 +4,8 @@ import pytest
 
 from config.errors import Invalid
 from tests.tools.conftest import Site
-from tools.guard import Limits
 from tools.responses import Fetched
+from tools.safe_fetch import Limits
 from tools.spec import ToolContext
 from tools.web import page_text, web_tool
 

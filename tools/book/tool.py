@@ -11,8 +11,8 @@ from config.errors import Invalid
 from tools.book.epub import epub
 from tools.book.html import html
 from tools.book.pages import Book, Medium, Scene, paragraphs
-from tools.making import Making, keep, picture_of
 from tools.media import kind_of
+from tools.media_deps import MediaToolDeps, keep, picture_of
 from tools.references import REFERENCE
 from tools.spec import Tool, ToolContext
 
@@ -63,7 +63,7 @@ PARAMETERS: dict[str, Any] = {
 }
 
 
-def book_tool(making: Making) -> Tool:
+def book_tool(making: MediaToolDeps) -> Tool:
     """Lays scenes out as a book."""
 
     async def run(arguments: dict[str, Any], context: ToolContext) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def book_tool(making: Making) -> Tool:
     )
 
 
-async def _book(arguments: dict[str, Any], making: Making, context: ToolContext) -> Book:
+async def _book(arguments: dict[str, Any], making: MediaToolDeps, context: ToolContext) -> Book:
     scenes = []
     total = 0
     for number, given in enumerate(arguments["scenes"], 1):
@@ -116,7 +116,9 @@ async def _book(arguments: dict[str, Any], making: Making, context: ToolContext)
     )
 
 
-async def _scene(number: int, given: dict[str, Any], making: Making, context: ToolContext) -> Scene:
+async def _scene(
+    number: int, given: dict[str, Any], making: MediaToolDeps, context: ToolContext
+) -> Scene:
     sound = await _sound(number, given, making, context)
     return Scene(
         number=number,
@@ -129,7 +131,9 @@ async def _scene(number: int, given: dict[str, Any], making: Making, context: To
     )
 
 
-async def _picture(number: int, value: Any, making: Making, context: ToolContext) -> Medium | None:
+async def _picture(
+    number: int, value: Any, making: MediaToolDeps, context: ToolContext
+) -> Medium | None:
     if not value:
         return None
     made = await picture_of(value, f"scenes.{number - 1}.image", making, context)
@@ -140,7 +144,7 @@ async def _picture(number: int, value: Any, making: Making, context: ToolContext
 
 
 async def _sound(
-    number: int, given: dict[str, Any], making: Making, context: ToolContext
+    number: int, given: dict[str, Any], making: MediaToolDeps, context: ToolContext
 ) -> Medium | None:
     value = given.get("audio")
     if not value:
@@ -154,7 +158,7 @@ async def _sound(
     return Medium(data, kind, f"sound-{number}.{SOUNDS[kind]}", seconds=float(seconds))
 
 
-async def _as_mp3(data: bytes, making: Making) -> tuple[bytes, str, float]:
+async def _as_mp3(data: bytes, making: MediaToolDeps) -> tuple[bytes, str, float]:
     from models.capabilities import Sound
     from models.capabilities.transcribe import RATE
 

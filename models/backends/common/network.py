@@ -16,7 +16,7 @@ def is_local(url: str) -> bool:
     return (urlsplit(url).hostname or "") in LOOPBACK
 
 
-def shown(url: str) -> str:
+def redacted_url(url: str) -> str:
     """The URL without credentials, for messages."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]

@@ -25,5 +25,5 @@ def check_pictures(images: Sequence[bytes]) -> None:
 def bad_picture(why: str) -> Invalid:
     """The error of a picture that cannot be read."""
     return Invalid(
-        f"The picture cannot be read: {why}.", code="bad_image", details={"field": "images"}
+        f"The picture cannot be read: {why}.", code="unreadable_image", details={"field": "images"}
     )

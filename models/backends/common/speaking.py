@@ -12,7 +12,7 @@ from config.errors import Invalid, TimedOut
 from models.backends.common.spoken import spoken, stretches
 from models.backends.common.worker_model import WorkerModel
 from models.capabilities import Sound, SpeechRequest, Voice
-from models.drivers import Need
+from models.driver import MemoryRequirement
 from models.workers.process import WorkerProcess
 
 AHEAD = 2
@@ -26,7 +26,12 @@ class SpeakingModel(WorkerModel):
     clones = False
 
     def __init__(
-        self, worker: WorkerProcess, need: Need, *, silence_s: float, sentence_chars: int
+        self,
+        worker: WorkerProcess,
+        need: MemoryRequirement,
+        *,
+        silence_s: float,
+        sentence_chars: int,
     ) -> None:
         super().__init__(worker, need)
         self._silence_s = silence_s

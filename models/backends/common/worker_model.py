@@ -8,7 +8,7 @@ from contextlib import aclosing
 from typing import Any
 
 from config.errors import TimedOut
-from models.drivers import RAM, Need
+from models.driver import RAM, MemoryRequirement
 from models.workers.launch import how_it_ended
 from models.workers.process import Reply, WorkerProcess
 
@@ -16,7 +16,7 @@ from models.workers.process import Reply, WorkerProcess
 class WorkerModel:
     """Base of loaded models whose worker, once it died, is loaded anew by the scheduler."""
 
-    def __init__(self, worker: WorkerProcess, need: Need) -> None:
+    def __init__(self, worker: WorkerProcess, need: MemoryRequirement) -> None:
         self._worker = worker
         self._need = need
         self._lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -53,7 +53,7 @@ class WorkerModel:
             self._lost.set_result(how_it_ended(exited.result().returncode))
 
 
-def measured(worker: WorkerProcess, need: Need) -> Mapping[str, int]:
+def measured(worker: WorkerProcess, need: MemoryRequirement) -> Mapping[str, int]:
     """What a worker takes, by device, as its last heartbeat told."""
     memory = {RAM: worker.memory["rss_bytes"]}
     if need.device in need.memory and need.device != RAM:

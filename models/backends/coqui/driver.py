@@ -11,9 +11,9 @@ from models.backends.coqui.model import CoquiModel
 from models.backends.coqui.options import CoquiOptions
 from models.backends.coqui.pull import pull
 from models.backends.coqui.sources import files_of, is_released, why_missing
-from models.drivers import DriverContext, Need, Progress
-from models.placement import placements
-from models.spec import ModelSpec, Task
+from models.catalog.spec import ModelSpec, Task
+from models.driver import DriverContext, MemoryRequirement, Progress
+from models.scheduling.placement import placements
 
 WORKER = "models.backends.coqui.worker:Speaker"
 PACKAGES = ("torch", "TTS")
@@ -51,7 +51,7 @@ class CoquiDriver:
             return None
         return ModelSpec(name=f"coqui/{source}", task=task, backend="coqui", source=source)
 
-    def estimate(self, spec: ModelSpec) -> Sequence[Need]:
+    def estimate(self, spec: ModelSpec) -> Sequence[MemoryRequirement]:
         found = files_of(spec.source)
         weights = found.stored_bytes if found else UNKNOWN_BYTES
         loading = COPIES * weights + LIBRARIES_BYTES
@@ -63,7 +63,9 @@ class CoquiDriver:
             cpu_bytes=spec.memory_bytes or loading + WORKING_BYTES,
         )
 
-    async def load(self, spec: ModelSpec, need: Need, progress: Progress) -> CoquiModel:
+    async def load(
+        self, spec: ModelSpec, need: MemoryRequirement, progress: Progress
+    ) -> CoquiModel:
         options = CoquiOptions.of(spec.name, spec.options)
         if reason := why_missing(spec.name, spec.source, options):
             raise Unavailable(

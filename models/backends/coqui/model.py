@@ -9,7 +9,7 @@ from config.errors import Invalid, nearest
 from models.backends.common.speaking import SpeakingModel
 from models.backends.coqui.options import CoquiOptions
 from models.capabilities import SpeechRequest, Voice
-from models.drivers import Need
+from models.driver import MemoryRequirement
 from models.workers.process import WorkerProcess
 
 ONLY_VOICE = "default"
@@ -19,7 +19,11 @@ class CoquiModel(SpeakingModel):
     """It is its own `Speech`. `about` is what its worker told."""
 
     def __init__(
-        self, worker: WorkerProcess, need: Need, options: CoquiOptions, about: Mapping[str, Any]
+        self,
+        worker: WorkerProcess,
+        need: MemoryRequirement,
+        options: CoquiOptions,
+        about: Mapping[str, Any],
     ) -> None:
         super().__init__(
             worker, need, silence_s=options.timeout_s, sentence_chars=options.sentence_chars
@@ -94,4 +98,4 @@ def _of_country(known: Mapping[str, str], language: str) -> str | None:
 
 
 def _unable(field: str, message: str) -> Invalid:
-    return Invalid(message, code="model_unable", details={"field": field})
+    return Invalid(message, code="capability_unsupported", details={"field": field})

@@ -12,7 +12,7 @@ import httpx2
 
 from config.errors import NotFound, Unavailable
 from models.backends.coqui.sources import Release, is_released, released, unknown
-from models.drivers import Progress
+from models.driver import Progress
 from models.pulls.hub import HubPuller
 
 SILENCE_S = 60.0

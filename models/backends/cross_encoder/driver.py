@@ -17,9 +17,9 @@ from models.backends.common.options import Options
 from models.backends.common.sources import folder_of, needed, weights, why_missing
 from models.backends.common.worker_model import measured
 from models.capabilities import FLOAT_BYTES
-from models.drivers import DriverContext, Need, Progress
-from models.placement import placements
-from models.spec import ModelSpec, Task
+from models.catalog.spec import ModelSpec, Task
+from models.driver import DriverContext, MemoryRequirement, Progress
+from models.scheduling.placement import placements
 from models.workers.supervised import SupervisedWorker
 
 WORKER = "models.backends.cross_encoder.worker:CrossEncoder"
@@ -69,7 +69,7 @@ class CrossEncoderDriver:
         name = f"cross_encoder/{source}"
         return ModelSpec(name=name, task=task, backend="cross_encoder", source=source)
 
-    def estimate(self, spec: ModelSpec) -> Sequence[Need]:
+    def estimate(self, spec: ModelSpec) -> Sequence[MemoryRequirement]:
         folder = folder_of(spec.source)
         taken = weights(folder).stored_bytes if folder else UNKNOWN_BYTES
         return placements(
@@ -80,7 +80,9 @@ class CrossEncoderDriver:
             cpu_bytes=spec.memory_bytes or taken + LIBRARIES_BYTES,
         )
 
-    async def load(self, spec: ModelSpec, need: Need, progress: Progress) -> CrossEncoder:
+    async def load(
+        self, spec: ModelSpec, need: MemoryRequirement, progress: Progress
+    ) -> CrossEncoder:
         options = CrossEncoderOptions.of(spec.name, spec.options).model_dump()
         options["threads"] = options["threads"] or min(MAX_THREADS, os.cpu_count() or 1)
         folder = needed(spec.name, spec.source)
@@ -100,7 +102,7 @@ class CrossEncoderDriver:
 class CrossEncoder:
     """The loaded model, which is its own `Rerank`."""
 
-    def __init__(self, worker: SupervisedWorker, need: Need) -> None:
+    def __init__(self, worker: SupervisedWorker, need: MemoryRequirement) -> None:
         self._worker = worker
         self._need = need
         self.lost = worker.lost

@@ -49,7 +49,7 @@ class CrossEncoder:
         if model.config.num_labels not in (1, 2):
             raise Invalid(
                 f"'{source}' has {model.config.num_labels} labels: not a cross-encoder for search.",
-                code="model_unable",
+                code="capability_unsupported",
             )
         limits = [_limit(self._tokenizer, model.config), options["max_tokens"]]
         self._max_tokens = min(limit for limit in limits if limit)

@@ -10,8 +10,8 @@ from config.errors import Invalid, MotetError, Unavailable
 from models.backends.common.options import Options
 from models.backends.common.worker_model import WorkerModel
 from models.capabilities import CaptionRequest
-from models.drivers import RAM, DriverContext, Need, Progress
-from models.spec import ModelSpec, Task
+from models.catalog.spec import ModelSpec, Task
+from models.driver import RAM, DriverContext, MemoryRequirement, Progress
 from models.workers.process import WorkerProcess
 
 WORKER = "models.backends.describer.worker:Describer"
@@ -41,10 +41,14 @@ class DescriberDriver:
     def named(self, source: str, task: Task) -> ModelSpec | None:
         return None
 
-    def estimate(self, spec: ModelSpec) -> Sequence[Need]:
-        return [Need({RAM: ESTIMATE_BYTES if spec.memory_bytes is None else spec.memory_bytes})]
+    def estimate(self, spec: ModelSpec) -> Sequence[MemoryRequirement]:
+        return [
+            MemoryRequirement(
+                {RAM: ESTIMATE_BYTES if spec.memory_bytes is None else spec.memory_bytes}
+            )
+        ]
 
-    async def load(self, spec: ModelSpec, need: Need, progress: Progress) -> Describer:
+    async def load(self, spec: ModelSpec, need: MemoryRequirement, progress: Progress) -> Describer:
         worker = await WorkerProcess.start(
             WORKER, name=spec.name, options={}, threads=1, start_timeout_s=START_TIMEOUT_S
         )

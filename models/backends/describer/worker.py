@@ -28,7 +28,9 @@ class Describer:
             with Image.open(io.BytesIO(body)) as image:
                 return {"text": described(image)}, b""
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise Invalid(f"The picture cannot be read: {error}", code="bad_image") from error
+            raise Invalid(
+                f"The picture cannot be read: {error}", code="unreadable_image"
+            ) from error
 
 
 def described(image: Image.Image) -> str:

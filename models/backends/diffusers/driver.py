@@ -11,8 +11,8 @@ from models.backends.diffusers.files import needed, variant, why_missing
 from models.backends.diffusers.image import DiffusersImage, DiffusersModel
 from models.backends.diffusers.needs import needs, offload
 from models.backends.diffusers.options import QUANTIZERS, DiffusersOptions
-from models.drivers import DriverContext, Need, Progress
-from models.spec import ModelSpec, Task
+from models.catalog.spec import ModelSpec, Task
+from models.driver import DriverContext, MemoryRequirement, Progress
 
 WORKER = "models.backends.diffusers.worker:Painter"
 PACKAGES = ("torch", "diffusers", "transformers", "accelerate")
@@ -48,10 +48,12 @@ class DiffusersDriver:
         name = f"diffusers/{source}"
         return ModelSpec(name=name, task=task, backend="diffusers", source=source)
 
-    def estimate(self, spec: ModelSpec) -> Sequence[Need]:
+    def estimate(self, spec: ModelSpec) -> Sequence[MemoryRequirement]:
         return needs(spec, _checked(spec), self._accelerators)
 
-    async def load(self, spec: ModelSpec, need: Need, progress: Progress) -> DiffusersModel:
+    async def load(
+        self, spec: ModelSpec, need: MemoryRequirement, progress: Progress
+    ) -> DiffusersModel:
         options = _checked(spec)
         if reason := _lacking(options):
             raise Invalid(f"{spec.name}: {reason}", code="quantization_unavailable")

@@ -11,7 +11,7 @@ from config.errors import Invalid
 from models.backends.common.sources import folder_of
 from models.backends.common.worker_model import WorkerModel
 from models.capabilities import ImageAbilities, ImageRequest, ImageStep, Picture
-from models.drivers import Need
+from models.driver import MemoryRequirement
 from models.workers.process import Reply, WorkerProcess
 
 FIELDS = (
@@ -34,7 +34,7 @@ class DiffusersModel(WorkerModel):
 
     capability: DiffusersImage
 
-    def __init__(self, worker: WorkerProcess, need: Need, silence_s: float) -> None:
+    def __init__(self, worker: WorkerProcess, need: MemoryRequirement, silence_s: float) -> None:
         super().__init__(worker, need)
         self._silence_s = silence_s
         self._turn = asyncio.Lock()

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.accelerators import Accelerator
 from models.backends.common.sources import folder_of
 from models.backends.diffusers.files import decoder_width, parts, usual_side
 from models.backends.diffusers.options import DiffusersOptions, Offload
-from models.drivers import RAM, Need
-from models.placement import placements
-from models.spec import ModelSpec
+from models.catalog.spec import ModelSpec
+from models.devices.accelerator import Accelerator
+from models.driver import RAM, MemoryRequirement
+from models.scheduling.placement import placements
 
 LIBRARIES_BYTES = 900_000_000
 CONTEXT_BYTES = 500_000_000
@@ -42,7 +42,7 @@ class Sizes:
 
 def needs(
     spec: ModelSpec, options: DiffusersOptions, accelerators: Sequence[Accelerator]
-) -> list[Need]:
+) -> list[MemoryRequirement]:
     """Where it could run and what it takes there; `spec.memory_bytes` is believed."""
     on_device, on_cpu = _sizes(spec, options, "bfloat16"), _sizes(spec, options, "float32")
     places = placements(
@@ -74,12 +74,16 @@ def offload(
     return _chosen(_sizes(spec, options, "bfloat16"), options, total)
 
 
-def _fitted(need: Need, sizes: Sizes, options: DiffusersOptions, total: int) -> Need:
+def _fitted(
+    need: MemoryRequirement, sizes: Sizes, options: DiffusersOptions, total: int
+) -> MemoryRequirement:
     chosen = _chosen(sizes, options, total)
     if chosen == "none":
         return need
     taken = _with_model_offload(sizes) if chosen == "model" else _with_sequential_offload(sizes)
-    return Need({need.device: taken, RAM: LIBRARIES_BYTES + sizes.weights}, need.device)
+    return MemoryRequirement(
+        {need.device: taken, RAM: LIBRARIES_BYTES + sizes.weights}, need.device
+    )
 
 
 def _chosen(sizes: Sizes, options: DiffusersOptions, total: int) -> Offload:

@@ -13,8 +13,8 @@ from models.backends.common.options import Options
 from models.backends.common.speaking import SpeakingModel
 from models.backends.espeak.voices import Voices
 from models.capabilities import SpeechRequest, Voice
-from models.drivers import RAM, DriverContext, Need, Progress
-from models.spec import ModelSpec, Task
+from models.catalog.spec import ModelSpec, Task
+from models.driver import RAM, DriverContext, MemoryRequirement, Progress
 from models.workers.process import WorkerProcess
 
 WORKER = "models.backends.espeak.worker:Speaker"
@@ -59,10 +59,16 @@ class EspeakDriver:
     def named(self, source: str, task: Task) -> ModelSpec | None:
         return None
 
-    def estimate(self, spec: ModelSpec) -> Sequence[Need]:
-        return [Need({RAM: ESTIMATE_BYTES if spec.memory_bytes is None else spec.memory_bytes})]
+    def estimate(self, spec: ModelSpec) -> Sequence[MemoryRequirement]:
+        return [
+            MemoryRequirement(
+                {RAM: ESTIMATE_BYTES if spec.memory_bytes is None else spec.memory_bytes}
+            )
+        ]
 
-    async def load(self, spec: ModelSpec, need: Need, progress: Progress) -> EspeakModel:
+    async def load(
+        self, spec: ModelSpec, need: MemoryRequirement, progress: Progress
+    ) -> EspeakModel:
         options = EspeakOptions.of(spec.name, spec.options)
         worker = await WorkerProcess.start(
             WORKER, name=spec.name, options={}, threads=1, start_timeout_s=START_TIMEOUT_S
@@ -84,7 +90,7 @@ class EspeakModel(SpeakingModel):
     """The loaded voice, which is its own `Speech`."""
 
     def __init__(
-        self, worker: WorkerProcess, need: Need, options: EspeakOptions, voices: Voices
+        self, worker: WorkerProcess, need: MemoryRequirement, options: EspeakOptions, voices: Voices
     ) -> None:
         super().__init__(worker, need, silence_s=options.timeout_s, sentence_chars=SENTENCE_CHARS)
         self._options = options
@@ -99,7 +105,7 @@ class EspeakModel(SpeakingModel):
             raise Invalid(
                 "espeak-ng has voices of its own and cannot clone one. Leave `reference` out, or "
                 "ask for a model that clones.",
-                code="model_unable",
+                code="capability_unsupported",
                 details={"field": "reference"},
             )
         options = self._options
@@ -116,7 +122,7 @@ def _words_a_minute(speed: float, own: float) -> int:
         least, most = (bound / WORDS_A_MINUTE / own for bound in (SLOWEST, FASTEST))
         raise Invalid(
             f"A speed of {speed:g} is beyond this voice, which has {least:.2f} to {most:.2f}.",
-            code="model_unable",
+            code="capability_unsupported",
             details={"field": "speed", "min": least, "max": most},
         )
     return words

@@ -17,8 +17,8 @@ from config.errors import MotetError, Unavailable
 from models.backends.common.batches import chunks, readable
 from models.backends.common.options import Options
 from models.capabilities import FLOAT_BYTES, Embedded, Parts, Vectors
-from models.drivers import RAM, DriverContext, Need, Progress
-from models.spec import ModelSpec, Task
+from models.catalog.spec import ModelSpec, Task
+from models.driver import RAM, DriverContext, MemoryRequirement, Progress
 from models.workers.process import WorkerProcess
 from models.workers.supervised import SupervisedWorker
 
@@ -72,10 +72,14 @@ class MiniLMDriver:
     def named(self, source: str, task: Task) -> ModelSpec | None:
         return None
 
-    def estimate(self, spec: ModelSpec) -> Sequence[Need]:
-        return [Need({RAM: ESTIMATE_BYTES if spec.memory_bytes is None else spec.memory_bytes})]
+    def estimate(self, spec: ModelSpec) -> Sequence[MemoryRequirement]:
+        return [
+            MemoryRequirement(
+                {RAM: ESTIMATE_BYTES if spec.memory_bytes is None else spec.memory_bytes}
+            )
+        ]
 
-    async def load(self, spec: ModelSpec, need: Need, progress: Progress) -> MiniLM:
+    async def load(self, spec: ModelSpec, need: MemoryRequirement, progress: Progress) -> MiniLM:
         options = MiniLMOptions.of(spec.name, spec.options).model_dump()
         start = partial(
             WorkerProcess.start,

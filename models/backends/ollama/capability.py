@@ -7,11 +7,11 @@ from typing import Any
 
 from models.backends.ollama.api import FOR_EVER, OllamaApi
 from models.backends.ollama.caption import OllamaCaption
+from models.backends.ollama.connection import OnLost
 from models.backends.ollama.embed import OllamaEmbed
 from models.backends.ollama.listing import Installed
-from models.backends.ollama.lost import OnLost
 from models.backends.ollama.options import OllamaOptions
-from models.spec import Task
+from models.catalog.spec import Task
 
 
 async def capability_of(

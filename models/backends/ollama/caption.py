@@ -11,7 +11,7 @@ from config.errors import MotetError
 from models.backends.common.prompts import DESCRIBE, check_pictures
 from models.backends.ollama import errors
 from models.backends.ollama.api import FOR_EVER, OllamaApi
-from models.backends.ollama.lost import OnLost
+from models.backends.ollama.connection import OnLost
 from models.capabilities import CaptionRequest
 
 

@@ -20,7 +20,7 @@ from config.errors import Invalid, MotetError
 from models.backends.common.checked_chat import CheckedChat
 from models.backends.common.network import CONNECT_TIMEOUT_S, IDLE_CONNECTIONS, is_local
 from models.backends.ollama import errors
-from models.backends.ollama.lost import OnLost
+from models.backends.ollama.connection import OnLost
 
 _UNREADABLE = (json.JSONDecodeError, ValidationError, OutputParserException)
 

@@ -11,12 +11,13 @@ from typing import Any
 
 from config.errors import Invalid, MotetError
 from models.backends.common.network import is_local
-from models.backends.common.probe import Probe
+from models.backends.common.single_flight import SingleFlightCache
 from models.backends.ollama import errors
 from models.backends.ollama.api import OllamaApi
 from models.backends.ollama.capability import capability_of
+from models.backends.ollama.connection import ConnectionMonitor
 from models.backends.ollama.listing import Details, Installed, untagged
-from models.backends.ollama.lost import Lifeline
+from models.backends.ollama.loaded_models import LoadedModels, OllamaModel, release
 from models.backends.ollama.needs import needs, total_bytes
 from models.backends.ollama.options import (
     DEFAULT_NUM_CTX,
@@ -25,10 +26,9 @@ from models.backends.ollama.options import (
     OllamaSettings,
 )
 from models.backends.ollama.pull import pull
-from models.backends.ollama.residence import OllamaModel, Residence, release
 from models.backends.ollama.server import OllamaServer
-from models.drivers import CPU, DriverContext, Need, Progress
-from models.spec import ModelSpec, Task
+from models.catalog.spec import ModelSpec, Task
+from models.driver import CPU, DriverContext, MemoryRequirement, Progress
 
 log = logging.getLogger(__name__)
 
@@ -47,14 +47,14 @@ class OllamaDriver:
         self._context = context
         self._local = is_local(self._api.url)
         self._details: dict[str, Details] = {}
-        self._probe = Probe(self._look, PROBE_KEEP_S)
+        self._probe = SingleFlightCache(self._look, PROBE_KEEP_S)
         self._known: dict[str, Installed] = {}
-        self._residences: dict[str, Residence] = {}
+        self._residences: dict[str, LoadedModels] = {}
         self._lost: list[OllamaModel] = []
         self.server = OllamaServer(
             self._settings, self._api.url, context.accelerators, str(context.settings.home)
         )
-        self._lifeline = Lifeline(self._api.url, self._still_holds)
+        self._lifeline = ConnectionMonitor(self._api.url, self._still_holds)
 
     async def available(self, spec: ModelSpec) -> str | None:
         try:
@@ -74,9 +74,9 @@ class OllamaDriver:
     def named(self, source: str, task: Task) -> ModelSpec | None:
         return _spec(untagged(source), task) if task in TASKS else None
 
-    def estimate(self, spec: ModelSpec) -> Sequence[Need]:
+    def estimate(self, spec: ModelSpec) -> Sequence[MemoryRequirement]:
         if not self._local:
-            return [Need()]
+            return [MemoryRequirement()]
         options = OllamaOptions.of(spec.name, spec.options)
         known = self._known.get(untagged(spec.source).lower())
         details = self._details.get(known.digest) if known else None
@@ -92,14 +92,16 @@ class OllamaDriver:
             spec, self._context.accelerators, wanted, gpu_layers=options.num_gpu, share=share
         )
 
-    async def load(self, spec: ModelSpec, need: Need, progress: Progress) -> OllamaModel:
+    async def load(
+        self, spec: ModelSpec, need: MemoryRequirement, progress: Progress
+    ) -> OllamaModel:
         options = OllamaOptions.of(spec.name, spec.options)
         await self._bury()
         self._probe.forget()
         installed = await self._find(spec)
         details = self._details[installed.digest]
         weights = details.weights or installed.digest
-        residence = self._residences.setdefault(weights, Residence())
+        residence = self._residences.setdefault(weights, LoadedModels())
         runner = self._runner_options(options, installed, details, need)
         async with residence.lock:
             return await self._enter(spec, need, options, installed, residence, runner)
@@ -128,10 +130,10 @@ class OllamaDriver:
     async def _enter(
         self,
         spec: ModelSpec,
-        need: Need,
+        need: MemoryRequirement,
         options: OllamaOptions,
         installed: Installed,
-        residence: Residence,
+        residence: LoadedModels,
         runner: Mapping[str, Any],
     ) -> OllamaModel:
         """Load the weights, or join who holds them already."""
@@ -203,14 +205,18 @@ class OllamaDriver:
                     what = ", ".join(model.capabilities or ["something else"])
                     raise Invalid(
                         f"'{model.name}' cannot {UNABLE[spec.task]}; it is for {what}.",
-                        code="model_unable",
+                        code="capability_unsupported",
                     )
                 await self._detailed(model)
                 return model
         raise errors.missing(spec.source)
 
     def _runner_options(
-        self, options: OllamaOptions, installed: Installed, details: Details, need: Need
+        self,
+        options: OllamaOptions,
+        installed: Installed,
+        details: Details,
+        need: MemoryRequirement,
     ) -> dict[str, Any]:
         given = options.model_dump(include=set(RUNNER_OPTIONS), exclude_none=True)
         if self._local and self._context.accelerators and need.device == CPU:

@@ -9,7 +9,7 @@ from config.errors import MotetError
 from models.backends.common.remote_embed import RemoteEmbed
 from models.backends.ollama import errors
 from models.backends.ollama.api import FOR_EVER, OllamaApi
-from models.backends.ollama.lost import OnLost
+from models.backends.ollama.connection import OnLost
 
 TOKEN_CHARACTERS = 16  # tokens are shorter on average: what is beyond is never read
 

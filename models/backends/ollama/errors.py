@@ -7,7 +7,7 @@ import json
 import httpx
 
 from config.errors import Busy, Invalid, MotetError, TimedOut, Unavailable
-from models.backends.common.network import shown
+from models.backends.common.network import redacted_url
 from models.backends.common.prompts import BROKEN, bad_picture
 
 RETRY_AFTER_S = 2.0  # Ollama sends no Retry-After when its queue is full
@@ -21,19 +21,20 @@ _RUNNER_DIED = ("unexpected EOF", "runner process has terminated", "runner proce
 def unreachable(url: str, cause: str = "") -> Unavailable:
     because = f" ({cause})" if cause else ""
     return Unavailable(
-        f"Ollama does not answer at {shown(url)}{because}. Install it from ollama.com, start it "
-        "with `ollama serve` or let Motet start it (`backends: ollama: start: auto` in "
+        f"Ollama does not answer at {redacted_url(url)}{because}. Install it from "
+        "ollama.com, start it with `ollama serve` or let Motet start it (`backends: ollama: start: auto` in "
         "models.yaml), or set MOTET_OLLAMA_URL to where it runs.",
         code="ollama_unreachable",
-        details={"url": shown(url)},
+        details={"url": redacted_url(url)},
     )
 
 
 def no_ollama(url: str) -> Unavailable:
     return Unavailable(
-        f"What answers at {shown(url)} is not Ollama. Set MOTET_OLLAMA_URL to where it runs.",
+        f"What answers at {redacted_url(url)} is not Ollama. Set MOTET_OLLAMA_URL to where "
+        "it runs.",
         code="ollama_unreachable",
-        details={"url": shown(url)},
+        details={"url": redacted_url(url)},
     )
 
 
@@ -53,11 +54,11 @@ def from_transport(error: Exception, url: str, model: str, silence_s: float) -> 
         return TimedOut(
             f"Ollama said nothing for {silence_s:g} s while '{model}' was at work. The model's "
             "option `timeout_s` bounds this.",
-            code="model_timeout",
+            code="model_timed_out",
             details={"model": model, "timeout_s": silence_s},
         )
     return Unavailable(
-        f"The connection to Ollama at {shown(url)} broke while '{model}' was at work.",
+        f"The connection to Ollama at {redacted_url(url)} broke while '{model}' was at work.",
         code="model_connection_lost",
         details={"model": model, "cause": str(error) or type(error).__name__},
     )
@@ -90,7 +91,9 @@ def from_answer(status: int, text: str, model: str) -> MotetError:
             details=details,
         )
     if any(phrase in text for phrase in _UNABLE):
-        return Invalid(f"'{model}' cannot do this: {text}", code="model_unable", details=details)
+        return Invalid(
+            f"'{model}' cannot do this: {text}", code="capability_unsupported", details=details
+        )
     if status in (400, 422) or (status == 500 and text.startswith(_MALFORMED)):
         return Invalid(
             f"Ollama refused the request to '{model}': {text}",
@@ -131,6 +134,6 @@ def cut_short(model: str) -> Unavailable:
     return Unavailable(
         f"'{model}' broke off its answer without an end; Ollama does so when a model repeats "
         "itself. Try again, or take another model.",
-        code="model_cut_short",
+        code="response_incomplete",
         details={"model": model},
     )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from models.accelerators import Accelerator
 from models.backends.ollama.listing import Running
-from models.drivers import CPU, RAM, Need
-from models.spec import ModelSpec
+from models.catalog.spec import ModelSpec
+from models.devices.accelerator import Accelerator
+from models.driver import CPU, RAM, MemoryRequirement
 
 SHARE_OF_FILE = 1.2  # weights and a context, where the model's shape is not known
 WEIGHTS_OF_FILE = 1.05
@@ -30,12 +30,12 @@ def needs(
     *,
     gpu_layers: int | None,
     share: str,
-) -> list[Need]:
+) -> list[MemoryRequirement]:
     """Every place where Ollama could put it, the preferred first.
 
     Ollama chooses the accelerator itself: the emptiest that it fits in, else all of them.
     """
-    on_cpu = Need({RAM: bytes_needed} if bytes_needed else {}, CPU, share)
+    on_cpu = MemoryRequirement({RAM: bytes_needed} if bytes_needed else {}, CPU, share)
     usable = [each for each in accelerators if each.vendor in COMPUTES and _meant(each, spec)]
     if spec.device == "cpu" or gpu_layers == 0 or not usable:
         return [on_cpu]
@@ -45,7 +45,7 @@ def needs(
     return [*places, on_cpu] if spec.cpu_fallback else places
 
 
-def measured(held: Running, need: Need) -> Mapping[str, int]:
+def measured(held: Running, need: MemoryRequirement) -> Mapping[str, int]:
     """What it takes by Ollama's own estimate, on the devices of its place."""
     devices = [device for device in need.memory if device != RAM]
     in_ram = max(held.size_bytes - held.vram_bytes, 0)
@@ -55,13 +55,13 @@ def measured(held: Running, need: Need) -> Mapping[str, int]:
     return {RAM: in_ram, **dict.fromkeys(devices, part)}
 
 
-def _on(accelerators: Sequence[Accelerator], bytes_needed: int, share: str) -> Need:
+def _on(accelerators: Sequence[Accelerator], bytes_needed: int, share: str) -> MemoryRequirement:
     first = accelerators[0]
     if first.unified:
-        return Need({RAM: bytes_needed}, first.name, share)
+        return MemoryRequirement({RAM: bytes_needed}, first.name, share)
     part = bytes_needed // len(accelerators)
     memory = {each.name: part for each in accelerators}
-    return Need({**memory, RAM: RUNNER_BYTES}, first.name, share)
+    return MemoryRequirement({**memory, RAM: RUNNER_BYTES}, first.name, share)
 
 
 def _meant(accelerator: Accelerator, spec: ModelSpec) -> bool:

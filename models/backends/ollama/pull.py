@@ -9,7 +9,7 @@ from typing import Any
 from config.errors import MotetError, NotFound, Unavailable
 from models.backends.ollama import errors
 from models.backends.ollama.api import OllamaApi
-from models.drivers import Progress
+from models.driver import Progress
 
 SILENCE_S = 120.0
 UNKNOWN = ("file does not exist", "not found")

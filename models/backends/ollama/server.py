@@ -12,10 +12,10 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from config.errors import MotetError, Unavailable
-from models.accelerators import Accelerator
 from models.backends.common.network import is_local
 from models.backends.ollama.options import OllamaSettings
-from models.drivers import Progress
+from models.devices.accelerator import Accelerator
+from models.driver import Progress
 from models.servers.container import ServerContainer, prepared
 from models.servers.engine import Wanted, device_files
 from models.servers.gpus import GpuOptions

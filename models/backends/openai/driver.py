@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from config.errors import Invalid, MotetError, Unavailable
-from models.backends.common.network import PROBE_TIMEOUT_S, is_local, shown
+from models.backends.common.network import PROBE_TIMEOUT_S, is_local, redacted_url
 from models.backends.common.options import Options
-from models.backends.common.probe import Probe
+from models.backends.common.single_flight import SingleFlightCache
 from models.backends.openai.options import OPTIONS, ChatOptions, OpenAIOptions
-from models.drivers import DriverContext, Need, Progress
+from models.catalog.spec import ModelSpec, Task
+from models.driver import DriverContext, MemoryRequirement, Progress
 from models.servers.managed import (
     ManagedServer,
     server_needs,
     start_server,
     why_not_startable,
 )
-from models.spec import ModelSpec, Task
 
 if TYPE_CHECKING:
     from models.backends.openai.embed import OpenAIEmbed
@@ -70,7 +70,7 @@ class OpenAIDriver:
         Options.of("backends.openai", context.options)
         self._context = context
         self._clients: dict[bool, httpx.AsyncClient] = {}
-        self._probes: dict[tuple[str, str], Probe[list[str] | None]] = {}
+        self._probes: dict[tuple[str, str], SingleFlightCache[list[str] | None]] = {}
         self._served: dict[str, ManagedServer] = {}
 
     async def available(self, spec: ModelSpec) -> str | None:
@@ -92,11 +92,13 @@ class OpenAIDriver:
     def named(self, source: str, task: Task) -> ModelSpec | None:
         return None  # a name alone does not tell the server
 
-    def estimate(self, spec: ModelSpec) -> Sequence[Need]:
+    def estimate(self, spec: ModelSpec) -> Sequence[MemoryRequirement]:
         options = _options(spec)
-        return server_needs(spec, options.serve) if options.serve else [Need()]
+        return server_needs(spec, options.serve) if options.serve else [MemoryRequirement()]
 
-    async def load(self, spec: ModelSpec, need: Need, progress: Progress) -> OpenAIModel:
+    async def load(
+        self, spec: ModelSpec, need: MemoryRequirement, progress: Progress
+    ) -> OpenAIModel:
         options = _options(spec)
         server: ManagedServer | None = None
         if options.serve:
@@ -154,7 +156,9 @@ class OpenAIDriver:
             return spec.source
         server = url, options.key()
         if server not in self._probes:
-            self._probes[server] = Probe(lambda: self._listed(options, url), PROBE_KEEP_S)
+            self._probes[server] = SingleFlightCache(
+                lambda: self._listed(options, url), PROBE_KEEP_S
+            )
         listed = await self._probes[server].get()
         if listed is None:
             return spec.source
@@ -169,9 +173,10 @@ class OpenAIDriver:
         # Ollama's list tells tags that a name may leave out.
         if not {spec.source, f"{spec.source}:latest"} & set(listed):
             raise Unavailable(
-                f"The server at {shown(url)} has no model '{spec.source}'; it has {_some(listed)}.",
+                f"The server at {redacted_url(url)} has no model '{spec.source}'; it has "
+                f"{_some(listed)}.",
                 code="model_missing",
-                details={"url": shown(url), "model": spec.source},
+                details={"url": redacted_url(url), "model": spec.source},
             )
         return spec.source
 
@@ -193,9 +198,10 @@ class OpenAIDriver:
             return [str(entry["id"]) for entry in answer.json().get("data") or []]
         except httpx.HTTPError as error:
             raise Unavailable(
-                f"No server answers at {shown(url)}. Start it, or change the option `base_url`.",
+                f"No server answers at {redacted_url(url)}. Start it, or change the option "
+                "`base_url`.",
                 code="openai_unreachable",
-                details={"url": shown(url)},
+                details={"url": redacted_url(url)},
             ) from error
         except (ValueError, KeyError, TypeError, AttributeError):
             return None
@@ -220,7 +226,8 @@ def _options(spec: ModelSpec) -> OpenAIOptions:
 
 def _forbidden(options: OpenAIOptions, status: int) -> str:
     where = f"in {options.api_key_env}" if options.api_key_env else "(none: set `api_key_env`)"
-    return f"The server at {shown(options.base_url)} refuses our key {where} ({status})."
+    return f"The server at {redacted_url(options.base_url)} refuses our key {where} "
+        f"({status})."
 
 
 def _some(names: list[str]) -> str:

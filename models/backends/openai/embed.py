@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from models.backends.common.network import shown
+from models.backends.common.network import redacted_url
 from models.backends.common.remote_embed import RemoteEmbed
 from models.backends.openai.client import Endpoint
 from models.backends.openai.options import EmbedOptions
@@ -17,7 +17,7 @@ class OpenAIEmbed(RemoteEmbed):
     """Asks `/embeddings`. The server's address and the model's name stand for its weights."""
 
     def __init__(self, endpoint: Endpoint, options: EmbedOptions) -> None:
-        where = "served" if options.serve else shown(endpoint.url)
+        where = "served" if options.serve else redacted_url(endpoint.url)
         kept = options.dimensions or "all"
         super().__init__(f"openai:{where}:{endpoint.model}:{kept}", CHARACTERS)
         self._endpoint = endpoint

@@ -8,7 +8,7 @@ import httpx2
 import openai
 
 from config.errors import Busy, Invalid, MotetError, TimedOut, Unavailable
-from models.backends.common.network import shown
+from models.backends.common.network import redacted_url
 from models.backends.common.prompts import BROKEN, bad_picture
 
 OVERFLOW = "context_overflow"
@@ -20,7 +20,7 @@ class Translator:
     """Translates for one model of one server; never tells the key, only where it comes from."""
 
     def __init__(self, url: str, model: str, key_env: str | None, silence_s: float) -> None:
-        self._url = shown(url)
+        self._url = redacted_url(url)
         self._model = model
         self._key_env = key_env
         self._silence_s = silence_s
@@ -72,7 +72,7 @@ class Translator:
     def cut_short(self) -> MotetError:
         return Unavailable(
             f"'{self._model}' broke off its answer without an end. Try again.",
-            code="model_cut_short",
+            code="response_incomplete",
             details={"model": self._model},
         )
 
@@ -87,7 +87,7 @@ class Translator:
         return TimedOut(
             f"'{self._model}' at {self._url} said nothing for {self._silence_s:g} s. The model's "
             "option `timeout_s` bounds this.",
-            code="model_timeout",
+            code="model_timed_out",
             details={"model": self._model, "timeout_s": self._silence_s},
         )
 

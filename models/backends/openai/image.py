@@ -102,7 +102,7 @@ class OpenAIImage:
     def _unable(self, field: str, why: str) -> Invalid:
         return Invalid(
             f"{field}: '{self._endpoint.model}': {why}.",
-            code="model_unable",
+            code="capability_unsupported",
             details={"field": field},
         )
 

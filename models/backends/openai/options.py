@@ -8,10 +8,10 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from config.errors import Unavailable
-from models.backends.common.network import shown
+from models.backends.common.network import redacted_url
 from models.backends.common.options import Options
+from models.catalog.spec import Task
 from models.servers.spec import ServeSpec
-from models.spec import Task
 
 NO_KEY = "none"  # the client demands one, also for servers that do not
 
@@ -36,7 +36,7 @@ class OpenAIOptions(Options):
             return NO_KEY
         if key := os.environ.get(self.api_key_env):
             return key
-        where = shown(self.base_url) if self.base_url else "the server"
+        where = redacted_url(self.base_url) if self.base_url else "the server"
         raise Unavailable(
             f"The environment variable {self.api_key_env} is not set; it should hold the key for "
             f"{where}.",

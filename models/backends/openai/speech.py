@@ -71,4 +71,4 @@ class OpenAISpeech:
 
 
 def _unable(field: str, why: str) -> Invalid:
-    return Invalid(f"{field}: {why}", code="model_unable", details={"field": field})
+    return Invalid(f"{field}: {why}", code="capability_unsupported", details={"field": field})

@@ -11,8 +11,8 @@ from pydantic import Field
 
 from config.errors import MotetError
 from models.backends.common.options import Options
-from models.drivers import DriverContext, Need, Progress
-from models.spec import ModelSpec, Task
+from models.catalog.spec import ModelSpec, Task
+from models.driver import DriverContext, MemoryRequirement, Progress
 
 if TYPE_CHECKING:
     from models.backends.reader.chat import ReaderChat
@@ -58,10 +58,12 @@ class ReaderDriver:
     def named(self, source: str, task: Task) -> ModelSpec | None:
         return None
 
-    def estimate(self, spec: ModelSpec) -> Sequence[Need]:
-        return [Need()]
+    def estimate(self, spec: ModelSpec) -> Sequence[MemoryRequirement]:
+        return [MemoryRequirement()]
 
-    async def load(self, spec: ModelSpec, need: Need, progress: Progress) -> ReaderModel:
+    async def load(
+        self, spec: ModelSpec, need: MemoryRequirement, progress: Progress
+    ) -> ReaderModel:
         from models.backends.reader.chat import ReaderChat  # langchain's chat models: 0.3 s
 
         options = ReaderOptions.of(spec.name, spec.options)

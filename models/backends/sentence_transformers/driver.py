@@ -16,9 +16,9 @@ from models.backends.common.options import Options
 from models.backends.common.sources import folder_of, needed, weights, why_missing
 from models.backends.common.worker_model import measured
 from models.capabilities import FLOAT_BYTES, Embedded, Parts, Vectors
-from models.drivers import DriverContext, Need, Progress
-from models.placement import placements
-from models.spec import ModelSpec, Task
+from models.catalog.spec import ModelSpec, Task
+from models.driver import DriverContext, MemoryRequirement, Progress
+from models.scheduling.placement import placements
 from models.workers.supervised import SupervisedWorker
 
 WORKER = "models.backends.sentence_transformers.worker:SentenceEmbedder"
@@ -71,7 +71,7 @@ class SentenceTransformersDriver:
         name = f"sentence_transformers/{source}"
         return ModelSpec(name=name, task=task, backend="sentence_transformers", source=source)
 
-    def estimate(self, spec: ModelSpec) -> Sequence[Need]:
+    def estimate(self, spec: ModelSpec) -> Sequence[MemoryRequirement]:
         folder = folder_of(spec.source)
         taken = weights(folder).numbers * NUMBER_BYTES if folder else UNKNOWN_BYTES
         return placements(
@@ -82,7 +82,9 @@ class SentenceTransformersDriver:
             cpu_bytes=spec.memory_bytes or taken + LIBRARIES_BYTES,
         )
 
-    async def load(self, spec: ModelSpec, need: Need, progress: Progress) -> SentenceModel:
+    async def load(
+        self, spec: ModelSpec, need: MemoryRequirement, progress: Progress
+    ) -> SentenceModel:
         options = _checked(spec).model_dump()
         options["threads"] = options["threads"] or min(MAX_THREADS, os.cpu_count() or 1)
         folder = needed(spec.name, spec.source)
@@ -109,7 +111,7 @@ class SentenceModel:
     """The loaded model, which is its own `Embed`. Urgent texts are taken as queries."""
 
     def __init__(
-        self, worker: SupervisedWorker, need: Need, fingerprint: str, dimensions: int
+        self, worker: SupervisedWorker, need: MemoryRequirement, fingerprint: str, dimensions: int
     ) -> None:
         self._worker = worker
         self._need = need

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from models.backends.transformers.pieces import settled
+from models.backends.transformers.stop_sequences import safe_prefix_length
 
 BEGIN, END = "<tool_call>", "</tool_call>"
 # How an answer begins that is nothing but calls (Llama 3, Mistral).
@@ -42,7 +42,7 @@ class CallReader:
             return ""
         place = self._held.find(BEGIN)
         self._calling = place >= 0
-        return self._show(place if self._calling else settled(self._held, [BEGIN]))
+        return self._show(place if self._calling else safe_prefix_length(self._held, [BEGIN]))
 
     def end(self) -> tuple[str, list[ToolCall]]:
         """The rest of the text, and the calls; what cannot be read as calls is text."""

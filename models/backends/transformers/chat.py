@@ -33,8 +33,8 @@ class TransformersChat(BaseChatModel):
 
     `temperature`, `top_p`, `top_k`, `max_tokens`, `seed` and `stop` can be given with each call
     or bound; as they come they are those of models.yaml. Raises `Invalid` ("context_overflow",
-    "model_unable") and what the worker raises. Tools only where the model's chat template has a
-    place for them, else `NotImplementedError`; so for `with_structured_output`.
+    "capability_unsupported") and what the worker raises. Tools only where the model's chat
+    template has a place for them, else `NotImplementedError`; so for `with_structured_output`.
     """
 
     name: str | None = "transformers"

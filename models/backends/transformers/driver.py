@@ -20,14 +20,14 @@ from models.backends.transformers.options import (
     TransformersOptions,
     options_of,
 )
-from models.drivers import DriverContext, Need, Progress
-from models.spec import ModelSpec, Task
+from models.catalog.spec import ModelSpec, Task
+from models.driver import DriverContext, MemoryRequirement, Progress
 
 PACKAGES = ("torch", "transformers")
 WORKERS: dict[Task, str] = {
     "chat": "models.backends.transformers.worker.text:Writer",
     "caption": "models.backends.transformers.worker.vision:Viewer",
-    "transcribe": "models.backends.transformers.worker.hearing:Listener",
+    "transcribe": "models.backends.transformers.worker.whisper:Listener",
 }
 MAX_THREADS = 4
 START_TIMEOUT_S = 590.0
@@ -62,14 +62,16 @@ class TransformersDriver:
         name = f"transformers/{source}"
         return ModelSpec(name=name, task=task, backend="transformers", source=source)
 
-    def estimate(self, spec: ModelSpec) -> Sequence[Need]:
+    def estimate(self, spec: ModelSpec) -> Sequence[MemoryRequirement]:
         try:
             options = _checked(spec)
         except MotetError:  # told by `available` and by `load`
             options = ChatOptions()
         return needs(spec, options, self._accelerators)
 
-    async def load(self, spec: ModelSpec, need: Need, progress: Progress) -> TransformersModel:
+    async def load(
+        self, spec: ModelSpec, need: MemoryRequirement, progress: Progress
+    ) -> TransformersModel:
         options = _checked(spec)
         if reason := _lacking(options):
             raise Invalid(f"{spec.name}: {reason}", code="quantization_unavailable")

@@ -11,7 +11,7 @@ from config.errors import Invalid
 
 
 def conversation(model: str, messages: Sequence[BaseMessage]) -> list[dict[str, Any]]:
-    """Raises `Invalid` ("model_unable") for anything but text."""
+    """Raises `Invalid` ("capability_unsupported") for anything but text."""
     return [_message(model, message) for message in messages]
 
 
@@ -29,7 +29,9 @@ def _message(model: str, message: BaseMessage) -> dict[str, Any]:
             "tool_call_id": message.tool_call_id,
         }
     if not isinstance(message, AIMessage):
-        raise Invalid(f"'{model}' knows no message of type '{message.type}'.", code="model_unable")
+        raise Invalid(
+            f"'{model}' knows no message of type '{message.type}'.", code="capability_unsupported"
+        )
     calls = [
         {"type": "function", "function": {"name": call["name"], "arguments": call["args"]}}
         for call in message.tool_calls
@@ -48,6 +50,6 @@ def _text(model: str, message: BaseMessage) -> str:
             raise Invalid(
                 f"'{model}' reads text only, and the message has a part of type "
                 f"'{part.get('type')}'. Have the picture described first (a `caption` node).",
-                code="model_unable",
+                code="capability_unsupported",
             )
     return str(message.text)

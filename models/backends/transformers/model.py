@@ -9,7 +9,7 @@ from typing import Any
 
 from config.errors import TimedOut
 from models.backends.common.worker_model import WorkerModel
-from models.drivers import Need
+from models.driver import MemoryRequirement
 from models.workers.process import Reply, WorkerProcess
 
 
@@ -18,7 +18,7 @@ class TransformersModel(WorkerModel):
 
     capability: object
 
-    def __init__(self, worker: WorkerProcess, need: Need, silence_s: float) -> None:
+    def __init__(self, worker: WorkerProcess, need: MemoryRequirement, silence_s: float) -> None:
         super().__init__(worker, need)
         self._silence_s = silence_s
         self._turn = asyncio.Lock()
@@ -41,5 +41,5 @@ class TransformersModel(WorkerModel):
                 raise TimedOut(
                     f"'{self._worker.name}' was silent for {self._silence_s:g} s and was ended. "
                     "Raise the model's option `timeout_s` where it may take longer.",
-                    code="model_timeout",
+                    code="model_timed_out",
                 ) from error

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from models.accelerators import Accelerator
 from models.backends.common.batches import fastest_dtype
 from models.backends.common.sources import config_of, folder_of, weights
 from models.backends.transformers.options import ChatOptions, TransformersOptions
-from models.drivers import Need
-from models.placement import placements
-from models.spec import ModelSpec
+from models.catalog.spec import ModelSpec
+from models.devices.accelerator import Accelerator
+from models.driver import MemoryRequirement
+from models.scheduling.placement import placements
 
 LIBRARIES_BYTES = 600_000_000
 CONTEXT_BYTES = 500_000_000
@@ -24,7 +24,7 @@ QUANTIZED_WIDTHS = {"int8": 1.15, "nf4": 0.65}
 
 def needs(
     spec: ModelSpec, options: TransformersOptions, accelerators: Sequence[Accelerator]
-) -> list[Need]:
+) -> list[MemoryRequirement]:
     """Where it could run and what it takes there; `spec.memory_bytes` is believed."""
     on_cpu, on_device = _bytes(spec, options)
     return placements(

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from models.backends.common.options import Options
-from models.spec import ModelSpec, Task
+from models.catalog.spec import ModelSpec, Task
 
 Quantization = Literal["none", "int8", "nf4"]
 QUANTIZERS: dict[Quantization, tuple[str, ...]] = {

@@ -13,7 +13,10 @@ from models.capabilities import Segment, TranscribeRequest
 
 
 class TransformersTranscribe:
-    """Raises `Invalid` ("model_unable") for a language, or a translation, it does not know."""
+    """Speech to text by a Whisper model of transformers.
+
+    Raises `Invalid` ("capability_unsupported") for a language, or a translation, it does not know.
+    """
 
     def __init__(
         self,
@@ -30,7 +33,7 @@ class TransformersTranscribe:
     async def transcribe(self, request: TranscribeRequest) -> AsyncGenerator[Segment, None]:
         header = {"language": self._language(request), "translate": request.translate}
         if len(request.samples) % 2:
-            raise Invalid("The samples are no whole 16-bit numbers.", code="bad_samples")
+            raise Invalid("The samples are no whole 16-bit numbers.", code="invalid_samples")
         stream = self._model.ask("transcribe", header, request.samples)
         async with aclosing(stream) as replies:
             async for reply in replies:
@@ -42,10 +45,14 @@ class TransformersTranscribe:
         wanted = request.language or self._default
         if not self._languages:  # an English model, which takes no choice
             if request.translate or (wanted and _primary(wanted) != "en"):
-                raise Invalid(f"'{self._name}' understands English alone.", code="model_unable")
+                raise Invalid(
+                    f"'{self._name}' understands English alone.", code="capability_unsupported"
+                )
             return None
         if wanted and _primary(wanted) not in self._languages:
-            raise Invalid(f"'{self._name}' does not know '{wanted}'.", code="model_unable")
+            raise Invalid(
+                f"'{self._name}' does not know '{wanted}'.", code="capability_unsupported"
+            )
         return _primary(wanted) if wanted else None
 
 

@@ -15,14 +15,14 @@ from config.errors import Invalid, NotFound
 from config.settings import load_settings
 from indexes.crawls.crawls import Crawler
 from indexes.crawls.decisions import Crawl
-from indexes.crawls.politeness import CrawlLimits
+from indexes.crawls.polite_fetcher import CrawlLimits
 from indexes.crawls.visit import CrawlReport
 from indexes.records import Progress
 from indexes.service import Indexes, open_indexes
 from indexes.spec import IndexSpec
-from tests.indexes.doubles import Models
+from tests.support.indexes import Models
 from tests.tools.conftest import LOOPBACK, Site, serving
-from tools.guard import Known, Limits, fetch
+from tools.safe_fetch import CacheValidators, Limits, fetch
 
 PAGE_BYTES = 2 * 2**20
 QUICK = CrawlLimits(delay_s=0.0)
@@ -39,7 +39,9 @@ def fetching(**limits: Any) -> Callable[..., Any]:
     bounds = Limits(PAGE_BYTES, timeout_s=5.0, allowed_networks=(LOOPBACK,))
 
     async def fetched(url: str, etag: str | None, last_modified: str | None) -> Any:
-        return await fetch(url, replace(bounds, **limits), known=Known(etag, last_modified))
+        return await fetch(
+            url, replace(bounds, **limits), known=CacheValidators(etag, last_modified)
+        )
 
     return fetched
 
@@ -247,7 +249,7 @@ async def test_a_site_map_that_unpacks_to_too_much_is_refused(site: Site, indexe
     limits = replace(QUICK, map_bytes=2**20)
     with pytest.raises(Invalid) as caught:
         await run(Crawler(indexes, fetching(), limits), site.url("/sitemap.xml.gz"), "sitemap")
-    assert caught.value.code == "bad_site_map"
+    assert caught.value.code == "invalid_site_map"
 
 
 async def test_slow_and_large_pages_hold_nothing_up(site: Site, indexes: Indexes) -> None:

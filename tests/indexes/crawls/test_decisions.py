@@ -177,7 +177,7 @@ LAUGHS = b"""<!DOCTYPE a [<!ENTITY a "https://example.org/"><!ENTITY b "&a;&a;&a
 def test_what_is_no_site_map_says_so(data: bytes) -> None:
     with pytest.raises(Invalid) as caught:
         site_map(data, HOME, MOST, MAP_BYTES)
-    assert caught.value.code == "bad_site_map"
+    assert caught.value.code == "invalid_site_map"
 
 
 def test_a_crawl_begins_at_an_address() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.errors import Invalid
-from indexes.quality.calibrating import without
+from indexes.quality.calibrator import without
 from indexes.quality.evaluation import Outcome, curve, report
 from indexes.quality.generated import FAR, made_of
 from indexes.quality.questions import Question, read_questions
@@ -51,7 +51,7 @@ def test_json_lines_and_yaml_say_the_same() -> None:
 def test_a_wrong_file_is_told_with_its_place(text: str, name: str, says: str) -> None:
     with pytest.raises(Invalid, match=says) as caught:
         read_questions(text, name)
-    assert caught.value.code == "bad_questions"
+    assert caught.value.code == "invalid_questions"
 
 
 def test_an_answer_is_found_whatever_its_dress_and_a_source_by_its_end() -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from indexes.retrieval.blending import REACH, SHARE, blended
+from indexes.retrieval.smoothing import REACH, SHARE, smooth_with_neighbors
 
 
 def test_a_passage_leans_towards_its_neighbours_and_no_other_document() -> None:
     rows = np.array([[1, 0], [0, 1], [0, 1], [1, 0]], np.float32)
-    found = blended([7, 7, 9, 9], rows)
+    found = smooth_with_neighbors([7, 7, 9, 9], rows)
     mean = np.array([0.5, 0.5])
     for row, result in zip(rows, found, strict=True):
         assert result == pytest.approx((1 - SHARE) * row + SHARE * mean)
@@ -19,7 +19,7 @@ def test_a_passage_leans_towards_its_neighbours_and_no_other_document() -> None:
 def test_only_so_many_neighbours_count() -> None:
     rows = np.zeros((3 * REACH, 2), np.float32)
     rows[:, 0] = np.arange(3 * REACH)
-    found = blended([1] * len(rows), rows)
+    found = smooth_with_neighbors([1] * len(rows), rows)
     middle = REACH + 2
     assert found[middle][0] == pytest.approx(middle)
     assert found[0][0] == pytest.approx(SHARE * np.mean(range(REACH + 1)))
@@ -28,11 +28,11 @@ def test_only_so_many_neighbours_count() -> None:
 def test_a_piece_of_a_document_with_its_margins_gives_the_same() -> None:
     rows = np.random.default_rng(1).normal(size=(60, 8)).astype(np.float32)
     documents = [1] * 45 + [2] * 15
-    whole = blended(documents, rows)
-    piece = blended(documents[10:40], rows[10:40])
+    whole = smooth_with_neighbors(documents, rows)
+    piece = smooth_with_neighbors(documents[10:40], rows[10:40])
     assert piece[REACH:-REACH] == pytest.approx(whole[10 + REACH : 40 - REACH], abs=1e-6)
 
 
 def test_a_single_passage_stays_as_it_is() -> None:
     row = np.array([[0.6, 0.8]], np.float32)
-    assert blended([1], row) == pytest.approx(row)
+    assert smooth_with_neighbors([1], row) == pytest.approx(row)

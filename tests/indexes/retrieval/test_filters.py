@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from config.errors import Invalid
 from indexes.retrieval.filters import compiled
-from indexes.truth.fields import add_fields
-from indexes.truth.schema import create
+from indexes.storage.fields import add_fields
+from indexes.storage.schema import create
 
 DOCUMENTS: dict[str, dict[str, Any]] = {
     "guides/a.md": {"author": "Anna", "year": 2020, "tags": ["a", "b"], "draft": True},
@@ -138,7 +138,7 @@ def test_a_filter_chooses_the_documents_of_its_index_that_it_describes(
 def test_a_wrong_filter_names_its_field(where: Any, field: str, says: str) -> None:
     with pytest.raises(Invalid, match=says) as caught:
         compiled(where)
-    assert (caught.value.code, caught.value.details["field"]) == ("bad_filter", field)
+    assert (caught.value.code, caught.value.details["field"]) == ("invalid_filter", field)
 
 
 VALUES = st.one_of(st.sampled_from(["a", "b", "é", ""]), st.integers(-2, 2), st.booleans())

@@ -16,9 +16,9 @@ from indexes.reading.chunks import Chunk
 from indexes.records import Draft, Embedding, FileState, Passage
 from indexes.service import Indexes, open_indexes
 from indexes.spec import IndexSpec
-from indexes.truth.store import open_store
-from indexes.truth.tables import Tables, passage_hash
-from tests.indexes.doubles import HashingEmbedder, Models
+from indexes.storage.store import open_store
+from indexes.storage.tables import Tables, passage_hash
+from tests.support.indexes import HashingEmbedder, Models
 
 GARDEN = "# Garden\n\nTomatoes like warm soil and regular water.\n"
 

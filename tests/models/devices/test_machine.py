@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from models.accelerators import Accelerator
 from models.devices import DeviceMemory
+from models.devices.accelerator import Accelerator
 from models.devices.detect import Found
 from models.devices.host import HostMemory
 from models.devices.machine import KEEP_S, Machine, find_machine
-from models.devices.patience import PatientReader
 from models.devices.readers import UNREADABLE, AmdReader, IntelReader, NvidiaReader
+from models.devices.timeout_reader import TimeoutReader
 
 DATA = Path(__file__).parents[2] / "data/devices"
 GIB = 2**30
@@ -55,7 +55,7 @@ class Clock:
 
 
 def machine(driver: Driver, clock: Clock, read_s: float = BOUND_S) -> Machine:
-    reader = PatientReader(driver, [CARD], read_s)
+    reader = TimeoutReader(driver, [CARD], read_s)
     return Machine(Found((CARD,)), HostMemory(), [reader], clock)
 
 
@@ -83,7 +83,7 @@ def test_a_driver_that_fails_leaves_the_last_reading_with_the_reason() -> None:
 
 def test_a_driver_that_hangs_is_waited_for_once() -> None:
     driver, clock = Driver(), Clock()
-    reader = PatientReader(driver, [CARD], read_s=0.01)
+    reader = TimeoutReader(driver, [CARD], read_s=0.01)
     driver.gate.clear()
     for _ in range(20):
         memory = reader.read()["cuda:0"]

@@ -14,8 +14,8 @@ from config.errors import Invalid, Unavailable
 from models.backends.common.sources import folder_of
 from models.pulls.files import HubFile, wanted
 from models.pulls.hub import HubPuller
-from tests.doubles.hub import Hub
-from tests.doubles.script import Gate
+from tests.support.hub import Hub
+from tests.support.script import Gate
 
 WEIGHTS = os.urandom(3_000_000)
 BOUND_S = 60

@@ -11,12 +11,12 @@ import pytest
 from config.errors import Invalid, NotFound, Unavailable
 from config.settings import load_settings
 from models.backends.ollama.driver import OllamaDriver
-from models.drivers import DriverContext, Progress
+from models.catalog.spec import Task
+from models.driver import DriverContext, Progress
 from models.manager import open_models
 from models.pulls import Puller, Pulls, PullState
-from models.spec import Task
-from tests.doubles.ollama import Ollama
-from tests.doubles.script import Gate
+from tests.support.ollama import Ollama
+from tests.support.script import Gate
 
 BOUND_S = 20
 

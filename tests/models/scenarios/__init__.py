@@ -2,7 +2,7 @@
 
 The models of `backend.py` are worker processes that take so many megabytes and talk; `machine.py`
 is a machine of 500 MB that counts what they and other programs really take; Ollama is the server
-of `tests.doubles`, asked over HTTP by its real driver. No test may leave a process behind.
+of `tests.support`, asked over HTTP by its real driver. No test may leave a process behind.
 
 | scenario | test |
 | --- | --- |

@@ -7,8 +7,8 @@ from contextlib import aclosing
 from typing import Any
 
 from models.backends.common.worker_model import WorkerModel
-from models.drivers import CPU, RAM, DriverContext, Need, Progress
-from models.spec import ModelSpec, Task
+from models.catalog.spec import ModelSpec, Task
+from models.driver import CPU, RAM, DriverContext, MemoryRequirement, Progress
 from models.workers.process import WorkerProcess
 from tests.acceptance.gates import Gate
 from tests.models.scenarios.machine import MB, PROCESS_MB, SmallMachine
@@ -21,7 +21,7 @@ START_S = 20.0
 class Talking(WorkerModel):
     """A loaded model, which is its own capability."""
 
-    def __init__(self, worker: WorkerProcess, need: Need, lingers: bool) -> None:
+    def __init__(self, worker: WorkerProcess, need: MemoryRequirement, lingers: bool) -> None:
         super().__init__(worker, need)
         self._lingers = lingers
 
@@ -82,11 +82,11 @@ class TalkingDriver:
     def named(self, source: str, task: Task) -> ModelSpec | None:
         return None
 
-    def estimate(self, spec: ModelSpec) -> Sequence[Need]:
+    def estimate(self, spec: ModelSpec) -> Sequence[MemoryRequirement]:
         megabytes = spec.options.get("says_mb", spec.options["megabytes"])
-        return [Need({RAM: (megabytes + PROCESS_MB) * MB}, CPU)]
+        return [MemoryRequirement({RAM: (megabytes + PROCESS_MB) * MB}, CPU)]
 
-    async def load(self, spec: ModelSpec, need: Need, progress: Progress) -> Talking:
+    async def load(self, spec: ModelSpec, need: MemoryRequirement, progress: Progress) -> Talking:
         self.started.append(spec.name)
         machine: Mapping[str, Any] = {
             "others": sorted(self._machine.others),

@@ -10,8 +10,8 @@ from types import TracebackType
 
 import psutil
 
-from models.accelerators import Accelerator
 from models.devices import DeviceMemory
+from models.devices.accelerator import Accelerator
 
 MB = 1_000_000
 PROCESS_MB = 40

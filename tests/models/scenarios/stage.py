@@ -12,7 +12,7 @@ import yaml
 
 from config.settings import load_settings
 from models.backends import build_driver
-from models.drivers import DriverContext
+from models.driver import DriverContext
 from models.lease import Lease
 from models.manager import Models, open_models
 from tests.models.scenarios.backend import Talking, TalkingDriver

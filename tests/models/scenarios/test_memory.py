@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from config.errors import Unavailable
-from models import pressure
+from models.scheduling import pressure
 from tests.acceptance.gates import Gate
 from tests.models.scenarios.conftest import Open
 from tests.models.scenarios.machine import MB, PROCESS_MB, Hog

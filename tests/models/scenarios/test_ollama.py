@@ -14,12 +14,12 @@ from config.errors import Unavailable
 from models.backends.ollama import driver
 from models.capabilities import CaptionRequest
 from models.lease import Lease
-from tests.doubles.ollama import Ollama
-from tests.doubles.script import RUNNER_DIED, Failure, Gate, says
-from tests.models.contracts.caption import picture
+from tests.models.backends.contracts.caption import picture
 from tests.models.scenarios.conftest import Open
 from tests.models.scenarios.machine import MB
 from tests.models.scenarios.stage import BOUND_S, Stage, mb
+from tests.support.ollama import Ollama
+from tests.support.script import RUNNER_DIED, Failure, Gate, says
 
 ROLES = {"chat": ["ollama/*", "fallback"]}
 PICTURE = CaptionRequest([picture()])
@@ -93,7 +93,7 @@ async def test_ollama_that_dies_in_mid_stream_is_replaced_and_taken_again_when_i
             with pytest.raises(Unavailable) as caught:
                 await listening
             assert (caught.value.code, words) == ("model_connection_lost", ["one"])
-        await on.until("lost", TINY)
+        await on.until("crashed", TINY)
         assert on.reserved_mb == 0
         assert await chosen(on) == FALLBACK
         ollama.start()
@@ -121,7 +121,7 @@ async def test_ollama_that_ends_while_idle_is_noticed_without_asking(
         await ask(on, TINY)
         assert on.reserved_mb == 80
         await asyncio.to_thread(ollama.stop)
-        await on.until("lost", TINY)
+        await on.until("crashed", TINY)
         assert on.reserved_mb == 0
 
 
@@ -134,7 +134,7 @@ async def test_a_crashed_runner_that_ollama_still_lists_is_loaded_anew(
         with pytest.raises(Unavailable) as caught:
             await ask(on, TINY)
         assert caught.value.code == "model_failed"
-        await on.until("lost", TINY)
+        await on.until("crashed", TINY)
         assert ollama.loaded == ["tiny:latest"]  # as it says
         assert on.reserved_mb == 0
         assert await ask(on, TINY) == "again"
@@ -155,13 +155,13 @@ async def test_news_of_a_crash_that_come_late_harm_no_new_load(
                 await gate.reached.wait()
                 with pytest.raises(Unavailable):
                     await look(on)
-                await on.until("lost", "eye")
+                await on.until("crashed", "eye")
                 gate.open()
                 assert await look(on) == "again"
                 with pytest.raises(Unavailable, match="unexpected EOF"):
                     await anext(slow)  # only now it looks at what came long ago
         assert await look(on) == "again"
-        assert len(on.those("lost")) == 1
+        assert len(on.those("crashed")) == 1
         assert len(on.those("loading")) == 2
 
 
@@ -265,7 +265,7 @@ async def test_an_answer_that_ran_out_of_memory_in_ollama_is_asked_for_again_wit
                 answers.append((await lease.chat.ainvoke("hi")).text)
         assert answers == ["yes"]
         assert (await on.until("out_of_memory", TINY))["phase"] == "running"
-        assert on.order("loading", "lost", "unloaded") == [
+        assert on.order("loading", "crashed", "unloaded") == [
             "loading idle",
             f"loading {TINY}",
             f"lost {TINY}",

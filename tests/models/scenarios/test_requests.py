@@ -96,7 +96,7 @@ async def test_a_storm_of_requests_and_kills_ends_every_request(stage: Open) -> 
         await asyncio.wait([killing])
         for name in names:
             assert await on.say(name, "still here") == ["still here"]
-        assert on.those("lost")
+        assert on.those("crashed")
         assert all(each.leases == each.waiting == 0 for each in on.models.status())
 
 

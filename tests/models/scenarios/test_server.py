@@ -11,8 +11,8 @@ import pytest
 
 from benchmarks.server import ServerProcess
 from tests.acceptance.conftest import read_events, types_of
-from tests.doubles.ollama import Ollama
-from tests.doubles.script import Gate, says
+from tests.support.ollama import Ollama
+from tests.support.script import Gate, says
 
 AGENT = """
 version: 1

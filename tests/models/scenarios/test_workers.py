@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from config.errors import MotetError, TimedOut, Unavailable
-from models import scheduler
+from models.scheduling import scheduler
 from tests.acceptance.gates import Gate
 from tests.models.scenarios.conftest import Open
 from tests.models.scenarios.handlers import FULL
@@ -32,7 +32,7 @@ async def test_a_worker_killed_while_it_streams_fails_its_reader_and_is_replaced
             assert caught.value.code == "worker_died"
             # The next is served while the one who was hit still holds its lease.
             assert await on.say("poet", "again") == ["again"]
-        assert (await on.until("lost", "poet"))["reason"] == "killed by SIGKILL"
+        assert (await on.until("crashed", "poet"))["reason"] == "killed by SIGKILL"
         assert on.driver.started == ["poet", "poet"]
         assert abs(on.reserved_mb - on.taken_mb) < 20
 
@@ -69,7 +69,7 @@ async def test_a_worker_killed_while_idle_is_noticed_and_loaded_anew(stage: Open
     async with stage({"poet": mb(20)}) as on:
         await on.say("poet", "hello")
         on.driver.loaded[0].worker.kill()
-        await on.until("lost", "poet")
+        await on.until("crashed", "poet")
         assert (on.reserved_mb, on.taken_mb) == (0, 0)
         assert await on.say("poet", "again") == ["again"]
 
@@ -81,7 +81,7 @@ async def test_a_worker_that_dies_whenever_it_is_used_is_left_alone(stage: Open)
                 with pytest.raises(Unavailable, match="SIGSEGV"):
                     await talking(lease).misbehave("crash")
         assert await refused(on, "poet") > 30
-        assert (await on.until("load_failed"))["error"]["code"] == "model_crashes"
+        assert (await on.until("load_failed"))["error"]["code"] == "model_crash_loop"
         assert children() == on.machine.others
 
 
@@ -90,8 +90,8 @@ async def test_a_worker_that_hangs_is_ended_and_replaced(stage: Open) -> None:
         async with on.models.lease("poet", "chat") as lease:
             with pytest.raises(TimedOut) as caught:
                 await talking(lease).misbehave("hang", silence_s=0.3)
-            assert caught.value.code == "worker_timeout"
-        await on.until("lost", "poet")
+            assert caught.value.code == "worker_timed_out"
+        await on.until("crashed", "poet")
         assert await on.say("poet", "again") == ["again"]
 
 
@@ -138,7 +138,7 @@ async def test_the_late_exit_of_an_old_worker_harms_no_new_one(stage: Open, held
             await asyncio.wait_for(old.lost, BOUND_S)
             held.open()
             assert [word async for word in poem] == ["two"]
-        assert on.those("lost") == []
+        assert on.those("crashed") == []
         assert (on.state("poet"), new.lost.done()) == ("ready", False)
         assert await on.say("poet", "hello") == ["hello"]
         assert len(on.driver.started) == 2

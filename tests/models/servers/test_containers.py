@@ -10,12 +10,12 @@ from typing import Any, cast
 import pytest
 
 from config.settings import load_settings
-from models.accelerators import Accelerator
 from models.backends.openai.driver import OpenAIDriver
-from models.drivers import DriverContext, Leases
-from models.spec import ModelSpec
-from tests.doubles.docker import Docker
-from tests.doubles.ollama import Ollama
+from models.catalog.spec import ModelSpec
+from models.devices.accelerator import Accelerator
+from models.driver import DriverContext, Leases
+from tests.support.docker import Docker
+from tests.support.ollama import Ollama
 
 BOUND_S = 20
 NVIDIA = Accelerator("cuda:0", "nvidia", "H100", 80_000_000_000)

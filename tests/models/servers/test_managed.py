@@ -17,12 +17,12 @@ import pytest
 from config.errors import Invalid, TimedOut, Unavailable
 from config.settings import load_settings
 from models.backends.openai.driver import OpenAIDriver, OpenAIModel
-from models.drivers import DriverContext, Leases, Need
+from models.catalog.spec import ModelSpec
+from models.driver import DriverContext, Leases, MemoryRequirement
 from models.manager import open_models
 from models.servers.readiness import free_port
-from models.spec import ModelSpec
 
-SERVER = [sys.executable, "-S", str(Path(__file__).parents[2] / "doubles" / "managed.py"), "{port}"]
+SERVER = [sys.executable, "-S", str(Path(__file__).parents[2] / "support" / "managed.py"), "{port}"]
 BOUND_S = 20
 
 
@@ -222,11 +222,11 @@ async def test_a_mistake_in_serve_is_named(
 def test_what_it_takes_is_counted_where_it_is_declared(tmp_path: Path) -> None:
     driver = OpenAIDriver(DriverContext(load_settings(home=tmp_path), {}, cast(Leases, None)))
     declared = spec(memory={"cuda:0": 8, "ram": 2})
-    assert driver.estimate(declared) == [Need({"cuda:0": 8, "ram": 2}, "cuda:0")]
+    assert driver.estimate(declared) == [MemoryRequirement({"cuda:0": 8, "ram": 2}, "cuda:0")]
     plain = spec().model_copy(update={"memory_bytes": 5})
-    assert driver.estimate(plain) == [Need({"ram": 5})]
+    assert driver.estimate(plain) == [MemoryRequirement({"ram": 5})]
     on_gpu = plain.model_copy(update={"device": "cuda"})
-    assert driver.estimate(on_gpu) == [Need({"cuda:0": 5}, "cuda:0")]
+    assert driver.estimate(on_gpu) == [MemoryRequirement({"cuda:0": 5}, "cuda:0")]
 
 
 async def test_a_base_url_and_a_server_to_start_exclude_each_other(servers: Servers) -> None:

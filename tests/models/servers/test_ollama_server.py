@@ -13,17 +13,17 @@ import pytest
 
 from config.errors import MotetError, Unavailable
 from config.settings import load_settings
-from models.accelerators import Accelerator
 from models.backends.ollama.driver import OllamaDriver
 from models.backends.ollama.options import OllamaSettings
 from models.backends.ollama.server import OllamaServer, plan
-from models.drivers import DriverContext, Need
+from models.catalog.spec import ModelSpec, Task
+from models.devices.accelerator import Accelerator
+from models.driver import DriverContext, MemoryRequirement
 from models.manager import open_models
 from models.servers.gpus import gpu_options
 from models.servers.readiness import free_port
-from models.spec import ModelSpec, Task
-from tests.doubles.docker import Docker
-from tests.doubles.ollama import Ollama
+from tests.support.docker import Docker
+from tests.support.ollama import Ollama
 
 ROOT = Path(__file__).parents[3]
 BOUND_S = 30
@@ -41,7 +41,7 @@ def program(tmp_path: Path) -> str:
     """A program `ollama`: the double, as a process."""
     file = tmp_path / "ollama"
     file.write_text(
-        f'#!/bin/sh\ncd {ROOT}\nexec {sys.executable} -m tests.doubles.ollama_program "$@"\n'
+        f'#!/bin/sh\ncd {ROOT}\nexec {sys.executable} -m tests.support.ollama_program "$@"\n'
     )
     file.chmod(0o755)
     return str(file)
@@ -87,7 +87,7 @@ async def test_the_program_is_started_when_a_model_is_asked_for_and_ended_with_t
         assert await found(driver) == ["tiny"]
         assert await driver.server.start(lambda news: None) == "native"  # that one
         assert driver.server.started
-        model = await driver.load(_spec("tiny"), Need(), lambda news: None)
+        model = await driver.load(_spec("tiny"), MemoryRequirement(), lambda news: None)
         assert (await model.capability.ainvoke("hi")).text == "max 64"
         await model.unload()
     async with driver_for(url, tmp_path) as driver:
@@ -117,7 +117,7 @@ async def test_it_is_started_again_after_it_was_killed(
 ) -> None:
     async with driver_for(url, tmp_path, start="native", program=program) as driver:
         await found(driver)
-        model = await driver.load(_spec("tiny"), Need(), lambda news: None)
+        model = await driver.load(_spec("tiny"), MemoryRequirement(), lambda news: None)
         running: Any = driver.server._running
         for process in running._family():
             process.kill()

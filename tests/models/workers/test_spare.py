@@ -11,20 +11,20 @@ import psutil
 import pytest
 
 from config.errors import Invalid
-from models.workers.spare import Workers
+from models.workers.prewarmed import PrewarmedWorkers
 
 BOUND_S = 20.0
 ECHO = "tests.models.workers.handlers:Recorder"
 
 
 @pytest.fixture
-async def workers() -> AsyncIterator[Workers]:
-    opened = Workers()
+async def workers() -> AsyncIterator[PrewarmedWorkers]:
+    opened = PrewarmedWorkers()
     yield opened
     await opened.close()
 
 
-async def test_the_next_worker_is_the_process_that_waited(workers: Workers) -> None:
+async def test_the_next_worker_is_the_process_that_waited(workers: PrewarmedWorkers) -> None:
     first = await workers.start(ECHO, name="first", options={})
     waiting = await workers.spare_pid()
     second = await workers.start(ECHO, name="second", options={})
@@ -36,7 +36,7 @@ async def test_the_next_worker_is_the_process_that_waited(workers: Workers) -> N
         await second.stop()
 
 
-async def test_a_spare_that_died_is_not_used(workers: Workers) -> None:
+async def test_a_spare_that_died_is_not_used(workers: PrewarmedWorkers) -> None:
     first = await workers.start(ECHO, name="first", options={})
     waiting = await workers.spare_pid()
     assert waiting
@@ -50,7 +50,7 @@ async def test_a_spare_that_died_is_not_used(workers: Workers) -> None:
 
 
 async def test_a_spare_that_waits_in_vain_leaves() -> None:
-    workers = Workers(idle_s=0.01)
+    workers = PrewarmedWorkers(idle_s=0.01)
     worker = await workers.start(ECHO, name="only", options={})
     waiting = await workers.spare_pid()
     if waiting:
@@ -60,7 +60,7 @@ async def test_a_spare_that_waits_in_vain_leaves() -> None:
     await workers.close()
 
 
-async def test_closing_ends_the_spare(workers: Workers) -> None:
+async def test_closing_ends_the_spare(workers: PrewarmedWorkers) -> None:
     worker = await workers.start(ECHO, name="only", options={})
     waiting = await workers.spare_pid()
     assert waiting
@@ -69,7 +69,9 @@ async def test_closing_ends_the_spare(workers: Workers) -> None:
     await worker.stop()
 
 
-async def test_a_handler_that_cannot_be_built_says_so_from_a_spare_too(workers: Workers) -> None:
+async def test_a_handler_that_cannot_be_built_says_so_from_a_spare_too(
+    workers: PrewarmedWorkers,
+) -> None:
     first = await workers.start(ECHO, name="first", options={})
     await workers.spare_pid()
     with pytest.raises(Invalid) as caught:
@@ -79,7 +81,7 @@ async def test_a_handler_that_cannot_be_built_says_so_from_a_spare_too(workers: 
 
 
 async def test_without_a_spare_workers_start_all_the_same() -> None:
-    workers = Workers(spare=False)
+    workers = PrewarmedWorkers(spare=False)
     worker = await workers.start(ECHO, name="only", options={})
     assert await workers.spare_pid() is None
     await worker.stop()

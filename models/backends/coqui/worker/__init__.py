@@ -11,7 +11,7 @@ from config.errors import Invalid
 from models.backends.common.worker import Placement
 from models.backends.coqui.worker.clips import Clips
 from models.backends.coqui.worker.loading import loaded
-from models.backends.coqui.worker.speed import has_speed, of_speed
+from models.backends.coqui.worker.speaking_rate import has_speed, of_speed
 from models.workers.host import Answer, TaskHandle
 
 FULL = 32767.0
@@ -85,7 +85,9 @@ class Speaker:
         self._clips.heard(clip)
         samples = np.asarray(wave[:-PAD_SILENCE_SAMPLES], np.float32)
         if not np.isfinite(samples).all():
-            raise Invalid("The model made no sound of this sentence.", code="model_unable")
+            raise Invalid(
+                "The model made no sound of this sentence.", code="capability_unsupported"
+            )
         return (np.clip(samples, -1, 1) * FULL).astype("<i2").tobytes()
 
     def _knows(self, text: str, language: str | None) -> bool:

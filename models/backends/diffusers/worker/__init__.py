@@ -19,7 +19,7 @@ from models.backends.diffusers.worker.calls import call_of, strength_of, uses
 from models.backends.diffusers.worker.loading import load_pipeline, put
 from models.backends.diffusers.worker.loras import Loras
 from models.backends.diffusers.worker.modes import by_mode, grid, parameters, usual_size
-from models.backends.diffusers.worker.order import Limits, Order, invalid, order, trial
+from models.backends.diffusers.worker.request import CheckedRequest, Limits, invalid, order, trial
 from models.backends.diffusers.worker.schedulers import Schedulers, name_of
 from models.backends.diffusers.worker.steps import Steps
 from models.workers.host import Answer, TaskHandle
@@ -74,7 +74,7 @@ class Painter:
         with self._ready(pipeline, wanted):
             self._pictures(pipeline, wanted, [wanted.seed], {})
 
-    def _draw(self, wanted: Order, task: TaskHandle) -> None:
+    def _draw(self, wanted: CheckedRequest, task: TaskHandle) -> None:
         pipeline = self._pipeline(wanted)
         steps = Steps(task, wanted, batches=-(-wanted.count // self._batch(wanted)))
         seeds = range(wanted.seed, wanted.seed + wanted.count)
@@ -89,20 +89,22 @@ class Painter:
                 settings = {**self._settings(pipeline, wanted), **notes}
                 task.emit({**told, "seed": seed, "settings": settings}, _png(image))
 
-    def _pipeline(self, wanted: Order) -> Any:
+    def _pipeline(self, wanted: CheckedRequest) -> Any:
         """The one for the mode. Offloading is bound to one, and moves with the mode."""
         pipeline = self._pipelines.get(wanted.mode)
         if pipeline is None:
             field = "mask" if wanted.mask else "image"
             can = ", ".join(self._pipelines)
-            raise invalid(field, f"this model cannot {wanted.mode}, only {can}", "model_unable")
+            raise invalid(
+                field, f"this model cannot {wanted.mode}, only {can}", "capability_unsupported"
+            )
         if wanted.mode != self._mode and self._options["offload"] != "none":
             put(pipeline, self._place, self._options["offload"])
         self._mode = wanted.mode
         return pipeline
 
     @contextlib.contextmanager
-    def _ready(self, pipeline: Any, wanted: Order) -> Iterator[None]:
+    def _ready(self, pipeline: Any, wanted: CheckedRequest) -> Iterator[None]:
         """With the scheduler and LoRAs of the request, and as before afterwards."""
         scheduler = self._schedulers.built(wanted.scheduler or self._schedulers.own)
         pipeline.scheduler = scheduler
@@ -115,7 +117,7 @@ class Painter:
             # A pipeline that was left in its midst has modules on the device still.
             pipeline.maybe_free_model_hooks()
 
-    def _batch(self, wanted: Order) -> int:
+    def _batch(self, wanted: CheckedRequest) -> int:
         """Pictures at once that the device has room for, as far as one can tell."""
         most = min(wanted.count, self._options["max_batch"])
         free = self._place.free_bytes()
@@ -127,7 +129,7 @@ class Painter:
         return int(max(1, min(most, free // max(1, int(each)))))
 
     def _pictures(
-        self, pipeline: Any, wanted: Order, seeds: Sequence[int], callback: dict[str, Any]
+        self, pipeline: Any, wanted: CheckedRequest, seeds: Sequence[int], callback: dict[str, Any]
     ) -> list[tuple[int, Image.Image, dict[str, Any]]]:
         # The CPU's generator: a seed draws the same picture on every device.
         generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
@@ -144,7 +146,7 @@ class Painter:
         ]
         return list(zip(seeds, made.images, notes, strict=True))
 
-    def _settings(self, pipeline: Any, wanted: Order) -> dict[str, Any]:
+    def _settings(self, pipeline: Any, wanted: CheckedRequest) -> dict[str, Any]:
         """What makes the same picture again, with the seed."""
         used = {
             "mode": wanted.mode,

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from models.backends.diffusers.worker.modes import parameters
-from models.backends.diffusers.worker.order import Order, invalid
+from models.backends.diffusers.worker.request import CheckedRequest, invalid
 
 
 def uses(pipeline: Any, name: str) -> bool:
@@ -17,7 +17,7 @@ def uses(pipeline: Any, name: str) -> bool:
 
 
 def call_of(
-    pipeline: Any, wanted: Order, count: int, generators: Sequence[torch.Generator]
+    pipeline: Any, wanted: CheckedRequest, count: int, generators: Sequence[torch.Generator]
 ) -> dict[str, Any]:
     """Raises `Invalid` for a field that was given and that the pipeline does not know."""
     arguments = {
@@ -39,12 +39,14 @@ def call_of(
         if value is None:
             continue
         if not uses(pipeline, name):
-            raise invalid(name, "this model knows no such thing; leave it out", "model_unable")
+            raise invalid(
+                name, "this model knows no such thing; leave it out", "capability_unsupported"
+            )
         arguments[name] = value
     return arguments
 
 
-def strength_of(pipeline: Any, wanted: Order) -> float | None:
+def strength_of(pipeline: Any, wanted: CheckedRequest) -> float | None:
     """How much of the image is drawn anew: as asked for, else as the pipeline does it."""
     if wanted.image is None:
         return None
@@ -57,7 +59,7 @@ def strength_of(pipeline: Any, wanted: Order) -> float | None:
     return strength
 
 
-def _optional(wanted: Order) -> dict[str, Any]:
+def _optional(wanted: CheckedRequest) -> dict[str, Any]:
     """What a pipeline may take otherwise: the size from the image, guidance not at all."""
     return {
         "width": wanted.width,

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from models.backends.diffusers.worker.calls import uses
-from models.backends.diffusers.worker.order import Order
 from models.backends.diffusers.worker.previews import preview
+from models.backends.diffusers.worker.request import CheckedRequest
 from models.workers.host import TaskHandle
 
 
 class Steps:
     """Counts the steps of all batches of an order, and tells them."""
 
-    def __init__(self, task: TaskHandle, wanted: Order, batches: int) -> None:
+    def __init__(self, task: TaskHandle, wanted: CheckedRequest, batches: int) -> None:
         self._task = task
         self._wanted = wanted
         self._batches = batches

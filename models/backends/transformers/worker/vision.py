@@ -92,7 +92,7 @@ def _image(data: bytes) -> Image.Image:
         image = Image.open(io.BytesIO(data))
         image.load()
     except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise Invalid(f"The picture cannot be read: {error}", code="bad_image") from error
+        raise Invalid(f"The picture cannot be read: {error}", code="unreadable_image") from error
     if "A" not in image.getbands() and "transparency" not in image.info:
         return image.convert("RGB")
     layer = image.convert("RGBA")

@@ -9,7 +9,7 @@ import torch
 from transformers import StoppingCriteria, StoppingCriteriaList, TextStreamer
 
 from config.errors import Cancelled
-from models.backends.transformers.pieces import Until
+from models.backends.transformers.stop_sequences import StopSequenceFilter
 from models.workers.host import TaskHandle
 
 
@@ -22,7 +22,7 @@ class Pieces(TextStreamer):  # type: ignore[misc]
     def __init__(self, tokenizer: Any, task: TaskHandle, stops: Sequence[str] = ()) -> None:
         super().__init__(tokenizer, skip_prompt=True, skip_special_tokens=True)
         self._task = task
-        self._until = Until(stops)
+        self._until = StopSequenceFilter(stops)
         self.tokens = 0
 
     @property

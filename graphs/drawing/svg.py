@@ -1,0 +1,104 @@
+"""A drawing as SVG text, without a browser or any other program."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from xml.sax.saxutils import escape
+
+from graphs.drawing.diagram import Arrow, Drawing
+from graphs.drawing.layout import Box, Layout, Point, lay_out
+from graphs.spec.parts import END, START
+
+MARGIN = 24.0
+STYLE = (
+    "text{font-family:system-ui,'Segoe UI',Helvetica,Arial,'DejaVu Sans',sans-serif}"
+    "text{text-anchor:middle}"
+    ".box{fill:#f7f9fc;stroke:#4a5a78;stroke-width:1.4}.end{fill:#4a5a78;stroke:none}"
+    ".name{font-size:14px;font-weight:600;fill:#1d2739}.end+.name{fill:#fff;font-weight:500}"
+    ".kind{font-size:12px;fill:#6b7690}"
+    ".arrow{fill:none;stroke:#4a5a78;stroke-width:1.4;marker-end:url(#tip)}"
+    ".maybe{stroke-dasharray:5 4}"
+    ".label{font-size:12px;fill:#33415c;stroke:#fff;stroke-width:5;paint-order:stroke;"
+    "stroke-linejoin:round}"
+)
+TIP = (
+    '<defs><marker id="tip" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="8" '
+    'markerHeight="8" orient="auto"><path d="M0 0 10 5 0 10z" fill="#4a5a78"/></marker></defs>'
+)
+
+
+def svg(drawing: Drawing) -> str:
+    """The drawing as an SVG document."""
+    layout = lay_out(drawing)
+    left, top, right, bottom = layout.frame()
+    x, y = left - MARGIN, top - MARGIN
+    width, height = right - left + 2 * MARGIN, bottom - top + 2 * MARGIN
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{x:.0f} {y:.0f} {width:.0f} '
+        f'{height:.0f}" width="{width:.0f}" height="{height:.0f}" role="img">',
+        f"<style>{STYLE}</style>{TIP}",
+        f'<rect x="{x:.0f}" y="{y:.0f}" width="{width:.0f}" height="{height:.0f}" fill="#fff"/>',
+        *(_line(arrow, _down(points)) for arrow, points in layout.forward),
+        *(_line(arrow, _round(arrow, reach, layout)) for arrow, reach in layout.back),
+        *(_node(name, drawing.nodes[name], box) for name, box in layout.boxes.items()),
+        *(_label(arrow.label, _middle(points)) for arrow, points in layout.forward),
+        *(_label(arrow.label, _beside(arrow, reach, layout)) for arrow, reach in layout.back),
+        "</svg>\n",
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def _node(name: str, kind: str, box: Box) -> str:
+    x, y = box.xy
+    end = name in (START, END)
+    shape = (
+        f'<rect class="box{" end" if end else ""}" x="{x - box.w / 2:.1f}" '
+        f'y="{y - box.h / 2:.1f}" width="{box.w:.1f}" height="{box.h:.1f}" '
+        f'rx="{box.h / 2 if end else 8:.1f}"/>'
+    )
+    offset = -3 if kind else 5
+    title = f'<text class="name" x="{x:.1f}" y="{y + offset:.1f}">{escape(name)}</text>'
+    if not kind:
+        return shape + title
+    return f'{shape}{title}<text class="kind" x="{x:.1f}" y="{y + 15:.1f}">{escape(kind)}</text>'
+
+
+def _line(arrow: Arrow, path: str) -> str:
+    return f'<path class="arrow{" maybe" if arrow.conditional else ""}" d="{path}"/>'
+
+
+def _down(points: tuple[Point, ...]) -> str:
+    path = f"M{points[0][0]:.1f} {points[0][1]:.1f}"
+    for (x0, y0), (x1, y1) in pairwise(points):
+        half = (y0 + y1) / 2
+        path += f"C{x0:.1f} {half:.1f} {x1:.1f} {half:.1f} {x1:.1f} {y1:.1f}"
+    return path
+
+
+def _round(arrow: Arrow, reach: float, layout: Layout) -> str:
+    source, target = layout.boxes[arrow.source], layout.boxes[arrow.target]
+    y0, y1 = source.xy[1], target.xy[1]
+    if arrow.source == arrow.target:
+        y0, y1 = y0 + source.h / 4, y1 - source.h / 4
+    return (
+        f"M{source.right:.1f} {y0:.1f}C{reach:.1f} {y0:.1f} {reach:.1f} {y0:.1f} "
+        f"{reach:.1f} {(y0 + y1) / 2:.1f}C{reach:.1f} {y1:.1f} {reach:.1f} {y1:.1f} "
+        f"{target.right:.1f} {y1:.1f}"
+    )
+
+
+def _middle(points: tuple[Point, ...]) -> Point:
+    """Nearer to the end: there arrows of one fork are apart."""
+    (x0, y0), (x1, y1) = points[len(points) // 2 - 1], points[len(points) // 2]
+    return x0 + (x1 - x0) * 0.6, y0 + (y1 - y0) * 0.55 + 4
+
+
+def _beside(arrow: Arrow, reach: float, layout: Layout) -> Point:
+    half = (layout.boxes[arrow.source].xy[1] + layout.boxes[arrow.target].xy[1]) / 2
+    return reach + len(arrow.label) * 3.4, half + 4
+
+
+def _label(text: str, at: Point) -> str:
+    if not text:
+        return ""
+    return f'<text class="label" x="{at[0]:.1f}" y="{at[1]:.1f}">{escape(text)}</text>'

@@ -1,0 +1,83 @@
+"""A follow-up question as one that stands by itself, by rule: where no language model is. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from graphs.grounding.stopwords import OWNING, POINTING, content_words
+
+FEW_WORDS = 2  # of content; a question with fewer leans on what was said before
+JOINED_WORDS = 12
+_OPENING = re.compile(
+    r"^\s*(?:and|but|or|so|then|also|what about|how about|what else|why(?: not)?\s*\??$|"
+    r"and (?:what|how|why|when|where)|und|aber|warum)\b",
+    re.IGNORECASE,
+)
+_POINTS_NOWHERE = re.compile(
+    r"\b(?:is|are|was|were) there\b|\b(?:does|do|did|is|was|will) it (?:take|rain|matter)\b|"
+    r"\bthere (?:is|are|was|were)\b|\b(?:no|any|some|every) ?one\b|\bone of\b|"
+    r"\b(?:so|such) that\b|\bthe same\b.*\bas\b|\bor else\b",
+    re.IGNORECASE,
+)
+_CLAUSE = re.compile(r",|\b(?:and|but|or|if|when|while|after|before|so|because)\b", re.IGNORECASE)
+_RELATIVE = re.compile(r"(\w+)\s+that\b(?=\s+\w)", re.IGNORECASE)
+_PRONOUN = re.compile(rf"\b(?:{'|'.join(sorted(POINTING))})\b", re.IGNORECASE)
+
+
+def rewrite_followup(question: str, history: Sequence[Mapping[str, Any]]) -> str:
+    """The question with the content words of the one before, where it leans on that.
+
+    `history` are earlier turns, `question` and `query` (that one standing by itself), oldest
+    first. A question that stands by itself stays as it is.
+    """
+    before = _before(history)
+    if not before or not depends_on_context(question):
+        return question
+    own = set(content_words(question))
+    added = [word for word in _kept_words(before) if word.casefold() not in own]
+    return " ".join([question.strip(), *added[:JOINED_WORDS]])
+
+
+def depends_on_context(question: str) -> bool:
+    """Whether a question cannot be understood without what was said before."""
+    if _OPENING.match(question):
+        return True
+    words = content_words(question)
+    if len([word for word in words if word not in POINTING]) < FEW_WORDS:
+        return True
+    pointing = _POINTS_NOWHERE.sub(" ", question)
+    pointing = _RELATIVE.sub(_without_relative, pointing)
+    first = _PRONOUN.search(pointing)
+    return first is not None and not _names_before(pointing[: first.start()], first[0])
+
+
+def _without_relative(found: re.Match[str]) -> str:
+    """ "The file that the server wrote": this "that" points within the sentence."""
+    return found[1] if content_words(found[1]) else found[0]
+
+
+def _names_before(text: str, pronoun: str) -> bool:
+    """Whether the question names something before its first pronoun, which then means that.
+
+    "When a run fails, is it tried again?" stands by itself; "Why does the server need it?" does
+    not.
+    """
+    named = len(content_words(text)) >= FEW_WORDS
+    return named and (pronoun.casefold() in OWNING or _CLAUSE.search(text) is not None)
+
+
+def _before(history: Sequence[Mapping[str, Any]]) -> str:
+    """The last question that stood by itself: what a follow-up to a follow-up is about."""
+    for turn in reversed(history):
+        said = str(turn.get("query") or turn.get("question") or "")
+        if said:
+            return said
+    return ""
+
+
+def _kept_words(text: str) -> list[str]:
+    words = re.findall(r"[^\W_][\w'’.+#/-]*[\w+#]|[^\W_]", text)
+    kept = {word.casefold(): word for word in words if content_words(word)}
+    return [word for folded, word in kept.items() if folded not in POINTING]

@@ -1,0 +1,137 @@
+"""Graphs written in Python: modules with `build() -> StateGraph` in the folder of own agents."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import inspect
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from langgraph.graph import StateGraph
+
+from config.errors import Invalid, MotetError
+from graphs.agent import Agent
+from graphs.interface import SchemaInterface
+from graphs.spec.parts import AGENT_NAME
+
+RECURSION_LIMIT = 100
+
+
+def read_python_agents(
+    folder: Path, before: Mapping[str, Agent]
+) -> tuple[dict[str, Agent], dict[str, MotetError]]:
+    """The agents of every `*.py` in a folder, and by file what is wrong with others.
+
+    An unchanged file keeps its agent of `before`; so does one that is wrong now. Files whose name
+    begins with an underscore are left alone. The files are trusted: they run.
+    """
+    agents: dict[str, Agent] = {}
+    problems: dict[str, MotetError] = {}
+    for file in sorted(folder.glob("*.py")) if folder.is_dir() else ():
+        if file.name.startswith(("_", ".")):
+            continue
+        known = before.get(file.stem)
+        if known and known.path != file:
+            known = None
+        try:
+            same = known is not None and known.version == _digest(file.read_text("utf-8"))
+            agents[file.stem] = known if known and same else read_python_agent(file)
+        except (MotetError, OSError, UnicodeDecodeError) as error:
+            wrong = error if isinstance(error, MotetError) else _failed(file, error)
+            problems[str(file)] = wrong
+            if known:
+                agents[file.stem] = known
+    return agents, problems
+
+
+def read_python_agent(file: Path) -> Agent:
+    """The agent of a module with `build() -> StateGraph`; its docstring is the description."""
+    module = _imported(file)
+    return python_agent(file.stem, module.build, file, inspect.getdoc(module) or "")
+
+
+def python_agent(
+    name: str,
+    build: Callable[[], StateGraph[Any, Any, Any, Any]],
+    file: Path | None = None,
+    description: str = "",
+) -> Agent:
+    """The agent of a function that builds a graph. Raises `Invalid` naming the file and line."""
+    if not AGENT_NAME.fullmatch(name):
+        raise _invalid(file, f"'{name}' cannot name an agent: use a-z, 0-9, '-' and '_'.")
+    builder, interface = _built(name, build, file)
+    text = file.read_text(encoding="utf-8") if file else inspect.getsource(build)
+    return Agent(
+        name=name,
+        version=_digest(text),
+        description=inspect.cleandoc(description or build.__doc__ or ""),
+        origin="python",
+        path=file,
+        sources={},
+        builder=builder,
+        interface=interface,
+        recursion_limit=getattr(build, "recursion_limit", RECURSION_LIMIT),
+    )
+
+
+def _built(
+    name: str, build: Callable[[], StateGraph[Any, Any, Any, Any]], file: Path | None
+) -> tuple[StateGraph[Any, Any, Any, Any], SchemaInterface]:
+    try:
+        builder = build()
+        if not isinstance(builder, StateGraph):
+            raise _invalid(file, "build() must return a StateGraph that is not compiled yet.")
+        compiled = builder.compile()
+        schemas = compiled.get_input_jsonschema(), compiled.get_output_jsonschema()
+        return builder, SchemaInterface(name, *schemas)
+    except MotetError:
+        raise
+    except Exception as error:
+        raise _failed(file, error) from error
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _imported(file: Path) -> ModuleType:
+    # Under a name of its own, so that `chat.py` in the folder hides no library.
+    name = f"motet_agent_{file.stem}"
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise _invalid(file, "cannot be imported.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # typing looks up annotations of the state there
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        del sys.modules[name]
+        raise _failed(file, error) from error
+    if not callable(getattr(module, "build", None)):
+        raise _invalid(file, "has no function build() that returns a StateGraph.")
+    return module
+
+
+def _failed(file: Path | None, error: BaseException) -> Invalid:
+    lines = [
+        frame.lineno
+        for frame in traceback.extract_tb(error.__traceback__)
+        if file and frame.filename == str(file)
+    ]
+    line = error.lineno if isinstance(error, SyntaxError) else (lines[-1] if lines else None)
+    return _invalid(file, f"{type(error).__name__}: {error}", line)
+
+
+def _invalid(file: Path | None, message: str, line: int | None = None) -> Invalid:
+    place = f"{file}:{line}" if file and line else str(file or "graph")
+    details = {"file": str(file) if file else None, "line": line}
+    return Invalid(
+        f"{place}: {message}",
+        code="invalid_agent",
+        details={key: value for key, value in details.items() if value is not None},
+    )

@@ -1,0 +1,113 @@
+"""What the nodes of one run are given: models, indexes, tools, and for whom they work."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from langgraph.cache.base import BaseCache
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+    from models.capabilities import Embed
+    from tools.spec import Tool
+
+Emit = Callable[[dict[str, Any]], None]
+
+
+class Lease(Protocol):
+    """The right to use one loaded model; the accessor of its task works."""
+
+    @property
+    def chat(self) -> BaseChatModel: ...
+
+    @property
+    def embed(self) -> Embed: ...
+
+    @property
+    def choice(self) -> Choice: ...
+
+
+class Choice(Protocol):
+    """Which model was chosen and why."""
+
+    @property
+    def reason(self) -> str: ...
+
+    def as_dict(self) -> dict[str, Any]: ...
+
+
+class ModelSource(Protocol):
+    """Where models are leased. Entering waits; it raises `Unavailable`, `NotFound`, `Busy`."""
+
+    def lease(
+        self,
+        name: str,
+        task: Any,
+        *,
+        tenant: str = "default",
+        on_event: Emit | None = None,
+    ) -> AbstractAsyncContextManager[Lease]: ...
+
+
+class PassageSource(Protocol):
+    """Where passages and documents are found. Raises `NotFound` for an unknown index."""
+
+    async def search(
+        self,
+        names: Any,
+        query: str,
+        *,
+        limit: int = 8,
+        mode: Any = "hybrid",
+        documents: list[str] | None = None,
+        where: Mapping[str, Any] | None = None,
+        expand: Any = "none",
+        rerank: bool | None = None,
+        highlight: bool = False,
+        tenant: str = "default",
+    ) -> Sequence[Any]:
+        """Passages of one index, or of several given as a list, best first."""
+        ...
+
+    async def threshold(self, name: str, *, tenant: str = "default") -> Any:
+        """What calibrating the index found, with its `value`; None where it was not done."""
+        ...
+
+    async def documents(
+        self, name: str, *, tenant: str = "default", limit: int = 100, offset: int = 0
+    ) -> Sequence[Any]: ...
+
+    async def document(self, name: str, id: str, *, tenant: str = "default") -> Any: ...
+
+
+class ToolSource(Protocol):
+    """Where tools are found by name. `get` raises `NotFound` that proposes the nearest name."""
+
+    def get(self, name: str) -> Tool: ...
+
+    def names(self) -> list[str]: ...
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """LangGraph's run-time context; whoever starts a run makes one. Nodes close none of it.
+
+    `cache` keeps the results of nodes that ask for it; without one nothing is cached. `claim`
+    says whether a step of the run claims it for the first time, over crashes too: durable when it
+    returns. Without one every claim is the first. `picture` makes a data URL of a picture that a
+    value refers to, for a field and a tenant.
+    """
+
+    models: ModelSource
+    indexes: PassageSource
+    tools: ToolSource
+    tenant: str = "default"
+    run_id: str = ""
+    thread_id: str | None = None
+    cache: BaseCache[Any] | None = None
+    picture: Callable[[Any, str, str], Awaitable[str]] | None = None
+    claim: Callable[[str], Awaitable[bool]] | None = None

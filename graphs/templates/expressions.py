@@ -1,0 +1,149 @@
+"""Templates and conditions: parsed and compiled once, evaluated on a run's state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from jinja2 import nodes
+from jinja2.exceptions import SecurityError, UndefinedError
+from jinja2.meta import find_undeclared_variables
+
+from config.errors import Invalid
+from graphs.templates.filters import OWN_FILTERS
+from graphs.templates.sandbox import MAX_VALUE, RENDER, Render, Sandbox, plain, written
+
+MAX_SOURCE = 32 * 1024
+View = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Template:
+    """A template of one field. A lone `{{ expression }}` gives its value, anything else text."""
+
+    source: str
+    names: frozenset[str]
+    evaluate: Callable[[View, Render], Any]
+    lone: bool = False
+
+    def value(self, view: View, render: Render | None = None) -> Any:
+        """The value for this state. Raises `Invalid(code="expression_failed")`."""
+        try:
+            return self.evaluate(view, render or Render())
+        except UndefinedError as error:
+            raise self._failed(str(error)) from error
+        except SecurityError as error:
+            raise self._failed(f"not allowed: {error}") from error
+        except RecursionError as error:
+            raise self._failed("it is nested too deeply") from error
+        except Exception as error:
+            raise self._failed(f"{type(error).__name__}: {error}") from error
+
+    def text(self, view: View, render: Render | None = None) -> str:
+        """The value as text; null is empty."""
+        value = self.value(view, render)
+        if isinstance(value, str):
+            return value
+        return str(written(value))
+
+    def _failed(self, why: str) -> Invalid:
+        shown = self.source if len(self.source) <= 200 else f"{self.source[:200]}…"
+        return Invalid(
+            f"The expression failed: {why}. It reads: {shown}",
+            code="expression_failed",
+            details={"expression": shown},
+        )
+
+
+class Expressions:
+    """Compiles templates, all in one sandbox, which keeps nothing of any rendering."""
+
+    def __init__(self) -> None:
+        self._sandbox = Sandbox(OWN_FILTERS)
+
+    def template(self, source: str) -> Template:
+        """A template. Raises `ValueError` or `TemplateSyntaxError` where it is wrong."""
+        _check_length(source)
+        if "{" not in source:
+            return Template(source, frozenset(), lambda view, render: source)
+        stripped = source.strip()
+        # Around a lone expression, blanks mean nothing.
+        wrapped = stripped.startswith("{{") and stripped.endswith("}}")
+        tree = self._sandbox.parse_checked(stripped if wrapped else source)
+        if wrapped and (lone := _lone(tree)) is not None:
+            return Template(source, _names(tree), self._expression(lone), lone=True)
+        if wrapped and stripped != source:
+            tree = self._sandbox.parse_checked(source)
+        return Template(source, _names(tree), self._text(tree))
+
+    def condition(self, source: str) -> Template:
+        """An expression, with or without braces, whose value counts as true or false."""
+        stripped = source.strip()
+        if not (stripped.startswith("{{") and stripped.endswith("}}")):
+            stripped = f"{{{{ {stripped} }}}}"
+        template = self.template(stripped)
+        if not template.lone:
+            raise ValueError("a condition is one expression, as in `score > 0.5`")
+        return replace(template, source=source)
+
+    def _expression(self, expression: nodes.Expr) -> Callable[[View, Render], Any]:
+        if isinstance(expression, nodes.Name):
+            return _lookup(expression.name)
+        if isinstance(expression, nodes.Const):
+            constant = expression.value
+            return lambda view, render: constant
+        target = nodes.Name("result", "store")
+        body: list[nodes.Node] = [nodes.Assign(target, expression, lineno=1)]
+        tree = nodes.Template(body, lineno=1)
+        tree.set_environment(self._sandbox)
+        compiled = self._sandbox.from_string(tree)
+
+        def evaluate(view: View, render: Render) -> Any:
+            context = compiled.new_context({**view, RENDER: render})
+            for _ in compiled.root_render_func(context):
+                pass
+            return plain(context.vars["result"])
+
+        return evaluate
+
+    def _text(self, tree: nodes.Template) -> Callable[[View, Render], Any]:
+        compiled = self._sandbox.from_string(tree)
+
+        def evaluate(view: View, render: Render) -> str:
+            parts: list[str] = []
+            size = 0
+            context = compiled.new_context({**view, RENDER: render})
+            for part in compiled.root_render_func(context):
+                size += len(part)
+                if size > MAX_VALUE:
+                    raise SecurityError(f"a text longer than {MAX_VALUE} characters")
+                parts.append(part)
+            return "".join(parts)
+
+        return evaluate
+
+
+def _lookup(name: str) -> Callable[[View, Render], Any]:
+    def evaluate(view: View, render: Render) -> Any:
+        if name not in view:
+            raise UndefinedError(f"'{name}' is undefined")
+        return view[name]
+
+    return evaluate
+
+
+def _names(tree: nodes.Template) -> frozenset[str]:
+    return frozenset(find_undeclared_variables(tree)) - {"range"}
+
+
+def _lone(tree: nodes.Template) -> nodes.Expr | None:
+    if len(tree.body) != 1 or not isinstance(tree.body[0], nodes.Output):
+        return None
+    inner = tree.body[0].nodes
+    return inner[0] if len(inner) == 1 and not isinstance(inner[0], nodes.TemplateData) else None
+
+
+def _check_length(source: str) -> None:
+    if len(source) > MAX_SOURCE:
+        raise ValueError(f"a template has at most {MAX_SOURCE} characters; this has {len(source)}")

@@ -1,0 +1,62 @@
+"""Databases of earlier versions, brought to the present one where they lie."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable
+
+from indexes.storage.fields import add_fields
+
+TO_2 = (
+    "ALTER TABLE indexes ADD COLUMN calibration TEXT",
+    "DROP INDEX passages_of_document",
+    "CREATE INDEX passages_of_document ON passages (document, ordinal, number)",
+    "ALTER TABLE vectors ADD COLUMN excerpts BLOB NOT NULL DEFAULT x''",
+    """CREATE TABLE fields (
+        index_id TEXT NOT NULL REFERENCES indexes ON DELETE CASCADE,
+        document INTEGER NOT NULL REFERENCES documents ON DELETE CASCADE,
+        name TEXT NOT NULL, kind TEXT NOT NULL, value NOT NULL)""",
+    "CREATE INDEX fields_by_value ON fields (index_id, name, kind, value, document)",
+    "CREATE INDEX fields_of_document ON fields (document)",
+    """CREATE TABLE ingests (
+        id TEXT PRIMARY KEY,
+        index_id TEXT NOT NULL REFERENCES indexes ON DELETE CASCADE,
+        kind TEXT NOT NULL, origin TEXT NOT NULL, state TEXT NOT NULL, started_at REAL NOT NULL,
+        files_done INTEGER NOT NULL DEFAULT 0, files_total INTEGER NOT NULL DEFAULT 0,
+        error TEXT)""",
+    "CREATE INDEX ingests_of_index ON ingests (index_id, started_at)",
+    """CREATE TABLE embedders (
+        space INTEGER PRIMARY KEY REFERENCES spaces ON DELETE CASCADE, model TEXT NOT NULL)""",
+    """CREATE TABLE moves (
+        index_id TEXT PRIMARY KEY REFERENCES indexes ON DELETE CASCADE,
+        space INTEGER NOT NULL REFERENCES spaces)""",
+)
+
+
+def _to_2(connection: sqlite3.Connection) -> None:
+    for statement in TO_2:
+        connection.execute(statement)
+    documents = connection.execute("SELECT index_id, key, metadata FROM documents")
+    for index_id, key, metadata in documents:
+        add_fields(connection, index_id, key, json.loads(metadata))
+
+
+STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {1: _to_2}
+"""From a version to the next."""
+
+
+def migrate(connection: sqlite3.Connection, version: int, wanted: int) -> bool:
+    """Bring the database from `version` to `wanted`, at once or not at all; False when it cannot
+    be: it is newer, or no version that ever was."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        while version < wanted and (step := STEPS.get(version)):
+            step(connection)
+            version += 1
+        connection.execute(f"PRAGMA user_version={int(version)}")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT" if version == wanted else "ROLLBACK")
+    return version == wanted

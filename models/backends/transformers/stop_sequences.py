@@ -1,0 +1,41 @@
+"""Text that comes in pieces, in which a marker may be cut in two. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def safe_prefix_length(text: str, markers: Sequence[str]) -> int:
+    """How much of `text` cannot be the beginning of a marker whose rest is still to come."""
+    longest = max((len(marker) for marker in markers), default=0)
+    for begin in range(max(0, len(text) - longest + 1), len(text)):
+        if any(marker.startswith(text[begin:]) for marker in markers):
+            return begin
+    return len(text)
+
+
+class StopSequenceFilter:
+    """Lets text through up to the first of the `stops`, which is left out."""
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        self._stops = [stop for stop in stops if stop]
+        self._held = ""
+        self.stopped = False
+
+    def feed(self, piece: str) -> str:
+        """What can be shown now."""
+        if self.stopped:
+            return ""
+        text = self._held + piece
+        places = [place for stop in self._stops if (place := text.find(stop)) >= 0]
+        if places:
+            self.stopped, self._held = True, ""
+            return text[: min(places)]
+        cut = safe_prefix_length(text, self._stops)
+        self._held = text[cut:]
+        return text[:cut]
+
+    def end(self) -> str:
+        """What was held back for a stop that did not come."""
+        held, self._held = self._held, ""
+        return held

@@ -1,0 +1,140 @@
+"""Reading `models.yaml`: the shipped one, with the user's and an environment laid over it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from config.errors import Invalid, nearest
+from config.settings import SHIPPED, Settings
+from models.backends import BACKENDS
+from models.catalog.layers import Layer, invalid_at, merged, read_layer, with_sections
+from models.catalog.spec import ModelSpec
+
+OPTIONAL_ROLES = frozenset({"rerank", "transcribe"})
+SECTIONS = ("models", "roles", "backends", "memory_cap_bytes")
+ENVIRONMENTS = "environments"
+KEPT_NAMES = frozenset({"profile", "events", "pull", "pulls"})
+"""They mean something else behind /models/."""
+
+
+class ModelsFile(BaseModel):
+    """Everything that `models.yaml` declares, for the environment that the settings name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: Literal[1] = 1
+    models: dict[str, ModelSpec] = Field(default_factory=dict)
+    roles: dict[str, list[str]] = Field(default_factory=dict)
+    backends: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    memory_cap_bytes: dict[str, int] = Field(
+        default_factory=dict, description="By device: the most that all models take together."
+    )
+
+
+def load_models(settings: Settings) -> ModelsFile:
+    """The models of this installation. Raises `Invalid` naming file, line and field, also for an
+    environment that is not the chosen one: it is not found out on the day it is needed."""
+    layers = [with_sections(layer, (*SECTIONS, ENVIRONMENTS)) for layer in _files(settings)]
+    loaded = {name: _validated(_with(layers, name)) for name in (None, *_environments(layers))}
+    if settings.environment not in loaded:
+        known = [name for name in loaded if name]
+        hint = nearest(settings.environment or "", known)
+        raise Invalid(
+            f"environment: there is no environment '{settings.environment}'. {hint}",
+            details={"field": "environment"},
+        )
+    return loaded[settings.environment]
+
+
+def _files(settings: Settings) -> list[Layer]:
+    layers = [read_layer(SHIPPED / "models.yaml")]
+    if settings.models_file.is_file():
+        layers.append(read_layer(settings.models_file))
+    elif settings.models:
+        raise Invalid(
+            f"{settings.models}: there is no such file; the setting `models` names it.",
+            details={"field": "models", "file": str(settings.models)},
+        )
+    return layers
+
+
+def _environments(layers: Sequence[Layer]) -> list[str]:
+    """The names of all environments. Raises `Invalid` for one that is no mapping of sections."""
+    names: dict[str, None] = {}
+    for layer in layers:
+        for name, data in layer.data[ENVIRONMENTS].items():
+            if not isinstance(data, dict):
+                raise layer.invalid((ENVIRONMENTS, name), "must hold sections such as `roles:`")
+            for key in data:
+                if key not in SECTIONS:
+                    message = f"there is no such section. {nearest(str(key), SECTIONS)}"
+                    raise layer.invalid((ENVIRONMENTS, name, key), message)
+            names[name] = None
+    return list(names)
+
+
+def _with(layers: Sequence[Layer], environment: str | None) -> list[Layer]:
+    """The files, and over them what they say of an environment."""
+    over = [layer.inner((ENVIRONMENTS, environment)) for layer in layers if environment]
+    return [*layers, *(with_sections(layer, SECTIONS) for layer in over if layer)]
+
+
+def _validated(layers: list[Layer]) -> ModelsFile:
+    whole = merged(layers)
+    del whole[ENVIRONMENTS]
+    for name, entry in whole["models"].items():
+        if isinstance(entry, dict):
+            entry.setdefault("name", name)
+    try:
+        loaded = ModelsFile.model_validate(whole)
+    except ValidationError as error:
+        raise _explained(layers, error) from error
+    _check(loaded, layers)
+    return loaded
+
+
+def _check(loaded: ModelsFile, layers: list[Layer]) -> None:
+    for name, spec in loaded.models.items():
+        if spec.backend not in BACKENDS:
+            message = f"there is no back end '{spec.backend}'. {nearest(spec.backend, BACKENDS)}"
+            raise invalid_at(layers, ("models", name, "backend"), message)
+        if name in KEPT_NAMES:
+            raise invalid_at(layers, ("models", name), f"no model can be called '{name}'")
+        if "/" in name or spec.name != name:
+            message = "a model's name is its key, and holds no '/'"
+            raise invalid_at(layers, ("models", name, "name"), message)
+    for backend in loaded.backends:
+        if backend not in BACKENDS:
+            message = f"there is no back end '{backend}'. {nearest(backend, BACKENDS)}"
+            raise invalid_at(layers, ("backends", backend), message)
+    for role, names in loaded.roles.items():
+        _check_role(loaded, layers, role, names)
+
+
+def _check_role(loaded: ModelsFile, layers: list[Layer], role: str, names: list[str]) -> None:
+    if role in loaded.models:
+        raise invalid_at(layers, ("roles", role), f"'{role}' is the name of a model already")
+    if not names and role not in OPTIONAL_ROLES:
+        raise invalid_at(layers, ("roles", role), "a role needs at least one model")
+    for number, name in enumerate(names):
+        backend, slash, _ = name.partition("/")
+        known: Mapping[str, Any] = BACKENDS if slash else loaded.models
+        if (backend if slash else name) not in known:
+            what = f"back end '{backend}'" if slash else f"model '{name}'"
+            hint = nearest(backend if slash else name, known)
+            raise invalid_at(layers, ("roles", role, number), f"there is no {what}. {hint}")
+
+
+def _explained(layers: list[Layer], error: ValidationError) -> Invalid:
+    first = error.errors()[0]
+    message = first["msg"].removeprefix("Value error, ")
+    path = tuple(first["loc"])
+    if first["type"] == "extra_forbidden":
+        valid = list(ModelSpec.model_fields if path[0] == "models" else ModelsFile.model_fields)
+        if path[0] != "models":
+            valid.append(ENVIRONMENTS)
+        message = f"there is no such field. {nearest(str(path[-1]), valid)}"
+    return invalid_at(layers, path, message)

@@ -1,0 +1,140 @@
+"""YAML files laid over one another, which still know where each value stands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import yaml
+
+from config.errors import Invalid
+
+Place: TypeAlias = tuple[str | int, ...]
+"""The keys that lead to a value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A mapping out of a file. `prefix` are the keys that lead to it, as in "environments.x"."""
+
+    file: Path
+    data: dict[str, Any]
+    root: yaml.Node | None
+    prefix: tuple[str, ...] = ()
+
+    def line(self, place: Place) -> int | None:
+        """The line of the innermost thing of `place` that is here; None without the first."""
+        node, line = self.root, None
+        for key in place:
+            if (found := _child(node, key)) is None:
+                break
+            line, node = found
+        return line
+
+    def depth(self, place: Place) -> int:
+        """How much of `place` is here."""
+        node: Any = self.data
+        for depth, key in enumerate(place):
+            node = _value(node, key)
+            if node is None:
+                return depth
+        return len(place)
+
+    def inner(self, place: tuple[str, ...]) -> Layer | None:
+        """The mapping at `place` as a layer of its own; None where there is none."""
+        data: Any = self.data
+        node = self.root
+        for key in place:
+            data = _value(data, key)
+            found = _child(node, key)
+            node = found[1] if found else None
+        return Layer(self.file, data, node, place) if isinstance(data, dict) else None
+
+    def invalid(self, place: Place, message: str) -> Invalid:
+        """The error about a value of this layer."""
+        field = ".".join(map(str, (*self.prefix, *place)))
+        return invalid(self.file, self.line(place), field, message)
+
+
+def read_layer(file: Path) -> Layer:
+    """A whole file. Raises `Invalid` where it is no YAML that holds a mapping."""
+    try:
+        text = file.read_text(encoding="utf-8")
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        data = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else None
+        raise invalid(file, line, "", f"not valid YAML: {error.problem}") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        raise invalid(file, None, "", f"cannot be read: {error}") from error
+    if data is None:
+        data = {}
+    if not isinstance(data, dict):
+        raise invalid(file, 1, "", "must hold sections such as `models:` and `roles:`")
+    return Layer(file, data, root)
+
+
+def with_sections(layer: Layer, sections: Sequence[str]) -> Layer:
+    """The layer with each of these sections, empty where it lacks one. Raises `Invalid` for one
+    that is no mapping."""
+    data = dict(layer.data)
+    for section in sections:
+        if data.get(section) is None:
+            data[section] = {}
+        elif not isinstance(data[section], dict):
+            raise layer.invalid((section,), "must hold names with their values")
+    return Layer(layer.file, data, layer.root, layer.prefix)
+
+
+def merged(layers: Sequence[Layer]) -> dict[str, Any]:
+    """All layers as one mapping: sections and entries are merged, anything deeper is replaced."""
+    whole: dict[str, Any] = {}
+    for layer in layers:
+        for section, value in layer.data.items():
+            whole[section] = _over(whole.get(section), value, 2)
+    return whole
+
+
+def invalid_at(layers: Sequence[Layer], place: Place, message: str) -> Invalid:
+    """The error, placed in the last of the layers that hold the most of `place`."""
+    last = max(reversed(layers), key=lambda layer: layer.depth(place))
+    return last.invalid(place, message)
+
+
+def invalid(file: Path, line: int | None, field: str, message: str) -> Invalid:
+    """An error of models.yaml that names its place."""
+    where = f"{file}:{line}" if line else f"{file}"
+    details = {"file": str(file), "line": line, "field": field}
+    return Invalid(
+        f"{where}: {field + ': ' if field else ''}{message}",
+        code="invalid_models_file",
+        details={key: value for key, value in details.items() if value},
+    )
+
+
+def _over(below: Any, above: Any, depth: int) -> Any:
+    if depth == 0 or not (isinstance(below, dict) and isinstance(above, dict)):
+        # A copy, so that nobody who completes the whole changes a layer.
+        return dict(above) if isinstance(above, dict) else above
+    keys = {**below, **above}
+    return {key: _over(below.get(key), above.get(key, below.get(key)), depth - 1) for key in keys}
+
+
+def _child(node: yaml.Node | None, key: str | int) -> tuple[int, yaml.Node] | None:
+    if isinstance(node, yaml.MappingNode):
+        for name, value in node.value:
+            if name.value == str(key):
+                return name.start_mark.line + 1, value
+    if isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
+        return node.value[key].start_mark.line + 1, node.value[key]
+    return None
+
+
+def _value(node: Any, key: str | int) -> Any:
+    if isinstance(node, dict):
+        return node.get(key)
+    if isinstance(node, list) and isinstance(key, int) and key < len(node):
+        return node[key]
+    return None

@@ -1,0 +1,158 @@
+"""Which models suit this machine: picked from `profiles.yaml` by its memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+from config.settings import SHIPPED
+from models.catalog.roles import ROLE_TASKS
+from models.catalog.spec import Task
+from models.devices import DeviceMemory
+from models.devices.accelerator import Accelerator
+from models.driver import CPU, RAM
+from models.scheduling.ledger import DEFAULT_CAP_SHARE
+
+SHARED_SHARE = 0.7
+"""Of a memory that the GPU shares: the rest is the system's and the applications'."""
+GB = 10**9
+ORDER = ("chat", "embed", "rerank", "vision", "voice", "transcribe", "image")
+"""Who gets room first: what every question needs, then what waits best."""
+Kind = Literal["cpu", "gpu", "shared"]
+Fit = Literal["together", "in_turn", "no"]
+
+
+class Suited(BaseModel):
+    """A model that is worth recommending, with approximate sizes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    task: Task
+    backend: str
+    source: str
+    quantisation: str = ""
+    download_bytes: int = Field(ge=0)
+    memory_bytes: int = Field(gt=0)
+    where: Literal["accelerator", "cpu"] = "accelerator"
+    note: str = ""
+
+    @property
+    def name(self) -> str:
+        """What `motet models pull` and a role call it."""
+        return f"{self.backend}/{self.source}" if self.download_bytes else self.backend
+
+
+class Profile(BaseModel):
+    """The models for machines of one kind and at least this much memory."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    title: str
+    device: Kind
+    at_least_gb: float
+    models: dict[Task, str]
+
+
+class Profiles(BaseModel):
+    """All of `profiles.yaml`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: Literal[1]
+    models: dict[str, Suited]
+    profiles: list[Profile]
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """A model for a role. `fit`: beside those before it, only in turn with them, or not at all.
+
+    `command` gets it; empty when it comes with Motet.
+    """
+
+    role: str
+    model: Suited
+    device: str
+    fit: Fit
+    command: str
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "role": self.role,
+            "name": self.model.name,
+            **self.model.model_dump(exclude={"where"}),
+            "device": self.device,
+            "fit": self.fit,
+            "command": self.command or None,
+        }
+
+
+def load_profiles() -> Profiles:
+    """The shipped profiles."""
+    text = (SHIPPED / "profiles.yaml").read_text(encoding="utf-8")
+    return Profiles.model_validate(yaml.safe_load(text))
+
+
+def pick(profiles: Profiles, accelerators: Sequence[Accelerator], ram_bytes: int) -> Profile:
+    """The profile for a machine with these accelerators, the largest first."""
+    largest = accelerators[0] if accelerators else None
+    kind: Kind = "cpu" if largest is None else "shared" if largest.unified else "gpu"
+    memory = largest.total_bytes if largest and not largest.unified else ram_bytes
+    reached = [
+        profile
+        for profile in profiles.profiles
+        if profile.device == kind and profile.at_least_gb * GB <= memory
+    ]
+    return max(reached, key=lambda profile: profile.at_least_gb)
+
+
+def recommend(
+    profiles: Profiles,
+    profile: Profile,
+    accelerators: Sequence[Accelerator],
+    memory: Mapping[str, DeviceMemory],
+) -> list[Recommendation]:
+    """A model for each role that the profile fills, in the order in which they get their room."""
+    largest = accelerators[0] if accelerators else None
+    left = _budgets(largest, memory)
+    whole = dict(left)
+    found = []
+    for role in ORDER:
+        if (task := ROLE_TASKS[role]) in profile.models:
+            model = profiles.models[profile.models[task]]
+            device, pool = _place(model, largest)
+            fit = _fit(model.memory_bytes, left[pool], whole[pool])
+            if fit == "together":
+                left[pool] -= model.memory_bytes
+            command = f"motet models pull {model.name}" if model.download_bytes else ""
+            found.append(Recommendation(role, model, device, fit, command))
+    return found
+
+
+def _budgets(largest: Accelerator | None, memory: Mapping[str, DeviceMemory]) -> dict[str, int]:
+    """What models may take of RAM and of the accelerator."""
+    shared = largest is not None and largest.unified
+    share = SHARED_SHARE if shared else DEFAULT_CAP_SHARE
+    budgets = {RAM: int(memory[RAM].total_bytes * share)}
+    if largest and not largest.unified:
+        budgets[largest.name] = int(largest.total_bytes * DEFAULT_CAP_SHARE)
+    return budgets
+
+
+def _place(model: Suited, largest: Accelerator | None) -> tuple[str, str]:
+    """The device it computes on, and whose memory it takes there."""
+    ollama = model.backend == "ollama"
+    if largest is None or model.where == "cpu" or (largest.problem and not ollama):
+        return CPU, RAM
+    return largest.name, RAM if largest.unified else largest.name
+
+
+def _fit(need: int, left: int, whole: int) -> Fit:
+    if need <= left:
+        return "together"
+    return "in_turn" if need <= whole else "no"

@@ -1,0 +1,107 @@
+"""Follows models.yaml: an edit counts at once, a broken one not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from pathlib import Path
+
+from config.errors import MotetError
+from config.settings import Settings
+from models.catalog.file import ModelsFile, load_models
+
+log = logging.getLogger(__name__)
+
+DEBOUNCE_MS = 1000
+QUIET_MS = 50
+
+
+class ModelsWatch:
+    """Calls `replace` with what models.yaml says whenever it says something else than `now`.
+
+    `problem` is what is wrong with the file as it is now; the last good one counts meanwhile.
+    """
+
+    def __init__(
+        self, settings: Settings, now: ModelsFile, replace: Callable[[ModelsFile], object]
+    ) -> None:
+        self._settings = settings
+        self._replace = replace
+        self._now = now
+        self.problem: MotetError | None = None
+
+    def reload(self) -> bool:
+        """Read the file; whether it says something else than before."""
+        try:
+            read = load_models(self._settings)
+        except MotetError as error:
+            if self.problem is None or self.problem.message != error.message:
+                log.warning("models.yaml is not taken over: %s", error.message)
+            self.problem = error
+            return False
+        self.problem = None
+        if read == self._now:
+            return False
+        self._now = read
+        self._replace(read)
+        log.info("models.yaml is taken over")
+        return True
+
+    async def follow(self, up: asyncio.Event) -> None:
+        """Reload whenever the file changes, comes or goes, until cancelled. From when `up` is set
+        nothing is missed."""
+        from watchfiles import awatch  # a native library that only a server needs
+
+        file = self._settings.models_file
+        # Its folder, not the file: editors put a new file in its place, and a link may be turned.
+        changes = awatch(file.parent, debounce=DEBOUNCE_MS, step=QUIET_MS, recursive=False)
+        # It watches from its first step on, which ends before anything else runs here.
+        waiting = asyncio.ensure_future(anext(changes))
+        try:
+            await asyncio.sleep(0)
+            seen = None  # what came before the watch was up counts too
+            while True:
+                if (stamp := _stamp(file)) != seen:
+                    seen = stamp
+                    self.reload()
+                up.set()
+                await waiting
+                waiting = asyncio.ensure_future(anext(changes))
+        finally:
+            waiting.cancel()
+            await asyncio.wait([waiting])
+            await changes.aclose()
+
+
+@contextlib.asynccontextmanager
+async def following(
+    settings: Settings, now: ModelsFile, replace: Callable[[ModelsFile], object]
+) -> AsyncIterator[ModelsWatch]:
+    """A watch that follows the file until closed. `now` is what was read of it last."""
+    watch, up = ModelsWatch(settings, now, replace), asyncio.Event()
+    task = asyncio.create_task(watch.follow(up), name="watch models.yaml")
+    task.add_done_callback(partial(_ended, up))
+    try:
+        await up.wait()
+        yield watch
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+def _ended(up: asyncio.Event, task: asyncio.Task[None]) -> None:
+    up.set()
+    if not task.cancelled() and (error := task.exception()):
+        log.error("models.yaml is not followed any more", exc_info=error)
+
+
+def _stamp(file: Path) -> tuple[int, ...]:
+    """Differs when the file does; empty where there is none."""
+    try:
+        told = file.stat()
+    except OSError:
+        return ()
+    return (told.st_mtime_ns, told.st_ino, told.st_size)

@@ -1,0 +1,134 @@
+"""What a back end offers to the manager: find, estimate, load and unload models."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from config.settings import Settings
+from models.catalog.spec import ModelSpec, Task
+from models.devices.accelerator import Accelerator
+from models.workers.prewarmed import PrewarmedWorkers
+
+if TYPE_CHECKING:
+    from models.manager import Lease
+
+Progress = Callable[[Mapping[str, Any]], None]
+"""Told about a load under way, e.g. {"phase": "pulling", "completed": 3, "total": 10}."""
+
+RAM = "ram"
+CPU = "cpu"
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryRequirement:
+    """Memory that a model takes: bytes by device; nothing when it lives elsewhere.
+
+    `device` is where it computes, by torch's name ("cpu", "cuda:0", "mps"); `memory` names it,
+    and "ram" for what its process takes of the machine's own memory.
+    """
+
+    memory: Mapping[str, int] = field(default_factory=dict)
+    device: str = CPU
+    share: str = ""
+    """Models with the same share and device hold the same memory (two names for one file in
+    Ollama): it is counted once, and is free when the last of them is unloaded. "": its own."""
+
+    @property
+    def memory_bytes(self) -> int:
+        """On all devices together."""
+        return sum(self.memory.values())
+
+
+class Loaded(Protocol):
+    """A model that is ready. The manager calls `unload` once, when no lease is left."""
+
+    @property
+    def capability(self) -> object:
+        """The `Chat`, `Embed`, ... that a lease hands out; used by many callers at once."""
+        ...
+
+    @property
+    def memory(self) -> Mapping[str, int] | None:
+        """What it takes now, measured, by device as in `MemoryRequirement`; None when not known."""
+        ...
+
+    @property
+    def lost(self) -> asyncio.Future[str] | None:
+        """Completes with the reason when the model goes by itself (its worker died).
+
+        None when nothing can be noticed. A model lost is not unloaded.
+        """
+        ...
+
+    async def unload(self) -> None:
+        """Give everything back. When it returns, the memory is free. Does not raise."""
+        ...
+
+
+class Leases(Protocol):
+    """`Models.lease`, for a back end that builds on another model (the reader embeds)."""
+
+    def __call__(
+        self, name: str, task: Task, *, tenant: str = "default"
+    ) -> AbstractAsyncContextManager[Lease]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class DriverContext:
+    """Handed to a driver's constructor: `Driver(context)`."""
+
+    settings: Settings
+    options: Mapping[str, Any]
+    """The back end's own entry under `backends:` in models.yaml."""
+    lease: Leases
+    accelerators: Sequence[Accelerator] = ()
+    """The GPUs of this machine that torch or Ollama may use, the largest first."""
+    available_bytes: Callable[[], Mapping[str, int]] = dict
+    """What is free now by device, measured; "ram" among them. Empty: nothing can be read."""
+    workers: PrewarmedWorkers = field(default_factory=lambda: PrewarmedWorkers(spare=False))
+    """Starts the workers of models that import torch."""
+
+
+class Driver(Protocol):
+    """One back end. Constructing it does nothing; heavy imports belong in its methods."""
+
+    async def available(self, spec: ModelSpec) -> str | None:
+        """None when `spec` could be loaded now, else why not and what to do, for people.
+
+        Bounded to about a second; may keep its answer for a few seconds. Does not raise.
+        """
+        ...
+
+    async def discover(self, task: Task) -> Sequence[ModelSpec]:
+        """Models of this task that it has without being told, best first, named
+        "<backend>/<source>". Empty when it has none or does not look. Raises `Unavailable` when
+        it cannot be reached. Bounded like `available`.
+        """
+        ...
+
+    def named(self, source: str, task: Task) -> ModelSpec | None:
+        """The spec for "<backend>/<source>" although no file declares it; None: not possible."""
+        ...
+
+    def estimate(self, spec: ModelSpec) -> Sequence[MemoryRequirement]:
+        """Where it could run and what loading will take there, before it was ever measured: the
+        preferred place first, at least one. Quick and without effects.
+        """
+        ...
+
+    async def load(self, spec: ModelSpec, need: MemoryRequirement, progress: Progress) -> Loaded:
+        """Load it to `need.device`, one of what `estimate` gave. Raises our families; when it
+        raises or is cancelled nothing is left behind.
+
+        The manager calls it once for each slot, bounds it, and never calls it twice at once
+        for one spec.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Give back clients and probes; every loaded model was unloaded before."""
+        ...

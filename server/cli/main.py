@@ -1,0 +1,154 @@
+"""The `motet` command: thin; every command is a request to the service or a look at a file."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+
+from config.errors import MotetError
+from config.logging import configure_logging
+from config.settings import load_settings
+from server.cli.console import listing, plain_console, say
+from server.cli.index import index_app
+from server.cli.models import model_app
+from server.cli.terminal import AsJson, Home, get, out, settings_of
+from server.cli.terminal import run as run_
+
+app = typer.Typer(
+    help="Motet runs multi-step AI agents, written as YAML graphs, on your own hardware.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.add_typer(index_app, name="index")
+app.add_typer(model_app, name="models")
+
+
+def main() -> None:
+    """Run the command; an error of ours is a sentence on standard error and exit status 1."""
+    try:
+        app()
+    except MotetError as error:
+        plain_console(stderr=True).print(error.message, style="red", soft_wrap=True)
+        sys.exit(1)
+
+
+@app.command()
+def serve(
+    home: Home = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one.")] = None,
+    config: Annotated[Path | None, typer.Option(help="A motet.yaml of your own.")] = None,
+    environment: Annotated[
+        str | None, typer.Option(help="Which of the environments of models.yaml is taken.")
+    ] = None,
+    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
+) -> None:
+    """Start the service on http://127.0.0.1:8000."""
+    flags = {"home": home, "host": host, "port": port, "log_level": log_level}
+    settings = load_settings(config, environment=environment, **flags)
+    configure_logging(settings.log_level)
+    from server.http.serving import serve as serve_
+
+    run_(serve_(settings))
+
+
+@app.command()
+def run(
+    agent: Annotated[str, typer.Argument(help="An agent's name; `motet agents` lists them.")],
+    inputs: Annotated[
+        list[str] | None,
+        typer.Argument(help="name=value or name=@file pairs, or one text for the first input."),
+    ] = None,
+    input_json: Annotated[
+        str | None, typer.Option("--input", help="The whole input as JSON.")
+    ] = None,
+    thread: Annotated[
+        str | None, typer.Option(help="Conversation to run on (a UUID); made when it is new.")
+    ] = None,
+    save: Annotated[
+        Path | None, typer.Option(help="Folder for the files that the agent makes.")
+    ] = None,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run an agent and watch its steps. Asks you when it waits for a person.
+
+    A field that takes a picture, a sound or a file is given one by its path, as in
+    `picture=@photo.jpg`; so is a long text.
+    """
+    from server.cli.run import run_agent
+
+    settings = settings_of(home)
+    run_(run_agent(settings, agent, inputs or [], input_json, thread, as_json, out, save))
+
+
+@app.command()
+def agents(home: Home = None, as_json: AsJson = False) -> None:
+    """List the agents: shipped, your own, Python graphs."""
+    found = get(home, "/agents")
+    if as_json:
+        out.print_json(data=found)
+        return
+    rows = ((each["name"], each["origin"], each["description"]) for each in found["agents"])
+    out.print(listing(("agent", "origin", "description"), rows))
+    for problem in found["problems"]:
+        say(out, ("not loaded: ", "red"), problem["message"])
+
+
+@app.command()
+def check(
+    file: Annotated[Path, typer.Argument(help="An agent's YAML file.")], home: Home = None
+) -> None:
+    """Check an agent's file: every problem with its line, its field and a proposal."""
+    from server.cli.agents import check_file
+
+    if not check_file(settings_of(home), file, out):
+        raise typer.Exit(1)
+
+
+@app.command()
+def draw(
+    agent: Annotated[str, typer.Argument(help="An agent's name, or its YAML file.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="A .svg or .mmd file.")
+    ] = None,
+    home: Home = None,
+) -> None:
+    """Draw an agent's graph: Mermaid on the screen, or a picture in a file."""
+    from server.cli.agents import draw_agent
+
+    draw_agent(settings_of(home), agent, output, out)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of agent files, for completion in an editor."""
+    from graphs.spec.agent_spec import spec_json_schema
+
+    print(orjson.dumps(spec_json_schema(), option=orjson.OPT_INDENT_2).decode())
+
+
+@app.command()
+def doctor(home: Home = None) -> None:
+    """Tell what this machine has, what was chosen for each role and why, and what is missing."""
+    from server.cli.doctor import examine
+
+    run_(examine(settings_of(home), out))
+
+
+@app.command()
+def demo(
+    folder: Annotated[
+        Path | None, typer.Option(help="Documents to ask. Default: Motet's own.")
+    ] = None,
+    question: Annotated[str | None, typer.Option(help="What to ask of them.")] = None,
+) -> None:
+    """Index documents, start the service, ask it a question over HTTP, stop it again."""
+    from server.cli.demo import demonstrate
+
+    run_(demonstrate(folder, question, out))

@@ -1,0 +1,111 @@
+"""The commands of `motet models` that stay and show what happens."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import orjson
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+from config.settings import Settings
+from server.cli.client import answer, connect, events
+from server.cli.console import say
+from server.cli.model_tables import size
+
+FORMAT = "text/event-stream"
+
+COLORS = {"ready": "green", "load_failed": "red", "refused": "red", "crashed": "red"}
+KNOWN = ("seq", "time", "event", "model", "generation", "name", "backend", "source")
+
+
+async def watch_models(
+    settings: Settings, after: int | None, as_json: bool, console: Console
+) -> None:
+    """Print what happens to models, a line for each event, until the service ends."""
+    where = {} if after is None else {"after": str(after)}
+    async with (
+        connect(settings) as client,
+        client.stream("GET", "/models/events", params=where) as response,
+    ):
+        async for event in events(response):
+            if as_json:
+                print(orjson.dumps(event.data).decode(), flush=True)
+            else:
+                _print(event.data, console)
+
+
+async def pull_model(settings: Settings, name: str, as_json: bool, console: Console) -> bool:
+    """Pull a model and show how far it is; whether it is here then. Interrupted, it is cancelled,
+    and what it got is kept."""
+    async with connect(settings) as client:
+        started = await client.post("/models/pull", json={"name": name})
+        job: dict[str, Any] = await answer(started)
+        try:
+            async with client.stream(
+                "GET", started.headers["Location"], headers={"Accept": FORMAT}
+            ) as response:
+                with _bar(console, as_json) as bar:
+                    async for event in events(response):
+                        job = event.data
+                        _advance(bar, job, as_json)
+        except asyncio.CancelledError:
+            await client.delete(started.headers["Location"])
+            say(console, f"stopped; `motet models pull {name}` goes on where it was")
+            raise
+    if not as_json:
+        _say_end(job, console)
+    return bool(job["state"] == "done")
+
+
+def _bar(console: Console, as_json: bool) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    rates = (TransferSpeedColumn(), TimeRemainingColumn())
+    return Progress(*columns, *rates, console=console, disable=as_json, transient=True)
+
+
+def _advance(bar: Progress, job: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print(orjson.dumps(job).decode(), flush=True)
+    if not bar.tasks:
+        bar.add_task(job["name"], total=None)
+    [task] = bar.task_ids
+    bar.update(
+        task,
+        description=f"{job['name']}: {job['status'] or job['state']}",
+        completed=job["completed_bytes"],
+        total=job["total_bytes"] or None,
+    )
+
+
+def _say_end(job: dict[str, Any], console: Console) -> None:
+    if job["state"] == "done":
+        how = f": name it in a role of models.yaml, or in an agent, `model: {job['name']}`"
+        say(console, (job["name"], "bold"), (" is here", "green"), how)
+    else:
+        why = job["error"]["message"] if job["error"] else ""
+        say(console, (job["name"], "bold"), (f" is not here: {job['state']}. ", "red"), why)
+
+
+def _print(event: dict[str, Any], console: Console) -> None:
+    at = time.strftime("%H:%M:%S", time.localtime(event["time"]))
+    name, kind = event.get("model", ""), event["event"]
+    more = " ".join(
+        f"{key}={_value(key, value)}" for key, value in event.items() if value and key not in KNOWN
+    )
+    say(console, (f"{at} ", "dim"), (kind, COLORS.get(kind, "cyan")), f" {name} ", (more, "dim"))
+
+
+def _value(key: str, value: Any) -> str:
+    if key in ("memory", "needs") and isinstance(value, dict):
+        return ",".join(f"{device}:{size(taken)}" for device, taken in value.items())
+    return str(value)

@@ -1,0 +1,163 @@
+"""`motet models`: what there is, loading and unloading, pins, pulls, live events."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from config.errors import Unavailable
+from server.cli.console import say
+from server.cli.terminal import AsJson, Home, get, out, request, run, settings_of
+from server.data_folder import running
+
+model_app = typer.Typer(
+    help="Models: what there is and why, load, unload, pull, pin, watch. Alone: the list."
+)
+
+Name = Annotated[str, typer.Argument(help="As `motet models` shows it, or BACKEND/SOURCE.")]
+Wait = Annotated[float, typer.Option(min=0.001, max=3600, help="Seconds to wait at most.")]
+
+
+@model_app.callback(invoke_without_command=True)
+def models(context: typer.Context, home: Home = None, as_json: AsJson = False) -> None:
+    """Show the models, what each role resolves to and why, and the memory they take."""
+    if context.invoked_subcommand is None:
+        models_list(home, as_json)
+    elif home or as_json:
+        raise typer.BadParameter("--home and --json stand behind the name of the command.")
+
+
+@model_app.command("list")
+def models_list(home: Home = None, as_json: AsJson = False) -> None:
+    """Show the models, what each role resolves to and why, and the memory they take."""
+    from server.cli.model_tables import print_models
+
+    found = get(home, "/models")
+    out.print_json(data=found) if as_json else print_models(found, out)
+
+
+@model_app.command("load")
+def models_load(
+    name: Annotated[str, typer.Argument(help="A model's name, or a role's.")],
+    wait: Wait = 600.0,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Load a model now, so that the first request need not wait."""
+    _show(_asked(home, "POST", f"/models/{name}/load", json={"wait_s": wait}), as_json)
+
+
+@model_app.command("unload")
+def models_unload(
+    name: Name, wait: Wait = 600.0, home: Home = None, as_json: AsJson = False
+) -> None:
+    """Unload a model as soon as its work under way has ended, and wait until it is gone."""
+    _show(_asked(home, "POST", f"/models/{name}/unload", json={"wait_s": wait}), as_json)
+
+
+@model_app.command("pull")
+def models_pull(
+    name: Annotated[
+        str,
+        typer.Argument(help="BACKEND/SOURCE, as in ollama/qwen3:4b, or a model of models.yaml."),
+    ],
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Get a model onto this machine, with its progress. Ctrl-C stops; the next pull goes on there.
+
+    From Ollama's library, or from the Hugging Face Hub for `transformers`, `diffusers`,
+    `sentence_transformers`, `cross_encoder` and `coqui`.
+    """
+    from server.cli.model_follow import pull_model
+
+    if not run(pull_model(settings_of(home), name, as_json, out)):
+        raise typer.Exit(1)
+
+
+@model_app.command("pulls")
+def models_pulls(home: Home = None, as_json: AsJson = False) -> None:
+    """List the pulls: under way, done, stopped and failed ones."""
+    from server.cli.model_tables import print_pulls
+
+    found = get(home, "/models/pulls")
+    out.print_json(data=found) if as_json else print_pulls(found["pulls"], out)
+
+
+@model_app.command("pin")
+def models_pin(name: Name, home: Home = None, as_json: AsJson = False) -> None:
+    """Keep a model loaded, whatever else needs room, until the service ends.
+
+    `pin: true` in models.yaml keeps it always.
+    """
+    _show(_asked(home, "PUT", f"/models/{name}/pin"), as_json)
+
+
+@model_app.command("unpin")
+def models_unpin(name: Name, home: Home = None, as_json: AsJson = False) -> None:
+    """Let a model go again when others need its room."""
+    _show(_asked(home, "DELETE", f"/models/{name}/pin"), as_json)
+
+
+@model_app.command("events")
+def models_events(
+    after: Annotated[
+        int | None, typer.Option(help="Begin behind this number; 0: with the oldest kept.")
+    ] = None,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Watch what happens to models, live, until Ctrl-C."""
+    from server.cli.model_follow import watch_models
+
+    _need_service(home)
+    run(watch_models(settings_of(home), after, as_json, out))
+
+
+@model_app.command("profile")
+def models_profile(
+    as_yaml: Annotated[
+        bool, typer.Option("--yaml", help="Print a models.yaml that tries these models first.")
+    ] = False,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show this machine's devices, the models that suit it, and how to get each."""
+    from server.cli.model_tables import print_profile, profile_yaml
+
+    found = get(home, "/models/profile")
+    if as_yaml:
+        print(profile_yaml(found))
+    elif as_json:
+        out.print_json(data=found)
+    else:
+        print_profile(found, out)
+
+
+def _asked(home: Path | None, method: str, path: str, **more: Any) -> Any:
+    _need_service(home)
+    return request(home, method, path, **more)
+
+
+def _need_service(home: Path | None) -> None:
+    """Raise `Unavailable` where no service runs: one that ends with the command keeps nothing."""
+    settings = settings_of(home)
+    if not (settings.server_url or running(settings.home)):
+        raise Unavailable(
+            f"No service runs on {settings.home}, so nothing would stay loaded. Start one with "
+            "`motet serve`.",
+            code="no_service",
+        )
+
+
+def _show(model: dict[str, Any], as_json: bool) -> None:
+    from server.cli.model_tables import size
+
+    if as_json:
+        out.print_json(data=model)
+        return
+    where = f" on {model['device']}, {size(model['memory_bytes'])}" if model["memory_bytes"] else ""
+    pinned = ", pinned" if model["pin"] else ""
+    say(out, (model["name"], "bold"), f" is {model['state']}{where}{pinned}")

@@ -1,0 +1,153 @@
+"""What an index finds and holds, in the terminal; and filters as they are typed there."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import orjson
+from rich.console import Console
+from rich.text import Text
+
+from config.errors import Invalid
+from server.cli.console import listing, say
+
+TYPED = {"=": "eq", "!=": "not", ">=": "gte", "<=": "lte", ">": "gt", "<": "lt", "~": "glob"}
+FILTER = re.compile(r"([\w.-]+)\s*(!=|>=|<=|=|>|<|~)\s*(.*)", re.DOTALL)
+SHOWN_INGESTS = 5
+MIB = 2**20
+
+
+def filter_of(typed: Sequence[str]) -> dict[str, Any] | None:
+    """The filter of `author=Anna`, `year>=2020` and the like, or of JSON. Raises `Invalid`."""
+    found: dict[str, Any] = {}
+    for text in typed:
+        for field, asked in _conditions(text):
+            tests = found.setdefault(field, {})
+            tests |= asked if isinstance(asked, dict) else {"eq": asked}
+    return found or None
+
+
+def _conditions(text: str) -> Iterator[tuple[str, Any]]:
+    if text.lstrip().startswith("{"):
+        try:
+            yield from orjson.loads(text).items()
+        except orjson.JSONDecodeError as error:
+            raise Invalid(f"--where is no JSON: {error}.", code="invalid_filter") from error
+    elif match := FILTER.fullmatch(text.strip()):
+        field, sign, value = match.groups()
+        yield field, {TYPED[sign]: value if sign == "~" else typed_value(value)}
+    else:
+        signs = " ".join(TYPED)
+        raise Invalid(
+            f"'{text}' is no filter: write field, one of {signs}, and a value.",
+            code="invalid_filter",
+        )
+
+
+def typed_value(text: str) -> Any:
+    """A number, true, false or a list where the text is one in JSON, else the text."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text
+
+
+def print_passages(passages: Sequence[dict[str, Any]], console: Console) -> None:
+    """Each passage under its place, the words of the query in colour."""
+    if not passages:
+        say(console, ("Nothing is found.", "yellow"))
+    several = len({passage["index"] for passage in passages}) > 1
+    for passage in passages:
+        page = [f"page {passage['page']}"] if passage["page"] else []
+        place = " › ".join([passage["source"], *page, *passage["heading"]])
+        index = f"{passage['index']}: " if several else ""
+        say(console, (f"{passage['score']:.3f} ", "bold"), index, (place, "cyan"))
+        if why := passage.get("why"):
+            say(console, (f"  {_why(why)}", "dim"))
+        console.print(_highlighted(passage))
+        for copy in passage.get("also", ()):
+            say(console, (f"  also in {copy['index']}: {copy['source']}", "dim"))
+        console.print()
+
+
+def _highlighted(passage: Mapping[str, Any]) -> Text:
+    text = Text(passage["text"])
+    for start, end in passage.get("highlights", ()):
+        text.stylize("bold yellow", start, end)
+    return text
+
+
+def _why(why: Mapping[str, Any]) -> str:
+    parts = []
+    for name, value in why.items():
+        shown = f"{value:.3f}" if isinstance(value, float) else _listed(value)
+        parts.append(f"{name} {shown}")
+    return ", ".join(parts)
+
+
+def _listed(value: Any) -> str:
+    if isinstance(value, Mapping):
+        pairs = (f"{key} {each:.2f}" if isinstance(each, float) else f"{key} {each}"
+                 for key, each in value.items())  # fmt: skip
+        return f"({', '.join(pairs)})"
+    return str(value)
+
+
+def print_stats(
+    found: Mapping[str, Any], ingests: Sequence[Mapping[str, Any]], console: Console
+) -> None:
+    """Sizes of an index as a table, and its latest ingests."""
+    say(console, (found["index"], "bold"))
+    kinds = ", ".join(f"{count} {kind}" for kind, count in found["media_types"].items())
+    pending = found["pending_changes"]
+    rows: list[tuple[str, str]] = [
+        ("documents", f"{found['documents']:,}"),
+        ("of types", kinds or "none"),
+        ("passages", f"{found['passages']:,} ({found['vectors']:,} different)"),
+        ("text", f"{found['characters']:,} characters of {_mib(found['size_bytes'])} in files"),
+        ("database", f"{_mib(found['sqlite_bytes'])}, vectors {_mib(found['vector_bytes'])}"),
+        (
+            "search files",
+            _mib(found["derived_bytes"]) + (f", {pending} to save" if pending else ""),
+        ),
+        ("memory", f"about {_mib(found['memory_bytes'])} in the worker"),
+        ("model", f"{found['model']} ({found['fingerprint'] or 'nothing embedded yet'})"),
+        ("answers from", _threshold(found["threshold"])),
+        ("changed", _when(found["updated_at"])),
+    ]
+    console.print(listing(("", ""), rows))
+    if ingests:
+        shown = (
+            (each["kind"], each["state"], _files(each), _when(each["started_at"]), _origin(each))
+            for each in ingests[:SHOWN_INGESTS]
+        )
+        console.print("", listing(("ingest", "state", "files", "begun", "of"), shown))
+    for each in ingests[:SHOWN_INGESTS]:
+        if each["error"]:
+            say(console, (each["error"], "red"))
+
+
+def _mib(size: int) -> str:
+    return f"{size / MIB:.1f} MiB" if size >= MIB / 10 else f"{size / 1024:.1f} KiB"
+
+
+def _threshold(found: Mapping[str, Any] | None) -> str:
+    if found:
+        return f"score {found['value']:.3f}"
+    return "the score of any index; `motet index calibrate` finds its own"
+
+
+def _when(seconds: float | None) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds)) if seconds else "never"
+
+
+def _files(ingest: Mapping[str, Any]) -> str:
+    return f"{ingest['files_done']}/{ingest['files_total']}"
+
+
+def _origin(ingest: Mapping[str, Any]) -> str:
+    origin = str(ingest["origin"])
+    return str(orjson.loads(origin)["start"]) if ingest["kind"] == "crawl" else origin

@@ -1,0 +1,194 @@
+"""What a request to add documents asks for, as work on an index."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import orjson
+from fastapi import Request
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from starlette.datastructures import FormData, UploadFile
+
+from config.errors import Invalid
+from indexes.crawls.decisions import Crawl, content_type
+from indexes.records import Failure, IngestReport, Progress
+from server.http.access import Caller
+from server.http.loopback import require_loopback
+from server.http.progress import Tell, Work
+from server.services import Services
+from tools.safe_fetch import fetch
+
+MAX_FILES = 1000
+MAX_PAGES = 50_000
+CRAWLED = ("sitemap", "crawl")
+
+
+class DocumentBody(BaseModel):
+    """What to index: a folder of the server, a URL, a text, the pages of a site map, or those
+    that a page leads to."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"folder": "/srv/handbook"},
+                {"url": "https://example.org/page"},
+                {"sitemap": "https://example.org/sitemap.xml", "max_pages": 200},
+                {"text": "The office opens at nine.", "source": "hours"},
+            ]
+        },
+    )
+
+    folder: str | None = Field(None, description="A folder on the server's machine.")
+    url: str | None = Field(None, description="A page; only public addresses are fetched.")
+    text: str | None = None
+    sitemap: str | None = Field(None, description="A site map, whose pages are indexed.")
+    crawl: str | None = Field(None, description="A page to begin at; its links are followed.")
+    source: str | None = Field(None, description="The name that `text` is cited by.")
+    title: str | None = Field(None, description="Of a URL or a text.")
+    metadata: dict[str, Any] = Field(default_factory=dict, description="Of a URL or a text.")
+    max_pages: int = Field(500, ge=1, le=MAX_PAGES, description="Of a crawl.")
+    max_depth: int = Field(10, ge=0, le=100, description="Links from the first page of a crawl.")
+    hosts: list[str] = Field(default_factory=list, max_length=32, description="Further ones.")
+    background: bool = Field(
+        False, description="Of a folder or a crawl: answer at once, with the ingest's id."
+    )
+
+    @model_validator(mode="after")
+    def _one_of_five(self) -> Self:
+        kinds = ("folder", "url", "text", *CRAWLED)
+        given = [kind for kind in kinds if getattr(self, kind) is not None]
+        if len(given) != 1:
+            raise ValueError(f"give one of {', '.join(kinds)}")
+        if self.text is not None and not self.source:
+            raise ValueError("a text needs a source: the name it is cited by")
+        if self.background and given[0] in ("url", "text"):
+            raise ValueError(f"a {given[0]} is not indexed in the background")
+        return self
+
+    def to_crawl(self) -> Crawl | None:
+        """The crawl that is asked for, if one is."""
+        bounds = (self.max_pages, self.max_depth, tuple(self.hosts))
+        if self.sitemap is not None:
+            return Crawl(self.sitemap, "sitemap", *bounds)
+        return Crawl(self.crawl, "links", *bounds) if self.crawl is not None else None
+
+
+async def start_ingest(name: str, body: DocumentBody, services: Services, caller: Caller) -> str:
+    """The id of the ingest that was begun in the background."""
+    if crawl := body.to_crawl():
+        return await services.crawler.begin(name, crawl, tenant=caller.tenant)
+    require_loopback(services.settings, "folder")
+    folder = Path(str(body.folder))
+    return await services.indexes.begin_folder(name, folder, tenant=caller.tenant)
+
+
+def json_work(name: str, body: DocumentBody, services: Services, caller: Caller) -> Work:
+    """The work of a request in JSON."""
+    crawl, tenant = body.to_crawl(), caller.tenant
+    if body.folder is not None:
+        require_loopback(services.settings, "folder")
+
+    async def work(tell: Tell) -> IngestReport:
+        if crawl:
+            return await services.crawler.crawl(name, crawl, tenant=tenant, progress=tell)
+        if body.folder is not None:
+            folder = Path(body.folder)
+            return await services.indexes.add_folder(name, folder, tenant=tenant, progress=tell)
+        return await _document(name, body, services, tenant, tell)
+
+    return work
+
+
+async def _document(
+    name: str, body: DocumentBody, services: Services, tenant: str, tell: Tell
+) -> IngestReport:
+    source, media_type, data = str(body.source), "text/plain", (body.text or "").encode()
+    if body.url is not None:
+        page = await fetch(body.url, services.fetch_limits)
+        source, data = page.url, page.data
+        media_type = content_type(page.media_type, page.charset)
+    return await services.indexes.add_document(
+        name,
+        source=source,
+        media_type=media_type,
+        data=data,
+        title=body.title,
+        metadata=body.metadata,
+        tenant=tenant,
+        progress=tell,
+    )
+
+
+async def form_work(name: str, request: Request, services: Services, caller: Caller) -> Work:
+    """The work of a form with files: each is indexed, those that cannot be read are told of.
+
+    The work closes the form.
+    """
+    form = await request.form(max_files=MAX_FILES)
+    try:
+        files = _files(form)
+        metadata = _metadata(form)
+    except Invalid:
+        await form.close()
+        raise
+
+    async def add(file: UploadFile) -> IngestReport:
+        return await services.indexes.add_document(
+            name,
+            source=_source(file),
+            media_type=file.content_type,
+            data=await file.read(),
+            metadata=metadata,
+            tenant=caller.tenant,
+        )
+
+    async def work(tell: Tell) -> IngestReport:
+        try:
+            return await add(files[0]) if len(files) == 1 else await _each(name, files, add, tell)
+        finally:
+            await form.close()
+
+    return work
+
+
+async def _each(
+    name: str,
+    files: Sequence[UploadFile],
+    add: Callable[[UploadFile], Awaitable[IngestReport]],
+    tell: Tell,
+) -> IngestReport:
+    whole = IngestReport(name)
+    for done, file in enumerate(files, 1):
+        try:
+            whole.join(await add(file))
+        except Invalid as error:
+            whole.failed.append(Failure(_source(file), error.code, error.message))
+        tell(Progress(done, len(files), whole.passages, whole.passages))
+    return whole
+
+
+def _files(form: FormData) -> list[UploadFile]:
+    files = [file for file in form.getlist("files") if isinstance(file, UploadFile)]
+    if not files:
+        raise Invalid("The form holds no file: send them as `files`.", details={"field": "files"})
+    return files
+
+
+def _metadata(form: FormData) -> dict[str, Any]:
+    given = form.get("metadata")
+    try:
+        found = orjson.loads(given) if isinstance(given, str) and given else {}
+    except orjson.JSONDecodeError:
+        found = None
+    if not isinstance(found, dict):
+        raise Invalid("metadata is no JSON object.", details={"field": "metadata"})
+    return found
+
+
+def _source(file: UploadFile) -> str:
+    """The name that an upload is cited by: its path, which may not lead upwards."""
+    parts = (file.filename or "").replace("\\", "/").split("/")
+    return "/".join(part for part in parts if part not in ("", ".", "..")) or "upload"

@@ -1,0 +1,118 @@
+"""How an agent is asked to run: in JSON, or as a form with files."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+from uuid import UUID
+
+import orjson
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.datastructures import FormData
+
+from runs.record import Multitask, OnDisconnect
+from server.http.access import Caller
+from server.http.bodies import media_type, read_json, unsupported
+from server.http.uploads import form_files, form_input, holds_bytes, input_without_bytes
+from server.services import Services
+
+
+class RunBody(BaseModel):
+    """How to run an agent. Streaming is the default."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"input": {"question": "How do I start the service?"}}]},
+    )
+
+    input: Any = Field(None, description="What the agent's input schema asks for.")
+    thread_id: UUID | None = Field(None, description="The conversation to run on.")
+    if_not_exists: Literal["reject", "create"] = Field(
+        "reject", description="What to do about a thread that does not exist."
+    )
+    checkpoint_id: str | None = Field(
+        None, description="Start from this point of the thread's history."
+    )
+    resume: Any = Field(
+        None, description="The answer for the run that waits on `thread_id`, which then goes on."
+    )
+    stream: bool = Field(True, description="false: answer once, with the final output.")
+    background: bool = Field(False, description="Answer 202 at once, with the run's address.")
+    multitask_strategy: Multitask = Field(
+        "enqueue", description="What to do about a run under way on the same thread."
+    )
+    on_disconnect: OnDisconnect | None = Field(
+        None,
+        description="When the client leaves. Default: `cancel`, for a background run `continue`.",
+    )
+    webhook: str | None = Field(None, description="URL that is told of the run's end.")
+    metadata: dict[str, Any] = Field(default_factory=dict)
+
+
+FORM = {
+    "type": "object",
+    "properties": {
+        "input": {"type": "string", "description": "The input's other fields, as JSON."},
+        **{
+            name: {"type": "string", "description": field.description or ""}
+            for name, field in RunBody.model_fields.items()
+            if name != "input"
+        },
+    },
+    "additionalProperties": {"type": "string", "format": "binary"},
+}
+RUN_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": RunBody.model_json_schema()},
+            "multipart/form-data": {"schema": FORM},
+        },
+    }
+}
+
+
+async def read_run(name: str, request: Request, services: Services, caller: Caller) -> RunBody:
+    """What a request asks of an agent; the files that it brings are kept as artifacts.
+
+    Raises `RequestValidationError`, and `Invalid` naming the field of a file that is none.
+    """
+    if media_type(request) == "multipart/form-data":
+        schema = services.catalog.get(name).input_schema
+        async with form_files(request) as (form, files):
+            body = _settings(form, {file for file, _ in files})
+            given = await form_input(form, files, schema, services, caller)
+            return body.model_copy(update={"input": given})
+    if media_type(request) != "application/json":
+        raise unsupported(request, "JSON as application/json, or files as multipart/form-data")
+    if not await request.body():
+        missing = {"type": "missing", "loc": ("body",), "msg": "Field required"}
+        raise RequestValidationError([missing])
+    body = await read_json(request, RunBody)
+    if not holds_bytes(body.input):
+        return body
+    schema = services.catalog.get(name).input_schema
+    given = await input_without_bytes(body.input, schema, services, caller)
+    return body.model_copy(update={"input": given})
+
+
+def _settings(form: FormData, files: set[str]) -> RunBody:
+    """The fields of a form that say how to run: each as JSON, or as the text that it is."""
+    given = {
+        name: _value(value)
+        for name, value in form.multi_items()
+        if isinstance(value, str) and name != "input" and name not in files
+    }
+    try:
+        return RunBody.model_validate(given)
+    except ValidationError as error:
+        listed = [{**each, "loc": ("body", *each["loc"])} for each in error.errors()]
+        raise RequestValidationError(listed) from error
+
+
+def _value(text: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text

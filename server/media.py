@@ -1,0 +1,116 @@
+"""What tools, graphs and indexes are given to look at pictures, to draw, speak and listen."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Any
+
+from config.errors import Conflict, NotFound, Unavailable
+from indexes.ingestion.ingest import Caption, Captions
+from indexes.service import Indexes
+from indexes.spec import index_spec
+from models.capabilities import CaptionRequest
+from models.manager import Models
+from tools.artifacts import Artifacts
+from tools.index import Add
+from tools.media import Media
+from tools.media_deps import MediaToolDeps
+from tools.references import Files, data_url
+from tools.registry import WEB_LIMITS, Parts
+from tools.safe_fetch import Limits
+
+FILE_BYTES = 64 * 2**20
+"""Bound on a file that is fetched from a URL."""
+
+Picture = Callable[[Any, str, str], Awaitable[str]]
+
+
+def making_of(models: Models, media: Media, artifacts: Artifacts, limits: Limits) -> MediaToolDeps:
+    """What the tools for pictures and sound work with."""
+    files = Files(artifacts, replace(limits, max_bytes=FILE_BYTES))
+    return MediaToolDeps(models, media, artifacts, files)
+
+
+def tool_parts(indexes: Indexes, limits: Limits, making: MediaToolDeps) -> Parts:
+    """What the shipped tools are made of."""
+
+    async def search(
+        names: list[str], query: str, *, limit: int, where: Mapping[str, Any] | None, tenant: str
+    ) -> list[dict[str, Any]]:
+        found = await indexes.search(names, query, limit=limit, where=where, tenant=tenant)
+        return [passage.as_dict() for passage in found]
+
+    web = Limits(WEB_LIMITS.max_bytes, allowed_networks=limits.allowed_networks)
+    return Parts(search, web, _adder(indexes), making)
+
+
+def _adder(indexes: Indexes) -> Add:
+    async def add(
+        name: str,
+        text: str,
+        *,
+        source: str,
+        title: str | None,
+        metadata: Mapping[str, Any],
+        create: bool,
+        tenant: str,
+    ) -> dict[str, Any]:
+        if create:
+            await _ensure(indexes, name, tenant)
+        report = await indexes.add_document(
+            name,
+            source=source,
+            media_type="text/plain",
+            data=text.encode(),
+            title=title,
+            metadata=metadata,
+            tenant=tenant,
+        )
+        return {
+            "index": name,
+            "document": report.documents[0],
+            "source": source,
+            "unchanged": bool(report.unchanged),
+        }
+
+    return add
+
+
+async def _ensure(indexes: Indexes, name: str, tenant: str) -> None:
+    try:
+        await indexes.get(name, tenant=tenant)
+    except NotFound:
+        try:
+            await indexes.create(index_spec({"name": name}), tenant=tenant)
+        except Conflict:  # another run made it meanwhile
+            return
+
+
+def captions_of(models: Models, media: Media) -> Captions:
+    """What looks at the pictures that are indexed."""
+
+    async def caption(data: bytes, tenant: str) -> Caption:
+        picture = await media.picture(data, max_side=1024)
+        async for attempt in models.attempts("vision", "caption", tenant=tenant):
+            async with attempt as lease:
+                request = CaptionRequest([picture.data])
+                async with aclosing(lease.caption.caption(request)) as pieces:
+                    text = "".join([piece async for piece in pieces]).strip()
+                if text:
+                    return Caption(text, lease.model.name)
+        raise Unavailable("The model that looks at pictures said nothing.", code="no_answer")
+
+    return caption
+
+
+def pictures_of(making: MediaToolDeps) -> Picture:
+    """What makes a picture part of a prompt: a data URL of a file that a value refers to."""
+
+    async def picture(value: Any, field: str, tenant: str) -> str:
+        file = await making.files.read(value, field=field, tenant=tenant)
+        made = await making.media.picture(file.data)
+        return data_url(made.data, made.media_type)
+
+    return picture

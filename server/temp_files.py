@@ -1,0 +1,28 @@
+"""Files that pass through the server on their way in or out."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class TempFiles:
+    """A folder beside the data, so that large files find as much room. What an earlier process
+    left in it is removed."""
+
+    def __init__(self, home: Path) -> None:
+        self._folder = home / "exchange"
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.mkdir(parents=True)
+
+    @contextmanager
+    def place(self) -> Iterator[Path]:
+        """A path for one file, which is removed on exit."""
+        path = self._folder / uuid.uuid4().hex
+        try:
+            yield path
+        finally:
+            path.unlink(missing_ok=True)

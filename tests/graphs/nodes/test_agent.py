@@ -1,0 +1,217 @@
+"""The agent node: a model that calls tools, within bounds, over crashes."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage
+from langgraph.checkpoint.memory import InMemorySaver
+
+from config.errors import NotFound, Unavailable
+from tests.graphs.conftest import agent_of_yaml, run
+from tests.support.graphs import FakeModels, calling, chat, context
+from tools.spec import Tool, ToolContext
+
+TALK = """\
+input: {question: string}
+nodes:
+  work:
+    type: agent
+    prompt: "{{ question }}"
+    tools: [calculate]
+    max_steps: 3
+    save: {answer: text, steps: steps, said: messages, citations: citations}
+output: [answer, steps, said, citations]
+"""
+
+
+def tool(name: str, work: Any, repeatable: bool = True) -> Tool:
+    async def run_tool(arguments: dict[str, Any], context: ToolContext) -> Any:
+        result = work(arguments)
+        return await result if asyncio.iscoroutine(result) else result
+
+    return Tool(name, name, {"type": "object"}, run_tool, repeatable)
+
+
+async def test_a_model_calls_tools_until_it_answers() -> None:
+    model = chat(calling("calculate", expression="6 * 7"), "It is 42.")
+    used = context(models=FakeModels({"chat": model}))
+    told = await run(agent_of_yaml(TALK), {"question": "6 * 7?"}, used)
+    assert (told.output["answer"], told.output["steps"]) == ("It is 42.", 1)
+    assert [message["type"] for message in told.output["said"]] == ["ai", "tool", "ai"]
+    assert '"result": 42' in model.asked[1][-1].content
+    assert [(e["phase"], e["tool"]) for e in told.kinds("tool")] == [
+        ("called", "calculate"),
+        ("returned", "calculate"),
+    ]
+    assert model.bound[0][0]["function"]["name"] == "calculate"
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (calling("calculat", expression="1"), "no tool 'calculat'. Did you mean 'calculate'"),
+        (calling("calculate", expresion="1"), "expression|expresion"),
+        (calling("calculate", expression="1 / 0"), "zero"),
+    ],
+)
+async def test_a_wrong_call_is_answered_with_what_is_wrong(call: AIMessage, says: str) -> None:
+    model = chat(call, "I see.")
+    used = context(models=FakeModels({"chat": model}))
+    told = await run(agent_of_yaml(TALK), {"question": "?"}, used)
+    answer = model.asked[1][-1]
+    assert answer.status == "error"
+    assert any(part in answer.content for part in says.split("|"))
+    assert told.output["answer"] == "I see."
+
+
+async def test_calls_of_one_answer_are_all_answered_in_order() -> None:
+    both = AIMessage(
+        "",
+        tool_calls=[
+            {"name": "calculate", "args": {"expression": f"{n} + 0"}, "id": f"c{n}"} for n in (1, 2)
+        ],
+    )
+    model = chat(both, "done")
+    await run(agent_of_yaml(TALK), {"question": "?"}, context(models=FakeModels({"chat": model})))
+    answers = model.asked[1][-2:]
+    assert [(m.tool_call_id, "result" in m.content) for m in answers] == [
+        ("c1", True),
+        ("c2", True),
+    ]
+
+
+async def test_after_the_bound_the_model_must_answer_without_tools() -> None:
+    endless = calling("calculate", expression="1")
+    model = chat(endless, endless, endless, "Well: 1.")
+    told = await run(
+        agent_of_yaml(TALK), {"question": "?"}, context(models=FakeModels({"chat": model}))
+    )
+    assert (told.output["answer"], told.output["steps"]) == ("Well: 1.", 3)
+    assert "No more tools" in model.asked[3][-1].content
+    assert [m["type"] for m in told.output["said"]] == ["ai", "tool"] * 3 + ["ai"]
+    assert told.kinds("warning")[0]["code"] == "max_steps"
+    with pytest.raises(Unavailable) as caught:
+        await run(agent_of_yaml(TALK), {"question": "?"}, context(endless))
+    assert caught.value.code == "too_many_steps"
+
+
+async def test_a_model_that_cannot_call_tools_says_how_to_get_one() -> None:
+    with pytest.raises(Unavailable, match="ollama pull") as caught:
+        await run(agent_of_yaml(TALK), {"question": "?"}, context())
+    assert caught.value.code == "needs_language_model"
+
+
+async def test_a_tool_that_is_not_there_is_named() -> None:
+    agent = agent_of_yaml(TALK.replace("[calculate]", "[calculator]"))
+    with pytest.raises(NotFound, match="Did you mean 'calculate'"):
+        await run(agent, {"question": "?"}, context("x"))
+
+
+async def test_passages_that_a_tool_found_can_be_cited() -> None:
+    passage = {"id": "p", "document": "d", "title": "T", "text": "A fact.", "start": 1, "end": 8}
+    find = tool("find", lambda arguments: {"passages": [passage]})
+    model = chat(calling("find"), calling("find"), "So it is [2].")
+    used = context(models=FakeModels({"chat": model}), tools=[find])
+    agent = agent_of_yaml(TALK.replace("[calculate]", "[find]"))
+    told = await run(agent, {"question": "?"}, used)
+    assert model.asked[1][-1].content == "[1] T: A fact."
+    assert model.asked[2][-1].content == "[2] T: A fact."
+    assert [(c["n"], c["start"]) for c in told.output["citations"]] == [(2, 1)]
+
+
+async def test_after_a_crash_no_answer_and_no_tool_is_asked_for_again() -> None:
+    done: list[str] = []
+    broken = [True]
+
+    def note(arguments: dict[str, Any]) -> str:
+        done.append(arguments["word"])
+        return "noted"
+
+    def last(messages: Any) -> Any:
+        if broken:
+            broken.clear()
+            return RuntimeError("the process died")
+        return f"Noted {len(messages)}."
+
+    model = chat(calling("note", word="a"), calling("note", word="b"), last)
+    used = context(models=FakeModels({"chat": model}), tools=[tool("note", note)])
+    agent = agent_of_yaml(TALK.replace("[calculate]", "[note]"))
+    graph = agent.compile(InMemorySaver())
+    with pytest.raises(RuntimeError):
+        await run(agent, {"question": "?"}, used, graph=graph)
+    assert (done, len(model.asked)) == (["a", "b"], 3)
+    config: Any = {"configurable": {"thread_id": "t"}}
+    values = await graph.ainvoke(None, config, context=used)
+    assert agent.output(values)["answer"] == "Noted 5."
+    assert (done, len(model.asked)) == (["a", "b"], 4)
+
+
+async def test_retry_holds_for_each_answer_and_call_by_itself() -> None:
+    tries: list[int] = []
+
+    def shaky(arguments: dict[str, Any]) -> str:
+        tries.append(1)
+        if len(tries) < 2:
+            raise ConnectionError("broken")
+        return "good"
+
+    model = chat(calling("shaky"), Unavailable("down"), "Done.")
+    used = context(models=FakeModels({"chat": model}), tools=[tool("shaky", shaky)])
+    yaml = TALK.replace("[calculate]", "[shaky]").replace(
+        "max_steps: 3", "retry: {attempts: 2, backoff_s: 0}"
+    )
+    told = await run(agent_of_yaml(yaml), {"question": "?"}, used)
+    assert told.output["answer"] == "Done."
+    assert (len(tries), len(model.asked)) == (2, 3)
+
+
+async def test_each_answer_and_call_speaks_for_itself_and_says_when_it_is_tried_again() -> None:
+    model = chat(calling("calculate", expression="1 + 1"), Unavailable("down"), "Done.")
+    used = context(models=FakeModels({"chat": model}))
+    yaml = TALK.replace("max_steps: 3", "retry: {attempts: 2, backoff_s: 0}")
+    told = await run(agent_of_yaml(yaml), {"question": "?"}, used)
+    assert told.steps == ["work/model", "work/calculate", "work/model", "work"]
+    nodes = {kind: {e["node"] for e in told.kinds(kind)} for kind in ("model", "tool", "warning")}
+    assert nodes == {"model": {"work/model"}, "tool": {"work/calculate"}, "warning": {"work/model"}}
+    (again,) = told.kinds("attempt")
+    assert (again["node"], again["number"]) == ("work/model", 2)
+
+
+async def test_while_tools_work_no_model_is_leased() -> None:
+    seen: list[int] = []
+    models = FakeModels({"chat": chat(calling("look"), "ok")})
+    look = tool("look", lambda arguments: seen.append(models.leased) or "seen")
+    agent = agent_of_yaml(TALK.replace("[calculate]", "[look]"))
+    await run(agent, {"question": "?"}, context(models=models, tools=[look]))
+    assert seen == [0]
+    assert models.most_leased == 1
+
+
+async def test_a_tool_node_gives_its_result() -> None:
+    agent = agent_of_yaml(
+        "input: {n: integer}\nnodes:\n  sum: {type: tool, tool: calculate, "
+        "arguments: {expression: '{{ n }} + 1'}, save: found}\noutput: [found]\n"
+    )
+    told = await run(agent, {"n": 41}, context())
+    assert told.output["found"]["result"] == 42
+
+
+async def test_a_tool_that_must_not_be_repeated_is_not_tried_again() -> None:
+    tries: list[int] = []
+
+    def fail(arguments: dict[str, Any]) -> None:
+        tries.append(1)
+        raise ConnectionError("broken")
+
+    for repeatable, count in [(True, 3), (False, 1)]:
+        tries.clear()
+        agent = agent_of_yaml(
+            "nodes:\n  pay: {type: tool, tool: pay, save: r, retry: {attempts: 3, backoff_s: 0}}\n"
+            "output: [r]\n"
+        )
+        with pytest.raises(Unavailable):
+            await run(agent, {}, context(tools=[tool("pay", fail, repeatable)]))
+        assert len(tries) == count

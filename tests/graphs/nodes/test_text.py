@@ -1,0 +1,309 @@
+"""The text node: plain answers, citations, answers in a shape."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+
+from config.errors import Invalid, Unavailable
+from tests.graphs.conftest import agent_of_yaml, run
+from tests.support.graphs import FakeIndexes, FakeModels, chat, context, reader
+
+PASSAGES = [
+    {"id": f"p{n}", "index": "docs", "document": f"d{n}", "title": "Guide", "source": "g.md",
+     "heading": ["Start"], "page": None, "start": n * 100, "end": n * 100 + 25, "hash": f"h{n}",
+     "text": f"Fact {n} is true. And more."}
+    for n in (1, 2, 3)
+]  # fmt: skip
+
+CITING = """\
+input: {question: string, passages: list}
+nodes:
+  answer:
+    type: text
+    system: Be brief.
+    prompt: "{{ passages | cite }}\\n\\nQuestion: {{ question }}"
+    save:
+      {answer: text, citations: citations, checks: checks, model: model, refused: refused,
+       said: message, score: score}
+output: [answer, citations, model, refused]
+"""
+SHAPED = """\
+input: {question: string}
+nodes:
+  answer:
+    type: text
+    prompt: "{{ question }}"
+    schema:
+      type: object
+      properties: {colour: {enum: [red, blue]}, size: {type: integer}}
+      required: [colour]
+      additionalProperties: false
+    repairs: 2
+    save: {parsed: parsed, text: text}
+output: [parsed, text]
+"""
+
+
+def asked_with(*answers: Any) -> tuple[Any, Any]:
+    model = chat(*answers)
+    return model, context(models=FakeModels({"chat": model}))
+
+
+async def ask(*answers: Any) -> Any:
+    _, used = asked_with(*answers)
+    return await run(agent_of_yaml(CITING), {"question": "Q?", "passages": PASSAGES}, used)
+
+
+async def test_an_answer_streams_as_tokens() -> None:
+    told = await ask("one two three")
+    assert [token for token in told.tokens if token] == ["one ", "two ", "three"]
+    assert told.output["answer"] == "one two three"
+    assert [event["phase"] for event in told.kinds("model")] == ["chosen"]
+
+
+async def test_the_prompt_carries_what_it_cites_for_the_reader() -> None:
+    model, used = asked_with("ok")
+    await run(agent_of_yaml(CITING), {"question": "Is it so?", "passages": PASSAGES}, used)
+    system, prompt = model.asked[0]
+    assert isinstance(system, SystemMessage)
+    assert prompt.content.startswith("[1] Guide > Start: Fact 1 is true. And more.\n\n[2] ")
+    assert prompt.content.endswith("Question: Is it so?")
+    told = prompt.additional_kwargs["motet"]
+    assert told == {"question": "Is it so?", "passages": PASSAGES}
+
+
+async def test_markers_become_citations_in_order_of_use() -> None:
+    told = await ask("So [2]. Also [1, 2]. And [3; 1].")
+    assert [c["n"] for c in told.output["citations"]] == [2, 1, 3]
+    first = told.output["citations"][0]
+    assert first["document"] == "d2"
+    assert (first["start"], first["end"], first["hash"]) == (200, 225, "h2")
+    assert told.kinds("citation")[0]["citations"] == told.output["citations"]
+
+
+async def test_markers_of_passages_that_were_not_given_are_taken_out_and_told() -> None:
+    told = await ask("So [2]. Wrong [7]. Half [1, 9]. See a[0] and [link](x) and [4](y).")
+    assert told.output["answer"] == ("So [2]. Wrong. Half [1]. See a[0] and [link](x) and [4](y).")
+    assert told.values["said"].content == told.output["answer"]
+    assert "7, 9" in told.kinds("warning")[0]["message"]
+
+
+async def test_the_reader_tells_exact_spans() -> None:
+    used = context(models=FakeModels({"chat": reader()}))
+    told = await run(agent_of_yaml(CITING), {"question": "Q", "passages": PASSAGES}, used)
+    assert told.output["model"] == "reader"
+    (citation,) = told.output["citations"]
+    assert (citation["start"], citation["end"], citation["text"]) == (100, 114, "Fact 1 is true")
+
+
+INVENTIVE = (
+    "Fact 1 is true [1]. It cost 300 coins [2]. Nobody ever doubted any fact. Fact 3 is true [3]."
+)
+
+
+@pytest.mark.parametrize(
+    ("mode", "answer", "verdicts"),
+    [
+        ("mark", INVENTIVE, ["quoted", "unsupported", "uncited", "quoted"]),
+        ("remove", "Fact 1 is true [1]. Fact 3 is true [3].", ["quoted", "quoted"]),
+        ("keep", INVENTIVE, []),
+    ],
+)
+async def test_what_no_source_says_is_marked_removed_or_kept(
+    mode: str, answer: str, verdicts: list[str]
+) -> None:
+    models = FakeModels({"chat": chat(INVENTIVE)})
+    used = context(models=models)
+    agent = agent_of_yaml(CITING.replace("system:", f"unsupported: {mode}\n    system:"))
+    told = await run(agent, {"question": "Q?", "passages": PASSAGES}, used)
+    assert told.output["answer"] == answer
+    assert [check["verdict"] for check in told.values["checks"]] == verdicts
+    (event,) = told.kinds("citation")
+    doubtful = ["It cost 300 coins.", "Nobody ever doubted any fact."]
+    assert event["unsupported"] == (doubtful if mode == "mark" else [])
+    assert event["removed"] == (doubtful if mode == "remove" else [])
+    # Quotes, wrong numbers and sentences without a source are judged without vectors.
+    assert models.embedder is not None
+    assert models.embedder.calls == []
+
+
+async def test_an_answer_whose_sentences_all_lack_a_source_becomes_a_refusal() -> None:
+    used = context("It cost 300 coins [2]. Mars is red [1].")
+    agent = agent_of_yaml(CITING.replace("system:", "unsupported: remove\n    system:"))
+    told = await run(agent, {"question": "Q?", "passages": PASSAGES}, used)
+    assert told.output["answer"] == "The documents do not say."
+    assert (told.output["refused"], told.output["citations"]) == (True, [])
+
+
+async def test_a_language_model_that_refuses_is_known_to_refuse() -> None:
+    told = await ask("The documents do not say.")
+    assert told.output["refused"] is True
+    assert told.values["checks"] == []
+
+
+async def test_sentences_in_words_of_their_own_are_compared_by_meaning() -> None:
+    passages = [{**PASSAGES[0], "text": "The harbour opens at six.", "end": 125}]
+    models = FakeModels({"chat": chat("At six the whole harbour opens [1]. Gulls sing well [1].")})
+    told = await run(
+        agent_of_yaml(CITING),
+        {"question": "Q?", "passages": passages},
+        context(models=models),
+    )
+    assert [check["supported"] for check in told.values["checks"]] == [True, False]
+    assert models.embedder is not None
+    assert len(models.embedder.calls) == 1
+
+
+async def test_without_an_embedder_the_answer_says_that_it_is_unchecked() -> None:
+    models = FakeModels({"chat": chat("Things are rather well [1]. Fact 1 is true [1].")})
+    models.embedder = None
+    told = await run(
+        agent_of_yaml(CITING), {"question": "Q?", "passages": PASSAGES}, context(models=models)
+    )
+    assert [check["supported"] for check in told.values["checks"]] == [None, True]
+    assert [event["code"] for event in told.kinds("warning")] == ["answer_unchecked"]
+
+
+async def test_the_threshold_of_the_indexes_goes_with_the_passages() -> None:
+    model, used = asked_with("ok")
+    indexes = FakeIndexes(thresholds={"docs": 0.5, "other": 0.6})
+    both = [PASSAGES[0], {**PASSAGES[1], "index": "other"}, {**PASSAGES[2], "index": "third"}]
+    input = {"question": "Q?", "passages": both}
+    await run(agent_of_yaml(CITING), input, replace(used, indexes=indexes))
+    assert model.asked[0][1].additional_kwargs["motet"]["threshold"] == 0.6
+
+
+@pytest.mark.parametrize(("threshold", "weak"), [(0.2, False), (0.99, True)])
+async def test_a_language_model_is_told_where_passages_fit_too_little(
+    threshold: float, weak: bool
+) -> None:
+    used = replace(
+        context("Fact 1 is true [1]."), indexes=FakeIndexes(thresholds={"docs": threshold})
+    )
+    input = {"question": "Is fact 1 true?", "passages": PASSAGES}
+    told = await run(agent_of_yaml(CITING), input, used)
+    assert 0.2 < told.values["score"] < 0.99
+    assert [event["code"] for event in told.kinds("warning")] == (["weak_evidence"] if weak else [])
+    assert told.output["refused"] is False
+
+
+async def test_writing_freely_without_a_language_model_fails_clearly() -> None:
+    agent = agent_of_yaml("nodes: {a: {type: text, prompt: Write a poem., save: b}}\noutput: b\n")
+    with pytest.raises(Unavailable, match="language model") as caught:
+        await run(agent, {}, context())
+    assert caught.value.code == "needs_language_model"
+    assert caught.value.details["node"] == "a"
+
+
+async def test_a_conversation_stands_before_the_prompt() -> None:
+    model, used = asked_with("ok")
+    agent = agent_of_yaml(
+        "input: {talk: messages}\nnodes:\n"
+        "  a: {type: text, messages: '{{ talk }}', prompt: Go on., save: b}\noutput: b\n"
+    )
+    talk = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho"}]
+    await run(agent, {"talk": talk}, used)
+    assert [(type(m), m.content) for m in model.asked[0]] == [
+        (HumanMessage, "hi"),
+        (AIMessage, "ho"),
+        (HumanMessage, "Go on."),
+    ]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        '{"colour": "red"}',
+        'Sure:\n```json\n{"colour": "red"}\n```\nThat is it.',
+        'The answer is {"colour": "red"} I think.',
+    ],
+)
+async def test_an_answer_in_a_shape_is_parsed(answer: str) -> None:
+    model, used = asked_with(answer)
+    told = await run(agent_of_yaml(SHAPED), {"question": "Q"}, used)
+    assert told.output["parsed"] == {"colour": "red"}
+    assert '"enum": ["red", "blue"]' in model.asked[0][0].content
+
+
+async def test_an_answer_that_does_not_fit_is_mended() -> None:
+    model, used = asked_with("no json", '{"colour": "green"}', '{"colour": "blue", "size": 2}')
+    told = await run(agent_of_yaml(SHAPED), {"question": "Q"}, used)
+    assert told.output["parsed"] == {"colour": "blue", "size": 2}
+    assert "not JSON" in model.asked[1][-1].content
+    assert "'green' is not one of ['red', 'blue']" in model.asked[2][-1].content
+    assert [event["repair"] for event in told.kinds("progress")] == [1, 2]
+
+
+async def test_an_answer_that_never_fits_fails_with_the_reason() -> None:
+    model, used = asked_with('{"colour": "red", "extra": 1}')
+    with pytest.raises(Unavailable, match="extra") as caught:
+        await run(agent_of_yaml(SHAPED), {"question": "Q"}, used)
+    assert caught.value.code == "structured_output_invalid"
+    assert caught.value.permanent
+    assert len(model.asked) == 3
+
+
+async def test_a_model_that_is_not_there_is_named() -> None:
+    agent = agent_of_yaml("nodes: {a: {type: text, model: x, prompt: y, save: b}}\noutput: b\n")
+    with pytest.raises(Exception, match="no model 'x'"):
+        await run(agent, {}, context("hi"))
+
+
+async def test_what_is_no_conversation_is_refused() -> None:
+    agent = agent_of_yaml(
+        "input: {talk: messages}\n"
+        + "nodes: {a: {type: text, messages: '{{ talk }}', save: b}}\noutput: b\n"
+    )
+    with pytest.raises(Invalid, match="chat messages"):
+        agent.initial_state({"talk": [{"nonsense": 1}]})
+
+
+async def test_a_lease_ends_with_the_answer_also_when_it_fails() -> None:
+    models = FakeModels({"chat": chat(RuntimeError("broken"))})
+    with pytest.raises(RuntimeError):
+        await run(agent_of_yaml(SHAPED), {"question": "Q"}, context(models=models))
+    assert models.leased == 0
+
+
+SEEING = """\
+input: {pictures: {type: any, default: null}}
+nodes:
+  look: {type: text, prompt: "What is it?", images: "{{ pictures }}", save: answer}
+output: [answer]
+"""
+
+
+async def test_a_prompt_may_have_pictures() -> None:
+    async def picture(value: Any, field: str, tenant: str) -> str:
+        return f"data:{tenant}/{field},{value}"
+
+    model = chat("A cat.")
+    used = replace(context(models=FakeModels({"chat": model})), picture=picture)
+    for given, urls in (
+        (["a", "b"], ["data:default/images,a", "data:default/images,b"]),
+        ("a", ["data:default/images,a"]),
+        ("", []),
+        (None, []),
+    ):
+        told = await run(agent_of_yaml(SEEING), {"pictures": given}, used)
+        assert told.output["answer"] == "A cat."
+        content = model.asked[-1][-1].content
+        parts = content[1:] if isinstance(content, list) else []
+        assert [part["image_url"]["url"] for part in parts] == urls  # type: ignore[index]
+        assert model.asked[-1][-1].text == "What is it?"
+
+
+async def test_a_model_that_sees_nothing_refuses_pictures() -> None:
+    async def picture(value: Any, field: str, tenant: str) -> str:
+        return "data:image/png,"
+
+    blind = chat("A cat?", profile={"image_inputs": False})
+    used = replace(context(models=FakeModels({"chat": blind})), picture=picture)
+    with pytest.raises(Unavailable, match="cannot see pictures") as caught:
+        await run(agent_of_yaml(SEEING), {"pictures": "a"}, used)
+    assert caught.value.code == "capability_unsupported"
+    assert blind.asked == []

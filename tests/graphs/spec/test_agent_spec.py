@@ -1,0 +1,242 @@
+"""Agent files: what is well formed, and what is said of those that are not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+
+from config.errors import Invalid
+from graphs.catalog import SHIPPED
+from graphs.compile.build import AgentSource, agent_of, build_agent
+from graphs.spec.agent_spec import AgentSpec, read_spec, spec_json_schema
+from graphs.spec.source import read_source
+from tests.graphs.conftest import agent_of_yaml
+
+GOOD = """\
+version: 1
+name: test
+input:
+  question: string
+  limit: {type: integer, default: 3}
+state:
+  log: {type: list, reduce: append}
+nodes:
+  first:
+    type: set
+    values: {answer: "{{ question }}", log: one}
+  second:
+    type: set
+    values: {log: two}
+output: [answer, log]
+"""
+
+
+def problems_of(text: str, file: str = "agent.yaml") -> list[dict[str, Any]]:
+    with pytest.raises(Invalid) as caught:
+        build_agent(AgentSource("test", text, "own", Path(file)), lambda name: pytest.fail(name))
+    assert caught.value.code == "invalid_agent"
+    assert caught.value.details["problems"][0]["message"] in caught.value.message
+    found: list[dict[str, Any]] = caught.value.details["problems"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "field", "says"),
+    [
+        ("version: 1", "version: 2", 1, "version", "must be 1"),
+        ("version: 1\n", "", 1, "version", "is required"),
+        ("name: test", "name: ../etc/passwd", 2, "name", "not a name"),
+        ("name: test", "name: Test", 2, "name", "not a name"),
+        ("nodes:", "node:", 8, "node", "no key 'node' here. Did you mean 'nodes'?"),
+        ("question: string", "question: strin", 4, "input.question", "must be 'string'"),
+        ("default: 3", "defalt: 3", 5, "input.limit.defalt", "Did you mean 'default'?"),
+        ("default: 3", "default: three", 5, "input.limit.default", "does not fit the type integer"),
+        ("reduce: append", "reduce: append, default: 3", 7, "state.log.default", "the type list"),
+        ("reduce: append", "reduce: add_up", 7, "state.log.reduce", "must be 'last'"),
+        ("reduce: append", "keep: maybe", 7, "state.log.keep", "valid boolean"),
+        ("type: set", "type: sett", 10, "nodes.first.type", "Did you mean 'set'?"),
+        ("    type: set\n", "", 9, "nodes.first.type", "is required"),
+        ("values: {a", "vals: {a", 11, "nodes.first.vals", "Did you mean 'values'?"),
+        ("values: {answer", "values: {an swer", 11, "nodes.first.values.an swer", "not a name"),
+        ("{{ question }}", "{{ questio }}", 11, "nodes.first.values.answer",
+         "no channel 'questio'. Did you mean 'question'?"),
+        ("{{ question }}", "{{ question", 11, "nodes.first.values.answer", "wrong expression"),
+        ("{{ question }}", "{{ question | uper }}", 11, "nodes.first.values.answer",
+         "No filter named 'uper'"),
+        ("{{ question }}", "{% include 'x' %}", 11, "nodes.first.values.answer", "not allowed"),
+        ("[answer, log]", "[answr]", 15, "output.answr", "Did you mean 'answer'?"),
+        ("[answer, log]", "{a: '{{ answr }}'}", 15, "output.a", "Did you mean 'answer'?"),
+        ("[answer, log]", "7", 15, "output", "string|list|dict"),
+        ("  second:", "  end:", 12, "nodes.end", "reserved word"),
+        ("  second:", "  'a b':", 12, "nodes.a b", "not a name"),
+        ("  second:\n", "  second:\n    retry: {attempt: 2}\n", 13,
+         "nodes.second.retry.attempt", "Did you mean 'attempts'?"),
+        ("  second:\n", "  second:\n    retry: many\n", 13, "nodes.second.retry", "integer"),
+        ("  second:\n", "  second:\n    timeout_s: -1\n", 13, "nodes.second.timeout_s", "greater"),
+        ("  second:\n", "  second:\n    on_error: skip\n", 13, "nodes.second.on_error", "must be"),
+        ("  second:\n", "  second:\n    on_error: {goto: thrd}\n", 13,
+         "nodes.second.on_error.goto", "no node 'thrd'"),
+        ("  second:\n", "  second:\n    on_error: {default: {lg: 1}}\n", 13,
+         "nodes.second.on_error.default", "Did you mean 'log'?"),
+        ("  second:\n", "  second:\n    save: x\n", 13, "nodes.second.save", "takes no `save`"),
+        ("  second:\n", "  second:\n    when: log >\n", 13, "nodes.second.when", "expression"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_told_with_its_place(
+    old: str, new: str, line: int, field: str, says: str
+) -> None:
+    assert old in GOOD
+    found = problems_of(GOOD.replace(old, new, 1))
+    places = {(item["line"], item["field"]) for item in found}
+    assert (line, field) in places, found
+    told = " ".join(f"{item['message']} {item['hint']}" for item in found)
+    assert any(part in told for part in says.split("|")), told
+
+
+@pytest.mark.parametrize(
+    ("edges", "line", "says"),
+    [
+        ("first: secnd", 17, "no node 'secnd'. Did you mean 'second'?"),
+        ("frst: second", 17, "no node 'frst'. Did you mean 'first'?"),
+        ("second: first", 12, "no edge leads to 'second'"),
+        ("first: second\n  second: first", 18, "the loop first → second → first has no bound"),
+        ("first: first", 17, "the loop first → first has no bound"),
+        ("first:\n    - {when: log, to: second}", 17, "no branch holds"),
+        ("first:\n    - {else: second}\n    - {when: log, to: end}", 19, "never reached"),
+        ("first:\n    - {when: lg, to: second}\n    - else: end", 18, "Did you mean 'log'?"),
+        ("first:\n    - {when: log}\n    - else: second", 18, "a branch has either `to`"),
+        ("first:\n    - {to: second, max_loops: 0}\n    - else: end", 18, "greater than"),
+        ("first:\n    - {too: second}\n    - else: second", 18, "no key 'too'"),
+        ("first: []", 17, "at least 1 item"),
+        ("first: 7", 17, "valid dictionary|Branch"),
+    ],
+)
+def test_a_mistake_in_the_edges_is_told_with_its_place(edges: str, line: int, says: str) -> None:
+    found = problems_of(f"{GOOD}edges:\n  {edges}\n")
+    lines = {item["line"]: f"{item['message']} {item['hint']}" for item in found}
+    assert line in lines, found
+    assert any(part in " ".join(lines.values()) for part in says.split("|")), found
+
+
+@pytest.mark.parametrize(
+    ("node", "says"),
+    [
+        ("{type: text, save: a}", "is required, or `messages`"),
+        ("{type: text, prompt: x, schema: {type: nothing}}", "no JSON schema"),
+        ("{type: text, prompt: x, schema: {$ref: 'http://localhost/x'}}", "leads out"),
+        ("{type: text, prompt: x, save: {a: txt}}", "Did you mean 'text'?"),
+        ("{type: agent, prompt: x, tools: []}", "at least 1 item"),
+        ("{type: retrieve, index: a}", "give one of"),
+        ("{type: retrieve, index: a, query: b, list: true}", "give one of"),
+        ("{type: retrieve, index: a, query: b, limit: 0}", "from 1 to 1000"),
+        ("{type: route}", "give `branches`"),
+        ("{type: route, prompt: x, choices: {end: a, nowhere: b}}", "no node 'nowhere'"),
+        ("{type: route, prompt: x, choices: {end: a, x: b}, default: c}", "none of the choices"),
+        ("{type: route, branches: [{when: q, to: end}]}", "no branch holds"),
+        ("{type: map, over: '{{ q }}'}", "give `nodes`"),
+        ("{type: map, over: '{{ q }}', nodes: {a: {type: set, values: {b: 1}}}}", "result"),
+        ("{type: map, over: '{{ q }}', result: 1, nodes: {a: {type: set, values: {b: '{{ c }}'}}}}",
+         "no channel 'c'"),
+        ("{type: map, over: '{{ q }}', result: '{{ b }} {{ d }}', "
+         "nodes: {a: {type: set, values: {b: 1}}}}", "no channel 'd'"),
+        ("{type: human, message: x, timeout_s: 3}", "takes none of this"),
+        ("{type: human, message: x, answer: {ok: boolean}, save: {a: okay}}", "Did you mean 'ok'?"),
+        ("{type: human, message: x, answer: {ok: bool}}", "must be 'string'"),
+        ("{type: tool, tool: x, arguments: 3}", "valid dictionary"),
+        ("{type: set, values: {}}", "at least 1 item"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_a_node_is_told(node: str, says: str) -> None:
+    text = f"version: 1\nname: test\ninput: {{q: list}}\nnodes:\n  x: {node}\noutput: [q]\n"
+    found = problems_of(text)
+    told = " ".join(f"{item['field']} {item['message']} {item['hint']}" for item in found)
+    assert any(part in told for part in says.split("|")), told
+    assert {item["line"] for item in found} == {5}
+    assert {item["node"] for item in found} == {"x"}
+
+
+def test_a_mistake_in_a_block_text_is_told_with_its_own_line() -> None:
+    text = GOOD.replace(
+        '{answer: "{{ question }}", log: one}',
+        "\n      answer: |-\n        a\n        {% if %}\n      log: one",
+    )
+    assert problems_of(text)[0]["line"] == 14
+
+
+def test_every_problem_is_told_at_once() -> None:
+    found = problems_of(GOOD.replace("string", "strin").replace("type: set", "type: sett"))
+    assert len(found) == 3
+    assert [item["line"] for item in found] == [4, 10, 13]
+
+
+def test_a_spec_reads_back_from_its_own_yaml() -> None:
+    for file in sorted(SHIPPED.glob("*.yaml")):
+        spec, _ = read_spec(file.read_text())
+        again, _ = read_spec(spec.to_yaml())
+        assert again.model_dump() == spec.model_dump(), file
+
+
+def test_a_spec_made_in_python_runs_and_is_written_as_yaml() -> None:
+    spec = AgentSpec.model_validate(
+        {
+            "version": 1,
+            "name": "made",
+            "input": {"text": "string"},
+            "nodes": {"shout": {"type": "set", "values": {"answer": "{{ text | upper }}!"}}},
+            "output": "answer",
+        }
+    )
+    agent = agent_of(spec)
+    assert agent.input_schema["required"] == ["text"]
+    assert "{{ text | upper }}!" in spec.to_yaml()
+
+
+def test_a_node_is_written_as_people_write_it_its_own_fields_first() -> None:
+    node = {"retry": 2, "save": "answer", "prompt": "Hello", "type": "text"}
+    made = {"version": 1, "name": "made", "nodes": {"greet": node}, "output": ["answer"]}
+    written = AgentSpec.model_validate(made).to_yaml()
+    assert list(yaml.safe_load(written)["nodes"]["greet"]) == ["type", "prompt", "save", "retry"]
+    assert "output: [answer]" in written.splitlines()
+
+
+def test_the_json_schema_accepts_every_shipped_agent_and_refuses_misspelt_keys() -> None:
+    schema = spec_json_schema()
+    Draft202012Validator.check_schema(schema)
+    validator = Draft202012Validator(schema)
+    for file in sorted(SHIPPED.glob("*.yaml")):
+        value = read_source(file.read_text()).value
+        assert [error.message for error in validator.iter_errors(value)] == []
+        assert not validator.is_valid({**value, "node": {}})
+    assert not validator.is_valid({"version": 1, "name": "x", "nodes": {"a": {"type": "y"}}})
+
+
+def nested(depth: int) -> Any:
+    value: Any = 1
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def test_the_input_is_checked_field_by_field() -> None:
+    agent = agent_of_yaml(GOOD)
+    with pytest.raises(Invalid, match="question: is required") as caught:
+        agent.initial_state({})
+    assert caught.value.details["field"] == "input.question"
+    for given, says in [
+        ({"question": 3}, "must be a string, not an integer"),
+        ({"question": None}, "null is no value"),
+        ({"question": "q", "limt": 3}, "Did you mean 'limit'?"),
+        ({"question": "q", "limit": "3"}, "must be an integer"),
+        ({"question": "q", "limit": True}, "must be an integer, not a boolean"),
+        ([], "must be an object"),
+        ("q", "must be an object, not a string"),
+        ({"question": "q", "limit": nested(65)}, "nested too deeply"),
+    ]:
+        with pytest.raises(Invalid, match=says.replace("?", r"\?")):
+            agent.initial_state(given)
+    assert agent.initial_state({"question": "q", "limit": 4.0})["limit"] == 4
+    assert agent.initial_state({"question": "q"})["limit"] == 3

@@ -1,0 +1,197 @@
+"""The shipped agents that draw, speak, look and listen: what they make of what they are given."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bs4 import BeautifulSoup
+
+from config.errors import Invalid, Unavailable
+from config.settings import Settings
+from graphs.catalog import Catalog
+from graphs.run_context import RunContext
+from tests.graphs.conftest import Told, run
+from tests.support.graphs import FakeIndexes, FakeModels, FakePassage, chat, context
+from tests.support.media import Workshop, png
+from tools.artifacts import Artifacts
+from tools.media import Media
+from tools.media_deps import MediaToolDeps
+from tools.references import Files
+from tools.registry import Parts, load_toolbox
+from tools.safe_fetch import Limits
+
+STORY = "A red circle rolled.\n\nA blue square stood.\n\nThey became friends."
+TALE = "The fox woke up. It looked for its hat. A bird had the hat! They became friends."
+
+
+@pytest.fixture(scope="module")
+async def media() -> AsyncIterator[Media]:
+    media = Media()
+    yield media
+    await media.close()
+
+
+@dataclass
+class House:
+    """The shipped agents over models that draw, look, speak and listen."""
+
+    catalog: Catalog
+    artifacts: Artifacts
+    media: Media
+    workshop: Workshop = field(default_factory=Workshop)
+    indexes: FakeIndexes = field(default_factory=FakeIndexes)
+    added: list[dict[str, Any]] = field(default_factory=list)
+
+    async def run(self, agent: str, used: RunContext, **given: Any) -> Told:
+        files = Files(self.artifacts, Limits())
+        making = MediaToolDeps(self.workshop, self.media, self.artifacts, files)
+        tools = load_toolbox(Parts(self._search, add=self._add, making=making))
+        return await run(self.catalog.get(agent), given, replace(used, tools=tools))
+
+    async def _search(self, names: list[str], query: str, **how: Any) -> list[dict[str, Any]]:
+        return []
+
+    async def _add(self, name: str, text: str, **how: Any) -> dict[str, Any]:
+        self.added.append({"index": name, "text": text, **how})
+        return {"index": name, "document": "d1", "source": how["source"], "unchanged": False}
+
+    async def page(self, artifact: Mapping[str, Any]) -> BeautifulSoup:
+        return BeautifulSoup(await self.artifacts.read(artifact["id"]), "html.parser")
+
+
+@pytest.fixture
+def house(tmp_path: Path, media: Media) -> House:
+    return House(Catalog(Settings(agents=tmp_path)), Artifacts(tmp_path), media)
+
+
+async def test_a_storybook_of_a_topic_is_told_drawn_and_read_aloud(house: House) -> None:
+    teller = chat(STORY, "A circle on grass.", "A square in rain.", "Both in the sun.")
+    used = context(models=FakeModels({"chat": teller}))
+    told = await house.run("storybook", used, topic="a red circle", scenes=3, seed=10)
+    assert told.output["title"] == "A red circle"
+    page = await house.page(told.output["html"])
+    texts = [article.select_one("p").text for article in page.select("article")]  # type: ignore[union-attr]
+    assert texts == STORY.split("\n\n")
+    assert len(page.select("article img[alt]")) == len(page.select("article audio")) == 3
+    asked = house.workshop.painter.asked
+    assert {each.prompt for each in asked} == {
+        "A circle on grass.",
+        "A square in rain.",
+        "Both in the sun.",
+    }
+    assert {each.seed for each in asked} == {10, 11, 12}
+    assert [each["alt"] for each in page.select("article img")] == ["plain 32x24 picture"] * 3
+
+
+async def test_a_storybook_of_ones_own_text_needs_no_language_model(house: House) -> None:
+    told = await house.run("storybook", context(), text=TALE, scenes=4, title="The hat")
+    page = await house.page(told.output["html"])
+    texts = [article.select_one("p").text for article in page.select("article")]  # type: ignore[union-attr]
+    assert " ".join(texts) == TALE
+    assert sorted(each.prompt for each in house.workshop.painter.asked) == sorted(texts)
+    assert (told.output["title"], told.output["scenes"]) == ("The hat", 4)
+    credits = page.footer.text if page.footer else ""
+    assert "painter" in credits
+    assert "Story by" not in credits
+    assert told.output["epub"]["media_type"] == "application/epub+zip"
+
+
+async def test_a_storybook_of_a_topic_alone_says_what_it_needs(house: House) -> None:
+    with pytest.raises(Unavailable, match=r"Give the story itself\s+as `text`.*`model`") as caught:
+        await house.run("storybook", context(), topic="a red circle")
+    assert caught.value.code == "needs_language_model"
+    assert await house.artifacts.list() == []
+
+
+async def test_a_style_is_said_with_every_picture(house: House) -> None:
+    await house.run("storybook", context(), text="One. Two.", style="watercolour")
+    prompts = {each.prompt for each in house.workshop.painter.asked}
+    assert prompts == {"One., watercolour", "Two., watercolour"}
+
+
+async def test_pictures_are_counted_as_they_are_drawn(house: House) -> None:
+    told = await house.run("storybook", context(), text=TALE, scenes=4)
+    counted = [(each["done"], each["total"]) for each in told.kinds("progress") if "done" in each]
+    assert counted.count((4, 4)) >= 4
+    made = [each["media_type"].partition(";")[0] for each in told.kinds("artifact")]
+    assert (made.count("image/png"), made.count("audio/mpeg")) == (4, 4)
+    assert made[-2:] == ["text/html", "application/epub+zip"]
+
+
+async def test_illustrate_draws_what_a_model_thinks_of(house: House) -> None:
+    told = await house.run("illustrate", context("A hill.\n\nA lake."), topic="Norway", count=2)
+    assert [each["scene"] for each in told.output["pictures"]] == ["A hill.", "A lake."]
+    assert all(each["image"]["url"] for each in told.output["pictures"])
+
+
+async def test_illustrate_draws_the_sentences_of_a_topic_without_a_model(house: House) -> None:
+    told = await house.run("illustrate", context(), topic="A red circle. A blue square.")
+    assert told.output["scenes"] == ["A red circle.", "A blue square."]
+
+
+async def test_narrate_reads_a_text_chapter_by_chapter(house: House) -> None:
+    text = "# The fox\n\nIt **ran**. It hid.\n\n# The end\n\nIt slept."
+    told = await house.run("narrate", context(), text=text, format="wav")
+    assert [each["title"] for each in told.output["chapters"]] == ["The fox", "The end"]
+    assert told.output["audio"]["media_type"] == "audio/wav"
+    said = " ".join(request.text for request in house.workshop.speaker.asked)
+    assert "*" not in said
+    assert "#" not in said
+
+
+async def test_narrate_reads_out_what_an_index_says(house: House) -> None:
+    passages = [FakePassage("p1", "Start the service with make serve.")]
+    house.indexes.passages = passages
+    used = context(indexes=house.indexes)
+    told = await house.run("narrate", used, question="How do I start the service")
+    assert [each["title"] for each in told.output["chapters"]] == ["Start"]
+    assert "make serve" in house.workshop.speaker.asked[0].text
+    scripted = context("# One\n\nIt starts.\n\n# Two\n\nIt stops.", indexes=house.indexes)
+    told = await house.run("narrate", scripted, question="How do I start the service")
+    assert [each["title"] for each in told.output["chapters"]] == ["One", "Two"]
+
+
+async def test_describe_indexes_what_is_seen_under_the_picture(house: House) -> None:
+    kept = await house.artifacts.put(png("a", 20, 10), media_type="image/png")
+    picture = {"id": kept.id, "url": f"/artifacts/{kept.id}"}
+    told = await house.run("describe", context(), picture=picture, question="How large?")
+    assert told.output["caption"] == "plain 20x10 picture"
+    assert told.output["document"] == "d1"
+    (added,) = house.added
+    assert (added["index"], added["create"], added["source"]) == ("pictures", True, picture["url"])
+    assert added["text"].startswith("plain 20x10 picture\n\nHow large?")
+    assert added["metadata"] == {"picture": picture["url"], "captioned_by": "looker"}
+    told = await house.run("describe", context(), picture=kept.id, index="")
+    assert (told.output["document"], len(house.added)) == (None, 1)
+
+
+async def test_what_is_no_picture_is_refused_before_the_run(house: House) -> None:
+    with pytest.raises(Invalid, match=r"picture: names no file") as caught:
+        await house.run("describe", context(), picture="photo.jpg")
+    assert caught.value.details["field"] == "input.picture"
+
+
+async def test_a_voice_note_is_heard_answered_and_spoken(house: House) -> None:
+    sound = await house.run("narrate", context(), text="Anything.")
+    audio = sound.output["audio"]
+    model = chat("By make serve.")
+    told = await house.run("voice_note", context(models=FakeModels({"chat": model})), audio=audio)
+    assert told.output["transcript"] == "How do I start the service?"
+    assert told.output["answer"] == "By make serve."
+    assert house.workshop.speaker.asked[-1].text == "By make serve."
+    assert told.output["audio"]["seconds"] > 0
+
+
+async def test_a_voice_note_is_answered_from_documents_without_a_language_model(
+    house: House,
+) -> None:
+    sound = await house.run("narrate", context(), text="Anything.")
+    house.indexes.passages = [FakePassage("p1", "Start the service with make serve. So it is.")]
+    used = context(indexes=house.indexes)
+    told = await house.run("voice_note", used, audio=sound.output["audio"])
+    assert told.output["answer"].startswith("Start the service with make serve")
+    assert house.workshop.speaker.asked[-1].text == "Start the service with make serve"

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from langchain_core.language_models import BaseChatModel
+
+from config.errors import Busy, Invalid, MotetError, TimedOut, Unavailable
+from config.settings import load_settings
+from models.backends.openai.driver import OpenAIDriver, OpenAIModel
+from models.catalog.spec import ModelSpec
+from models.driver import DriverContext, Leases, MemoryRequirement
+from tests.support.ollama import Ollama
+from tests.support.script import RUNNER_DIED, Drop, Failure, Gate, says
+
+KEY = "sk-very-secret"
+
+
+def spec(url: str, source: str = "tiny", **options: Any) -> ModelSpec:
+    fields = {"name": "mine", "task": "chat", "backend": "openai", "source": source}
+    return ModelSpec.model_validate({**fields, "options": {"base_url": f"{url}/v1", **options}})
+
+
+@pytest.fixture
+async def driver(tmp_path: Path) -> AsyncIterator[OpenAIDriver]:
+    context = DriverContext(load_settings(home=tmp_path), {}, cast(Leases, None))
+    driver = OpenAIDriver(context)
+    yield driver
+    await driver.close()
+
+
+Load = Callable[[ModelSpec], Awaitable[BaseChatModel]]
+
+
+@pytest.fixture
+async def load(driver: OpenAIDriver) -> AsyncIterator[Load]:
+    loaded: list[OpenAIModel] = []
+
+    async def load(spec: ModelSpec) -> BaseChatModel:
+        loaded.append(await driver.load(spec, MemoryRequirement(), lambda news: None))
+        return loaded[-1].capability
+
+    yield load
+    for model in loaded:
+        await model.unload()
+
+
+async def test_a_server_of_one_model_takes_any_name_for_it(
+    ollama: Ollama, driver: OpenAIDriver
+) -> None:
+    ollama.add("the-only-one.gguf")
+    assert await driver.available(spec(ollama.url, "what I call it")) is None
+
+
+async def test_a_model_not_in_the_list_is_named_with_those_that_are(
+    ollama: Ollama, driver: OpenAIDriver
+) -> None:
+    ollama.add("here")
+    ollama.add("there")
+    why = await driver.available(spec(ollama.url, "nowhere")) or ""
+    assert "nowhere" in why
+    assert "here:latest" in why
+
+
+async def test_the_key_comes_from_the_environment_and_is_never_told(
+    serve_ollama: Callable[..., Ollama],
+    driver: OpenAIDriver,
+    load: Load,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server = serve_ollama(api_key=KEY)
+    server.add("tiny", "Yes.")
+    keyed = spec(server.url, api_key_env="MY_KEY")
+    assert "MY_KEY is not set" in (await driver.available(keyed) or "")
+    monkeypatch.setenv("MY_KEY", KEY)
+    assert await driver.available(keyed) is None
+    chat = await load(keyed)
+    assert (await chat.ainvoke("hi")).text == "Yes."
+    assert KEY not in repr(chat)
+
+
+async def test_a_refused_key_is_told_by_its_variable(
+    serve_ollama: Callable[..., Ollama],
+    driver: OpenAIDriver,
+    load: Load,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server = serve_ollama(api_key=KEY)
+    server.add("tiny")
+    monkeypatch.setenv("MY_KEY", KEY)
+    chat = await load(spec(server.url, api_key_env="MY_KEY"))
+    server.api_key = "changed"
+    with pytest.raises(Unavailable, match="MY_KEY") as caught:
+        await chat.ainvoke("hi")
+    assert caught.value.code == "model_forbidden"
+    assert KEY not in f"{caught.value.as_dict()}{caught.value}"
+
+
+async def test_a_key_of_the_environment_is_not_sent_to_a_server_that_was_given_none(
+    ollama: Ollama, load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    ollama.add("tiny")
+    await (await load(spec(ollama.url))).ainvoke("hi")
+    assert all(KEY not in seen.headers.get("authorization", "") for seen in ollama.requests)
+
+
+FAILURES: list[tuple[Any, type[MotetError], str]] = [
+    (Failure("slow down", 429, {"retry-after": "7"}), Busy, "model_busy"),
+    (Failure("server busy", 503), Busy, "model_busy"),
+    (Failure("bad temperature", 400), Invalid, "model_refused"),
+    (Failure("this exceeds the context", 400), Invalid, "context_overflow"),
+    (Failure("model 'tiny' not found", 404), Unavailable, "model_missing"),
+    (Failure("CUDA error", 500), Unavailable, "model_failed"),
+    (["one", RUNNER_DIED], Unavailable, "response_incomplete"),
+    (["one", Drop()], Unavailable, "model_connection_lost"),
+]
+
+
+async def streamed(chat: BaseChatModel) -> None:
+    async for _ in chat.astream("hi"):
+        pass
+
+
+ASKED: dict[str, Callable[[BaseChatModel], Awaitable[Any]]] = {
+    "stream": streamed,
+    "invoke": lambda chat: chat.ainvoke("hi"),
+    "blocking": lambda chat: asyncio.to_thread(chat.invoke, "hi"),
+}
+
+
+@pytest.mark.parametrize(
+    ("reply", "family", "code"),
+    FAILURES,
+    ids=[f"{code}-{number}" for number, (_, _, code) in enumerate(FAILURES)],
+)
+@pytest.mark.parametrize("way", list(ASKED))
+async def test_a_failure_of_the_server_comes_in_our_families(
+    ollama: Ollama, load: Load, reply: Any, family: type[MotetError], code: str, way: str
+) -> None:
+    ollama.add("tiny", says(reply))
+    chat = await load(spec(ollama.url))
+    with pytest.raises(family) as caught:
+        await ASKED[way](chat)
+    assert caught.value.code == code
+    assert len(ollama.asked("/v1/chat/completions")) == 1  # never tried again behind our back
+    if code == "model_busy" and isinstance(reply, Failure) and reply.headers:
+        assert caught.value.retry_after_s == 7
+
+
+async def test_silence_in_a_stream_times_out_and_closes_it(
+    ollama: Ollama, load: Load, gate: Gate
+) -> None:
+    ollama.add("tiny", lambda turn: ["one", gate])
+    chat = await load(spec(ollama.url, timeout_s=0.3))
+    with pytest.raises(TimedOut):
+        await chat.ainvoke("hi")
+    await gate.abandoned.wait()
+
+
+async def test_a_cancelled_call_closes_its_stream(ollama: Ollama, load: Load, gate: Gate) -> None:
+    ollama.add("tiny", lambda turn: ["one", gate])
+    chat = await load(spec(ollama.url))
+    call = asyncio.create_task(chat.ainvoke("hi"))
+    await gate.reached.wait()
+    call.cancel()
+    await gate.abandoned.wait()
+
+
+async def test_the_limit_on_tokens_is_sent_by_the_name_every_server_knows(
+    ollama: Ollama, load: Load
+) -> None:
+    ollama.add("tiny")
+    await (await load(spec(ollama.url, max_tokens=2))).ainvoke("hi")
+    assert ollama.asked("/v1/chat/completions")[0]["max_tokens"] == 2
+
+
+async def test_a_wrong_option_is_named(ollama: Ollama, driver: OpenAIDriver) -> None:
+    assert "options.base_url" in (await driver.available(spec("ftp://x")) or "")

@@ -1,0 +1,151 @@
+"""An edit of models.yaml counts at once; a broken one changes nothing and is told."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from config.errors import NotFound
+from config.settings import load_settings
+from models.catalog.file import ModelsFile, load_models
+from models.catalog.watch import ModelsWatch, following
+from tests.models.test_manager import FILE, Scene
+
+BOUND_S = 30.0
+ONE = "models:\n  one: {task: chat, backend: openai, source: a}\n"
+TWO = ONE.replace("source: a", "source: b")
+
+
+class Replaced:
+    """What was taken over, one after the other."""
+
+    def __init__(self) -> None:
+        self.files: asyncio.Queue[ModelsFile] = asyncio.Queue()
+
+    def __call__(self, file: ModelsFile) -> None:
+        self.files.put_nowait(file)
+
+    async def source(self) -> str | None:
+        file = await asyncio.wait_for(self.files.get(), BOUND_S)
+        return file.models["one"].source if "one" in file.models else None
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Scene:
+    return Scene(tmp_path)
+
+
+@pytest.fixture
+async def replaced(tmp_path: Path) -> AsyncIterator[Replaced]:
+    replaced = Replaced()
+    settings = load_settings(home=tmp_path)
+    async with following(settings, load_models(settings), replaced):
+        yield replaced
+
+
+async def test_a_file_that_comes_is_put_in_place_and_goes_is_followed(
+    replaced: Replaced, tmp_path: Path
+) -> None:
+    file = tmp_path / "models.yaml"
+    file.write_text(ONE)
+    assert await replaced.source() == "a"
+    (tmp_path / "new").write_text(TWO)
+    os.replace(tmp_path / "new", file)
+    assert await replaced.source() == "b"
+    file.unlink()
+    assert await replaced.source() is None
+
+
+def test_a_broken_edit_keeps_the_old_file_and_says_what_is_wrong(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    replaced: list[ModelsFile] = []
+    file = tmp_path / "models.yaml"
+    file.write_text(ONE)
+    settings = load_settings(home=tmp_path)
+    watch = ModelsWatch(settings, load_models(settings), replaced.append)
+    file.write_text("models:\n  one: {task: sing}\n")
+    assert not watch.reload()
+    assert watch.problem
+    assert watch.problem.details["line"] == 2
+    assert f"{file}:2" in caplog.text
+    assert not watch.reload()
+    assert len(caplog.records) == 1
+    file.write_text(TWO)
+    assert watch.reload()
+    assert watch.problem is None
+    assert [each.models["one"].source for each in replaced] == ["b"]
+
+
+async def test_an_edit_before_the_watch_was_up_counts_too(tmp_path: Path) -> None:
+    settings, replaced = load_settings(home=tmp_path), Replaced()
+    before = load_models(settings)
+    (tmp_path / "models.yaml").write_text(ONE)
+    async with following(settings, before, replaced):
+        assert await replaced.source() == "a"
+
+
+def test_a_change_of_no_consequence_takes_nothing_over(tmp_path: Path) -> None:
+    file = tmp_path / "models.yaml"
+    file.write_text(ONE)
+    settings = load_settings(home=tmp_path)
+    watch = ModelsWatch(settings, load_models(settings), lambda file: pytest.fail("taken over"))
+    file.write_text(f"# a remark\n{ONE}")
+    assert not watch.reload()
+
+
+CHANGED = """
+models:
+  first: {task: chat, backend: reader, memory_bytes: 7}
+  new: {task: chat, backend: openai, source: a}
+roles: {chat: [new, first]}
+"""
+
+
+async def test_what_changed_is_loaded_anew_and_what_is_gone_goes(scene: Scene) -> None:
+    async with scene.models() as models:
+        reader = scene.fakes["reader"]
+        async with models.lease("first", "chat"), models.lease("vectors", "embed"):
+            (scene.home / "models.yaml").write_text(CHANGED)
+            models.replace_file(load_models(load_settings(home=scene.home)))
+            assert reader.log == ["load first"]
+        async with models.lease("chat", "chat") as lease:
+            assert lease.model.name == "new"
+        async with asyncio.timeout(BOUND_S):
+            async with models.lease("first", "chat") as lease:
+                assert lease.model.memory_bytes == 7
+        assert reader.log == ["load first", "unload first", "load first"]
+        assert "vectors" not in {status.model.name for status in models.status()}
+        with pytest.raises(NotFound):
+            await models.resolve("vectors", "embed")
+
+
+async def test_what_is_newly_to_be_preloaded_is_loaded(scene: Scene) -> None:
+    async with scene.models() as models:
+        events = models.events()
+        (scene.home / "models.yaml").write_text(
+            FILE.replace("bytes: 60}", "bytes: 9, preload: true}")
+        )
+        models.replace_file(load_models(load_settings(home=scene.home)))
+        async with asyncio.timeout(BOUND_S):
+            async for event in events:
+                if (event["event"], event["model"]) == ("ready", "huge"):
+                    break
+
+
+async def test_other_settings_of_a_back_end_make_its_driver_anew(scene: Scene) -> None:
+    async with scene.models() as models:
+        before = scene.fakes["reader"]
+        async with models.lease("first", "chat"):
+            del scene.fakes.drivers["reader"]
+            (scene.home / "models.yaml").write_text(FILE + "backends: {reader: {x: 1}}")
+            models.replace_file(load_models(load_settings(home=scene.home)))
+        async with models.lease("first", "chat"):
+            assert scene.fakes["reader"] is not before
+            assert scene.fakes["reader"].context.options == {"x": 1}
+            assert before.log == ["load first", "unload first"]
+    assert before.closed

@@ -1,0 +1,79 @@
+"""How the command line reads a server's answers."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from config.errors import Conflict, MotetError
+from server.cli.client import Event, answer, events
+from server.data_folder import ADDRESS_FILE, lock_data_folder, running
+
+STREAM = (
+    b'id: 1\nevent: run.started\ndata: {"a":1}\n\n'
+    b": heartbeat\n\n"
+    b'id:2\ndata: {"b": "x: y"}\n\n'
+    b'event: cut\ndata: {"never": "ended"}'
+)
+
+
+def response(content: bytes, status: int = 200, size: int = 7) -> httpx.Response:
+    """A response that comes in pieces."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, len(content), size):
+            yield content[start : start + size]
+
+    return httpx.Response(status, content=pieces())
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+async def test_events_are_read_however_they_are_cut(size: int) -> None:
+    told = [event async for event in events(response(STREAM, size=size))]
+    assert told == [
+        Event("1", "run.started", {"a": 1}),
+        Event("2", "message", {"b": "x: y"}),
+    ]
+
+
+async def test_a_refused_stream_raises_what_the_server_said() -> None:
+    body = b'{"error": {"code": "thread_busy", "message": "Busy.", "details": {"field": "t"}}}'
+    with pytest.raises(MotetError, match="Busy") as caught:
+        [event async for event in events(response(body, 409))]
+    assert (caught.value.code, caught.value.details) == ("thread_busy", {"field": "t"})
+
+
+@pytest.mark.parametrize("body", [b"<html>Bad Gateway</html>", b"[]", b"{}", b'{"error": "x"}'])
+async def test_an_answer_that_is_not_ours_is_told_by_its_status(body: bytes) -> None:
+    with pytest.raises(MotetError, match="502") as caught:
+        await answer(response(body, 502))
+    assert caught.value.code == "invalid_response"
+
+
+async def test_an_empty_answer_is_nothing() -> None:
+    assert await answer(httpx.Response(204)) is None
+    assert await answer(httpx.Response(200, content=b'{"a": 1}')) == {"a": 1}
+
+
+def test_a_server_is_found_by_its_lock_not_by_its_file(tmp_path: Path) -> None:
+    assert running(tmp_path) is None
+    (tmp_path / "lock").touch()
+    (tmp_path / ADDRESS_FILE).write_text("http://127.0.0.1:1")
+    assert running(tmp_path) is None  # a killed server leaves its file
+    with (tmp_path / "lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert running(tmp_path) == "http://127.0.0.1:1"
+
+
+def test_a_data_folder_is_held_once(tmp_path: Path) -> None:
+    home = tmp_path / "new" / "home"
+    with lock_data_folder(home):
+        with pytest.raises(Conflict, match="in use by process") as caught, lock_data_folder(home):
+            pass
+        assert caught.value.code == "data_folder_in_use"
+    with lock_data_folder(home):
+        pass

@@ -1,0 +1,99 @@
+"""Filling an index from the command line; a service that may not read folders gets uploads."""
+
+from __future__ import annotations
+
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from config.errors import Invalid, NotFound
+from config.settings import Settings, load_settings
+from server.cli import ingest
+from server.cli.client import answer, connect
+from server.cli.ingest import Source, add_sources, all_documents, metadata_of
+
+FILES = {
+    "a.md": "Apples grow.",
+    "deep/b.md": "Boats float.",
+    "bad.md": "\udcff",
+    ".hidden.md": "No.",
+}
+
+
+@pytest.fixture
+def console() -> Console:
+    return Console(file=StringIO(), width=200)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name, text in FILES.items():
+        path = tmp_path / "files" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text.encode(errors="surrogateescape"))
+    return tmp_path / "files"
+
+
+def printed(console: Console) -> str:
+    assert isinstance(console.file, StringIO)
+    return console.file.getvalue()
+
+
+def guarded(home: Path) -> Settings:
+    """Settings of a service in a container: its folders are not its callers'."""
+    return load_settings(home=home, host="0.0.0.0", trust_network=True)
+
+
+async def test_a_folder_is_uploaded_where_the_service_may_not_read_it(
+    tmp_path: Path, folder: Path, console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest, "BATCH_FILES", 1)
+    settings = guarded(tmp_path / "home")
+    assert not await add_sources(settings, "notes", [Source(str(folder))], console)
+    assert f"{folder}: 2 added" in printed(console)
+    assert "bad.md cannot be indexed: it is not valid utf-8" in printed(console)
+    found = (await all_documents(settings, "notes", None))["documents"]
+    assert [document["source"] for document in found] == ["a.md", "deep/b.md"]
+    async with connect(settings) as client:
+        body = {"folder": str(folder)}
+        response = await client.post("/indexes/notes/documents", json=body)
+        assert (response.status_code, response.json()["error"]["code"]) == (403, "forbidden")
+        made = await client.post("/indexes", json={"name": "other", "folders": [str(folder)]})
+        assert made.status_code == 403
+        body = {"path": str(folder / "a.md")}
+        assert (await client.post("/indexes/import", json=body)).status_code == 403
+
+
+async def test_files_with_metadata_are_found_by_it(
+    tmp_path: Path, folder: Path, console: Console
+) -> None:
+    settings = load_settings(home=tmp_path / "home")
+    metadata = metadata_of(["team=blue", "level=3", "open=true"])
+    assert metadata == {"team": "blue", "level": 3, "open": True}
+    (folder / "bad.md").unlink()
+    assert await add_sources(settings, "notes", [Source(str(folder), None, metadata)], console)
+    found = await all_documents(settings, "notes", {"team": "blue", "level": {"gt": 2}})
+    assert len(found["documents"]) == 2
+    assert (await all_documents(settings, "notes", {"open": False}))["documents"] == []
+
+
+async def test_an_index_that_the_service_elsewhere_has_is_filled_by_upload(
+    tmp_path: Path, folder: Path, console: Console
+) -> None:
+    (folder / "bad.md").unlink()
+    far = load_settings(home=tmp_path / "home")
+    async with connect(far) as client:
+        created = await client.post("/indexes", json={"name": "notes"})
+        assert await answer(created)
+        report = await ingest.ingest(client, "notes", Source(str(folder)), console, near=False)
+    assert report["added"] == 2
+
+
+async def test_what_is_not_there_is_said(tmp_path: Path, console: Console) -> None:
+    with pytest.raises(NotFound, match="no folder or file"):
+        await add_sources(load_settings(home=tmp_path), "notes", [Source("/no/such")], console)
+    for wrong in ("team", "=blue"):
+        with pytest.raises(Invalid, match="is no metadata"):
+            metadata_of([wrong])

@@ -1,0 +1,77 @@
+"""`motet models`: its options, and how events and pulls are shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from config.errors import Unavailable
+from server.cli.main import app
+from server.cli.model_tables import print_models, print_pulls, size
+
+JOB: dict[str, Any] = {
+    "name": "ollama/x",
+    "state": "failed",
+    "status": "",
+    "completed_bytes": 5 * 10**8,
+    "total_bytes": 2 * 10**9,
+    "error": {"message": "The registry has no such model."},
+}
+DEVICE: dict[str, Any] = {
+    "device": "cuda:0",
+    "free_bytes": 10**9,
+    "reserved_bytes": 0,
+    "total_bytes": 8 * 10**9,
+    "problem": "its driver has not answered for 0.05 s",
+}
+
+
+def test_an_option_before_the_command_is_refused_not_ignored(tmp_path: Path) -> None:
+    told = CliRunner().invoke(app, ["models", "--home", str(tmp_path), "load", "minilm"])
+    assert told.exit_code == 2
+    assert "stand behind" in told.output
+
+
+def test_what_would_be_lost_at_once_is_refused_without_a_service(tmp_path: Path) -> None:
+    for command in (["load", "x"], ["unload", "x"], ["pin", "x"], ["unpin", "x"], ["events"]):
+        told = CliRunner().invoke(app, ["models", *command, "--home", str(tmp_path)])
+        assert isinstance(told.exception, Unavailable), command
+        assert told.exception.code == "no_service"
+
+
+def printed(show: Any, *values: Any) -> str:
+    console = Console(width=160, no_color=True, markup=False, highlight=False)
+    with console.capture() as captured:
+        show(*values, console)
+    return captured.get()
+
+
+def test_a_failed_pull_shows_how_far_it_came_and_why_it_ended() -> None:
+    text = printed(print_pulls, [JOB])
+    assert "0.5 GB" in text
+    assert "The registry has no such model." in text
+
+
+def test_an_old_reading_and_a_broken_file_are_shown() -> None:
+    found = {
+        "environment": "production",
+        "roles": [],
+        "models": [],
+        "memory": [DEVICE],
+        "problems": [{"message": "models.yaml:2: models.a.task: ..."}],
+    }
+    text = printed(print_models, found)
+    assert "environment production" in text
+    assert "not read anew: its driver has not answered" in text
+    assert "is not taken over: models.yaml:2" in text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(None, ""), (0, "0 MB"), (91 * 10**6, "91 MB"), (25 * 10**8, "2.5 GB")]
+)
+def test_sizes_are_told_in_units_of_a_thousand(value: int | None, text: str) -> None:
+    assert size(value) == text

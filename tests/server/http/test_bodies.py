@@ -1,0 +1,141 @@
+"""Bodies are bounded before they are read, and read strictly."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import APIRouter, FastAPI, Request
+from pydantic import BaseModel
+
+from config.errors import Invalid
+from server.http.bodies import MAX_DEPTH, StrictRoute, check_depth, read_json, read_text
+from server.http.errors import install_error_handlers
+from server.http.limits import BodyLimit
+
+BOUND, UPLOAD_BOUND = 1000, 5000
+JSON = {"Content-Type": "application/json"}
+
+
+class Note(BaseModel):
+    text: Any
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx.AsyncClient]:
+    router = APIRouter(route_class=StrictRoute)
+
+    @router.post("/note")
+    async def note(note: Note) -> Any:
+        return note.text
+
+    @router.post("/read")
+    async def read(request: Request) -> Any:
+        return (await read_json(request, Note)).text
+
+    @router.post("/text")
+    async def text(request: Request) -> str:
+        return await read_text(request)
+
+    app = FastAPI()
+    app.include_router(router)
+    app.add_middleware(BodyLimit, max_body_bytes=BOUND, max_upload_bytes=UPLOAD_BOUND)
+    install_error_handlers(app)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        yield client
+
+
+@pytest.mark.parametrize("path", ["/note", "/read"])
+@pytest.mark.parametrize("value", [1, "text", None, [1.5, {"a": True}], "ünï\0code 🎵"])
+async def test_json_is_read(client: httpx.AsyncClient, path: str, value: Any) -> None:
+    response = await client.post(path, json={"text": value})
+    assert response.json() == value
+
+
+@pytest.mark.parametrize("path", ["/note", "/read"])
+@pytest.mark.parametrize(
+    ("content", "position"),
+    [
+        (b'{"text": ', 9),
+        (b'{"text": NaN}', 9),
+        (b'{"text": Infinity}', 9),
+        (b'{"text": 1e999}', 9),
+        (b'{"text": "\\ud800"}', 10),
+        (b'{"text": 01}', 10),
+        (b"{'text': 1}", 1),
+    ],
+)
+async def test_what_only_looks_like_json_is_refused_with_its_place(
+    client: httpx.AsyncClient, path: str, content: bytes, position: int
+) -> None:
+    response = await client.post(path, content=content, headers=JSON)
+    error = response.json()["error"]
+    assert (response.status_code, error["code"]) == (400, "malformed_body")
+    assert error["details"]["field"] == "body"
+    assert abs(error["details"]["position"] - position) <= 2
+    assert f"at character {error['details']['position']}" in error["message"]
+
+
+@pytest.mark.parametrize("path", ["/note", "/read"])
+async def test_depth_is_bounded(client: httpx.AsyncClient, path: str) -> None:
+    def nested(levels: int) -> bytes:
+        return b'{"text": ' + b"[" * levels + b"]" * levels + b"}"
+
+    deep = await client.post(path, content=nested(MAX_DEPTH - 1), headers=JSON)
+    assert deep.status_code == 200
+    deeper = await client.post(path, content=nested(MAX_DEPTH + 1), headers=JSON)
+    assert (deeper.status_code, deeper.json()["error"]["code"]) == (400, "malformed_body")
+
+
+def test_a_wide_body_is_not_a_deep_one() -> None:
+    check_depth(b"[]" * 10_000, [[] for _ in range(10_000)])
+    value: Any = "x"
+    for _ in range(MAX_DEPTH + 2):
+        value = {"a": value}
+    with pytest.raises(Invalid):
+        check_depth(b"{" * (MAX_DEPTH + 2), value)
+
+
+async def test_the_field_of_a_wrong_body_is_named(client: httpx.AsyncClient) -> None:
+    for path in ("/note", "/read"):
+        error = (await client.post(path, json={"txt": 1})).json()["error"]
+        assert error["details"] == {"field": "text", "in": "body"}
+
+
+async def test_another_media_type_is_told(client: httpx.AsyncClient) -> None:
+    response = await client.post("/note", content=b'{"text": 1}', headers={"Content-Type": "a/b"})
+    error = response.json()["error"]
+    assert (response.status_code, error["code"]) == (415, "unsupported_media_type")
+    assert "'a/b'" in error["message"]
+    assert "application/json" in error["message"]
+
+
+async def test_text_must_be_utf8(client: httpx.AsyncClient) -> None:
+    error = (await client.post("/text", content=b"ab\xff")).json()["error"]
+    assert (error["code"], error["details"]["position"]) == ("malformed_body", 2)
+
+
+@pytest.mark.parametrize("declared", [True, False], ids=["declared", "in chunks"])
+@pytest.mark.parametrize(
+    ("media_type", "bound"),
+    [("application/json", BOUND), ("multipart/form-data; boundary=B", UPLOAD_BOUND)],
+)
+async def test_bodies_are_bounded_whether_they_say_their_size_or_not(
+    client: httpx.AsyncClient, declared: bool, media_type: str, bound: int
+) -> None:
+    async def chunks(size: int) -> AsyncIterator[bytes]:
+        for start in range(0, size, 100):
+            yield b"x" * min(100, size - start)
+
+    def content(size: int) -> Any:
+        return b"x" * size if declared else chunks(size)
+
+    headers = {"Content-Type": media_type}
+    fits = await client.post("/text", content=content(bound), headers=headers)
+    assert len(fits.json()) == bound
+    refused = await client.post("/text", content=content(bound + 1), headers=headers)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (413, "too_large")
+    assert str(bound) in refused.json()["error"]["message"]

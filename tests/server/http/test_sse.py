@@ -1,0 +1,192 @@
+"""Events on the wire: encoded once, sent as they come, ended with the last one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from starlette.types import Message
+
+from runs.events import Batch, encode_event
+from server.http.sse import FORMAT, HEARTBEAT, EventStream, encode, encoded, json_wanted
+
+LONG_S = 60.0
+
+
+def batch(*types: str, first: int = 1) -> Batch:
+    return Batch(
+        [
+            encode_event("run", first + place, type_, {"data": {"text": "a\nb"}}, at=0.0)
+            for place, type_ in enumerate(types)
+        ]
+    )
+
+
+class Connection:
+    """What a client of an ASGI application sees; it leaves when it is told to."""
+
+    def __init__(self) -> None:
+        self.sent: list[Message] = []
+        self._gone = asyncio.Event()
+        self._news = asyncio.Event()
+
+    async def receive(self) -> Message:
+        await self._gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Message) -> None:
+        self.sent.append(message)
+        self._news.set()
+
+    def leave(self) -> None:
+        self._gone.set()
+
+    async def until(self, chunk: bytes) -> None:
+        async with asyncio.timeout(10):
+            while chunk not in self.body:
+                self._news.clear()
+                await self._news.wait()
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(message.get("body", b"") for message in self.sent)
+
+
+def stream(chunks: AsyncIterator[tuple[bytes, bool]], **more: Any) -> EventStream:
+    return EventStream(chunks, **{"heartbeat_s": LONG_S, **more})
+
+
+def test_an_event_is_its_number_its_type_and_one_line_of_json() -> None:
+    lines = encode(batch("token", first=7)).split(b"\n")
+    assert lines[0] == b"id: 7"
+    assert lines[1] == b"event: token"
+    assert lines[2].startswith(b'data: {"type":"token","run_id":"run","seq":7,')
+    assert b'"text":"a\\nb"' in lines[2]
+    assert lines[3:] == [b"", b""]
+
+
+def test_a_batch_is_encoded_once_for_all_readers() -> None:
+    told = batch("token", "token")
+    assert encode(told) is encode(told)
+    assert encode(told).count(b"\n\n") == 2
+    assert encode(told.after(1)) == encode(told).split(b"\n\n", 1)[1]
+
+
+@pytest.mark.parametrize("end", ["run.finished", "run.failed", "run.cancelled"])
+async def test_the_chunk_with_the_last_event_is_marked(end: str) -> None:
+    async def batches() -> AsyncIterator[Batch]:
+        yield batch("token")
+        yield batch("token", end, first=2)
+
+    marks = [last async for _, last in encoded(batches())]
+    assert marks == [False, True]
+
+
+async def test_a_stream_ends_with_its_last_chunk() -> None:
+    async def chunks() -> AsyncIterator[tuple[bytes, bool]]:
+        yield b"one", False
+        yield b"two", True
+        raise AssertionError("nothing is asked for behind the last one")
+
+    connection = Connection()
+    await stream(chunks(), headers={"Location": "/runs/1"})({}, connection.receive, connection.send)
+    start, *bodies = connection.sent
+    headers = dict(start["headers"])
+    assert headers[b"content-type"].startswith(FORMAT.encode())
+    assert headers[b"cache-control"] == b"no-store"
+    assert headers[b"x-accel-buffering"] == b"no"
+    assert headers[b"location"] == b"/runs/1"
+    assert [(each["body"], each["more_body"]) for each in bodies] == [
+        (b"one", True),
+        (b"two", False),
+    ]
+
+
+async def test_a_stream_without_a_last_chunk_ends_with_an_empty_one() -> None:
+    async def chunks() -> AsyncIterator[tuple[bytes, bool]]:
+        yield b"one", False
+
+    connection = Connection()
+    await stream(chunks())({}, connection.receive, connection.send)
+    assert connection.sent[-1] == {"type": "http.response.body", "body": b"", "more_body": False}
+
+
+async def test_a_silent_stream_beats() -> None:
+    opened = asyncio.Event()
+
+    async def chunks() -> AsyncIterator[tuple[bytes, bool]]:
+        await opened.wait()
+        yield b"late", True
+
+    connection = Connection()
+    response = stream(chunks(), heartbeat_s=0.01)
+    running = asyncio.create_task(response({}, connection.receive, connection.send))
+    await connection.until(HEARTBEAT * 2)
+    opened.set()
+    await running
+    assert connection.body.endswith(b"late")
+
+
+async def test_the_client_that_leaves_is_told_of_and_nothing_runs_on() -> None:
+    told: list[str] = []
+    closed = asyncio.Event()
+
+    async def chunks() -> AsyncIterator[tuple[bytes, bool]]:
+        try:
+            yield b"one", False
+            await asyncio.Event().wait()
+        finally:
+            closed.set()
+
+    async def gone() -> None:
+        told.append("gone")
+
+    connection = Connection()
+    before = asyncio.all_tasks()
+    response = stream(chunks(), on_disconnect=gone)
+    running = asyncio.create_task(response({}, connection.receive, connection.send))
+    await connection.until(b"one")
+    connection.leave()
+    await running
+    await asyncio.wait_for(closed.wait(), 10)
+    assert told == ["gone"]
+    assert asyncio.all_tasks() == before
+
+
+async def test_the_client_that_stays_to_the_end_is_not_told_of() -> None:
+    async def chunks() -> AsyncIterator[tuple[bytes, bool]]:
+        yield b"one", True
+
+    async def gone() -> None:
+        raise AssertionError("it stayed")
+
+    connection = Connection()
+    await stream(chunks(), on_disconnect=gone)({}, connection.receive, connection.send)
+
+
+async def test_a_failure_behind_the_stream_is_not_hidden() -> None:
+    async def chunks() -> AsyncIterator[tuple[bytes, bool]]:
+        yield b"one", False
+        raise RuntimeError("deliberate")
+
+    connection = Connection()
+    with pytest.raises(RuntimeError, match="deliberate"):
+        await stream(chunks())({}, connection.receive, connection.send)
+
+
+@pytest.mark.parametrize(
+    ("accept", "wanted"),
+    [
+        ("*/*", False),
+        ("", False),
+        ("text/event-stream", False),
+        ("application/json", True),
+        ("Application/JSON; charset=utf-8", True),
+        ("text/plain, application/json", True),
+        ("application/json, text/event-stream", False),
+    ],
+)
+def test_json_is_for_those_who_name_it_alone(accept: str, wanted: bool) -> None:
+    assert json_wanted(accept) is wanted

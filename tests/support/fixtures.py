@@ -1,0 +1,41 @@
+"""Fixtures for whoever talks to a model server: `pytest_plugins = ["tests.support.fixtures"]`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.support.ollama import Ollama
+from tests.support.script import Gate
+
+
+@pytest.fixture
+def serve_ollama() -> Iterator[Callable[..., Ollama]]:
+    """Starts doubles with settings of the test's own, e.g. `serve_ollama(max_loaded=1)`."""
+    started: list[Ollama] = []
+
+    def serve(**settings: Any) -> Ollama:
+        double = Ollama(**settings)
+        double.start()
+        started.append(double)
+        return double
+
+    yield serve
+    for double in started:
+        double.stop()
+
+
+@pytest.fixture
+def ollama(serve_ollama: Callable[..., Ollama]) -> Ollama:
+    """A running double of Ollama without models; `/v1` speaks OpenAI's wire."""
+    return serve_ollama()
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    """A place for a scripted reply to wait at; opened at the end of the test."""
+    gate = Gate()
+    yield gate
+    gate.open()

@@ -1,0 +1,401 @@
+from __future__ import annotations
+
+import asyncio
+import gzip
+import ipaddress
+import shutil
+import ssl
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from config.errors import Invalid, NotFound, TimedOut, Unavailable
+from tests.tools.conftest import Site, serving
+from tools.addresses import forbidden
+from tools.safe_fetch import CacheValidators, Limits, fetch, post
+
+
+class Names:
+    """A name server whose answers change with each question."""
+
+    def __init__(self, *answers: list[str]) -> None:
+        self.answers = list(answers)
+        self.asked: list[str] = []
+
+    async def __call__(self, host: str, port: int) -> list[str]:
+        self.asked.append(host)
+        return self.answers[min(len(self.asked), len(self.answers)) - 1]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1"),
+        *("0.0.0.0", "224.0.0.1", "239.1.2.3", "240.0.0.1", "255.255.255.255", "192.0.2.1"),
+        *("198.18.0.1", "192.88.99.1", "192.0.0.8", "::1", "::", "::127.0.0.1", "fd00::1"),
+        *("fe80::1", "fe80::1%eth0", "fec0::1", "ff02::1", "ff0e::1", "2001:db8::1"),
+        *("::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::10.0.0.1", "64:ff9b:1::1"),
+        *("2002:7f00:1::", "2001::1"),
+    ],
+)
+def test_an_address_that_is_not_public_is_forbidden(address: str) -> None:
+    assert forbidden(ipaddress.ip_address(address))
+
+
+@pytest.mark.parametrize(
+    "address", ["8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"]
+)
+def test_a_public_address_is_not_forbidden(address: str) -> None:
+    assert not forbidden(ipaddress.ip_address(address))
+
+
+def test_an_allowance_covers_its_network_and_no_more() -> None:
+    allowed = (ipaddress.ip_network("10.1.0.0/16"),)
+    assert not forbidden(ipaddress.ip_address("10.1.2.3"), allowed)
+    assert not forbidden(ipaddress.ip_address("::ffff:10.1.2.3"), allowed)
+    assert forbidden(ipaddress.ip_address("10.2.0.1"), allowed)
+
+
+async def test_a_page_comes_with_its_media_type_and_charset(site: Site, loopback: Limits) -> None:
+    site.page("/a?b=c", "é".encode("latin-1"), "Text/HTML; charset=ISO-8859-1")
+    page = await fetch(site.url("/a?b=c#part"), loopback)
+    assert page.url == site.url("/a?b=c")
+    assert (page.media_type, page.charset, page.data) == ("text/html", "iso-8859-1", b"\xe9")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "2130706433", "0x7f.1", "017700000001"])
+async def test_no_spelling_of_loopback_reaches_the_server(site: Site, host: str) -> None:
+    site.page("/", b"secret")
+    with pytest.raises((Invalid, Unavailable)) as raised:
+        await fetch(site.url(host=host), Limits())
+    assert raised.value.code in {"forbidden_address", "host_not_found"}
+    assert raised.value.details["field"] == "url"
+    assert site.seen == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("file:///etc/passwd", "ftp://example.org/", "gopher://example.org/", "//example.org/"),
+        *(
+            "http://",
+            "http:///path",
+            "",
+            "http://user:secret@example.org/",
+            "http://[::1",
+            "data:,x",
+        ),
+        *("http://a:99999999/", "http://a\x00b/", "javascript:alert(1)"),
+    ],
+)
+async def test_only_plain_http_urls_are_fetched(url: str) -> None:
+    with pytest.raises(Invalid) as raised:
+        await fetch(url, Limits())
+    assert raised.value.code == "forbidden_url"
+
+
+async def test_the_connection_goes_to_the_address_that_was_checked(
+    site: Site, loopback: Limits
+) -> None:
+    """A name that leads elsewhere when it is asked again cannot move the connection."""
+    site.page("/", b"pinned")
+    names = Names(["127.0.0.1"], ["127.0.0.9"])
+    page = await fetch(site.url(host="rebind.test"), loopback, resolve=names)
+    assert page.data == b"pinned"
+    assert names.asked == ["rebind.test"]
+    assert f"Host: rebind.test:{site.port}" in site.seen[0]
+
+
+async def test_one_forbidden_address_condemns_the_host(site: Site, loopback: Limits) -> None:
+    with pytest.raises(Invalid) as raised:
+        await fetch(site.url(host="two.test"), loopback, resolve=Names(["127.0.0.1", "127.0.0.2"]))
+    assert raised.value.code == "forbidden_address"
+    assert site.seen == []
+
+
+async def test_every_redirect_is_checked_anew(site: Site, loopback: Limits) -> None:
+    site.redirect("/", "http://inner.test/admin")
+    names = Names(["127.0.0.1"], ["10.0.0.5"])
+    with pytest.raises(Invalid) as raised:
+        await fetch(site.url(host="outer.test"), loopback, resolve=names)
+    assert raised.value.code == "forbidden_address"
+    assert names.asked == ["outer.test", "inner.test"]
+
+
+@pytest.mark.parametrize(
+    "location",
+    ["file:///etc/passwd", "http://u:p@127.0.0.1/", "data:,x", "http://[::1"],
+)
+async def test_a_redirect_to_a_forbidden_url_is_refused(
+    site: Site, loopback: Limits, location: str
+) -> None:
+    site.redirect("/", location)
+    with pytest.raises(Invalid) as raised:
+        await fetch(site.url(), loopback)
+    assert raised.value.code == "forbidden_url"
+
+
+async def test_redirects_are_followed_to_the_last_url(site: Site, loopback: Limits) -> None:
+    site.redirect("/one/", "../two")
+    site.page("/two", b"there")
+    page = await fetch(site.url("/one/"), loopback)
+    assert (page.url, page.data) == (site.url("/two"), b"there")
+
+
+async def test_redirects_without_end_are_refused(site: Site, loopback: Limits) -> None:
+    site.redirect("/", "/")
+    with pytest.raises(Invalid) as raised:
+        await fetch(site.url(), loopback)
+    assert raised.value.code == "too_many_redirects"
+    assert len(site.seen) == loopback.max_redirects + 1
+
+
+async def test_a_body_beyond_the_bound_is_refused(site: Site, loopback: Limits) -> None:
+    site.page("/fits", b"x" * 1000)
+    site.page("/large", b"x" * 1001)
+    small = replace(loopback, max_bytes=1000)
+    assert len((await fetch(site.url("/fits"), small)).data) == 1000
+    with pytest.raises(Invalid) as raised:
+        await fetch(site.url("/large"), small)
+    assert raised.value.code == "too_large"
+
+
+async def test_a_body_without_end_is_cut_at_the_bound(site: Site, loopback: Limits) -> None:
+    cut = asyncio.Event()
+
+    async def forever(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        try:
+            while True:
+                writer.write(b"x" * 65536)
+                await writer.drain()
+        finally:
+            cut.set()
+
+    site.pages["/"] = forever
+    with pytest.raises(Invalid) as raised:
+        await fetch(site.url(), replace(loopback, max_bytes=2**20))
+    assert raised.value.code == "too_large"
+    await asyncio.wait_for(cut.wait(), 10)
+
+
+async def test_a_compressed_page_is_unpacked(site: Site, loopback: Limits) -> None:
+    site.page("/", gzip.compress(b"hello"), head="Content-Encoding: gzip\r\n")
+    assert (await fetch(site.url(), loopback)).data == b"hello"
+
+
+async def test_a_compressed_page_counts_by_what_it_holds(site: Site, loopback: Limits) -> None:
+    site.page("/", gzip.compress(bytes(10 * 2**20)), head="Content-Encoding: gzip\r\n")
+    with pytest.raises(Invalid) as raised:
+        await fetch(site.url(), replace(loopback, max_bytes=2**20))
+    assert raised.value.code == "too_large"
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding"),
+    [(gzip.compress(b"hello" * 99)[:-9], "gzip"), (b"plain", "gzip"), (b"x", "br")],
+)
+async def test_a_page_that_cannot_be_unpacked_is_an_error(
+    site: Site, loopback: Limits, body: bytes, encoding: str
+) -> None:
+    site.page("/", body, head=f"Content-Encoding: {encoding}\r\n")
+    with pytest.raises(Unavailable):
+        await fetch(site.url(), loopback)
+
+
+async def test_a_host_that_falls_silent_is_given_up(site: Site, loopback: Limits) -> None:
+    async def silent(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
+        await writer.drain()
+        await asyncio.wait_for(gone.wait(), 20)
+
+    gone = asyncio.Event()
+    site.pages["/"] = silent
+    with pytest.raises(TimedOut) as raised:
+        await fetch(site.url(), replace(loopback, timeout_s=0.3))
+    gone.set()
+    assert raised.value.code == "fetch_timed_out"
+
+
+async def test_a_body_is_posted_and_its_status_given(site: Site, loopback: Limits) -> None:
+    site.page("/hook", b"", status="202 Accepted")
+    assert await post(site.url("/hook"), b'{"done": true}', loopback) == 202
+    head = site.seen[0].casefold()
+    assert head.startswith("post /hook ")
+    assert "content-type: application/json" in head
+    assert site.bodies == [b'{"done": true}']
+
+
+async def test_a_post_follows_no_redirect_and_stays_out_of_our_network(
+    site: Site, loopback: Limits
+) -> None:
+    site.redirect("/hook", "/elsewhere")
+    assert await post(site.url("/hook"), b"{}", loopback) == 302
+    assert len(site.seen) == 1
+    with pytest.raises(Invalid) as raised:
+        await post(site.url("/hook"), b"{}", Limits())
+    assert raised.value.code == "forbidden_address"
+    assert len(site.seen) == 1
+
+
+async def test_an_ipv6_address_is_connected_to_as_it_is(loopback: Limits) -> None:
+    six = replace(loopback, allowed_networks=(ipaddress.ip_network("::1/128"),))
+    site = Site()
+    site.page("/", b"six")
+    try:
+        server = await asyncio.start_server(site.answer, "::1", 0)
+    except OSError:
+        pytest.skip("there is no IPv6 here")
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        assert (await fetch(f"http://[::1]:{port}/", six)).data == b"six"
+        named = await fetch(f"http://six.test:{port}/", six, resolve=Names(["::1"]))
+        assert named.data == b"six"
+    assert f"Host: six.test:{port}" in site.seen[1]
+    assert f"Host: [::1]:{port}" in site.seen[0]
+
+
+async def test_the_next_address_is_tried_when_one_refuses(site: Site, loopback: Limits) -> None:
+    site.page("/", b"second")
+    both = replace(loopback, allowed_networks=(ipaddress.ip_network("127.0.0.0/8"),))
+    names = Names(["127.0.0.2", "127.0.0.1"])
+    assert (await fetch(site.url(host="two.test"), both, resolve=names)).data == b"second"
+
+
+async def test_a_host_that_refuses_is_unavailable(loopback: Limits, unused_port: int) -> None:
+    with pytest.raises(Unavailable) as raised:
+        await fetch(f"http://127.0.0.1:{unused_port}/", loopback)
+    assert raised.value.code == "unreachable"
+
+
+@pytest.fixture
+async def unused_port() -> int:
+    async with serving(Site()) as closed:
+        return closed.port
+
+
+async def test_a_host_without_a_name_is_unavailable() -> None:
+    async def nobody(host: str, port: int) -> list[str]:
+        raise OSError("no such name")
+
+    with pytest.raises(Unavailable) as raised:
+        await fetch("http://nowhere.test/", resolve=nobody)
+    assert raised.value.code == "host_not_found"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"220 mail.test ESMTP\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf",
+        b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200_000,
+        b"",
+    ],
+)
+async def test_what_does_not_speak_http_is_unavailable(
+    site: Site, loopback: Limits, answer: bytes
+) -> None:
+    site.pages["/"] = answer
+    with pytest.raises(Unavailable) as raised:
+        await fetch(site.url(), loopback)
+    assert raised.value.code == "unreachable"
+
+
+@pytest.mark.parametrize(
+    ("status", "family", "permanent"),
+    [
+        ("404 Not Found", NotFound, False),
+        ("403 Forbidden", Unavailable, True),
+        ("503 Busy", Unavailable, False),
+        ("304 Not Modified", Unavailable, True),
+    ],
+)
+async def test_a_refusal_of_the_host_keeps_its_status(
+    site: Site, loopback: Limits, status: str, family: type[Exception], permanent: bool
+) -> None:
+    site.page("/", b"", status=status)
+    with pytest.raises((NotFound, Unavailable)) as raised:
+        await fetch(site.url(), loopback)
+    assert isinstance(raised.value, family)
+    assert raised.value.details["status"] == int(status[:3])
+    assert raised.value.permanent is permanent
+
+
+async def test_proxies_of_the_environment_do_not_lead_past_the_guard(
+    site: Site, loopback: Limits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.page("/", b"direct")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
+    assert (await fetch(site.url(), loopback)).data == b"direct"
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if not shutil.which("openssl"):
+        pytest.skip("openssl is not installed")
+    folder = tmp_path_factory.mktemp("tls")
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
+            *(
+                "-keyout",
+                folder / "key.pem",
+                "-out",
+                folder / "cert.pem",
+                "-subj",
+                "/CN=pinned.test",
+            ),
+            *("-addext", "subjectAltName=DNS:pinned.test"),
+        ],
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
+    return folder
+
+
+async def test_the_certificate_is_checked_against_the_name_not_the_address(
+    certificate: Path, loopback: Limits
+) -> None:
+    own = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    own.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
+    trusting = ssl.create_default_context(cafile=str(certificate / "cert.pem"))
+    site = Site()
+    site.page("/", b"safe")
+    async with serving(site, own):
+        here = Names(["127.0.0.1"])
+        url = site.url(host="pinned.test").replace("http:", "https:")
+        page = await fetch(url, loopback, resolve=here, tls=trusting)
+        assert page.data == b"safe"
+        other = url.replace("pinned.test", "other.test")
+        with pytest.raises(Unavailable, match="certificate"):
+            await fetch(other, loopback, resolve=here, tls=trusting)
+        with pytest.raises(Unavailable, match="certificate"):
+            await fetch(url, loopback, resolve=here)
+
+
+async def test_a_page_that_is_still_as_it_was_known_is_not_sent_again(
+    site: Site, loopback: Limits
+) -> None:
+    site.page("/", b"words", head='ETag: "7"\r\nLast-Modified: Fri, 20 Nov 2026 10:00:00 GMT\r\n')
+    first = await fetch(site.url(), loopback)
+    assert (first.etag, first.last_modified) == ('"7"', "Fri, 20 Nov 2026 10:00:00 GMT")
+    site.pages["/"] = b"HTTP/1.1 304 Not Modified\r\nConnection: close\r\n\r\n"
+    again = await fetch(
+        site.url(), loopback, known=CacheValidators(first.etag, first.last_modified)
+    )
+    assert (again.unchanged, again.data) == (True, b"")
+    assert 'if-none-match: "7"' in site.seen[-1].lower()
+    assert "if-modified-since: fri, 20 nov 2026 10:00:00 gmt" in site.seen[-1].lower()
+
+
+async def test_a_host_that_spares_a_page_nobody_knows_has_failed(
+    site: Site, loopback: Limits
+) -> None:
+    site.pages["/"] = b"HTTP/1.1 304 Not Modified\r\nConnection: close\r\n\r\n"
+    with pytest.raises(Unavailable) as caught:
+        await fetch(site.url(), loopback)
+    assert caught.value.code == "fetch_failed"

@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+import re
+import threading
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from config.errors import Invalid, TimedOut, Unavailable
+from tools.spec import Tool, ToolContext
+from tools.user_tools import load_own_tools, read_tools
+
+EXCHANGE = '''
+    from __future__ import annotations
+
+    import datetime
+    from typing import Annotated, Literal
+
+    from pydantic import BaseModel, Field
+
+    from tools import ToolContext, tool
+
+
+    class Quote(BaseModel):
+        amount: float
+        day: datetime.date
+
+
+    @tool(repeatable=True)
+    def exchange(
+        amount: Annotated[float, Field(gt=0, description="How much.")],
+        day: datetime.date,
+        currency: Literal["EUR", "USD"] = "EUR",
+    ) -> Quote:
+        """Convert an amount of money."""
+        return Quote(amount=amount * {"EUR": 1, "USD": 2}[currency], day=day)
+
+
+    @tool(name="who-am-i", timeout_s=5)
+    async def who(context: ToolContext) -> list[str]:
+        """Tell who calls."""
+        return [context.tenant, context.run_id]
+
+
+    def helper(x):
+        return x
+'''
+
+
+def written(folder: Path, text: str, name: str = "mine.py") -> Path:
+    file = folder / name
+    file.write_text(dedent(text))
+    return file
+
+
+def named(tools: list[Tool]) -> dict[str, Tool]:
+    return {tool.name: tool for tool in tools}
+
+
+def test_the_schema_comes_from_the_signature(tmp_path: Path) -> None:
+    file = written(tmp_path, EXCHANGE)
+    tools = named(read_tools(file))
+    assert list(tools) == ["exchange", "who-am-i"]
+    exchange = tools["exchange"]
+    assert exchange.description == "Convert an amount of money."
+    assert exchange.repeatable is True
+    assert exchange.origin == str(file)
+    properties = exchange.parameters["properties"]
+    assert properties["amount"]["exclusiveMinimum"] == 0
+    assert properties["amount"]["description"] == "How much."
+    assert properties["day"]["format"] == "date"
+    assert properties["currency"]["enum"] == ["EUR", "USD"]
+    assert properties["currency"]["default"] == "EUR"
+    assert exchange.parameters["required"] == ["amount", "day"]
+    assert tools["who-am-i"].parameters["properties"] == {}
+    assert tools["who-am-i"].repeatable is False
+    assert tools["who-am-i"].timeout_s == 5
+
+
+async def test_arguments_arrive_in_the_types_of_the_signature(tmp_path: Path) -> None:
+    tools = named(read_tools(written(tmp_path, EXCHANGE)))
+    given = {"amount": 2, "day": "2026-01-31", "currency": "USD"}
+    result = await tools["exchange"].call(given, ToolContext())
+    assert result == {"amount": 4.0, "day": "2026-01-31"}
+
+
+async def test_the_context_is_handed_to_who_asks_for_it(tmp_path: Path) -> None:
+    tools = named(read_tools(written(tmp_path, EXCHANGE)))
+    assert await tools["who-am-i"].call({}, ToolContext("acme", "run-1")) == ["acme", "run-1"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field"),
+    [
+        ({"day": "2026-01-31"}, "amount"),
+        ({"amount": -1, "day": "2026-01-31"}, "amount"),
+        ({"amount": 1, "day": "yesterday"}, "day"),
+        ({"amount": 1, "day": "2026-01-31", "currency": "GBP"}, "currency"),
+        ({"amount": 1, "day": "2026-01-31", "context": {}}, "context"),
+    ],
+)
+async def test_an_argument_that_does_not_fit_is_named(
+    tmp_path: Path, arguments: dict[str, object], field: str
+) -> None:
+    tools = named(read_tools(written(tmp_path, EXCHANGE)))
+    with pytest.raises(Invalid) as raised:
+        await tools["exchange"].call(arguments, ToolContext())
+    assert raised.value.details["field"] == field
+
+
+def test_a_list_of_tools_decides_alone(tmp_path: Path) -> None:
+    file = written(
+        tmp_path,
+        '''
+        from tools import Tool, tool
+
+        @tool
+        def unlisted() -> int:
+            """Not listed."""
+            return 0
+
+        def plain(text: str) -> str:
+            """Give it back."""
+            return text
+
+        async def run(arguments, context):
+            return arguments
+
+        whole = Tool("whole", "As it is.", {"type": "object"}, run, repeatable=True)
+        TOOLS = [plain, whole]
+        ''',
+    )
+    tools = named(read_tools(file))
+    assert list(tools) == ["plain", "whole"]
+    assert tools["whole"].origin == str(file)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ("x = 1\ndef broken(:\n", 2, "SyntaxError"),
+        ("x = 1\n\nimport no_such_module_here\n", 3, "ModuleNotFoundError"),
+        ("def inner():\n    return 1 / 0\ninner()\n", 2, "ZeroDivisionError"),
+        ("raise SystemExit(3)\n", 1, "SystemExit"),
+        ("x = 1\n", None, "has no tools"),
+        ("TOOLS = []\n", None, "has no tools"),
+        ("TOOLS = 'all'\n", None, "has no tools"),
+        ("TOOLS = [3]\n", None, "neither a function nor a Tool"),
+        ("\ndef f(x: int): return x\nTOOLS = [f]\n", 2, "needs a docstring"),
+        ("def f(x):\n    'Doc.'\nTOOLS = [f]\n", 1, "give 'x' a name and a type"),
+        ("def f(*x: int):\n    'Doc.'\nTOOLS = [f]\n", 1, "give 'x' a name and a type"),
+        ("def f(x: 'Nowhere'):\n    'Doc.'\nTOOLS = [f]\n", 1, "signature that cannot be read"),
+        ("def f(x: open):\n    'Doc.'\nTOOLS = [f]\n", 1, "signature that cannot be read"),
+        ("def f():\n    'Doc.'\nf.__name__ = 'two words'\nTOOLS = [f]\n", 1, "cannot name a tool"),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_told_with_its_place(
+    tmp_path: Path, text: str, line: int | None, message: str
+) -> None:
+    file = written(tmp_path, text)
+    with pytest.raises(Invalid, match=re.escape(message)) as raised:
+        read_tools(file)
+    assert raised.value.details["file"] == str(file)
+    assert raised.value.details.get("line") == line
+    assert raised.value.message.startswith(str(file))
+
+
+def test_a_broken_file_does_not_hide_the_others(tmp_path: Path) -> None:
+    written(tmp_path, EXCHANGE)
+    written(tmp_path, "1 / 0", "broken.py")
+    written(tmp_path, "1 / 0", "_left_alone.py")
+    written(tmp_path, "no python", "notes.txt")
+    tools, problems = load_own_tools(tmp_path)
+    assert [tool.name for tool in tools] == ["exchange", "who-am-i"]
+    assert [problem.details["file"] for problem in problems] == [str(tmp_path / "broken.py")]
+
+
+def test_a_folder_that_is_not_there_holds_no_tools(tmp_path: Path) -> None:
+    assert load_own_tools(tmp_path / "none") == ([], [])
+
+
+async def test_a_result_that_json_cannot_hold_is_an_error(tmp_path: Path) -> None:
+    text = "def f() -> object:\n    'Doc.'\n    return object()\nTOOLS = [f]\n"
+    [tool] = read_tools(written(tmp_path, text))
+    with pytest.raises(Invalid, match="JSON"):
+        await tool.call({}, ToolContext())
+
+
+async def test_an_exception_names_tool_and_file(tmp_path: Path) -> None:
+    file = written(tmp_path, "def f():\n    'Doc.'\n    return 1 / 0\nTOOLS = [f]\n")
+    [tool] = read_tools(file)
+    with pytest.raises(Unavailable, match="ZeroDivisionError") as raised:
+        await tool.call({}, ToolContext())
+    assert raised.value.details == {"tool": "f", "origin": str(file)}
+
+
+async def test_a_function_that_blocks_is_given_up_in_time() -> None:
+    from tools.user_tools import tool, tool_of
+
+    release = threading.Event()
+
+    @tool(timeout_s=0.1)
+    def stuck() -> bool:
+        """Wait."""
+        return release.wait(20)
+
+    with pytest.raises(TimedOut):
+        await tool_of(stuck, "here").call({}, ToolContext())
+    release.set()

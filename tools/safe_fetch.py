@@ -1,0 +1,243 @@
+"""Fetches a URL that someone else chose, without reaching into our own network.
+
+Every address of a host is checked, and the connection then goes to a checked address itself:
+a name that resolves anew on the way (DNS rebinding) cannot lead elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import httpx
+
+from config.errors import Invalid, TimedOut, Unavailable
+from tools.addresses import Address, Network, forbidden
+from tools.responses import Fetched, fetched, read, short, unreachable
+
+Resolve: TypeAlias = Callable[[str, int], Awaitable[list[str]]]
+
+MAX_ADDRESSES = 4
+REDIRECTS = {301, 302, 303, 307, 308}
+NOT_MODIFIED = 304
+_JSON = {"Content-Type": "application/json"}
+HEADERS = {"User-Agent": "Motet/0.1", "Accept": "*/*", "Accept-Encoding": "gzip"}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of one fetch. `timeout_s` covers it whole, redirects included.
+
+    `allowed_networks` are reached although they are not public: an intranet, or a test's server.
+    """
+
+    max_bytes: int = 32 * 2**20
+    timeout_s: float = 30.0
+    max_redirects: int = 5
+    allowed_networks: tuple[Network, ...] = ()
+
+
+@dataclass(frozen=True)
+class CacheValidators:
+    """What the host said of a page that was fetched before."""
+
+    etag: str | None = None
+    last_modified: str | None = None
+
+    def headers(self) -> dict[str, str]:
+        """As an HTTP request asks for what has changed since."""
+        asked = {"If-None-Match": self.etag, "If-Modified-Since": self.last_modified}
+        return {name: value for name, value in asked.items() if value}
+
+
+async def system_resolve(host: str, port: int) -> list[str]:
+    """The addresses of a host, as the operating system sees them."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+async def fetch(
+    url: str,
+    limits: Limits = Limits(),
+    *,
+    known: CacheValidators = CacheValidators(),
+    resolve: Resolve = system_resolve,
+    tls: ssl.SSLContext | None = None,
+) -> Fetched:
+    """What `url` holds, fetched from a public address within `limits`. A page that is still as it
+    was `known` need not be sent again.
+
+    Raises `Invalid` (`forbidden_url`, `forbidden_address`, `too_large`, `too_many_redirects`),
+    `NotFound`, `TimedOut`, or `Unavailable` when the host does not answer as it should.
+    Proxies of the environment are not used: they would resolve names past the guard.
+    """
+    async with _in_time(url, limits):
+        return await _follow(url, limits, known.headers(), resolve, tls)
+
+
+async def post(
+    url: str, body: bytes, limits: Limits = Limits(), *, resolve: Resolve = system_resolve
+) -> int:
+    """Sends a JSON body to `url` and gives the HTTP status of the answer; follows no redirect.
+
+    Raises as `fetch` does, but for statuses.
+    """
+    async with _in_time(url, limits):
+        parsed = _parsed(url)
+        addresses = await _checked_addresses(parsed, limits, resolve)
+        tls = await _certificates(parsed)
+        async with _open(parsed, addresses, limits, tls, _JSON, body) as response:
+            return response.status_code
+
+
+def check_url(url: str, limits: Limits = Limits()) -> None:
+    """Raise `Invalid` for a URL that is refused wherever its host may lead, without asking."""
+    host = _parsed(url).raw_host.decode("ascii").strip("[]")
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return
+    _check_address(host, address, limits)
+
+
+@asynccontextmanager
+async def _in_time(url: str, limits: Limits) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(limits.timeout_s):
+            yield
+    except TimeoutError as error:
+        raise TimedOut(
+            f"{short(url)} did not answer within {limits.timeout_s:g} s.",
+            code="fetch_timed_out",
+            details={"field": "url"},
+        ) from error
+
+
+async def _follow(
+    url: str,
+    limits: Limits,
+    headers: Mapping[str, str],
+    resolve: Resolve,
+    tls: ssl.SSLContext | None,
+) -> Fetched:
+    target = url
+    for _ in range(limits.max_redirects + 1):
+        parsed = _parsed(target)
+        tls = tls or await _certificates(parsed)
+        addresses = await _checked_addresses(parsed, limits, resolve)
+        async with _open(parsed, addresses, limits, tls, headers) as response:
+            if response.status_code == NOT_MODIFIED and headers:
+                return fetched(parsed, response, b"", unchanged=True)
+            if response.status_code not in REDIRECTS or "location" not in response.headers:
+                return await read(parsed, response, limits.max_bytes)
+            target = _joined(parsed, response.headers["location"])
+    raise Invalid(
+        f"{short(url)} redirects more than {limits.max_redirects} times.",
+        code="too_many_redirects",
+        details={"field": "url"},
+    )
+
+
+async def _certificates(url: httpx.URL) -> ssl.SSLContext | None:
+    if url.scheme != "https":
+        return None
+    # Reading them takes tens of milliseconds: not on the event loop.
+    return await asyncio.to_thread(httpx.create_ssl_context)
+
+
+def _parsed(url: str) -> httpx.URL:
+    try:
+        parsed = httpx.URL(url)
+        host = parsed.raw_host.decode("ascii")
+    except (httpx.InvalidURL, UnicodeError, TypeError) as error:
+        raise _refused(f"'{short(url)}' is not a URL: {error}") from error
+    if parsed.scheme not in {"http", "https"}:
+        raise _refused(f"'{short(url)}': only http and https URLs are fetched.")
+    if not host or "%" in host or (parsed.port or 0) > 65535:
+        raise _refused(f"'{short(url)}' names no host and port to connect to.")
+    if parsed.userinfo:
+        raise _refused("A URL with a user name or password is not fetched.")
+    return parsed.copy_with(fragment=None)
+
+
+def _joined(base: httpx.URL, location: str) -> str:
+    try:
+        return str(base.join(location))
+    except httpx.InvalidURL as error:
+        raise _refused(f"{short(str(base))} redirects to what is not a URL: {error}") from error
+
+
+async def _checked_addresses(url: httpx.URL, limits: Limits, resolve: Resolve) -> list[Address]:
+    """Every address of the host; one that is not public condemns the host."""
+    host = url.raw_host.decode("ascii")
+    try:
+        names = await resolve(host, url.port or (443 if url.scheme == "https" else 80))
+        addresses = [ipaddress.ip_address(name) for name in names]
+    except (OSError, ValueError, OverflowError) as error:
+        raise Unavailable(
+            f"The host '{host}' cannot be found.",
+            code="host_not_found",
+            details={"field": "url"},
+        ) from error
+    for address in addresses:
+        _check_address(host, address, limits)
+    return addresses[:MAX_ADDRESSES]
+
+
+def _check_address(host: str, address: Address, limits: Limits) -> None:
+    if forbidden(address, limits.allowed_networks):
+        raise Invalid(
+            f"'{host}' leads to {address}, which is not a public address.",
+            code="forbidden_address",
+            details={"field": "url"},
+        )
+
+
+@asynccontextmanager
+async def _open(
+    url: httpx.URL,
+    addresses: list[Address],
+    limits: Limits,
+    tls: ssl.SSLContext | None,
+    headers: Mapping[str, str],
+    body: bytes | None = None,
+) -> AsyncIterator[httpx.Response]:
+    """The response of the first address that can be connected to, its body not yet read."""
+    host = url.raw_host.decode("ascii")
+    # The whole fetch is bounded by its caller; here one dead address must leave time for others.
+    timeout = httpx.Timeout(None, connect=limits.timeout_s / (len(addresses) + 1))
+    # The bare transport follows no redirects, keeps no cookies and asks no proxy.
+    async with httpx.AsyncHTTPTransport(verify=tls or False, trust_env=False) as transport:
+        refusal: httpx.HTTPError | None = None
+        for address in addresses:
+            request = httpx.Request(
+                "GET" if body is None else "POST",
+                # The address replaces the name; the host and the certificate stay the name's.
+                url.copy_with(host=str(address)),
+                headers={**HEADERS, **headers, "Host": url.netloc.decode("ascii")},
+                content=body,
+                extensions={"sni_hostname": host, "timeout": timeout.as_dict()},
+            )
+            try:
+                response = await transport.handle_async_request(request)
+            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+                refusal = error
+                continue
+            except httpx.HTTPError as error:
+                raise unreachable(host, error) from error
+            try:
+                yield response
+            finally:
+                await response.aclose()
+            return
+        raise unreachable(host, refusal) from refusal
+
+
+def _refused(message: str) -> Invalid:
+    return Invalid(message, code="forbidden_url", details={"field": "url"})

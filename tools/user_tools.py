@@ -1,0 +1,231 @@
+"""Tools of one's own: functions in Python files of a folder.
+
+    from tools import tool
+
+    @tool(repeatable=True)
+    def exchange(amount: float, currency: Literal["EUR", "USD"] = "EUR") -> float:
+        \"\"\"Convert an amount of money.\"\"\"
+
+The parameters come from the signature, the description from the docstring. A plain function
+runs in a thread. A parameter annotated `ToolContext` receives the context.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar, get_type_hints, overload
+
+import anyio
+import anyio.to_thread
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic_core import PydanticSerializationError, to_jsonable_python
+
+from config.errors import Invalid, MotetError
+from tools.spec import JSON, Tool, ToolContext
+
+Function = Callable[..., Any]
+F = TypeVar("F", bound=Function)
+MARK = "__motet_tool__"
+THREADS = 4
+CONFIG = ConfigDict(extra="forbid", protected_namespaces=())
+NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+
+
+@overload
+def tool(function: F) -> F: ...
+
+
+@overload
+def tool(
+    *, name: str | None = None, repeatable: bool = False, timeout_s: float = 60.0
+) -> Callable[[F], F]: ...
+
+
+def tool(
+    function: F | None = None,
+    *,
+    name: str | None = None,
+    repeatable: bool = False,
+    timeout_s: float = 60.0,
+) -> F | Callable[[F], F]:
+    """Marks a function as a tool; it stays the function it was.
+
+    Say `repeatable=True` when calling it a second time does no harm.
+    """
+
+    def mark(marked: F) -> F:
+        options = {"name": name, "repeatable": repeatable, "timeout_s": timeout_s}
+        setattr(marked, MARK, options)
+        return marked
+
+    return mark(function) if function else mark
+
+
+def load_own_tools(folder: Path) -> tuple[list[Tool], list[MotetError]]:
+    """The tools of every `*.py` in a folder, and what is wrong with files that gave none.
+
+    Files whose name begins with an underscore are left alone.
+    """
+    tools: list[Tool] = []
+    problems: list[MotetError] = []
+    for file in sorted(folder.glob("*.py")):
+        if file.name.startswith("_"):
+            continue
+        try:
+            tools += read_tools(file)
+        except MotetError as error:
+            problems.append(error)
+    return tools, problems
+
+
+def read_tools(file: Path) -> list[Tool]:
+    """The tools of one file: its `TOOLS` list, else its marked functions in order.
+
+    Raises `Invalid` naming the file, and the line where one is known.
+    """
+    module = _imported(file)
+    listed = getattr(module, "TOOLS", None)
+    if listed is None:
+        listed = [value for value in vars(module).values() if _is_marked(value, module)]
+    if not isinstance(listed, list | tuple) or not listed:
+        raise _invalid(file, "has no tools: mark a function with @tool, or list some in TOOLS.")
+    try:
+        return [_made(item, file) for item in listed]
+    except MotetError as error:
+        raise _invalid(file, error.message, error.details.get("line")) from error
+
+
+def tool_of(function: Function, origin: str) -> Tool:
+    """A tool from a function's signature and docstring. Raises `Invalid` saying what is amiss."""
+    options = getattr(function, MARK, {"name": None, "repeatable": False, "timeout_s": 60.0})
+    name = options["name"] or function.__name__
+    model, context_name = _parameters(function, name)
+    schema = model.model_json_schema()
+    schema.pop("title", None)
+    description = inspect.getdoc(function)
+    if not description:
+        raise Invalid(f"the tool '{name}' needs a docstring: models choose a tool by it.")
+    return Tool(
+        name=name,
+        description=description,
+        parameters={"type": "object", **schema},
+        run=_runner(function, name, model, context_name),
+        repeatable=options["repeatable"],
+        timeout_s=options["timeout_s"],
+        origin=origin,
+    )
+
+
+def _made(item: Any, file: Path) -> Tool:
+    if isinstance(item, Tool):
+        return replace(item, origin=str(file))
+    if inspect.isfunction(item):
+        try:
+            return tool_of(item, str(file))
+        except MotetError as error:
+            error.details["line"] = item.__code__.co_firstlineno
+            raise
+    raise Invalid(f"TOOLS holds {item!r}, which is neither a function nor a Tool.")
+
+
+def _parameters(function: Function, name: str) -> tuple[type[BaseModel], str | None]:
+    """A model of the arguments, and the name of the parameter that takes the context."""
+    fields: dict[str, Any] = {}
+    context_name = None
+    try:
+        hints = get_type_hints(function, include_extras=True)
+        for parameter in inspect.signature(function).parameters.values():
+            hint = hints.get(parameter.name)
+            if hint is ToolContext:
+                context_name = parameter.name
+            elif hint is None or parameter.kind not in NAMED:
+                raise Invalid(f"the tool '{name}': give '{parameter.name}' a name and a type.")
+            else:
+                required = parameter.default is inspect.Parameter.empty
+                fields[parameter.name] = (hint, Field(... if required else parameter.default))
+        return create_model(name, __config__=CONFIG, **fields), context_name
+    except MotetError:
+        raise
+    except Exception as error:  # pydantic and typing raise many kinds for a hint they cannot read
+        raise Invalid(f"the tool '{name}' has a signature that cannot be read: {error}") from error
+
+
+def _runner(
+    function: Function, name: str, model: type[BaseModel], context_name: str | None
+) -> Callable[[dict[str, Any], ToolContext], Any]:
+    # A function that never returns holds its thread; the bound keeps it from holding them all.
+    threads = anyio.CapacityLimiter(THREADS)
+
+    async def run(arguments: dict[str, Any], context: ToolContext) -> JSON:
+        values = _values(name, model, arguments)
+        if context_name:
+            values[context_name] = context
+        if inspect.iscoroutinefunction(function):
+            result = await function(**values)
+        else:
+            result = await anyio.to_thread.run_sync(
+                lambda: function(**values), limiter=threads, abandon_on_cancel=True
+            )
+        try:
+            return to_jsonable_python(result)
+        except PydanticSerializationError as error:
+            raise Invalid(f"Tool '{name}' returned what JSON cannot hold: {error}") from error
+
+    return run
+
+
+def _values(name: str, model: type[BaseModel], arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments in the types of the signature."""
+    try:
+        checked = model.model_validate(arguments)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise Invalid(
+            f"Tool '{name}', {place}: {first['msg']}",
+            code="invalid_arguments",
+            details={"tool": name, "field": place},
+        ) from error
+    return {field: getattr(checked, field) for field in type(checked).model_fields}
+
+
+def _is_marked(value: Any, module: ModuleType) -> bool:
+    # A marked function imported from elsewhere belongs to its own file.
+    return hasattr(value, MARK) and getattr(value, "__module__", "") == module.__name__
+
+
+def _imported(file: Path) -> ModuleType:
+    name = f"motet_own_tools_{file.stem}"
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise _invalid(file, "cannot be imported.")
+    module = importlib.util.module_from_spec(spec)
+    # Type hints of the file are looked up here, now and whenever a schema is made.
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        del sys.modules[name]
+        raise _invalid(file, f"{type(error).__name__}: {error}", _line(file, error)) from error
+    return module
+
+
+def _invalid(file: Path, message: str, line: int | None = None) -> Invalid:
+    details = {"file": str(file)} | ({"line": line} if line else {})
+    place = f"{file}:{line}" if line else str(file)
+    return Invalid(f"{place}: {message}", code="invalid_tool_file", details=details)
+
+
+def _line(file: Path, error: BaseException) -> int | None:
+    """The line of the file where an import failed."""
+    if isinstance(error, SyntaxError):
+        return error.lineno
+    frames = traceback.extract_tb(error.__traceback__)
+    return next((frame.lineno for frame in reversed(frames) if frame.filename == str(file)), None)
