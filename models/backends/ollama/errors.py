@@ -22,8 +22,8 @@ def unreachable(url: str, cause: str = "") -> Unavailable:
     because = f" ({cause})" if cause else ""
     return Unavailable(
         f"Ollama does not answer at {redacted_url(url)}{because}. Install it from "
-        "ollama.com, start it with `ollama serve` or let Motet start it (`backends: ollama: start: auto` in "
-        "models.yaml), or set MOTET_OLLAMA_URL to where it runs.",
+        "ollama.com, start it with `ollama serve` or let Motet start it (`backends: ollama: "
+        "start: auto` in models.yaml), or set MOTET_OLLAMA_URL to where it runs.",
         code="ollama_unreachable",
         details={"url": redacted_url(url)},
     )

@@ -226,8 +226,8 @@ def _options(spec: ModelSpec) -> OpenAIOptions:
 
 def _forbidden(options: OpenAIOptions, status: int) -> str:
     where = f"in {options.api_key_env}" if options.api_key_env else "(none: set `api_key_env`)"
-    return f"The server at {redacted_url(options.base_url)} refuses our key {where} "
-        f"({status})."
+    url = redacted_url(options.base_url)
+    return f"The server at {url} refuses our key {where} ({status})."
 
 
 def _some(names: list[str]) -> str:
