@@ -1,0 +1,134 @@
+"""The conventions of CONTRIBUTING.md that a machine can check: imports, names, docstrings."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("config", "config", "models", "indexes", "tools", "graphs", "runs", "server")
+PENDING = frozenset({"config", "models", "indexes", "tools", "graphs", "runs", "server"})
+"""Packages that do not hold the conventions yet; the import rule holds for all once none is left."""
+
+BANNED_WORDS = frozenset(
+    "told settle settled settling lending filling making findings wish wishes happened judged "
+    "folded blended grown leans unpark parked truth keeper".split()
+)
+"""Not even as a part of a name: the glossary has one word for each of these."""
+BANNED_NAMES = frozenset(
+    "found place places wanted asked given kept made news seen heard tell stands gone thing".split()
+)
+"""Not as a whole name: it does not say what the value is."""
+NO_VERB = frozenset(
+    "a all an any anything as at both by each every everyone everything for from how if in it its "
+    "more most no nobody none nothing of on one only several so some someone such that the their "
+    "these they this those to two until what when where whether which who whose why with".split()
+)
+"""No function's docstring begins with one of these."""
+
+PARTICIPLE = re.compile(r"\w{2,}(?<!e)ed|\w{2,}ing")
+VERBS = frozenset({"bring", "embed", "ping", "shed"})
+
+
+def modules() -> dict[str, ast.Module]:
+    """Parse every module of the packages, by its dotted name."""
+    parsed = {}
+    for package in PACKAGES:
+        for file in sorted((ROOT / package).rglob("*.py")):
+            parts = file.relative_to(ROOT).with_suffix("").parts
+            name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+            parsed[name] = ast.parse(file.read_text())
+    return parsed
+
+
+MODULES = modules()
+
+
+def imported(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                submodule = f"{node.module}.{alias.name}"
+                yield submodule if submodule in MODULES else node.module
+
+
+def defined(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.lineno, node.name
+        elif isinstance(node, ast.arg):
+            yield node.lineno, node.arg
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.lineno, node.id
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield node.lineno, node.attr
+
+
+def words(name: str) -> list[str]:
+    return [word.lower() for word in re.findall(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])", name)]
+
+
+def is_property(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    return any("property" in ast.unparse(each) for each in function.decorator_list)
+
+
+def in_package(package: str) -> Iterator[tuple[str, ast.Module]]:
+    for name, tree in MODULES.items():
+        if name.split(".")[0] == package:
+            yield name, tree
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    """Circles of TYPE_CHECKING count too: they show two modules that are one concept."""
+    if PENDING:
+        pytest.skip("packages are pending")
+    graph = {
+        name: {each for each in imported(tree) if each in MODULES and each != name}
+        for name, tree in MODULES.items()
+    }
+
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail("modules import each other: " + " -> ".join(error.args[1]))
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_names_use_the_words_of_the_glossary(package: str) -> None:
+    if package in PENDING:
+        pytest.skip("pending")
+
+    misnamed = [
+        f"{module}:{line} {name}"
+        for module, tree in in_package(package)
+        for line, name in defined(tree)
+        if name.strip("_").lower() in BANNED_NAMES or BANNED_WORDS.intersection(words(name))
+    ]
+
+    assert misnamed == []
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_docstrings_of_functions_begin_with_a_verb(package: str) -> None:
+    """Participles and -ing forms are no verbs here: they hide who does what."""
+    if package in PENDING:
+        pytest.skip("pending")
+
+    nouns = []
+    for module, tree in in_package(package):
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or is_property(node):
+                continue
+            first = re.match(r"\W*(\w+)", ast.get_docstring(node) or "")
+            word = first[1].lower() if first else ""
+            if word in NO_VERB or (PARTICIPLE.fullmatch(word) and word not in VERBS):
+                nouns.append(f"{module}:{node.lineno} {node.name}: {word}")
+
+    assert nouns == []
