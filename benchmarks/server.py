@@ -20,11 +20,13 @@ START_TIMEOUT_S = 60
 class ServerProcess:
     """A server that can be started, killed and started again on the same data folder.
 
-    `settings` are given as environment variables: `{"drain_s": "1"}` is `MOTET_DRAIN_S=1`.
+    `settings` are given as environment variables: `{"drain_s": "1"}` is `MOTET_DRAIN_S=1`. The code
+    is that of the checkout `root`.
     """
 
-    def __init__(self, home: Path, **settings: str) -> None:
+    def __init__(self, home: Path, *, root: Path = ROOT, **settings: str) -> None:
         self.home = home
+        self._root = root
         self.url = ""
         self._settings = {"port": "0", "log_level": "warning", **settings}
         self._process: asyncio.subprocess.Process | None = None
@@ -43,13 +45,13 @@ class ServerProcess:
         """Start and wait until it answers at `url`."""
         environment = {
             **os.environ,
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": str(self._root),
             "MOTET_HOME": str(self.home),
             **{f"MOTET_{key.upper()}": value for key, value in self._settings.items()},
         }
         (self.home / "address").unlink(missing_ok=True)
         self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "server", "serve"), env=environment
+            *(sys.executable, "-m", "server", "serve"), env=environment, cwd=self._root
         )
         self.url = await asyncio.wait_for(self._address(), START_TIMEOUT_S)
 
