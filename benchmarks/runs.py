@@ -16,7 +16,7 @@ from benchmarks.graphs import three
 from benchmarks.measure import Timing, repeat, show
 from benchmarks.server import ServerProcess, running_server
 from runs.checkpoints import open_checkpoints
-from runs.database import open_database
+from runs.database import open_run_database
 
 CONCURRENCY = (1, 16, 64)
 COUNT = {1: 300, 16: 800, 64: 1600}
@@ -93,7 +93,7 @@ async def _bare(folder: Path, concurrency: int) -> list[list[object]]:
     async with AsyncSqliteSaver.from_conn_string(str(folder / f"{concurrency}.db")) as saver:
         rows.append(await _graph_row("LangGraph, AsyncSqliteSaver", concurrency, saver))
     path = folder / f"{concurrency}-ours.db"
-    async with open_database(path) as database, open_checkpoints(database, path) as ours:
+    async with open_run_database(path) as database, open_checkpoints(database, path) as ours:
         rows.append(await _graph_row("LangGraph, Motet's checkpointer", concurrency, ours))
     return rows
 

@@ -44,12 +44,12 @@ class Admission:
         self._threads = KeyedLocks()
         self._capacity = asyncio.Semaphore(max_active)
 
-    def waits(self, thread_id: str) -> bool:
+    def must_wait(self, thread_id: str) -> bool:
         """Whether a run that came now would have to stand in line."""
         return self._threads.held(thread_id) or self._capacity.locked()
 
     @asynccontextmanager
-    async def turn(self, thread_id: str) -> AsyncIterator[None]:
+    async def acquire(self, thread_id: str) -> AsyncIterator[None]:
         """Wait for this thread's turn and for capacity, then hold both."""
         async with self._threads.hold(thread_id), self._capacity:
             yield

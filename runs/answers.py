@@ -12,7 +12,7 @@ from config.errors import Invalid
 from runs.record import Run
 
 
-def answers_of(run: Run, answer: Any) -> dict[str, Any]:
+def match_answers(run: Run, answer: Any) -> dict[str, Any]:
     """The answer to each of a waiting run's questions, by the question's id.
 
     With one open question `answer` is its answer; with several it maps their ids to answers.

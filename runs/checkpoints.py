@@ -25,7 +25,7 @@ from langgraph.checkpoint.sqlite.utils import load_pending_writes, pending_write
 from langgraph.constants import START
 from langgraph.types import Interrupt
 
-from runs.database import Database, Statement
+from runs.database import RunDatabase, Statement
 from runs.events import dumps
 
 _PUT = (
@@ -49,25 +49,25 @@ JOURNAL = "__journal"
 class Journal(Protocol):
     """A run's writes and events, stored in one order. `place` is a graph's namespace."""
 
-    def keep(self, statement: Statement, place: str, step: str | None = None) -> None:
+    def defer_write(self, statement: Statement, place: str, step: str | None = None) -> None:
         """Store a write in its turn; with `step`, together with the end of that step."""
         ...
 
-    def keeps(self, place: str) -> bool: ...
+    def has_pending_write(self, place: str) -> bool: ...
 
-    def end_steps(self) -> None: ...
+    def release_all_writes(self) -> None: ...
 
-    async def flushed(self) -> None: ...
+    async def wait_flushed(self) -> None: ...
 
 
 class Checkpoints(AsyncSqliteSaver):
-    """The library's saver (its tables, its listing) with the hot path on `Database`.
+    """The library's saver (its tables, its listing) with the hot path on `RunDatabase`.
 
     What a run leaves reaches the disk through its journal, in the order in which it was made and
     told, in shared commits; the library alone would commit, and wait for, each of them.
     """
 
-    def __init__(self, database: Database, reading: aiosqlite.Connection) -> None:
+    def __init__(self, database: RunDatabase, reading: aiosqlite.Connection) -> None:
         super().__init__(reading)
         self._database = database
 
@@ -75,10 +75,10 @@ class Checkpoints(AsyncSqliteSaver):
         configurable = config["configurable"]
         thread_id, ns = str(configurable["thread_id"]), configurable.get("checkpoint_ns", "")
         journal: Journal | None = configurable.get(JOURNAL)
-        if journal and journal.keeps(ns):
+        if journal and journal.has_pending_write(ns):
             # A subgraph that is tried again reads what it has just left.
-            journal.end_steps()
-            await journal.flushed()
+            journal.release_all_writes()
+            await journal.wait_flushed()
         if checkpoint_id := get_checkpoint_id(config):
             row = self._database.row(f"{_AT} AND checkpoint_id = ?", (thread_id, ns, checkpoint_id))
         else:
@@ -86,7 +86,9 @@ class Checkpoints(AsyncSqliteSaver):
         if row is None:
             return None
         _, checkpoint_id, parent_id, type_, checkpoint, metadata = row
-        writes = self._database.few_rows(pending_writes_sql(True), (thread_id, ns, checkpoint_id))
+        writes = self._database.rows_inline(
+            pending_writes_sql(True), (thread_id, ns, checkpoint_id)
+        )
         return CheckpointTuple(
             config if get_checkpoint_id(config) else _config(thread_id, ns, checkpoint_id),
             self.serde.loads_typed((type_, checkpoint)),
@@ -119,8 +121,8 @@ class Checkpoints(AsyncSqliteSaver):
         )
         if journal := configurable.get(JOURNAL):
             if not ns:
-                journal.end_steps()  # those that LangGraph hides end untold
-            journal.keep(put, ns)
+                journal.release_all_writes()  # those that LangGraph hides end untold
+            journal.defer_write(put, ns)
         else:
             await self._database.write(put)
         return _config(thread_id, ns, checkpoint["id"])
@@ -143,7 +145,7 @@ class Checkpoints(AsyncSqliteSaver):
             return _written(self._database, put)
         told = task_path and not task_path.endswith(START) and not _unfinished(writes)
         place = config["configurable"]["checkpoint_ns"]
-        journal.keep(put, place, task_id if told else None)
+        journal.defer_write(put, place, task_id if told else None)
         return _nothing()
 
     def _put_writes(
@@ -205,7 +207,7 @@ class Checkpoints(AsyncSqliteSaver):
             ),
         )
 
-    async def finished_tasks(self, thread_id: str) -> set[str]:
+    async def list_finished_tasks(self, thread_id: str) -> set[str]:
         """The LangGraph tasks of a thread that left their writes and will not run again."""
         rows = await self._database.rows(
             "SELECT DISTINCT task_id FROM writes WHERE thread_id = ? "
@@ -214,7 +216,7 @@ class Checkpoints(AsyncSqliteSaver):
         )
         return {row[0] for row in rows}
 
-    async def answered(self, thread_id: str) -> set[str]:
+    async def list_answered(self, thread_id: str) -> set[str]:
         """The first questions of tasks that have stored an answer: it must not be given again.
 
         LangGraph would take it for the answer to the task's next question.
@@ -242,7 +244,7 @@ def _unfinished(writes: Sequence[tuple[str, Any]]) -> bool:
     )
 
 
-async def _written(database: Database, statement: Statement) -> None:
+async def _written(database: RunDatabase, statement: Statement) -> None:
     await database.write(statement)
 
 
@@ -271,7 +273,7 @@ def _config(thread_id: str, ns: str, checkpoint_id: str) -> RunnableConfig:
 
 
 @asynccontextmanager
-async def open_checkpoints(database: Database, path: Path) -> AsyncIterator[Checkpoints]:
+async def open_checkpoints(database: RunDatabase, path: Path) -> AsyncIterator[Checkpoints]:
     """The checkpointer on the database at `path`; its own connection makes tables and lists."""
     async with aiosqlite.connect(path) as reading:
         checkpoints = Checkpoints(database, reading)

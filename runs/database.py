@@ -41,7 +41,7 @@ class _Write:
     error: BaseException | None = None
 
 
-class Database:
+class RunDatabase:
     """Writes reach the disk in the order of the calls, many to a commit; reads see every commit.
 
     With durability `process` a commit survives a killed process (it is in the system's page
@@ -53,9 +53,9 @@ class Database:
         self._queue: SimpleQueue[list[_Write] | None] = SimpleQueue()
         self._gathered: list[_Write] = []
         self._writing = _connect(path, durability)
-        self._point = _connect(path, durability)
-        self._scanning = _connect(path, durability)
-        self._scanner = ThreadPoolExecutor(1, thread_name_prefix="runs-read")
+        self._inline_reader = _connect(path, durability)
+        self._thread_reader = _connect(path, durability)
+        self._read_pool = ThreadPoolExecutor(1, thread_name_prefix="runs-read")
         self._thread = threading.Thread(target=self._write_groups, name="runs-write", daemon=True)
         self._thread.start()
 
@@ -83,17 +83,17 @@ class Database:
         In WAL mode a read never waits for a writer and a keyed one takes about 10 µs, a sixth of
         the way to a thread and back.
         """
-        row: tuple[Any, ...] | None = self._point.execute(sql, parameters).fetchone()
+        row: tuple[Any, ...] | None = self._inline_reader.execute(sql, parameters).fetchone()
         return row
 
-    def few_rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    def rows_inline(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """The rows of one key, read on the calling thread; for a handful of small ones."""
-        return self._point.execute(sql, parameters).fetchall()
+        return self._inline_reader.execute(sql, parameters).fetchall()
 
     async def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Rows of a scan, read in the reading thread."""
         return await self._loop.run_in_executor(
-            self._scanner, lambda: self._scanning.execute(sql, parameters).fetchall()
+            self._read_pool, lambda: self._thread_reader.execute(sql, parameters).fetchall()
         )
 
     async def close(self) -> None:
@@ -101,8 +101,8 @@ class Database:
         self._hand_over()
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
-        self._scanner.shutdown()
-        for connection in (self._writing, self._point, self._scanning):
+        self._read_pool.shutdown()
+        for connection in (self._writing, self._inline_reader, self._thread_reader):
             connection.close()
 
     def _write_groups(self) -> None:
@@ -113,7 +113,7 @@ class Database:
                 # One bad write must not fail its neighbours: each gets a commit of its own.
                 for write in group:
                     self._commit_alone(write)
-            self._loop.call_soon_threadsafe(_settle, group)
+            self._loop.call_soon_threadsafe(_complete, group)
 
     def _next_group(self) -> list[_Write] | None:
         group = self._queue.get()
@@ -147,7 +147,7 @@ class Database:
             write.error = error
 
 
-def _settle(group: Sequence[_Write]) -> None:
+def _complete(group: Sequence[_Write]) -> None:
     for write in group:
         if write.done.cancelled():
             continue
@@ -174,13 +174,13 @@ def _connect(path: Path, durability: str) -> sqlite3.Connection:
 
 
 @asynccontextmanager
-async def open_database(
+async def open_run_database(
     path: Path, durability: Literal["process", "power"] = "process"
-) -> AsyncIterator[Database]:
+) -> AsyncIterator[RunDatabase]:
     """The database at `path`, made when it is missing; closed on exit, with all writes in it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        database = Database(path, durability)
+        database = RunDatabase(path, durability)
     except sqlite3.Error as error:
         raise Unavailable(
             f"The run database {path} cannot be opened: {error}.", code="storage_failed"

@@ -12,12 +12,12 @@ from langchain_core.utils.uuid import uuid7
 
 from config.errors import Busy, Conflict, MotetError, NotFound, Unavailable
 from runs.admission import Admission, KeyedLocks
-from runs.answers import answers_of
+from runs.answers import match_answers
 from runs.checkpoints import Checkpoints, delete_thread
 from runs.events import Batch
-from runs.execution import SHUTDOWN, Execution, explain, start_event_data
+from runs.execution import SHUTDOWN, Execution, describe_error, start_event_data
 from runs.log import RunLog
-from runs.multitask import Multitask
+from runs.multitask import MultitaskPolicy
 from runs.record import Run, RunRequest
 from runs.store import RunStore
 from runs.webhooks import Webhooks
@@ -56,13 +56,15 @@ class RunEngine:
         self._context = context
         self._webhooks = webhooks
         self._admission = Admission(max_active)
-        self._doors = KeyedLocks()
-        self._multitask = Multitask(store, checkpoints, self.busy, self._cancel_resting)
+        self._thread_locks = KeyedLocks()
+        self._multitask = MultitaskPolicy(
+            store, checkpoints, self.active_on_thread, self._cancel_waiting
+        )
         self._bound = max_active + max_queued
         self._executions: dict[str, Execution] = {}
         self._graphs: dict[str, Any] = {}
         self._saved_versions: set[str] = set()
-        self._parked: list[str] = []
+        self._deferred: list[str] = []
         self._closing = False
 
     # asking for a run
@@ -76,8 +78,8 @@ class RunEngine:
         """
         if request.idempotency_key is None:
             return await self._submit(request)
-        async with self._doors.hold(f"key {request.tenant} {request.idempotency_key}"):
-            return self._store.run_of_key(request) or await self._submit(request)
+        async with self._thread_locks.hold(f"key {request.tenant} {request.idempotency_key}"):
+            return self._store.find_run_of_key(request) or await self._submit(request)
 
     async def resume(self, run_id: str, answer: Any, tenant: str = "default") -> Run:
         """Give a waiting run its answer and let it go on.
@@ -89,17 +91,17 @@ class RunEngine:
         run = self.get(run_id, tenant)
         if (execution := self._executions.get(run_id)) and run.status == "waiting":
             await _over(execution)
-        async with self._doors.hold(run.thread_id):
+        async with self._thread_locks.hold(run.thread_id):
             run = self.get(run_id, tenant)
             self._check_waits(run)
             self._admit()
             agent = self._agent_of(run)
             run.resume = {
-                "answers": answers_of(run, answer),
+                "answers": match_answers(run, answer),
                 "checkpoint_id": run.interrupts[0]["checkpoint_id"],
             }
             run.interrupts = []
-            await self._store_beginning(self._continue(run, agent), "resumed")
+            await self._begin_attempt(self._next_attempt(run, agent), "resumed")
             return run
 
     async def cancel(self, run_id: str, tenant: str = "default", reason: str = "requested") -> Run:
@@ -114,7 +116,7 @@ class RunEngine:
             # It may have come to wait for a person in the same moment; that is cancelled below.
             if execution.run.ended:
                 return execution.run
-        async with self._doors.hold(run.thread_id):
+        async with self._thread_locks.hold(run.thread_id):
             run = self.get(run_id, tenant)
             if run.ended:
                 raise Conflict(
@@ -122,7 +124,7 @@ class RunEngine:
                     code="run_ended",
                     details={"field": "run_id", "status": run.status},
                 )
-            await self._cancel_resting(run, reason)
+            await self._cancel_waiting(run, reason)
             return run
 
     # reading
@@ -130,7 +132,7 @@ class RunEngine:
     def get(self, run_id: str, tenant: str = "default") -> Run:
         """The run as it stands. Raises `NotFound`, also for another tenant's run."""
         execution = self._executions.get(run_id)
-        run = execution.run if execution else self._store.run(run_id)
+        run = execution.run if execution else self._store.find_run(run_id)
         if run is None or run.tenant != tenant:
             raise NotFound(
                 f"There is no run {run_id}.", code="run_not_found", details={"field": "run_id"}
@@ -142,20 +144,20 @@ class RunEngine:
         run = self.get(run_id, tenant)
         return self._log_of(run).follow(after)
 
-    async def ended(self, run_id: str, tenant: str = "default") -> Run:
+    async def wait_ended(self, run_id: str, tenant: str = "default") -> Run:
         """The run once it has ended or waits for a person."""
         self.get(run_id, tenant)
         if execution := self._executions.get(run_id):
             await _over(execution)
         return self.get(run_id, tenant)
 
-    def busy(self, thread_id: str) -> list[Execution]:
+    def active_on_thread(self, thread_id: str) -> list[Execution]:
         """The runs under way or in line on a thread, oldest first."""
         return [each for each in self._executions.values() if each.run.thread_id == thread_id]
 
-    def waiting_on(self, thread_id: str, tenant: str = "default") -> Run | None:
+    def find_waiting(self, thread_id: str, tenant: str = "default") -> Run | None:
         """The run that waits for a person on a thread."""
-        run = self._store.waiting_run(thread_id)
+        run = self._store.find_waiting_run(thread_id)
         return run if run and run.tenant == tenant else None
 
     def last_seq(self, run_id: str) -> int:
@@ -178,7 +180,7 @@ class RunEngine:
 
     async def recover(self) -> int:
         """Continue every run that was accepted and has not ended; returns how many."""
-        runs = await self._store.unended_runs()
+        runs = await self._store.list_unended_runs()
         for run in runs:
             await self._recover_run(run)
         await self._webhooks.recover()
@@ -206,13 +208,13 @@ class RunEngine:
         self._admit()
         agent = self._catalog.get(request.agent)
         begin = agent.initial_state(request.input)
-        await self._keep_version(agent)
+        await self._save_version(agent)
         if request.thread_id is None:
             return await self._accept(request, agent, begin)
         # One at a time through a thread's door: between looking at the thread and taking a place
         # on it, no other request may change it.
-        async with self._doors.hold(request.thread_id):
-            await self._multitask.make_room(request)
+        async with self._thread_locks.hold(request.thread_id):
+            await self._multitask.apply(request)
             return await self._accept(request, agent, begin)
 
     def _check_waits(self, run: Run) -> None:
@@ -222,7 +224,7 @@ class RunEngine:
                 code="run_not_waiting",
                 details={"field": "run_id", "status": run.status},
             )
-        if others := self.busy(run.thread_id):
+        if others := self.active_on_thread(run.thread_id):
             raise Conflict(
                 f"Run {run.run_id} gives way to run {others[0].run.run_id}, which begins on its "
                 "thread now.",
@@ -242,7 +244,7 @@ class RunEngine:
 
     async def _accept(self, request: RunRequest, agent: Agent, begin: Any) -> Run:
         run = _new_run(request, agent)
-        if self._admission.waits(run.thread_id):
+        if self._admission.must_wait(run.thread_id):
             run.status, run.started_at = "queued", None
         execution = self._execution(run, agent, RunLog(run.run_id, self._store))
         execution.begin = begin
@@ -252,8 +254,8 @@ class RunEngine:
         # The write stands in the queue before any of the task's, so the run may begin at once.
         self._start(execution)
         await stored
-        execution.log.show(first)
-        await self._unpark()
+        execution.log.publish(first)
+        await self._resume_deferred()
         return run
 
     def _execution(self, run: Run, agent: Agent, run_log: RunLog) -> Execution:
@@ -269,11 +271,11 @@ class RunEngine:
             self._graphs[key] = agent.compile(self._checkpoints)
         return self._graphs[key]
 
-    def _continue(self, run: Run, agent: Agent) -> Execution:
+    def _next_attempt(self, run: Run, agent: Agent) -> Execution:
         run.status, run.attempt = "running", run.attempt + 1
-        return self._execution(run, agent, self._resting_log(run))
+        return self._execution(run, agent, self._reopen_log(run))
 
-    async def _store_beginning(self, execution: Execution, why: str) -> None:
+    async def _begin_attempt(self, execution: Execution, why: str) -> None:
         run = execution.run
         first = execution.log.begin(
             "run.started", attempt=run.attempt, data={**start_event_data(run), "reason": why}
@@ -281,42 +283,42 @@ class RunEngine:
         stored = self._store.save_run(run, first)
         self._start(execution)
         await stored
-        execution.log.show(first)
+        execution.log.publish(first)
 
     async def _recover_run(self, run: Run) -> None:
         try:
             agent = self._agent_of(run)
             if run.status == "queued":
-                self._line_up(run, agent)
+                self._requeue(run, agent)
             else:
-                await self._store_beginning(self._continue(run, agent), "recovered")
+                await self._begin_attempt(self._next_attempt(run, agent), "recovered")
         except MotetError as error:
             log.error("run %s cannot continue: %s", run.run_id, error)
-            run.status, run.ended_at, run.error = "failed", time.time(), explain(error)
-            failed = self._resting_log(run)
+            run.status, run.ended_at, run.error = "failed", time.time(), describe_error(error)
+            failed = self._reopen_log(run)
             await failed.record(run, "run.failed", data={"error": run.error})
 
-    def _line_up(self, run: Run, agent: Agent) -> None:
+    def _requeue(self, run: Run, agent: Agent) -> None:
         """Take up a run that never began: it stands in line again, for its first attempt."""
-        execution = self._execution(run, agent, self._resting_log(run))
+        execution = self._execution(run, agent, self._reopen_log(run))
         execution.begin = agent.initial_state(run.input)
         self._start(execution)
 
-    async def _unpark(self) -> None:
+    async def _resume_deferred(self) -> None:
         """Take up the runs that a refusing disk had stopped, now that it takes writes again."""
-        parked, self._parked = self._parked, []
+        parked, self._deferred = self._deferred, []
         for run_id in parked:
-            if (run := self._store.run(run_id)) and not run.ended:
+            if (run := self._store.find_run(run_id)) and not run.ended:
                 await self._recover_run(run)
 
     def _agent_of(self, run: Run) -> Agent:
         """The agent in the version with which the run began."""
-        sources = self._store.sources(run.version)
+        sources = self._store.find_sources(run.version)
         if sources:
             return self._catalog.revive(sources, run.agent)
         return self._catalog.get(run.agent)
 
-    async def _keep_version(self, agent: Agent) -> None:
+    async def _save_version(self, agent: Agent) -> None:
         if agent.version not in self._saved_versions:
             await self._store.save_version(agent.version, agent.name, agent.sources)
             self._saved_versions.add(agent.version)
@@ -329,7 +331,7 @@ class RunEngine:
     async def _run(self, execution: Execution) -> None:
         run = execution.run
         try:
-            async with self._admission.turn(run.thread_id):
+            async with self._admission.acquire(run.thread_id):
                 if run.status == "queued":
                     await self._supersede(run)
                 await execution.execute(self._checkpoints, self._context)
@@ -337,7 +339,7 @@ class RunEngine:
             await execution.end_cancelled()  # it still stood in line
         except Exception as error:
             log.error("run %s is set aside: %s", run.run_id, error)
-            self._parked.append(run.run_id)
+            self._deferred.append(run.run_id)
         finally:
             del self._executions[run.run_id]
             execution.log.close()
@@ -345,16 +347,16 @@ class RunEngine:
 
     async def _supersede(self, run: Run) -> None:
         """End the run that came to wait for a person while this one stood in line behind it."""
-        async with self._doors.hold(run.thread_id):
-            if waiting := self._store.waiting_run(run.thread_id):
-                await self._cancel_resting(waiting, "superseded")
+        async with self._thread_locks.hold(run.thread_id):
+            if waiting := self._store.find_waiting_run(run.thread_id):
+                await self._cancel_waiting(waiting, "superseded")
 
-    async def _cancel_resting(self, run: Run, reason: str) -> None:
+    async def _cancel_waiting(self, run: Run, reason: str) -> None:
         """End a run that waits for a person; the caller holds its thread's door."""
         run.status, run.ended_at, run.interrupts = "cancelled", time.time(), []
         forgotten = delete_thread(run.thread_id) if run.own_thread else ()
         data = {"reason": reason}
-        await self._resting_log(run).record(run, "run.cancelled", *forgotten, data=data)
+        await self._reopen_log(run).record(run, "run.cancelled", *forgotten, data=data)
         self._deliver(run)
 
     def _deliver(self, run: Run) -> None:
@@ -364,11 +366,11 @@ class RunEngine:
     def _log_of(self, run: Run) -> RunLog:
         if execution := self._executions.get(run.run_id):
             return execution.log
-        resting = self._resting_log(run)
+        resting = self._reopen_log(run)
         resting.close()
         return resting
 
-    def _resting_log(self, run: Run) -> RunLog:
+    def _reopen_log(self, run: Run) -> RunLog:
         return RunLog(run.run_id, self._store, self._store.last_seq(run.run_id))
 
 

@@ -64,19 +64,19 @@ class Execution:
                 self.run.output = self.agent.output(await self._values(steps))
                 await self._end("finished", "run.finished", {"output": self.run.output})
         except GraphDrained:
-            await self.log.flushed()
+            await self.log.wait_flushed()
         except asyncio.CancelledError:
             await self.end_cancelled()
         except Exception as error:
             if self.log.failure or is_storage_failure(error):
                 raise
-            self.run.error = explain(error)
+            self.run.error = describe_error(error)
             await self._end("failed", "run.failed", {"error": self.run.error})
 
     async def end_cancelled(self) -> None:
         """Write the cancellation, unless the run is to continue at the next start."""
         if self.cancel_reason == SHUTDOWN:
-            await shielded(self.log.flushed())
+            await finish_shielded(self.log.wait_flushed())
         else:
             reason = self.cancel_reason or "requested"
             await self._end("cancelled", "run.cancelled", {"reason": reason})
@@ -108,14 +108,14 @@ class Execution:
         async with aclosing(stream) as parts:
             async for part in parts:
                 self._tell(steps, part)
-        self.log.end_steps()
+        self.log.release_all_writes()
         return steps
 
     def _tell(self, steps: StreamTranslator, part: Part) -> None:
         for type_, fields in steps.translate(part):
             self.log.append(type_, **fields)
         if (step := ended_step(part)) is not None:
-            self.log.end_step(step)
+            self.log.release_step_writes(step)
         if self.log.failure:
             raise self.log.failure
 
@@ -123,7 +123,7 @@ class Execution:
         if self.run.attempt == 1:
             return StreamTranslator()
         told = [event async for batch in self.log.follow_stored() for event in batch.events]
-        return StreamTranslator(told, await checkpoints.finished_tasks(self.run.thread_id))
+        return StreamTranslator(told, await checkpoints.list_finished_tasks(self.run.thread_id))
 
     def _config(self) -> RunnableConfig:
         run = self.run
@@ -149,34 +149,34 @@ class Execution:
         at = latest.config["configurable"]["checkpoint_id"]
         if not run.resume or run.resume["checkpoint_id"] != at:
             return None
-        taken = await checkpoints.answered(run.thread_id)
+        taken = await checkpoints.list_answered(run.thread_id)
         left = {id_: given for id_, given in run.resume["answers"].items() if id_ not in taken}
         return Command(resume=left) if left else None
 
     async def _values(self, steps: StreamTranslator) -> Any:
         if steps.values is not None:
             return steps.values
-        await self.log.flushed()
+        await self.log.wait_flushed()
         return (await self.graph.aget_state(self._config())).values
 
     async def _wait(self, steps: StreamTranslator, checkpoints: Checkpoints) -> None:
         run = self.run
-        await self.log.flushed()
+        await self.log.wait_flushed()
         latest = await checkpoints.aget_tuple({"configurable": {"thread_id": run.thread_id}})
         at = latest.config["configurable"]["checkpoint_id"] if latest else None
         run.interrupts = [{**interrupt, "checkpoint_id": at} for interrupt in steps.interrupts]
         run.status = "waiting"
         shown = [{"id": item["id"], "value": item["value"]} for item in run.interrupts]
-        await shielded(self.log.record(run, "run.waiting", data={"interrupts": shown}))
+        await finish_shielded(self.log.record(run, "run.waiting", data={"interrupts": shown}))
 
     async def _end(self, status: Any, type_: str, data: dict[str, Any]) -> None:
         run = self.run
         # What steps had done stays on the thread, though nobody is told of their end any more.
-        self.log.end_steps()
+        self.log.release_all_writes()
         run.status, run.ended_at = status, time.time()
         run.resume, run.interrupts = None, []
         forgotten = delete_thread(run.thread_id) if run.own_thread else ()
-        await shielded(self.log.record(run, type_, *forgotten, data=data))
+        await finish_shielded(self.log.record(run, type_, *forgotten, data=data))
 
 
 def is_storage_failure(error: BaseException) -> bool:
@@ -184,7 +184,7 @@ def is_storage_failure(error: BaseException) -> bool:
     return isinstance(error, MotetError) and error.code == "storage_failed"
 
 
-async def shielded(work: Any) -> None:
+async def finish_shielded(work: Any) -> None:
     """Finish `work` even while the task is being cancelled: the end of a run is always written."""
     task = asyncio.ensure_future(work)
     try:
@@ -199,7 +199,7 @@ def start_event_data(run: Run) -> dict[str, Any]:
     return {"agent": run.agent, "version": run.version, "thread_id": thread_id}
 
 
-def explain(error: Exception) -> dict[str, Any]:
+def describe_error(error: Exception) -> dict[str, Any]:
     """The error for the run's record: ours as it is, a foreign one by type and text."""
     if isinstance(error, MotetError):
         return error.as_dict()

@@ -59,30 +59,30 @@ class RunLog:
         self._pending.append(self._number(type_, fields))
         self._flush_soon()
 
-    def keep(self, statement: Statement, place: str, step: str | None = None) -> None:
+    def defer_write(self, statement: Statement, place: str, step: str | None = None) -> None:
         """Store a write of the graph at `place` soon, in the order of the calls.
 
         With `step` it waits, and all behind it, until the end of that step is told.
         """
         self._kept.append(_Kept(statement, place, step))
-        self._let_go()
+        self._release_writes()
 
-    def keeps(self, place: str) -> bool:
+    def has_pending_write(self, place: str) -> bool:
         """Whether a write at this place is not on disk yet."""
         return any(kept.place == place for kept in (*self._kept, *self._ready, *self._storing))
 
-    def end_step(self, step: str) -> None:
+    def release_step_writes(self, step: str) -> None:
         """The end of a step is told: what it left is stored together with that."""
         for kept in self._kept:
             if kept.step == step:
                 kept.step = None
-        self._let_go()
+        self._release_writes()
 
-    def end_steps(self) -> None:
+    def release_all_writes(self) -> None:
         """Everything is told: nothing waits for the end of a step any more."""
         for kept in self._kept:
             kept.step = None
-        self._let_go()
+        self._release_writes()
 
     def begin(self, type_: str, **fields: Any) -> Batch:
         """The first event of an attempt, for the caller to store and then to `show`."""
@@ -95,16 +95,16 @@ class RunLog:
         """
         pending, self._pending = self._pending, []
         ready, self._ready = self._ready, []
-        await self.flushed()
+        await self.wait_flushed()
         batch = Batch([*pending, self._number(type_, fields)])
         try:
             await self._store.save_run(run, batch, *_statements(ready), *more)
         except Exception as error:
             self.failure = error
             raise
-        self.show(batch)
+        self.publish(batch)
 
-    def show(self, batch: Batch) -> None:
+    def publish(self, batch: Batch) -> None:
         """Let readers see a batch that is committed."""
         if not batch.events:
             return
@@ -115,7 +115,7 @@ class RunLog:
             self._tail_events -= len(self._tail.popleft().events)
         self._wake()
 
-    async def flushed(self) -> None:
+    async def wait_flushed(self) -> None:
         """Wait until everything said so far is stored and shown.
 
         Raises what the store raised, `Unavailable` for a disk that is full.
@@ -148,7 +148,7 @@ class RunLog:
     async def follow_stored(self) -> AsyncIterator[Batch]:
         """What earlier attempts said, from the first event on."""
         after = 0
-        while batches := await self._store.events(self.run_id, after):
+        while batches := await self._store.read_events(self.run_id, after):
             for batch in batches:
                 yield batch
                 after = batch.last
@@ -159,9 +159,9 @@ class RunLog:
         return [batch.after(after) for batch in self._tail if batch.last > after]
 
     async def _stored(self, after: int) -> list[Batch]:
-        return [] if after >= self._shown else await self._store.events(self.run_id, after)
+        return [] if after >= self._shown else await self._store.read_events(self.run_id, after)
 
-    def _let_go(self) -> None:
+    def _release_writes(self) -> None:
         while self._kept and self._kept[0].step is None:
             self._ready.append(self._kept.popleft())
             self._flush_soon()
@@ -181,7 +181,7 @@ class RunLog:
                 batch, self._pending = Batch(self._pending), []
                 self._storing, self._ready = self._ready, []
                 await self._store.append_events(self.run_id, batch, *_statements(self._storing))
-                self.show(batch)
+                self.publish(batch)
         except Exception as error:
             self.failure = error
         finally:

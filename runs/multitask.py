@@ -12,10 +12,10 @@ from runs.record import Run, RunRequest
 from runs.store import RunStore
 
 
-class Multitask:
+class MultitaskPolicy:
     """Makes room for a run on its thread, as the request's strategy says.
 
-    `busy` tells the runs under way or in line on a thread, `cancel_resting` ends one that waits
+    `busy` tells the runs under way or in line on a thread, `cancel_waiting` ends one that waits
     for a person. The caller holds the thread's door.
     """
 
@@ -24,14 +24,14 @@ class Multitask:
         store: RunStore,
         checkpoints: Checkpoints,
         busy: Callable[[str], list[Execution]],
-        cancel_resting: Callable[[Run, str], Awaitable[None]],
+        cancel_waiting: Callable[[Run, str], Awaitable[None]],
     ) -> None:
         self._store = store
         self._checkpoints = checkpoints
         self._busy = busy
-        self._cancel_resting = cancel_resting
+        self._cancel_waiting = cancel_waiting
 
-    async def make_room(self, request: RunRequest) -> None:
+    async def apply(self, request: RunRequest) -> None:
         """Return when the run may take its place on the thread, first or in line.
 
         Raises `NotFound` for a thread or checkpoint that is not there, `Conflict` for a thread of
@@ -49,9 +49,9 @@ class Multitask:
             )
         if others and request.multitask in ("interrupt", "rollback"):
             await self._clear(thread_id, others, rollback=request.multitask == "rollback")
-        waiting = self._store.waiting_run(thread_id)
+        waiting = self._store.find_waiting_run(thread_id)
         if waiting and waiting.run_id not in {each.run.run_id for each in self._busy(thread_id)}:
-            await self._cancel_resting(waiting, "superseded")
+            await self._cancel_waiting(waiting, "superseded")
 
     async def _clear(self, thread_id: str, others: list[Execution], *, rollback: bool) -> None:
         for other in others:
@@ -64,7 +64,7 @@ class Multitask:
                 await self._store.delete_run(run_id)
 
     async def _check(self, request: RunRequest) -> None:
-        thread = self._store.thread(str(request.thread_id))
+        thread = self._store.find_thread(str(request.thread_id))
         if thread is None and request.create_thread:
             return
         if thread is None or thread.tenant != request.tenant:

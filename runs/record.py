@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 RunStatus = Literal["queued", "running", "waiting", "finished", "failed", "cancelled"]
-Multitask = Literal["reject", "enqueue", "interrupt", "rollback"]
+MultitaskStrategy = Literal["reject", "enqueue", "interrupt", "rollback"]
 OnDisconnect = Literal["cancel", "continue"]
 
 UNENDED: tuple[RunStatus, ...] = ("queued", "running")
@@ -35,7 +35,7 @@ class RunRequest:
     thread_id: str | None = None
     checkpoint_id: str | None = None
     create_thread: bool = False
-    multitask: Multitask = "enqueue"
+    multitask: MultitaskStrategy = "enqueue"
     webhook: str | None = None
     idempotency_key: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -60,7 +60,7 @@ class Run:
     output: Any = None
     error: dict[str, Any] | None = None
     interrupts: list[dict[str, Any]] = field(default_factory=list)
-    multitask: Multitask = "enqueue"
+    multitask: MultitaskStrategy = "enqueue"
     webhook: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
     started_at: float | None = None

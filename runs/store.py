@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from config.errors import Conflict
-from runs.database import Database, Statement
+from runs.database import RunDatabase, Statement
 from runs.events import Batch, load_batch
 from runs.record import Run, RunRequest, RunStatus, Thread
 from runs.rows import (
@@ -37,7 +37,7 @@ EVENT_PAGE = 200
 class RunStore:
     """Reads and writes of runs, events and threads; writes take effect in the order of calls."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: RunDatabase) -> None:
         self._database = database
 
     async def setup(self) -> None:
@@ -94,11 +94,11 @@ class RunStore:
             )
         return self._database.write(*statements, *more)
 
-    def run(self, run_id: str) -> Run | None:
+    def find_run(self, run_id: str) -> Run | None:
         row = self._database.row(f"SELECT {RUN_COLUMNS} FROM runs WHERE run_id = ?", (run_id,))
         return run_of(row) if row else None
 
-    async def runs(
+    async def list_runs(
         self,
         tenant: str,
         *,
@@ -121,7 +121,7 @@ class RunStore:
         )
         return [run_of(row) for row in rows]
 
-    async def unended_runs(self) -> list[Run]:
+    async def list_unended_runs(self) -> list[Run]:
         """The runs that were accepted and neither ended nor wait for a person, oldest first."""
         rows = await self._database.rows(
             f"SELECT {RUN_COLUMNS} FROM runs WHERE status IN ('queued', 'running') "
@@ -129,7 +129,7 @@ class RunStore:
         )
         return [run_of(row) for row in rows]
 
-    def waiting_run(self, thread_id: str) -> Run | None:
+    def find_waiting_run(self, thread_id: str) -> Run | None:
         """The run that waits for a person on this thread."""
         row = self._database.row(
             f"SELECT {RUN_COLUMNS} FROM runs WHERE thread_id = ? AND status = 'waiting' "
@@ -146,7 +146,7 @@ class RunStore:
             )
         )
 
-    def run_of_key(self, request: RunRequest) -> Run | None:
+    def find_run_of_key(self, request: RunRequest) -> Run | None:
         """The run that this idempotency key made; `Conflict` where it made another request's."""
         row = self._database.row(
             "SELECT run_id, request FROM idempotency WHERE tenant = ? AND key = ?",
@@ -160,7 +160,7 @@ class RunStore:
                 code="idempotency_key_reused",
                 details={"field": "Idempotency-Key"},
             )
-        return self.run(row[0])
+        return self.find_run(row[0])
 
     async def claim(self, run_id: str, step: str) -> bool:
         """Whether a step of a run is claimed for the first time; on disk when this returns."""
@@ -185,7 +185,7 @@ class RunStore:
             )
         )
 
-    def sources(self, version: str) -> dict[str, str] | None:
+    def find_sources(self, version: str) -> dict[str, str] | None:
         row = self._database.row("SELECT sources FROM agent_versions WHERE version = ?", (version,))
         return orjson.loads(row[0]) if row else None
 
@@ -196,7 +196,7 @@ class RunStore:
         events = [insert_events(run_id, batch)] if batch.events else []
         return self._database.write(*events, *more)
 
-    async def events(self, run_id: str, after: int, limit: int = EVENT_PAGE) -> list[Batch]:
+    async def read_events(self, run_id: str, after: int, limit: int = EVENT_PAGE) -> list[Batch]:
         """Stored batches whose last event lies behind `after`, the first one cut to fit."""
         rows = await self._database.rows(
             "SELECT first, batch FROM events WHERE run_id = ? AND last > ? ORDER BY first LIMIT ?",
@@ -229,13 +229,13 @@ class RunStore:
             )
         )
 
-    def thread(self, thread_id: str) -> Thread | None:
+    def find_thread(self, thread_id: str) -> Thread | None:
         row = self._database.row(
             f"SELECT {THREAD_COLUMNS} FROM threads WHERE thread_id = ?", (thread_id,)
         )
         return thread_of(row) if row else None
 
-    async def threads(
+    async def list_threads(
         self,
         tenant: str,
         *,
@@ -273,7 +273,7 @@ class RunStore:
 
     # webhooks
 
-    async def deliveries(self) -> list[tuple[str, str]]:
+    async def list_deliveries(self) -> list[tuple[str, str]]:
         """(run, url) of every webhook that is still to be called."""
         return [(row[0], row[1]) for row in await self._database.rows("SELECT * FROM deliveries")]
 

@@ -75,7 +75,7 @@ class Threads:
             snapshot = await self._snapshot(thread)
         except NotFound:  # a Python agent that is gone: nothing can read its state
             return shown
-        runs = await self._store.runs(tenant, thread_id=thread_id, limit=1)
+        runs = await self._store.list_runs(tenant, thread_id=thread_id, limit=1)
         failed = runs[0].error if runs and runs[0].status == "failed" else None
         return {
             **shown,
@@ -99,7 +99,7 @@ class Threads:
         tenant: str = "default",
     ) -> list[dict[str, Any]]:
         """The tenant's threads that hold this metadata, most recently used first."""
-        found = await self._store.threads(
+        found = await self._store.list_threads(
             tenant, metadata=metadata, ids=ids, limit=limit, offset=offset
         )
         return [await self.get(thread.thread_id, tenant) for thread in found]
@@ -117,7 +117,7 @@ class Threads:
     async def delete(self, thread_id: str, tenant: str = "default") -> None:
         """Forget the thread, its state and its runs. `Conflict` while a run is under way."""
         self._find(thread_id, tenant)
-        if busy := self._engine.busy(thread_id):
+        if busy := self._engine.active_on_thread(thread_id):
             raise Conflict(
                 f"Thread {thread_id} is busy with run {busy[0].run.run_id}: cancel it first.",
                 code="thread_busy",
@@ -135,7 +135,7 @@ class Threads:
         await self._store.save_thread(target)
         return await self.get(target.thread_id, tenant)
 
-    async def state(
+    async def get_state(
         self, thread_id: str, checkpoint_id: str | None = None, tenant: str = "default"
     ) -> dict[str, Any]:
         """The thread's state, now or at a checkpoint of its history."""
@@ -151,7 +151,7 @@ class Threads:
             )
         return state_dict(snapshot)
 
-    async def history(
+    async def get_history(
         self,
         thread_id: str,
         *,
@@ -198,11 +198,11 @@ class Threads:
                 f"Thread {thread_id} has no state yet: run an agent on it first.",
                 code="thread_without_agent",
             )
-        if self._engine.busy(thread_id):
+        if self._engine.active_on_thread(thread_id):
             raise Conflict(f"Thread {thread_id} is busy.", code="thread_busy", retry_after_s=1)
         graph = await self._graph(thread)
         if checkpoint_id:
-            await self.state(thread_id, checkpoint_id, tenant)
+            await self.get_state(thread_id, checkpoint_id, tenant)
         _check_channels(graph, values)
         if as_node is not None and as_node not in graph.nodes:
             raise Invalid(
@@ -224,7 +224,7 @@ class Threads:
         }
 
     def _find(self, thread_id: str, tenant: str) -> Thread:
-        thread = self._store.thread(thread_id)
+        thread = self._store.find_thread(thread_id)
         if thread is None or thread.tenant != tenant:
             _uuid(thread_id)
             raise NotFound(
@@ -239,7 +239,7 @@ class Threads:
         try:
             return self._engine.graph(str(thread.agent))
         except MotetError:
-            last = await self._store.runs(thread.tenant, thread_id=thread.thread_id, limit=1)
+            last = await self._store.list_runs(thread.tenant, thread_id=thread.thread_id, limit=1)
             if not last:
                 raise
             return self._engine.graph_of(last[0])
@@ -250,7 +250,7 @@ class Threads:
         return snapshot
 
     def _status(self, thread_id: str, snapshot: StateSnapshot, failed: Any) -> str:
-        if self._engine.busy(thread_id):
+        if self._engine.active_on_thread(thread_id):
             return "busy"
         if failed:
             return "error"

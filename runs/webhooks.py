@@ -36,11 +36,11 @@ class Webhooks:
 
     async def recover(self) -> None:
         """Begin what an earlier process did not finish."""
-        for run_id, url in await self._store.deliveries():
-            if run := self._store.run(run_id):
+        for run_id, url in await self._store.list_deliveries():
+            if run := self._store.find_run(run_id):
                 self.deliver(run, url)
 
-    async def settled(self) -> None:
+    async def wait_delivered(self) -> None:
         """Wait until every delivery begun so far has succeeded or given up."""
         if self._tasks:
             await asyncio.wait(self._tasks)

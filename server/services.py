@@ -23,7 +23,7 @@ from models.catalog.watch import ModelsWatch, following
 from models.devices.machine import Machine, find_machine
 from models.manager import Models, open_models
 from runs.checkpoints import open_checkpoints
-from runs.database import open_database
+from runs.database import open_run_database
 from runs.engine import RunEngine
 from runs.record import Run
 from runs.store import RunStore
@@ -122,7 +122,7 @@ async def _open_runs(
 ) -> AsyncIterator[tuple[RunStore, Threads, RunEngine]]:
     file = settings.home / "runs.db"
     async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(open_database(file, settings.durability))
+        database = await stack.enter_async_context(open_run_database(file, settings.durability))
         checkpoints = await stack.enter_async_context(open_checkpoints(database, file))
         store = RunStore(database)
         await store.setup()

@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.datastructures import FormData
 
-from runs.record import Multitask, OnDisconnect
+from runs.record import MultitaskStrategy, OnDisconnect
 from server.http.access import Caller
 from server.http.bodies import media_type, read_json, unsupported
 from server.http.uploads import form_files, form_input, holds_bytes, input_without_bytes
@@ -39,7 +39,7 @@ class RunBody(BaseModel):
     )
     stream: bool = Field(True, description="false: answer once, with the final output.")
     background: bool = Field(False, description="Answer 202 at once, with the run's address.")
-    multitask_strategy: Multitask = Field(
+    multitask_strategy: MultitaskStrategy = Field(
         "enqueue", description="What to do about a run under way on the same thread."
     )
     on_disconnect: OnDisconnect | None = Field(

@@ -193,7 +193,7 @@ def _waiting(name: str, body: RunBody, services: ServicesOf, caller: Caller) -> 
             "resumed with POST /runs/{run_id}/resume.",
             details={"field": "thread_id"},
         )
-    run = services.engine.waiting_on(str(body.thread_id), caller.tenant)
+    run = services.engine.find_waiting(str(body.thread_id), caller.tenant)
     if run is None or run.agent != name:
         raise Conflict(
             f"No run of agent '{name}' waits for an answer on thread {body.thread_id}.",
@@ -240,7 +240,7 @@ async def wait_for_run(
 
     watch = asyncio.create_task(abandon_when_left(leaving)) if leaving else None
     try:
-        run = await services.engine.ended(run.run_id, caller.tenant)
+        run = await services.engine.wait_ended(run.run_id, caller.tenant)
     finally:
         if watch:
             watch.cancel()

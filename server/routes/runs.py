@@ -40,7 +40,7 @@ async def list_runs(
     offset: Offset = 0,
 ) -> Response:
     """Runs, newest first."""
-    found = await services.store.runs(
+    found = await services.store.list_runs(
         caller.tenant, agent=agent, status=status, thread_id=thread_id, limit=limit, offset=offset
     )
     return json_response({"runs": [run.as_dict() for run in found]})
@@ -71,7 +71,7 @@ async def follow_run(
     if not json_wanted(accept):
         return stream_run(run, place, services, caller, cancel_on_disconnect=False)
     events = []
-    for batch in await services.store.events(run_id, place, limit):
+    for batch in await services.store.read_events(run_id, place, limit):
         events += [event.as_dict() for event in batch.events]
     page = events[:limit]
     return json_response(

@@ -135,7 +135,7 @@ async def copy_thread(thread_id: str, services: ServicesOf, caller: CallerOf) ->
 @router.get("/threads/{thread_id}/state")
 async def show_state(thread_id: str, services: ServicesOf, caller: CallerOf) -> Response:
     """The thread's state now."""
-    return json_response(await services.threads.state(thread_id, tenant=caller.tenant))
+    return json_response(await services.threads.get_state(thread_id, tenant=caller.tenant))
 
 
 @router.get("/threads/{thread_id}/state/{checkpoint_id}")
@@ -143,7 +143,7 @@ async def show_past_state(
     thread_id: str, checkpoint_id: str, services: ServicesOf, caller: CallerOf
 ) -> Response:
     """The thread's state at a checkpoint."""
-    return json_response(await services.threads.state(thread_id, checkpoint_id, caller.tenant))
+    return json_response(await services.threads.get_state(thread_id, checkpoint_id, caller.tenant))
 
 
 @router.post("/threads/{thread_id}/state/checkpoint")
@@ -152,7 +152,7 @@ async def find_past_state(
 ) -> Response:
     """The thread's state at a checkpoint, named as the protocol names it."""
     place = _checkpoint_id(body.checkpoint, "checkpoint")
-    return json_response(await services.threads.state(thread_id, place, caller.tenant))
+    return json_response(await services.threads.get_state(thread_id, place, caller.tenant))
 
 
 @router.post("/threads/{thread_id}/state")
@@ -178,7 +178,7 @@ async def show_history(
     """The thread's states, newest first."""
     body = body or HistoryBody()
     return json_response(
-        await services.threads.history(
+        await services.threads.get_history(
             thread_id,
             limit=body.limit,
             before=_checkpoint_id(body.before, "before"),
@@ -198,7 +198,9 @@ async def list_history(
 ) -> Response:
     """The thread's states, newest first."""
     return json_response(
-        await services.threads.history(thread_id, limit=limit, before=before, tenant=caller.tenant)
+        await services.threads.get_history(
+            thread_id, limit=limit, before=before, tenant=caller.tenant
+        )
     )
 
 

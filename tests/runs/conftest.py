@@ -15,7 +15,7 @@ import pytest
 from config.settings import Settings
 from graphs.catalog import Catalog
 from runs.checkpoints import Checkpoints, open_checkpoints
-from runs.database import Database, open_database
+from runs.database import RunDatabase, open_run_database
 from runs.engine import RunEngine
 from runs.record import Run
 from runs.store import RunStore
@@ -29,7 +29,7 @@ class Storage:
     """What runs are kept in."""
 
     path: Path
-    database: Database
+    database: RunDatabase
     store: RunStore
     checkpoints: Checkpoints
 
@@ -37,7 +37,7 @@ class Storage:
 @pytest.fixture
 async def storage(tmp_path: Path) -> AsyncIterator[Storage]:
     path = tmp_path / "runs.db"
-    async with open_database(path) as database, open_checkpoints(database, path) as checkpoints:
+    async with open_run_database(path) as database, open_checkpoints(database, path) as checkpoints:
         store = RunStore(database)
         await store.setup()
         yield Storage(path, database, store, checkpoints)
@@ -58,7 +58,7 @@ class Process:
         path = self.folder / "runs.db"
         catalog = Catalog(Settings(home=self.folder), graphs=graphs(self.gates))
         catalog.reload()
-        async with open_database(path) as database, open_checkpoints(database, path) as saver:
+        async with open_run_database(path) as database, open_checkpoints(database, path) as saver:
             store = RunStore(database)
             await store.setup()
             webhooks = Webhooks(store, self._post, pauses_s=(0.0, 0.0))
@@ -113,4 +113,4 @@ async def told(engine: RunEngine, run_id: str, after: int = 0) -> list[dict[str,
 
 
 async def ended(engine: RunEngine, run_id: str) -> Run:
-    return await asyncio.wait_for(engine.ended(run_id), 10)
+    return await asyncio.wait_for(engine.wait_ended(run_id), 10)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runs.database import Database
+from runs.database import RunDatabase
 
 
 @dataclass
@@ -29,7 +29,7 @@ class Disk:
     base: bytes = b""
     log: bytes = b""
 
-    def watch(self, database: Database) -> None:
+    def watch(self, database: RunDatabase) -> None:
         """Note every commit from now on, and what there is by now."""
         wal, commit = self._wal, database._commit
         database._writing.execute("PRAGMA wal_autocheckpoint = 0")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from config.errors import Invalid
-from runs.answers import answers_of
+from runs.answers import match_answers
 from runs.record import Run
 
 APPROVAL = {
@@ -37,25 +37,25 @@ def waiting(**questions: Any) -> Run:
 
 
 def test_the_only_question_takes_the_answer_as_it_is() -> None:
-    assert answers_of(waiting(a="How many?"), 3) == {"a": 3}
+    assert match_answers(waiting(a="How many?"), 3) == {"a": 3}
 
 
 def test_several_questions_take_a_map_by_their_ids() -> None:
-    assert answers_of(waiting(a="?", b="?"), {"a": 1, "b": 2}) == {"a": 1, "b": 2}
+    assert match_answers(waiting(a="?", b="?"), {"a": 1, "b": 2}) == {"a": 1, "b": 2}
 
 
 def test_some_of_several_questions_may_be_answered() -> None:
-    assert answers_of(waiting(a="?", b="?"), {"b": 2}) == {"b": 2}
+    assert match_answers(waiting(a="?", b="?"), {"b": 2}) == {"b": 2}
 
 
 def test_one_answer_for_several_questions_is_refused() -> None:
     with pytest.raises(Invalid, match="asks 2 questions"):
-        answers_of(waiting(a="?", b="?"), "yes")
+        match_answers(waiting(a="?", b="?"), "yes")
 
 
 def test_an_answer_that_does_not_fit_is_refused_with_its_field() -> None:
     with pytest.raises(Invalid) as caught:
-        answers_of(waiting(a=APPROVAL), {"approved": "maybe"})
+        match_answers(waiting(a=APPROVAL), {"approved": "maybe"})
     assert caught.value.code == "invalid_answer"
     assert caught.value.details["field"] == "answer.approved"
-    assert answers_of(waiting(a=APPROVAL), {"approved": True}) == {"a": {"approved": True}}
+    assert match_answers(waiting(a=APPROVAL), {"approved": True}) == {"a": {"approved": True}}

@@ -18,7 +18,7 @@ from runs.engine import RunEngine
 from runs.events import Batch
 from runs.execution import Execution
 from runs.log import RunLog
-from runs.record import Multitask, RunRequest
+from runs.record import MultitaskStrategy, RunRequest
 from tests.runs.cases import CASES
 from tests.runs.crashing import answer_to
 from tests.runs.world import Life, World
@@ -77,7 +77,7 @@ async def test_after_many_runs_ended_in_every_way_nothing_is_left(
 async def one(engine: RunEngine, chance: random.Random, number: int) -> str:
     """A run that is left alone, cancelled, superseded or left by its reader, as chance will."""
     agent = chance.choice(list(CASES))
-    strategies: list[Multitask] = ["enqueue", "interrupt", "rollback", "reject"]
+    strategies: list[MultitaskStrategy] = ["enqueue", "interrupt", "rollback", "reject"]
     request = RunRequest(
         agent=agent,
         input=CASES[agent][0],
@@ -94,7 +94,7 @@ async def one(engine: RunEngine, chance: random.Random, number: int) -> str:
         elif end == "cancel twice":
             both = [engine.cancel(run.run_id), engine.cancel(run.run_id)]
             await asyncio.gather(*both, return_exceptions=True)
-        while (now := await engine.ended(run.run_id)).status == "waiting" and end == "follow":
+        while (now := await engine.wait_ended(run.run_id)).status == "waiting" and end == "follow":
             first = now.interrupts[0]
             await engine.resume(run.run_id, {first["id"]: answer_to(first["value"])})
         return now.status
@@ -115,6 +115,6 @@ async def read(engine: RunEngine, run_id: str, events: int) -> None:
 def idle(life: Life) -> bool:
     """Whether no run is under way, no turn or door taken, and no model leased."""
     engine = life.engine
-    lines = {**engine._doors._lines, **engine._admission._threads._lines}
+    lines = {**engine._thread_locks._lines, **engine._admission._threads._lines}
     leased = [each for each in life.models.status() if each.leases or each.waiting]
     return not (engine.active or lines or leased)

@@ -9,14 +9,14 @@ from pathlib import Path
 from langgraph.checkpoint.conformance import checkpointer_test, validate
 
 from runs.checkpoints import Checkpoints, open_checkpoints
-from runs.database import open_database
+from runs.database import open_run_database
 
 
 @checkpointer_test(name="Checkpoints")
 async def saver() -> AsyncIterator[Checkpoints]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "runs.db"
-        async with open_database(path) as database, open_checkpoints(database, path) as opened:
+        async with open_run_database(path) as database, open_checkpoints(database, path) as opened:
             yield opened
 
 

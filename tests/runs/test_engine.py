@@ -45,7 +45,7 @@ async def test_an_accepted_run_is_on_disk_when_submit_returns(
 ) -> None:
     gates.hold("a")
     run = await engine.submit(RunRequest(agent="three", input={"x": 0}))
-    stored = process.store.run(run.run_id)
+    stored = process.store.find_run(run.run_id)
     assert stored is not None
     assert (stored.status, stored.input) == ("running", {"x": 0})
     gates.release("a")
@@ -249,7 +249,7 @@ async def test_a_webhook_is_told_of_a_waiting_run_that_is_cancelled(
     )
     await ended(engine, run.run_id)
     await engine.cancel(run.run_id)
-    await asyncio.wait_for(process.webhooks.settled(), 10)
+    await asyncio.wait_for(process.webhooks.wait_delivered(), 10)
     assert [body["status"] for _, body in process.posted] == ["cancelled"]
 
 
@@ -305,7 +305,7 @@ async def test_a_run_is_invisible_to_another_tenant(engine: RunEngine) -> None:
     run = await engine.submit(RunRequest(agent="three", input={"x": 0}, tenant="one"))
     with pytest.raises(NotFound):
         engine.get(run.run_id, tenant="two")
-    assert (await asyncio.wait_for(engine.ended(run.run_id, tenant="one"), 10)).ended
+    assert (await asyncio.wait_for(engine.wait_ended(run.run_id, tenant="one"), 10)).ended
 
 
 async def test_input_that_does_not_fit_is_refused_before_anything_is_written(
@@ -313,7 +313,7 @@ async def test_input_that_does_not_fit_is_refused_before_anything_is_written(
 ) -> None:
     with pytest.raises(Invalid):
         await engine.submit(RunRequest(agent="three", input="words"))
-    assert await process.store.runs("default") == []
+    assert await process.store.list_runs("default") == []
 
 
 async def test_a_webhook_is_told_of_the_end_and_asked_again_until_it_takes_it(
@@ -325,7 +325,7 @@ async def test_a_webhook_is_told_of_the_end_and_asked_again_until_it_takes_it(
             RunRequest(agent="three", input={"x": 0}, webhook="http://hook.test/")
         )
         await ended(engine, run.run_id)
-        await asyncio.wait_for(process.webhooks.settled(), 10)
-        assert await process.store.deliveries() == []
+        await asyncio.wait_for(process.webhooks.wait_delivered(), 10)
+        assert await process.store.list_deliveries() == []
     assert [url for url, _ in process.posted] == ["http://hook.test/"] * 3
     assert process.posted[0][1]["status"] == "finished"

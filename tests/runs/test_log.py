@@ -25,7 +25,7 @@ async def test_readers_that_come_at_any_time_see_every_event_once_in_order(
         log.append("custom", data={"number": number})
         readers.append(asyncio.create_task(read(log, after=number)))
         await asyncio.sleep(0)
-    await log.flushed()
+    await log.wait_flushed()
     readers.append(asyncio.create_task(read(log)))
     log.close()
     seen = await asyncio.wait_for(asyncio.gather(*readers), 10)
@@ -38,7 +38,7 @@ async def test_a_reader_far_behind_reads_the_store(storage: Storage) -> None:
     for _ in range(10):
         for number in range(TAIL_EVENTS // 4):
             log.append("custom", data=number)
-        await log.flushed()
+        await log.wait_flushed()
     late = asyncio.create_task(read(log))
     log.close()
     assert await asyncio.wait_for(late, 10) == list(range(1, TAIL_EVENTS * 10 // 4 + 1))
@@ -49,8 +49,8 @@ async def test_a_reader_of_a_run_that_is_deleted_comes_to_an_end(storage: Storag
     for number in range(TAIL_EVENTS + 1):
         log.append("custom", data=number)
         if number == 1:
-            await log.flushed()
-    await log.flushed()
+            await log.wait_flushed()
+    await log.wait_flushed()
     await storage.store.delete_run("run")
     assert await asyncio.wait_for(read(log), 10) == []
 
@@ -60,7 +60,7 @@ async def test_an_event_is_stored_before_it_is_shown(storage: Storage) -> None:
     follower = log.follow()
     log.append("custom", data="first")
     batch = await asyncio.wait_for(anext(follower), 10)
-    stored = await storage.store.events("run", 0)
+    stored = await storage.store.read_events("run", 0)
     assert [event.json for b in stored for event in b.events][: len(batch.events)] == [
         event.json for event in batch.events
     ]
@@ -72,10 +72,10 @@ async def test_a_log_goes_on_counting_where_an_earlier_process_stopped(storage: 
     first = RunLog("run", storage.store)
     first.append("custom", data=1)
     first.append("custom", data=2)
-    await first.flushed()
+    await first.wait_flushed()
     second = RunLog("run", storage.store, storage.store.last_seq("run"))
     second.append("custom", data=3)
-    await second.flushed()
+    await second.wait_flushed()
     second.close()
     assert await read(second) == [1, 2, 3]
 
@@ -85,18 +85,18 @@ async def test_a_disk_that_refuses_an_event_is_told_to_whoever_waits(storage: St
     log = RunLog("run", storage.store)
     log.append("custom", data=1)
     with pytest.raises(Unavailable, match="cannot be written"):
-        await log.flushed()
+        await log.wait_flushed()
 
 
 async def test_a_reader_that_leaves_takes_nobody_with_it(storage: Storage) -> None:
     log = RunLog("run", storage.store)
     leaving, staying = asyncio.create_task(read(log)), asyncio.create_task(read(log))
     log.append("custom", data=1)
-    await log.flushed()
+    await log.wait_flushed()
     leaving.cancel()
     await asyncio.wait([leaving])
     log.append("custom", data=2)
-    await log.flushed()
+    await log.wait_flushed()
     log.close()
     assert await asyncio.wait_for(staying, 10) == [1, 2]
 
@@ -106,29 +106,29 @@ def write(number: int) -> Statement:
 
 
 async def written(storage: Storage) -> list[str]:
-    return [run_id for run_id, _ in await storage.store.deliveries()]
+    return [run_id for run_id, _ in await storage.store.list_deliveries()]
 
 
 async def test_what_a_step_left_is_stored_with_the_event_of_its_end(storage: Storage) -> None:
     log = RunLog("run", storage.store)
     log.append("token", step="a")
-    log.keep(write(1), "", step="a")
-    log.keep(write(2), "")
-    await log.flushed()
+    log.defer_write(write(1), "", step="a")
+    log.defer_write(write(2), "")
+    await log.wait_flushed()
     assert (await written(storage), storage.store.last_seq("run")) == ([], 1)
     log.append("step.finished", step="a")
-    log.end_step("a")
-    assert log.keeps("")
-    await log.flushed()
+    log.release_step_writes("a")
+    assert log.has_pending_write("")
+    await log.wait_flushed()
     assert (await written(storage), storage.store.last_seq("run")) == (["run 1", "run 2"], 2)
-    assert not log.keeps("")
+    assert not log.has_pending_write("")
 
 
 async def test_what_nobody_tells_the_end_of_is_stored_when_all_is_told(storage: Storage) -> None:
     log = RunLog("run", storage.store)
-    log.keep(write(1), "", step="untold")
-    log.end_steps()
-    await log.flushed()
+    log.defer_write(write(1), "", step="untold")
+    log.release_all_writes()
+    await log.wait_flushed()
     assert await written(storage) == ["run 1"]
 
 
@@ -137,9 +137,9 @@ async def test_behind_a_write_that_failed_nothing_is_stored(storage: Storage) ->
     storage.database._writing.execute("PRAGMA query_only = ON")
     log.append("custom", data=1)
     with pytest.raises(Unavailable):
-        await log.flushed()
+        await log.wait_flushed()
     storage.database._writing.execute("PRAGMA query_only = OFF")
     log.append("custom", data=2)
     with pytest.raises(Unavailable):
-        await log.flushed()
+        await log.wait_flushed()
     assert storage.store.last_seq("run") == 0

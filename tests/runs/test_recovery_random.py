@@ -44,7 +44,7 @@ class Reader:
             async for batch in engine.follow(run_id, len(self.seen)):
                 self.seen += [event.json for event in batch.events]
                 patience.spend(len(batch.events))
-            if (run := await engine.ended(run_id)).status == "waiting":
+            if (run := await engine.wait_ended(run_id)).status == "waiting":
                 some = self.chance.sample(
                     run.interrupts, self.chance.randint(1, len(run.interrupts))
                 )

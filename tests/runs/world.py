@@ -16,7 +16,7 @@ from graphs.compile.cache import NodeCache
 from graphs.run_context import RunContext
 from models.manager import Models, open_models
 from runs.checkpoints import Checkpoints, open_checkpoints
-from runs.database import Database, open_database
+from runs.database import RunDatabase, open_run_database
 from runs.engine import RunEngine
 from runs.record import Run
 from runs.store import RunStore
@@ -86,7 +86,7 @@ class Life:
 
     engine: RunEngine
     models: Models
-    database: Database
+    database: RunDatabase
     store: RunStore
     checkpoints: Checkpoints
     calls: Counter[str]
@@ -109,7 +109,7 @@ class World:
         settings = Settings(home=folder, agents=AGENTS, ollama_url=self.ollama.url)
         async with (
             open_models(settings) as models,
-            open_database(file) as database,
+            open_run_database(file) as database,
             open_checkpoints(database, file) as checkpoints,
         ):
             store = RunStore(database)
