@@ -13,8 +13,9 @@ from typing import Any
 from benchmarks.measure import Timing, repeat, show
 from config.settings import load_settings
 from models.catalog.spec import ModelSpec, Task
-from models.driver import DriverContext, MemoryRequirement, Progress
+from models.driver import DriverContext, Progress
 from models.manager import open_models
+from models.scheduling.requirement import MemoryRequirement
 from models.workers.host import Answer, TaskHandle
 from models.workers.process import WorkerProcess
 

@@ -3,54 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from langgraph.cache.base import BaseCache
 
-if TYPE_CHECKING:
-    from langchain_core.language_models import BaseChatModel
+from models.lease import ModelSource
 
-    from models.capabilities import Embed
+if TYPE_CHECKING:
     from tools.spec import Tool
 
 Emit = Callable[[dict[str, Any]], None]
-
-
-class Lease(Protocol):
-    """The right to use one loaded model; the accessor of its task works."""
-
-    @property
-    def chat(self) -> BaseChatModel: ...
-
-    @property
-    def embed(self) -> Embed: ...
-
-    @property
-    def choice(self) -> Choice: ...
-
-
-class Choice(Protocol):
-    """Which model was chosen and why."""
-
-    @property
-    def reason(self) -> str: ...
-
-    def as_dict(self) -> dict[str, Any]: ...
-
-
-class ModelSource(Protocol):
-    """Where models are leased. Entering waits; it raises `Unavailable`, `NotFound`, `Busy`."""
-
-    def lease(
-        self,
-        name: str,
-        task: Any,
-        *,
-        tenant: str = "default",
-        on_event: Emit | None = None,
-    ) -> AbstractAsyncContextManager[Lease]: ...
 
 
 class PassageSource(Protocol):

@@ -4,43 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from config.settings import Settings
 from models.catalog.spec import ModelSpec, Task
 from models.devices.accelerator import Accelerator
+from models.lease import ModelSource
+from models.scheduling.requirement import MemoryRequirement
 from models.workers.prewarmed import PrewarmedWorkers
-
-if TYPE_CHECKING:
-    from models.manager import Lease
 
 Progress = Callable[[Mapping[str, Any]], None]
 """Told about a load under way, e.g. {"phase": "pulling", "completed": 3, "total": 10}."""
-
-RAM = "ram"
-CPU = "cpu"
-
-
-@dataclass(frozen=True, slots=True)
-class MemoryRequirement:
-    """Memory that a model takes: bytes by device; nothing when it lives elsewhere.
-
-    `device` is where it computes, by torch's name ("cpu", "cuda:0", "mps"); `memory` names it,
-    and "ram" for what its process takes of the machine's own memory.
-    """
-
-    memory: Mapping[str, int] = field(default_factory=dict)
-    device: str = CPU
-    share: str = ""
-    """Models with the same share and device hold the same memory (two names for one file in
-    Ollama): it is counted once, and is free when the last of them is unloaded. "": its own."""
-
-    @property
-    def memory_bytes(self) -> int:
-        """On all devices together."""
-        return sum(self.memory.values())
 
 
 class Loaded(Protocol):
@@ -69,14 +44,6 @@ class Loaded(Protocol):
         ...
 
 
-class Leases(Protocol):
-    """`Models.lease`, for a back end that builds on another model (the reader embeds)."""
-
-    def __call__(
-        self, name: str, task: Task, *, tenant: str = "default"
-    ) -> AbstractAsyncContextManager[Lease]: ...
-
-
 @dataclass(frozen=True, slots=True)
 class DriverContext:
     """Handed to a driver's constructor: `Driver(context)`."""
@@ -84,7 +51,8 @@ class DriverContext:
     settings: Settings
     options: Mapping[str, Any]
     """The back end's own entry under `backends:` in models.yaml."""
-    lease: Leases
+    models: ModelSource
+    """For a back end that builds on another model (the reader embeds)."""
     accelerators: Sequence[Accelerator] = ()
     """The GPUs of this machine that torch or Ollama may use, the largest first."""
     available_bytes: Callable[[], Mapping[str, int]] = dict

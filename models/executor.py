@@ -12,9 +12,11 @@ from typing import Any
 
 from config.errors import MotetError, TimedOut, Unavailable
 from models.catalog.spec import ModelSpec
-from models.driver import Driver, Loaded, MemoryRequirement
+from models.driver import Driver, Loaded
 from models.events import Events
+from models.lease import LeaseListener
 from models.scheduling.effects import Effect, EmitEvent, Grant, Load, NotifyWaiter, Reject, Unload
+from models.scheduling.requirement import MemoryRequirement
 from models.scheduling.scheduler import Scheduler
 from models.scheduling.slot import PRESENT
 
@@ -23,13 +25,11 @@ log = logging.getLogger(__name__)
 LOAD_TIMEOUT_S = 600.0
 UNLOAD_TIMEOUT_S = 30.0
 
-Listener = Callable[[dict[str, Any]], None]
-
 
 @dataclass(slots=True)
 class _Request:
     granted: asyncio.Future[Loaded]
-    listener: Listener | None
+    listener: LeaseListener | None
     model: str
 
 
@@ -66,7 +66,7 @@ class EffectExecutor:
         tenant: str,
         priority: int,
         wait_s: float,
-        listener: Listener | None,
+        listener: LeaseListener | None,
     ) -> AsyncIterator[Loaded]:
         """The model, loaded, for as long as the context lasts."""
         if self._closed:

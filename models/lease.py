@@ -6,17 +6,20 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from config.errors import MotetError
 from models.capabilities import Caption, Embed, Image, Rerank, Speech, Transcribe
-from models.catalog.roles import ResolvedModel
+from models.catalog.resolved import ResolvedModel
 from models.catalog.spec import ModelSpec, Task
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
 OUT_OF_MEMORY = "out_of_memory"
+
+LeaseListener = Callable[[dict[str, Any]], None]
+"""Called with each phase of a request for a lease: {"phase", "model", ...}, JSON values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,3 +128,32 @@ class OutOfMemoryRetry:
             raise StopAsyncIteration
         self._made.append(self._make(bool(self._made)))
         return self._made[-1]
+
+
+class ModelSource(Protocol):
+    """Where models are leased: `models.manager.Models`, or a stand-in of a test."""
+
+    def lease(
+        self,
+        name: str,
+        task: Task,
+        *,
+        tenant: str = "default",
+        on_event: LeaseListener | None = None,
+    ) -> contextlib.AbstractAsyncContextManager[Lease]:
+        """Get a model loaded and lease it; entering waits for it.
+
+        Raises `Unavailable`, `NotFound`, `Busy` or `TimedOut`, as `Models.lease` does.
+        """
+        ...
+
+    def attempts(
+        self,
+        name: str,
+        task: Task,
+        *,
+        tenant: str = "default",
+        on_event: LeaseListener | None = None,
+    ) -> AsyncIterator[LeaseAttempt]:
+        """Lease a model for work that may run out of memory and then runs once more."""
+        ...

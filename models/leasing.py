@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 
 from config.errors import MotetError, NotFound, TimedOut, Unavailable
-from models.catalog.roles import Drivers, ResolvedModel, Resolver
+from models.catalog.resolved import ResolvedModel
+from models.catalog.roles import Drivers, Resolver
 from models.catalog.spec import Task
-from models.executor import EffectExecutor, Listener
-from models.lease import Lease, LeaseAttempt, OutOfMemoryRetry
+from models.executor import EffectExecutor
+from models.lease import Lease, LeaseAttempt, LeaseListener, OutOfMemoryRetry
 
 WAIT_S = 600.0
 
@@ -25,7 +26,7 @@ class LeaseRequest:
     tenant: str = "default"
     priority: int | None = None
     wait_s: float | None = None
-    listener: Listener | None = None
+    listener: LeaseListener | None = None
 
     def tell(self, **event: object) -> None:
         if self.listener:

@@ -13,15 +13,16 @@ from config.errors import MotetError, NotFound, TimedOut, nearest
 from config.settings import Settings
 from models.backends import BACKENDS, build_driver
 from models.catalog.file import ModelsFile, load_models
-from models.catalog.roles import BuildDriver, Drivers, ResolvedModel, Resolver
+from models.catalog.resolved import ResolvedModel
+from models.catalog.roles import BuildDriver, Drivers, Resolver
 from models.catalog.spec import ModelSpec, Task
 from models.devices import Devices
 from models.devices.accelerator import Accelerator
 from models.devices.machine import find_machine
-from models.driver import DriverContext, MemoryRequirement
+from models.driver import DriverContext
 from models.events import Events
-from models.executor import EffectExecutor, Listener
-from models.lease import Lease, LeaseAttempt
+from models.executor import EffectExecutor
+from models.lease import Lease, LeaseAttempt, LeaseListener
 from models.leasing import WAIT_S, LeaseBroker, LeaseRequest
 from models.pulls import Puller, Pulls
 from models.pulls.hub import BACKENDS as HUB_BACKENDS
@@ -30,6 +31,7 @@ from models.pulls.targets import target_of
 from models.report import ModelStatus, RoleStatus, discovered, role_task, statuses
 from models.scheduling.ledger import DeviceBalance, Ledger
 from models.scheduling.memory_estimates import MemoryEstimates
+from models.scheduling.requirement import MemoryRequirement
 from models.scheduling.scheduler import Scheduler
 from models.scheduling.slot import PRESENT
 from models.workers.prewarmed import PrewarmedWorkers
@@ -90,7 +92,7 @@ class Models:
         tenant: str = "default",
         priority: int | None = None,
         wait_s: float | None = None,
-        on_event: Listener | None = None,
+        on_event: LeaseListener | None = None,
     ) -> contextlib.AbstractAsyncContextManager[Lease]:
         """The model, loaded, as long as the context lasts; it is not unloaded meanwhile.
 
@@ -109,7 +111,7 @@ class Models:
         tenant: str = "default",
         priority: int | None = None,
         wait_s: float | None = None,
-        on_event: Listener | None = None,
+        on_event: LeaseListener | None = None,
     ) -> AsyncIterator[LeaseAttempt]:
         """`lease` for work that may run out of memory, and may be done again from its start:
 
@@ -129,7 +131,7 @@ class Models:
         *,
         task: Task | None = None,
         wait_s: float | None = None,
-        on_event: Listener | None = None,
+        on_event: LeaseListener | None = None,
     ) -> ModelStatus:
         """Have a role's or a model's model loaded, without using it; its keep-alive begins.
 
@@ -242,7 +244,7 @@ class Models:
         return DriverContext(
             self._settings,
             self._file.backends.get(backend, {}),
-            self.lease,
+            self,
             accelerators=self._devices.accelerators,
             workers=self._workers,
             available_bytes=self._available_bytes,

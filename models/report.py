@@ -9,7 +9,8 @@ from typing import Any, get_args
 from config.errors import MotetError
 from models.backends import BACKENDS
 from models.catalog.file import ModelsFile
-from models.catalog.roles import ROLE_TASKS, Drivers, ResolvedModel
+from models.catalog.resolved import ResolvedModel
+from models.catalog.roles import ROLE_TASKS, Drivers
 from models.catalog.spec import ModelSpec, Task
 from models.scheduling.slot import PRESENT, Slot
 

@@ -12,11 +12,10 @@ from typing import Any
 from config.errors import MotetError
 from models.backends.common.sources import folder_of
 from models.catalog.profiles import Recommendation, Suited, load_profiles, pick, recommend
-from models.devices import DeviceMemory
+from models.devices import RAM, DeviceMemory
 from models.devices.accelerator import Accelerator
 from models.devices.machine import Machine
 from models.devices.torch_build import read_torch_build
-from models.driver import RAM
 from models.manager import Models
 from models.pulls.hub import BACKENDS as HUB_BACKENDS
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from config.errors import Unavailable
 from models.capabilities import CaptionRequest
+from models.lease import Lease
 from tools.media_deps import (
     MAKING_S,
     MAX_PROMPT,
-    Leased,
     MediaToolDeps,
     model_argument,
     picture_of,
@@ -62,7 +62,7 @@ def caption_tool(making: MediaToolDeps) -> Tool:
         images = [picture.data for picture in pictures]
         request = CaptionRequest(images, arguments["prompt"], arguments["max_tokens"])
 
-        async def look(lease: Leased) -> tuple[str, str]:
+        async def look(lease: Lease) -> tuple[str, str]:
             text = []
             async with aclosing(lease.caption.caption(request)) as stream:
                 async for piece in stream:

@@ -7,10 +7,10 @@ from typing import Any
 
 from config.errors import Invalid, Unavailable
 from models.capabilities import ImageRequest, ImageStep, Picture
+from models.lease import Lease
 from tools.media_deps import (
     MAKING_S,
     MAX_PROMPT,
-    Leased,
     MediaToolDeps,
     given,
     keep,
@@ -100,7 +100,7 @@ def image_tool(making: MediaToolDeps) -> Tool:
     async def run(arguments: dict[str, Any], context: ToolContext) -> dict[str, Any]:
         request = await _request(arguments, making, context)
 
-        async def draw(lease: Leased) -> tuple[list[Picture], dict[str, str]]:
+        async def draw(lease: Lease) -> tuple[list[Picture], dict[str, str]]:
             made = await _drawn(lease, request, context)
             return made, {"model": lease.model.name, "backend": lease.model.backend}
 
@@ -155,7 +155,7 @@ async def _files(
     return {"image": image.data, "mask": mask.data}
 
 
-async def _drawn(lease: Leased, request: ImageRequest, context: ToolContext) -> list[Picture]:
+async def _drawn(lease: Lease, request: ImageRequest, context: ToolContext) -> list[Picture]:
     pictures = []
     async with aclosing(lease.image.draw(request)) as stream:
         async for each in stream:

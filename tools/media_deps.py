@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from config.errors import Unavailable
-from models.capabilities import Caption, Image, Speech, Transcribe
-from models.catalog.spec import ModelSpec, Task
+from models.catalog.spec import Task
+from models.lease import Lease, ModelSource
 from tools.artifacts import Artifact, Artifacts
 from tools.media import Media, PreparedPicture
 from tools.references import Files
@@ -19,38 +18,6 @@ Result = TypeVar("Result")
 MAKING_S = 3600.0
 """A bound on one call: a model may have to be loaded first, and wait for memory."""
 MAX_PROMPT = 20_000
-
-
-class Leased(Protocol):
-    """The right to use one loaded model; the accessor of its task works."""
-
-    @property
-    def model(self) -> ModelSpec: ...
-
-    @property
-    def caption(self) -> Caption: ...
-
-    @property
-    def image(self) -> Image: ...
-
-    @property
-    def speech(self) -> Speech: ...
-
-    @property
-    def transcribe(self) -> Transcribe: ...
-
-
-class ModelSource(Protocol):
-    """Where models are leased; out of memory, a block of work runs once more."""
-
-    def attempts(
-        self,
-        name: str,
-        task: Task,
-        *,
-        tenant: str = "default",
-        on_event: Callable[[dict[str, Any]], None] | None = None,
-    ) -> AsyncIterator[AbstractAsyncContextManager[Leased]]: ...
 
 
 @dataclass(frozen=True)
@@ -76,7 +43,7 @@ async def with_model(
     name: str,
     task: Task,
     context: ToolContext,
-    work: Callable[[Leased], Awaitable[Result]],
+    work: Callable[[Lease], Awaitable[Result]],
 ) -> Result:
     """The result of `work` with a leased model. Raises as leasing does, and as the work does."""
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from config.errors import Invalid, Unavailable
 from models.capabilities import Sound, SpeechRequest
+from models.lease import Lease
 from tools.media import MEDIA_TYPES, Chapter, EncodedSound
 from tools.media_deps import (
     MAKING_S,
-    Leased,
     MediaToolDeps,
     given,
     keep,
@@ -93,7 +93,7 @@ def speech_tool(making: MediaToolDeps) -> Tool:
     async def run(arguments: dict[str, Any], context: ToolContext) -> dict[str, Any]:
         parts = await _parts(arguments, making, context)
 
-        async def speak(lease: Leased) -> Spoken:
+        async def speak(lease: Lease) -> Spoken:
             return await _spoken(lease, parts, context)
 
         spoken = await with_model(making, arguments["model"], "speech", context, speak)
@@ -128,7 +128,7 @@ async def _parts(
     return [Part(part.get("title", ""), SpeechRequest(part["text"], **how)) for part in parts]
 
 
-async def _spoken(lease: Leased, parts: list[Part], context: ToolContext) -> Spoken:
+async def _spoken(lease: Lease, parts: list[Part], context: ToolContext) -> Spoken:
     spoken = Spoken(lease.model.name, lease.model.backend)
     seconds = 0.0
     for number, part in enumerate(parts, 1):

@@ -6,7 +6,8 @@ from contextlib import aclosing
 from typing import Any
 
 from models.capabilities import Segment, TranscribeRequest
-from tools.media_deps import MAKING_S, Leased, MediaToolDeps, model_argument, with_model
+from models.lease import Lease
+from tools.media_deps import MAKING_S, MediaToolDeps, model_argument, with_model
 from tools.references import REFERENCE
 from tools.spec import Tool, ToolContext
 
@@ -44,7 +45,7 @@ def transcribe_tool(making: MediaToolDeps) -> Tool:
         language = arguments.get("language") or None
         request = TranscribeRequest(heard.samples, language, arguments["translate"])
 
-        async def listen(lease: Leased) -> tuple[list[Segment], str]:
+        async def listen(lease: Lease) -> tuple[list[Segment], str]:
             segments = []
             async with aclosing(lease.transcribe.transcribe(request)) as stream:
                 async for segment in stream:

@@ -11,9 +11,9 @@ from benchmarks.simulator.traces import Request
 from config.errors import Unavailable
 from models.catalog.spec import ModelSpec
 from models.devices import DeviceMemory
-from models.driver import MemoryRequirement
 from models.scheduling.effects import Effect, Grant, Load, Reject, Unload
 from models.scheduling.ledger import Ledger
+from models.scheduling.requirement import MemoryRequirement
 from models.scheduling.scheduler import Scheduler
 
 RAM = "ram"

@@ -12,9 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from config.settings import SHIPPED
 from models.catalog.roles import ROLE_TASKS
 from models.catalog.spec import Task
-from models.devices import DeviceMemory
+from models.devices import CPU, RAM, DeviceMemory
 from models.devices.accelerator import Accelerator
-from models.driver import CPU, RAM
 from models.scheduling.ledger import DEFAULT_CAP_SHARE
 
 SHARED_SHARE = 0.7

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, get_args
+from typing import get_args
 
 from config.errors import Invalid, MotetError, NotFound, Unavailable, nearest
 from models.backends import BACKENDS
 from models.catalog.file import ModelsFile
+from models.catalog.resolved import ResolvedModel
 from models.catalog.spec import ModelSpec, Task
 from models.driver import Driver, DriverContext
 
@@ -33,26 +33,6 @@ WHAT: dict[Task, str] = {
     "rerank": "reranking",
 }
 assert set(WHAT) == set(get_args(Task))
-
-
-@dataclass(frozen=True, slots=True)
-class ResolvedModel:
-    """The model taken for a name, and why the ones before it in the role were not."""
-
-    model: ModelSpec
-    role: str | None
-    reason: str
-    passed_over: tuple[tuple[str, str], ...] = ()
-
-    def as_dict(self) -> dict[str, Any]:
-        return {
-            "model": self.model.name,
-            "backend": self.model.backend,
-            "source": self.model.source,
-            "role": self.role,
-            "reason": self.reason,
-            "passed_over": [{"model": name, "why": why} for name, why in self.passed_over],
-        }
 
 
 class Drivers:

@@ -8,6 +8,11 @@ from typing import Protocol
 
 from models.devices.accelerator import Accelerator
 
+RAM = "ram"
+"""The machine's own memory, as the ledger counts it."""
+CPU = "cpu"
+"""Where a model computes that has no accelerator; it then takes RAM."""
+
 
 @dataclass(frozen=True, slots=True)
 class DeviceMemory:

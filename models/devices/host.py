@@ -8,9 +8,8 @@ from pathlib import Path
 
 import psutil
 
-from models.devices import DeviceMemory
+from models.devices import RAM, DeviceMemory
 from models.devices.accelerator import Accelerator
-from models.driver import RAM
 
 CGROUPS = Path("/sys/fs/cgroup")
 OWN_CGROUPS = Path("/proc/self/cgroup")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from config.errors import MotetError
 from models.catalog.spec import ModelSpec
-from models.driver import MemoryRequirement
+from models.scheduling.requirement import MemoryRequirement
 
 
 @dataclass(frozen=True, slots=True)

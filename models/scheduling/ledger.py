@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from models.devices import DeviceMemory
-from models.driver import MemoryRequirement
+from models.scheduling.requirement import MemoryRequirement
 
 DEFAULT_CAP_SHARE = 0.85
 

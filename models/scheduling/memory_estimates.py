@@ -13,7 +13,8 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from models.catalog.spec import ModelSpec
-from models.driver import RAM, MemoryRequirement
+from models.devices import RAM
+from models.scheduling.requirement import MemoryRequirement
 
 log = logging.getLogger(__name__)
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from config.errors import Unavailable
 from models.catalog.spec import ModelSpec
+from models.devices import CPU, RAM
 from models.devices.accelerator import Accelerator
-from models.driver import CPU, RAM, MemoryRequirement
+from models.scheduling.requirement import MemoryRequirement
 
 
 def placements(

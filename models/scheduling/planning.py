@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from models.devices import DeviceMemory
-from models.driver import CPU, MemoryRequirement
+from models.devices import CPU, DeviceMemory
 from models.scheduling.eviction import EvictionDecision, Resident, admit
 from models.scheduling.ledger import DeviceBalance, Ledger
+from models.scheduling.requirement import MemoryRequirement
 from models.scheduling.slot import LOADED, RESIDENT, Slot, State
 from models.scheduling.usage import Usage
 

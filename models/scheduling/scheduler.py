@@ -13,14 +13,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 from config.errors import MotetError
 from models.catalog.spec import ModelSpec
-from models.devices import Devices
-from models.driver import RAM, MemoryRequirement
+from models.devices import RAM, Devices
 from models.scheduling import explanations as explain
 from models.scheduling.effects import Effect, NotifyWaiter, Reject, Unload
 from models.scheduling.ledger import DeviceBalance, Ledger
 from models.scheduling.memory_estimates import MemoryEstimates
 from models.scheduling.planning import PATIENCE_S
 from models.scheduling.queue import waiter_to_shed
+from models.scheduling.requirement import MemoryRequirement
 from models.scheduling.settling import Settling
 from models.scheduling.slot import LOADED, WANTED, Slot, State
 

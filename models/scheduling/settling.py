@@ -9,7 +9,6 @@ from typing import Any
 from config.errors import MotetError
 from models.catalog.spec import ModelSpec
 from models.devices import Devices
-from models.driver import MemoryRequirement
 from models.scheduling import explanations as explain
 from models.scheduling.effects import Effect, EmitEvent, Grant, Load, NotifyWaiter, Reject, Unload
 from models.scheduling.ledger import Ledger
@@ -17,6 +16,7 @@ from models.scheduling.memory_estimates import MemoryEstimates
 from models.scheduling.planning import PATIENCE_S, Decision, PlacementPlanner
 from models.scheduling.pressure import SLACK_S, Pressure
 from models.scheduling.queue import FairQueue, Waiter
+from models.scheduling.requirement import MemoryRequirement
 from models.scheduling.slot import PRESENT, WANTED, Handover, Slot, State
 from models.scheduling.usage import Usages
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from config.errors import MotetError
 from models.catalog.spec import ModelSpec
-from models.driver import MemoryRequirement
 from models.scheduling.queue import Waiter
+from models.scheduling.requirement import MemoryRequirement
 from models.scheduling.usage import Usage
 
 

@@ -10,8 +10,10 @@ from importlib.util import find_spec
 from typing import Any, Protocol
 
 from models.catalog.spec import ModelSpec
+from models.devices import CPU, RAM
 from models.devices.accelerator import Accelerator
-from models.driver import CPU, RAM, MemoryRequirement, Progress
+from models.driver import Progress
+from models.scheduling.requirement import MemoryRequirement
 from models.servers.container import ServerContainer, prepared
 from models.servers.engine import INSTALL, Wanted
 from models.servers.gpus import GpuOptions

@@ -8,7 +8,8 @@ from typing import Any
 
 from config.errors import Unavailable
 from models.catalog.spec import ModelSpec, Task
-from models.driver import DriverContext, MemoryRequirement, Progress
+from models.driver import DriverContext, Progress
+from models.scheduling.requirement import MemoryRequirement
 
 
 class FakeLoaded:

@@ -12,7 +12,7 @@ from config.errors import Invalid, TimedOut
 from models.backends.common.spoken import spoken, stretches
 from models.backends.common.worker_model import WorkerModel
 from models.capabilities import Sound, SpeechRequest, Voice
-from models.driver import MemoryRequirement
+from models.scheduling.requirement import MemoryRequirement
 from models.workers.process import WorkerProcess
 
 AHEAD = 2

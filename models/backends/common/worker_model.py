@@ -8,7 +8,8 @@ from contextlib import aclosing
 from typing import Any
 
 from config.errors import TimedOut
-from models.driver import RAM, MemoryRequirement
+from models.devices import RAM
+from models.scheduling.requirement import MemoryRequirement
 from models.workers.launch import how_it_ended
 from models.workers.process import Reply, WorkerProcess
 

@@ -12,8 +12,9 @@ from models.backends.coqui.options import CoquiOptions
 from models.backends.coqui.pull import pull
 from models.backends.coqui.sources import files_of, is_released, why_missing
 from models.catalog.spec import ModelSpec, Task
-from models.driver import DriverContext, MemoryRequirement, Progress
+from models.driver import DriverContext, Progress
 from models.scheduling.placement import placements
+from models.scheduling.requirement import MemoryRequirement
 
 WORKER = "models.backends.coqui.worker:Speaker"
 PACKAGES = ("torch", "TTS")

@@ -9,7 +9,7 @@ from config.errors import Invalid, nearest
 from models.backends.common.speaking import SpeakingModel
 from models.backends.coqui.options import CoquiOptions
 from models.capabilities import SpeechRequest, Voice
-from models.driver import MemoryRequirement
+from models.scheduling.requirement import MemoryRequirement
 from models.workers.process import WorkerProcess
 
 ONLY_VOICE = "default"

@@ -18,8 +18,9 @@ from models.backends.common.sources import folder_of, needed, weights, why_missi
 from models.backends.common.worker_model import measured
 from models.capabilities import FLOAT_BYTES
 from models.catalog.spec import ModelSpec, Task
-from models.driver import DriverContext, MemoryRequirement, Progress
+from models.driver import DriverContext, Progress
 from models.scheduling.placement import placements
+from models.scheduling.requirement import MemoryRequirement
 from models.workers.supervised import SupervisedWorker
 
 WORKER = "models.backends.cross_encoder.worker:CrossEncoder"

@@ -11,7 +11,9 @@ from models.backends.common.options import Options
 from models.backends.common.worker_model import WorkerModel
 from models.capabilities import CaptionRequest
 from models.catalog.spec import ModelSpec, Task
-from models.driver import RAM, DriverContext, MemoryRequirement, Progress
+from models.devices import RAM
+from models.driver import DriverContext, Progress
+from models.scheduling.requirement import MemoryRequirement
 from models.workers.process import WorkerProcess
 
 WORKER = "models.backends.describer.worker:Describer"

@@ -12,7 +12,8 @@ from models.backends.diffusers.image import DiffusersImage, DiffusersModel
 from models.backends.diffusers.needs import needs, offload
 from models.backends.diffusers.options import QUANTIZERS, DiffusersOptions
 from models.catalog.spec import ModelSpec, Task
-from models.driver import DriverContext, MemoryRequirement, Progress
+from models.driver import DriverContext, Progress
+from models.scheduling.requirement import MemoryRequirement
 
 WORKER = "models.backends.diffusers.worker:Painter"
 PACKAGES = ("torch", "diffusers", "transformers", "accelerate")

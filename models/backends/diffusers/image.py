@@ -11,7 +11,7 @@ from config.errors import Invalid
 from models.backends.common.sources import folder_of
 from models.backends.common.worker_model import WorkerModel
 from models.capabilities import ImageAbilities, ImageRequest, ImageStep, Picture
-from models.driver import MemoryRequirement
+from models.scheduling.requirement import MemoryRequirement
 from models.workers.process import Reply, WorkerProcess
 
 FIELDS = (

@@ -10,9 +10,10 @@ from models.backends.common.sources import folder_of
 from models.backends.diffusers.files import decoder_width, parts, usual_side
 from models.backends.diffusers.options import DiffusersOptions, Offload
 from models.catalog.spec import ModelSpec
+from models.devices import RAM
 from models.devices.accelerator import Accelerator
-from models.driver import RAM, MemoryRequirement
 from models.scheduling.placement import placements
+from models.scheduling.requirement import MemoryRequirement
 
 LIBRARIES_BYTES = 900_000_000
 CONTEXT_BYTES = 500_000_000

@@ -14,7 +14,9 @@ from models.backends.common.speaking import SpeakingModel
 from models.backends.espeak.voices import Voices
 from models.capabilities import SpeechRequest, Voice
 from models.catalog.spec import ModelSpec, Task
-from models.driver import RAM, DriverContext, MemoryRequirement, Progress
+from models.devices import RAM
+from models.driver import DriverContext, Progress
+from models.scheduling.requirement import MemoryRequirement
 from models.workers.process import WorkerProcess
 
 WORKER = "models.backends.espeak.worker:Speaker"

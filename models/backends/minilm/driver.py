@@ -18,7 +18,9 @@ from models.backends.common.batches import chunks, readable
 from models.backends.common.options import Options
 from models.capabilities import FLOAT_BYTES, Embedded, Parts, Vectors
 from models.catalog.spec import ModelSpec, Task
-from models.driver import RAM, DriverContext, MemoryRequirement, Progress
+from models.devices import RAM
+from models.driver import DriverContext, Progress
+from models.scheduling.requirement import MemoryRequirement
 from models.workers.process import WorkerProcess
 from models.workers.supervised import SupervisedWorker
 

@@ -28,7 +28,9 @@ from models.backends.ollama.options import (
 from models.backends.ollama.pull import pull
 from models.backends.ollama.server import OllamaServer
 from models.catalog.spec import ModelSpec, Task
-from models.driver import CPU, DriverContext, MemoryRequirement, Progress
+from models.devices import CPU
+from models.driver import DriverContext, Progress
+from models.scheduling.requirement import MemoryRequirement
 
 log = logging.getLogger(__name__)
 

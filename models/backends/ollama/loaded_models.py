@@ -11,7 +11,7 @@ from config.errors import MotetError
 from models.backends.common.network import is_local
 from models.backends.ollama import needs
 from models.backends.ollama.api import OllamaApi
-from models.driver import MemoryRequirement
+from models.scheduling.requirement import MemoryRequirement
 
 log = logging.getLogger(__name__)
 

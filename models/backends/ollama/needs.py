@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from models.backends.ollama.listing import Running
 from models.catalog.spec import ModelSpec
+from models.devices import CPU, RAM
 from models.devices.accelerator import Accelerator
-from models.driver import CPU, RAM, MemoryRequirement
+from models.scheduling.requirement import MemoryRequirement
 
 SHARE_OF_FILE = 1.2  # weights and a context, where the model's shape is not known
 WEIGHTS_OF_FILE = 1.05

@@ -15,7 +15,8 @@ from models.backends.common.options import Options
 from models.backends.common.single_flight import SingleFlightCache
 from models.backends.openai.options import OPTIONS, ChatOptions, OpenAIOptions
 from models.catalog.spec import ModelSpec, Task
-from models.driver import DriverContext, MemoryRequirement, Progress
+from models.driver import DriverContext, Progress
+from models.scheduling.requirement import MemoryRequirement
 from models.servers.managed import (
     ManagedServer,
     server_needs,

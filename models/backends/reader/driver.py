@@ -12,7 +12,8 @@ from pydantic import Field
 from config.errors import MotetError
 from models.backends.common.options import Options
 from models.catalog.spec import ModelSpec, Task
-from models.driver import DriverContext, MemoryRequirement, Progress
+from models.driver import DriverContext, Progress
+from models.scheduling.requirement import MemoryRequirement
 
 if TYPE_CHECKING:
     from models.backends.reader.chat import ReaderChat
@@ -43,7 +44,7 @@ class ReaderModel:
 
 class ReaderDriver:
     def __init__(self, context: DriverContext) -> None:
-        self._lease = context.lease
+        self._models = context.models
 
     async def available(self, spec: ModelSpec) -> str | None:
         try:
@@ -67,7 +68,7 @@ class ReaderDriver:
         from models.backends.reader.chat import ReaderChat  # langchain's chat models: 0.3 s
 
         options = ReaderOptions.of(spec.name, spec.options)
-        lease = partial(self._lease, options.embed, "embed")
+        lease = partial(self._models.lease, options.embed, "embed")
         return ReaderModel(ReaderChat(name=spec.name, lease_embed=lease))
 
     async def close(self) -> None:

@@ -21,7 +21,8 @@ from models.backends.transformers.options import (
     options_of,
 )
 from models.catalog.spec import ModelSpec, Task
-from models.driver import DriverContext, MemoryRequirement, Progress
+from models.driver import DriverContext, Progress
+from models.scheduling.requirement import MemoryRequirement
 
 PACKAGES = ("torch", "transformers")
 WORKERS: dict[Task, str] = {

@@ -9,7 +9,7 @@ from typing import Any
 
 from config.errors import TimedOut
 from models.backends.common.worker_model import WorkerModel
-from models.driver import MemoryRequirement
+from models.scheduling.requirement import MemoryRequirement
 from models.workers.process import Reply, WorkerProcess
 
 

@@ -10,8 +10,8 @@ from models.backends.common.sources import config_of, folder_of, weights
 from models.backends.transformers.options import ChatOptions, TransformersOptions
 from models.catalog.spec import ModelSpec
 from models.devices.accelerator import Accelerator
-from models.driver import MemoryRequirement
 from models.scheduling.placement import placements
+from models.scheduling.requirement import MemoryRequirement
 
 LIBRARIES_BYTES = 600_000_000
 CONTEXT_BYTES = 500_000_000

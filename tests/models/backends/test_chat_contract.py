@@ -25,7 +25,9 @@ from models.backends.ollama.driver import OllamaDriver
 from models.backends.openai.driver import OpenAIDriver
 from models.backends.transformers.driver import TransformersDriver
 from models.catalog.spec import ModelSpec
-from models.driver import Driver, DriverContext, Leases, MemoryRequirement
+from models.driver import Driver, DriverContext
+from models.lease import ModelSource
+from models.scheduling.requirement import MemoryRequirement
 from models.workers.prewarmed import PrewarmedWorkers
 from tests.support.ollama import Ollama
 from tests.support.script import Call, Gate, Reply, Turn
@@ -100,7 +102,7 @@ class Backend:
 def driver_of(name: str, url: str, home: Path, workers: PrewarmedWorkers | None = None) -> Driver:
     settings = load_settings(home=home, ollama_url=url)
     started = {"workers": workers} if workers else {}
-    return DRIVERS[name](DriverContext(settings, {}, cast(Leases, None), **started))
+    return DRIVERS[name](DriverContext(settings, {}, cast(ModelSource, None), **started))
 
 
 @pytest.fixture(scope="module")

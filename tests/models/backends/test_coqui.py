@@ -21,8 +21,10 @@ from config.errors import MotetError, Unavailable
 from models.backends.coqui.driver import CoquiDriver
 from models.backends.coqui.model import CoquiModel
 from models.capabilities import Speech, SpeechRequest, Voice
+from models.devices import RAM
 from models.devices.accelerator import Accelerator
-from models.driver import RAM, Driver, DriverContext, Leases
+from models.driver import Driver, DriverContext
+from models.lease import ModelSource
 from tests.models.backends.contracts.speech import (
     BOUND_S,
     TEXT,
@@ -155,7 +157,7 @@ def test_what_it_takes_is_estimated_by_its_files(folder: Path, tmp_path: Path) -
     context = DriverContext(
         cast("object", None),  # type: ignore[arg-type]
         {},
-        cast(Leases, None),
+        cast(ModelSource, None),
         accelerators=[gpu],
     )
     driver = CoquiDriver(context)

@@ -15,14 +15,15 @@ from models.backends.describer.colors import name
 from models.backends.describer.driver import DescriberDriver
 from models.capabilities import Caption, CaptionRequest
 from models.catalog.spec import ModelSpec
-from models.driver import DriverContext, Leases
+from models.driver import DriverContext
+from models.lease import ModelSource
 from tests.models.backends.contracts.caption import CaptionContract, picture
 
 
 @pytest.fixture(scope="module")
 async def describer(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Caption]:
     settings = load_settings(home=tmp_path_factory.mktemp("home"))
-    driver = DescriberDriver(DriverContext(settings, {}, cast(Leases, None)))
+    driver = DescriberDriver(DriverContext(settings, {}, cast(ModelSource, None)))
     model = ModelSpec(name="describer", task="caption", backend="describer")
     found = await driver.load(model, driver.estimate(model)[0], lambda news: None)
     yield found

@@ -13,8 +13,8 @@ from models.backends.diffusers.files import parts, usual_side, variant, why_miss
 from models.backends.diffusers.needs import needs, offload
 from models.backends.diffusers.options import DiffusersOptions
 from models.catalog.spec import ModelSpec
+from models.devices import RAM
 from models.devices.accelerator import Accelerator
-from models.driver import RAM
 
 GB = 10**9
 UNET, TEXT, VAE = 2_600_000_000, 800_000_000, 80_000_000

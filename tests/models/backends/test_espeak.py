@@ -16,7 +16,8 @@ from config.errors import Invalid, MotetError, TimedOut, Unavailable
 from config.settings import load_settings
 from models.backends.espeak.driver import EspeakModel
 from models.capabilities import Sound, Speech, SpeechRequest
-from models.driver import RAM, Driver
+from models.devices import RAM
+from models.driver import Driver
 from models.manager import open_models
 from tests.models.backends.contracts.speech import (
     BOUND_S,

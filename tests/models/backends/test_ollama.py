@@ -13,23 +13,21 @@ from langchain_core.language_models import BaseChatModel
 from config.errors import Busy, Invalid, MotetError, TimedOut, Unavailable
 from config.settings import load_settings
 from models.backends.ollama.driver import OllamaDriver, OllamaModel
-from models.catalog.spec import ModelSpec, Task
-from models.driver import DriverContext, MemoryRequirement
+from models.catalog.spec import ModelSpec
+from models.driver import DriverContext
+from models.lease import ModelSource
 from models.manager import open_models
+from models.scheduling.requirement import MemoryRequirement
 from tests.support.ollama import Ollama
 from tests.support.script import RUNNER_DIED, Cut, Drop, Failure, Gate, Thinking, says
 
 NOW = datetime.now(UTC)
 
 
-def no_lease(name: str, task: Task, *, tenant: str = "default") -> Any:
-    raise AssertionError("an Ollama model needs no other model")
-
-
 @asynccontextmanager
 async def driver_for(url: str, tmp_path: Path, **options: Any) -> AsyncIterator[OllamaDriver]:
     settings = load_settings(home=tmp_path, ollama_url=url)
-    driver = OllamaDriver(DriverContext(settings, options, no_lease))
+    driver = OllamaDriver(DriverContext(settings, options, cast(ModelSource, None)))
     try:
         yield driver
     finally:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -19,8 +19,10 @@ from models.backends.ollama.needs import RUNNER_BYTES, WORK_BYTES, measured, tot
 from models.capabilities import CaptionRequest
 from models.catalog.spec import ModelSpec, Task
 from models.devices.accelerator import Accelerator
-from models.driver import DriverContext, MemoryRequirement
+from models.driver import DriverContext
+from models.lease import ModelSource
 from models.manager import open_models
+from models.scheduling.requirement import MemoryRequirement
 from tests.models.backends.contracts.caption import picture
 from tests.support.ollama import Ollama
 from tests.support.script import RUNNER_DIED, Failure, Gate, says
@@ -32,16 +34,14 @@ APPLE = Accelerator("mps", "apple", "M4", 32_000_000_000, unified=True)
 INTEL = Accelerator("xpu:0", "intel", "B580", 12_000_000_000)
 
 
-def no_lease(name: str, task: Task, *, tenant: str = "default") -> Any:
-    raise AssertionError("no other model is needed")
-
-
 @asynccontextmanager
 async def driver_for(
     url: str, home: Path, accelerators: Sequence[Accelerator] = (), **options: Any
 ) -> AsyncIterator[OllamaDriver]:
     settings = load_settings(home=home, ollama_url=url)
-    driver = OllamaDriver(DriverContext(settings, options, no_lease, accelerators=accelerators))
+    driver = OllamaDriver(
+        DriverContext(settings, options, cast(ModelSource, None), accelerators=accelerators)
+    )
     try:
         yield driver
     finally:

@@ -12,7 +12,9 @@ from config.errors import Busy, Invalid, MotetError, TimedOut, Unavailable
 from config.settings import load_settings
 from models.backends.openai.driver import OpenAIDriver, OpenAIModel
 from models.catalog.spec import ModelSpec
-from models.driver import DriverContext, Leases, MemoryRequirement
+from models.driver import DriverContext
+from models.lease import ModelSource
+from models.scheduling.requirement import MemoryRequirement
 from tests.support.ollama import Ollama
 from tests.support.script import RUNNER_DIED, Drop, Failure, Gate, says
 
@@ -26,7 +28,7 @@ def spec(url: str, source: str = "tiny", **options: Any) -> ModelSpec:
 
 @pytest.fixture
 async def driver(tmp_path: Path) -> AsyncIterator[OpenAIDriver]:
-    context = DriverContext(load_settings(home=tmp_path), {}, cast(Leases, None))
+    context = DriverContext(load_settings(home=tmp_path), {}, cast(ModelSource, None))
     driver = OpenAIDriver(context)
     yield driver
     await driver.close()

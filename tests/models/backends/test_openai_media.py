@@ -22,7 +22,9 @@ from models.capabilities import (
     TranscribeRequest,
 )
 from models.catalog.spec import ModelSpec
-from models.driver import DriverContext, Leases, MemoryRequirement
+from models.driver import DriverContext
+from models.lease import ModelSource
+from models.scheduling.requirement import MemoryRequirement
 from tests.models.backends.contracts.image import ImageContract
 from tests.models.backends.contracts.speech import SpeechContract
 from tests.models.backends.contracts.transcribe import TranscribeContract
@@ -54,7 +56,7 @@ class Loaded:
 
 @pytest.fixture
 async def loaded(double: OpenAIDouble, tmp_path: Path) -> AsyncIterator[Loaded]:
-    context = DriverContext(load_settings(home=tmp_path), {}, cast(Leases, None))
+    context = DriverContext(load_settings(home=tmp_path), {}, cast(ModelSource, None))
     driver = OpenAIDriver(context)
     loaded = Loaded(driver, double.url)
     yield loaded

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -14,7 +14,9 @@ from models.backends.ollama.driver import OllamaDriver
 from models.backends.openai.driver import OpenAIDriver
 from models.capabilities import Caption, CaptionRequest, Embed
 from models.catalog.spec import ModelSpec, Task
-from models.driver import Driver, DriverContext, MemoryRequirement
+from models.driver import Driver, DriverContext
+from models.lease import ModelSource
+from models.scheduling.requirement import MemoryRequirement
 from tests.models.backends.contracts.caption import CaptionContract, picture
 from tests.models.backends.contracts.embed import EmbedContract
 from tests.support.ollama import Ollama
@@ -23,13 +25,9 @@ from tests.support.script import RUNNER_DIED, Gate, says
 BACKENDS = ["ollama", "openai"]
 
 
-def no_lease(name: str, task: Task, *, tenant: str = "default") -> Any:
-    raise AssertionError("no other model is needed")
-
-
 def driver_of(backend: str, ollama: Ollama, home: Path) -> Driver:
     settings = load_settings(home=home, ollama_url=ollama.url)
-    context = DriverContext(settings, {}, no_lease)
+    context = DriverContext(settings, {}, cast(ModelSource, None))
     return OllamaDriver(context) if backend == "ollama" else OpenAIDriver(context)
 
 

@@ -18,7 +18,8 @@ from models.backends.transformers.driver import TransformersDriver
 from models.backends.transformers.needs import CONTEXT_BYTES, LIBRARIES_BYTES
 from models.catalog.spec import ModelSpec
 from models.devices.accelerator import Accelerator
-from models.driver import Driver, DriverContext, Leases
+from models.driver import Driver, DriverContext
+from models.lease import ModelSource
 from tests.models.backends.tiny import opened, spec
 
 LAYERS, WIDTH, NUMBERS = 4, 64, 1000 * 2000
@@ -127,5 +128,5 @@ async def test_it_speaks_for_its_own_tasks_alone(driver: Driver) -> None:
     assert "not for image" in (await driver.available(wrong) or "")
 
 
-def cast_leases() -> Leases:
+def cast_leases() -> ModelSource:
     return None  # type: ignore[return-value]

@@ -13,7 +13,8 @@ from typing import Any, cast
 from config.settings import load_settings
 from models.backends import build_driver
 from models.catalog.spec import ModelSpec
-from models.driver import Driver, DriverContext, Leases, Loaded
+from models.driver import Driver, DriverContext, Loaded
+from models.lease import ModelSource
 from models.workers.prewarmed import PrewarmedWorkers
 
 MAKE = Path(__file__).with_name("make_transformers.py")
@@ -44,7 +45,7 @@ def spec(backend: str, task: str, source: Path | str, **options: Any) -> ModelSp
 async def opened(backend: str, home: Path) -> AsyncIterator[Driver]:
     """The driver of a back end."""
     workers = PrewarmedWorkers()
-    context = DriverContext(load_settings(home=home), {}, cast(Leases, None), workers=workers)
+    context = DriverContext(load_settings(home=home), {}, cast(ModelSource, None), workers=workers)
     driver = build_driver(backend, context)
     try:
         yield driver

@@ -4,25 +4,21 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from config.errors import Invalid, NotFound, Unavailable
 from config.settings import load_settings
 from models.backends.ollama.driver import OllamaDriver
-from models.catalog.spec import Task
 from models.driver import DriverContext, Progress
+from models.lease import ModelSource
 from models.manager import open_models
 from models.pulls import Puller, Pulls, PullState
 from tests.support.ollama import Ollama
 from tests.support.script import Gate
 
 BOUND_S = 20
-
-
-def no_lease(name: str, task: Task, *, tenant: str = "default") -> Any:
-    raise AssertionError("no model is needed")
 
 
 def target(name: str, backend: str | None) -> tuple[str, str]:
@@ -185,7 +181,7 @@ async def test_events_tell_every_change(tmp_path: Path, slow: Slow) -> None:
 @pytest.fixture
 async def driver(ollama: Ollama, tmp_path: Path) -> AsyncIterator[OllamaDriver]:
     settings = load_settings(home=tmp_path, ollama_url=ollama.url)
-    driver = OllamaDriver(DriverContext(settings, {}, no_lease))
+    driver = OllamaDriver(DriverContext(settings, {}, cast(ModelSource, None)))
     yield driver
     await driver.close()
 

@@ -8,7 +8,9 @@ from typing import Any
 
 from models.backends.common.worker_model import WorkerModel
 from models.catalog.spec import ModelSpec, Task
-from models.driver import CPU, RAM, DriverContext, MemoryRequirement, Progress
+from models.devices import CPU, RAM
+from models.driver import DriverContext, Progress
+from models.scheduling.requirement import MemoryRequirement
 from models.workers.process import WorkerProcess
 from tests.acceptance.gates import Gate
 from tests.models.scenarios.machine import MB, PROCESS_MB, SmallMachine

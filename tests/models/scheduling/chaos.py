@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 
 from models.catalog.spec import ModelSpec
-from models.driver import MemoryRequirement
+from models.scheduling.requirement import MemoryRequirement
 from models.scheduling.slot import LOADED, PRESENT, State
 from tests.models.scheduling.world import World, spec
 

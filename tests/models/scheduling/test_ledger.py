@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from models.devices import DeviceMemory
-from models.driver import MemoryRequirement
 from models.scheduling.ledger import Ledger
+from models.scheduling.requirement import MemoryRequirement
 
 GB = 10**9
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from models.driver import MemoryRequirement
 from models.scheduling.memory_estimates import MemoryEstimates
+from models.scheduling.requirement import MemoryRequirement
 from tests.models.scheduling.world import spec
 
 MODEL = spec("model", 4)

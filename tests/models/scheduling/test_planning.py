@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models.driver import MemoryRequirement
+from models.scheduling.requirement import MemoryRequirement
 from models.scheduling.slot import State
 from tests.models.scheduling.world import World, spec
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from models.driver import MemoryRequirement
 from models.scheduling.memory_estimates import MemoryEstimates
 from models.scheduling.pressure import FULL, READ_EVERY_S, RESTED_S
+from models.scheduling.requirement import MemoryRequirement
 from models.scheduling.slot import State
 from tests.models.scheduling.world import World, spec
 

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from config.errors import MotetError, Unavailable
 from models.catalog.spec import ModelSpec
 from models.devices import DeviceMemory
-from models.driver import MemoryRequirement
 from models.scheduling.effects import Effect, EmitEvent, Grant, Load, NotifyWaiter, Reject, Unload
 from models.scheduling.ledger import Ledger
 from models.scheduling.memory_estimates import MemoryEstimates
+from models.scheduling.requirement import MemoryRequirement
 from models.scheduling.scheduler import Scheduler
 from models.scheduling.slot import State
 

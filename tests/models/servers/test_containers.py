@@ -13,7 +13,8 @@ from config.settings import load_settings
 from models.backends.openai.driver import OpenAIDriver
 from models.catalog.spec import ModelSpec
 from models.devices.accelerator import Accelerator
-from models.driver import DriverContext, Leases
+from models.driver import DriverContext
+from models.lease import ModelSource
 from tests.support.docker import Docker
 from tests.support.ollama import Ollama
 
@@ -64,7 +65,7 @@ async def machine(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Machine]:
 @pytest.fixture
 async def driver(machine: Machine, tmp_path: Path) -> AsyncIterator[OpenAIDriver]:
     settings = load_settings(home=tmp_path)
-    context = DriverContext(settings, {}, cast(Leases, None), accelerators=[NVIDIA])
+    context = DriverContext(settings, {}, cast(ModelSource, None), accelerators=[NVIDIA])
     driver = OpenAIDriver(context)
     yield driver
     await driver.close()

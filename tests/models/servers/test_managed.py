@@ -18,8 +18,10 @@ from config.errors import Invalid, TimedOut, Unavailable
 from config.settings import load_settings
 from models.backends.openai.driver import OpenAIDriver, OpenAIModel
 from models.catalog.spec import ModelSpec
-from models.driver import DriverContext, Leases, MemoryRequirement
+from models.driver import DriverContext
+from models.lease import ModelSource
 from models.manager import open_models
+from models.scheduling.requirement import MemoryRequirement
 from models.servers.readiness import free_port
 
 SERVER = [sys.executable, "-S", str(Path(__file__).parents[2] / "support" / "managed.py"), "{port}"]
@@ -49,7 +51,7 @@ class Servers:
 
 @pytest.fixture
 async def servers(tmp_path: Path) -> AsyncIterator[Servers]:
-    driver = OpenAIDriver(DriverContext(load_settings(home=tmp_path), {}, cast(Leases, None)))
+    driver = OpenAIDriver(DriverContext(load_settings(home=tmp_path), {}, cast(ModelSource, None)))
     servers = Servers(driver)
     yield servers
     for model in servers.loaded:
@@ -220,7 +222,7 @@ async def test_a_mistake_in_serve_is_named(
 
 
 def test_what_it_takes_is_counted_where_it_is_declared(tmp_path: Path) -> None:
-    driver = OpenAIDriver(DriverContext(load_settings(home=tmp_path), {}, cast(Leases, None)))
+    driver = OpenAIDriver(DriverContext(load_settings(home=tmp_path), {}, cast(ModelSource, None)))
     declared = spec(memory={"cuda:0": 8, "ram": 2})
     assert driver.estimate(declared) == [MemoryRequirement({"cuda:0": 8, "ram": 2}, "cuda:0")]
     plain = spec().model_copy(update={"memory_bytes": 5})

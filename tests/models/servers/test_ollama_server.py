@@ -7,7 +7,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -16,10 +16,12 @@ from config.settings import load_settings
 from models.backends.ollama.driver import OllamaDriver
 from models.backends.ollama.options import OllamaSettings
 from models.backends.ollama.server import OllamaServer, plan
-from models.catalog.spec import ModelSpec, Task
+from models.catalog.spec import ModelSpec
 from models.devices.accelerator import Accelerator
-from models.driver import DriverContext, MemoryRequirement
+from models.driver import DriverContext
+from models.lease import ModelSource
 from models.manager import open_models
+from models.scheduling.requirement import MemoryRequirement
 from models.servers.gpus import gpu_options
 from models.servers.readiness import free_port
 from tests.support.docker import Docker
@@ -30,10 +32,6 @@ BOUND_S = 30
 HERE = "http://127.0.0.1:11434"
 NVIDIA = Accelerator("cuda:0", "nvidia", "H100", 80_000_000_000)
 AMD = Accelerator("cuda:0", "amd", "MI300", 190_000_000_000)
-
-
-def no_lease(name: str, task: Task, *, tenant: str = "default") -> Any:
-    raise AssertionError("no other model is needed")
 
 
 @pytest.fixture
@@ -60,7 +58,7 @@ async def driver_for(
     url: str, home: Path, accelerators: Sequence[Accelerator] = (), **options: Any
 ) -> AsyncIterator[OllamaDriver]:
     settings = load_settings(home=home, ollama_url=url)
-    context = DriverContext(settings, options, no_lease, accelerators=accelerators)
+    context = DriverContext(settings, options, cast(ModelSource, None), accelerators=accelerators)
     driver = OllamaDriver(context)
     try:
         async with asyncio.timeout(BOUND_S):
