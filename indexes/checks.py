@@ -8,8 +8,8 @@ from typing import Any, cast, get_args
 
 from config.errors import Invalid, nearest
 from indexes.retrieval.expansion import Expand
-from indexes.retrieval.filters import Where, compiled
-from indexes.retrieval.search import Mode, Question
+from indexes.retrieval.filters import Where, compile_filter
+from indexes.retrieval.search import Mode, SearchQuery
 
 MODES = get_args(Mode)
 EXPANDS = get_args(Expand)
@@ -29,7 +29,7 @@ def checked_question(
     highlight: bool,
     explain: bool,
     rerank: bool | None,
-) -> Question:
+) -> SearchQuery:
     """What is asked. Raises `Invalid` naming the field."""
     if not query.strip() or len(query) > MAX_QUERY_CHARS:
         raise _wrong("query", f"must hold 1 to {MAX_QUERY_CHARS} characters")
@@ -40,13 +40,13 @@ def checked_question(
         raise _wrong(
             "expand", f"must be 'none', 'neighbours' or 'section'. {nearest(expand, EXPANDS)}"
         )
-    return Question(
+    return SearchQuery(
         # JSON may carry half a surrogate pair, which no encoder takes.
         query.encode(errors="replace").decode(),
         limit,
         cast("Mode", mode),
         documents,
-        compiled(where) if where is not None else None,
+        compile_filter(where) if where is not None else None,
         cast("Expand", expand),
         highlight,
         explain,

@@ -20,9 +20,9 @@ from indexes.records import Citation, Document, Index, IndexInfo, IngestReport, 
 from indexes.retrieval import expansion
 from indexes.retrieval.citing import cite
 from indexes.retrieval.expansion import Expand
-from indexes.retrieval.filters import Where, compiled
-from indexes.retrieval.search import Mode, Search
-from indexes.retrieval.similar import Similar, similar
+from indexes.retrieval.filters import Where, compile_filter
+from indexes.retrieval.search import Mode, Retriever
+from indexes.retrieval.similar import SimilarDocument, find_similar
 from indexes.spec import IndexSpec, check_name
 from indexes.storage import lookup, snapshot
 from indexes.storage import stats as statistics
@@ -51,7 +51,7 @@ class Indexes:
         self._keeper = keeper
         self._filling = filling
         self._moves = moves
-        self._search = Search(store, keeper, moves, models)
+        self._search = Retriever(store, keeper, moves, models)
         self.crawls = Crawls(store, filling.ingests)
         """The crawls that were accepted; whoever crawls hands the work in."""
 
@@ -93,7 +93,7 @@ class Indexes:
     async def threshold(self, name: str, *, tenant: str = "default") -> Threshold | None:
         """Its calibrated threshold, if it has one that holds for its present vectors."""
         index = await self._index(name, tenant)
-        found = await self._store(calibration.threshold, index.id)
+        found = await self._store(calibration.read_threshold, index.id)
         return found if found and found.fingerprint in (None, index.fingerprint) else None
 
     async def set_threshold(
@@ -239,18 +239,18 @@ class Indexes:
 
     async def similar(
         self, name: str, document: str, *, limit: int = 8, tenant: str = "default"
-    ) -> builtins.list[Similar]:
+    ) -> builtins.list[SimilarDocument]:
         """The documents most like one of them, by meaning, each with its nearest passage."""
         check_limit(limit)
         index = await self._index(name, tenant)
         await self._store(lookup.document, index.id, name, document)
-        return await similar(self._store, self._search, index, document, limit)
+        return await find_similar(self._store, self._search, index, document, limit)
 
     async def passage(self, name: str, id: str, *, tenant: str = "default") -> Place:
         """A passage with its neighbours and its section. Raises `NotFound`
         (`passage_not_found`)."""
         index = await self._index(name, tenant)
-        return await self._store(expansion.place, index.id, name, id)
+        return await self._store(expansion.locate_passage, index.id, name, id)
 
     async def documents(
         self,
@@ -263,7 +263,9 @@ class Indexes:
     ) -> builtins.list[Document]:
         """Documents by source, without their texts: all, or those that `where` chooses."""
         id = (await self._index(name, tenant)).id
-        return await self._store(lookup.documents, id, name, compiled(where or {}), limit, offset)
+        return await self._store(
+            lookup.documents, id, name, compile_filter(where or {}), limit, offset
+        )
 
     async def document(self, name: str, id: str, *, tenant: str = "default") -> Document:
         """One document with its text, to which spans refer."""

@@ -14,7 +14,7 @@ from indexes.ingestion.ingest import Captions, Parts
 from indexes.ingestion.ingestion import Ingestion
 from indexes.ingestion.reembedding import ReembeddingJobs
 from indexes.library import Indexes
-from indexes.reading.reader import Reader
+from indexes.reading.reader import DocumentReader
 from indexes.spec import declared_indexes
 from indexes.storage import snapshot
 from indexes.storage.store import open_store
@@ -48,7 +48,7 @@ async def open_indexes(
         keeper = IndexSynchronizer(store, folder / "derived", _starter(folder / "derived", worker))
         await keeper.sweep()
         stack.push_async_callback(keeper.close)
-        reader = Reader()
+        reader = DocumentReader()
         stack.push_async_callback(reader.close)
         moves = ReembeddingJobs(store, keeper, models)
         stack.push_async_callback(moves.close)

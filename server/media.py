@@ -17,9 +17,9 @@ from tools.artifacts import Artifacts
 from tools.index import Add
 from tools.media import Media
 from tools.media_deps import MediaToolDeps
-from tools.references import Files, data_url
-from tools.registry import WEB_LIMITS, Parts
-from tools.safe_fetch import Limits
+from tools.references import ReferenceReader, encode_data_url
+from tools.registry import WEB_LIMITS, ToolDeps
+from tools.safe_fetch import FetchLimits
 
 FILE_BYTES = 64 * 2**20
 """Bound on a file that is fetched from a URL."""
@@ -27,13 +27,15 @@ FILE_BYTES = 64 * 2**20
 Picture = Callable[[Any, str, str], Awaitable[str]]
 
 
-def making_of(models: Models, media: Media, artifacts: Artifacts, limits: Limits) -> MediaToolDeps:
+def making_of(
+    models: Models, media: Media, artifacts: Artifacts, limits: FetchLimits
+) -> MediaToolDeps:
     """What the tools for pictures and sound work with."""
-    files = Files(artifacts, replace(limits, max_bytes=FILE_BYTES))
+    files = ReferenceReader(artifacts, replace(limits, max_bytes=FILE_BYTES))
     return MediaToolDeps(models, media, artifacts, files)
 
 
-def tool_parts(indexes: Indexes, limits: Limits, making: MediaToolDeps) -> Parts:
+def tool_parts(indexes: Indexes, limits: FetchLimits, making: MediaToolDeps) -> ToolDeps:
     """What the shipped tools are made of."""
 
     async def search(
@@ -42,8 +44,8 @@ def tool_parts(indexes: Indexes, limits: Limits, making: MediaToolDeps) -> Parts
         found = await indexes.search(names, query, limit=limit, where=where, tenant=tenant)
         return [passage.as_dict() for passage in found]
 
-    web = Limits(WEB_LIMITS.max_bytes, allowed_networks=limits.allowed_networks)
-    return Parts(search, web, _adder(indexes), making)
+    web = FetchLimits(WEB_LIMITS.max_bytes, allowed_networks=limits.allowed_networks)
+    return ToolDeps(search, web, _adder(indexes), making)
 
 
 def _adder(indexes: Indexes) -> Add:
@@ -92,7 +94,7 @@ def captions_of(models: Models, media: Media) -> Captions:
     """What looks at the pictures that are indexed."""
 
     async def caption(data: bytes, tenant: str) -> Caption:
-        picture = await media.picture(data, max_side=1024)
+        picture = await media.prepare_picture(data, max_side=1024)
         async for attempt in models.attempts("vision", "caption", tenant=tenant):
             async with attempt as lease:
                 request = CaptionRequest([picture.data])
@@ -110,7 +112,7 @@ def pictures_of(making: MediaToolDeps) -> Picture:
 
     async def picture(value: Any, field: str, tenant: str) -> str:
         file = await making.files.read(value, field=field, tenant=tenant)
-        made = await making.media.picture(file.data)
-        return data_url(made.data, made.media_type)
+        made = await making.media.prepare_picture(file.data)
+        return encode_data_url(made.data, made.media_type)
 
     return picture

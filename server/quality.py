@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from indexes.quality.scoring import Answered, Ask, Write
+from indexes.quality.scoring import Ask, ReaderAnswer, WriteQuestion
 from indexes.records import Passage
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ MAX_QUESTION = 300
 def reader_of(models: Models, tenant: str) -> Ask:
     """What the embedded reader answers, with its score, however low that is."""
 
-    async def ask(question: str, passages: Sequence[Passage]) -> Answered:
+    async def ask(question: str, passages: Sequence[Passage]) -> ReaderAnswer:
         # 0.3 s that a server which answers nothing need not pay at its start.
         from langchain_core.messages import HumanMessage
 
@@ -39,12 +39,12 @@ def reader_of(models: Models, tenant: str) -> Ask:
             answer = await lease.chat.ainvoke([message])
         told = answer.response_metadata
         said = " ".join(citation["text"] for citation in told["citations"])
-        return Answered(said, float(told["score"]))
+        return ReaderAnswer(said, float(told["score"]))
 
     return ask
 
 
-async def writer_of(models: Models, tenant: str) -> Write | None:
+async def writer_of(models: Models, tenant: str) -> WriteQuestion | None:
     """Questions worded by the language model of the role `chat`; None where there is none."""
     if (await models.resolve("chat", "chat")).model.backend == READER:
         return None

@@ -38,8 +38,8 @@ from tools.artifacts import Artifacts
 from tools.media import Media
 from tools.media_deps import MediaToolDeps
 from tools.registry import Toolbox, load_toolbox
-from tools.responses import Fetched
-from tools.safe_fetch import CacheValidators, Limits, fetch, post
+from tools.responses import FetchedPage
+from tools.safe_fetch import CacheValidators, FetchLimits, fetch, post
 
 PAGE_BYTES, PAGE_TIMEOUT_S = 8 * 2**20, 20.0
 """Bounds of one page of a crawl, which fetches many."""
@@ -63,7 +63,7 @@ class Services:
     store: RunStore
     threads: Threads
     engine: RunEngine
-    fetch_limits: Limits
+    fetch_limits: FetchLimits
 
     @property
     def artifacts(self) -> Artifacts:
@@ -80,7 +80,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     async with AsyncExitStack() as stack:
         open_ = stack.enter_async_context
         stack.enter_context(lock_data_folder(settings.home))
-        limits = Limits(allowed_networks=_networks(settings))
+        limits = FetchLimits(allowed_networks=_networks(settings))
         machine = await find_machine()
         models = await open_(open_models(settings, devices=machine))
         models_file = await open_(following(settings, models.file, models.replace_file))
@@ -180,16 +180,16 @@ def _networks(settings: Settings) -> tuple[Network, ...]:
         ) from error
 
 
-def _fetcher(limits: Limits) -> Fetch:
+def _fetcher(limits: FetchLimits) -> Fetch:
     bounds = replace(limits, max_bytes=PAGE_BYTES, timeout_s=PAGE_TIMEOUT_S)
 
-    async def fetched(url: str, etag: str | None, last_modified: str | None) -> Fetched:
+    async def fetched(url: str, etag: str | None, last_modified: str | None) -> FetchedPage:
         return await fetch(url, bounds, known=CacheValidators(etag, last_modified))
 
     return fetched
 
 
-def _poster(limits: Limits) -> Post:
+def _poster(limits: FetchLimits) -> Post:
     async def told(url: str, body: bytes) -> int:
         return await post(url, body, limits)
 

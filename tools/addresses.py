@@ -18,16 +18,16 @@ RELAYS: tuple[Network, ...] = (
 )
 
 
-def forbidden(address: Address, allowed: tuple[Network, ...] = ()) -> bool:
+def is_forbidden(address: Address, allowed: tuple[Network, ...] = ()) -> bool:
     """Whether an address is not a public one: private, loopback, link-local, multicast, …"""
-    seen = _embedded(address)
+    seen = _embedded_ipv4(address)
     if any(seen in network for network in allowed):
         return False
     relayed = any(seen in network for network in RELAYS)
     return relayed or not seen.is_global or seen.is_multicast or seen.is_reserved
 
 
-def _embedded(address: Address) -> Address:
+def _embedded_ipv4(address: Address) -> Address:
     """The IPv4 address that an IPv6 address stands for, or the address itself."""
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped:

@@ -9,12 +9,12 @@ from config.errors import Unavailable
 from models.capabilities import CaptionRequest
 from models.lease import Lease
 from tools.media_deps import (
-    MAKING_S,
-    MAX_PROMPT,
+    MAX_PROMPT_CHARS,
+    MEDIA_CALL_TIMEOUT_S,
     MediaToolDeps,
     model_argument,
-    picture_of,
-    with_model,
+    read_picture,
+    run_with_model,
 )
 from tools.references import REFERENCE
 from tools.spec import Tool, ToolContext
@@ -38,7 +38,7 @@ PARAMETERS: dict[str, Any] = {
         },
         "prompt": {
             "type": "string",
-            "maxLength": MAX_PROMPT,
+            "maxLength": MAX_PROMPT_CHARS,
             "default": "",
             "description": "What is asked; left out, the picture is described.",
         },
@@ -56,7 +56,7 @@ def caption_tool(making: MediaToolDeps) -> Tool:
     async def run(arguments: dict[str, Any], context: ToolContext) -> dict[str, Any]:
         named = arguments["image"]
         pictures = [
-            await picture_of(each, "image", making, context)
+            await read_picture(each, "image", making, context)
             for each in (named if isinstance(named, list) else [named])
         ]
         images = [picture.data for picture in pictures]
@@ -70,7 +70,7 @@ def caption_tool(making: MediaToolDeps) -> Tool:
                     context.tell("token", text=piece)
             return "".join(text).strip(), lease.model.name
 
-        text, model = await with_model(making, arguments["model"], "caption", context, look)
+        text, model = await run_with_model(making, arguments["model"], "caption", context, look)
         if not text:
             raise Unavailable(f"Model '{model}' said nothing about the picture.", code="no_answer")
         return {"text": text, "model": model}
@@ -81,5 +81,5 @@ def caption_tool(making: MediaToolDeps) -> Tool:
         parameters=PARAMETERS,
         run=run,
         repeatable=True,
-        timeout_s=MAKING_S,
+        timeout_s=MEDIA_CALL_TIMEOUT_S,
     )

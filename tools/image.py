@@ -9,16 +9,16 @@ from config.errors import Invalid, Unavailable
 from models.capabilities import ImageRequest, ImageStep, Picture
 from models.lease import Lease
 from tools.media_deps import (
-    MAKING_S,
-    MAX_PROMPT,
+    MAX_PROMPT_CHARS,
+    MEDIA_CALL_TIMEOUT_S,
     MediaToolDeps,
-    given,
-    keep,
     model_argument,
-    picture_of,
-    with_model,
+    pick_arguments,
+    read_picture,
+    run_with_model,
+    store_artifact,
 )
-from tools.references import REFERENCE, data_url
+from tools.references import REFERENCE, encode_data_url
 from tools.spec import Tool, ToolContext
 
 PASSED_ON = (
@@ -33,7 +33,7 @@ PARAMETERS: dict[str, Any] = {
         "prompt": {
             "type": "string",
             "minLength": 1,
-            "maxLength": MAX_PROMPT,
+            "maxLength": MAX_PROMPT_CHARS,
             "description": "What the picture shows, in words: subject, surroundings, style.",
         },
         "image": {
@@ -54,7 +54,7 @@ PARAMETERS: dict[str, Any] = {
         },
         "negative_prompt": {
             "type": "string",
-            "maxLength": MAX_PROMPT,
+            "maxLength": MAX_PROMPT_CHARS,
             "description": "What the picture must not show.",
         },
         "width": {**SIDE, "description": "In pixels; left out, as the model is used to."},
@@ -104,7 +104,7 @@ def image_tool(making: MediaToolDeps) -> Tool:
             made = await _drawn(lease, request, context)
             return made, {"model": lease.model.name, "backend": lease.model.backend}
 
-        pictures, by = await with_model(making, arguments["model"], "image", context, draw)
+        pictures, by = await run_with_model(making, arguments["model"], "image", context, draw)
         if not pictures:
             raise Unavailable(f"Model '{by['model']}' drew nothing.", code="no_answer")
         kept = [await _kept(each, request, by, making, context) for each in pictures]
@@ -123,7 +123,7 @@ def image_tool(making: MediaToolDeps) -> Tool:
         parameters=PARAMETERS,
         run=run,
         repeatable=True,
-        timeout_s=MAKING_S,
+        timeout_s=MEDIA_CALL_TIMEOUT_S,
     )
 
 
@@ -138,7 +138,7 @@ async def _request(
         )
     files = await _files(arguments, making, context)
     loras = tuple((each["source"], each.get("weight", 1.0)) for each in arguments.get("loras", ()))
-    return ImageRequest(**given(arguments, *PASSED_ON), **files, loras=loras)
+    return ImageRequest(**pick_arguments(arguments, *PASSED_ON), **files, loras=loras)
 
 
 async def _files(
@@ -147,11 +147,11 @@ async def _files(
     """The picture to edit and its mask, as far as they are given."""
     if not arguments.get("image"):
         return {}
-    image = await picture_of(arguments["image"], "image", making, context)
+    image = await read_picture(arguments["image"], "image", making, context)
     if not arguments.get("mask"):
         return {"image": image.data}
     covering = await making.files.read(arguments["mask"], field="mask", tenant=context.tenant)
-    mask = await making.media.mask(covering.data, width=image.width, height=image.height)
+    mask = await making.media.prepare_mask(covering.data, width=image.width, height=image.height)
     return {"image": image.data, "mask": mask.data}
 
 
@@ -160,7 +160,9 @@ async def _drawn(lease: Lease, request: ImageRequest, context: ToolContext) -> l
     async with aclosing(lease.image.draw(request)) as stream:
         async for each in stream:
             if isinstance(each, ImageStep):
-                shown = {"preview": data_url(each.preview, "image/jpeg")} if each.preview else {}
+                shown = (
+                    {"preview": encode_data_url(each.preview, "image/jpeg")} if each.preview else {}
+                )
                 context.tell("progress", step_done=each.step, step_total=each.total, **shown)
             else:
                 pictures.append(each)
@@ -184,4 +186,4 @@ async def _kept(
         "settings": dict(picture.settings),
     }
     size = {"width": picture.width, "height": picture.height, "seed": picture.seed}
-    return await keep(making, picture.data, "image/png", context, about, **size)
+    return await store_artifact(making, picture.data, "image/png", context, about, **size)

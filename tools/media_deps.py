@@ -11,13 +11,13 @@ from models.catalog.spec import Task
 from models.lease import Lease, ModelSource
 from tools.artifacts import Artifact, Artifacts
 from tools.media import Media, PreparedPicture
-from tools.references import Files
+from tools.references import ReferenceReader
 from tools.spec import ToolContext
 
 Result = TypeVar("Result")
-MAKING_S = 3600.0
+MEDIA_CALL_TIMEOUT_S = 3600.0
 """A bound on one call: a model may have to be loaded first, and wait for memory."""
-MAX_PROMPT = 20_000
+MAX_PROMPT_CHARS = 20_000
 
 
 @dataclass(frozen=True)
@@ -27,18 +27,18 @@ class MediaToolDeps:
     models: ModelSource
     media: Media
     artifacts: Artifacts
-    files: Files
+    files: ReferenceReader
 
 
-async def picture_of(
+async def read_picture(
     value: Any, field: str, making: MediaToolDeps, context: ToolContext
 ) -> PreparedPicture:
     """The picture that a value refers to, fit for a model. Raises as reading it does."""
     file = await making.files.read(value, field=field, tenant=context.tenant)
-    return await making.media.picture(file.data)
+    return await making.media.prepare_picture(file.data)
 
 
-async def with_model(
+async def run_with_model(
     making: MediaToolDeps,
     name: str,
     task: Task,
@@ -58,7 +58,7 @@ async def with_model(
     raise Unavailable(f"Model '{name}' gave nothing.", code="no_answer")
 
 
-async def keep(
+async def store_artifact(
     making: MediaToolDeps,
     data: bytes,
     media_type: str,
@@ -75,12 +75,12 @@ async def keep(
     stored = await making.artifacts.put(
         data, media_type=media_type, provenance=known, tenant=context.tenant
     )
-    artifact = described(stored, **shown)
+    artifact = describe_artifact(stored, **shown)
     context.tell("artifact", **artifact)
     return artifact
 
 
-def described(artifact: Artifact, **shown: Any) -> dict[str, Any]:
+def describe_artifact(artifact: Artifact, **shown: Any) -> dict[str, Any]:
     """An artifact as a state and an event hold it: never its bytes."""
     return {
         "id": artifact.id,
@@ -92,7 +92,7 @@ def described(artifact: Artifact, **shown: Any) -> dict[str, Any]:
     }
 
 
-def given(arguments: Mapping[str, Any], *names: str) -> dict[str, Any]:
+def pick_arguments(arguments: Mapping[str, Any], *names: str) -> dict[str, Any]:
     """Those arguments that were given, and are not empty."""
     return {name: arguments[name] for name in names if arguments.get(name) not in (None, "")}
 

@@ -12,7 +12,7 @@ from urllib.parse import unquote_to_bytes
 
 from config.errors import Invalid
 from tools.artifacts import HASH, Artifacts
-from tools.safe_fetch import Limits, Resolve, fetch, system_resolve
+from tools.safe_fetch import FetchLimits, Resolve, fetch, system_resolve
 
 Kind = Literal["artifact", "data", "url"]
 
@@ -38,7 +38,7 @@ class Reference:
 
 
 @dataclass(frozen=True)
-class File:
+class ReferencedFile:
     """The bytes of a file with what is known of them; `artifact` is its id, where it is one."""
 
     data: bytes
@@ -46,7 +46,7 @@ class File:
     artifact: str | None = None
 
 
-def reference(value: Any, field: str) -> Reference:
+def parse_reference(value: Any, field: str) -> Reference:
     """What a value refers to. Raises `Invalid` ("invalid_reference") naming the field."""
     if isinstance(value, Mapping):
         within = value.get("artifact")
@@ -66,12 +66,12 @@ def reference(value: Any, field: str) -> Reference:
     )
 
 
-def data_url(data: bytes, media_type: str) -> str:
+def encode_data_url(data: bytes, media_type: str) -> str:
     """The bytes as a URL that holds them."""
     return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
 
 
-def decoded(url: str, field: str) -> File:
+def decode_data_url(url: str, field: str) -> ReferencedFile:
     """The bytes of a data URL. Raises `Invalid` ("invalid_reference")."""
     head = DATA.match(url)
     try:
@@ -88,31 +88,31 @@ def decoded(url: str, field: str) -> File:
             code="invalid_reference",
             details={"field": field},
         ) from error
-    return File(data, head[1].strip().lower() or "text/plain")
+    return ReferencedFile(data, head[1].strip().lower() or "text/plain")
 
 
-class Files:
+class ReferenceReader:
     """Reads the files that callers name; URLs from public addresses, within `limits`."""
 
     def __init__(
-        self, artifacts: Artifacts, limits: Limits, resolve: Resolve = system_resolve
+        self, artifacts: Artifacts, limits: FetchLimits, resolve: Resolve = system_resolve
     ) -> None:
         self._artifacts = artifacts
         self._limits = limits
         self._resolve = resolve
 
-    async def read(self, value: Any, *, field: str, tenant: str) -> File:
+    async def read(self, value: Any, *, field: str, tenant: str) -> ReferencedFile:
         """The file that a value refers to.
 
         Raises `Invalid` ("invalid_reference"), `NotFound` ("artifact_not_found"), and what
-        `guard.fetch` raises; each names the field.
+        `safe_fetch.fetch` raises; each names the field.
         """
-        found = reference(value, field)
+        found = parse_reference(value, field)
         if found.kind == "data":
-            return decoded(found.value, field)
+            return decode_data_url(found.value, field)
         if found.kind == "url":
             fetched = await fetch(found.value, self._limits, resolve=self._resolve)
-            return File(fetched.data, fetched.media_type)
+            return ReferencedFile(fetched.data, fetched.media_type)
         about = await self._artifacts.get(found.value, tenant=tenant)
         data = await self._artifacts.read(found.value, tenant=tenant)
-        return File(data, about.media_type, about.id)
+        return ReferencedFile(data, about.media_type, about.id)

@@ -15,39 +15,39 @@ from tools.clock import clock_tool
 from tools.image import image_tool
 from tools.index import Add, index_tool
 from tools.media_deps import MediaToolDeps
-from tools.safe_fetch import Limits
+from tools.safe_fetch import FetchLimits
 from tools.search import Search, search_tool
 from tools.spec import Tool
 from tools.speech import speech_tool
 from tools.transcribe import transcribe_tool
-from tools.user_tools import load_own_tools
+from tools.user_tools import load_user_tools
 from tools.web import web_tool
 
-WEB_LIMITS = Limits(max_bytes=4 * 2**20)
+WEB_LIMITS = FetchLimits(max_bytes=4 * 2**20)
 
 
 @dataclass(frozen=True)
-class Parts:
+class ToolDeps:
     """What shipped tools are made of; the composition root hands it in.
 
-    Without `add` there is no tool that fills an index, without `making` none for pictures and
+    Without `add` there is no tool that fills an index, without `media` none for pictures and
     sound.
     """
 
     search: Search
-    web_limits: Limits = WEB_LIMITS
+    web_limits: FetchLimits = WEB_LIMITS
     add: Add | None = None
-    making: MediaToolDeps | None = None
+    media: MediaToolDeps | None = None
 
 
-SHIPPED: Mapping[str, Callable[[Parts], Tool]] = {
+PLAIN_TOOLS: Mapping[str, Callable[[ToolDeps], Tool]] = {
     "calculate": lambda parts: calculate_tool(),
     "clock": lambda parts: clock_tool(),
     "search": lambda parts: search_tool(parts.search),
     "web": lambda parts: web_tool(parts.web_limits),
 }
-FILLING: Mapping[str, Callable[[Add], Tool]] = {"index": index_tool}
-MAKERS: Mapping[str, Callable[[MediaToolDeps], Tool]] = {
+INDEX_TOOLS: Mapping[str, Callable[[Add], Tool]] = {"index": index_tool}
+MEDIA_TOOLS: Mapping[str, Callable[[MediaToolDeps], Tool]] = {
     "book": book_tool,
     "caption": caption_tool,
     "image": image_tool,
@@ -64,7 +64,7 @@ class Toolbox:
         broken = list(problems)
         for tool in tools:
             if earlier := self._tools.get(tool.name):
-                broken.append(_taken(tool, earlier))
+                broken.append(_name_conflict(tool, earlier))
             else:
                 self._tools[tool.name] = tool
         self.problems = tuple(broken)
@@ -88,24 +88,24 @@ class Toolbox:
         return [self._tools[name].as_dict() for name in self.names()]
 
 
-def load_toolbox(parts: Parts, folder: Path | None = None) -> Toolbox:
+def load_toolbox(parts: ToolDeps, folder: Path | None = None) -> Toolbox:
     """The shipped tools and those of `folder`. A broken file is a problem, never a failure."""
-    own, problems = load_own_tools(folder) if folder else ([], [])
-    return Toolbox([*_shipped(parts), *own], problems)
+    own, problems = load_user_tools(folder) if folder else ([], [])
+    return Toolbox([*_build_shipped(parts), *own], problems)
 
 
-def _shipped(parts: Parts) -> Iterator[Tool]:
-    for make in SHIPPED.values():
+def _build_shipped(parts: ToolDeps) -> Iterator[Tool]:
+    for make in PLAIN_TOOLS.values():
         yield make(parts)
     if parts.add is not None:
-        for fill in FILLING.values():
+        for fill in INDEX_TOOLS.values():
             yield fill(parts.add)
-    if parts.making is not None:
-        for make_with in MAKERS.values():
-            yield make_with(parts.making)
+    if parts.media is not None:
+        for make_with in MEDIA_TOOLS.values():
+            yield make_with(parts.media)
 
 
-def _taken(tool: Tool, earlier: Tool) -> Conflict:
+def _name_conflict(tool: Tool, earlier: Tool) -> Conflict:
     return Conflict(
         f"{tool.origin}: the name '{tool.name}' is taken already ({earlier.origin}). Rename it.",
         code="tool_name_taken",

@@ -13,7 +13,7 @@ from config.errors import Invalid, MotetError, NotFound, Unavailable
 
 
 @dataclass(frozen=True)
-class Fetched:
+class FetchedPage:
     """What a URL held. `url` is the last one after redirects; `media_type` is in lower case.
 
     `etag` and `last_modified` are the host's, as `known` of a later fetch. `unchanged` says that
@@ -29,33 +29,33 @@ class Fetched:
     unchanged: bool = False
 
 
-async def read(url: httpx.URL, response: httpx.Response, max_bytes: int) -> Fetched:
-    """What a response holds. Raises as `guard.fetch` says."""
+async def read_response(url: httpx.URL, response: httpx.Response, max_bytes: int) -> FetchedPage:
+    """What a response holds. Raises as `safe_fetch.fetch` says."""
     if response.status_code != 200:
-        raise _status(url, response)
+        raise _status_error(url, response)
     data = bytearray()
     try:
-        async for part in _decoded(response, max_bytes):
+        async for part in _unpack(response, max_bytes):
             data += part
             if len(data) > max_bytes:
                 raise Invalid(
-                    f"{short(str(url))} is larger than {max_bytes} bytes.",
+                    f"{shorten_url(str(url))} is larger than {max_bytes} bytes.",
                     code="too_large",
                     details={"field": "url", "max_bytes": max_bytes},
                 )
     except (httpx.HTTPError, zlib.error) as error:
         raise unreachable(url.host, error) from error
-    return fetched(url, response, bytes(data))
+    return describe_response(url, response, bytes(data))
 
 
-def fetched(
+def describe_response(
     url: httpx.URL, response: httpx.Response, data: bytes, *, unchanged: bool = False
-) -> Fetched:
+) -> FetchedPage:
     """What a response told, with the data it held."""
     headers = response.headers
     kind = Message()
     kind["content-type"] = headers.get("content-type", "application/octet-stream")
-    return Fetched(
+    return FetchedPage(
         str(url),
         kind.get_content_type(),
         data,
@@ -66,7 +66,7 @@ def fetched(
     )
 
 
-async def _decoded(response: httpx.Response, max_bytes: int) -> AsyncIterator[bytes]:
+async def _unpack(response: httpx.Response, max_bytes: int) -> AsyncIterator[bytes]:
     """The body unpacked, never more than a little above `max_bytes` at once.
 
     httpx would unpack a whole chunk before anyone could count: a kilobyte can hold a megabyte.
@@ -88,9 +88,9 @@ async def _decoded(response: httpx.Response, max_bytes: int) -> AsyncIterator[by
         )
 
 
-def _status(url: httpx.URL, response: httpx.Response) -> MotetError:
+def _status_error(url: httpx.URL, response: httpx.Response) -> MotetError:
     status = response.status_code
-    message = f"{short(str(url))} answers {status} {response.reason_phrase}."
+    message = f"{shorten_url(str(url))} answers {status} {response.reason_phrase}."
     details = {"field": "url", "status": status}
     if status in {404, 410}:
         return NotFound(message, code="page_not_found", details=details)
@@ -105,6 +105,6 @@ def unreachable(host: str, error: Exception | None) -> Unavailable:
     )
 
 
-def short(url: str) -> str:
+def shorten_url(url: str) -> str:
     """A URL as messages show it."""
     return url if len(url) <= 200 else f"{url[:200]}…"

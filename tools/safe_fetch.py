@@ -18,8 +18,8 @@ from typing import TypeAlias
 import httpx
 
 from config.errors import Invalid, TimedOut, Unavailable
-from tools.addresses import Address, Network, forbidden
-from tools.responses import Fetched, fetched, read, short, unreachable
+from tools.addresses import Address, Network, is_forbidden
+from tools.responses import FetchedPage, describe_response, read_response, shorten_url, unreachable
 
 Resolve: TypeAlias = Callable[[str, int], Awaitable[list[str]]]
 
@@ -31,7 +31,7 @@ HEADERS = {"User-Agent": "Motet/0.1", "Accept": "*/*", "Accept-Encoding": "gzip"
 
 
 @dataclass(frozen=True)
-class Limits:
+class FetchLimits:
     """Bounds of one fetch. `timeout_s` covers it whole, redirects included.
 
     `allowed_networks` are reached although they are not public: an intranet, or a test's server.
@@ -64,12 +64,12 @@ async def system_resolve(host: str, port: int) -> list[str]:
 
 async def fetch(
     url: str,
-    limits: Limits = Limits(),
+    limits: FetchLimits = FetchLimits(),
     *,
     known: CacheValidators = CacheValidators(),
     resolve: Resolve = system_resolve,
     tls: ssl.SSLContext | None = None,
-) -> Fetched:
+) -> FetchedPage:
     """What `url` holds, fetched from a public address within `limits`. A page that is still as it
     was `known` need not be sent again.
 
@@ -78,27 +78,27 @@ async def fetch(
     Proxies of the environment are not used: they would resolve names past the guard.
     """
     async with _in_time(url, limits):
-        return await _follow(url, limits, known.headers(), resolve, tls)
+        return await _follow_redirects(url, limits, known.headers(), resolve, tls)
 
 
 async def post(
-    url: str, body: bytes, limits: Limits = Limits(), *, resolve: Resolve = system_resolve
+    url: str, body: bytes, limits: FetchLimits = FetchLimits(), *, resolve: Resolve = system_resolve
 ) -> int:
     """Sends a JSON body to `url` and gives the HTTP status of the answer; follows no redirect.
 
     Raises as `fetch` does, but for statuses.
     """
     async with _in_time(url, limits):
-        parsed = _parsed(url)
-        addresses = await _checked_addresses(parsed, limits, resolve)
-        tls = await _certificates(parsed)
+        parsed = _parse_url(url)
+        addresses = await _resolve_checked(parsed, limits, resolve)
+        tls = await _load_certificates(parsed)
         async with _open(parsed, addresses, limits, tls, _JSON, body) as response:
             return response.status_code
 
 
-def check_url(url: str, limits: Limits = Limits()) -> None:
+def check_url(url: str, limits: FetchLimits = FetchLimits()) -> None:
     """Raise `Invalid` for a URL that is refused wherever its host may lead, without asking."""
-    host = _parsed(url).raw_host.decode("ascii").strip("[]")
+    host = _parse_url(url).raw_host.decode("ascii").strip("[]")
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
@@ -107,73 +107,75 @@ def check_url(url: str, limits: Limits = Limits()) -> None:
 
 
 @asynccontextmanager
-async def _in_time(url: str, limits: Limits) -> AsyncIterator[None]:
+async def _in_time(url: str, limits: FetchLimits) -> AsyncIterator[None]:
     try:
         async with asyncio.timeout(limits.timeout_s):
             yield
     except TimeoutError as error:
         raise TimedOut(
-            f"{short(url)} did not answer within {limits.timeout_s:g} s.",
+            f"{shorten_url(url)} did not answer within {limits.timeout_s:g} s.",
             code="fetch_timed_out",
             details={"field": "url"},
         ) from error
 
 
-async def _follow(
+async def _follow_redirects(
     url: str,
-    limits: Limits,
+    limits: FetchLimits,
     headers: Mapping[str, str],
     resolve: Resolve,
     tls: ssl.SSLContext | None,
-) -> Fetched:
+) -> FetchedPage:
     target = url
     for _ in range(limits.max_redirects + 1):
-        parsed = _parsed(target)
-        tls = tls or await _certificates(parsed)
-        addresses = await _checked_addresses(parsed, limits, resolve)
+        parsed = _parse_url(target)
+        tls = tls or await _load_certificates(parsed)
+        addresses = await _resolve_checked(parsed, limits, resolve)
         async with _open(parsed, addresses, limits, tls, headers) as response:
             if response.status_code == NOT_MODIFIED and headers:
-                return fetched(parsed, response, b"", unchanged=True)
+                return describe_response(parsed, response, b"", unchanged=True)
             if response.status_code not in REDIRECTS or "location" not in response.headers:
-                return await read(parsed, response, limits.max_bytes)
-            target = _joined(parsed, response.headers["location"])
+                return await read_response(parsed, response, limits.max_bytes)
+            target = _join_url(parsed, response.headers["location"])
     raise Invalid(
-        f"{short(url)} redirects more than {limits.max_redirects} times.",
+        f"{shorten_url(url)} redirects more than {limits.max_redirects} times.",
         code="too_many_redirects",
         details={"field": "url"},
     )
 
 
-async def _certificates(url: httpx.URL) -> ssl.SSLContext | None:
+async def _load_certificates(url: httpx.URL) -> ssl.SSLContext | None:
     if url.scheme != "https":
         return None
     # Reading them takes tens of milliseconds: not on the event loop.
     return await asyncio.to_thread(httpx.create_ssl_context)
 
 
-def _parsed(url: str) -> httpx.URL:
+def _parse_url(url: str) -> httpx.URL:
     try:
         parsed = httpx.URL(url)
         host = parsed.raw_host.decode("ascii")
     except (httpx.InvalidURL, UnicodeError, TypeError) as error:
-        raise _refused(f"'{short(url)}' is not a URL: {error}") from error
+        raise _refusal(f"'{shorten_url(url)}' is not a URL: {error}") from error
     if parsed.scheme not in {"http", "https"}:
-        raise _refused(f"'{short(url)}': only http and https URLs are fetched.")
+        raise _refusal(f"'{shorten_url(url)}': only http and https URLs are fetched.")
     if not host or "%" in host or (parsed.port or 0) > 65535:
-        raise _refused(f"'{short(url)}' names no host and port to connect to.")
+        raise _refusal(f"'{shorten_url(url)}' names no host and port to connect to.")
     if parsed.userinfo:
-        raise _refused("A URL with a user name or password is not fetched.")
+        raise _refusal("A URL with a user name or password is not fetched.")
     return parsed.copy_with(fragment=None)
 
 
-def _joined(base: httpx.URL, location: str) -> str:
+def _join_url(base: httpx.URL, location: str) -> str:
     try:
         return str(base.join(location))
     except httpx.InvalidURL as error:
-        raise _refused(f"{short(str(base))} redirects to what is not a URL: {error}") from error
+        raise _refusal(
+            f"{shorten_url(str(base))} redirects to what is not a URL: {error}"
+        ) from error
 
 
-async def _checked_addresses(url: httpx.URL, limits: Limits, resolve: Resolve) -> list[Address]:
+async def _resolve_checked(url: httpx.URL, limits: FetchLimits, resolve: Resolve) -> list[Address]:
     """Every address of the host; one that is not public condemns the host."""
     host = url.raw_host.decode("ascii")
     try:
@@ -190,8 +192,8 @@ async def _checked_addresses(url: httpx.URL, limits: Limits, resolve: Resolve) -
     return addresses[:MAX_ADDRESSES]
 
 
-def _check_address(host: str, address: Address, limits: Limits) -> None:
-    if forbidden(address, limits.allowed_networks):
+def _check_address(host: str, address: Address, limits: FetchLimits) -> None:
+    if is_forbidden(address, limits.allowed_networks):
         raise Invalid(
             f"'{host}' leads to {address}, which is not a public address.",
             code="forbidden_address",
@@ -203,7 +205,7 @@ def _check_address(host: str, address: Address, limits: Limits) -> None:
 async def _open(
     url: httpx.URL,
     addresses: list[Address],
-    limits: Limits,
+    limits: FetchLimits,
     tls: ssl.SSLContext | None,
     headers: Mapping[str, str],
     body: bytes | None = None,
@@ -239,5 +241,5 @@ async def _open(
         raise unreachable(host, refusal) from refusal
 
 
-def _refused(message: str) -> Invalid:
+def _refusal(message: str) -> Invalid:
     return Invalid(message, code="forbidden_url", details={"field": "url"})

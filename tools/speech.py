@@ -11,12 +11,12 @@ from models.capabilities import Sound, SpeechRequest
 from models.lease import Lease
 from tools.media import MEDIA_TYPES, Chapter, EncodedSound
 from tools.media_deps import (
-    MAKING_S,
+    MEDIA_CALL_TIMEOUT_S,
     MediaToolDeps,
-    given,
-    keep,
     model_argument,
-    with_model,
+    pick_arguments,
+    run_with_model,
+    store_artifact,
 )
 from tools.references import REFERENCE
 from tools.spec import Tool, ToolContext
@@ -96,7 +96,7 @@ def speech_tool(making: MediaToolDeps) -> Tool:
         async def speak(lease: Lease) -> Spoken:
             return await _spoken(lease, parts, context)
 
-        spoken = await with_model(making, arguments["model"], "speech", context, speak)
+        spoken = await run_with_model(making, arguments["model"], "speech", context, speak)
         if not spoken.sounds:
             raise Unavailable(f"Model '{spoken.model}' said nothing.", code="no_answer")
         return await _kept(spoken, arguments, making, context)
@@ -107,7 +107,7 @@ def speech_tool(making: MediaToolDeps) -> Tool:
         parameters=PARAMETERS,
         run=run,
         repeatable=True,
-        timeout_s=MAKING_S,
+        timeout_s=MEDIA_CALL_TIMEOUT_S,
     )
 
 
@@ -121,10 +121,10 @@ async def _parts(
             code="too_large",
             details={"field": "chapters", "tool": "speech"},
         )
-    how = given(arguments, "voice", "language", "speed")
+    how = pick_arguments(arguments, "voice", "language", "speed")
     if named := arguments.get("reference"):
         file = await making.files.read(named, field="reference", tenant=context.tenant)
-        how["reference"] = await making.media.reference(file.data)
+        how["reference"] = await making.media.cut_reference(file.data)
     return [Part(part.get("title", ""), SpeechRequest(part["text"], **how)) for part in parts]
 
 
@@ -163,10 +163,12 @@ async def _kept(
         "model": spoken.model,
         "backend": spoken.backend,
         "text": " ".join(sound.text for sound in spoken.sounds)[:2000],
-        "settings": given(arguments, "voice", "language", "speed", "format"),
+        "settings": pick_arguments(arguments, "voice", "language", "speed", "format"),
     }
     seconds = round(made.seconds, 3)
-    artifact = await keep(making, made.data, made.media_type, context, about, seconds=seconds)
+    artifact = await store_artifact(
+        making, made.data, made.media_type, context, about, seconds=seconds
+    )
     places = _places(spoken.sounds, marks, made)
     return {"artifact": artifact, "seconds": seconds, **places, "model": spoken.model}
 

@@ -7,7 +7,12 @@ from typing import Any
 
 from models.capabilities import Segment, TranscribeRequest
 from models.lease import Lease
-from tools.media_deps import MAKING_S, MediaToolDeps, model_argument, with_model
+from tools.media_deps import (
+    MEDIA_CALL_TIMEOUT_S,
+    MediaToolDeps,
+    model_argument,
+    run_with_model,
+)
 from tools.references import REFERENCE
 from tools.spec import Tool, ToolContext
 
@@ -41,7 +46,7 @@ def transcribe_tool(making: MediaToolDeps) -> Tool:
     async def run(arguments: dict[str, Any], context: ToolContext) -> dict[str, Any]:
         named = arguments["audio"]
         file = await making.files.read(named, field="audio", tenant=context.tenant)
-        heard = await making.media.samples(file.data)
+        heard = await making.media.decode_samples(file.data)
         language = arguments.get("language") or None
         request = TranscribeRequest(heard.samples, language, arguments["translate"])
 
@@ -53,7 +58,7 @@ def transcribe_tool(making: MediaToolDeps) -> Tool:
                     context.tell("progress", heard=segment.text, heard_s=segment.end_s)
             return segments, lease.model.name
 
-        segments, model = await with_model(
+        segments, model = await run_with_model(
             making, arguments["model"], "transcribe", context, listen
         )
         return {
@@ -72,5 +77,5 @@ def transcribe_tool(making: MediaToolDeps) -> Tool:
         parameters=PARAMETERS,
         run=run,
         repeatable=True,
-        timeout_s=MAKING_S,
+        timeout_s=MEDIA_CALL_TIMEOUT_S,
     )

@@ -68,7 +68,7 @@ def tool(
     return mark(function) if function else mark
 
 
-def load_own_tools(folder: Path) -> tuple[list[Tool], list[MotetError]]:
+def load_user_tools(folder: Path) -> tuple[list[Tool], list[MotetError]]:
     """The tools of every `*.py` in a folder, and what is wrong with files that gave none.
 
     Files whose name begins with an underscore are left alone.
@@ -90,23 +90,23 @@ def read_tools(file: Path) -> list[Tool]:
 
     Raises `Invalid` naming the file, and the line where one is known.
     """
-    module = _imported(file)
+    module = _import_file(file)
     listed = getattr(module, "TOOLS", None)
     if listed is None:
         listed = [value for value in vars(module).values() if _is_marked(value, module)]
     if not isinstance(listed, list | tuple) or not listed:
-        raise _invalid(file, "has no tools: mark a function with @tool, or list some in TOOLS.")
+        raise _file_error(file, "has no tools: mark a function with @tool, or list some in TOOLS.")
     try:
-        return [_made(item, file) for item in listed]
+        return [_build_listed(item, file) for item in listed]
     except MotetError as error:
-        raise _invalid(file, error.message, error.details.get("line")) from error
+        raise _file_error(file, error.message, error.details.get("line")) from error
 
 
-def tool_of(function: Function, origin: str) -> Tool:
+def build_tool(function: Function, origin: str) -> Tool:
     """A tool from a function's signature and docstring. Raises `Invalid` saying what is amiss."""
     options = getattr(function, MARK, {"name": None, "repeatable": False, "timeout_s": 60.0})
     name = options["name"] or function.__name__
-    model, context_name = _parameters(function, name)
+    model, context_name = _model_arguments(function, name)
     schema = model.model_json_schema()
     schema.pop("title", None)
     description = inspect.getdoc(function)
@@ -116,26 +116,26 @@ def tool_of(function: Function, origin: str) -> Tool:
         name=name,
         description=description,
         parameters={"type": "object", **schema},
-        run=_runner(function, name, model, context_name),
+        run=_build_runner(function, name, model, context_name),
         repeatable=options["repeatable"],
         timeout_s=options["timeout_s"],
         origin=origin,
     )
 
 
-def _made(item: Any, file: Path) -> Tool:
+def _build_listed(item: Any, file: Path) -> Tool:
     if isinstance(item, Tool):
         return replace(item, origin=str(file))
     if inspect.isfunction(item):
         try:
-            return tool_of(item, str(file))
+            return build_tool(item, str(file))
         except MotetError as error:
             error.details["line"] = item.__code__.co_firstlineno
             raise
     raise Invalid(f"TOOLS holds {item!r}, which is neither a function nor a Tool.")
 
 
-def _parameters(function: Function, name: str) -> tuple[type[BaseModel], str | None]:
+def _model_arguments(function: Function, name: str) -> tuple[type[BaseModel], str | None]:
     """A model of the arguments, and the name of the parameter that takes the context."""
     fields: dict[str, Any] = {}
     context_name = None
@@ -157,14 +157,14 @@ def _parameters(function: Function, name: str) -> tuple[type[BaseModel], str | N
         raise Invalid(f"the tool '{name}' has a signature that cannot be read: {error}") from error
 
 
-def _runner(
+def _build_runner(
     function: Function, name: str, model: type[BaseModel], context_name: str | None
 ) -> Callable[[dict[str, Any], ToolContext], Any]:
     # A function that never returns holds its thread; the bound keeps it from holding them all.
     threads = anyio.CapacityLimiter(THREADS)
 
     async def run(arguments: dict[str, Any], context: ToolContext) -> JSON:
-        values = _values(name, model, arguments)
+        values = _parse_arguments(name, model, arguments)
         if context_name:
             values[context_name] = context
         if inspect.iscoroutinefunction(function):
@@ -181,7 +181,9 @@ def _runner(
     return run
 
 
-def _values(name: str, model: type[BaseModel], arguments: dict[str, Any]) -> dict[str, Any]:
+def _parse_arguments(
+    name: str, model: type[BaseModel], arguments: dict[str, Any]
+) -> dict[str, Any]:
     """The arguments in the types of the signature."""
     try:
         checked = model.model_validate(arguments)
@@ -201,11 +203,11 @@ def _is_marked(value: Any, module: ModuleType) -> bool:
     return hasattr(value, MARK) and getattr(value, "__module__", "") == module.__name__
 
 
-def _imported(file: Path) -> ModuleType:
-    name = f"motet_own_tools_{file.stem}"
+def _import_file(file: Path) -> ModuleType:
+    name = f"motet_user_tools_{file.stem}"
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
-        raise _invalid(file, "cannot be imported.")
+        raise _file_error(file, "cannot be imported.")
     module = importlib.util.module_from_spec(spec)
     # Type hints of the file are looked up here, now and whenever a schema is made.
     sys.modules[name] = module
@@ -213,17 +215,19 @@ def _imported(file: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise _invalid(file, f"{type(error).__name__}: {error}", _line(file, error)) from error
+        raise _file_error(
+            file, f"{type(error).__name__}: {error}", _failing_line(file, error)
+        ) from error
     return module
 
 
-def _invalid(file: Path, message: str, line: int | None = None) -> Invalid:
+def _file_error(file: Path, message: str, line: int | None = None) -> Invalid:
     details = {"file": str(file)} | ({"line": line} if line else {})
     place = f"{file}:{line}" if line else str(file)
     return Invalid(f"{place}: {message}", code="invalid_tool_file", details=details)
 
 
-def _line(file: Path, error: BaseException) -> int | None:
+def _failing_line(file: Path, error: BaseException) -> int | None:
     """The line of the file where an import failed."""
     if isinstance(error, SyntaxError):
         return error.lineno

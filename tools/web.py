@@ -7,8 +7,8 @@ import re
 from typing import Any
 
 from config.errors import Invalid
-from tools.responses import Fetched
-from tools.safe_fetch import Limits, Resolve, fetch, system_resolve
+from tools.responses import FetchedPage
+from tools.safe_fetch import FetchLimits, Resolve, fetch, system_resolve
 from tools.spec import Tool, ToolContext
 
 MAX_CHARACTERS = 100_000
@@ -22,7 +22,7 @@ BLOCKS = (
 )
 
 
-def page_text(page: Fetched) -> tuple[str, str]:
+def page_text(page: FetchedPage) -> tuple[str, str]:
     """Title and readable text of a page. Raises `Invalid` when it is not made of text."""
     if page.media_type in {"text/html", "application/xhtml+xml"}:
         return _html_text(page)
@@ -35,14 +35,14 @@ def page_text(page: Fetched) -> tuple[str, str]:
     )
 
 
-def _decoded(page: Fetched) -> str:
+def _decoded(page: FetchedPage) -> str:
     try:
         return page.data.decode(page.charset or "utf-8", errors="replace")
     except LookupError:
         return page.data.decode("utf-8", errors="replace")
 
 
-def _html_text(page: Fetched) -> tuple[str, str]:
+def _html_text(page: FetchedPage) -> tuple[str, str]:
     # Imported here: the parser is not needed until a page is read.
     from bs4 import BeautifulSoup, UnicodeDammit
 
@@ -72,7 +72,7 @@ def _flowed(text: str) -> str:
     return re.sub(r"\n{3,}", "\n\n", kept).strip("\n")
 
 
-def web_tool(limits: Limits, resolve: Resolve = system_resolve) -> Tool:
+def web_tool(limits: FetchLimits, resolve: Resolve = system_resolve) -> Tool:
     """Reads public web pages; addresses of our own network are refused."""
 
     async def run(arguments: dict[str, Any], context: ToolContext) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from langchain_core.messages import convert_to_messages
 from config.errors import Invalid, MotetError, nearest
 from graphs.compile.state import FILES, JSON_TYPES, fits
 from graphs.spec.parts import InputField
-from tools.references import WAYS, reference
+from tools.references import WAYS, parse_reference
 
 MAX_DEPTH = 64
 Wrong = Callable[[str, str], MotetError]
@@ -74,7 +74,7 @@ def _value(name: str, field: InputField, given: Mapping[str, Any], wrong: Wrong)
 
 def _check_file(name: str, value: Any, wrong: Wrong) -> None:
     try:
-        reference(value, name)
+        parse_reference(value, name)
     except Invalid as error:
         raise wrong(name, f"names no file. {WAYS}") from error
 

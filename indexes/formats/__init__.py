@@ -1,6 +1,6 @@
 """Formats: one module for each way to read a document, listed here by media type.
 
-A reader is a function from `documents.Source` to `documents.Parsed`. It is imported only where
+A reader is a function from `SourceFile` to `ParsedText`. It is imported only where
 documents are read, in a worker.
 """
 

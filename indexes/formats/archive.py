@@ -14,7 +14,7 @@ from zipfile import BadZipFile, ZipFile, ZipInfo
 from lxml import etree
 
 from config.errors import Invalid
-from indexes.reading.documents import Source, unreadable
+from indexes.reading.documents import SourceFile, unreadable_document
 
 MAX_ENTRIES = 20_000
 MAX_BYTES = 512 * 2**20
@@ -50,16 +50,18 @@ class Archive:
 
 
 @contextmanager
-def opened(source: Source) -> Iterator[Archive]:
+def opened(source: SourceFile) -> Iterator[Archive]:
     """The archive that `source` is. Raises `Invalid` for what is damaged, encrypted or a bomb."""
     # Counted before it is parsed: a directory of millions of entries takes gigabytes.
     if source.data.count(ENTRY_MARK) > MAX_ENTRIES:
-        raise unreadable(source.filename, f"its archive has more than {MAX_ENTRIES:,} entries")
+        raise unreadable_document(
+            source.filename, f"its archive has more than {MAX_ENTRIES:,} entries"
+        )
     with readable(source.filename):
         archive = ZipFile(BytesIO(source.data))
     with archive:
         if why := refused(archive.infolist()):
-            raise unreadable(source.filename, why)
+            raise unreadable_document(source.filename, why)
         yield Archive(source.filename, archive)
 
 
@@ -88,7 +90,9 @@ def xml(data: bytes, filename: str, name: str) -> Any:
     try:
         return etree.fromstring(data, parser)
     except etree.XMLSyntaxError as error:
-        raise unreadable(filename, f"'{name}' in it is not valid XML ({error.msg})") from error
+        raise unreadable_document(
+            filename, f"'{name}' in it is not valid XML ({error.msg})"
+        ) from error
 
 
 @contextmanager
@@ -103,12 +107,20 @@ def readable(filename: str, *foreign: type[Exception]) -> Iterator[None]:
     except (Invalid, MemoryError, RecursionError):
         raise
     except (BadZipFile, EOFError, zlib.error, LZMAError) as error:
-        raise unreadable(filename, f"its archive is truncated or damaged ({error})") from error
+        raise unreadable_document(
+            filename, f"its archive is truncated or damaged ({error})"
+        ) from error
     except NotImplementedError as error:
-        raise unreadable(filename, f"its archive is packed in an unknown way ({error})") from error
+        raise unreadable_document(
+            filename, f"its archive is packed in an unknown way ({error})"
+        ) from error
     except KeyError as error:
-        raise unreadable(filename, f"a part is missing from it ({error.args[0]})") from error
+        raise unreadable_document(
+            filename, f"a part is missing from it ({error.args[0]})"
+        ) from error
     except etree.XMLSyntaxError as error:
-        raise unreadable(filename, f"it holds XML that is not valid ({error.msg})") from error
+        raise unreadable_document(
+            filename, f"it holds XML that is not valid ({error.msg})"
+        ) from error
     except STUMBLES + foreign as error:
-        raise unreadable(filename, f"it is damaged ({error})") from error
+        raise unreadable_document(filename, f"it is damaged ({error})") from error

@@ -17,7 +17,7 @@ from pathlib import PurePosixPath
 from tree_sitter import Language, Parser, Tree
 
 from indexes.formats.definitions import Definition, definitions
-from indexes.reading.documents import Block, Parsed, Source, unreadable
+from indexes.reading.documents import Block, ParsedText, SourceFile, unreadable_document
 
 GRAMMARS = {
     **dict.fromkeys((".py", ".pyi"), "tree_sitter_python:language"),
@@ -57,16 +57,16 @@ class _Line:
     """The innermost definition that it belongs to, by number."""
 
 
-def read_code(source: Source) -> Parsed:
+def read_code(source: SourceFile) -> ParsedText:
     """The text itself; what belongs to a definition is headed by its name, `Session.close`."""
     text = source.guessed_text()
     suffix = PurePosixPath(source.filename).suffix.lower()
     mean = len(text) // (text.count("\n") + 1)
     if suffix in GRAMMARS and len(text) > FEW_CHARS and mean > MOST_LINE_CHARS:
         why = f"it was not written by a person: its lines have {mean:,} characters on average"
-        raise unreadable(source.filename, why)
+        raise unreadable_document(source.filename, why)
     found = _definitions(text, suffix)
-    return Parsed(text, list(_blocks(_lines(text, found), found)))
+    return ParsedText(text, list(_blocks(_lines(text, found), found)))
 
 
 def _definitions(text: str, suffix: str) -> Sequence[Definition]:

@@ -6,7 +6,7 @@ from indexes.reading.documents import MAX_TEXT_CHARS, Block, Kind, TooMuchText
 
 
 class Composer:
-    """Parts are added in reading order; `text`, `blocks` and `pages` are then a `Parsed`'s.
+    """Parts are added in reading order; `text`, `blocks` and `pages` are then a `ParsedText`'s.
 
     List items and table rows that follow each other stand on lines of their own, all other parts
     are a blank line apart. Raises `TooMuchText` as soon as the limit is passed.

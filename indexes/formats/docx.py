@@ -17,7 +17,7 @@ from indexes.formats import archive
 from indexes.formats.composer import Composer
 from indexes.formats.office import properties
 from indexes.formats.rows import write_rows
-from indexes.reading.documents import Parsed, Source, unreadable
+from indexes.reading.documents import ParsedText, SourceFile, unreadable_document
 
 HEADING_NAME = re.compile(r"heading (\d)", re.I)
 NOTES = {"footnotes": "footnote", "endnotes": "endnote"}
@@ -56,7 +56,7 @@ class Style:
     title: bool = False
 
 
-def read_docx(source: Source) -> Parsed:
+def read_docx(source: SourceFile) -> ParsedText:
     """The document's text, and of its properties title, author and date."""
     with archive.opened(source), archive.readable(source.filename, PythonDocxError):
         document = _opened(source)
@@ -64,17 +64,17 @@ def read_docx(source: Source) -> Parsed:
         writer.write(document.element.body)
         title, metadata = properties(document.core_properties)
     composer = writer.composer
-    return Parsed(
+    return ParsedText(
         composer.text, composer.blocks, title or writer.title or _heading(composer), (), metadata
     )
 
 
-def _opened(source: Source) -> Document:
+def _opened(source: SourceFile) -> Document:
     try:
         return docx.Document(BytesIO(source.data))
     except ValueError as error:
         why = "its main part is that of a template, a document with macros, or nothing known"
-        raise unreadable(source.filename, f"{why}; save it as .docx") from error
+        raise unreadable_document(source.filename, f"{why}; save it as .docx") from error
 
 
 def _heading(composer: Composer) -> str:

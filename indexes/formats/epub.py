@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from indexes.formats import archive, html
 from indexes.formats.archive import Archive
 from indexes.formats.composer import Composer
-from indexes.reading.documents import Parsed, Source, unreadable
+from indexes.reading.documents import ParsedText, SourceFile, unreadable_document
 
 CONTAINER = "META-INF/container.xml"
 ENCRYPTION = "META-INF/encryption.xml"
@@ -29,7 +29,7 @@ class Item:
     properties: frozenset[str]
 
 
-def read_epub(source: Source) -> Parsed:
+def read_epub(source: SourceFile) -> ParsedText:
     """The book's text with title, author, date and language."""
     composer = Composer()
     with archive.opened(source) as book:
@@ -39,15 +39,17 @@ def read_epub(source: Source) -> Parsed:
         protected = _protected(book)
         for item in _spine(package, items):
             if item.name in protected:
-                raise unreadable(source.filename, "its chapters are encrypted (copy protection)")
+                raise unreadable_document(
+                    source.filename, "its chapters are encrypted (copy protection)"
+                )
             _add_chapter(composer, book, item, labels.get(item.name, ""))
     title, metadata = _about(package)
-    return Parsed(composer.text, composer.blocks, title, (), metadata)
+    return ParsedText(composer.text, composer.blocks, title, (), metadata)
 
 
 def _add_chapter(composer: Composer, book: Archive, item: Item, label: str) -> None:
     """A chapter without a heading of its own gets the one the table of contents has for it."""
-    page = html.tree(Source(book.read(item.name), book.filename, item.media_type))
+    page = html.tree(SourceFile(book.read(item.name), book.filename, item.media_type))
     headed = page.find(["h1", "h2", "h3", "h4", "h5", "h6"]) is not None
     if label and not headed and page.get_text(strip=True):
         composer.add("heading", label, level=1)
@@ -57,11 +59,11 @@ def _add_chapter(composer: Composer, book: Archive, item: Item, label: str) -> N
 def _package(book: Archive) -> tuple[str, Any]:
     """The book's package document with its name."""
     if CONTAINER not in book:
-        raise unreadable(book.filename, f"it is not an EPUB: it has no {CONTAINER}")
+        raise unreadable_document(book.filename, f"it is not an EPUB: it has no {CONTAINER}")
     for file in _named(book.xml(CONTAINER), "rootfile"):
         if name := file.get("full-path"):
             return name, book.xml(name)
-    raise unreadable(book.filename, f"its {CONTAINER} names no package")
+    raise unreadable_document(book.filename, f"its {CONTAINER} names no package")
 
 
 def _named(root: Any, name: str) -> Iterator[Any]:
@@ -106,7 +108,7 @@ def _labels(book: Archive, items: dict[str, Item]) -> dict[str, str]:
         if item.name not in book:
             continue
         if "nav" in item.properties:
-            page = html.tree(Source(book.read(item.name), book.filename, item.media_type))
+            page = html.tree(SourceFile(book.read(item.name), book.filename, item.media_type))
             links = ((str(a.get("href", "")), a.get_text()) for a in page.find_all("a"))
         elif item.media_type == "application/x-dtbncx+xml":
             links = _ncx_links(book.xml(item.name))

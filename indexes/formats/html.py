@@ -11,7 +11,7 @@ from bs4.dammit import EncodingDetector
 from bs4.element import NavigableString
 
 from indexes.formats.composer import Composer
-from indexes.reading.documents import Kind, Parsed, Source, decode
+from indexes.reading.documents import Kind, ParsedText, SourceFile, decode
 
 FURNITURE = {
     *("script", "style", "nav", "noscript", "template", "svg", "iframe", "object", "canvas"),
@@ -46,16 +46,16 @@ BREAKING = {
 SPACE = re.compile(r"\s+")
 
 
-def read_html(source: Source) -> Parsed:
+def read_html(source: SourceFile) -> ParsedText:
     """The page's text, its blocks, and the title: the first heading, else that of the page."""
     page = tree(source)
     page_title = _flat(page.title.get_text()) if page.title else ""
     composed = _main(page)
     first = next((block.title for block in composed.blocks if block.kind == "heading"), "")
-    return Parsed(composed.text, composed.blocks, first or page_title)
+    return ParsedText(composed.text, composed.blocks, first or page_title)
 
 
-def tree(source: Source) -> BeautifulSoup:
+def tree(source: SourceFile) -> BeautifulSoup:
     """The page, decoded as its source or itself declares."""
     declared = source.charset or EncodingDetector.find_declared_encoding(source.data, is_html=True)
     charset = declared.decode() if isinstance(declared, bytes) else declared

@@ -11,14 +11,14 @@ from typing import Any
 from PIL import ExifTags, Image
 
 from config.errors import Invalid
-from indexes.reading.documents import Block, Parsed, Source, unreadable
+from indexes.reading.documents import Block, ParsedText, SourceFile, unreadable_document
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 MAX_PIXELS = 100_000_000
 PARAGRAPH = re.compile(r"\S[^\n]*(?:\n[^\S\n]*\S[^\n]*)*")
 
 
-def read_image(source: Source) -> Parsed:
+def read_image(source: SourceFile) -> ParsedText:
     """The caption as the text, what the image's header says as metadata.
 
     Raises `Invalid`: `needs_caption_model` without a caption, `unreadable_document` for what is no
@@ -33,10 +33,10 @@ def read_image(source: Source) -> Parsed:
         )
     found = PARAGRAPH.finditer(source.caption)
     blocks = [Block("paragraph", match.start(), match.end()) for match in found]
-    return Parsed(source.caption, blocks, metadata=metadata)
+    return ParsedText(source.caption, blocks, metadata=metadata)
 
 
-def _about(source: Source) -> dict[str, Any]:
+def _about(source: SourceFile) -> dict[str, Any]:
     """Width, height and format, date and camera. Reads the header alone, never the pixels."""
     try:
         with warnings.catch_warnings():
@@ -45,7 +45,7 @@ def _about(source: Source) -> dict[str, Any]:
     except Image.DecompressionBombError as error:
         raise _too_large(source.filename) from error
     except Exception as error:  # its plugins raise whatever they stumble over
-        raise unreadable(source.filename, "it is no image, or a broken one") from error
+        raise unreadable_document(source.filename, "it is no image, or a broken one") from error
     if image.width * image.height > MAX_PIXELS:
         raise _too_large(source.filename)
     about = {"width": image.width, "height": image.height, "format": image.format}
@@ -53,7 +53,7 @@ def _about(source: Source) -> dict[str, Any]:
 
 
 def _too_large(filename: str) -> Invalid:
-    return unreadable(filename, f"it has more than {MAX_PIXELS // 10**6} million pixels")
+    return unreadable_document(filename, f"it has more than {MAX_PIXELS // 10**6} million pixels")
 
 
 def _taken(image: Image.Image) -> dict[str, Any]:

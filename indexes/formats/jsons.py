@@ -8,7 +8,7 @@ from typing import Any
 
 from indexes.formats.composer import Composer
 from indexes.formats.rows import LABEL_CHARS, shown
-from indexes.reading.documents import Parsed, Source, unreadable
+from indexes.reading.documents import ParsedText, SourceFile, unreadable_document
 
 TITLES = ("title", "name", "subject", "headline", "question", "heading", "label", "id")
 PROSE_CHARS = 80
@@ -18,7 +18,7 @@ LISTED = 100
 """Broken lines that are named, at most."""
 
 
-def read_json(source: Source) -> Parsed:
+def read_json(source: SourceFile) -> ParsedText:
     """The records of an array, or of the arrays and objects in an object."""
     text = source.guessed_text()
     try:
@@ -27,13 +27,15 @@ def read_json(source: Source) -> Parsed:
         if "\n" in text.strip() and _is_json(text.lstrip().split("\n", 1)[0]):
             return read_lines(source)
         place = f"line {error.lineno}: " if isinstance(error, json.JSONDecodeError) else ""
-        raise unreadable(source.filename, f"it is not valid JSON ({place}{error})") from error
+        raise unreadable_document(
+            source.filename, f"it is not valid JSON ({place}{error})"
+        ) from error
     composer = Composer()
     _write_root(composer, root)
-    return Parsed(composer.text, composer.blocks)
+    return ParsedText(composer.text, composer.blocks)
 
 
-def read_lines(source: Source) -> Parsed:
+def read_lines(source: SourceFile) -> ParsedText:
     """A record for each line. Broken lines stay as they are, their numbers in the metadata.
 
     Raises `Invalid` when most lines are broken: then it is something else.
@@ -54,9 +56,9 @@ def read_lines(source: Source) -> Parsed:
         records.write(record)
     if len(broken) > read:
         numbers = ", ".join(map(str, broken[:5]))
-        raise unreadable(source.filename, f"lines {numbers} and others are not valid JSON")
+        raise unreadable_document(source.filename, f"lines {numbers} and others are not valid JSON")
     metadata = {"broken_lines": broken[:LISTED]} if broken else {}
-    return Parsed(composer.text, composer.blocks, metadata=metadata)
+    return ParsedText(composer.text, composer.blocks, metadata=metadata)
 
 
 def _is_json(line: str) -> bool:

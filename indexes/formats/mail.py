@@ -14,7 +14,13 @@ from typing import Any
 from config.errors import Invalid
 from indexes.formats.composer import Composer
 from indexes.formats.html import read_html
-from indexes.reading.documents import Parsed, Source, decode, guessed, unreadable
+from indexes.reading.documents import (
+    ParsedText,
+    SourceFile,
+    decode,
+    decode_guessing,
+    unreadable_document,
+)
 
 log = logging.getLogger(__name__)
 
@@ -29,17 +35,17 @@ PARAGRAPH_END = re.compile(r"\n[^\S\n]*\n")
 SPACE = re.compile(r"\s+")
 
 
-def read_mail(source: Source) -> Parsed:
+def read_mail(source: SourceFile) -> ParsedText:
     """Who wrote to whom, when and what of, then the text with what it quotes."""
     message = _Message(source.data, source.filename)
     composer = Composer()
     message.write(composer, HEADERS)
     if not message.headers:
         raise _no_mail(source.filename)
-    return Parsed(composer.text, composer.blocks, message.subject, metadata=message.metadata())
+    return ParsedText(composer.text, composer.blocks, message.subject, metadata=message.metadata())
 
 
-def read_mailbox(source: Source) -> Parsed:
+def read_mailbox(source: SourceFile) -> ParsedText:
     """A heading for each message, its subject."""
     composer = Composer()
     starts = [*SEPARATOR.finditer(source.data)]
@@ -51,11 +57,11 @@ def read_mailbox(source: Source) -> Parsed:
         message = _Message(data, source.filename)
         composer.add("heading", message.subject or f"Message {number}", level=1)
         message.write(composer, HEADERS[:-1])
-    return Parsed(composer.text, composer.blocks, metadata={"messages": len(starts)})
+    return ParsedText(composer.text, composer.blocks, metadata={"messages": len(starts)})
 
 
 def _no_mail(filename: str) -> Invalid:
-    return unreadable(filename, "it holds no e-mail: it has no header such as 'From: ...'")
+    return unreadable_document(filename, "it holds no e-mail: it has no header such as 'From: ...'")
 
 
 class _Message:
@@ -95,7 +101,7 @@ class _Message:
     def _write_page(self, composer: Composer, part: Message) -> None:
         """What a page in a mail calls headings is large type, and heads nothing beyond it."""
         data = self._text(part).encode("utf-8", "replace")
-        page = read_html(Source(data, self._filename, "text/html", "utf-8"))
+        page = read_html(SourceFile(data, self._filename, "text/html", "utf-8"))
         for block in page.blocks:
             kind = "paragraph" if block.kind == "heading" else block.kind
             composer.add(kind, page.text[block.start : block.end])
@@ -113,7 +119,7 @@ class _Message:
 
     def _guessed(self, data: bytes) -> str:
         try:
-            return guessed(data, self._filename, None)
+            return decode_guessing(data, self._filename, None)
         except Invalid:
             return data.decode("ascii", "replace")
 

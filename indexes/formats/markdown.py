@@ -9,7 +9,7 @@ import yaml
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from indexes.reading.documents import Block, Kind, Parsed, Source, trimmed
+from indexes.reading.documents import Block, Kind, ParsedText, SourceFile, trim_span
 
 NEWLINE = re.compile(r"\r\n|\r|\n")
 FRONT_MATTER = re.compile(
@@ -24,7 +24,7 @@ KINDS: dict[str, Kind] = {
 }
 
 
-def read_markdown(source: Source) -> Parsed:
+def read_markdown(source: SourceFile) -> ParsedText:
     """The text itself, its blocks, and the title: of the front matter, else the first heading."""
     text = source.text()
     title, body = _front_matter(text)
@@ -32,7 +32,7 @@ def read_markdown(source: Source) -> Parsed:
     tokens = MarkdownIt("commonmark").enable("table").parse(text[body:])
     blocks = list(_with_gaps(text, body, _blocks(text, lines, tokens)))
     first = next((block.title for block in blocks if block.kind == "heading"), "")
-    return Parsed(text, blocks, title or first)
+    return ParsedText(text, blocks, title or first)
 
 
 def _front_matter(source: str) -> tuple[str, int]:
@@ -73,7 +73,7 @@ def _blocks(source: str, lines: Sequence[int], tokens: Sequence[Token]) -> Itera
 def _with_gaps(source: str, begin: int, blocks: Iterator[Block]) -> Iterator[Block]:
     """Also what the parser gives no place for (link definitions, rules, deep nesting)."""
     for block in [*blocks, Block("paragraph", len(source), len(source))]:
-        if gap := trimmed(source, begin, block.start):
+        if gap := trim_span(source, begin, block.start):
             yield Block("paragraph", *gap)
         if block.end > block.start:
             yield block

@@ -18,7 +18,13 @@ from indexes.formats.pdf_layout import Stretch, in_reading_order, rows, stretche
 from indexes.formats.pdf_lines import Line, lines
 from indexes.formats.pdf_words import HYPHEN, Glyphs, has_image, rules
 from indexes.formats.rows import write_rows
-from indexes.reading.documents import MAX_TEXT_CHARS, Parsed, Source, TooMuchText, unreadable
+from indexes.reading.documents import (
+    MAX_TEXT_CHARS,
+    ParsedText,
+    SourceFile,
+    TooMuchText,
+    unreadable_document,
+)
 
 MAX_PAGES = 20_000
 MAX_MARKS = 20_000
@@ -39,7 +45,7 @@ COMPOUND = re.compile(r"\w+(?:-\w+)*")
 SPACELESS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uff00-\uffef]")
 
 
-def read_pdf(source: Source) -> Parsed:
+def read_pdf(source: SourceFile) -> ParsedText:
     """The text of all pages, and of the document information title, author and date.
 
     Pages that hold a picture but no text are named in the metadata as `scanned_pages`, and in
@@ -51,7 +57,7 @@ def read_pdf(source: Source) -> Parsed:
         marks = _marks(document)
     if pages.scanned and not any(pages.lines):
         which = _ranges(pages.scanned)
-        raise unreadable(
+        raise unreadable_document(
             source.filename, f"it is scanned: page {which} holds a picture of text, no text"
         )
     if pages.scanned:
@@ -59,10 +65,10 @@ def read_pdf(source: Source) -> Parsed:
     writer = _Writer(pages.lines, marks)
     composer = writer.write()
     named = told or writer.title
-    return Parsed(composer.text, composer.blocks, named, composer.pages, metadata)
+    return ParsedText(composer.text, composer.blocks, named, composer.pages, metadata)
 
 
-def _opened(source: Source) -> pdfium.PdfDocument:
+def _opened(source: SourceFile) -> pdfium.PdfDocument:
     try:
         document = pdfium.PdfDocument(source.data)
     except pdfium.PdfiumError as error:
@@ -72,10 +78,12 @@ def _opened(source: Source) -> pdfium.PdfDocument:
             why = "it is encrypted with a password; save it without one"
         else:
             why = "it is a truncated or damaged PDF"
-        raise unreadable(source.filename, why) from error
+        raise unreadable_document(source.filename, why) from error
     if len(document) > MAX_PAGES:
         document.close()
-        raise unreadable(source.filename, f"it has more than {MAX_PAGES:,} pages; split it")
+        raise unreadable_document(
+            source.filename, f"it has more than {MAX_PAGES:,} pages; split it"
+        )
     return document
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 
-from indexes.reading.documents import Block, Parsed, Source
+from indexes.reading.documents import Block, ParsedText, SourceFile
 
 PARAGRAPH = re.compile(r"\S[^\n]*(?:\n[^\S\n]*\S[^\n]*)*")
 UNDERLINE = re.compile(r"([=\-~^\"'`#*+:.])\1{2,}\s*")
 
 
-def read_plain(source: Source) -> Parsed:
+def read_plain(source: SourceFile) -> ParsedText:
     """The text itself, its paragraphs, and the first heading."""
     text = source.text()
     blocks: list[Block] = []
@@ -18,7 +18,7 @@ def read_plain(source: Source) -> Parsed:
     for match in PARAGRAPH.finditer(text):
         blocks += _heading(match, styles) or [Block("paragraph", match.start(), match.end())]
     title = next((block.title for block in blocks if block.kind == "heading"), "")
-    return Parsed(text, [block for block in blocks if block.end > block.start], title)
+    return ParsedText(text, [block for block in blocks if block.end > block.start], title)
 
 
 def _heading(match: re.Match[str], styles: list[str]) -> list[Block] | None:

@@ -15,7 +15,7 @@ from indexes.formats import archive
 from indexes.formats.composer import Composer
 from indexes.formats.office import properties
 from indexes.formats.rows import write_rows
-from indexes.reading.documents import Parsed, Source, unreadable
+from indexes.reading.documents import ParsedText, SourceFile, unreadable_document
 
 TITLE_LEVEL = 1
 FURNITURE = {"DATE", "FOOTER", "SLIDE_NUMBER", "HEADER"}
@@ -26,7 +26,7 @@ MAX_DEPTH = 32
 """Groups in groups: no person makes more."""
 
 
-def read_pptx(source: Source) -> Parsed:
+def read_pptx(source: SourceFile) -> ParsedText:
     """The slides' text, each slide on a page of its own."""
     composer = Composer()
     with archive.opened(source), archive.readable(source.filename, PythonPptxError):
@@ -38,15 +38,15 @@ def read_pptx(source: Source) -> Parsed:
     first = next((block.title for block in composer.blocks if block.kind == "heading"), "")
     # python-pptx, and others after its template, leave this title behind.
     title = "" if title == "PowerPoint Presentation" else title
-    return Parsed(composer.text, composer.blocks, title or first, composer.pages, metadata)
+    return ParsedText(composer.text, composer.blocks, title or first, composer.pages, metadata)
 
 
-def _opened(source: Source) -> Presentation:
+def _opened(source: SourceFile) -> Presentation:
     try:
         return pptx.Presentation(BytesIO(source.data))
     except ValueError as error:
         why = "its main part is that of a template, a document with macros, or nothing known"
-        raise unreadable(source.filename, f"{why}; save it as .pptx") from error
+        raise unreadable_document(source.filename, f"{why}; save it as .pptx") from error
 
 
 class _Slide:

@@ -12,7 +12,7 @@ from python_calamine import SheetTypeEnum as SheetType
 from indexes.formats.archive import opened
 from indexes.formats.composer import Composer
 from indexes.formats.rows import shown, write_rows
-from indexes.reading.documents import Parsed, Source, unreadable
+from indexes.reading.documents import ParsedText, SourceFile, unreadable_document
 
 SHEET = re.compile(r"xl/worksheets/[^/]+\.xml")
 PLACE = re.compile(rb"""\sr\s*=\s*["']([A-Za-z]*)(\d+)["']""")
@@ -20,7 +20,7 @@ MAX_CELLS = 20_000_000
 """Between the first and the last one, empty ones too: each takes 32 bytes."""
 
 
-def read_sheets(source: Source) -> Parsed:
+def read_sheets(source: SourceFile) -> ParsedText:
     """The cells as they show, without empty rows and columns; formulas by their last value."""
     if source.data.startswith(b"PK"):
         _check_bounds(source)
@@ -31,19 +31,23 @@ def read_sheets(source: Source) -> Parsed:
         for name in names:
             _write_sheet(composer, book.get_sheet_by_name(name))
     except PasswordError as error:
-        raise unreadable(source.filename, "it is encrypted; save it without a password") from error
+        raise unreadable_document(
+            source.filename, "it is encrypted; save it without a password"
+        ) from error
     except (CalamineError, OSError, ValueError) as error:
-        raise unreadable(source.filename, f"it is no whole spreadsheet ({error})") from error
-    return Parsed(composer.text, composer.blocks, metadata={"sheets": names})
+        raise unreadable_document(
+            source.filename, f"it is no whole spreadsheet ({error})"
+        ) from error
+    return ParsedText(composer.text, composer.blocks, metadata={"sheets": names})
 
 
-def _check_bounds(source: Source) -> None:
+def _check_bounds(source: SourceFile) -> None:
     """Raises `Invalid` for what would unpack, or spread a few cells, without end: the library
     makes room for all cells between the first and the last."""
     with opened(source) as archive:
         for name in archive.zip.namelist():
             if SHEET.fullmatch(name) and (why := _too_wide(archive.read(name))):
-                raise unreadable(source.filename, f"'{name}' in it {why}")
+                raise unreadable_document(source.filename, f"'{name}' in it {why}")
 
 
 def _too_wide(sheet: bytes) -> str | None:

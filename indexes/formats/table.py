@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from indexes.formats.composer import Composer
 from indexes.formats.rows import shown, write_rows
-from indexes.reading.documents import Parsed, Source, unreadable
+from indexes.reading.documents import ParsedText, SourceFile, unreadable_document
 
 SNIFFED_CHARS = 8192
 """What the dialect is told by: the time for it grows with the square."""
@@ -18,16 +18,16 @@ DELIMITERS = ",;\t|"
 DECLARED = re.compile(r"sep=(.)\r?\n")
 
 
-def read_csv(source: Source) -> Parsed:
+def read_csv(source: SourceFile) -> ParsedText:
     """A block for each row. Raises `Invalid` for a row of too many columns or too large a cell."""
     text = source.guessed_text()
     delimiter, begin = _delimiter(text, source)
     composer = Composer()
     write_rows(composer, _rows(text[begin:], delimiter, source.filename))
-    return Parsed(composer.text, composer.blocks)
+    return ParsedText(composer.text, composer.blocks)
 
 
-def _delimiter(text: str, source: Source) -> tuple[str, int]:
+def _delimiter(text: str, source: SourceFile) -> tuple[str, int]:
     """(what separates the cells, where the table begins)"""
     if declared := DECLARED.match(text):
         return declared[1], declared.end()
@@ -55,10 +55,10 @@ def _rows(text: str, delimiter: str, filename: str) -> Iterator[list[str]]:
         except StopIteration:
             return
         except csv.Error as error:
-            raise unreadable(filename, f"line {reader.line_num}: {error}") from error
+            raise unreadable_document(filename, f"line {reader.line_num}: {error}") from error
         if len(row) > MAX_COLUMNS:
             why = f"line {reader.line_num} has more than {MAX_COLUMNS} columns"
-            raise unreadable(filename, why)
+            raise unreadable_document(filename, why)
         yield [shown(cell) for cell in row]
 
 

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Literal, Protocol, overload
 
 from indexes.records import Embedding, Index
-from indexes.retrieval.excerpts import excerpts_of, packed
+from indexes.retrieval.excerpts import find_excerpts, pack_excerpts
 from indexes.storage.store import Store
 from indexes.storage.tables import Tables, passage_hash
 from models.capabilities import Embed, Rerank
@@ -57,11 +57,13 @@ async def embedded(
     made: dict[bytes, Embedding] = {}
     for first in range(0, len(ordered), BATCH):
         batch = ordered[first : first + BATCH]
-        spans = await asyncio.to_thread(lambda texts: [excerpts_of(text) for text in texts], batch)
+        spans = await asyncio.to_thread(
+            lambda texts: [find_excerpts(text) for text in texts], batch
+        )
         found = await embed.embed_parts(batch, spans)
         for at, text in enumerate(batch):
             parts = found.parts[at]
-            excerpts = packed(spans[at], parts.masses, parts.data) if parts.masses else b""
+            excerpts = pack_excerpts(spans[at], parts.masses, parts.data) if parts.masses else b""
             made[passage_hash(text)] = Embedding(found.vectors.row(at), excerpts)
         done(len(batch))
     return made

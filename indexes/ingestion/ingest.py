@@ -15,7 +15,7 @@ from indexes.derived.synchronizer import IndexSynchronizer
 from indexes.ingestion.embedding import Embedders, embedded
 from indexes.ingestion.reembedding import ReembeddingJobs
 from indexes.ingestion.walk import File, Listing, read_file, walk
-from indexes.reading.reader import READER_VERSION, Reader, Reading
+from indexes.reading.reader import READER_VERSION, DocumentReader, ParsedDocument
 from indexes.records import Draft, Embedding, Failure, FileState, Index, IngestReport, Progress
 from indexes.storage.store import Store
 from indexes.storage.tables import Tables, VectorsMissing, document_id, passage_hash
@@ -47,7 +47,7 @@ class Parts:
 
     store: Store
     keeper: IndexSynchronizer
-    reader: Reader
+    reader: DocumentReader
     models: Embedders
     moves: ReembeddingJobs
     max_bytes: int
@@ -187,7 +187,7 @@ class Ingest:
             found.chunks,
         )
 
-    async def _reading(self, data: bytes, filename: str, media_type: str | None) -> Reading:
+    async def _reading(self, data: bytes, filename: str, media_type: str | None) -> ParsedDocument:
         """The document as text; a picture as what a model sees in it, which is marked as such."""
         words = self.index.spec.chunk_words
         try:

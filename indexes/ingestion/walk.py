@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from config.errors import Invalid
-from indexes.reading.documents import supported, unreadable
+from indexes.reading.documents import is_supported, unreadable_document
 from indexes.records import Failure
 
 SKIPPED_FOLDERS = {
@@ -90,14 +90,14 @@ def read_file(file: File, max_bytes: int) -> bytes:
         with file.path.open("rb") as opened:
             data = opened.read(max_bytes + 1)
     except OSError as error:
-        raise unreadable(file.source, error.strerror or str(error)) from error
+        raise unreadable_document(file.source, error.strerror or str(error)) from error
     if len(data) > max_bytes:
         raise too_large(file.source, max_bytes)
     return data
 
 
 def too_large(source: str, max_bytes: int) -> Invalid:
-    return unreadable(source, f"it is larger than {max_bytes / 2**20:.4g} MiB")
+    return unreadable_document(source, f"it is larger than {max_bytes / 2**20:.4g} MiB")
 
 
 def _paths(root: Path, listing: Listing, pictures: bool) -> Iterator[Path]:
@@ -110,7 +110,7 @@ def _paths(root: Path, listing: Listing, pictures: bool) -> Iterator[Path]:
     for folder, below, names in os.walk(root, onerror=closed):
         below[:] = sorted(name for name in below if name[0] != "." and name not in SKIPPED_FOLDERS)
         for name in sorted(names):
-            if name[0] != "." and supported(name, captions=pictures):
+            if name[0] != "." and is_supported(name, captions=pictures):
                 yield Path(folder, name)
 
 

@@ -30,7 +30,7 @@ class Threshold:
         return asdict(self)
 
 
-def threshold(database: Database, id: str) -> Threshold | None:
+def read_threshold(database: Database, id: str) -> Threshold | None:
     rows = database.rows("SELECT calibration FROM indexes WHERE id = ?", id)
     return Threshold(**json.loads(rows[0][0])) if rows and rows[0][0] else None
 

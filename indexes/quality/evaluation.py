@@ -8,10 +8,17 @@ from typing import Any
 
 from indexes.library import Indexes
 from indexes.quality.questions import Question
-from indexes.quality.scoring import LIMIT, Answered, Ask, Asked, Tell, answered
+from indexes.quality.scoring import (
+    READ_PASSAGES,
+    Ask,
+    QuestionProgress,
+    ReaderAnswer,
+    ReportProgress,
+    answer_question,
+)
 from indexes.records import Passage
 
-STEPS = 40
+CURVE_STEPS = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +39,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class CurvePoint:
     """Shares of the questions of each sort at a threshold."""
 
     threshold: float
@@ -57,7 +64,7 @@ class Report:
     threshold: float
     reader: Mapping[str, int]
     refused: Mapping[str, float]
-    curve: Sequence[Point]
+    curve: Sequence[CurvePoint]
     outcomes: Sequence[Outcome]
 
     def as_dict(self) -> dict[str, Any]:
@@ -73,21 +80,23 @@ async def evaluate(
     default_threshold: float,
     k: int = 10,
     tenant: str = "default",
-    tell: Tell = lambda asked: None,
+    tell: ReportProgress = lambda asked: None,
 ) -> Report:
     """Ask every question; recall and the others are over the first `k` passages, and the reader
     is given the first eight. Counts with the index's own threshold, else `default_threshold`."""
     kept = await indexes.threshold(name, tenant=tenant)
     outcomes = []
     for number, question in enumerate(questions, start=1):
-        found = await indexes.search(name, question.question, limit=max(k, LIMIT), tenant=tenant)
-        said = await answered(ask, question.question, found[:LIMIT])
-        outcomes.append(_outcome(question, found[:k], said))
-        tell(Asked(number, len(questions)))
-    return report(name, k, questions, outcomes, kept.value if kept else default_threshold)
+        found = await indexes.search(
+            name, question.question, limit=max(k, READ_PASSAGES), tenant=tenant
+        )
+        said = await answer_question(ask, question.question, found[:READ_PASSAGES])
+        outcomes.append(_build_outcome(question, found[:k], said))
+        tell(QuestionProgress(number, len(questions)))
+    return build_report(name, k, questions, outcomes, kept.value if kept else default_threshold)
 
 
-def report(
+def build_report(
     name: str, k: int, questions: Sequence[Question], outcomes: Sequence[Outcome], threshold: float
 ) -> Report:
     """The measures of these outcomes, which stand in the order of the questions."""
@@ -103,40 +112,40 @@ def report(
         mrr=_mean([1 / each.rank if each.rank else 0.0 for each in placed]),
         answer_found=_share([each.holds is not None for each in told]),
         threshold=threshold,
-        reader=_counts(outcomes, threshold),
+        reader=_count_outcomes(outcomes, threshold),
         refused={
-            kind: _refused(outcomes, kind, threshold) or 0.0
+            kind: _share_refused(outcomes, kind, threshold) or 0.0
             for kind in kinds
             if kind != "answerable"
         },
-        curve=curve(outcomes),
+        curve=measure_outcomes(outcomes),
         outcomes=outcomes,
     )
 
 
-def curve(outcomes: Sequence[Outcome]) -> list[Point]:
+def measure_outcomes(outcomes: Sequence[Outcome]) -> list[CurvePoint]:
     """What thresholds from the lowest score to above the highest make of the same answers."""
     scores = sorted({each.score for each in outcomes})
     if not scores:
         return []
-    wanted = [*scores[:: max(1, len(scores) // STEPS)], scores[-1] + 1e-4]
-    return [_point(outcomes, threshold) for threshold in wanted]
+    wanted = [*scores[:: max(1, len(scores) // CURVE_STEPS)], scores[-1] + 1e-4]
+    return [_measure_point(outcomes, threshold) for threshold in wanted]
 
 
-def _point(outcomes: Sequence[Outcome], threshold: float) -> Point:
-    counts = _counts(outcomes, threshold)
+def _measure_point(outcomes: Sequence[Outcome], threshold: float) -> CurvePoint:
+    counts = _count_outcomes(outcomes, threshold)
     total = max(1, sum(each.kind == "answerable" for each in outcomes))
-    return Point(
+    return CurvePoint(
         round(threshold, 4),
         round(counts["right"] / total, 4),
         round(counts["wrong"] / total, 4),
         round(counts["refused"] / total, 4),
-        _refused(outcomes, "near", threshold),
-        _refused(outcomes, "far", threshold),
+        _share_refused(outcomes, "near", threshold),
+        _share_refused(outcomes, "far", threshold),
     )
 
 
-def _counts(outcomes: Sequence[Outcome], threshold: float) -> dict[str, int]:
+def _count_outcomes(outcomes: Sequence[Outcome], threshold: float) -> dict[str, int]:
     """Of the answerable questions; `unjudged` were answered, and nobody told what is right."""
     counts = {"right": 0, "wrong": 0, "refused": 0, "unjudged": 0}
     for each in outcomes:
@@ -146,30 +155,30 @@ def _counts(outcomes: Sequence[Outcome], threshold: float) -> dict[str, int]:
     return counts
 
 
-def _outcome(question: Question, found: Sequence[Passage], said: Answered) -> Outcome:
+def _build_outcome(question: Question, found: Sequence[Passage], said: ReaderAnswer) -> Outcome:
     return Outcome(
         question=question.question,
         kind=question.kind,
-        rank=_first([_meant(question, passage) for passage in found]),
-        holds=_first([question.answered_by(passage.text) for passage in found]),
+        rank=_first_rank([_is_meant(question, passage) for passage in found]),
+        holds=_first_rank([question.answered_by(passage.text) for passage in found]),
         said=said.text,
         score=round(said.score, 4),
         right=question.answered_by(said.text) if question.answer else None,
     )
 
 
-def _meant(question: Question, passage: Passage) -> bool:
+def _is_meant(question: Question, passage: Passage) -> bool:
     """Whether a passage, or one of the same words, stands in a document meant."""
     return any(
         question.found_in(source) for source in (passage.source, *(c.source for c in passage.also))
     )
 
 
-def _first(values: Sequence[bool]) -> int | None:
+def _first_rank(values: Sequence[bool]) -> int | None:
     return values.index(True) + 1 if True in values else None
 
 
-def _refused(outcomes: Sequence[Outcome], kind: str, threshold: float) -> float | None:
+def _share_refused(outcomes: Sequence[Outcome], kind: str, threshold: float) -> float | None:
     return _share([each.score < threshold for each in outcomes if each.kind == kind])
 
 

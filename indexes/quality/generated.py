@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from indexes.records import Passage
 
-FAR = (
+FAR_QUESTIONS = (
     "Who won the football world cup in 1998?",
     "How long should an egg be boiled until it is soft?",
     "What is the boiling point of tungsten?",
@@ -54,7 +54,7 @@ MIN_WORDS, MAX_WORDS = 6, 45
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class GeneratedQuestion:
     """A question with the sentence of the passage that answers it; `worded` by a language model,
     or in the passage's own words."""
 
@@ -64,19 +64,19 @@ class Made:
     worded: bool = False
 
 
-def made_of(passage: Passage) -> Made | None:
+def generate_question(passage: Passage) -> GeneratedQuestion | None:
     """A question that a passage answers; its first sentence that can be turned, or its heading."""
     for sentence in _sentences(passage.text):
         for pattern, shape in _PATTERNS:
             if (found := pattern.search(sentence)) and not _EMPTY.match(found[1]):
                 asked = " ".join(found[1].split())
-                return Made(shape.format(asked), sentence, passage)
+                return GeneratedQuestion(shape.format(asked), sentence, passage)
     heading = passage.heading[-1].strip("# ¶\t") if passage.heading else ""
     first = next(_sentences(passage.text), "")
     if len(heading.split()) < 2 or not first:
         return None
     about = _NUMBERING.sub("", heading).rstrip(".:?!").casefold()
-    return Made(f"What is there to know about {about}?", first, passage)
+    return GeneratedQuestion(f"What is there to know about {about}?", first, passage)
 
 
 def _sentences(text: str) -> Iterator[str]:

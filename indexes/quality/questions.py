@@ -54,11 +54,11 @@ class Question(BaseModel):
     @property
     def wanted(self) -> list[str]:
         """The answers as they are looked for."""
-        return [folded(text) for text in self.answer]
+        return [normalize(text) for text in self.answer]
 
     def answered_by(self, text: str) -> bool:
         """Whether one of the answers stands in a text."""
-        said = folded(text)
+        said = normalize(text)
         return any(answer in said for answer in self.wanted)
 
     def found_in(self, source: str) -> bool:
@@ -66,7 +66,7 @@ class Question(BaseModel):
         return any(source == each or source.endswith(f"/{each}") for each in self.source)
 
 
-def folded(text: str) -> str:
+def normalize(text: str) -> str:
     """A text without what does not matter to whether it holds an answer."""
     kept = "".join(" " if letter in "*_`\"'“”‘’«»" else letter for letter in text.casefold())
     return " ".join(kept.split())
@@ -79,52 +79,61 @@ def read_questions(text: str, filename: str) -> list[Question]:
     """
     suffix = PurePath(filename).suffix.lower()
     entries = (
-        _yaml(text, filename) if suffix in (".yaml", ".yml", ".json") else _lines(text, filename)
+        _parse_yaml(text, filename)
+        if suffix in (".yaml", ".yml", ".json")
+        else _parse_lines(text, filename)
     )
-    found = [_question(entry, place, filename) for place, entry in entries]
+    found = [_check_question(entry, place, filename) for place, entry in entries]
     if not 0 < len(found) <= MAX_QUESTIONS:
-        raise _bad(filename, "", f"it holds {len(found)} questions, of 1 to {MAX_QUESTIONS}")
+        raise _invalid_questions(
+            filename, "", f"it holds {len(found)} questions, of 1 to {MAX_QUESTIONS}"
+        )
     return found
 
 
-def checked_questions(entries: Iterable[Any]) -> list[Question]:
+def check_questions(entries: Iterable[Any]) -> list[Question]:
     """The questions of a request. Raises `Invalid` (`invalid_questions`)."""
     return [
-        _question(entry, f"question {number}", "") for number, entry in enumerate(entries, start=1)
+        _check_question(entry, f"question {number}", "")
+        for number, entry in enumerate(entries, start=1)
     ]
 
 
-def _yaml(text: str, filename: str) -> list[tuple[str, Any]]:
+def _parse_yaml(text: str, filename: str) -> list[tuple[str, Any]]:
     try:
         entries = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise _bad(filename, "", f"it is no YAML: {error}") from error
+        raise _invalid_questions(filename, "", f"it is no YAML: {error}") from error
     if not isinstance(entries, list):
-        raise _bad(filename, "", "it must be a list of questions")
+        raise _invalid_questions(filename, "", "it must be a list of questions")
     return [(f"question {number}", entry) for number, entry in enumerate(entries, start=1)]
 
 
-def _lines(text: str, filename: str) -> list[tuple[str, Any]]:
+def _parse_lines(text: str, filename: str) -> list[tuple[str, Any]]:
     found = []
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             try:
                 found.append((f"line {number}", json.loads(line)))
             except ValueError as error:
-                raise _bad(filename, f"line {number}", f"it is no JSON: {error}") from error
+                raise _invalid_questions(
+                    filename, f"line {number}", f"it is no JSON: {error}"
+                ) from error
     return found
 
 
-def _question(entry: Any, place: str, filename: str) -> Question:
+def _check_question(entry: Any, place: str, filename: str) -> Question:
     try:
         return Question.model_validate(entry)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
-        raise _bad(filename, place, f"{field}: {first['msg']}".removeprefix(": ")) from error
+        raise _invalid_questions(
+            filename, place, f"{field}: {first['msg']}".removeprefix(": ")
+        ) from error
 
 
-def _bad(filename: str, place: str, why: str) -> Invalid:
+def _invalid_questions(filename: str, place: str, why: str) -> Invalid:
     where = ", ".join(part for part in (filename, place) if part)
     return Invalid(
         f"{where or 'The questions'}: {why}.",

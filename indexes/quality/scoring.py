@@ -7,38 +7,38 @@ from dataclasses import dataclass
 
 from indexes.records import Passage
 
-LIMIT = 8
-SPARE = 42
+READ_PASSAGES = 8
+LEAVE_OUT_OVERFETCH = 42
 """Looked at beyond the limit, where documents are left out."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class ReaderAnswer:
     """What the reader would say, and how well it fits; nothing to read has the score 0."""
 
     text: str
     score: float
 
 
-Ask = Callable[[str, Sequence[Passage]], Awaitable[Answered]]
+Ask = Callable[[str, Sequence[Passage]], Awaitable[ReaderAnswer]]
 """Answers a question from passages, whatever its score: the composition root hands it in."""
 
-Write = Callable[[Passage], Awaitable[str | None]]
+WriteQuestion = Callable[[Passage], Awaitable[str | None]]
 """A question that a passage answers, by a language model; None where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class QuestionProgress:
     """How many of the questions have been asked."""
 
     done: int
     total: int
 
 
-Tell = Callable[[Asked], None]
+ReportProgress = Callable[[QuestionProgress], None]
 
 
-async def answered(ask: Ask, question: str, passages: Sequence[Passage]) -> Answered:
+async def answer_question(ask: Ask, question: str, passages: Sequence[Passage]) -> ReaderAnswer:
     if not passages:
-        return Answered("", 0.0)
+        return ReaderAnswer("", 0.0)
     return await ask(question, passages)

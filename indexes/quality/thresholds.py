@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from config.errors import Invalid
 
 MIN_QUESTIONS = 5
-STEPS = 50
+MAX_CURVE_POINTS = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
+class ScoredQuestion:
     """One question's score. `kind` is "answerable", or says how far it lies: near, far."""
 
     score: float
@@ -25,7 +25,7 @@ class Scored:
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class ThresholdEffect:
     """At this threshold, the shares of answerable questions answered, of the others refused."""
 
     threshold: float
@@ -33,7 +33,7 @@ class Point:
     refused: float
 
 
-def choose(scored: Sequence[Scored], refuse: float = 0.8) -> Point:
+def choose_threshold(scored: Sequence[ScoredQuestion], refuse: float = 0.8) -> ThresholdEffect:
     """The threshold that refuses at least the share `refuse` of each kind of unanswerable
     questions, and answers as many of the answerable ones as it can.
 
@@ -42,29 +42,30 @@ def choose(scored: Sequence[Scored], refuse: float = 0.8) -> Point:
     check_enough(scored)
     kinds = {each.kind for each in scored if not each.answerable}
     lowest = max(
-        _lowest([each.score for each in scored if each.kind == kind], refuse) for kind in kinds
+        _lowest_refused([each.score for each in scored if each.kind == kind], refuse)
+        for kind in kinds
     )
-    return point(scored, _apart(sorted(each.score for each in scored), lowest))
+    return measure_threshold(scored, _midpoint_above(sorted(each.score for each in scored), lowest))
 
 
-def point(scored: Sequence[Scored], threshold: float) -> Point:
+def measure_threshold(scored: Sequence[ScoredQuestion], threshold: float) -> ThresholdEffect:
     """What a threshold does to these questions."""
     answered = [each.score >= threshold for each in scored if each.answerable]
     refused = [each.score < threshold for each in scored if not each.answerable]
-    return Point(round(threshold, 4), _share(answered), _share(refused))
+    return ThresholdEffect(round(threshold, 4), _share(answered), _share(refused))
 
 
-def curve(scored: Sequence[Scored]) -> list[Point]:
+def measure_curve(scored: Sequence[ScoredQuestion]) -> list[ThresholdEffect]:
     """What thresholds from the lowest score to above the highest do, at most `STEPS` of them."""
     scores = sorted({each.score for each in scored})
     if not scores:
         return []
-    step = max(1, len(scores) // STEPS)
+    step = max(1, len(scores) // MAX_CURVE_POINTS)
     above = scores[-1] + 1e-4
-    return [point(scored, threshold) for threshold in [*scores[::step], above]]
+    return [measure_threshold(scored, threshold) for threshold in [*scores[::step], above]]
 
 
-def check_enough(scored: Sequence[Scored]) -> None:
+def check_enough(scored: Sequence[ScoredQuestion]) -> None:
     """Raises `Invalid` where too few questions were asked to tell anything."""
     for answerable, what in ((True, "that the documents answer"), (False, "that they do not")):
         count = sum(each.answerable == answerable for each in scored)
@@ -77,7 +78,7 @@ def check_enough(scored: Sequence[Scored]) -> None:
             )
 
 
-def _lowest(scores: Sequence[float], refuse: float) -> float:
+def _lowest_refused(scores: Sequence[float], refuse: float) -> float:
     """The highest score that must still be refused."""
     ordered = sorted(scores)
     # -(-x // 1) rounds up; 1e-9 forgives 0.8 * 5 = 4.000000001.
@@ -85,7 +86,7 @@ def _lowest(scores: Sequence[float], refuse: float) -> float:
     return ordered[count - 1]
 
 
-def _apart(ordered: Sequence[float], score: float) -> float:
+def _midpoint_above(ordered: Sequence[float], score: float) -> float:
     """Midway between a score and the next one above it."""
     place = bisect_left(ordered, score)
     above = next((each for each in ordered[place:] if each > score), score + 0.02)

@@ -13,16 +13,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
-from indexes.reading.documents import Block, Content, trimmed
+from indexes.reading.documents import Block, Content, trim_span
 
 WORD = re.compile(r"[぀-ヿ㐀-䶿一-鿿가-힯]|\w+")
 SENTENCE_END = re.compile(r"[.!?…。！？]+[\"'”’)\]]*\s+|\n\s*\n")
 LINE_END = re.compile(r"\n")
 LONG_WORD_CHARS = 16
 
-SPILL = 1.25
+MAX_OVERSIZE = 1.25
 """No passage exceeds the wanted size by more than this factor."""
-TINY = 0.2
+TINY_SHARE = 0.2
 """A section smaller than this share of a passage joins the next one."""
 
 
@@ -58,10 +58,10 @@ Sized = tuple[int, int, int]
 """(start, end, words)"""
 
 
-def chunks(content: Content, words: int) -> list[Chunk]:
+def cut_into_chunks(content: Content, words: int) -> list[Chunk]:
     """The passages of a document, in order, each of about `words` words and trimmed of space."""
-    sections = _joined(_sections(content, words), words)
-    found = (_chunk(pieces) for section in sections for pieces in _packed(section, words))
+    sections = _join_tiny(_split_sections(content, words), words)
+    found = (_build_chunk(pieces) for section in sections for pieces in _pack(section, words))
     if not content.pages:
         return list(found)
     return [replace(chunk, page=bisect_right(content.pages, chunk.start) or 1) for chunk in found]
@@ -71,7 +71,7 @@ def count_words(text: str) -> int:
     return sum(1 + (len(word) - 1) // LONG_WORD_CHARS for word in WORD.findall(text))
 
 
-def _sections(content: Content, words: int) -> Iterator[Section]:
+def _split_sections(content: Content, words: int) -> Iterator[Section]:
     """The pieces of each heading and of what follows it."""
     path: list[Block] = []
     section: Section = []
@@ -89,26 +89,26 @@ def _sections(content: Content, words: int) -> Iterator[Section]:
         yield section
 
 
-def _joined(sections: Iterator[Section], words: int) -> Iterator[Section]:
+def _join_tiny(sections: Iterator[Section], words: int) -> Iterator[Section]:
     """Tiny sections (a heading alone, a line of text) go together with what follows them."""
     held: Section = []
     for section in sections:
         held = held + section
-        if _size(held) >= TINY * words:
+        if _count_section(held) >= TINY_SHARE * words:
             yield held
             held = []
     if held:
         yield held
 
 
-def _size(section: Section) -> int:
+def _count_section(section: Section) -> int:
     return sum(piece.words for piece in section)
 
 
-def _packed(section: Section, words: int) -> Iterator[Section]:
+def _pack(section: Section, words: int) -> Iterator[Section]:
     """Even parts, as few as the wanted size allows, so that none ends as a sliver."""
-    most = SPILL * words
-    total = _size(section)
+    most = MAX_OVERSIZE * words
+    total = _count_section(section)
     wanted = total / max(1, math.ceil(total / most))
     part: Section = []
     size = 0
@@ -121,7 +121,7 @@ def _packed(section: Section, words: int) -> Iterator[Section]:
     yield part
 
 
-def _chunk(pieces: Section) -> Chunk:
+def _build_chunk(pieces: Section) -> Chunk:
     """The headings are those that all its text stands below."""
     paths = [piece.path for piece in pieces if not piece.heads] or [piece.path for piece in pieces]
     levels = takewhile(lambda titles: len(set(titles)) == 1, zip(*paths, strict=False))
@@ -141,27 +141,27 @@ def _cut_to_fit(text: str, block: Block, words: int) -> Iterator[Sized]:
         if size <= words:
             yield start, end, size
         else:
-            yield from _runs_of_words(text, start, end, words)
+            yield from _cut_between_words(text, start, end, words)
 
 
 def _cut(text: str, start: int, end: int, ends: re.Pattern[str]) -> Iterator[tuple[int, int]]:
     stops = [match.end() for match in ends.finditer(text, start, end)]
     for stop in [*stops, end]:
-        if span := trimmed(text, start, stop):
+        if span := trim_span(text, start, stop):
             yield span
         start = stop
 
 
-def _runs_of_words(text: str, start: int, end: int, words: int) -> Iterator[Sized]:
+def _cut_between_words(text: str, start: int, end: int, words: int) -> Iterator[Sized]:
     size, begin = 0, start
     for stop, count in _word_stops(text, start, end, words):
         if size and size + count > words:
-            if span := trimmed(text, start, begin):
+            if span := trim_span(text, start, begin):
                 yield *span, size
             start, size = begin, 0
         size += count
         begin = stop
-    if span := trimmed(text, start, end):
+    if span := trim_span(text, start, end):
         yield *span, size
 
 

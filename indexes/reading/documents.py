@@ -66,7 +66,7 @@ class Content:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class SourceFile:
     """The bytes of a document with what is known of them."""
 
     data: bytes
@@ -82,11 +82,11 @@ class Source:
 
     def guessed_text(self) -> str:
         """As `text`; in the encoding that it is likely to be in where it names none."""
-        return guessed(self.data, self.filename, self.charset)
+        return decode_guessing(self.data, self.filename, self.charset)
 
 
 @dataclass(frozen=True, slots=True)
-class Parsed:
+class ParsedText:
     """What a format's reader returns. `metadata` holds what the document says of itself: its
     author, its date, as JSON."""
 
@@ -101,7 +101,7 @@ class TooMuchText(Exception):
     """A reader gives up: the document holds more than `MAX_TEXT_CHARS`."""
 
 
-Reader = Callable[[Source], Parsed]
+FormatReader = Callable[[SourceFile], ParsedText]
 
 
 def read(
@@ -114,19 +114,19 @@ def read(
     `needs_caption_model` for an image without one, or `unreadable_document` for binary, empty,
     broken or mis-declared input.
     """
-    format, charset = _format(filename, media_type)
+    format, charset = _choose_format(filename, media_type)
     if why := mismatch(data, format.media_type):
-        raise unreadable(filename, why)
-    parsed = _parsed(format, Source(data, filename, format.media_type, charset, caption))
+        raise unreadable_document(filename, why)
+    parsed = _parse(format, SourceFile(data, filename, format.media_type, charset, caption))
     text = _clean(parsed.text)
-    spans = ((block, trimmed(text, block.start, block.end)) for block in parsed.blocks)
+    spans = ((block, trim_span(text, block.start, block.end)) for block in parsed.blocks)
     blocks = [
         replace(block, start=span[0], end=span[1], title=_clean(block.title))
         for block, span in spans
         if span
     ]
     if not blocks:
-        raise unreadable(filename, "it holds no text")
+        raise unreadable_document(filename, "it holds no text")
     title = parsed.title or filename.rsplit("/", 1)[-1]
     metadata = _clean_metadata(parsed.metadata)
     return Content(text, blocks, _clean(title), format.media_type, parsed.pages, metadata)
@@ -147,26 +147,28 @@ def _clean_metadata(value: Any) -> Any:
     return value
 
 
-def _parsed(format: Format, source: Source) -> Parsed:
+def _parse(format: Format, source: SourceFile) -> ParsedText:
     try:
-        parsed = _reader(format)(source)
+        parsed = _import_reader(format)(source)
         if len(parsed.text) > MAX_TEXT_CHARS:
             raise TooMuchText
     except TooMuchText as error:
         most = f"{MAX_TEXT_CHARS:,} characters of text"
-        raise unreadable(source.filename, f"it holds more than {most}; split it") from error
+        raise unreadable_document(
+            source.filename, f"it holds more than {most}; split it"
+        ) from error
     except RecursionError as error:
-        raise unreadable(source.filename, "it is nested too deeply") from error
+        raise unreadable_document(source.filename, "it is nested too deeply") from error
     return parsed
 
 
-def _reader(format: Format) -> Reader:
+def _import_reader(format: Format) -> FormatReader:
     module, function = format.reader.split(":")
-    reader: Reader = getattr(import_module(f"indexes.formats.{module}"), function)
+    reader: FormatReader = getattr(import_module(f"indexes.formats.{module}"), function)
     return reader
 
 
-def supported(filename: str, *, captions: bool = False) -> bool:
+def is_supported(filename: str, *, captions: bool = False) -> bool:
     """Whether a file of this name can be read; an image only if there are `captions` for them."""
     format = BY_SUFFIX.get(PurePosixPath(filename).suffix.lower())
     return format is not None and (captions or not format.captioned)
@@ -176,24 +178,26 @@ def decode(data: bytes, filename: str, charset: str | None) -> str:
     """The text of `data`: by its byte order mark, else as declared, else UTF-8."""
     encoding = next((name for mark, name in BOMS if data.startswith(mark)), charset or "utf-8")
     if encoding == "utf-8" and b"\0" in data:
-        raise unreadable(filename, "it is binary, not text")
+        raise unreadable_document(filename, "it is binary, not text")
     try:
         if codecs.lookup(encoding).name in NO_ENCODINGS:
             raise LookupError(encoding)
         text = data.decode(encoding)
     except LookupError as error:
-        raise unreadable(filename, f"its declared encoding '{encoding}' is unknown") from error
+        raise unreadable_document(
+            filename, f"its declared encoding '{encoding}' is unknown"
+        ) from error
     except (UnicodeError, ValueError) as error:
         place = f" at byte {error.start}" if isinstance(error, UnicodeDecodeError) else ""
-        raise unreadable(
+        raise unreadable_document(
             filename, f"it is not valid {encoding}{place}; save it as UTF-8 or declare its charset"
         ) from error
     if "\0" in text:
-        raise unreadable(filename, "it is binary, not text")
+        raise unreadable_document(filename, "it is binary, not text")
     return text
 
 
-def guessed(data: bytes, filename: str, charset: str | None) -> str:
+def decode_guessing(data: bytes, filename: str, charset: str | None) -> str:
     """As `decode`; what is not UTF-8 and names no charset in the encoding it is likely to be in."""
     try:
         return decode(data, filename, charset)
@@ -208,7 +212,7 @@ def guessed(data: bytes, filename: str, charset: str | None) -> str:
             raise error from None
 
 
-def trimmed(text: str, start: int, end: int) -> tuple[int, int] | None:
+def trim_span(text: str, start: int, end: int) -> tuple[int, int] | None:
     """The span without white space at its ends; None when nothing is left."""
     piece = text[start:end]
     body = piece.strip()
@@ -218,7 +222,7 @@ def trimmed(text: str, start: int, end: int) -> tuple[int, int] | None:
     return start, start + len(body)
 
 
-def unreadable(filename: str, why: str) -> Invalid:
+def unreadable_document(filename: str, why: str) -> Invalid:
     return Invalid(
         f"{filename} cannot be indexed: {why}.",
         code="unreadable_document",
@@ -226,7 +230,7 @@ def unreadable(filename: str, why: str) -> Invalid:
     )
 
 
-def _format(filename: str, declared: str | None) -> tuple[Format, str | None]:
+def _choose_format(filename: str, declared: str | None) -> tuple[Format, str | None]:
     """(the format, declared charset)"""
     header = Message()
     header["content-type"] = declared or ""

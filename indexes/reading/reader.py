@@ -9,7 +9,7 @@ import orjson
 
 from config.errors import TimedOut, Unavailable
 from indexes.reading.chunks import Chunk
-from indexes.reading.documents import unreadable
+from indexes.reading.documents import unreadable_document
 from models.workers.on_demand import OnDemandWorker
 from models.workers.process import Reply
 
@@ -21,7 +21,7 @@ TIMEOUT_PER_MIB_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ParsedDocument:
     """A document as text with its passages."""
 
     text: str
@@ -31,13 +31,13 @@ class Reading:
     chunks: list[Chunk]
 
 
-class Reader:
+class DocumentReader:
     """Reads documents one at a time in a process of its own. `close` ends it."""
 
     def __init__(self, *, timeout_s: float = TIMEOUT_S, memory_bytes: int = MEMORY_BYTES) -> None:
         self._timeout_s = timeout_s
         self._worker = OnDemandWorker(
-            "indexes.reading.worker:Reader",
+            "indexes.reading.worker:ReadHandler",
             name="reader",
             options={"memory_bytes": memory_bytes},
         )
@@ -50,7 +50,7 @@ class Reader:
         chunk_words: int,
         *,
         caption: str | None = None,
-    ) -> Reading:
+    ) -> ParsedDocument:
         """Raises `Invalid` for a document that cannot be read, however it goes wrong: for an image
         without a `caption`, `needs_caption_model`."""
         header: dict[str, object] = {
@@ -59,7 +59,7 @@ class Reader:
             "chunk_words": chunk_words,
             "caption": caption,
         }
-        return _reading(await self._call(header, data))
+        return _parsed_document(await self._call(header, data))
 
     async def close(self) -> None:
         """End the worker; a read in progress fails with `Unavailable`."""
@@ -71,16 +71,20 @@ class Reader:
         try:
             return await self._worker.call("read", header, data, timeout_s=timeout_s)
         except TimedOut as error:
-            raise unreadable(filename, f"reading it took more than {timeout_s:.0f} s") from error
+            raise unreadable_document(
+                filename, f"reading it took more than {timeout_s:.0f} s"
+            ) from error
         except Unavailable as error:
             if error.code == "out_of_memory":
-                raise unreadable(filename, "reading it takes too much memory") from error
+                raise unreadable_document(filename, "reading it takes too much memory") from error
             if error.code in ("worker_died", "worker_error"):
-                raise unreadable(filename, f"its reader failed ({error.message})") from error
+                raise unreadable_document(
+                    filename, f"its reader failed ({error.message})"
+                ) from error
             raise
 
 
-def _reading(reply: Reply) -> Reading:
+def _parsed_document(reply: Reply) -> ParsedDocument:
     size = reply.header["text_bytes"]
     chunks = [
         Chunk(span["start"], span["end"], tuple(span["heading"]), span["page"])
@@ -88,4 +92,4 @@ def _reading(reply: Reply) -> Reading:
     ]
     text = reply.body[:size].decode()
     about = reply.header
-    return Reading(text, about["title"], about["media_type"], about["metadata"], chunks)
+    return ParsedDocument(text, about["title"], about["media_type"], about["metadata"], chunks)

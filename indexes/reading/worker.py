@@ -10,13 +10,13 @@ from typing import Any
 
 import orjson
 
-from indexes.reading.chunks import chunks
+from indexes.reading.chunks import cut_into_chunks
 from indexes.reading.documents import read
 from models.workers.host import TaskHandle
 from models.workers.limits import limit_memory
 
 
-class Reader:
+class ReadHandler:
     """Runs in a worker process. Options: `memory_bytes`, the most that it may take."""
 
     def __init__(self, options: dict[str, Any]) -> None:
@@ -27,7 +27,7 @@ class Reader:
     ) -> tuple[dict[str, Any], bytes]:
         """`read`: a document's bytes; answers with its text and, as JSON, where its chunks are."""
         content = read(body, header["filename"], header["media_type"], caption=header["caption"])
-        found = chunks(content, header["chunk_words"])
+        found = cut_into_chunks(content, header["chunk_words"])
         answer: dict[str, Any] = {
             "title": content.title,
             "media_type": content.media_type,

@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
 
-LEAST_WORDS = 12
+MIN_EXCERPT_WORDS = 12
 """Shorter sentences join their neighbours: a vector of few words is near to anything."""
-BEST_WINDOWS = 3
+MAX_BEST_SPANS = 3
 
 _HEAD = struct.Struct("<HH")
-_PLACE = struct.Struct("<IIf")
+_ENTRY = struct.Struct("<IIf")
 _SCALE = 127.0
 
 Span = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class ScoredSpan:
     """A stretch of a passage, as characters of its text, and its cosine to a question."""
 
     start: int
@@ -42,15 +42,15 @@ class Window:
     score: float
 
 
-def excerpts_of(text: str) -> list[Span]:
+def find_excerpts(text: str) -> list[Span]:
     """Where the excerpts of a passage are: whole sentences, in order; headings are in none."""
     found: list[Span] = []
-    for run in _runs(sentences(text)):
+    for run in _split_at_headings(sentences(text)):
         begin, words = run[0].start, 0
         for sentence in run:
             begin = sentence.start if begin < 0 else begin
             words += len(text[sentence.start : sentence.end].split())
-            if words >= LEAST_WORDS:
+            if words >= MIN_EXCERPT_WORDS:
                 found.append((begin, sentence.end))
                 begin, words = -1, 0
         if begin >= 0:
@@ -58,7 +58,7 @@ def excerpts_of(text: str) -> list[Span]:
     return found
 
 
-def _runs(found: Sequence[Sentence]) -> Iterator[list[Sentence]]:
+def _split_at_headings(found: Sequence[Sentence]) -> Iterator[list[Sentence]]:
     """Sentences between headings."""
     run: list[Sentence] = []
     for sentence in found:
@@ -71,7 +71,7 @@ def _runs(found: Sequence[Sentence]) -> Iterator[list[Sentence]]:
         yield run
 
 
-def packed(spans: Sequence[Span], masses: Sequence[float], data: bytes) -> bytes:
+def pack_excerpts(spans: Sequence[Span], masses: Sequence[float], data: bytes) -> bytes:
     """The excerpts of one passage as they are stored.
 
     `data` holds a row of signed bytes for each span (a unit vector times 127); its mass is the
@@ -79,7 +79,7 @@ def packed(spans: Sequence[Span], masses: Sequence[float], data: bytes) -> bytes
     """
     width = len(data) // len(spans) if spans else 0
     kept = [at for at, mass in enumerate(masses) if mass > 0]
-    table = b"".join(_PLACE.pack(*spans[at], masses[at]) for at in kept)
+    table = b"".join(_ENTRY.pack(*spans[at], masses[at]) for at in kept)
     rows = b"".join(data[at * width : (at + 1) * width] for at in kept)
     return _HEAD.pack(len(kept), width) + table + rows
 
@@ -89,14 +89,14 @@ def is_packed(stored: bytes, chars: int) -> bool:
     if len(stored) < _HEAD.size:
         return not stored
     count, width = _HEAD.unpack_from(stored)
-    table = _HEAD.size + count * _PLACE.size
+    table = _HEAD.size + count * _ENTRY.size
     return len(stored) == table + count * width and all(
         start < end <= chars and 0 < mass < math.inf
-        for start, end, mass in _PLACE.iter_unpack(stored[_HEAD.size : table])
+        for start, end, mass in _ENTRY.iter_unpack(stored[_HEAD.size : table])
     )
 
 
-def best_cosines(question: Floats, stored: Sequence[bytes]) -> list[float | None]:
+def score_best_excerpts(question: Floats, stored: Sequence[bytes]) -> list[float | None]:
     """For each passage the cosine of its best excerpt to a question's unit vector; None where it
     has none, or those of another model."""
     import numpy as np  # not needed by a server that searches nothing
@@ -107,14 +107,14 @@ def best_cosines(question: Floats, stored: Sequence[bytes]) -> list[float | None
     if not found:
         return [None] * len(stored)
     # All of them at once: there are many, and each is small.
-    rows = b"".join(each[_HEAD.size + count * _PLACE.size :] for each, count in found)
+    rows = b"".join(each[_HEAD.size + count * _ENTRY.size :] for each, count in found)
     units = np.frombuffer(rows, np.int8).reshape(-1, len(question)).astype(np.float32)
     firsts = np.cumsum([0, *(count for _, count in found)])[:-1]
     best = iter((np.maximum.reduceat(units @ question, firsts) / _SCALE).tolist())
     return [next(best) if count else None for count in counts]
 
 
-def best_windows(question: Floats, stored: bytes) -> list[Window]:
+def find_best_spans(question: Floats, stored: bytes) -> list[ScoredSpan]:
     """The stretches of a passage that come nearest to a question, best first; none overlap.
 
     A stretch is two excerpts that follow each other, since what answers a question often stands
@@ -122,38 +122,39 @@ def best_windows(question: Floats, stored: bytes) -> list[Window]:
     """
     import numpy as np
 
-    places, rows = _opened(stored, len(question))
+    places, rows = _unpack(stored, len(question))
     if len(places) < 2:
-        return [Window(start, end, float(rows[0] @ question)) for start, end, _ in places]
+        return [ScoredSpan(start, end, float(rows[0] @ question)) for start, end, _ in places]
     masses = np.array([mass for _, _, mass in places], np.float32)
     sums = rows * masses[:, None]
     pairs = sums[:-1] + sums[1:]
     scores = pairs @ question / np.maximum(np.linalg.norm(pairs, axis=1), 1e-9)
     windows = [
-        Window(places[at][0], places[at + 1][1], float(score)) for at, score in enumerate(scores)
+        ScoredSpan(places[at][0], places[at + 1][1], float(score))
+        for at, score in enumerate(scores)
     ]
-    return _apart(windows)
+    return _drop_overlapping(windows)
 
 
-def _opened(stored: bytes, dimensions: int) -> tuple[list[tuple[int, int, float]], Floats]:
+def _unpack(stored: bytes, dimensions: int) -> tuple[list[tuple[int, int, float]], Floats]:
     """(start, end, mass) of each excerpt, and their unit vectors."""
     import numpy as np  # not needed by a server that searches nothing
 
     count, width = _HEAD.unpack_from(stored) if stored else (0, 0)
     if width != dimensions:
         return [], np.empty((0, dimensions), np.float32)
-    table = _HEAD.size + count * _PLACE.size
-    places = list(_PLACE.iter_unpack(stored[_HEAD.size : table]))
+    table = _HEAD.size + count * _ENTRY.size
+    places = list(_ENTRY.iter_unpack(stored[_HEAD.size : table]))
     rows = np.frombuffer(stored, np.int8, offset=table).reshape(count, width)
     return places, rows.astype(np.float32) / _SCALE
 
 
-def _apart(windows: Sequence[Window]) -> list[Window]:
+def _drop_overlapping(windows: Sequence[ScoredSpan]) -> list[ScoredSpan]:
     """The best that do not overlap."""
-    chosen: list[Window] = []
+    chosen: list[ScoredSpan] = []
     for window in sorted(windows, key=lambda each: (-each.score, each.start)):
         if all(window.end <= other.start or other.end <= window.start for other in chosen):
             chosen.append(window)
-        if len(chosen) == BEST_WINDOWS:
+        if len(chosen) == MAX_BEST_SPANS:
             break
     return chosen

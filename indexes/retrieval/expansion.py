@@ -25,19 +25,19 @@ SECTION_CHARS = 12_000
 
 
 @dataclass(frozen=True, slots=True)
-class _Grown:
+class _ExpandedHit:
     """A hit with the span it has grown to."""
 
     hit: Passage
     start: int
     end: int
 
-    def overlaps(self, other: _Grown) -> bool:
+    def overlaps(self, other: _ExpandedHit) -> bool:
         same = (self.hit.index, self.hit.document) == (other.hit.index, other.hit.document)
         return same and self.start < other.end and other.start < self.end
 
 
-def place(database: Database, id: str, name: str, passage: str) -> Place:
+def locate_passage(database: Database, id: str, name: str, passage: str) -> Place:
     """A passage, by its id, where it stands. Raises `NotFound` (`passage_not_found`)."""
     document, _, number = passage.rpartition(".")
     at = int(number) if number.isdecimal() and len(number) < 10 else -1
@@ -59,15 +59,15 @@ def expand_passages(
 ) -> list[Passage]:
     """The first `limit` hits with what stands around them; those that then overlap are one, in
     the place of the best of them. `ids` are those of the indexes, by name."""
-    groups: list[_Grown] = []
+    groups: list[_ExpandedHit] = []
     for hit in hits:
         if len(groups) == limit:
             break
-        groups = _joined(groups, _grow(database, ids[hit.passage.index], hit, how))
-    return _cut_out(database, ids, groups)
+        groups = _merge_overlapping(groups, _expand(database, ids[hit.passage.index], hit, how))
+    return _cut_texts(database, ids, groups)
 
 
-def _grow(database: Database, id: str, hit: Found, how: Expand) -> _Grown:
+def _expand(database: Database, id: str, hit: Found, how: Expand) -> _ExpandedHit:
     passage = hit.passage
     reach = SECTION_PASSAGES if how == "section" else 1
     first, last = hit.ordinal - reach, hit.ordinal + reach
@@ -75,12 +75,12 @@ def _grow(database: Database, id: str, hit: Found, how: Expand) -> _Grown:
     here = next((at for at, row in enumerate(rows) if row.ordinal == hit.ordinal), None)
     if here is None or rows[here].passage.hash != passage.hash:
         # The document has changed since: only the hit is known of what it was.
-        return _Grown(passage, passage.start, passage.end)
-    kept = _section(rows, here) if how == "section" else rows
-    return _Grown(passage, kept[0].passage.start, kept[-1].passage.end)
+        return _ExpandedHit(passage, passage.start, passage.end)
+    kept = _section_around(rows, here) if how == "section" else rows
+    return _ExpandedHit(passage, kept[0].passage.start, kept[-1].passage.end)
 
 
-def _section(rows: Sequence[Found], here: int) -> Sequence[Found]:
+def _section_around(rows: Sequence[Found], here: int) -> Sequence[Found]:
     """The passages around one that have its headings, as many as a section may hold."""
     heading = rows[here].passage.heading
     before = list(takewhile(lambda row: row.passage.heading == heading, reversed(rows[:here])))
@@ -95,7 +95,7 @@ def _section(rows: Sequence[Found], here: int) -> Sequence[Found]:
     return rows[first : last + 1]
 
 
-def _joined(groups: list[_Grown], new: _Grown) -> list[_Grown]:
+def _merge_overlapping(groups: list[_ExpandedHit], new: _ExpandedHit) -> list[_ExpandedHit]:
     touching = [each for each in groups if each.overlaps(new)]
     if not touching:
         return [*groups, new]
@@ -106,16 +106,21 @@ def _joined(groups: list[_Grown], new: _Grown) -> list[_Grown]:
     return [each for each in kept if each not in touching[1:]]
 
 
-def _cut_out(database: Database, ids: Mapping[str, str], groups: Sequence[_Grown]) -> list[Passage]:
+def _cut_texts(
+    database: Database, ids: Mapping[str, str], groups: Sequence[_ExpandedHit]
+) -> list[Passage]:
     texts: dict[tuple[str, str], str] = {}
     for name, id in ids.items():
         documents = {each.hit.document for each in groups if each.hit.index == name}
         found = lookup.texts(database, id, documents)
         texts |= {(name, document): text for document, text in found.items()}
-    return [_passage(each, texts.get((each.hit.index, each.hit.document), "")) for each in groups]
+    return [
+        _expanded_passage(each, texts.get((each.hit.index, each.hit.document), ""))
+        for each in groups
+    ]
 
 
-def _passage(group: _Grown, text: str) -> Passage:
+def _expanded_passage(group: _ExpandedHit, text: str) -> Passage:
     hit, match = group.hit, (group.hit.start, group.hit.end)
     if (group.start, group.end) == match:
         return replace(hit, match=match)

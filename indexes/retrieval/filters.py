@@ -50,22 +50,22 @@ class _Test:
     negated: bool = False
 
 
-def compiled(where: Where) -> Filter:
+def compile_filter(where: Where) -> Filter:
     """Raises `Invalid` (`invalid_filter`) naming the field and, for an operator, the nearest."""
     if not isinstance(where, Mapping):
-        raise _wrong("where", "must be an object: a value, or operators, for each field")
+        raise _invalid("where", "must be an object: a value, or operators, for each field")
     if len(where) > MAX_FIELDS:
-        raise _wrong("where", f"may name {MAX_FIELDS} fields at most")
+        raise _invalid("where", f"may name {MAX_FIELDS} fields at most")
     found = [
-        _condition(str(field), test)
+        _compile_test(str(field), test)
         for field, asked in where.items()
-        for test in _tests(str(field), asked)
+        for test in _build_tests(str(field), asked)
     ]
     values = tuple(value for each in found for value in each.values)
     return Filter(" AND ".join(each.sql for each in found) or "1", values)
 
 
-def _condition(field: str, test: _Test) -> Filter:
+def _compile_test(field: str, test: _Test) -> Filter:
     if column := BUILT_IN.get(field):
         sql, values = f"coalesce({test.sql.format(column)}, 0)", test.values
     else:
@@ -80,84 +80,86 @@ def _condition(field: str, test: _Test) -> Filter:
     return Filter(f"NOT {sql}" if test.negated else sql, values)
 
 
-def _tests(field: str, asked: Any) -> Iterator[_Test]:
+def _build_tests(field: str, asked: Any) -> Iterator[_Test]:
     operators = dict(asked) if isinstance(asked, Mapping) else {"eq": asked}
     if not operators:
-        raise _wrong(field, f"needs an operator: {', '.join(OPERATORS)}")
+        raise _invalid(field, f"needs an operator: {', '.join(OPERATORS)}")
     for operator in operators:
         if operator not in OPERATORS:
             hint = nearest(str(operator), OPERATORS)
-            raise _wrong(field, f"has no operator '{operator}'. {hint}")
+            raise _invalid(field, f"has no operator '{operator}'. {hint}")
     bounds = {each: operators.pop(each) for each in BOUNDS if each in operators}
     if bounds:
         # Both bounds hold of one value, not each of some value.
-        kind, values = _values(field, list(bounds.values()))
+        kind, values = _check_values(field, list(bounds.values()))
         if kind == "boolean":
-            raise _wrong(field, "cannot be compared with true or false")
+            raise _invalid(field, "cannot be compared with true or false")
         yield _Test(kind, " AND ".join(f"{{0}} {BOUNDS[each]} ?" for each in bounds), values)
     for operator, value in operators.items():
-        yield _test(field, operator, value)
+        yield _build_test(field, operator, value)
 
 
-def _test(field: str, operator: str, value: Any) -> _Test:
+def _build_test(field: str, operator: str, value: Any) -> _Test:
     if operator == "exists":
         if not isinstance(value, bool):
-            raise _wrong(field, "'exists' takes true or false")
+            raise _invalid(field, "'exists' takes true or false")
         return _Test(None, "{0} IS NOT NULL", negated=not value)
     if operator == "glob":
         if not isinstance(value, str):
-            raise _wrong(field, "'glob' takes a text like 'guides/*'")
-        return _Test(*_glob(field, value))
+            raise _invalid(field, "'glob' takes a text like 'guides/*'")
+        return _Test(*_build_glob(field, value))
     if operator == "in" and not isinstance(value, list | tuple):
-        raise _wrong(field, "'in' takes a list of values")
-    kind, values = _values(field, value if isinstance(value, list | tuple) else [value])
+        raise _invalid(field, "'in' takes a list of values")
+    kind, values = _check_values(field, value if isinstance(value, list | tuple) else [value])
     return _Test(kind, f"{{0}} IN ({','.join('?' * len(values))})", values, operator == "not")
 
 
-def _glob(field: str, pattern: str) -> tuple[str, str, tuple[str]]:
+def _build_glob(field: str, pattern: str) -> tuple[str, str, tuple[str]]:
     if field == "updated_at":
-        raise _wrong(field, "is a time: compare it with gt, gte, lt or lte")
+        raise _invalid(field, "is a time: compare it with gt, gte, lt or lte")
     _check(field, pattern)
     return "text", "{0} GLOB ?", (pattern,)
 
 
-def _values(field: str, asked: Sequence[Any]) -> tuple[str, tuple[str | int | float, ...]]:
+def _check_values(field: str, asked: Sequence[Any]) -> tuple[str, tuple[str | int | float, ...]]:
     """Values of one kind as SQLite compares them."""
     if len(asked) > MAX_VALUES:
-        raise _wrong(field, f"may be compared with {MAX_VALUES} values at most")
+        raise _invalid(field, f"may be compared with {MAX_VALUES} values at most")
     if field == "updated_at":
-        asked = [_time(field, value) for value in asked]
+        asked = [_to_timestamp(field, value) for value in asked]
     for value in asked:
         _check(field, value)
     kinds = {kind_of(value) for value in asked}
     if len(kinds) > 1:
-        raise _wrong(field, f"is compared with values of several kinds: {', '.join(sorted(kinds))}")
+        raise _invalid(
+            field, f"is compared with values of several kinds: {', '.join(sorted(kinds))}"
+        )
     if field in BUILT_IN and field != "updated_at" and kinds - {"text"}:
-        raise _wrong(field, "is a text: compare it with a text")
+        raise _invalid(field, "is a text: compare it with a text")
     return (kinds or {"text"}).pop(), tuple(stored(value) for value in asked)
 
 
-def _time(field: str, value: Any) -> Any:
+def _to_timestamp(field: str, value: Any) -> Any:
     """Seconds since 1970; a date without a zone is UTC."""
     if not isinstance(value, str):
         return value
     try:
         time = datetime.fromisoformat(value)
     except ValueError as error:
-        raise _wrong(field, "takes seconds since 1970 or an ISO date like 2024-05-31") from error
+        raise _invalid(field, "takes seconds since 1970 or an ISO date like 2024-05-31") from error
     return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
 
 
 def _check(field: str, value: Any) -> None:
     if not isinstance(value, str | int | float):
-        raise _wrong(
+        raise _invalid(
             field, "takes texts, numbers, true and false; 'exists' asks whether there is any"
         )
     if not comparable(value):
-        raise _wrong(field, f"takes texts of {LONGEST_CHARS} characters at most, and numbers")
+        raise _invalid(field, f"takes texts of {LONGEST_CHARS} characters at most, and numbers")
 
 
-def _wrong(field: str, message: str) -> Invalid:
+def _invalid(field: str, message: str) -> Invalid:
     shown = field.encode(errors="replace").decode()[:80]
     return Invalid(
         f"Filter '{shown}': it {message}.".replace("..", "."),

@@ -8,18 +8,21 @@ from dataclasses import replace
 from indexes.derived.tokens import Tokenizer
 from indexes.records import Passage
 
-MAX_SPANS = 200
+MAX_HIGHLIGHTS = 200
 
 
-def highlighted(tokenize: Tokenizer, query: str, passages: Sequence[Passage]) -> list[Passage]:
+def add_highlights(tokenize: Tokenizer, query: str, passages: Sequence[Passage]) -> list[Passage]:
     """The passages with the spans, in their texts, of the words that match the query's."""
     wanted = frozenset(tokenize(query))
     return [
-        replace(passage, highlights=_spans(tokenize, wanted, passage.text)) for passage in passages
+        replace(passage, highlights=_matching_spans(tokenize, wanted, passage.text))
+        for passage in passages
     ]
 
 
-def _spans(tokenize: Tokenizer, wanted: frozenset[str], text: str) -> list[tuple[int, int]]:
+def _matching_spans(
+    tokenize: Tokenizer, wanted: frozenset[str], text: str
+) -> list[tuple[int, int]]:
     """In order, those that touch joined: an identifier and its parts are one."""
     found = sorted(tokenize.spans(text, wanted))
     joined: list[tuple[int, int]] = []
@@ -28,4 +31,4 @@ def _spans(tokenize: Tokenizer, wanted: frozenset[str], text: str) -> list[tuple
             joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
         else:
             joined.append((start, end))
-    return joined[:MAX_SPANS]
+    return joined[:MAX_HIGHLIGHTS]

@@ -8,26 +8,26 @@ from dataclasses import replace
 from indexes.ingestion.embedding import Embedders
 from indexes.records import Found
 
-READ = 30
+RERANKED_CANDIDATES = 30
 """How many are read again: reading is slow."""
-ROLE = "rerank"
+RERANK_ROLE = "rerank"
 """Who sorts where the index names nobody and the search wants it."""
 
 
-async def reranked(
+async def rerank(
     models: Embedders, name: str, tenant: str, query: str, hits: Sequence[Found]
 ) -> list[Found]:
     """The first candidates sorted anew, each with the model's score as `why["rerank"]`; those
     that were not read follow. Raises what the model manager raises."""
-    read, rest = hits[:READ], hits[READ:]
+    read, rest = hits[:RERANKED_CANDIDATES], hits[RERANKED_CANDIDATES:]
     if not read:
         return []
     async with models.lease(name, "rerank", tenant=tenant) as lease:
         scores = await lease.rerank.rerank(query, [hit.passage.text for hit in read])
     order = sorted(range(len(read)), key=lambda at: -scores[at])
-    return [_scored(read[at], scores[at]) for at in order] + list(rest)
+    return [_with_score(read[at], scores[at]) for at in order] + list(rest)
 
 
-def _scored(hit: Found, score: float) -> Found:
+def _with_score(hit: Found, score: float) -> Found:
     why = {**(hit.passage.why or {}), "rerank": score}
     return replace(hit, passage=replace(hit.passage, why=why))

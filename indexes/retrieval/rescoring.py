@@ -12,16 +12,16 @@ from typing import Any
 
 from indexes.derived.replica_state import Hits
 from indexes.records import Found, Quote
-from indexes.retrieval.excerpts import Window, best_cosines, best_windows
+from indexes.retrieval.excerpts import ScoredSpan, find_best_spans, score_best_excerpts
 
-CANDIDATES = 50
+RESCORED_CANDIDATES = 50
 """Hits judged again; further ones keep their place."""
-SHARE = 0.5
+EXCERPT_SHARE = 0.5
 """Of the best excerpt's cosine in what a passage means; the rest is its own vector's."""
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class ScoredHit:
     """A passage's number with its score and, where that was asked for, why it has it."""
 
     number: int
@@ -31,46 +31,48 @@ class Judged:
 
 def rescore(
     hits: Hits, excerpts: Mapping[int, bytes], question: bytes, weight: float
-) -> list[Judged]:
+) -> list[ScoredHit]:
     """The hits, best first, the scores of the best candidates made better by their excerpts.
     `weight` is that of meaning in a score."""
     import numpy as np  # not needed by a server that searches nothing
 
     plain = [
-        Judged(number, score, why)
+        ScoredHit(number, score, why)
         for (number, score), why in zip(hits.hits, hits.why or repeat(None), strict=False)
     ]
     if hits.meaning is None:
         return plain
-    first = plain[:CANDIDATES]
+    first = plain[:RESCORED_CANDIDATES]
     stored = [excerpts.get(each.number, b"") for each in first]
-    best = best_cosines(np.frombuffer(question, dtype="<f4"), stored)
+    best = score_best_excerpts(np.frombuffer(question, dtype="<f4"), stored)
     better = [
-        _judged(each, own, of_excerpt, weight)
+        _add_excerpt(each, own, of_excerpt, weight)
         for each, own, of_excerpt in zip(first, hits.meaning, best, strict=False)
     ]
     # Of equals the first stays the first.
-    return [*sorted(better, key=lambda each: -each.score), *plain[CANDIDATES:]]
+    return [*sorted(better, key=lambda each: -each.score), *plain[RESCORED_CANDIDATES:]]
 
 
-def _judged(hit: Judged, meaning: float, best: float | None, weight: float) -> Judged:
+def _add_excerpt(hit: ScoredHit, meaning: float, best: float | None, weight: float) -> ScoredHit:
     if best is None:
         return hit
     why = hit.why and {**hit.why, "excerpt": round(best, 6)}
-    return Judged(hit.number, round(hit.score + weight * SHARE * (best - meaning), 6), why)
+    return ScoredHit(
+        hit.number, round(hit.score + weight * EXCERPT_SHARE * (best - meaning), 6), why
+    )
 
 
-def scored(found: Found, hit: Judged, excerpts: bytes | None, question: bytes) -> Found:
+def apply_score(found: Found, hit: ScoredHit, excerpts: bytes | None, question: bytes) -> Found:
     """A passage as it was judged, with the stretches of it that come nearest to the question."""
     import numpy as np
 
     quotes: list[Quote] = []
     if excerpts and question:
-        windows = best_windows(np.frombuffer(question, dtype="<f4"), excerpts)
-        quotes = [_quote(found.passage.start, window) for window in windows]
+        windows = find_best_spans(np.frombuffer(question, dtype="<f4"), excerpts)
+        quotes = [_build_quote(found.passage.start, window) for window in windows]
     passage = replace(found.passage, score=hit.score, why=hit.why, quotes=quotes)
     return replace(found, passage=passage)
 
 
-def _quote(start: int, window: Window) -> Quote:
+def _build_quote(start: int, window: ScoredSpan) -> Quote:
     return Quote(start + window.start, start + window.end, round(window.score, 6))

@@ -15,8 +15,8 @@ from indexes.records import Found, Index, Passage
 from indexes.retrieval.expansion import Expand, expand_passages
 from indexes.retrieval.filters import Filter
 from indexes.retrieval.fusion import deduplicate, fuse_rankings
-from indexes.retrieval.reranking import READ, ROLE, reranked
-from indexes.retrieval.rescoring import CANDIDATES, rescore, scored
+from indexes.retrieval.reranking import RERANK_ROLE, RERANKED_CANDIDATES, rerank
+from indexes.retrieval.rescoring import RESCORED_CANDIDATES, apply_score, rescore
 from indexes.storage import lookup
 from indexes.storage.store import Store
 from indexes.storage.tables import Tables
@@ -26,17 +26,17 @@ if TYPE_CHECKING:  # 30 ms and 5 MB that only highlights need
 
 Mode = Literal["hybrid", "dense", "keyword"]
 
-SPARE = 8
+OVERFETCH = 8
 """Asked for beyond the limit: a passage may be deleted between being found and being read."""
-SHARED = 3
+OVERLAP_FACTOR = 3
 """Hits asked for each that is wanted where they grow and may come to overlap."""
-MORE = 4
+GROWTH_FACTOR = 4
 """What is asked for grows by this factor while too few different passages are found."""
-MOST = 20_000
+MAX_CANDIDATES = 20_000
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class SearchQuery:
     """What is looked for, checked. `rerank` None: as the index says."""
 
     query: str
@@ -51,7 +51,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class _Target:
+class _SearchTarget:
     """One index with what the search in it may choose from: passage numbers, or None for all."""
 
     index: Index
@@ -59,7 +59,7 @@ class _Target:
     allowed: Sequence[int] | None
 
 
-class Search:
+class Retriever:
     """Searches indexes that the caller has looked up."""
 
     def __init__(
@@ -71,7 +71,7 @@ class Search:
         self._models = models
         self._tokenizer: Tokenizer | None = None
 
-    async def __call__(self, indexes: Sequence[Index], asked: Question) -> list[Passage]:
+    async def __call__(self, indexes: Sequence[Index], asked: SearchQuery) -> list[Passage]:
         """The passages that fit best, best first. Raises as `Indexes.search` says."""
         try:
             return await self._asked(indexes, asked)
@@ -82,29 +82,29 @@ class Search:
         present = [await self._store(Tables.present, index.id) for index in indexes]
         return await self._asked(present, asked)
 
-    async def _asked(self, indexes: Sequence[Index], asked: Question) -> list[Passage]:
+    async def _asked(self, indexes: Sequence[Index], asked: SearchQuery) -> list[Passage]:
         targets = await self._targets(indexes, asked)
-        reader = _reader(indexes, asked)
-        wanted = max(asked.limit, READ if reader else 0)
-        count = wanted * (1 if asked.expand == "none" else SHARED) + SPARE
+        reader = _choose_reranker(indexes, asked)
+        wanted = max(asked.limit, RERANKED_CANDIDATES if reader else 0)
+        count = wanted * (1 if asked.expand == "none" else OVERLAP_FACTOR) + OVERFETCH
         while True:
             hits, more = await self._hits(targets, asked, count)
             different = deduplicate(hits)
             if reader:
                 tenant = indexes[0].tenant
-                different = await reranked(self._models, reader, tenant, asked.query, different)
+                different = await rerank(self._models, reader, tenant, asked.query, different)
             found = await self._grown(indexes, different, asked)
-            if len(found) >= asked.limit or not more or count >= MOST:
+            if len(found) >= asked.limit or not more or count >= MAX_CANDIDATES:
                 return self._highlighted(found, asked)
-            count *= MORE
+            count *= GROWTH_FACTOR
 
     async def nearest(self, index: Index, vector: bytes, count: int) -> list[Found]:
         """The passages most similar to a vector."""
-        asked = Question("", count, "dense", None, None, "none", False, False, False)
-        found, _ = await self._hits([_Target(index, vector, None)], asked, count)
+        asked = SearchQuery("", count, "dense", None, None, "none", False, False, False)
+        found, _ = await self._hits([_SearchTarget(index, vector, None)], asked, count)
         return found
 
-    async def _targets(self, indexes: Sequence[Index], asked: Question) -> list[_Target]:
+    async def _targets(self, indexes: Sequence[Index], asked: SearchQuery) -> list[_SearchTarget]:
         """Those of the indexes in which something can be found."""
         if asked.documents is not None:
             await self._check_known(indexes, asked.documents)
@@ -114,7 +114,9 @@ class Search:
         vectors: Mapping[str, bytes] = {}
         if asked.mode != "keyword":
             vectors = await self._vectors([index for index, _ in some], asked.query)
-        return [_Target(index, vectors.get(index.id, b""), allowed) for index, allowed in some]
+        return [
+            _SearchTarget(index, vectors.get(index.id, b""), allowed) for index, allowed in some
+        ]
 
     async def _check_known(self, indexes: Sequence[Index], documents: Sequence[str]) -> None:
         known: set[str] = set()
@@ -132,7 +134,7 @@ class Search:
                     details={"field": "documents"},
                 )
 
-    async def _allowed(self, index: Index, asked: Question) -> Sequence[int] | None:
+    async def _allowed(self, index: Index, asked: SearchQuery) -> Sequence[int] | None:
         if asked.documents is None and asked.filter is None:
             return None
         return await self._store(lookup.chosen, index.id, asked.documents, asked.filter)
@@ -149,7 +151,7 @@ class Search:
         return {index.id: by_model[index.fingerprint] for index in indexes}
 
     async def _hits(
-        self, targets: Sequence[_Target], asked: Question, count: int
+        self, targets: Sequence[_SearchTarget], asked: SearchQuery, count: int
     ) -> tuple[list[Found], bool]:
         """What is found, best first, and whether more could be by asking for more."""
         lists, more = [], False
@@ -162,14 +164,14 @@ class Search:
         ), more
 
     async def _in_one(
-        self, target: _Target, asked: Question, count: int
+        self, target: _SearchTarget, asked: SearchQuery, count: int
     ) -> tuple[list[Found], bool]:
         allowed = target.allowed
         header = {
             "query": asked.query,
             "mode": asked.mode if target.vector else "keyword",
             "weight": target.index.spec.weight,
-            "limit": max(count, CANDIDATES),
+            "limit": max(count, RESCORED_CANDIDATES),
             "vector_bytes": len(target.vector),
             "filtered": allowed is not None,
             "explain": asked.explain,
@@ -180,39 +182,39 @@ class Search:
         index, weight = target.index, 1.0 if asked.mode == "dense" else target.index.spec.weight
         excerpts: Mapping[int, bytes] = {}
         if hits.meaning is not None:
-            numbers = [number for number, _ in hits.hits[:CANDIDATES]]
+            numbers = [number for number, _ in hits.hits[:RESCORED_CANDIDATES]]
             excerpts = await self._store(lookup.excerpts, index.id, index.space, numbers)
         best = rescore(hits, excerpts, target.vector, weight)[:count]
         numbers = [hit.number for hit in best]
         known = await self._store(lookup.found, index.id, index.spec.name, numbers)
         found = [
-            scored(known[hit.number], hit, excerpts.get(hit.number), target.vector)
+            apply_score(known[hit.number], hit, excerpts.get(hit.number), target.vector)
             for hit in best
             if hit.number in known
         ]
         return found, len(hits.hits) >= count
 
     async def _grown(
-        self, indexes: Sequence[Index], hits: Sequence[Found], asked: Question
+        self, indexes: Sequence[Index], hits: Sequence[Found], asked: SearchQuery
     ) -> list[Passage]:
         if asked.expand == "none":
             return [hit.passage for hit in hits[: asked.limit]]
         ids = {index.spec.name: index.id for index in indexes}
         return await self._store(expand_passages, ids, hits, asked.expand, asked.limit)
 
-    def _highlighted(self, passages: list[Passage], asked: Question) -> list[Passage]:
+    def _highlighted(self, passages: list[Passage], asked: SearchQuery) -> list[Passage]:
         if not asked.highlight:
             return passages
         from indexes.derived.tokens import Tokenizer
-        from indexes.retrieval.highlights import highlighted
+        from indexes.retrieval.highlights import add_highlights
 
         self._tokenizer = self._tokenizer or Tokenizer()
-        return highlighted(self._tokenizer, asked.query, passages)
+        return add_highlights(self._tokenizer, asked.query, passages)
 
 
-def _reader(indexes: Sequence[Index], asked: Question) -> str | None:
+def _choose_reranker(indexes: Sequence[Index], asked: SearchQuery) -> str | None:
     """The model that sorts the best candidates again, if one shall."""
     named = next((index.spec.rerank for index in indexes if index.spec.rerank), None)
     if asked.rerank is False:
         return None
-    return named or (ROLE if asked.rerank else None)
+    return named or (RERANK_ROLE if asked.rerank else None)

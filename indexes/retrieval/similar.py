@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from indexes.records import Document, Found, Index, Passage
-from indexes.retrieval.search import MORE, MOST, Search
+from indexes.retrieval.search import GROWTH_FACTOR, MAX_CANDIDATES, Retriever
 from indexes.storage import lookup, queries
 from indexes.storage.database import Database
 from indexes.storage.store import Store
 
-FOR_EACH = 8
+PASSAGES_PER_DOCUMENT = 8
 """Passages asked for each document that is wanted: one document may hold several of the best."""
 
 
 @dataclass(frozen=True, slots=True)
-class Similar:
+class SimilarDocument:
     """A document (without its text) with its passage that comes nearest; `score` is the cosine
     of that passage with the mean of the document that was asked about."""
 
@@ -33,22 +33,22 @@ class Similar:
         }
 
 
-async def similar(
-    store: Store, search: Search, index: Index, document: str, limit: int
-) -> list[Similar]:
+async def find_similar(
+    store: Store, search: Retriever, index: Index, document: str, limit: int
+) -> list[SimilarDocument]:
     """The documents of the index most similar to one of them, most similar first."""
-    mean = _mean(await store(vectors_of, index.id, document))
-    count = FOR_EACH * (limit + 1)
+    mean = _mean(await store(read_vectors, index.id, document))
+    count = PASSAGES_PER_DOCUMENT * (limit + 1)
     while mean:
         hits = await search.nearest(index, mean, count)
-        best = _best_of_each(hits, document)
-        if len(best) >= limit or len(hits) < count or count >= MOST:
-            return await _named(store, index, best[:limit])
-        count *= MORE
+        best = _best_per_document(hits, document)
+        if len(best) >= limit or len(hits) < count or count >= MAX_CANDIDATES:
+            return await _add_documents(store, index, best[:limit])
+        count *= GROWTH_FACTOR
     return []
 
 
-def vectors_of(database: Database, id: str, document: str) -> list[bytes]:
+def read_vectors(database: Database, id: str, document: str) -> list[bytes]:
     """The vectors of a document's passages."""
     return [row[0] for row in database.rows(queries.VECTORS_OF, id, document)]
 
@@ -64,7 +64,7 @@ def _mean(vectors: Sequence[bytes]) -> bytes:
     return bytes((mean / length).astype("<f4").tobytes())
 
 
-def _best_of_each(hits: Sequence[Found], but: str) -> list[Passage]:
+def _best_per_document(hits: Sequence[Found], but: str) -> list[Passage]:
     best: dict[str, Passage] = {}
     for hit in hits:
         if hit.passage.document != but:
@@ -72,11 +72,13 @@ def _best_of_each(hits: Sequence[Found], but: str) -> list[Passage]:
     return list(best.values())
 
 
-async def _named(store: Store, index: Index, passages: Sequence[Passage]) -> list[Similar]:
+async def _add_documents(
+    store: Store, index: Index, passages: Sequence[Passage]
+) -> list[SimilarDocument]:
     ids = [passage.document for passage in passages]
     documents = await store(lookup.some_documents, index.id, index.spec.name, ids)
     return [
-        Similar(documents[passage.document], passage.score, passage)
+        SimilarDocument(documents[passage.document], passage.score, passage)
         for passage in passages
         if passage.document in documents
     ]

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
 
-REACH = 8
+NEIGHBOR_REACH = 8
 """Passages to each side, of the same document."""
-SHARE = 0.4
+NEIGHBOR_SHARE = 0.4
 
 
 def smooth_with_neighbors(documents: Sequence[int], vectors: Floats) -> Floats:
@@ -33,16 +33,16 @@ def smooth_with_neighbors(documents: Sequence[int], vectors: Floats) -> Floats:
     ends = np.concatenate([edges, [count]]).astype(np.int64)
     own = np.repeat(np.arange(len(starts)), ends - starts)
     at = np.arange(count)
-    first = np.maximum(starts[own], at - REACH)
-    last = np.minimum(ends[own], at + REACH + 1)
+    first = np.maximum(starts[own], at - NEIGHBOR_REACH)
+    last = np.minimum(ends[own], at + NEIGHBOR_REACH + 1)
     sums = np.zeros((count + 1, vectors.shape[1]), np.float64)
     np.cumsum(vectors, axis=0, dtype=np.float64, out=sums[1:])
     means = (sums[last] - sums[first]) / (last - first)[:, None]
-    mixed: Floats = ((1 - SHARE) * vectors + SHARE * means).astype(np.float32)
+    mixed: Floats = ((1 - NEIGHBOR_SHARE) * vectors + NEIGHBOR_SHARE * means).astype(np.float32)
     return mixed
 
 
-def blended_rows(rows: Sequence[tuple[int, int, bytes]], numbers: Sequence[int]) -> bytes:
+def smooth_rows(rows: Sequence[tuple[int, int, bytes]], numbers: Sequence[int]) -> bytes:
     """The blended vectors of the passages `numbers` out of (number, document, vector) rows in
     order, those of `REACH` passages to each side among them."""
     import numpy as np

@@ -25,7 +25,7 @@ CREATE TABLE vectors (               -- by what they were made from: nothing is 
     space INTEGER NOT NULL REFERENCES spaces ON DELETE CASCADE,
     hash BLOB NOT NULL,
     vector BLOB NOT NULL,
-    excerpts BLOB NOT NULL DEFAULT x'',  -- see `excerpts.packed`
+    excerpts BLOB NOT NULL DEFAULT x'',  -- see `excerpts.pack_excerpts`
     UNIQUE (space, hash)
 );
 CREATE TABLE indexes (

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from indexes.quality.calibration import Threshold, threshold
+from indexes.quality.calibration import Threshold, read_threshold
 from indexes.records import Index
 from indexes.storage.database import Database
 
@@ -67,7 +67,7 @@ def stats(database: Database, index: Index, derived: Path) -> Stats:
         )
         ((vectors,),) = database.rows(_VECTORS, index.id)
         media_types = {str(kind): int(n) for kind, n in database.rows(_MEDIA_TYPES, index.id)}
-        calibrated = threshold(database, index.id)
+        calibrated = read_threshold(database, index.id)
     vector_bytes = vectors * index.dimensions * FLOAT_BYTES
     derived_bytes = _size(derived / index.id)
     return Stats(

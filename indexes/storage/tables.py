@@ -12,7 +12,7 @@ from typing import Any
 
 from config.errors import Conflict, NotFound, nearest
 from indexes.records import Changes, Draft, Embedding, FileState, Index, IndexInfo
-from indexes.retrieval.smoothing import REACH, blended_rows
+from indexes.retrieval.smoothing import NEIGHBOR_REACH, smooth_rows
 from indexes.spec import IndexSpec
 from indexes.storage import queries
 from indexes.storage.database import Database
@@ -304,10 +304,10 @@ class Tables(Database):
         if not numbers:
             return b""
         # A document's passages have consecutive numbers.
-        first, last = numbers[0] - REACH, numbers[-1] + REACH
+        first, last = numbers[0] - NEIGHBOR_REACH, numbers[-1] + NEIGHBOR_REACH
         space = self._space(self.connection, id) if space is None else space
         rows = self.rows(queries.VECTORS_BETWEEN, space, id, first, last)
-        return blended_rows(rows, numbers)
+        return smooth_rows(rows, numbers)
 
     def unremoved_indexes(self) -> set[str]:
         """Those from which nothing was removed since they were saved."""

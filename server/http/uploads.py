@@ -17,8 +17,8 @@ from server.http.access import Caller
 from server.services import Services
 from tools.artifacts import MEDIA_TYPE
 from tools.media import kind_of
-from tools.media_deps import described
-from tools.references import File, reference
+from tools.media_deps import describe_artifact
+from tools.references import ReferencedFile, parse_reference
 
 MAX_FILES = 100
 UNKNOWN = "application/octet-stream"
@@ -69,21 +69,21 @@ async def form_files(
 
 async def kept(file: UploadFile, services: Services, caller: Caller) -> dict[str, Any]:
     """An uploaded file as an artifact."""
-    found = File(await file.read(), file.content_type or "")
+    found = ReferencedFile(await file.read(), file.content_type or "")
     return await _stored(found, file.filename or "", "upload", services, caller)
 
 
 async def kept_file(
     source: Any, field: str, services: Services, caller: Caller, name: str | None = None
 ) -> dict[str, Any]:
-    """What a data URL or an address holds as an artifact. Raises as `Files.read` does."""
+    """What a data URL or an address holds as an artifact. Raises as `ReferenceReader.read` does."""
     found = await services.making.files.read(source, field=field, tenant=caller.tenant)
-    at = source if reference(source, field).kind == "url" else ""
+    at = source if parse_reference(source, field).kind == "url" else ""
     return await _stored(found, name or at.rsplit("/", 1)[-1], at or "upload", services, caller)
 
 
 async def _stored(
-    file: File, name: str, source: str, services: Services, caller: Caller
+    file: ReferencedFile, name: str, source: str, services: Services, caller: Caller
 ) -> dict[str, Any]:
     media_type = kind_of(file.data) or file.media_type.lower()
     stored = await services.artifacts.put(
@@ -92,7 +92,7 @@ async def _stored(
         provenance={"name": name.rsplit(".", 1)[0], "tool": "upload", "source": source[:1000]},
         tenant=caller.tenant,
     )
-    return described(stored)
+    return describe_artifact(stored)
 
 
 async def input_without_bytes(

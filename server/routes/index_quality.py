@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from indexes.quality.calibration import Threshold
 from indexes.quality.calibrator import calibrate
 from indexes.quality.evaluation import Report, evaluate
-from indexes.quality.questions import MAX_QUESTIONS, checked_questions
-from indexes.quality.scoring import Tell
+from indexes.quality.questions import MAX_QUESTIONS, check_questions
+from indexes.quality.scoring import ReportProgress
 from models.backends.reader.evidence import ENOUGH
 from server.http.access import CallerOf
 from server.http.bodies import StrictRoute
@@ -64,9 +64,9 @@ async def calibrate_index(
     With `Accept: text/event-stream`, events of progress come before the threshold.
     """
     await services.indexes.get(name, tenant=caller.tenant)
-    questions = None if body.questions is None else checked_questions(body.questions)
+    questions = None if body.questions is None else check_questions(body.questions)
 
-    async def work(tell: Tell) -> Threshold:
+    async def work(tell: ReportProgress) -> Threshold:
         return await calibrate(
             services.indexes,
             name,
@@ -91,9 +91,9 @@ async def evaluate_index(
 ) -> Response:
     """Measure what searches find and what the reader answers, refuses and gets wrong."""
     await services.indexes.get(name, tenant=caller.tenant)
-    questions = checked_questions(body.questions)
+    questions = check_questions(body.questions)
 
-    async def work(tell: Tell) -> Report:
+    async def work(tell: ReportProgress) -> Report:
         return await evaluate(
             services.indexes,
             name,

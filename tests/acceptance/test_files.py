@@ -15,7 +15,7 @@ from tests.acceptance.test_cli import Motet
 from tests.acceptance.test_run import finished
 from tests.support.media import png
 from tests.tools.conftest import Site, serving
-from tools.references import data_url
+from tools.references import encode_data_url
 
 PICTURE = png("a picture", 60, 40)
 PAGE = b"<!doctype html><title>Mine</title><script>fetch('/agents')</script>"
@@ -55,7 +55,7 @@ async def test_several_files_are_sent_at_once(client: httpx.AsyncClient) -> None
 
 
 async def test_a_file_comes_as_a_data_url_or_from_an_address(client: httpx.AsyncClient) -> None:
-    body = {"data": data_url(PICTURE, "image/png"), "name": "shot.png"}
+    body = {"data": encode_data_url(PICTURE, "image/png"), "name": "shot.png"}
     (kept,) = (await client.post("/artifacts", json=body)).json()["artifacts"]
     assert (await client.get(kept["url"])).content == PICTURE
     async with serving(Site()) as site:
@@ -105,14 +105,14 @@ async def test_a_page_opens_but_has_no_power_here(client: httpx.AsyncClient) -> 
 
 async def test_a_file_is_the_input_of_an_agent(client: httpx.AsyncClient) -> None:
     artifact = await uploaded(client, "a.png", PICTURE, "image/png")
-    for picture in (artifact, artifact["id"], data_url(PICTURE, "image/png")):
+    for picture in (artifact, artifact["id"], encode_data_url(PICTURE, "image/png")):
         run = await finished(client, "describe", {"picture": picture, "index": ""})
         assert run["output"]["caption"]
         assert run["output"]["model"] == "describer"
 
 
 async def test_a_run_holds_no_bytes(client: httpx.AsyncClient) -> None:
-    given = {"picture": data_url(PICTURE, "image/png"), "index": ""}
+    given = {"picture": encode_data_url(PICTURE, "image/png"), "index": ""}
     async with client.stream("POST", DESCRIBE, json={"input": given}) as stream:
         events = await read_events(stream)
     assert events[-1][1]["type"] == "run.finished"

@@ -94,7 +94,7 @@ async def test_an_index_makes_questions_of_its_own(client: httpx.AsyncClient, ma
             elif line.startswith("data: "):
                 last = orjson.loads(line[6:])
     assert set(events) == {"progress", "finished"}
-    assert last["details"]["made_by_itself"] is True
+    assert last["details"]["generated"] is True
     assert 0 < last["value"] < 1
     assert last["refused"] >= 0.8
     assert last["details"]["curve"]

@@ -25,7 +25,7 @@ from tests.support.media import png
 from tests.support.ollama import Ollama
 from tests.support.script import Call, Turn
 from tools.media import kind_of
-from tools.references import data_url
+from tools.references import encode_data_url
 
 SMALL = Path(ROOT, "models", "small")
 STORY = (
@@ -208,7 +208,7 @@ async def test_a_chat_model_sees_the_pictures_of_a_prompt(studio: Studio) -> Non
         turns.append(turn)
         return "A plain colour."
 
-    given = {"picture": data_url(png("seen"), "image/png")}
+    given = {"picture": encode_data_url(png("seen"), "image/png")}
     studio.ollama.add("llava", answer, capabilities=("completion", "vision"))
     try:
         run = await finished(studio.client, "seeing", given | {"model": "ollama/llava"})
@@ -220,7 +220,7 @@ async def test_a_chat_model_sees_the_pictures_of_a_prompt(studio: Studio) -> Non
 
 async def test_a_model_that_cannot_see_says_so(studio: Studio) -> None:
     body = {
-        "input": {"picture": data_url(png("seen"), "image/png"), "model": "reader"},
+        "input": {"picture": encode_data_url(png("seen"), "image/png"), "model": "reader"},
         "stream": False,
     }
     response = await studio.client.post("/agents/seeing/run", json=body)

@@ -21,7 +21,7 @@ from models.manager import Models, open_models
 from tests.graphs.conftest import agent_of_yaml, run
 from tests.support.ollama import Ollama
 from tests.support.script import Call, Failure, Turn
-from tools.registry import Parts, load_toolbox
+from tools.registry import ToolDeps, load_toolbox
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -64,7 +64,7 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
                 found = await indexes.search(names, query, **how)
                 return [passage.as_dict() for passage in found]
 
-            tools = load_toolbox(Parts(search))
+            tools = load_toolbox(ToolDeps(search))
             context = RunContext(models=models, indexes=indexes, tools=tools)
             yield World(ollama, models, indexes, Catalog(settings), context)
     finally:

@@ -24,7 +24,7 @@ from tests.support.graphs import (
     chat,
     context,
 )
-from tools.registry import Parts, load_toolbox
+from tools.registry import ToolDeps, load_toolbox
 
 QUESTION = {"question": "How do I start the service"}
 
@@ -53,7 +53,7 @@ def with_tools(used: RunContext, indexes: FakeIndexes) -> RunContext:
         found = await indexes.search(names, query, **how)
         return [passage.as_dict() for passage in found]
 
-    return replace(used, tools=load_toolbox(Parts(search)))
+    return replace(used, tools=load_toolbox(ToolDeps(search)))
 
 
 def test_every_shipped_agent_is_well_formed(catalog: Catalog) -> None:

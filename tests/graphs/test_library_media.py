@@ -20,9 +20,9 @@ from tests.support.media import Workshop, png
 from tools.artifacts import Artifacts
 from tools.media import Media
 from tools.media_deps import MediaToolDeps
-from tools.references import Files
-from tools.registry import Parts, load_toolbox
-from tools.safe_fetch import Limits
+from tools.references import ReferenceReader
+from tools.registry import ToolDeps, load_toolbox
+from tools.safe_fetch import FetchLimits
 
 STORY = "A red circle rolled.\n\nA blue square stood.\n\nThey became friends."
 TALE = "The fox woke up. It looked for its hat. A bird had the hat! They became friends."
@@ -47,9 +47,9 @@ class House:
     added: list[dict[str, Any]] = field(default_factory=list)
 
     async def run(self, agent: str, used: RunContext, **given: Any) -> Told:
-        files = Files(self.artifacts, Limits())
+        files = ReferenceReader(self.artifacts, FetchLimits())
         making = MediaToolDeps(self.workshop, self.media, self.artifacts, files)
-        tools = load_toolbox(Parts(self._search, add=self._add, making=making))
+        tools = load_toolbox(ToolDeps(self._search, add=self._add, media=making))
         return await run(self.catalog.get(agent), given, replace(used, tools=tools))
 
     async def _search(self, names: list[str], query: str, **how: Any) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import pytest
 
-from tools.safe_fetch import Limits
+from tools.safe_fetch import FetchLimits
 
 Answer: TypeAlias = Callable[[asyncio.StreamWriter], Awaitable[None]]
 LOOPBACK = ipaddress.ip_network("127.0.0.1/32")
@@ -79,6 +79,6 @@ async def site() -> AsyncIterator[Site]:
 
 
 @pytest.fixture
-def loopback() -> Limits:
+def loopback() -> FetchLimits:
     """Limits that let a test reach the server above and nothing else."""
-    return Limits(allowed_networks=(LOOPBACK,), timeout_s=10)
+    return FetchLimits(allowed_networks=(LOOPBACK,), timeout_s=10)

@@ -21,8 +21,8 @@ from tools.book.pages import Piece, paragraphs
 from tools.book.tool import book_tool
 from tools.media import Media
 from tools.media_deps import MediaToolDeps
-from tools.references import Files
-from tools.safe_fetch import Limits
+from tools.references import ReferenceReader
+from tools.safe_fetch import FetchLimits
 from tools.spec import ToolContext
 
 OPF = "{http://www.idpf.org/2007/opf}"
@@ -41,7 +41,7 @@ async def media() -> AsyncIterator[Media]:
 @pytest.fixture
 def making(tmp_path: Path, media: Media) -> MediaToolDeps:
     artifacts = Artifacts(tmp_path)
-    return MediaToolDeps(Workshop(), media, artifacts, Files(artifacts, Limits()))
+    return MediaToolDeps(Workshop(), media, artifacts, ReferenceReader(artifacts, FetchLimits()))
 
 
 async def scenes(making: MediaToolDeps, count: int = 3) -> list[dict[str, Any]]:

@@ -15,9 +15,9 @@ from tests.tools.conftest import Site
 from tools.artifacts import Artifacts
 from tools.media import Media, kind_of
 from tools.media_deps import MediaToolDeps
-from tools.references import Files, data_url
-from tools.registry import MAKERS, Parts, Toolbox, load_toolbox
-from tools.safe_fetch import Limits
+from tools.references import ReferenceReader, encode_data_url
+from tools.registry import MEDIA_TOOLS, Toolbox, ToolDeps, load_toolbox
+from tools.safe_fetch import FetchLimits
 from tools.spec import ToolContext
 
 
@@ -46,10 +46,10 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, media: Media, loopback: Limits) -> Bench:
+def bench(tmp_path: Path, media: Media, loopback: FetchLimits) -> Bench:
     workshop, artifacts = Workshop(), Artifacts(tmp_path)
-    making = MediaToolDeps(workshop, media, artifacts, Files(artifacts, loopback))
-    return Bench(workshop, artifacts, load_toolbox(Parts(_search, making=making)))
+    making = MediaToolDeps(workshop, media, artifacts, ReferenceReader(artifacts, loopback))
+    return Bench(workshop, artifacts, load_toolbox(ToolDeps(_search, media=making)))
 
 
 async def _search(names: list[str], query: str, **how: Any) -> list[dict[str, Any]]:
@@ -57,8 +57,8 @@ async def _search(names: list[str], query: str, **how: Any) -> list[dict[str, An
 
 
 async def test_every_maker_is_named_as_it_is_registered(bench: Bench) -> None:
-    assert set(MAKERS) <= set(bench.box.names())
-    for name in MAKERS:
+    assert set(MEDIA_TOOLS) <= set(bench.box.names())
+    for name in MEDIA_TOOLS:
         tool = bench.box.get(name)
         assert (tool.name, tool.repeatable) == (name, True)
         assert len(tool.description) > 40
@@ -121,7 +121,7 @@ async def test_a_picture_that_is_edited_may_be_named_in_any_way(bench: Bench, si
         f"/artifacts/{kept.id}",
         {"id": kept.id},
         {"artifact": {"id": kept.id}},
-        data_url(data, "image/png"),
+        encode_data_url(data, "image/png"),
         site.url("/picture.png"),
     ]
     for way in ways:
@@ -132,11 +132,11 @@ async def test_a_picture_that_is_edited_may_be_named_in_any_way(bench: Bench, si
 
 
 async def test_a_mask_has_the_size_of_its_picture(bench: Bench) -> None:
-    picture, mask = png("given", 40, 30), data_url(_white(20, 15), "image/png")
-    await bench.call("image", prompt="blue", image=data_url(picture, "image/png"), mask=mask)
+    picture, mask = png("given", 40, 30), encode_data_url(_white(20, 15), "image/png")
+    await bench.call("image", prompt="blue", image=encode_data_url(picture, "image/png"), mask=mask)
     request = bench.workshop.painter.asked[0]
     assert request.mode == "inpaint"
-    looked = await bench.call("caption", image=data_url(request.mask or b"", "image/png"))
+    looked = await bench.call("caption", image=encode_data_url(request.mask or b"", "image/png"))
     assert looked["text"] == "plain 40x30 picture"
     with pytest.raises(Invalid, match="mask needs the image"):
         await bench.call("image", prompt="blue", mask=mask)
@@ -157,7 +157,7 @@ async def test_what_is_no_file_is_refused_by_the_name_of_its_field(bench: Bench)
         ("photo.jpg", "invalid_reference"),
         ({"name": "photo"}, "invalid_reference"),
         ("data:image/png;base64,%%%", "invalid_reference"),
-        (data_url(b"no picture", "image/png"), "unreadable_image"),
+        (encode_data_url(b"no picture", "image/png"), "unreadable_image"),
         ("http://10.0.0.1/a.png", "forbidden_address"),
     ):
         with pytest.raises(Invalid) as caught:
@@ -171,7 +171,10 @@ async def test_what_is_no_file_is_refused_by_the_name_of_its_field(bench: Bench)
 
 
 async def test_a_caption_is_told_word_by_word(bench: Bench) -> None:
-    pictures = [data_url(png("a", 10, 20), "image/png"), data_url(png("b", 30, 40), "image/png")]
+    pictures = [
+        encode_data_url(png("a", 10, 20), "image/png"),
+        encode_data_url(png("b", 30, 40), "image/png"),
+    ]
     seen = await bench.call("caption", image=pictures, prompt="What is it?")
     assert seen == {"text": "plain 10x20 30x40 picture", "model": "looker"}
     assert "".join(event["text"] for event in bench.told("token")) == seen["text"]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from config.errors import Invalid, NotFound
-from tools.registry import SHIPPED, Parts, load_toolbox
+from tools.registry import PLAIN_TOOLS, ToolDeps, load_toolbox
 from tools.spec import ToolContext
 
 OWN = "def {name}() -> str:\n    'Mine.'\n    return 'mine'\nTOOLS = [{name}]\n"
@@ -26,8 +26,8 @@ class Shelf:
 
 
 def test_every_shipped_tool_is_named_as_it_is_registered() -> None:
-    box = load_toolbox(Parts(search=Shelf()))
-    assert box.names() == sorted(SHIPPED)
+    box = load_toolbox(ToolDeps(search=Shelf()))
+    assert box.names() == sorted(PLAIN_TOOLS)
     assert all(box.get(name).repeatable for name in box.names())
     assert [entry["name"] for entry in box.describe()] == box.names()
     assert box.problems == ()
@@ -35,7 +35,7 @@ def test_every_shipped_tool_is_named_as_it_is_registered() -> None:
 
 async def test_search_asks_the_index_of_the_tenant_who_calls() -> None:
     shelf = Shelf()
-    search = load_toolbox(Parts(search=shelf)).get("search")
+    search = load_toolbox(ToolDeps(search=shelf)).get("search")
     found = await search.call({"query": "what"}, ToolContext(tenant="acme"))
     assert found == {"passages": [{"id": "p1", "text": "A passage."}]}
     await search.call({"query": "what", "index": "law", "limit": 2}, ToolContext())
@@ -47,7 +47,7 @@ async def test_search_asks_the_index_of_the_tenant_who_calls() -> None:
 
 async def test_search_may_ask_several_indexes_and_choose_documents() -> None:
     shelf = Shelf()
-    search = load_toolbox(Parts(search=shelf)).get("search")
+    search = load_toolbox(ToolDeps(search=shelf)).get("search")
     where = {"year": {"gte": 2020}}
     await search.call({"query": "what", "index": ["a", "b"], "where": where}, ToolContext())
     assert shelf.asked == [(["a", "b"], "what", 5, where, "default")]
@@ -59,7 +59,7 @@ async def test_search_may_ask_several_indexes_and_choose_documents() -> None:
 
 async def test_own_tools_stand_beside_the_shipped(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(OWN.format(name="mine"))
-    box = load_toolbox(Parts(search=Shelf()), tmp_path)
+    box = load_toolbox(ToolDeps(search=Shelf()), tmp_path)
     assert await box.get("mine").call({}, ToolContext()) == "mine"
     assert "calculate" in box.names()
 
@@ -68,7 +68,7 @@ def test_a_name_that_is_taken_is_a_problem_and_changes_nothing(tmp_path: Path) -
     (tmp_path / "a.py").write_text(OWN.format(name="clock"))
     (tmp_path / "b.py").write_text(OWN.format(name="mine"))
     (tmp_path / "c.py").write_text(OWN.format(name="mine"))
-    box = load_toolbox(Parts(search=Shelf()), tmp_path)
+    box = load_toolbox(ToolDeps(search=Shelf()), tmp_path)
     assert box.get("clock").origin == "shipped"
     assert box.get("mine").origin == str(tmp_path / "b.py")
     assert [problem.details["file"] for problem in box.problems] == [
@@ -79,7 +79,7 @@ def test_a_name_that_is_taken_is_a_problem_and_changes_nothing(tmp_path: Path) -
 
 def test_an_unknown_tool_is_answered_with_the_nearest_and_what_is_broken(tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text("1 / 0")
-    box = load_toolbox(Parts(search=Shelf()), tmp_path)
+    box = load_toolbox(ToolDeps(search=Shelf()), tmp_path)
     with pytest.raises(NotFound, match=r"Did you mean 'clock'.*broken\.py:1") as raised:
         box.get("klock")
     assert raised.value.code == "tool_not_found"
@@ -92,7 +92,7 @@ async def test_a_text_is_put_into_an_index_of_the_tenant_who_calls() -> None:
         added.append((name, text, how))
         return {"index": name, "document": "d1", "source": how["source"], "unchanged": False}
 
-    index = load_toolbox(Parts(search=Shelf(), add=add)).get("index")
+    index = load_toolbox(ToolDeps(search=Shelf(), add=add)).get("index")
     told = await index.call({"text": "Six.", "source": "hours"}, ToolContext(tenant="acme"))
     assert told["document"] == "d1"
     how = {"source": "hours", "title": None, "metadata": {}, "create": False, "tenant": "acme"}

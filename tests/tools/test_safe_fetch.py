@@ -13,8 +13,8 @@ import pytest
 
 from config.errors import Invalid, NotFound, TimedOut, Unavailable
 from tests.tools.conftest import Site, serving
-from tools.addresses import forbidden
-from tools.safe_fetch import CacheValidators, Limits, fetch, post
+from tools.addresses import is_forbidden
+from tools.safe_fetch import CacheValidators, FetchLimits, fetch, post
 
 
 class Names:
@@ -41,24 +41,26 @@ class Names:
     ],
 )
 def test_an_address_that_is_not_public_is_forbidden(address: str) -> None:
-    assert forbidden(ipaddress.ip_address(address))
+    assert is_forbidden(ipaddress.ip_address(address))
 
 
 @pytest.mark.parametrize(
     "address", ["8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"]
 )
 def test_a_public_address_is_not_forbidden(address: str) -> None:
-    assert not forbidden(ipaddress.ip_address(address))
+    assert not is_forbidden(ipaddress.ip_address(address))
 
 
 def test_an_allowance_covers_its_network_and_no_more() -> None:
     allowed = (ipaddress.ip_network("10.1.0.0/16"),)
-    assert not forbidden(ipaddress.ip_address("10.1.2.3"), allowed)
-    assert not forbidden(ipaddress.ip_address("::ffff:10.1.2.3"), allowed)
-    assert forbidden(ipaddress.ip_address("10.2.0.1"), allowed)
+    assert not is_forbidden(ipaddress.ip_address("10.1.2.3"), allowed)
+    assert not is_forbidden(ipaddress.ip_address("::ffff:10.1.2.3"), allowed)
+    assert is_forbidden(ipaddress.ip_address("10.2.0.1"), allowed)
 
 
-async def test_a_page_comes_with_its_media_type_and_charset(site: Site, loopback: Limits) -> None:
+async def test_a_page_comes_with_its_media_type_and_charset(
+    site: Site, loopback: FetchLimits
+) -> None:
     site.page("/a?b=c", "é".encode("latin-1"), "Text/HTML; charset=ISO-8859-1")
     page = await fetch(site.url("/a?b=c#part"), loopback)
     assert page.url == site.url("/a?b=c")
@@ -69,7 +71,7 @@ async def test_a_page_comes_with_its_media_type_and_charset(site: Site, loopback
 async def test_no_spelling_of_loopback_reaches_the_server(site: Site, host: str) -> None:
     site.page("/", b"secret")
     with pytest.raises((Invalid, Unavailable)) as raised:
-        await fetch(site.url(host=host), Limits())
+        await fetch(site.url(host=host), FetchLimits())
     assert raised.value.code in {"forbidden_address", "host_not_found"}
     assert raised.value.details["field"] == "url"
     assert site.seen == []
@@ -92,12 +94,12 @@ async def test_no_spelling_of_loopback_reaches_the_server(site: Site, host: str)
 )
 async def test_only_plain_http_urls_are_fetched(url: str) -> None:
     with pytest.raises(Invalid) as raised:
-        await fetch(url, Limits())
+        await fetch(url, FetchLimits())
     assert raised.value.code == "forbidden_url"
 
 
 async def test_the_connection_goes_to_the_address_that_was_checked(
-    site: Site, loopback: Limits
+    site: Site, loopback: FetchLimits
 ) -> None:
     """A name that leads elsewhere when it is asked again cannot move the connection."""
     site.page("/", b"pinned")
@@ -108,14 +110,14 @@ async def test_the_connection_goes_to_the_address_that_was_checked(
     assert f"Host: rebind.test:{site.port}" in site.seen[0]
 
 
-async def test_one_forbidden_address_condemns_the_host(site: Site, loopback: Limits) -> None:
+async def test_one_forbidden_address_condemns_the_host(site: Site, loopback: FetchLimits) -> None:
     with pytest.raises(Invalid) as raised:
         await fetch(site.url(host="two.test"), loopback, resolve=Names(["127.0.0.1", "127.0.0.2"]))
     assert raised.value.code == "forbidden_address"
     assert site.seen == []
 
 
-async def test_every_redirect_is_checked_anew(site: Site, loopback: Limits) -> None:
+async def test_every_redirect_is_checked_anew(site: Site, loopback: FetchLimits) -> None:
     site.redirect("/", "http://inner.test/admin")
     names = Names(["127.0.0.1"], ["10.0.0.5"])
     with pytest.raises(Invalid) as raised:
@@ -129,7 +131,7 @@ async def test_every_redirect_is_checked_anew(site: Site, loopback: Limits) -> N
     ["file:///etc/passwd", "http://u:p@127.0.0.1/", "data:,x", "http://[::1"],
 )
 async def test_a_redirect_to_a_forbidden_url_is_refused(
-    site: Site, loopback: Limits, location: str
+    site: Site, loopback: FetchLimits, location: str
 ) -> None:
     site.redirect("/", location)
     with pytest.raises(Invalid) as raised:
@@ -137,14 +139,14 @@ async def test_a_redirect_to_a_forbidden_url_is_refused(
     assert raised.value.code == "forbidden_url"
 
 
-async def test_redirects_are_followed_to_the_last_url(site: Site, loopback: Limits) -> None:
+async def test_redirects_are_followed_to_the_last_url(site: Site, loopback: FetchLimits) -> None:
     site.redirect("/one/", "../two")
     site.page("/two", b"there")
     page = await fetch(site.url("/one/"), loopback)
     assert (page.url, page.data) == (site.url("/two"), b"there")
 
 
-async def test_redirects_without_end_are_refused(site: Site, loopback: Limits) -> None:
+async def test_redirects_without_end_are_refused(site: Site, loopback: FetchLimits) -> None:
     site.redirect("/", "/")
     with pytest.raises(Invalid) as raised:
         await fetch(site.url(), loopback)
@@ -152,7 +154,7 @@ async def test_redirects_without_end_are_refused(site: Site, loopback: Limits) -
     assert len(site.seen) == loopback.max_redirects + 1
 
 
-async def test_a_body_beyond_the_bound_is_refused(site: Site, loopback: Limits) -> None:
+async def test_a_body_beyond_the_bound_is_refused(site: Site, loopback: FetchLimits) -> None:
     site.page("/fits", b"x" * 1000)
     site.page("/large", b"x" * 1001)
     small = replace(loopback, max_bytes=1000)
@@ -162,7 +164,7 @@ async def test_a_body_beyond_the_bound_is_refused(site: Site, loopback: Limits) 
     assert raised.value.code == "too_large"
 
 
-async def test_a_body_without_end_is_cut_at_the_bound(site: Site, loopback: Limits) -> None:
+async def test_a_body_without_end_is_cut_at_the_bound(site: Site, loopback: FetchLimits) -> None:
     cut = asyncio.Event()
 
     async def forever(writer: asyncio.StreamWriter) -> None:
@@ -181,12 +183,12 @@ async def test_a_body_without_end_is_cut_at_the_bound(site: Site, loopback: Limi
     await asyncio.wait_for(cut.wait(), 10)
 
 
-async def test_a_compressed_page_is_unpacked(site: Site, loopback: Limits) -> None:
+async def test_a_compressed_page_is_unpacked(site: Site, loopback: FetchLimits) -> None:
     site.page("/", gzip.compress(b"hello"), head="Content-Encoding: gzip\r\n")
     assert (await fetch(site.url(), loopback)).data == b"hello"
 
 
-async def test_a_compressed_page_counts_by_what_it_holds(site: Site, loopback: Limits) -> None:
+async def test_a_compressed_page_counts_by_what_it_holds(site: Site, loopback: FetchLimits) -> None:
     site.page("/", gzip.compress(bytes(10 * 2**20)), head="Content-Encoding: gzip\r\n")
     with pytest.raises(Invalid) as raised:
         await fetch(site.url(), replace(loopback, max_bytes=2**20))
@@ -198,14 +200,14 @@ async def test_a_compressed_page_counts_by_what_it_holds(site: Site, loopback: L
     [(gzip.compress(b"hello" * 99)[:-9], "gzip"), (b"plain", "gzip"), (b"x", "br")],
 )
 async def test_a_page_that_cannot_be_unpacked_is_an_error(
-    site: Site, loopback: Limits, body: bytes, encoding: str
+    site: Site, loopback: FetchLimits, body: bytes, encoding: str
 ) -> None:
     site.page("/", body, head=f"Content-Encoding: {encoding}\r\n")
     with pytest.raises(Unavailable):
         await fetch(site.url(), loopback)
 
 
-async def test_a_host_that_falls_silent_is_given_up(site: Site, loopback: Limits) -> None:
+async def test_a_host_that_falls_silent_is_given_up(site: Site, loopback: FetchLimits) -> None:
     async def silent(writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
         await writer.drain()
@@ -219,7 +221,7 @@ async def test_a_host_that_falls_silent_is_given_up(site: Site, loopback: Limits
     assert raised.value.code == "fetch_timed_out"
 
 
-async def test_a_body_is_posted_and_its_status_given(site: Site, loopback: Limits) -> None:
+async def test_a_body_is_posted_and_its_status_given(site: Site, loopback: FetchLimits) -> None:
     site.page("/hook", b"", status="202 Accepted")
     assert await post(site.url("/hook"), b'{"done": true}', loopback) == 202
     head = site.seen[0].casefold()
@@ -229,18 +231,18 @@ async def test_a_body_is_posted_and_its_status_given(site: Site, loopback: Limit
 
 
 async def test_a_post_follows_no_redirect_and_stays_out_of_our_network(
-    site: Site, loopback: Limits
+    site: Site, loopback: FetchLimits
 ) -> None:
     site.redirect("/hook", "/elsewhere")
     assert await post(site.url("/hook"), b"{}", loopback) == 302
     assert len(site.seen) == 1
     with pytest.raises(Invalid) as raised:
-        await post(site.url("/hook"), b"{}", Limits())
+        await post(site.url("/hook"), b"{}", FetchLimits())
     assert raised.value.code == "forbidden_address"
     assert len(site.seen) == 1
 
 
-async def test_an_ipv6_address_is_connected_to_as_it_is(loopback: Limits) -> None:
+async def test_an_ipv6_address_is_connected_to_as_it_is(loopback: FetchLimits) -> None:
     six = replace(loopback, allowed_networks=(ipaddress.ip_network("::1/128"),))
     site = Site()
     site.page("/", b"six")
@@ -257,14 +259,16 @@ async def test_an_ipv6_address_is_connected_to_as_it_is(loopback: Limits) -> Non
     assert f"Host: [::1]:{port}" in site.seen[0]
 
 
-async def test_the_next_address_is_tried_when_one_refuses(site: Site, loopback: Limits) -> None:
+async def test_the_next_address_is_tried_when_one_refuses(
+    site: Site, loopback: FetchLimits
+) -> None:
     site.page("/", b"second")
     both = replace(loopback, allowed_networks=(ipaddress.ip_network("127.0.0.0/8"),))
     names = Names(["127.0.0.2", "127.0.0.1"])
     assert (await fetch(site.url(host="two.test"), both, resolve=names)).data == b"second"
 
 
-async def test_a_host_that_refuses_is_unavailable(loopback: Limits, unused_port: int) -> None:
+async def test_a_host_that_refuses_is_unavailable(loopback: FetchLimits, unused_port: int) -> None:
     with pytest.raises(Unavailable) as raised:
         await fetch(f"http://127.0.0.1:{unused_port}/", loopback)
     assert raised.value.code == "unreachable"
@@ -295,7 +299,7 @@ async def test_a_host_without_a_name_is_unavailable() -> None:
     ],
 )
 async def test_what_does_not_speak_http_is_unavailable(
-    site: Site, loopback: Limits, answer: bytes
+    site: Site, loopback: FetchLimits, answer: bytes
 ) -> None:
     site.pages["/"] = answer
     with pytest.raises(Unavailable) as raised:
@@ -313,7 +317,7 @@ async def test_what_does_not_speak_http_is_unavailable(
     ],
 )
 async def test_a_refusal_of_the_host_keeps_its_status(
-    site: Site, loopback: Limits, status: str, family: type[Exception], permanent: bool
+    site: Site, loopback: FetchLimits, status: str, family: type[Exception], permanent: bool
 ) -> None:
     site.page("/", b"", status=status)
     with pytest.raises((NotFound, Unavailable)) as raised:
@@ -324,7 +328,7 @@ async def test_a_refusal_of_the_host_keeps_its_status(
 
 
 async def test_proxies_of_the_environment_do_not_lead_past_the_guard(
-    site: Site, loopback: Limits, monkeypatch: pytest.MonkeyPatch
+    site: Site, loopback: FetchLimits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site.page("/", b"direct")
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
@@ -358,7 +362,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 async def test_the_certificate_is_checked_against_the_name_not_the_address(
-    certificate: Path, loopback: Limits
+    certificate: Path, loopback: FetchLimits
 ) -> None:
     own = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     own.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
@@ -378,7 +382,7 @@ async def test_the_certificate_is_checked_against_the_name_not_the_address(
 
 
 async def test_a_page_that_is_still_as_it_was_known_is_not_sent_again(
-    site: Site, loopback: Limits
+    site: Site, loopback: FetchLimits
 ) -> None:
     site.page("/", b"words", head='ETag: "7"\r\nLast-Modified: Fri, 20 Nov 2026 10:00:00 GMT\r\n')
     first = await fetch(site.url(), loopback)
@@ -393,7 +397,7 @@ async def test_a_page_that_is_still_as_it_was_known_is_not_sent_again(
 
 
 async def test_a_host_that_spares_a_page_nobody_knows_has_failed(
-    site: Site, loopback: Limits
+    site: Site, loopback: FetchLimits
 ) -> None:
     site.pages["/"] = b"HTTP/1.1 304 Not Modified\r\nConnection: close\r\n\r\n"
     with pytest.raises(Unavailable) as caught:

@@ -9,7 +9,7 @@ import pytest
 
 from config.errors import Invalid, TimedOut, Unavailable
 from tools.spec import Tool, ToolContext
-from tools.user_tools import load_own_tools, read_tools
+from tools.user_tools import load_user_tools, read_tools
 
 EXCHANGE = '''
     from __future__ import annotations
@@ -171,13 +171,13 @@ def test_a_broken_file_does_not_hide_the_others(tmp_path: Path) -> None:
     written(tmp_path, "1 / 0", "broken.py")
     written(tmp_path, "1 / 0", "_left_alone.py")
     written(tmp_path, "no python", "notes.txt")
-    tools, problems = load_own_tools(tmp_path)
+    tools, problems = load_user_tools(tmp_path)
     assert [tool.name for tool in tools] == ["exchange", "who-am-i"]
     assert [problem.details["file"] for problem in problems] == [str(tmp_path / "broken.py")]
 
 
 def test_a_folder_that_is_not_there_holds_no_tools(tmp_path: Path) -> None:
-    assert load_own_tools(tmp_path / "none") == ([], [])
+    assert load_user_tools(tmp_path / "none") == ([], [])
 
 
 async def test_a_result_that_json_cannot_hold_is_an_error(tmp_path: Path) -> None:
@@ -196,7 +196,7 @@ async def test_an_exception_names_tool_and_file(tmp_path: Path) -> None:
 
 
 async def test_a_function_that_blocks_is_given_up_in_time() -> None:
-    from tools.user_tools import tool, tool_of
+    from tools.user_tools import build_tool, tool
 
     release = threading.Event()
 
@@ -206,5 +206,5 @@ async def test_a_function_that_blocks_is_given_up_in_time() -> None:
         return release.wait(20)
 
     with pytest.raises(TimedOut):
-        await tool_of(stuck, "here").call({}, ToolContext())
+        await build_tool(stuck, "here").call({}, ToolContext())
     release.set()

@@ -4,8 +4,8 @@ import pytest
 
 from config.errors import Invalid
 from tests.tools.conftest import Site
-from tools.responses import Fetched
-from tools.safe_fetch import Limits
+from tools.responses import FetchedPage
+from tools.safe_fetch import FetchLimits
 from tools.spec import ToolContext
 from tools.web import page_text, web_tool
 
@@ -19,7 +19,7 @@ word.<br>Next&nbsp;line</p>
 </pre></body></html>"""
 
 
-async def test_a_page_becomes_readable_text(site: Site, loopback: Limits) -> None:
+async def test_a_page_becomes_readable_text(site: Site, loopback: FetchLimits) -> None:
     site.page("/", PAGE, "text/html")
     result = await web_tool(loopback).call({"url": site.url()}, ToolContext())
     assert result["title"] == "A page"
@@ -30,7 +30,7 @@ async def test_a_page_becomes_readable_text(site: Site, loopback: Limits) -> Non
     assert lines[4:] == ["second", "a b", "if x:", "    y"]
 
 
-async def test_a_long_page_is_cut_and_says_so(site: Site, loopback: Limits) -> None:
+async def test_a_long_page_is_cut_and_says_so(site: Site, loopback: FetchLimits) -> None:
     site.page("/", b"word " * 1000)
     result = await web_tool(loopback).call(
         {"url": site.url(), "max_characters": 100}, ToolContext()
@@ -42,7 +42,7 @@ async def test_a_long_page_is_cut_and_says_so(site: Site, loopback: Limits) -> N
 async def test_our_own_network_is_refused(site: Site) -> None:
     site.page("/", b"secret")
     with pytest.raises(Invalid) as raised:
-        await web_tool(Limits()).call({"url": site.url()}, ToolContext())
+        await web_tool(FetchLimits()).call({"url": site.url()}, ToolContext())
     assert raised.value.code == "forbidden_address"
     assert site.seen == []
 
@@ -50,7 +50,7 @@ async def test_our_own_network_is_refused(site: Site) -> None:
 @pytest.mark.parametrize("media_type", ["image/png", "application/pdf", "application/octet-stream"])
 def test_what_is_not_text_is_refused(media_type: str) -> None:
     with pytest.raises(Invalid) as raised:
-        page_text(Fetched("http://a.test/", media_type, b"\x89PNG"))
+        page_text(FetchedPage("http://a.test/", media_type, b"\x89PNG"))
     assert raised.value.details == {"field": "url", "media_type": media_type}
 
 
@@ -65,7 +65,7 @@ def test_what_is_not_text_is_refused(media_type: str) -> None:
     ],
 )
 def test_the_charset_of_a_page_is_respected(data: bytes, charset: str | None) -> None:
-    assert page_text(Fetched("http://a.test/", "text/html", data, charset))[1] == "Grüße"
+    assert page_text(FetchedPage("http://a.test/", "text/html", data, charset))[1] == "Grüße"
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_the_charset_of_a_page_is_respected(data: bytes, charset: str | None) ->
     ],
 )
 def test_broken_html_still_gives_text(data: bytes) -> None:
-    title, text = page_text(Fetched("http://a.test/", "text/html", data))
+    title, text = page_text(FetchedPage("http://a.test/", "text/html", data))
     assert isinstance(title, str)
     assert isinstance(text, str)
     assert ("deep" in text) is (b"deep" in data)

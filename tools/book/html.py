@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from tools.book.pages import Book
-from tools.references import data_url
+from tools.references import encode_data_url
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -27,7 +27,7 @@ def rendered(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["embedded"] = lambda medium: data_url(medium.data, medium.media_type)
+    environment.filters["embedded"] = lambda medium: encode_data_url(medium.data, medium.media_type)
     environment.filters["clock"] = clock
     environment.filters["smil"] = lambda seconds: f"{seconds:.3f}s"
     return environment.get_template(template).render(**values)

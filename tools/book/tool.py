@@ -12,7 +12,7 @@ from tools.book.epub import epub
 from tools.book.html import html
 from tools.book.pages import Book, Medium, Scene, paragraphs
 from tools.media import kind_of
-from tools.media_deps import MediaToolDeps, keep, picture_of
+from tools.media_deps import MediaToolDeps, read_picture, store_artifact
 from tools.references import REFERENCE
 from tools.spec import Tool, ToolContext
 
@@ -72,8 +72,8 @@ def book_tool(making: MediaToolDeps) -> Tool:
         file = await asyncio.to_thread(epub, book)
         about = {"tool": "book", "name": book.title}
         return {
-            "html": await keep(making, page, "text/html;charset=utf-8", context, about),
-            "epub": await keep(making, file, "application/epub+zip", context, about),
+            "html": await store_artifact(making, page, "text/html;charset=utf-8", context, about),
+            "epub": await store_artifact(making, file, "application/epub+zip", context, about),
             "title": book.title,
             "pictures": len(book.pictures),
             "sounds": len(book.sounds),
@@ -136,9 +136,11 @@ async def _picture(
 ) -> Medium | None:
     if not value:
         return None
-    made = await picture_of(value, f"scenes.{number - 1}.image", making, context)
+    made = await read_picture(value, f"scenes.{number - 1}.image", making, context)
     if len(made.data) > MAX_PICTURE_BYTES:
-        made = await making.media.picture(made.data, max_side=1600, flatten=True, format="jpeg")
+        made = await making.media.prepare_picture(
+            made.data, max_side=1600, flatten=True, format="jpeg"
+        )
     name = f"picture-{number}.{PICTURES[made.media_type]}"
     return Medium(made.data, made.media_type, name, made.width, made.height)
 
@@ -162,7 +164,7 @@ async def _as_mp3(data: bytes, making: MediaToolDeps) -> tuple[bytes, str, float
     from models.capabilities import Sound
     from models.capabilities.transcribe import RATE
 
-    heard = await making.media.samples(data)
+    heard = await making.media.decode_samples(data)
     made = await making.media.encode([Sound(heard.samples, RATE, "")], "mp3")
     return made.data, made.media_type, made.seconds
 

@@ -47,7 +47,7 @@ class Media:
         self._pictures = _worker("Pictures", memory_bytes)
         self._sounds = _worker("Sounds", memory_bytes)
 
-    async def picture(
+    async def prepare_picture(
         self,
         data: bytes,
         *,
@@ -71,11 +71,11 @@ class Media:
         }
         return _picture(await self._seen("prepare", header, data))
 
-    async def thumbnail(self, data: bytes, *, side: int = THUMBNAIL_SIDE) -> PreparedPicture:
+    async def make_thumbnail(self, data: bytes, *, side: int = THUMBNAIL_SIDE) -> PreparedPicture:
         """A small JPEG of a picture."""
-        return await self.picture(data, max_side=side, flatten=True, format="jpeg")
+        return await self.prepare_picture(data, max_side=side, flatten=True, format="jpeg")
 
-    async def mask(self, data: bytes, *, width: int, height: int) -> PreparedPicture:
+    async def prepare_mask(self, data: bytes, *, width: int, height: int) -> PreparedPicture:
         """A mask as `ImageRequest` takes it, of the size of the picture that it is for.
 
         White is what is drawn anew. In a file with transparent places it is those. Raises
@@ -84,14 +84,16 @@ class Media:
         header = {"width": width, "height": height, "max_source_pixels": MAX_SOURCE_PIXELS}
         return _picture(await self._seen("mask", header, data))
 
-    async def samples(self, data: bytes, *, max_seconds: float = MAX_LISTENED_S) -> ListenedSound:
+    async def decode_samples(
+        self, data: bytes, *, max_seconds: float = MAX_LISTENED_S
+    ) -> ListenedSound:
         """A WAV, FLAC, MP3, Ogg (Vorbis, Opus) or AIFF file as `TranscribeRequest` takes it."""
         reply = await self._heard("listen", {"max_seconds": max_seconds}, data)
         return ListenedSound(
             reply.body, reply.header["seconds"], SoundFacts(**reply.header["original"])
         )
 
-    async def reference(self, data: bytes, *, max_seconds: float = MAX_REFERENCE_S) -> bytes:
+    async def cut_reference(self, data: bytes, *, max_seconds: float = MAX_REFERENCE_S) -> bytes:
         """The beginning of such a file as a mono WAV file: `SpeechRequest.reference`."""
         return (await self._heard("reference", {"max_seconds": max_seconds}, data)).body
 

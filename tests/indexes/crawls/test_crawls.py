@@ -22,7 +22,7 @@ from indexes.service import Indexes, open_indexes
 from indexes.spec import IndexSpec
 from tests.support.indexes import Models
 from tests.tools.conftest import LOOPBACK, Site, serving
-from tools.safe_fetch import CacheValidators, Limits, fetch
+from tools.safe_fetch import CacheValidators, FetchLimits, fetch
 
 PAGE_BYTES = 2 * 2**20
 QUICK = CrawlLimits(delay_s=0.0)
@@ -36,7 +36,7 @@ async def site() -> Any:
 
 def fetching(**limits: Any) -> Callable[..., Any]:
     """The guarded fetch as the server hands it in, loopback being allowed."""
-    bounds = Limits(PAGE_BYTES, timeout_s=5.0, allowed_networks=(LOOPBACK,))
+    bounds = FetchLimits(PAGE_BYTES, timeout_s=5.0, allowed_networks=(LOOPBACK,))
 
     async def fetched(url: str, etag: str | None, last_modified: str | None) -> Any:
         return await fetch(

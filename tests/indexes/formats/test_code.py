@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from config.errors import Invalid
-from indexes.reading.chunks import chunks
+from indexes.reading.chunks import cut_into_chunks
 from indexes.reading.documents import Content, read
 
 PYTHON = '''"""The lead."""
@@ -75,7 +75,7 @@ def test_definitions_are_headed_by_qualified_names_from_the_comments_above_them_
 def test_a_passage_carries_the_definition_that_it_is_of() -> None:
     body = "\n".join(f"        value_{n} = compute(value_{n - 1}, {n})" for n in range(1, 60))
     source = f"class Session:\n    def open(self):\n{body}\n\n    def close(self):\n{body}\n"
-    found = chunks(read(source.encode(), "a.py"), 100)
+    found = cut_into_chunks(read(source.encode(), "a.py"), 100)
     assert {chunk.heading for chunk in found} == {
         ("Session", "Session.open"),
         ("Session", "Session.close"),

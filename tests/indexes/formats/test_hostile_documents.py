@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from config.errors import Invalid
-from indexes.reading.reader import Reader
+from indexes.reading.reader import DocumentReader
 from tests.indexes.formats import test_epub
 from tests.indexes.formats.hostile_archives import (
     DOCUMENT,
@@ -78,8 +78,8 @@ refused."""
 
 
 @pytest.fixture(scope="module")
-async def reader() -> AsyncIterator[Reader]:
-    shared = Reader(timeout_s=TIMEOUT_S)
+async def reader() -> AsyncIterator[DocumentReader]:
+    shared = DocumentReader(timeout_s=TIMEOUT_S)
     yield shared
     await shared.close()
 
@@ -245,7 +245,7 @@ CASES: dict[str, Case] = {
 
 
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if case[2] is not None])
-async def test_a_hostile_document_is_refused_by_name(name: str, reader: Reader) -> None:
+async def test_a_hostile_document_is_refused_by_name(name: str, reader: DocumentReader) -> None:
     filename, make, why = CASES[name]
     with pytest.raises(Invalid, match=re.escape(str(why))) as caught:
         await reader.read(make(), filename, None, 200)
@@ -254,7 +254,7 @@ async def test_a_hostile_document_is_refused_by_name(name: str, reader: Reader) 
 
 
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if case[2] is None])
-async def test_a_hostile_document_is_refused_or_harmless(name: str, reader: Reader) -> None:
+async def test_a_hostile_document_is_refused_or_harmless(name: str, reader: DocumentReader) -> None:
     filename, make, _ = CASES[name]
     try:
         found = await reader.read(make(), filename, None, 200)
@@ -269,5 +269,5 @@ async def test_a_hostile_document_is_refused_or_harmless(name: str, reader: Read
         assert all(found.text[chunk.start : chunk.end].strip() for chunk in found.chunks)
 
 
-async def test_after_all_of_them_the_next_document_is_read(reader: Reader) -> None:
+async def test_after_all_of_them_the_next_document_is_read(reader: DocumentReader) -> None:
     assert "harmless" in (await reader.read(word(), "a.docx", None, 200)).text

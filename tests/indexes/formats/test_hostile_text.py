@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from config.errors import Invalid
-from indexes.reading.chunks import chunks
+from indexes.reading.chunks import cut_into_chunks
 from indexes.reading.documents import MAX_TEXT_CHARS, read
-from indexes.reading.reader import Reader, Reading
+from indexes.reading.reader import DocumentReader, ParsedDocument
 from tests.indexes.formats.sheet_files import ods_of, xlsx_of
 
 TIMEOUT_S = 20.0
@@ -22,8 +22,8 @@ WORDS = 200
 
 
 @pytest.fixture(scope="module")
-async def reader() -> AsyncIterator[Reader]:
-    shared = Reader(timeout_s=TIMEOUT_S)
+async def reader() -> AsyncIterator[DocumentReader]:
+    shared = DocumentReader(timeout_s=TIMEOUT_S)
     yield shared
     await shared.close()
 
@@ -59,7 +59,9 @@ def test_hostile_words_are_text_as_they_stand(name: str, filename: str) -> None:
     quoted = text.replace('"', '""')
     source = {"a.eml": f"From: a@b\n\n{text}", "a.csv": f'n,"{quoted}"\n'}.get(filename, text)
     content = read(source.encode(), filename)
-    kept = "".join(content.text[chunk.start : chunk.end] for chunk in chunks(content, WORDS))
+    kept = "".join(
+        content.text[chunk.start : chunk.end] for chunk in cut_into_chunks(content, WORDS)
+    )
     assert "".join(text.split()) in "".join(kept.split())
     assert "\0" not in content.text
     content.text.encode()
@@ -227,7 +229,7 @@ HOSTILE: dict[str, tuple[str, Callable[[], bytes]]] = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-async def test_hostile_text_is_refused_or_harmless(name: str, reader: Reader) -> None:
+async def test_hostile_text_is_refused_or_harmless(name: str, reader: DocumentReader) -> None:
     declared, build = HOSTILE[name]
     filename, _, charset = declared.partition("; ")
     media_type = f"text/plain; {charset}" if charset else None
@@ -242,8 +244,8 @@ async def test_hostile_text_is_refused_or_harmless(name: str, reader: Reader) ->
 
 
 async def outcome(
-    reader: Reader, data: bytes, filename: str, media_type: str | None
-) -> Reading | Invalid:
+    reader: DocumentReader, data: bytes, filename: str, media_type: str | None
+) -> ParsedDocument | Invalid:
     try:
         return await reader.read(data, filename, media_type, WORDS)
     except Invalid as refusal:

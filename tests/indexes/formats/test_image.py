@@ -10,7 +10,7 @@ import pytest
 from PIL import ExifTags, Image
 
 from config.errors import Invalid
-from indexes.reading.documents import read, supported
+from indexes.reading.documents import is_supported, read
 
 CAPTION = "A ferry leaves the harbour.\n\nGulls follow it."
 
@@ -89,6 +89,6 @@ def test_what_is_no_image_is_refused(data: bytes) -> None:
 
 
 def test_images_are_taken_from_a_folder_only_where_they_can_be_captioned() -> None:
-    assert not supported("a.png")
-    assert supported("a.png", captions=True)
-    assert supported("a.md", captions=True)
+    assert not is_supported("a.png")
+    assert is_supported("a.png", captions=True)
+    assert is_supported("a.md", captions=True)

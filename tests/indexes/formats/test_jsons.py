@@ -7,7 +7,7 @@ import json
 import pytest
 
 from config.errors import Invalid
-from indexes.reading.chunks import chunks
+from indexes.reading.chunks import cut_into_chunks
 from indexes.reading.documents import read
 from tests.indexes.formats.checks import headings, parts, read_exactly
 
@@ -57,7 +57,7 @@ def test_the_arrays_of_an_object_are_its_records() -> None:
 
 def test_a_long_record_carries_its_title_to_each_of_its_passages() -> None:
     content = read(json.dumps([{"title": "Ferries", "body": PROSE * 20}]).encode(), "a.json")
-    found = chunks(content, 100)
+    found = cut_into_chunks(content, 100)
     assert len(found) > 3
     assert {chunk.heading for chunk in found} == {("Ferries",)}
 

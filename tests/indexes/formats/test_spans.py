@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from indexes.formats import FORMATS
-from indexes.reading.chunks import Chunk, chunks
+from indexes.reading.chunks import Chunk, cut_into_chunks
 from indexes.reading.documents import Content, read
 from tests.indexes.formats.books import WRITERS, Book, Path, Writer, flat, text_of
 
@@ -64,7 +64,7 @@ def test_every_word_is_in_one_passage_with_its_heading_and_its_page(writer: Writ
     @given(writer.books, st.integers(20, 150))
     def check(book: Book, words: int) -> None:
         content = content_of(writer, book)
-        found = chunks(content, words)
+        found = cut_into_chunks(content, words)
         assert_spans(content, found)
         where, titles = places(writer, book)
         path = list(writer.paths(book))

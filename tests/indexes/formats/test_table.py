@@ -6,7 +6,7 @@ import pytest
 
 from config.errors import Invalid
 from indexes.formats.table import MAX_COLUMNS
-from indexes.reading.chunks import chunks
+from indexes.reading.chunks import cut_into_chunks
 from indexes.reading.documents import read
 from tests.indexes.formats.checks import parts, read_exactly
 
@@ -73,7 +73,7 @@ def test_empty_cells_are_left_out_and_cells_beyond_the_header_stay() -> None:
 def test_a_row_that_fits_no_passage_is_cut_between_its_cells() -> None:
     prose = ["The ferry leaves. " * 40, "The boat comes back. " * 40]
     content = read(f"id,out,back\n7,{','.join(prose)}\n8,a,b\n".encode(), "a.csv")
-    found = [content.text[chunk.start : chunk.end] for chunk in chunks(content, 160)]
+    found = [content.text[chunk.start : chunk.end] for chunk in cut_into_chunks(content, 160)]
     assert [text.startswith("back: ") for text in found if "The boat" in text] == [True]
 
 

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.errors import Invalid
-from indexes.quality.calibrator import without
-from indexes.quality.evaluation import Outcome, curve, report
-from indexes.quality.generated import FAR, made_of
+from indexes.quality.calibrator import leave_out
+from indexes.quality.evaluation import Outcome, build_report, measure_outcomes
+from indexes.quality.generated import FAR_QUESTIONS, generate_question
 from indexes.quality.questions import Question, read_questions
-from indexes.quality.thresholds import Scored, choose, point
-from indexes.quality.thresholds import curve as threshold_curve
+from indexes.quality.thresholds import ScoredQuestion, choose_threshold, measure_threshold
+from indexes.quality.thresholds import measure_curve as threshold_curve
 from indexes.records import Passage
 
 # Files
@@ -83,7 +83,7 @@ def passage(text: str, *heading: str) -> Passage:
     ],
 )  # fmt: skip
 def test_sentences_become_questions(text: str, question: str) -> None:
-    made = made_of(passage(text))
+    made = generate_question(passage(text))
     assert made is not None
     assert made.question == question
     assert made.answer in text
@@ -91,16 +91,16 @@ def test_sentences_become_questions(text: str, question: str) -> None:
 
 def test_without_such_a_sentence_the_heading_is_asked_about() -> None:
     text = "Readers look at the clock above the main door every day."
-    made = made_of(passage(text, "Rules", "5.2. Opening hours:"))
+    made = generate_question(passage(text, "Rules", "5.2. Opening hours:"))
     assert made is not None
     assert made.question == "What is there to know about opening hours?"
-    assert made_of(passage(text, "Rules")) is None
-    assert made_of(passage("Too short.", "Opening hours")) is None
+    assert generate_question(passage(text, "Rules")) is None
+    assert generate_question(passage("Too short.", "Opening hours")) is None
 
 
 @given(st.text(max_size=300), st.lists(st.text(max_size=20), max_size=2))
 def test_any_passage_makes_a_question_or_none(text: str, heading: list[str]) -> None:
-    made = made_of(passage(text, *heading))
+    made = generate_question(passage(text, *heading))
     assert made is None or made.question.endswith("?")
 
 
@@ -108,15 +108,15 @@ def test_what_could_answer_is_left_out_and_half_stays() -> None:
     found = [
         replace(passage("Text.", f"Part {n % 3}"), id=f"d{n}.0", document=f"d{n}") for n in range(8)
     ]
-    left = without(found, found[5], few=False)
+    left = leave_out(found, found[5], few=False)
     assert [each.document for each in left] == ["d4", "d6", "d7"]
     in_one = [replace(each, document="d") for each in found]
-    left = without(in_one, in_one[1], few=True)
+    left = leave_out(in_one, in_one[1], few=True)
     assert {each.heading[0] for each in left} == {"Part 2"}
 
 
 def test_questions_that_are_far_are_many_and_different() -> None:
-    assert len(set(FAR)) == len(FAR) >= 20
+    assert len(set(FAR_QUESTIONS)) == len(FAR_QUESTIONS) >= 20
 
 
 # Thresholds
@@ -129,11 +129,11 @@ SCORED = st.tuples(
 )
 
 
-def scored(answerable: list[float], near: list[float], far: list[float]) -> list[Scored]:
+def scored(answerable: list[float], near: list[float], far: list[float]) -> list[ScoredQuestion]:
     return [
-        *(Scored(score, "answerable") for score in answerable),
-        *(Scored(score, "near") for score in near),
-        *(Scored(score, "far") for score in far),
+        *(ScoredQuestion(score, "answerable") for score in answerable),
+        *(ScoredQuestion(score, "near") for score in near),
+        *(ScoredQuestion(score, "far") for score in far),
     ]
 
 
@@ -142,7 +142,7 @@ def test_the_wished_share_of_each_kind_is_refused_and_no_more_than_it_takes(
     scores: tuple[list[float], list[float], list[float]], refuse: float
 ) -> None:
     answerable, near, far = scores
-    chosen = choose(scored(*scores), refuse)
+    chosen = choose_threshold(scored(*scores), refuse)
     exact = chosen.threshold + 5e-5  # it is told rounded
     for kind in filter(None, (near, far)):
         assert sum(score < exact for score in kind) >= refuse * len(kind) - 1e-6
@@ -159,14 +159,14 @@ def test_the_wished_share_of_each_kind_is_refused_and_no_more_than_it_takes(
 
 
 def test_sorts_that_lie_apart_are_parted_in_the_middle() -> None:
-    chosen = choose(scored([0.7] * 5, [0.3] * 5, []))
+    chosen = choose_threshold(scored([0.7] * 5, [0.3] * 5, []))
     assert (chosen.threshold, chosen.answered, chosen.refused) == (0.5, 1.0, 1.0)
 
 
 @pytest.mark.parametrize("counts", [(4, 9), (9, 4)])
 def test_too_few_questions_choose_nothing(counts: tuple[int, int]) -> None:
     with pytest.raises(Invalid, match="4 questions") as caught:
-        choose(scored([0.5] * counts[0], [0.1] * counts[1], []))
+        choose_threshold(scored([0.5] * counts[0], [0.1] * counts[1], []))
     assert caught.value.code == "too_few_questions"
 
 
@@ -175,7 +175,7 @@ def test_a_curve_goes_from_answering_all_to_refusing_all() -> None:
     first, *_, last = threshold_curve(every)
     assert (first.answered, first.refused) == (1.0, 0.0)
     assert (last.answered, last.refused) == (0.0, 1.0)
-    assert point(every, 0.55).answered == pytest.approx(2 / 3, abs=1e-3)
+    assert measure_threshold(every, 0.55).answered == pytest.approx(2 / 3, abs=1e-3)
 
 
 # Reports
@@ -197,13 +197,13 @@ def test_a_report_tells_right_wrong_and_refused_apart() -> None:
         outcome("near", 0.2),
         outcome("near", 0.6),
     ]
-    found = report("docs", 10, questions, outcomes, 0.5)
+    found = build_report("docs", 10, questions, outcomes, 0.5)
     assert found.reader == {"right": 1, "wrong": 1, "refused": 1, "unjudged": 1}
     assert found.refused == {"near": 0.5}
     assert found.recall == 0.75
     assert found.mrr == pytest.approx((1 + 0.5 + 0.25) / 4, abs=1e-4)
     assert found.answer_found == 0.5
-    first, *_, last = curve(outcomes)
+    first, *_, last = measure_outcomes(outcomes)
     assert (first.refused, first.refused_near, first.refused_far) == (0, 0, None)
     assert (last.right, last.wrong, last.refused, last.refused_near) == (0, 0, 1, 1)
     assert json.dumps(found.as_dict())

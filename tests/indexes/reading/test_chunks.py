@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexes.reading.chunks import SPILL, chunks, count_words
+from indexes.reading.chunks import MAX_OVERSIZE, count_words, cut_into_chunks
 from indexes.reading.documents import Content, read
 
 WORDS = st.text(
@@ -35,13 +35,13 @@ def content_of(source: str, filename: str) -> Content:
 
 def assert_exact(content: Content, words: int) -> None:
     reached = 0
-    for chunk in chunks(content, words):
+    for chunk in cut_into_chunks(content, words):
         text = content.text[chunk.start : chunk.end]
         assert text
         assert text == text.strip()
         assert chunk.start >= reached
         assert not content.text[reached : chunk.start].strip(), "text between passages is lost"
-        assert count_words(text) <= SPILL * words
+        assert count_words(text) <= MAX_OVERSIZE * words
         reached = chunk.end
     assert not content.text[reached:].strip()
 
@@ -77,13 +77,13 @@ def sized(*sections: tuple[str, int]) -> Content:
 
 def test_a_passage_begins_with_its_heading_and_never_spans_two_sections() -> None:
     content = sized(("# One", 150), ("## Two", 150), ("# Three", 150))
-    found = chunks(content, 200)
+    found = cut_into_chunks(content, 200)
     assert [chunk.heading for chunk in found] == [("One",), ("One", "Two"), ("Three",)]
     assert [content.text[chunk.start :].split()[1] for chunk in found] == ["One", "Two", "Three"]
 
 
 def test_a_tiny_section_joins_the_next_one() -> None:
-    found = chunks(sized(("# One", 0), ("## Two", 10), ("## Three", 150)), 200)
+    found = cut_into_chunks(sized(("# One", 0), ("## Two", 10), ("## Three", 150)), 200)
     assert len(found) == 1
 
 
@@ -101,19 +101,19 @@ def test_a_tiny_section_joins_the_next_one() -> None:
 def test_joined_sections_carry_the_headings_that_all_their_text_is_below(
     sections: list[tuple[str, int]], heading: tuple[str, ...]
 ) -> None:
-    assert [chunk.heading for chunk in chunks(sized(*sections), 200)] == [heading]
+    assert [chunk.heading for chunk in cut_into_chunks(sized(*sections), 200)] == [heading]
 
 
 def test_what_a_tiny_section_was_joined_with_keeps_its_heading_in_its_further_passages() -> None:
     long = ". ".join(f"word{n}" for n in range(450))
     content = read(f"# One\n\nfew words\n\n# Two\n\n{long}".encode(), "a.md")
-    assert [chunk.heading for chunk in chunks(content, 200)] == [(), ("Two",)]
+    assert [chunk.heading for chunk in cut_into_chunks(content, 200)] == [(), ("Two",)]
 
 
 def test_a_long_section_is_cut_into_even_passages_at_sentences() -> None:
     text = "# Title\n\n" + " ".join(f"Sentence {n} has exactly six words." for n in range(50))
     content = read(text.encode(), "a.md")
-    found = chunks(content, 200)
+    found = cut_into_chunks(content, 200)
     sizes = [count_words(content.text[chunk.start : chunk.end]) for chunk in found]
     assert len(sizes) == 2
     assert max(sizes) - min(sizes) <= 12
@@ -124,4 +124,6 @@ def test_code_is_kept_whole_where_it_fits() -> None:
     code = "```\n" + "\n".join(f"line {n}" for n in range(40)) + "\n```"
     prose = " ".join(f"word{n}" for n in range(150))
     content = read(f"# A\n\n{prose}\n\n{code}\n\n{prose}".encode(), "a.md")
-    assert any(code in content.text[chunk.start : chunk.end] for chunk in chunks(content, 200))
+    assert any(
+        code in content.text[chunk.start : chunk.end] for chunk in cut_into_chunks(content, 200)
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from config.errors import Invalid
-from indexes.reading.documents import read, supported
+from indexes.reading.documents import is_supported, read
 
 PAGE = b"""<!doctype html><html><head><title>Page title</title><style>p {}</style></head><body>
 <nav>Navigation</nav><div role="navigation">Menu</div><script>alert(1)</script>
@@ -144,6 +144,6 @@ def test_hostile_nesting_is_read_or_refused() -> None:
 
 
 def test_supported_files_are_told_by_their_suffix() -> None:
-    assert supported("A.MD")
-    assert not supported("archive.zip")
-    assert not supported("README")
+    assert is_supported("A.MD")
+    assert not is_supported("archive.zip")
+    assert not is_supported("README")

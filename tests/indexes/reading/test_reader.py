@@ -11,12 +11,12 @@ import pytest
 from PIL import Image
 
 from config.errors import Invalid, Unavailable
-from indexes.reading.reader import Reader
+from indexes.reading.reader import DocumentReader
 
 
 @asynccontextmanager
-async def opened(**options: Any) -> AsyncIterator[Reader]:
-    reader = Reader(**options)
+async def opened(**options: Any) -> AsyncIterator[DocumentReader]:
+    reader = DocumentReader(**options)
     try:
         yield reader
     finally:

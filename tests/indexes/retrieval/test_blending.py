@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from indexes.retrieval.smoothing import REACH, SHARE, smooth_with_neighbors
+from indexes.retrieval.smoothing import NEIGHBOR_REACH, NEIGHBOR_SHARE, smooth_with_neighbors
 
 
 def test_a_passage_leans_towards_its_neighbours_and_no_other_document() -> None:
@@ -13,16 +13,16 @@ def test_a_passage_leans_towards_its_neighbours_and_no_other_document() -> None:
     found = smooth_with_neighbors([7, 7, 9, 9], rows)
     mean = np.array([0.5, 0.5])
     for row, result in zip(rows, found, strict=True):
-        assert result == pytest.approx((1 - SHARE) * row + SHARE * mean)
+        assert result == pytest.approx((1 - NEIGHBOR_SHARE) * row + NEIGHBOR_SHARE * mean)
 
 
 def test_only_so_many_neighbours_count() -> None:
-    rows = np.zeros((3 * REACH, 2), np.float32)
-    rows[:, 0] = np.arange(3 * REACH)
+    rows = np.zeros((3 * NEIGHBOR_REACH, 2), np.float32)
+    rows[:, 0] = np.arange(3 * NEIGHBOR_REACH)
     found = smooth_with_neighbors([1] * len(rows), rows)
-    middle = REACH + 2
+    middle = NEIGHBOR_REACH + 2
     assert found[middle][0] == pytest.approx(middle)
-    assert found[0][0] == pytest.approx(SHARE * np.mean(range(REACH + 1)))
+    assert found[0][0] == pytest.approx(NEIGHBOR_SHARE * np.mean(range(NEIGHBOR_REACH + 1)))
 
 
 def test_a_piece_of_a_document_with_its_margins_gives_the_same() -> None:
@@ -30,7 +30,9 @@ def test_a_piece_of_a_document_with_its_margins_gives_the_same() -> None:
     documents = [1] * 45 + [2] * 15
     whole = smooth_with_neighbors(documents, rows)
     piece = smooth_with_neighbors(documents[10:40], rows[10:40])
-    assert piece[REACH:-REACH] == pytest.approx(whole[10 + REACH : 40 - REACH], abs=1e-6)
+    assert piece[NEIGHBOR_REACH:-NEIGHBOR_REACH] == pytest.approx(
+        whole[10 + NEIGHBOR_REACH : 40 - NEIGHBOR_REACH], abs=1e-6
+    )
 
 
 def test_a_single_passage_stays_as_it_is() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.errors import Invalid
-from indexes.retrieval.filters import compiled
+from indexes.retrieval.filters import compile_filter
 from indexes.storage.fields import add_fields
 from indexes.storage.schema import create
 
@@ -51,7 +51,7 @@ def add_document(
 
 
 def chosen(connection: sqlite3.Connection, where: dict[str, Any], index: str = "one") -> list[str]:
-    filter = compiled(where)
+    filter = compile_filter(where)
     query = f"SELECT id FROM documents d WHERE d.index_id = ?1 AND {filter.sql} ORDER BY key"
     return [row[0] for row in connection.execute(query, (index, *filter.values))]
 
@@ -137,7 +137,7 @@ def test_a_filter_chooses_the_documents_of_its_index_that_it_describes(
 )
 def test_a_wrong_filter_names_its_field(where: Any, field: str, says: str) -> None:
     with pytest.raises(Invalid, match=says) as caught:
-        compiled(where)
+        compile_filter(where)
     assert (caught.value.code, caught.value.details["field"]) == ("invalid_filter", field)
 
 

@@ -30,14 +30,14 @@ def bomb(width: int, height: int) -> bytes:
 
 async def refused(media: Media, data: bytes) -> Invalid:
     with pytest.raises(Invalid) as caught:
-        await media.picture(data)
+        await media.prepare_picture(data)
     assert caught.value.details["field"] == "image"
     return caught.value
 
 
 async def outcome(media: Media, data: bytes) -> str:
     try:
-        image_of((await media.picture(data)).data)
+        image_of((await media.prepare_picture(data)).data)
     except Invalid as error:
         return error.code
     return "read"
@@ -57,7 +57,7 @@ async def test_a_decompression_bomb_is_refused_with_the_numbers(media: Media) ->
 
 async def test_one_that_is_nearly_too_large_is_read(media: Media) -> None:
     large = file_of(Image.new("L", (9000, 8800), 128))
-    assert (await media.thumbnail(large)).width == 320
+    assert (await media.make_thumbnail(large)).width == 320
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ async def test_damaged_files_are_read_or_refused(media: Media, format: str) -> N
         for _ in range(dice.randint(1, 8)):
             damaged[dice.randrange(len(damaged))] = dice.randrange(256)
         assert await outcome(media, bytes(damaged)) in ("read", "unreadable_image", "too_large")
-    assert (await media.picture(whole)).width == 80
+    assert (await media.prepare_picture(whole)).width == 80
 
 
 async def test_one_that_takes_too_much_memory_is_refused_and_the_next_is_read() -> None:
@@ -104,9 +104,9 @@ async def test_one_that_takes_too_much_memory_is_refused_and_the_next_is_read() 
     try:
         large = file_of(Image.new("RGB", (8000, 8000)))
         with pytest.raises(Invalid, match="memory") as caught:
-            await media.picture(large)
+            await media.prepare_picture(large)
         assert caught.value.code == "unreadable_image"
-        assert (await media.picture(file_of(halves()))).width == 80
+        assert (await media.prepare_picture(file_of(halves()))).width == 80
     finally:
         await media.close()
 
@@ -116,7 +116,7 @@ async def test_one_that_takes_too_long_is_refused() -> None:
     try:
         flat = file_of(Image.new("1", (8900, 8900)))
         with pytest.raises(Invalid, match="more than") as caught:
-            await media.picture(flat, max_side=8900)
+            await media.prepare_picture(flat, max_side=8900)
         assert caught.value.code == "unreadable_image"
     finally:
         await media.close()
@@ -126,5 +126,5 @@ async def test_after_closing_nothing_is_read() -> None:
     media = Media()
     await media.close()
     with pytest.raises(Unavailable) as caught:
-        await media.picture(file_of(halves()))
+        await media.prepare_picture(file_of(halves()))
     assert caught.value.code == "shutting_down"

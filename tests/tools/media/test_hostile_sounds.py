@@ -32,15 +32,15 @@ def header(*, rate: int = RATE, channels: int = 1, data_bytes: int = 0, kind: in
 
 async def refused(media: Media, data: bytes, **options: float) -> Invalid:
     with pytest.raises(Invalid) as caught:
-        await media.samples(data, **options)
+        await media.decode_samples(data, **options)
     assert caught.value.details["field"] == "audio"
     return caught.value
 
 
 async def outcome(media: Media, data: bytes) -> str:
     try:
-        await media.samples(data)
-        await media.reference(data)
+        await media.decode_samples(data)
+        await media.cut_reference(data)
     except Invalid as error:
         return error.code
     return "read"
@@ -84,17 +84,17 @@ async def test_what_is_no_sound_is_told(media: Media, data: bytes, says: str) ->
 
 async def test_a_header_that_promises_more_than_there_is_changes_nothing(media: Media) -> None:
     samples = np.arange(RATE, dtype="<i2").tobytes()
-    heard = await media.samples(header(data_bytes=2**32 - 60) + samples)
+    heard = await media.decode_samples(header(data_bytes=2**32 - 60) + samples)
     assert heard.samples == samples
 
 
 async def test_samples_that_are_no_numbers_are_silent(media: Media) -> None:
     odd = np.full(RATE, np.nan, np.float32)
     odd[::3] = np.inf
-    heard = await media.samples(sound_file(odd, RATE, "WAV", "FLOAT"))
+    heard = await media.decode_samples(sound_file(odd, RATE, "WAV", "FLOAT"))
     assert heard.seconds == 1.0
     loud = sound_file(tone(440, 1, 48_000) * 9, 48_000, "WAV", "FLOAT")
-    assert 0.9 < level((await media.samples(loud)).samples) <= 1.0
+    assert 0.9 < level((await media.decode_samples(loud)).samples) <= 1.0
 
 
 @pytest.mark.parametrize(("format", "subtype"), KINDS)
@@ -107,7 +107,7 @@ async def test_damaged_files_are_read_or_refused(media: Media, format: str, subt
             if damaged:
                 damaged[dice.randrange(len(damaged))] = dice.randrange(256)
         assert await outcome(media, bytes(damaged)) in ("read", "unreadable_audio", "too_large")
-    assert (await media.samples(whole)).seconds == pytest.approx(0.4, abs=0.02)
+    assert (await media.decode_samples(whole)).seconds == pytest.approx(0.4, abs=0.02)
 
 
 async def test_one_that_takes_too_long_is_refused() -> None:
@@ -115,7 +115,7 @@ async def test_one_that_takes_too_long_is_refused() -> None:
     try:
         silence = sound_file(np.zeros(3_000_000, np.int16), 1000, "FLAC")
         with pytest.raises(Invalid, match="more than") as caught:
-            await media.samples(silence)
+            await media.decode_samples(silence)
         assert caught.value.code == "unreadable_audio"
     finally:
         await media.close()

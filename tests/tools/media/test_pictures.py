@@ -23,7 +23,7 @@ def near(pixel: object, color: tuple[int, ...], slack: int = 12) -> bool:
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"])
 async def test_every_format_is_read(media: Media, format: str) -> None:
-    made = await media.picture(file_of(halves(), format))
+    made = await media.prepare_picture(file_of(halves(), format))
     image = image_of(made.data)
     assert made.original == PictureFacts(format.lower(), 80, 40)
     assert (made.media_type, image.mode) == (f"image/{(image.format or '').lower()}", "RGB")
@@ -32,9 +32,9 @@ async def test_every_format_is_read(media: Media, format: str) -> None:
 
 
 async def test_a_jpeg_stays_one_and_others_become_png_unless_asked(media: Media) -> None:
-    assert (await media.picture(file_of(halves(), "JPEG"))).media_type == "image/jpeg"
-    assert (await media.picture(file_of(halves(), "WEBP"))).media_type == "image/png"
-    asked = await media.picture(file_of(halves()), format="jpeg")
+    assert (await media.prepare_picture(file_of(halves(), "JPEG"))).media_type == "image/jpeg"
+    assert (await media.prepare_picture(file_of(halves(), "WEBP"))).media_type == "image/png"
+    asked = await media.prepare_picture(file_of(halves()), format="jpeg")
     assert (asked.media_type, image_of(asked.data).format) == ("image/jpeg", "JPEG")
 
 
@@ -44,7 +44,7 @@ async def test_a_picture_taken_with_a_turned_camera_is_set_upright(
 ) -> None:
     exif = Image.Exif()
     exif[ORIENTATION] = ROTATED_RIGHT
-    made = await media.picture(file_of(halves(), format, exif=exif))
+    made = await media.prepare_picture(file_of(halves(), format, exif=exif))
     image = image_of(made.data)
     assert (made.width, made.height) == image.size == (40, 80)
     assert near(image.getpixel((20, 10)), LEFT)
@@ -53,47 +53,47 @@ async def test_a_picture_taken_with_a_turned_camera_is_set_upright(
 
 async def test_a_large_picture_is_scaled_down_and_a_small_one_is_left(media: Media) -> None:
     large = file_of(halves(3000, 1000), "JPEG")
-    assert (await media.picture(large, max_side=600)).width == 600
-    assert (await media.picture(large, max_side=600)).height == 200
-    by_pixels = await media.picture(large, max_pixels=30_000)
+    assert (await media.prepare_picture(large, max_side=600)).width == 600
+    assert (await media.prepare_picture(large, max_side=600)).height == 200
+    by_pixels = await media.prepare_picture(large, max_pixels=30_000)
     assert (by_pixels.width, by_pixels.height) == (300, 100)
-    assert (await media.picture(file_of(halves()), max_side=600)).width == 80
-    thin = await media.picture(file_of(halves(2000, 1)), max_side=100)
+    assert (await media.prepare_picture(file_of(halves()), max_side=600)).width == 80
+    thin = await media.prepare_picture(file_of(halves(2000, 1)), max_side=100)
     assert (thin.width, thin.height) == (100, 1)
 
 
 async def test_what_is_transparent_stays_so_or_becomes_white_when_asked(media: Media) -> None:
     clear = halves().convert("RGBA")
     clear.paste((0, 0, 0, 0), (0, 0, 40, 40))
-    kept = image_of((await media.picture(file_of(clear))).data)
+    kept = image_of((await media.prepare_picture(file_of(clear))).data)
     assert kept.getpixel((10, 10)) == (0, 0, 0, 0)
-    flat = image_of((await media.picture(file_of(clear), flatten=True)).data)
+    flat = image_of((await media.prepare_picture(file_of(clear), flatten=True)).data)
     assert flat.getpixel((10, 10)) == (255, 255, 255)
     assert near(flat.getpixel((70, 10)), RIGHT)
-    jpeg = image_of((await media.picture(file_of(clear), format="jpeg")).data)
+    jpeg = image_of((await media.prepare_picture(file_of(clear), format="jpeg")).data)
     assert near(jpeg.getpixel((10, 10)), (255, 255, 255))
     opaque = halves().convert("RGBA")
-    assert image_of((await media.picture(file_of(opaque))).data).mode == "RGB"
+    assert image_of((await media.prepare_picture(file_of(opaque))).data).mode == "RGB"
 
 
 async def test_palettes_greys_and_cmyk_become_colours(media: Media) -> None:
     palette = halves().quantize(4)
     palette.info["transparency"] = 0
     for image in (halves().quantize(4), halves().convert("L"), halves().convert("1")):
-        assert image_of((await media.picture(file_of(image))).data).mode == "RGB"
+        assert image_of((await media.prepare_picture(file_of(image))).data).mode == "RGB"
     clear = file_of(palette, "GIF", transparency=0)
-    assert image_of((await media.picture(clear)).data).mode == "RGBA"
-    cmyk = await media.picture(file_of(halves().convert("CMYK"), "JPEG"))
+    assert image_of((await media.prepare_picture(clear)).data).mode == "RGBA"
+    cmyk = await media.prepare_picture(file_of(halves().convert("CMYK"), "JPEG"))
     assert near(image_of(cmyk.data).getpixel((10, 10)), LEFT, 40)
 
 
 async def test_grey_of_16_bits_is_scaled_not_cut_off(media: Media) -> None:
     ramp = np.linspace(0, 65535, 256, dtype=np.uint16)[None, :].repeat(4, axis=0)
-    made = image_of((await media.picture(file_of(Image.fromarray(ramp)))).data)
+    made = image_of((await media.prepare_picture(file_of(Image.fromarray(ramp)))).data)
     line = [made.getpixel((x, 0)) for x in (0, 64, 128, 255)]
     assert [pixel[0] for pixel in line if isinstance(pixel, tuple)] == [0, 64, 128, 255]
     floats = Image.fromarray(np.linspace(-1, 1, 256, dtype=np.float32)[None, :])
-    made = image_of((await media.picture(file_of(floats, "TIFF"))).data)
+    made = image_of((await media.prepare_picture(file_of(floats, "TIFF"))).data)
     assert (made.getpixel((0, 0)), made.getpixel((255, 0))) == ((0, 0, 0), (255, 255, 255))
 
 
@@ -101,7 +101,7 @@ async def test_the_first_picture_of_a_moving_one_is_taken(media: Media) -> None:
     frames = [Image.new("RGB", (20, 20), color) for color in ("red", "green", "blue")]
     for format in ("GIF", "WEBP", "PNG"):
         data = file_of(frames[0], format, save_all=True, append_images=frames[1:])
-        made = image_of((await media.picture(data)).data)
+        made = image_of((await media.prepare_picture(data)).data)
         assert near(made.getpixel((5, 5)), (254, 0, 0))
 
 
@@ -117,21 +117,21 @@ async def test_notes_and_profiles_do_not_stay_in_the_file(media: Media, format: 
         file_of(halves(), "PNG", exif=exif, pnginfo=notes, icc_profile=profile),
     ]
     for data in given:
-        made = await media.picture(data, format=format)  # type: ignore[arg-type]
+        made = await media.prepare_picture(data, format=format)  # type: ignore[arg-type]
         assert b"taken at home" in data
         assert b"taken at home" not in made.data
         assert "icc_profile" not in image_of(made.data).info
 
 
 async def test_a_thumbnail_is_a_small_jpeg(media: Media) -> None:
-    made = await media.thumbnail(file_of(halves(900, 300)), side=90)
+    made = await media.make_thumbnail(file_of(halves(900, 300)), side=90)
     assert (made.media_type, made.width, made.height) == ("image/jpeg", 90, 30)
 
 
 async def test_a_mask_is_grey_and_has_the_size_of_its_picture(media: Media) -> None:
     white = Image.new("L", (20, 20), 0)
     white.paste(255, (0, 0, 10, 20))
-    made = await media.mask(file_of(white), width=40, height=60)
+    made = await media.prepare_mask(file_of(white), width=40, height=60)
     image = image_of(made.data)
     assert (image.mode, image.size) == ("L", (40, 60))
     assert (image.getpixel((5, 30)), image.getpixel((35, 30))) == (255, 0)
@@ -140,13 +140,13 @@ async def test_a_mask_is_grey_and_has_the_size_of_its_picture(media: Media) -> N
 async def test_the_transparent_places_of_a_mask_are_drawn_anew(media: Media) -> None:
     clear = Image.new("RGBA", (20, 20), (255, 255, 255, 255))
     clear.paste((255, 255, 255, 0), (0, 0, 10, 20))
-    image = image_of((await media.mask(file_of(clear), width=20, height=20)).data)
+    image = image_of((await media.prepare_mask(file_of(clear), width=20, height=20)).data)
     assert (image.getpixel((5, 10)), image.getpixel((15, 10))) == (255, 0)
 
 
 async def test_a_mask_that_names_no_place_is_refused(media: Media) -> None:
     with pytest.raises(Invalid, match="white in it") as caught:
-        await media.mask(file_of(Image.new("L", (8, 8), 0)), width=8, height=8)
+        await media.prepare_mask(file_of(Image.new("L", (8, 8), 0)), width=8, height=8)
     assert caught.value.code == "empty_mask"
 
 
@@ -155,4 +155,6 @@ async def test_a_profile_is_reckoned_with(media: Media) -> None:
     swapped = ImageCms.createProfile("LAB")
     halves().save(file, "JPEG", icc_profile=ImageCms.ImageCmsProfile(swapped).tobytes())
     # A profile that does not fit the picture is passed over.
-    assert near(image_of((await media.picture(file.getvalue())).data).getpixel((10, 10)), LEFT)
+    assert near(
+        image_of((await media.prepare_picture(file.getvalue())).data).getpixel((10, 10)), LEFT
+    )

@@ -43,7 +43,7 @@ def read(data: bytes) -> tuple[np.ndarray[Any, Any], int]:
 @pytest.mark.parametrize(("format", "subtype"), KINDS)
 async def test_every_format_is_listened_to(media: Media, format: str, subtype: str) -> None:
     rate = 48_000
-    heard = await media.samples(sound_file(tone(1000, 1.0, rate), rate, format, subtype))
+    heard = await media.decode_samples(sound_file(tone(1000, 1.0, rate), rate, format, subtype))
     assert heard.seconds == pytest.approx(1.0, abs=0.03)  # some pad their last block
     assert len(heard.samples) == round(heard.seconds * RATE) * 2
     assert loudest(heard.samples) == pytest.approx(1000, abs=2)
@@ -55,7 +55,7 @@ async def test_every_format_is_listened_to(media: Media, format: str, subtype: s
 async def test_every_rate_is_brought_to_16_000_without_shifting_a_tone(
     media: Media, rate: int
 ) -> None:
-    heard = await media.samples(sound_file(tone(440, 2.0, rate), rate))
+    heard = await media.decode_samples(sound_file(tone(440, 2.0, rate), rate))
     assert heard.seconds == pytest.approx(2.0, abs=0.001)
     assert loudest(heard.samples) == pytest.approx(440, abs=1)
     assert level(heard.samples) == pytest.approx(0.5 / 2**0.5, rel=0.02)
@@ -63,19 +63,19 @@ async def test_every_rate_is_brought_to_16_000_without_shifting_a_tone(
 
 async def test_what_a_lower_rate_cannot_hold_is_left_out_not_folded_back(media: Media) -> None:
     high = tone(10_000, 1.0, 44_100)
-    heard = await media.samples(sound_file(high, 44_100))
+    heard = await media.decode_samples(sound_file(high, 44_100))
     assert level(heard.samples) < 0.002
 
 
 async def test_samples_of_the_right_rate_pass_as_they_are(media: Media) -> None:
     samples = np.random.default_rng(1).integers(-32768, 32767, RATE, dtype=np.int16)
-    heard = await media.samples(sound_file(samples, RATE))
+    heard = await media.decode_samples(sound_file(samples, RATE))
     assert heard.samples == samples.astype("<i2").tobytes()
 
 
 async def test_channels_are_mixed(media: Media) -> None:
     both = np.stack([tone(500, 1.0, RATE), np.zeros(RATE)], axis=1)
-    heard = await media.samples(sound_file(both, RATE))
+    heard = await media.decode_samples(sound_file(both, RATE))
     assert heard.original.channels == 2
     assert loudest(heard.samples) == pytest.approx(500, abs=2)
     assert level(heard.samples) == pytest.approx(0.25 / 2**0.5, rel=0.02)
@@ -169,9 +169,9 @@ async def test_no_parts_and_wrong_words_are_refused(media: Media) -> None:
 
 async def test_a_reference_is_a_mono_wav_of_bounded_length(media: Media) -> None:
     both = np.stack([tone(500, 4.0, 44_100)] * 2, axis=1)
-    clip = await media.reference(sound_file(both, 44_100, "OGG", "VORBIS"), max_seconds=1.5)
+    clip = await media.cut_reference(sound_file(both, 44_100, "OGG", "VORBIS"), max_seconds=1.5)
     samples, rate = read(clip)
     assert (samples.shape, rate) == ((round(1.5 * 44_100),), 44_100)
     assert loudest(samples.astype("<i2").tobytes(), rate) == pytest.approx(500, abs=2)
     short = sound_file(tone(500, 0.5, RATE), RATE)
-    assert len(read(await media.reference(short))[0]) == RATE // 2
+    assert len(read(await media.cut_reference(short))[0]) == RATE // 2
