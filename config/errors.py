@@ -1,4 +1,7 @@
-"""One root and seven families of errors; `server.http.errors` maps a family to HTTP."""
+"""The root and the families of errors that every package raises.
+
+`config.error_codes` says what each code means; `server.http.errors` maps families to HTTP.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ class MotetError(Exception):
     """
 
     family = "internal"
-    default_code = "internal"
+    default_code = "internal_error"
 
     def __init__(
         self,
@@ -34,7 +37,7 @@ class MotetError(Exception):
         self.permanent = permanent
 
     def as_dict(self) -> dict[str, Any]:
-        """The error as JSON, the same shape in HTTP answers, run records and run events."""
+        """Give the error as JSON: the one shape of HTTP answers, run records and events."""
         body: dict[str, Any] = {"code": self.code, "family": self.family, "message": self.message}
         if self.details:
             body["details"] = self.details
@@ -42,11 +45,24 @@ class MotetError(Exception):
             body["retry_after_s"] = self.retry_after_s
         return body
 
+    @staticmethod
+    def from_dict(body: Mapping[str, Any]) -> MotetError:
+        """Make the error again that `as_dict` gave, in its family; an unknown one is internal."""
+        family = FAMILIES.get(body.get("family", ""), MotetError)
+        return family(
+            body["message"],
+            code=body["code"],
+            details=body.get("details"),
+            retry_after_s=body.get("retry_after_s"),
+            permanent=body.get("permanent", False),
+        )
+
 
 class Invalid(MotetError):
     """The request, file or graph is wrong and will stay wrong."""
 
-    family = default_code = "invalid"
+    family = "invalid"
+    default_code = "invalid_request"
 
 
 class NotFound(MotetError):
@@ -85,8 +101,17 @@ class Cancelled(MotetError):
     family = default_code = "cancelled"
 
 
+FAMILIES: Mapping[str, type[MotetError]] = {
+    family.family: family
+    for family in (
+        *(MotetError, Invalid, NotFound, Conflict),
+        *(Busy, Unavailable, TimedOut, Cancelled),
+    )
+}
+
+
 def nearest(name: str, valid: Mapping[str, Any] | list[str] | tuple[str, ...]) -> str:
-    """A sentence that proposes the nearest valid name, or lists what there is."""
+    """Propose the nearest valid name, or list what there is, as a sentence."""
     names = [str(item) for item in valid]
     close = get_close_matches(name, names, n=1)
     if close:

@@ -96,14 +96,15 @@ class Settings(BaseSettings):
 
 
 def load_settings(config_file: Path | None = None, **flags: Any) -> Settings:
-    """The settings of this process.
+    """Read the settings of this process.
 
     `config_file` defaults to `$MOTET_CONFIG`, then `<home>/motet.yaml` where that exists.
-    Flags that are None count as not given. Raises `Invalid` naming the file and the key.
+    Flags that are None count as not given. Raises `Invalid` (`invalid_settings`), which names the
+    file and the key.
     """
     given = {key: value for key, value in flags.items() if value is not None}
     if config_file and not config_file.is_file():
-        raise Invalid(f"There is no file '{config_file}'.", details={"file": str(config_file)})
+        raise _invalid(f"There is no file '{config_file}'.", file=config_file)
     file = config_file or _config_file(given)
 
     class Loaded(Settings):
@@ -126,28 +127,27 @@ def load_settings(config_file: Path | None = None, **flags: Any) -> Settings:
     except SettingsError as error:
         raise _not_json(error) from error
     except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
-        raise Invalid(f"{file}: cannot be read: {error}", details={"file": str(file)}) from error
+        raise _invalid(f"{file}: cannot be read: {error}", file=file) from error
     except (TypeError, ValueError) as error:
-        message = f"{file}: settings are lines of `key: value`."
-        raise Invalid(message, details={"file": str(file)}) from error
+        raise _invalid(f"{file}: settings are lines of `key: value`.", file=file) from error
     home = loaded.home.expanduser().resolve()
     return Settings.model_construct(**{**loaded.model_dump(), "home": home})
 
 
 def _not_json(error: SettingsError) -> Invalid:
-    """The complaint about a variable that must hold a list. The library names it in its text."""
+    """Explain a variable that must hold a list; the library names it in its text alone."""
     field = next((name for name in Settings.model_fields if f'"{name}"' in str(error)), "")
-    return Invalid(
+    return _invalid(
         f"environment variable MOTET_{field.upper()}: must be a list in JSON, as in "
         '["10.0.0.0/8"].',
-        details={"field": field},
+        field=field,
     )
 
 
 def _config_file(given: dict[str, Any]) -> Path | None:
     if named := os.environ.get("MOTET_CONFIG"):
         if not Path(named).is_file():
-            raise Invalid(f"MOTET_CONFIG names '{named}', which is not a file.")
+            raise _invalid(f"MOTET_CONFIG names '{named}', which is not a file.")
         return Path(named)
     home = given.get("home") or os.environ.get("MOTET_HOME") or "~/.motet"
     file = Path(home).expanduser() / "motet.yaml"
@@ -159,7 +159,7 @@ def _explained(error: ValidationError, given: dict[str, Any], file: Path | None)
     field = str(first["loc"][0]) if first["loc"] else ""
     message = first["msg"].removeprefix("Value error, ")
     if not field:
-        return Invalid(message)
+        return _invalid(message)
     if field in given:
         where = f"flag --{field.replace('_', '-')}"
     elif f"MOTET_{field.upper()}" in os.environ:
@@ -168,4 +168,9 @@ def _explained(error: ValidationError, given: dict[str, Any], file: Path | None)
         where = f"{file or SHIPPED / 'motet.yaml'}: key '{field}'"
     if first["type"] == "extra_forbidden":
         message = f"there is no such setting. {nearest(field, list(Settings.model_fields))}"
-    return Invalid(f"{where}: {message}", details={"field": field, "file": str(file or "")})
+    return _invalid(f"{where}: {message}", field=field, file=file or "")
+
+
+def _invalid(message: str, **details: object) -> Invalid:
+    named = {key: str(value) for key, value in details.items()}
+    return Invalid(message, code="invalid_settings", details=named)

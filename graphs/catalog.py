@@ -113,7 +113,7 @@ class Catalog:
         if name not in self._agents and not self._file(name).exists():
             self.get(name)
         if name in self._agents and self._agents[name].origin == "python":
-            raise Conflict(f"'{name}' is written in Python; edit its file.", code="agent_is_python")
+            raise Conflict(f"'{name}' is written in Python; edit its file.", code="agent_read_only")
         agent = self.check(yaml)
         if agent.name != name:
             raise Invalid(
@@ -133,7 +133,7 @@ class Catalog:
         if agent is None and not file.exists():
             self.get(name)
         if agent is not None and agent.origin != "own":
-            raise Conflict(f"'{name}' is {agent.origin}: it stays.", code="agent_not_own")
+            raise Conflict(f"'{name}' is {agent.origin}: it stays.", code="agent_read_only")
         users = self.agents_using(name)
         if users and not (self._shipped / f"{name}.yaml").exists():
             raise Conflict(
@@ -240,7 +240,9 @@ class Catalog:
                 if text := agent.sources.get(name):
                     return AgentSource(name, text, agent.origin, agent.path)
                 return agent
-            raise NotFound(f"There is no agent '{name}'. {nearest(name, names)}")
+            raise NotFound(
+                f"There is no agent '{name}'. {nearest(name, names)}", code="agent_not_found"
+            )
 
         return find
 

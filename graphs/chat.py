@@ -51,7 +51,7 @@ async def ask(
         async for chunk in prepare(lease.chat).astream(list(messages), call.config):
             whole = chunk if whole is None else whole + chunk
     if whole is None:
-        raise Unavailable(f"Model '{model}' answered with nothing.", code="no_answer")
+        raise Unavailable(f"Model '{model}' answered with nothing.", code="response_empty")
     answer = message_chunk_to_message(whole) if isinstance(whole, AIMessageChunk) else whole
     return answer if isinstance(answer, AIMessage) else AIMessage(answer.content)
 
@@ -85,7 +85,9 @@ async def with_pictures(
     if not named:
         return messages
     if call.context.picture is None:
-        raise Unavailable("Pictures cannot be read here.", code="no_pictures", permanent=True)
+        raise Unavailable(
+            "Pictures cannot be read here.", code="pictures_unavailable", permanent=True
+        )
     urls = [await call.context.picture(each, "images", call.context.tenant) for each in named]
     seen = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
     content: list[Any] = [{"type": "text", "text": str(messages[-1].text)}, *seen]
@@ -104,7 +106,7 @@ def vision_unsupported(model: str) -> MotetError:
     return Unavailable(
         f"'{model}' stands for a chat model that cannot see pictures. Name one that can, as in "
         "`model: ollama/qwen3-vl`, or use a `caption` node.",
-        code="capability_unsupported",
+        code="needs_vision_model",
         details={"field": "images"},
         permanent=True,
     )

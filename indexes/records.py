@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from indexes.reading.chunks import Chunk
 from indexes.spec import IndexSpec
 
-STORE_FAILED = "index_store_failed"
+STORE_FAILED = "index_storage_failed"
 """The truth can be neither read nor written: the disk may be full."""
 SAVE_FAILED = "index_save_failed"
 """A derived index cannot be saved."""

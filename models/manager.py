@@ -73,8 +73,8 @@ class Models:
     async def resolve(self, name: str, task: Task) -> ResolvedModel:
         """The model that `name` (a role, a model, or "<backend>/<source>") stands for now.
 
-        Raises `NotFound` for an unknown name, `Invalid` ("wrong_task") and `Unavailable`
-        ("no_model", `details["passed_over"]`).
+        Raises `NotFound` for an unknown name, `Invalid` ("task_unsupported") and `Unavailable`
+        ("role_unavailable", `details["passed_over"]`).
         """
         return await self._resolver.resolve(name, task)
 

@@ -63,7 +63,7 @@ class RunDatabase:
         """Queue one transaction now; the future ends when it is committed.
 
         All its statements are applied or none. The future raises `sqlite3.IntegrityError` for a
-        broken constraint and `Unavailable` (`storage_failed`) when the disk does not take it.
+        broken constraint and `Unavailable` (`run_storage_failed`) when the disk does not take it.
         """
         done: asyncio.Future[None] = self._loop.create_future()
         # What is written in one turn of the event loop wakes the thread once.
@@ -160,7 +160,7 @@ def _complete(group: Sequence[_Write]) -> None:
             failure = Unavailable(
                 f"The run database cannot be written: {write.error}. Free some disk space or mend "
                 "the data folder; runs under way continue at the next start.",
-                code="storage_failed",
+                code="run_storage_failed",
             )
             failure.__cause__ = write.error
             write.done.set_exception(failure)
@@ -183,7 +183,7 @@ async def open_run_database(
         database = RunDatabase(path, durability)
     except sqlite3.Error as error:
         raise Unavailable(
-            f"The run database {path} cannot be opened: {error}.", code="storage_failed"
+            f"The run database {path} cannot be opened: {error}.", code="run_storage_failed"
         ) from error
     try:
         yield database

@@ -181,7 +181,7 @@ class Execution:
 
 def is_storage_failure(error: BaseException) -> bool:
     """Whether the disk did not take what it was given: no fault of the run's."""
-    return isinstance(error, MotetError) and error.code == "storage_failed"
+    return isinstance(error, MotetError) and error.code == "run_storage_failed"
 
 
 async def finish_shielded(work: Any) -> None:

@@ -102,7 +102,7 @@ def captions_of(models: Models, media: Media) -> Captions:
                     text = "".join([piece async for piece in pieces]).strip()
                 if text:
                     return Caption(text, lease.model.name)
-        raise Unavailable("The model that looks at pictures said nothing.", code="no_answer")
+        raise Unavailable("The model that looks at pictures said nothing.", code="response_empty")
 
     return caption
 

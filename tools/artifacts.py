@@ -97,7 +97,7 @@ class Artifacts:
         """Stores bytes; on return they survive a killed process.
 
         The first provenance of given bytes stays. Raises `Invalid(code="too_large")`, or
-        `Busy(code="storage_full")` when the tenant's room is used up.
+        `Busy(code="artifact_storage_full")` when the tenant's room is used up.
         """
         if not MEDIA_TYPE.fullmatch(media_type):
             raise Invalid(f"'{media_type}' is no media type.", details={"field": "media_type"})
@@ -172,7 +172,7 @@ class Artifacts:
             raise Busy(
                 f"The artifacts use {used} of {self._max_tenant_bytes} bytes: "
                 f"there is no room for {size_bytes} more.",
-                code="storage_full",
+                code="artifact_storage_full",
                 details={"used_bytes": used, "max_bytes": self._max_tenant_bytes},
             )
         return used

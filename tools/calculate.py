@@ -33,13 +33,15 @@ def _power(base: Number, exponent: Number) -> Number:
 def _round(value: Number, digits: Number = 0) -> Number:
     # round(5, -10**9) would first compute ten to the power of a billion.
     if not isinstance(digits, int) or abs(digits) > 400:
-        raise Invalid("round takes a whole number of digits, at most 400.", code="undefined")
+        raise Invalid("round takes a whole number of digits, at most 400.", code="undefined_result")
     return round(value, digits) if digits else round(value)
 
 
 def _factorial(value: Number) -> Number:
     if not isinstance(value, int) or value < 0:
-        raise Invalid("factorial takes a whole number that is not negative.", code="undefined")
+        raise Invalid(
+            "factorial takes a whole number that is not negative.", code="undefined_result"
+        )
     if value > 500:
         raise _too_large()
     return math.factorial(value)
@@ -47,7 +49,7 @@ def _factorial(value: Number) -> Number:
 
 def _real(value: Any) -> Number:
     if isinstance(value, complex):
-        raise Invalid("The result is not a real number.", code="undefined")
+        raise Invalid("The result is not a real number.", code="undefined_result")
     return value  # type: ignore[no-any-return]
 
 
@@ -105,11 +107,11 @@ def evaluate(expression: str) -> Number:
     try:
         value = _value(tree.body)
     except (ZeroDivisionError, ValueError, TypeError) as error:
-        raise Invalid(f"'{expression}' has no value: {error}.", code="undefined") from error
+        raise Invalid(f"'{expression}' has no value: {error}.", code="undefined_result") from error
     except (OverflowError, RecursionError) as error:
         raise _too_large() from error
     if isinstance(value, float) and not math.isfinite(value):
-        raise Invalid(f"'{expression}' is not finite.", code="undefined")
+        raise Invalid(f"'{expression}' is not finite.", code="undefined_result")
     return value
 
 
@@ -148,7 +150,9 @@ def _unknown(node: ast.expr) -> Invalid:
             hint = f"'{name}' is unknown. {nearest(name, [*FUNCTIONS, *CONSTANTS])}"
         case _:
             hint = "Use numbers, + - * / // % **, brackets and functions such as sqrt."
-    return Invalid(f"This is not arithmetic: '{ast.unparse(node)[:80]}'. {hint}", code="unknown")
+    return Invalid(
+        f"This is not arithmetic: '{ast.unparse(node)[:80]}'. {hint}", code="invalid_expression"
+    )
 
 
 def as_json(value: Number) -> int | float | str:

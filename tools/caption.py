@@ -72,7 +72,9 @@ def caption_tool(making: MediaToolDeps) -> Tool:
 
         text, model = await run_with_model(making, arguments["model"], "caption", context, look)
         if not text:
-            raise Unavailable(f"Model '{model}' said nothing about the picture.", code="no_answer")
+            raise Unavailable(
+                f"Model '{model}' said nothing about the picture.", code="response_empty"
+            )
         return {"text": text, "model": model}
 
     return Tool(

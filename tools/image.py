@@ -106,7 +106,7 @@ def image_tool(making: MediaToolDeps) -> Tool:
 
         pictures, by = await run_with_model(making, arguments["model"], "image", context, draw)
         if not pictures:
-            raise Unavailable(f"Model '{by['model']}' drew nothing.", code="no_answer")
+            raise Unavailable(f"Model '{by['model']}' drew nothing.", code="response_empty")
         kept = [await _kept(each, request, by, making, context) for each in pictures]
         return {
             "artifact": kept[0],

@@ -55,7 +55,7 @@ async def run_with_model(
     async for attempt in attempts:
         async with attempt as lease:
             return await work(lease)
-    raise Unavailable(f"Model '{name}' gave nothing.", code="no_answer")
+    raise Unavailable(f"Model '{name}' gave nothing.", code="response_empty")
 
 
 async def store_artifact(

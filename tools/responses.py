@@ -101,7 +101,7 @@ def _status_error(url: httpx.URL, response: httpx.Response) -> MotetError:
 def unreachable(host: str, error: Exception | None) -> Unavailable:
     reason = str(error) or type(error).__name__ if error else "it has no address"
     return Unavailable(
-        f"'{host}' cannot be read: {reason}.", code="unreachable", details={"field": "url"}
+        f"'{host}' cannot be read: {reason}.", code="host_unreachable", details={"field": "url"}
     )
 
 

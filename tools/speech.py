@@ -98,7 +98,7 @@ def speech_tool(making: MediaToolDeps) -> Tool:
 
         spoken = await run_with_model(making, arguments["model"], "speech", context, speak)
         if not spoken.sounds:
-            raise Unavailable(f"Model '{spoken.model}' said nothing.", code="no_answer")
+            raise Unavailable(f"Model '{spoken.model}' said nothing.", code="response_empty")
         return await _kept(spoken, arguments, making, context)
 
     return Tool(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from jinja2 import TemplateSyntaxError
 
-from config.errors import Invalid, nearest
+from config.errors import Invalid, NotFound, nearest
 from graphs.agent import Agent, Origin
 from graphs.compile.compiler import Graph, build_graph
 from graphs.compile.node import CompileScope, NodeType
@@ -78,7 +78,7 @@ def agent_of(spec: AgentSpec, find: Find | None = None) -> Agent:
     """The agent of a spec that was built in Python, for notebooks."""
 
     def none(name: str) -> Agent:
-        raise Invalid(f"There is no agent '{name}' here.", code="agent_not_found")
+        raise NotFound(f"There is no agent '{name}' here.", code="agent_not_found")
 
     source = AgentSource(spec.name, spec.to_yaml(), "own")
     return build_agent(source, find or none)

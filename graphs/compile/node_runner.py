@@ -147,7 +147,7 @@ class NodeRunner:
                 raise Invalid(
                     f"Node '{self.name}' would write a {type(value).__name__} to channel "
                     f"'{channel}', which holds {self.types[channel]}.",
-                    code="channel_type",
+                    code="channel_type_mismatch",
                     details={"node": self.name, "field": channel},
                 )
 

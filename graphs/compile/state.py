@@ -96,7 +96,7 @@ def _add(old: Any, new: Any) -> Any:
     except TypeError as error:
         raise Invalid(
             f"A {type(new).__name__} cannot be added to a {type(old).__name__}.",
-            code="channel_type",
+            code="channel_type_mismatch",
         ) from error
 
 

@@ -99,7 +99,7 @@ class Loop:
 
     async def _finish(self, max_steps: int) -> AIMessage:
         self._call.emit(
-            "warning", code="max_steps", message=f"{max_steps} turns with tools are used up."
+            "warning", code="too_many_turns", message=f"{max_steps} turns with tools are used up."
         )
         self.said.append(HumanMessage(ENOUGH))
         answer = await self._ask(lambda chat: chat)
@@ -107,7 +107,7 @@ class Loop:
             raise Unavailable(
                 f"The model went on calling tools after {max_steps} turns. Raise `max_steps`, or "
                 "take a model that is better with tools.",
-                code="too_many_steps",
+                code="too_many_turns",
                 permanent=True,
             )
         return answer

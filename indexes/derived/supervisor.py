@@ -32,7 +32,7 @@ class WorkerSupervisor:
 
     async def running(self) -> WorkerProcess:
         """The worker, started if there is none. Raises what `start` raises, and `Unavailable`
-        when too many died lately (`index_worker_failing`) or after `close`."""
+        when too many died lately (`index_worker_crash_loop`) or after `close`."""
         async with self._starting:
             if self._closed:
                 raise Unavailable("The indexes are being closed.", code="shutting_down")
@@ -58,7 +58,7 @@ class WorkerSupervisor:
         if len(self._deaths) == DEATHS and now - self._deaths[0] < WITHIN_S:
             raise Unavailable(
                 f"The index worker died {DEATHS} times within a minute; see the log.",
-                code="index_worker_failing",
+                code="index_worker_crash_loop",
                 retry_after_s=WITHIN_S,
                 details={"stderr": worker.stderr},
             )

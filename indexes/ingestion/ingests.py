@@ -109,7 +109,9 @@ class Ingests:
     async def turn(self, index: Index) -> AsyncIterator[None]:
         """One ingest into an index at a time; the others wait, a bounded number of them."""
         if self._waiting >= MAX_WAITING:
-            raise Busy("Too many documents are being indexed.", retry_after_s=5.0)
+            raise Busy(
+                "Too many documents are being indexed.", code="queue_full", retry_after_s=5.0
+            )
         lock = self._turns.setdefault(index.id, asyncio.Lock())
         self._waiting += 1
         try:

@@ -94,7 +94,7 @@ class ReembeddingJobs:
     async def _former(self, index: Index) -> AsyncIterator[Embed | None]:
         try:
             if index.embedded_with is None:
-                raise NotFound("Nobody wrote down which model it was.")
+                raise NotFound("Nobody wrote down which model it was.", code="model_not_found")
             lending = self._models.lease(index.embedded_with, "embed", tenant=index.tenant)
             lease = await lending.__aenter__()
         except MotetError as error:

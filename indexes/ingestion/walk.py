@@ -56,7 +56,7 @@ def walk(root: Path, *, pictures: bool = False) -> Listing:
         if len(listing.files) > MAX_FILES:
             raise Invalid(
                 f"'{root}' holds more than {MAX_FILES} documents; index its parts.",
-                code="folder_too_large",
+                code="too_many_documents",
                 details={"field": "folder"},
             )
     return listing
@@ -77,7 +77,7 @@ def resolved(folder: Path) -> Path:
 def _no_folder(folder: Path) -> Invalid:
     return Invalid(
         f"'{str(folder)[:200]}' is not a folder that can be read.",
-        code="folder_not_found",
+        code="unreadable_folder",
         details={"field": "folder"},
     )
 

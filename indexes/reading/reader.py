@@ -77,7 +77,7 @@ class DocumentReader:
         except Unavailable as error:
             if error.code == "out_of_memory":
                 raise unreadable_document(filename, "reading it takes too much memory") from error
-            if error.code in ("worker_died", "worker_error"):
+            if error.code in ("worker_died", "worker_failed"):
                 raise unreadable_document(
                     filename, f"its reader failed ({error.message})"
                 ) from error

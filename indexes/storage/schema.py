@@ -167,7 +167,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, scrubber: Scrubber) -> 
         raise Unavailable(
             f"The index database {path} was made by another version of Motet (schema {version}, "
             f"this one reads up to {VERSION}).",
-            code="index_store_version",
+            code="index_storage_version",
         )
 
 

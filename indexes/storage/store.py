@@ -156,6 +156,6 @@ def _claimed(folder: Path) -> int:
         os.close(lock)
         raise Conflict(
             f"Another Motet process uses the indexes in {folder}. Talk to it over HTTP or stop it.",
-            code="indexes_in_use",
+            code="data_folder_in_use",
         ) from error
     return lock

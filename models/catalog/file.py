@@ -44,6 +44,7 @@ def load_models(settings: Settings) -> ModelsFile:
         hint = nearest(settings.environment or "", known)
         raise Invalid(
             f"environment: there is no environment '{settings.environment}'. {hint}",
+            code="invalid_settings",
             details={"field": "environment"},
         )
     return loaded[settings.environment]
@@ -56,6 +57,7 @@ def _files(settings: Settings) -> list[Layer]:
     elif settings.models:
         raise Invalid(
             f"{settings.models}: there is no such file; the setting `models` names it.",
+            code="invalid_settings",
             details={"field": "models", "file": str(settings.models)},
         )
     return layers

@@ -83,14 +83,14 @@ class Resolver:
         """The model for a role, a model's name or "<backend>/<source>".
 
         `without` names models not to take, with the reason. Raises `NotFound` for an unknown
-        name, `Invalid` when the model is for another task, `Unavailable` ("no_model") when
+        name, `Invalid` when the model is for another task, `Unavailable` ("role_unavailable") when
         nothing of a role can be had.
         """
         if name in self._file.roles:
             return await self._from_role(name, task, without or {})
         if spec := self._by_name(name, task):
             if spec.task != task:
-                raise Invalid(f"'{name}' {_other_task(spec, task)}", code="wrong_task")
+                raise Invalid(f"'{name}' {_other_task(spec, task)}", code="task_unsupported")
             return ResolvedModel(spec, None, "asked for by name")
         hint = nearest(name, [*self._file.roles, *self._file.models])
         raise NotFound(
@@ -119,7 +119,7 @@ class Resolver:
         raise Unavailable(
             f"Role '{role}' has no model that is available. {told} "
             "`motet models profile` proposes models for this machine.",
-            code="no_model",
+            code="role_unavailable",
             details={"role": role, "passed_over": [list(item) for item in passed]},
         )
 

@@ -19,7 +19,7 @@ def target_of(name: str, backend: str | None, models: Mapping[str, ModelSpec]) -
             hint = nearest(backend, BACKENDS)
             raise Invalid(
                 f"There is no back end '{backend[:80]}'. {hint}",
-                code="backend_not_found",
+                code="unknown_backend",
                 details={"field": "backend"},
             )
         return backend, name

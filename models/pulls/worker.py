@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx2
 from huggingface_hub import HfApi, constants, hf_hub_url, snapshot_download
@@ -158,29 +158,38 @@ def _download(url: str, file: HubFile, part: Path, bar: Bar) -> None:
 
 def _translated(error: Exception, repository: str) -> Unavailable:
     details = {"repository": repository}
-    for kind, code, told in _TOLD:
-        if isinstance(error, kind):
-            message = told.format(repository=repository)
-            return Unavailable(message, code=code, details=details)
+    for refusal in _REFUSALS:
+        if isinstance(error, refusal.error):
+            message = refusal.message.format(repository=repository)
+            return Unavailable(message, code=refusal.code, details=details)
     message = f"The Hub cannot be reached, or fails: {error}".strip()
     return Unavailable(message, code="hub_unreachable", details=details)
 
 
-_TOLD: tuple[tuple[type[Exception], str, str], ...] = (
-    (
+class _Refusal(NamedTuple):
+    """What an error of the Hub's client means for us."""
+
+    error: type[Exception]
+    code: str
+    message: str
+
+
+_REFUSALS = (
+    _Refusal(
         GatedRepoError,
-        "hub_forbidden",
-        "The Hub asks for consent to the terms of '{repository}': give it on its page, and set "
-        "HF_TOKEN.",
+        code="hub_forbidden",
+        message="The Hub asks for consent to the terms of '{repository}': give it on its page, "
+        "and set HF_TOKEN.",
     ),
-    (
+    _Refusal(
         RepositoryNotFoundError,
-        "model_missing",
-        "The Hub has no repository '{repository}' that may be read. Set HF_TOKEN if it is private.",
+        code="model_missing",
+        message="The Hub has no repository '{repository}' that may be read. Set HF_TOKEN if it "
+        "is private.",
     ),
-    (
+    _Refusal(
         OfflineModeIsEnabled,
-        "hub_unreachable",
-        "HF_HUB_OFFLINE is set, so the Hub is not asked. Unset it to pull.",
+        code="hub_unreachable",
+        message="HF_HUB_OFFLINE is set, so the Hub is not asked. Unset it to pull.",
     ),
 )

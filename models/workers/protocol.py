@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from config import errors
+from config.errors import MotetError
 
 PREFIX = struct.Struct("!IQ")
 MAX_HEADER_BYTES = 64 * 2**20
@@ -26,20 +26,6 @@ _FULL = re.compile(
     r"|OUT_OF_(DEVICE|HOST)_MEMORY",
     re.IGNORECASE,
 )
-
-_FAMILIES: dict[str, type[errors.MotetError]] = {
-    kind.family: kind
-    for kind in (
-        errors.MotetError,
-        errors.Invalid,
-        errors.NotFound,
-        errors.Conflict,
-        errors.Busy,
-        errors.Unavailable,
-        errors.TimedOut,
-        errors.Cancelled,
-    )
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,24 +98,17 @@ def ran_out_of_memory(error: BaseException) -> bool:
 
 def error_header(error: Exception) -> dict[str, Any]:
     """An exception of a handler as the header of an `error` frame."""
-    if isinstance(error, errors.MotetError):
+    if isinstance(error, MotetError):
         return {**error.as_dict(), "permanent": error.permanent}
     message = f"{type(error).__name__}: {error}"
     return {
         "family": "unavailable",
-        "code": "out_of_memory" if ran_out_of_memory(error) else "worker_error",
+        "code": "out_of_memory" if ran_out_of_memory(error) else "worker_failed",
         "message": message[:4000],
         "details": {"type": type(error).__name__},
     }
 
 
-def error_from(header: dict[str, Any]) -> errors.MotetError:
+def error_from(header: dict[str, Any]) -> MotetError:
     """The same error on the server's side."""
-    kind = _FAMILIES.get(header["family"], errors.MotetError)
-    return kind(
-        header["message"],
-        code=header["code"],
-        details=header.get("details"),
-        retry_after_s=header.get("retry_after_s"),
-        permanent=header.get("permanent", False),
-    )
+    return MotetError.from_dict(header)

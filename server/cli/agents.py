@@ -16,7 +16,7 @@ from server.cli.console import say
 def check_file(settings: Settings, file: Path, console: Console) -> bool:
     """Print every problem of an agent's file, or that there is none."""
     if not file.is_file():
-        raise NotFound(f"There is no file '{file}'.", code="source_not_found")
+        raise NotFound(f"There is no file '{file}'.", code="file_not_found")
     try:
         agent = _from_file(settings, file)
     except Invalid as error:

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from config.errors import Invalid
+from config.errors import Invalid, NotFound
 from server.cli.client import answer, failure
 
 FILES = ("image", "audio", "file")
@@ -36,9 +36,9 @@ async def with_files(
 
 
 async def upload(client: httpx.AsyncClient, path: Path) -> dict[str, Any]:
-    """A local file as an artifact. Raises `Invalid` where there is none."""
+    """A local file as an artifact. Raises `NotFound` (`file_not_found`)."""
     if not _exists(path):
-        raise Invalid(f"There is no file '{path}'.", code="source_not_found")
+        raise NotFound(f"There is no file '{path}'.", code="file_not_found")
     kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
     with path.open("rb") as opened:
         response = await client.post("/artifacts", files={"files": (path.name, opened, kind)})

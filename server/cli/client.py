@@ -64,7 +64,7 @@ async def failure(response: httpx.Response) -> MotetError:
     content = await response.aread()
     try:
         body = orjson.loads(content)["error"]
-        return MotetError(body["message"], code=body["code"], details=body.get("details"))
+        return MotetError.from_dict(body)
     except (orjson.JSONDecodeError, KeyError, TypeError):
         return Unavailable(f"The server answered {response.status_code}.", code="invalid_response")
 

@@ -94,7 +94,8 @@ class RunPrinter:
             case "run.failed":
                 self.error = data["error"]
             case "run.cancelled":
-                self.error = {"message": f"The run was cancelled: {data['reason']}."}
+                message = f"The run was cancelled: {data['reason']}."
+                self.error = {"code": "cancelled", "family": "cancelled", "message": message}
 
     def _progress(self, node: str, data: Mapping[str, Any]) -> None:
         if "total" in data and "done" in data:

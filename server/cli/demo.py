@@ -15,7 +15,7 @@ import httpx
 from rich.console import Console
 from rich.text import Text
 
-from config.errors import NotFound, Unavailable
+from config.errors import MotetError, NotFound, Unavailable
 from config.settings import Settings, load_settings
 from server.cli.client import TIMEOUT, answer, events
 from server.cli.console import RunPrinter, print_output, say
@@ -37,7 +37,7 @@ async def demonstrate(folder: Path | None, question: str | None, console: Consol
     """
     settings = load_settings()
     if folder and not folder.is_dir():
-        raise NotFound(f"There is no folder '{folder}'.", code="source_not_found")
+        raise NotFound(f"There is no folder '{folder}'.", code="file_not_found")
     documents = (folder or ROOT / "docs").resolve()
     async with _service(settings, console) as url:
         async with httpx.AsyncClient(base_url=url, timeout=TIMEOUT, trust_env=False) as client:
@@ -100,7 +100,9 @@ async def _ready(settings: Settings, process: asyncio.subprocess.Process) -> str
                 return url
     finally:
         ended.cancel()
-    raise Unavailable("The service did not start; what it said stands above.", code="no_start")
+    raise Unavailable(
+        "The service did not start; what it said stands above.", code="service_start_failed"
+    )
 
 
 async def _index(client: httpx.AsyncClient, documents: Path, console: Console) -> None:
@@ -130,7 +132,7 @@ async def _ask(client: httpx.AsyncClient, url: str, question: str, console: Cons
         async for event in events(response):
             printer.show(event)
     if printer.error:
-        raise Unavailable(printer.error["message"], code=printer.error.get("code", "run_failed"))
+        raise MotetError.from_dict(printer.error)
     say(console, ("4.", "bold"), " The answer, and where each sentence stands:")
     print_output(console, {key: printer.output.get(key) for key in ("answer", "citations")})
     if citations := printer.output.get("citations"):

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from config.errors import Invalid, MotetError, NotFound
+from config.errors import Invalid, MotetError, NotFound, Unavailable
 from config.settings import Settings
 from indexes.quality.questions import read_questions
 from server.cli.client import connect, events
@@ -68,7 +68,7 @@ def print_report(report: dict[str, Any], console: Console) -> None:
 
 def _questions(file: Path) -> list[dict[str, Any]]:
     if not file.is_file():
-        raise NotFound(f"There is no file '{file}'.", code="source_not_found")
+        raise NotFound(f"There is no file '{file}'.", code="file_not_found")
     try:
         text = file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
@@ -90,7 +90,7 @@ async def _asked(
                         done, total = event.data["done"], event.data["total"]
                         bar.update(task, completed=done, total=total)
                     elif event.type == "failed":
-                        raise MotetError(event.data["message"], code=event.data["code"])
+                        raise MotetError.from_dict(event.data)
                     elif event.type == "finished":
                         return event.data
-    raise MotetError("The server ended the answer early.", code="invalid_response")
+    raise Unavailable("The server ended the answer early.", code="invalid_response")

@@ -13,7 +13,7 @@ import orjson
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from config.errors import Invalid, MotetError, NotFound
+from config.errors import Invalid, MotetError, NotFound, Unavailable
 from config.settings import Settings
 from indexes.ingestion.walk import File, walk
 from server.cli.client import answer, connect, events
@@ -102,7 +102,7 @@ async def ingest(
         if path.is_file():
             files = [("files", (path.name, path.read_bytes()))]
             return await _told(client, documents, _form(files, source.metadata), advance)
-    raise NotFound(f"There is no folder or file '{source.shown}'.", code="source_not_found")
+    raise NotFound(f"There is no folder or file '{source.shown}'.", code="file_not_found")
 
 
 async def _folder(
@@ -185,10 +185,10 @@ async def _told(
                 shown = f"{data['files_done']}/{data['files_total']} files"
                 advance(data["passages_done"], data["passages_total"], shown)
             elif event.type == "failed":
-                raise MotetError(data["message"], code=data["code"])
+                raise MotetError.from_dict(data)
             elif event.type == "finished":
                 return data
-    raise MotetError("The server ended the answer early.", code="invalid_response")
+    raise Unavailable("The server ended the answer early.", code="invalid_response")
 
 
 @contextmanager

@@ -148,7 +148,7 @@ def _need_service(home: Path | None) -> None:
         raise Unavailable(
             f"No service runs on {settings.home}, so nothing would stay loaded. Start one with "
             "`motet serve`.",
-            code="no_service",
+            code="service_not_running",
         )
 
 

@@ -53,7 +53,7 @@ async def run_agent(
         folder = save_to or (None if address else settings.home / "saved" / printer.run_id)
         places = await _places(client, printer.output, folder, address.rstrip("/"))
     if printer.error:
-        raise MotetError(printer.error["message"], code=printer.error.get("code"))
+        raise MotetError.from_dict(printer.error)
     if as_json:
         return
     if printer.interrupts:

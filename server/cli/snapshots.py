@@ -31,7 +31,7 @@ async def export_index(settings: Settings, name: str, file: Path) -> int:
 async def import_index(settings: Settings, file: Path, name: str | None) -> Any:
     """The index made of `file`, which is uploaded where the service cannot read it itself."""
     if not file.is_file():
-        raise NotFound(f"There is no file '{file}'.", code="source_not_found")
+        raise NotFound(f"There is no file '{file}'.", code="file_not_found")
     async with connect(settings) as client:
         if settings.server_url is None:
             try:

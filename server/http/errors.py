@@ -32,7 +32,7 @@ STATUS_OF_CODE: Mapping[str, int] = {
     "forbidden": 403,
 }
 _FAMILY_OF_STATUS: Mapping[int, tuple[str, str]] = {
-    404: ("not_found", "no_such_route"),
+    404: ("not_found", "route_not_found"),
     405: ("invalid", "method_not_allowed"),
 }
 

@@ -91,8 +91,8 @@ async def test_a_name_is_made_once(client: httpx.AsyncClient) -> None:
 
 async def test_a_python_agent_is_neither_replaced_nor_deleted(client: httpx.AsyncClient) -> None:
     response = await client.put("/agents/quick", json={"yaml": shout("quick")})
-    error_of(response, 409, "agent_is_python")
-    error_of(await client.delete("/agents/quick"), 409, "agent_not_own")
+    error_of(response, 409, "agent_read_only")
+    error_of(await client.delete("/agents/quick"), 409, "agent_read_only")
     shown = (await client.get("/agents/quick")).json()
     assert (shown["origin"], shown["yaml"]) == ("python", None)
     assert shown["input_schema"]["properties"].keys() == {"x", "log"}

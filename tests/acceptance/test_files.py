@@ -71,8 +71,8 @@ async def test_a_file_comes_as_a_data_url_or_from_an_address(client: httpx.Async
         ({"url": "http://10.0.0.1/a.png"}, 422, "forbidden_address"),
         ({"url": "file:///etc/passwd"}, 422, "invalid_reference"),
         ({"data": "data:image/png;base64,%%"}, 422, "invalid_reference"),
-        ({}, 422, "invalid"),
-        ({"url": "http://a.b/c", "data": "data:,x"}, 422, "invalid"),
+        ({}, 422, "invalid_request"),
+        ({"url": "http://a.b/c", "data": "data:,x"}, 422, "invalid_request"),
     ],
 )
 async def test_what_is_no_file_is_refused(
@@ -85,7 +85,7 @@ async def test_a_form_without_a_file_and_other_bodies_are_refused(
     client: httpx.AsyncClient,
 ) -> None:
     empty = await client.post("/artifacts", files={"files": (None, "text")})
-    error_of(empty, 422, "invalid")
+    error_of(empty, 422, "invalid_request")
     raw = await client.post("/artifacts", content=PICTURE, headers={"content-type": "image/png"})
     error_of(raw, 415, "unsupported_media_type")
 
@@ -132,7 +132,7 @@ async def test_a_form_runs_an_agent_with_a_file(client: httpx.AsyncClient) -> No
     assert "'picture'" in error["message"]
     both = {**fields, "stream": "perhaps"}
     refused = await client.post(DESCRIBE, data=both, files=files)
-    assert error_of(refused, 422, "invalid")["details"]["field"].endswith("stream")
+    assert error_of(refused, 422, "invalid_request")["details"]["field"].endswith("stream")
 
 
 async def test_a_search_finds_a_picture_by_what_is_in_it(client: httpx.AsyncClient) -> None:

@@ -224,7 +224,7 @@ async def test_a_model_that_cannot_see_says_so(studio: Studio) -> None:
         "stream": False,
     }
     response = await studio.client.post("/agents/seeing/run", json=body)
-    error = error_of(response, 503, "capability_unsupported")
+    error = error_of(response, 503, "needs_vision_model")
     assert "caption" in error["message"]
 
 

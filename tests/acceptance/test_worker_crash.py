@@ -20,7 +20,7 @@ from tests.acceptance.test_indexes import add, search
 INDEX, EMBEDDER = "indexes", "minilm"
 PAGES = 60
 QUERIES = [f"wind and barometer of log book {number}" for number in range(0, PAGES, 6)]
-TELLING = {"worker_died", "worker_stopped", "index_worker_failing"}
+TELLING = {"worker_died", "worker_stopped", "index_worker_crash_loop"}
 
 
 @pytest.fixture(scope="module")

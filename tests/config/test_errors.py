@@ -28,7 +28,11 @@ def test_families_are_told_apart_by_name() -> None:
 
 
 def test_an_error_as_json_holds_what_it_has() -> None:
-    assert Invalid("No.").as_dict() == {"code": "invalid", "family": "invalid", "message": "No."}
+    assert Invalid("No.").as_dict() == {
+        "code": "invalid_request",
+        "family": "invalid",
+        "message": "No.",
+    }
     full = Busy("Later.", code="too_many_runs", details={"field": "x"}, retry_after_s=0.5)
     assert full.as_dict() == {
         "code": "too_many_runs",

@@ -107,7 +107,7 @@ def test_an_own_agent_stands_before_the_shipped_one_until_it_is_deleted(catalog:
     assert (shipped.origin, own.origin) == ("shipped", "own")
     catalog.delete("ask")
     assert catalog.get("ask").version == shipped.version
-    assert told(Conflict, catalog.delete, "ask").code == "agent_not_own"
+    assert told(Conflict, catalog.delete, "ask").code == "agent_read_only"
     assert shipped.path is not None
     assert shipped.path.exists()
 
@@ -240,7 +240,7 @@ async def test_a_python_graph_stands_in_the_same_catalog(catalog: Catalog, folde
     assert "count" in agent.mermaid()
     (folder / "counter.py").write_text(PYTHON.replace("+ 1", "+ 2"))
     assert catalog.reload().changed == ("counter",)
-    assert told(Conflict, catalog.delete, "counter").code == "agent_not_own"
+    assert told(Conflict, catalog.delete, "counter").code == "agent_read_only"
 
 
 @pytest.mark.parametrize(

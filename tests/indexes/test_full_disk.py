@@ -72,7 +72,7 @@ async def test_what_cannot_be_kept_is_refused_and_what_was_kept_is_served(notes:
         for work in (add(notes, 5), notes.delete_document("notes", first.id)):
             with pytest.raises(Unavailable, match="Free disk space") as caught:
                 await work
-            assert caught.value.code == "index_store_failed"
+            assert caught.value.code == "index_storage_failed"
         assert await found(notes) == FIVE
     await add(notes, 5)
     await notes.delete_document("notes", first.id)
@@ -109,7 +109,7 @@ async def test_no_half_snapshot_is_written_and_none_imported(
         assert sorted(tmp_path.iterdir()) == before
         with pytest.raises(Unavailable) as caught:
             await notes.import_snapshot(whole, "copy")
-        assert caught.value.code == "index_store_failed"
+        assert caught.value.code == "index_storage_failed"
         assert "copy" not in [info.name for info in await notes.list()]
     await notes.import_snapshot(whole, "copy")
     assert len(await notes.documents("copy")) == 5

@@ -285,7 +285,7 @@ async def test_a_second_process_on_the_same_folder_is_refused(tmp_path: Path) ->
         with pytest.raises(Conflict) as caught:
             async with open_indexes(settings, Models()):
                 pass
-    assert caught.value.code == "indexes_in_use"
+    assert caught.value.code == "data_folder_in_use"
 
 
 CHILD = """

@@ -114,7 +114,7 @@ async def test_a_role_without_an_available_model_says_why_for_each(scene: Scene)
         scene.fakes["reader"].down = "its file is missing"
         with pytest.raises(Unavailable, match="its file is missing") as caught:
             await models.resolve("chat", "chat")
-        assert caught.value.code == "no_model"
+        assert caught.value.code == "role_unavailable"
         assert len(caught.value.details["passed_over"]) == 4
 
 

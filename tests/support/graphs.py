@@ -174,7 +174,7 @@ class FakeModels:
             yield FakeLease(chat(""), FakeChoice(name), self.embedder)
             return
         if task == "embed":
-            raise Unavailable("There is no embedder.", code="no_model")
+            raise Unavailable("There is no embedder.", code="role_unavailable")
         if name not in self.chats:
             raise NotFound(f"There is no model '{name}'.", code="model_not_found")
         self.tenants.append(tenant)

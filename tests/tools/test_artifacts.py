@@ -108,7 +108,7 @@ async def test_the_room_of_a_tenant_is_bounded_and_counted_anew_at_start(tmp_pat
     store = Artifacts(tmp_path, max_tenant_bytes=100)
     with pytest.raises(Busy) as raised:
         await store.put(b"y" * 41, media_type="text/plain")
-    assert raised.value.code == "storage_full"
+    assert raised.value.code == "artifact_storage_full"
     await store.put(b"z" * 40, media_type="text/plain")
     await store.put(b"other" * 20, media_type="text/plain", tenant="acme")
 

@@ -68,7 +68,7 @@ def test_what_is_not_arithmetic_is_refused(expression: str) -> None:
 def test_what_has_no_value_says_so(expression: str) -> None:
     with pytest.raises(Invalid) as raised:
         evaluate(expression)
-    assert raised.value.code == "undefined"
+    assert raised.value.code == "undefined_result"
 
 
 @pytest.mark.parametrize(("expression", "hint"), [("2 ^ 10", r"\*\*"), ("sqr(4)", "'sqrt'")])

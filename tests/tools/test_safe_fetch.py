@@ -271,7 +271,7 @@ async def test_the_next_address_is_tried_when_one_refuses(
 async def test_a_host_that_refuses_is_unavailable(loopback: FetchLimits, unused_port: int) -> None:
     with pytest.raises(Unavailable) as raised:
         await fetch(f"http://127.0.0.1:{unused_port}/", loopback)
-    assert raised.value.code == "unreachable"
+    assert raised.value.code == "host_unreachable"
 
 
 @pytest.fixture
@@ -304,7 +304,7 @@ async def test_what_does_not_speak_http_is_unavailable(
     site.pages["/"] = answer
     with pytest.raises(Unavailable) as raised:
         await fetch(site.url(), loopback)
-    assert raised.value.code == "unreachable"
+    assert raised.value.code == "host_unreachable"
 
 
 @pytest.mark.parametrize(

@@ -160,7 +160,7 @@ class Media:
         except Unavailable as error:
             if error.code == "out_of_memory":
                 raise _unreadable(field, "it takes too much memory") from error
-            if error.code in ("worker_died", "worker_error"):
+            if error.code in ("worker_died", "worker_failed"):
                 raise _unreadable(field, f"its reader failed ({error.message})") from error
             raise
 

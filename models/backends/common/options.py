@@ -19,7 +19,7 @@ class Options(BaseModel):
 
     @classmethod
     def of(cls: type[Given], owner: str, given: Mapping[str, Any]) -> Given:
-        """The options given for `owner` in models.yaml. Raises `Invalid` ("model_options")."""
+        """Check the options of `owner`. Raises `Invalid` (`invalid_model_options`)."""
         try:
             return cls.model_validate(dict(given))
         except ValidationError as error:
@@ -30,6 +30,6 @@ class Options(BaseModel):
                 message = f"there is no such option. {nearest(field, list(cls.model_fields))}"
             raise Invalid(
                 f"{owner}: options.{field}: {message}",
-                code="model_options",
+                code="invalid_model_options",
                 details={"field": f"options.{field}"},
             ) from error

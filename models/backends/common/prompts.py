@@ -12,10 +12,10 @@ _MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
 
 
 def check_pictures(images: Sequence[bytes]) -> None:
-    """Raises `Invalid` where there are none ("no_image") or one is not PNG or JPEG."""
+    """Raises `Invalid` where there are none ("image_missing") or one is not PNG or JPEG."""
     if not images:
         raise Invalid(
-            "There is no picture to look at.", code="no_image", details={"field": "images"}
+            "There is no picture to look at.", code="image_missing", details={"field": "images"}
         )
     for image in images:
         if not image.startswith(_MAGIC):

@@ -51,7 +51,7 @@ async def get(release: Release, progress: Progress) -> None:
 
 
 async def fetch(url: str, file: Path, progress: Progress) -> None:
-    """Goes on where a part of the file is there. Raises `Unavailable` ("download_failed")."""
+    """Goes on where a part of the file is there. Raises `Unavailable` ("pull_failed")."""
     have = file.stat().st_size if file.exists() else 0
     wanted = {"Range": f"bytes={have}-"} if have else {}
     try:
@@ -64,7 +64,7 @@ async def fetch(url: str, file: Path, progress: Progress) -> None:
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         raise Unavailable(
             f"{url} cannot be had: {error or type(error).__name__}",
-            code="download_failed",
+            code="pull_failed",
             details={"url": url},
         ) from error
 

@@ -131,5 +131,5 @@ class CrossEncoder:
             repeatable=True,
         )
         if len(reply.body) != len(texts) * FLOAT_BYTES:
-            raise Unavailable("The reranker answered with too few scores.", code="worker_error")
+            raise Unavailable("The reranker answered with too few scores.", code="worker_failed")
         return array("f", reply.body).tolist()

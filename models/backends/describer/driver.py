@@ -74,7 +74,7 @@ class Describer(WorkerModel):
         if request.prompt.strip():
             raise needs_vision_model()
         if not request.images:
-            raise Invalid("There is no picture to look at.", code="no_image")
+            raise Invalid("There is no picture to look at.", code="image_missing")
         for number, image in enumerate(request.images, 1):
             stream = self._stream("describe", {}, image, silence_s=SILENCE_S)
             async with aclosing(stream) as replies:

@@ -90,7 +90,7 @@ def _checked(spec: ModelSpec) -> DiffusersOptions:
     if spec.task != "image":
         raise Invalid(
             f"{spec.name}: this back end is for image, not for {spec.task}.",
-            code="wrong_task",
+            code="task_unsupported",
             details={"field": "task"},
         )
     return DiffusersOptions.of(spec.name, spec.options)

@@ -183,7 +183,7 @@ class MiniLM:
             method, header, urgent=urgent, timeout_s=CALL_TIMEOUT_S, repeatable=True
         )
         if len(reply.body) != size:
-            raise Unavailable("The embedder answered with too few vectors.", code="worker_error")
+            raise Unavailable("The embedder answered with too few vectors.", code="worker_failed")
         return reply.body
 
 

@@ -198,7 +198,7 @@ class OllamaDriver:
         if spec.task not in TASKS:
             raise Invalid(
                 f"{spec.name}: Ollama serves {', '.join(TASKS)}, not {spec.task}.",
-                code="wrong_task",
+                code="task_unsupported",
             )
         wanted = untagged(spec.source).lower()
         for model in await self._probe.get():

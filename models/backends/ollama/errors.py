@@ -73,7 +73,7 @@ def from_answer(status: int, text: str, model: str) -> MotetError:
     if status == 503:
         return Busy(
             "Ollama's queue of models to load is full. Try again in a moment.",
-            code="ollama_busy",
+            code="model_busy",
             details=details,
             retry_after_s=RETRY_AFTER_S,
         )

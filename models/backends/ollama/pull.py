@@ -52,7 +52,7 @@ async def pull(api: OllamaApi, source: str, progress: Progress) -> None:
 def _explained(error: MotetError, source: str) -> MotetError:
     cause = str(error.details.get("cause", ""))
     if any(phrase in cause for phrase in UNKNOWN):
-        return NotFound(f"Ollama's registry has no model '{source}'.", code="model_missing")
+        return NotFound(f"Ollama's registry has no model '{source}'.", code="model_not_found")
     if "digest mismatch" in cause:
         return Unavailable(
             f"A file of '{source}' arrived damaged; Ollama deleted it. Pull it again.",

@@ -220,7 +220,7 @@ def _options(spec: ModelSpec) -> OpenAIOptions:
     if spec.task not in OPTIONS:
         raise Invalid(
             f"{spec.name}: this back end serves {', '.join(OPTIONS)}, not {spec.task}.",
-            code="wrong_task",
+            code="task_unsupported",
         )
     return OPTIONS[spec.task].of(spec.name, spec.options)
 

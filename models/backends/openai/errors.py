@@ -11,7 +11,6 @@ from config.errors import Busy, Invalid, MotetError, TimedOut, Unavailable
 from models.backends.common.network import redacted_url
 from models.backends.common.prompts import BROKEN, bad_picture
 
-OVERFLOW = "context_overflow"
 _TOO_LONG = "too large to process"
 _NO_ROOM = ("out of memory", "out_of_memory", "failed to allocate")
 
@@ -35,11 +34,11 @@ class Translator:
         if isinstance(error, openai.APIConnectionError | httpx2.HTTPError):
             return self._failed(
                 f"The connection to {self._url} broke while '{self._model}' was at work.",
-                "model_connection_lost",
                 error,
+                code="model_connection_lost",
             )
         if isinstance(error, openai.OpenAIError):
-            return self._failed(f"'{self._model}' failed: {error}", "model_failed", error)
+            return self._failed(f"'{self._model}' failed: {error}", error, code="model_failed")
         return Invalid(f"'{self._model}' cannot be asked this: {error}", code="model_refused")
 
     def unreachable(self) -> MotetError:
@@ -113,15 +112,18 @@ class Translator:
             )
         if any(phrase in text.lower() for phrase in BROKEN):
             return bad_picture(text)
-        if _TOO_LONG in text:  # llama.cpp's, with status 500
-            return Invalid(f"'{self._model}' refuses: {text}", code=OVERFLOW, details=details)
+        # llama.cpp says so with status 500, others with a code of their own.
+        if _TOO_LONG in text or (
+            status < 500 and (error.code == "context_length_exceeded" or "context" in text.lower())
+        ):
+            message = f"'{self._model}' refuses: {text}"
+            return Invalid(message, code="context_overflow", details=details)
         if status < 500:
-            overflow = error.code == "context_length_exceeded" or "context" in text.lower()
-            code = OVERFLOW if overflow else "model_refused"
-            return Invalid(f"'{self._model}' refuses: {text}", code=code, details=details)
-        return self._failed(f"'{self._model}' failed: {text}", "model_failed", error)
+            message = f"'{self._model}' refuses: {text}"
+            return Invalid(message, code="model_refused", details=details)
+        return self._failed(f"'{self._model}' failed: {text}", error, code="model_failed")
 
-    def _failed(self, message: str, code: str, error: Exception) -> Unavailable:
+    def _failed(self, message: str, error: Exception, *, code: str) -> Unavailable:
         details: dict[str, Any] = {"model": self._model, "cause": str(error)}
         return Unavailable(message, code=code, details=details)
 

@@ -153,11 +153,14 @@ class SentenceModel:
             "embed", header, urgent=urgent, timeout_s=CALL_TIMEOUT_S, repeatable=True
         )
         if len(reply.body) != size:
-            raise Unavailable("The embedder answered with too few vectors.", code="worker_error")
+            raise Unavailable("The embedder answered with too few vectors.", code="worker_failed")
         return reply.body
 
 
 def _checked(spec: ModelSpec) -> SentenceOptions:
     if spec.task != "embed":
-        raise Invalid(f"{spec.name}: this back end embeds, and is not for {spec.task}.")
+        raise Invalid(
+            f"{spec.name}: this back end embeds, and is not for {spec.task}.",
+            code="task_unsupported",
+        )
     return SentenceOptions.of(spec.name, spec.options)

@@ -16,7 +16,7 @@ PROMPT_CHARACTERS = 20_000
 
 
 class TransformersCaption:
-    """Raises `Invalid` ("no_image", "too_many_images") before the worker is asked."""
+    """Raises `Invalid` ("image_missing", "too_many_images") before the worker is asked."""
 
     def __init__(
         self, model: TransformersModel, name: str, options: CaptionOptions, about: Mapping[str, Any]
@@ -27,7 +27,7 @@ class TransformersCaption:
 
     async def caption(self, request: CaptionRequest) -> AsyncGenerator[str, None]:
         if not request.images:
-            raise Invalid("There is no picture to look at.", code="no_image")
+            raise Invalid("There is no picture to look at.", code="image_missing")
         if len(request.images) > self._most:
             raise Invalid(
                 f"'{self._name}' looks at {self._most} at once, not at {len(request.images)}.",

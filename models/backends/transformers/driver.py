@@ -107,7 +107,7 @@ def _checked(spec: ModelSpec) -> TransformersOptions:
         able = ", ".join(OPTIONS)
         raise Invalid(
             f"{spec.name}: this back end is for {able}, not for {spec.task}.",
-            code="wrong_task",
+            code="task_unsupported",
             details={"field": "task"},
         )
     return options_of(spec)

@@ -77,5 +77,5 @@ OPTIONS: dict[Task, type[TransformersOptions]] = {
 
 
 def options_of(spec: ModelSpec) -> TransformersOptions:
-    """Raises `Invalid` ("model_options") naming the field."""
+    """Raises `Invalid` ("invalid_model_options") naming the field."""
     return OPTIONS[spec.task].of(spec.name, spec.options)

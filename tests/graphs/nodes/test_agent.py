@@ -92,7 +92,7 @@ async def test_after_the_bound_the_model_must_answer_without_tools() -> None:
     assert (told.output["answer"], told.output["steps"]) == ("Well: 1.", 3)
     assert "No more tools" in model.asked[3][-1].content
     assert [m["type"] for m in told.output["said"]] == ["ai", "tool"] * 3 + ["ai"]
-    assert told.kinds("warning")[0]["code"] == "max_steps"
+    assert told.kinds("warning")[0]["code"] == "too_many_turns"
     with pytest.raises(Unavailable) as caught:
         await run(agent_of_yaml(TALK), {"question": "?"}, context(endless))
     assert caught.value.code == "too_many_steps"

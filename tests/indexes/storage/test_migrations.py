@@ -93,4 +93,4 @@ def test_a_newer_database_is_refused_and_left_alone(home: Path) -> None:
     with pytest.raises(Unavailable) as caught:
         with connected(file):
             pass
-    assert caught.value.code == "index_store_version"
+    assert caught.value.code == "index_storage_version"

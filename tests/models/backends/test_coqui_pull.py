@@ -110,7 +110,7 @@ async def test_a_server_that_fails_is_told(release: Release, url: str, tmp_path:
     lost = Release(NAME, {"github_rls_url": f"{url}.gone"})
     with pytest.raises(Unavailable, match="404") as caught:
         await get(lost, lambda news: None)
-    assert caught.value.code == "download_failed"
+    assert caught.value.code == "pull_failed"
     nowhere = Release(NAME, {"github_rls_url": "http://127.0.0.1:9/x.zip"})
     with pytest.raises(Unavailable):
         await get(nowhere, lambda news: None)

@@ -113,7 +113,7 @@ async def test_a_wrong_option_is_told(models: Models) -> None:
 async def test_an_embedder_does_not_rerank(models: Models) -> None:
     with pytest.raises(Invalid) as caught:
         await models.resolve("minilm", "rerank")
-    assert caught.value.code == "wrong_task"
+    assert caught.value.code == "task_unsupported"
 
 
 async def test_no_reranker_is_shipped_and_that_is_said(tmp_path: Path) -> None:

@@ -201,7 +201,7 @@ async def test_a_lora_of_another_model_is_refused_and_leaves_nothing(
     before = await one(sd, seed=1)
     with pytest.raises(Invalid, match="does not fit this model") as caught:
         await one(sd, loras=[(str(folder / "lora"), 1.0), (str(folder / "other"), 1.0)])
-    assert caught.value.code == "lora_unfit"
+    assert caught.value.code == "lora_incompatible"
     assert (await one(sd, seed=1)).data == before.data
 
 
@@ -305,7 +305,7 @@ async def test_broken_weights_are_told(driver: Driver, folder: Path, tmp_path: P
     with pytest.raises(Unavailable, match="could not be loaded") as caught:
         async with loaded(driver, spec("diffusers", "image", broken)):
             pass
-    assert caught.value.code == "model_broken"
+    assert caught.value.code == "model_unreadable"
 
 
 async def _killed_while_drawing(models: Models) -> None:

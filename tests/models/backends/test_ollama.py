@@ -210,7 +210,7 @@ def chat_of(model: OllamaModel) -> BaseChatModel:
 
 FAILURES: list[tuple[Any, type[MotetError], str]] = [
     (Failure("server busy, please try again.  maximum pending requests exceeded", 503), Busy,
-     "ollama_busy"),
+     "model_busy"),
     (Failure('option "num_ctx" must be of type integer', 500), Invalid, "model_refused"),
     (Failure("request (3023 tokens) exceeds the available context size (256 tokens)", 400),
      Invalid, "context_overflow"),

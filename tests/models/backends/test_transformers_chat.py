@@ -190,7 +190,7 @@ async def test_a_model_without_a_chat_template_is_refused_or_given_one(
     with pytest.raises(Unavailable, match="chat_template") as caught:
         async with loaded(driver, spec("transformers", "chat", folder / "mute")):
             pass
-    assert caught.value.code == "no_chat_template"
+    assert caught.value.code == "chat_template_missing"
     template = tmp_path / "template.jinja"
     template.write_text("{{ messages[0]['content'] }}")
     given = spec("transformers", "chat", folder / "mute", chat_template=str(template))

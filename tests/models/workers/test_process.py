@@ -119,7 +119,7 @@ async def test_a_refusal_keeps_its_family_and_details(worker: WorkerProcess) -> 
 async def test_a_fault_names_its_type_and_leaves_the_worker_running(worker: WorkerProcess) -> None:
     with pytest.raises(Unavailable, match="ZeroDivisionError: a bug") as caught:
         await worker.call("fault")
-    assert caught.value.code == "worker_error"
+    assert caught.value.code == "worker_failed"
     with pytest.raises(Unavailable, match="not JSON serializable"):
         await worker.call("no_json")
     assert (await worker.call("echo", {"still": "here"})).header == {"still": "here"}

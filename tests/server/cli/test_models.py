@@ -40,7 +40,7 @@ def test_what_would_be_lost_at_once_is_refused_without_a_service(tmp_path: Path)
     for command in (["load", "x"], ["unload", "x"], ["pin", "x"], ["unpin", "x"], ["events"]):
         told = CliRunner().invoke(app, ["models", *command, "--home", str(tmp_path)])
         assert isinstance(told.exception, Unavailable), command
-        assert told.exception.code == "no_service"
+        assert told.exception.code == "service_not_running"
 
 
 def printed(show: Any, *values: Any) -> str:

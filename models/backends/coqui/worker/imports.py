@@ -57,7 +57,7 @@ class _StandIn(ModuleType):
         raise Unavailable(
             f"This model needs {self.__name__}. Install the one for your PyTorch, as in "
             f"`pip install {self.__name__}`.",
-            code="not_installed",
+            code="library_missing",
             details={"package": self.__name__},
         )
 

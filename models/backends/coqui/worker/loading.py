@@ -14,7 +14,7 @@ from models.backends.coqui.worker.phonemes import provide_espeak
 def loaded(options: dict[str, Any]) -> Any:
     """The library's `TTS`, on the CPU.
 
-    Raises `Unavailable` ("not_installed", "model_unreadable").
+    Raises `Unavailable` ("library_missing", "model_unreadable").
     """
     if options["license_agreed"]:
         os.environ["COQUI_TOS_AGREED"] = "1"
@@ -28,7 +28,7 @@ def loaded(options: dict[str, Any]) -> Any:
         except (MemoryError, MotetError):
             raise
         except ImportError as error:  # of a phonemizer: its message says what to install
-            raise Unavailable(f"{source}: {error}", code="not_installed") from error
+            raise Unavailable(f"{source}: {error}", code="library_missing") from error
         except (OSError, ValueError, KeyError, TypeError, pickle.UnpicklingError) as error:
             raise _unreadable(source, error) from error
         except RuntimeError as error:

@@ -139,7 +139,7 @@ class Painter:
                 made = pipeline(**call, **callback)
         except ValueError as error:
             message = f"The pipeline refuses the request: {error}"[:1000]
-            raise Invalid(message, code="image_refused") from error
+            raise Invalid(message, code="model_refused") from error
         flags = getattr(made, "nsfw_content_detected", None) or [False] * len(seeds)
         notes = [
             {"withheld": "by the model's own safety checker"} if flag else {} for flag in flags

@@ -20,7 +20,7 @@ from models.backends.diffusers.files import DECODERS
 def load_pipeline(options: dict[str, Any], place: Placement) -> Any:
     """The pipeline of the folder `source`, of the class that it names itself.
 
-    Raises `Unavailable` ("model_broken") when its files are no good.
+    Raises `Unavailable` ("model_unreadable") when its files are no good.
     """
     diffusers_logging.disable_progress_bar()
     transformers_logging.disable_progress_bar()
@@ -39,7 +39,7 @@ def load_pipeline(options: dict[str, Any], place: Placement) -> Any:
         raise Unavailable(
             f"'{options['source']}' could not be loaded as a Diffusers pipeline: "
             f"{type(error).__name__}: {error}"[:2000],
-            code="model_broken",
+            code="model_unreadable",
             details={"source": options["source"]},
         ) from error
     pipeline.set_progress_bar_config(disable=True)

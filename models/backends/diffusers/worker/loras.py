@@ -27,7 +27,7 @@ class Loras:
 
     @contextlib.contextmanager
     def on(self, pipeline: Any, loras: Sequence[tuple[str, float]]) -> Iterator[None]:
-        """The pipeline with them. Raises `Invalid` ("lora_unfit", "lora_missing")."""
+        """The pipeline with them. Raises `Invalid` ("lora_incompatible", "lora_missing")."""
         if not loras:
             yield
             return
@@ -81,4 +81,4 @@ def _missing(reason: str) -> Invalid:
 
 
 def _unfit(reason: str) -> Invalid:
-    return Invalid(f"loras: {reason}.", code="lora_unfit", details={"field": "loras"})
+    return Invalid(f"loras: {reason}.", code="lora_incompatible", details={"field": "loras"})

@@ -117,7 +117,7 @@ def trial(mode: Mode, limits: Limits) -> CheckedRequest:
     )
 
 
-def invalid(field: str, reason: str, code: str = "image_field") -> Invalid:
+def invalid(field: str, reason: str, code: str = "invalid_image_options") -> Invalid:
     return Invalid(f"{field}: {reason}.", code=code, details={"field": field})
 
 
@@ -128,7 +128,7 @@ def _opened(field: str, data: bytes) -> Image.Image:
             raise invalid(field, f"it has more than {MAX_PIXELS // 10**6} million pixels")
         image.load()
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError) as error:
-        raise invalid(field, "it is no whole PNG or JPEG file", "unreadable_image") from error
+        raise invalid(field, "it is no whole PNG or JPEG file", code="unreadable_image") from error
     return image
 
 

@@ -116,7 +116,7 @@ class Espeak:
         data = _c_text(text)
         status = self._library.espeak_Synth(data, len(data), 0, 1, 0, UTF8, None, None)
         if status:
-            raise Unavailable(f"espeak-ng failed (status {status}).", code="worker_error")
+            raise Unavailable(f"espeak-ng failed (status {status}).", code="worker_failed")
         return bytes(self._heard)
 
     def use(self, voice: str) -> None:
@@ -126,7 +126,7 @@ class Espeak:
             return
         tongue = _Voice(languages=ctypes.cast(wanted, ctypes.POINTER(ctypes.c_ubyte)))
         if self._library.espeak_SetVoiceByProperties(ctypes.byref(tongue)):
-            raise Unavailable(f"espeak-ng cannot use its voice '{voice}'.", code="worker_error")
+            raise Unavailable(f"espeak-ng cannot use its voice '{voice}'.", code="worker_failed")
 
     def phonemes(self, text: str, mode: int) -> list[str]:
         """In the voice of the last `use`, clause by clause; `mode` as the library defines it."""

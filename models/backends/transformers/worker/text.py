@@ -107,12 +107,12 @@ def _template(tokenizer: Any, file: str | None) -> str:
             return Path(file).expanduser().read_text(encoding="utf-8")
         except OSError as error:
             message = f"options.chat_template: {file} cannot be read: {error.strerror}"
-            raise Invalid(message, code="model_options") from error
+            raise Invalid(message, code="invalid_model_options") from error
     if not tokenizer.chat_template:
         raise Unavailable(
             "The model has no chat template, so it only continues texts. Name a Jinja file in the "
             "option `chat_template`, or take a model that is made for chat.",
-            code="no_chat_template",
+            code="chat_template_missing",
             permanent=True,
         )
     template: str = tokenizer.get_chat_template()

@@ -38,7 +38,7 @@ class Listener:
             raise Unavailable(
                 f"{options['source']} is a {self._model.config.model_type}; only Whisper models "
                 "transcribe here.",
-                code="capability_unsupported",
+                code="model_unreadable",
                 permanent=True,
             )
         without_times = self._tokenizer.convert_tokens_to_ids("<|notimestamps|>")
