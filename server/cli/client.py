@@ -65,7 +65,7 @@ async def failure(response: httpx.Response) -> MotetError:
     try:
         body = orjson.loads(content)["error"]
         return MotetError.from_dict(body)
-    except (orjson.JSONDecodeError, KeyError, TypeError):
+    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
         return Unavailable(f"The server answered {response.status_code}.", code="invalid_response")
 
 

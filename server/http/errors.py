@@ -1,4 +1,8 @@
-"""The one table from error families to HTTP, and the one envelope."""
+"""Owns how errors come out over HTTP: the table from families to statuses, and the envelope.
+
+Routes raise `MotetError`s and know nothing of statuses. Invariant: every response that is not a
+success has the envelope, also those that FastAPI or a middleware gives.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from config.errors import Invalid, MotetError
+from config.errors import Invalid, MotetError, NotFound
 from runs.events import dumps
 from server.http.bodies import unsupported
 
@@ -25,25 +29,25 @@ STATUS: Mapping[str, int] = {
     "cancelled": 409,
     "internal": 500,
 }
+"""HTTP status by family."""
+
 STATUS_OF_CODE: Mapping[str, int] = {
     "malformed_body": 400,
+    "forbidden": 403,
+    "method_not_allowed": 405,
     "too_large": 413,
     "unsupported_media_type": 415,
-    "forbidden": 403,
 }
-_FAMILY_OF_STATUS: Mapping[int, tuple[str, str]] = {
-    404: ("not_found", "route_not_found"),
-    405: ("invalid", "method_not_allowed"),
-}
+"""Codes for which HTTP has a more precise status than their family's."""
 
 
 def status_of(error: Mapping[str, Any]) -> int:
-    """The HTTP status for an error in the shape of `MotetError.as_dict`."""
+    """Choose the HTTP status for an error in the shape of `MotetError.as_dict`."""
     return STATUS_OF_CODE.get(error["code"]) or STATUS.get(error.get("family", ""), 500)
 
 
 def error_response(error: MotetError, status: int | None = None) -> Response:
-    """The envelope: `error` for programs, `detail` for clients that look for that alone."""
+    """Render the envelope: `error` for programs, `detail` for clients that look for that alone."""
     body = error.as_dict()
     headers = {}
     if error.retry_after_s is not None:
@@ -60,62 +64,73 @@ def error_response(error: MotetError, status: int | None = None) -> Response:
 
 def install_error_handlers(app: FastAPI) -> None:
     """Render every failure of a route in the envelope; a foreign one without its traceback."""
-
-    async def ours(request: Request, error: Exception) -> Response:
-        assert isinstance(error, MotetError)
-        return error_response(error)
-
-    async def invalid(request: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestValidationError)
-        if isinstance(error.body, bytes):  # of a type that no route reads
-            return error_response(unsupported(request, "JSON, sent as application/json"))
-        return error_response(_explained(error))
-
-    async def http(request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)
-        if isinstance(error.__cause__, MotetError):  # raised while the body was read
-            return error_response(error.__cause__)
-        family, code = _FAMILY_OF_STATUS.get(error.status_code, ("invalid", "invalid_request"))
-        place = {404: "path", 405: "method"}.get(error.status_code, "body")
-        translated = MotetError(_sentence(request, error), code=code, details={"field": place})
-        translated.family = family
-        response = error_response(translated, error.status_code)
-        response.headers.update(error.headers or {})
-        return response
-
-    async def foreign(request: Request, error: Exception) -> Response:
-        # The HTTP server logs it with its traceback.
-        return error_response(
-            MotetError("The server failed; its log tells why.", code="internal_error")
-        )
-
-    app.add_exception_handler(MotetError, ours)
-    app.add_exception_handler(RequestValidationError, invalid)
-    app.add_exception_handler(HTTPException, http)
-    app.add_exception_handler(Exception, foreign)
+    app.add_exception_handler(MotetError, _render_own)
+    app.add_exception_handler(RequestValidationError, _render_invalid_request)
+    app.add_exception_handler(HTTPException, _render_framework_error)
+    app.add_exception_handler(Exception, _render_unexpected)
 
 
-def _sentence(request: Request, error: HTTPException) -> str:
-    if error.status_code == 404:
-        return f"There is nothing at {request.url.path}."
-    if error.status_code == 405:
-        return f"{request.url.path} does not take {request.method}."
-    return f"The body cannot be read: {error.detail}"
+async def _render_own(request: Request, error: Exception) -> Response:
+    assert isinstance(error, MotetError)
+    return error_response(error)
 
 
-def _explained(error: RequestValidationError) -> Invalid:
+async def _render_invalid_request(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    # FastAPI hands on the raw body where its media type is one that no route reads.
+    if isinstance(error.body, bytes):
+        return error_response(unsupported(request, "JSON, sent as application/json"))
+    return error_response(_explain(error))
+
+
+async def _render_framework_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    # Reading the body raised one of our errors, which the framework took for a broken body.
+    if isinstance(error.__cause__, MotetError):
+        return error_response(error.__cause__)
+    response = error_response(_translate(request, error), error.status_code)
+    response.headers.update(error.headers or {})
+    return response
+
+
+async def _render_unexpected(request: Request, error: Exception) -> Response:
+    """Render a fault of ours; the HTTP server logs it with its traceback."""
+    return error_response(MotetError("The server failed; its log tells why."))
+
+
+def _translate(request: Request, error: HTTPException) -> MotetError:
+    """Say in our words what FastAPI or Starlette refused, and where: path, method or body."""
+    match error.status_code:
+        case 404:
+            return NotFound(
+                f"There is nothing at {request.url.path}.",
+                code="route_not_found",
+                details={"field": "path"},
+            )
+        case 405:
+            return Invalid(
+                f"{request.url.path} does not take {request.method}.",
+                code="method_not_allowed",
+                details={"field": "method"},
+            )
+        case _:
+            return Invalid(f"The body cannot be read: {error.detail}", details={"field": "body"})
+
+
+def _explain(error: RequestValidationError) -> Invalid:
+    """Say what is wrong with the first field that FastAPI complains of, and where it is."""
     first = error.errors()[0]
-    place = [str(part) for part in first["loc"]]
+    location = [str(part) for part in first["loc"]]
     if first["type"] == "json_invalid":
-        where = f"at character {place[-1]}" if len(place) > 1 else ""
+        where = f"at character {location[-1]}" if len(location) > 1 else ""
         reason = first.get("ctx", {}).get("error", first["msg"])
         return Invalid(
             f"The body is not JSON {where}: {reason}.",
             code="malformed_body",
             details={"field": "body", "position": first["loc"][-1]},
         )
-    field = ".".join(place[1:]) or place[0]
+    field = ".".join(location[1:]) or location[0]
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
         message = "there is no such field"
-    return Invalid(f"{field}: {message}.", details={"field": field, "in": place[0]})
+    return Invalid(f"{field}: {message}.", details={"field": field, "in": location[0]})

@@ -24,7 +24,7 @@ def test_families_are_told_apart_by_name() -> None:
     for family in FAMILIES:
         error = family("It is so.")
         assert isinstance(error, MotetError)
-        assert (str(error), error.code) == ("It is so.", family.family)
+        assert (str(error), error.code) == ("It is so.", family.default_code)
 
 
 def test_an_error_as_json_holds_what_it_has() -> None:

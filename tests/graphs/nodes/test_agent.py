@@ -95,7 +95,7 @@ async def test_after_the_bound_the_model_must_answer_without_tools() -> None:
     assert told.kinds("warning")[0]["code"] == "too_many_turns"
     with pytest.raises(Unavailable) as caught:
         await run(agent_of_yaml(TALK), {"question": "?"}, context(endless))
-    assert caught.value.code == "too_many_steps"
+    assert caught.value.code == "too_many_turns"
 
 
 async def test_a_model_that_cannot_call_tools_says_how_to_get_one() -> None:

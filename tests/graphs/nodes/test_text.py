@@ -305,5 +305,5 @@ async def test_a_model_that_sees_nothing_refuses_pictures() -> None:
     used = replace(context(models=FakeModels({"chat": blind})), picture=picture)
     with pytest.raises(Unavailable, match="cannot see pictures") as caught:
         await run(agent_of_yaml(SEEING), {"pictures": "a"}, used)
-    assert caught.value.code == "capability_unsupported"
+    assert caught.value.code == "needs_vision_model"
     assert blind.asked == []

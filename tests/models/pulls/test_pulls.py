@@ -220,7 +220,7 @@ async def test_a_model_that_ollama_does_not_know_is_missing(
     pulls = pulls_of(tmp_path, driver)
     pulls.start("ollama/nothing")
     told = (await ended(pulls, "ollama/nothing"))[-1]
-    assert (told["state"], told["error"]["code"]) == ("failed", "model_missing")
+    assert (told["state"], told["error"]["code"]) == ("failed", "model_not_found")
     await pulls.close()
 
 

@@ -84,7 +84,11 @@ def test_how_a_run_ends_is_kept() -> None:
     _, failed = shown(("run.failed", {"data": {"error": {"message": "It broke."}}}))
     assert failed.error == {"message": "It broke."}
     _, cancelled = shown(("run.cancelled", {"data": {"reason": "requested"}}))
-    assert cancelled.error == {"message": "The run was cancelled: requested."}
+    assert cancelled.error == {
+        "code": "cancelled",
+        "family": "cancelled",
+        "message": "The run was cancelled: requested.",
+    }
     _, waiting = shown(("run.waiting", {"data": {"interrupts": [{"id": "1", "value": "?"}]}}))
     assert waiting.interrupts == [{"id": "1", "value": "?"}]
 
