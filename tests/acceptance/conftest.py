@@ -5,17 +5,14 @@ from __future__ import annotations
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import httpx
-import orjson
 import pytest
 
 from benchmarks.server import ServerProcess
-from tests.acceptance.gates import Gate, new_gate
+from tests.support.service import AGENTS, TIMEOUT
+from tests.support.socket_gate import SocketGate, open_socket_gate
 
-AGENTS = Path(__file__).parent / "agents"
-TIMEOUT = httpx.Timeout(60.0)
 MAX_BODY_BYTES = 256 * 1024
 MAX_UPLOAD_BYTES = 1024 * 1024
 
@@ -45,41 +42,6 @@ async def client(server: ServerProcess) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.fixture
-async def gate(tmp_path: Path) -> AsyncIterator[Gate]:
-    async with new_gate(tmp_path) as gate:
+async def gate(tmp_path: Path) -> AsyncIterator[SocketGate]:
+    async with open_socket_gate(tmp_path) as gate:
         yield gate
-
-
-async def read_events(
-    response: httpx.Response, until: int | None = None
-) -> list[tuple[int, dict[str, Any]]]:
-    """(id, data) of a stream's events, to its end or until one has this number.
-
-    A server that dies ends the stream too.
-    """
-    events: list[tuple[int, dict[str, Any]]] = []
-    number = 0
-    try:
-        async for line in response.aiter_lines():
-            if line.startswith("id: "):
-                number = int(line[4:])
-            elif line.startswith("data: "):
-                events.append((number, orjson.loads(line[6:])))
-                if until is not None and number >= until:
-                    break
-    except httpx.RemoteProtocolError:
-        pass
-    return events
-
-
-def types_of(events: list[tuple[int, dict[str, Any]]]) -> list[str]:
-    """The types of events, in order."""
-    return [event["type"] for _, event in events]
-
-
-def error_of(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
-    """The error of an answer, which must have this status and code."""
-    body = response.json()
-    assert (response.status_code, body["error"]["code"]) == (status, code), body
-    error: dict[str, Any] = body["error"]
-    return error

@@ -9,35 +9,15 @@ import httpx
 import pytest
 
 from benchmarks.server import ServerProcess
-from tests.acceptance.conftest import error_of
-from tests.acceptance.test_run import finished
-
-SHOUT = """\
-version: 1
-name: {name}
-description: Say it louder.
-input:
-  text: string
-  mark: {{type: string, default: "!"}}
-nodes:
-  louder:
-    type: set
-    values:
-      answer: "{{{{ text | upper }}}}{{{{ mark }}}}"
-output: [answer]
-"""
-
-
-def shout(name: str) -> str:
-    return SHOUT.format(name=name)
+from tests.support.service import error_of, run_to_end, shouting_agent
 
 
 async def test_an_agent_is_made_from_yaml_and_runs(client: httpx.AsyncClient) -> None:
-    response = await client.post("/agents", json={"yaml": shout("loud")})
+    response = await client.post("/agents", json={"yaml": shouting_agent("loud")})
     made = response.json()
     assert response.status_code == 201
     assert (made["name"], made["origin"]) == ("loud", "own")
-    assert made["yaml"] == shout("loud")
+    assert made["yaml"] == shouting_agent("loud")
     assert made["input_schema"]["required"] == ["text"]
     assert made["output_schema"]["properties"].keys() == {"answer"}
     assert "louder" in made["mermaid"]
@@ -47,7 +27,7 @@ async def test_an_agent_is_made_from_yaml_and_runs(client: httpx.AsyncClient) ->
     picture = await client.get(made["picture"])
     assert picture.headers["content-type"].startswith("image/svg+xml")
     assert picture.text.startswith("<svg")
-    run = await finished(client, "loud", {"text": "hello"})
+    run = await run_to_end(client, "loud", {"text": "hello"})
     assert run["output"] == {"answer": "HELLO!"}
 
 
@@ -57,7 +37,7 @@ async def test_an_agent_is_made_from_a_bare_yaml_body(
 ) -> None:
     name = media_type.replace("/", "-")
     response = await client.post(
-        "/agents", content=shout(name), headers={"Content-Type": media_type}
+        "/agents", content=shouting_agent(name), headers={"Content-Type": media_type}
     )
     assert (response.status_code, response.json()["name"]) == (201, name), response.text
 
@@ -65,18 +45,18 @@ async def test_an_agent_is_made_from_a_bare_yaml_body(
 async def test_an_agent_is_replaced_and_its_runs_tell_their_version(
     client: httpx.AsyncClient,
 ) -> None:
-    await client.post("/agents", json={"yaml": shout("changing")})
-    run = await finished(client, "changing", {"text": "a"})
-    changed = shout("changing").replace("upper", "lower")
+    await client.post("/agents", json={"yaml": shouting_agent("changing")})
+    run = await run_to_end(client, "changing", {"text": "a"})
+    changed = shouting_agent("changing").replace("upper", "lower")
     response = await client.put("/agents/changing", json={"yaml": changed})
     assert response.status_code == 200, response.text
-    again = await finished(client, "changing", {"text": "A"})
+    again = await run_to_end(client, "changing", {"text": "A"})
     assert (run["output"], again["output"]) == ({"answer": "A!"}, {"answer": "a!"})
     assert run["version"] != again["version"] == response.json()["version"]
 
 
 async def test_an_agent_is_deleted(client: httpx.AsyncClient) -> None:
-    await client.post("/agents", json={"yaml": shout("doomed")})
+    await client.post("/agents", json={"yaml": shouting_agent("doomed")})
     assert (await client.delete("/agents/doomed")).status_code == 204
     error = error_of(await client.get("/agents/doomed"), 404, "agent_not_found")
     assert "doomed" in error["message"]
@@ -84,13 +64,13 @@ async def test_an_agent_is_deleted(client: httpx.AsyncClient) -> None:
 
 
 async def test_a_name_is_made_once(client: httpx.AsyncClient) -> None:
-    await client.post("/agents", json={"yaml": shout("once")})
-    response = await client.post("/agents", json={"yaml": shout("once")})
+    await client.post("/agents", json={"yaml": shouting_agent("once")})
+    response = await client.post("/agents", json={"yaml": shouting_agent("once")})
     assert error_of(response, 409, "agent_exists")["details"]["field"] == "name"
 
 
 async def test_a_python_agent_is_neither_replaced_nor_deleted(client: httpx.AsyncClient) -> None:
-    response = await client.put("/agents/quick", json={"yaml": shout("quick")})
+    response = await client.put("/agents/quick", json={"yaml": shouting_agent("quick")})
     error_of(response, 409, "agent_read_only")
     error_of(await client.delete("/agents/quick"), 409, "agent_read_only")
     shown = (await client.get("/agents/quick")).json()
@@ -102,12 +82,12 @@ async def test_a_file_put_into_the_folder_becomes_an_agent(
     server: ServerProcess, client: httpx.AsyncClient
 ) -> None:
     file = server.home / "agents" / "dropped.yaml"
-    file.write_text(shout("dropped"))
+    file.write_text(shouting_agent("dropped"))
     await until(client, lambda found: "dropped" in names(found))
-    file.write_text(shout("dropped").replace('"!"', '"?"'))
+    file.write_text(shouting_agent("dropped").replace('"!"', '"?"'))
     first = (await client.get("/agents/dropped")).json()["version"]
     await until(client, lambda found: names(found).get("dropped") not in (None, first))
-    assert (await finished(client, "dropped", {"text": "hm"}))["output"] == {"answer": "HM?"}
+    assert (await run_to_end(client, "dropped", {"text": "hm"}))["output"] == {"answer": "HM?"}
     file.unlink()
     await until(client, lambda found: "dropped" not in names(found))
 
@@ -116,19 +96,19 @@ async def test_a_broken_file_keeps_its_last_good_version_and_is_told(
     server: ServerProcess, client: httpx.AsyncClient
 ) -> None:
     file = server.home / "agents" / "broken.yaml"
-    file.write_text(shout("broken"))
+    file.write_text(shouting_agent("broken"))
     await until(client, lambda found: "broken" in names(found))
-    file.write_text(shout("broken").replace("type: set", "type: sett"))
+    file.write_text(shouting_agent("broken").replace("type: set", "type: sett"))
     found = await until(client, lambda found: problems(found).get("broken"))
     assert problems(found)["broken"]["details"]["line"] == 9
     assert "set" in problems(found)["broken"]["message"]
-    assert (await finished(client, "broken", {"text": "yes"}))["output"] == {"answer": "YES!"}
+    assert (await run_to_end(client, "broken", {"text": "yes"}))["output"] == {"answer": "YES!"}
     file.unlink()
     await until(client, lambda found: "broken" not in names(found))
 
 
 async def test_input_that_does_not_fit_is_refused_with_its_field(client: httpx.AsyncClient) -> None:
-    await client.post("/agents", json={"yaml": shout("strict")})
+    await client.post("/agents", json={"yaml": shouting_agent("strict")})
     for input, field in (
         ({}, "input.text"),
         ({"text": 1}, "input.text"),

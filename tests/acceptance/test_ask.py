@@ -8,10 +8,15 @@ import httpx
 import pytest
 
 from graphs.catalog import SHIPPED
-from tests.acceptance.conftest import error_of, read_events, types_of
-from tests.acceptance.handbook import PAGES, write_handbook
-from tests.acceptance.test_indexes import add
-from tests.acceptance.test_run import finished, new_thread
+from tests.support.handbook import PAGES, write_handbook
+from tests.support.service import (
+    add_documents,
+    error_of,
+    new_thread,
+    read_events,
+    run_to_end,
+    types_of,
+)
 
 ANSWERS = {
     "When does the harbour office open in the morning?": ("harbour.md", "six in the morning"),
@@ -29,7 +34,7 @@ async def island(client: httpx.AsyncClient, tmp_path_factory: pytest.TempPathFac
     """The handbook as an index of its own."""
     folder = write_handbook(tmp_path_factory.mktemp("island"))
     await client.post("/indexes", json={"name": "island"})
-    await add(client, "island", json={"folder": str(folder)})
+    await add_documents(client, "island", json={"folder": str(folder)})
     return "island"
 
 
@@ -38,7 +43,7 @@ async def test_an_answer_cites_what_it_rests_on(
     question: str, client: httpx.AsyncClient, island: str
 ) -> None:
     source, words = ANSWERS[question]
-    run = await finished(client, "ask", {"question": question, "index": island})
+    run = await run_to_end(client, "ask", {"question": question, "index": island})
     output = run["output"]
     assert words in " ".join(output["answer"].split())
     assert output["refused"] is False
@@ -52,7 +57,7 @@ async def test_an_answer_cites_what_it_rests_on(
 async def test_what_the_documents_do_not_hold_is_not_answered(
     question: str, client: httpx.AsyncClient, island: str
 ) -> None:
-    output = (await finished(client, "ask", {"question": question, "index": island}))["output"]
+    output = (await run_to_end(client, "ask", {"question": question, "index": island}))["output"]
     assert output["refused"] is True
     assert "do not say" in output["answer"]
     assert output["citations"] == []
@@ -98,7 +103,7 @@ async def test_a_deep_question_is_answered_with_citations(
     client: httpx.AsyncClient, island: str
 ) -> None:
     input = {"question": "When does the harbour office open?", "index": island}
-    output = (await finished(client, "ask_deep", input))["output"]
+    output = (await run_to_end(client, "ask_deep", input))["output"]
     assert "six in the morning" in " ".join(output["answer"].split())
     for citation in output["citations"]:
         await assert_resolves(client, citation)
@@ -106,7 +111,7 @@ async def test_a_deep_question_is_answered_with_citations(
 
 async def test_a_review_asks_until_the_person_approves(client: httpx.AsyncClient) -> None:
     input = {"task": "Announce the new hours.", "draft": "The harbour is open."}
-    run = await finished(client, "review", input)
+    run = await run_to_end(client, "review", input)
     assert [item["value"]["show"] for item in run["interrupts"]] == [input]
     path = f"/runs/{run['run_id']}/resume"
     own = {"approved": False, "text": "The harbour opens at six."}
@@ -125,7 +130,7 @@ async def test_a_chat_remembers_its_thread_and_answers_from_documents(
     thread_id = await new_thread(client)
     for message in ("Hello!", "Who built the lighthouse?"):
         input = {"message": message, "index": island}
-        run = await finished(client, "chat", input, thread_id=thread_id)
+        run = await run_to_end(client, "chat", input, thread_id=thread_id)
     assert "Brandt" in run["output"]["answer"]
     for citation in run["output"]["citations"]:
         await assert_resolves(client, citation)
@@ -136,7 +141,7 @@ async def test_a_chat_remembers_its_thread_and_answers_from_documents(
 
 
 async def test_a_digest_reads_every_document(client: httpx.AsyncClient, island: str) -> None:
-    run = await finished(client, "digest", {"index": island})
+    run = await run_to_end(client, "digest", {"index": island})
     told = str(run["output"])
     for words in ("harbour office", "lighthouse", "ferry"):
         assert words in told

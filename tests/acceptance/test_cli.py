@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import signal
-import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 import pytest
 
-from benchmarks.server import ROOT, ServerProcess
-from tests.acceptance.conftest import AGENTS
-from tests.acceptance.gates import Gate
+from benchmarks.server import ServerProcess
+from tests.support.command import Motet
+from tests.support.service import AGENTS
+from tests.support.socket_gate import SocketGate
 
 GOOD = """\
 version: 1
@@ -31,50 +30,6 @@ nodes:
   a: {type: sett, values: {x: 1}}
 output: [x]
 """
-
-
-class Said(NamedTuple):
-    """What a command said, and how it ended."""
-
-    out: str
-    error: str
-    status: int
-
-
-class Motet:
-    """Runs `motet` on one data folder."""
-
-    def __init__(self, home: Path) -> None:
-        self.home = home
-
-    async def __call__(self, *arguments: str | Path) -> Said:
-        process = await self.begin(*arguments)
-        out, error = await asyncio.wait_for(process.communicate(), 120)
-        said = Said(out.decode(), error.decode(), process.returncode or 0)
-        assert "Traceback" not in said.out + said.error
-        return said
-
-    async def begin(self, *arguments: str | Path) -> asyncio.subprocess.Process:
-        environment = {
-            **os.environ,
-            "PYTHONPATH": str(ROOT),
-            "MOTET_HOME": str(self.home),
-            "COLUMNS": "200",
-            "NO_COLOR": "1",
-        }
-        return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "server", *arguments),
-            env=environment,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            preexec_fn=_hear_interrupts,
-        )
-
-
-def _hear_interrupts() -> None:
-    """A shell's background job, such as a build's, hands down that SIGINT is ignored."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="module")
@@ -233,7 +188,7 @@ async def test_the_schema_of_agent_files_is_printed(alone: Motet) -> None:
     assert schema["required"] == ["version", "name", "nodes", "output"]
 
 
-async def test_an_interrupted_command_ends_at_once(alone: Motet, gate: Gate) -> None:
+async def test_an_interrupted_command_ends_at_once(alone: Motet, gate: SocketGate) -> None:
     process = await alone.begin("run", "gated", f"gate={gate.path}")
     await gate.knocked()
     process.send_signal(signal.SIGINT)

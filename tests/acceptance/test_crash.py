@@ -8,12 +8,11 @@ from typing import Any
 import httpx
 
 from benchmarks.server import ServerProcess
-from tests.acceptance.conftest import AGENTS, TIMEOUT, read_events
+from tests.support.service import AGENTS, TIMEOUT, assert_complete, read_events
 
 # The numbers of the events after which the server is killed: at the very start, as each kind of
 # step begins and ends, early and late while one speaks, and just before the end.
 MOMENTS = (1, 2, 3, 4, 10, 25, 36, 38, 55, 72)
-WORDS = 30
 
 
 async def test_a_run_survives_a_server_killed_at_ten_moments(tmp_path: Path) -> None:
@@ -45,7 +44,7 @@ async def test_many_runs_under_way_at_a_kill_all_come_to_their_end(tmp_path: Pat
     async with httpx.AsyncClient(base_url=server.url, timeout=TIMEOUT) as client:
         for address in accepted:
             async with client.stream("GET", f"{address}/events") as stream:
-                assert_whole(await read_events(stream))
+                assert_complete(await read_events(stream))
     await server.stop()
 
 
@@ -67,27 +66,6 @@ async def check_the_rest(
         async with client.stream("GET", f"{address}/events", headers=last) as stream:
             rest = await read_events(stream)
         run = (await client.get(address)).json()
-    assert_whole([*seen, *rest])
+    assert_complete([*seen, *rest])
     assert run["status"] == "finished"
     assert run["output"] == {"x": 5, "log": ["one", "two", "three", "four", "five"]}
-
-
-def assert_whole(events: list[tuple[int, dict[str, Any]]]) -> None:
-    """Every event once and in order; and with half-told attempts dropped, the story is right."""
-    assert [number for number, _ in events] == list(range(1, len(events) + 1))
-    assert events[-1][1]["type"] == "run.finished"
-    attempts: dict[str, int] = {}
-    told: dict[str, list[int]] = {}
-    ended: list[str] = []
-    for _, event in events:
-        if event["type"] == "step.started":
-            assert event["attempt"] == attempts.get(event["step"], 0) + 1
-            attempts[event["step"]] = event["attempt"]
-            told[event["node"]] = []
-        elif event["type"] == "custom":
-            assert event["attempt"] == attempts[event["step"]]
-            told[event["data"]["speaker"]].append(event["data"]["number"])
-        elif event["type"] == "step.finished":
-            ended.append(event["node"])
-    assert ended == ["one", "two", "three", "four", "five"]
-    assert told["two"] == told["four"] == list(range(WORDS))

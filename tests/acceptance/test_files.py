@@ -10,11 +10,10 @@ import orjson
 import pytest
 
 from benchmarks.server import ServerProcess
-from tests.acceptance.conftest import error_of, read_events
-from tests.acceptance.test_cli import Motet
-from tests.acceptance.test_run import finished
+from tests.support.command import Motet
 from tests.support.media import png
-from tests.tools.conftest import Site, serving
+from tests.support.service import error_of, read_events, run_to_end
+from tests.support.site import Site, serving
 from tools.references import encode_data_url
 
 PICTURE = png("a picture", 60, 40)
@@ -106,7 +105,7 @@ async def test_a_page_opens_but_has_no_power_here(client: httpx.AsyncClient) -> 
 async def test_a_file_is_the_input_of_an_agent(client: httpx.AsyncClient) -> None:
     artifact = await uploaded(client, "a.png", PICTURE, "image/png")
     for picture in (artifact, artifact["id"], encode_data_url(PICTURE, "image/png")):
-        run = await finished(client, "describe", {"picture": picture, "index": ""})
+        run = await run_to_end(client, "describe", {"picture": picture, "index": ""})
         assert run["output"]["caption"]
         assert run["output"]["model"] == "describer"
 
@@ -137,7 +136,7 @@ async def test_a_form_runs_an_agent_with_a_file(client: httpx.AsyncClient) -> No
 
 async def test_a_search_finds_a_picture_by_what_is_in_it(client: httpx.AsyncClient) -> None:
     artifact = await uploaded(client, "a.png", PICTURE, "image/png")
-    run = await finished(client, "describe", {"picture": artifact, "index": "album"})
+    run = await run_to_end(client, "describe", {"picture": artifact, "index": "album"})
     body = {"query": run["output"]["caption"]}
     found = (await client.post("/indexes/album/search", json=body)).json()["passages"]
     assert found[0]["source"] == artifact["url"]

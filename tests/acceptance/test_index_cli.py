@@ -8,8 +8,8 @@ import orjson
 import pytest
 
 from benchmarks.server import ServerProcess
-from tests.acceptance.test_cli import Motet
-from tests.tools.conftest import Site, serving
+from tests.support.command import Motet
+from tests.support.site import Site, serving
 
 
 @pytest.fixture

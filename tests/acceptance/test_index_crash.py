@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from benchmarks.server import ServerProcess
-from tests.acceptance.conftest import TIMEOUT
-from tests.tools.conftest import Site, serving
+from tests.support.service import TIMEOUT
+from tests.support.site import Site, serving
 
 BOUND_S = 60
 

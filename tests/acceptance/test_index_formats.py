@@ -9,8 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.acceptance.test_indexes import add, cite, search
-from tests.indexes.formats.books import (
+from tests.support.documents.books import (
     Book,
     Section,
     epub,
@@ -26,7 +25,8 @@ from tests.indexes.formats.books import (
     text_of,
     word_file,
 )
-from tests.indexes.formats.sheet_files import ods, xlsx
+from tests.support.documents.sheets import ods, xlsx
+from tests.support.service import add_documents, cite, search
 
 # What only this file says, how one would ask for it, and the words that answer.
 FACTS = {
@@ -90,7 +90,7 @@ async def shelf(client: httpx.AsyncClient, tmp_path_factory: pytest.TempPathFact
     for name, (fact, _, _) in FACTS.items():
         (folder / name).write_bytes(WRITERS[Path(name).suffix](book(fact)))
     await client.post("/indexes", json={"name": "shelf"})
-    report = await add(client, "shelf", json={"folder": str(folder)})
+    report = await add_documents(client, "shelf", json={"folder": str(folder)})
     assert (report["failed"], report["added"]) == ([], len(FACTS))
     return "shelf"
 

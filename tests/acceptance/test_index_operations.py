@@ -11,9 +11,8 @@ import httpx
 import pytest
 
 from benchmarks.server import ServerProcess
-from tests.acceptance.conftest import error_of
-from tests.acceptance.test_indexes import add, cite, search
-from tests.tools.conftest import Site, serving
+from tests.support.service import add_documents, cite, error_of, search
+from tests.support.site import Site, serving
 
 BOUND_S = 30
 LETTERS = {
@@ -29,7 +28,7 @@ async def weather(client: httpx.AsyncClient) -> str:
     await client.post("/indexes", json={"name": "weather"})
     for source, (text, metadata) in LETTERS.items():
         body = {"text": text, "source": source, "metadata": metadata}
-        await add(client, "weather", json=body)
+        await add_documents(client, "weather", json=body)
     return "weather"
 
 
@@ -83,8 +82,8 @@ async def test_uploads_carry_fields_to_search_by(client: httpx.AsyncClient) -> N
     await client.post("/indexes", json={"name": "fielded"})
     form = {"metadata": '{"team": "blue", "level": 3}'}
     files = [("files", (f"{n}.md", f"Page {n} of the plan.".encode())) for n in range(2)]
-    await add(client, "fielded", files=files, data=form)
-    await add(client, "fielded", files=[("files", ("2.md", b"Page 2 of the plan."))])
+    await add_documents(client, "fielded", files=files, data=form)
+    await add_documents(client, "fielded", files=[("files", ("2.md", b"Page 2 of the plan."))])
     found = await search(client, "fielded", "plan", where={"team": "blue", "level": {"gt": 2}})
     assert {passage["source"] for passage in found} == {"0.md", "1.md"}
     response = await client.post(
@@ -100,7 +99,7 @@ async def test_several_indexes_are_searched_as_one(client: httpx.AsyncClient, we
     await client.post("/indexes", json={"name": "food"})
     for source in ("soup.md", "copy.md"):
         text = {"text": "In Bergen they eat fish soup when it rains.", "source": source}
-        await add(client, "food", json=text)
+        await add_documents(client, "food", json=text)
     body = {"indexes": ["weather", "food"], "query": "rain in Bergen", "limit": 2}
     found = (await client.post("/search", json=body)).json()["passages"]
     assert {(passage["index"], passage["source"]) for passage in found} >= {("weather", "rain.md")}
@@ -125,7 +124,7 @@ async def test_a_passage_shows_what_stands_around_it(client: httpx.AsyncClient) 
     await client.post("/indexes", json={"name": "long", "chunk_words": 20})
     sentences = [f"Paragraph {n} tells of the number {n} and a few words more." for n in range(9)]
     text = "# Numbers\n\n" + "\n\n".join(sentences)
-    await add(client, "long", json={"text": text, "source": "long.md"})
+    await add_documents(client, "long", json={"text": text, "source": "long.md"})
     [plain] = await search(client, "long", "number 4", limit=1)
     [grown] = await search(client, "long", "number 4", limit=1, expand="neighbours")
     assert grown["match"] == [plain["start"], plain["end"]]
@@ -227,13 +226,13 @@ async def test_a_site_is_crawled(client: httpx.AsyncClient, site: Site) -> None:
     site.page("/", page, "text/html")
     site.page("/eels", b"<title>Eels</title><p>Eels swim to the Sargasso Sea.</p>", "text/html")
     site.redirect("/no", "http://169.254.169.254/")
-    report = await add(client, "site", json={"crawl": site.url("/"), "max_pages": 10})
+    report = await add_documents(client, "site", json={"crawl": site.url("/"), "max_pages": 10})
     assert (report["added"], report["stopped"]) == (2, None)
     assert [each["code"] for each in report["failed"]] == ["forbidden_address"]
     [best] = await search(client, "site", "Where do eels go?", limit=1)
     assert (best["source"], best["title"]) == (site.url("/eels"), "Eels")
     site.page("/sitemap.txt", site.url("/eels").encode())
-    report = await add(client, "site", json={"sitemap": site.url("/sitemap.txt")})
+    report = await add_documents(client, "site", json={"sitemap": site.url("/sitemap.txt")})
     assert report["failed"] == []
     for wrong in ({"crawl": "file:///etc/passwd"}, {"sitemap": "x", "url": "y"}, {"crawl": ""}):
         assert (await client.post("/indexes/site/documents", json=wrong)).status_code == 422

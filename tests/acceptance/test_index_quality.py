@@ -14,10 +14,8 @@ from benchmarks.server import ServerProcess
 from config.settings import load_settings
 from server.cli.console import plain_console
 from server.cli.index_queries import calibrate_index, evaluate_index, print_report, print_threshold
-from tests.acceptance.conftest import error_of
-from tests.acceptance.handbook import write_handbook
-from tests.acceptance.test_indexes import add
-from tests.acceptance.test_run import finished
+from tests.support.handbook import write_handbook
+from tests.support.service import add_documents, error_of, run_to_end
 
 DOCS = Path(__file__).parents[2] / "docs"
 QUESTIONS: list[dict[str, Any]] = [
@@ -40,7 +38,7 @@ async def coast(client: httpx.AsyncClient, tmp_path_factory: pytest.TempPathFact
     """The handbook as an index whose threshold may change."""
     folder = write_handbook(tmp_path_factory.mktemp("coast"))
     await client.post("/indexes", json={"name": "coast"})
-    await add(client, "coast", json={"folder": str(folder)})
+    await add_documents(client, "coast", json={"folder": str(folder)})
     return "coast"
 
 
@@ -63,14 +61,14 @@ async def test_an_index_answers_from_the_score_that_its_questions_chose(
     assert found["answered"] >= 0.8
     assert found["questions"] == len(QUESTIONS)
     asked = {"question": "Who built the lighthouse?", "index": coast}
-    assert (await finished(client, "ask", asked))["output"]["refused"] is False
+    assert (await run_to_end(client, "ask", asked))["output"]["refused"] is False
     # An index whose every question is unanswerable learns to refuse.
     strict = [{**each, "answerable": False, "kind": "near"} for each in QUESTIONS[:5]]
     await client.post(
         f"/indexes/{coast}/calibrate",
         json={"questions": [*QUESTIONS[:5], *strict], "refuse": 1.0},
     )
-    output = (await finished(client, "ask", asked))["output"]
+    output = (await run_to_end(client, "ask", asked))["output"]
     assert (output["refused"], output["citations"]) == (True, [])
 
 
@@ -80,7 +78,7 @@ async def manual(client: httpx.AsyncClient) -> str:
     await client.post("/indexes", json={"name": "manual"})
     for page in ("agents.md", "runs.md", "indexes.md", "models.md", "http-api.md"):
         text = (DOCS / page).read_text()[:4_000]
-        await add(client, "manual", json={"text": text, "source": page})
+        await add_documents(client, "manual", json={"text": text, "source": page})
     return "manual"
 
 

@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from benchmarks.server import ServerProcess
-from tests.acceptance.conftest import error_of
-from tests.acceptance.handbook import PAGES, filler, write_handbook
+from tests.support.handbook import PAGES, filler, write_handbook
+from tests.support.service import add_documents, cite, error_of, search
 
 QUESTIONS = {
     "When does the harbour office open?": ("harbour.md", "opens at six in the morning"),
@@ -29,13 +29,13 @@ async def handbook(client: httpx.AsyncClient, tmp_path_factory: pytest.TempPathF
     folder = write_handbook(tmp_path_factory.mktemp("handbook") / "pages")
     made = await client.post("/indexes", json={"name": "handbook", "description": "An island."})
     assert made.status_code == 201
-    report = await add(client, "handbook", json={"folder": str(folder)})
+    report = await add_documents(client, "handbook", json={"folder": str(folder)})
     assert (report["added"], report["failed"]) == (3, [])
     return folder
 
 
 async def test_a_folder_is_indexed_once(client: httpx.AsyncClient, handbook: Path) -> None:
-    again = await add(client, "handbook", json={"folder": str(handbook)})
+    again = await add_documents(client, "handbook", json={"folder": str(handbook)})
     assert (again["added"], again["changed"], again["unchanged"]) == (0, 0, 3)
     shown = (await client.get("/indexes/handbook")).json()
     assert (shown["documents"], shown["description"]) == (3, "An island.")
@@ -65,9 +65,11 @@ async def test_a_search_finds_the_passage_and_its_place_in_the_source(
 async def test_a_citation_says_when_its_source_has_changed(client: httpx.AsyncClient) -> None:
     await client.post("/indexes", json={"name": "changing"})
     text = {"text": "The bridge is red.", "source": "bridge.md"}
-    await add(client, "changing", json=text)
+    await add_documents(client, "changing", json=text)
     before = (await search(client, "changing", "bridge"))[0]
-    report = await add(client, "changing", json={**text, "text": "The bridge is blue, not red."})
+    report = await add_documents(
+        client, "changing", json={**text, "text": "The bridge is blue, not red."}
+    )
     assert (report["added"], report["changed"]) == (0, 1)
     assert (await cite(client, "changing", before))["changed"] is True
     [after] = await search(client, "changing", "bridge")
@@ -79,7 +81,7 @@ async def test_uploads_are_indexed_by_their_names(client: httpx.AsyncClient) -> 
     await client.post("/indexes", json={"name": "uploads"})
     files = [("files", (name, text.encode())) for name, text in PAGES.items()]
     files.append(("files", ("broken.md", b"# \xff\xfe")))
-    report = await add(client, "uploads", files=files)
+    report = await add_documents(client, "uploads", files=files)
     assert report["added"] == 3
     assert [(each["source"], each["code"]) for each in report["failed"]] == [
         ("broken.md", "unreadable_document")
@@ -90,7 +92,7 @@ async def test_uploads_are_indexed_by_their_names(client: httpx.AsyncClient) -> 
 async def test_a_page_is_fetched_and_cited_by_its_address(client: httpx.AsyncClient) -> None:
     await client.post("/indexes", json={"name": "pages"})
     async with site(PAGES["lighthouse.html"]) as url:
-        report = await add(client, "pages", json={"url": url, "title": "A tower"})
+        report = await add_documents(client, "pages", json={"url": url, "title": "A tower"})
     best = (await search(client, "pages", "steps to the lantern room"))[0]
     assert (best["source"], best["title"]) == (url, "A tower")
     assert report["documents"] == [best["document"]]
@@ -139,8 +141,10 @@ async def test_what_is_deleted_is_gone_from_searches_and_from_disk(
     await client.post("/indexes", json={"name": "secrets"})
     word = "xylophonically"
     secret = {"text": f"The safe opens {word}.", "source": "safe.md"}
-    report = await add(client, "secrets", json=secret)
-    await add(client, "secrets", json={"text": "The garden is open.", "source": "garden.md"})
+    report = await add_documents(client, "secrets", json=secret)
+    await add_documents(
+        client, "secrets", json={"text": "The garden is open.", "source": "garden.md"}
+    )
     [document] = report["documents"]
     path = f"/indexes/secrets/documents/{document}"
     assert (await client.delete(path)).status_code == 204
@@ -165,33 +169,6 @@ def holding(home: Path, word: bytes) -> list[Path]:
         except FileNotFoundError:  # replaced meanwhile
             found.append(file)
     return found
-
-
-async def add(client: httpx.AsyncClient, index: str, **request: Any) -> dict[str, Any]:
-    """Index something; the report."""
-    response = await client.post(f"/indexes/{index}/documents", **request)
-    assert response.status_code == 200, response.text
-    report: dict[str, Any] = response.json()
-    return report
-
-
-async def search(
-    client: httpx.AsyncClient, index: str, query: str, **more: Any
-) -> list[dict[str, Any]]:
-    response = await client.post(f"/indexes/{index}/search", json={"query": query, **more})
-    assert response.status_code == 200, response.text
-    found: list[dict[str, Any]] = response.json()["passages"]
-    return found
-
-
-async def cite(client: httpx.AsyncClient, index: str, passage: dict[str, Any]) -> dict[str, Any]:
-    """Open a passage as a citation."""
-    span = {key: passage[key] for key in ("start", "end", "hash")}
-    path = f"/indexes/{index}/documents/{passage['document']}/citation"
-    response = await client.get(path, params=span)
-    assert response.status_code == 200, response.text
-    cited: dict[str, Any] = response.json()
-    return cited
 
 
 @asynccontextmanager

@@ -10,8 +10,7 @@ from typing import Any
 import httpx
 
 from benchmarks.server import ServerProcess
-from tests.acceptance.conftest import AGENTS, TIMEOUT, read_events
-from tests.acceptance.test_crash import assert_whole
+from tests.support.service import AGENTS, TIMEOUT, assert_complete, read_events
 
 CLIENTS = 200
 ROUNDS = 2
@@ -50,7 +49,7 @@ async def one_round(client: httpx.AsyncClient) -> None:
     streams = await asyncio.gather(*(streamed(client, number) for number in range(CLIENTS)))
     assert len({run_id for run_id, _ in streams}) == CLIENTS
     for number, (run_id, events) in enumerate(streams):
-        assert_whole(events)
+        assert_complete(events)
         assert {event["run_id"] for _, event in events} == {run_id}
         assert events[-1][1]["data"]["output"]["x"] == number + 5
 

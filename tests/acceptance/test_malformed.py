@@ -12,7 +12,7 @@ import pytest
 from benchmarks.server import ServerProcess
 from tests.acceptance.malformed import CASES, Case
 from tests.acceptance.malformed_yaml import HOSTILE, YAML, value
-from tests.acceptance.test_agents import shout
+from tests.support.service import shouting_agent
 
 LISTINGS = (
     ("GET", "/agents"),
@@ -29,7 +29,7 @@ REPLACED = ("agent", "index", "document", "thread", "run")
 @pytest.fixture(scope="module")
 async def things(client: httpx.AsyncClient) -> dict[str, str]:
     """One of each kind, which no refused request may change."""
-    await client.post("/agents", json={"yaml": shout("victim")})
+    await client.post("/agents", json={"yaml": shouting_agent("victim")})
     await client.post("/indexes", json={"name": "library"})
     document = {"text": "# Sky\n\nThe sky is blue by day.", "source": "sky.md"}
     added = await client.post("/indexes/library/documents", json=document)

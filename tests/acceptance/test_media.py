@@ -18,12 +18,11 @@ import pytest
 from bs4 import BeautifulSoup
 
 from benchmarks.server import ROOT, ServerProcess
-from tests.acceptance.conftest import AGENTS, TIMEOUT, error_of, read_events
-from tests.acceptance.test_cli import Motet
-from tests.acceptance.test_run import finished
+from tests.support.command import Motet
 from tests.support.media import png
 from tests.support.ollama import Ollama
 from tests.support.script import Call, Turn
+from tests.support.service import AGENTS, TIMEOUT, error_of, read_events, run_to_end
 from tools.media import kind_of
 from tools.references import encode_data_url
 
@@ -141,7 +140,7 @@ async def test_a_storybook_of_a_topic_of_the_small_world(studio: Studio) -> None
 
 async def test_a_picture_says_where_it_comes_from(studio: Studio) -> None:
     given = {"topic": "A red circle on a blue ground.", "count": 1, "seed": 4}
-    run = await finished(studio.client, "illustrate", given)
+    run = await run_to_end(studio.client, "illustrate", given)
     (picture,) = run["output"]["pictures"]
     assert kind_of(await artifact_of(studio, picture["image"])) == "image/png"
     about = (await studio.client.get(f"{picture['image']['url']}/about")).json()["provenance"]
@@ -211,7 +210,7 @@ async def test_a_chat_model_sees_the_pictures_of_a_prompt(studio: Studio) -> Non
     given = {"picture": encode_data_url(png("seen"), "image/png")}
     studio.ollama.add("llava", answer, capabilities=("completion", "vision"))
     try:
-        run = await finished(studio.client, "seeing", given | {"model": "ollama/llava"})
+        run = await run_to_end(studio.client, "seeing", given | {"model": "ollama/llava"})
     finally:
         studio.ollama.remove("llava")
     assert run["output"]["answer"] == "A plain colour."
@@ -229,11 +228,11 @@ async def test_a_model_that_cannot_see_says_so(studio: Studio) -> None:
 
 
 async def test_a_voice_note_is_heard_and_answered_aloud(studio: Studio) -> None:
-    spoken = await finished(studio.client, "narrate", {"text": "How are you?", "format": "wav"})
+    spoken = await run_to_end(studio.client, "narrate", {"text": "How are you?", "format": "wav"})
     studio.ollama.add("llama3", lambda turn: "I am well.")
     try:
         given = {"audio": spoken["output"]["audio"], "language": "en", "model": "ollama/llama3"}
-        run = await finished(studio.client, "voice_note", given)
+        run = await run_to_end(studio.client, "voice_note", given)
     finally:
         studio.ollama.remove("llama3")
     output = run["output"]

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from benchmarks.server import ServerProcess
-from tests.acceptance.conftest import TIMEOUT, error_of, read_events
+from tests.support.service import TIMEOUT, error_of, read_events
 
 BOUND_S = 60.0
 

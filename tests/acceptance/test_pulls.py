@@ -11,10 +11,10 @@ import orjson
 import pytest
 
 from benchmarks.server import ServerProcess
-from tests.acceptance.conftest import TIMEOUT, error_of
-from tests.acceptance.test_cli import Motet
+from tests.support.command import Motet
 from tests.support.ollama import Ollama
 from tests.support.script import Gate
+from tests.support.service import TIMEOUT, error_of
 
 BOUND_S = 60.0
 EVENTS = {"Accept": "text/event-stream"}

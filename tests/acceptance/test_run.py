@@ -11,8 +11,15 @@ import httpx
 import orjson
 
 from benchmarks.server import ServerProcess
-from tests.acceptance.conftest import error_of, read_events, types_of
-from tests.acceptance.gates import Gate
+from tests.support.service import (
+    begin_gated_run,
+    error_of,
+    new_thread,
+    read_events,
+    run_to_end,
+    types_of,
+)
+from tests.support.socket_gate import SocketGate
 
 QUICK = {"x": 3, "log": ["one", "two", "three"]}
 QUICK_EVENTS = ["run.started", *["step.started", "step.finished"] * 3, "run.finished"]
@@ -32,7 +39,9 @@ async def test_streaming_is_the_default(client: httpx.AsyncClient) -> None:
     assert events[-1][1]["data"]["output"] == QUICK
 
 
-async def test_curl_prints_events_while_the_run_is_held(server: ServerProcess, gate: Gate) -> None:
+async def test_curl_prints_events_while_the_run_is_held(
+    server: ServerProcess, gate: SocketGate
+) -> None:
     curl = await asyncio.create_subprocess_exec(
         *("curl", "-sN", "-X", "POST", f"{server.url}/agents/gated/run"),
         *("-H", "content-type: application/json"),
@@ -82,7 +91,7 @@ async def test_accepting_json_among_others_answers_with_it_too(client: httpx.Asy
 
 
 async def test_a_background_run_is_accepted_with_its_address(
-    client: httpx.AsyncClient, gate: Gate
+    client: httpx.AsyncClient, gate: SocketGate
 ) -> None:
     response = await client.post(
         "/agents/gated/run", json={"input": {"gate": gate.path}, "background": True}
@@ -99,9 +108,9 @@ async def test_a_background_run_is_accepted_with_its_address(
 
 
 async def test_a_reader_that_comes_back_has_every_event_once(
-    client: httpx.AsyncClient, gate: Gate
+    client: httpx.AsyncClient, gate: SocketGate
 ) -> None:
-    address = await begin(client, gate)
+    address = await begin_gated_run(client, gate)
     async with client.stream("GET", f"{address}/events") as stream:
         first = await read_events(stream, until=2)
     async with client.stream("GET", f"{address}/events", headers={"Last-Event-ID": "2"}) as stream:
@@ -114,7 +123,7 @@ async def test_a_reader_that_comes_back_has_every_event_once(
 
 
 async def test_events_come_as_json_pages(client: httpx.AsyncClient) -> None:
-    run = await finished(client, "quick", {"x": 0})
+    run = await run_to_end(client, "quick", {"x": 0})
     path = f"/runs/{run['run_id']}/events"
     seen: list[int] = []
     after = 0
@@ -133,7 +142,7 @@ async def test_events_come_as_json_pages(client: httpx.AsyncClient) -> None:
 
 
 async def test_a_silent_stream_is_kept_awake_by_comments(
-    client: httpx.AsyncClient, gate: Gate
+    client: httpx.AsyncClient, gate: SocketGate
 ) -> None:
     async with client.stream(
         "POST", "/agents/gated/run", json={"input": {"gate": gate.path}}
@@ -148,8 +157,10 @@ async def test_a_silent_stream_is_kept_awake_by_comments(
     assert "event: run.finished" in rest
 
 
-async def test_cancel_ends_a_run_that_is_at_work(client: httpx.AsyncClient, gate: Gate) -> None:
-    address = await begin(client, gate)
+async def test_cancel_ends_a_run_that_is_at_work(
+    client: httpx.AsyncClient, gate: SocketGate
+) -> None:
+    address = await begin_gated_run(client, gate)
     response = await client.post(f"{address}/cancel")
     assert (response.status_code, response.json()["status"]) == (200, "cancelled")
     await gate.left()
@@ -160,7 +171,7 @@ async def test_cancel_ends_a_run_that_is_at_work(client: httpx.AsyncClient, gate
 
 
 async def test_the_client_that_leaves_cancels_its_streamed_run(
-    client: httpx.AsyncClient, gate: Gate
+    client: httpx.AsyncClient, gate: SocketGate
 ) -> None:
     async with client.stream(
         "POST", "/agents/gated/run", json={"input": {"gate": gate.path}}
@@ -174,7 +185,7 @@ async def test_the_client_that_leaves_cancels_its_streamed_run(
 
 
 async def test_the_client_that_leaves_a_waited_for_run_cancels_it(
-    server: ServerProcess, client: httpx.AsyncClient, gate: Gate
+    server: ServerProcess, client: httpx.AsyncClient, gate: SocketGate
 ) -> None:
     body = {"input": {"gate": gate.path}, "stream": False, "metadata": {"who": gate.path}}
     async with httpx.AsyncClient(base_url=server.url) as leaving:
@@ -190,7 +201,7 @@ async def test_the_client_that_leaves_a_waited_for_run_cancels_it(
 
 
 async def test_the_client_that_leaves_may_let_the_run_continue(
-    client: httpx.AsyncClient, gate: Gate
+    client: httpx.AsyncClient, gate: SocketGate
 ) -> None:
     body = {"input": {"gate": gate.path}, "on_disconnect": "continue"}
     async with client.stream("POST", "/agents/gated/run", json=body) as stream:
@@ -236,7 +247,7 @@ async def test_a_run_is_resumed_through_its_thread(client: httpx.AsyncClient) ->
 
 
 async def test_a_resume_may_be_in_the_background(client: httpx.AsyncClient) -> None:
-    run = await finished(client, "asking", {"draft": "hi"})
+    run = await run_to_end(client, "asking", {"draft": "hi"})
     address = f"/runs/{run['run_id']}"
     response = await client.post(f"{address}/resume", json={"answer": 1, "background": True})
     assert (response.status_code, response.headers["location"]) == (202, address)
@@ -245,7 +256,7 @@ async def test_a_resume_may_be_in_the_background(client: httpx.AsyncClient) -> N
 
 
 async def test_a_waiting_run_can_be_cancelled(client: httpx.AsyncClient) -> None:
-    run = await finished(client, "asking", {"draft": "hi"})
+    run = await run_to_end(client, "asking", {"draft": "hi"})
     response = await client.post(f"/runs/{run['run_id']}/cancel")
     assert response.json()["status"] == "cancelled"
     response = await client.post(f"/runs/{run['run_id']}/resume", json={"answer": 1})
@@ -300,7 +311,7 @@ async def test_a_webhook_is_told_of_the_end(client: httpx.AsyncClient) -> None:
 async def test_runs_are_listed_by_agent_thread_and_status(client: httpx.AsyncClient) -> None:
     thread_id = await new_thread(client)
     for x in (1, 2):
-        await finished(client, "quick", {"x": x}, thread_id=thread_id)
+        await run_to_end(client, "quick", {"x": x}, thread_id=thread_id)
     found = (await client.get("/runs", params={"thread_id": thread_id})).json()["runs"]
     assert [run["input"]["x"] for run in found] == [2, 1]
     assert all(run["thread_id"] == thread_id for run in found)
@@ -310,31 +321,6 @@ async def test_runs_are_listed_by_agent_thread_and_status(client: httpx.AsyncCli
     assert [r["run_id"] for r in (await client.get("/runs", params=params)).json()["runs"]] == [
         found[1]["run_id"]
     ]
-
-
-async def begin(client: httpx.AsyncClient, gate: Gate, **more: Any) -> str:
-    """Start `gated` in the background; its address once it stands at the gate."""
-    body = {"input": {"gate": gate.path}, "background": True, **more}
-    response = await client.post("/agents/gated/run", json=body)
-    assert response.status_code == 202, response.text
-    await gate.knocked()
-    return response.headers["location"]
-
-
-async def finished(
-    client: httpx.AsyncClient, agent: str, input: dict[str, Any], **more: Any
-) -> dict[str, Any]:
-    """The run once it has ended or waits."""
-    body = {"input": input, "stream": False, **more}
-    response = await client.post(f"/agents/{agent}/run", json=body)
-    assert response.status_code == 200, response.text
-    run: dict[str, Any] = response.json()
-    return run
-
-
-async def new_thread(client: httpx.AsyncClient) -> str:
-    thread_id: str = (await client.post("/threads", json={})).json()["thread_id"]
-    return thread_id
 
 
 @asynccontextmanager

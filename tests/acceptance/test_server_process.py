@@ -14,10 +14,17 @@ import httpx
 import pytest
 
 from benchmarks.server import ROOT, ServerProcess
-from tests.acceptance.conftest import AGENTS, TIMEOUT, error_of, read_events, types_of
-from tests.acceptance.gates import Gate
-from tests.acceptance.test_crash import assert_whole
-from tests.acceptance.test_run import begin, finished
+from tests.support.service import (
+    AGENTS,
+    TIMEOUT,
+    assert_complete,
+    begin_gated_run,
+    error_of,
+    read_events,
+    run_to_end,
+    types_of,
+)
+from tests.support.socket_gate import SocketGate
 
 HEAVY = ["torch", "transformers", "tokenizers", "txtai", "faiss", "diffusers", "TTS", "scipy"]
 MIB = 2**20
@@ -47,13 +54,13 @@ async def test_the_server_never_imports_what_belongs_to_workers(client: httpx.As
     document = {"text": "Cats sleep a lot.", "source": "cats.md"}
     await client.post("/indexes/imports/documents", json=document)
     sure = {"names": [*HEAVY, "langgraph", "asyncio"], "index": "imports", "query": "who sleeps?"}
-    run = await finished(client, "modules", sure)
+    run = await run_to_end(client, "modules", sure)
     assert run["output"]["passages"] == 1
     assert run["output"]["found"] == ["asyncio", "langgraph"]
 
 
 async def test_a_signal_drains_and_the_run_continues_at_the_next_start(
-    own_server: ServerProcess, gate: Gate
+    own_server: ServerProcess, gate: SocketGate
 ) -> None:
     await own_server.start()
     async with httpx.AsyncClient(base_url=own_server.url, timeout=TIMEOUT) as client:
@@ -83,12 +90,12 @@ async def test_a_signal_drains_and_the_run_continues_at_the_next_start(
 
 
 async def test_a_step_that_outlasts_the_grace_is_cancelled_and_runs_again(
-    tmp_path: Path, gate: Gate
+    tmp_path: Path, gate: SocketGate
 ) -> None:
     server = ServerProcess(tmp_path, agents=str(AGENTS), drain_s="0.2")
     await server.start()
     async with httpx.AsyncClient(base_url=server.url, timeout=TIMEOUT) as client:
-        address = await begin(client, gate)
+        address = await begin_gated_run(client, gate)
     assert await server.stop() == 0
     await gate.left()
     gate.open()
@@ -107,7 +114,7 @@ async def test_what_waits_and_what_was_asked_outlive_a_restart(own_server: Serve
     key = {"Idempotency-Key": "once"}
     body = {"input": {"x": 1}, "stream": False}
     async with httpx.AsyncClient(base_url=own_server.url, timeout=TIMEOUT) as client:
-        waiting = await finished(client, "asking", {"draft": "hello"})
+        waiting = await run_to_end(client, "asking", {"draft": "hello"})
         first = (await client.post("/agents/quick/run", json=body, headers=key)).json()
     assert waiting["status"] == "waiting"
     await own_server.kill()
@@ -137,7 +144,7 @@ async def test_many_streams_end_cleanly_at_a_signal(tmp_path: Path) -> None:
         for address, events in told:
             last = {"Last-Event-ID": str(events[-1][0])}
             async with client.stream("GET", f"{address}/events", headers=last) as stream:
-                assert_whole([*events, *await read_events(stream)])
+                assert_complete([*events, *await read_events(stream)])
     await server.stop()
 
 
@@ -176,7 +183,7 @@ async def cut_off(
         return stream.headers["content-location"], await read_events(stream)
 
 
-async def refused(client: httpx.AsyncClient, gate: Gate) -> None:
+async def refused(client: httpx.AsyncClient, gate: SocketGate) -> None:
     """Wait until the server accepts no run any more."""
     async with asyncio.timeout(20):
         while True:

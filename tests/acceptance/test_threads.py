@@ -14,9 +14,15 @@ from langgraph_sdk import get_client
 from langgraph_sdk.client import LangGraphClient
 
 from benchmarks.server import ServerProcess
-from tests.acceptance.conftest import error_of, read_events, types_of
-from tests.acceptance.gates import Gate
-from tests.acceptance.test_run import begin, finished, new_thread
+from tests.support.service import (
+    begin_gated_run,
+    error_of,
+    new_thread,
+    read_events,
+    run_to_end,
+    types_of,
+)
+from tests.support.socket_gate import SocketGate
 
 
 @pytest.fixture
@@ -51,7 +57,7 @@ async def test_the_official_client_reads_state_and_history(
     thread_id = (await sdk.threads.create())["thread_id"]
     empty = await sdk.threads.get_state(thread_id)
     assert (empty["values"], empty["checkpoint"], empty["next"]) == ({}, None, [])
-    await finished(client, "quick", {"x": 0}, thread_id=thread_id)
+    await run_to_end(client, "quick", {"x": 0}, thread_id=thread_id)
     state: Any = await sdk.threads.get_state(thread_id)
     assert state["values"] == {"x": 3, "log": ["one", "two", "three"]}
     assert state["next"] == []
@@ -79,7 +85,7 @@ async def test_the_official_client_sees_what_a_thread_asks(
     sdk: LangGraphClient, client: httpx.AsyncClient
 ) -> None:
     thread_id = (await sdk.threads.create())["thread_id"]
-    await finished(client, "asking", {"draft": "hi"}, thread_id=thread_id)
+    await run_to_end(client, "asking", {"draft": "hi"}, thread_id=thread_id)
     thread = await sdk.threads.get(thread_id)
     state: Any = await sdk.threads.get_state(thread_id)
     assert thread["status"] == "interrupted"
@@ -94,12 +100,12 @@ async def test_an_update_of_the_state_is_where_the_next_run_begins(
     sdk: LangGraphClient, client: httpx.AsyncClient
 ) -> None:
     thread_id = (await sdk.threads.create())["thread_id"]
-    await finished(client, "quick", {"x": 0}, thread_id=thread_id)
+    await run_to_end(client, "quick", {"x": 0}, thread_id=thread_id)
     written: Any = await sdk.threads.update_state(thread_id, {"x": 100}, as_node="three")
     state: Any = await sdk.threads.get_state(thread_id)
     assert state["checkpoint"] == written["checkpoint"]
     assert (state["values"]["x"], state["next"]) == (100, [])
-    run = await finished(client, "quick", {"x": 7}, thread_id=thread_id)
+    run = await run_to_end(client, "quick", {"x": 7}, thread_id=thread_id)
     assert run["output"] == {"x": 10, "log": ["one", "two", "three"] * 2}
 
 
@@ -107,7 +113,7 @@ async def test_a_question_is_answered_differently_after_its_state_was_updated(
     sdk: LangGraphClient, client: httpx.AsyncClient
 ) -> None:
     thread_id = (await sdk.threads.create())["thread_id"]
-    await finished(client, "asking", {"draft": "hi"}, thread_id=thread_id)
+    await run_to_end(client, "asking", {"draft": "hi"}, thread_id=thread_id)
     await sdk.threads.update_state(thread_id, {"draft": "EDITED"}, as_node="write")
     state: Any = await sdk.threads.get_state(thread_id)
     assert state["values"]["draft"] == "EDITED"
@@ -116,11 +122,11 @@ async def test_a_question_is_answered_differently_after_its_state_was_updated(
 
 async def test_a_copy_goes_its_own_way(sdk: LangGraphClient, client: httpx.AsyncClient) -> None:
     thread_id = (await sdk.threads.create(metadata={"who": "me"}))["thread_id"]
-    await finished(client, "quick", {"x": 0}, thread_id=thread_id)
+    await run_to_end(client, "quick", {"x": 0}, thread_id=thread_id)
     copied: Any = await sdk.threads.copy(thread_id)
     assert copied["thread_id"] != thread_id
     assert copied["values"] == {"x": 3, "log": ["one", "two", "three"]}
-    await finished(client, "quick", {"x": 50}, thread_id=copied["thread_id"])
+    await run_to_end(client, "quick", {"x": 50}, thread_id=copied["thread_id"])
     mine: Any = await sdk.threads.get_state(thread_id)
     other: Any = await sdk.threads.get_state(copied["thread_id"])
     assert (mine["values"]["x"], other["values"]["x"]) == (3, 53)
@@ -131,10 +137,10 @@ async def test_a_run_forks_from_a_checkpoint_of_the_history(
     sdk: LangGraphClient, client: httpx.AsyncClient
 ) -> None:
     thread_id = (await sdk.threads.create())["thread_id"]
-    await finished(client, "quick", {"x": 0}, thread_id=thread_id)
+    await run_to_end(client, "quick", {"x": 0}, thread_id=thread_id)
     first: Any = await sdk.threads.get_state(thread_id)
-    await finished(client, "quick", {"x": 10}, thread_id=thread_id)
-    fork = await finished(
+    await run_to_end(client, "quick", {"x": 10}, thread_id=thread_id)
+    fork = await run_to_end(
         client, "quick", {"x": 20}, thread_id=thread_id, checkpoint_id=first["checkpoint_id"]
     )
     # What the second run wrote is not in the fork; what the first wrote is.
@@ -148,17 +154,17 @@ async def test_a_conversation_goes_on_after_a_restart_of_its_client(
 ) -> None:
     thread_id = str(uuid4())
     more = {"thread_id": thread_id, "if_not_exists": "create"}
-    await finished(client, "quick", {"x": 0}, **more)
-    run = await finished(client, "quick", {"x": 1}, **more)
+    await run_to_end(client, "quick", {"x": 0}, **more)
+    run = await run_to_end(client, "quick", {"x": 1}, **more)
     assert run["thread_id"] == thread_id
     assert len(run["output"]["log"]) == 6
 
 
 async def test_a_second_run_on_a_thread_is_refused_where_it_asks_for_that(
-    client: httpx.AsyncClient, gate: Gate
+    client: httpx.AsyncClient, gate: SocketGate
 ) -> None:
     thread_id = await new_thread(client)
-    await begin(client, gate, thread_id=thread_id)
+    await begin_gated_run(client, gate, thread_id=thread_id)
     assert (await client.get(f"/threads/{thread_id}")).json()["status"] == "busy"
     error_of(await client.delete(f"/threads/{thread_id}"), 409, "thread_busy")
     body = {"values": {"x": 1}}
@@ -170,10 +176,10 @@ async def test_a_second_run_on_a_thread_is_refused_where_it_asks_for_that(
 
 
 async def test_a_second_run_on_a_thread_waits_for_the_first(
-    client: httpx.AsyncClient, gate: Gate
+    client: httpx.AsyncClient, gate: SocketGate
 ) -> None:
     thread_id = await new_thread(client)
-    first = await begin(client, gate, thread_id=thread_id)
+    first = await begin_gated_run(client, gate, thread_id=thread_id)
     accepted = await second(client, gate, thread_id, "enqueue")
     assert accepted.json()["status"] == "queued"
     gate.open()
@@ -184,9 +190,9 @@ async def test_a_second_run_on_a_thread_waits_for_the_first(
     assert (await client.get(first)).json()["status"] == "finished"
 
 
-async def test_a_run_in_line_can_be_cancelled(client: httpx.AsyncClient, gate: Gate) -> None:
+async def test_a_run_in_line_can_be_cancelled(client: httpx.AsyncClient, gate: SocketGate) -> None:
     thread_id = await new_thread(client)
-    first = await begin(client, gate, thread_id=thread_id)
+    first = await begin_gated_run(client, gate, thread_id=thread_id)
     queued = (await second(client, gate, thread_id, "enqueue")).headers["location"]
     assert (await client.post(f"{queued}/cancel")).json()["status"] == "cancelled"
     async with client.stream("GET", f"{queued}/events") as stream:
@@ -197,10 +203,10 @@ async def test_a_run_in_line_can_be_cancelled(client: httpx.AsyncClient, gate: G
 
 
 async def test_a_second_run_on_a_thread_interrupts_the_first(
-    client: httpx.AsyncClient, gate: Gate
+    client: httpx.AsyncClient, gate: SocketGate
 ) -> None:
     thread_id = await new_thread(client)
-    first = await begin(client, gate, thread_id=thread_id)
+    first = await begin_gated_run(client, gate, thread_id=thread_id)
     gate_opened = asyncio.create_task(opened_when_left(gate))
     accepted = await second(client, gate, thread_id, "interrupt")
     await gate_opened
@@ -211,10 +217,10 @@ async def test_a_second_run_on_a_thread_interrupts_the_first(
 
 
 async def test_a_second_run_on_a_thread_rolls_the_first_back(
-    client: httpx.AsyncClient, gate: Gate
+    client: httpx.AsyncClient, gate: SocketGate
 ) -> None:
     thread_id = await new_thread(client)
-    first = await begin(client, gate, thread_id=thread_id)
+    first = await begin_gated_run(client, gate, thread_id=thread_id)
     gate_opened = asyncio.create_task(opened_when_left(gate))
     accepted = await second(client, gate, thread_id, "rollback")
     await gate_opened
@@ -224,7 +230,7 @@ async def test_a_second_run_on_a_thread_rolls_the_first_back(
 
 
 async def second(
-    client: httpx.AsyncClient, gate: Gate, thread_id: str, strategy: str
+    client: httpx.AsyncClient, gate: SocketGate, thread_id: str, strategy: str
 ) -> httpx.Response:
     body = {
         "input": {"gate": gate.path},
@@ -235,7 +241,7 @@ async def second(
     return await client.post("/agents/gated/run", json=body)
 
 
-async def opened_when_left(gate: Gate) -> None:
+async def opened_when_left(gate: SocketGate) -> None:
     await gate.left()
     gate.open()
 
@@ -266,7 +272,7 @@ async def test_a_run_and_its_thread_outlive_their_agent(client: httpx.AsyncClien
     made = await client.post("/agents", json={"yaml": ASKING.format(name="mortal")})
     assert made.status_code == 201, made.text
     thread_id = await new_thread(client)
-    run = await finished(client, "mortal", {"text": "soup"}, thread_id=thread_id)
+    run = await run_to_end(client, "mortal", {"text": "soup"}, thread_id=thread_id)
     assert run["status"] == "waiting"
     assert (await client.delete("/agents/mortal")).status_code == 204
     shown = await client.get(f"/threads/{thread_id}")

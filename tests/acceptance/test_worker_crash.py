@@ -13,9 +13,8 @@ import psutil
 import pytest
 
 from benchmarks.server import ServerProcess
-from tests.acceptance.conftest import TIMEOUT
-from tests.acceptance.handbook import filler
-from tests.acceptance.test_indexes import add, search
+from tests.support.handbook import filler
+from tests.support.service import TIMEOUT, add_documents, search
 
 INDEX, EMBEDDER = "indexes", "minilm"
 PAGES = 60
@@ -30,7 +29,9 @@ async def logged(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serv
     await server.start()
     async with httpx.AsyncClient(base_url=server.url, timeout=TIMEOUT) as client:
         await client.post("/indexes", json={"name": "log"})
-        await add(client, "log", json={"folder": str(pages(server.home / "pages", PAGES))})
+        await add_documents(
+            client, "log", json={"folder": str(pages(server.home / "pages", PAGES))}
+        )
     yield server
     await server.stop()
 
@@ -81,7 +82,7 @@ async def test_an_ingest_survives_a_worker(
     if kind == "failed":
         assert told["code"] in TELLING, told
     # Whatever became of that ingest, the same wish makes it whole, and nothing stands twice.
-    report = await add(reader, index, json={"folder": str(folder)})
+    report = await add_documents(reader, index, json={"folder": str(folder)})
     assert report["failed"] == []
     if kind == "finished":
         assert (told["added"], report["unchanged"]) == (PAGES, PAGES)
@@ -103,7 +104,7 @@ async def test_an_ingest_cut_off_by_a_killed_server_keeps_what_was_acknowledged(
         before = await hits(client, QUERIES[0])
         await client.post("/indexes", json={"name": "cut"})
         first = {"text": "# Acknowledged\n\nThis sentence is safe.", "source": "first.md"}
-        await add(client, "cut", json=first)
+        await add_documents(client, "cut", json=first)
         kind, _ = await ingest_while(client, "cut", folder, logged.process.kill)
     assert kind == ""
     await logged.kill()
@@ -113,7 +114,7 @@ async def test_an_ingest_cut_off_by_a_killed_server_keeps_what_was_acknowledged(
         found = await search(client, "cut", "which sentence is safe?", limit=1)
         assert found[0]["source"] == "first.md"
         kept = await documents(client, "cut")
-        report = await add(client, "cut", json={"folder": str(folder)})
+        report = await add_documents(client, "cut", json={"folder": str(folder)})
         assert (report["failed"], report["changed"]) == ([], 0)
         # The ingest went on by itself meanwhile: this one came after it.
         assert report["unchanged"] >= len(kept) - 1

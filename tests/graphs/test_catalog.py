@@ -12,7 +12,7 @@ import pytest
 from config.errors import Conflict, Invalid, MotetError, NotFound
 from config.settings import Settings
 from graphs.catalog import Catalog, Reload, open_catalog
-from tests.graphs.conftest import run
+from tests.support.graph_runs import run
 from tests.support.graphs import context
 
 SHOUT = """\

@@ -18,7 +18,7 @@ from indexes.quality.calibration import Threshold
 from indexes.service import Indexes, open_indexes
 from indexes.spec import IndexSpec
 from models.manager import Models, open_models
-from tests.graphs.conftest import agent_of_yaml, run
+from tests.support.graph_runs import agent_of_yaml, run
 from tests.support.ollama import Ollama
 from tests.support.script import Call, Failure, Turn
 from tools.registry import ToolDeps, load_toolbox

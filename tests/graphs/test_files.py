@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from config.errors import Invalid
-from tests.graphs.conftest import agent_of_yaml
+from tests.support.graph_runs import agent_of_yaml
 
 AGENT = agent_of_yaml(
     """\

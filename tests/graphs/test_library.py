@@ -14,7 +14,7 @@ from config.settings import Settings
 from graphs.agent import Agent
 from graphs.catalog import Catalog
 from graphs.run_context import RunContext
-from tests.graphs.conftest import run
+from tests.support.graph_runs import run
 from tests.support.graphs import (
     FakeDocument,
     FakeIndexes,

@@ -14,9 +14,9 @@ from config.errors import Invalid, Unavailable
 from config.settings import Settings
 from graphs.catalog import Catalog
 from graphs.run_context import RunContext
-from tests.graphs.conftest import Told, run
+from tests.support.graph_runs import Transcript, run
 from tests.support.graphs import FakeIndexes, FakeModels, FakePassage, chat, context
-from tests.support.media import Workshop, png
+from tests.support.media import FakeMediaModels, png
 from tools.artifacts import Artifacts
 from tools.media import Media
 from tools.media_deps import MediaToolDeps
@@ -42,11 +42,11 @@ class House:
     catalog: Catalog
     artifacts: Artifacts
     media: Media
-    workshop: Workshop = field(default_factory=Workshop)
+    workshop: FakeMediaModels = field(default_factory=FakeMediaModels)
     indexes: FakeIndexes = field(default_factory=FakeIndexes)
     added: list[dict[str, Any]] = field(default_factory=list)
 
-    async def run(self, agent: str, used: RunContext, **given: Any) -> Told:
+    async def run(self, agent: str, used: RunContext, **given: Any) -> Transcript:
         files = ReferenceReader(self.artifacts, FetchLimits())
         making = MediaToolDeps(self.workshop, self.media, self.artifacts, files)
         tools = load_toolbox(ToolDeps(self._search, add=self._add, media=making))

@@ -17,7 +17,15 @@ BOUND_S = 30 + 10 * KILLS
 
 async def lives(home: Path, seed: int, kills: int, *mode: str) -> dict[str, int]:
     child = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.indexes.killed", str(home), str(seed), str(kills), *mode),
+        *(
+            sys.executable,
+            "-m",
+            "tests.support.killed_indexes",
+            str(home),
+            str(seed),
+            str(kills),
+            *mode,
+        ),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )

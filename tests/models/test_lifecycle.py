@@ -13,10 +13,10 @@ import pytest
 from config.errors import NotFound, TimedOut, Unavailable
 from config.settings import load_settings
 from models.catalog.file import load_models
-from models.devices import DeviceMemory
 from models.lease import LeaseAttempt
 from models.manager import Models, open_models
-from tests.support.models import Fakes
+from tests.support.manager import TenByteMachine
+from tests.support.models import FakeDrivers
 
 FILE = """
 roles:
@@ -31,17 +31,10 @@ memory_cap_bytes: {ram: 10}
 BOUND_S = 10.0
 
 
-class TenBytes:
-    accelerators = ()
-
-    def read(self) -> dict[str, DeviceMemory]:
-        return {"ram": DeviceMemory(10, 10)}
-
-
 class Scene:
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.fakes = Fakes()
+        self.fakes = FakeDrivers()
 
     @property
     def log(self) -> list[str]:
@@ -51,7 +44,7 @@ class Scene:
     async def models(self, file: str = FILE.replace("preload: true", "preload: false")) -> Any:
         (self.home / "models.yaml").write_text(file)
         settings = load_settings(home=self.home)
-        async with open_models(settings, devices=TenBytes(), build=self.fakes) as models:
+        async with open_models(settings, devices=TenByteMachine(), build=self.fakes) as models:
             models._drivers.get("reader")
             yield models
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,48 +11,10 @@ import pytest
 import uvloop
 
 from config.errors import Invalid, NotFound, TimedOut, Unavailable
-from config.settings import load_settings
-from models.devices import DeviceMemory
-from models.manager import Models, open_models
-from tests.support.models import Fakes
+from models.manager import Models
+from tests.support.manager import Scene
 
-FILE = """
-roles:
-  chat: [ollama/*, openai/*, first, second]
-  other: [first]
-models:
-  first: {task: chat, backend: reader, memory_bytes: 6}
-  second: {task: chat, backend: reader, memory_bytes: 6}
-  huge: {task: chat, backend: reader, memory_bytes: 60}
-  brief: {task: chat, backend: reader, memory_bytes: 1, keep_alive_s: 0.0002}
-  vectors: {task: embed, backend: minilm, memory_bytes: 2, keep_alive_s: 0}
-memory_cap_bytes: {ram: 10}
-"""
 BOUND_S = 10.0
-
-
-class TenBytes:
-    accelerators = ()
-
-    def read(self) -> dict[str, DeviceMemory]:
-        return {"ram": DeviceMemory(10, 10)}
-
-
-class Scene:
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self.fakes = Fakes()
-
-    @asynccontextmanager
-    async def models(self) -> AsyncIterator[Models]:
-        (self.home / "models.yaml").write_text(FILE)
-        settings = load_settings(home=self.home)
-        async with open_models(settings, devices=TenBytes(), build=self.fakes) as models:
-            for backend in ("ollama", "openai", "reader", "minilm"):
-                models._drivers.get(backend)
-            yield models
-        for driver in self.fakes.drivers.values():
-            assert driver.closed
 
 
 @pytest.fixture

@@ -19,10 +19,10 @@ from runs.events import Batch
 from runs.execution import Execution
 from runs.log import RunLog
 from runs.record import MultitaskStrategy, RunRequest
-from tests.runs.cases import CASES
-from tests.runs.crashing import answer_to
-from tests.runs.world import Life, World
 from tests.support.ollama import Ollama
+from tests.support.runs.cases import CASES
+from tests.support.runs.processes import Deployment, EngineProcess
+from tests.support.runs.recording import answer_to
 from tests.support.script import Gate
 
 RUNS = 300
@@ -38,33 +38,33 @@ SPOKEN = {
 
 
 @pytest.fixture
-def world(ollama: Ollama) -> Iterator[World]:
-    return World(ollama)
+def world(ollama: Ollama) -> Iterator[Deployment]:
+    return Deployment(ollama)
 
 
 @pytest.mark.parametrize("agent", SPOKEN)
 async def test_a_cancelled_run_ends_its_request_to_the_model(
-    world: World, tmp_path: Path, gate: Gate, agent: str
+    world: Deployment, tmp_path: Path, gate: Gate, agent: str
 ) -> None:
     world.voice.gates[SPOKEN[agent]] = gate
-    async with world.life(tmp_path) as life:
-        run = await life.engine.submit(RunRequest(agent=agent, input=CASES[agent][0]))
+    async with world.start_process(tmp_path) as process:
+        run = await process.engine.submit(RunRequest(agent=agent, input=CASES[agent][0]))
         await gate.reached.wait()
-        assert (await life.engine.cancel(run.run_id)).status == "cancelled"
-        assert idle(life)
+        assert (await process.engine.cancel(run.run_id)).status == "cancelled"
+        assert idle(process)
         await gate.abandoned.wait()
 
 
 async def test_after_many_runs_ended_in_every_way_nothing_is_left(
-    world: World, tmp_path: Path
+    world: Deployment, tmp_path: Path
 ) -> None:
     chance = random.Random(1)
-    async with world.life(tmp_path, max_active=16) as life:
+    async with world.start_process(tmp_path, max_active=16) as process:
         before = asyncio.all_tasks()
-        runs = [one(life.engine, chance, number) for number in range(RUNS)]
+        runs = [one(process.engine, chance, number) for number in range(RUNS)]
         ends = Counter(await asyncio.wait_for(asyncio.gather(*runs), 120))
         assert {"finished", "failed", "cancelled", "waiting", "refused", "gone"} <= set(ends), ends
-        assert idle(life)
+        assert idle(process)
         # Ollama's lifeline is the driver's: it stays as long as the models are open.
         left = {t for t in asyncio.all_tasks() - before if t.get_name() != "ollama: lifeline"}
         if left:
@@ -112,9 +112,9 @@ async def read(engine: RunEngine, run_id: str, events: int) -> None:
                 return
 
 
-def idle(life: Life) -> bool:
+def idle(process: EngineProcess) -> bool:
     """Whether no run is under way, no turn or door taken, and no model leased."""
-    engine = life.engine
+    engine = process.engine
     lines = {**engine._thread_locks._lines, **engine._admission._threads._lines}
-    leased = [each for each in life.models.status() if each.leases or each.waiting]
+    leased = [each for each in process.models.status() if each.leases or each.waiting]
     return not (engine.active or lines or leased)

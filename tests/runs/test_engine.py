@@ -13,8 +13,8 @@ import pytest
 from config.errors import Busy, Conflict, Invalid, NotFound
 from runs.engine import RunEngine
 from runs.record import RunRequest
-from tests.runs.conftest import Process, ended, told
-from tests.runs.graphs import Gates
+from tests.support.runs.engines import EngineFactory, ended, read_events
+from tests.support.runs.graphs import NodeGates
 
 
 def on_thread(agent: str, thread_id: str, **more: object) -> RunRequest:
@@ -24,7 +24,7 @@ def on_thread(agent: str, thread_id: str, **more: object) -> RunRequest:
 
 async def test_a_run_tells_its_steps_in_order_and_ends_with_its_output(engine: RunEngine) -> None:
     run = await engine.submit(RunRequest(agent="three", input={"x": 0}))
-    events = await told(engine, run.run_id)
+    events = await read_events(engine, run.run_id)
     assert [(event["type"], event.get("node")) for event in events] == [
         ("run.started", None),
         ("step.started", "a"),
@@ -41,7 +41,7 @@ async def test_a_run_tells_its_steps_in_order_and_ends_with_its_output(engine: R
 
 
 async def test_an_accepted_run_is_on_disk_when_submit_returns(
-    engine: RunEngine, process: Process, gates: Gates
+    engine: RunEngine, process: EngineFactory, gates: NodeGates
 ) -> None:
     gates.hold("a")
     run = await engine.submit(RunRequest(agent="three", input={"x": 0}))
@@ -53,7 +53,7 @@ async def test_an_accepted_run_is_on_disk_when_submit_returns(
 
 async def test_a_failing_node_fails_the_run_with_its_reason(engine: RunEngine) -> None:
     run = await engine.submit(RunRequest(agent="failing", input={"x": 0}))
-    events = await told(engine, run.run_id)
+    events = await read_events(engine, run.run_id)
     assert [event["type"] for event in events][-2:] == ["step.failed", "run.failed"]
     assert engine.get(run.run_id).error == {
         "code": "step_failed",
@@ -69,13 +69,13 @@ async def test_a_graph_that_never_ends_is_stopped_by_its_bound(engine: RunEngine
 
 
 async def test_cancelling_a_run_in_the_middle_of_a_step_ends_it_with_the_reason(
-    engine: RunEngine, gates: Gates
+    engine: RunEngine, gates: NodeGates
 ) -> None:
     gates.hold("b")
     run = await engine.submit(RunRequest(agent="three", input={"x": 0}))
     await gates.arrival("b")
     await engine.cancel(run.run_id, reason="requested")
-    events = await told(engine, run.run_id)
+    events = await read_events(engine, run.run_id)
     assert events[-1]["type"] == "run.cancelled"
     assert events[-1]["data"] == {"reason": "requested"}
     assert engine.get(run.run_id).status == "cancelled"
@@ -85,11 +85,11 @@ async def test_cancelling_a_run_in_the_middle_of_a_step_ends_it_with_the_reason(
 
 async def test_a_run_that_asks_waits_and_goes_on_with_the_answer(engine: RunEngine) -> None:
     run = await engine.submit(RunRequest(agent="asking", input={"x": 0}))
-    first = await told(engine, run.run_id)
+    first = await read_events(engine, run.run_id)
     assert first[-1]["type"] == "run.waiting"
     assert first[-1]["data"]["interrupts"][0]["value"] == {"question": "ok?"}
     await engine.resume(run.run_id, "yes")
-    rest = await told(engine, run.run_id, after=first[-1]["seq"])
+    rest = await read_events(engine, run.run_id, after=first[-1]["seq"])
     assert [event["seq"] for event in first + rest] == list(range(1, len(first + rest) + 1))
     assert rest[-1]["data"]["output"]["log"] == ["a", "answer:yes", "c"]
 
@@ -116,11 +116,11 @@ async def test_a_waiting_run_can_be_cancelled(engine: RunEngine) -> None:
     await ended(engine, run.run_id)
     await engine.cancel(run.run_id)
     assert engine.get(run.run_id).status == "cancelled"
-    assert (await told(engine, run.run_id))[-1]["type"] == "run.cancelled"
+    assert (await read_events(engine, run.run_id))[-1]["type"] == "run.cancelled"
 
 
 async def test_runs_on_one_thread_go_one_after_another_and_share_its_state(
-    engine: RunEngine, gates: Gates
+    engine: RunEngine, gates: NodeGates
 ) -> None:
     thread = str(uuid4())
     gates.hold("b")
@@ -131,14 +131,16 @@ async def test_runs_on_one_thread_go_one_after_another_and_share_its_state(
     assert gates.entered["a"] == 1
     gates.release("b")
     assert (await ended(engine, second.run_id)).output["log"] == ["a", "b", "c"] * 2
-    assert [event["type"] for event in await told(engine, second.run_id)][:2] == [
+    assert [event["type"] for event in await read_events(engine, second.run_id)][:2] == [
         "run.queued",
         "run.started",
     ]
     assert engine.get(first.run_id).status == "finished"
 
 
-async def test_a_busy_thread_rejects_when_it_is_told_to(engine: RunEngine, gates: Gates) -> None:
+async def test_a_busy_thread_rejects_when_it_is_told_to(
+    engine: RunEngine, gates: NodeGates
+) -> None:
     thread = str(uuid4())
     gates.hold("a")
     await engine.submit(on_thread("three", thread))
@@ -148,7 +150,7 @@ async def test_a_busy_thread_rejects_when_it_is_told_to(engine: RunEngine, gates
 
 
 async def test_interrupt_ends_the_run_under_way_and_keeps_what_it_did(
-    engine: RunEngine, gates: Gates
+    engine: RunEngine, gates: NodeGates
 ) -> None:
     thread = str(uuid4())
     gates.hold("b")
@@ -166,7 +168,7 @@ async def test_interrupt_ends_the_run_under_way_and_keeps_what_it_did(
 
 
 async def test_rollback_forgets_the_run_under_way_and_what_it_did(
-    engine: RunEngine, gates: Gates
+    engine: RunEngine, gates: NodeGates
 ) -> None:
     thread = str(uuid4())
     done = await engine.submit(on_thread("three", thread))
@@ -193,7 +195,7 @@ async def test_a_new_run_supersedes_one_that_waits_on_the_thread(engine: RunEngi
 
 
 async def test_a_run_in_line_supersedes_the_one_before_it_that_comes_to_wait(
-    engine: RunEngine, gates: Gates
+    engine: RunEngine, gates: NodeGates
 ) -> None:
     gates.hold("ask")
     request = RunRequest(agent="asking", input={"x": 0}, thread_id=str(uuid4()), create_thread=True)
@@ -203,7 +205,7 @@ async def test_a_run_in_line_supersedes_the_one_before_it_that_comes_to_wait(
     gates.release("ask")
     await ended(engine, first.run_id)
     assert (await ended(engine, second.run_id)).status == "waiting"
-    assert (await told(engine, first.run_id))[-1]["data"] == {"reason": "superseded"}
+    assert (await read_events(engine, first.run_id))[-1]["data"] == {"reason": "superseded"}
     with pytest.raises(Conflict):
         await engine.resume(first.run_id, "too late")
     await engine.resume(second.run_id, "yes")
@@ -220,7 +222,7 @@ async def test_a_reader_may_answer_as_soon_as_it_sees_the_question(engine: RunEn
 
 
 async def test_a_run_cancelled_as_it_comes_to_wait_ends(
-    engine: RunEngine, process: Process
+    engine: RunEngine, process: EngineFactory
 ) -> None:
     commit, loop = process.database._commit, asyncio.get_running_loop()
     arrived, let_go = asyncio.Event(), threading.Event()
@@ -238,11 +240,11 @@ async def test_a_run_cancelled_as_it_comes_to_wait_ends(
     await asyncio.sleep(0)
     let_go.set()
     assert (await asyncio.wait_for(cancelling, 10)).status == "cancelled"
-    assert (await told(engine, run.run_id))[-1]["type"] == "run.cancelled"
+    assert (await read_events(engine, run.run_id))[-1]["type"] == "run.cancelled"
 
 
 async def test_a_webhook_is_told_of_a_waiting_run_that_is_cancelled(
-    engine: RunEngine, process: Process
+    engine: RunEngine, process: EngineFactory
 ) -> None:
     run = await engine.submit(
         RunRequest(agent="asking", input={"x": 0}, webhook="http://hook.test/")
@@ -264,7 +266,7 @@ async def test_the_same_idempotency_key_gives_the_same_run(engine: RunEngine) ->
 
 
 async def test_runs_beyond_the_capacity_wait_and_beyond_the_queue_are_refused(
-    process: Process, gates: Gates
+    process: EngineFactory, gates: NodeGates
 ) -> None:
     async with process.engine(max_active=1, max_queued=1) as engine:
         gates.hold("a")
@@ -279,7 +281,9 @@ async def test_runs_beyond_the_capacity_wait_and_beyond_the_queue_are_refused(
         assert engine.get(running.run_id).status == "finished"
 
 
-async def test_a_run_cancelled_in_line_never_begins(process: Process, gates: Gates) -> None:
+async def test_a_run_cancelled_in_line_never_begins(
+    process: EngineFactory, gates: NodeGates
+) -> None:
     async with process.engine(max_active=1) as engine:
         gates.hold("a")
         await engine.submit(RunRequest(agent="three", input={"x": 0}))
@@ -287,7 +291,7 @@ async def test_a_run_cancelled_in_line_never_begins(process: Process, gates: Gat
         waiting = await engine.submit(RunRequest(agent="three", input={"x": 0}))
         await engine.cancel(waiting.run_id)
         gates.release("a")
-        types = [event["type"] for event in await told(engine, waiting.run_id)]
+        types = [event["type"] for event in await read_events(engine, waiting.run_id)]
         assert types == ["run.queued", "run.cancelled"]
         assert gates.entered["a"] == 1
 
@@ -309,7 +313,7 @@ async def test_a_run_is_invisible_to_another_tenant(engine: RunEngine) -> None:
 
 
 async def test_input_that_does_not_fit_is_refused_before_anything_is_written(
-    engine: RunEngine, process: Process
+    engine: RunEngine, process: EngineFactory
 ) -> None:
     with pytest.raises(Invalid):
         await engine.submit(RunRequest(agent="three", input="words"))
@@ -317,7 +321,7 @@ async def test_input_that_does_not_fit_is_refused_before_anything_is_written(
 
 
 async def test_a_webhook_is_told_of_the_end_and_asked_again_until_it_takes_it(
-    process: Process,
+    process: EngineFactory,
 ) -> None:
     process.statuses = [500, 503]
     async with process.engine() as engine:

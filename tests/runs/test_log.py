@@ -9,7 +9,7 @@ import pytest
 from config.errors import Unavailable
 from runs.database import Statement
 from runs.log import TAIL_EVENTS, RunLog
-from tests.runs.conftest import Storage
+from tests.support.runs.engines import Storage
 
 
 async def read(log: RunLog, after: int = 0) -> list[int]:

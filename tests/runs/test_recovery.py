@@ -10,13 +10,13 @@ import pytest
 from config.errors import Unavailable
 from runs.database import Statement
 from runs.record import RunRequest
-from tests.runs.conftest import Process, ended, told
-from tests.runs.graphs import Gates
+from tests.support.runs.engines import EngineFactory, ended, read_events
+from tests.support.runs.graphs import NodeGates
 
 
 @pytest.mark.parametrize("node", ["a", "b", "c"])
 async def test_a_run_stopped_inside_a_step_continues_with_that_step(
-    process: Process, gates: Gates, node: str
+    process: EngineFactory, gates: NodeGates, node: str
 ) -> None:
     gates.hold(node)
     async with process.engine() as engine:
@@ -24,7 +24,7 @@ async def test_a_run_stopped_inside_a_step_continues_with_that_step(
         await gates.arrival(node)
     gates.release(node)
     async with process.engine() as engine:
-        events = await told(engine, run.run_id)
+        events = await read_events(engine, run.run_id)
     assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
     assert events[-1]["data"]["output"] == {"x": 3, "log": ["a", "b", "c"]}
     attempts = [(e["node"], e["attempt"]) for e in events if e["type"] == "step.started"]
@@ -36,7 +36,7 @@ async def test_a_run_stopped_inside_a_step_continues_with_that_step(
 
 
 async def test_what_a_half_told_step_said_is_told_again_under_a_new_attempt(
-    process: Process, gates: Gates
+    process: EngineFactory, gates: NodeGates
 ) -> None:
     gates.hold("talk")
     async with process.engine() as engine:
@@ -44,12 +44,12 @@ async def test_what_a_half_told_step_said_is_told_again_under_a_new_attempt(
         await gates.arrival("talk")
     gates.release("talk")
     async with process.engine() as engine:
-        events = await told(engine, run.run_id)
+        events = await read_events(engine, run.run_id)
     words = [(e["attempt"], e["data"]["word"]) for e in events if e["type"] == "custom"]
     assert words == [(1, 1), (2, 1), (2, 2)]
 
 
-async def test_runs_that_waited_in_line_are_run(process: Process, gates: Gates) -> None:
+async def test_runs_that_waited_in_line_are_run(process: EngineFactory, gates: NodeGates) -> None:
     gates.hold("a")
     thread = str(uuid4())
     async with process.engine(max_active=1) as engine:
@@ -62,13 +62,13 @@ async def test_runs_that_waited_in_line_are_run(process: Process, gates: Gates) 
     gates.release("a")
     async with process.engine() as engine:
         outputs = [(await ended(engine, run.run_id)).output["log"] for run in runs]
-        told_of = [event["type"] for event in await told(engine, runs[2].run_id)]
+        told_of = [event["type"] for event in await read_events(engine, runs[2].run_id)]
         assert told_of[:3] == ["run.queued", "run.started", "step.started"]
         assert engine.get(runs[2].run_id).attempt == 1
     assert outputs == [["a", "b", "c"] * count for count in (1, 2, 3)]
 
 
-async def test_a_waiting_run_is_answered_in_another_process(process: Process) -> None:
+async def test_a_waiting_run_is_answered_in_another_process(process: EngineFactory) -> None:
     async with process.engine() as engine:
         run = await engine.submit(RunRequest(agent="asking", input={"x": 0}))
         await ended(engine, run.run_id)
@@ -78,7 +78,7 @@ async def test_a_waiting_run_is_answered_in_another_process(process: Process) ->
 
 
 async def test_an_answer_given_just_before_the_end_of_a_process_is_not_lost(
-    process: Process, gates: Gates
+    process: EngineFactory, gates: NodeGates
 ) -> None:
     async with process.engine() as engine:
         run = await engine.submit(RunRequest(agent="asking", input={"x": 0}))
@@ -92,7 +92,7 @@ async def test_an_answer_given_just_before_the_end_of_a_process_is_not_lost(
 
 
 async def test_an_answer_is_not_given_to_the_next_question_of_the_same_step(
-    process: Process, gates: Gates
+    process: EngineFactory, gates: NodeGates
 ) -> None:
     async with process.engine() as engine:
         run = await engine.submit(RunRequest(agent="asking-twice", input={"x": 0}))
@@ -109,7 +109,7 @@ async def test_an_answer_is_not_given_to_the_next_question_of_the_same_step(
 
 
 async def test_a_run_whose_agent_is_gone_fails_with_a_reason(
-    process: Process, gates: Gates
+    process: EngineFactory, gates: NodeGates
 ) -> None:
     gates.hold("a")
     async with process.engine() as engine:
@@ -119,10 +119,12 @@ async def test_a_run_whose_agent_is_gone_fails_with_a_reason(
         await process.database.write(Statement(lost, (run.run_id,)))
     async with process.engine() as engine:
         assert (engine.get(run.run_id).error or {})["code"] == "agent_not_found"
-        assert (await told(engine, run.run_id))[-1]["type"] == "run.failed"
+        assert (await read_events(engine, run.run_id))[-1]["type"] == "run.failed"
 
 
-async def test_a_webhook_that_was_not_told_is_told_by_the_next_process(process: Process) -> None:
+async def test_a_webhook_that_was_not_told_is_told_by_the_next_process(
+    process: EngineFactory,
+) -> None:
     async with process.engine() as engine:
         run = await engine.submit(RunRequest(agent="three", input={"x": 0}))
         await ended(engine, run.run_id)
@@ -136,7 +138,7 @@ async def test_a_webhook_that_was_not_told_is_told_by_the_next_process(process: 
 
 
 async def test_runs_stopped_by_a_disk_that_takes_nothing_go_on_when_it_does(
-    process: Process, gates: Gates
+    process: EngineFactory, gates: NodeGates
 ) -> None:
     gates.hold("b")
     async with process.engine() as engine:
@@ -150,12 +152,12 @@ async def test_runs_stopped_by_a_disk_that_takes_nothing_go_on_when_it_does(
         process.database._writing.execute("PRAGMA query_only = OFF")
         other = await engine.submit(RunRequest(agent="three", input={"x": 0}))
         assert (await ended(engine, other.run_id)).status == "finished"
-        events = await told(engine, run.run_id)
+        events = await read_events(engine, run.run_id)
     assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
     assert events[-1]["data"]["output"]["log"] == ["a", "b", "c"]
 
 
-async def test_a_closing_engine_accepts_nothing_more(process: Process) -> None:
+async def test_a_closing_engine_accepts_nothing_more(process: EngineFactory) -> None:
     async with process.engine() as engine:
         await engine.close(grace_s=0)
         with pytest.raises(Unavailable, match="stopping"):

@@ -14,19 +14,19 @@ import pytest
 from orjson import loads
 
 from runs.record import Run, RunRequest
-from tests.runs.cases import CASES
-from tests.runs.crashing import answer_to, log_of
-from tests.runs.story import Story
-from tests.runs.world import Life, World
 from tests.support.ollama import Ollama
+from tests.support.runs.cases import CASES
+from tests.support.runs.processes import Deployment, EngineProcess
+from tests.support.runs.recording import answer_to, log_of
+from tests.support.runs.story import Story
 
 LIVES = 30
 RUNS = 10
 
 
 @pytest.fixture
-def world(ollama: Ollama) -> Iterator[World]:
-    return World(ollama)
+def world(ollama: Ollama) -> Iterator[Deployment]:
+    return Deployment(ollama)
 
 
 @dataclass
@@ -37,9 +37,9 @@ class Reader:
     chance: random.Random
     seen: list[bytes] = field(default_factory=list)
 
-    async def read(self, life: Life, patience: Patience) -> None:
+    async def read(self, process: EngineProcess, patience: Patience) -> None:
         """Go on where the last process stopped, until the run ends."""
-        engine, run_id = life.engine, self.run.run_id
+        engine, run_id = process.engine, self.run.run_id
         while not (run := engine.get(run_id)).ended:
             async for batch in engine.follow(run_id, len(self.seen)):
                 self.seen += [event.json for event in batch.events]
@@ -74,7 +74,7 @@ class Patience:
 
 @pytest.mark.parametrize("seed", range(6))
 async def test_whenever_and_however_processes_end_every_run_comes_to_its_end(
-    world: World, tmp_path: Path, seed: int
+    world: Deployment, tmp_path: Path, seed: int
 ) -> None:
     chance = random.Random(seed)
     agents = chance.choices(list(CASES), k=RUNS)
@@ -82,14 +82,14 @@ async def test_whenever_and_however_processes_end_every_run_comes_to_its_end(
     for number in range(LIVES):
         folder = tmp_path / str(number)
         folder.mkdir(exist_ok=True)
-        async with world.life(folder, grace_s=chance.choice([0, 0, 5])) as life:
-            life.database._writing.execute("PRAGMA wal_autocheckpoint = 0")
+        async with world.start_process(folder, grace_s=chance.choice([0, 0, 5])) as process:
+            process.database._writing.execute("PRAGMA wal_autocheckpoint = 0")
             for agent in agents if not readers else ():
-                run = await life.engine.submit(RunRequest(agent=agent, input=CASES[agent][0]))
+                run = await process.engine.submit(RunRequest(agent=agent, input=CASES[agent][0]))
                 readers.append(Reader(run, chance))
             patience = Patience(chance.randint(1, 12 * (number + 1)))
-            if await read_all(readers, life, patience):
-                await check(readers, life)
+            if await read_all(readers, process, patience):
+                await check(readers, process)
                 return
             killed = chance.random() < 0.5
             if killed:
@@ -99,9 +99,9 @@ async def test_whenever_and_however_processes_end_every_run_comes_to_its_end(
     raise AssertionError("they did not come to their ends")
 
 
-async def read_all(readers: list[Reader], life: Life, patience: Patience) -> bool:
+async def read_all(readers: list[Reader], process: EngineProcess, patience: Patience) -> bool:
     """Read until all runs have ended, which is true, or until patience is over."""
-    reading = asyncio.gather(*(reader.read(life, patience) for reader in readers))
+    reading = asyncio.gather(*(reader.read(process, patience) for reader in readers))
     tired = asyncio.create_task(patience.over.wait())
     await asyncio.wait([reading, tired], timeout=30, return_when=asyncio.FIRST_COMPLETED)
     ended = reading.done()
@@ -113,11 +113,11 @@ async def read_all(readers: list[Reader], life: Life, patience: Patience) -> boo
     return ended
 
 
-async def check(readers: list[Reader], life: Life) -> None:
+async def check(readers: list[Reader], process: EngineProcess) -> None:
     for reader in readers:
-        run = life.engine.get(reader.run.run_id)
+        run = process.engine.get(reader.run.run_id)
         assert run.output == CASES[run.agent][1], run.error
-        assert await log_of(life, run.run_id) == reader.seen
+        assert await log_of(process, run.run_id) == reader.seen
         Story([loads(line) for line in reader.seen]).check()
 
 

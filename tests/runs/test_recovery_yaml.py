@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from orjson import loads
 
-from tests.runs.cases import CASES, TOPIC
-from tests.runs.crashing import Seen, Told, follow, log_of, record
-from tests.runs.disk import Disk
-from tests.runs.story import Story
-from tests.runs.world import World
 from tests.support.ollama import Ollama
+from tests.support.runs.cases import CASES, TOPIC
+from tests.support.runs.disk import Disk
+from tests.support.runs.processes import Deployment
+from tests.support.runs.recording import LiveReader, RecordedRun, follow, log_of, record
+from tests.support.runs.story import Story
 
 MOMENTS = 8
 """Of the moments of a run at most so many are tried, spread over all of it."""
@@ -23,14 +23,14 @@ BEGUN_ANEW = {"stumble"}
 
 
 @pytest.fixture
-def world(ollama: Ollama) -> Iterator[World]:
-    return World(ollama)
+def world(ollama: Ollama) -> Iterator[Deployment]:
+    return Deployment(ollama)
 
 
 @pytest.mark.parametrize("pause_s", [0.0, 0.004], ids=["fast-disk", "slow-disk"])
 @pytest.mark.parametrize("agent", CASES)
 async def test_a_run_killed_at_any_commit_ends_as_if_it_had_not_been(
-    world: World, tmp_path: Path, agent: str, pause_s: float
+    world: Deployment, tmp_path: Path, agent: str, pause_s: float
 ) -> None:
     input, output = CASES[agent]
     whole, disk, seen = await record(world, tmp_path / "whole", agent, input, pause_s)
@@ -43,49 +43,55 @@ async def test_a_run_killed_at_any_commit_ends_as_if_it_had_not_been(
 
 @pytest.mark.parametrize("pause_s", [0.0, 0.004], ids=["fast-disk", "slow-disk"])
 async def test_a_tool_that_must_not_be_repeated_is_called_once_at_most_whatever_happens(
-    world: World, tmp_path: Path, pause_s: float
+    world: Deployment, tmp_path: Path, pause_s: float
 ) -> None:
     whole, disk, _ = await record(world, tmp_path / "whole", "careful", TOPIC, pause_s)
     assert whole.run.status == "finished"
     ends = set()
     for moment in range(len(disk.lengths)):
-        async with world.life(disk.leave(moment, tmp_path / str(moment))) as life:
-            told = await follow(life, whole.run.run_id)
-        told.story.check()
-        called = [event["step"] for event in told.story.calls() if event["data"]["tool"] == "note"]
+        async with world.start_process(disk.leave(moment, tmp_path / str(moment))) as process:
+            recorded = await follow(process, whole.run.run_id)
+        recorded.story.check()
+        called = [
+            event["step"] for event in recorded.story.calls() if event["data"]["tool"] == "note"
+        ]
         assert len(set(called)) == len(called)
-        ends.add(end_of(told))
+        ends.add(end_of(recorded))
     assert ends == {"as if nothing had happened", "tool_cut_off", "the model was told"}
 
 
-def end_of(told: Told) -> str:
-    if told.run.error:
-        return str(told.run.error["code"])
-    answer = str(told.run.output["answer"])
+def end_of(recorded: RecordedRun) -> str:
+    if recorded.run.error:
+        return str(recorded.run.error["code"])
+    answer = str(recorded.run.output["answer"])
     return "the model was told" if "it was cut off" in answer else "as if nothing had happened"
 
 
 async def check_recovery(
-    world: World, folder: Path, whole: Told, disk: Disk, seen: Seen, moment: int
+    world: Deployment, folder: Path, whole: RecordedRun, disk: Disk, seen: LiveReader, moment: int
 ) -> None:
     agent = whole.run.agent
     before = disk.events(moment, whole.run.run_id)
     world.voice.forget()
-    async with world.life(disk.leave(moment, folder)) as life:
-        told = await follow(life, whole.run.run_id)
-        assert await log_of(life, whole.run.run_id, len(before)) == told.log[len(before) :]
-    told.story.check()
-    assert told.log[: len(before)] == before
+    async with world.start_process(disk.leave(moment, folder)) as process:
+        recorded = await follow(process, whole.run.run_id)
+        assert await log_of(process, whole.run.run_id, len(before)) == recorded.log[len(before) :]
+    recorded.story.check()
+    assert recorded.log[: len(before)] == before
     assert seen.before(disk.lengths[moment]) == before[: len(seen.before(disk.lengths[moment]))]
-    assert (told.run.status, told.run.output) == (whole.run.status, whole.run.output)
-    assert counted(told.story.texts(), agent) == counted(whole.story.texts(), agent)
-    assert counted(told.story.nodes(), agent) == counted(whole.story.nodes(), agent)
+    assert (recorded.run.status, recorded.run.output) == (whole.run.status, whole.run.output)
+    assert counted(recorded.story.texts(), agent) == counted(whole.story.texts(), agent)
+    assert counted(recorded.story.nodes(), agent) == counted(whole.story.nodes(), agent)
     done = [f"Say: {text}" for text in Story([loads(line) for line in before]).final_texts()]
     assert agent in BEGUN_ANEW or not set(done) & set(world.voice.asked)
 
 
-def counted(told: Any, agent: str) -> Any:
+def counted(recorded: Any, agent: str) -> Any:
     """What was told by node, or of which nodes, with how often where that is certain."""
     if agent not in BEGUN_ANEW:
-        return told
-    return {key: set(told[key]) for key in told} if isinstance(told, dict) else set(told)
+        return recorded
+    return (
+        {key: set(recorded[key]) for key in recorded}
+        if isinstance(recorded, dict)
+        else set(recorded)
+    )

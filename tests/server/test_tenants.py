@@ -13,7 +13,7 @@ from config.settings import load_settings
 from server.app import create_app
 from server.http.access import Caller, caller
 from server.services import open_services
-from tests.acceptance.conftest import error_of
+from tests.support.service import error_of
 
 BODIES: dict[str, Any] = {
     "search": {"query": "x"},

@@ -114,7 +114,7 @@ def calling(name: str, /, **arguments: Any) -> AIMessage:
 
 
 @dataclass(frozen=True)
-class FakeChoice:
+class FakeResolvedModel:
     model: str
     reason: str = "the only one"
 
@@ -147,7 +147,7 @@ class WordEmbed:
 @dataclass(frozen=True)
 class FakeLease:
     chat: BaseChatModel
-    choice: FakeChoice
+    choice: FakeResolvedModel
     embed: WordEmbed
 
 
@@ -171,7 +171,7 @@ class FakeModels:
         on_event: Callable[[dict[str, Any]], None] | None = None,
     ) -> AsyncIterator[FakeLease]:
         if task == "embed" and self.embedder:
-            yield FakeLease(chat(""), FakeChoice(name), self.embedder)
+            yield FakeLease(chat(""), FakeResolvedModel(name), self.embedder)
             return
         if task == "embed":
             raise Unavailable("There is no embedder.", code="role_unavailable")
@@ -180,7 +180,7 @@ class FakeModels:
         self.tenants.append(tenant)
         self.leased += 1
         self.most_leased = max(self.most_leased, self.leased)
-        choice = FakeChoice(name)
+        choice = FakeResolvedModel(name)
         if on_event:
             on_event({"phase": "chosen", **choice.as_dict()})
             on_event({"phase": "ready", "model": name})

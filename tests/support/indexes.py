@@ -79,18 +79,18 @@ class LongestFirst:
 
 
 @dataclass
-class Named:
+class FakeModel:
     name: str
 
 
 @dataclass
-class Held:
+class EmbedLease:
     embed: HashingEmbedder
     rerank: LongestFirst
 
     @property
-    def model(self) -> Named:
-        return Named(self.embed.fingerprint)
+    def model(self) -> FakeModel:
+        return FakeModel(self.embed.fingerprint)
 
 
 @dataclass
@@ -103,11 +103,13 @@ class Models:
     leased: int = 0
 
     @asynccontextmanager
-    async def lease(self, name: str, task: str, *, tenant: str = "default") -> AsyncIterator[Held]:
+    async def lease(
+        self, name: str, task: str, *, tenant: str = "default"
+    ) -> AsyncIterator[EmbedLease]:
         if name != task and name not in self.others:
             raise NotFound(f"There is no model '{name}'.", code="model_not_found")
         self.leased += 1
         try:
-            yield Held(self.others.get(name, self.embedder), self.reranker)
+            yield EmbedLease(self.others.get(name, self.embedder), self.reranker)
         finally:
             self.leased -= 1

@@ -28,7 +28,7 @@ from models.capabilities import (
     Voice,
 )
 from models.catalog.spec import ModelSpec, Task
-from tests.support.graphs import FakeChoice
+from tests.support.graphs import FakeResolvedModel
 
 RATE = 8000
 STEPS = 4
@@ -44,7 +44,7 @@ def png(prompt: str, width: int = 32, height: int = 24, kind: str = "PNG") -> by
 
 
 @dataclass
-class Painter:
+class FakeImageModel:
     """Draws one colour for each prompt and seed, in four steps."""
 
     asked: list[ImageRequest] = field(default_factory=list)
@@ -68,7 +68,7 @@ class Painter:
 
 
 @dataclass
-class Looker:
+class FakeCaptionModel:
     """Says how many pictures it sees, and how large they are, word by word."""
 
     asked: list[CaptionRequest] = field(default_factory=list)
@@ -81,7 +81,7 @@ class Looker:
 
 
 @dataclass
-class Speaker:
+class FakeSpeechModel:
     """Says each sentence in a tenth of a second for each of its words."""
 
     asked: list[SpeechRequest] = field(default_factory=list)
@@ -96,7 +96,7 @@ class Speaker:
 
 
 @dataclass
-class Listener:
+class FakeTranscriber:
     """Hears the same words in whatever is said."""
 
     words: str = "How do I start the service?"
@@ -110,7 +110,7 @@ class Listener:
 
 
 @dataclass(frozen=True)
-class MakingLease:
+class MediaLease:
     """One of the above, leased."""
 
     model: ModelSpec
@@ -123,18 +123,18 @@ class MakingLease:
     caption = speech = transcribe = image
 
     @property
-    def choice(self) -> FakeChoice:
-        return FakeChoice(self.model.name)
+    def choice(self) -> FakeResolvedModel:
+        return FakeResolvedModel(self.model.name)
 
 
 @dataclass
-class Workshop:
+class FakeMediaModels:
     """Leases a painter, a looker, a speaker and a listener, each under its role's name."""
 
-    painter: Painter = field(default_factory=Painter)
-    looker: Looker = field(default_factory=Looker)
-    speaker: Speaker = field(default_factory=Speaker)
-    listener: Listener = field(default_factory=Listener)
+    painter: FakeImageModel = field(default_factory=FakeImageModel)
+    looker: FakeCaptionModel = field(default_factory=FakeCaptionModel)
+    speaker: FakeSpeechModel = field(default_factory=FakeSpeechModel)
+    listener: FakeTranscriber = field(default_factory=FakeTranscriber)
     tenants: list[str] = field(default_factory=list)
 
     async def attempts(
@@ -144,7 +144,7 @@ class Workshop:
         *,
         tenant: str = "default",
         on_event: Callable[[dict[str, Any]], None] | None = None,
-    ) -> AsyncIterator[AbstractAsyncContextManager[MakingLease]]:
+    ) -> AsyncIterator[AbstractAsyncContextManager[MediaLease]]:
         known: dict[str, tuple[str, Any]] = {
             "image": ("painter", self.painter),
             "vision": ("looker", self.looker),
@@ -158,10 +158,10 @@ class Workshop:
         spec = ModelSpec(name=model, task=task, backend="fake")
 
         @asynccontextmanager
-        async def attempt() -> AsyncIterator[MakingLease]:
+        async def attempt() -> AsyncIterator[MediaLease]:
             if on_event:
                 on_event({"phase": "chosen", "model": model})
                 on_event({"phase": "ready", "model": model})
-            yield MakingLease(spec, capability)
+            yield MediaLease(spec, capability)
 
         yield attempt()

@@ -76,7 +76,7 @@ class FakeDriver:
         self.closed = True
 
 
-class Fakes:
+class FakeDrivers:
     """Builds one fake for each back end, for `open_models(build=...)`."""
 
     def __init__(self) -> None:

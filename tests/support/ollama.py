@@ -24,7 +24,7 @@ from tests.support.server import ServerThread
 
 
 @dataclass(frozen=True)
-class Seen:
+class ReceivedRequest:
     """A request that reached the double. `left`: its client went before the answer was done."""
 
     method: str
@@ -53,7 +53,7 @@ class Ollama:
         api_key: str | None = None,
         port: int = 0,
     ) -> None:
-        self.requests: list[Seen] = []
+        self.requests: list[ReceivedRequest] = []
         self.api_key = api_key
         self._limits = max_loaded, max_queue, parallel
         self.runners = Runners(*self._limits)
@@ -144,7 +144,9 @@ class Ollama:
             except ValueError:
                 body = {}
             headers = {name.lower(): value for name, value in request.headers.items()}
-            seen = Seen(request.method, request.url.path, body, headers, request.state.left)
+            seen = ReceivedRequest(
+                request.method, request.url.path, body, headers, request.state.left
+            )
             self.requests.append(seen)
             try:
                 return await answer(request)

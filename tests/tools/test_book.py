@@ -15,7 +15,7 @@ from bs4 import BeautifulSoup
 
 from config.errors import Invalid
 from models.capabilities import Sound
-from tests.support.media import RATE, Workshop, png
+from tests.support.media import RATE, FakeMediaModels, png
 from tools.artifacts import Artifacts
 from tools.book.pages import Piece, paragraphs
 from tools.book.tool import book_tool
@@ -41,7 +41,9 @@ async def media() -> AsyncIterator[Media]:
 @pytest.fixture
 def making(tmp_path: Path, media: Media) -> MediaToolDeps:
     artifacts = Artifacts(tmp_path)
-    return MediaToolDeps(Workshop(), media, artifacts, ReferenceReader(artifacts, FetchLimits()))
+    return MediaToolDeps(
+        FakeMediaModels(), media, artifacts, ReferenceReader(artifacts, FetchLimits())
+    )
 
 
 async def scenes(making: MediaToolDeps, count: int = 3) -> list[dict[str, Any]]:

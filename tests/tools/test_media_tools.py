@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from config.errors import Invalid, NotFound, Unavailable
-from tests.support.media import STEPS, Workshop, png
-from tests.tools.conftest import Site
+from tests.support.media import STEPS, FakeMediaModels, png
+from tests.support.site import Site
 from tools.artifacts import Artifacts
 from tools.media import Media, kind_of
 from tools.media_deps import MediaToolDeps
@@ -32,7 +32,7 @@ async def media() -> AsyncIterator[Media]:
 class Bench:
     """The tools over a workshop, and what they told."""
 
-    workshop: Workshop
+    workshop: FakeMediaModels
     artifacts: Artifacts
     box: Toolbox
     events: list[dict[str, Any]] = field(default_factory=list)
@@ -47,7 +47,7 @@ class Bench:
 
 @pytest.fixture
 def bench(tmp_path: Path, media: Media, loopback: FetchLimits) -> Bench:
-    workshop, artifacts = Workshop(), Artifacts(tmp_path)
+    workshop, artifacts = FakeMediaModels(), Artifacts(tmp_path)
     making = MediaToolDeps(workshop, media, artifacts, ReferenceReader(artifacts, loopback))
     return Bench(workshop, artifacts, load_toolbox(ToolDeps(_search, media=making)))
 

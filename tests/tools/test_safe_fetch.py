@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from config.errors import Invalid, NotFound, TimedOut, Unavailable
-from tests.tools.conftest import Site, serving
+from tests.support.site import Site, serving
 from tools.addresses import is_forbidden
 from tools.safe_fetch import CacheValidators, FetchLimits, fetch, post
 

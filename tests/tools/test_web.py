@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from config.errors import Invalid
-from tests.tools.conftest import Site
+from tests.support.site import Site
 from tools.responses import FetchedPage
 from tools.safe_fetch import FetchLimits
 from tools.spec import ToolContext

@@ -11,7 +11,7 @@ from langgraph.types import Command
 
 from config.errors import Invalid
 from graphs.compile.flow import choose
-from tests.graphs.conftest import agent_of_yaml, run
+from tests.support.graph_runs import agent_of_yaml, run
 from tests.support.graphs import context
 
 HEAD = """\

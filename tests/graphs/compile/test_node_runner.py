@@ -11,7 +11,7 @@ from langgraph.cache.memory import InMemoryCache
 from langgraph.checkpoint.memory import InMemorySaver
 
 from config.errors import Busy, Invalid, NotFound, TimedOut, Unavailable
-from tests.graphs.conftest import agent_of_yaml, run
+from tests.support.graph_runs import agent_of_yaml, run
 from tests.support.graphs import FakeIndexes, FakePassage, context
 
 SEARCH = """\

@@ -10,7 +10,7 @@ import pytest
 from config.settings import Settings
 from graphs.catalog import Catalog
 from graphs.drawing.layout import lay_out
-from tests.graphs.conftest import agent_of_yaml
+from tests.support.graph_runs import agent_of_yaml
 
 BRANCHED = """
 input: {n: integer}

@@ -10,7 +10,7 @@ from langchain_core.messages import AIMessage
 from langgraph.checkpoint.memory import InMemorySaver
 
 from config.errors import NotFound, Unavailable
-from tests.graphs.conftest import agent_of_yaml, run
+from tests.support.graph_runs import agent_of_yaml, run
 from tests.support.graphs import FakeModels, calling, chat, context
 from tools.spec import Tool, ToolContext
 

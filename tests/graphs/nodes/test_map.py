@@ -11,7 +11,7 @@ from langgraph.types import Command
 
 from config.errors import Invalid, NotFound, Unavailable
 from graphs.compile.build import AgentSource
-from tests.graphs.conftest import agent_of_yaml, run
+from tests.support.graph_runs import agent_of_yaml, run
 from tests.support.graphs import FakeModels, chat, context
 
 EACH = """\

@@ -9,7 +9,7 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
 from config.errors import Invalid, Unavailable
-from tests.graphs.conftest import agent_of_yaml, run
+from tests.support.graph_runs import agent_of_yaml, run
 from tests.support.graphs import FakeIndexes, FakeModels, chat, context, reader
 
 PASSAGES = [

@@ -14,7 +14,7 @@ from graphs.catalog import SHIPPED
 from graphs.compile.build import AgentSource, agent_of, build_agent
 from graphs.spec.agent_spec import AgentSpec, read_spec, spec_json_schema
 from graphs.spec.source import read_source
-from tests.graphs.conftest import agent_of_yaml
+from tests.support.graph_runs import agent_of_yaml
 
 GOOD = """\
 version: 1

@@ -21,7 +21,7 @@ from indexes.records import Progress
 from indexes.service import Indexes, open_indexes
 from indexes.spec import IndexSpec
 from tests.support.indexes import Models
-from tests.tools.conftest import LOOPBACK, Site, serving
+from tests.support.site import LOOPBACK, Site, serving
 from tools.safe_fetch import CacheValidators, FetchLimits, fetch
 
 PAGE_BYTES = 2 * 2**20

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from io import BytesIO
-from zipfile import ZIP_DEFLATED, ZipFile
 
 import docx
 import pytest
@@ -19,7 +18,8 @@ from docx.oxml.ns import nsdecls
 
 from config.errors import Invalid
 from indexes.reading.documents import Content, read
-from tests.indexes.formats.checks import headings, parts, read_exactly
+from tests.support.documents.archives import rewritten
+from tests.support.documents.checks import headings, parts, read_exactly
 
 NOTES = f"""<w:footnotes {nsdecls("w")}><w:footnote w:id="2"><w:p><w:r>
 <w:t>Except on Sundays.</w:t></w:r></w:p></w:footnote></w:footnotes>"""
@@ -35,16 +35,6 @@ def made(fill: Callable[[Document], object]) -> bytes:
 
 def read_made(fill: Callable[[Document], object]) -> Content:
     return read_exactly(made(fill), "a.docx")
-
-
-def rewritten(data: bytes, change: Callable[[str, bytes], bytes | None]) -> bytes:
-    out = BytesIO()
-    with ZipFile(BytesIO(data)) as old, ZipFile(out, "w", ZIP_DEFLATED) as new:
-        for name in old.namelist():
-            part = change(name, old.read(name))
-            if part is not None:
-                new.writestr(name, part)
-    return out.getvalue()
 
 
 def test_headings_paragraphs_and_lists_are_told_by_their_styles() -> None:

@@ -13,8 +13,8 @@ from PIL import Image
 
 from config.errors import Invalid
 from indexes.reading.reader import DocumentReader
-from tests.indexes.formats import test_epub
-from tests.indexes.formats.hostile_archives import (
+from tests.support.documents import epub
+from tests.support.documents.hostile_archives import (
     DOCUMENT,
     LAUGHS,
     MOST_TEXT,
@@ -45,7 +45,7 @@ from tests.indexes.formats.hostile_archives import (
     word_xml,
     zeros_in,
 )
-from tests.indexes.formats.hostile_pdfs import (
+from tests.support.documents.hostile_pdfs import (
     CATALOG,
     CMAP,
     FONT,
@@ -106,7 +106,7 @@ CASES: dict[str, Case] = {
     "half a Word document": ("a.docx", lambda: word()[: len(word()) // 2], DAMAGED),
     "a Word document without its last byte": ("a.docx", lambda: word()[:-1], DAMAGED),
     "the first bytes of a presentation": ("a.pptx", lambda: slides()[:30], DAMAGED),
-    "half a book": ("a.epub", lambda: test_epub.made()[:500], DAMAGED),
+    "half a book": ("a.epub", lambda: epub.made()[:500], DAMAGED),
     "half a PDF": ("a.pdf", lambda: page_of(stream(WORDS))[:300], None),
     "noise after the header of a PDF": (
         "a.pdf",
@@ -116,7 +116,7 @@ CASES: dict[str, Case] = {
     "noise after the header of an archive": ("a.docx", lambda: b"PK\3\4" + bytes(9999), DAMAGED),
     **flips("a Word document", "a.docx", word),
     **flips("a presentation", "a.pptx", slides),
-    **flips("a book", "a.epub", test_epub.made),
+    **flips("a book", "a.epub", epub.made),
     **flips("a PDF", "a.pdf", locked_pdf),
     # mis-declared
     "a Word document that is a PDF": ("a.docx", lambda: page_of(stream(WORDS)), "but a PDF"),
@@ -138,7 +138,7 @@ CASES: dict[str, Case] = {
         "times its size",
     ),
     "a bomb beside a Word document": ("a.docx", lambda: zeros_in(word(), "bomb"), "times its size"),
-    "a bomb in a book": ("a.epub", lambda: zeros_in(test_epub.made(), "bomb"), "times its size"),
+    "a bomb in a book": ("a.epub", lambda: zeros_in(epub.made(), "bomb"), "times its size"),
     "entries that overlap": ("a.docx", overlapping, "more than 512 MiB"),
     "more entries than memory": ("a.docx", crowded, "entries"),
     "an entry that understates its size": ("a.docx", understated, DAMAGED),
@@ -168,7 +168,7 @@ CASES: dict[str, Case] = {
     "a cell over a billion columns": ("a.docx", wide_cell, None),
     "a spine of a million chapters": (
         "a.epub",
-        lambda: test_epub.made(spine=("two",) * 1_000_000),
+        lambda: epub.made(spine=("two",) * 1_000_000),
         None,
     ),
     # XML

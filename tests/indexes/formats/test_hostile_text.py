@@ -14,7 +14,7 @@ from config.errors import Invalid
 from indexes.reading.chunks import cut_into_chunks
 from indexes.reading.documents import MAX_TEXT_CHARS, read
 from indexes.reading.reader import DocumentReader, ParsedDocument
-from tests.indexes.formats.sheet_files import ods_of, xlsx_of
+from tests.support.documents.sheets import ods_of, xlsx_of
 
 TIMEOUT_S = 20.0
 MIB = 2**20

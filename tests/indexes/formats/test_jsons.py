@@ -9,7 +9,7 @@ import pytest
 from config.errors import Invalid
 from indexes.reading.chunks import cut_into_chunks
 from indexes.reading.documents import read
-from tests.indexes.formats.checks import headings, parts, read_exactly
+from tests.support.documents.checks import headings, parts, read_exactly
 
 PROSE = "The ferry leaves the harbour every morning at seven, whatever the weather may be, and " * 2
 

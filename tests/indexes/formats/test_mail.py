@@ -8,7 +8,7 @@ import pytest
 
 from config.errors import Invalid
 from indexes.reading.documents import read
-from tests.indexes.formats.checks import headings, parts, read_exactly
+from tests.support.documents.checks import headings, parts, read_exactly
 
 
 def letter(body: str = "Hello,\n\n> quoted before\n> and more\n\nbye\n") -> EmailMessage:

@@ -28,7 +28,7 @@ from reportlab.platypus import (
 from config.errors import Invalid
 from indexes.formats import pdf
 from indexes.reading.documents import read
-from tests.indexes.formats.checks import headings, parts, read_exactly
+from tests.support.documents.checks import headings, parts, read_exactly
 
 STYLES = getSampleStyleSheet()
 PROSE = (

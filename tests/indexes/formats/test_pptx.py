@@ -16,8 +16,8 @@ from pptx.util import Inches
 
 from config.errors import Invalid
 from indexes.reading.documents import Content, read
-from tests.indexes.formats.checks import headings, parts, read_exactly
-from tests.indexes.formats.test_docx import rewritten
+from tests.support.documents.archives import rewritten
+from tests.support.documents.checks import headings, parts, read_exactly
 
 TITLE_AND_BODY, TITLE_ALONE = 1, 5
 PLACE = (Inches(1), Inches(2), Inches(4), Inches(1))

@@ -8,8 +8,8 @@ import pytest
 
 from config.errors import Invalid
 from indexes.reading.documents import read
-from tests.indexes.formats.checks import headings, parts, read_exactly
-from tests.indexes.formats.sheet_files import Cell, ods, xlsx
+from tests.support.documents.checks import headings, parts, read_exactly
+from tests.support.documents.sheets import Cell, ods, xlsx
 
 FOLDER = Path(__file__).parents[2] / "data" / "sheets"
 PEOPLE: list[list[Cell]] = [["name", "age"], ["Anna", "3"], ["Ben", "4"]]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from indexes.formats import FORMATS
 from indexes.reading.chunks import Chunk, cut_into_chunks
 from indexes.reading.documents import Content, read
-from tests.indexes.formats.books import WRITERS, Book, Path, Writer, flat, text_of
+from tests.support.documents.books import WRITERS, Book, Path, Writer, flat, text_of
 
 
 def content_of(writer: Writer, book: Book) -> Content:

@@ -8,7 +8,7 @@ from config.errors import Invalid
 from indexes.formats.table import MAX_COLUMNS
 from indexes.reading.chunks import cut_into_chunks
 from indexes.reading.documents import read
-from tests.indexes.formats.checks import parts, read_exactly
+from tests.support.documents.checks import parts, read_exactly
 
 
 def rows(data: bytes, filename: str = "a.csv", media_type: str | None = None) -> list[str]:

@@ -33,8 +33,8 @@ from tests.models.backends.contracts.speech import (
     said,
     seconds,
 )
-from tests.models.backends.tiny import loaded, opened
-from tests.models.backends.voices import coqui, made
+from tests.support.tiny.models import loaded, opened
+from tests.support.tiny.voices import coqui, made
 
 RATE = 16_000
 

@@ -18,9 +18,10 @@ from config.errors import Invalid, Unavailable
 from config.settings import load_settings
 from models.capabilities import Rerank
 from models.manager import Models, open_models
+from tests.support.tiny.models import TINY
 
 BOUND_S = 60.0
-MAKE = Path(__file__).with_name("make_cross_encoder.py")
+MAKE = TINY / "make_cross_encoder.py"
 
 
 @pytest.fixture(scope="module")

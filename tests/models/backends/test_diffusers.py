@@ -36,10 +36,10 @@ from tests.models.backends.contracts.image import (
     pictures,
     pieces,
 )
-from tests.models.backends.tiny import ROOT, SMALL, loaded, spec
-from tests.models.backends.tiny import opened as driver_of
+from tests.support.tiny.models import ROOT, SMALL, TINY, loaded, spec
+from tests.support.tiny.models import opened as driver_of
 
-MAKE = Path(__file__).with_name("make_diffusers.py")
+MAKE = TINY / "make_diffusers.py"
 STEPS = 4
 SAMPLE = 16
 ROOM_BYTES = 64 * 2**20

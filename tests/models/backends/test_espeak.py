@@ -27,8 +27,8 @@ from tests.models.backends.contracts.speech import (
     said,
     seconds,
 )
-from tests.models.backends.tiny import loaded, opened
-from tests.models.backends.voices import espeak
+from tests.support.tiny.models import loaded, opened
+from tests.support.tiny.voices import espeak
 
 MANY = "This is one of many sentences. " * 60
 

@@ -1,13 +1,9 @@
 from __future__ import annotations
 
-import array
 import asyncio
-import math
-import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +17,7 @@ from models.backends.reader.chat import REFUSAL, ReaderChat
 from models.capabilities import Embed, Vectors
 from models.catalog.spec import ModelSpec
 from models.manager import open_models
+from tests.support.graphs import WordEmbed
 
 TEXT = (
     "# Loans\n\nBooks are lent for four weeks. A loan may be renewed twice. Renewing is done at "
@@ -37,44 +34,31 @@ def passage(text: str, **more: Any) -> dict[str, Any]:
 PASSAGES = [passage(OTHER, id="hours"), passage(TEXT, id="rules", start=100, title="Library")]
 
 
-class WordEmbed:
-    """A bag of words as a vector: near means sharing words. Counts its calls."""
-
-    fingerprint = "words"
-    dimensions = 512
-
-    def __init__(self) -> None:
-        self.calls: list[list[str]] = []
+class UrgentEmbed(WordEmbed):
+    """A bag of words that somebody waits for: the reader never asks for it as bulk work."""
 
     async def embed(self, texts: Sequence[str], *, urgent: bool = False) -> Vectors:
-        self.calls.append(list(texts))
         assert urgent, "somebody waits for the answer"
-        return Vectors.joined(self.dimensions, [self._row(text) for text in texts])
-
-    def _row(self, text: str) -> bytes:
-        row = [0.0] * self.dimensions
-        for word in set(re.findall(r"\w+", text.lower())) - {"the", "a", "is", "for", "in"}:
-            place = int.from_bytes(blake2b(word.encode(), digest_size=4).digest(), "little")
-            row[place % self.dimensions] += 1.0
-        length = math.hypot(*row) or 1.0
-        return array.array("f", [number / length for number in row]).tobytes()
+        return await super().embed(texts)
 
 
 @dataclass
-class Held:
+class ReaderLease:
+    """As much of a lease as the reader uses."""
+
     embed: Embed
 
 
 @pytest.fixture
-def words() -> WordEmbed:
-    return WordEmbed()
+def words() -> UrgentEmbed:
+    return UrgentEmbed()
 
 
 @pytest.fixture
-def reader(words: WordEmbed) -> ReaderChat:
+def reader(words: UrgentEmbed) -> ReaderChat:
     @asynccontextmanager
-    async def lease() -> AsyncIterator[Held]:
-        yield Held(words)
+    async def lease() -> AsyncIterator[ReaderLease]:
+        yield ReaderLease(words)
 
     return ReaderChat(name="reader", lease_embed=lease)
 
@@ -136,7 +120,7 @@ async def test_an_index_says_itself_from_which_score_on_it_answers(reader: Reade
 
 @pytest.mark.parametrize("passages", [[], [passage("")], [passage("# Only a heading")]])
 async def test_passages_without_sentences_are_refused_without_comparing(
-    reader: ReaderChat, words: WordEmbed, passages: list[dict[str, Any]]
+    reader: ReaderChat, words: UrgentEmbed, passages: list[dict[str, Any]]
 ) -> None:
     answer = await reader.ainvoke(ask("what is the fine?", passages))
     assert (answer.text, answer.response_metadata["refused"]) == (REFUSAL, True)
@@ -144,7 +128,7 @@ async def test_passages_without_sentences_are_refused_without_comparing(
 
 
 async def test_everything_is_compared_in_one_call_of_bounded_size(
-    reader: ReaderChat, words: WordEmbed
+    reader: ReaderChat, words: UrgentEmbed
 ) -> None:
     many = [passage("A sentence with five words. " * 200, id=str(n)) for n in range(50)]
     await reader.ainvoke(ask("which sentence has five words", many))
@@ -188,16 +172,16 @@ async def test_only_the_last_question_counts(reader: ReaderChat) -> None:
 async def test_a_cancelled_answer_gives_its_lease_back() -> None:
     waiting, given_back = asyncio.Event(), asyncio.Event()
 
-    class Never(WordEmbed):
+    class Never(UrgentEmbed):
         async def embed(self, texts: Sequence[str], *, urgent: bool = False) -> Vectors:
             waiting.set()
             await asyncio.Event().wait()
             raise AssertionError
 
     @asynccontextmanager
-    async def lease() -> AsyncIterator[Held]:
+    async def lease() -> AsyncIterator[ReaderLease]:
         try:
-            yield Held(Never())
+            yield ReaderLease(Never())
         finally:
             given_back.set()
 
@@ -300,7 +284,7 @@ def from_search(text: str, *quotes: tuple[str, float], **more: Any) -> dict[str,
 
 
 async def test_what_the_search_found_nearest_is_quoted_without_comparing_again(
-    reader: ReaderChat, words: WordEmbed
+    reader: ReaderChat, words: UrgentEmbed
 ) -> None:
     late = "A late book costs ten cents a day."
     found = [from_search(OTHER, ("It closes at six.", 0.5), score=0.5),

@@ -12,7 +12,7 @@ from benchmarks.roundtrip import told_again
 from config.settings import load_settings
 from models.manager import open_models
 from recipes.shapes import scenes
-from tests.models.backends.tiny import SMALL
+from tests.support.tiny.models import SMALL
 
 SAMPLE = 24
 BOUND_S = 200.0

@@ -14,7 +14,7 @@ from config.errors import Unavailable
 from models.capabilities import Embed, Vectors
 from models.driver import Driver
 from tests.models.backends.contracts.embed import EmbedContract, dot, numbers
-from tests.models.backends.tiny import loaded, made, opened, spec
+from tests.support.tiny.models import loaded, made, opened, spec
 
 BACKEND = "sentence_transformers"
 

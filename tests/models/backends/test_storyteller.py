@@ -10,7 +10,7 @@ import pytest
 from langchain_core.language_models import BaseChatModel
 
 from recipes.shapes import COLORS, SHAPES
-from tests.models.backends.tiny import SMALL, loaded, opened, spec
+from tests.support.tiny.models import SMALL, loaded, opened, spec
 
 SCENE = re.compile(
     rf"\ban? ({'|'.join(COLORS)}) ({'|'.join(SHAPES)}) on an? ({'|'.join(COLORS)}) ground\b"

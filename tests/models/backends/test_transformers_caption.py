@@ -18,7 +18,7 @@ from models.capabilities import Caption, CaptionRequest
 from models.driver import Driver
 from recipes.shapes import Scene, draw, scenes
 from tests.models.backends.contracts.caption import BOUND_S, CaptionContract, picture
-from tests.models.backends.tiny import SMALL, loaded, made, opened, spec
+from tests.support.tiny.models import SMALL, loaded, made, opened, spec
 
 SAMPLE = 24
 

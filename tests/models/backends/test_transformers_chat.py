@@ -18,7 +18,7 @@ from config.errors import Invalid, Unavailable
 from models.backends.transformers.chat import TransformersChat
 from models.backends.transformers.model import TransformersModel
 from models.driver import Driver
-from tests.models.backends.tiny import loaded, made, opened, spec
+from tests.support.tiny.models import loaded, made, opened, spec
 
 BOUND_S = 60.0
 ENDLESS = {"context": 100_000, "max_tokens": 90_000}

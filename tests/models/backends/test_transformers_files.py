@@ -20,7 +20,7 @@ from models.catalog.spec import ModelSpec
 from models.devices.accelerator import Accelerator
 from models.driver import Driver, DriverContext
 from models.lease import ModelSource
-from tests.models.backends.tiny import opened, spec
+from tests.support.tiny.models import opened, spec
 
 LAYERS, WIDTH, NUMBERS = 4, 64, 1000 * 2000
 

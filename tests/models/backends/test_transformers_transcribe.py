@@ -10,7 +10,7 @@ import pytest
 from models.capabilities import Transcribe, TranscribeRequest
 from models.driver import Driver
 from tests.models.backends.contracts.transcribe import TranscribeContract, said, sound
-from tests.models.backends.tiny import loaded, made, opened, spec
+from tests.support.tiny.models import loaded, made, opened, spec
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from config.errors import NotFound
 from config.settings import load_settings
 from models.catalog.file import ModelsFile, load_models
 from models.catalog.watch import ModelsWatch, following
-from tests.models.test_manager import FILE, Scene
+from tests.support.manager import FILE, Scene
 
 BOUND_S = 30.0
 ONE = "models:\n  one: {task: chat, backend: openai, source: a}\n"

@@ -1,8 +1,8 @@
 """What may happen to models, with the real manager, real processes and memory that is measured.
 
-The models of `backend.py` are worker processes that take so many megabytes and talk; `machine.py`
-is a machine of 500 MB that counts what they and other programs really take; Ollama is the server
-of `tests.support`, asked over HTTP by its real driver. No test may leave a process behind.
+The models of `tests.support.scenarios` are worker processes that take so many megabytes and talk,
+on a machine of 500 MB that counts what they and other programs really take; Ollama is the server
+of `tests.support.ollama`, asked over HTTP by its real driver. No test may leave a process behind.
 
 | scenario | test |
 | --- | --- |

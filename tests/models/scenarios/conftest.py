@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.gates import Gate, new_gate
-from tests.models.scenarios.machine import children
-from tests.models.scenarios.stage import Stage, open_stage
+from tests.support.scenarios.machine import children
+from tests.support.scenarios.stage import Stage, open_stage
+from tests.support.socket_gate import SocketGate, open_socket_gate
 
 Open = Callable[..., AbstractAsyncContextManager[Stage]]
 
@@ -34,7 +34,7 @@ def stage(tmp_path: Path) -> Open:
 
 
 @pytest.fixture
-async def held(tmp_path: Path) -> AsyncIterator[Gate]:
+async def held(tmp_path: Path) -> AsyncIterator[SocketGate]:
     """A gate at which one worker waits for the test."""
-    async with new_gate(tmp_path) as gate:
+    async with open_socket_gate(tmp_path) as gate:
         yield gate

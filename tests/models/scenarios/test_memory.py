@@ -8,10 +8,10 @@ import pytest
 
 from config.errors import Unavailable
 from models.scheduling import pressure
-from tests.acceptance.gates import Gate
 from tests.models.scenarios.conftest import Open
-from tests.models.scenarios.machine import MB, PROCESS_MB, Hog
-from tests.models.scenarios.stage import BOUND_S, Stage, mb, talking
+from tests.support.scenarios.machine import MB, PROCESS_MB, Hog
+from tests.support.scenarios.stage import BOUND_S, Stage, mb, talking
+from tests.support.socket_gate import SocketGate
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ async def test_pressure_that_no_unload_would_cure_unloads_nothing(stage: Open) -
 
 
 @pytest.mark.usefixtures("read_often")
-async def test_pressure_never_takes_a_model_that_is_in_use(stage: Open, held: Gate) -> None:
+async def test_pressure_never_takes_a_model_that_is_in_use(stage: Open, held: SocketGate) -> None:
     async with stage({"busy": mb(100), "idle": mb(60)}) as on:
         await on.say("idle", "hello")
         async with on.models.lease("busy", "chat") as lease:
@@ -143,7 +143,7 @@ async def test_a_set_that_has_to_go_is_unloaded_in_one_decision(stage: Open) -> 
         assert len(on.driver.started) == 4
 
 
-async def test_a_small_load_passes_a_big_one_that_waits(stage: Open, held: Gate) -> None:
+async def test_a_small_load_passes_a_big_one_that_waits(stage: Open, held: SocketGate) -> None:
     async with stage({"busy": mb(110), "big": mb(300), "small": mb(30)}) as on:
         async with on.models.lease("busy", "chat") as lease:
             poem = talking(lease).say("one", "two", gate=held)

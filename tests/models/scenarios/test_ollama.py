@@ -16,9 +16,9 @@ from models.capabilities import CaptionRequest
 from models.lease import Lease
 from tests.models.backends.contracts.caption import picture
 from tests.models.scenarios.conftest import Open
-from tests.models.scenarios.machine import MB
-from tests.models.scenarios.stage import BOUND_S, Stage, mb
 from tests.support.ollama import Ollama
+from tests.support.scenarios.machine import MB
+from tests.support.scenarios.stage import BOUND_S, Stage, mb
 from tests.support.script import RUNNER_DIED, Failure, Gate, says
 
 ROLES = {"chat": ["ollama/*", "fallback"]}

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from config.errors import Unavailable
-from tests.acceptance.gates import Gate
 from tests.models.scenarios.conftest import Open
-from tests.models.scenarios.stage import BOUND_S, mb, talking
+from tests.support.scenarios.stage import BOUND_S, mb, talking
+from tests.support.socket_gate import SocketGate
 
 
-async def test_unloading_a_model_never_cuts_a_stream(stage: Open, held: Gate) -> None:
+async def test_unloading_a_model_never_cuts_a_stream(stage: Open, held: SocketGate) -> None:
     async with stage({"poet": mb(20)}) as on:
         async with on.models.lease("poet", "chat") as lease:
             poem = talking(lease).say("one", "two", "three", gate=held)
@@ -51,7 +51,9 @@ async def test_fifty_that_wait_for_a_load_that_fails_are_all_told(
         assert on.driver.started == ["poet"]
 
 
-async def test_fifty_that_leave_while_it_loads_leave_one_load(stage: Open, held: Gate) -> None:
+async def test_fifty_that_leave_while_it_loads_leave_one_load(
+    stage: Open, held: SocketGate
+) -> None:
     async with stage({"poet": mb(20, loads_behind=held.path)}) as on:
         clients = [asyncio.create_task(on.say("poet", "hello")) for _ in range(50)]
         await held.knocked()
@@ -64,7 +66,7 @@ async def test_fifty_that_leave_while_it_loads_leave_one_load(stage: Open, held:
         assert on.driver.started == ["poet"]
 
 
-async def test_closing_while_a_worker_loads_ends_it(stage: Open, held: Gate) -> None:
+async def test_closing_while_a_worker_loads_ends_it(stage: Open, held: SocketGate) -> None:
     async with stage({"poet": mb(20, loads_behind=held.path)}) as on:
         client = asyncio.create_task(on.say("poet", "hello"))
         await held.knocked()
@@ -101,7 +103,7 @@ async def test_a_storm_of_requests_and_kills_ends_every_request(stage: Open) -> 
 
 
 async def test_a_request_that_arrives_during_an_idle_unload_gets_a_new_load(
-    stage: Open, held: Gate
+    stage: Open, held: SocketGate
 ) -> None:
     async with stage({"poet": mb(20, keep_alive_s=0, ends_behind=held.path)}) as on:
         assert await on.say("poet", "first") == ["first"]
@@ -119,7 +121,7 @@ async def test_a_request_that_arrives_during_an_idle_unload_gets_a_new_load(
         ]
 
 
-async def test_a_client_that_leaves_frees_its_place(stage: Open, held: Gate) -> None:
+async def test_a_client_that_leaves_frees_its_place(stage: Open, held: SocketGate) -> None:
     async with stage({"poet": mb(20, concurrency=1)}) as on:
 
         async def listen() -> None:

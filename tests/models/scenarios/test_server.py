@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from benchmarks.server import ServerProcess
-from tests.acceptance.conftest import read_events, types_of
 from tests.support.ollama import Ollama
 from tests.support.script import Gate, says
+from tests.support.service import read_events, types_of
 
 AGENT = """
 version: 1

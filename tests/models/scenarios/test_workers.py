@@ -11,15 +11,15 @@ import pytest
 
 from config.errors import MotetError, TimedOut, Unavailable
 from models.scheduling import scheduler
-from tests.acceptance.gates import Gate
 from tests.models.scenarios.conftest import Open
-from tests.models.scenarios.handlers import FULL
-from tests.models.scenarios.machine import PROCESS_MB, children
-from tests.models.scenarios.stage import BOUND_S, Stage, mb, talking
+from tests.support.scenarios.handlers import FULL
+from tests.support.scenarios.machine import PROCESS_MB, children
+from tests.support.scenarios.stage import BOUND_S, Stage, mb, talking
+from tests.support.socket_gate import SocketGate
 
 
 async def test_a_worker_killed_while_it_streams_fails_its_reader_and_is_replaced(
-    stage: Open, held: Gate
+    stage: Open, held: SocketGate
 ) -> None:
     async with stage({"poet": mb(20)}) as on:
         async with on.models.lease("poet", "chat") as lease:
@@ -47,7 +47,7 @@ async def test_a_crash_of_its_library_is_told_by_its_signal(stage: Open) -> None
 
 
 async def test_a_worker_killed_while_it_loads_fails_who_waits_and_leaves_nothing(
-    stage: Open, held: Gate
+    stage: Open, held: SocketGate
 ) -> None:
     async with stage({"poet": mb(20, loads_behind=held.path)}) as on:
         waiting = [asyncio.create_task(on.say("poet", "hello")) for _ in range(3)]
@@ -126,7 +126,9 @@ async def refused(on: Stage, name: str) -> float:
     return caught.value.retry_after_s + 0.01
 
 
-async def test_the_late_exit_of_an_old_worker_harms_no_new_one(stage: Open, held: Gate) -> None:
+async def test_the_late_exit_of_an_old_worker_harms_no_new_one(
+    stage: Open, held: SocketGate
+) -> None:
     async with stage({"poet": mb(20, lingers=True)}) as on:
         await on.say("poet", "hello")
         await on.models.unload("poet")  # its process is there all the same

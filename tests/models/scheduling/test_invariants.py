@@ -1,4 +1,4 @@
-"""The scheduler's invariants under any order of events; `World` asserts them at each effect.
+"""The scheduler's invariants under any order of events; the harness asserts them at each effect.
 
 Hypothesis shrinks what fails on one device; seeded histories go through far more steps on several.
 """
@@ -10,9 +10,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from tests.models.backends.live import Live
-from tests.models.scheduling.chaos import Chaos, check_books
-from tests.models.scheduling.world import World, spec
+from tests.support.scheduling.harness import SchedulerHarness, spec
+from tests.support.scheduling.random_history import RandomHistory, check_bookkeeping
+from tests.support.scheduling.running_time import SimulatedTraffic
 
 MODELS = [
     spec("remote", 0),
@@ -28,7 +28,7 @@ MODELS = [
 class SchedulerMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.world = World(cap_bytes=10, total_bytes=12)
+        self.world = SchedulerHarness(cap_bytes=10, total_bytes=12)
 
     @rule(model=st.sampled_from(MODELS), priority=st.integers(0, 2))
     def ask(self, model, priority):
@@ -82,7 +82,7 @@ class SchedulerMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_books_agree(self):
-        check_books(self.world)
+        check_bookkeeping(self.world)
 
     def teardown(self):
         """When everyone gives back, every request ends in a grant or a refusal."""
@@ -110,7 +110,7 @@ def test_any_order_of_events_on_several_devices_keeps_the_books_and_ends_every_w
     seed: int,
 ) -> None:
     for history in range(10):
-        chaos = Chaos(seed * 10 + history)
+        chaos = RandomHistory(seed * 10 + history)
         for _ in range(500):
             chaos.step()
         chaos.end()
@@ -121,7 +121,7 @@ def test_any_order_of_events_on_several_devices_keeps_the_books_and_ends_every_w
 def test_nobody_is_overtaken_for_long_by_those_who_rank_later(
     seed: int, rate: float, overtaken_s: float
 ) -> None:
-    live = Live(seed, rate)
+    live = SimulatedTraffic(seed, rate)
     live.run(1000.0)
     assert live.overtaken_s < overtaken_s
     assert not live.world.refused

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from models.scheduling.requirement import MemoryRequirement
 from models.scheduling.slot import State
-from tests.models.scheduling.world import World, spec
+from tests.support.scheduling.harness import SchedulerHarness, spec
 
 GPUS = {"cuda:0": 10, "cuda:1": 6}
 
 
-def world() -> World:
-    return World(cap_bytes=20, total_bytes=24, devices=GPUS)
+def world() -> SchedulerHarness:
+    return SchedulerHarness(cap_bytes=20, total_bytes=24, devices=GPUS)
 
 
 def places(size: int, *, cpu: bool = True) -> list[MemoryRequirement]:
@@ -18,7 +18,9 @@ def places(size: int, *, cpu: bool = True) -> list[MemoryRequirement]:
     return [*found, MemoryRequirement({"ram": size})] if cpu else found
 
 
-def load(world: World, name: str, needs: list[MemoryRequirement], *, keep: bool = False) -> int:
+def load(
+    world: SchedulerHarness, name: str, needs: list[MemoryRequirement], *, keep: bool = False
+) -> int:
     """Load it; idle for a while afterwards unless it is kept in use."""
     ticket = world.ask(spec(name), needs=needs)
     world.finish_load(name)
@@ -28,7 +30,7 @@ def load(world: World, name: str, needs: list[MemoryRequirement], *, keep: bool 
     return ticket
 
 
-def device_of(world: World, name: str) -> str:
+def device_of(world: SchedulerHarness, name: str) -> str:
     return world.scheduler.slots[name].need.device
 
 
@@ -106,7 +108,7 @@ def test_a_model_over_two_devices_evicts_on_both_in_one_decision() -> None:
 
 
 def test_ram_beside_the_accelerator_is_counted_too() -> None:
-    small = World(cap_bytes=2, total_bytes=4, devices=GPUS)
+    small = SchedulerHarness(cap_bytes=2, total_bytes=4, devices=GPUS)
     load(small, "first", [MemoryRequirement({"cuda:0": 1, "ram": 2}, "cuda:0")])
     small.ask(spec("second"), needs=[MemoryRequirement({"cuda:0": 1, "ram": 1}, "cuda:0")])
     assert list(small.stopping) == ["first"]

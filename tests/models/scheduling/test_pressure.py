@@ -8,21 +8,23 @@ from models.scheduling.memory_estimates import MemoryEstimates
 from models.scheduling.pressure import FULL, READ_EVERY_S, RESTED_S
 from models.scheduling.requirement import MemoryRequirement
 from models.scheduling.slot import State
-from tests.models.scheduling.world import World, spec
+from tests.support.scheduling.harness import SchedulerHarness, spec
 
 
 @pytest.fixture
-def world() -> World:
-    return World(cap_bytes=100, total_bytes=100)
+def world() -> SchedulerHarness:
+    return SchedulerHarness(cap_bytes=100, total_bytes=100)
 
 
-def idle(world: World, name: str, size: int) -> None:
+def idle(world: SchedulerHarness, name: str, size: int) -> None:
     world.release(world.ask(spec(name, size, keep_alive_s=-1)))
     world.finish_load(name)
     world.pass_time(RESTED_S + 1)
 
 
-def test_above_the_mark_idle_models_go_one_at_a_time_until_there_is_room(world: World) -> None:
+def test_above_the_mark_idle_models_go_one_at_a_time_until_there_is_room(
+    world: SchedulerHarness,
+) -> None:
     for name in ("a", "b", "c"):
         idle(world, name, 20)
     world.foreign_bytes = 30  # 90 %
@@ -33,10 +35,10 @@ def test_above_the_mark_idle_models_go_one_at_a_time_until_there_is_room(world: 
     world.finish_unload(next(iter(world.stopping)))
     world.pass_time(READ_EVERY_S)
     assert not world.stopping  # 70 %
-    assert world.happened("pressure")[0]["device"] == "ram"
+    assert world.emitted("pressure")[0]["device"] == "ram"
 
 
-def test_once_above_the_mark_it_goes_on_below_it_to_the_lower_one(world: World) -> None:
+def test_once_above_the_mark_it_goes_on_below_it_to_the_lower_one(world: SchedulerHarness) -> None:
     for name in ("a", "b", "c", "d"):
         idle(world, name, 10)
     world.foreign_bytes = 48  # 88 %
@@ -48,17 +50,17 @@ def test_once_above_the_mark_it_goes_on_below_it_to_the_lower_one(world: World) 
 
 
 def test_pressure_that_unloading_cannot_cure_unloads_nothing_and_is_told_once(
-    world: World,
+    world: SchedulerHarness,
 ) -> None:
     idle(world, "a", 10)
     world.foreign_bytes = 89
     for _ in range(5):
         world.pass_time(READ_EVERY_S)
     assert world.state("a") is State.READY
-    assert [told["unloads"] for told in world.happened("pressure")] == [[]]
+    assert [told["unloads"] for told in world.emitted("pressure")] == [[]]
 
 
-def test_models_in_use_or_pinned_stay_under_pressure(world: World) -> None:
+def test_models_in_use_or_pinned_stay_under_pressure(world: SchedulerHarness) -> None:
     idle(world, "idle", 5)
     world.ask(spec("used", 30))
     world.finish_load("used")
@@ -69,7 +71,9 @@ def test_models_in_use_or_pinned_stay_under_pressure(world: World) -> None:
     assert list(world.stopping) == ["idle"]
 
 
-def test_what_was_used_a_moment_ago_is_spared_until_the_device_is_full(world: World) -> None:
+def test_what_was_used_a_moment_ago_is_spared_until_the_device_is_full(
+    world: SchedulerHarness,
+) -> None:
     idle(world, "a", 30)
     world.release(world.ask(spec("a", 30, keep_alive_s=-1)))
     world.foreign_bytes = 60  # 90 %
@@ -80,7 +84,7 @@ def test_what_was_used_a_moment_ago_is_spared_until_the_device_is_full(world: Wo
     assert list(world.stopping) == ["a"]
 
 
-def test_an_old_reading_unloads_nothing(world: World) -> None:
+def test_an_old_reading_unloads_nothing(world: SchedulerHarness) -> None:
     for name in ("a", "b"):
         idle(world, name, 30)
     world.foreign_bytes, world.problem = 35, "the driver does not answer"
@@ -91,7 +95,7 @@ def test_an_old_reading_unloads_nothing(world: World) -> None:
     assert world.stopping
 
 
-def test_devices_are_read_only_while_something_is_loaded(world: World) -> None:
+def test_devices_are_read_only_while_something_is_loaded(world: SchedulerHarness) -> None:
     assert world.scheduler.next_wake_s() is None
     idle(world, "a", 10)
     world.pass_time(READ_EVERY_S)
@@ -102,7 +106,7 @@ def test_devices_are_read_only_while_something_is_loaded(world: World) -> None:
 
 
 def test_models_that_grow_over_the_cap_make_idle_ones_go() -> None:
-    world = World(cap_bytes=50, total_bytes=100)
+    world = SchedulerHarness(cap_bytes=50, total_bytes=100)
     idle(world, "idle", 20)
     world.ask(spec("grows", 20))
     world.finish_load("grows")
@@ -113,7 +117,9 @@ def test_models_that_grow_over_the_cap_make_idle_ones_go() -> None:
     assert list(world.stopping) == ["idle"]
 
 
-def test_a_load_that_runs_out_of_memory_is_tried_once_more_with_more_room(world: World) -> None:
+def test_a_load_that_runs_out_of_memory_is_tried_once_more_with_more_room(
+    world: SchedulerHarness,
+) -> None:
     idle(world, "idle", 20)
     ticket = world.ask(spec("big", 80))
     world.fail_load("big", "out_of_memory")
@@ -124,7 +130,9 @@ def test_a_load_that_runs_out_of_memory_is_tried_once_more_with_more_room(world:
     assert ticket in world.granted
 
 
-def test_a_load_that_runs_out_of_memory_twice_fails_with_its_own_error(world: World) -> None:
+def test_a_load_that_runs_out_of_memory_twice_fails_with_its_own_error(
+    world: SchedulerHarness,
+) -> None:
     ticket = world.ask(spec("big", 40))
     world.fail_load("big", "out_of_memory")
     assert world.loading["big"].need.memory == {"ram": 50}
@@ -135,7 +143,7 @@ def test_a_load_that_runs_out_of_memory_twice_fails_with_its_own_error(world: Wo
 
 def test_running_out_in_use_unloads_what_is_idle_beside_it_and_is_remembered() -> None:
     needs = MemoryEstimates()
-    world = World(cap_bytes=100, total_bytes=100, devices={"cuda:0": 50}, needs=needs)
+    world = SchedulerHarness(cap_bytes=100, total_bytes=100, devices={"cuda:0": 50}, needs=needs)
     idle(world, "idle", 20)
     world.ask(spec("big", 40))
     world.finish_load("big", memory_bytes=40)
@@ -143,11 +151,11 @@ def test_running_out_in_use_unloads_what_is_idle_beside_it_and_is_remembered() -
     assert list(world.stopping) == ["idle"]
     assert world.reserved() == 50 + 20
     assert world.scheduler.slots["big"].need.memory == {"ram": 50}
-    assert world.happened("out_of_memory")[0]["phase"] == "running"
+    assert world.emitted("out_of_memory")[0]["phase"] == "running"
 
 
 def test_a_model_over_two_devices_that_ran_out_has_both_freed() -> None:
-    world = World(cap_bytes=100, total_bytes=100, devices={"cuda:0": 50, "cuda:1": 50})
+    world = SchedulerHarness(cap_bytes=100, total_bytes=100, devices={"cuda:0": 50, "cuda:1": 50})
     for name, device in (("one", "cuda:0"), ("two", "cuda:1"), ("beside", "ram")):
         world.release(world.ask(spec(name), needs=[MemoryRequirement({device: 10}, device)]))
         world.finish_load(name)

@@ -8,17 +8,17 @@ from config.errors import Unavailable
 from models.scheduling.pressure import READ_EVERY_S
 from models.scheduling.scheduler import CRASHES, MAX_WAITING, PATIENCE_S
 from models.scheduling.slot import State
-from tests.models.scheduling.world import World, spec
+from tests.support.scheduling.harness import SchedulerHarness, spec
 
 A, B, C = spec("a", 6), spec("b", 6), spec("c", 3)
 
 
 @pytest.fixture
-def world() -> World:
-    return World(cap_bytes=10, total_bytes=12)
+def world() -> SchedulerHarness:
+    return SchedulerHarness(cap_bytes=10, total_bytes=12)
 
 
-def loaded(world: World, model: object, *, idle_for_s: float = 100.0) -> None:
+def loaded(world: SchedulerHarness, model: object, *, idle_for_s: float = 100.0) -> None:
     """Load `model`, use it once, leave it idle long enough to be evicted."""
     ticket = world.ask(model)  # type: ignore[arg-type]
     world.finish_load(model.name)  # type: ignore[attr-defined]
@@ -26,7 +26,7 @@ def loaded(world: World, model: object, *, idle_for_s: float = 100.0) -> None:
     world.now_s += idle_for_s
 
 
-def test_requests_for_one_model_share_one_load(world: World) -> None:
+def test_requests_for_one_model_share_one_load(world: SchedulerHarness) -> None:
     tickets = [world.ask(A) for _ in range(3)]
     assert list(world.loading) == ["a"]
     world.finish_load("a")
@@ -34,7 +34,7 @@ def test_requests_for_one_model_share_one_load(world: World) -> None:
     assert world.ask(A) in world.granted
 
 
-def test_waiting_requests_are_told_what_for(world: World) -> None:
+def test_waiting_requests_are_told_what_for(world: SchedulerHarness) -> None:
     ticket = world.ask(A)
     late = world.ask(A)
     assert world.notices[ticket] == [{"phase": "loading", "position": 1}]
@@ -54,7 +54,7 @@ def test_waiting_requests_are_told_what_for(world: World) -> None:
     ]
 
 
-def test_a_leased_model_is_never_evicted(world: World) -> None:
+def test_a_leased_model_is_never_evicted(world: SchedulerHarness) -> None:
     ticket = world.ask(A)
     world.finish_load("a")
     blocked = world.ask(B)
@@ -67,7 +67,9 @@ def test_a_leased_model_is_never_evicted(world: World) -> None:
     assert blocked in world.granted
 
 
-def test_an_idle_model_makes_room_and_is_loaded_again_when_asked_for(world: World) -> None:
+def test_an_idle_model_makes_room_and_is_loaded_again_when_asked_for(
+    world: SchedulerHarness,
+) -> None:
     loaded(world, A, idle_for_s=10)
     second = world.ask(B)
     assert list(world.stopping) == ["a"]
@@ -83,7 +85,7 @@ def test_an_idle_model_makes_room_and_is_loaded_again_when_asked_for(world: Worl
     assert third in world.granted
 
 
-def test_a_load_that_fits_passes_one_that_waits_but_not_for_ever(world: World) -> None:
+def test_a_load_that_fits_passes_one_that_waits_but_not_for_ever(world: SchedulerHarness) -> None:
     first = world.ask(A)
     world.pass_time(20)
     world.finish_load("a")
@@ -103,7 +105,7 @@ def test_a_load_that_fits_passes_one_that_waits_but_not_for_ever(world: World) -
     assert "b" not in world.loading
 
 
-def test_memory_being_freed_is_kept_for_whom_it_is_freed(world: World) -> None:
+def test_memory_being_freed_is_kept_for_whom_it_is_freed(world: SchedulerHarness) -> None:
     loaded(world, A, idle_for_s=10)
     world.ask(spec("big", 9))
     assert list(world.stopping) == ["a"]
@@ -113,7 +115,7 @@ def test_memory_being_freed_is_kept_for_whom_it_is_freed(world: World) -> None:
     assert list(world.loading) == ["big"]
 
 
-def test_more_than_the_cap_is_refused_for_good_with_the_numbers(world: World) -> None:
+def test_more_than_the_cap_is_refused_for_good_with_the_numbers(world: SchedulerHarness) -> None:
     ticket = world.ask(spec("huge", 11))
     error = world.refused[ticket]
     assert (error.code, error.permanent) == ("insufficient_memory", True)
@@ -121,7 +123,7 @@ def test_more_than_the_cap_is_refused_for_good_with_the_numbers(world: World) ->
     assert not world.scheduler.slots
 
 
-def test_memory_taken_by_others_refuses_for_now_and_evicts_nothing(world: World) -> None:
+def test_memory_taken_by_others_refuses_for_now_and_evicts_nothing(world: SchedulerHarness) -> None:
     loaded(world, C, idle_for_s=10)
     world.foreign_bytes = 8
     ticket = world.ask(A)
@@ -130,7 +132,7 @@ def test_memory_taken_by_others_refuses_for_now_and_evicts_nothing(world: World)
     assert world.state("c") is State.READY
 
 
-def test_a_failed_load_refuses_everyone_then_backs_off(world: World) -> None:
+def test_a_failed_load_refuses_everyone_then_backs_off(world: SchedulerHarness) -> None:
     tickets = [world.ask(A), world.ask(A)]
     world.fail_load("a")
     assert set(tickets) == set(world.refused)
@@ -147,14 +149,14 @@ def test_a_failed_load_refuses_everyone_then_backs_off(world: World) -> None:
     world.ask(A)
     world.fail_load("a")
     assert world.refused[world.ask(A)].retry_after_s == pytest.approx(60.0)
-    assert world.happened("load_failed")[-1]["failures"] == 3
+    assert world.emitted("load_failed")[-1]["failures"] == 3
     world.pass_time(60.0)
     world.ask(A)
     world.finish_load("a")
     assert world.state("a") is State.READY
 
 
-def test_an_idle_model_goes_when_its_keep_alive_ends(world: World) -> None:
+def test_an_idle_model_goes_when_its_keep_alive_ends(world: SchedulerHarness) -> None:
     ticket = world.ask(A)
     world.finish_load("a")
     world.pass_time(1000)
@@ -170,7 +172,7 @@ def test_an_idle_model_goes_when_its_keep_alive_ends(world: World) -> None:
     assert not world.scheduler.slots
 
 
-def test_keep_alive_may_be_nothing_or_for_ever(world: World) -> None:
+def test_keep_alive_may_be_nothing_or_for_ever(world: SchedulerHarness) -> None:
     ticket = world.ask(spec("once", keep_alive_s=0))
     world.finish_load("once")
     world.release(ticket)
@@ -180,19 +182,19 @@ def test_keep_alive_may_be_nothing_or_for_ever(world: World) -> None:
     assert world.state("kept") is State.READY
 
 
-def test_a_pinned_model_is_not_evicted(world: World) -> None:
+def test_a_pinned_model_is_not_evicted(world: SchedulerHarness) -> None:
     loaded(world, spec("pinned", 6, pin=True), idle_for_s=10)
     assert world.refused[world.ask(B)].code == "insufficient_memory"
 
 
-def test_what_takes_no_memory_here_always_loads(world: World) -> None:
+def test_what_takes_no_memory_here_always_loads(world: SchedulerHarness) -> None:
     world.foreign_bytes = 12
     world.ask(spec("remote", 0))
     world.finish_load("remote", 0)
     assert world.granted
 
 
-def test_the_measurement_replaces_the_estimate_now_and_next_time(world: World) -> None:
+def test_the_measurement_replaces_the_estimate_now_and_next_time(world: SchedulerHarness) -> None:
     world.ask(C)
     world.finish_load("c", memory_bytes=8)
     assert world.scheduler.balances()[0].reserved_bytes == 8
@@ -203,7 +205,7 @@ def test_the_measurement_replaces_the_estimate_now_and_next_time(world: World) -
     assert world.scheduler.slots["c"].need.memory_bytes == 8
 
 
-def test_a_lost_model_is_loaded_again_and_old_leases_do_not_count(world: World) -> None:
+def test_a_lost_model_is_loaded_again_and_old_leases_do_not_count(world: SchedulerHarness) -> None:
     old = world.ask(A)
     world.finish_load("a")
     world.lose("a")
@@ -215,7 +217,9 @@ def test_a_lost_model_is_loaded_again_and_old_leases_do_not_count(world: World) 
     assert world.scheduler.slots["a"].leases.keys() == {new}
 
 
-def test_a_model_that_dies_whenever_it_is_loaded_is_left_alone_for_a_while(world: World) -> None:
+def test_a_model_that_dies_whenever_it_is_loaded_is_left_alone_for_a_while(
+    world: SchedulerHarness,
+) -> None:
     for _ in range(CRASHES):
         world.ask(A)
         world.finish_load("a")
@@ -229,14 +233,14 @@ def test_a_model_that_dies_whenever_it_is_loaded_is_left_alone_for_a_while(world
     world.lose("a")
     assert world.refused[late].code == "model_crash_loop"
     assert waits not in world.refused
-    assert world.happened("load_failed")[-1]["retry_after_s"] == 60.0
+    assert world.emitted("load_failed")[-1]["retry_after_s"] == 60.0
     assert world.refused[world.ask(A)].retry_after_s == pytest.approx(60.0)
     world.pass_time(60.0)
     world.ask(A)
     assert world.state("a") is State.LOADING
 
 
-def test_a_crash_after_work_was_done_counts_as_the_first(world: World) -> None:
+def test_a_crash_after_work_was_done_counts_as_the_first(world: SchedulerHarness) -> None:
     for _ in range(3 * CRASHES):
         ticket = world.ask(A)
         world.finish_load("a")
@@ -247,7 +251,7 @@ def test_a_crash_after_work_was_done_counts_as_the_first(world: World) -> None:
     assert not world.refused
 
 
-def test_news_about_an_older_load_changes_nothing(world: World) -> None:
+def test_news_about_an_older_load_changes_nothing(world: SchedulerHarness) -> None:
     world.ask(A)
     world.finish_load("a")
     old = world.generation["a"]
@@ -260,7 +264,7 @@ def test_news_about_an_older_load_changes_nothing(world: World) -> None:
     assert world.state("a") is State.READY
 
 
-def test_draining_takes_no_new_lease_and_stops_after_the_last(world: World) -> None:
+def test_draining_takes_no_new_lease_and_stops_after_the_last(world: SchedulerHarness) -> None:
     first = world.ask(A)
     world.finish_load("a")
     world.obey(world.scheduler.drain("a"))
@@ -272,7 +276,7 @@ def test_draining_takes_no_new_lease_and_stops_after_the_last(world: World) -> N
     assert second in world.granted
 
 
-def test_leases_at_once_are_bounded_and_the_urgent_go_first(world: World) -> None:
+def test_leases_at_once_are_bounded_and_the_urgent_go_first(world: SchedulerHarness) -> None:
     one = spec("one", 6, concurrency=1)
     first, low, high = world.ask(one), world.ask(one), world.ask(one, priority=5)
     world.finish_load("one")
@@ -284,7 +288,9 @@ def test_leases_at_once_are_bounded_and_the_urgent_go_first(world: World) -> Non
     assert low in world.granted
 
 
-def test_a_request_given_up_while_loading_leaves_a_model_ready_for_the_next(world: World) -> None:
+def test_a_request_given_up_while_loading_leaves_a_model_ready_for_the_next(
+    world: SchedulerHarness,
+) -> None:
     ticket = world.ask(A)
     world.release(ticket)
     world.finish_load("a")
@@ -293,13 +299,13 @@ def test_a_request_given_up_while_loading_leaves_a_model_ready_for_the_next(worl
     assert world.state("a") is State.STOPPING
 
 
-def test_too_many_waiting_requests_are_refused(world: World) -> None:
+def test_too_many_waiting_requests_are_refused(world: SchedulerHarness) -> None:
     for _ in range(MAX_WAITING):
         world.ask(A)
     assert world.refused[world.ask(A)].code == "queue_full"
 
 
-def test_closing_refuses_who_waits(world: World) -> None:
+def test_closing_refuses_who_waits(world: SchedulerHarness) -> None:
     ticket = world.ask(A)
     world.obey(world.scheduler.close(Unavailable("stopping")))
     assert world.refused[ticket].message == "stopping"

@@ -8,18 +8,18 @@ from models.scheduling.planning import MAX_TURN_S
 from models.scheduling.queue import PRIORITY_S
 from models.scheduling.scheduler import MAX_WAITING
 from models.scheduling.slot import State
-from tests.models.scheduling.world import World, spec
+from tests.support.scheduling.harness import SchedulerHarness, spec
 
 A, B = spec("a", 6), spec("b", 6)
 LOAD_S = 10.0
 
 
 @pytest.fixture
-def world() -> World:
-    return World(cap_bytes=10, total_bytes=12)
+def world() -> SchedulerHarness:
+    return SchedulerHarness(cap_bytes=10, total_bytes=12)
 
 
-def begin(world: World, model: object = A) -> int:
+def begin(world: SchedulerHarness, model: object = A) -> int:
     """`model` loaded in ten seconds and in use."""
     ticket = world.ask(model)  # type: ignore[arg-type]
     world.pass_time(LOAD_S)
@@ -28,7 +28,7 @@ def begin(world: World, model: object = A) -> int:
 
 
 def test_a_model_in_steady_use_serves_newcomers_for_its_turn_and_then_makes_way(
-    world: World,
+    world: SchedulerHarness,
 ) -> None:
     held = begin(world)
     other = world.ask(B)
@@ -39,7 +39,7 @@ def test_a_model_in_steady_use_serves_newcomers_for_its_turn_and_then_makes_way(
         held = new
         world.pass_time(5)
     world.pass_time(MAX_TURN_S)
-    assert world.happened("preempted")[0]["to"] == "b"
+    assert world.emitted("preempted")[0]["to"] == "b"
     late = world.ask(A)
     assert late not in world.granted
     world.release(held)
@@ -48,7 +48,7 @@ def test_a_model_in_steady_use_serves_newcomers_for_its_turn_and_then_makes_way(
     assert other in world.granted
 
 
-def test_who_came_before_is_served_before_a_model_makes_way(world: World) -> None:
+def test_who_came_before_is_served_before_a_model_makes_way(world: SchedulerHarness) -> None:
     one = spec("a", 6, concurrency=1)
     held = begin(world, one)
     before = world.ask(one)
@@ -65,7 +65,9 @@ def test_who_came_before_is_served_before_a_model_makes_way(world: World) -> Non
     assert after in world.waiting
 
 
-def test_a_long_lease_lets_newcomers_share_the_model_that_it_keeps_loaded(world: World) -> None:
+def test_a_long_lease_lets_newcomers_share_the_model_that_it_keeps_loaded(
+    world: SchedulerHarness,
+) -> None:
     for _ in range(3):  # usual leases are short
         short = world.ask(A)
         if "a" in world.loading:
@@ -86,7 +88,7 @@ def test_a_long_lease_lets_newcomers_share_the_model_that_it_keeps_loaded(world:
     assert world.state("a") is State.STOPPING
 
 
-def test_a_model_that_made_way_opens_again_when_the_other_gives_up(world: World) -> None:
+def test_a_model_that_made_way_opens_again_when_the_other_gives_up(world: SchedulerHarness) -> None:
     held = begin(world)
     other = world.ask(B)
     world.pass_time(MAX_TURN_S + 1)
@@ -97,7 +99,7 @@ def test_a_model_that_made_way_opens_again_when_the_other_gives_up(world: World)
     assert {held, late} <= set(world.granted)
 
 
-def test_a_pin_keeps_a_model_that_was_making_way(world: World) -> None:
+def test_a_pin_keeps_a_model_that_was_making_way(world: SchedulerHarness) -> None:
     begin(world)
     world.ask(B)
     world.pass_time(MAX_TURN_S + 1)
@@ -105,7 +107,7 @@ def test_a_pin_keeps_a_model_that_was_making_way(world: World) -> None:
     assert world.state("a") is State.READY
 
 
-def test_a_tenant_that_floods_does_not_hold_up_another(world: World) -> None:
+def test_a_tenant_that_floods_does_not_hold_up_another(world: SchedulerHarness) -> None:
     one = spec("one", 6, concurrency=1)
     held = world.ask(one, tenant="flood")
     flood = [world.ask(one, tenant="flood") for _ in range(50)]
@@ -118,7 +120,7 @@ def test_a_tenant_that_floods_does_not_hold_up_another(world: World) -> None:
     assert flood[0] in world.granted
 
 
-def test_tenants_that_wait_alike_take_turns(world: World) -> None:
+def test_tenants_that_wait_alike_take_turns(world: SchedulerHarness) -> None:
     one = spec("one", 6, concurrency=1)
     first = world.ask(one)
     asked = {t: [world.ask(one, tenant=t) for _ in range(5)] for t in ("x", "y")}
@@ -131,14 +133,14 @@ def test_tenants_that_wait_alike_take_turns(world: World) -> None:
     assert order == ["x", "y"] * 5
 
 
-def test_a_full_line_gives_up_the_last_of_the_tenant_that_fills_it(world: World) -> None:
+def test_a_full_line_gives_up_the_last_of_the_tenant_that_fills_it(world: SchedulerHarness) -> None:
     flood = [world.ask(A, tenant="flood") for _ in range(MAX_WAITING)]
     quiet = world.ask(A, tenant="quiet")
     assert quiet in world.waiting
     assert world.refused[flood[-1]].code == "queue_full"
 
 
-def test_priority_is_worth_a_while_of_waiting_and_no_more(world: World) -> None:
+def test_priority_is_worth_a_while_of_waiting_and_no_more(world: SchedulerHarness) -> None:
     one = spec("one", 6, concurrency=1)
     held = world.ask(one)
     usual = world.ask(one, tenant="x")
@@ -156,7 +158,7 @@ def test_priority_is_worth_a_while_of_waiting_and_no_more(world: World) -> None:
 
 
 def test_waiters_are_told_their_position_and_an_estimate_once_one_can_be_made(
-    world: World,
+    world: SchedulerHarness,
 ) -> None:
     first = begin(world)
     world.pass_time(7)
@@ -172,7 +174,7 @@ def test_waiters_are_told_their_position_and_an_estimate_once_one_can_be_made(
     assert busy in world.granted
 
 
-def test_who_waits_for_a_model_in_use_by_as_many_as_may_is_told_so(world: World) -> None:
+def test_who_waits_for_a_model_in_use_by_as_many_as_may_is_told_so(world: SchedulerHarness) -> None:
     begin(world, spec("one", 6, concurrency=1))
     ticket = world.ask(spec("one", 6, concurrency=1))
     news = world.notices[ticket][0]
@@ -180,7 +182,7 @@ def test_who_waits_for_a_model_in_use_by_as_many_as_may_is_told_so(world: World)
 
 
 def test_a_request_at_the_moment_of_an_idle_unload_gets_the_model_loaded_anew(
-    world: World,
+    world: SchedulerHarness,
 ) -> None:
     world.release(begin(world))
     world.pass_time(60)

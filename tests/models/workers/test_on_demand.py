@@ -14,7 +14,7 @@ import pytest
 from config.errors import Invalid, TimedOut, Unavailable
 from models.workers.on_demand import IDLE_S, OnDemandWorker
 
-TARGET = f"{__package__}.handlers:Recorder"
+TARGET = "tests.support.worker_handler:Recorder"
 BOUND_S = 30.0
 
 Opened = Callable[..., OnDemandWorker]

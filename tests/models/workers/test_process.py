@@ -17,7 +17,7 @@ import pytest
 from config.errors import Busy, Invalid, TimedOut, Unavailable
 from models.workers.process import WorkerProcess
 
-TARGET = f"{__package__}.handlers:Recorder"
+TARGET = "tests.support.worker_handler:Recorder"
 BOUND_S = 30.0
 
 
@@ -207,7 +207,7 @@ async def test_threads_and_module_path_are_those_asked_for(worker: WorkerProcess
 
 def test_a_worker_dies_with_its_server() -> None:
     server = subprocess.Popen(
-        [sys.executable, "-m", f"{__package__}.server_that_is_killed"],
+        [sys.executable, "-m", "tests.support.orphaning_server"],
         stdout=subprocess.PIPE,
         text=True,
     )

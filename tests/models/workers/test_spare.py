@@ -14,7 +14,7 @@ from config.errors import Invalid
 from models.workers.prewarmed import PrewarmedWorkers
 
 BOUND_S = 20.0
-ECHO = "tests.models.workers.handlers:Recorder"
+ECHO = "tests.support.worker_handler:Recorder"
 
 
 @pytest.fixture

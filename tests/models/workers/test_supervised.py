@@ -14,7 +14,7 @@ from config.errors import TimedOut, Unavailable
 from models.workers.process import WorkerProcess
 from models.workers.supervised import SupervisedWorker
 
-TARGET = f"{__package__}.handlers:Recorder"
+TARGET = "tests.support.worker_handler:Recorder"
 BOUND_S = 30.0
 
 

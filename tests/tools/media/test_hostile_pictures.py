@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from config.errors import Invalid, Unavailable
-from tests.tools.media.files import file_of, halves, image_of
+from tests.support.media_files import file_of, halves, image_of
 from tools.media import Media
 
 FORMATS = ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from config.errors import Invalid
-from tests.tools.media.files import RATE, level, sound_file, tone
+from tests.support.media_files import RATE, level, sound_file, tone
 from tools.media import Media
 
 KINDS = [

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.tools.media.files import file_of, halves, sound_file, tone
+from tests.support.media_files import file_of, halves, sound_file, tone
 from tools.media import kind_of
 
 

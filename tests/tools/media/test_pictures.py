@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
 from config.errors import Invalid
-from tests.tools.media.files import LEFT, RIGHT, file_of, halves, image_of
+from tests.support.media_files import LEFT, RIGHT, file_of, halves, image_of
 from tools.media import Media, PictureFacts
 
 ORIENTATION = 0x0112

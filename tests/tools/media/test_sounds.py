@@ -11,7 +11,7 @@ import soundfile
 
 from config.errors import Invalid
 from models.capabilities import Sound
-from tests.tools.media.files import RATE, level, loudest, sound_file, tone
+from tests.support.media_files import RATE, level, loudest, sound_file, tone
 from tools.media import MEDIA_TYPES, Chapter, Media
 
 SPOKEN_RATE = 22_050

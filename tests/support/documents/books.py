@@ -16,8 +16,8 @@ from PIL import Image
 from reportlab.lib.styles import getSampleStyleSheet
 from reportlab.platypus import PageBreak, Paragraph, SimpleDocTemplate
 
-from tests.indexes.formats.sheet_files import ods, xlsx, zipped
-from tests.indexes.formats.test_epub import CONTAINER, OPF, PAGE
+from tests.support.documents.epub import CONTAINER, OPF, PAGE
+from tests.support.documents.sheets import ods, xlsx, zipped
 
 STEMS = ("harbour", "größe", "слово", "naïve", "x", "λόγος", "ferry", "été", "🎉z", "שלום")
 LATIN = ("harbour", "größe", "ferry", "naïve", "été", "tide")

@@ -18,6 +18,7 @@ from models.lease import ModelSource
 from models.workers.prewarmed import PrewarmedWorkers
 
 MAKE = Path(__file__).with_name("make_transformers.py")
+TINY = MAKE.parent
 ROOT = MAKE.parents[3]
 SMALL = ROOT / "models" / "small"
 

@@ -11,8 +11,8 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 import docx
 import pptx
 
-from tests.indexes.formats import test_epub
-from tests.indexes.formats.test_docx import rewritten
+from tests.support.documents import epub
+from tests.support.documents.archives import rewritten
 
 MOST_TEXT = 20_000_000
 W = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
@@ -66,8 +66,8 @@ def word_of(body: str) -> bytes:
 
 
 def book_of(page: str) -> bytes:
-    files = test_epub.BOOK | {"text/two.xhtml": page}
-    return test_epub.made(files)
+    files = epub.BOOK | {"text/two.xhtml": page}
+    return epub.made(files)
 
 
 def flipped(data: bytes, seed: int) -> bytes:
@@ -155,7 +155,7 @@ def thieving_book(target: str) -> bytes:
     def change(name: str, part: bytes) -> bytes:
         return part.replace(b"text/two.xhtml", target.encode()) if name.endswith("opf") else part
 
-    return rewritten(test_epub.made(), change)
+    return rewritten(epub.made(), change)
 
 
 def thieving_word() -> bytes:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from models.catalog.spec import ModelSpec
 from models.scheduling.requirement import MemoryRequirement
 from models.scheduling.slot import LOADED, PRESENT, State
-from tests.models.scheduling.world import World, spec
+from tests.support.scheduling.harness import SchedulerHarness, spec
 
 GPUS = ("cuda:0", "cuda:1")
 TENANTS = ("default", "flood", "other")
@@ -40,16 +40,16 @@ MODELS: list[tuple[ModelSpec, Sequence[MemoryRequirement]]] = [
 USUAL = [model for model in MODELS if model[0].name not in ("pinned", "huge")]
 
 
-def new_world() -> World:
-    return World(cap_bytes=10, total_bytes=12, devices={"cuda:0": 10, "cuda:1": 8})
+def new_harness() -> SchedulerHarness:
+    return SchedulerHarness(cap_bytes=10, total_bytes=12, devices={"cuda:0": 10, "cuda:1": 8})
 
 
-class Chaos:
+class RandomHistory:
     """One random history. `step` does something that may happen now, and checks the books."""
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
-        self.world = new_world()
+        self.world = new_harness()
         self.doings = {
             self.ask: 10,
             self.release: 8,
@@ -70,7 +70,7 @@ class Chaos:
     def step(self) -> None:
         doing = self.random.choices(list(self.doings), list(self.doings.values()))[0]
         doing()
-        check_books(self.world)
+        check_bookkeeping(self.world)
 
     def ask(self) -> None:
         model, needs = self.random.choice(MODELS)
@@ -161,7 +161,7 @@ class Chaos:
         raise AssertionError(f"still waiting: {self.world.scheduler.slots}")
 
 
-def check_books(world: World) -> None:
+def check_bookkeeping(world: SchedulerHarness) -> None:
     """What the scheduler believes is what there is."""
     slots = world.scheduler.slots
     waiting = [waiter.ticket for slot in slots.values() for waiter in slot.waiting]
@@ -179,12 +179,12 @@ def check_books(world: World) -> None:
             assert slot.waiting
         if slot.yielding and slot.state in LOADED:
             assert slots[slot.yielding.to].wanted, "makes way for nobody"
-    check_reserved(world)
+    check_reservations(world)
     wake_s = world.scheduler.next_wake_s()
     assert wake_s is None or wake_s > world.now_s, "the timer would ring for ever"
 
 
-def check_reserved(world: World) -> None:
+def check_reservations(world: SchedulerHarness) -> None:
     """Each device's reservations are those of what is there, with what is shared counted once."""
     groups: dict[tuple[str, str], int] = {}
     for name in [*world.resident, *world.loading]:

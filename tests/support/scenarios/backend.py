@@ -12,10 +12,10 @@ from models.devices import CPU, RAM
 from models.driver import DriverContext, Progress
 from models.scheduling.requirement import MemoryRequirement
 from models.workers.process import WorkerProcess
-from tests.acceptance.gates import Gate
-from tests.models.scenarios.machine import MB, PROCESS_MB, SmallMachine
+from tests.support.scenarios.machine import MB, PROCESS_MB, SmallMachine
+from tests.support.socket_gate import SocketGate
 
-TARGET = "tests.models.scenarios.handlers:Talker"
+TARGET = "tests.support.scenarios.handlers:Talker"
 SILENCE_S = 20.0
 START_S = 20.0
 
@@ -43,7 +43,7 @@ class Talking(WorkerModel):
     async def end(self) -> None:
         await super().unload()
 
-    async def say(self, *words: str, gate: Gate | None = None) -> AsyncGenerator[str, None]:
+    async def say(self, *words: str, gate: SocketGate | None = None) -> AsyncGenerator[str, None]:
         """The words, the last of them when the gate is open."""
         told = {"words": words, "gate": gate.path if gate else None}
         async with aclosing(self._stream("say", told, silence_s=SILENCE_S)) as replies:

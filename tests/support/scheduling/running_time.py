@@ -8,18 +8,18 @@ import random
 from collections.abc import Callable
 
 from models.scheduling.queue import Waiter
-from tests.models.scheduling.chaos import TENANTS, USUAL, check_books, new_world
+from tests.support.scheduling.random_history import TENANTS, USUAL, check_bookkeeping, new_harness
 
 LONGEST_LEASE_S = 20.0
 
 
-class Live:
+class SimulatedTraffic:
     """`run` lets requests come for so long at `rate` a second, then waits for the last to end."""
 
     def __init__(self, seed: int, rate: float) -> None:
         self.random = random.Random(seed)
         self.rate = rate
-        self.world = new_world()
+        self.world = new_harness()
         self.overtaken_s = 0.0
         """The most by which a request that got its lease ranked behind one that still waited."""
         self._due: list[tuple[float, int, Callable[[], None]]] = []
@@ -61,7 +61,7 @@ class Live:
 
     def _follow_up(self) -> None:
         """Begin what the scheduler asked for, and see who got a lease."""
-        check_books(self.world)
+        check_bookkeeping(self.world)
         self._begin_loads()
         self._begin_unloads()
         slots = self.world.scheduler.slots.values()

@@ -10,7 +10,7 @@ from pathlib import Path
 WAIT_S = 30.0
 
 
-class Gate:
+class SocketGate:
     """What the agent `gated` knocks at. `path` is its input; every knock waits for `open`."""
 
     def __init__(self, path: Path) -> None:
@@ -45,9 +45,9 @@ class Gate:
 
 
 @asynccontextmanager
-async def new_gate(folder: Path) -> AsyncIterator[Gate]:
+async def open_socket_gate(folder: Path) -> AsyncIterator[SocketGate]:
     """A closed gate; it opens at the end, so that nothing stays behind it."""
-    gate = Gate(folder / "gate")
+    gate = SocketGate(folder / "gate")
     server = await asyncio.start_unix_server(gate.attend, gate.path)
     try:
         yield gate

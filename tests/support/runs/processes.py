@@ -21,9 +21,9 @@ from runs.engine import RunEngine
 from runs.record import Run
 from runs.store import RunStore
 from runs.webhooks import Webhooks
-from tests.runs.graphs import Gates, graphs
 from tests.support.graphs import FakeIndexes
 from tests.support.ollama import Ollama
+from tests.support.runs.graphs import NodeGates, graphs
 from tests.support.script import Call, Failure, Gate, Reply, Turn
 from tools.registry import Toolbox
 from tools.spec import Tool, ToolContext
@@ -32,7 +32,7 @@ AGENTS = Path(__file__).parent / "agents"
 WORD = {"type": "object", "properties": {"word": {"type": "string"}}, "required": ["word"]}
 
 
-class Voice:
+class PromptFollower:
     """What the double says: what the prompt tells it to, so that asking again changes nothing.
 
     A reply to a prompt that holds a key of `gates` waits there in the middle.
@@ -81,7 +81,7 @@ class Voice:
 
 
 @dataclass
-class Life:
+class EngineProcess:
     """One process on a data folder, from its start to its end. `calls` counts what tools did."""
 
     engine: RunEngine
@@ -92,18 +92,20 @@ class Life:
     calls: Counter[str]
 
 
-class World:
+class Deployment:
     """Agents, models and tools that outlive the processes which use them."""
 
     def __init__(self, ollama: Ollama) -> None:
-        self.voice = Voice()
+        self.voice = PromptFollower()
         self.ollama = ollama
         ollama.add("qwen3:8b", self.voice)
         self._settings = Settings(agents=AGENTS, ollama_url=ollama.url)
-        self.catalog = Catalog(self._settings, graphs=graphs(Gates()))
+        self.catalog = Catalog(self._settings, graphs=graphs(NodeGates()))
 
     @asynccontextmanager
-    async def life(self, folder: Path, grace_s: float = 0, **limits: int) -> AsyncIterator[Life]:
+    async def start_process(
+        self, folder: Path, grace_s: float = 0, **limits: int
+    ) -> AsyncIterator[EngineProcess]:
         """A started process; on leaving it is stopped after `grace_s`."""
         file = folder / "runs.db"
         settings = Settings(home=folder, agents=AGENTS, ollama_url=self.ollama.url)
@@ -131,10 +133,10 @@ class World:
 
             bounds = {"max_active": 64, "max_queued": 1000, **limits}
             engine = RunEngine(store, checkpoints, self.catalog, context, webhooks, **bounds)
-            life = Life(engine, models, database, store, checkpoints, calls)
+            process = EngineProcess(engine, models, database, store, checkpoints, calls)
             await engine.recover()
             try:
-                yield life
+                yield process
             finally:
                 await engine.close(grace_s)
                 await webhooks.close()

@@ -9,7 +9,7 @@ from models.workers.process import WorkerProcess
 
 async def main() -> None:
     worker = await WorkerProcess.start(
-        f"{__package__}.handlers:Recorder", name="orphan", options={}
+        "tests.support.worker_handler:Recorder", name="orphan", options={}
     )
     print(worker.pid, flush=True)
     await worker.call("hang")

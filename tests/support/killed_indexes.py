@@ -1,9 +1,9 @@
 """A small process that changes indexes at random until it is killed, again and again.
 
-`python -m tests.indexes.killed HOME SEED KILLS`: each life is a fork, which first checks what the
-lives before it have left, then goes on. With `workers` at the end the process lives and only its
-index worker is killed. What was begun and what was acknowledged stands in a journal beside HOME.
-The last line printed counts kills by what they hit.
+`python -m tests.support.killed_indexes HOME SEED KILLS`: each life is a fork, which first checks
+what the lives before it have left, then goes on. With `workers` at the end the process lives and
+only its index worker is killed. What was begun and what was acknowledged stands in a journal
+beside HOME. The last line printed counts kills by what they hit.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def text_of(word: str) -> str:
     return "\n\n".join(" ".join(part) for part in parts)
 
 
-class Strict(logging.StreamHandler[TextIO]):
+class AbortOnError(logging.StreamHandler[TextIO]):
     """Nothing may fail unseen in the background, but for want of a worker."""
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -85,7 +85,7 @@ class Strict(logging.StreamHandler[TextIO]):
                 os._exit(1)
 
 
-class Life:
+class IndexProcess:
     def __init__(
         self, home: Path, random: Random, journal: Journal, tell: Callable[[bytes], object]
     ) -> None:
@@ -231,7 +231,7 @@ def one_life(home: Path, random: Random, journal: Path) -> tuple[bool, bool]:
     if not child:
         os.close(read)
         try:
-            life = Life(home, random, Journal(journal), lambda told: os.write(write, told))
+            life = IndexProcess(home, random, Journal(journal), lambda told: os.write(write, told))
             asyncio.run(life.live())
         except BaseException:
             traceback.print_exc()
@@ -263,10 +263,10 @@ def await_moment(read: int, random: Random) -> bytes:
 def main() -> None:
     home, seed, kills = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     journal = home.parent / f"{home.name}.journal"
-    logging.basicConfig(level=logging.WARNING, handlers=[Strict()])
+    logging.basicConfig(level=logging.WARNING, handlers=[AbortOnError()])
     hit: Counter[str] = Counter()
     if sys.argv[4:] == ["workers"]:
-        life = Life(home, Random(seed), Journal(journal), lambda told: None)
+        life = IndexProcess(home, Random(seed), Journal(journal), lambda told: None)
         asyncio.run(life.outlive_workers(kills))
         hit["worker"], kills = life.killed_workers, 0
     for number in range(kills):

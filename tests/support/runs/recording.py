@@ -10,14 +10,14 @@ from typing import Any
 import orjson
 
 from runs.record import Run, RunRequest
-from tests.runs.conftest import ended
-from tests.runs.disk import Disk
-from tests.runs.story import Story
-from tests.runs.world import Life, World
+from tests.support.runs.disk import Disk
+from tests.support.runs.engines import ended
+from tests.support.runs.processes import Deployment, EngineProcess
+from tests.support.runs.story import Story
 
 
 @dataclass
-class Seen:
+class LiveReader:
     """What a live reader saw: each event, with how much was committed when it came."""
 
     events: list[bytes] = field(default_factory=list)
@@ -29,7 +29,7 @@ class Seen:
 
 
 @dataclass
-class Told:
+class RecordedRun:
     """A run that came to its end: its record and its log, as bytes and as a story."""
 
     run: Run
@@ -47,48 +47,50 @@ def answer_to(question: Any) -> Any:
     return {"word": word, "count": 2} if question.get("schema") else word
 
 
-async def answer(life: Life, run: Run) -> None:
+async def answer(process: EngineProcess, run: Run) -> None:
     """Answer the first of a run's open questions."""
     first = run.interrupts[0]
-    await life.engine.resume(run.run_id, {first["id"]: answer_to(first["value"])})
+    await process.engine.resume(run.run_id, {first["id"]: answer_to(first["value"])})
 
 
-async def follow(life: Life, run_id: str) -> Told:
+async def follow(process: EngineProcess, run_id: str) -> RecordedRun:
     """Go with a run to its end; a person answers one question at a time."""
-    while (run := await ended(life.engine, run_id)).status == "waiting":
-        await answer(life, run)
-    return Told(run, await log_of(life, run_id))
+    while (run := await ended(process.engine, run_id)).status == "waiting":
+        await answer(process, run)
+    return RecordedRun(run, await log_of(process, run_id))
 
 
-async def log_of(life: Life, run_id: str, after: int = 0) -> list[bytes]:
+async def log_of(process: EngineProcess, run_id: str, after: int = 0) -> list[bytes]:
     """The run's events behind `after`, until it ends or waits."""
 
     async def read() -> list[bytes]:
-        batches = life.engine.follow(run_id, after)
+        batches = process.engine.follow(run_id, after)
         return [event.json async for batch in batches for event in batch.events]
 
     return await asyncio.wait_for(read(), 10)
 
 
 async def record(
-    world: World, folder: Path, agent: str, input: Any, pause_s: float = 0.0
-) -> tuple[Told, Disk, Seen]:
+    world: Deployment, folder: Path, agent: str, input: Any, pause_s: float = 0.0
+) -> tuple[RecordedRun, Disk, LiveReader]:
     """A run that is left in peace, with every state of the disk on its way."""
     folder.mkdir()
-    async with world.life(folder) as life:
-        run = await life.engine.submit(RunRequest(agent=agent, input=input))
-        return await watch(life, run, Disk(folder / "runs.db", pause_s))
+    async with world.start_process(folder) as process:
+        run = await process.engine.submit(RunRequest(agent=agent, input=input))
+        return await watch(process, run, Disk(folder / "runs.db", pause_s))
 
 
-async def watch(life: Life, run: Run, disk: Disk) -> tuple[Told, Disk, Seen]:
+async def watch(
+    process: EngineProcess, run: Run, disk: Disk
+) -> tuple[RecordedRun, Disk, LiveReader]:
     """Go with a run to its end, with every state of the disk on the way."""
-    seen = Seen()
-    disk.watch(life.database)
+    seen = LiveReader()
+    disk.watch(process.database)
     while not run.ended:
-        async for batch in life.engine.follow(run.run_id, len(seen.events)):
+        async for batch in process.engine.follow(run.run_id, len(seen.events)):
             seen.events += [event.json for event in batch.events]
             seen.lengths += [disk.length] * len(batch.events)
-        if (run := await ended(life.engine, run.run_id)).status == "waiting":
-            await answer(life, run)
+        if (run := await ended(process.engine, run.run_id)).status == "waiting":
+            await answer(process, run)
     disk.freeze()
-    return Told(run, seen.events), disk, seen
+    return RecordedRun(run, seen.events), disk, seen

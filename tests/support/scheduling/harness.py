@@ -21,7 +21,7 @@ def spec(name: str, memory_bytes: int = 4, **fields: object) -> ModelSpec:
     return ModelSpec.model_validate({"name": name, "memory_bytes": memory_bytes, **values})
 
 
-class World:
+class SchedulerHarness:
     """Obeys the scheduler's effects when asked to, and checks that each was allowed.
 
     `cap_bytes` and `total_bytes` are of RAM; `devices` adds others, with as much cap as total.
@@ -135,7 +135,7 @@ class World:
     def reserved(self, device: str = "ram") -> int:
         return next(b.reserved_bytes for b in self.scheduler.balances() if b.device == device)
 
-    def happened(self, event: str) -> list[Mapping[str, object]]:
+    def emitted(self, event: str) -> list[Mapping[str, object]]:
         return [fields for name, fields in self.events if name == event]
 
     def obey(self, effects: list[Effect]) -> None:

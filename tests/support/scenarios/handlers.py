@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from models.workers.host import Answer, TaskHandle
-from tests.models.scenarios.machine import MB, taken_bytes
+from tests.support.scenarios.machine import MB, taken_bytes
 
 LEAK_MB = 150
 

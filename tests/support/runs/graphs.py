@@ -21,7 +21,7 @@ class State(TypedDict, total=False):
     log: Annotated[list[str], operator.add]
 
 
-class Gates:
+class NodeGates:
     """`entered` counts the calls of each node; a held node waits until `release`."""
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class Gates:
             await gate.wait()
 
 
-def graphs(gates: Gates) -> dict[str, Callable[[], StateGraph[Any]]]:
+def graphs(gates: NodeGates) -> dict[str, Callable[[], StateGraph[Any]]]:
     """Graphs by agent name."""
 
     def plain(name: str) -> Any:

@@ -15,8 +15,8 @@ from models.backends import build_driver
 from models.driver import DriverContext
 from models.lease import Lease
 from models.manager import Models, open_models
-from tests.models.scenarios.backend import Talking, TalkingDriver
-from tests.models.scenarios.machine import MB, SmallMachine
+from tests.support.scenarios.backend import Talking, TalkingDriver
+from tests.support.scenarios.machine import MB, SmallMachine
 
 BACKEND = "transformers"  # whose name the back end of these scenarios takes
 BOUND_S = 20.0

@@ -1,0 +1,90 @@
+"""A store and checkpoints on a real file, and engines on them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from config.settings import Settings
+from graphs.catalog import Catalog
+from runs.checkpoints import Checkpoints, open_checkpoints
+from runs.database import RunDatabase, open_run_database
+from runs.engine import RunEngine
+from runs.record import Run
+from runs.store import RunStore
+from runs.threads import Threads
+from runs.webhooks import Webhooks
+from tests.support.runs.graphs import NodeGates, graphs
+
+
+@dataclass
+class Storage:
+    """What runs are kept in."""
+
+    path: Path
+    database: RunDatabase
+    store: RunStore
+    checkpoints: Checkpoints
+
+
+class EngineFactory:
+    """Engines on one data folder, one after another, as processes would come and go."""
+
+    def __init__(self, folder: Path, gates: NodeGates) -> None:
+        self.folder = folder
+        self.gates = gates
+        self.posted: list[tuple[str, dict[str, Any]]] = []
+        self.statuses: list[int] = []
+
+    @asynccontextmanager
+    async def engine(self, **limits: int) -> AsyncIterator[RunEngine]:
+        """A started engine; on leaving it is closed as at a shutdown, without grace."""
+        path = self.folder / "runs.db"
+        catalog = Catalog(Settings(home=self.folder), graphs=graphs(self.gates))
+        catalog.reload()
+        async with open_run_database(path) as database, open_checkpoints(database, path) as saver:
+            store = RunStore(database)
+            await store.setup()
+            webhooks = Webhooks(store, self._post, pauses_s=(0.0, 0.0))
+            engine = RunEngine(
+                store,
+                saver,
+                catalog,
+                lambda run: None,
+                webhooks,
+                **{"max_active": 8, "max_queued": 8, **limits},
+            )
+            self.threads = Threads(store, saver, engine)
+            self.database = database
+            self.store = store
+            self.webhooks = webhooks
+            await engine.recover()
+            try:
+                yield engine
+            finally:
+                await engine.close(grace_s=0)
+                await webhooks.close()
+
+    async def _post(self, url: str, body: bytes) -> int:
+        self.posted.append((url, orjson.loads(body)))
+        return self.statuses.pop(0) if self.statuses else 200
+
+
+async def read_events(engine: RunEngine, run_id: str, after: int = 0) -> list[dict[str, Any]]:
+    """Every event of a run until it ends or waits."""
+
+    async def read() -> list[dict[str, Any]]:
+        batches = engine.follow(run_id, after)
+        return [event.as_dict() async for batch in batches for event in batch.events]
+
+    return await asyncio.wait_for(read(), 10)
+
+
+async def ended(engine: RunEngine, run_id: str) -> Run:
+    return await asyncio.wait_for(engine.wait_ended(run_id), 10)
