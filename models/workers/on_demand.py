@@ -31,76 +31,84 @@ class OnDemandWorker:
         self._idle_s = idle_s
         self._closed = False
         self._worker: WorkerProcess | None = None
-        self._given_up = False
+        self._abandoned = False
         self._turn = asyncio.Lock()
-        self._idle: asyncio.TimerHandle | None = None
+        self._calls_made = 0
+        """Counts the calls, so that a timer knows whether it is still that of the last one."""
+        self._idle_timer: asyncio.TimerHandle | None = None
         self._ending: asyncio.Task[None] | None = None
 
     async def call(
         self, method: str, header: Mapping[str, Any], body: bytes = b"", *, timeout_s: float
     ) -> Reply:
-        """The handler's answer. Raises as `WorkerProcess.start` and `.call` do.
+        """Answer by the handler. Raises as `WorkerProcess.start` and `.call` do.
 
         `timeout_s` counts from when it is this call's turn. A worker whose call took longer, or was
         cancelled, is ended, for it cannot be told to stop in the middle of a library.
         """
         # One at a time, so that the bound on time is the call's own.
         async with self._turn:
-            self._stay()
+            self._stop_idle_timer()
+            self._calls_made += 1
             try:
-                worker = await self._running()
+                worker = await self._ensure_running()
                 return await worker.call(method, header, body, timeout_s=timeout_s)
             except (TimedOut, asyncio.CancelledError):
-                self._give_up()
+                self._abandon_worker()
                 raise
             finally:
-                self._leave_later()
+                self._start_idle_timer()
 
     async def close(self) -> None:
         """End the worker; a call in progress fails with `Unavailable`."""
         self._closed = True
-        self._stay()
+        self._stop_idle_timer()
         if self._worker:
             await self._worker.stop(grace_s=0)
         if self._ending:
             await asyncio.wait([self._ending])
 
-    async def _running(self) -> WorkerProcess:
+    async def _ensure_running(self) -> WorkerProcess:
         if self._closed:
             raise Unavailable(f"The {self._name} is closed.", code="shutting_down")
-        if self._worker and (self._given_up or self._worker.exited.done()):
-            await self._end()
+        if self._worker and (self._abandoned or self._worker.exited.done()):
+            await self._end_worker()
         if self._worker is None:
             self._worker = await WorkerProcess.start(
                 self._target, name=self._name, options=self._options, threads=self._threads
             )
         return self._worker
 
-    def _give_up(self) -> None:
+    def _abandon_worker(self) -> None:
+        """Kill the worker at once; the next call waits for its end and starts another."""
         if self._worker:
-            self._given_up = True
+            self._abandoned = True
             self._worker.kill()
 
-    async def _end(self) -> None:
-        worker, self._worker, self._given_up = self._worker, None, False
+    async def _end_worker(self) -> None:
+        worker, self._worker, self._abandoned = self._worker, None, False
         if worker:
             await worker.stop(grace_s=0)
 
-    def _stay(self) -> None:
-        if self._idle:
-            self._idle.cancel()
-            self._idle = None
+    def _stop_idle_timer(self) -> None:
+        if self._idle_timer:
+            self._idle_timer.cancel()
+            self._idle_timer = None
 
-    def _leave_later(self) -> None:
+    def _start_idle_timer(self) -> None:
         if not self._closed:
             loop = asyncio.get_running_loop()
-            self._idle = loop.call_later(self._idle_s, self._leave)
+            self._idle_timer = loop.call_later(self._idle_s, self._leave, self._calls_made)
 
-    def _leave(self) -> None:
-        self._ending = asyncio.create_task(self._end_idle(), name=f"{self._name}: idle")
+    def _leave(self, last_call: int) -> None:
+        self._ending = asyncio.create_task(
+            self._end_if_idle(last_call), name=f"{self._name}: idle"
+        )
 
-    async def _end_idle(self) -> None:
+    async def _end_if_idle(self, last_call: int) -> None:
         async with self._turn:
-            # Meanwhile it may have been wanted again, and then leaves later.
-            if self._idle and self._idle.when() <= asyncio.get_running_loop().time():
-                await self._end()
+            # While this waited for its turn another call may have come, which set its own timer.
+            # Calls are counted, not times compared: timers may fire a little early, and uvloop's
+            # `call_later(0, ...)` returns a handle without `when()`.
+            if last_call == self._calls_made:
+                await self._end_worker()
