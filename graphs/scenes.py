@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
-SENTENCE_END = re.compile(
-    r"[.!?…]+[\"”’»')\]*_]*(?:\s+(?=[\"“‘«(\[*_]*[^\sa-z])|$)|[。！？]+[」』]?\s*|\n\s*\n\s*"
-)
+from models.text.sentences import find_prose_breaks
+
 BREAK = re.compile(r"\n\s*\n")
-SHORT_WORD = re.compile(
-    r"(?:^|[\s(])(?:Mr|Mrs|Ms|Dr|Prof|St|Sr|Jr|No|vs|etc|Nr|Hr|Fr|bzw|ca|[A-Z])\.\s*$"
-)
 HEADING = re.compile(r"^#{1,6}[ \t]+(.+?)[ \t]*#*[ \t]*$", re.MULTILINE)
 CHAPTER_WORDS = 250
 MAX_PIECES = 200
@@ -38,17 +33,10 @@ def scenes(text: Any, count: int = 6) -> list[str]:
     own = [part.strip() for part in BREAK.split(whole) if part.strip()]
     if 1 < len(own) <= wanted <= 1.5 * len(own):
         return own
-    ends = [*_ends(whole), len(whole)]
+    ends = [*(end for end in find_prose_breaks(whole) if end < len(whole)), len(whole)]
     cuts = [0, *_cuts(whole, ends[:-1], min(wanted, len(ends))), len(whole)]
     pieces = (whole[start:end].strip() for start, end in pairwise(cuts))
     return [piece for piece in pieces if piece]
-
-
-def _ends(text: str) -> Iterator[int]:
-    """Where sentences end within the text."""
-    for match in SENTENCE_END.finditer(text):
-        if match.end() < len(text) and not SHORT_WORD.search(text[: match.end()][-12:]):
-            yield match.end()
 
 
 def _cuts(text: str, ends: list[int], count: int) -> list[int]:

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from graphs.grounding.stopwords import content_words
-from models.backends.reader.sentences import Sentence, sentences
 from models.refusal import REFUSAL
+from models.text.sentences import Sentence, split_sentences
 
 MARKER = re.compile(
     r"[ \t]?\[(?:(?:passages?|sources?|documents?|docs?|refs?)[ \t]*)?"
@@ -85,7 +85,7 @@ def claims(answer: str, passages: int) -> list[Claim]:
     """The answer's sentences in order, never overlapping. Its markers are known to be right."""
     known = [found for found in markers(answer) if _known(found, passages)]
     bare = replaced(answer, known, lambda found: " " * len(found[0]))
-    found = sentences(bare)
+    found = split_sentences(bare)
     starts = [sentence.start for sentence in found]
     marks: list[list[re.Match[str]]] = [[] for _ in found]
     for mark in known if found else ():

@@ -12,7 +12,7 @@ from graphs.grounding.claims import Claim
 from graphs.grounding.facts import Source, missing
 from graphs.grounding.quotes import NormalizedText
 from graphs.grounding.stopwords import content_words, negated
-from models.backends.reader.sentences import sentences
+from models.text.sentences import split_sentences
 
 Verdict = Literal["quoted", "supported", "unsupported", "uncited", "unchecked", "plain"]
 Near = Callable[[int, int], float]
@@ -177,7 +177,7 @@ class _Read:
     @cached_property
     def windows(self) -> list[Place]:
         """Single sentences first, then two that stand together."""
-        found = [each for each in sentences(self.text) if not each.heading][:MAX_SENTENCES]
+        found = [each for each in split_sentences(self.text) if not each.heading][:MAX_SENTENCES]
         pairs = pairwise(found)
         return [
             *(Place(self.number, each.start, each.end) for each in found),

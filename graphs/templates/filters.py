@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from itertools import islice
 from typing import Any
 
 from jinja2 import pass_context
@@ -13,13 +14,13 @@ from jinja2.runtime import Context
 from graphs.grounding.followup import rewrite_followup as standalone_
 from graphs.scenes import chapters, scenes, spoken
 from graphs.templates.sandbox import RENDER, Render, plain
+from models.text.sentences import find_sentence_ends
 
 FENCED = re.compile(r"^(```|~~~).*?^\1\s*?$", re.DOTALL | re.MULTILINE)
 NO_PROSE = re.compile(r"^\s*(#|\||!\[|<|={3,}|-{3,}|\[[^\]]*\]:)")
 BULLET = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s+")
 RANK_OFFSET = 60
 """The usual constant of reciprocal rank fusion."""
-SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[^a-z\s])")
 
 
 @pass_context
@@ -64,7 +65,9 @@ def sentences(text: Any, count: int = 3) -> str:
     """The first `count` sentences of running text: no headings, tables, code or pictures."""
     lines = FENCED.sub("", str(text)).splitlines()
     running = [BULLET.sub("", line) for line in lines if not NO_PROSE.match(line)]
-    return " ".join(SENTENCE_END.split(" ".join(" ".join(running).split()))[: max(count, 0)])
+    prose = " ".join(" ".join(running).split())
+    ends = [0, *islice(find_sentence_ends(prose), max(count, 0))]
+    return prose[: ends[-1]] if len(ends) > count else prose
 
 
 def fuse(lists: Any, key: str = "id") -> list[Any]:

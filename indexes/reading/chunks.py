@@ -9,14 +9,14 @@ from __future__ import annotations
 import math
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
 from indexes.reading.documents import Block, Content, trim_span
+from models.text.sentences import find_prose_breaks
 
 WORD = re.compile(r"[぀-ヿ㐀-䶿一-鿿가-힯]|\w+")
-SENTENCE_END = re.compile(r"[.!?…。！？]+[\"'”’)\]]*\s+|\n\s*\n")
 LINE_END = re.compile(r"\n")
 LONG_WORD_CHARS = 16
 
@@ -135,8 +135,11 @@ def _cut_to_fit(text: str, block: Block, words: int) -> Iterator[Sized]:
     if size <= words:
         yield block.start, block.end, size
         return
-    ends = LINE_END if block.kind in ("code", "table") else SENTENCE_END
-    for start, end in _cut(text, block.start, block.end, ends):
+    if block.kind in ("code", "table"):
+        breaks = [match.end() for match in LINE_END.finditer(text, block.start, block.end)]
+    else:
+        breaks = find_prose_breaks(text, block.start, block.end)
+    for start, end in _cut(text, block.start, block.end, breaks):
         size = count_words(text[start:end])
         if size <= words:
             yield start, end, size
@@ -144,9 +147,8 @@ def _cut_to_fit(text: str, block: Block, words: int) -> Iterator[Sized]:
             yield from _cut_between_words(text, start, end, words)
 
 
-def _cut(text: str, start: int, end: int, ends: re.Pattern[str]) -> Iterator[tuple[int, int]]:
-    stops = [match.end() for match in ends.finditer(text, start, end)]
-    for stop in [*stops, end]:
+def _cut(text: str, start: int, end: int, breaks: Sequence[int]) -> Iterator[tuple[int, int]]:
+    for stop in [*breaks, end]:
         if span := trim_span(text, start, stop):
             yield span
         start = stop

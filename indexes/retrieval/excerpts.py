@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from models.backends.reader.sentences import Sentence, sentences
+from models.text.sentences import Sentence, split_sentences
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,7 +45,7 @@ class ScoredSpan:
 def find_excerpts(text: str) -> list[Span]:
     """Where the excerpts of a passage are: whole sentences, in order; headings are in none."""
     found: list[Span] = []
-    for run in _split_at_headings(sentences(text)):
+    for run in _split_at_headings(split_sentences(text)):
         begin, words = run[0].start, 0
         for sentence in run:
             begin = sentence.start if begin < 0 else begin

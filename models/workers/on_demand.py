@@ -101,9 +101,7 @@ class OnDemandWorker:
             self._idle_timer = loop.call_later(self._idle_s, self._leave, self._calls_made)
 
     def _leave(self, last_call: int) -> None:
-        self._ending = asyncio.create_task(
-            self._end_if_idle(last_call), name=f"{self._name}: idle"
-        )
+        self._ending = asyncio.create_task(self._end_if_idle(last_call), name=f"{self._name}: idle")
 
     async def _end_if_idle(self, last_call: int) -> None:
         async with self._turn:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from models.backends.reader.sentences import sentences
+from models.text.sentences import split_sentences
 
 STRETCH_CHARS = 10_000
 
@@ -19,7 +19,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\s]+")
 def spoken(text: str, max_chars: int) -> list[str]:
     """Its sentences in order, none longer than `max_chars`; only those that hold a word."""
     readable = text.encode(errors="replace").decode()
-    found = (readable[each.start : each.end] for each in sentences(readable))
+    found = (readable[each.start : each.end] for each in split_sentences(readable))
     parts = (part for sentence in found for part in _bounded(_plain(sentence), max_chars))
     return [part for part in parts if any(character.isalnum() for character in part)]
 

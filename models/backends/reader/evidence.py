@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from models.backends.reader.sentences import Sentence, sentences
+from models.text.sentences import Sentence, split_sentences
 
 WINDOW_SENTENCES = 3
 FRAGMENT_WORDS = 4  # shorter ones ("Note", a signature) come along without counting
@@ -59,7 +59,7 @@ def quoted(passages: Sequence[Mapping[str, Any]]) -> tuple[list[Window], list[fl
     cosines: list[float] = []
     for number, passage in enumerate(passages[:MAX_PASSAGES]):
         text, begin = str(passage.get("text") or ""), int(passage.get("start") or 0)
-        whole = sentences(text[:PASSAGE_CHARS]) if passage.get("quotes") else []
+        whole = split_sentences(text[:PASSAGE_CHARS]) if passage.get("quotes") else []
         for quote in passage.get("quotes") or ():
             start, end = quote["start"] - begin, quote["end"] - begin
             inside = [each for each in whole if start <= each.start and each.end <= end]
@@ -134,7 +134,7 @@ def _plain(title: str) -> str:
 def _runs(text: str, headings: set[str]) -> list[list[Sentence]]:
     """Sentences between headings: a window across one would join two subjects."""
     runs: list[list[Sentence]] = [[]]
-    for sentence in sentences(text):
+    for sentence in split_sentences(text):
         if sentence.heading or _plain(text[sentence.start : sentence.end]) in headings:
             runs.append([])
         else:

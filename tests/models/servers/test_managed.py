@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import subprocess
 import sys
@@ -70,9 +71,13 @@ def family(model: OpenAIModel) -> list[psutil.Process]:
 
 
 def ours() -> list[psutil.Process]:
-    """Servers of this test that run."""
-    below = psutil.Process().children(recursive=True)
-    return [each for each in below if "managed.py" in " ".join(each.cmdline())]
+    """Find the servers of this test that run."""
+    found = []
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):  # it ended, and may not have been collected yet
+            if "managed.py" in " ".join(child.cmdline()):
+                found.append(child)
+    return found
 
 
 async def get(url: str) -> httpx.Response:

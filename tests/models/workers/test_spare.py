@@ -31,7 +31,7 @@ async def wait_collected(pid: int) -> None:
     returns.
     """
     async with asyncio.timeout(BOUND_S):
-        while psutil.pid_exists(pid):
+        while psutil.pid_exists(pid):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 

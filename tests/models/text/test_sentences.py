@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.backends.reader.sentences import MAX_CHARS, sentences
+from models.text.sentences import MAX_CHARS, split_sentences
 
 CASES = [
     ("One sentence. Another one! A third?", ["One sentence.", "Another one!", "A third?"]),
@@ -70,7 +70,7 @@ CASES = [
 
 
 def cut(text: str) -> list[str]:
-    return [text[sentence.start : sentence.end] for sentence in sentences(text)]
+    return [text[sentence.start : sentence.end] for sentence in split_sentences(text)]
 
 
 @pytest.mark.parametrize(("text", "expected"), CASES, ids=[text[:24] for text, _ in CASES])
@@ -80,7 +80,7 @@ def test_a_text_is_cut_where_a_reader_would(text: str, expected: list[str]) -> N
 
 def test_headings_are_told_from_sentences() -> None:
     text = "# Installing\n\nRun pip. Then go.\n\nUpdating\n--------\n\nRun it again."
-    kinds = {text[each.start : each.end]: each.heading for each in sentences(text)}
+    kinds = {text[each.start : each.end]: each.heading for each in split_sentences(text)}
     assert kinds == {
         "# Installing": True,
         "Run pip.": False,
@@ -99,7 +99,7 @@ PIECES = st.sampled_from(
 @given(st.lists(PIECES, max_size=80).map("".join))
 def test_spans_are_trimmed_in_order_and_never_overlap(text: str) -> None:
     end = 0
-    for sentence in sentences(text):
+    for sentence in split_sentences(text):
         assert end <= sentence.start < sentence.end <= len(text)
         assert text[sentence.start : sentence.end].strip() == text[sentence.start : sentence.end]
         assert sentence.end - sentence.start <= MAX_CHARS
@@ -118,5 +118,5 @@ HOSTILE = ["." * 200_000 + "x", "a\n" * 50_000, "\"'" * 100_000, "1. " * 60_000,
 @pytest.mark.parametrize("text", HOSTILE, ids=[repr(text[:4]) for text in HOSTILE])
 def test_a_hostile_text_costs_no_more_than_its_length(text: str) -> None:
     began = process_time()
-    sentences(text)
+    split_sentences(text)
     assert process_time() - began < 5  # what goes by the square takes minutes
