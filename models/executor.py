@@ -101,7 +101,7 @@ class EffectExecutor:
         """What its back end estimates, which may look at files: not for one that is there."""
         slot = self.scheduler.slots.get(spec.name)
         if slot and slot.state in PRESENT:
-            return slot.needs
+            return slot.placements
         return self.driver_of(spec.backend).estimate(spec)
 
     def carry_out(self, effects: Sequence[Effect]) -> None:
@@ -111,8 +111,8 @@ class EffectExecutor:
                     self._settle(ticket, self._held[name].loaded)
                 case Reject(ticket, error):
                     self._settle(ticket, error)
-                case NotifyWaiter(ticket, news):
-                    self._tell(ticket, news)
+                case NotifyWaiter(ticket, notice):
+                    self._tell(ticket, notice)
                 case EmitEvent(event, fields):
                     self.events.add(event, **fields)
                 case Load() | Unload() if self._closed:
@@ -128,7 +128,7 @@ class EffectExecutor:
         slot = self.scheduler.slots.get(name)
         if slot is None or slot.state not in PRESENT:
             return
-        key = (name, slot.generation)
+        key = (name, slot.load.generation)
         if key not in self._leaving:
             self._leaving[key] = asyncio.get_running_loop().create_future()
         await asyncio.shield(self._leaving[key])
@@ -139,10 +139,10 @@ class EffectExecutor:
         Returns what went, when it is gone.
         """
         if held := self._held.get(spec.name):
-            effects = self.scheduler.out_of_memory(spec.name, held.generation)
+            effects = self.scheduler.report_out_of_memory(spec.name, held.generation)
         else:
             needs = self.driver_of(spec.backend).estimate(spec)
-            effects = self.scheduler.lost_out_of_memory(spec, needs)
+            effects = self.scheduler.report_out_of_memory_crash(spec, needs)
         self.carry_out(effects)
         going = [effect.name for effect in effects if isinstance(effect, Unload)]
         async with asyncio.TaskGroup() as group:
@@ -194,7 +194,7 @@ class EffectExecutor:
     def _progress(self, name: str, news: Mapping[str, Any]) -> None:
         self.events.add("progress", **{**news, "model": name})
         slot = self.scheduler.slots.get(name)
-        for waiter in slot.waiting if slot else ():
+        for waiter in slot.queue.waiting if slot else ():
             self._tell(waiter.ticket, news)
 
     def _begin(self, work: Coroutine[Any, Any, None], name: str) -> None:
@@ -216,13 +216,13 @@ class EffectExecutor:
         except Exception as error:
             failure = _load_error(spec, error)
             log.warning("%s cannot be loaded: %s", spec.name, failure.message)
-            self.carry_out(self.scheduler.load_failed(spec.name, generation, failure))
+            self.carry_out(self.scheduler.report_load_failed(spec.name, generation, failure))
             self._left(spec.name, generation)
             return
         self._held[spec.name] = _Held(generation, loaded)
         if loaded.lost:
             loaded.lost.add_done_callback(partial(self._lost, spec.name, generation))
-        self.carry_out(self.scheduler.loaded(spec.name, generation, loaded.memory))
+        self.carry_out(self.scheduler.report_loaded(spec.name, generation, loaded.memory))
         self.remember()
         log.info("%s is loaded", spec.name)
 
@@ -231,7 +231,7 @@ class EffectExecutor:
         if held and held.generation == generation:
             del self._held[name]
             await self._end(name, held.loaded)
-        self.carry_out(self.scheduler.unloaded(name, generation))
+        self.carry_out(self.scheduler.report_unloaded(name, generation))
         self.remember()
         self._left(name, generation)
         log.info("%s is unloaded", name)
@@ -250,7 +250,7 @@ class EffectExecutor:
             return
         log.warning("%s was lost: %s", name, lost.result())
         del self._held[name]
-        self.carry_out(self.scheduler.lost(name, generation, lost.result()))
+        self.carry_out(self.scheduler.report_crashed(name, generation, lost.result()))
         self._left(name, generation)
 
     def _notice(self, name: str) -> None:
@@ -274,10 +274,10 @@ class EffectExecutor:
 
     def _tick(self) -> None:
         self._timer = None
-        if self.scheduler.reading_due():
+        if self.scheduler.is_reading_due():
             for name, held in self._held.items():
                 if memory := held.loaded.memory:
-                    self.scheduler.measured(name, held.generation, memory)
+                    self.scheduler.report_memory(name, held.generation, memory)
         self.carry_out(self.scheduler.tick())
 
 

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, get_args
 
 from config.errors import MotetError, NotFound, TimedOut, nearest
@@ -20,6 +21,7 @@ from models.devices import Devices
 from models.devices.accelerator import Accelerator
 from models.devices.machine import find_machine
 from models.driver import DriverContext
+from models.estimates_file import load_estimates, save_estimates
 from models.events import Events
 from models.executor import EffectExecutor
 from models.lease import Lease, LeaseAttempt, LeaseListener
@@ -30,7 +32,6 @@ from models.pulls.hub import HubPuller
 from models.pulls.targets import target_of
 from models.report import ModelStatus, RoleStatus, discovered, role_task, statuses
 from models.scheduling.ledger import DeviceBalance, Ledger
-from models.scheduling.memory_estimates import MemoryEstimates
 from models.scheduling.requirement import MemoryRequirement
 from models.scheduling.scheduler import Scheduler
 from models.scheduling.slot import PRESENT
@@ -56,11 +57,12 @@ class Models:
         self._workers = PrewarmedWorkers(spare=settings.spare_worker)
         self._drivers = Drivers(build, self._context)
         ledger = Ledger(file.memory_cap_bytes)
-        needs = MemoryEstimates(settings.home / NEEDS_FILE)
-        self._scheduler = Scheduler(ledger, devices, asyncio.get_running_loop().time, needs)
-        self._resolver = Resolver(file, self._drivers, self._scheduler.trouble)
+        estimates = load_estimates(settings.home / NEEDS_FILE)
+        self._scheduler = Scheduler(ledger, devices, asyncio.get_running_loop().time, estimates)
+        self._resolver = Resolver(file, self._drivers, self._scheduler.current_refusal)
         self._events = Events(first=int(time.time() * 1000))
-        self._runner = EffectExecutor(self._scheduler, self._drivers.get, self._events, needs.save)
+        save = partial(save_estimates, settings.home / NEEDS_FILE, estimates)
+        self._runner = EffectExecutor(self._scheduler, self._drivers.get, self._events, save)
         self._lending = LeaseBroker(self._resolver, self._drivers, self._runner)
         self._preloads: set[asyncio.Task[None]] = set()
         self.pulls = Pulls(
@@ -174,7 +176,7 @@ class Models:
                 code="model_not_found",
                 details={"field": "model"},
             )
-        self._runner.carry_out(self._scheduler.pin(name, pinned))
+        self._runner.carry_out(self._scheduler.set_pinned(name, pinned))
 
     def events(self, after: int | None = None) -> AsyncIterator[Mapping[str, Any]]:
         """What happens to models: {"seq", "time", "event", "model", ...}, from now on, or all
@@ -198,7 +200,7 @@ class Models:
     def status(self) -> list[ModelStatus]:
         """Every declared model and every other that is loaded or wanted, without asking anyone."""
         scheduler = self._scheduler
-        return statuses(self._file, scheduler.slots, scheduler.pinned, scheduler.trouble)
+        return statuses(self._file, scheduler.slots, scheduler.is_pinned, scheduler.current_refusal)
 
     async def discover(self) -> list[ModelStatus]:
         """`status`, and what the back ends have by themselves; asks them, bounded."""
@@ -271,7 +273,7 @@ class Models:
         ]
         for backend in renewed:
             self._drivers.renew(backend)
-        self._runner.carry_out(self._scheduler.cap(file.memory_cap_bytes))
+        self._runner.carry_out(self._scheduler.set_caps(file.memory_cap_bytes))
         for name, slot in list(self._scheduler.slots.items()):
             if spec := file.models.get(name):
                 self._replace(spec)
@@ -286,7 +288,7 @@ class Models:
         except MotetError:  # its options are wrong, as who asks for it next will be told
             self._runner.carry_out(self._scheduler.drain(spec.name))
         else:
-            self._runner.carry_out(self._scheduler.replace(spec, needs))
+            self._runner.carry_out(self._scheduler.replace_spec(spec, needs))
 
     def preload(self) -> None:
         """Begin to load what models.yaml wants loaded from the start."""

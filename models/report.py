@@ -96,21 +96,21 @@ def _status(
 ) -> ModelStatus:
     if slot is None:
         return ModelStatus(spec, "absent", declared, pin)
-    loaded = slot.ready_since_s > 0 and slot.state in PRESENT
+    loaded = slot.load.ready_since_s > 0 and slot.state in PRESENT
     return ModelStatus(
         model=slot.spec,
         state=slot.state.value,
         declared=declared,
         pin=pin,
-        leases=len(slot.leases),
-        waiting=len(slot.waiting),
-        device=slot.need.device,
-        memory_bytes=slot.need.memory_bytes if loaded else None,
-        memory=dict(slot.need.memory) if loaded else None,
+        leases=len(slot.load.leases),
+        waiting=len(slot.queue.waiting),
+        device=slot.load.need.device,
+        memory_bytes=slot.load.need.memory_bytes if loaded else None,
+        memory=dict(slot.load.need.memory) if loaded else None,
         load_s=round(slot.load_s, 3) if loaded else None,
-        waits_for=dict(slot.told) if slot.waiting and not loaded else None,
-        problem=slot.error.message if slot.error else None,
-        failures=slot.failures,
+        waits_for=dict(slot.queue.last_notice) if slot.queue.waiting and not loaded else None,
+        problem=slot.backoff.error.message if slot.backoff.error else None,
+        failures=slot.backoff.failures,
         retry_in_s=round(trouble.retry_after_s or 0.0, 1) if trouble else None,
     )
 

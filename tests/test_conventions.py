@@ -41,7 +41,6 @@ PENDING: tuple[str, ...] = (
     "models.manager",
     "models.pulls",
     "models.report",
-    "models.scheduling",
     "models.servers",
     "models.workers",
     "runs",

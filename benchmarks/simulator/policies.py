@@ -54,20 +54,20 @@ class Motet:
 
     def loaded(self, model: str) -> None:
         self._ready.add(model)
-        self._obey(self._scheduler.loaded(model, self._generations[model], None))
+        self._obey(self._scheduler.report_loaded(model, self._generations[model], None))
 
     def unloaded(self, model: str) -> None:
         self._ready.discard(model)
-        self._obey(self._scheduler.unloaded(model, self._generations[model]))
+        self._obey(self._scheduler.report_unloaded(model, self._generations[model]))
 
     def lost(self, model: str) -> None:
         generation = self._generations[model]
         if model in self._ready:
             self._ready.discard(model)
-            self._obey(self._scheduler.lost(model, generation))
+            self._obey(self._scheduler.report_crashed(model, generation))
         else:  # in the moment of its load
             error = Unavailable("It was killed.", code="worker_died")
-            self._obey(self._scheduler.load_failed(model, generation, error))
+            self._obey(self._scheduler.report_load_failed(model, generation, error))
 
     def _obey(self, effects: list[Effect]) -> None:
         for effect in effects:

@@ -1,4 +1,4 @@
-"""What the scheduler asks the manager to do."""
+"""What the scheduler asks its executor to do, in the order in which it is to be done."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from models.scheduling.requirement import MemoryRequirement
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Load it to `need.device`, then report `loaded` or `load_failed` with this generation."""
+    """Load the model to `need.device`, then report how that ended, with this generation."""
 
     spec: ModelSpec
     need: MemoryRequirement
@@ -21,7 +21,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Unload:
-    """Unload it, then report `unloaded` with this generation."""
+    """Unload the model, then report it with this generation. `reason` is for people."""
 
     name: str
     generation: int
@@ -30,6 +30,8 @@ class Unload:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
+    """Give the request its lease of that load of the model."""
+
     ticket: int
     name: str
     generation: int
@@ -37,13 +39,15 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Reject:
+    """End the request with this error."""
+
     ticket: int
     error: MotetError
 
 
 @dataclass(frozen=True, slots=True)
 class EmitEvent:
-    """Tell everyone: an event of `models.events`, with JSON values."""
+    """Publish an event of `models.events`, with JSON values."""
 
     event: str
     fields: Mapping[str, object]
@@ -51,10 +55,10 @@ class EmitEvent:
 
 @dataclass(frozen=True, slots=True)
 class NotifyWaiter:
-    """Tell who waits what it waits for: `phase` is "queued" or "loading"."""
+    """Notify a request of what it waits for: its `phase` is "queued" or "loading"."""
 
     ticket: int
-    news: Mapping[str, object]
+    notice: Mapping[str, object]
 
 
 Effect = Load | Unload | Grant | Reject | NotifyWaiter | EmitEvent

@@ -1,4 +1,7 @@
-"""Who holds how much memory: reservations against caps and against what is really free."""
+"""Who holds how much memory: reservations against caps and against what is really free.
+
+Readings of devices are handed in. Invariant: what models share counts once on a device.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,15 @@ from models.devices import DeviceMemory
 from models.scheduling.requirement import MemoryRequirement
 
 DEFAULT_CAP_SHARE = 0.85
+"""Of a device without a cap of its own: the rest is the system's and other programs'."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """What one model holds. `settled`: it is loaded, so a reading counts it too."""
+    """What one model holds. `loaded`: a reading of the device counts it too."""
 
     need: MemoryRequirement
-    settled: bool = False
+    loaded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,49 +43,52 @@ class DeviceBalance:
 
 
 class Ledger:
-    """The reservations of all slots. Pure: readings are handed in."""
+    """The reservations of all slots, by the name of their model."""
 
     def __init__(self, cap_bytes: Mapping[str, int]) -> None:
         self._caps = dict(cap_bytes)
-        self._held: dict[str, Reservation] = {}
+        self._reservations: dict[str, Reservation] = {}
 
-    def cap(self, cap_bytes: Mapping[str, int]) -> None:
-        """Other caps from now on; what is reserved stays so."""
+    def set_caps(self, cap_bytes: Mapping[str, int]) -> None:
+        """Use other caps from now on; what is reserved stays so."""
         self._caps = dict(cap_bytes)
 
-    def reserve(self, holder: str, need: MemoryRequirement) -> None:
+    def reserve(self, name: str, need: MemoryRequirement) -> None:
         """Set memory aside before loading."""
-        self._held[holder] = Reservation(need)
+        self._reservations[name] = Reservation(need)
 
-    def settle(self, holder: str, memory: Mapping[str, int] | None) -> None:
-        """It is loaded: the measurement, where there is one, replaces the estimate."""
-        need = self._held[holder].need
+    def confirm(self, name: str, memory: Mapping[str, int] | None) -> None:
+        """Count a model as loaded; a measurement, where there is one, replaces the estimate."""
+        need = self._reservations[name].need
         if memory is not None:
             need = replace(need, memory=dict(memory))
-        self._held[holder] = Reservation(need, settled=True)
+        self._reservations[name] = Reservation(need, loaded=True)
 
-    def release(self, holder: str) -> None:
-        self._held.pop(holder, None)
+    def release(self, name: str) -> None:
+        """Give a model's reservation back, if it has one."""
+        self._reservations.pop(name, None)
 
-    def held(self, holder: str) -> Mapping[str, int]:
-        """Bytes by device."""
-        entry = self._held.get(holder)
-        return entry.need.memory if entry else {}
+    def reserved(self, name: str) -> Mapping[str, int]:
+        """Return the bytes by device that a model holds."""
+        reservation = self._reservations.get(name)
+        return reservation.need.memory if reservation else {}
 
-    def adds(self, need: MemoryRequirement) -> Mapping[str, int]:
-        """What reserving `need` would take beyond what others hold of the same memory."""
+    def additional(self, need: MemoryRequirement) -> Mapping[str, int]:
+        """Return what reserving `need` would take beyond what others hold of the same memory."""
         if not need.share:
             return need.memory
-        sharing = [e.need for e in self._held.values() if _group(e.need) == _group(need)]
+        group = shared_group(need)
+        sharing = [r.need for r in self._reservations.values() if shared_group(r.need) == group]
         return {
-            device: max(0, wanted - max((s.memory.get(device, 0) for s in sharing), default=0))
-            for device, wanted in need.memory.items()
+            device: max(0, size - max((s.memory.get(device, 0) for s in sharing), default=0))
+            for device, size in need.memory.items()
         }
 
     def balance(self, device: str, memory: DeviceMemory) -> DeviceBalance:
-        """free = min(measured free, cap - reserved); what still loads is not yet measured."""
-        reserved = self._sum(device, loading=True)
-        coming = reserved - self._sum(device, loading=False)
+        """Compute what is free: the lesser of what is measured and what the cap leaves."""
+        reserved = self._total(device, with_loading=True)
+        # What still loads is promised, and no reading shows it yet.
+        coming = reserved - self._total(device, with_loading=False)
         cap = self._caps.get(device, int(memory.total_bytes * DEFAULT_CAP_SHARE))
         cap = min(cap, memory.total_bytes)
         free = min(memory.available_bytes - coming, cap - reserved)
@@ -95,15 +102,18 @@ class Ledger:
             problem=memory.problem,
         )
 
-    def _sum(self, device: str, loading: bool) -> int:
-        """Bytes of one device, with what several share counted once."""
+    def _total(self, device: str, with_loading: bool) -> int:
+        """Sum the bytes of one device, with what several share counted once."""
         groups: dict[str, int] = {}
-        for holder, entry in self._held.items():
-            if (loading or entry.settled) and (held := entry.need.memory.get(device)):
-                group = _group(entry.need) or f"holder {holder}"
-                groups[group] = max(groups.get(group, 0), held)
+        for name, reservation in self._reservations.items():
+            if (with_loading or reservation.loaded) and (
+                size := reservation.need.memory.get(device)
+            ):
+                group = shared_group(reservation.need) or f"model {name}"
+                groups[group] = max(groups.get(group, 0), size)
         return sum(groups.values())
 
 
-def _group(need: MemoryRequirement) -> str:
+def shared_group(need: MemoryRequirement) -> str:
+    """Name the memory that several models hold together; empty for memory of its own."""
     return f"share {need.share} on {need.device}" if need.share else ""

@@ -1,4 +1,4 @@
-"""Where a model of ours could run: on an accelerator, or on the CPU. Pure."""
+"""Where a model in a worker of ours could run: on an accelerator, or on the CPU."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from models.devices.accelerator import Accelerator
 from models.scheduling.requirement import MemoryRequirement
 
 
-def placements(
+def list_placements(
     spec: ModelSpec,
     accelerators: Sequence[Accelerator],
     *,
@@ -19,36 +19,37 @@ def placements(
     host_bytes: int,
     cpu_bytes: int,
 ) -> list[MemoryRequirement]:
-    """Every place for a model, the preferred first.
+    """List where a model could run, the preferred place first.
 
     `device_bytes`: on an accelerator, and `host_bytes` its process beside it; `cpu_bytes`: all of
-    it in RAM. Raises `Unavailable` ("device_missing") where `spec` allows only devices that this
+    it in RAM. Raises `Unavailable` (`device_missing`) where `spec` allows only devices that this
     machine lacks or that PyTorch cannot use.
     """
     on_cpu = MemoryRequirement({RAM: cpu_bytes}, CPU)
     if spec.device == "cpu":
         return [on_cpu]
     usable = [each for each in accelerators if not each.problem]
-    wanted = [each for each in usable if _meant(each.name, spec.device)]
-    places = [_on(each, device_bytes, host_bytes) for each in wanted]
-    if not places and not spec.cpu_fallback:
-        raise _missing(spec, accelerators)
-    return [*places, on_cpu] if spec.cpu_fallback else places
+    allowed = [each for each in usable if _is_allowed(each.name, spec.device)]
+    on_devices = [_on(each, device_bytes, host_bytes) for each in allowed]
+    if not on_devices and not spec.cpu_fallback:
+        raise _device_missing(spec, accelerators)
+    return [*on_devices, on_cpu] if spec.cpu_fallback else on_devices
 
 
-def _missing(spec: ModelSpec, accelerators: Sequence[Accelerator]) -> Unavailable:
-    there = [f"{each.name} ({each.problem or each.model})" for each in accelerators]
-    wanted = "an accelerator" if spec.device == "auto" else f"'{spec.device}'"
+def _device_missing(spec: ModelSpec, accelerators: Sequence[Accelerator]) -> Unavailable:
+    present = [f"{each.name} ({each.problem or each.model})" for each in accelerators]
+    required = "an accelerator" if spec.device == "auto" else f"'{spec.device}'"
     return Unavailable(
-        f"'{spec.name}' may compute on {wanted} alone, which cannot be had here: there is "
-        f"{', '.join(there) or 'no GPU'}. `device` and `cpu_fallback` in models.yaml say where.",
+        f"'{spec.name}' may compute on {required} alone, which cannot be had here: there is "
+        f"{', '.join(present) or 'no GPU'}. `device` and `cpu_fallback` in models.yaml say where.",
         code="device_missing",
         details={"field": "device", "model": spec.name, "device": spec.device},
         permanent=True,
     )
 
 
-def _meant(name: str, device: str) -> bool:
+def _is_allowed(name: str, device: str) -> bool:
+    """Tell whether `device` of a spec means the accelerator: by its name, or all of its kind."""
     return device in ("auto", name) or name.split(":")[0] == device
 
 

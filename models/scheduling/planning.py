@@ -1,4 +1,16 @@
-"""Where a wanted model goes, what must go for it, and when: decided over all devices at once."""
+"""Where a model that is waited for goes, and what has to happen first: over all devices at once.
+
+A `PlacementPlanner` decides at one moment, for one model after the other, the most urgent first;
+it changes nothing. `eviction` says what would have to go at each place. The numbers of the
+decisions are those of the scheduler's decision tree.
+
+    2.1  LoadNow      its memory is free
+    2.2  AwaitUnload  its memory is being freed already
+    2.3  Evict        idle models are to go
+    2.4  Preempt      models in use have had their turn: they are to make way
+    2.5  Wait         models in use have their turn yet, or make way already
+    2.6  Refuse       it cannot be loaded: now, or ever
+"""
 
 from __future__ import annotations
 
@@ -7,38 +19,83 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from models.devices import CPU, DeviceMemory
-from models.scheduling.eviction import EvictionDecision, Resident, admit
+from models.scheduling.eviction import (
+    EvictIdle,
+    EvictionDecision,
+    Fits,
+    NoRoom,
+    WaitForBusy,
+    choose_victims,
+    list_residents,
+    protected_until_s,
+    turn_end_s,
+)
 from models.scheduling.ledger import DeviceBalance, Ledger
 from models.scheduling.requirement import MemoryRequirement
-from models.scheduling.slot import LOADED, RESIDENT, Slot, State
-from models.scheduling.usage import Usage
-
-TURN_FACTOR = 4.0
-"""A model keeps its turn, while others wait, for so many times what swapping costs."""
-MAX_TURN_S = 60.0
-PATIENCE_S = 30.0
-"""So long a model that waits lets smaller ones pass; then their room is kept for it."""
-UNUSED_COSTS = 0.1
+from models.scheduling.slot import LOADED, Slot, State
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
-    """For one wanted model: what `admission` says about `need`.
-
-    `loads`: begin now. `closes`: the models of the admission are in use and had their turn: they
-    are to make way. `again_s`: when time alone may change this.
-    """
+class _Placed:
+    """The place that was chosen, and the devices as they were then."""
 
     need: MemoryRequirement
-    admission: EvictionDecision
     balances: Mapping[str, DeviceBalance]
-    loads: bool = False
-    closes: bool = False
-    again_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoadNow(_Placed):
+    """Begin to load."""
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitUnload(_Placed):
+    """Load when what is on its way out has gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evict(_Placed):
+    """Unload these idle models, then load."""
+
+    victims: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wait(_Placed):
+    """Wait for these models; time alone may change the decision at `recheck_at_s`."""
+
+    blockers: tuple[str, ...]
+    recheck_at_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Preempt(_Placed):
+    """Let those of these models that are in use make way; `recheck_at_s` as in `Wait`."""
+
+    blockers: tuple[str, ...]
+    recheck_at_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse(_Placed):
+    """Reject who waits. `permanent`: not even an empty device would do."""
+
+    permanent: bool
+
+
+Decision = LoadNow | AwaitUnload | Evict | Preempt | Wait | Refuse
+
+
+@dataclass(frozen=True, slots=True)
+class _Option:
+    """One place where a model could be loaded, and what has to go there."""
+
+    need: MemoryRequirement
+    outcome: EvictionDecision
 
 
 class PlacementPlanner:
-    """The decisions of one moment, for one wanted model after the other, most urgent first."""
+    """The decisions of one moment. `readings` are those of the devices, taken for it."""
 
     def __init__(
         self,
@@ -54,173 +111,136 @@ class PlacementPlanner:
         self._promised: Counter[str] = Counter()
 
     def balances(self) -> dict[str, DeviceBalance]:
+        """Return what is reserved and free on each device."""
         return {d: self._ledger.balance(d, memory) for d, memory in self._readings.items()}
 
     def decide(self, slot: Slot) -> Decision:
-        """What to do for a wanted model. Tell `promise` what it will get later."""
+        """Decide about a model whose requests wait; `promise` it what it will get later."""
         balances = self.balances()
-        need, admission = self._place(slot, balances)
-        if admission.verdict == "fits":
-            adds = {device: wanted for device, wanted in self._ledger.adds(need).items() if wanted}
-            loads = all(balances[device].free_bytes >= wanted for device, wanted in adds.items())
-            # What ran out of memory a moment ago waits for all that is being freed for it.
-            loads = loads and not (slot.retried and self.leaving_devices() & adds.keys())
-            return Decision(need, admission, balances, loads=loads)
-        if admission.verdict == "waits" and admission.models:
-            again_s = self._next_change_s(slot, admission.models)
-            closes = self._may_close(slot, admission.models)
-            return Decision(need, admission, balances, closes=closes, again_s=again_s)
-        return Decision(need, admission, balances)
+        option = self._best_option(slot, balances)
+        need = option.need
+        match option.outcome:
+            case Fits() if self._is_free_now(slot, need, balances):
+                return LoadNow(need, balances)
+            case Fits():
+                return AwaitUnload(need, balances)
+            case EvictIdle(victims):
+                return Evict(need, balances, victims)
+            case WaitForBusy(blockers):
+                recheck_at_s = self._next_change_s(slot, blockers)
+                if self._had_their_turn(slot, blockers):
+                    return Preempt(need, balances, blockers, recheck_at_s)
+                return Wait(need, balances, blockers, recheck_at_s)
+            case NoRoom(permanent):
+                return Refuse(need, balances, permanent)
 
     def promise(self, slot: Slot, need: MemoryRequirement) -> None:
-        """Keep room for a model that will be loaded when it is free."""
-        own = self._held(self._yielding_to(slot))
-        for device, wanted in self._ledger.adds(need).items():
-            self._promised[device] += max(0, wanted - own[device])
+        """Keep room for a model, so that less urgent ones are not loaded into it meanwhile."""
+        own = self._reserved(self._handing_over_to(slot))
+        for device, size in self._ledger.additional(need).items():
+            self._promised[device] += max(0, size - own[device])
 
-    def residents(self, waiting: Slot | None = None) -> list[Resident]:
-        """All that holds memory and is not on its way out, as seen by one that wants room."""
-        groups: dict[str, list[Slot]] = {}
-        for slot in self._slots.values():
-            if slot.state in RESIDENT and (slot.yielding is None):
-                share = slot.need.share and f"share {slot.need.share} on {slot.need.device}"
-                groups.setdefault(share or f"model {slot.name}", []).append(slot)
-        return [self._resident(group, waiting) for group in groups.values()]
+    def blockers(self, slot: Slot, need: MemoryRequirement) -> list[str]:
+        """Name the models whose memory a model waits for, where its decision names none."""
+        if own := self._handing_over_to(slot):
+            return [each.name for each in own]
+        holders = [other for other in self._slots.values() if self._holds_some_of(other, need)]
+        stopping = [each.name for each in holders if each.state is State.STOPPING]
+        return stopping or [each.name for each in holders]
 
-    def _resident(self, group: list[Slot], waiting: Slot | None) -> Resident:
-        memory: dict[str, int] = {}
-        for slot in group:
-            for device, held in self._ledger.held(slot.name).items():
-                memory[device] = max(held, memory.get(device, 0))
-        return Resident(
-            names=tuple(slot.name for slot in group),
-            memory=memory,
-            pinned=any(slot.pinned for slot in group),
-            busy=any(not slot.unused or slot.state not in LOADED for slot in group),
-            kept=waiting is not None and any(self._kept(slot, waiting) for slot in group),
-            cost=sum(self._cost(slot) for slot in group),
-            idle_s=min(self._now_s - slot.idle_since_s for slot in group),
-        )
+    def devices_being_freed(self) -> set[str]:
+        """Return the devices that models on their way out hold memory of."""
+        return {device for device, size in self._reserved(self._stopping()).items() if size}
 
-    def _cost(self, slot: Slot) -> float:
-        use = slot.usage.recent(self._now_s) + UNUSED_COSTS
-        return float(max(slot.usage.reload_s, 0.1) * use * 2.0**slot.spec.priority)
+    def has_handover(self, slot: Slot) -> bool:
+        """Tell whether models in use make way for this one already."""
+        return bool(self._handing_over_to(slot))
 
-    # Two models that do not fit together --------------------------------------------------------
+    # Turns --------------------------------------------------------------------------------------
 
-    def _kept(self, slot: Slot, waiting: Slot) -> bool:
-        """Its next request comes so soon that serving it first saves swaps; but not for ever."""
-        return self._free_at_s(slot, waiting) > self._now_s
+    def _is_free_now(
+        self, slot: Slot, need: MemoryRequirement, balances: Mapping[str, DeviceBalance]
+    ) -> bool:
+        adds = {d: size for d, size in self._ledger.additional(need).items() if size}
+        if not all(balances[device].free_bytes >= size for device, size in adds.items()):
+            return False
+        # What ran out of memory a moment ago waits for all that is being freed for it.
+        return not (slot.backoff.retried and self.devices_being_freed() & adds.keys())
 
-    def _free_at_s(self, slot: Slot, waiting: Slot) -> float:
-        """When an idle model may go for another that waits."""
-        swap_s = slot.usage.reload_s + waiting.usage.reload_s
-        return min(slot.usage.expected_until_s(swap_s), self._closes_at_s(slot, waiting))
-
-    def _closes_at_s(self, slot: Slot, waiting: Slot) -> float:
-        """When the turn of a model ends that others wait for."""
-        turn_s = turn(slot.usage, waiting.usage)
-        first = waiting.waiting[0]
-        asked_s = min(first.rank_s, first.since_s + MAX_TURN_S)
-        return max(slot.ready_since_s, asked_s) + turn_s
-
-    def _may_close(self, waiting: Slot, names: Iterable[str]) -> bool:
+    def _had_their_turn(self, waiting: Slot, names: Iterable[str]) -> bool:
+        """Tell whether all may go, and some of them only after a handover."""
         slots = [self._slots[name] for name in names]
-        return all(
-            slot.state in LOADED
-            and (slot.unused or self._closes_at_s(slot, waiting) <= self._now_s)
+        ended = all(
+            slot.state in LOADED and (slot.is_unused or turn_end_s(slot, waiting) <= self._now_s)
             for slot in slots
         )
+        return ended and not all(slot.is_unused for slot in slots)
 
     def _next_change_s(self, waiting: Slot, names: Iterable[str]) -> float | None:
         times = []
         for slot in (self._slots[name] for name in names):
-            at_s = self._free_at_s if slot.unused else self._closes_at_s
-            times.append(at_s(slot, waiting))
+            end_s = protected_until_s if slot.is_unused else turn_end_s
+            times.append(end_s(slot, waiting))
         return min((at_s for at_s in times if at_s > self._now_s), default=None)
 
     # Places -------------------------------------------------------------------------------------
 
-    def _place(
-        self, slot: Slot, balances: Mapping[str, DeviceBalance]
-    ) -> tuple[MemoryRequirement, EvictionDecision]:
-        """An accelerator with room, else one where least must go or be waited for, else the CPU.
+    def _best_option(self, slot: Slot, balances: Mapping[str, DeviceBalance]) -> _Option:
+        """Choose an accelerator with room, else one where least must go, else the CPU.
 
         The CPU is much slower: it is for what no accelerator can ever hold, or can hold now.
         """
-        found = self._admissions(slot, balances)
-        order = {"fits": 0, "evicts": 1, "waits": 2}
-        fast = [each for each in found if each[0].device != CPU and each[1].verdict in order]
-        if fast:
-            return min(fast, key=lambda each: (order[each[1].verdict], each[1].cost))
-        slow = [each for each in found if each[0].device == CPU]
-        # A refusal for now says more than one for good: there is a place that may do later.
-        refused = min(found, key=lambda each: each[1].permanent)
-        return next((each for each in slow if each[1].verdict in order), refused)
+        options = self._options(slot, balances)
+        possible = [each for each in options if not isinstance(each.outcome, NoRoom)]
+        fast = [each for each in possible if each.need.device != CPU]
+        return min(fast or possible or options, key=lambda each: each.outcome.preference)
 
-    def _admissions(
-        self, slot: Slot, balances: Mapping[str, DeviceBalance]
-    ) -> list[tuple[MemoryRequirement, EvictionDecision]]:
+    def _options(self, slot: Slot, balances: Mapping[str, DeviceBalance]) -> list[_Option]:
         caps = {device: balance.cap_bytes for device, balance in balances.items()}
-        leaving = self._held(self._leaving())
-        own = self._yielding_to(slot)
-        for_it = self._held(own)
-        # What is being freed belongs to whom it is freed for, not to who comes later.
-        coming = {d: b.free_bytes + leaving[d] for d, b in balances.items()}
+        stopping = self._reserved(self._stopping())
+        handovers = self._handing_over_to(slot)
+        for_it = self._reserved(handovers)
+        # What is being freed belongs to whom it is freed for, not to who comes later: it counts
+        # as free here, less what was promised to those that are more urgent.
+        coming = {d: b.free_bytes + stopping[d] for d, b in balances.items()}
         room = {d: free + for_it[d] - self._promised[d] for d, free in coming.items()}
-        all_yielding = self._held(self._yielding())
-        one_day = {d: free + all_yielding[d] for d, free in coming.items()}
-        residents = self.residents(slot)
-        found = []
-        for need in slot.needs:
-            adds = self._ledger.adds(need)
-            admission = admit(adds, room, caps, residents)
-            # What is idle stays of use until those that make way are done; and what is kept for
-            # others now may be had after them.
-            if admission.verdict == "evicts" and own:
-                admission = EvictionDecision("waits")
-            elif admission.verdict == "refuses":
-                later = admit(adds, one_day, caps, residents).verdict
-                admission = admission if later == "refuses" else EvictionDecision("waits")
-            found.append((need, admission))
-        return found
+        all_handovers = self._reserved(self._handing_over())
+        later = {d: free + all_handovers[d] for d, free in coming.items()}
+        residents = list_residents(self._slots.values(), self._ledger, self._now_s, slot)
+        options = []
+        for need in slot.placements:
+            adds = self._ledger.additional(need)
+            outcome = choose_victims(adds, room, caps, residents)
+            match outcome:
+                case EvictIdle() if handovers:
+                    # What is idle stays of use until those that make way are done.
+                    outcome = WaitForBusy()
+                case NoRoom():
+                    # What others are promised now may be had after them.
+                    if not isinstance(choose_victims(adds, later, caps, residents), NoRoom):
+                        outcome = WaitForBusy()
+            options.append(_Option(need, outcome))
+        return options
 
-    def in_the_way(self, slot: Slot, need: MemoryRequirement) -> list[str]:
-        """The models whose memory it waits for, where its admission names none."""
-        if own := self._yielding_to(slot):
-            return [each.name for each in own]
-        held = [s for s in self._slots.values() if self._touches(s, need)]
-        leaving = [each.name for each in held if each.state is State.STOPPING]
-        return leaving or [each.name for each in held]
+    def _holds_some_of(self, slot: Slot, need: MemoryRequirement) -> bool:
+        reserved = self._ledger.reserved(slot.name)
+        return any(reserved.get(device) for device, size in need.memory.items() if size)
 
-    def leaving_devices(self) -> set[str]:
-        """Where memory is being freed."""
-        return {device for device, held in self._held(self._leaving()).items() if held}
-
-    def makes_way(self, slot: Slot) -> bool:
-        """Whether models in use make way for it already."""
-        return bool(self._yielding_to(slot))
-
-    def _touches(self, slot: Slot, need: MemoryRequirement) -> bool:
-        held = self._ledger.held(slot.name)
-        return any(held.get(device) for device, wanted in need.memory.items() if wanted)
-
-    def _leaving(self) -> list[Slot]:
+    def _stopping(self) -> list[Slot]:
         return [slot for slot in self._slots.values() if slot.state is State.STOPPING]
 
-    def _yielding(self) -> list[Slot]:
-        return [s for s in self._slots.values() if s.yielding and s.state in LOADED]
+    def _handing_over(self) -> list[Slot]:
+        return [s for s in self._slots.values() if s.load.handover and s.state in LOADED]
 
-    def _yielding_to(self, slot: Slot) -> list[Slot]:
-        return [s for s in self._yielding() if s.yielding and s.yielding.to == slot.name]
+    def _handing_over_to(self, slot: Slot) -> list[Slot]:
+        return [
+            each
+            for each in self._handing_over()
+            if each.load.handover and each.load.handover.to == slot.name
+        ]
 
-    def _held(self, slots: Iterable[Slot]) -> Counter[str]:
-        held: Counter[str] = Counter()
+    def _reserved(self, slots: Iterable[Slot]) -> Counter[str]:
+        total: Counter[str] = Counter()
         for slot in slots:
-            held.update(self._ledger.held(slot.name))
-        return held
-
-
-def turn(slot: Usage, waiting: Usage) -> float:
-    """How long a model may go on serving newcomers while another waits, in seconds."""
-    return min(MAX_TURN_S, TURN_FACTOR * (slot.reload_s + waiting.reload_s))
+            total.update(self._ledger.reserved(slot.name))
+        return total

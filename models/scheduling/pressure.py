@@ -1,4 +1,8 @@
-"""What to unload when a device runs full by measurement, whoever fills it."""
+"""What to unload when a device runs full by measurement, whoever fills it.
+
+Two marks keep it from swinging: above `HIGH` models go, one at a time on each device, until it
+is below `LOW`. Nothing goes where all idle models together would not bring it there.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +12,19 @@ from dataclasses import dataclass
 from models.scheduling.eviction import Resident
 from models.scheduling.ledger import DeviceBalance
 
-HIGH, LOW = 0.85, 0.75
+HIGH = 0.85
+"""Of a device: above it, idle models go."""
+LOW = 0.75
+"""Once they go, they do so until less than this is used."""
 FULL = 0.95
+"""Above it, models go that were used a moment ago, too."""
 RESTED_S = 30.0
 """A model used more lately is spared while a device is not quite full: it would come back."""
 READ_EVERY_S = 5.0
 READ_AGAIN_S = 0.5
 """After an unload, when what it freed can be seen."""
-SLACK_S = 0.001
+CLOCK_SLACK_S = 0.001
+"""A timer may ring so much early, and is never set sooner than so much later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,49 +43,57 @@ class Pressure:
         self.due_s = 0.0
         self._relieving: set[str] = set()
         self._hopeless: set[str] = set()
+        """Devices whose pressure was reported as incurable, which is done once."""
 
-    def due(self, now_s: float) -> bool:
-        return now_s >= self.due_s - SLACK_S
+    def is_due(self, now_s: float) -> bool:
+        """Tell whether it is time for a reading."""
+        return now_s >= self.due_s - CLOCK_SLACK_S
 
-    def freed(self, now_s: float) -> None:
-        """A model has gone: what that brought is looked at soon, where it matters."""
+    def note_unload(self, now_s: float) -> None:
+        """Read soon what the unload has brought, where it matters."""
         if self._relieving:
             self.due_s = min(self.due_s, now_s + READ_AGAIN_S)
 
-    def read(
+    def review(
         self,
         balances: Iterable[DeviceBalance],
         idle: Sequence[Resident],
-        leaving: Iterable[str],
+        being_freed: Iterable[str],
         now_s: float,
     ) -> list[PressureEviction]:
-        """What a reading asks for. `idle`: what could go; `leaving`: devices being freed now.
+        """Decide from a reading what has to go; `idle` could.
 
-        One victim at a time on each device; what cannot be helped is said once.
+        Devices that are `being_freed` wait for what that brings.
         """
         self.due_s = now_s + READ_EVERY_S
-        asked = []
+        evictions = []
         for balance in balances:
             device = balance.device
-            found = _relief(balance, idle, device in self._relieving)
-            (self._relieving.add if found and found.victim else self._relieving.discard)(device)
-            if found is None:
+            eviction = _eviction(balance, idle, device in self._relieving)
+            if eviction and eviction.victim:
+                self._relieving.add(device)
+            else:
+                self._relieving.discard(device)
+            if eviction is None:
                 self._hopeless.discard(device)
-            elif found.victim is None:
+            elif eviction.victim is None:
                 if device not in self._hopeless:
-                    asked.append(found)
+                    evictions.append(eviction)
                 self._hopeless.add(device)
-            elif device not in leaving:
-                asked.append(found)
-        return asked
+            elif device not in being_freed:
+                evictions.append(eviction)
+        return evictions
 
 
-def _relief(
+def _eviction(
     balance: DeviceBalance, idle: Sequence[Resident], relieving: bool
 ) -> PressureEviction | None:
-    """None while there is room, or nobody knows. `relieving`: it was above a moment ago."""
+    """Decide for one device; None while there is room, or nobody knows.
+
+    `relieving`: it was above the mark at the last reading.
+    """
     if balance.problem:
-        return None
+        return None  # an old reading is no reason to unload anything
     total, device = max(1, balance.total_bytes), balance.device
     used = total - balance.available_bytes
     over_cap = balance.reserved_bytes > balance.cap_bytes
@@ -88,9 +105,9 @@ def _relief(
         if resident.memory.get(device)
         and (resident.idle_s >= RESTED_S or used > FULL * total or over_cap)
     ]
-    best = used - sum(resident.memory[device] for resident in useful)
-    cured = best <= LOW * total or best <= HIGH * total < used
-    if not useful or not (cured or over_cap):
+    least_used = used - sum(resident.memory[device] for resident in useful)
+    is_curable = least_used <= LOW * total or least_used <= HIGH * total < used
+    if not useful or not (is_curable or over_cap):
         return PressureEviction(device, used / total) if used > HIGH * total else None
     victim = min(useful, key=lambda r: (r.cost / r.memory[device], r.names))
     return PressureEviction(device, used / total, victim)

@@ -1,9 +1,12 @@
-"""In which order requests are served: by arrival, priority and what their tenant asks already."""
+"""In which order requests are served: by arrival, priority and what their tenant has waiting."""
 
 from __future__ import annotations
 
+from bisect import insort
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 PRIORITY_S = 30.0
 """Each level of priority is worth so much waiting."""
@@ -25,26 +28,56 @@ class Waiter:
     tenant: str = field(compare=False)
 
 
+@dataclass(slots=True)
+class SlotQueue:
+    """The requests that wait for one model, and what they were last notified of."""
+
+    waiting: list[Waiter] = field(default_factory=list)
+    """By rank, the first to be served first."""
+    last_notice: Mapping[str, Any] = field(default_factory=dict)
+    """Empty while the model is loaded or nobody waits."""
+    queued_ahead: int = 0
+    """How many requests for other models are to be seen to before those of this one."""
+    recheck_at_s: float | None = None
+    """While the model waits for memory: when time alone may change the decision."""
+
+    def add(self, waiter: Waiter) -> None:
+        """Put a request at the place of its rank."""
+        insort(self.waiting, waiter)
+
+    def remove(self, ticket: int) -> Waiter | None:
+        """Take a request out; None when it does not wait here."""
+        waiter = self.find(ticket)
+        if waiter:
+            self.waiting.remove(waiter)
+        return waiter
+
+    def find(self, ticket: int) -> Waiter | None:
+        """Return the request with this ticket; None when it does not wait here."""
+        return next((waiter for waiter in self.waiting if waiter.ticket == ticket), None)
+
+
 class FairQueue:
-    """How many requests of each tenant wait."""
+    """Ranks requests over all models, by how many of its tenant's wait already."""
 
     def __init__(self) -> None:
         self._waiting: Counter[str] = Counter()
 
-    def arrive(self, ticket: int, tenant: str, priority: int, now_s: float) -> Waiter:
-        """A new request; call `leave` when it waits no longer."""
+    def enter(self, ticket: int, tenant: str, priority: int, now_s: float) -> Waiter:
+        """Rank a new request; call `leave` when it waits no longer."""
         rank_s = now_s + self._waiting[tenant] * FAIRNESS_S - priority * PRIORITY_S
         self._waiting[tenant] += 1
         return Waiter(rank_s, ticket, now_s, tenant)
 
     def leave(self, waiter: Waiter) -> None:
+        """Count a request no longer: it was granted, rejected or given up."""
         self._waiting[waiter.tenant] -= 1
         if self._waiting[waiter.tenant] <= 0:
             del self._waiting[waiter.tenant]
 
 
 def waiter_to_shed(waiting: list[Waiter]) -> Waiter:
-    """Whom a full line gives up: the last of the tenant that has most in it."""
+    """Return whom a full queue gives up: the last of the tenant that has most in it."""
     counts = Counter(waiter.tenant for waiter in waiting)
     most = max(counts, key=lambda tenant: counts[tenant])
     return next(waiter for waiter in reversed(waiting) if waiter.tenant == most)

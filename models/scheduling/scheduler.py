@@ -1,7 +1,31 @@
 """Decides which models are loaded and who gets them: a synchronous state machine.
 
-Each method takes one thing that happened and returns the effects to carry out. It never waits,
-so each decision sees and leaves a consistent state, and a test can drive it by hand.
+Each method takes one thing that happened and returns the effects to carry out, in order. None
+of them waits or reads anything but the clock and the devices handed in, so each decision sees and
+leaves a consistent state, and a test can drive it by hand. The states of a model are drawn in
+`slot`; who waits and holds is `tickets`', what is known of models `slots`'.
+
+Each method ends with a pass (`run_pass`), the decision tree:
+
+    1  each slot by itself
+       1.1  it makes way for a model that wants nothing any more, or was pinned: it is open again
+       1.2  it is loaded and has leases left for its queue: grant them
+       1.3  its keep-alive has ended: unload ("idle")
+       1.4  it drains and its last lease has ended: unload ("room for ...", or "asked for")
+    2  each model that waits for a load, the most urgent first (`planning` chooses the place)
+       2.1  its memory is free: load
+       2.2  its memory is being freed already: keep the room for it
+       2.3  idle models are to go for it: unload them ("room for ..."), keep the room
+       2.4  models in use had their turn: they make way (handover)
+       2.5  models in use have their turn yet: wait, and let smaller loads pass for PATIENCE_S
+       2.6  there is no room that unloading could make: reject who waits
+    3  1.1 again, because 2 may have ended what a model made way for
+    4  remove slots with nothing left to remember
+
+So a model is unloaded by 1.3, 1.4 or 2.3, or between passes by
+    5  pressure: its device runs full by measurement (`pressure` chooses the victim)
+    6  another ran out of memory on its device, where it was idle
+Whom 2.3 and 2.4 choose, and whom they spare, is in `eviction`.
 
 Invariants: a leased model is never unloaded; reservations made for loads never exceed the cap;
 each ticket ends in one `Grant` or one `Reject`, or was given up by `release`.
@@ -14,255 +38,370 @@ from collections.abc import Callable, Mapping, Sequence
 from config.errors import MotetError
 from models.catalog.spec import ModelSpec
 from models.devices import RAM, Devices
-from models.scheduling import explanations as explain
-from models.scheduling.effects import Effect, NotifyWaiter, Reject, Unload
+from models.scheduling import rejections
+from models.scheduling.backoff import MAX_CRASHES, died_useless
+from models.scheduling.effects import Effect, EmitEvent, NotifyWaiter, Reject, Unload
+from models.scheduling.eviction import Resident, list_residents
 from models.scheduling.ledger import DeviceBalance, Ledger
 from models.scheduling.memory_estimates import MemoryEstimates
-from models.scheduling.planning import PATIENCE_S
+from models.scheduling.notices import Notices
+from models.scheduling.planning import (
+    AwaitUnload,
+    Evict,
+    LoadNow,
+    PlacementPlanner,
+    Preempt,
+    Refuse,
+    Wait,
+)
+from models.scheduling.pressure import CLOCK_SLACK_S, Pressure
 from models.scheduling.queue import waiter_to_shed
 from models.scheduling.requirement import MemoryRequirement
-from models.scheduling.settling import Settling
-from models.scheduling.slot import LOADED, WANTED, Slot, State
-
-__all__ = ["BACKOFF_S", "MAX_WAITING", "PATIENCE_S", "Scheduler"]
+from models.scheduling.slot import LOADABLE, LOADED, Slot, State
+from models.scheduling.slots import SlotTable
+from models.scheduling.tickets import Tickets
+from models.scheduling.transitions import Transitions
 
 MAX_WAITING = 1000
-BACKOFF_S = (1.0, 5.0, 60.0, 300.0)
-"""After so many failures in a row; the last for all that follow."""
-CRASHES = 3
-"""So often in a row a model that dies before it did anything is loaded again at once."""
-USEFUL_S, MOMENT_S = 10.0, 0.5
+"""Requests for one model; one too many ends that of the tenant with the most."""
+PATIENCE_S = 30.0
+"""So long a model that waits lets smaller ones pass; then their room is kept for it."""
 OUT_OF_MEMORY = "out_of_memory"
+KEPT_LOADED_FIELDS = frozenset(
+    {"keep_alive_s", "priority", "pin", "preload", "concurrency", "cpu_fallback"}
+)
+"""Fields of a spec that may change without loading its model anew."""
 
 
 class Scheduler:
-    """See the module. `clock` is monotonic, in seconds."""
+    """The state machine. `clock` is monotonic, in seconds; `devices` are read at each decision.
+
+    Reports carry the generation of the `Load` that they are about; those of older loads change
+    nothing.
+    """
 
     def __init__(
         self,
         ledger: Ledger,
         devices: Devices,
         clock: Callable[[], float],
-        needs: MemoryEstimates | None = None,
+        estimates: MemoryEstimates | None = None,
     ) -> None:
+        self._ledger = ledger
+        self._devices = devices
         self._clock = clock
-        self._state = Settling(ledger, devices, clock, needs or MemoryEstimates())
+        self._table = SlotTable(ledger, estimates or MemoryEstimates())
+        self._pressure = Pressure()
+        self._effects: list[Effect] = []
+        """Of the pass under way; `tickets` and `notices` add to them."""
+        self._tickets = Tickets(self._effects)
+        self._notices = Notices(self._table.by_name, self._effects)
+        self._moves = Transitions(self._table, ledger, self._tickets, self._notices, self._effects)
+
+    # Questions ----------------------------------------------------------------------------------
 
     @property
     def slots(self) -> Mapping[str, Slot]:
         """For reading only."""
-        return self._state.slots
+        return self._table.by_name
 
     def balances(self) -> list[DeviceBalance]:
-        return list(self._state.plan().balances().values())
+        """Return what is reserved and free on each device, from a reading taken now."""
+        return list(self._planner().balances().values())
 
-    def trouble(self, name: str) -> MotetError | None:
-        """Why the model would be refused at once: its last load failed a moment ago."""
+    def current_refusal(self, name: str) -> MotetError | None:
+        """Return why the model would be refused at once: its last load failed a moment ago."""
         slot = self.slots.get(name)
-        if slot is None or slot.state is not State.FAILED or slot.error is None:
+        if slot is None or slot.state is not State.FAILED or slot.backoff.error is None:
             return None
-        left_s = slot.retry_at_s - self._clock()
-        return explain.tried_again(slot.error, left_s) if left_s > 0 else None
+        left_s = slot.backoff.retry_at_s - self._clock()
+        return rejections.backing_off(slot.backoff.error, left_s) if left_s > 0 else None
 
-    def pinned(self, spec: ModelSpec) -> bool:
-        return self._state.pinned(spec)
+    def is_pinned(self, spec: ModelSpec) -> bool:
+        """Tell whether a model stays once it is loaded."""
+        return self._table.is_pinned(spec)
 
-    def reading_due(self) -> bool:
-        """Whether the next `tick` looks at the devices; report `measured` before it then."""
-        return self._state.reading_due()
+    def is_reading_due(self) -> bool:
+        """Tell whether the next `tick` looks at the devices; call `report_memory` before it."""
+        return self._table.is_memory_held() and self._pressure.is_due(self._clock())
 
     def next_wake_s(self) -> float | None:
-        """When `tick` is due next, by the clock."""
-        return self._state.next_wake_s()
+        """Return when `tick` is due next, by the clock; None while only a report can change
+        anything."""
+        now_s = self._clock()
+        held = self._table.is_memory_held()
+        times = [max(self._pressure.due_s, now_s + CLOCK_SLACK_S)] if held else []
+        for slot in self.slots.values():
+            # What is past was seen to already: only a later moment can change anything.
+            times += [at_s for at_s in slot.wake_times_s() if at_s > now_s]
+        return min(times, default=None)
 
-    # What can happen -----------------------------------------------------------------------
+    # Requests -----------------------------------------------------------------------------------
 
     def request(
         self,
         ticket: int,
         spec: ModelSpec,
-        needs: Sequence[MemoryRequirement],
+        placements: Sequence[MemoryRequirement],
         priority: int,
         tenant: str = "default",
     ) -> list[Effect]:
-        """Someone wants a lease. `needs` are estimates; measurements take their place."""
-        if error := self.trouble(spec.name):
+        """Ask for a lease. `placements` are estimates; measurements take their place."""
+        if error := self.current_refusal(spec.name):
             return [Reject(ticket, error)]
-        slot = self._state.slot_for(spec, tuple(needs))
-        self._state.wait(slot, ticket, tenant, priority)
-        if len(slot.waiting) > MAX_WAITING:
-            victim = waiter_to_shed(slot.waiting)
-            self._state.refuse(slot, [victim], explain.queue_full(slot, MAX_WAITING))
-        told = slot.told
-        effects = self._state.settle()
-        # What has changed was told to everyone who waits; else the newcomer does not know yet.
-        if slot.told is told and (news := self._state.stands(slot, ticket)):
-            effects.append(NotifyWaiter(ticket, news))
+        slot = self._table.obtain(spec, tuple(placements))
+        self._tickets.enqueue(slot, ticket, tenant, priority, self._clock())
+        if len(slot.queue.waiting) > MAX_WAITING:
+            shed = waiter_to_shed(slot.queue.waiting)
+            self._moves.reject(slot, [shed], rejections.queue_full(slot.name, MAX_WAITING))
+        notice = slot.queue.last_notice
+        effects = self.run_pass()
+        # A new notice has reached everyone who waits; else the newcomer has had none yet.
+        if slot.queue.last_notice is notice and (
+            status := self._notices.queue_status(slot, ticket, self._clock())
+        ):
+            effects.append(NotifyWaiter(ticket, status))
         return effects
 
     def release(self, ticket: int) -> list[Effect]:
-        """A lease ends, or a request is given up, whichever it is by now."""
-        self._state.let_go(ticket)
-        return self._state.settle()
-
-    def loaded(self, name: str, generation: int, memory: Mapping[str, int] | None) -> list[Effect]:
-        slot = self._current(name, generation, State.LOADING)
-        if slot is None:
-            return [Unload(name, generation)]
-        now_s = self._clock()
-        slot.state, slot.failures, slot.error, slot.retried = State.READY, 0, None, False
-        slot.told = {}
-        slot.ready_since_s = slot.idle_since_s = now_s
-        slot.usage.load_s = now_s - slot.load_started_s
-        self._state.settle_memory(slot, memory, slot.usage.load_s)
-        held, load_s = dict(slot.need.memory), round(slot.usage.load_s, 3)
-        self._state.happened("ready", slot, device=slot.need.device, memory=held, load_s=load_s)
-        self._state.grant(slot, now_s)
-        if slot.unload_asked:
-            slot.state = State.DRAINING
-        return self._state.settle()
-
-    def measured(self, name: str, generation: int, memory: Mapping[str, int]) -> None:
-        """A loaded model takes so much by now."""
-        slot = self._current(name, generation, *LOADED)
-        if slot and dict(memory) != slot.need.memory:
-            self._state.settle_memory(slot, memory)
-
-    def load_failed(self, name: str, generation: int, error: MotetError) -> list[Effect]:
-        slot = self._current(name, generation, State.LOADING)
-        if slot is None:
-            return []
-        tried = slot.need
-        self._state.forget(slot)
-        if error.code == OUT_OF_MEMORY:
-            self._state.raise_need(slot, tried)
-            if not slot.retried and slot.waiting:
-                slot.retried = True
-                told = {"device": tried.device, "phase": "loading"}
-                self._state.happened("out_of_memory", slot, **told)
-                self._make_room(name, tried)
-                return self._state.settle()
-        self._fail(slot, error)
-        return self._state.settle()
-
-    def unloaded(self, name: str, generation: int) -> list[Effect]:
-        if slot := self._current(name, generation, State.STOPPING):
-            self._state.forget(slot)
-            self._state.happened("unloaded", slot)
-            self._state.pressure.freed(self._clock())
-        return self._state.settle()
-
-    def lost(self, name: str, generation: int, reason: str = "") -> list[Effect]:
-        """It ended by itself; its leases are worth nothing, who waits gets a new one."""
-        if slot := self._current(name, generation, *LOADED):
-            slot.leases.clear()
-            self._state.forget(slot)
-            self._state.happened("crashed", slot, reason=reason)
-            slot.usage.crashes = slot.usage.crashes + 1 if self._useless(slot) else 0
-            if slot.usage.crashes > CRASHES:
-                self._fail(slot, explain.crashes(slot, reason), least=CRASHES)
-        return self._state.settle()
+        """End a lease, or give up a request, whichever it is by now."""
+        self._tickets.release_ticket(ticket, self._clock())
+        return self.run_pass()
 
     def drain(self, name: str) -> list[Effect]:
-        """Unload it as soon as nobody uses it any more."""
+        """Unload a model as soon as nobody uses it any more."""
         slot = self.slots.get(name)
         if slot and slot.state in (State.LOADING, *LOADED):
-            slot.unload_asked = True
+            slot.load.drain_requested = True
             if slot.state is State.READY:
                 slot.state = State.DRAINING
-        return self._state.settle()
+        return self.run_pass()
 
-    def replace(self, spec: ModelSpec, needs: Sequence[MemoryRequirement]) -> list[Effect]:
-        """The file says something else of a model: it is loaded anew, if that is what changed."""
+    def replace_spec(
+        self, spec: ModelSpec, placements: Sequence[MemoryRequirement]
+    ) -> list[Effect]:
+        """Take over what the file says now; a model that it changes is loaded anew."""
         slot = self.slots.get(spec.name)
         if slot is None:
             return []
-        if _loaded_alike(slot.spec, spec):
-            slot.spec, slot.pinned = spec, self.pinned(spec)
-            return self._state.settle()
-        slot.successor = (spec, tuple(needs))
-        if slot.state in WANTED:
-            slot.failures, slot.retry_at_s = 0, 0.0
-            self._state.prepare(slot)
+        if _is_loaded_alike(slot.spec, spec):
+            slot.spec, slot.pinned = spec, self.is_pinned(spec)
+            return self.run_pass()
+        slot.pending_spec = (spec, tuple(placements))
+        if slot.state in LOADABLE:
+            slot.backoff.failures, slot.backoff.retry_at_s = 0, 0.0
+            self._table.prepare(slot)
         return self.drain(spec.name)
 
-    def pin(self, name: str, pinned: bool) -> list[Effect]:
-        """Keep it from now on once it is loaded, or no longer; in place of its spec's `pin`."""
-        self._state.pin(name, pinned)
-        return self._state.settle()
+    def set_pinned(self, name: str, pinned: bool) -> list[Effect]:
+        """Keep a model once it is loaded, or no longer; in place of its spec's `pin`."""
+        self._effects.append(EmitEvent("pinned" if pinned else "unpinned", {"model": name}))
+        self._table.set_pinned(name, pinned, self._clock())
+        return self.run_pass()
 
-    def cap(self, cap_bytes: Mapping[str, int]) -> list[Effect]:
-        """Other caps from now on."""
-        self._state.ledger.cap(cap_bytes)
-        return self._state.settle()
-
-    def out_of_memory(self, name: str, generation: int) -> list[Effect]:
-        """It ran out of memory in use: unload what is idle beside it on its device."""
-        slot = self._current(name, generation, *LOADED)
-        if slot is None:
-            return []
-        self._state.raise_need(slot, slot.need)
-        self._state.happened("out_of_memory", slot, device=slot.need.device, phase="running")
-        self._make_room(name, slot.need)
-        return self._state.settle()
-
-    def lost_out_of_memory(
-        self, spec: ModelSpec, needs: Sequence[MemoryRequirement]
-    ) -> list[Effect]:
-        """The same of a model that went by it, as in Ollama: room is made for its next load."""
-        slot = self._state.slot_for(spec, tuple(needs))
-        if slot.state in WANTED:
-            self._state.raise_need(slot, slot.need)
-            self._state.happened("out_of_memory", slot, device=slot.need.device, phase="running")
-            self._make_room(spec.name, slot.need)
-        return self._state.settle()
-
-    def tick(self) -> list[Effect]:
-        """Time has passed: keep-alives and turns may have ended, and a reading may be due."""
-        if self.reading_due():
-            self._state.relieve()
-        return self._state.settle()
+    def set_caps(self, cap_bytes: Mapping[str, int]) -> list[Effect]:
+        """Use other caps from now on, in bytes by device."""
+        self._ledger.set_caps(cap_bytes)
+        return self.run_pass()
 
     def close(self, error: MotetError) -> list[Effect]:
-        """Refuse everyone who waits."""
+        """Reject everyone who waits."""
         for slot in self.slots.values():
-            self._state.refuse(slot, slot.waiting, error)
-        return self._state.settle()
+            self._moves.reject(slot, slot.queue.waiting, error)
+        return self.run_pass()
 
-    def _fail(self, slot: Slot, error: MotetError, least: int = 1) -> None:
-        """It is refused for a while; the more often in a row, the longer."""
-        slot.failures = max(slot.failures + 1, least)
-        pause_s = BACKOFF_S[min(slot.failures, len(BACKOFF_S)) - 1]
-        slot.state, slot.error, slot.retried = State.FAILED, error, False
-        slot.retry_at_s = self._clock() + pause_s
-        told = {"failures": slot.failures, "retry_after_s": pause_s}
-        self._state.happened("load_failed", slot, **{"error": error.as_dict(), **told})
-        self._state.refuse(slot, slot.waiting, error)
+    # Reports of what became of effects, and of time ---------------------------------------------
 
-    def _useless(self, slot: Slot) -> bool:
-        """Whether a load that was lost had hardly begun, and done nothing for anyone."""
+    def report_loaded(
+        self, name: str, generation: int, memory: Mapping[str, int] | None
+    ) -> list[Effect]:
+        """Take a load as ready. `memory` is what it took by measurement, where there is one."""
+        slot = self._table.find(name, generation, State.LOADING)
+        if slot is None:
+            return [Unload(name, generation)]
+        self._moves.finish_load(slot, memory, self._clock())
+        return self.run_pass()
+
+    def report_load_failed(self, name: str, generation: int, error: MotetError) -> list[Effect]:
+        """Back off from a load that failed; one out of memory is tried once more at once."""
+        slot = self._table.find(name, generation, State.LOADING)
+        if slot is None:
+            return []
+        need = slot.load.need
+        self._table.mark_absent(slot)
+        if error.code == OUT_OF_MEMORY:
+            self._table.raise_need(slot, need, self._caps())
+            if not slot.backoff.retried and slot.queue.waiting:
+                slot.backoff.retried = True
+                self._make_room(slot, need, phase="loading")
+                return self.run_pass()
+        self._moves.back_off(slot, error, self._clock())
+        return self.run_pass()
+
+    def report_unloaded(self, name: str, generation: int) -> list[Effect]:
+        """Count the memory of a model as free again."""
+        if slot := self._table.find(name, generation, State.STOPPING):
+            self._table.mark_absent(slot)
+            self._notices.emit("unloaded", slot)
+            self._pressure.note_unload(self._clock())
+        return self.run_pass()
+
+    def report_crashed(self, name: str, generation: int, reason: str = "") -> list[Effect]:
+        """Take a model as gone by itself; its leases are void, and who waits gets a new load."""
+        if slot := self._table.find(name, generation, *LOADED):
+            load, now_s = slot.load, self._clock()
+            load.leases.clear()
+            self._table.mark_absent(slot)
+            self._notices.emit("crashed", slot, reason=reason)
+            useless = died_useless(load.ready_since_s, load.first_lease_end_s, now_s)
+            slot.usage.crashes = slot.usage.crashes + 1 if useless else 0
+            if slot.usage.crashes > MAX_CRASHES:
+                error = rejections.crash_loop(name, slot.usage.crashes, reason)
+                self._moves.back_off(slot, error, now_s, at_least=MAX_CRASHES)
+        return self.run_pass()
+
+    def report_memory(self, name: str, generation: int, memory: Mapping[str, int]) -> None:
+        """Count what a loaded model takes by now, by measurement."""
+        slot = self._table.find(name, generation, *LOADED)
+        if slot and dict(memory) != slot.load.need.memory:
+            self._table.record_memory(slot, memory)
+
+    def report_out_of_memory(self, name: str, generation: int) -> list[Effect]:
+        """Unload what is idle beside a model that ran out of memory in use."""
+        slot = self._table.find(name, generation, *LOADED)
+        if slot is None:
+            return []
+        self._table.raise_need(slot, slot.load.need, self._caps())
+        self._make_room(slot, slot.load.need, phase="running")
+        return self.run_pass()
+
+    def report_out_of_memory_crash(
+        self, spec: ModelSpec, placements: Sequence[MemoryRequirement]
+    ) -> list[Effect]:
+        """Make room for the next load of a model that crashed out of memory, as in Ollama."""
+        slot = self._table.obtain(spec, tuple(placements))
+        if slot.state in LOADABLE:
+            self._table.raise_need(slot, slot.load.need, self._caps())
+            self._make_room(slot, slot.load.need, phase="running")
+        return self.run_pass()
+
+    def tick(self) -> list[Effect]:
+        """Take in that time has passed: keep-alives and turns may have ended."""
+        if self.is_reading_due():
+            self._relieve_pressure()
+        return self.run_pass()
+
+    # The pass -----------------------------------------------------------------------------------
+
+    def run_pass(self) -> list[Effect]:
+        """Decide everything that can be decided now; the numbers are the module's."""
         now_s = self._clock()
-        # The leases of what has died may end a moment before it is known to be dead.
-        worked = slot.first_done_s is not None and now_s - slot.first_done_s > MOMENT_S
-        return not worked and now_s - slot.ready_since_s < USEFUL_S
+        for slot in self.slots.values():  # 1
+            self._moves.end_needless_handover(slot, now_s)
+            self._tickets.grant(slot, now_s)  # 1.2
+            if slot.unload_at_s is not None and slot.unload_at_s <= now_s:  # 1.3
+                self._moves.unload([slot.name], "idle")
+            elif slot.state is State.DRAINING and not slot.load.leases:  # 1.4
+                handover = slot.load.handover
+                self._moves.unload(
+                    [slot.name], f"room for '{handover.to}'" if handover else "asked for"
+                )
+        if any(slot.needs_load for slot in self.slots.values()):
+            self._place_waiting(now_s)  # 2
+            for slot in self.slots.values():  # 3
+                self._moves.end_needless_handover(slot, now_s)
+        self._table.remove_finished(now_s)  # 4
+        effects = self._effects.copy()
+        self._effects.clear()
+        return effects
 
-    def _make_room(self, name: str, need: MemoryRequirement) -> None:
-        """Unload what is idle where a model ran out of memory."""
-        places = {device for device in need.memory if device != RAM} or {RAM}
-        for resident in self._state.plan().residents():
-            holds = any(resident.memory.get(device) for device in places)
-            if holds and resident.evictable and name not in resident.names:
-                self._state.stop(resident.names, f"'{name}' ran out of memory")
+    def _place_waiting(self, now_s: float) -> None:
+        """Find room for each model that waits for a load, the most urgent first (2)."""
+        planner = self._planner()
+        waiting = [slot for slot in self.slots.values() if slot.needs_load]
+        ahead = 0
+        for slot in sorted(waiting, key=lambda slot: slot.queue.waiting[0]):
+            decision = planner.decide(slot)
+            slot.load.need = decision.need
+            match decision:
+                case LoadNow():  # 2.1
+                    self._moves.begin_load(slot, now_s)
+                case Refuse():  # 2.6
+                    error = rejections.insufficient_memory(slot.name, decision)
+                    self._moves.reject(slot, slot.queue.waiting, error)
+                case _:
+                    self._keep_waiting(slot, decision, planner, ahead, now_s)
+                    ahead += len(slot.queue.waiting)
 
-    def _current(self, name: str, generation: int, *states: State) -> Slot | None:
-        """The slot, unless the news is about an older load of it."""
-        slot = self.slots.get(name)
-        if slot and slot.generation == generation and slot.state in states:
-            return slot
-        return None
+    def _keep_waiting(
+        self,
+        slot: Slot,
+        decision: AwaitUnload | Evict | Preempt | Wait,
+        planner: PlacementPlanner,
+        ahead: int,
+        now_s: float,
+    ) -> None:
+        """See that a model's memory comes, and tell who waits for it."""
+        slot.state, slot.queue.recheck_at_s = State.QUEUED, None
+        names: Sequence[str] = ()
+        match decision:
+            case AwaitUnload():  # 2.2
+                passable = False
+            case Evict(victims=names):  # 2.3
+                self._moves.unload(names, f"room for '{slot.name}'")
+                passable = False
+            case Preempt(blockers=names, recheck_at_s=recheck_at_s):  # 2.4
+                slot.queue.recheck_at_s = recheck_at_s
+                self._moves.hand_over(names, slot, now_s)
+                passable = True
+            case Wait(blockers=names, recheck_at_s=recheck_at_s):  # 2.5
+                slot.queue.recheck_at_s = recheck_at_s
+                passable = True
+        blockers = names or planner.blockers(slot, decision.need)
+        self._notices.announce_waiting(slot, decision, blockers, ahead, now_s)
+        # One that waits for leases to end lets smaller loads pass, but not for ever, and not
+        # once models make way for it: what they free is its own.
+        is_patient = slot.queue.waiting[0].since_s + PATIENCE_S > now_s
+        if not (passable and is_patient) or planner.has_handover(slot):
+            planner.promise(slot, decision.need)
+
+    # Between passes -----------------------------------------------------------------------------
+
+    def _relieve_pressure(self) -> None:
+        """Unload what is idle on devices that run full, where that helps (5)."""
+        planner = self._planner()
+        balances, freed = planner.balances().values(), planner.devices_being_freed()
+        for eviction in self._pressure.review(balances, self._idle(), freed, self._clock()):
+            names = eviction.victim.names if eviction.victim else ()
+            about = {"device": eviction.device, "used_share": round(eviction.used_share, 3)}
+            self._effects.append(EmitEvent("pressure", {**about, "unloads": list(names)}))
+            # One model may hold memory on two devices, and be the victim of both.
+            if all(self.slots[name].state is State.READY for name in names):
+                self._moves.unload(names, f"pressure on {eviction.device}")
+
+    def _make_room(self, slot: Slot, need: MemoryRequirement, phase: str) -> None:
+        """Unload what is idle where a model ran out of memory (6)."""
+        self._notices.emit("out_of_memory", slot, device=need.device, phase=phase)
+        # RAM beside a GPU's memory is not what ran out.
+        devices = {device for device in need.memory if device != RAM} or {RAM}
+        for resident in self._idle():
+            if slot.name not in resident.names and any(map(resident.memory.get, devices)):
+                self._moves.unload(resident.names, f"'{slot.name}' ran out of memory")
+
+    def _idle(self) -> list[Resident]:
+        residents = list_residents(self.slots.values(), self._ledger, self._clock())
+        return [resident for resident in residents if resident.is_evictable]
+
+    def _planner(self) -> PlacementPlanner:
+        """Build the decisions of this moment, from a fresh reading of the devices."""
+        return PlacementPlanner(self.slots, self._ledger, self._devices.read(), self._clock())
+
+    def _caps(self) -> dict[str, int]:
+        balances = self._planner().balances()
+        return {device: balance.cap_bytes for device, balance in balances.items()}
 
 
-def _loaded_alike(one: ModelSpec, other: ModelSpec) -> bool:
-    """Whether what is loaded for one serves for the other."""
-    free = {"keep_alive_s", "priority", "pin", "preload", "concurrency", "cpu_fallback"}
-    return one.model_dump(exclude=free) == other.model_dump(exclude=free)
+def _is_loaded_alike(one: ModelSpec, other: ModelSpec) -> bool:
+    """Tell whether what is loaded for one serves for the other."""
+    fields = KEPT_LOADED_FIELDS
+    return one.model_dump(exclude=set(fields)) == other.model_dump(exclude=set(fields))

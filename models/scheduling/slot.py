@@ -1,35 +1,54 @@
-"""One model as the scheduler sees it: its state, who uses it and who waits for it."""
+"""One model as the scheduler sees it: its load, its queue and its back-off.
+
+A slot is state with the questions about it; `scheduler` alone changes it. Its moves:
+
+    ABSENT ──request──► LOADING ──loaded──► READY ◄──nobody waits any more──┐
+      │ ▲                ▲   │                │ │                           │
+      │ │          there │   │ failed         │ └──asked for, handover──► DRAINING
+      │ │        is room │   ▼                │                             │
+      │ └──given up── QUEUED FAILED           └──idle: keep-alive, room,──┐ │ last lease
+      └──request, no room──▲                     pressure                 ▼ ▼ ends
+                                                                       STOPPING
+    QUEUED   the memory is to be freed first
+    FAILED   refused until `backoff.retry_at_s`; a request after that acts as if ABSENT
+    STOPPING ──memory is free──► ABSENT
+    READY or DRAINING ──crashed──► ABSENT, or FAILED after `scheduler.MAX_CRASHES`
+    LOADING with a request to unload ──loaded──► DRAINING
+"""
 
 from __future__ import annotations
 
-from bisect import insort
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any
 
-from config.errors import MotetError
 from models.catalog.spec import ModelSpec
-from models.scheduling.queue import Waiter
+from models.scheduling.backoff import Backoff
+from models.scheduling.queue import SlotQueue
 from models.scheduling.requirement import MemoryRequirement
 from models.scheduling.usage import Usage
 
 
 class State(StrEnum):
+    """Where a model stands; the diagram is the module's."""
+
     ABSENT = "absent"
-    QUEUED = "queued"  # wanted, but its memory is not free yet
+    QUEUED = "queued"
     LOADING = "loading"
     READY = "ready"
-    DRAINING = "draining"  # in use; takes no new lease and stops after the last
+    DRAINING = "draining"
     STOPPING = "stopping"
-    FAILED = "failed"  # could not be loaded; refused until `retry_at_s`
+    FAILED = "failed"
 
 
 LOADED = frozenset({State.READY, State.DRAINING})
 RESIDENT = LOADED | {State.LOADING}
 PRESENT = RESIDENT | {State.STOPPING}
-WANTED = frozenset({State.ABSENT, State.QUEUED, State.FAILED})
+"""A load is under way or its memory is not free again: the ledger counts it."""
+LOADABLE = frozenset({State.ABSENT, State.QUEUED, State.FAILED})
+"""Nothing is loaded, so a request has to wait for a load."""
 FORGET_FAILURE_S = 3600.0
+"""A failed model nobody asks for is remembered so long, for the count of its failures."""
 NEVER_S = float("inf")
 LONG_LEASES = 2.0
 """A lease that outlasts its model's usual one so many times is a long one."""
@@ -37,7 +56,10 @@ LONG_LEASES = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Handover:
-    """A model in use makes way: since `since_s` only who ranks before `rank_s` still gets it."""
+    """The promise of a model in use to make way for the model `to`.
+
+    Since `since_s`, only requests that rank before `rank_s` still get a lease of it.
+    """
 
     to: str
     rank_s: float
@@ -45,40 +67,44 @@ class Handover:
 
 
 @dataclass(slots=True)
-class Slot:
-    spec: ModelSpec
-    needs: tuple[MemoryRequirement, ...]
-    """Where it could be loaded, the preferred place first."""
+class LoadStatus:
+    """The present load of a model, or its last one, and who uses it."""
+
     need: MemoryRequirement
-    """Where it is, or is tried first."""
-    usage: Usage
-    state: State = State.ABSENT
+    """Where it is loaded, or is tried first."""
     generation: int = 0
+    """The number of the load: reports about an older one are ignored."""
     leases: dict[int, float] = field(default_factory=dict)
     """When each began, by ticket."""
-    waiting: list[Waiter] = field(default_factory=list)
-    pinned: bool = False
-    yielding: Handover | None = None
-    unload_asked: bool = False
-    """It is to be unloaded when those who have it, or wait while it loads, are done."""
-    successor: tuple[ModelSpec, tuple[MemoryRequirement, ...]] | None = None
-    """What it is to be from its next load on, because its file has changed."""
-    load_started_s: float = 0.0
+    started_s: float = 0.0
     ready_since_s: float = 0.0
     idle_since_s: float = 0.0
-    first_done_s: float | None = None
-    """When the first lease of this load ended."""
-    failures: int = 0
-    retry_at_s: float = 0.0
-    retried: bool = False
-    """Its last load ran out of memory and was tried again at once."""
-    error: MotetError | None = None
-    told: Mapping[str, Any] = field(default_factory=dict)
-    """What those who wait were told last."""
-    ahead: int = 0
-    """How many requests for other models are to be seen to before its own."""
-    look_again_s: float | None = None
-    """While it is queued: when time alone may change the decision."""
+    first_lease_end_s: float | None = None
+    drain_requested: bool = False
+    """Someone asked to unload it: it goes when those who have it, or wait while it loads, end."""
+    handover: Handover | None = None
+
+    def begin(self, generation: int, now_s: float) -> None:
+        """Start the next load of the model."""
+        self.generation, self.started_s = generation, now_s
+        self.first_lease_end_s, self.drain_requested, self.handover = None, False, None
+
+
+@dataclass(slots=True)
+class Slot:
+    """All that the scheduler knows of one model that is loaded, waited for or failed."""
+
+    spec: ModelSpec
+    placements: tuple[MemoryRequirement, ...]
+    """Where it could be loaded, the preferred place first."""
+    load: LoadStatus
+    usage: Usage
+    state: State = State.ABSENT
+    pinned: bool = False
+    pending_spec: tuple[ModelSpec, tuple[MemoryRequirement, ...]] | None = None
+    """What it is to be from its next load on, because its file has changed."""
+    queue: SlotQueue = field(default_factory=SlotQueue)
+    backoff: Backoff = field(default_factory=Backoff)
 
     @property
     def name(self) -> str:
@@ -89,75 +115,69 @@ class Slot:
         """How long its load took."""
         return self.usage.load_s or 0.0
 
-    def wait(self, waiter: Waiter) -> None:
-        insort(self.waiting, waiter)
-
-    def stop_waiting(self, ticket: int) -> Waiter | None:
-        found = next((waiter for waiter in self.waiting if waiter.ticket == ticket), None)
-        if found:
-            self.waiting.remove(found)
-        return found
-
-    def grantable(self, now_s: float) -> bool:
-        """Whether the first that waits gets a lease now."""
-        if not self.waiting or self.state not in LOADED:
-            return False
-        limit = self.spec.concurrency
-        if limit is not None and len(self.leases) >= limit:
-            return False
-        return self.state is State.READY or self._open_at_s(self.waiting[0]) <= now_s
-
-    def _open_at_s(self, waiter: Waiter) -> float:
-        """When a model that makes way takes one more: who came first, always; others only while
-        a long lease keeps it loaded anyway.
-        """
-        if self.yielding is None or self.unload_asked:
-            return NEVER_S
-        if waiter.rank_s < self.yielding.rank_s:
-            return 0.0
-        since_s = self.yielding.since_s
-        if not any(began_s <= since_s for began_s in self.leases.values()):
-            return NEVER_S
-        return since_s + LONG_LEASES * (self.usage.lease_s or NEVER_S)
+    @property
+    def is_unused(self) -> bool:
+        return not self.load.leases and not self.queue.waiting
 
     @property
-    def unused(self) -> bool:
-        return not self.leases and not self.waiting
-
-    @property
-    def wanted(self) -> bool:
-        """Asked for, and nothing is under way to have it."""
-        return bool(self.waiting) and self.state in WANTED
-
-    def over(self, now_s: float) -> bool:
-        """Nothing left to remember."""
-        if self.state is State.FAILED:
-            return self.unused and now_s > self.retry_at_s + FORGET_FAILURE_S
-        return self.unused and self.state in (State.ABSENT, State.QUEUED)
+    def needs_load(self) -> bool:
+        """Requests wait, and nothing is under way to serve them."""
+        return bool(self.queue.waiting) and self.state in LOADABLE
 
     @property
     def unload_at_s(self) -> float | None:
         """When keep-alive ends; None while it is used or pinned, or for ever."""
-        if self.state is not State.READY or not self.unused:
+        if self.state is not State.READY or not self.is_unused:
             return None
         if self.pinned or self.spec.keep_alive_s < 0:
             return None
-        return self.idle_since_s + self.spec.keep_alive_s
+        return self.load.idle_since_s + self.spec.keep_alive_s
 
-    def wakes_s(self) -> list[float]:
-        """When time alone will change something about it."""
-        if self.state is State.READY and self.leases:
+    def can_grant(self, now_s: float) -> bool:
+        """Tell whether the first request in the queue gets a lease now."""
+        waiting = self.queue.waiting
+        if not waiting or self.state not in LOADED:
+            return False
+        limit = self.spec.concurrency
+        if limit is not None and len(self.load.leases) >= limit:
+            return False
+        return self.state is State.READY or self._grants_from_s(waiting[0].rank_s) <= now_s
+
+    def _grants_from_s(self, rank_s: float) -> float:
+        """Return from when on a draining model grants one more lease to a request of this rank."""
+        handover = self.load.handover
+        if handover is None or self.load.drain_requested:
+            return NEVER_S
+        if rank_s < handover.rank_s:
+            return 0.0  # the request came before the one that the model makes way for
+        # A lease from before the handover that outlasts the usual ones keeps the model loaded
+        # anyway: nobody waits longer because others share it meanwhile.
+        if not any(began_s <= handover.since_s for began_s in self.load.leases.values()):
+            return NEVER_S
+        return handover.since_s + LONG_LEASES * (self.usage.lease_s or NEVER_S)
+
+    def is_removable(self, now_s: float) -> bool:
+        """Tell whether nothing about the model is left to remember."""
+        if self.state is State.FAILED:
+            return self.is_unused and now_s > self.backoff.retry_at_s + FORGET_FAILURE_S
+        return self.is_unused and self.state in (State.ABSENT, State.QUEUED)
+
+    def wake_times_s(self) -> list[float]:
+        """Return when time alone will change something about the model."""
+        if self.state is State.READY and self.load.leases:
             return []
-        times = [self.unload_at_s, self.look_again_s if self.state is State.QUEUED else None]
-        if self.state is State.DRAINING and self.waiting and self.leases:
-            times.append(self._open_at_s(self.waiting[0]))
-        return [at for at in times if at is not None and at < NEVER_S]
+        waiting, recheck_at_s = self.queue.waiting, self.queue.recheck_at_s
+        times = [self.unload_at_s, recheck_at_s if self.state is State.QUEUED else None]
+        if self.state is State.DRAINING and waiting and self.load.leases:
+            times.append(self._grants_from_s(waiting[0].rank_s))
+        return [at_s for at_s in times if at_s is not None and at_s < NEVER_S]
 
-    def succeed(self) -> None:
-        """Become what its file says now; nothing of it may be loaded."""
-        if self.successor:
-            self.spec, self.needs = self.successor
-            self.need, self.successor = self.needs[0], None
+    def take_pending_spec(self) -> None:
+        """Become what the file says now; nothing of the model may be loaded."""
+        if self.pending_spec:
+            self.spec, self.placements = self.pending_spec
+            self.load.need, self.pending_spec = self.placements[0], None
 
-    def measured(self, memory: Mapping[str, int]) -> None:
-        self.need = replace(self.need, memory=dict(memory))
+    def set_memory(self, memory: Mapping[str, int]) -> None:
+        """Replace the bytes by device that the load takes; its place stays."""
+        self.load.need = replace(self.load.need, memory=dict(memory))

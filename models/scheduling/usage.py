@@ -6,13 +6,17 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 HALF_LIFE_S = 300.0
-WEIGHT = 0.3
+"""A request counts half as much after so long."""
+NEWEST_WEIGHT = 0.3
 """Of the newest value in a running mean."""
 PATIENT_GAPS = 3.0
-WORTH = 0.2
-"""Waiting for the next request may cost so much of what a swap costs."""
-KEPT = 1000
+"""The next request is waited for so many times as long as the model is usually idle."""
+MAX_WAIT_SHARE = 0.2
+"""That wait may cost so much of what a swap costs; a longer one is not worth it."""
+MAX_MODELS = 1000
+"""Of the models asked for longest ago the usage is forgotten."""
 UNKNOWN_LOAD_S = 2.0
+"""Assumed for a model that was never loaded here."""
 
 
 @dataclass(slots=True)
@@ -31,24 +35,27 @@ class Usage:
     crashes: int = 0
     """How often in a row it ended by itself before it had done anything."""
 
-    def requested(self, now_s: float) -> None:
+    def count_request(self, now_s: float) -> None:
+        """Count a request, and learn from how long the model was idle before it."""
         if self.idle_since_s is not None:
-            self.gap_s = _mean(self.gap_s, now_s - self.idle_since_s)
-        self.requests, self.last_s, self.idle_since_s = self.recent(now_s) + 1.0, now_s, None
+            self.gap_s = _running_mean(self.gap_s, now_s - self.idle_since_s)
+        self.requests = self.recent_requests(now_s) + 1.0
+        self.last_s, self.idle_since_s = now_s, None
 
-    def released(self, held_s: float) -> None:
-        self.lease_s = _mean(self.lease_s, held_s)
+    def count_lease(self, held_s: float) -> None:
+        """Learn from how long a lease lasted."""
+        self.lease_s = _running_mean(self.lease_s, held_s)
 
-    def idle(self, now_s: float) -> None:
-        """Nobody uses it or waits for it any more."""
+    def mark_idle(self, now_s: float) -> None:
+        """Note that nobody uses the model or waits for it any more."""
         self.idle_since_s = now_s
 
-    def recent(self, now_s: float) -> float:
-        """How many requests came lately, the older the less they count."""
+    def recent_requests(self, now_s: float) -> float:
+        """Return how many requests came lately, the older the less they count."""
         return float(self.requests * 2.0 ** ((self.last_s - now_s) / HALF_LIFE_S))
 
     def expected_until_s(self, swap_s: float) -> float:
-        """Until when its next request is worth waiting for, if that saves a swap.
+        """Return until when its next request is worth waiting for, if that saves a swap.
 
         One agent calls a model again and again, with a moment between two calls: a model that
         went in that moment would have to come back at once.
@@ -56,7 +63,7 @@ class Usage:
         if self.gap_s is None or self.idle_since_s is None:
             return 0.0
         patience_s = self.gap_s * PATIENT_GAPS
-        return self.idle_since_s + patience_s if patience_s <= WORTH * swap_s else 0.0
+        return self.idle_since_s + patience_s if patience_s <= MAX_WAIT_SHARE * swap_s else 0.0
 
     @property
     def reload_s(self) -> float:
@@ -64,19 +71,20 @@ class Usage:
         return UNKNOWN_LOAD_S if self.load_s is None else self.load_s
 
 
-class Usages:
-    """The usage of every model that was asked for lately."""
+class UsageHistory:
+    """The usage of every model that was asked for lately, also of those without a slot."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[str, Usage] = OrderedDict()
+        self._usages: OrderedDict[str, Usage] = OrderedDict()
 
     def of(self, name: str) -> Usage:
-        usage = self._kept.setdefault(name, Usage())
-        self._kept.move_to_end(name)
-        if len(self._kept) > KEPT:
-            self._kept.popitem(last=False)
+        """Return the usage of a model, which counts as asked for now."""
+        usage = self._usages.setdefault(name, Usage())
+        self._usages.move_to_end(name)
+        if len(self._usages) > MAX_MODELS:
+            self._usages.popitem(last=False)
         return usage
 
 
-def _mean(mean: float | None, value: float) -> float:
-    return value if mean is None else mean + WEIGHT * (value - mean)
+def _running_mean(mean: float | None, value: float) -> float:
+    return value if mean is None else mean + NEWEST_WEIGHT * (value - mean)

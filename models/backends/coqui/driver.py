@@ -13,7 +13,7 @@ from models.backends.coqui.pull import pull
 from models.backends.coqui.sources import files_of, is_released, why_missing
 from models.catalog.spec import ModelSpec, Task
 from models.driver import DriverContext, Progress
-from models.scheduling.placement import placements
+from models.scheduling.placement import list_placements
 from models.scheduling.requirement import MemoryRequirement
 
 WORKER = "models.backends.coqui.worker:Speaker"
@@ -56,7 +56,7 @@ class CoquiDriver:
         found = files_of(spec.source)
         weights = found.stored_bytes if found else UNKNOWN_BYTES
         loading = COPIES * weights + LIBRARIES_BYTES
-        return placements(
+        return list_placements(
             spec,
             self._accelerators,
             device_bytes=spec.memory_bytes or weights + WORKING_BYTES + CONTEXT_BYTES,

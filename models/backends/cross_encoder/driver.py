@@ -19,7 +19,7 @@ from models.backends.common.worker_model import measured
 from models.capabilities import FLOAT_BYTES
 from models.catalog.spec import ModelSpec, Task
 from models.driver import DriverContext, Progress
-from models.scheduling.placement import placements
+from models.scheduling.placement import list_placements
 from models.scheduling.requirement import MemoryRequirement
 from models.workers.supervised import SupervisedWorker
 
@@ -73,7 +73,7 @@ class CrossEncoderDriver:
     def estimate(self, spec: ModelSpec) -> Sequence[MemoryRequirement]:
         folder = folder_of(spec.source)
         taken = weights(folder).stored_bytes if folder else UNKNOWN_BYTES
-        return placements(
+        return list_placements(
             spec,
             self._accelerators,
             device_bytes=spec.memory_bytes or taken + LIBRARIES_BYTES,

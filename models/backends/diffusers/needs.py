@@ -12,7 +12,7 @@ from models.backends.diffusers.options import DiffusersOptions, Offload
 from models.catalog.spec import ModelSpec
 from models.devices import RAM
 from models.devices.accelerator import Accelerator
-from models.scheduling.placement import placements
+from models.scheduling.placement import list_placements
 from models.scheduling.requirement import MemoryRequirement
 
 LIBRARIES_BYTES = 900_000_000
@@ -46,7 +46,7 @@ def needs(
 ) -> list[MemoryRequirement]:
     """Where it could run and what it takes there; `spec.memory_bytes` is believed."""
     on_device, on_cpu = _sizes(spec, options, "bfloat16"), _sizes(spec, options, "float32")
-    places = placements(
+    places = list_placements(
         spec,
         accelerators,
         device_bytes=spec.memory_bytes or _full(on_device),

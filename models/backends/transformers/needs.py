@@ -10,7 +10,7 @@ from models.backends.common.sources import config_of, folder_of, weights
 from models.backends.transformers.options import ChatOptions, TransformersOptions
 from models.catalog.spec import ModelSpec
 from models.devices.accelerator import Accelerator
-from models.scheduling.placement import placements
+from models.scheduling.placement import list_placements
 from models.scheduling.requirement import MemoryRequirement
 
 LIBRARIES_BYTES = 600_000_000
@@ -27,7 +27,7 @@ def needs(
 ) -> list[MemoryRequirement]:
     """Where it could run and what it takes there; `spec.memory_bytes` is believed."""
     on_cpu, on_device = _bytes(spec, options)
-    return placements(
+    return list_placements(
         spec,
         accelerators,
         device_bytes=spec.memory_bytes or on_device + CONTEXT_BYTES,

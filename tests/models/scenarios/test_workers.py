@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from config.errors import MotetError, TimedOut, Unavailable
-from models.scheduling import scheduler
+from models.scheduling import backoff
 from tests.models.scenarios.conftest import Open
 from tests.support.scenarios.handlers import FULL
 from tests.support.scenarios.machine import PROCESS_MB, children
@@ -76,7 +76,7 @@ async def test_a_worker_killed_while_idle_is_noticed_and_loaded_anew(stage: Open
 
 async def test_a_worker_that_dies_whenever_it_is_used_is_left_alone(stage: Open) -> None:
     async with stage({"poet": mb(20)}) as on:
-        for _ in range(scheduler.CRASHES + 1):
+        for _ in range(backoff.MAX_CRASHES + 1):
             async with on.models.lease("poet", "chat") as lease:
                 with pytest.raises(Unavailable, match="SIGSEGV"):
                     await talking(lease).misbehave("crash")
@@ -98,7 +98,7 @@ async def test_a_worker_that_hangs_is_ended_and_replaced(stage: Open) -> None:
 async def test_a_load_that_fails_three_times_backs_off_and_leaks_no_process(
     stage: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scheduler, "BACKOFF_S", (0.05, 0.1, 60.0))
+    monkeypatch.setattr(backoff, "BACKOFF_S", (0.05, 0.1, 60.0))
     broken = tmp_path / "broken"
     broken.touch()
     async with stage({"poet": mb(20, broken_while=str(broken))}) as on:

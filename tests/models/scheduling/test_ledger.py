@@ -19,14 +19,14 @@ def test_what_still_loads_is_not_free_although_no_reading_shows_it() -> None:
     ledger = Ledger({"ram": 8 * GB})
     ledger.reserve("a", MemoryRequirement({"ram": 2 * GB}))
     assert ledger.balance("ram", DeviceMemory(16 * GB, 3 * GB)).free_bytes == 1 * GB
-    ledger.settle("a", None)
+    ledger.confirm("a", None)
     assert ledger.balance("ram", DeviceMemory(16 * GB, 1 * GB)).free_bytes == 1 * GB
 
 
 def test_a_measurement_replaces_the_estimate() -> None:
     ledger = Ledger({"ram": 8 * GB})
     ledger.reserve("a", MemoryRequirement({"ram": 2 * GB}))
-    ledger.settle("a", {"ram": 5 * GB})
+    ledger.confirm("a", {"ram": 5 * GB})
     balance = ledger.balance("ram", DeviceMemory(16 * GB, 11 * GB))
     assert (balance.reserved_bytes, balance.free_bytes) == (5 * GB, 3 * GB)
     ledger.release("a")
@@ -44,7 +44,7 @@ def test_devices_do_not_share_and_the_cap_is_a_share_of_the_device() -> None:
 def test_free_is_never_negative() -> None:
     ledger = Ledger({"ram": 1 * GB})
     ledger.reserve("a", MemoryRequirement({"ram": 1 * GB}))
-    ledger.settle("a", {"ram": 3 * GB})
+    ledger.confirm("a", {"ram": 3 * GB})
     assert ledger.balance("ram", DeviceMemory(16 * GB, 0)).free_bytes == 0
 
 
@@ -52,9 +52,9 @@ def test_two_names_for_the_same_memory_count_once() -> None:
     ledger = Ledger({"ram": 8 * GB})
     one = MemoryRequirement({"ram": 3 * GB}, share="blob")
     ledger.reserve("a", one)
-    assert ledger.adds(MemoryRequirement({"ram": 4 * GB}, share="blob")) == {"ram": 1 * GB}
-    assert ledger.adds(MemoryRequirement({"ram": 4 * GB}, share="other")) == {"ram": 4 * GB}
-    ledger.settle("a", None)
+    assert ledger.additional(MemoryRequirement({"ram": 4 * GB}, share="blob")) == {"ram": 1 * GB}
+    assert ledger.additional(MemoryRequirement({"ram": 4 * GB}, share="other")) == {"ram": 4 * GB}
+    ledger.confirm("a", None)
     ledger.reserve("b", MemoryRequirement({"ram": 4 * GB}, share="blob"))
     balance = ledger.balance("ram", DeviceMemory(16 * GB, 13 * GB))
     assert (balance.reserved_bytes, balance.free_bytes) == (4 * GB, 4 * GB)
@@ -67,4 +67,6 @@ def test_two_names_for_the_same_memory_count_once() -> None:
 def test_what_is_shared_on_another_device_is_its_own() -> None:
     ledger = Ledger({})
     ledger.reserve("a", MemoryRequirement({"cuda:0": GB}, "cuda:0", share="blob"))
-    assert ledger.adds(MemoryRequirement({"cuda:1": GB}, "cuda:1", share="blob")) == {"cuda:1": GB}
+    assert ledger.additional(MemoryRequirement({"cuda:1": GB}, "cuda:1", share="blob")) == {
+        "cuda:1": GB
+    }

@@ -7,7 +7,7 @@ import pytest
 from config.errors import Unavailable
 from models.catalog.spec import ModelSpec
 from models.devices.accelerator import Accelerator
-from models.scheduling.placement import placements
+from models.scheduling.placement import list_placements
 
 LARGE = Accelerator("cuda:1", "nvidia", "Large", 24)
 SMALL = Accelerator("cuda:0", "nvidia", "Small", 8)
@@ -17,7 +17,7 @@ UNUSABLE = Accelerator("cuda:0", "nvidia", "Any", 24, problem="PyTorch is built 
 
 def places(accelerators: list[Accelerator], **fields: object) -> list[tuple[str, dict[str, int]]]:
     spec = ModelSpec(name="m", task="chat", backend="transformers", **fields)  # type: ignore[arg-type]
-    found = placements(spec, accelerators, device_bytes=10, host_bytes=2, cpu_bytes=11)
+    found = list_placements(spec, accelerators, device_bytes=10, host_bytes=2, cpu_bytes=11)
     return [(need.device, dict(need.memory)) for need in found]
 
 

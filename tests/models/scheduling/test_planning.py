@@ -31,7 +31,7 @@ def load(
 
 
 def device_of(world: SchedulerHarness, name: str) -> str:
-    return world.scheduler.slots[name].need.device
+    return world.scheduler.slots[name].load.need.device
 
 
 def test_an_accelerator_with_room_is_taken_before_one_where_something_must_go() -> None:

@@ -65,7 +65,7 @@ def test_models_in_use_or_pinned_stay_under_pressure(world: SchedulerHarness) ->
     world.ask(spec("used", 30))
     world.finish_load("used")
     idle(world, "pinned", 30)
-    world.obey(world.scheduler.pin("pinned", True))
+    world.obey(world.scheduler.set_pinned("pinned", True))
     world.foreign_bytes = 22
     world.pass_time(RESTED_S)
     assert list(world.stopping) == ["idle"]
@@ -111,7 +111,7 @@ def test_models_that_grow_over_the_cap_make_idle_ones_go() -> None:
     world.ask(spec("grows", 20))
     world.finish_load("grows")
     world.resident["grows"] = {"ram": 40}
-    world.scheduler.measured("grows", world.generation["grows"], {"ram": 40})
+    world.scheduler.report_memory("grows", world.generation["grows"], {"ram": 40})
     assert world.reserved() == 60
     world.pass_time(READ_EVERY_S)
     assert list(world.stopping) == ["idle"]
@@ -142,15 +142,17 @@ def test_a_load_that_runs_out_of_memory_twice_fails_with_its_own_error(
 
 
 def test_running_out_in_use_unloads_what_is_idle_beside_it_and_is_remembered() -> None:
-    needs = MemoryEstimates()
-    world = SchedulerHarness(cap_bytes=100, total_bytes=100, devices={"cuda:0": 50}, needs=needs)
+    estimates = MemoryEstimates()
+    world = SchedulerHarness(
+        cap_bytes=100, total_bytes=100, devices={"cuda:0": 50}, estimates=estimates
+    )
     idle(world, "idle", 20)
     world.ask(spec("big", 40))
     world.finish_load("big", memory_bytes=40)
     world.run_out("big")
     assert list(world.stopping) == ["idle"]
     assert world.reserved() == 50 + 20
-    assert world.scheduler.slots["big"].need.memory == {"ram": 50}
+    assert world.scheduler.slots["big"].load.need.memory == {"ram": 50}
     assert world.emitted("out_of_memory")[0]["phase"] == "running"
 
 

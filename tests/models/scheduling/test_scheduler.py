@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from config.errors import Unavailable
+from models.scheduling.backoff import MAX_CRASHES
 from models.scheduling.pressure import READ_EVERY_S
-from models.scheduling.scheduler import CRASHES, MAX_WAITING, PATIENCE_S
+from models.scheduling.scheduler import MAX_WAITING, PATIENCE_S
 from models.scheduling.slot import State
 from tests.support.scheduling.harness import SchedulerHarness, spec
 
@@ -139,9 +140,9 @@ def test_a_failed_load_refuses_everyone_then_backs_off(world: SchedulerHarness) 
     early = world.ask(A)
     assert isinstance(world.refused[early], Unavailable)
     assert world.refused[early].retry_after_s == pytest.approx(1.0)
-    assert world.scheduler.trouble("a")
+    assert world.scheduler.current_refusal("a")
     world.pass_time(1.0)
-    assert world.scheduler.trouble("a") is None
+    assert world.scheduler.current_refusal("a") is None
     world.ask(A)
     world.fail_load("a")
     assert world.refused[world.ask(A)].retry_after_s == pytest.approx(5.0)
@@ -202,7 +203,7 @@ def test_the_measurement_replaces_the_estimate_now_and_next_time(world: Schedule
     world.pass_time(60)
     world.finish_unload("c")
     world.ask(C)
-    assert world.scheduler.slots["c"].need.memory_bytes == 8
+    assert world.scheduler.slots["c"].load.need.memory_bytes == 8
 
 
 def test_a_lost_model_is_loaded_again_and_old_leases_do_not_count(world: SchedulerHarness) -> None:
@@ -214,13 +215,13 @@ def test_a_lost_model_is_loaded_again_and_old_leases_do_not_count(world: Schedul
     world.finish_load("a")
     world.release(old)
     assert new in world.granted
-    assert world.scheduler.slots["a"].leases.keys() == {new}
+    assert world.scheduler.slots["a"].load.leases.keys() == {new}
 
 
 def test_a_model_that_dies_whenever_it_is_loaded_is_left_alone_for_a_while(
     world: SchedulerHarness,
 ) -> None:
-    for _ in range(CRASHES):
+    for _ in range(MAX_CRASHES):
         world.ask(A)
         world.finish_load("a")
         world.lose("a")
@@ -241,7 +242,7 @@ def test_a_model_that_dies_whenever_it_is_loaded_is_left_alone_for_a_while(
 
 
 def test_a_crash_after_work_was_done_counts_as_the_first(world: SchedulerHarness) -> None:
-    for _ in range(3 * CRASHES):
+    for _ in range(3 * MAX_CRASHES):
         ticket = world.ask(A)
         world.finish_load("a")
         world.pass_time(1.0)
@@ -258,9 +259,9 @@ def test_news_about_an_older_load_changes_nothing(world: SchedulerHarness) -> No
     world.lose("a")
     world.ask(A)
     world.finish_load("a")
-    world.obey(world.scheduler.lost("a", old))
-    world.obey(world.scheduler.unloaded("a", old))
-    world.obey(world.scheduler.load_failed("a", old, Unavailable("late")))
+    world.obey(world.scheduler.report_crashed("a", old))
+    world.obey(world.scheduler.report_unloaded("a", old))
+    world.obey(world.scheduler.report_load_failed("a", old, Unavailable("late")))
     assert world.state("a") is State.READY
 
 

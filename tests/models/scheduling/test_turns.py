@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from models.scheduling.planning import MAX_TURN_S
+from models.scheduling.eviction import MAX_TURN_S
 from models.scheduling.queue import PRIORITY_S
 from models.scheduling.scheduler import MAX_WAITING
 from models.scheduling.slot import State
@@ -103,7 +103,7 @@ def test_a_pin_keeps_a_model_that_was_making_way(world: SchedulerHarness) -> Non
     begin(world)
     world.ask(B)
     world.pass_time(MAX_TURN_S + 1)
-    world.obey(world.scheduler.pin("a", True))
+    world.obey(world.scheduler.set_pinned("a", True))
     assert world.state("a") is State.READY
 
 

@@ -32,7 +32,7 @@ class SchedulerHarness:
         cap_bytes: int = 10,
         total_bytes: int = 12,
         devices: Mapping[str, int] | None = None,
-        needs: MemoryEstimates | None = None,
+        estimates: MemoryEstimates | None = None,
     ) -> None:
         self.now_s = 1000.0
         self.total = {"ram": total_bytes, **(devices or {})}
@@ -40,7 +40,7 @@ class SchedulerHarness:
         self.foreign: Counter[str] = Counter()
         self.problem = ""
         self.accelerators = ()
-        self.scheduler = Scheduler(Ledger(self.caps), self, lambda: self.now_s, needs)
+        self.scheduler = Scheduler(Ledger(self.caps), self, lambda: self.now_s, estimates)
         self.loading: dict[str, Load] = {}
         self.stopping: dict[str, Unload] = {}
         self.resident: dict[str, Mapping[str, int]] = {}
@@ -103,26 +103,26 @@ class SchedulerHarness:
         self.resident[name] = load.need.memory if memory is None else memory
         self.share[name] = load.need.share
         self.generation[name] = load.generation
-        self.obey(self.scheduler.loaded(name, load.generation, memory))
+        self.obey(self.scheduler.report_loaded(name, load.generation, memory))
 
     def fail_load(self, name: str, code: str = "unavailable") -> None:
         load = self.loading.pop(name)
         error = Unavailable(f"{name} is broken.", code=code)
-        self.obey(self.scheduler.load_failed(name, load.generation, error))
+        self.obey(self.scheduler.report_load_failed(name, load.generation, error))
 
     def finish_unload(self, name: str) -> None:
         unload = self.stopping.pop(name)
         del self.resident[name]
-        self.obey(self.scheduler.unloaded(name, unload.generation))
+        self.obey(self.scheduler.report_unloaded(name, unload.generation))
 
     def lose(self, name: str) -> None:
         del self.resident[name]
         for ticket in [t for t, held in self.granted.items() if held[0] == name]:
             self.granted[ticket] = ("lost", 0)
-        self.obey(self.scheduler.lost(name, self.generation[name]))
+        self.obey(self.scheduler.report_crashed(name, self.generation[name]))
 
     def run_out(self, name: str) -> None:
-        self.obey(self.scheduler.out_of_memory(name, self.generation[name]))
+        self.obey(self.scheduler.report_out_of_memory(name, self.generation[name]))
 
     def pass_time(self, seconds: float) -> None:
         self.now_s += seconds
@@ -180,5 +180,5 @@ class SchedulerHarness:
     def _shared(self, load: Load) -> bool:
         share = (load.need.share, load.need.device)
         others = [n for n in [*self.resident, *self.loading] if n != load.spec.name]
-        needs = [self.scheduler.slots[name].need for name in others]
+        needs = [self.scheduler.slots[name].load.need for name in others]
         return bool(load.need.share) and share in [(need.share, need.device) for need in needs]

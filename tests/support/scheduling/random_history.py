@@ -121,7 +121,7 @@ class RandomHistory:
             held = self.world.resident[name]
             memory = {d: max(0, n + self.random.choice([-1, 1])) for d, n in held.items()}
             self.world.resident[name] = memory
-            self.world.scheduler.measured(name, self.world.generation[name], memory)
+            self.world.scheduler.report_memory(name, self.world.generation[name], memory)
 
     def pass_time(self) -> None:
         self.world.pass_time(self.random.choice([0.0, 0.5, 5.0, 31.0, 60.0]))
@@ -141,13 +141,13 @@ class RandomHistory:
 
     def pin(self) -> None:
         name, pinned = self.random.choice(MODELS)[0].name, self.random.random() < 0.3
-        self.world.obey(self.world.scheduler.pin(name, pinned))
+        self.world.obey(self.world.scheduler.set_pinned(name, pinned))
 
     def end(self) -> None:
         """When everyone gives back and nothing is broken, every request ends."""
         self.world.foreign.clear()
         for model, _ in MODELS:
-            self.world.obey(self.world.scheduler.pin(model.name, False))
+            self.world.obey(self.world.scheduler.set_pinned(model.name, False))
         for _ in range(300):
             for ticket in list(self.world.granted):
                 self.world.release(ticket)
@@ -164,21 +164,23 @@ class RandomHistory:
 def check_bookkeeping(world: SchedulerHarness) -> None:
     """What the scheduler believes is what there is."""
     slots = world.scheduler.slots
-    waiting = [waiter.ticket for slot in slots.values() for waiter in slot.waiting]
+    waiting = [waiter.ticket for slot in slots.values() for waiter in slot.queue.waiting]
     assert len(waiting) == len(world.waiting)
     assert set(waiting) == world.waiting
-    leased = {ticket for slot in slots.values() for ticket in slot.leases}
+    leased = {ticket for slot in slots.values() for ticket in slot.load.leases}
     assert leased == {t for t, (name, _) in world.granted.items() if name != "lost"}
     for name, slot in slots.items():
         assert (slot.state is State.LOADING) == (name in world.loading)
         assert (slot.state is State.STOPPING) == (name in world.stopping)
         assert (slot.state in PRESENT) == (name in world.resident or name in world.loading)
-        assert slot.waiting == sorted(slot.waiting)
-        assert not (slot.waiting and slot.state is State.READY and slot.grantable(world.now_s))
+        assert slot.queue.waiting == sorted(slot.queue.waiting)
+        assert not (
+            slot.queue.waiting and slot.state is State.READY and slot.can_grant(world.now_s)
+        )
         if slot.state is State.QUEUED:
-            assert slot.waiting
-        if slot.yielding and slot.state in LOADED:
-            assert slots[slot.yielding.to].wanted, "makes way for nobody"
+            assert slot.queue.waiting
+        if slot.load.handover and slot.state in LOADED:
+            assert slots[slot.load.handover.to].needs_load, "makes way for nobody"
     check_reservations(world)
     wake_s = world.scheduler.next_wake_s()
     assert wake_s is None or wake_s > world.now_s, "the timer would ring for ever"
@@ -188,7 +190,7 @@ def check_reservations(world: SchedulerHarness) -> None:
     """Each device's reservations are those of what is there, with what is shared counted once."""
     groups: dict[tuple[str, str], int] = {}
     for name in [*world.resident, *world.loading]:
-        need = world.scheduler.slots[name].need
+        need = world.scheduler.slots[name].load.need
         for device, held in need.memory.items():
             group = (device, f"{need.share} {need.device}" if need.share else name)
             groups[group] = max(groups.get(group, 0), held)

@@ -65,7 +65,7 @@ class SimulatedTraffic:
         self._begin_loads()
         self._begin_unloads()
         slots = self.world.scheduler.slots.values()
-        waiting = {waiter.ticket: waiter for slot in slots for waiter in slot.waiting}
+        waiting = {waiter.ticket: waiter for slot in slots for waiter in slot.queue.waiting}
         self._waiters.update(waiting)
         oldest_s = min((waiter.rank_s for waiter in waiting.values()), default=self.world.now_s)
         for ticket in set(self.world.granted) - self._seen:

@@ -1,0 +1,47 @@
+"""How long a model that could not be loaded, or keeps crashing, is refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from config.errors import MotetError
+
+BACKOFF_S = (1.0, 5.0, 60.0, 300.0)
+"""After so many failures in a row; the last for all that follow."""
+MAX_CRASHES = 3
+"""So often in a row a model that dies before it did anything is loaded again at once."""
+MIN_USEFUL_RUN_S = 10.0
+"""A model that dies sooner, without finishing a lease, counts as crashing."""
+LEASE_END_GRACE_S = 0.5
+"""Leases of a dead worker may end so long before its death is known: they were no work done."""
+
+
+@dataclass(slots=True)
+class Backoff:
+    """Failed loads of one model in a row, and until when it is refused for them."""
+
+    failures: int = 0
+    retry_at_s: float = 0.0
+    error: MotetError | None = None
+    retried: bool = False
+    """The last load ran out of memory and was tried again at once, which happens only once."""
+
+    def reset(self) -> None:
+        """Forget the failures: a load has succeeded."""
+        self.failures, self.error, self.retried = 0, None, False
+
+    def fail(self, error: MotetError, now_s: float, at_least: int = 1) -> float:
+        """Count a failure and return for how many seconds the model is refused.
+
+        `at_least`: the failures it counts as, if that is more.
+        """
+        self.failures = max(self.failures + 1, at_least)
+        pause_s = BACKOFF_S[min(self.failures, len(BACKOFF_S)) - 1]
+        self.error, self.retried, self.retry_at_s = error, False, now_s + pause_s
+        return pause_s
+
+
+def died_useless(ready_since_s: float, first_lease_end_s: float | None, now_s: float) -> bool:
+    """Tell whether a load that crashed had hardly begun and done nothing for anyone."""
+    worked = first_lease_end_s is not None and now_s - first_lease_end_s > LEASE_END_GRACE_S
+    return not worked and now_s - ready_since_s < MIN_USEFUL_RUN_S
