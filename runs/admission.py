@@ -1,4 +1,4 @@
-"""Who may execute now: one run at a time on a thread, and a bounded number in all."""
+"""Turns to execute: one run at a time on a thread, and a bounded number in all."""
 
 from __future__ import annotations
 
@@ -9,47 +9,53 @@ from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
-class _Line:
+class _CountedLock:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    members: int = 0
+    users: int = 0
+    """Its holder and those who wait for it."""
 
 
 class KeyedLocks:
-    """A lock for each key, fair in order of arrival, that exists while someone wants it."""
+    """A lock for each key, fair in order of arrival; it exists while somebody uses it."""
 
     def __init__(self) -> None:
-        self._lines: dict[str, _Line] = {}
+        self._locks: dict[str, _CountedLock] = {}
 
-    def held(self, key: str) -> bool:
-        return key in self._lines
+    def is_held(self, key: str) -> bool:
+        return key in self._locks
 
     @asynccontextmanager
     async def hold(self, key: str) -> AsyncIterator[None]:
-        """Wait for this key's turn and keep it."""
-        line = self._lines.setdefault(key, _Line())
-        line.members += 1
+        """Wait for this key's lock and hold it. Not reentrant."""
+        counted = self._locks.setdefault(key, _CountedLock())
+        counted.users += 1
         try:
-            async with line.lock:
+            async with counted.lock:
                 yield
         finally:
-            line.members -= 1
-            if not line.members:
-                self._lines.pop(key, None)
+            # Counted from before the wait, so that nobody makes a second lock for the key.
+            counted.users -= 1
+            if not counted.users:
+                self._locks.pop(key, None)
 
 
 class Admission:
     """Turns in order of arrival, on each thread and over all of them."""
 
     def __init__(self, max_active: int) -> None:
+        self.max_active = max_active
         self._threads = KeyedLocks()
         self._capacity = asyncio.Semaphore(max_active)
 
     def must_wait(self, thread_id: str) -> bool:
-        """Whether a run that came now would have to stand in line."""
-        return self._threads.held(thread_id) or self._capacity.locked()
+        """Return whether a run that came now would be queued."""
+        return self._threads.is_held(thread_id) or self._capacity.locked()
 
     @asynccontextmanager
     async def acquire(self, thread_id: str) -> AsyncIterator[None]:
-        """Wait for this thread's turn and for capacity, then hold both."""
+        """Wait for the thread's turn and then for capacity, and hold both.
+
+        In this order a run that waits for its thread takes no capacity from others.
+        """
         async with self._threads.hold(thread_id), self._capacity:
             yield

@@ -1,10 +1,17 @@
-"""One attempt at a run: LangGraph's stream in, numbered events out, one way to end."""
+"""One attempt at a run: LangGraph's stream in, numbered events out, one way to end.
+
+Owns what happens between the start of an attempt and the commit of its end. When it begins is
+`executor`'s, what an event says is `stream_translator`'s, the order on disk is `run_log`'s.
+
+Invariant: each end is one transaction of the run's state, the last events and what is deleted with
+the run; the run changes its status just before, and readers see it just after.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncGenerator, Callable
+import logging
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
@@ -17,12 +24,14 @@ from langgraph.types import Command
 
 from config.errors import Invalid, MotetError
 from runs.checkpoints import JOURNAL, Checkpoints, delete_thread
-from runs.log import RunLog
-from runs.record import Run
-from runs.steps import STREAM_MODES, Part, StreamTranslator, ended_step
+from runs.record import Run, RunStatus
+from runs.run_log import RunLog
+from runs.stream_translator import STREAM_MODES, Part, StreamTranslator, ended_step
 
 if TYPE_CHECKING:
     from graphs.agent import Agent
+
+log = logging.getLogger(__name__)
 
 SHUTDOWN = "shutdown"
 """The reason of a cancellation after which the run continues at the next start."""
@@ -30,67 +39,74 @@ SHUTDOWN = "shutdown"
 
 @dataclass(slots=True)
 class Execution:
-    """A run that is under way in this process."""
+    """A run that is under way or queued in this process."""
 
     run: Run
     agent: Agent
     graph: CompiledStateGraph[Any, Any, Any, Any]
     log: RunLog
-    begin: Any = None
-    """The graph's first writes, where `submit` has made them from the input already."""
+    first_writes: Any = None
+    """The graph's first writes, made from the input; None where an earlier attempt stored them."""
     control: RunControl = field(default_factory=RunControl)
     task: asyncio.Task[None] | None = None
     cancel_reason: str | None = None
 
     def cancel(self, reason: str) -> None:
-        """Ask the attempt to end; the first reason stands."""
+        """Ask the attempt to end, and return at once; the first reason counts."""
         if self.cancel_reason is None:
             self.cancel_reason = reason
             if self.task:
                 self.task.cancel()
 
+    async def wait_done(self) -> None:
+        """Wait until the run has ended, waits for a person, or has left this process."""
+        if self.task:
+            await asyncio.wait([self.task])
+
     async def execute(self, checkpoints: Checkpoints, context: Callable[[Run], Any]) -> None:
         """Run until the graph ends, waits for a person, fails, is cancelled or drained.
 
-        Raises only when the store refuses what must be told: the run is then on disk as it was.
+        Raises only what the store raises: the run is then on disk as it was.
         """
         try:
             if self.run.status == "queued":
-                await self._leave_line()
-            steps = await self._stream(checkpoints, context)
-            if steps.interrupts:
-                await self._wait(steps, checkpoints)
+                await self._start_queued()
+            stream = await self._stream(checkpoints, context)
+            if stream.interrupts:
+                await self._wait_for_person(stream, checkpoints)
             else:
-                self.run.output = self.agent.output(await self._values(steps))
-                await self._end("finished", "run.finished", {"output": self.run.output})
+                self.run.output = self.agent.output(await self._values(stream))
+                await self._end("finished", "agent's output", {"output": self.run.output})
         except GraphDrained:
             await self.log.wait_flushed()
+            log.info("run %s drained: it continues at the next start", self.run.run_id)
         except asyncio.CancelledError:
             await self.end_cancelled()
         except Exception as error:
             if self.log.failure or is_storage_failure(error):
                 raise
             self.run.error = describe_error(error)
-            await self._end("failed", "run.failed", {"error": self.run.error})
+            await self._end("failed", self.run.error["code"], {"error": self.run.error})
 
     async def end_cancelled(self) -> None:
-        """Write the cancellation, unless the run is to continue at the next start."""
+        """Record the cancellation, unless the run is to continue at the next start."""
         if self.cancel_reason == SHUTDOWN:
             await finish_shielded(self.log.wait_flushed())
+            log.info("run %s cut off: it continues at the next start", self.run.run_id)
         else:
             reason = self.cancel_reason or "requested"
-            await self._end("cancelled", "run.cancelled", {"reason": reason})
+            await self._end("cancelled", reason, {"reason": reason})
 
-    async def _leave_line(self) -> None:
-        self.run.status, self.run.started_at = "running", time.time()
-        await self.log.record(
-            self.run, "run.started", attempt=self.run.attempt, data=start_event_data(self.run)
-        )
+    async def _start_queued(self) -> None:
+        run = self.run
+        first = self.log.number("run.started", attempt=run.attempt, data=describe_start(run))
+        run.transition("running", "its turn has come")
+        await self.log.record(run, first)
 
     async def _stream(
         self, checkpoints: Checkpoints, context: Callable[[Run], Any]
     ) -> StreamTranslator:
-        steps = await self._steps(checkpoints)
+        translator = await self._translator(checkpoints)
         config = self._config()
         stream = cast(
             "AsyncGenerator[Part, None]",
@@ -107,23 +123,25 @@ class Execution:
         )
         async with aclosing(stream) as parts:
             async for part in parts:
-                self._tell(steps, part)
+                self._append(translator, part)
         self.log.release_all_writes()
-        return steps
+        return translator
 
-    def _tell(self, steps: StreamTranslator, part: Part) -> None:
-        for type_, fields in steps.translate(part):
+    def _append(self, translator: StreamTranslator, part: Part) -> None:
+        for type_, fields in translator.translate(part):
             self.log.append(type_, **fields)
+        # Behind its last event, so that the step's writes share the commit of its end.
         if (step := ended_step(part)) is not None:
             self.log.release_step_writes(step)
         if self.log.failure:
             raise self.log.failure
 
-    async def _steps(self, checkpoints: Checkpoints) -> StreamTranslator:
+    async def _translator(self, checkpoints: Checkpoints) -> StreamTranslator:
         if self.run.attempt == 1:
             return StreamTranslator()
-        told = [event async for batch in self.log.follow_stored() for event in batch.events]
-        return StreamTranslator(told, await checkpoints.list_finished_tasks(self.run.thread_id))
+        earlier = [event async for batch in self.log.read_stored() for event in batch.events]
+        done = await checkpoints.list_finished_tasks(self.run.thread_id)
+        return StreamTranslator(earlier, done)
 
     def _config(self) -> RunnableConfig:
         run = self.run
@@ -137,55 +155,70 @@ class Execution:
         }
 
     async def _input(self, checkpoints: Checkpoints, config: RunnableConfig) -> Any:
-        """What the graph is given: nothing where its own checkpoint holds the input already."""
+        """Choose what the graph begins with.
+
+        (1) A first attempt: its input. (2) An attempt before which no checkpoint was stored: its
+        input again. (3) Answers that no task has taken yet: those. (4) Otherwise nothing: the
+        graph's own checkpoint holds all.
+        """
         run = self.run
         if run.attempt == 1:
-            return self.begin
+            return self.first_writes  # (1)
         latest = await checkpoints.aget_tuple({"configurable": {"thread_id": run.thread_id}})
         if latest is None or latest.metadata.get("run_id") != run.run_id:
             if run.checkpoint_id:
                 config["configurable"]["checkpoint_id"] = run.checkpoint_id
-            return self.agent.initial_state(run.input)
-        at = latest.config["configurable"]["checkpoint_id"]
-        if not run.resume or run.resume["checkpoint_id"] != at:
-            return None
+            return self.agent.initial_state(run.input)  # (2)
+        latest_id = latest.config["configurable"]["checkpoint_id"]
+        if not run.resume or run.resume["checkpoint_id"] != latest_id:
+            return None  # (4)
+        # An answer that a task has stored already would be taken for that of its next question.
         taken = await checkpoints.list_answered(run.thread_id)
-        left = {id_: given for id_, given in run.resume["answers"].items() if id_ not in taken}
-        return Command(resume=left) if left else None
+        left = {id_: answer for id_, answer in run.resume["answers"].items() if id_ not in taken}
+        return Command(resume=left) if left else None  # (3), (4)
 
-    async def _values(self, steps: StreamTranslator) -> Any:
-        if steps.values is not None:
-            return steps.values
+    async def _values(self, translator: StreamTranslator) -> Any:
+        """Return the graph's last state; where it streamed none, that of its checkpoint."""
+        if translator.values is not None:
+            return translator.values
         await self.log.wait_flushed()
         return (await self.graph.aget_state(self._config())).values
 
-    async def _wait(self, steps: StreamTranslator, checkpoints: Checkpoints) -> None:
+    async def _wait_for_person(
+        self, translator: StreamTranslator, checkpoints: Checkpoints
+    ) -> None:
         run = self.run
+        # The answers are valid at the checkpoint of the questions alone, which must be on disk.
         await self.log.wait_flushed()
         latest = await checkpoints.aget_tuple({"configurable": {"thread_id": run.thread_id}})
         at = latest.config["configurable"]["checkpoint_id"] if latest else None
-        run.interrupts = [{**interrupt, "checkpoint_id": at} for interrupt in steps.interrupts]
-        run.status = "waiting"
-        shown = [{"id": item["id"], "value": item["value"]} for item in run.interrupts]
-        await finish_shielded(self.log.record(run, "run.waiting", data={"interrupts": shown}))
+        run.interrupts = [{**interrupt, "checkpoint_id": at} for interrupt in translator.interrupts]
+        questions = [{"id": each["id"], "value": each["value"]} for each in run.interrupts]
+        last = self.log.number("run.waiting", data={"interrupts": questions})
+        run.transition("waiting", f"{len(questions)} open questions")
+        await finish_shielded(self.log.record(run, last))
 
-    async def _end(self, status: Any, type_: str, data: dict[str, Any]) -> None:
+    async def _end(self, status: RunStatus, reason: str, data: dict[str, Any]) -> None:
         run = self.run
-        # What steps had done stays on the thread, though nobody is told of their end any more.
+        # What steps had done stays on the thread, though no event reports their end any more.
         self.log.release_all_writes()
-        run.status, run.ended_at = status, time.time()
-        run.resume, run.interrupts = None, []
+        # Encoded before the status changes: an output without JSON fails the run instead.
+        last = self.log.number(f"run.{status}", data=data)
+        run.transition(status, reason)
         forgotten = delete_thread(run.thread_id) if run.own_thread else ()
-        await finish_shielded(self.log.record(run, type_, *forgotten, data=data))
+        await finish_shielded(self.log.record(run, last, *forgotten))
 
 
 def is_storage_failure(error: BaseException) -> bool:
-    """Whether the disk did not take what it was given: no fault of the run's."""
+    """Return whether the disk refused a write: no fault of the run's."""
     return isinstance(error, MotetError) and error.code == "run_storage_failed"
 
 
-async def finish_shielded(work: Any) -> None:
-    """Finish `work` even while the task is being cancelled: the end of a run is always written."""
+async def finish_shielded(work: Coroutine[Any, Any, None]) -> None:
+    """Finish `work` even while the task is being cancelled: the end of a run is always written.
+
+    The cancellation itself is dropped: what it was to end has just ended.
+    """
     task = asyncio.ensure_future(work)
     try:
         await asyncio.shield(task)
@@ -193,14 +226,14 @@ async def finish_shielded(work: Any) -> None:
         await task
 
 
-def start_event_data(run: Run) -> dict[str, Any]:
-    """What the first event of an attempt says of its run."""
+def describe_start(run: Run) -> dict[str, Any]:
+    """Return what the first event of an attempt says of its run."""
     thread_id = None if run.own_thread else run.thread_id
     return {"agent": run.agent, "version": run.version, "thread_id": thread_id}
 
 
 def describe_error(error: Exception) -> dict[str, Any]:
-    """The error for the run's record: ours as it is, a foreign one by type and text."""
+    """Return the error for the run's record: ours as it is, a foreign one by type and text."""
     if isinstance(error, MotetError):
         return error.as_dict()
     if isinstance(error, GraphRecursionError):
@@ -209,10 +242,10 @@ def describe_error(error: Exception) -> dict[str, Any]:
             code="too_many_steps",
         ).as_dict()
     if isinstance(error, InvalidUpdateError):
-        told = str(error).splitlines()[0]
+        first_line = str(error).splitlines()[0]
         return Invalid(
             "Nodes that run in parallel wrote the same channel. Give it a reducer, or let them "
-            f"write different ones. ({told})",
+            f"write different ones. ({first_line})",
             code="parallel_writes",
         ).as_dict()
     return MotetError(f"{type(error).__name__}: {error}", code="step_failed").as_dict()

@@ -3,43 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 from config.errors import Conflict, NotFound
 from runs.checkpoints import Checkpoints
 from runs.execution import Execution
-from runs.record import Run, RunRequest
+from runs.executor import Executor
+from runs.record import RunRequest
 from runs.store import RunStore
 
 
 class MultitaskPolicy:
-    """Makes room for a run on its thread, as the request's strategy says.
+    """Applies a request's strategy to its thread, whose lock the caller holds."""
 
-    `busy` tells the runs under way or in line on a thread, `cancel_waiting` ends one that waits
-    for a person. The caller holds the thread's door.
-    """
-
-    def __init__(
-        self,
-        store: RunStore,
-        checkpoints: Checkpoints,
-        busy: Callable[[str], list[Execution]],
-        cancel_waiting: Callable[[Run, str], Awaitable[None]],
-    ) -> None:
+    def __init__(self, store: RunStore, checkpoints: Checkpoints, executor: Executor) -> None:
         self._store = store
         self._checkpoints = checkpoints
-        self._busy = busy
-        self._cancel_waiting = cancel_waiting
+        self._executor = executor
 
     async def apply(self, request: RunRequest) -> None:
-        """Return when the run may take its place on the thread, first or in line.
+        """Clear the thread as the strategy says, until the run may join it, first or queued.
 
-        Raises `NotFound` for a thread or checkpoint that is not there, `Conflict` for a thread of
-        another agent, or a busy one with `reject`.
+        Waits for the end of the runs that it cancels. Raises `NotFound` for a thread or checkpoint
+        that does not exist, `Conflict` for a thread of another agent, or a busy one with `reject`.
         """
         await self._check(request)
         thread_id = str(request.thread_id)
-        others = self._busy(thread_id)
+        others = self._executor.active_on_thread(thread_id)
         if others and request.multitask == "reject":
             raise Conflict(
                 f"Thread {thread_id} is busy with run {others[0].run.run_id}.",
@@ -48,17 +37,25 @@ class MultitaskPolicy:
                 retry_after_s=1,
             )
         if others and request.multitask in ("interrupt", "rollback"):
-            await self._clear(thread_id, others, rollback=request.multitask == "rollback")
-        waiting = self._store.find_waiting_run(thread_id)
-        if waiting and waiting.run_id not in {each.run.run_id for each in self._busy(thread_id)}:
-            await self._cancel_waiting(waiting, "superseded")
+            await self._cancel_all(thread_id, others, rollback=request.multitask == "rollback")
+        await self._supersede_waiting(thread_id)
 
-    async def _clear(self, thread_id: str, others: list[Execution], *, rollback: bool) -> None:
-        for other in others:
-            other.cancel("rolled_back" if rollback else "interrupted")
-        await asyncio.wait([other.task for other in others if other.task])
+    async def _supersede_waiting(self, thread_id: str) -> None:
+        waiting = self._store.find_waiting_run(thread_id)
+        # A run that has just come to wait is still active until its execution has left; the next
+        # one in the queue supersedes it then.
+        active = {each.run.run_id for each in self._executor.active_on_thread(thread_id)}
+        if waiting and waiting.run_id not in active:
+            await self._executor.cancel_inactive(waiting, "superseded")
+
+    async def _cancel_all(
+        self, thread_id: str, executions: list[Execution], *, rollback: bool
+    ) -> None:
+        for execution in executions:
+            execution.cancel("rolled_back" if rollback else "interrupted")
+        await asyncio.gather(*(execution.wait_done() for execution in executions))
         if rollback:
-            run_ids = [other.run.run_id for other in others]
+            run_ids = [execution.run.run_id for execution in executions]
             await self._checkpoints.rollback(thread_id, run_ids)
             for run_id in run_ids:
                 await self._store.delete_run(run_id)
@@ -85,8 +82,8 @@ class MultitaskPolicy:
             await self._check_checkpoint(request)
 
     async def _check_checkpoint(self, request: RunRequest) -> None:
-        place = {"thread_id": request.thread_id, "checkpoint_id": request.checkpoint_id}
-        if await self._checkpoints.aget_tuple({"configurable": place}) is None:
+        at = {"thread_id": request.thread_id, "checkpoint_id": request.checkpoint_id}
+        if await self._checkpoints.aget_tuple({"configurable": at}) is None:
             raise NotFound(
                 f"Thread {request.thread_id} has no checkpoint {request.checkpoint_id}.",
                 code="checkpoint_not_found",

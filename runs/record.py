@@ -1,28 +1,44 @@
-"""What is known of a run and of a thread, and what a client asks for."""
+"""Runs and threads as the store holds them, and the only way in which a run's status changes."""
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+log = logging.getLogger(__name__)
+
 RunStatus = Literal["queued", "running", "waiting", "finished", "failed", "cancelled"]
 MultitaskStrategy = Literal["reject", "enqueue", "interrupt", "rollback"]
 OnDisconnect = Literal["cancel", "continue"]
 
-UNENDED: tuple[RunStatus, ...] = ("queued", "running")
-ENDED: tuple[RunStatus, ...] = ("finished", "failed", "cancelled")
+TRANSITIONS: Mapping[RunStatus, tuple[RunStatus, ...]] = {
+    "queued": ("running", "failed", "cancelled"),
+    # From `running` to itself: a new attempt, after a crash, a shutdown or a full disk.
+    "running": ("running", "waiting", "finished", "failed", "cancelled"),
+    "waiting": ("running", "cancelled"),
+    "finished": (),
+    "failed": (),
+    "cancelled": (),
+}
+"""Each status, and those that may follow. A new run is `queued` or `running`."""
+
+
+class IllegalTransition(RuntimeError):
+    """A run was to take a status that cannot follow its present one: a fault of our code."""
 
 
 def timestamp(at: float) -> str:
-    """Seconds since the epoch as RFC 3339, in UTC, to the millisecond."""
+    """Format seconds since the epoch as RFC 3339, in UTC, to the millisecond."""
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
-    """One wish to run an agent, whatever surface it came through.
+    """A client's request to run an agent, whatever surface it came through.
 
     Without `thread_id` the run has a thread of its own, which ends with it. `checkpoint_id`
     starts from that point of the thread's history. `input` is what the agent's schema asks for.
@@ -43,7 +59,10 @@ class RunRequest:
 
 @dataclass(slots=True, kw_only=True)
 class Run:
-    """One execution of an agent on a thread, as the store holds it. Times are epoch seconds."""
+    """One execution of an agent on a thread, as the store holds it. Times are epoch seconds.
+
+    `status` is assigned by `transition` alone.
+    """
 
     run_id: str
     tenant: str
@@ -57,9 +76,11 @@ class Run:
     created_at: float
     checkpoint_id: str | None = None
     resume: Any = None
+    """A person's answers, with the checkpoint at which the questions were asked."""
     output: Any = None
     error: dict[str, Any] | None = None
     interrupts: list[dict[str, Any]] = field(default_factory=list)
+    """The open questions of a waiting run."""
     multitask: MultitaskStrategy = "enqueue"
     webhook: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
@@ -68,10 +89,33 @@ class Run:
 
     @property
     def ended(self) -> bool:
-        return self.status in ENDED
+        return not TRANSITIONS[self.status]
+
+    def transition(self, status: RunStatus, reason: str) -> None:
+        """Move to `status`, stamp the attempt and the times, and log the move with its reason.
+
+        Changes this object alone; the caller stores it together with the event that reports the
+        move. `reason` stands in the log at info: no inputs, outputs or messages of errors.
+        Raises `IllegalTransition` for a move that `TRANSITIONS` does not have.
+        """
+        if status not in TRANSITIONS[self.status]:
+            raise IllegalTransition(
+                f"Run {self.run_id} is {self.status} and cannot become {status} ({reason}): "
+                f"only {' or '.join(TRANSITIONS[self.status]) or 'nothing'} may follow."
+            )
+        now = time.time()
+        if status == "running":
+            if self.status == "queued":
+                self.started_at = now
+            else:
+                self.attempt += 1
+        self.status = status
+        if self.ended:
+            self.ended_at, self.resume, self.interrupts = now, None, []
+        log.info("run %s %s: %s (attempt %d)", self.run_id, status, reason, self.attempt)
 
     def as_dict(self) -> dict[str, Any]:
-        """The run as JSON for a client."""
+        """Return the run as JSON for a client."""
         return {
             "run_id": self.run_id,
             "agent": self.agent,

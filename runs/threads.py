@@ -16,8 +16,8 @@ from config.errors import Conflict, Invalid, MotetError, NotFound, nearest
 from runs.checkpoints import Checkpoints
 from runs.engine import RunEngine
 from runs.record import Thread
-from runs.steps import visible
 from runs.store import RunStore, is_duplicate
+from runs.stream_translator import visible
 
 IfExists = Literal["raise", "do_nothing"]
 
@@ -237,12 +237,13 @@ class Threads:
     async def _graph(self, thread: Thread) -> Any:
         """The graph of the thread's agent; of one that is gone, as the last run had it."""
         try:
-            return self._engine.graph(str(thread.agent))
+            return self._engine.agents.compile(self._engine.agents.find(str(thread.agent)))
         except MotetError:
             last = await self._store.list_runs(thread.tenant, thread_id=thread.thread_id, limit=1)
             if not last:
                 raise
-            return self._engine.graph_of(last[0])
+            agents = self._engine.agents
+            return agents.compile(agents.find_of_run(last[0]))
 
     async def _snapshot(self, thread: Thread, checkpoint_id: str | None = None) -> StateSnapshot:
         graph = await self._graph(thread)

@@ -31,7 +31,7 @@ from models.backends import BACKENDS
 from models.catalog.file import load_models
 from models.catalog.spec import ModelSpec
 from models.scheduling.slot import State
-from runs.steps import OWN_KINDS
+from runs.stream_translator import OWN_KINDS
 from server.app import create_app
 from server.cli.main import app as command_line
 from server.cli.search_output import TYPED

@@ -17,8 +17,8 @@ from config.errors import Conflict, NotFound
 from runs.engine import RunEngine
 from runs.events import Batch
 from runs.execution import Execution
-from runs.log import RunLog
 from runs.record import MultitaskStrategy, RunRequest
+from runs.run_log import RunLog
 from tests.support.ollama import Ollama
 from tests.support.runs.cases import CASES
 from tests.support.runs.processes import Deployment, EngineProcess
@@ -115,6 +115,6 @@ async def read(engine: RunEngine, run_id: str, events: int) -> None:
 def idle(process: EngineProcess) -> bool:
     """Whether no run is under way, no turn or door taken, and no model leased."""
     engine = process.engine
-    lines = {**engine._thread_locks._lines, **engine._admission._threads._lines}
+    lines = {**engine._thread_locks._locks, **engine._executor._admission._threads._locks}
     leased = [each for each in process.models.status() if each.leases or each.waiting]
     return not (engine.active or lines or leased)

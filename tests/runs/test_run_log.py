@@ -8,7 +8,7 @@ import pytest
 
 from config.errors import Unavailable
 from runs.database import Statement
-from runs.log import TAIL_EVENTS, RunLog
+from runs.run_log import TAIL_EVENTS, RunLog
 from tests.support.runs.engines import Storage
 
 

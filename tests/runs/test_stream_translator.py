@@ -8,7 +8,7 @@ from typing import Any
 from langchain_core.messages import AIMessageChunk, HumanMessage
 
 from runs.events import encode_event
-from runs.steps import EventDraft, StreamTranslator
+from runs.stream_translator import EventDraft, StreamTranslator
 
 
 def begin(step: str, name: str, namespace: tuple[str, ...] = ()) -> Any:

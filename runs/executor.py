@@ -1,0 +1,147 @@
+"""Executes accepted runs: each in its turn, as a task of its own, until it has left the process.
+
+Owns the executions of this process, the order in which they begin, and the runs that a full disk
+deferred. What happens within an attempt is `execution`'s; accepting and resuming is `engine`'s.
+
+Invariants:
+- A run has at most one execution, and a thread at most one that has begun.
+- A run without an execution changes under its thread's lock (`thread_locks`) alone.
+- A run that the disk did not take stays there as it was, and is executed again later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from runs.admission import Admission, KeyedLocks
+from runs.checkpoints import Checkpoints, delete_thread
+from runs.execution import SHUTDOWN, Execution
+from runs.record import Run
+from runs.run_log import RunLog
+from runs.store import RunStore
+from runs.webhooks import Webhooks
+
+log = logging.getLogger(__name__)
+
+
+class Executor:
+    """The runs under way or queued in this process.
+
+    `context` makes what the nodes of a run may use.
+    """
+
+    def __init__(
+        self,
+        store: RunStore,
+        checkpoints: Checkpoints,
+        context: Callable[[Run], Any],
+        webhooks: Webhooks,
+        max_active: int,
+    ) -> None:
+        self.thread_locks = KeyedLocks()
+        self._store = store
+        self._checkpoints = checkpoints
+        self._context = context
+        self._webhooks = webhooks
+        self._admission = Admission(max_active)
+        self._executions: dict[str, Execution] = {}
+        self._deferred: list[str] = []
+
+    def __len__(self) -> int:
+        return len(self._executions)
+
+    def find(self, run_id: str) -> Execution | None:
+        return self._executions.get(run_id)
+
+    def active_on_thread(self, thread_id: str) -> list[Execution]:
+        """List the runs under way or queued on a thread, oldest first."""
+        return [each for each in self._executions.values() if each.run.thread_id == thread_id]
+
+    def find_blocker(self, thread_id: str) -> str | None:
+        """Return what a run that came now would wait for, in words; None where it may begin."""
+        if not self._admission.must_wait(thread_id):
+            return None
+        others = self.active_on_thread(thread_id)
+        if others:
+            return f"run {others[-1].run.run_id} on its thread"
+        return f"one of {self._admission.max_active} active runs"
+
+    def start(self, execution: Execution) -> None:
+        """Take the run up in a task of its own; it begins when its turn comes. Never blocks."""
+        run_id = execution.run.run_id
+        self._executions[run_id] = execution
+        execution.task = asyncio.create_task(self._execute(execution), name=f"run {run_id}")
+
+    def open_log(self, run: Run) -> RunLog:
+        """Continue the stored log of a run that has no execution."""
+        return RunLog(run.run_id, self._store, self._store.last_seq(run.run_id))
+
+    async def cancel_inactive(self, run: Run, reason: str) -> None:
+        """Cancel a run that nothing executes: it waits for a person, or the disk deferred it.
+
+        On disk when this returns. The caller holds the thread's lock.
+        """
+        run_log = self.open_log(run)
+        last = run_log.number("run.cancelled", data={"reason": reason})
+        run.transition("cancelled", reason)
+        forgotten = delete_thread(run.thread_id) if run.own_thread else ()
+        await run_log.record(run, last, *forgotten)
+        self.deliver(run)
+
+    def deliver(self, run: Run) -> None:
+        """Begin to call the webhook of a run that has ended; `record` has noted it on disk."""
+        if run.ended and run.webhook:
+            self._webhooks.deliver(run, run.webhook)
+
+    def take_deferred(self) -> list[str]:
+        """Return the runs that the disk had refused, for the caller to take up again."""
+        deferred, self._deferred = self._deferred, []
+        return deferred
+
+    async def close(self, grace_s: float) -> None:
+        """Drain all runs at their next step, and after the grace period cut the rest off."""
+        executions = list(self._executions.values())
+        for execution in executions:
+            execution.control.request_drain(SHUTDOWN)
+        tasks = [execution.task for execution in executions if execution.task]
+        if tasks:
+            await asyncio.wait(tasks, timeout=grace_s)
+        for execution in list(self._executions.values()):
+            execution.cancel(SHUTDOWN)
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def _execute(self, execution: Execution) -> None:
+        run = execution.run
+        try:
+            await self._execute_in_turn(execution)
+        except Exception as error:
+            # The run is on disk as it was before: it is neither ended nor failed.
+            log.error("run %s deferred until the disk takes writes: %s", run.run_id, error)
+            self._deferred.append(run.run_id)
+        finally:
+            # First out of the executions, then closed: a reader that sees the end may resume or
+            # read the run at once, and must find it in the store.
+            del self._executions[run.run_id]
+            execution.log.close()
+        if execution.log.failure is None:
+            self.deliver(run)
+
+    async def _execute_in_turn(self, execution: Execution) -> None:
+        run = execution.run
+        try:
+            async with self._admission.acquire(run.thread_id):
+                if run.status == "queued":
+                    await self._supersede_waiting(run)
+                await execution.execute(self._checkpoints, self._context)
+        except asyncio.CancelledError:
+            await execution.end_cancelled()  # it was still queued
+
+    async def _supersede_waiting(self, run: Run) -> None:
+        """Cancel the run that came to wait for a person while `run` was queued behind it."""
+        async with self.thread_locks.hold(run.thread_id):
+            if waiting := self._store.find_waiting_run(run.thread_id):
+                await self.cancel_inactive(waiting, "superseded")

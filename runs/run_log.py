@@ -1,0 +1,235 @@
+"""The live log of a run: numbers events, stores them, then publishes them to readers.
+
+Owns the order of a run's events and of its graph's writes, and the readers' wake-ups; what an
+event says is `stream_translator`'s, the commit is `database`'s.
+
+Invariants:
+- Numbers count from 1 without gaps, over all attempts.
+- An event is published only after its commit, so what a reader saw survives a killed process, and
+  a number never comes to mean something else.
+- What a step wrote is committed together with the event of that step's end, behind all events of
+  the step. So after a crash no finished work lacks its event, and no event reports work that is
+  done again.
+- Nothing is stored behind a write that failed: the disk holds a prefix of the log, never a hole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+from runs.database import Statement
+from runs.events import Batch, RunEvent, encode_event
+from runs.record import Run
+from runs.store import RunStore
+
+TAIL_EVENTS = 2_000
+"""Events held in memory for readers that follow; a reader further behind reads the store."""
+
+
+@dataclass(slots=True)
+class _DeferredWrite:
+    """A write of the run's graph that is not stored yet; with `step`, waits for that step's end.
+
+    `namespace` is that of the graph, or subgraph, which wrote it.
+    """
+
+    statement: Statement
+    namespace: str
+    step: str | None
+
+
+class RunLog:
+    """The log of one run that is under way.
+
+    Readers hold nothing but their own position: a slow one costs no memory and loses nothing.
+    """
+
+    def __init__(self, run_id: str, store: RunStore, last: int = 0) -> None:
+        """Continue behind event `last`, the last one in the store."""
+        self.run_id = run_id
+        self._store = store
+        self._last = last
+        self._published = last
+        self._pending: list[RunEvent] = []
+        # A write goes from deferred over ready to storing; only the first wait for steps.
+        self._deferred: deque[_DeferredWrite] = deque()
+        self._ready: list[_DeferredWrite] = []
+        self._storing: list[_DeferredWrite] = []
+        self._tail: deque[Batch] = deque()
+        self._tail_events = 0
+        self._flushing: asyncio.Task[None] | None = None
+        self._changed = asyncio.Event()
+        self.closed = False
+        self.failure: BaseException | None = None
+        """What the store raised first; nothing is stored any more."""
+
+    def append(self, type_: str, **fields: Any) -> None:
+        """Number an event and store it soon, together with others that come meanwhile.
+
+        Raises `TypeError` for what has no JSON; no number is spent on it then.
+        """
+        self._pending.append(self._number(type_, fields))
+        self._flush_soon()
+
+    def number(self, type_: str, **fields: Any) -> RunEvent:
+        """Take the next number for an event, for the caller to store and then to `publish`.
+
+        Raises as `append` does.
+        """
+        return self._number(type_, fields)
+
+    def defer_write(self, statement: Statement, namespace: str, step: str | None = None) -> None:
+        """Store a write of the graph soon, in the order of the calls.
+
+        With `step` it waits, and all writes behind it, for `release_step_writes` of that step.
+        """
+        self._deferred.append(_DeferredWrite(statement, namespace, step))
+        self._release_writes()
+
+    def has_pending_write(self, namespace: str) -> bool:
+        """Return whether a write of this namespace is not on disk yet."""
+        pending = (*self._deferred, *self._ready, *self._storing)
+        return any(write.namespace == namespace for write in pending)
+
+    def release_step_writes(self, step: str) -> None:
+        """Store what the step wrote together with the event of its end, just appended."""
+        for write in self._deferred:
+            if write.step == step:
+                write.step = None
+        self._release_writes()
+
+    def release_all_writes(self) -> None:
+        """Let no write wait for the end of a step any longer."""
+        for write in self._deferred:
+            write.step = None
+        self._release_writes()
+
+    async def record(self, run: Run, last: RunEvent, *more: Statement) -> None:
+        """Store the run's state in one transaction with all events up to `last`, which reports it.
+
+        `last` comes from `number`; nothing may be appended behind it before this returns.
+        Raises what the store raises; the state on disk is then the one before.
+        """
+        pending, self._pending = self._pending, []
+        ready, self._ready = self._ready, []
+        # A flush under way holds earlier numbers: those must be committed, and published, first.
+        await self.wait_flushed()
+        batch = Batch([*pending, last])
+        try:
+            await self._store.save_run(run, batch, *_statements(ready), *more)
+        except Exception as error:
+            self.failure = error
+            raise
+        self.publish(batch)
+
+    def publish(self, batch: Batch) -> None:
+        """Show readers a batch that is committed."""
+        if not batch.events:
+            return
+        self._tail.append(batch)
+        self._tail_events += len(batch.events)
+        self._published = batch.last
+        while self._tail_events > TAIL_EVENTS and len(self._tail) > 1:
+            self._tail_events -= len(self._tail.popleft().events)
+        self._wake_readers()
+
+    async def wait_flushed(self) -> None:
+        """Wait until everything appended so far is stored and published.
+
+        Raises what the store raised, `Unavailable` (`run_storage_failed`) for a full disk.
+        """
+        while self._flushing is not None:
+            # Shielded: a cancelled run must not take its own events out of the flush.
+            await asyncio.shield(self._flushing)
+        if self.failure:
+            raise self.failure
+
+    def fail(self, error: BaseException) -> None:
+        """Store nothing more: a write of this log that was made elsewhere has failed."""
+        if self.failure is None:
+            self.failure = error
+
+    def close(self) -> None:
+        """End the readers once they have seen the last event; no more may be appended."""
+        self.closed = True
+        self._wake_readers()
+
+    async def follow(self, after: int = 0) -> AsyncIterator[Batch]:
+        """Yield every batch behind `after`, in order and once, until the log closes.
+
+        A reader may come and go at any time. It ends early when the run is deleted.
+        """
+        while True:
+            batches = self._tail_after(after) or await self._read_stored(after)
+            for batch in batches:
+                yield batch
+                after = batch.last
+            if after < self._published:
+                if not batches:
+                    return  # the run was deleted
+                continue
+            if self.closed:
+                return
+            # No await stands between the look at `_published` and this wait, and `set()` wakes
+            # whoever waits already: no batch can be missed.
+            await self._changed.wait()
+
+    async def read_stored(self) -> AsyncIterator[Batch]:
+        """Yield what earlier attempts stored, from the first event on."""
+        after = 0
+        while batches := await self._store.read_events(self.run_id, after):
+            for batch in batches:
+                yield batch
+                after = batch.last
+
+    def _tail_after(self, after: int) -> list[Batch]:
+        if not self._tail or self._tail[0].first > after + 1:
+            return []
+        return [batch.after(after) for batch in self._tail if batch.last > after]
+
+    async def _read_stored(self, after: int) -> list[Batch]:
+        if after >= self._published:
+            return []
+        return await self._store.read_events(self.run_id, after)
+
+    def _release_writes(self) -> None:
+        # In order: a write that waits for its step holds back all that came later.
+        while self._deferred and self._deferred[0].step is None:
+            self._ready.append(self._deferred.popleft())
+            self._flush_soon()
+
+    def _number(self, type_: str, fields: dict[str, Any]) -> RunEvent:
+        event = encode_event(self.run_id, self._last + 1, type_, fields)
+        self._last += 1  # after the encoding, which may raise: a gap would never be filled
+        return event
+
+    def _flush_soon(self) -> None:
+        # Nothing is stored behind a write that failed: it would leave a hole.
+        if self._flushing is None and self.failure is None:
+            self._flushing = asyncio.create_task(self._flush(), name=f"log {self.run_id}")
+
+    async def _flush(self) -> None:
+        try:
+            # What is appended while a commit is under way goes with the next one.
+            while self._pending or self._ready:
+                batch, self._pending = Batch(self._pending), []
+                self._storing, self._ready = self._ready, []
+                await self._store.append_events(self.run_id, batch, *_statements(self._storing))
+                self.publish(batch)
+        except Exception as error:
+            self.failure = error
+        finally:
+            self._flushing, self._storing = None, []
+
+    def _wake_readers(self) -> None:
+        # set() marks every waiting reader as woken at once; clear() arms it for the next change.
+        self._changed.set()
+        self._changed.clear()
+
+
+def _statements(writes: list[_DeferredWrite]) -> list[Statement]:
+    return [write.statement for write in writes]
