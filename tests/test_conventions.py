@@ -18,7 +18,6 @@ PENDING: tuple[str, ...] = (
     "indexes.checks",
     "indexes.crawls",
     "indexes.derived",
-    "indexes.formats",
     "indexes.ingestion",
     "indexes.library",
     "indexes.quality",

@@ -1,7 +1,14 @@
-"""Formats: one module for each way to read a document, listed here by media type.
+"""The formats that documents come in: one module for each way to read one, listed here by media
+type.
 
-A reader is a function from `SourceFile` to `ParsedText`. It is imported only where
-documents are read, in a worker.
+A reader is a function from `SourceFile` to `ParsedText`. Which one reads a document is decided by
+`reading.documents`; a format's module is imported only there, in a worker, when it is needed.
+
+    text          plain, markdown, html, code (with definitions), jsons, table
+    office        docx, pptx (with office), sheets; archive guards all that are ZIP files
+    pages         pdf = pdf_words -> pdf_lines -> pdf_layout -> pdf_headings; epub
+    others        mail, image
+    shared        composer builds a text with its blocks, rows writes tables, magic knows bytes
 """
 
 from __future__ import annotations
@@ -13,7 +20,7 @@ from dataclasses import dataclass
 class Format:
     """A media type, the file endings that stand for it, and its reader as `module:function`.
 
-    `aliases` are what else the type is called. A `captioned` format has the text that a model
+    `aliases` are what else the type is called. The text of a `captioned` format is what a model
     writes about it.
     """
 
@@ -33,6 +40,7 @@ def _image(name: str, *suffixes: str, aliases: tuple[str, ...] = ()) -> Format:
 
 
 OPEN_XML = "application/vnd.openxmlformats-officedocument"
+"""The common beginning of the media types of ECMA-376."""
 FORMATS = (
     Format("text/markdown", (".md", ".markdown"), "markdown:read_markdown"),
     Format("text/plain", (".txt", ".text"), "plain:read_plain"),
@@ -56,7 +64,7 @@ FORMATS = (
     Format(
         "application/x-ndjson",
         (".jsonl", ".ndjson"),
-        "jsons:read_lines",
+        "jsons:read_json_lines",
         ("application/jsonl", "application/x-jsonlines", "application/json-lines"),
     ),
     Format("message/rfc822", (".eml",), "mail:read_mail"),
@@ -99,5 +107,6 @@ FORMATS = (
     _image("bmp", ".bmp", aliases=("image/x-ms-bmp",)),
     _image("tiff", ".tif", ".tiff"),
 )
+"""Every format that can be indexed; `docs/indexes.md` lists the same ones."""
 BY_TYPE = {name: format for format in FORMATS for name in (format.media_type, *format.aliases)}
 BY_SUFFIX = {suffix: format for format in FORMATS for suffix in format.suffixes}

@@ -1,12 +1,16 @@
-"""Composes the text of a document from its parts, for formats whose bytes are no text."""
+"""Composes the text of a document from its parts, for formats whose bytes are no text.
+
+Owns the spaces between parts and the offsets of blocks and pages. Invariant: blocks are in order
+and cover all that was added.
+"""
 
 from __future__ import annotations
 
-from indexes.reading.documents import MAX_TEXT_CHARS, Block, Kind, TooMuchText
+from indexes.reading.content import MAX_TEXT_CHARS, Block, Kind, TooMuchText
 
 
 class Composer:
-    """Parts are added in reading order; `text`, `blocks` and `pages` are then a `ParsedText`'s.
+    """Collects parts in reading order; `text`, `blocks` and `pages` are then a `ParsedText`'s.
 
     List items and table rows that follow each other stand on lines of their own, all other parts
     are a blank line apart. Raises `TooMuchText` as soon as the limit is passed.
@@ -23,11 +27,15 @@ class Composer:
         return "".join(self._text)
 
     def begin_page(self) -> None:
-        """What is added from here on stands on the next page, the first call's on page 1."""
+        """Begin the next page with what is added from here on; the first call begins page 1."""
         self.pages.append(self._length)
 
     def add(self, kind: Kind, text: str, *, level: int = 0) -> None:
-        """Add a part; nothing where `text` is white space. A heading has its level, 1 and below."""
+        """Add a part; a `text` of white space alone is left out.
+
+        `level` is that of a heading, 1 and below. White space at the ends goes, but code keeps the
+        indentation of its first line.
+        """
         body = text.strip("\r\n").rstrip() if kind == "code" else text.strip()
         if not body.strip():
             return

@@ -1,4 +1,7 @@
-"""Images: their text is a caption that a model wrote beforehand."""
+"""Reads images: their text is a caption that a model wrote beforehand.
+
+Looks at the header alone, never at the pixels: their size is checked before anything is decoded.
+"""
 
 from __future__ import annotations
 
@@ -11,33 +14,38 @@ from typing import Any
 from PIL import ExifTags, Image
 
 from config.errors import Invalid
-from indexes.reading.documents import Block, ParsedText, SourceFile, unreadable_document
+from indexes.reading.content import Block, ParsedText, unreadable_document
+from indexes.reading.source import SourceFile
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 MAX_PIXELS = 100_000_000
+"""No captioner looks at more; unpacked they take 400 MB."""
 PARAGRAPH = re.compile(r"\S[^\n]*(?:\n[^\S\n]*\S[^\n]*)*")
 
 
 def read_image(source: SourceFile) -> ParsedText:
-    """The caption as the text, what the image's header says as metadata.
+    """Return the caption as the text, and what the image's header says as metadata.
 
     Raises `Invalid`: `needs_caption_model` without a caption, `unreadable_document` for what is no
     image, or one too large to be looked at.
     """
-    metadata = _about(source)
+    metadata = _read_header(source)
     if source.caption is None:
         raise Invalid(
             f"{source.filename} is an image: a caption model is needed to index it.",
             code="needs_caption_model",
             details={"file": source.filename, "field": "data"},
         )
-    found = PARAGRAPH.finditer(source.caption)
-    blocks = [Block("paragraph", match.start(), match.end()) for match in found]
+    paragraphs = PARAGRAPH.finditer(source.caption)
+    blocks = [Block("paragraph", match.start(), match.end()) for match in paragraphs]
     return ParsedText(source.caption, blocks, metadata=metadata)
 
 
-def _about(source: SourceFile) -> dict[str, Any]:
-    """Width, height and format, date and camera. Reads the header alone, never the pixels."""
+def _read_header(source: SourceFile) -> dict[str, Any]:
+    """Read width, height and format, date and camera from the header alone.
+
+    Raises `Invalid` (`unreadable_document`).
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about size and damage: decided here
@@ -49,15 +57,15 @@ def _about(source: SourceFile) -> dict[str, Any]:
     if image.width * image.height > MAX_PIXELS:
         raise _too_large(source.filename)
     about = {"width": image.width, "height": image.height, "format": image.format}
-    return about | _taken(image)
+    return about | _read_exif(image)
 
 
 def _too_large(filename: str) -> Invalid:
     return unreadable_document(filename, f"it has more than {MAX_PIXELS // 10**6} million pixels")
 
 
-def _taken(image: Image.Image) -> dict[str, Any]:
-    """When and with what it was taken, where EXIF says so."""
+def _read_exif(image: Image.Image) -> dict[str, Any]:
+    """Read when and with what a picture was taken, where EXIF says so."""
     try:
         # Of the class itself: that of PNG decodes the pixels to look for it behind them.
         exif = Image.Image.getexif(image)
@@ -67,11 +75,12 @@ def _taken(image: Image.Image) -> dict[str, Any]:
     except Exception:  # broken EXIF, in any of many ways
         return {}
     camera = " ".join(str(name).strip(" \0") for name in makers if name)
-    taken = {"date": _iso(str(date)), "camera": camera[:200]}
-    return {key: value for key, value in taken.items() if value}
+    facts = {"date": _to_iso(str(date)), "camera": camera[:200]}
+    return {key: value for key, value in facts.items() if value}
 
 
-def _iso(date: str) -> str | None:
+def _to_iso(date: str) -> str | None:
+    """Convert a date of EXIF (`YYYY:MM:DD HH:MM:SS`) to ISO 8601; None where it is none."""
     try:
         return datetime.strptime(date.strip(" \0"), "%Y:%m:%d %H:%M:%S").isoformat()
     except ValueError:

@@ -1,8 +1,12 @@
-"""What bytes really are, whatever they are called: formats know themselves by their first bytes."""
+"""Tells what bytes really are, whatever they are called, by their first bytes.
+
+Signatures are those of each format's specification and of the `file` command. Whether such a file
+is sound is its reader's matter.
+"""
 
 from __future__ import annotations
 
-NAMES = {
+DESCRIPTIONS = {
     "application/pdf": "a PDF",
     "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "a Word document",
     "application/vnd.openxmlformats-officedocument.presentationml.presentation": (
@@ -33,6 +37,7 @@ NAMES = {
     "text/rtf": "an RTF document",
     "text/html": "a web page",
 }
+"""Media types as an error names them, with an article."""
 PREFIXES = (
     (b"PK\x03\x04", "application/zip"),
     (b"PK\x05\x06", "application/zip"),
@@ -52,7 +57,8 @@ PREFIXES = (
     (b"MM\0*", "image/tiff"),
     (b"{\\rtf", "text/rtf"),
 )
-PARTS = (
+"""The first bytes of a format. ZIP begins with a local file header, or empty (APPNOTE 4.3)."""
+ZIP_PARTS = (
     (b"word/document", "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
     (
         b"ppt/presentation",
@@ -61,11 +67,13 @@ PARTS = (
     (b"xl/workbook", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
     (b"META-INF/container.xml", "application/epub+zip"),
 )
-ZIPPED = {
-    *(kind for kind in NAMES if kind.startswith(("application/vnd.o", "application/epub"))),
+"""An entry that only this kind of ZIP file has."""
+ZIPPED_TYPES = {
+    *(kind for kind in DESCRIPTIONS if kind.startswith(("application/vnd.o", "application/epub"))),
     "application/vnd.ms-excel.sheet.binary.macroenabled.12",
     "application/zip",
 }
+"""Media types that are ZIP files."""
 SPREADSHEETS = {
     "application/vnd.ms-excel",
     "application/vnd.ms-excel.sheet.macroenabled.12",
@@ -75,15 +83,16 @@ SPREADSHEETS = {
 }
 """All have one reader, which goes by what they are."""
 PDF_HEADER_BYTES = 1024
-"""Readers of PDF let its header follow this much of anything."""
+"""Readers of PDF let its header follow this much of anything (PDF 1.7, note 13 in appendix H)."""
 ENCRYPTED_OFFICE = "EncryptedPackage".encode("utf-16-le")
+"""The stream of an OLE file that holds an encrypted Office document ([MS-OFFCRYPTO] 2.3.4)."""
 
 
-def kind_of(data: bytes) -> str | None:
-    """The media type that the bytes speak of; None for text and the unknown."""
+def detect_type(data: bytes) -> str | None:
+    """Return the media type that the bytes speak of; None for text and the unknown."""
     kind = next((kind for prefix, kind in PREFIXES if data.startswith(prefix)), None)
     if kind == "application/zip":
-        return _zipped(data)
+        return _detect_zipped(data)
     if kind is None and data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "image/webp"
     if kind is None and b"%PDF-" in data[:PDF_HEADER_BYTES]:
@@ -94,42 +103,53 @@ def kind_of(data: bytes) -> str | None:
     return kind
 
 
-def mismatch(data: bytes, expected: str) -> str | None:
-    """Why bytes declared as `expected` are something else; None where they may be that."""
-    found = kind_of(data)
-    wanted = NAMES.get(expected)
-    if found == expected:
+def explain_mismatch(data: bytes, expected: str) -> str | None:
+    """Say why bytes declared as `expected` are something else; None where they may be that."""
+    actual = detect_type(data)
+    description = DESCRIPTIONS.get(expected)
+    if actual == expected:
         return None
-    binary = wanted is not None and not expected.startswith("text/")
-    if expected in SPREADSHEETS and found in SPREADSHEETS | {"application/x-ole-storage"}:
+    binary = description is not None and not expected.startswith("text/")
+    if expected in SPREADSHEETS and actual in SPREADSHEETS | {"application/x-ole-storage"}:
         return None
-    if found is None:
-        return f"it is not {wanted}" if binary and data else None
+    if actual is None:
+        return f"it is not {description}" if binary and data else None
     if not binary:
-        return _not_text(data, found)
-    if expected in ZIPPED and found == "application/x-ole-storage" and ENCRYPTED_OFFICE in data:
+        return _explain_not_text(data, actual)
+    if (
+        expected in ZIPPED_TYPES
+        and actual == "application/x-ole-storage"
+        and ENCRYPTED_OFFICE in data
+    ):
         return "it is encrypted with a password; save it without one"
     # A damaged archive does not tell what it was: its reader says what is wrong with it.
-    if found == "application/zip" and expected in ZIPPED:
+    if actual == "application/zip" and expected in ZIPPED_TYPES:
         return None
-    if found.startswith("image/") and expected.startswith("image/"):
+    if actual.startswith("image/") and expected.startswith("image/"):
         return None
-    return f"it is not {wanted} but {NAMES[found]}"
+    return f"it is not {description} but {DESCRIPTIONS[actual]}"
 
 
-def _not_text(data: bytes, found: str) -> str | None:
-    """Text may well begin as a web page or an image does, as long as it is text."""
-    textual = b"\0" not in data and not (found == "application/pdf" and b"%%EOF" in data[-1024:])
-    if found.startswith("text/") or textual:
+def _explain_not_text(data: bytes, actual: str) -> str | None:
+    """Say why bytes are no text; None where they may be.
+
+    Text may well begin as a web page or an image does, as long as it is text.
+    """
+    textual = b"\0" not in data and not (actual == "application/pdf" and b"%%EOF" in data[-1024:])
+    if actual.startswith("text/") or textual:
         return None
-    return f"it is binary ({NAMES[found]}), not text"
+    return f"it is binary ({DESCRIPTIONS[actual]}), not text"
 
 
-def _zipped(data: bytes) -> str:
-    """What an archive is: OpenDocument and EPUB say so first, others are known by their parts."""
-    for kind in ZIPPED - {"application/zip"}:
+def _detect_zipped(data: bytes) -> str:
+    """Return what an archive is: OpenDocument and EPUB say so first, others by their parts.
+
+    Those two store their media type uncompressed as the first entry, after the 30 bytes of a local
+    file header and its name `mimetype` (OCF; ODF 1.2, part 3).
+    """
+    for kind in ZIPPED_TYPES - {"application/zip"}:
         if kind.encode() in data[30:160]:
             return kind
     # The directory stands last: what an embedded document is made of comes before it.
-    last, kind = max((data.rfind(part), kind) for part, kind in PARTS)
+    last, kind = max((data.rfind(part), kind) for part, kind in ZIP_PARTS)
     return kind if last >= 0 else "application/zip"

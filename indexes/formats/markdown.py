@@ -1,4 +1,8 @@
-"""Markdown: spans refer to the source as it is, markup included."""
+"""Reads Markdown (CommonMark with tables): spans refer to the source as it is, markup included.
+
+The parser yields lines; this module turns them into character offsets and fills what the parser has
+no token for, so that nothing of the source is lost.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +13,14 @@ import yaml
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from indexes.reading.documents import Block, Kind, ParsedText, SourceFile, trim_span
+from indexes.reading.content import Block, Kind, ParsedText, first_heading, trim_span
+from indexes.reading.source import SourceFile
 
 NEWLINE = re.compile(r"\r\n|\r|\n")
 FRONT_MATTER = re.compile(
     r"---[ \t]*(?:\r\n|\r|\n)(.*?)(?:\r\n|\r|\n)---[ \t]*(?:\r\n|\r|\n|$)", re.S
 )
+"""YAML between two lines of dashes at the very beginning, as static site generators have it."""
 KINDS: dict[str, Kind] = {
     "paragraph_open": "paragraph",
     "fence": "code",
@@ -25,18 +31,21 @@ KINDS: dict[str, Kind] = {
 
 
 def read_markdown(source: SourceFile) -> ParsedText:
-    """The text itself, its blocks, and the title: of the front matter, else the first heading."""
+    """Return the text itself, its blocks, and its title.
+
+    The title is that of the front matter, else the first heading.
+    """
     text = source.text()
-    title, body = _front_matter(text)
+    title, body = _read_front_matter(text)
     lines = [body, *(body + match.end() for match in NEWLINE.finditer(text[body:]))]
     tokens = MarkdownIt("commonmark").enable("table").parse(text[body:])
-    blocks = list(_with_gaps(text, body, _blocks(text, lines, tokens)))
-    first = next((block.title for block in blocks if block.kind == "heading"), "")
+    blocks = list(_fill_gaps(text, body, _build_blocks(text, lines, tokens)))
+    first = first_heading(blocks)
     return ParsedText(text, blocks, title or first)
 
 
-def _front_matter(source: str) -> tuple[str, int]:
-    """(title or "", offset where the document begins)"""
+def _read_front_matter(source: str) -> tuple[str, int]:
+    """Return the title, or "", and the offset where the document begins."""
     match = FRONT_MATTER.match(source)
     if not match:
         return "", 0
@@ -50,7 +59,7 @@ def _front_matter(source: str) -> tuple[str, int]:
     return title if isinstance(title, str) else "", match.end()
 
 
-def _blocks(source: str, lines: Sequence[int], tokens: Sequence[Token]) -> Iterator[Block]:
+def _build_blocks(source: str, lines: Sequence[int], tokens: Sequence[Token]) -> Iterator[Block]:
     reached = 0
     for number, token in enumerate(tokens):
         heading = token.type == "heading_open"
@@ -62,7 +71,7 @@ def _blocks(source: str, lines: Sequence[int], tokens: Sequence[Token]) -> Itera
             continue
         reached = end
         if heading:
-            title = _plain(tokens[number + 1])
+            title = _inline_text(tokens[number + 1])
             yield Block("heading", start, end, int(token.tag[1:]), title)
         elif token.type == "paragraph_open" and token.level > 0:
             yield Block("list", start, end)
@@ -70,8 +79,10 @@ def _blocks(source: str, lines: Sequence[int], tokens: Sequence[Token]) -> Itera
             yield Block(KINDS[token.type], start, end)
 
 
-def _with_gaps(source: str, begin: int, blocks: Iterator[Block]) -> Iterator[Block]:
-    """Also what the parser gives no place for (link definitions, rules, deep nesting)."""
+def _fill_gaps(source: str, begin: int, blocks: Iterator[Block]) -> Iterator[Block]:
+    """Yield the blocks, and as paragraphs what has no token: link definitions, rules,
+    deep nesting.
+    """
     for block in [*blocks, Block("paragraph", len(source), len(source))]:
         if gap := trim_span(source, begin, block.start):
             yield Block("paragraph", *gap)
@@ -80,7 +91,7 @@ def _with_gaps(source: str, begin: int, blocks: Iterator[Block]) -> Iterator[Blo
         begin = block.end
 
 
-def _plain(inline: Token) -> str:
-    """A heading without its markup."""
+def _inline_text(inline: Token) -> str:
+    """Return a heading's text without its markup."""
     parts = (child.content if child.content else " " for child in inline.children or [])
     return " ".join("".join(parts).split())

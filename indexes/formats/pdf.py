@@ -1,4 +1,9 @@
-"""PDF: pages, headings, paragraphs, lists, code and tables, in reading order."""
+"""Reads PDF: pages, headings, paragraphs, lists, code and tables, in reading order.
+
+PDFium tells words and rules (`pdf_words`); from those come lines (`pdf_lines`), stretches in
+reading order (`pdf_layout`) and headings (`pdf_headings`). This module owns the document: its
+pages, outline, metadata, hyphenation, and the text that is written. All lengths are in points.
+"""
 
 from __future__ import annotations
 
@@ -13,67 +18,91 @@ from typing import Any
 import pypdfium2 as pdfium
 
 from indexes.formats.composer import Composer
-from indexes.formats.pdf_headings import TRUSTED, Mark, looks, marked, title
-from indexes.formats.pdf_layout import Stretch, in_reading_order, rows, stretches, without_furniture
-from indexes.formats.pdf_lines import Line, lines
-from indexes.formats.pdf_words import HYPHEN, Glyphs, has_image, rules
+from indexes.formats.pdf_headings import (
+    TRUSTED_OUTLINE_SHARE,
+    OutlineEntry,
+    find_title,
+    locate_entries,
+    measure_looks,
+)
+from indexes.formats.pdf_layout import (
+    Stretch,
+    align_rows,
+    drop_furniture,
+    sort_for_reading,
+    split_stretches,
+)
+from indexes.formats.pdf_lines import Line, build_lines
+from indexes.formats.pdf_words import HYPHEN, Glyphs, has_image, read_rules
 from indexes.formats.rows import write_rows
-from indexes.reading.documents import (
+from indexes.reading.content import (
     MAX_TEXT_CHARS,
     ParsedText,
-    SourceFile,
     TooMuchText,
+    first_heading,
     unreadable_document,
 )
+from indexes.reading.source import SourceFile
 
 MAX_PAGES = 20_000
-MAX_MARKS = 20_000
-MAX_LEVELS = 6
-FIRST = ("01", "01", "00", "00", "00")
+"""Each takes milliseconds and its lines stay in memory until all are read."""
+MAX_OUTLINE_ENTRIES = 20_000
+"""Outlines may refer to themselves; what comes later is left out."""
+MAX_OUTLINE_LEVELS = 6
+DATE_DEFAULTS = ("01", "01", "00", "00", "00")
 """What a date that leaves them out means: month, day, hour, minute, second."""
 WRONG_PASSWORD = 4
+"""`FPDF_ERR_PASSWORD` of PDFium."""
 UNKNOWN_SECURITY = 5
-LOCK = b"/Encrypt"
+"""`FPDF_ERR_SECURITY` of PDFium."""
+ENCRYPT_KEY = b"/Encrypt"
+"""An encrypted file has this in its trailer (ISO 32000-1, 7.5.5)."""
 DATE = re.compile(r"D:(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?(?:([+-])(\d\d)'?(\d\d)?|Z)?")
-NO_TITLE = re.compile(
+"""A date string (ISO 32000-1, 7.9.4)."""
+MEANINGLESS_TITLE = re.compile(
     r"\(?(?:untitled|unspecified|anonymous)\)?|(?:document|untitled)\d*|.*\.(docx?|tex|dvi|indd|p65|qxd|pdf|rtf|odt)",
     re.I,
 )
-PROGRAM = re.compile(r"^(?:Microsoft (?:Word|PowerPoint) - )")
-NOBODY = {"anonymous", "unknown", "unspecified", "user", "administrator"}
-COMPOUND = re.compile(r"\w+(?:-\w+)*")
-SPACELESS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uff00-\uffef]")
+"""What programs write where nobody gave a title, and names of files."""
+PROGRAM_PREFIX = re.compile(r"^(?:Microsoft (?:Word|PowerPoint) - )")
+"""What printing from Office puts before a title."""
+MEANINGLESS_AUTHORS = {"anonymous", "unknown", "unspecified", "user", "administrator"}
+"""What programs write where nobody gave an author."""
+HYPHENATED_WORD = re.compile(r"\w+(?:-\w+)*")
+SPACELESS_SCRIPT = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uff00-\uffef]")
+"""Characters of Chinese and Japanese, which put no spaces between words."""
 
 
 def read_pdf(source: SourceFile) -> ParsedText:
-    """The text of all pages, and of the document information title, author and date.
+    """Read the text of all pages, and of the document information title, author and date.
 
-    Pages that hold a picture but no text are named in the metadata as `scanned_pages`, and in
-    the error where there is no text at all.
+    Pages that hold a picture but no text are named in the metadata as `scanned_pages`, and in the
+    error where there is no text at all. Raises `Invalid` (`unreadable_document`), `TooMuchText`.
     """
-    with closing(_opened(source)) as document:
-        pages = _Pages(document)
-        told, metadata = _about(document)
-        marks = _marks(document)
+    with closing(_open_pdf(source)) as document:
+        pages = _PageLines(document)
+        title, metadata = _read_metadata(document)
+        marks = _read_outline(document)
     if pages.scanned and not any(pages.lines):
-        which = _ranges(pages.scanned)
+        page_numbers = _format_ranges(pages.scanned)
         raise unreadable_document(
-            source.filename, f"it is scanned: page {which} holds a picture of text, no text"
+            source.filename, f"it is scanned: page {page_numbers} holds a picture of text, no text"
         )
     if pages.scanned:
         metadata["scanned_pages"] = pages.scanned
-    writer = _Writer(pages.lines, marks)
+    writer = _PdfWriter(pages.lines, marks)
     composer = writer.write()
-    named = told or writer.title
+    named = title or writer.title
     return ParsedText(composer.text, composer.blocks, named, composer.pages, metadata)
 
 
-def _opened(source: SourceFile) -> pdfium.PdfDocument:
+def _open_pdf(source: SourceFile) -> pdfium.PdfDocument:
+    """Open the document; the caller closes it. Raises `Invalid` (`unreadable_document`)."""
     try:
         document = pdfium.PdfDocument(source.data)
     except pdfium.PdfiumError as error:
         # PDFium's last error may be that of an earlier document: a locked one says so itself.
-        locked = error.err_code in (WRONG_PASSWORD, UNKNOWN_SECURITY) and LOCK in source.data
+        locked = error.err_code in (WRONG_PASSWORD, UNKNOWN_SECURITY) and ENCRYPT_KEY in source.data
         if locked:
             why = "it is encrypted with a password; save it without one"
         else:
@@ -88,8 +117,11 @@ def _opened(source: SourceFile) -> pdfium.PdfDocument:
 
 
 @dataclass(slots=True)
-class _Pages:
-    """The lines of each page; `scanned` are the numbers, from 1, of those that are pictures."""
+class _PageLines:
+    """The lines of each page; `scanned` are the numbers, from 1, of those that are pictures.
+
+    Reads all pages when it is made. Raises `TooMuchText`.
+    """
 
     document: pdfium.PdfDocument
     lines: list[list[Line]] = field(default_factory=list)
@@ -117,137 +149,151 @@ class _Pages:
                 glyphs = Glyphs(textpage.raw)
                 words = list(glyphs.words())
             if words:
-                return lines(words, rules(page.raw, glyphs.turn))
+                return build_lines(words, read_rules(page.raw, glyphs.turn))
             if has_image(page.raw):
                 self.scanned.append(number + 1)
         return []
 
 
 @dataclass(slots=True)
-class _Writer:
+class _PdfWriter:
+    """Writes the pages' lines as headings, paragraphs, lists, code and tables; finds the title."""
+
     pages: Sequence[list[Line]]
-    marks: Sequence[Mark]
+    marks: Sequence[OutlineEntry]
     title: str = ""
     _words: set[str] | None = None
 
     def write(self) -> Composer:
-        cleaned = [in_reading_order(page) for page in without_furniture(self.pages)]
+        cleaned = [sort_for_reading(page) for page in drop_furniture(self.pages)]
         levels, parted = self._parted(cleaned)
-        found = sum(map(len, levels))
-        guessing = not found or found < TRUSTED * len(self.marks)
-        look = looks(parted)
+        located = sum(map(len, levels))
+        guessing = not located or located < TRUSTED_OUTLINE_SHARE * len(self.marks)
+        look = measure_looks(parted)
         composer = Composer()
-        for known, page in zip(levels, parted, strict=True):
+        for page_levels, page in zip(levels, parted, strict=True):
             composer.begin_page()
             for stretch in page:
-                level = known.get(id(stretch.lines[0]), 0) or (
+                level = page_levels.get(id(stretch.lines[0]), 0) or (
                     look.level(stretch) if guessing else 0
                 )
                 self._add(composer, stretch, level)
-        headings = (block.title for block in composer.blocks if block.kind == "heading")
-        largest = _plain(title(next(filter(None, parted), []), look))
-        self.title = largest or next(headings, "")
+        largest = _resolve_hyphens(find_title(next(filter(None, parted), []), look))
+        self.title = largest or first_heading(composer.blocks)
         return composer
 
     def _parted(
         self, pages: Sequence[list[Line]]
     ) -> tuple[list[dict[int, int]], list[list[Stretch]]]:
-        """(by page the level of each line that begins a heading of the outline, the stretches)"""
+        """Split each page into stretches.
+
+        Returns by page the level of each line that begins a heading of the outline, by the line's
+        `id`, and the stretches.
+        """
         levels, parted = [], []
         for number, page in enumerate(pages):
             here = (mark for mark in self.marks if mark.page == number)
-            found = list(marked(page, here))
-            levels.append({id(page[first]): mark.level for first, _, mark in found})
-            parted.append(stretches(page, [(first, end) for first, end, _ in found]))
+            headings = list(locate_entries(page, here))
+            levels.append({id(page[first]): mark.level for first, _, mark in headings})
+            parted.append(split_stretches(page, [(first, end) for first, end, _ in headings]))
         return levels, parted
 
     def _add(self, composer: Composer, stretch: Stretch, level: int) -> None:
         if level:
             composer.add("heading", self._text(stretch.lines), level=level)
         elif stretch.kind == "table":
-            write_rows(composer, [[_plain(cell) for cell in row] for row in rows(stretch)])
+            write_rows(
+                composer, [[_resolve_hyphens(cell) for cell in row] for row in align_rows(stretch)]
+            )
         elif stretch.kind == "code":
-            composer.add("code", _code(stretch.lines))
+            composer.add("code", _indent_code(stretch.lines))
         else:
             kind = "list" if stretch.kind == "list" else "paragraph"
             composer.add(kind, self._text(stretch.lines))  # type: ignore[arg-type]
 
-    def _text(self, found: Sequence[Line]) -> str:
-        """Lines as running text: words that were broken at their ends are whole again."""
+    def _text(self, lines: Sequence[Line]) -> str:
+        """Join lines to running text: words that were broken at their ends are whole again."""
         text = ""
-        for line in found:
+        for line in lines:
             text = self._joined(text, line.text) if text else line.text
-        return _plain(text)
+        return _resolve_hyphens(text)
 
     def _joined(self, text: str, line: str) -> str:
+        """Join a line to the text before it.
+
+        A hyphen at the end of a line stays where the document has the compound elsewhere and not
+        the whole word, or where a capital follows.
+        """
         if not text.endswith(HYPHEN):
-            spaceless = SPACELESS.match(text[-1]) and SPACELESS.match(line[:1])
-            return text + line if spaceless or _open_hyphen(text) else f"{text} {line}"
+            spaceless = SPACELESS_SCRIPT.match(text[-1]) and SPACELESS_SCRIPT.match(line[:1])
+            return text + line if spaceless or _ends_in_hyphen(text) else f"{text} {line}"
         text = text[:-1]
-        head = (COMPOUND.findall(text[-80:]) or [""])[-1].casefold()
-        tail = (COMPOUND.findall(line[:80]) or [""])[0].casefold()
+        head = (HYPHENATED_WORD.findall(text[-80:]) or [""])[-1].casefold()
+        tail = (HYPHENATED_WORD.findall(line[:80]) or [""])[0].casefold()
         compound = f"{head}-{tail}" in self._vocabulary() or not line[:1].islower()
-        kept = compound and head + tail not in self._vocabulary()
-        return f"{text}-{line}" if kept else text + line
+        keeps_hyphen = compound and head + tail not in self._vocabulary()
+        return f"{text}-{line}" if keeps_hyphen else text + line
 
     def _vocabulary(self) -> set[str]:
-        """The document's words, compounds with and without their hyphens."""
+        """Collect the document's words, compounds with and without their hyphens, once."""
         if self._words is None:
             texts = (line.text.casefold() for line in chain.from_iterable(self.pages))
-            self._words = {word for text in texts for word in COMPOUND.findall(text)}
+            self._words = {word for text in texts for word in HYPHENATED_WORD.findall(text)}
         return self._words
 
 
-def _open_hyphen(text: str) -> bool:
+def _ends_in_hyphen(text: str) -> bool:
     return len(text) > 1 and text[-1] == "-" and text[-2].isalnum()
 
 
-def _plain(text: str) -> str:
+def _resolve_hyphens(text: str) -> str:
     return text.replace(f"{HYPHEN} ", "").replace(HYPHEN, "-")
 
 
-def _code(found: Sequence[Line]) -> str:
-    """The lines with the indentation that their places on the page stand for."""
-    left = min(line.left for line in found)
+def _indent_code(lines: Sequence[Line]) -> str:
+    """Join lines with the indentation that their places on the page stand for."""
+    left = min(line.left for line in lines)
     pieces = []
-    for line in found:
+    for line in lines:
         width = max(0.1, (line.right - line.left) / max(1, len(line.text)))
-        pieces.append(" " * min(80, round((line.left - left) / width)) + _plain(line.text))
+        pieces.append(
+            " " * min(80, round((line.left - left) / width)) + _resolve_hyphens(line.text)
+        )
     return "\n".join(pieces)
 
 
-def _marks(document: pdfium.PdfDocument) -> list[Mark]:
-    found: list[Mark] = []
-    for bookmark in document.get_toc(max_depth=MAX_LEVELS):
+def _read_outline(document: pdfium.PdfDocument) -> list[OutlineEntry]:
+    entries: list[OutlineEntry] = []
+    for bookmark in document.get_toc(max_depth=MAX_OUTLINE_LEVELS):
         target = bookmark.get_dest()
         page = target.get_index() if target else None
         if page is not None:
-            found.append(Mark(bookmark.get_title(), bookmark.level + 1, page))
-        if len(found) >= MAX_MARKS:
+            entries.append(OutlineEntry(bookmark.get_title(), bookmark.level + 1, page))
+        if len(entries) >= MAX_OUTLINE_ENTRIES:
             break
-    return found
+    return entries
 
 
-def _about(document: pdfium.PdfDocument) -> tuple[str, dict[str, Any]]:
-    """(the title, "author" and "date" as far as they are given)"""
-    told = {key: " ".join(value.split()) for key, value in document.get_metadata_dict().items()}
-    title = PROGRAM.sub("", told["Title"])
+def _read_metadata(document: pdfium.PdfDocument) -> tuple[str, dict[str, Any]]:
+    """Return the title, and "author" and "date" as far as they are given."""
+    info = {key: " ".join(value.split()) for key, value in document.get_metadata_dict().items()}
+    title = PROGRAM_PREFIX.sub("", info["Title"])
     metadata: dict[str, Any] = {}
-    if told["Author"].lower().strip("()") not in NOBODY | {""}:
-        metadata["author"] = told["Author"]
-    if written := _date(told["ModDate"]) or _date(told["CreationDate"]):
+    if info["Author"].lower().strip("()") not in MEANINGLESS_AUTHORS | {""}:
+        metadata["author"] = info["Author"]
+    if written := _parse_date(info["ModDate"]) or _parse_date(info["CreationDate"]):
         metadata["date"] = written
-    return "" if NO_TITLE.fullmatch(title) else title, metadata
+    return "" if MEANINGLESS_TITLE.fullmatch(title) else title, metadata
 
 
-def _date(told: str) -> str:
-    """A date of PDF as ISO 8601; empty where it is none."""
-    match = DATE.match(told)
+def _parse_date(date: str) -> str:
+    """Convert a date of PDF to ISO 8601; empty where it is none."""
+    match = DATE.match(date)
     if not match:
         return ""
     year, *rest = match.groups()[:6]
     month, day, hour, minute, second = (
-        part or first for part, first in zip(rest, FIRST, strict=True)
+        part or first for part, first in zip(rest, DATE_DEFAULTS, strict=True)
     )
     sign, hours, minutes = match.groups()[6:]
     zone = f"{sign}{hours}:{minutes or '00'}" if sign else "+00:00"
@@ -258,8 +304,8 @@ def _date(told: str) -> str:
     return moment.isoformat()
 
 
-def _ranges(numbers: Sequence[int]) -> str:
-    """`1-3, 7`"""
+def _format_ranges(numbers: Sequence[int]) -> str:
+    """Format page numbers as `1-3, 7`, the first twenty runs of them."""
     runs: list[list[int]] = []
     for number in numbers:
         if runs and number == runs[-1][1] + 1:

@@ -1,4 +1,8 @@
-"""The lines of a PDF page, those in ruled tables cell by cell."""
+"""Builds the lines of a PDF page from its words, those in ruled tables cell by cell.
+
+A table is a grid of rules that touch; its cells are what the rules bound. Tables without rules are
+`pdf_layout`'s matter. All lengths are in points.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +14,15 @@ from itertools import pairwise
 
 from indexes.formats.pdf_words import HYPHEN, Rule, Word
 
-GAP = 1.6
+CELL_GAP = 1.6
 """Words further apart than this many letter heights stand in different cells."""
-LEVEL = 0.2
-TOUCHING = 3.0
-MIN_UNRULED = 4
+BASELINE_TOLERANCE = 0.2
+"""In letter heights: words whose base lines differ by less are on one line."""
+TOUCH_DISTANCE = 3.0
+"""In points: rules that come this near touch, and edges this near are one."""
+MIN_UNRULED_ROWS = 4
 """So many lines that each fill more columns than one are rows, though no rule parts them."""
-MIN_EDGES = 3
+MIN_GRID_EDGES = 3
 """Two rows, or two columns, have three edges."""
 
 
@@ -24,8 +30,8 @@ MIN_EDGES = 3
 class Line:
     """A line of text; of more than one cell where wide gaps part it.
 
-    `table` numbers the ruled table of its page that the line is a row of; a row has a cell for
-    each column then.
+    `lefts` and `rights` are the edges of the cells. `table` numbers the ruled table of its page
+    that the line is a row of; a row has a cell for each column then.
     """
 
     cells: tuple[str, ...]
@@ -40,7 +46,7 @@ class Line:
     table: int | None = None
 
     def split(self) -> Iterator[Line]:
-        """Each cell as a line of its own."""
+        """Yield each cell as a line of its own."""
         for cell, left, right in zip(self.cells, self.lefts, self.rights, strict=True):
             yield replace(self, cells=(cell,), lefts=(left,), rights=(right,))
 
@@ -57,46 +63,46 @@ class Line:
         return " ".join(cell for cell in self.cells if cell)
 
 
-def lines(words: Sequence[Word], rules: Sequence[Rule]) -> list[Line]:
-    """The lines in the order of the page; a ruled table stands where its first word does."""
-    grids = list(_grids(rules))
-    found: list[Line] = []
-    places: dict[int, list[Word]] = {}
-    for group in _level(words):
+def build_lines(words: Sequence[Word], rules: Sequence[Rule]) -> list[Line]:
+    """Build the lines in the order of the page; a ruled table stands where its first word does."""
+    grids = list(_find_grids(rules))
+    page_lines: list[Line] = []
+    grid_words: dict[int, list[Word]] = {}
+    for group in _group_by_line(words):
         free: list[Word] = []
         for word in group:
             at = next((number for number, grid in enumerate(grids) if word in grid), None)
             if at is None:
                 free.append(word)
                 continue
-            if at not in places:
+            if at not in grid_words:
                 # Holds the table's place until all its words are known.
-                found.append(replace(_line([word]), table=at))
-            places.setdefault(at, []).append(word)
+                page_lines.append(replace(_build_line([word]), table=at))
+            grid_words.setdefault(at, []).append(word)
         if free:
-            found.append(_line(free))
-    return [row for line in found for row in _rows(line, grids, places)]
+            page_lines.append(_build_line(free))
+    return [row for line in page_lines for row in _build_rows(line, grids, grid_words)]
 
 
-def _level(words: Sequence[Word]) -> Iterator[list[Word]]:
-    """The words of each line; cells that are drawn one by one, from left to right, are one."""
-    held: list[Word] = []
+def _group_by_line(words: Sequence[Word]) -> Iterator[list[Word]]:
+    """Group the words of each line; cells that are drawn one by one, left to right, are one."""
+    group: list[Word] = []
     for word in words:
-        if held and word.line != held[-1].line:
-            level = abs(word.base - held[-1].base) < LEVEL * word.size
-            if not level or word.left < held[-1].right:
-                yield held
-                held = []
-        held.append(word)
-    if held:
-        yield held
+        if group and word.line != group[-1].line:
+            level = abs(word.base - group[-1].base) < BASELINE_TOLERANCE * word.size
+            if not level or word.left < group[-1].right:
+                yield group
+                group = []
+        group.append(word)
+    if group:
+        yield group
 
 
-def _line(words: Sequence[Word]) -> Line:
+def _build_line(words: Sequence[Word]) -> Line:
     # PDFium takes the words of pages upside down from their left to their right.
-    words = sorted(words, key=lambda word: word.left) if _backward(words) else words
+    words = sorted(words, key=lambda word: word.left) if _is_reversed(words) else words
     mono = all(word.mono for word in words)
-    cells = [_spaced(words)] if mono else list(_cells(words))
+    cells = [_space_code(words)] if mono else list(_split_cells(words))
     chars: Counter[tuple[float, float]] = Counter()
     for word in words:
         chars[word.size, word.base] += len(word.text)
@@ -114,23 +120,23 @@ def _line(words: Sequence[Word]) -> Line:
     )
 
 
-def _backward(words: Sequence[Word]) -> bool:
+def _is_reversed(words: Sequence[Word]) -> bool:
     return len(words) > 1 and all(after.right <= before.left for before, after in pairwise(words))
 
 
-def _cells(words: Sequence[Word]) -> Iterator[tuple[str, float, float]]:
-    """(text, left edge, right edge) of what wide gaps part."""
-    held = [words[0]]
+def _split_cells(words: Sequence[Word]) -> Iterator[tuple[str, float, float]]:
+    """Yield text, left edge and right edge of what wide gaps part."""
+    cell = [words[0]]
     for word in words[1:]:
-        if word.left - held[-1].right > GAP * word.size:
-            yield " ".join(each.text for each in held), held[0].left, held[-1].right
-            held = []
-        held.append(word)
-    yield " ".join(each.text for each in held), held[0].left, held[-1].right
+        if word.left - cell[-1].right > CELL_GAP * word.size:
+            yield " ".join(each.text for each in cell), cell[0].left, cell[-1].right
+            cell = []
+        cell.append(word)
+    yield " ".join(each.text for each in cell), cell[0].left, cell[-1].right
 
 
-def _spaced(words: Sequence[Word]) -> tuple[str, float, float]:
-    """A line of code: all letters are as wide, and so its spaces can be counted."""
+def _space_code(words: Sequence[Word]) -> tuple[str, float, float]:
+    """Join a line of code: all letters are as wide, and so its spaces can be counted."""
     first = words[0]
     width = max(0.1, (first.right - first.left) / len(first.text))
     text = first.text
@@ -139,22 +145,26 @@ def _spaced(words: Sequence[Word]) -> tuple[str, float, float]:
     return text, first.left, words[-1].right
 
 
-def _rows(line: Line, grids: Sequence[_Grid], places: dict[int, list[Word]]) -> Iterator[Line]:
+def _build_rows(
+    line: Line, grids: Sequence[_Grid], grid_words: dict[int, list[Word]]
+) -> Iterator[Line]:
     if line.table is None:
         yield line
         return
     grid = grids[line.table]
     row = replace(line, lefts=grid.columns[:-1], rights=grid.columns[1:])
-    for height, band in grid.bands(places[line.table]):
-        lines = list(_level([word for _, word in band]))
-        if len(lines) >= MIN_UNRULED and len({column for column, _ in band}) == 1:
-            yield from map(_line, lines)  # a frame around text, or around a table without rules
+    for height, band in grid.bands(grid_words[line.table]):
+        lines = list(_group_by_line([word for _, word in band]))
+        if len(lines) >= MIN_UNRULED_ROWS and len({column for column, _ in band}) == 1:
+            yield from map(
+                _build_line, lines
+            )  # a frame around text, or around a table without rules
             continue
-        for part in _unruled_rows(band):
+        for part in _split_unruled_rows(band):
             cells: list[list[str]] = [[] for _ in grid.columns[1:]]
             for column, word in part:
                 cells[column].append(word.text)
-            yield replace(row, cells=tuple(map(joined, cells)), base=height)
+            yield replace(row, cells=tuple(map(join_words, cells)), base=height)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,84 +181,90 @@ class _Grid:
         return self.columns[0] <= x <= self.columns[-1] and self.heights[0] <= y <= self.heights[-1]
 
     def bands(self, words: Iterable[Word]) -> Iterator[tuple[float, list[tuple[int, Word]]]]:
-        """(upper edge, words with their columns) between level rules, from the top down."""
+        """Yield the upper edge and the words with their columns between level rules, top down."""
         bands: dict[int, list[tuple[int, Word]]] = {}
         for word in words:
             x, y = word.middle
             # Only a rule that passes the word bounds its cell: cells may span others.
-            column = self._place(self.columns, self.uprights, x, y)
-            bands.setdefault(self._place(self.heights, self.levels, y, x), []).append(
+            column = self._cell_index(self.columns, self.uprights, x, y)
+            bands.setdefault(self._cell_index(self.heights, self.levels, y, x), []).append(
                 (column, word)
             )
         for height in sorted(bands, reverse=True):
             yield self.heights[height], bands[height]
 
     @staticmethod
-    def _place(edges: Sequence[float], rules: Sequence[Rule], along: float, across: float) -> int:
+    def _cell_index(
+        edges: Sequence[float], rules: Sequence[Rule], along: float, across: float
+    ) -> int:
         passed = [
             rule.at
             for rule in rules
-            if rule.at <= along and rule.start - TOUCHING <= across <= rule.end + TOUCHING
+            if rule.at <= along
+            and rule.start - TOUCH_DISTANCE <= across <= rule.end + TOUCH_DISTANCE
         ]
         edge = max(passed, default=edges[0])
-        return max(0, min(len(edges) - 2, bisect_right(edges, edge + TOUCHING / 2) - 1))
+        return max(0, min(len(edges) - 2, bisect_right(edges, edge + TOUCH_DISTANCE / 2) - 1))
 
 
-def _unruled_rows(band: Sequence[tuple[int, Word]]) -> list[list[tuple[int, Word]]]:
-    """What stands between two level rules: a row, or many where each line fills more columns."""
+def _split_unruled_rows(band: Sequence[tuple[int, Word]]) -> list[list[tuple[int, Word]]]:
+    """Split what stands between two level rules: a row, or many where each line fills
+    more columns.
+    """
     rows: dict[int, list[tuple[int, Word]]] = {}
     for column, word in band:
         rows.setdefault(round(word.base), []).append((column, word))
     first = min(column for column, _ in band)
-    begun = [{column for column, _ in row} for row in rows.values()]
-    begun = [columns for columns in begun if first in columns]
-    if len(begun) < MIN_UNRULED or any(len(columns) < 2 for columns in begun):
+    filled = [{column for column, _ in row} for row in rows.values()]
+    filled = [columns for columns in filled if first in columns]
+    if len(filled) < MIN_UNRULED_ROWS or any(len(columns) < 2 for columns in filled):
         return [list(band)]
-    found: list[list[tuple[int, Word]]] = []
+    split_rows: list[list[tuple[int, Word]]] = []
     for base in sorted(rows, reverse=True):
-        if not found or any(column == first for column, _ in rows[base]):
-            found.append([])
-        found[-1] += rows[base]
-    return found
+        if not split_rows or any(column == first for column, _ in rows[base]):
+            split_rows.append([])
+        split_rows[-1] += rows[base]
+    return split_rows
 
 
-def joined(words: Iterable[str]) -> str:
-    """Words as running text: those broken at a line's end are whole again."""
+def join_words(words: Iterable[str]) -> str:
+    """Join words to running text: those broken at a line's end are whole again."""
     return " ".join(words).replace(f"{HYPHEN} ", "").replace(HYPHEN, "-")
 
 
-def _grids(rules: Sequence[Rule]) -> Iterator[_Grid]:
-    """The tables that the rules make: rules that touch belong together."""
-    left = list(rules)
-    while left:
-        group = [left.pop()]
+def _find_grids(rules: Sequence[Rule]) -> Iterator[_Grid]:
+    """Find the tables that the rules make: rules that touch belong together."""
+    remaining = list(rules)
+    while remaining:
+        group = [remaining.pop()]
         for rule in group:
-            near = [each for each in left if _touch(rule, each)]
+            near = [each for each in remaining if _are_touching(rule, each)]
             group += near
-            left = [each for each in left if each not in near]
+            remaining = [each for each in remaining if each not in near]
         uprights = tuple(rule for rule in group if rule.upright)
         levels = tuple(rule for rule in group if not rule.upright)
-        columns, heights = _edges(uprights), _edges(levels)
-        if len(columns) >= MIN_EDGES and len(heights) >= MIN_EDGES:
+        columns, heights = _merge_edges(uprights), _merge_edges(levels)
+        if len(columns) >= MIN_GRID_EDGES and len(heights) >= MIN_GRID_EDGES:
             yield _Grid(columns, heights, uprights, levels)
 
 
-def _touch(one: Rule, other: Rule) -> bool:
+def _are_touching(one: Rule, other: Rule) -> bool:
     if one.upright == other.upright:
         return (
-            abs(one.at - other.at) <= TOUCHING
-            and one.start - TOUCHING <= other.end
-            and other.start - TOUCHING <= one.end
+            abs(one.at - other.at) <= TOUCH_DISTANCE
+            and one.start - TOUCH_DISTANCE <= other.end
+            and other.start - TOUCH_DISTANCE <= one.end
         )
     return (
-        one.start - TOUCHING <= other.at <= one.end + TOUCHING
-        and other.start - TOUCHING <= one.at <= other.end + TOUCHING
+        one.start - TOUCH_DISTANCE <= other.at <= one.end + TOUCH_DISTANCE
+        and other.start - TOUCH_DISTANCE <= one.at <= other.end + TOUCH_DISTANCE
     )
 
 
-def _edges(rules: Iterable[Rule]) -> tuple[float, ...]:
+def _merge_edges(rules: Iterable[Rule]) -> tuple[float, ...]:
+    """Return where rules stand, in order; those that nearly agree are one."""
     edges: list[float] = []
     for at in sorted(rule.at for rule in rules):
-        if not edges or at - edges[-1] > TOUCHING:
+        if not edges or at - edges[-1] > TOUCH_DISTANCE:
             edges.append(at)
     return tuple(edges)

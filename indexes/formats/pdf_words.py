@@ -1,4 +1,8 @@
-"""The words of a PDF page with their places, and the lines ruled on it, as PDFium tells them."""
+"""Reads the words of a PDF page with their places, and the lines ruled on it, through PDFium.
+
+All lengths and places are in points, y upwards, on a page turned so that its text stands upright.
+What is made of words and rules is `pdf_lines`' matter.
+"""
 
 from __future__ import annotations
 
@@ -14,31 +18,45 @@ import pypdfium2.raw as pdfium
 
 HYPHEN = "\x02"
 """PDFium's sign for a hyphen at the end of a line."""
-SPELLED = str.maketrans(
+LIGATURES = str.maketrans(
     {"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st", "\xad": ""}
 )
-"""Nobody searches for what printers make of letters."""
-NO_CHARACTER = 0x10FFFF
-BROKEN = re.compile("[\0\1\3-\b\v\f\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff\U0010ffff]")
+"""Nobody searches for what printers make of letters; soft hyphens go."""
+MAX_CODE_POINT = 0x10FFFF
+"""PDFium yields more for letters that have no character."""
+INVALID_CHARACTERS = re.compile(
+    "[\0\1\3-\b\v\f\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff\U0010ffff]"
+)
 """What fonts yield that err about their letters."""
-GENERATED_BREAKS = "\r\n"
+LINE_BREAKS = "\r\n"
+"""What PDFium generates at the end of a line."""
 BOLD_NAME = re.compile(r"bold|black|heavy|demi|cmbx|sfbx", re.I)
 MONO_NAME = re.compile(r"mono|nimbusmon|courier|consol|typewriter|cmtt|sftt|menlo|fixed", re.I)
 BOLD_WEIGHT = 600
+"""Semi-bold, as CSS counts weights."""
 FIXED_PITCH = 1
+"""Bit 1 of a font descriptor's flags (ISO 32000-1, 9.8.2)."""
 MAX_OBJECTS = 20_000
-MAX_FORMS = 3
-MAX_IN_FORM = 50
-"""A scan is not hidden deeper than this."""
+"""Shapes looked at on a page: one with more is a drawing, and has no tables."""
+MAX_FORM_DEPTH = 3
+"""A scan is not hidden deeper than this,"""
+MAX_FORM_OBJECTS = 50
+"""nor behind more than this."""
 MAX_RULES = 600
 """More than these make a drawing, not a table."""
-THIN = 0.5
-MIN_RULE = 6.0
+MAX_RULE_SLANT = 0.5
+"""How far, in points, the ends of a rule may differ in height."""
+MIN_RULE_LENGTH = 6.0
+"""In points: shorter lines are parts of letters and marks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word on line number `line` of its page; the page is turned so that lines run along x."""
+    """A word on line number `line` of its page; the page is turned so that lines run along x.
+
+    Places and `size`, the height of its letters, are in points; `base` is the line that letters
+    stand on.
+    """
 
     text: str
     line: int
@@ -58,7 +76,9 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A straight line along x or, if `upright`, along y: at `at`, from `start` to `end`."""
+    """A straight line along x or, if `upright`, along y: at `at`, from `start` to
+    `end`, in points.
+    """
 
     upright: bool
     at: float
@@ -73,9 +93,11 @@ class Turn:
     quarters: int
 
     def point(self, x: float, y: float) -> tuple[float, float]:
+        """Turn a place on the page."""
         return ((x, y), (y, -x), (-x, -y), (-y, x))[self.quarters]
 
     def box(self, left: float, bottom: float, right: float, top: float) -> tuple[float, ...]:
+        """Turn a box; returns left, bottom, right and top again."""
         if not self.quarters:
             return left, bottom, right, top
         (x0, y0), (x1, y1) = self.point(left, bottom), self.point(right, top)
@@ -89,15 +111,17 @@ class Glyphs:
         self._page = textpage
         count = max(0, pdfium.FPDFText_CountChars(textpage))
         codes = (pdfium.FPDFText_GetUnicode(textpage, number) for number in range(count))
-        self.text = BROKEN.sub(" ", "".join(chr(min(code, NO_CHARACTER)) for code in codes))
+        self.text = INVALID_CHARACTERS.sub(
+            " ", "".join(chr(min(code, MAX_CODE_POINT)) for code in codes)
+        )
         self.turn = Turn(self._quarters())
 
     def words(self) -> Iterator[Word]:
-        """The words in the order of the page; a hyphen at a line's end stays as `HYPHEN`."""
+        """Yield the words in the order of the page; a hyphen at a line's end stays as `HYPHEN`."""
         line = 0
         start: int | None = None
         for number, character in enumerate(self.text + "\n"):
-            breaks = character in GENERATED_BREAKS
+            breaks = character in LINE_BREAKS
             if character == HYPHEN and start is not None:
                 yield self._word(start, number + 1, line)
                 start, line = None, line + 1
@@ -113,7 +137,7 @@ class Glyphs:
         name, flags = self._font(start)
         weight = pdfium.FPDFText_GetFontWeight(self._page, start)
         return Word(
-            self.text[start:end].translate(SPELLED),
+            self.text[start:end].translate(LIGATURES),
             line,
             min(first[0], last[0]),
             max(first[2], last[2]),
@@ -148,41 +172,43 @@ class Glyphs:
         return name.value.decode("latin-1"), flags.value
 
     def _quarters(self) -> int:
-        """How most of the first characters stand."""
-        places = [at for at, each in enumerate(self.text[:400]) if not each.isspace()][:40]
-        angles = [pdfium.FPDFText_GetCharAngle(self._page, at) for at in places]
+        """Return by how many quarters most of the first characters are turned."""
+        sample = [at for at, each in enumerate(self.text[:400]) if not each.isspace()][:40]
+        angles = [pdfium.FPDFText_GetCharAngle(self._page, at) for at in sample]
         turns = [round(-angle / (math.pi / 2)) % 4 for angle in angles if angle >= 0]
         return max(set(turns), key=turns.count) if turns else 0
 
 
-def rules(page: Any, turn: Turn) -> list[Rule]:
-    """The straight lines of a page; none where there are so many that they make a drawing."""
+def read_rules(page: Any, turn: Turn) -> list[Rule]:
+    """Return the straight lines of a page; none where there are so many that they
+    make a drawing.
+    """
     count = pdfium.FPDFPage_CountObjects(page)
-    found: list[Rule] = []
+    page_rules: list[Rule] = []
     if count > MAX_OBJECTS:
-        return found
+        return page_rules
     for number in range(count):
         shape = pdfium.FPDFPage_GetObject(page, number)
         if pdfium.FPDFPageObj_GetType(shape) == pdfium.FPDF_PAGEOBJ_PATH:
-            found += _rules_of(shape, turn)
-        if len(found) > MAX_RULES:
+            page_rules += _read_path_rules(shape, turn)
+        if len(page_rules) > MAX_RULES:
             return []
-    return found
+    return page_rules
 
 
-def _rules_of(shape: Any, turn: Turn) -> Iterator[Rule]:
-    points = list(_points(shape, turn))
+def _read_path_rules(shape: Any, turn: Turn) -> Iterator[Rule]:
+    points = list(_walk_corners(shape, turn))
     for (x0, y0, _), (x1, y1, moves) in pairwise(points):
         if moves:
             continue
-        if abs(y1 - y0) <= THIN and abs(x1 - x0) >= MIN_RULE:
+        if abs(y1 - y0) <= MAX_RULE_SLANT and abs(x1 - x0) >= MIN_RULE_LENGTH:
             yield Rule(False, (y0 + y1) / 2, min(x0, x1), max(x0, x1))
-        elif abs(x1 - x0) <= THIN and abs(y1 - y0) >= MIN_RULE:
+        elif abs(x1 - x0) <= MAX_RULE_SLANT and abs(y1 - y0) >= MIN_RULE_LENGTH:
             yield Rule(True, (x0 + x1) / 2, min(y0, y1), max(y0, y1))
 
 
-def _points(shape: Any, turn: Turn) -> Iterator[tuple[float, float, bool]]:
-    """The corners of a path on its page, with whether the pen is lifted to get there."""
+def _walk_corners(shape: Any, turn: Turn) -> Iterator[tuple[float, float, bool]]:
+    """Yield the corners of a path on its page, with whether the pen is lifted to get there."""
     count = pdfium.FPDFPath_CountSegments(shape)
     if count > MAX_RULES:
         return
@@ -205,17 +231,17 @@ def _points(shape: Any, turn: Turn) -> Iterator[tuple[float, float, bool]]:
 
 
 def has_image(page: Any) -> bool:
-    """Whether anything on the page is a picture, a scan for example."""
+    """Tell whether anything on the page is a picture, a scan for example."""
     count = min(pdfium.FPDFPage_CountObjects(page), MAX_OBJECTS)
     objects = (pdfium.FPDFPage_GetObject(page, number) for number in range(count))
-    return any(_is_image(each, MAX_FORMS) for each in objects)
+    return any(_is_image(each, MAX_FORM_DEPTH) for each in objects)
 
 
 def _is_image(shape: Any, depth: int) -> bool:
-    """Whether a shape is a picture, or a form with one in it."""
+    """Tell whether a shape is a picture, or a form with one in it."""
     kind = pdfium.FPDFPageObj_GetType(shape)
     if kind != pdfium.FPDF_PAGEOBJ_FORM or not depth:
         return bool(kind == pdfium.FPDF_PAGEOBJ_IMAGE)
-    count = min(pdfium.FPDFFormObj_CountObjects(shape), MAX_IN_FORM)
+    count = min(pdfium.FPDFFormObj_CountObjects(shape), MAX_FORM_OBJECTS)
     inner = (pdfium.FPDFFormObj_GetObject(shape, number) for number in range(count))
     return any(_is_image(each, depth - 1) for each in inner)

@@ -1,30 +1,37 @@
-"""Plain text and reStructuredText: paragraphs between blank lines, underlined headings."""
+"""Reads plain text and reStructuredText: paragraphs between blank lines, underlined headings.
+
+Headings are those of the docutils specification, "Sections": a line underlined, or over- and
+underlined, with one punctuation mark. Other markup stays as it is.
+"""
 
 from __future__ import annotations
 
 import re
 
-from indexes.reading.documents import Block, ParsedText, SourceFile
+from indexes.reading.content import Block, ParsedText, first_heading
+from indexes.reading.source import SourceFile
 
 PARAGRAPH = re.compile(r"\S[^\n]*(?:\n[^\S\n]*\S[^\n]*)*")
 UNDERLINE = re.compile(r"([=\-~^\"'`#*+:.])\1{2,}\s*")
+"""A line of three or more of one of the marks that docutils recommends."""
 
 
 def read_plain(source: SourceFile) -> ParsedText:
-    """The text itself, its paragraphs, and the first heading."""
+    """Return the text itself with its paragraphs and headings."""
     text = source.text()
     blocks: list[Block] = []
     styles: list[str] = []
     for match in PARAGRAPH.finditer(text):
-        blocks += _heading(match, styles) or [Block("paragraph", match.start(), match.end())]
-    title = next((block.title for block in blocks if block.kind == "heading"), "")
+        blocks += _split_heading(match, styles) or [Block("paragraph", match.start(), match.end())]
+    title = first_heading(blocks)
     return ParsedText(text, [block for block in blocks if block.end > block.start], title)
 
 
-def _heading(match: re.Match[str], styles: list[str]) -> list[Block] | None:
-    """A heading and what follows it without a blank line; None where there is no heading.
+def _split_heading(match: re.Match[str], styles: list[str]) -> list[Block] | None:
+    """Return a heading and what follows it without a blank line; None without a heading.
 
-    As in reStructuredText the level of an underline is the order in which its style appeared.
+    As in reStructuredText the level of an underline is the order in which its style appeared;
+    `styles` holds those of the document so far and is added to.
     """
     lines = match.group().split("\n")
     over = len(lines) > 2 and UNDERLINE.fullmatch(lines[0]) and lines[2].strip() == lines[0].strip()

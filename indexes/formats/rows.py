@@ -1,4 +1,8 @@
-"""Rows of a table as text: `name: Anna | age: 3`, so that each says by itself what it is about."""
+"""Writes rows of a table as text: `name: Anna | age: 3`, so that each says what it is about.
+
+Owns how cells look and which row is a header. Where rows come from (CSV, sheets, tables in
+documents) is the formats' matter.
+"""
 
 from __future__ import annotations
 
@@ -11,18 +15,21 @@ from indexes.formats.composer import Composer
 
 Row = Sequence[str]
 
-LABEL_CHARS = 80
-"""A column's name is cut here where it stands before a value: a table repeats it in each row."""
-LINE_CHARS = 1_000
+MAX_LABEL_CHARS = 80
+"""A column's name is cut here before a value: a table repeats it in each row."""
+MAX_LINE_CHARS = 1_000
+"""A longer row has a line for each cell, so that it can be cut into passages."""
 SAMPLE_ROWS = 64
-SPACE = re.compile(r"\s+")
+"""How many rows tell whether the first is a header; a stream is not read further for it."""
+WHITE_SPACE = re.compile(r"\s+")
 QUANTITY = re.compile(r"[-+(]?[$€£¥]?\s?\d[\d\s.,:/'’%-]*(?:[eE][-+]?\d+)?\s?[%€$£¥)]?")
-DATED = re.compile(r"\d{4}-\d\d?-\d\d?(?:[T ][\d:.+Z-]+)?|true|false", re.I)
+"""A number or an amount, with a currency, separators, an exponent, a range or a percent sign."""
+DATE_OR_BOOLEAN = re.compile(r"\d{4}-\d\d?-\d\d?(?:[T ][\d:.+Z-]+)?|true|false", re.I)
 SENTENCE = re.compile(r"[.!?;]\s|[.!?]$")
 
 
-def shown(value: object) -> str:
-    """A cell's value as a person would write it."""
+def format_cell(value: object) -> str:
+    """Format a cell's value as a person would write it."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
@@ -34,7 +41,7 @@ def shown(value: object) -> str:
         return value.isoformat(_precision(value))
     if isinstance(value, date | timedelta):
         return str(value)
-    return "" if value is None else SPACE.sub(" ", str(value)).strip()
+    return "" if value is None else WHITE_SPACE.sub(" ", str(value)).strip()
 
 
 def _precision(value: datetime | time) -> str:
@@ -49,54 +56,56 @@ def write_rows(into: Composer, rows: Iterable[Row]) -> None:
     """
     filled = (row for row in rows if any(row))
     sample = list(islice(filled, SAMPLE_ROWS))
-    above = _lines_above(sample)
+    above = _count_rows_above(sample)
     for row in sample[:above]:
         into.add("paragraph", "".join(row))
     body = sample[above:]
     names: Row = ()
     if body and is_header(body[0], body[1:]):
-        names = [name[:LABEL_CHARS] for name in body[0]]
-        into.add("table", _joined(body[0]))
+        names = [name[:MAX_LABEL_CHARS] for name in body[0]]
+        into.add("table", _join_cells(body[0]))
         body = body[1:]
     for row in chain(body, filled):
-        into.add("table", _joined(_labelled(row, names)))
+        into.add("table", _join_cells(_label_cells(row, names)))
 
 
-def _lines_above(rows: Sequence[Row]) -> int:
-    """How many rows stand above the table."""
+def _count_rows_above(rows: Sequence[Row]) -> int:
+    """Count the rows that stand above the table: those that fill one cell alone."""
     first = next((number for number, row in enumerate(rows) if sum(map(bool, row)) > 1), 0)
     return first if first < len(rows) - 1 else 0
 
 
-def _labelled(row: Row, names: Row) -> Iterator[str]:
+def _label_cells(row: Row, names: Row) -> Iterator[str]:
     for column, cell in enumerate(row):
         name = names[column] if column < len(names) else ""
         yield f"{name}: {cell}" if name and cell else cell
 
 
-def _joined(cells: Iterable[str]) -> str:
-    """On a line; a row that will not fit a passage has a line for each cell, to be cut there."""
+def _join_cells(cells: Iterable[str]) -> str:
+    """Join cells on a line; a row too long for a passage has a line for each, to be cut there."""
     filled = [cell for cell in cells if cell]
-    return ("\n" if sum(map(len, filled)) > LINE_CHARS else " | ").join(filled)
+    return ("\n" if sum(map(len, filled)) > MAX_LINE_CHARS else " | ").join(filled)
 
 
 def is_header(first: Row, below: Sequence[Row]) -> bool:
-    """Whether `first` names the columns of the rows below it, of which a sample is enough.
+    """Tell whether `first` names the columns of the rows below it, of which a sample is enough.
 
     Names are short, differ from each other, are no quantities and come back nowhere below.
     """
     names = [cell for cell in first if cell]
     if not below or len(set(names)) < len(names) or len(names) * 2 < len(first):
         return False
-    if any(len(name) > LABEL_CHARS or is_quantity(name) or SENTENCE.search(name) for name in names):
+    if any(
+        len(name) > MAX_LABEL_CHARS or is_quantity(name) or SENTENCE.search(name) for name in names
+    ):
         return False
-    return not any(_comes_back(column, name, below) for column, name in enumerate(first) if name)
+    return not any(_recurs_below(column, name, below) for column, name in enumerate(first) if name)
 
 
-def _comes_back(column: int, name: str, below: Sequence[Row]) -> bool:
+def _recurs_below(column: int, name: str, below: Sequence[Row]) -> bool:
     return any(column < len(row) and row[column] == name for row in below)
 
 
 def is_quantity(cell: str) -> bool:
-    """Whether it is a number, an amount, a date, or true or false."""
-    return bool(QUANTITY.fullmatch(cell) or DATED.fullmatch(cell))
+    """Tell whether a cell is a number, an amount, a date, or true or false."""
+    return bool(QUANTITY.fullmatch(cell) or DATE_OR_BOOLEAN.fullmatch(cell))

@@ -1,4 +1,8 @@
-"""Spreadsheets: each sheet under a heading of its name, each row a block."""
+"""Reads spreadsheets: each sheet under a heading of its name, each row a block.
+
+Bounds a workbook before calamine reads it, since that makes room for every cell between the first
+and the last. How rows look is `rows`' matter.
+"""
 
 from __future__ import annotations
 
@@ -9,19 +13,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, PasswordError
 from python_calamine import SheetTypeEnum as SheetType
 
-from indexes.formats.archive import opened
+from indexes.formats.archive import open_archive
 from indexes.formats.composer import Composer
-from indexes.formats.rows import shown, write_rows
-from indexes.reading.documents import ParsedText, SourceFile, unreadable_document
+from indexes.formats.rows import format_cell, write_rows
+from indexes.reading.content import ParsedText, unreadable_document
+from indexes.reading.source import SourceFile
 
-SHEET = re.compile(r"xl/worksheets/[^/]+\.xml")
-PLACE = re.compile(rb"""\sr\s*=\s*["']([A-Za-z]*)(\d+)["']""")
+WORKSHEET_NAME = re.compile(r"xl/worksheets/[^/]+\.xml")
+CELL_REFERENCE = re.compile(rb"""\sr\s*=\s*["']([A-Za-z]*)(\d+)["']""")
+"""The place of a cell in a sheet's XML: `r="AB12"`, or of a row: `r="12"`."""
 MAX_CELLS = 20_000_000
 """Between the first and the last one, empty ones too: each takes 32 bytes."""
 
 
 def read_sheets(source: SourceFile) -> ParsedText:
-    """The cells as they show, without empty rows and columns; formulas by their last value."""
+    """Read the cells as they show, without empty rows and columns; formulas by their last value."""
     if source.data.startswith(b"PK"):
         _check_bounds(source)
     composer = Composer()
@@ -42,26 +48,29 @@ def read_sheets(source: SourceFile) -> ParsedText:
 
 
 def _check_bounds(source: SourceFile) -> None:
-    """Raises `Invalid` for what would unpack, or spread a few cells, without end: the library
-    makes room for all cells between the first and the last."""
-    with opened(source) as archive:
+    """Check the cells of each sheet before the library reads them.
+
+    Raises `Invalid` (`unreadable_document`) for what would unpack, or spread a few cells, without
+    end.
+    """
+    with open_archive(source) as archive:
         for name in archive.zip.namelist():
-            if SHEET.fullmatch(name) and (why := _too_wide(archive.read(name))):
+            if WORKSHEET_NAME.fullmatch(name) and (why := _explain_excess(archive.read(name))):
                 raise unreadable_document(source.filename, f"'{name}' in it {why}")
 
 
-def _too_wide(sheet: bytes) -> str | None:
+def _explain_excess(sheet: bytes) -> str | None:
     rows = columns = 0
-    for letters, digits in PLACE.findall(sheet):
+    for letters, digits in CELL_REFERENCE.findall(sheet):
         if len(letters) > 3 or len(digits) > 7:
             return "has a cell beyond the last that a sheet has"
         rows = max(rows, int(digits))
-        columns = max(columns, _column(letters))
+        columns = max(columns, _column_number(letters))
     return f"spans more than {MAX_CELLS:,} cells" if rows * columns > MAX_CELLS else None
 
 
-def _column(letters: bytes) -> int:
-    """The number of column `AB`, from 1."""
+def _column_number(letters: bytes) -> int:
+    """Return the number of column `AB`, from 1."""
     number = 0
     for letter in letters.upper():
         number = number * 26 + letter - ord("A") + 1
@@ -72,16 +81,16 @@ def _write_sheet(composer: Composer, sheet: CalamineSheet) -> None:
     if sheet.start is None:
         return
     composer.add("heading", sheet.name, level=1)
-    write_rows(composer, _cells(sheet))
+    write_rows(composer, _read_cells(sheet))
 
 
-def _cells(sheet: CalamineSheet) -> Iterator[list[str]]:
-    used = _used_columns(sheet.iter_rows())
+def _read_cells(sheet: CalamineSheet) -> Iterator[list[str]]:
+    used = _find_used_columns(sheet.iter_rows())
     for row in sheet.iter_rows():
-        yield [shown(row[column]) for column in used if column < len(row)]
+        yield [format_cell(row[column]) for column in used if column < len(row)]
 
 
-def _used_columns(rows: Iterable[Sequence[object]]) -> list[int]:
+def _find_used_columns(rows: Iterable[Sequence[object]]) -> list[int]:
     used: set[int] = set()
     for row in rows:
         used.update(column for column, cell in enumerate(row) if cell not in ("", None))

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from config.errors import Invalid
-from indexes.reading.documents import is_supported, unreadable_document
+from indexes.reading.content import unreadable_document
+from indexes.reading.documents import is_supported
 from indexes.records import Failure
 
 SKIPPED_FOLDERS = {

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
-from indexes.reading.documents import Block, Content, trim_span
+from indexes.reading.content import Block, Content, trim_span
 from models.text.sentences import find_prose_breaks
 
 WORD = re.compile(r"[぀-ヿ㐀-䶿一-鿿가-힯]|\w+")

@@ -9,7 +9,7 @@ import orjson
 
 from config.errors import TimedOut, Unavailable
 from indexes.reading.chunks import Chunk
-from indexes.reading.documents import unreadable_document
+from indexes.reading.content import unreadable_document
 from models.workers.on_demand import OnDemandWorker
 from models.workers.process import Reply
 

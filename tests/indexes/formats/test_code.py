@@ -6,7 +6,8 @@ import pytest
 
 from config.errors import Invalid
 from indexes.reading.chunks import cut_into_chunks
-from indexes.reading.documents import Content, read
+from indexes.reading.content import Content
+from indexes.reading.documents import read
 
 PYTHON = '''"""The lead."""
 import os

@@ -17,7 +17,8 @@ from docx.oxml import parse_xml
 from docx.oxml.ns import nsdecls
 
 from config.errors import Invalid
-from indexes.reading.documents import Content, read
+from indexes.reading.content import Content
+from indexes.reading.documents import read
 from tests.support.documents.archives import rewritten
 from tests.support.documents.checks import headings, parts, read_exactly
 

@@ -12,7 +12,8 @@ from PIL import Image
 
 from config.errors import Invalid
 from indexes.reading.chunks import cut_into_chunks
-from indexes.reading.documents import MAX_TEXT_CHARS, read
+from indexes.reading.content import MAX_TEXT_CHARS
+from indexes.reading.documents import read
 from indexes.reading.reader import DocumentReader, ParsedDocument
 from tests.support.documents.sheets import ods_of, xlsx_of
 

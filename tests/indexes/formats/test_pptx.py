@@ -15,7 +15,8 @@ from pptx.presentation import Presentation
 from pptx.util import Inches
 
 from config.errors import Invalid
-from indexes.reading.documents import Content, read
+from indexes.reading.content import Content
+from indexes.reading.documents import read
 from tests.support.documents.archives import rewritten
 from tests.support.documents.checks import headings, parts, read_exactly
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from indexes.formats import FORMATS
 from indexes.reading.chunks import Chunk, cut_into_chunks
-from indexes.reading.documents import Content, read
+from indexes.reading.content import Content
+from indexes.reading.documents import read
 from tests.support.documents.books import WRITERS, Book, Path, Writer, flat, text_of
 
 

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexes.reading.chunks import MAX_OVERSIZE, count_words, cut_into_chunks
-from indexes.reading.documents import Content, read
+from indexes.reading.content import Content
+from indexes.reading.documents import read
 
 WORDS = st.text(
     alphabet=st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=12

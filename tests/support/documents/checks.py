@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from indexes.reading.documents import Content, read
+from indexes.reading.content import Content
+from indexes.reading.documents import read
 
 
 def read_exactly(data: bytes, filename: str) -> Content:
