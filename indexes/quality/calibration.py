@@ -1,4 +1,7 @@
-"""The threshold of an index, below which its documents do not hold the answer."""
+"""The threshold of an index, below which its documents do not hold the answer, as it is stored.
+
+How it is found is `calibrator`'s matter.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,11 @@ from indexes.storage.database import Database
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """Found with `questions` questions, of which it let `answered` be answered (a share of those
-    that the documents answer) and `refused` be refused (of those that they do not).
+    """A threshold with what it did to the questions that it was found with.
 
-    It holds for the vectors of `fingerprint`; `details` is the calibrator's own.
+    Of `questions` questions it let `answered` be answered (a share of those that the documents
+    answer) and `refused` be refused (of those that they do not). It holds for the vectors of
+    `fingerprint`; `details` is the calibrator's own.
     """
 
     value: float
@@ -36,7 +40,7 @@ def read_threshold(database: Database, id: str) -> Threshold | None:
 
 
 def set_threshold(database: Database, id: str, threshold: Threshold | None) -> None:
-    """Keep it in place of the present one; None forgets that."""
+    """Store a threshold in place of the present one; None removes that."""
     text = json.dumps(threshold.as_dict()) if threshold else None
     with database.transaction() as connection:
         connection.execute("UPDATE indexes SET calibration = ? WHERE id = ?", (text, id))

@@ -1,4 +1,8 @@
-"""How well an index finds and answers, by questions whose answers are known."""
+"""Measures how well an index finds and answers, by questions whose answers are known.
+
+Recall and answers found are shares over the first `k` passages; MRR is the mean of 1 / rank of the
+first passage of a document meant, 0 where none is found.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +23,16 @@ from indexes.quality.scoring import (
 from indexes.records import Passage
 
 CURVE_STEPS = 40
+"""About so many points a curve has."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one question. `rank` is that of the first passage of a document meant,
-    `holds` that of the first with an answer in it, both from 1; None: not among those found.
+    """What became of one question.
 
-    `right` is None where the question tells no answer to compare with.
+    `rank` is that of the first passage of a document meant, `holds` that of the first with an
+    answer in it, both from 1; None: not among those found. `right` is None where the question tells
+    no answer to compare with.
     """
 
     question: str
@@ -52,8 +58,11 @@ class CurvePoint:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The measures of an index. `reader` is what a threshold of `threshold` makes of the answers;
-    None stands for what no question asked about."""
+    """The measures of an index.
+
+    `reader` is what a threshold of `threshold` makes of the answers; None stands for what no
+    question asked about.
+    """
 
     index: str
     k: int
@@ -80,37 +89,42 @@ async def evaluate(
     default_threshold: float,
     k: int = 10,
     tenant: str = "default",
-    tell: ReportProgress = lambda asked: None,
+    report_progress: ReportProgress = lambda progress: None,
 ) -> Report:
-    """Ask every question; recall and the others are over the first `k` passages, and the reader
-    is given the first eight. Counts with the index's own threshold, else `default_threshold`."""
-    kept = await indexes.threshold(name, tenant=tenant)
+    """Ask every question and measure what came of it.
+
+    Recall and the others are over the first `k` passages; the reader is given the first eight.
+    Counts with the index's own threshold, else `default_threshold`. Takes a search and an answer
+    for each question, one after the other.
+    """
+    stored = await indexes.threshold(name, tenant=tenant)
+    threshold = stored.value if stored else default_threshold
     outcomes = []
     for number, question in enumerate(questions, start=1):
-        found = await indexes.search(
+        passages = await indexes.search(
             name, question.question, limit=max(k, READ_PASSAGES), tenant=tenant
         )
-        said = await answer_question(ask, question.question, found[:READ_PASSAGES])
-        outcomes.append(_build_outcome(question, found[:k], said))
-        tell(QuestionProgress(number, len(questions)))
-    return build_report(name, k, questions, outcomes, kept.value if kept else default_threshold)
+        answer = await answer_question(ask, question.question, passages[:READ_PASSAGES])
+        outcomes.append(_build_outcome(question, passages[:k], answer))
+        report_progress(QuestionProgress(number, len(questions)))
+    return build_report(name, k, questions, outcomes, threshold)
 
 
 def build_report(
     name: str, k: int, questions: Sequence[Question], outcomes: Sequence[Outcome], threshold: float
 ) -> Report:
-    """The measures of these outcomes, which stand in the order of the questions."""
+    """Measure these outcomes, which stand in the order of the questions."""
     pairs = list(zip(questions, outcomes, strict=True))
-    placed = [outcome for question, outcome in pairs if question.source]
-    told = [outcome for question, outcome in pairs if question.answer]
+    with_source = [outcome for question, outcome in pairs if question.source]
+    with_answer = [outcome for question, outcome in pairs if question.answer]
     kinds = sorted({outcome.kind for outcome in outcomes})
     return Report(
         index=name,
         k=k,
         questions={kind: sum(each.kind == kind for each in outcomes) for kind in kinds},
-        recall=_share([each.rank is not None for each in placed]),
-        mrr=_mean([1 / each.rank if each.rank else 0.0 for each in placed]),
-        answer_found=_share([each.holds is not None for each in told]),
+        recall=_share([each.rank is not None for each in with_source]),
+        mrr=_mean([1 / each.rank if each.rank else 0.0 for each in with_source]),
+        answer_found=_share([each.holds is not None for each in with_answer]),
         threshold=threshold,
         reader=_count_outcomes(outcomes, threshold),
         refused={
@@ -124,12 +138,12 @@ def build_report(
 
 
 def measure_outcomes(outcomes: Sequence[Outcome]) -> list[CurvePoint]:
-    """What thresholds from the lowest score to above the highest make of the same answers."""
+    """Measure thresholds from the lowest score to above the highest on the same answers."""
     scores = sorted({each.score for each in outcomes})
     if not scores:
         return []
-    wanted = [*scores[:: max(1, len(scores) // CURVE_STEPS)], scores[-1] + 1e-4]
-    return [_measure_point(outcomes, threshold) for threshold in wanted]
+    thresholds = [*scores[:: max(1, len(scores) // CURVE_STEPS)], scores[-1] + 1e-4]
+    return [_measure_point(outcomes, threshold) for threshold in thresholds]
 
 
 def _measure_point(outcomes: Sequence[Outcome], threshold: float) -> CurvePoint:
@@ -146,29 +160,34 @@ def _measure_point(outcomes: Sequence[Outcome], threshold: float) -> CurvePoint:
 
 
 def _count_outcomes(outcomes: Sequence[Outcome], threshold: float) -> dict[str, int]:
-    """Of the answerable questions; `unjudged` were answered, and nobody told what is right."""
+    """Count what became of the answerable questions.
+
+    `unjudged` were answered, and the question does not tell what is right.
+    """
     counts = {"right": 0, "wrong": 0, "refused": 0, "unjudged": 0}
     for each in outcomes:
         if each.kind == "answerable":
-            judged = {True: "right", False: "wrong", None: "unjudged"}[each.right]
-            counts["refused" if each.score < threshold else judged] += 1
+            verdict = {True: "right", False: "wrong", None: "unjudged"}[each.right]
+            counts["refused" if each.score < threshold else verdict] += 1
     return counts
 
 
-def _build_outcome(question: Question, found: Sequence[Passage], said: ReaderAnswer) -> Outcome:
+def _build_outcome(
+    question: Question, passages: Sequence[Passage], answer: ReaderAnswer
+) -> Outcome:
     return Outcome(
         question=question.question,
         kind=question.kind,
-        rank=_first_rank([_is_meant(question, passage) for passage in found]),
-        holds=_first_rank([question.answered_by(passage.text) for passage in found]),
-        said=said.text,
-        score=round(said.score, 4),
-        right=question.answered_by(said.text) if question.answer else None,
+        rank=_first_rank([_is_meant(question, passage) for passage in passages]),
+        holds=_first_rank([question.answered_by(passage.text) for passage in passages]),
+        said=answer.text,
+        score=round(answer.score, 4),
+        right=question.answered_by(answer.text) if question.answer else None,
     )
 
 
 def _is_meant(question: Question, passage: Passage) -> bool:
-    """Whether a passage, or one of the same words, stands in a document meant."""
+    """Tell whether a passage, or one of the same words, stands in a document meant."""
     return any(
         question.found_in(source) for source in (passage.source, *(c.source for c in passage.also))
     )

@@ -1,4 +1,4 @@
-"""Questions made of an index's own passages, by rule: where nobody has written any. Pure."""
+"""Makes questions of an index's own passages, by rule: where nobody has written any. Pure."""
 
 from __future__ import annotations
 
@@ -44,19 +44,24 @@ _PATTERNS = (
     (re.compile(r"^(?:If|When) ((?:[\w'’-]+ ){2,9}[\w'’-]+), "), "What happens when {}?"),
     (re.compile(r"\bbecause ((?:[\w'’-]+ ){3,9}[\w'’-]+)(?=[,.])"), "Why does it matter that {}?"),
 )  # fmt: skip
+"""What a sentence says of something, and the question that asks for it."""
 _EMPTY = re.compile(
     r"^(?:this|that|it|there|these|those|here|they|what|which|he|she|we|you|for|in|on|at|by|if|as|"
     r"when|all|each|some|any|and|but|to|avoid this)\b|\b(?:there|this|that|which|it)\s*$",
     re.IGNORECASE,
 )
+"""Topics that only refer to something said before."""
 _NUMBERING = re.compile(r"^(?:[A-Z]|\d+)(?:\.\d+)*\.?\s+")
 MIN_WORDS, MAX_WORDS = 6, 45
+"""A sentence to make a question of is no shorter and no longer."""
 
 
 @dataclass(frozen=True, slots=True)
 class GeneratedQuestion:
-    """A question with the sentence of the passage that answers it; `worded` by a language model,
-    or in the passage's own words."""
+    """A question with the sentence of the passage that answers it.
+
+    It is `worded` by a language model, or in the passage's own words.
+    """
 
     question: str
     answer: str
@@ -65,12 +70,16 @@ class GeneratedQuestion:
 
 
 def generate_question(passage: Passage) -> GeneratedQuestion | None:
-    """A question that a passage answers; its first sentence that can be turned, or its heading."""
+    """Make a question that a passage answers.
+
+    It asks about the first sentence that fits a pattern, else about the heading; None where neither
+    can be turned into one.
+    """
     for sentence in _sentences(passage.text):
-        for pattern, shape in _PATTERNS:
-            if (found := pattern.search(sentence)) and not _EMPTY.match(found[1]):
-                asked = " ".join(found[1].split())
-                return GeneratedQuestion(shape.format(asked), sentence, passage)
+        for pattern, template in _PATTERNS:
+            if (match := pattern.search(sentence)) and not _EMPTY.match(match[1]):
+                topic = " ".join(match[1].split())
+                return GeneratedQuestion(template.format(topic), sentence, passage)
     heading = passage.heading[-1].strip("# ¶\t") if passage.heading else ""
     first = next(_sentences(passage.text), "")
     if len(heading.split()) < 2 or not first:
@@ -80,7 +89,7 @@ def generate_question(passage: Passage) -> GeneratedQuestion | None:
 
 
 def _sentences(text: str) -> Iterator[str]:
-    for found in _SENTENCE.finditer(text):
-        sentence = " ".join(found[0].split())
+    for match in _SENTENCE.finditer(text):
+        sentence = " ".join(match[0].split())
         if MIN_WORDS <= len(sentence.split()) <= MAX_WORDS:
             yield sentence

@@ -1,4 +1,4 @@
-"""Questions with what is known of their answers: read from a person's file."""
+"""Reads questions with what is known of their answers from a person's file or request."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from config.errors import Invalid
 
 Kind = Literal["answerable", "near", "far", "unanswerable"]
 MAX_QUESTIONS = 2000
+"""Each takes a search and an answer."""
 
 
 class Question(BaseModel):
@@ -52,28 +53,28 @@ class Question(BaseModel):
         }
 
     @property
-    def wanted(self) -> list[str]:
+    def normalized_answers(self) -> list[str]:
         """The answers as they are looked for."""
         return [normalize(text) for text in self.answer]
 
     def answered_by(self, text: str) -> bool:
-        """Whether one of the answers stands in a text."""
-        said = normalize(text)
-        return any(answer in said for answer in self.wanted)
+        """Tell whether one of the answers stands in a text."""
+        normalized = normalize(text)
+        return any(answer in normalized for answer in self.normalized_answers)
 
     def found_in(self, source: str) -> bool:
-        """Whether this is one of the documents meant; a source may be given by its end."""
+        """Tell whether this is one of the documents meant; a source may be given by its end."""
         return any(source == each or source.endswith(f"/{each}") for each in self.source)
 
 
 def normalize(text: str) -> str:
-    """A text without what does not matter to whether it holds an answer."""
-    kept = "".join(" " if letter in "*_`\"'“”‘’«»" else letter for letter in text.casefold())
-    return " ".join(kept.split())
+    """Reduce a text to what matters to whether it holds an answer: case, quotes, space go."""
+    spaced = "".join(" " if letter in "*_`\"'“”‘’«»" else letter for letter in text.casefold())
+    return " ".join(spaced.split())
 
 
 def read_questions(text: str, filename: str) -> list[Question]:
-    """The questions of a file: JSON lines, or a list in YAML or JSON by the end of its name.
+    """Read the questions of a file: JSON lines, or a list in YAML or JSON by the end of its name.
 
     Raises `Invalid` (`invalid_questions`) naming the file and the line or the number.
     """
@@ -83,16 +84,16 @@ def read_questions(text: str, filename: str) -> list[Question]:
         if suffix in (".yaml", ".yml", ".json")
         else _parse_lines(text, filename)
     )
-    found = [_check_question(entry, place, filename) for place, entry in entries]
-    if not 0 < len(found) <= MAX_QUESTIONS:
+    questions = [_check_question(entry, position, filename) for position, entry in entries]
+    if not 0 < len(questions) <= MAX_QUESTIONS:
         raise _invalid_questions(
-            filename, "", f"it holds {len(found)} questions, of 1 to {MAX_QUESTIONS}"
+            filename, "", f"it holds {len(questions)} questions, of 1 to {MAX_QUESTIONS}"
         )
-    return found
+    return questions
 
 
 def check_questions(entries: Iterable[Any]) -> list[Question]:
-    """The questions of a request. Raises `Invalid` (`invalid_questions`)."""
+    """Check the questions of a request. Raises `Invalid` (`invalid_questions`)."""
     return [
         _check_question(entry, f"question {number}", "")
         for number, entry in enumerate(entries, start=1)
@@ -110,33 +111,33 @@ def _parse_yaml(text: str, filename: str) -> list[tuple[str, Any]]:
 
 
 def _parse_lines(text: str, filename: str) -> list[tuple[str, Any]]:
-    found = []
+    entries = []
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             try:
-                found.append((f"line {number}", json.loads(line)))
+                entries.append((f"line {number}", json.loads(line)))
             except ValueError as error:
                 raise _invalid_questions(
                     filename, f"line {number}", f"it is no JSON: {error}"
                 ) from error
-    return found
+    return entries
 
 
-def _check_question(entry: Any, place: str, filename: str) -> Question:
+def _check_question(entry: Any, position: str, filename: str) -> Question:
     try:
         return Question.model_validate(entry)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
         raise _invalid_questions(
-            filename, place, f"{field}: {first['msg']}".removeprefix(": ")
+            filename, position, f"{field}: {first['msg']}".removeprefix(": ")
         ) from error
 
 
-def _invalid_questions(filename: str, place: str, why: str) -> Invalid:
-    where = ", ".join(part for part in (filename, place) if part)
+def _invalid_questions(filename: str, position: str, why: str) -> Invalid:
+    where = ", ".join(part for part in (filename, position) if part)
     return Invalid(
         f"{where or 'The questions'}: {why}.",
         code="invalid_questions",
-        details={"field": "questions", "file": filename, "place": place},
+        details={"field": "questions", "file": filename, "place": position},
     )

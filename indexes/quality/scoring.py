@@ -1,4 +1,4 @@
-"""Asking an index its questions and scoring what the reader answers."""
+"""Asks an index its questions and scores what the reader answers."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from indexes.records import Passage
 
 READ_PASSAGES = 8
+"""How many passages the reader is given."""
 LEAVE_OUT_OVERFETCH = 42
-"""Looked at beyond the limit, where documents are left out."""
+"""Passages looked at beyond those, where documents are left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ Ask = Callable[[str, Sequence[Passage]], Awaitable[ReaderAnswer]]
 """Answers a question from passages, whatever its score: the composition root hands it in."""
 
 WriteQuestion = Callable[[Passage], Awaitable[str | None]]
-"""A question that a passage answers, by a language model; None where there is none."""
+"""Words a question that a passage answers, by a language model; None where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ ReportProgress = Callable[[QuestionProgress], None]
 
 
 async def answer_question(ask: Ask, question: str, passages: Sequence[Passage]) -> ReaderAnswer:
+    """Answer a question from passages; without any the answer is empty and scores 0."""
     if not passages:
         return ReaderAnswer("", 0.0)
     return await ask(question, passages)

@@ -1,4 +1,4 @@
-"""From scored questions to the score from which an index holds the answer. Pure."""
+"""Chooses, from scored questions, the score from which an index holds the answer. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from config.errors import Invalid
 
 MIN_QUESTIONS = 5
+"""Of either sort: fewer tell nothing."""
 MAX_CURVE_POINTS = 50
+"""A curve has about so many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,7 @@ class ScoredQuestion:
 
 @dataclass(frozen=True, slots=True)
 class ThresholdEffect:
-    """At this threshold, the shares of answerable questions answered, of the others refused."""
+    """The shares of answerable questions answered, and of the others refused, at a threshold."""
 
     threshold: float
     answered: float
@@ -34,10 +36,10 @@ class ThresholdEffect:
 
 
 def choose_threshold(scored: Sequence[ScoredQuestion], refuse: float = 0.8) -> ThresholdEffect:
-    """The threshold that refuses at least the share `refuse` of each kind of unanswerable
-    questions, and answers as many of the answerable ones as it can.
+    """Choose the threshold that answers as many of the answerable questions as it can.
 
-    Raises `Invalid` (`too_few_questions`) with fewer than five of either sort.
+    It refuses at least the share `refuse` of each kind of unanswerable ones. Raises `Invalid`
+    (`too_few_questions`) with fewer than five of either sort.
     """
     check_enough(scored)
     kinds = {each.kind for each in scored if not each.answerable}
@@ -49,14 +51,14 @@ def choose_threshold(scored: Sequence[ScoredQuestion], refuse: float = 0.8) -> T
 
 
 def measure_threshold(scored: Sequence[ScoredQuestion], threshold: float) -> ThresholdEffect:
-    """What a threshold does to these questions."""
+    """Measure what a threshold does to these questions."""
     answered = [each.score >= threshold for each in scored if each.answerable]
     refused = [each.score < threshold for each in scored if not each.answerable]
     return ThresholdEffect(round(threshold, 4), _share(answered), _share(refused))
 
 
 def measure_curve(scored: Sequence[ScoredQuestion]) -> list[ThresholdEffect]:
-    """What thresholds from the lowest score to above the highest do, at most `STEPS` of them."""
+    """Measure thresholds from the lowest score to above the highest, about `MAX_CURVE_POINTS`."""
     scores = sorted({each.score for each in scored})
     if not scores:
         return []
@@ -66,7 +68,7 @@ def measure_curve(scored: Sequence[ScoredQuestion]) -> list[ThresholdEffect]:
 
 
 def check_enough(scored: Sequence[ScoredQuestion]) -> None:
-    """Raises `Invalid` where too few questions were asked to tell anything."""
+    """Raise `Invalid` (`too_few_questions`) where too few questions were asked to tell anything."""
     for answerable, what in ((True, "that the documents answer"), (False, "that they do not")):
         count = sum(each.answerable == answerable for each in scored)
         if count < MIN_QUESTIONS:
@@ -79,7 +81,7 @@ def check_enough(scored: Sequence[ScoredQuestion]) -> None:
 
 
 def _lowest_refused(scores: Sequence[float], refuse: float) -> float:
-    """The highest score that must still be refused."""
+    """Return the highest score that must still be refused, for the share `refuse` of them."""
     ordered = sorted(scores)
     # -(-x // 1) rounds up; 1e-9 forgives 0.8 * 5 = 4.000000001.
     count = max(1, int(-(-(refuse * len(ordered) - 1e-9) // 1)))
@@ -87,9 +89,9 @@ def _lowest_refused(scores: Sequence[float], refuse: float) -> float:
 
 
 def _midpoint_above(ordered: Sequence[float], score: float) -> float:
-    """Midway between a score and the next one above it."""
-    place = bisect_left(ordered, score)
-    above = next((each for each in ordered[place:] if each > score), score + 0.02)
+    """Return the score midway between one and the next one above it."""
+    position = bisect_left(ordered, score)
+    above = next((each for each in ordered[position:] if each > score), score + 0.02)
     return (score + above) / 2
 
 

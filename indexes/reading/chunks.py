@@ -1,7 +1,9 @@
 """Cuts a document into passages: along its sections and blocks, of about one size.
 
 Sizes are counted in words; a stretch of letters that no word is as long as counts as several, and
-so does each ideograph, so that a passage fits the embedder whatever it holds.
+so does each ideograph, so that a passage fits the embedder whatever it holds. Invariant: passages
+are in order, do not overlap, and hold every block. Pure; a change of what it returns raises
+`reader.READER_VERSION`.
 """
 
 from __future__ import annotations
@@ -17,11 +19,13 @@ from indexes.reading.content import Block, Content, trim_span
 from models.text.sentences import find_prose_breaks
 
 WORD = re.compile(r"[぀-ヿ㐀-䶿一-鿿가-힯]|\w+")
+"""A word, or one character of Japanese, Chinese or Korean, which put no spaces between them."""
 LINE_END = re.compile(r"\n")
 LONG_WORD_CHARS = 16
+"""A longer word counts as one more for each so many letters."""
 
 MAX_OVERSIZE = 1.25
-"""No passage exceeds the wanted size by more than this factor."""
+"""No passage exceeds the intended size by more than this factor."""
 TINY_SHARE = 0.2
 """A section smaller than this share of a passage joins the next one."""
 
@@ -59,20 +63,21 @@ Sized = tuple[int, int, int]
 
 
 def cut_into_chunks(content: Content, words: int) -> list[Chunk]:
-    """The passages of a document, in order, each of about `words` words and trimmed of space."""
+    """Cut a document into passages, in order, each of about `words` words and trimmed of space."""
     sections = _join_tiny(_split_sections(content, words), words)
-    found = (_build_chunk(pieces) for section in sections for pieces in _pack(section, words))
+    chunks = (_build_chunk(pieces) for section in sections for pieces in _pack(section, words))
     if not content.pages:
-        return list(found)
-    return [replace(chunk, page=bisect_right(content.pages, chunk.start) or 1) for chunk in found]
+        return list(chunks)
+    return [replace(chunk, page=bisect_right(content.pages, chunk.start) or 1) for chunk in chunks]
 
 
 def count_words(text: str) -> int:
+    """Count words as passages are measured."""
     return sum(1 + (len(word) - 1) // LONG_WORD_CHARS for word in WORD.findall(text))
 
 
 def _split_sections(content: Content, words: int) -> Iterator[Section]:
-    """The pieces of each heading and of what follows it."""
+    """Yield the pieces of each heading and of what follows it."""
     path: list[Block] = []
     section: Section = []
     for block in content.blocks:
@@ -90,15 +95,15 @@ def _split_sections(content: Content, words: int) -> Iterator[Section]:
 
 
 def _join_tiny(sections: Iterator[Section], words: int) -> Iterator[Section]:
-    """Tiny sections (a heading alone, a line of text) go together with what follows them."""
-    held: Section = []
+    """Join tiny sections (a heading alone, a line of text) with what follows them."""
+    joined: Section = []
     for section in sections:
-        held = held + section
-        if _count_section(held) >= TINY_SHARE * words:
-            yield held
-            held = []
-    if held:
-        yield held
+        joined = joined + section
+        if _count_section(joined) >= TINY_SHARE * words:
+            yield joined
+            joined = []
+    if joined:
+        yield joined
 
 
 def _count_section(section: Section) -> int:
@@ -106,14 +111,16 @@ def _count_section(section: Section) -> int:
 
 
 def _pack(section: Section, words: int) -> Iterator[Section]:
-    """Even parts, as few as the wanted size allows, so that none ends as a sliver."""
-    most = MAX_OVERSIZE * words
+    """Pack a section into even parts, as few as the intended size allows, so that none
+    is a sliver.
+    """
+    max_size = MAX_OVERSIZE * words
     total = _count_section(section)
-    wanted = total / max(1, math.ceil(total / most))
+    even_size = total / max(1, math.ceil(total / max_size))
     part: Section = []
     size = 0
     for piece in section:
-        if size and (size + piece.words / 2 > wanted or size + piece.words > most):
+        if size and (size + piece.words / 2 > even_size or size + piece.words > max_size):
             yield part
             part, size = [], 0
         part.append(piece)
@@ -122,7 +129,7 @@ def _pack(section: Section, words: int) -> Iterator[Section]:
 
 
 def _build_chunk(pieces: Section) -> Chunk:
-    """The headings are those that all its text stands below."""
+    """Build a passage; its headings are those that all its text stands below."""
     paths = [piece.path for piece in pieces if not piece.heads] or [piece.path for piece in pieces]
     levels = takewhile(lambda titles: len(set(titles)) == 1, zip(*paths, strict=False))
     heading = tuple(titles[0] for titles in levels)
@@ -130,7 +137,9 @@ def _build_chunk(pieces: Section) -> Chunk:
 
 
 def _cut_to_fit(text: str, block: Block, words: int) -> Iterator[Sized]:
-    """The block whole where it fits, else at sentence or line ends, else between words."""
+    """Yield the block whole where it fits, else cut at sentence or line ends, else
+    between words.
+    """
     size = count_words(text[block.start : block.end])
     if size <= words:
         yield block.start, block.end, size
@@ -168,7 +177,7 @@ def _cut_between_words(text: str, start: int, end: int, words: int) -> Iterator[
 
 
 def _word_stops(text: str, start: int, end: int, words: int) -> Iterator[tuple[int, int]]:
-    """(where a word ends, its size); an endless word ends every so often."""
+    """Yield where a word ends, and its size; an endless word ends every so often."""
     longest = max(1, words // 2) * LONG_WORD_CHARS
     for match in WORD.finditer(text, start, end):
         for first in range(match.start(), match.end(), longest):

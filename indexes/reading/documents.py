@@ -40,7 +40,7 @@ FormatReader = Callable[[SourceFile], ParsedText]
 def read(
     data: bytes, filename: str, media_type: str | None = None, *, caption: str | None = None
 ) -> Content:
-    """The content of a document.
+    """Read a document.
 
     `media_type` decides over the filename, and may declare a charset. `caption` is what a model
     sees in an image, which is its text. Raises `Invalid`: code `unsupported_document`,
@@ -66,7 +66,7 @@ def read(
 
 
 def _clean(text: str) -> str:
-    """Without what no file or database holds, each replaced by one character: spans stay."""
+    """Replace what no file or database holds, each by one character, so that spans stay exact."""
     return UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
@@ -102,13 +102,18 @@ def _import_reader(format: Format) -> FormatReader:
 
 
 def is_supported(filename: str, *, captions: bool = False) -> bool:
-    """Whether a file of this name can be read; an image only if there are `captions` for them."""
+    """Tell whether a file of this name can be read; an image only if there are
+    `captions` for them.
+    """
     format = BY_SUFFIX.get(PurePosixPath(filename).suffix.lower())
     return format is not None and (captions or not format.captioned)
 
 
 def _choose_format(filename: str, declared: str | None) -> tuple[Format, str | None]:
-    """(the format, declared charset)"""
+    """Return the format, and the charset where one is declared.
+
+    Raises `Invalid` (`unsupported_document`) proposing the nearest suffix.
+    """
     header = Message()
     header["content-type"] = declared or ""
     charset = header.get_content_charset()

@@ -1,4 +1,6 @@
-"""Which encoding text is in that does not say so and is not UTF-8. Imported in workers alone."""
+"""Guesses the encoding of text that does not name it and is not UTF-8. Imported
+in workers alone.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +12,11 @@ LIKELY = (
 )
 """The more used one first: it wins where the bytes alone leave both possible."""
 SAMPLE_BYTES = 65_536
+"""How much of a document tells its encoding; the time grows with it."""
 
 
 def guess(data: bytes) -> str | None:
-    """The likely encoding, told by the first part of `data`; None for what is no text."""
+    """Return the likely encoding, told by the first part of `data`; None for what is no text."""
     sample = data[:SAMPLE_BYTES]
     if len(data) > SAMPLE_BYTES:  # do not cut a character in two
         sample = sample.rpartition(b"\n")[0] or sample

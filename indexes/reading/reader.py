@@ -1,4 +1,8 @@
-"""The server's end of the reading worker: started when it is needed, ended when it hangs."""
+"""The server's end of the reading worker: started when it is needed, ended when it hangs.
+
+Owns the bounds on time and memory, and how a reader's failure becomes the document's: whatever a
+parser does with a document is `Invalid`, never the server's failure. Parsing is the worker's.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +20,11 @@ from models.workers.process import Reply
 READER_VERSION = 3
 """Raise it when reading or cutting changes: documents read by an older one are read again."""
 MEMORY_BYTES = 2 * 2**30
+"""The most that the worker may take."""
 TIMEOUT_S = 60.0
+"""For any document."""
 TIMEOUT_PER_MIB_S = 3.0
+"""In addition for each MiB of a document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +58,13 @@ class DocumentReader:
         *,
         caption: str | None = None,
     ) -> ParsedDocument:
-        """Raises `Invalid` for a document that cannot be read, however it goes wrong: for an image
-        without a `caption`, `needs_caption_model`."""
+        """Read a document and cut it into passages of about `chunk_words` words.
+
+        Waits its turn: the worker reads one document at a time. Raises `Invalid` for a document
+        that cannot be read, however it goes wrong: `needs_caption_model` for an image without a
+        `caption`, `unsupported_document`, else `unreadable_document`. Raises `Unavailable` once
+        closed.
+        """
         header: dict[str, object] = {
             "filename": filename,
             "media_type": media_type,

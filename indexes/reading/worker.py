@@ -25,15 +25,19 @@ class ReadHandler:
     def handle(
         self, method: str, header: dict[str, Any], body: bytes, task: TaskHandle
     ) -> tuple[dict[str, Any], bytes]:
-        """`read`: a document's bytes; answers with its text and, as JSON, where its chunks are."""
+        """Handle `read`: from a document's bytes to its text and, as JSON, where its chunks are.
+
+        The header of the reply holds title, media type, metadata and `text_bytes`; the body is the
+        text in UTF-8, then the chunks.
+        """
         content = read(body, header["filename"], header["media_type"], caption=header["caption"])
-        found = cut_into_chunks(content, header["chunk_words"])
-        answer: dict[str, Any] = {
+        chunks = cut_into_chunks(content, header["chunk_words"])
+        facts: dict[str, Any] = {
             "title": content.title,
             "media_type": content.media_type,
             "metadata": dict(content.metadata),
         }
         # JSON in the body too: a header is bounded, and a long document has many chunks.
-        spans = orjson.dumps([asdict(chunk) for chunk in found])
+        spans = orjson.dumps([asdict(chunk) for chunk in chunks])
         text = content.text.encode("utf-8")
-        return answer | {"text_bytes": len(text)}, text + spans
+        return facts | {"text_bytes": len(text)}, text + spans

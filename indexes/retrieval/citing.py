@@ -1,4 +1,4 @@
-"""A cited span, opened: what stands there, with its surroundings."""
+"""Opens a cited span: what stands there, with its surroundings."""
 
 from __future__ import annotations
 
@@ -8,28 +8,34 @@ from indexes.storage import lookup
 from indexes.storage.database import Database
 
 CONTEXT_CHARS = 400
+"""How much of the document is shown on either side."""
 
 
 def cite(
     database: Database, id: str, name: str, document: str, start: int, end: int, hash: str | None
 ) -> Citation:
-    """The span of a document, which may be another one by now: `hash` is that of the one cited."""
-    found = lookup.document(database, id, name, document)
-    changed = hash is not None and hash != found.hash
-    if not (0 <= start < end <= len(found.text) or changed):
+    """Return a span of a document with what stands around it.
+
+    The document may be another one by now: `hash` is that of the one cited, and `changed` tells.
+    Raises `NotFound` (`document_not_found`), and `Invalid` (`invalid_span`) for a span that an
+    unchanged document does not have.
+    """
+    opened = lookup.document(database, id, name, document)
+    changed = hash is not None and hash != opened.hash
+    if not (0 <= start < end <= len(opened.text) or changed):
         raise Invalid(
-            f"The document has {len(found.text)} characters: there is no span {start}-{end}.",
+            f"The document has {len(opened.text)} characters: there is no span {start}-{end}.",
             code="invalid_span",
             details={"field": "end"},
         )
     return Citation(
         document,
-        found.title,
-        found.source,
+        opened.title,
+        opened.source,
         lookup.heading_at(database, id, document, start),
-        found.text[start:end],
-        found.text[max(0, start - CONTEXT_CHARS) : start],
-        found.text[end : end + CONTEXT_CHARS],
+        opened.text[start:end],
+        opened.text[max(0, start - CONTEXT_CHARS) : start],
+        opened.text[end : end + CONTEXT_CHARS],
         start,
         end,
         changed,

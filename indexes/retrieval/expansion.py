@@ -1,7 +1,7 @@
-"""A passage grown into what stands around it: its neighbours, its section.
+"""Expands a passage to what stands around it: its neighbours, its section.
 
-Functions for `store.Store` to run. A text that was grown is cut out of its document, so that a
-span stays exact.
+Functions for `Store` to run: they block on SQLite. An expanded text is cut out of its document, so
+that a span stays exact.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SECTION_CHARS = 12_000
 
 @dataclass(frozen=True, slots=True)
 class _ExpandedHit:
-    """A hit with the span it has grown to."""
+    """A hit with the span it was expanded to."""
 
     hit: Passage
     start: int
@@ -38,27 +38,33 @@ class _ExpandedHit:
 
 
 def locate_passage(database: Database, id: str, name: str, passage: str) -> Place:
-    """A passage, by its id, where it stands. Raises `NotFound` (`passage_not_found`)."""
+    """Return a passage, by its id, with its neighbours and its section.
+
+    Raises `NotFound` (`passage_not_found`).
+    """
     document, _, number = passage.rpartition(".")
     at = int(number) if number.isdecimal() and len(number) < 10 else -1
     rows = lookup.around(database, id, name, document, at - 1, at + 1)
-    found = {row.ordinal: row for row in rows}
-    if at not in found:
+    by_ordinal = {row.ordinal: row for row in rows}
+    if at not in by_ordinal:
         raise NotFound(
             f"The index '{name}' has no passage '{passage[:80]}'.",
             code="passage_not_found",
             details={"field": "passage", "index": name},
         )
-    (section,) = expand_passages(database, {name: id}, [found[at]], "section", 1)
-    before, after = (found[n].passage if n in found else None for n in (at - 1, at + 1))
-    return Place(found[at].passage, before, after, section)
+    (section,) = expand_passages(database, {name: id}, [by_ordinal[at]], "section", 1)
+    before, after = (by_ordinal[n].passage if n in by_ordinal else None for n in (at - 1, at + 1))
+    return Place(by_ordinal[at].passage, before, after, section)
 
 
 def expand_passages(
     database: Database, ids: Mapping[str, str], hits: Sequence[Found], how: Expand, limit: int
 ) -> list[Passage]:
-    """The first `limit` hits with what stands around them; those that then overlap are one, in
-    the place of the best of them. `ids` are those of the indexes, by name."""
+    """Return the first `limit` hits with what stands around them.
+
+    Those that then overlap become one, in the position of the best of them. `ids` are those of the
+    indexes, by name.
+    """
     groups: list[_ExpandedHit] = []
     for hit in hits:
         if len(groups) == limit:
@@ -76,12 +82,12 @@ def _expand(database: Database, id: str, hit: Found, how: Expand) -> _ExpandedHi
     if here is None or rows[here].passage.hash != passage.hash:
         # The document has changed since: only the hit is known of what it was.
         return _ExpandedHit(passage, passage.start, passage.end)
-    kept = _section_around(rows, here) if how == "section" else rows
-    return _ExpandedHit(passage, kept[0].passage.start, kept[-1].passage.end)
+    covered = _section_around(rows, here) if how == "section" else rows
+    return _ExpandedHit(passage, covered[0].passage.start, covered[-1].passage.end)
 
 
 def _section_around(rows: Sequence[Found], here: int) -> Sequence[Found]:
-    """The passages around one that have its headings, as many as a section may hold."""
+    """Return the passages around one that have its headings, as many as a section may hold."""
     heading = rows[here].passage.heading
     before = list(takewhile(lambda row: row.passage.heading == heading, reversed(rows[:here])))
     after = list(takewhile(lambda row: row.passage.heading == heading, rows[here + 1 :]))
@@ -102,8 +108,8 @@ def _merge_overlapping(groups: list[_ExpandedHit], new: _ExpandedHit) -> list[_E
     start = min(each.start for each in (*touching, new))
     end = max(each.end for each in (*touching, new))
     best = replace(touching[0], start=start, end=end)
-    kept = [best if each is touching[0] else each for each in groups]
-    return [each for each in kept if each not in touching[1:]]
+    merged = [best if each is touching[0] else each for each in groups]
+    return [each for each in merged if each not in touching[1:]]
 
 
 def _cut_texts(
@@ -112,8 +118,8 @@ def _cut_texts(
     texts: dict[tuple[str, str], str] = {}
     for name, id in ids.items():
         documents = {each.hit.document for each in groups if each.hit.index == name}
-        found = lookup.texts(database, id, documents)
-        texts |= {(name, document): text for document, text in found.items()}
+        document_texts = lookup.texts(database, id, documents)
+        texts |= {(name, document): text for document, text in document_texts.items()}
     return [
         _expanded_passage(each, texts.get((each.hit.index, each.hit.document), ""))
         for each in groups

@@ -1,7 +1,8 @@
-"""Filters by metadata, compiled to SQL. Values are bound, never written into it.
+"""Compiles filters by metadata to SQL. Values are bound, never written into it.
 
 `{"author": "Anna", "year": {"gte": 2020, "lt": 2024}, "tags": {"in": ["a", "b"]}}`: every field
-named must hold. A field that is a list holds what one of its values holds.
+named must hold. A field that is a list holds what one of its values holds. How fields are stored is
+`storage.fields`' matter.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from indexes.storage.fields import LONGEST_CHARS, comparable, kind_of, stored
 Where = Mapping[str, Any]
 
 BOUNDS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
+"""Operators that compare, and SQL's signs for them."""
 OPERATORS = ("eq", "not", "in", *BOUNDS, "glob", "exists")
 BUILT_IN = {
     "source": "d.source",
@@ -29,7 +31,9 @@ BUILT_IN = {
 PREFIX = "metadata."
 
 MAX_FIELDS = 32
+"""Each becomes a subquery."""
 MAX_VALUES = 1000
+"""Each becomes a bound value; SQLite takes 32,766 in a statement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +55,21 @@ class _Test:
 
 
 def compile_filter(where: Where) -> Filter:
-    """Raises `Invalid` (`invalid_filter`) naming the field and, for an operator, the nearest."""
+    """Compile a filter to a condition on `documents d`.
+
+    Raises `Invalid` (`invalid_filter`) naming the field and, for an operator, the nearest.
+    """
     if not isinstance(where, Mapping):
         raise _invalid("where", "must be an object: a value, or operators, for each field")
     if len(where) > MAX_FIELDS:
         raise _invalid("where", f"may name {MAX_FIELDS} fields at most")
-    found = [
+    conditions = [
         _compile_test(str(field), test)
-        for field, asked in where.items()
-        for test in _build_tests(str(field), asked)
+        for field, condition in where.items()
+        for test in _build_tests(str(field), condition)
     ]
-    values = tuple(value for each in found for value in each.values)
-    return Filter(" AND ".join(each.sql for each in found) or "1", values)
+    values = tuple(value for each in conditions for value in each.values)
+    return Filter(" AND ".join(each.sql for each in conditions) or "1", values)
 
 
 def _compile_test(field: str, test: _Test) -> Filter:
@@ -80,8 +87,8 @@ def _compile_test(field: str, test: _Test) -> Filter:
     return Filter(f"NOT {sql}" if test.negated else sql, values)
 
 
-def _build_tests(field: str, asked: Any) -> Iterator[_Test]:
-    operators = dict(asked) if isinstance(asked, Mapping) else {"eq": asked}
+def _build_tests(field: str, condition: Any) -> Iterator[_Test]:
+    operators = dict(condition) if isinstance(condition, Mapping) else {"eq": condition}
     if not operators:
         raise _invalid(field, f"needs an operator: {', '.join(OPERATORS)}")
     for operator in operators:
@@ -121,26 +128,30 @@ def _build_glob(field: str, pattern: str) -> tuple[str, str, tuple[str]]:
     return "text", "{0} GLOB ?", (pattern,)
 
 
-def _check_values(field: str, asked: Sequence[Any]) -> tuple[str, tuple[str | int | float, ...]]:
-    """Values of one kind as SQLite compares them."""
-    if len(asked) > MAX_VALUES:
+def _check_values(field: str, values: Sequence[Any]) -> tuple[str, tuple[str | int | float, ...]]:
+    """Return the kind of values, and the values as SQLite compares them.
+
+    Raises `Invalid` (`invalid_filter`) for values of several kinds, or of one that the field has
+    not.
+    """
+    if len(values) > MAX_VALUES:
         raise _invalid(field, f"may be compared with {MAX_VALUES} values at most")
     if field == "updated_at":
-        asked = [_to_timestamp(field, value) for value in asked]
-    for value in asked:
+        values = [_to_timestamp(field, value) for value in values]
+    for value in values:
         _check(field, value)
-    kinds = {kind_of(value) for value in asked}
+    kinds = {kind_of(value) for value in values}
     if len(kinds) > 1:
         raise _invalid(
             field, f"is compared with values of several kinds: {', '.join(sorted(kinds))}"
         )
     if field in BUILT_IN and field != "updated_at" and kinds - {"text"}:
         raise _invalid(field, "is a text: compare it with a text")
-    return (kinds or {"text"}).pop(), tuple(stored(value) for value in asked)
+    return (kinds or {"text"}).pop(), tuple(stored(value) for value in values)
 
 
 def _to_timestamp(field: str, value: Any) -> Any:
-    """Seconds since 1970; a date without a zone is UTC."""
+    """Convert an ISO date to seconds since 1970; a date without a zone is UTC."""
     if not isinstance(value, str):
         return value
     try:
@@ -160,9 +171,9 @@ def _check(field: str, value: Any) -> None:
 
 
 def _invalid(field: str, message: str) -> Invalid:
-    shown = field.encode(errors="replace").decode()[:80]
+    label = field.encode(errors="replace").decode()[:80]
     return Invalid(
-        f"Filter '{shown}': it {message}.".replace("..", "."),
+        f"Filter '{label}': it {message}.".replace("..", "."),
         code="invalid_filter",
-        details={"field": shown if shown == "where" else f"where.{shown}"},
+        details={"field": label if label == "where" else f"where.{label}"},
     )

@@ -1,4 +1,4 @@
-"""Lists of hits made one: those of several indexes merged, those of the same words folded."""
+"""Makes one list of several: hits of several indexes merged, hits of the same text once. Pure."""
 
 from __future__ import annotations
 
@@ -9,13 +9,19 @@ from dataclasses import replace
 from indexes.records import Copy, Found
 
 RANK_OFFSET = 60
-"""Of reciprocal ranks: how much less a first place weighs than it would alone."""
+"""The k of reciprocal rank fusion (Cormack, Clarke and Büttcher, SIGIR 2009): how much less a first
+rank weighs than it would alone.
+"""
 MAX_COPIES = 20
+"""How many other places of the same text a hit names."""
 
 
 def fuse_rankings(lists: Sequence[list[Found]], comparable: bool) -> list[Found]:
-    """The hits of several indexes, best first: by score where one model made them all, else by
-    their ranks. Each keeps its own score."""
+    """Merge the hits of several indexes, best first; each keeps its own score.
+
+    Scores are `comparable` where one model made them all; else ranks decide, by 1 / (60 + rank).
+    Each text is in one list, so that nothing is summed.
+    """
     if len(lists) == 1:
         return lists[0]
     ranked = [
@@ -27,7 +33,7 @@ def fuse_rankings(lists: Sequence[list[Found]], comparable: bool) -> list[Found]
 
 
 def deduplicate(hits: Sequence[Found]) -> list[Found]:
-    """The hits without those whose text stood in a better one, which names them in `also`."""
+    """Drop the hits whose text stood in a better one, which names them in `also`."""
     alike: dict[bytes, list[Found]] = defaultdict(list)
     for hit in hits:
         alike[hit.digest].append(hit)

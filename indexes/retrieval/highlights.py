@@ -1,4 +1,4 @@
-"""Where in a passage the words of a query stand."""
+"""Finds where in a passage the words of a query stand."""
 
 from __future__ import annotations
 
@@ -9,24 +9,23 @@ from indexes.derived.tokens import Tokenizer
 from indexes.records import Passage
 
 MAX_HIGHLIGHTS = 200
+"""In one passage."""
 
 
 def add_highlights(tokenize: Tokenizer, query: str, passages: Sequence[Passage]) -> list[Passage]:
-    """The passages with the spans, in their texts, of the words that match the query's."""
-    wanted = frozenset(tokenize(query))
+    """Return the passages with the spans, in their texts, of the words that match the query's."""
+    terms = frozenset(tokenize(query))
     return [
-        replace(passage, highlights=_matching_spans(tokenize, wanted, passage.text))
+        replace(passage, highlights=_matching_spans(tokenize, terms, passage.text))
         for passage in passages
     ]
 
 
-def _matching_spans(
-    tokenize: Tokenizer, wanted: frozenset[str], text: str
-) -> list[tuple[int, int]]:
-    """In order, those that touch joined: an identifier and its parts are one."""
-    found = sorted(tokenize.spans(text, wanted))
+def _matching_spans(tokenize: Tokenizer, terms: frozenset[str], text: str) -> list[tuple[int, int]]:
+    """Return the spans in order, those that touch joined: an identifier and its parts are one."""
+    spans = sorted(tokenize.spans(text, terms))
     joined: list[tuple[int, int]] = []
-    for start, end in found:
+    for start, end in spans:
         if joined and start <= joined[-1][1]:
             joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
         else:

@@ -1,4 +1,4 @@
-"""The best candidates of a search, sorted again by a model that reads query and text together."""
+"""Sorts the best candidates of a search again, by a model that reads query and text together."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from indexes.records import Found
 RERANKED_CANDIDATES = 30
 """How many are read again: reading is slow."""
 RERANK_ROLE = "rerank"
-"""Who sorts where the index names nobody and the search wants it."""
+"""Who sorts where the index names no model and the search asks for it."""
 
 
 async def rerank(
     models: Embedders, name: str, tenant: str, query: str, hits: Sequence[Found]
 ) -> list[Found]:
-    """The first candidates sorted anew, each with the model's score as `why["rerank"]`; those
-    that were not read follow. Raises what the model manager raises."""
+    """Sort the first candidates anew, each with the model's score as `why["rerank"]`.
+
+    Those that were not read follow in their order. Waits for a lease. Raises what leasing raises.
+    """
     read, rest = hits[:RERANKED_CANDIDATES], hits[RERANKED_CANDIDATES:]
     if not read:
         return []

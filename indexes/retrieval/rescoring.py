@@ -1,6 +1,7 @@
-"""The best candidates of a search, judged by their excerpts too.
+"""Scores the best candidates of a search once more, by their excerpts too. Pure.
 
-Measured: see `docs/decisions/0011-retrieval-quality.md`.
+A candidate's meaning becomes the mean of its vector's cosine and that of its best excerpt; its
+keyword score stays. Measured in `docs/decisions/0011-retrieval-quality.md`.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ from indexes.records import Found, Quote
 from indexes.retrieval.excerpts import ScoredSpan, find_best_spans, score_best_excerpts
 
 RESCORED_CANDIDATES = 50
-"""Hits judged again; further ones keep their place."""
+"""Hits scored again; further ones keep their rank."""
 EXCERPT_SHARE = 0.5
 """Of the best excerpt's cosine in what a passage means; the rest is its own vector's."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredHit:
-    """A passage's number with its score and, where that was asked for, why it has it."""
+    """A passage's number with its score and, where it was asked to explain, why it has it."""
 
     number: int
     score: float
@@ -32,8 +33,11 @@ class ScoredHit:
 def rescore(
     hits: Hits, excerpts: Mapping[int, bytes], question: bytes, weight: float
 ) -> list[ScoredHit]:
-    """The hits, best first, the scores of the best candidates made better by their excerpts.
-    `weight` is that of meaning in a score."""
+    """Sort the hits, best first, after adding their excerpts to the scores of the best candidates.
+
+    `excerpts` are packed, by passage number; `question` is a unit vector of little-endian float32;
+    `weight` is that of meaning in a score, 0 to 1. Hits of keywords alone stay as they are.
+    """
     import numpy as np  # not needed by a server that searches nothing
 
     plain = [
@@ -62,16 +66,16 @@ def _add_excerpt(hit: ScoredHit, meaning: float, best: float | None, weight: flo
     )
 
 
-def apply_score(found: Found, hit: ScoredHit, excerpts: bytes | None, question: bytes) -> Found:
-    """A passage as it was judged, with the stretches of it that come nearest to the question."""
+def apply_score(candidate: Found, hit: ScoredHit, excerpts: bytes | None, question: bytes) -> Found:
+    """Return a passage with its score and the stretches of it that come nearest to the question."""
     import numpy as np
 
     quotes: list[Quote] = []
     if excerpts and question:
         windows = find_best_spans(np.frombuffer(question, dtype="<f4"), excerpts)
-        quotes = [_build_quote(found.passage.start, window) for window in windows]
-    passage = replace(found.passage, score=hit.score, why=hit.why, quotes=quotes)
-    return replace(found, passage=passage)
+        quotes = [_build_quote(candidate.passage.start, window) for window in windows]
+    passage = replace(candidate.passage, score=hit.score, why=hit.why, quotes=quotes)
+    return replace(candidate, passage=passage)
 
 
 def _build_quote(start: int, window: ScoredSpan) -> Quote:

@@ -1,13 +1,20 @@
-"""Retrieval: from a question to passages, out of one index or several."""
+"""Retrieval: from a query to passages, out of one index or several.
+
+The `Retriever` owns the order of the steps and how many candidates each is given: candidates of
+vectors and keywords (`derived`), rescored by excerpts, fused over indexes, deduplicated, reranked
+where that is asked for, expanded, highlighted. It holds nothing between searches but a tokenizer;
+texts are read from storage after the search, so a hit may have been deleted meanwhile.
+"""
 
 from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from config.errors import NotFound, Unavailable
+from indexes.derived.replica_state import Hits
 from indexes.derived.synchronizer import MOVED, IndexSynchronizer
 from indexes.ingestion.embedding import Embedders
 from indexes.ingestion.reembedding import ReembeddingJobs
@@ -27,19 +34,20 @@ if TYPE_CHECKING:  # 30 ms and 5 MB that only highlights need
 Mode = Literal["hybrid", "dense", "keyword"]
 
 OVERFETCH = 8
-"""Asked for beyond the limit: a passage may be deleted between being found and being read."""
+"""Candidates beyond the limit: a passage may be deleted between the search and the reading."""
 OVERLAP_FACTOR = 3
-"""Hits asked for each that is wanted where they grow and may come to overlap."""
+"""Candidates for each passage to return where they are expanded and may come to overlap."""
 GROWTH_FACTOR = 4
-"""What is asked for grows by this factor while too few different passages are found."""
+"""The number of candidates grows by this factor while too few different passages come of them."""
 MAX_CANDIDATES = 20_000
+"""No search asks an index for more; narrower filters serve whom that is not enough."""
 
 
 @dataclass(frozen=True, slots=True)
 class SearchQuery:
-    """What is looked for, checked. `rerank` None: as the index says."""
+    """What to look for, checked. `rerank` None: as the index says."""
 
-    query: str
+    text: str
     limit: int
     mode: Mode
     documents: Sequence[str] | None
@@ -52,73 +60,100 @@ class SearchQuery:
 
 @dataclass(frozen=True, slots=True)
 class _SearchTarget:
-    """One index with what the search in it may choose from: passage numbers, or None for all."""
+    """One index with what the search in it may choose from: passage numbers, or None for all.
+
+    `vector` is the query's, little-endian float32; empty where keywords alone are searched.
+    """
 
     index: Index
     vector: bytes
     allowed: Sequence[int] | None
 
 
+class _Candidates(NamedTuple):
+    """Hits, best first; `may_have_more` says that asking for more could find more."""
+
+    hits: list[Found]
+    may_have_more: bool
+
+
 class Retriever:
-    """Searches indexes that the caller has looked up."""
+    """Searches indexes that the caller has looked up. Searches may run at the same time."""
 
     def __init__(
-        self, store: Store, keeper: IndexSynchronizer, moves: ReembeddingJobs, models: Embedders
+        self,
+        store: Store,
+        synchronizer: IndexSynchronizer,
+        reembedding: ReembeddingJobs,
+        models: Embedders,
     ) -> None:
         self._store = store
-        self._keeper = keeper
-        self._moves = moves
+        self._synchronizer = synchronizer
+        self._reembedding = reembedding
         self._models = models
         self._tokenizer: Tokenizer | None = None
 
-    async def __call__(self, indexes: Sequence[Index], asked: SearchQuery) -> list[Passage]:
-        """The passages that fit best, best first. Raises as `Indexes.search` says."""
+    async def __call__(self, indexes: Sequence[Index], query: SearchQuery) -> list[Passage]:
+        """Return the passages that fit best, best first.
+
+        Waits for the embedder and the index worker, and for a reranker. Raises as `Indexes.search`
+        says.
+        """
         try:
-            return await self._asked(indexes, asked)
+            return await self._retrieve(indexes, query)
         except Unavailable as error:
             if error.code != MOVED:
                 raise
         # Under the search one of them has gone over to another model: as it is now, then.
         present = [await self._store(Tables.present, index.id) for index in indexes]
-        return await self._asked(present, asked)
+        return await self._retrieve(present, query)
 
-    async def _asked(self, indexes: Sequence[Index], asked: SearchQuery) -> list[Passage]:
-        targets = await self._targets(indexes, asked)
-        reader = _choose_reranker(indexes, asked)
-        wanted = max(asked.limit, RERANKED_CANDIDATES if reader else 0)
-        count = wanted * (1 if asked.expand == "none" else OVERLAP_FACTOR) + OVERFETCH
+    async def _retrieve(self, indexes: Sequence[Index], query: SearchQuery) -> list[Passage]:
+        targets = await self._choose_targets(indexes, query)
+        reranker = _choose_reranker(indexes, query)
+        needed = max(query.limit, RERANKED_CANDIDATES if reranker else 0)
+        count = needed * (1 if query.expand == "none" else OVERLAP_FACTOR) + OVERFETCH
         while True:
-            hits, more = await self._hits(targets, asked, count)
-            different = deduplicate(hits)
-            if reader:
+            candidates = await self._search_all(targets, query, count)
+            unique = deduplicate(candidates.hits)
+            if reranker:
                 tenant = indexes[0].tenant
-                different = await rerank(self._models, reader, tenant, asked.query, different)
-            found = await self._grown(indexes, different, asked)
-            if len(found) >= asked.limit or not more or count >= MAX_CANDIDATES:
-                return self._highlighted(found, asked)
+                unique = await rerank(self._models, reranker, tenant, query.text, unique)
+            passages = await self._expanded(indexes, unique, query)
+            enough = len(passages) >= query.limit
+            # Copies and overlaps became one: only more candidates can fill the limit then.
+            if enough or not candidates.may_have_more or count >= MAX_CANDIDATES:
+                return self._with_highlights(passages, query)
             count *= GROWTH_FACTOR
 
-    async def nearest(self, index: Index, vector: bytes, count: int) -> list[Found]:
-        """The passages most similar to a vector."""
-        asked = SearchQuery("", count, "dense", None, None, "none", False, False, False)
-        found, _ = await self._hits([_SearchTarget(index, vector, None)], asked, count)
-        return found
+    async def search_by_vector(self, index: Index, vector: bytes, count: int) -> list[Found]:
+        """Return the passages most similar to a vector (little-endian float32), most
+        similar first.
+        """
+        query = SearchQuery("", count, "dense", None, None, "none", False, False, False)
+        candidates = await self._search_all([_SearchTarget(index, vector, None)], query, count)
+        return candidates.hits
 
-    async def _targets(self, indexes: Sequence[Index], asked: SearchQuery) -> list[_SearchTarget]:
-        """Those of the indexes in which something can be found."""
-        if asked.documents is not None:
-            await self._check_known(indexes, asked.documents)
-        chosen = [(index, await self._allowed(index, asked)) for index in indexes]
-        held = [(index, allowed) for index, allowed in chosen if index.fingerprint]
-        some = [(index, allowed) for index, allowed in held if allowed is None or len(allowed)]
+    async def _choose_targets(
+        self, indexes: Sequence[Index], query: SearchQuery
+    ) -> list[_SearchTarget]:
+        """Return those of the indexes in which something can be found, with the query's vector."""
+        if query.documents is not None:
+            await self._check_documents(indexes, query.documents)
+        chosen = [(index, await self._allowed_numbers(index, query)) for index in indexes]
+        embedded = [(index, allowed) for index, allowed in chosen if index.fingerprint]
+        searchable = [
+            (index, allowed) for index, allowed in embedded if allowed is None or len(allowed)
+        ]
         vectors: Mapping[str, bytes] = {}
-        if asked.mode != "keyword":
-            vectors = await self._vectors([index for index, _ in some], asked.query)
+        if query.mode != "keyword":
+            vectors = await self._embed_query([index for index, _ in searchable], query.text)
         return [
-            _SearchTarget(index, vectors.get(index.id, b""), allowed) for index, allowed in some
+            _SearchTarget(index, vectors.get(index.id, b""), allowed)
+            for index, allowed in searchable
         ]
 
-    async def _check_known(self, indexes: Sequence[Index], documents: Sequence[str]) -> None:
+    async def _check_documents(self, indexes: Sequence[Index], documents: Sequence[str]) -> None:
         known: set[str] = set()
         for index in indexes:
             known |= await self._store(lookup.known, index.id, documents)
@@ -134,87 +169,89 @@ class Retriever:
                     details={"field": "documents"},
                 )
 
-    async def _allowed(self, index: Index, asked: SearchQuery) -> Sequence[int] | None:
-        if asked.documents is None and asked.filter is None:
+    async def _allowed_numbers(self, index: Index, query: SearchQuery) -> Sequence[int] | None:
+        if query.documents is None and query.filter is None:
             return None
-        return await self._store(lookup.chosen, index.id, asked.documents, asked.filter)
+        return await self._store(lookup.chosen, index.id, query.documents, query.filter)
 
-    async def _vectors(self, indexes: Sequence[Index], query: str) -> dict[str, bytes]:
-        """The query's vector for each index, by its id; each model is asked once. Without one is
-        an index whose model cannot be had any more: its keywords remain."""
+    async def _embed_query(self, indexes: Sequence[Index], text: str) -> dict[str, bytes]:
+        """Return the query's vector for each index, by its id; each model embeds once.
+
+        A vector is empty where an index's model cannot be had any more: its keywords remain.
+        """
         by_model: dict[str | None, bytes] = {}
         for index in indexes:
             if index.fingerprint not in by_model:
-                async with self._moves.serving(index) as embed:
-                    vectors = await embed.embed([query], urgent=True) if embed else None
+                async with self._reembedding.serving(index) as embed:
+                    vectors = await embed.embed([text], urgent=True) if embed else None
                 by_model[index.fingerprint] = bytes(vectors.row(0)) if vectors else b""
         return {index.id: by_model[index.fingerprint] for index in indexes}
 
-    async def _hits(
-        self, targets: Sequence[_SearchTarget], asked: SearchQuery, count: int
-    ) -> tuple[list[Found], bool]:
-        """What is found, best first, and whether more could be by asking for more."""
-        lists, more = [], False
-        for target in targets:
-            found, full = await self._in_one(target, asked, count)
-            lists.append(found)
-            more = more or full
-        return fuse_rankings(
-            lists, len({target.index.fingerprint for target in targets}) == 1
-        ), more
+    async def _search_all(
+        self, targets: Sequence[_SearchTarget], query: SearchQuery, count: int
+    ) -> _Candidates:
+        """Search the targets one after the other, and fuse their rankings."""
+        by_target = [await self._search_one(target, query, count) for target in targets]
+        one_model = len({target.index.fingerprint for target in targets}) == 1
+        hits = fuse_rankings([each.hits for each in by_target], comparable=one_model)
+        return _Candidates(hits, any(each.may_have_more for each in by_target))
 
-    async def _in_one(
-        self, target: _SearchTarget, asked: SearchQuery, count: int
-    ) -> tuple[list[Found], bool]:
-        allowed = target.allowed
-        header = {
-            "query": asked.query,
-            "mode": asked.mode if target.vector else "keyword",
-            "weight": target.index.spec.weight,
-            "limit": max(count, RESCORED_CANDIDATES),
-            "vector_bytes": len(target.vector),
-            "filtered": allowed is not None,
-            "explain": asked.explain,
-        }
-        # Little-endian, as every machine that runs this is.
-        body = target.vector + array("q", allowed or ()).tobytes()
-        hits = await self._keeper.search(target.index, header, body)
-        index, weight = target.index, 1.0 if asked.mode == "dense" else target.index.spec.weight
+    async def _search_one(
+        self, target: _SearchTarget, query: SearchQuery, count: int
+    ) -> _Candidates:
+        """Return the rescored hits of one index, those that are still stored."""
+        index, hits = target.index, await self._ask_worker(target, query, count)
         excerpts: Mapping[int, bytes] = {}
         if hits.meaning is not None:
             numbers = [number for number, _ in hits.hits[:RESCORED_CANDIDATES]]
             excerpts = await self._store(lookup.excerpts, index.id, index.space, numbers)
-        best = rescore(hits, excerpts, target.vector, weight)[:count]
-        numbers = [hit.number for hit in best]
-        known = await self._store(lookup.found, index.id, index.spec.name, numbers)
-        found = [
-            apply_score(known[hit.number], hit, excerpts.get(hit.number), target.vector)
-            for hit in best
-            if hit.number in known
+        weight = 1.0 if query.mode == "dense" else index.spec.weight
+        rescored = rescore(hits, excerpts, target.vector, weight)[:count]
+        numbers = [hit.number for hit in rescored]
+        stored = await self._store(lookup.found, index.id, index.spec.name, numbers)
+        passages = [
+            apply_score(stored[hit.number], hit, excerpts.get(hit.number), target.vector)
+            for hit in rescored
+            if hit.number in stored
         ]
-        return found, len(hits.hits) >= count
+        return _Candidates(passages, len(hits.hits) >= count)
 
-    async def _grown(
-        self, indexes: Sequence[Index], hits: Sequence[Found], asked: SearchQuery
+    async def _ask_worker(self, target: _SearchTarget, query: SearchQuery, count: int) -> Hits:
+        allowed = target.allowed
+        header = {
+            "query": query.text,
+            "mode": query.mode if target.vector else "keyword",
+            "weight": target.index.spec.weight,
+            "limit": max(count, RESCORED_CANDIDATES),
+            "vector_bytes": len(target.vector),
+            "filtered": allowed is not None,
+            "explain": query.explain,
+        }
+        # Little-endian, as every machine that runs this is.
+        body = target.vector + array("q", allowed or ()).tobytes()
+        return await self._synchronizer.search(target.index, header, body)
+
+    async def _expanded(
+        self, indexes: Sequence[Index], hits: Sequence[Found], query: SearchQuery
     ) -> list[Passage]:
-        if asked.expand == "none":
-            return [hit.passage for hit in hits[: asked.limit]]
+        if query.expand == "none":
+            return [hit.passage for hit in hits[: query.limit]]
         ids = {index.spec.name: index.id for index in indexes}
-        return await self._store(expand_passages, ids, hits, asked.expand, asked.limit)
+        return await self._store(expand_passages, ids, hits, query.expand, query.limit)
 
-    def _highlighted(self, passages: list[Passage], asked: SearchQuery) -> list[Passage]:
-        if not asked.highlight:
+    def _with_highlights(self, passages: list[Passage], query: SearchQuery) -> list[Passage]:
+        if not query.highlight:
             return passages
         from indexes.derived.tokens import Tokenizer
         from indexes.retrieval.highlights import add_highlights
 
         self._tokenizer = self._tokenizer or Tokenizer()
-        return add_highlights(self._tokenizer, asked.query, passages)
+        return add_highlights(self._tokenizer, query.text, passages)
 
 
-def _choose_reranker(indexes: Sequence[Index], asked: SearchQuery) -> str | None:
-    """The model that sorts the best candidates again, if one shall."""
+def _choose_reranker(indexes: Sequence[Index], query: SearchQuery) -> str | None:
+    """Return the model that sorts the best candidates again, if one shall."""
     named = next((index.spec.rerank for index in indexes if index.spec.rerank), None)
-    if asked.rerank is False:
+    if query.rerank is False:
         return None
-    return named or (RERANK_ROLE if asked.rerank else None)
+    return named or (RERANK_ROLE if query.rerank else None)

@@ -1,4 +1,4 @@
-"""Documents that are about the same as another."""
+"""Finds documents that are about the same as another, by the mean of its passages' vectors."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from indexes.storage.database import Database
 from indexes.storage.store import Store
 
 PASSAGES_PER_DOCUMENT = 8
-"""Passages asked for each document that is wanted: one document may hold several of the best."""
+"""Candidates for each document to return: one document may hold several of the best."""
 
 
 @dataclass(frozen=True, slots=True)
 class SimilarDocument:
-    """A document (without its text) with its passage that comes nearest; `score` is the cosine
-    of that passage with the mean of the document that was asked about."""
+    """A document (without its text) with its passage that comes nearest.
+
+    `score` is the cosine of that passage with the mean of the other document's passages.
+    """
 
     document: Document
     score: float
@@ -36,11 +38,11 @@ class SimilarDocument:
 async def find_similar(
     store: Store, search: Retriever, index: Index, document: str, limit: int
 ) -> list[SimilarDocument]:
-    """The documents of the index most similar to one of them, most similar first."""
+    """Return the documents of the index most similar to one of them, most similar first."""
     mean = _mean(await store(read_vectors, index.id, document))
     count = PASSAGES_PER_DOCUMENT * (limit + 1)
     while mean:
-        hits = await search.nearest(index, mean, count)
+        hits = await search.search_by_vector(index, mean, count)
         best = _best_per_document(hits, document)
         if len(best) >= limit or len(hits) < count or count >= MAX_CANDIDATES:
             return await _add_documents(store, index, best[:limit])
@@ -49,7 +51,7 @@ async def find_similar(
 
 
 def read_vectors(database: Database, id: str, document: str) -> list[bytes]:
-    """The vectors of a document's passages."""
+    """Return the vectors of a document's passages, little-endian float32."""
     return [row[0] for row in database.rows(queries.VECTORS_OF, id, document)]
 
 

@@ -1,6 +1,6 @@
-"""What stands around a passage says what it is about: its vector is blended with theirs. Pure.
+"""Mixes a passage's vector with those around it: they say what it is about. Pure.
 
-Measured: see `docs/decisions/0011-retrieval-quality.md`.
+Measured in `docs/decisions/0011-retrieval-quality.md`.
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 NEIGHBOR_REACH = 8
 """Passages to each side, of the same document."""
 NEIGHBOR_SHARE = 0.4
+"""Of the mean of the passages around in a mixed vector; the rest is its own."""
 
 
 def smooth_with_neighbors(documents: Sequence[int], vectors: Floats) -> Floats:
-    """Each row with `SHARE` of the mean of the rows around it, itself included.
+    """Mix each row with `NEIGHBOR_SHARE` of the mean of the rows around it, itself included.
 
-    `documents` names the document of each row; rows of one document stand together, in order.
+    `vectors` is of shape (passages, dimensions); `documents` names the document of each row; rows
+    of one document stand together, in order. The results are no unit vectors.
     """
     import numpy as np
 
@@ -43,11 +45,14 @@ def smooth_with_neighbors(documents: Sequence[int], vectors: Floats) -> Floats:
 
 
 def smooth_rows(rows: Sequence[tuple[int, int, bytes]], numbers: Sequence[int]) -> bytes:
-    """The blended vectors of the passages `numbers` out of (number, document, vector) rows in
-    order, those of `REACH` passages to each side among them."""
+    """Return the smoothed vectors of the passages `numbers`, as little-endian float32.
+
+    `rows` are (number, document, vector) in order, those of `NEIGHBOR_REACH` passages to each side
+    among them.
+    """
     import numpy as np
 
     data = b"".join(row[2] for row in rows)
     vectors = np.frombuffer(data, dtype="<f4").reshape(len(rows), -1)
-    wanted = np.isin([row[0] for row in rows], numbers)
-    return smooth_with_neighbors([row[1] for row in rows], vectors)[wanted].tobytes()
+    chosen = np.isin([row[0] for row in rows], numbers)
+    return smooth_with_neighbors([row[1] for row in rows], vectors)[chosen].tobytes()

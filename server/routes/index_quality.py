@@ -75,7 +75,7 @@ async def calibrate_index(
             refuse=body.refuse,
             write=await writer_of(services.models, caller.tenant),
             tenant=caller.tenant,
-            tell=tell,
+            report_progress=tell,
         )
 
     return await respond(work, accept, services.settings, f"calibrate {name}")
@@ -102,7 +102,7 @@ async def evaluate_index(
             default_threshold=ENOUGH,
             k=body.k,
             tenant=caller.tenant,
-            tell=tell,
+            report_progress=tell,
         )
 
     return await respond(work, accept, services.settings, f"evaluate {name}")

@@ -108,10 +108,10 @@ def test_what_could_answer_is_left_out_and_half_stays() -> None:
     found = [
         replace(passage("Text.", f"Part {n % 3}"), id=f"d{n}.0", document=f"d{n}") for n in range(8)
     ]
-    left = leave_out(found, found[5], few=False)
+    left = leave_out(found, found[5], by_section=False)
     assert [each.document for each in left] == ["d4", "d6", "d7"]
     in_one = [replace(each, document="d") for each in found]
-    left = leave_out(in_one, in_one[1], few=True)
+    left = leave_out(in_one, in_one[1], by_section=True)
     assert {each.heading[0] for each in left} == {"Part 2"}
 
 
