@@ -90,8 +90,9 @@ async def _service(home: Path, size: int) -> Measured:
             found.load_s = time.perf_counter() - begun
             await _searched(indexes, found)
             begun = time.perf_counter()
-            documents = await indexes.documents("bench", limit=1)
-            await indexes.delete_document("bench", documents[0].id)
+            bench = await indexes.get("bench")
+            documents = await bench.list_documents(limit=1)
+            await bench.delete_document(documents[0].id)
             await indexes.search("bench", "wait until it is gone", limit=1)
             found.delete_s = time.perf_counter() - begun
     await _over_http(home, found)
@@ -99,12 +100,12 @@ async def _service(home: Path, size: int) -> Measured:
 
 
 async def _built(indexes: Indexes, size: int, found: Measured) -> None:
-    await indexes.create(IndexSpec(name="bench"))
+    bench = await indexes.create(IndexSpec(name="bench"))
     begun = time.perf_counter()
     for number, text in enumerate(Corpus().documents(size)):
-        await indexes.add_document("bench", source=f"{number}.txt", data=text.encode())
+        await bench.add_document(source=f"{number}.txt", data=text.encode())
     found.build_s = time.perf_counter() - begun
-    found.passages = (await indexes.get("bench")).passages
+    found.passages = (await bench.describe()).passages
 
 
 async def _searched(indexes: Indexes, found: Measured) -> None:

@@ -131,7 +131,8 @@ async def with_thresholds(messages: list[BaseMessage], call: NodeContext) -> lis
 
 async def _threshold(name: str, call: NodeContext) -> float | None:
     try:
-        found = await call.context.indexes.threshold(name, tenant=call.context.tenant)
+        index = await call.context.indexes.get(name, call.context.tenant)
+        found = await index.get_threshold()
     except (NotFound, Invalid):  # the passages may come from elsewhere
         return None
     return None if found is None else float(found.value)

@@ -16,6 +16,18 @@ if TYPE_CHECKING:
 Emit = Callable[[dict[str, Any]], None]
 
 
+class DocumentSource(Protocol):
+    """One index. Raises `NotFound` for an unknown document."""
+
+    async def get_threshold(self) -> Any:
+        """Read what calibrating the index found, with its `value`; None if it was not done."""
+        ...
+
+    async def list_documents(self, *, limit: int = 100, offset: int = 0) -> Sequence[Any]: ...
+
+    async def get_document(self, id: str) -> Any: ...
+
+
 class PassageSource(Protocol):
     """Where passages and documents are found. Raises `NotFound` for an unknown index."""
 
@@ -36,15 +48,9 @@ class PassageSource(Protocol):
         """Passages of one index, or of several given as a list, best first."""
         ...
 
-    async def threshold(self, name: str, *, tenant: str = "default") -> Any:
-        """What calibrating the index found, with its `value`; None where it was not done."""
+    async def get(self, name: str, tenant: str = "default") -> DocumentSource:
+        """Look up one index of a tenant."""
         ...
-
-    async def documents(
-        self, name: str, *, tenant: str = "default", limit: int = 100, offset: int = 0
-    ) -> Sequence[Any]: ...
-
-    async def document(self, name: str, id: str, *, tenant: str = "default") -> Any: ...
 
 
 class ToolSource(Protocol):

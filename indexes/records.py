@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, NamedTuple
 
@@ -78,7 +78,7 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class PassageHit:
     """A passage as the truth holds it: the how manieth of its document, and its text's hash."""
 
     passage: Passage
@@ -87,7 +87,7 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PassageContext:
     """A passage with its neighbours, and its section: all around it below the same headings,
     as far as that is not too long."""
 
@@ -170,7 +170,7 @@ class IndexInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class IngestFailure:
     """A file that could not be indexed; the rest went on."""
 
     source: str
@@ -186,6 +186,14 @@ class Progress:
     files_total: int
     passages_done: int
     passages_total: int
+
+
+OnProgress = Callable[[Progress], None]
+"""Called on the event loop after each document and each batch of passages; must not block."""
+
+
+def ignore_progress(progress: Progress) -> None:
+    """Do nothing with the progress of an ingest."""
 
 
 @dataclass(slots=True)
@@ -206,7 +214,7 @@ class IngestReport:
     reused: int = 0
     elapsed_s: float = 0.0
     documents: list[str] = field(default_factory=list)
-    failed: list[Failure] = field(default_factory=list)
+    failed: list[IngestFailure] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -219,7 +227,7 @@ class IngestReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Index:
+class IndexRecord:
     """One row of `indexes` with its vector space."""
 
     id: str

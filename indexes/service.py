@@ -1,27 +1,34 @@
-"""Opening the indexes of the data folder."""
+"""Opens the indexes of the data folder, and closes them in the reverse order.
+
+Owns how the parts are wired together. Nothing else in this package starts a process or a thread
+before it is used.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from config.settings import Settings
 from indexes.derived.supervisor import StartWorker
 from indexes.derived.synchronizer import IndexSynchronizer
+from indexes.index import Index, IndexServices
+from indexes.ingestion.drafts import CaptionPicture
 from indexes.ingestion.embedding import Embedders
-from indexes.ingestion.ingest import Captions, Parts
+from indexes.ingestion.ingest import IngestDeps
 from indexes.ingestion.ingestion import Ingestion
 from indexes.ingestion.reembedding import ReembeddingJobs
 from indexes.library import Indexes
 from indexes.reading.reader import DocumentReader
-from indexes.spec import declared_indexes
+from indexes.retrieval.search import Retriever
+from indexes.spec import IndexSpec, declared_indexes
 from indexes.storage import snapshot
-from indexes.storage.store import open_store
+from indexes.storage.store import Store, open_store
 from indexes.storage.tables import Tables
 from models.workers.process import WorkerProcess
 
-__all__ = ["Indexes", "open_indexes"]
+__all__ = ["Index", "Indexes", "open_indexes"]
 
 
 @asynccontextmanager
@@ -29,41 +36,53 @@ async def open_indexes(
     settings: Settings,
     models: Embedders,
     *,
-    captions: Captions | None = None,
+    caption: CaptionPicture | None = None,
     worker: type[WorkerProcess] = WorkerProcess,
 ) -> AsyncIterator[Indexes]:
-    """The indexes of the data folder, those of `indexes.yaml` among them.
+    """Open the indexes of the data folder, those of `indexes.yaml` among them.
 
-    Starts no worker yet, unless an ingest that was cut short goes on: the first ingest or search
-    does, or `Indexes.warm`. Pictures are refused without `captions`. Raises `Invalid` when
-    `indexes.yaml` is wrong, `Conflict` when another process has the indexes open.
+    No worker starts yet, unless an ingest that was cut short is resumed: the first ingest or search
+    starts it, or `Indexes.warm`. Pictures are refused without `caption`. Raises `Invalid` when
+    `indexes.yaml` is wrong, `Conflict` (`data_folder_in_use`) when another process has them open.
     """
-    declared = declared_indexes(settings)
     folder = settings.home / "indexes"
     async with AsyncExitStack() as stack:
+        declared = declared_indexes(settings)
         store = await stack.enter_async_context(open_store(folder, settings.durability))
-        await store(snapshot.sweep)
-        for spec in declared.values():
-            await store(Tables.declare_index, "default", spec)
-        keeper = IndexSynchronizer(store, folder / "derived", _starter(folder / "derived", worker))
-        await keeper.sweep()
-        stack.push_async_callback(keeper.close)
+        await _prepare(store, declared.values())
+        synchronizer = IndexSynchronizer(
+            store, folder / "derived", _starter(folder / "derived", worker)
+        )
+        # Before anything can be asked for: what a killed process left holds deleted words.
+        await synchronizer.sweep()
+        stack.push_async_callback(synchronizer.close)
         reader = DocumentReader()
         stack.push_async_callback(reader.close)
-        moves = ReembeddingJobs(store, keeper, models)
-        stack.push_async_callback(moves.close)
-        parts = Parts(store, keeper, reader, models, moves, settings.max_upload_bytes, captions)
-        filling = Ingestion(parts)
-        stack.push_async_callback(filling.ingests.close)
-        await moves.go_on()
-        await filling.go_on()
-        yield Indexes(store, keeper, moves, filling, models)
+        reembedding = ReembeddingJobs(store, synchronizer, models)
+        stack.push_async_callback(reembedding.close)
+        ingestion = Ingestion(
+            IngestDeps(
+                store, synchronizer, reader, models, reembedding, settings.max_upload_bytes, caption
+            )
+        )
+        stack.push_async_callback(ingestion.jobs.close)
+        await reembedding.resume()
+        await ingestion.resume_folders()
+        search = Retriever(store, synchronizer, reembedding, models)
+        yield Indexes(IndexServices(store, ingestion, search), synchronizer, reembedding)
+
+
+async def _prepare(store: Store, declared: Iterable[IndexSpec]) -> None:
+    """Remove half an import that a crash left, and take over what `indexes.yaml` declares."""
+    await store(snapshot.sweep)
+    for spec in declared:
+        await store(Tables.declare_index, "default", spec)
 
 
 def _starter(folder: Path, worker: type[WorkerProcess]) -> StartWorker:
     async def start() -> WorkerProcess:
         return await worker.start(
-            "indexes.derived.worker:Worker",
+            "indexes.derived.worker:IndexHandler",
             name="indexes",
             options={"folder": str(folder)},
             threads=1,

@@ -111,7 +111,8 @@ class FolderWatcher:
     async def _refresh(self, key: Key, folder: Path) -> bool:
         tenant, name, _ = key
         try:
-            report = await self._indexes.add_folder(name, folder, tenant=tenant)
+            index = await self._indexes.get(name, tenant)
+            report = await index.add_folder(folder)
         except NotFound:
             return False
         except MotetError as error:

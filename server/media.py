@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from config.errors import Conflict, NotFound, Unavailable
-from indexes.ingestion.ingest import Caption, Captions
-from indexes.service import Indexes
+from indexes.ingestion.drafts import CaptionPicture, PictureCaption
+from indexes.service import Index, Indexes
 from indexes.spec import index_spec
 from models.capabilities import CaptionRequest
 from models.manager import Models
@@ -59,16 +59,15 @@ def _adder(indexes: Indexes) -> Add:
         create: bool,
         tenant: str,
     ) -> dict[str, Any]:
-        if create:
-            await _ensure(indexes, name, tenant)
-        report = await indexes.add_document(
-            name,
+        index = await (
+            _get_or_create(indexes, name, tenant) if create else indexes.get(name, tenant)
+        )
+        report = await index.add_document(
             source=source,
             media_type="text/plain",
             data=text.encode(),
             title=title,
             metadata=metadata,
-            tenant=tenant,
         )
         return {
             "index": name,
@@ -80,20 +79,20 @@ def _adder(indexes: Indexes) -> Add:
     return add
 
 
-async def _ensure(indexes: Indexes, name: str, tenant: str) -> None:
+async def _get_or_create(indexes: Indexes, name: str, tenant: str) -> Index:
     try:
-        await indexes.get(name, tenant=tenant)
+        return await indexes.get(name, tenant)
     except NotFound:
         try:
-            await indexes.create(index_spec({"name": name}), tenant=tenant)
-        except Conflict:  # another run made it meanwhile
-            return
+            return await indexes.create(index_spec({"name": name}), tenant)
+        except Conflict:  # another run created it meanwhile
+            return await indexes.get(name, tenant)
 
 
-def captions_of(models: Models, media: Media) -> Captions:
+def captions_of(models: Models, media: Media) -> CaptionPicture:
     """What looks at the pictures that are indexed."""
 
-    async def caption(data: bytes, tenant: str) -> Caption:
+    async def caption(data: bytes, tenant: str) -> PictureCaption:
         picture = await media.prepare_picture(data, max_side=1024)
         async for attempt in models.attempts("vision", "caption", tenant=tenant):
             async with attempt as lease:
@@ -101,7 +100,7 @@ def captions_of(models: Models, media: Media) -> Captions:
                 async with aclosing(lease.caption.caption(request)) as pieces:
                     text = "".join([piece async for piece in pieces]).strip()
                 if text:
-                    return Caption(text, lease.model.name)
+                    return PictureCaption(text, lease.model.name)
         raise Unavailable("The model that looks at pictures said nothing.", code="response_empty")
 
     return caption

@@ -89,7 +89,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         artifacts = Artifacts(settings.home / "artifacts", fsync=settings.durability == "power")
         making = making_of(models, media, artifacts, limits)
         captions = captions_of(models, media)
-        indexes = await open_(open_indexes(settings, models, captions=captions))
+        indexes = await open_(open_indexes(settings, models, caption=captions))
         watching = FolderWatcher(indexes)
         stack.push_async_callback(watching.close)
         tools = load_toolbox(tool_parts(indexes, limits, making), settings.home / "tools")

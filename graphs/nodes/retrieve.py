@@ -72,10 +72,9 @@ def build(spec: RetrieveSpec, scope: CompileScope) -> CompiledNode:
             return await _search(inputs, call, how)
         if spec.list_:
             return await _list(inputs, call)
-        found = await call.context.indexes.document(
-            _one(inputs["index"]), str(inputs["document"]), tenant=call.context.tenant
-        )
-        return {"document": found.as_dict(), "count": 1}
+        index = await call.context.indexes.get(_one(inputs["index"]), call.context.tenant)
+        document = await index.get_document(str(inputs["document"]))
+        return {"document": document.as_dict(), "count": 1}
 
     return CompiledNode(inputs, run)
 
@@ -97,10 +96,9 @@ async def _search(inputs: dict[str, Any], call: NodeContext, how: dict[str, Any]
 
 
 async def _list(inputs: dict[str, Any], call: NodeContext) -> dict[str, Any]:
-    found = await call.context.indexes.documents(
-        _one(inputs["index"]), tenant=call.context.tenant, limit=_limit(inputs)
-    )
-    documents = [_without_text(document.as_dict()) for document in found]
+    index = await call.context.indexes.get(_one(inputs["index"]), call.context.tenant)
+    listed = await index.list_documents(limit=_limit(inputs))
+    documents = [_without_text(document.as_dict()) for document in listed]
     return {"documents": documents, "count": len(documents)}
 
 

@@ -4,49 +4,41 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from models.workers.process import WorkerProcess
 
-SAVE_AFTER = 2048
-SAVE_SHARE = 0.2
+MIN_CHANGES_TO_SAVE = 2048
+MIN_SHARE_TO_SAVE = 0.2
 """Saved under way after this many changes, or this share of all, whichever is more: a save writes
-it all, and what it lacks is replayed from the store."""
-QUIET_S = 0.5
-QUIET_SHARE = 10
-"""Saved when nothing changed for so long, or so many times as long as a save takes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Hits:
-    """(passage number, score), best first; `meaning` the part of each score that is its cosine;
-    `why` each has its score, where that was asked for."""
-
-    hits: Sequence[tuple[int, float]]
-    meaning: Sequence[float] | None = None
-    why: Sequence[dict[str, Any]] | None = None
+everything, and what it lacks is replayed from storage."""
+MIN_QUIET_S = 0.5
+SAVE_QUIET_FACTOR = 10
+"""Saved once nothing changed for so long, or so many times as long as the last save took."""
 
 
 @dataclass(slots=True)
 class ReplicaState:
-    """What the worker knows of one index, up to `change`; where it stood when it was `saved`, or
-    when what was saved was erased.
+    """One derived index: which worker holds it, and how far it has got.
 
-    `born`: the change of the truth at which it began to be filled; what was removed before that
-    it never saw. `erased`: nothing is saved. `touched_s`: when it changed last.
+    Changes of an index are numbered. The replica in `worker` has seen those up to `change`; its
+    saved folder those up to `saved`. `lock` is held while either moves.
     """
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     worker: WorkerProcess | None = None
+    """The worker in which the index was opened; it may have died since."""
     fingerprint: str | None = None
+    """The embedding model whose vectors the replica holds."""
     change: int = 0
     born: int = 0
+    """Storage's last change when the replica began from nothing: passages that were removed up to
+    then were never in it."""
     saved: int = 0
     erased: bool = False
-    touched_s: float = 0.0
-    quiet_s: float = QUIET_S
+    """The saved folder was removed, and none has replaced it yet."""
+    changed_at_s: float = 0.0
+    quiet_s: float = MIN_QUIET_S
 
     @property
     def unsaved(self) -> bool:
@@ -54,16 +46,34 @@ class ReplicaState:
 
     @property
     def overdue(self) -> bool:
-        return self.change - self.saved > max(SAVE_AFTER, SAVE_SHARE * self.change)
+        """Whether so much is unsaved that it is worth a save although more is coming."""
+        return self.change - self.saved > max(MIN_CHANGES_TO_SAVE, MIN_SHARE_TO_SAVE * self.change)
 
-    def touch(self, change: int) -> None:
-        """It stands at `change` now."""
-        self.change, self.touched_s = change, time.monotonic()
+    def opened(
+        self, worker: WorkerProcess, fingerprint: str | None, change: int, born: int
+    ) -> None:
+        """Note that a worker opened the replica at a change, from its saved folder or empty."""
+        self.worker, self.fingerprint = worker, fingerprint
+        self.change = self.saved = change
+        self.born, self.erased = born, change == 0
 
-    async def quiet(self) -> None:
+    def advance(self, change: int) -> None:
+        """Note that the replica has seen the changes up to `change`."""
+        self.change, self.changed_at_s = change, time.monotonic()
+
+    def erase(self) -> None:
+        """Note that nothing is saved any more."""
+        self.saved, self.erased = self.change, True
+
+    def note_save(self, elapsed_s: float) -> None:
+        """Wait the longer for a quiet moment the longer saves take."""
+        self.quiet_s = max(MIN_QUIET_S, SAVE_QUIET_FACTOR * elapsed_s)
+
+    async def wait_quiet(self) -> None:
         """Wait until nothing has changed for a while."""
         while True:
-            left_s = self.touched_s + self.quiet_s - time.monotonic()
+            # Read anew after each sleep: changes push the moment away.
+            left_s = self.changed_at_s + self.quiet_s - time.monotonic()
             if left_s <= 0:
                 return
             await asyncio.sleep(left_s)

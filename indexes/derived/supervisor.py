@@ -1,4 +1,7 @@
-"""A worker whenever one is needed, but not for ever when each of them dies."""
+"""Restarts the index worker when it is needed, but not for ever when each one dies.
+
+Owns the running worker. A death is noticed at the next request; nothing restarts by itself.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,9 @@ from models.workers.process import WorkerProcess
 
 StartWorker = Callable[[], Awaitable[WorkerProcess]]
 
-DEATHS, WITHIN_S = 10, 60.0
+MAX_DEATHS = 10
+DEATHS_WINDOW_S = 60.0
+"""More deaths than `MAX_DEATHS` within this time, and no worker is started until it is over."""
 
 
 class WorkerSupervisor:
@@ -20,20 +25,24 @@ class WorkerSupervisor:
 
     def __init__(self, start: StartWorker) -> None:
         self._start = start
-        self._starting = asyncio.Lock()
+        self._start_lock = asyncio.Lock()
         self._worker: WorkerProcess | None = None
-        self._deaths: deque[float] = deque(maxlen=DEATHS)
+        self._deaths: deque[float] = deque(maxlen=MAX_DEATHS)
         self._closed = False
 
     @property
     def worker(self) -> WorkerProcess | None:
-        """The one that runs now."""
+        """The worker that runs now."""
         return self._worker if self._worker and not self._worker.exited.done() else None
 
     async def running(self) -> WorkerProcess:
-        """The worker, started if there is none. Raises what `start` raises, and `Unavailable`
-        when too many died lately (`index_worker_crash_loop`) or after `close`."""
-        async with self._starting:
+        """Return the worker, started if there is none.
+
+        Raises what `start` raises, and `Unavailable` when too many died lately
+        (`index_worker_crash_loop`) or after `close` (`shutting_down`).
+        """
+        # One start at a time: two workers would write the same folders.
+        async with self._start_lock:
             if self._closed:
                 raise Unavailable("The indexes are being closed.", code="shutting_down")
             if running := self.worker:
@@ -44,22 +53,22 @@ class WorkerSupervisor:
             return self._worker
 
     def close(self) -> None:
-        """Start no more."""
+        """Start no more workers; the running one goes on."""
         self._closed = True
 
     async def stop(self) -> None:
-        """End the worker, also one that is only starting."""
-        async with self._starting:
+        """Stop the worker, also one that is only starting."""
+        async with self._start_lock:
             if self._worker:
                 await self._worker.stop()
 
     def _note_death(self, worker: WorkerProcess) -> None:
-        now = time.monotonic()
-        if len(self._deaths) == DEATHS and now - self._deaths[0] < WITHIN_S:
+        now_s = time.monotonic()
+        if len(self._deaths) == MAX_DEATHS and now_s - self._deaths[0] < DEATHS_WINDOW_S:
             raise Unavailable(
-                f"The index worker died {DEATHS} times within a minute; see the log.",
+                f"The index worker died {MAX_DEATHS} times within a minute; see the log.",
                 code="index_worker_crash_loop",
-                retry_after_s=WITHIN_S,
+                retry_after_s=DEATHS_WINDOW_S,
                 details={"stderr": worker.stderr},
             )
-        self._deaths.append(now)
+        self._deaths.append(now_s)

@@ -22,7 +22,7 @@ Answer = tuple[dict[str, Any], bytes]
 
 
 @dataclass(slots=True)
-class _Open:
+class _OpenIndex:
     """A derived index and the last change of the truth that it has seen."""
 
     index: HybridIndex
@@ -30,7 +30,7 @@ class _Open:
     change: int
 
 
-class Worker:
+class IndexHandler:
     """Runs in a worker process. Options: `folder`, where derived indexes are saved."""
 
     batched = frozenset({"search"})
@@ -38,8 +38,8 @@ class Worker:
     def __init__(self, options: dict[str, Any]) -> None:
         self._folder = Path(options["folder"])
         self._tokenize = Tokenizer()
-        self._open: dict[str, _Open] = {}
-        self._building: dict[str, _Open] = {}
+        self._open: dict[str, _OpenIndex] = {}
+        self._building: dict[str, _OpenIndex] = {}
 
     def handle(self, method: str, header: dict[str, Any], body: bytes, task: TaskHandle) -> Answer:
         methods = {
@@ -87,12 +87,12 @@ class Worker:
         index, change = folder.load(self._folder / id, header["fingerprint"])
         if change < header["oldest"]:
             index, change = HybridIndex(), 0
-        self._open[id] = _Open(index, header["fingerprint"], change)
+        self._open[id] = _OpenIndex(index, header["fingerprint"], change)
         return {"change": change}
 
     def _build(self, id: str, header: dict[str, Any], body: bytes) -> dict[str, Any]:
         """Begin an index from nothing beside the open one; `apply` fills it, `swap` opens it."""
-        self._building[id] = _Open(HybridIndex(), header["fingerprint"], 0)
+        self._building[id] = _OpenIndex(HybridIndex(), header["fingerprint"], 0)
         return {}
 
     def _apply(self, id: str, header: dict[str, Any], body: bytes) -> dict[str, Any]:
@@ -128,7 +128,7 @@ class Worker:
         self._building.pop(id, None)
         return {}
 
-    def _opened(self, id: str, fingerprint: str | None = None) -> _Open:
+    def _opened(self, id: str, fingerprint: str | None = None) -> _OpenIndex:
         opened = self._open.get(id)
         if opened is None or fingerprint not in (None, opened.fingerprint):
             raise Unavailable("The index is not open in its worker.", code="index_stale")

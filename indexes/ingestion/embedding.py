@@ -7,28 +7,35 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Literal, Protocol, overload
 
-from indexes.records import Embedding, Index
+from indexes.records import Embedding, IndexRecord
 from indexes.retrieval.excerpts import find_excerpts, pack_excerpts
 from indexes.storage.store import Store
 from indexes.storage.tables import Tables, passage_hash
 from models.capabilities import Embed, Rerank
 
 BATCH = 256
+"""Passages in one call of the model, which cuts it into batches by their tokens."""
 
 
-class Named(Protocol):
+class LeasedModel(Protocol):
+    """The model behind a lease."""
+
     @property
     def name(self) -> str: ...
 
 
-class HasEmbed(Protocol):
+class EmbedLease(Protocol):
+    """A lease of an embedding model."""
+
     @property
     def embed(self) -> Embed: ...
     @property
-    def model(self) -> Named: ...
+    def model(self) -> LeasedModel: ...
 
 
-class HasRerank(Protocol):
+class RerankLease(Protocol):
+    """A lease of a cross-encoder."""
+
     @property
     def rerank(self) -> Rerank: ...
 
@@ -39,38 +46,39 @@ class Embedders(Protocol):
     @overload
     def lease(
         self, name: str, task: Literal["embed"], *, tenant: str = "default"
-    ) -> AbstractAsyncContextManager[HasEmbed]: ...
+    ) -> AbstractAsyncContextManager[EmbedLease]: ...
     @overload
     def lease(
         self, name: str, task: Literal["rerank"], *, tenant: str = "default"
-    ) -> AbstractAsyncContextManager[HasRerank]: ...
+    ) -> AbstractAsyncContextManager[RerankLease]: ...
 
 
-async def embedded(
-    embed: Embed, texts: Sequence[str], done: Callable[[int], None] = lambda count: None
+async def embed_texts(
+    embed: Embed, texts: Sequence[str], on_batch: Callable[[int], None] = lambda count: None
 ) -> dict[bytes, Embedding]:
-    """A vector for each text with those of its excerpts, by its hash.
+    """Embed texts with their excerpts; by the texts' hashes. Equal texts are embedded once.
 
-    `done` is told of each batch's size."""
+    `on_batch` is called with each batch's size.
+    """
     # Texts of one length share a batch without padding.
     ordered = sorted(set(texts), key=len)
-    made: dict[bytes, Embedding] = {}
+    embeddings: dict[bytes, Embedding] = {}
     for first in range(0, len(ordered), BATCH):
         batch = ordered[first : first + BATCH]
         spans = await asyncio.to_thread(
             lambda texts: [find_excerpts(text) for text in texts], batch
         )
-        found = await embed.embed_parts(batch, spans)
+        embedded = await embed.embed_parts(batch, spans)
         for at, text in enumerate(batch):
-            parts = found.parts[at]
+            parts = embedded.parts[at]
             excerpts = pack_excerpts(spans[at], parts.masses, parts.data) if parts.masses else b""
-            made[passage_hash(text)] = Embedding(found.vectors.row(at), excerpts)
-        done(len(batch))
-    return made
+            embeddings[passage_hash(text)] = Embedding(embedded.vectors.row(at), excerpts)
+        on_batch(len(batch))
+    return embeddings
 
 
-async def adopt(store: Store, index: Index, lease: HasEmbed) -> Index:
-    """Let an index that nothing was embedded for be embedded by this model; the index then."""
+async def adopt_model(store: Store, record: IndexRecord, lease: EmbedLease) -> IndexRecord:
+    """Let an index that nothing was embedded for be embedded by this model; return its record."""
     model = (lease.embed.fingerprint, lease.embed.dimensions, lease.model.name)
-    await store(Tables.use_space, index.id, *model)
-    return await store(Tables.present, index.id)
+    await store(Tables.use_space, record.id, *model)
+    return await store(Tables.present, record.id)

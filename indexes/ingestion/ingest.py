@@ -1,22 +1,40 @@
-"""One ingest into one index: read, embed, commit, and let the derived index follow."""
+"""One ingest into one index: read, embed, commit, and let the derived index follow.
+
+Owns the batching (documents are gathered until they are worth a batch of the embedding model), the
+detection of what is unchanged, and the report. Leaves reading to `drafts`, the choice of the
+embedding model to `reembedding`, rows to `storage`.
+
+Invariants: a document is committed whole or not at all, and stays committed when the ingest fails
+or is cancelled later. When an ingest returns, the derived index has caught up with all it did.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from config.errors import Invalid, MotetError
+from config.errors import Invalid
 from indexes.derived.synchronizer import IndexSynchronizer
-from indexes.ingestion.embedding import Embedders, embedded
+from indexes.ingestion.drafts import CaptionPicture, DraftReader, RawDocument, recipe
+from indexes.ingestion.embedding import Embedders, embed_texts
 from indexes.ingestion.reembedding import ReembeddingJobs
-from indexes.ingestion.walk import File, Listing, read_file, walk
-from indexes.reading.reader import READER_VERSION, DocumentReader, ParsedDocument
-from indexes.records import Draft, Embedding, Failure, FileState, Index, IngestReport, Progress
+from indexes.ingestion.walk import Listing, WalkedFile, read_file, walk
+from indexes.reading.reader import DocumentReader
+from indexes.records import (
+    Draft,
+    Embedding,
+    FileState,
+    IndexRecord,
+    IngestFailure,
+    IngestReport,
+    OnProgress,
+    Progress,
+)
 from indexes.storage.store import Store
 from indexes.storage.tables import Tables, VectorsMissing, document_id, passage_hash
 from models.capabilities import Embed
@@ -24,46 +42,45 @@ from models.capabilities import Embed
 PENDING_PASSAGES = 512
 """Passages gathered, from any number of files, before they are embedded together."""
 RACY_NS = 2 * 10**9
-"""A file changed this recently may change again without its time telling."""
-
-Tell = Callable[[Progress], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Caption:
-    """What a model sees in a picture, and which model that was."""
-
-    text: str
-    model: str
-
-
-Captions = Callable[[bytes, str], Awaitable[Caption]]
-"""Looks at a picture for a tenant. Raises a `MotetError` where it cannot."""
+"""A file changed so recently may change again within one tick of its file system's clock: its
+time is not remembered, and the next ingest compares its bytes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class IngestDeps:
     """What every ingest works with."""
 
     store: Store
-    keeper: IndexSynchronizer
+    synchronizer: IndexSynchronizer
     reader: DocumentReader
     models: Embedders
-    moves: ReembeddingJobs
+    reembedding: ReembeddingJobs
     max_bytes: int
-    captions: Captions | None = None
+    caption: CaptionPicture | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A document that was handed in."""
+
+    source: str
+    data: bytes
+    media_type: str | None
+    filename: str | None
+    title: str | None
+    metadata: Mapping[str, Any] | None
 
 
 @dataclass(slots=True)
 class Ingest:
-    """Fills `index`. Each document is committed whole or not at all, and stays committed when
-    the ingest fails or is cancelled later."""
+    """Reads, embeds and commits documents of `index`; the caller holds the index's lock."""
 
-    parts: Parts
-    index: Index
-    tell: Tell
+    deps: IngestDeps
+    index: IndexRecord
+    on_progress: OnProgress
     report: IngestReport = field(init=False)
-    _began: float = field(default_factory=time.monotonic)
+    _drafts: DraftReader = field(init=False)
+    _began_s: float = field(default_factory=time.monotonic)
     _pending: list[Draft] = field(default_factory=list)
     _files_done: int = 0
     _files_total: int = 0
@@ -72,144 +89,100 @@ class Ingest:
 
     def __post_init__(self) -> None:
         self.report = IngestReport(self.index.spec.name)
+        self._drafts = DraftReader(self.deps.reader, self.deps.caption)
 
     async def folder(self, root: Path) -> IngestReport:
-        """All documents below `root`; those whose file has gone are removed."""
-        pictures = self.index.spec.pictures and self.parts.captions is not None
+        """Index all documents below `root`, and remove those whose file is missing."""
+        pictures = self.index.spec.pictures and self.deps.caption is not None
         listing = await asyncio.to_thread(walk, root, pictures=pictures)
         self.report.failed += listing.failed
         self._files_total = len(listing.files)
-        known = await self.parts.store(Tables.file_states, self.index.id, str(root))
-        return await self._settled(self._files(str(root), listing, known))
+        known = await self.deps.store(Tables.file_states, self.index.id, str(root))
+        return await self._complete(self._add_files(str(root), listing, known))
 
-    async def document(
-        self,
-        source: str,
-        filename: str,
-        media_type: str | None,
-        data: bytes,
-        title: str | None,
-        metadata: Mapping[str, Any],
-    ) -> IngestReport:
-        """One document, unless it is known as it is. Raises `Invalid` when it cannot be read."""
+    async def document(self, upload: Upload, metadata: Mapping[str, Any]) -> IngestReport:
+        """Index one document, unless it is stored just so. Raises `Invalid` if it is unreadable."""
         self._files_total = 1
-        id = document_id("", source)
-        about = repr((media_type, title, sorted(metadata.items()))).encode()
-        recipe = f"{self._recipe()}:{hashlib.sha256(about).hexdigest()[:16]}"
-        state = FileState(id, hashlib.sha256(data).hexdigest(), len(data), 0, recipe)
-        known = await self.parts.store(Tables.file_state, self.index.id, id)
+        id = document_id("", upload.source)
+        details = (upload.media_type, upload.title, sorted(metadata.items()))
+        details_hash = hashlib.sha256(repr(details).encode()).hexdigest()[:16]
+        bytes_hash = hashlib.sha256(upload.data).hexdigest()
+        state = FileState(
+            id, bytes_hash, len(upload.data), 0, f"{recipe(self.index)}:{details_hash}"
+        )
+        known = await self.deps.store(Tables.file_state, self.index.id, id)
         self.report.documents = [id]
         if known == state:
             self.report.unchanged = 1
             return self.report
-        draft = await self._read(data, state, "", source, filename, media_type)
+        filename = upload.filename or upload.source
+        raw = RawDocument("", upload.source, filename, upload.media_type, upload.data, state)
+        draft = await self._drafts.read(self.index, raw)
         draft.metadata.update(metadata)
-        return await self._settled(self._single(draft.titled(title)))
+        return await self._complete(self._add_one(draft.titled(upload.title)))
 
-    async def _settled(self, work: Any) -> IngestReport:
+    async def _complete(self, work: Coroutine[Any, Any, None]) -> IngestReport:
+        """Do the work, and let the derived index follow; also when the work is cut short."""
         try:
             await work
             await self._flush()
         except BaseException:
             # What was committed is acknowledged and must be found, though nobody waits for it.
-            self.parts.keeper.follow_later(self.index)
+            self.deps.synchronizer.follow_later(self.index)
             raise
         if self.report.changed or self.report.removed:
-            await self.parts.keeper.removed(self.index)
-        await self.parts.keeper.follow(self.index)
-        self.report.elapsed_s = time.monotonic() - self._began
+            await self.deps.synchronizer.erase_removed(self.index)
+        await self.deps.synchronizer.follow(self.index)
+        self.report.elapsed_s = time.monotonic() - self._began_s
         return self.report
 
-    async def _single(self, draft: Draft) -> None:
+    async def _add_one(self, draft: Draft) -> None:
         self._add(draft)
         await self._flush()
         self._count_file()
 
-    async def _files(self, root: str, listing: Listing, known: dict[str, FileState]) -> None:
+    async def _add_files(self, root: str, listing: Listing, known: dict[str, FileState]) -> None:
         for file in listing.files:
             try:
-                await self._file(root, file, known.get(file.source))
+                await self._add_file(root, file, known.get(file.source))
             except Invalid as error:
-                self.report.failed.append(Failure(file.source, error.code, error.message))
+                self.report.failed.append(IngestFailure(file.source, error.code, error.message))
             self._count_file()
             if sum(len(draft.chunks) for draft in self._pending) >= PENDING_PASSAGES:
                 await self._flush()
         await self._flush()
+        await self._delete_missing(listing, known)
+
+    async def _delete_missing(self, listing: Listing, known: dict[str, FileState]) -> None:
         present = {file.source for file in listing.files}
-        gone = [
+        missing = [
             state.id
             for source, state in known.items()
             if source not in present and listing.lacks(source)
         ]
-        await self.parts.store(Tables.delete_documents, self.index.id, gone)
-        self.report.removed = len(gone)
+        await self.deps.store(Tables.delete_documents, self.index.id, missing)
+        self.report.removed = len(missing)
 
-    async def _file(self, root: str, file: File, known: FileState | None) -> None:
-        as_read = known is not None and known.recipe == self._recipe()
+    async def _add_file(self, root: str, file: WalkedFile, known: FileState | None) -> None:
+        """Read a file, unless its time and size, or its bytes, are those that were indexed."""
+        same_recipe = known is not None and known.recipe == recipe(self.index)
         same_stat = known and (known.mtime_ns, known.size_bytes) == (file.mtime_ns, file.size_bytes)
-        if as_read and same_stat:
+        if same_recipe and same_stat:
             self.report.unchanged += 1
             return
         mtime_ns = file.mtime_ns if time.time_ns() - file.mtime_ns > RACY_NS else 0
-        data = await asyncio.to_thread(read_file, file, self.parts.max_bytes)
+        data = await asyncio.to_thread(read_file, file, self.deps.max_bytes)
         bytes_hash = hashlib.sha256(data).hexdigest()
         id = document_id(root, file.source)
-        if known and as_read and known.bytes_hash == bytes_hash:
-            await self.parts.store(Tables.set_mtime, self.index.id, id, mtime_ns)
+        if known and same_recipe and known.bytes_hash == bytes_hash:
+            await self.deps.store(Tables.set_mtime, self.index.id, id, mtime_ns)
             self.report.unchanged += 1
             return
-        state = FileState(id, bytes_hash, len(data), mtime_ns, self._recipe())
-        draft = await self._read(data, state, root, file.source, file.source, None)
+        state = FileState(id, bytes_hash, len(data), mtime_ns, recipe(self.index))
+        raw = RawDocument(root, file.source, file.source, None, data, state)
+        draft = await self._drafts.read(self.index, raw)
         draft.metadata["path"] = str(file.path)
         self._add(draft)
-
-    def _recipe(self) -> str:
-        return f"{READER_VERSION}:{self.index.spec.chunk_words}"
-
-    async def _read(
-        self,
-        data: bytes,
-        state: FileState,
-        origin: str,
-        source: str,
-        filename: str,
-        media_type: str | None,
-    ) -> Draft:
-        found = await self._reading(data, filename, media_type)
-        return Draft(
-            origin,
-            source,
-            found.title,
-            found.media_type,
-            found.text,
-            state,
-            found.metadata,
-            found.chunks,
-        )
-
-    async def _reading(self, data: bytes, filename: str, media_type: str | None) -> ParsedDocument:
-        """The document as text; a picture as what a model sees in it, which is marked as such."""
-        words = self.index.spec.chunk_words
-        try:
-            return await self.parts.reader.read(data, filename, media_type, words)
-        except Invalid as error:
-            if error.code != "needs_caption_model" or self.parts.captions is None:
-                raise
-            seen = await self._caption(data, self.parts.captions, error)
-        found = await self.parts.reader.read(data, filename, media_type, words, caption=seen.text)
-        found.metadata["captioned_by"] = seen.model
-        return found
-
-    async def _caption(self, data: bytes, captions: Captions, needed: Invalid) -> Caption:
-        try:
-            return await captions(data, self.index.tenant)
-        except Invalid:
-            raise
-        except MotetError as error:
-            # The next documents do not need that model.
-            raise Invalid(
-                f"{needed.message} {error.message}", code=needed.code, details=needed.details
-            ) from error
 
     def _add(self, draft: Draft) -> None:
         self._pending.append(draft)
@@ -220,38 +193,39 @@ class Ingest:
         pending, self._pending = self._pending, []
         if not pending:
             return
-        self.index = await self.parts.moves.embedded(self.index)
-        async with self.parts.moves.serving(self.index) as embed:
-            vectors = await self._vectors(embed, pending)
+        self.index = await self.deps.reembedding.ensure_model(self.index)
+        async with self.deps.reembedding.serving(self.index) as embed:
+            vectors = await self._embed(embed, pending)
             for draft in pending:
                 await self._commit(draft, vectors)
-        await self.parts.keeper.follow(self.index)
+        await self.deps.synchronizer.follow(self.index)
 
-    async def _vectors(
-        self, embed: Embed | None, drafts: Sequence[Draft]
-    ) -> dict[bytes, Embedding]:
+    async def _embed(self, embed: Embed | None, drafts: Sequence[Draft]) -> dict[bytes, Embedding]:
+        """Embed the drafts' passages that have no vector yet; by hash."""
         texts = {passage_hash(text): text for draft in drafts for text in draft.texts()}
-        known = await self.parts.store(Tables.known_vectors, self.index.space, list(texts))
+        known = await self.deps.store(Tables.known_vectors, self.index.space, list(texts))
         missing = [text for hash, text in texts.items() if hash not in known]
         total = sum(len(draft.chunks) for draft in drafts)
         self.report.embedded += len(missing)
         self.report.reused += total - len(missing)
         self._count_passages(total - len(missing))
-        await self.parts.moves.keep_up(self.index, list(texts.values()))
-        return await embedded(embed, missing, self._count_passages) if embed else {}
+        await self.deps.reembedding.embed_for_next(self.index, list(texts.values()))
+        return await embed_texts(embed, missing, self._count_passages) if embed else {}
 
     async def _commit(self, draft: Draft, vectors: Mapping[bytes, Embedding]) -> None:
         hashes = [passage_hash(text) for text in draft.texts()]
         new = {hash: vectors[hash] for hash in hashes if hash in vectors}
         put = Tables.put_document
         try:
-            replaced = await self.parts.store(put, self.index.id, draft, self.index.space, new)
+            replaced = await self.deps.store(put, self.index.id, draft, self.index.space, new)
         except VectorsMissing:
-            # Another model serves by now, or a document that had these vectors too was deleted.
-            self.index = await self.parts.store(Tables.present, self.index.id)
-            async with self.parts.moves.serving(self.index) as embed:
-                new = await embedded(embed, draft.texts()) if embed else {}
-            replaced = await self.parts.store(put, self.index.id, draft, self.index.space, new)
+            # A race between `_embed` and here, both outside of the transaction: another model
+            # serves by now, or the last other passage that had one of these vectors was deleted.
+            # All passages are embedded this time, so that nothing depends on what is stored.
+            self.index = await self.deps.store(Tables.present, self.index.id)
+            async with self.deps.reembedding.serving(self.index) as embed:
+                new = await embed_texts(embed, draft.texts()) if embed else {}
+            replaced = await self.deps.store(put, self.index.id, draft, self.index.space, new)
         self.report.changed += replaced
         self.report.added += not replaced
         self.report.passages += len(hashes)
@@ -260,13 +234,13 @@ class Ingest:
 
     def _count_file(self) -> None:
         self._files_done += 1
-        self._report()
+        self._notify()
 
     def _count_passages(self, count: int) -> None:
         self._passages_done += count
-        self._report()
+        self._notify()
 
-    def _report(self) -> None:
-        self.tell(
+    def _notify(self) -> None:
+        self.on_progress(
             Progress(self._files_done, self._files_total, self._passages_done, self._passages_total)
         )

@@ -1,104 +1,94 @@
-"""What is put into an index and taken out of it."""
+"""What goes into an index and out of it: folders, documents, deletions, rebuilds.
+
+Owns the order of these for one index: each holds the index's lock and reads its record after it
+got the lock. How a document is read, embedded and committed is `ingest`'s.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from indexes.checks import checked
-from indexes.ingestion import ingests
-from indexes.ingestion.ingest import Ingest, Parts
-from indexes.ingestion.ingests import Ingests
+from indexes.checks import checked_metadata
+from indexes.ingestion.ingest import Ingest, IngestDeps, Upload
+from indexes.ingestion.jobs import IngestJobs, Work
 from indexes.ingestion.walk import resolved, too_large
-from indexes.records import Index, IngestReport, Progress
+from indexes.records import IndexRecord, IngestReport, OnProgress
 from indexes.storage import lookup
+from indexes.storage.ingests import list_unfinished
 from indexes.storage.tables import Tables
-
-Tell = Callable[[Progress], None]
-
-
-def silent(progress: Progress) -> None:
-    """Tell nobody."""
-
-
-@dataclass(frozen=True, slots=True)
-class Upload:
-    """A document that was handed in."""
-
-    source: str
-    data: bytes
-    media_type: str | None
-    filename: str | None
-    title: str | None
-    metadata: Mapping[str, Any] | None
 
 
 class Ingestion:
-    """Fills indexes that the caller has looked up, one ingest into each at a time."""
+    """Changes indexes whose record the caller has looked up, one ingest into each at a time."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
-        self._store = parts.store
-        self.ingests = Ingests(parts.store)
+    def __init__(self, deps: IngestDeps) -> None:
+        self._deps = deps
+        self._store = deps.store
+        self.jobs = IngestJobs(deps.store)
 
-    async def folder(self, index: Index, folder: Path, tell: Tell) -> IngestReport:
+    async def add_folder(
+        self, record: IndexRecord, folder: Path, on_progress: OnProgress
+    ) -> IngestReport:
+        """Index a folder, as `Index.add_folder` says."""
         root = await asyncio.to_thread(resolved, folder)
-        return await self.ingests.run(index, str(root), self._work(index, root), tell)
+        return await self.jobs.run(record, str(root), self._folder_work(record, root), on_progress)
 
-    async def begin_folder(self, index: Index, folder: Path) -> str:
+    async def begin_folder(self, record: IndexRecord, folder: Path) -> str:
+        """Start `add_folder` in the background; return the ingest's id."""
         root = await asyncio.to_thread(resolved, folder)
-        return await self.ingests.begin(index, str(root), self._work(index, root))
+        return await self.jobs.begin(record, str(root), self._folder_work(record, root))
 
-    async def go_on(self) -> None:
-        """Go on, in the background, with the folders that an earlier process did not finish."""
-        for state, tenant in await self._store(ingests.unfinished):
+    async def resume_folders(self) -> None:
+        """Start, in the background, the folders that an earlier process did not finish."""
+        for state, tenant in await self._store(list_unfinished):
             if state.kind == "folder":
-                index = await self._store(Tables.index, tenant, state.index)
-                work = self._work(index, Path(state.origin))
-                self.ingests.go_on(state.id, f"indexes ingest {state.index}", work)
+                record = await self._store(Tables.index, tenant, state.index)
+                work = self._folder_work(record, Path(state.origin))
+                self.jobs.resume(state.id, f"indexes ingest {state.index}", work)
 
-    async def document(self, index: Index, upload: Upload, tell: Tell) -> IngestReport:
-        source = upload.source
-        if len(upload.data) > self._parts.max_bytes:
-            raise too_large(source, self._parts.max_bytes)
-        about = checked(source, upload.title, upload.metadata)
-        filename = upload.filename or source
-        async with self.ingests.turn(index):
-            ingest = Ingest(self._parts, await self._current(index), tell)
-            return await ingest.document(
-                source, filename, upload.media_type, upload.data, upload.title, about
-            )
+    async def add_document(
+        self, record: IndexRecord, upload: Upload, on_progress: OnProgress
+    ) -> IngestReport:
+        """Index a document, as `Index.add_document` says."""
+        if len(upload.data) > self._deps.max_bytes:
+            raise too_large(upload.source, self._deps.max_bytes)
+        metadata = checked_metadata(upload.source, upload.title, upload.metadata)
+        async with self.jobs.lock(record):
+            ingest = Ingest(self._deps, await self._reread(record), on_progress)
+            return await ingest.document(upload, metadata)
 
-    async def delete_document(self, index: Index, id: str) -> None:
-        await self._store(lookup.document, index.id, index.spec.name, id)
-        await self._store(Tables.delete_documents, index.id, [id])
-        await self._parts.keeper.removed(index)
-        # Searches read texts from the store: it is not found any more, whenever this is done.
-        self._parts.keeper.follow_later(index)
+    async def delete_document(self, record: IndexRecord, id: str) -> None:
+        """Delete a document, as `Index.delete_document` says."""
+        await self._store(lookup.document, record.id, record.spec.name, id)
+        await self._store(Tables.delete_documents, record.id, [id])
+        await self._deps.synchronizer.erase_removed(record)
+        # Searches read texts from the store, so the document is not found any more already.
+        self._deps.synchronizer.follow_later(record)
 
-    async def rebuild(self, index: Index) -> None:
-        async with self.ingests.turn(index):
-            index = await self._current(index)
-            if index.fingerprint is None:
+    async def rebuild(self, record: IndexRecord) -> None:
+        """Build the derived index anew; embed anew if the index names another model by now."""
+        async with self.jobs.lock(record):
+            record = await self._reread(record)
+            if record.fingerprint is None:
                 return
-            model = index.spec.model
-            async with self._parts.models.lease(model, "embed", tenant=index.tenant) as lease:
-                same = lease.embed.fingerprint == index.fingerprint
-            if same:
-                await self._parts.keeper.rebuild(index)
+            model = record.spec.model
+            async with self._deps.models.lease(model, "embed", tenant=record.tenant) as lease:
+                same_model = lease.embed.fingerprint == record.fingerprint
+            # The lease ends first: re-embedding takes its own, and holds it for long.
+            if same_model:
+                await self._deps.synchronizer.rebuild(record)
             else:
-                await self._parts.moves.begin(index)
+                await self._deps.reembedding.begin(record)
 
-    def _work(self, index: Index, root: Path) -> Callable[[Tell], Awaitable[IngestReport]]:
-        async def work(tell: Tell) -> IngestReport:
-            async with self.ingests.turn(index):
-                return await Ingest(self._parts, await self._current(index), tell).folder(root)
+    def _folder_work(self, record: IndexRecord, root: Path) -> Work:
+        async def work(on_progress: OnProgress) -> IngestReport:
+            async with self.jobs.lock(record):
+                ingest = Ingest(self._deps, await self._reread(record), on_progress)
+                return await ingest.folder(root)
 
         return work
 
-    async def _current(self, index: Index) -> Index:
-        """The index as it is now that its turn has come."""
-        return await self._store(Tables.index, index.tenant, index.spec.name)
+    async def _reread(self, record: IndexRecord) -> IndexRecord:
+        """Read the index's record again, now that its lock is held: it may have changed."""
+        return await self._store(Tables.present, record.id)

@@ -11,7 +11,7 @@ from pathlib import Path
 from config.errors import Invalid
 from indexes.reading.content import unreadable_document
 from indexes.reading.documents import is_supported
-from indexes.records import Failure
+from indexes.records import IngestFailure
 
 SKIPPED_FOLDERS = {
     *("CVS", "_darcs", "__pycache__", "node_modules", "site-packages", "venv"),
@@ -21,7 +21,7 @@ MAX_FILES = 200_000
 
 
 @dataclass(frozen=True, slots=True)
-class File:
+class WalkedFile:
     """A file below the folder; `source` is its path there, with forward slashes."""
 
     path: Path
@@ -34,8 +34,8 @@ class File:
 class Listing:
     """What a walk found. `closed` are folders that could not be listed: their files may exist."""
 
-    files: list[File] = field(default_factory=list)
-    failed: list[Failure] = field(default_factory=list)
+    files: list[WalkedFile] = field(default_factory=list)
+    failed: list[IngestFailure] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)
 
     def lacks(self, source: str) -> bool:
@@ -83,7 +83,7 @@ def _no_folder(folder: Path) -> Invalid:
     )
 
 
-def read_file(file: File, max_bytes: int) -> bytes:
+def read_file(file: WalkedFile, max_bytes: int) -> bytes:
     """The bytes of a file. Raises `Invalid` when it is too large or cannot be read."""
     if file.size_bytes > max_bytes:
         raise too_large(file.source, max_bytes)
@@ -106,7 +106,7 @@ def _paths(root: Path, listing: Listing, pictures: bool) -> Iterator[Path]:
         folder = _source(root, Path(error.filename))
         listing.closed.append("" if folder == "." else f"{folder}/")
         why = f"{folder} cannot be listed: {error.strerror}."
-        listing.failed.append(Failure(folder, "unreadable_folder", why))
+        listing.failed.append(IngestFailure(folder, "unreadable_folder", why))
 
     for folder, below, names in os.walk(root, onerror=closed):
         below[:] = sorted(name for name in below if name[0] != "." and name not in SKIPPED_FOLDERS)
@@ -125,13 +125,13 @@ def _take(root: Path, path: Path, listing: Listing) -> None:
     except UnicodeEncodeError:
         shown = source.encode(errors="replace").decode()
         why = f"{shown} cannot be indexed: its name is not valid text."
-        listing.failed.append(Failure(shown, "unreadable_document", why))
+        listing.failed.append(IngestFailure(shown, "unreadable_document", why))
     except OSError as error:
         why = f"{source} cannot be indexed: {error.strerror}."
-        listing.failed.append(Failure(source, "unreadable_document", why))
+        listing.failed.append(IngestFailure(source, "unreadable_document", why))
     else:
         if stat.S_ISREG(found.st_mode):  # a pipe or a device would be read for ever
-            listing.files.append(File(path, source, found.st_size, found.st_mtime_ns))
+            listing.files.append(WalkedFile(path, source, found.st_size, found.st_mtime_ns))
 
 
 def _source(root: Path, path: Path) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from indexes.storage.database import Database
+from indexes.storage.database import IndexDatabase
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +34,12 @@ class Threshold:
         return asdict(self)
 
 
-def read_threshold(database: Database, id: str) -> Threshold | None:
+def read_threshold(database: IndexDatabase, id: str) -> Threshold | None:
     rows = database.rows("SELECT calibration FROM indexes WHERE id = ?", id)
     return Threshold(**json.loads(rows[0][0])) if rows and rows[0][0] else None
 
 
-def set_threshold(database: Database, id: str, threshold: Threshold | None) -> None:
+def set_threshold(database: IndexDatabase, id: str, threshold: Threshold | None) -> None:
     """Store a threshold in place of the present one; None removes that."""
     text = json.dumps(threshold.as_dict()) if threshold else None
     with database.transaction() as connection:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from indexes.library import Indexes
+from indexes.index import Index
 from indexes.quality.calibration import Threshold
 from indexes.quality.generated import FAR_QUESTIONS, GeneratedQuestion, generate_question
 from indexes.quality.questions import Question
@@ -57,14 +57,12 @@ class _CalibrationTask:
 
 
 async def calibrate(
-    indexes: Indexes,
-    name: str,
+    index: Index,
     ask: Ask,
     questions: Sequence[Question] | None = None,
     *,
     refuse: float = 0.8,
     write: WriteQuestion | None = None,
-    tenant: str = "default",
     report_progress: ReportProgress = lambda progress: None,
 ) -> Threshold:
     """Choose the index's threshold by `questions`, and store it.
@@ -75,46 +73,42 @@ async def calibrate(
     unanswerable questions to refuse. Takes a search and an answer for each question, one after the
     other. Raises `Invalid` (`too_few_questions`).
     """
-    documents = await indexes.documents(name, tenant=tenant, limit=FEW_DOCUMENTS)
+    documents = await index.list_documents(limit=FEW_DOCUMENTS)
     by_section = len(documents) < FEW_DOCUMENTS
-    tasks = await _choose_tasks(indexes, name, questions, write, tenant)
+    tasks = await _choose_tasks(index, questions, write)
     scored: list[ScoredQuestion] = []
     for number, task in enumerate(tasks, start=1):
-        score = await _score_task(indexes, name, ask, task, by_section, tenant)
+        score = await _score_task(index, ask, task, by_section)
         # A near question follows its answerable twin. Where it scores as well without the twin's
         # document, other documents answer it too: it is not unanswerable, and not counted.
         if task.without is None or score <= scored[-1].score - ANSWERED_ELSEWHERE_MARGIN:
             scored.append(ScoredQuestion(score, task.kind))
         report_progress(QuestionProgress(number, len(tasks)))
-    threshold = await _build_threshold(indexes, name, scored, refuse, questions is None, tenant)
-    await indexes.set_threshold(name, threshold, tenant=tenant)
+    threshold = await _build_threshold(index, scored, refuse, questions is None)
+    await index.set_threshold(threshold)
     return threshold
 
 
 async def _choose_tasks(
-    indexes: Indexes,
-    name: str,
+    index: Index,
     questions: Sequence[Question] | None,
     write: WriteQuestion | None,
-    tenant: str,
 ) -> list[_CalibrationTask]:
     if questions is None:
-        return await _generate_tasks(indexes, name, write, tenant)
+        return await _generate_tasks(index, write)
     return [_CalibrationTask(each.question, each.kind) for each in questions]
 
 
 async def _build_threshold(
-    indexes: Indexes,
-    name: str,
+    index: Index,
     scored: Sequence[ScoredQuestion],
     refuse: float,
     generated: bool,
-    tenant: str,
 ) -> Threshold:
     effect = choose_threshold(scored, refuse)
     return Threshold(
         value=effect.threshold,
-        fingerprint=(await indexes.get(name, tenant=tenant)).embedded_by,
+        fingerprint=(await index.describe()).embedded_by,
         questions=len(scored),
         answered=effect.answered,
         refused=effect.refused,
@@ -129,12 +123,8 @@ async def _build_threshold(
     )
 
 
-async def _score_task(
-    indexes: Indexes, name: str, ask: Ask, task: _CalibrationTask, by_section: bool, tenant: str
-) -> float:
-    passages = await indexes.search(
-        name, task.question, limit=READ_PASSAGES + LEAVE_OUT_OVERFETCH, tenant=tenant
-    )
+async def _score_task(index: Index, ask: Ask, task: _CalibrationTask, by_section: bool) -> float:
+    passages = await index.search(task.question, limit=READ_PASSAGES + LEAVE_OUT_OVERFETCH)
     remaining = passages if task.without is None else leave_out(passages, task.without, by_section)
     answer = await answer_question(ask, task.question, remaining[:READ_PASSAGES])
     return answer.score - (task.too_near if remaining else 0.0)
@@ -156,11 +146,9 @@ def leave_out(passages: Sequence[Passage], origin: Passage, by_section: bool) ->
     return [passage for passage in passages if unit(passage) not in left_out]
 
 
-async def _generate_tasks(
-    indexes: Indexes, name: str, write: WriteQuestion | None, tenant: str
-) -> list[_CalibrationTask]:
+async def _generate_tasks(index: Index, write: WriteQuestion | None) -> list[_CalibrationTask]:
     tasks = []
-    for generated in await generate_questions(indexes, name, write, tenant):
+    for generated in await generate_questions(index, write):
         too_near = 0.0 if generated.worded else WORDING_DEDUCTION
         tasks.append(_CalibrationTask(generated.question, "answerable", None, too_near))
         tasks.append(_CalibrationTask(generated.question, "near", generated.passage, too_near))
@@ -168,17 +156,17 @@ async def _generate_tasks(
 
 
 async def generate_questions(
-    indexes: Indexes, name: str, write: WriteQuestion | None = None, tenant: str = "default"
+    index: Index, write: WriteQuestion | None = None
 ) -> list[GeneratedQuestion]:
     """Make questions of the index's own passages; the same index gives the same ones."""
-    chance = random.Random(name)
+    chance = random.Random(index.name)
     questions: dict[str, GeneratedQuestion] = {}
-    for id in chance.sample(ids := await _sample_passage_ids(indexes, name, tenant), len(ids))[
+    for id in chance.sample(ids := await _sample_passage_ids(index), len(ids))[
         : GENERATED_QUESTIONS * TRIES_PER_QUESTION
     ]:
         if len(questions) == GENERATED_QUESTIONS:
             break
-        passage = (await indexes.passage(name, id, tenant=tenant)).passage
+        passage = (await index.get_passage(id)).passage
         if question := await _word_question(passage, write):
             questions.setdefault(question.question, question)
     return list(questions.values())
@@ -191,13 +179,11 @@ async def _word_question(passage: Passage, write: WriteQuestion | None) -> Gener
     return generated
 
 
-async def _sample_passage_ids(indexes: Indexes, name: str, tenant: str) -> list[str]:
+async def _sample_passage_ids(index: Index) -> list[str]:
     """List ids of passages: of each document some, so that no large one has all the questions."""
     ids: list[str] = []
     offset = 0
-    while documents := await indexes.documents(
-        name, tenant=tenant, limit=DOCUMENTS_PER_PAGE, offset=offset
-    ):
+    while documents := await index.list_documents(limit=DOCUMENTS_PER_PAGE, offset=offset):
         for document in documents:
             step = max(1, document.passages // GENERATED_QUESTIONS)
             ids += [f"{document.id}.{number}" for number in range(0, document.passages, step)]

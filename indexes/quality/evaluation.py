@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from indexes.library import Indexes
+from indexes.index import Index
 from indexes.quality.questions import Question
 from indexes.quality.scoring import (
     READ_PASSAGES,
@@ -81,14 +81,12 @@ class Report:
 
 
 async def evaluate(
-    indexes: Indexes,
-    name: str,
+    index: Index,
     ask: Ask,
     questions: Sequence[Question],
     *,
     default_threshold: float,
     k: int = 10,
-    tenant: str = "default",
     report_progress: ReportProgress = lambda progress: None,
 ) -> Report:
     """Ask every question and measure what came of it.
@@ -97,17 +95,15 @@ async def evaluate(
     Counts with the index's own threshold, else `default_threshold`. Takes a search and an answer
     for each question, one after the other.
     """
-    stored = await indexes.threshold(name, tenant=tenant)
+    stored = await index.get_threshold()
     threshold = stored.value if stored else default_threshold
     outcomes = []
     for number, question in enumerate(questions, start=1):
-        passages = await indexes.search(
-            name, question.question, limit=max(k, READ_PASSAGES), tenant=tenant
-        )
+        passages = await index.search(question.question, limit=max(k, READ_PASSAGES))
         answer = await answer_question(ask, question.question, passages[:READ_PASSAGES])
         outcomes.append(_build_outcome(question, passages[:k], answer))
         report_progress(QuestionProgress(number, len(questions)))
-    return build_report(name, k, questions, outcomes, threshold)
+    return build_report(index.name, k, questions, outcomes, threshold)
 
 
 def build_report(

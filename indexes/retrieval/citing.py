@@ -5,14 +5,20 @@ from __future__ import annotations
 from config.errors import Invalid
 from indexes.records import Citation
 from indexes.storage import lookup
-from indexes.storage.database import Database
+from indexes.storage.database import IndexDatabase
 
 CONTEXT_CHARS = 400
 """How much of the document is shown on either side."""
 
 
 def cite(
-    database: Database, id: str, name: str, document: str, start: int, end: int, hash: str | None
+    database: IndexDatabase,
+    id: str,
+    name: str,
+    document: str,
+    start: int,
+    end: int,
+    hash: str | None,
 ) -> Citation:
     """Return a span of a document with what stands around it.
 

@@ -12,9 +12,9 @@ from itertools import takewhile
 from typing import Literal
 
 from config.errors import NotFound
-from indexes.records import Found, Passage, Place
+from indexes.records import Passage, PassageContext, PassageHit
 from indexes.storage import lookup
-from indexes.storage.database import Database
+from indexes.storage.database import IndexDatabase
 
 Expand = Literal["none", "neighbours", "section"]
 
@@ -37,7 +37,7 @@ class _ExpandedHit:
         return same and self.start < other.end and other.start < self.end
 
 
-def locate_passage(database: Database, id: str, name: str, passage: str) -> Place:
+def locate_passage(database: IndexDatabase, id: str, name: str, passage: str) -> PassageContext:
     """Return a passage, by its id, with its neighbours and its section.
 
     Raises `NotFound` (`passage_not_found`).
@@ -54,11 +54,15 @@ def locate_passage(database: Database, id: str, name: str, passage: str) -> Plac
         )
     (section,) = expand_passages(database, {name: id}, [by_ordinal[at]], "section", 1)
     before, after = (by_ordinal[n].passage if n in by_ordinal else None for n in (at - 1, at + 1))
-    return Place(by_ordinal[at].passage, before, after, section)
+    return PassageContext(by_ordinal[at].passage, before, after, section)
 
 
 def expand_passages(
-    database: Database, ids: Mapping[str, str], hits: Sequence[Found], how: Expand, limit: int
+    database: IndexDatabase,
+    ids: Mapping[str, str],
+    hits: Sequence[PassageHit],
+    how: Expand,
+    limit: int,
 ) -> list[Passage]:
     """Return the first `limit` hits with what stands around them.
 
@@ -73,7 +77,7 @@ def expand_passages(
     return _cut_texts(database, ids, groups)
 
 
-def _expand(database: Database, id: str, hit: Found, how: Expand) -> _ExpandedHit:
+def _expand(database: IndexDatabase, id: str, hit: PassageHit, how: Expand) -> _ExpandedHit:
     passage = hit.passage
     reach = SECTION_PASSAGES if how == "section" else 1
     first, last = hit.ordinal - reach, hit.ordinal + reach
@@ -86,7 +90,7 @@ def _expand(database: Database, id: str, hit: Found, how: Expand) -> _ExpandedHi
     return _ExpandedHit(passage, covered[0].passage.start, covered[-1].passage.end)
 
 
-def _section_around(rows: Sequence[Found], here: int) -> Sequence[Found]:
+def _section_around(rows: Sequence[PassageHit], here: int) -> Sequence[PassageHit]:
     """Return the passages around one that have its headings, as many as a section may hold."""
     heading = rows[here].passage.heading
     before = list(takewhile(lambda row: row.passage.heading == heading, reversed(rows[:here])))
@@ -113,7 +117,7 @@ def _merge_overlapping(groups: list[_ExpandedHit], new: _ExpandedHit) -> list[_E
 
 
 def _cut_texts(
-    database: Database, ids: Mapping[str, str], groups: Sequence[_ExpandedHit]
+    database: IndexDatabase, ids: Mapping[str, str], groups: Sequence[_ExpandedHit]
 ) -> list[Passage]:
     texts: dict[tuple[str, str], str] = {}
     for name, id in ids.items():

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
-from indexes.records import Copy, Found
+from indexes.records import Copy, PassageHit
 
 RANK_OFFSET = 60
 """The k of reciprocal rank fusion (Cormack, Clarke and Büttcher, SIGIR 2009): how much less a first
@@ -16,7 +16,7 @@ MAX_COPIES = 20
 """How many other places of the same text a hit names."""
 
 
-def fuse_rankings(lists: Sequence[list[Found]], comparable: bool) -> list[Found]:
+def fuse_rankings(lists: Sequence[list[PassageHit]], comparable: bool) -> list[PassageHit]:
     """Merge the hits of several indexes, best first; each keeps its own score.
 
     Scores are `comparable` where one model made them all; else ranks decide, by 1 / (60 + rank).
@@ -32,15 +32,15 @@ def fuse_rankings(lists: Sequence[list[Found]], comparable: bool) -> list[Found]
     return [hit for _, hit in sorted(ranked, key=lambda each: -each[0])]
 
 
-def deduplicate(hits: Sequence[Found]) -> list[Found]:
+def deduplicate(hits: Sequence[PassageHit]) -> list[PassageHit]:
     """Drop the hits whose text stood in a better one, which names them in `also`."""
-    alike: dict[bytes, list[Found]] = defaultdict(list)
+    alike: dict[bytes, list[PassageHit]] = defaultdict(list)
     for hit in hits:
         alike[hit.digest].append(hit)
     return [_with_copies(first, rest) for first, *rest in alike.values()]
 
 
-def _with_copies(hit: Found, others: Sequence[Found]) -> Found:
+def _with_copies(hit: PassageHit, others: Sequence[PassageHit]) -> PassageHit:
     if not others:
         return hit
     passages = [other.passage for other in others[:MAX_COPIES]]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from indexes.ingestion.embedding import Embedders
-from indexes.records import Found
+from indexes.records import PassageHit
 
 RERANKED_CANDIDATES = 30
 """How many are read again: reading is slow."""
@@ -15,8 +15,8 @@ RERANK_ROLE = "rerank"
 
 
 async def rerank(
-    models: Embedders, name: str, tenant: str, query: str, hits: Sequence[Found]
-) -> list[Found]:
+    models: Embedders, name: str, tenant: str, query: str, hits: Sequence[PassageHit]
+) -> list[PassageHit]:
     """Sort the first candidates anew, each with the model's score as `why["rerank"]`.
 
     Those that were not read follow in their order. Waits for a lease. Raises what leasing raises.
@@ -30,6 +30,6 @@ async def rerank(
     return [_with_score(read[at], scores[at]) for at in order] + list(rest)
 
 
-def _with_score(hit: Found, score: float) -> Found:
+def _with_score(hit: PassageHit, score: float) -> PassageHit:
     why = {**(hit.passage.why or {}), "rerank": score}
     return replace(hit, passage=replace(hit.passage, why=why))

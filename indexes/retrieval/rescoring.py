@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from itertools import repeat
 from typing import Any
 
-from indexes.derived.replica_state import Hits
-from indexes.records import Found, Quote
+from indexes.derived.worker_client import Hits
+from indexes.records import PassageHit, Quote
 from indexes.retrieval.excerpts import ScoredSpan, find_best_spans, score_best_excerpts
 
 RESCORED_CANDIDATES = 50
@@ -66,7 +66,9 @@ def _add_excerpt(hit: ScoredHit, meaning: float, best: float | None, weight: flo
     )
 
 
-def apply_score(candidate: Found, hit: ScoredHit, excerpts: bytes | None, question: bytes) -> Found:
+def apply_score(
+    candidate: PassageHit, hit: ScoredHit, excerpts: bytes | None, question: bytes
+) -> PassageHit:
     """Return a passage with its score and the stretches of it that come nearest to the question."""
     import numpy as np
 

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from config.errors import NotFound, Unavailable
-from indexes.derived.replica_state import Hits
-from indexes.derived.synchronizer import MOVED, IndexSynchronizer
+from indexes.derived.synchronizer import EMBEDDING_CHANGED, IndexSynchronizer
+from indexes.derived.worker_client import Hits
 from indexes.ingestion.embedding import Embedders
 from indexes.ingestion.reembedding import ReembeddingJobs
-from indexes.records import Found, Index, Passage
+from indexes.records import IndexRecord, Passage, PassageHit
 from indexes.retrieval.expansion import Expand, expand_passages
 from indexes.retrieval.filters import Filter
 from indexes.retrieval.fusion import deduplicate, fuse_rankings
@@ -65,7 +65,7 @@ class _SearchTarget:
     `vector` is the query's, little-endian float32; empty where keywords alone are searched.
     """
 
-    index: Index
+    index: IndexRecord
     vector: bytes
     allowed: Sequence[int] | None
 
@@ -73,7 +73,7 @@ class _SearchTarget:
 class _Candidates(NamedTuple):
     """Hits, best first; `may_have_more` says that asking for more could find more."""
 
-    hits: list[Found]
+    hits: list[PassageHit]
     may_have_more: bool
 
 
@@ -93,7 +93,7 @@ class Retriever:
         self._models = models
         self._tokenizer: Tokenizer | None = None
 
-    async def __call__(self, indexes: Sequence[Index], query: SearchQuery) -> list[Passage]:
+    async def __call__(self, indexes: Sequence[IndexRecord], query: SearchQuery) -> list[Passage]:
         """Return the passages that fit best, best first.
 
         Waits for the embedder and the index worker, and for a reranker. Raises as `Indexes.search`
@@ -102,13 +102,13 @@ class Retriever:
         try:
             return await self._retrieve(indexes, query)
         except Unavailable as error:
-            if error.code != MOVED:
+            if error.code != EMBEDDING_CHANGED:
                 raise
         # Under the search one of them has gone over to another model: as it is now, then.
         present = [await self._store(Tables.present, index.id) for index in indexes]
         return await self._retrieve(present, query)
 
-    async def _retrieve(self, indexes: Sequence[Index], query: SearchQuery) -> list[Passage]:
+    async def _retrieve(self, indexes: Sequence[IndexRecord], query: SearchQuery) -> list[Passage]:
         targets = await self._choose_targets(indexes, query)
         reranker = _choose_reranker(indexes, query)
         needed = max(query.limit, RERANKED_CANDIDATES if reranker else 0)
@@ -126,7 +126,9 @@ class Retriever:
                 return self._with_highlights(passages, query)
             count *= GROWTH_FACTOR
 
-    async def search_by_vector(self, index: Index, vector: bytes, count: int) -> list[Found]:
+    async def search_by_vector(
+        self, index: IndexRecord, vector: bytes, count: int
+    ) -> list[PassageHit]:
         """Return the passages most similar to a vector (little-endian float32), most
         similar first.
         """
@@ -135,7 +137,7 @@ class Retriever:
         return candidates.hits
 
     async def _choose_targets(
-        self, indexes: Sequence[Index], query: SearchQuery
+        self, indexes: Sequence[IndexRecord], query: SearchQuery
     ) -> list[_SearchTarget]:
         """Return those of the indexes in which something can be found, with the query's vector."""
         if query.documents is not None:
@@ -153,7 +155,9 @@ class Retriever:
             for index, allowed in searchable
         ]
 
-    async def _check_documents(self, indexes: Sequence[Index], documents: Sequence[str]) -> None:
+    async def _check_documents(
+        self, indexes: Sequence[IndexRecord], documents: Sequence[str]
+    ) -> None:
         known: set[str] = set()
         for index in indexes:
             known |= await self._store(lookup.known, index.id, documents)
@@ -169,12 +173,14 @@ class Retriever:
                     details={"field": "documents"},
                 )
 
-    async def _allowed_numbers(self, index: Index, query: SearchQuery) -> Sequence[int] | None:
+    async def _allowed_numbers(
+        self, index: IndexRecord, query: SearchQuery
+    ) -> Sequence[int] | None:
         if query.documents is None and query.filter is None:
             return None
         return await self._store(lookup.chosen, index.id, query.documents, query.filter)
 
-    async def _embed_query(self, indexes: Sequence[Index], text: str) -> dict[str, bytes]:
+    async def _embed_query(self, indexes: Sequence[IndexRecord], text: str) -> dict[str, bytes]:
         """Return the query's vector for each index, by its id; each model embeds once.
 
         A vector is empty where an index's model cannot be had any more: its keywords remain.
@@ -232,7 +238,7 @@ class Retriever:
         return await self._synchronizer.search(target.index, header, body)
 
     async def _expanded(
-        self, indexes: Sequence[Index], hits: Sequence[Found], query: SearchQuery
+        self, indexes: Sequence[IndexRecord], hits: Sequence[PassageHit], query: SearchQuery
     ) -> list[Passage]:
         if query.expand == "none":
             return [hit.passage for hit in hits[: query.limit]]
@@ -249,7 +255,7 @@ class Retriever:
         return add_highlights(self._tokenizer, query.text, passages)
 
 
-def _choose_reranker(indexes: Sequence[Index], query: SearchQuery) -> str | None:
+def _choose_reranker(indexes: Sequence[IndexRecord], query: SearchQuery) -> str | None:
     """Return the model that sorts the best candidates again, if one shall."""
     named = next((index.spec.rerank for index in indexes if index.spec.rerank), None)
     if query.rerank is False:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from indexes.records import Document, Found, Index, Passage
+from indexes.records import Document, IndexRecord, Passage, PassageHit
 from indexes.retrieval.search import GROWTH_FACTOR, MAX_CANDIDATES, Retriever
 from indexes.storage import lookup, queries
-from indexes.storage.database import Database
+from indexes.storage.database import IndexDatabase
 from indexes.storage.store import Store
 
 PASSAGES_PER_DOCUMENT = 8
@@ -36,7 +36,7 @@ class SimilarDocument:
 
 
 async def find_similar(
-    store: Store, search: Retriever, index: Index, document: str, limit: int
+    store: Store, search: Retriever, index: IndexRecord, document: str, limit: int
 ) -> list[SimilarDocument]:
     """Return the documents of the index most similar to one of them, most similar first."""
     mean = _mean(await store(read_vectors, index.id, document))
@@ -50,7 +50,7 @@ async def find_similar(
     return []
 
 
-def read_vectors(database: Database, id: str, document: str) -> list[bytes]:
+def read_vectors(database: IndexDatabase, id: str, document: str) -> list[bytes]:
     """Return the vectors of a document's passages, little-endian float32."""
     return [row[0] for row in database.rows(queries.VECTORS_OF, id, document)]
 
@@ -66,7 +66,7 @@ def _mean(vectors: Sequence[bytes]) -> bytes:
     return bytes((mean / length).astype("<f4").tobytes())
 
 
-def _best_per_document(hits: Sequence[Found], but: str) -> list[Passage]:
+def _best_per_document(hits: Sequence[PassageHit], but: str) -> list[Passage]:
     best: dict[str, Passage] = {}
     for hit in hits:
         if hit.passage.document != but:
@@ -75,7 +75,7 @@ def _best_per_document(hits: Sequence[Found], but: str) -> list[Passage]:
 
 
 async def _add_documents(
-    store: Store, index: Index, passages: Sequence[Passage]
+    store: Store, index: IndexRecord, passages: Sequence[Passage]
 ) -> list[SimilarDocument]:
     ids = [passage.document for passage in passages]
     documents = await store(lookup.some_documents, index.id, index.spec.name, ids)

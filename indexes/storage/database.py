@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 
-class Database:
+class IndexDatabase:
     """One connection that one thread uses. The modules of queries are functions over it."""
 
     def __init__(
@@ -37,4 +37,11 @@ class Database:
                 raise
 
     def rows(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        """Fetch rows of one to three columns, to be unpacked."""
         return self.connection.execute(sql, parameters).fetchall()
+
+    def named_rows(self, sql: str, *parameters: Any) -> Iterator[dict[str, Any]]:
+        """Fetch rows by the names of their columns."""
+        cursor = self.connection.execute(sql, parameters)
+        names = [column for column, *_ in cursor.description]
+        return (dict(zip(names, row, strict=True)) for row in cursor.fetchall())

@@ -11,10 +11,10 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from config.errors import Busy, Conflict, Invalid
-from indexes.records import Index
+from indexes.records import IndexRecord
 from indexes.spec import IndexSpec
 from indexes.storage import inspection
-from indexes.storage.database import Database
+from indexes.storage.database import IndexDatabase
 from indexes.storage.schema import VERSION, create
 from indexes.storage.tables import Tables
 
@@ -62,7 +62,7 @@ SLICE_DOCUMENTS = 100
 """Imported at once: others who write wait for one slice at most."""
 
 
-def export(database: Database, index: Index, path: Path) -> None:
+def export(database: IndexDatabase, index: IndexRecord, path: Path) -> None:
     """Write the index, as it is at one moment, to `path`; what stood there is replaced when all
     is written. Raises `Invalid` (`invalid_path`), `Busy` (`index_reembedding`)."""
     new = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
@@ -89,7 +89,7 @@ def export(database: Database, index: Index, path: Path) -> None:
             new.unlink()
 
 
-def import_snapshot(database: Database, tenant: str, path: Path, name: str | None) -> str:
+def import_snapshot(database: IndexDatabase, tenant: str, path: Path, name: str | None) -> str:
     """Make an index of a snapshot; the name it has. All of it is there at once or none.
 
     Raises `Invalid` (`invalid_snapshot`) for what is damaged or no snapshot, `Conflict`.
@@ -114,13 +114,13 @@ def import_snapshot(database: Database, tenant: str, path: Path, name: str | Non
     return spec.name
 
 
-def sweep(database: Database) -> None:
+def sweep(database: IndexDatabase) -> None:
     """Remove what imports that a crash cut short have left."""
     for (id,) in database.rows("SELECT id FROM indexes WHERE tenant = ''"):
         Tables(database.connection).delete_index(id)
 
 
-def _fill(database: Database, id: str, tenant: str, spec: IndexSpec) -> None:
+def _fill(database: IndexDatabase, id: str, tenant: str, spec: IndexSpec) -> None:
     """Bring everything over, for an index that nobody can see: it has no tenant yet."""
     values = {"id": id, "tenant": tenant, "spec": spec.model_dump_json()}
     with database.transaction() as connection:
@@ -136,7 +136,7 @@ def _fill(database: Database, id: str, tenant: str, spec: IndexSpec) -> None:
                 connection.execute(statement, place)
 
 
-def _check_free(database: Database, tenant: str, name: str) -> None:
+def _check_free(database: IndexDatabase, tenant: str, name: str) -> None:
     if database.rows("SELECT 1 FROM main.indexes WHERE (tenant, name) = (?, ?)", tenant, name):
         raise Conflict(
             f"There is an index '{name}' already: give the snapshot another name.",
@@ -145,7 +145,7 @@ def _check_free(database: Database, tenant: str, name: str) -> None:
         )
 
 
-def _moving(index: Index) -> Busy:
+def _moving(index: IndexRecord) -> Busy:
     return Busy(
         f"The index '{index.spec.name}' is being embedded by another model: export it then.",
         code="index_reembedding",
@@ -154,7 +154,7 @@ def _moving(index: Index) -> Busy:
 
 
 @contextmanager
-def _attached(database: Database, uri: str) -> Iterator[None]:
+def _attached(database: IndexDatabase, uri: str) -> Iterator[None]:
     database.connection.execute("ATTACH ? AS copy", (uri,))
     try:
         yield

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from indexes.quality.calibration import Threshold, read_threshold
-from indexes.records import Index
-from indexes.storage.database import Database
+from indexes.records import IndexRecord
+from indexes.storage.database import IndexDatabase
 
 FLOAT_BYTES = 4
 ROW_BYTES = 200
@@ -18,7 +18,7 @@ WORDS_SHARE = 1.25
 
 
 @dataclass(frozen=True, slots=True)
-class Stats:
+class IndexStats:
     """Sizes of an index. Those of SQLite (its share of one file) and memory are estimates.
 
     `characters` and `text_bytes` are those of the documents' texts, `size_bytes` of their
@@ -59,7 +59,7 @@ _MEDIA_TYPES = """
 _VECTORS = "SELECT count(DISTINCT hash) FROM passages WHERE index_id = ?"
 
 
-def stats(database: Database, index: Index, derived: Path) -> Stats:
+def stats(database: IndexDatabase, index: IndexRecord, derived: Path) -> IndexStats:
     """`derived` is the folder that holds the derived indexes. Reads every text: run it beside."""
     with database.transaction("DEFERRED"):
         ((documents, passages, characters, text_bytes, size_bytes, updated_at),) = database.rows(
@@ -70,7 +70,7 @@ def stats(database: Database, index: Index, derived: Path) -> Stats:
         calibrated = read_threshold(database, index.id)
     vector_bytes = vectors * index.dimensions * FLOAT_BYTES
     derived_bytes = _size(derived / index.id)
-    return Stats(
+    return IndexStats(
         index=index.spec.name,
         documents=documents,
         passages=passages,
@@ -92,7 +92,7 @@ def stats(database: Database, index: Index, derived: Path) -> Stats:
     )
 
 
-def _memory_bytes(index: Index, passages: int, text_bytes: int) -> int:
+def _memory_bytes(index: IndexRecord, passages: int, text_bytes: int) -> int:
     """In the worker: a vector for each passage, and its words."""
     return passages * index.dimensions * FLOAT_BYTES + int(WORDS_SHARE * text_bytes)
 

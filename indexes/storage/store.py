@@ -15,7 +15,7 @@ from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
 from config.errors import Conflict, Unavailable
 from indexes.records import STORE_FAILED
-from indexes.storage.database import Database
+from indexes.storage.database import IndexDatabase
 from indexes.storage.schema import connect, second
 from indexes.storage.scrub import Scrubber
 from indexes.storage.tables import Tables
@@ -55,7 +55,7 @@ class Store:
         except sqlite3.Error as error:
             raise _failed(error) from error
 
-    async def beside(self, work: Callable[[Database], T]) -> T:
+    async def beside(self, work: Callable[[IndexDatabase], T]) -> T:
         """Long work on a connection of its own, while queries go on.
 
         Raises as `__call__` does. When this is cancelled, it still waits for the work's end.
@@ -97,9 +97,9 @@ class Store:
             self._purge()
         return answer
 
-    def _on_second(self, work: Callable[[Database], T]) -> T:
+    def _on_second(self, work: Callable[[IndexDatabase], T]) -> T:
         connection = second(self.folder / FILE)
-        with closing(Database(connection, self._scrubber.writing)) as database:
+        with closing(IndexDatabase(connection, self._scrubber.writing)) as database:
             return work(database)
 
     def _purge(self) -> None:

@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from config.errors import Conflict, NotFound, nearest
-from indexes.records import Changes, Draft, Embedding, FileState, Index, IndexInfo
+from indexes.records import Changes, Draft, Embedding, FileState, IndexInfo, IndexRecord
 from indexes.retrieval.smoothing import NEIGHBOR_REACH, smooth_rows
 from indexes.spec import IndexSpec
 from indexes.storage import queries
-from indexes.storage.database import Database
+from indexes.storage.database import IndexDatabase
 from indexes.storage.fields import add_fields
 
 
@@ -40,7 +40,7 @@ class VectorsMissing(Exception):
     """A vector that was known has gone: its last other passage was deleted meanwhile."""
 
 
-class Tables(Database):
+class Tables(IndexDatabase):
     """What is written, and what indexes and documents are."""
 
     # Indexes
@@ -66,7 +66,7 @@ class Tables(Database):
             (uuid.uuid4().hex, tenant, spec.name, spec.model_dump_json()),
         )
 
-    def index(self, tenant: str, name: str) -> Index:
+    def index(self, tenant: str, name: str) -> IndexRecord:
         found = self._indexes("i.tenant = ? AND i.name = ?", tenant, name)
         if not found:
             names = [row[0] for row in self.rows(queries.NAMES, tenant)]
@@ -77,23 +77,23 @@ class Tables(Database):
             )
         return found[0]
 
-    def present(self, id: str) -> Index:
+    def present(self, id: str) -> IndexRecord:
         """An index as it is now, by its id."""
         found = self._indexes("i.id = ?", id)
         if not found:
             raise gone()
         return found[0]
 
-    def moving(self) -> list[Index]:
+    def moving(self) -> list[IndexRecord]:
         """Those that are on their way to another model."""
         return self._indexes("m.space IS NOT NULL")
 
-    def all_indexes(self) -> list[Index]:
+    def all_indexes(self) -> list[IndexRecord]:
         return self._indexes("i.tenant != ''")  # the others are only being imported
 
-    def _indexes(self, condition: str, *parameters: Any) -> list[Index]:
+    def _indexes(self, condition: str, *parameters: Any) -> list[IndexRecord]:
         return [
-            Index(row[0], row[1], IndexSpec.model_validate_json(row[2]), *row[3:])
+            IndexRecord(row[0], row[1], IndexSpec.model_validate_json(row[2]), *row[3:])
             for row in self.rows(f"{queries.INDEX} WHERE {condition}", *parameters)
         ]
 
@@ -123,7 +123,7 @@ class Tables(Database):
             rows = [(space, hash, *embedding) for hash, embedding in vectors.items()]
             connection.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?, ?, ?)", rows)
 
-    def begin_move(self, id: str, fingerprint: str, dimensions: int) -> Index:
+    def begin_move(self, id: str, fingerprint: str, dimensions: int) -> IndexRecord:
         """Another model shall embed an index; until all its passages are, nothing changes."""
         with self.transaction() as connection:
             space = self._add_space(connection, id, fingerprint, dimensions)
@@ -295,11 +295,11 @@ class Tables(Database):
             upto,
             [row[0] for row in added],
             [row[1] for row in added],
-            self._blended(id, space, [row[0] for row in added]),
+            self._smoothed_vectors(id, space, [row[0] for row in added]),
             [row[1] for row in removed if row[0] <= upto],
         )
 
-    def _blended(self, id: str, space: int | None, numbers: Sequence[int]) -> bytes:
+    def _smoothed_vectors(self, id: str, space: int | None, numbers: Sequence[int]) -> bytes:
         """The vectors of passages, each blended with what stands around it in its document."""
         if not numbers:
             return b""

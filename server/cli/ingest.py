@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from config.errors import Invalid, MotetError, NotFound, Unavailable
 from config.settings import Settings
-from indexes.ingestion.walk import File, walk
+from indexes.ingestion.walk import WalkedFile, walk
 from server.cli.client import answer, connect, events
 from server.cli.console import say
 from server.cli.search_output import typed_value
@@ -156,8 +156,8 @@ async def _uploaded(
     return whole
 
 
-def _batches(files: Sequence[File]) -> Iterator[list[File]]:
-    batch: list[File] = []
+def _batches(files: Sequence[WalkedFile]) -> Iterator[list[WalkedFile]]:
+    batch: list[WalkedFile] = []
     for file in files:
         size = sum(each.size_bytes for each in batch) + file.size_bytes
         if batch and (len(batch) == BATCH_FILES or size > BATCH_BYTES):

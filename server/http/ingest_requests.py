@@ -13,8 +13,8 @@ from starlette.datastructures import FormData, UploadFile
 
 from config.errors import Invalid
 from indexes.crawls.decisions import Crawl, content_type
-from indexes.records import Failure, IngestReport, Progress
-from server.http.access import Caller
+from indexes.index import Index
+from indexes.records import IngestFailure, IngestReport, Progress
 from server.http.loopback import require_loopback
 from server.http.progress import Tell, Work
 from server.services import Services
@@ -76,54 +76,50 @@ class DocumentBody(BaseModel):
         return Crawl(self.crawl, "links", *bounds) if self.crawl is not None else None
 
 
-async def start_ingest(name: str, body: DocumentBody, services: Services, caller: Caller) -> str:
-    """The id of the ingest that was begun in the background."""
+async def start_ingest(index: Index, body: DocumentBody, services: Services) -> str:
+    """Start an ingest in the background; return its id."""
     if crawl := body.to_crawl():
-        return await services.crawler.begin(name, crawl, tenant=caller.tenant)
+        return await services.crawler.begin(index, crawl)
     require_loopback(services.settings, "folder")
-    folder = Path(str(body.folder))
-    return await services.indexes.begin_folder(name, folder, tenant=caller.tenant)
+    return await index.begin_folder(Path(str(body.folder)))
 
 
-def json_work(name: str, body: DocumentBody, services: Services, caller: Caller) -> Work:
-    """The work of a request in JSON."""
-    crawl, tenant = body.to_crawl(), caller.tenant
+def json_work(index: Index, body: DocumentBody, services: Services) -> Work:
+    """Turn a request in JSON into the work of adding its documents."""
+    crawl = body.to_crawl()
     if body.folder is not None:
         require_loopback(services.settings, "folder")
 
     async def work(tell: Tell) -> IngestReport:
         if crawl:
-            return await services.crawler.crawl(name, crawl, tenant=tenant, progress=tell)
+            return await services.crawler.crawl(index, crawl, on_progress=tell)
         if body.folder is not None:
-            folder = Path(body.folder)
-            return await services.indexes.add_folder(name, folder, tenant=tenant, progress=tell)
-        return await _document(name, body, services, tenant, tell)
+            return await index.add_folder(Path(body.folder), on_progress=tell)
+        return await _document(index, body, services, tell)
 
     return work
 
 
 async def _document(
-    name: str, body: DocumentBody, services: Services, tenant: str, tell: Tell
+    index: Index, body: DocumentBody, services: Services, tell: Tell
 ) -> IngestReport:
     source, media_type, data = str(body.source), "text/plain", (body.text or "").encode()
     if body.url is not None:
         page = await fetch(body.url, services.fetch_limits)
         source, data = page.url, page.data
         media_type = content_type(page.media_type, page.charset)
-    return await services.indexes.add_document(
-        name,
+    return await index.add_document(
         source=source,
         media_type=media_type,
         data=data,
         title=body.title,
         metadata=body.metadata,
-        tenant=tenant,
-        progress=tell,
+        on_progress=tell,
     )
 
 
-async def form_work(name: str, request: Request, services: Services, caller: Caller) -> Work:
-    """The work of a form with files: each is indexed, those that cannot be read are told of.
+async def form_work(index: Index, request: Request) -> Work:
+    """Turn a form into the work of adding its files; the report names those that are unreadable.
 
     The work closes the form.
     """
@@ -136,18 +132,20 @@ async def form_work(name: str, request: Request, services: Services, caller: Cal
         raise
 
     async def add(file: UploadFile) -> IngestReport:
-        return await services.indexes.add_document(
-            name,
+        return await index.add_document(
             source=_source(file),
             media_type=file.content_type,
             data=await file.read(),
             metadata=metadata,
-            tenant=caller.tenant,
         )
 
     async def work(tell: Tell) -> IngestReport:
         try:
-            return await add(files[0]) if len(files) == 1 else await _each(name, files, add, tell)
+            return (
+                await add(files[0])
+                if len(files) == 1
+                else await _each(index.name, files, add, tell)
+            )
         finally:
             await form.close()
 
@@ -165,7 +163,7 @@ async def _each(
         try:
             whole.join(await add(file))
         except Invalid as error:
-            whole.failed.append(Failure(_source(file), error.code, error.message))
+            whole.failed.append(IngestFailure(_source(file), error.code, error.message))
         tell(Progress(done, len(files), whole.passages, whole.passages))
     return whole
 

@@ -128,7 +128,7 @@ async def _when_ready(server: Server, address: Path, url: str, services: Service
     await server.ready.wait()
     address.write_text(url)
     log.info("Motet is ready at %s (data in %s)", url, address.parent)
-    await services.crawler.go_on()
+    await services.crawler.resume()
     await services.watching.start()
     try:
         await services.indexes.warm()

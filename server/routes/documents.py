@@ -37,10 +37,9 @@ async def list_documents(
     offset: Offset = 0,
 ) -> Any:
     """The documents of an index: all, or those whose fields are so."""
-    found = await services.indexes.documents(
-        name, where=_filter(where), tenant=caller.tenant, limit=limit, offset=offset
-    )
-    return {"documents": [document.as_dict() for document in found]}
+    index = await services.indexes.get(name, caller.tenant)
+    documents = await index.list_documents(where=_filter(where), limit=limit, offset=offset)
+    return {"documents": [document.as_dict() for document in documents]}
 
 
 @router.post(
@@ -67,24 +66,25 @@ async def add_documents(
     Answers with a report, durable when it is given; with `Accept: text/event-stream`, events of
     progress come before it. In the `background` it answers 202 with the id of the ingest.
     """
-    await services.indexes.get(name, tenant=caller.tenant)
+    index = await services.indexes.get(name, caller.tenant)
     if request.headers.get("content-type", "").startswith("multipart/"):
-        work = await form_work(name, request, services, caller)
+        work = await form_work(index, request)
     elif media_type(request) != "application/json":
         raise unsupported(request, "JSON as application/json, or files as multipart/form-data")
     else:
         body = await read_json(request, DocumentBody)
         if body.background:
-            ingest = await start_ingest(name, body, services, caller)
+            ingest = await start_ingest(index, body, services)
             return Response(orjson.dumps({"ingest": ingest}), 202, media_type="application/json")
-        work = json_work(name, body, services, caller)
+        work = json_work(index, body, services)
     return await respond(work, accept, services.settings, f"ingest {name}")
 
 
 @router.get("/indexes/{name}/documents/{document}")
 async def show_document(name: str, document: str, services: ServicesOf, caller: CallerOf) -> Any:
     """One document with its text, to which every span refers."""
-    return (await services.indexes.document(name, document, tenant=caller.tenant)).as_dict()
+    index = await services.indexes.get(name, caller.tenant)
+    return (await index.get_document(document)).as_dict()
 
 
 @router.get("/indexes/{name}/documents/{document}/citation")
@@ -98,8 +98,8 @@ async def open_citation(
     hash: str | None = None,
 ) -> Any:
     """The cited span with its surroundings; `changed` where the source is another one by now."""
-    shown = await services.indexes.cite(name, document, start, end, hash=hash, tenant=caller.tenant)
-    return shown.as_dict()
+    index = await services.indexes.get(name, caller.tenant)
+    return (await index.cite(document, start, end, hash=hash)).as_dict()
 
 
 @router.get("/indexes/{name}/documents/{document}/similar")
@@ -111,20 +111,23 @@ async def similar_documents(
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 8,
 ) -> Any:
     """The documents most like this one by meaning, each with its nearest passage."""
-    found = await services.indexes.similar(name, document, limit=limit, tenant=caller.tenant)
-    return {"documents": [each.as_dict() for each in found]}
+    index = await services.indexes.get(name, caller.tenant)
+    similar = await index.find_similar(document, limit=limit)
+    return {"documents": [each.as_dict() for each in similar]}
 
 
 @router.delete("/indexes/{name}/documents/{document}", status_code=204)
 async def delete_document(name: str, document: str, services: ServicesOf, caller: CallerOf) -> None:
     """Delete a document: its text, its passages, their vectors and terms."""
-    await services.indexes.delete_document(name, document, tenant=caller.tenant)
+    index = await services.indexes.get(name, caller.tenant)
+    await index.delete_document(document)
 
 
 @router.get("/indexes/{name}/passages/{passage}")
 async def show_passage(name: str, passage: str, services: ServicesOf, caller: CallerOf) -> Any:
     """A passage with those before and after it, and its section."""
-    return (await services.indexes.passage(name, passage, tenant=caller.tenant)).as_dict()
+    index = await services.indexes.get(name, caller.tenant)
+    return (await index.get_passage(passage)).as_dict()
 
 
 def _filter(text: str | None) -> Any:

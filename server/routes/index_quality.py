@@ -63,18 +63,16 @@ async def calibrate_index(
 
     With `Accept: text/event-stream`, events of progress come before the threshold.
     """
-    await services.indexes.get(name, tenant=caller.tenant)
+    index = await services.indexes.get(name, caller.tenant)
     questions = None if body.questions is None else check_questions(body.questions)
 
     async def work(tell: ReportProgress) -> Threshold:
         return await calibrate(
-            services.indexes,
-            name,
+            index,
             reader_of(services.models, caller.tenant),
             questions,
             refuse=body.refuse,
             write=await writer_of(services.models, caller.tenant),
-            tenant=caller.tenant,
             report_progress=tell,
         )
 
@@ -90,18 +88,16 @@ async def evaluate_index(
     accept: Annotated[str, Header()] = "*/*",
 ) -> Response:
     """Measure what searches find and what the reader answers, refuses and gets wrong."""
-    await services.indexes.get(name, tenant=caller.tenant)
+    index = await services.indexes.get(name, caller.tenant)
     questions = check_questions(body.questions)
 
     async def work(tell: ReportProgress) -> Report:
         return await evaluate(
-            services.indexes,
-            name,
+            index,
             reader_of(services.models, caller.tenant),
             questions,
             default_threshold=ENOUGH,
             k=body.k,
-            tenant=caller.tenant,
             report_progress=tell,
         )
 

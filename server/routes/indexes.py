@@ -15,7 +15,7 @@ from starlette.responses import StreamingResponse
 
 from config.errors import Invalid
 from indexes.records import IngestReport
-from indexes.spec import check_name, index_spec
+from indexes.spec import index_spec
 from server.http.access import CallerOf
 from server.http.bodies import StrictRoute, media_type, read_json, unsupported
 from server.http.loopback import require_loopback
@@ -45,8 +45,8 @@ class ImportBody(BaseModel):
 @router.get("/indexes")
 async def list_indexes(services: ServicesOf, caller: CallerOf) -> Any:
     """Every index with its counts."""
-    found = await services.indexes.list(tenant=caller.tenant)
-    return {"indexes": [index.as_dict() for index in found]}
+    infos = await services.indexes.list(caller.tenant)
+    return {"indexes": [info.as_dict() for info in infos]}
 
 
 @router.post("/indexes", status_code=201)
@@ -55,9 +55,10 @@ async def create_index(body: NewIndex, services: ServicesOf, caller: CallerOf) -
     spec = index_spec(body)
     if spec.folders:
         require_loopback(services.settings, "folders")
-    made = await services.indexes.create(spec, tenant=caller.tenant)
-    services.watching.follow(made, tenant=caller.tenant)
-    return made.as_dict()
+    index = await services.indexes.create(spec, caller.tenant)
+    info = await index.describe()
+    services.watching.follow(info, tenant=caller.tenant)
+    return info.as_dict()
 
 
 @router.post(
@@ -87,8 +88,8 @@ async def import_index(request: Request, services: ServicesOf, caller: CallerOf)
     if media_type(request) == "application/json":
         body = await read_json(request, ImportBody)
         require_loopback(services.settings, "path")
-        made = await indexes.import_snapshot(Path(body.path), body.name, tenant=caller.tenant)
-        return made.as_dict()
+        index = await indexes.import_snapshot(Path(body.path), body.name, caller.tenant)
+        return (await index.describe()).as_dict()
     if media_type(request) != "multipart/form-data":
         raise unsupported(request, "JSON as application/json, or a file as multipart/form-data")
     async with request.form(max_files=1) as form:
@@ -99,28 +100,30 @@ async def import_index(request: Request, services: ServicesOf, caller: CallerOf)
             )
         with services.exchange.place() as path:
             await asyncio.to_thread(_copy, file.file, path)
-            wanted = str(name) if name else None
-            made = await indexes.import_snapshot(path, wanted, tenant=caller.tenant)
-    return made.as_dict()
+            new_name = str(name) if name else None
+            index = await indexes.import_snapshot(path, new_name, caller.tenant)
+    return (await index.describe()).as_dict()
 
 
 @router.get("/indexes/{name}")
 async def show_index(name: str, services: ServicesOf, caller: CallerOf) -> Any:
     """One index with its counts."""
-    return (await services.indexes.get(name, tenant=caller.tenant)).as_dict()
+    index = await services.indexes.get(name, caller.tenant)
+    return (await index.describe()).as_dict()
 
 
 @router.delete("/indexes/{name}", status_code=204)
 async def delete_index(name: str, services: ServicesOf, caller: CallerOf) -> None:
     """Delete an index with all its documents."""
-    await services.indexes.delete(name, tenant=caller.tenant)
+    await services.indexes.delete(name, caller.tenant)
     services.watching.leave(name, tenant=caller.tenant)
 
 
 @router.get("/indexes/{name}/stats")
 async def show_stats(name: str, services: ServicesOf, caller: CallerOf) -> Any:
     """How large the index is, on disk and in memory, and what it holds."""
-    return (await services.indexes.stats(name, tenant=caller.tenant)).as_dict()
+    index = await services.indexes.get(name, caller.tenant)
+    return (await index.stats()).as_dict()
 
 
 @router.post("/indexes/{name}/refresh", response_class=Response)
@@ -134,11 +137,11 @@ async def refresh_index(
 
     With `Accept: text/event-stream`, events of progress come before the report.
     """
-    await services.indexes.get(name, tenant=caller.tenant)
+    index = await services.indexes.get(name, caller.tenant)
 
     async def work(tell: Tell) -> IngestReport:
         whole = IngestReport(name)
-        for part in await services.indexes.refresh(name, tenant=caller.tenant, progress=tell):
+        for part in await index.refresh(on_progress=tell):
             whole.join(part)
         return whole
 
@@ -148,8 +151,9 @@ async def refresh_index(
 @router.post("/indexes/{name}/rebuild")
 async def rebuild_index(name: str, services: ServicesOf, caller: CallerOf) -> Any:
     """Build the search files anew out of what is stored; embeds only for another model."""
-    await services.indexes.rebuild(name, tenant=caller.tenant)
-    return (await services.indexes.get(name, tenant=caller.tenant)).as_dict()
+    index = await services.indexes.get(name, caller.tenant)
+    await index.rebuild()
+    return (await index.describe()).as_dict()
 
 
 @router.get(
@@ -159,8 +163,9 @@ async def rebuild_index(name: str, services: ServicesOf, caller: CallerOf) -> An
 )
 async def export_index(name: str, services: ServicesOf, caller: CallerOf) -> Response:
     """The index as it is at this moment, as one file that can be imported; work goes on."""
+    index = await services.indexes.get(name, caller.tenant)
     with services.exchange.place() as path:
-        await services.indexes.export(check_name(name), path, tenant=caller.tenant)
+        await index.export(path)
         # Unlinked once it is open: however the download ends, no copy of it stays.
         file = path.open("rb")
     headers = {
@@ -173,14 +178,15 @@ async def export_index(name: str, services: ServicesOf, caller: CallerOf) -> Res
 @router.get("/indexes/{name}/ingests")
 async def list_ingests(name: str, services: ServicesOf, caller: CallerOf) -> Any:
     """The folders and crawls that were begun lately, the latest first."""
-    found = await services.indexes.ingests(name, tenant=caller.tenant)
-    return {"ingests": [state.as_dict() for state in found]}
+    index = await services.indexes.get(name, caller.tenant)
+    return {"ingests": [state.as_dict() for state in await index.list_ingests()]}
 
 
 @router.delete("/indexes/{name}/ingests/{ingest}", status_code=204)
 async def cancel_ingest(name: str, ingest: str, services: ServicesOf, caller: CallerOf) -> None:
     """End an ingest that runs in the background; what it has indexed stays."""
-    await services.indexes.cancel_ingest(name, ingest, tenant=caller.tenant)
+    index = await services.indexes.get(name, caller.tenant)
+    await index.cancel_ingest(ingest)
 
 
 def _copy(file: BinaryIO, path: Path) -> None:

@@ -58,7 +58,8 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
     settings = load_settings(home=home, ollama_url=ollama.url)
     try:
         async with open_models(settings) as models, open_indexes(settings, models) as indexes:
-            await indexes.add_document("docs", source="guide.md", data=GUIDE)
+            docs = await indexes.get("docs")
+            await docs.add_document(source="guide.md", data=GUIDE)
 
             async def search(names: list[str], query: str, **how: Any) -> Any:
                 found = await indexes.search(names, query, **how)
@@ -76,6 +77,7 @@ def says(world: World, answer: Any) -> None:
 
 
 async def test_ask_answers_over_ollama_with_citations_that_resolve(world: World) -> None:
+    docs = await world.indexes.get("docs")
     says(world, lambda turn: "Run make serve [1]. Wrong [9].")
     told = await run(
         world.catalog.get("ask"), {"question": "How is the service started?"}, world.context
@@ -84,7 +86,7 @@ async def test_ask_answers_over_ollama_with_citations_that_resolve(world: World)
     assert "llama3" in told.output["model"]
     assert len([token for token in told.tokens if token]) > 1
     (citation,) = told.output["citations"]
-    document = await world.indexes.document("docs", citation["document"])
+    document = await docs.get_document(citation["document"])
     assert document.text[citation["start"] : citation["end"]] == citation["text"]
     assert "make serve" in citation["text"]
     chosen = [event for event in told.kinds("model") if event["phase"] == "chosen"]
@@ -92,6 +94,7 @@ async def test_ask_answers_over_ollama_with_citations_that_resolve(world: World)
 
 
 async def test_an_answer_over_ollama_is_checked_against_its_sources(world: World) -> None:
+    docs = await world.indexes.get("docs")
     said = (
         "The service is started with `make serve` [1]. You can reach it at port 8000 [1]. "
         "It listens on port 9999 [1]. It was written by Smith [1][8]. Most people are fond of it."
@@ -110,7 +113,7 @@ async def test_an_answer_over_ollama_is_checked_against_its_sources(world: World
         "The service is started with `make serve`.", "It listens on port 8000."
     ]  # fmt: skip
     for citation in told.output["citations"]:
-        document = await world.indexes.document("docs", citation["document"])
+        document = await docs.get_document(citation["document"])
         assert document.text[citation["start"] : citation["end"]] == citation["text"]
 
 
@@ -138,8 +141,8 @@ async def test_ask_deep_answers_from_several_indexes_with_conditions(
         ("harbour.md", "The harbour of the town was built by Ms Brandt in 1911.", "north"),
         ("bridge.md", "The bridge of the town was built by Mr Holm in 1950.", "south"),
     ):
-        await world.indexes.add_document(
-            "towns", source=source, data=text.encode(), metadata={"country": country}
+        await (await world.indexes.get("towns")).add_document(
+            source=source, data=text.encode(), metadata={"country": country}
         )
     agent = world.catalog.get("ask_deep")
     asked: dict[str, Any] = {"question": "Who built the harbour?", "index": ["docs", "towns"]}
@@ -154,14 +157,15 @@ async def test_ask_deep_answers_from_several_indexes_with_conditions(
 async def test_the_threshold_of_an_index_decides_what_the_reader_answers(
     world: World, alone: RunContext
 ) -> None:
+    docs = await world.indexes.get("docs")
     question = {"question": "How is the service started?"}
     try:
         for value, refused in ((0.99, True), (0.05, False)):
-            await world.indexes.set_threshold("docs", Threshold(value))
+            await docs.set_threshold(Threshold(value))
             told = await run(world.catalog.get("ask"), question, alone)
             assert told.output["refused"] is refused
     finally:
-        await world.indexes.set_threshold("docs", None)
+        await docs.set_threshold(None)
 
 
 async def test_a_schema_goes_to_the_model_by_its_own_means(world: World) -> None:
@@ -242,6 +246,7 @@ async def alone(
 async def test_the_embedded_reader_answers_with_exact_spans(
     world: World, alone: RunContext
 ) -> None:
+    docs = await world.indexes.get("docs")
     question = {"question": "How is the service started?"}
     for name in ("ask", "ask_deep"):
         told = await run(world.catalog.get(name), question, alone)
@@ -249,7 +254,7 @@ async def test_the_embedded_reader_answers_with_exact_spans(
         assert told.output["refused"] is False
         assert told.output["citations"]
         for citation in told.output["citations"]:
-            document = await world.indexes.document("docs", citation["document"])
+            document = await docs.get_document(citation["document"])
             assert document.text[citation["start"] : citation["end"]] == citation["text"]
             assert citation["text"] in told.output["answer"]
 

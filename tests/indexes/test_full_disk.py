@@ -38,24 +38,26 @@ def full(indexes: Indexes) -> Iterator[None]:
 
 
 @pytest.fixture
-async def notes(tmp_path: Path) -> AsyncIterator[Indexes]:
+async def filled(tmp_path: Path) -> AsyncIterator[Indexes]:
     async with open_indexes(load_settings(home=tmp_path / "home"), Models()) as indexes:
         await indexes.create(IndexSpec(name="notes"))
         for number in range(5):
             await add(indexes, number)
-        await indexes.rebuild("notes")
+        await (await indexes.get("notes")).rebuild()
         yield indexes
 
 
 async def add(indexes: Indexes, number: int) -> str:
+    notes = await indexes.get("notes")
     text = f"It is about subject{number} and nothing else."
-    report = await indexes.add_document("notes", source=f"{number}.md", data=text.encode())
+    report = await notes.add_document(source=f"{number}.md", data=text.encode())
     return report.documents[0]
 
 
 async def found(indexes: Indexes) -> list[str]:
     """Sources, each of them found by its own words."""
-    sources = [document.source for document in await indexes.documents("notes")]
+    notes = await indexes.get("notes")
+    sources = [document.source for document in await notes.list_documents()]
     for source in sources:
         subject = f"subject{source.removesuffix('.md')}"
         (best,) = await indexes.search("notes", subject, limit=1)
@@ -66,65 +68,69 @@ async def found(indexes: Indexes) -> list[str]:
 FIVE = [f"{number}.md" for number in range(5)]
 
 
-async def test_what_cannot_be_kept_is_refused_and_what_was_kept_is_served(notes: Indexes) -> None:
-    first, *_ = await notes.documents("notes")
-    with full(notes):
-        for work in (add(notes, 5), notes.delete_document("notes", first.id)):
+async def test_what_cannot_be_kept_is_refused_and_what_was_kept_is_served(filled: Indexes) -> None:
+    notes = await filled.get("notes")
+    first, *_ = await notes.list_documents()
+    with full(filled):
+        for work in (add(filled, 5), notes.delete_document(first.id)):
             with pytest.raises(Unavailable, match="Free disk space") as caught:
                 await work
             assert caught.value.code == "index_storage_failed"
-        assert await found(notes) == FIVE
-    await add(notes, 5)
-    await notes.delete_document("notes", first.id)
-    assert await found(notes) == ["1.md", "2.md", "3.md", "4.md", "5.md"]
+        assert await found(filled) == FIVE
+    await add(filled, 5)
+    await notes.delete_document(first.id)
+    assert await found(filled) == ["1.md", "2.md", "3.md", "4.md", "5.md"]
 
 
 async def test_an_index_that_cannot_be_saved_serves_and_is_saved_later(
-    notes: Indexes, tmp_path: Path
+    filled: Indexes, tmp_path: Path
 ) -> None:
+    notes = await filled.get("notes")
     derived = tmp_path / "home" / "indexes" / "derived"
     saved = sorted(derived.rglob("*"))
-    await add(notes, 5)
-    with full(notes):
+    await add(filled, 5)
+    with full(filled):
         with pytest.raises(Unavailable, match="Free disk space") as caught:
-            await notes.rebuild("notes")
+            await notes.rebuild()
         assert caught.value.code == "index_save_failed"
         assert sorted(derived.rglob("*")) == saved, "half a save is left"
-        assert len(await found(notes)) == 6
-    await notes.rebuild("notes")
+        assert len(await found(filled)) == 6
+    await notes.rebuild()
     assert sorted(derived.rglob("*")) != saved
-    assert len(await found(notes)) == 6
+    assert len(await found(filled)) == 6
 
 
 async def test_no_half_snapshot_is_written_and_none_imported(
-    notes: Indexes, tmp_path: Path
+    filled: Indexes, tmp_path: Path
 ) -> None:
+    notes = await filled.get("notes")
     whole = tmp_path / "notes.snapshot"
-    await notes.export("notes", whole)
+    await notes.export(whole)
     before = sorted(tmp_path.iterdir())
-    with full(notes):
+    with full(filled):
         with pytest.raises(Invalid, match="cannot be written") as refused:
-            await notes.export("notes", tmp_path / "other.snapshot")
+            await notes.export(tmp_path / "other.snapshot")
         assert refused.value.code == "invalid_path"
         assert sorted(tmp_path.iterdir()) == before
         with pytest.raises(Unavailable) as caught:
-            await notes.import_snapshot(whole, "copy")
+            await filled.import_snapshot(whole, "copy")
         assert caught.value.code == "index_storage_failed"
-        assert "copy" not in [info.name for info in await notes.list()]
-    await notes.import_snapshot(whole, "copy")
-    assert len(await notes.documents("copy")) == 5
-    assert await found(notes) == FIVE
+        assert "copy" not in [info.name for info in await filled.list()]
+    await filled.import_snapshot(whole, "copy")
+    assert len(await (await filled.get("copy")).list_documents()) == 5
+    assert await found(filled) == FIVE
 
 
 async def test_words_that_could_not_be_scrubbed_are_once_there_is_space(
-    notes: Indexes, tmp_path: Path
+    filled: Indexes, tmp_path: Path
 ) -> None:
+    notes = await filled.get("notes")
     home = tmp_path / "home"
-    report = await notes.add_document("notes", source="a.md", data=b"The gribbleflix is here.")
-    await asyncio.gather(*(add(notes, number) for number in range(5, 30)))
-    with full(notes), pytest.raises(Unavailable):
-        await notes.delete_document("notes", report.documents[0])
-    await notes.delete_document("notes", report.documents[0])
+    report = await notes.add_document(source="a.md", data=b"The gribbleflix is here.")
+    await asyncio.gather(*(add(filled, number) for number in range(5, 30)))
+    with full(filled), pytest.raises(Unavailable):
+        await notes.delete_document(report.documents[0])
+    await notes.delete_document(report.documents[0])
     files = [path for path in home.rglob("*") if path.is_file()]
     assert [path for path in files if b"gribbleflix" in path.read_bytes()] == []
 
@@ -139,7 +145,7 @@ async def test_a_folder_cut_short_goes_on_at_the_next_start(tmp_path: Path) -> N
         await indexes.create(IndexSpec(name="notes"))
         await add(indexes, 9)
         with full(indexes), pytest.raises(Unavailable):
-            await indexes.add_folder("notes", folder)
+            await (await indexes.get("notes")).add_folder(folder)
         assert await found(indexes) == ["9.md"]
-        await indexes.add_folder("notes", folder)
+        await (await indexes.get("notes")).add_folder(folder)
         assert await found(indexes) == [*FIVE, "9.md"]

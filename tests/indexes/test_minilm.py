@@ -22,7 +22,8 @@ async def test_a_paraphrased_question_finds_its_passage_through_the_real_model(
     for name, text in DOCUMENTS.items():
         (tmp_path / name).write_text(text)
     async with open_models(settings) as models, open_indexes(settings, models) as indexes:
-        report = await indexes.add_folder("docs", tmp_path)
+        docs = await indexes.get("docs")
+        report = await docs.add_folder(tmp_path)
         assert (report.added, report.failed) == (3, [])
         for question, name in (
             ("Which plants like it hot and wet?", "garden.md"),

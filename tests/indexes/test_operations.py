@@ -42,15 +42,16 @@ class Operations:
         await asyncio.gather(*(self._one(indexes, source) for source in sources))
 
     async def _one(self, indexes: Indexes, source: str) -> None:
+        notes = await indexes.get("notes")
         choice = self.random.random()
         if choice < 0.2:
             await indexes.search("notes", self.text(4), mode=self.random.choice(MODES))
         elif choice < 0.5 and source in self.texts:
             del self.texts[source]
-            await indexes.delete_document("notes", self.ids.pop(source))
+            await notes.delete_document(self.ids.pop(source))
         else:
             self.texts[source] = text = self.text(self.random.randint(3, 45))
-            report = await indexes.add_document("notes", source=source, data=text.encode())
+            report = await notes.add_document(source=source, data=text.encode())
             (self.ids[source],) = report.documents
 
     def text(self, words: int) -> str:
@@ -76,7 +77,7 @@ async def assert_equals_one_built_anew(indexes: Indexes, operations: Operations)
     await indexes.create(IndexSpec(name="anew", chunk_words=20))
     try:
         for source, text in operations.texts.items():
-            await indexes.add_document("anew", source=source, data=text.encode())
+            await (await indexes.get("anew")).add_document(source=source, data=text.encode())
         for query, mode in operations.queries():
             expected = await found(indexes, "anew", query, mode)
             assert await found(indexes, "notes", query, mode) == pytest.approx(expected, abs=2e-6)

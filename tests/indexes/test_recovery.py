@@ -72,21 +72,23 @@ async def opened(home: Path, recovery_models: Models) -> AsyncIterator[Indexes]:
 
 
 @pytest.fixture
-async def notes(opened: Indexes, recovery_models: Models) -> AsyncIterator[Indexes]:
+async def filled(opened: Indexes, recovery_models: Models) -> AsyncIterator[Indexes]:
     """The index `notes` with three documents, saved."""
+    notes = await opened.get("notes")
     recovery_models.embedder = HashingEmbedder()
     for number in range(3):
         await add(opened, number)
-    await opened.rebuild("notes")
+    await notes.rebuild()
     recovery_models.embedder.seen.clear()
     yield opened
-    for document in await opened.documents("notes"):
-        await opened.delete_document("notes", document.id)
+    for document in await notes.list_documents():
+        await notes.delete_document(document.id)
 
 
 async def add(indexes: Indexes, number: int) -> str:
+    notes = await indexes.get("notes")
     text = f"# Document {number}\n\nIt is about subject{number} and nothing else.\n"
-    report = await indexes.add_document("notes", source=f"{number}.md", data=text.encode())
+    report = await notes.add_document(source=f"{number}.md", data=text.encode())
     return report.documents[0]
 
 
@@ -111,62 +113,64 @@ def saved_folder(home: Path) -> Path:
     return folder
 
 
-async def test_searches_survive_the_death_of_the_worker_under_them(notes: Indexes) -> None:
-    worker = worker_of(notes)
+async def test_searches_survive_the_death_of_the_worker_under_them(filled: Indexes) -> None:
+    worker = worker_of(filled)
     os.kill(worker.pid, signal.SIGSTOP)
     sent = worker.expect("search")
-    searches = [asyncio.create_task(best(notes, number % 3)) for number in range(20)]
+    searches = [asyncio.create_task(best(filled, number % 3)) for number in range(20)]
     await asyncio.wait_for(sent.wait(), BOUND_S)
     os.kill(worker.pid, signal.SIGKILL)
     found = await asyncio.wait_for(asyncio.gather(*searches), BOUND_S)
     assert found == [f"{number % 3}.md" for number in range(20)]
-    assert worker_of(notes) is not worker
+    assert worker_of(filled) is not worker
 
 
 async def test_an_ingest_survives_the_death_of_the_worker_under_it(
-    notes: Indexes, recovery_models: Models
+    filled: Indexes, recovery_models: Models
 ) -> None:
-    worker = worker_of(notes)
+    worker = worker_of(filled)
     os.kill(worker.pid, signal.SIGSTOP)
     sent = worker.expect("apply")
-    ingest = asyncio.create_task(add(notes, 7))
+    ingest = asyncio.create_task(add(filled, 7))
     await asyncio.wait_for(sent.wait(), BOUND_S)
     os.kill(worker.pid, signal.SIGKILL)
     await asyncio.wait_for(ingest, BOUND_S)
-    assert [await best(notes, number) for number in (7, 0)] == ["7.md", "0.md"]
+    assert [await best(filled, number) for number in (7, 0)] == ["7.md", "0.md"]
     assert max(recovery_models.embedder.seen.values()) == 1
 
 
 async def test_a_saved_index_is_opened_as_it_is_and_a_damaged_or_lost_one_built_anew(
-    notes: Indexes, home: Path, recovery_models: Models
+    filled: Indexes, home: Path, recovery_models: Models
 ) -> None:
-    await kill(notes)
-    assert await best(notes, 1) == "1.md"
-    assert "apply" not in worker_of(notes).calls
+    await kill(filled)
+    assert await best(filled, 1) == "1.md"
+    assert "apply" not in worker_of(filled).calls
 
     words = saved_folder(home) / "keywords"
     data = bytearray(words.read_bytes())
     data[len(data) // 2] ^= 1
     words.write_bytes(data)
-    await kill(notes)
-    assert await best(notes, 1) == "1.md"
-    assert "apply" in worker_of(notes).calls
+    await kill(filled)
+    assert await best(filled, 1) == "1.md"
+    assert "apply" in worker_of(filled).calls
 
-    await notes.rebuild("notes")
+    await (await filled.get("notes")).rebuild()
     for path in saved_folder(home).iterdir():
         path.unlink()
-    await kill(notes)
-    assert await best(notes, 1) == "1.md"
+    await kill(filled)
+    assert await best(filled, 1) == "1.md"
     assert set(recovery_models.embedder.seen) == {"subject1"}, "a passage was embedded again"
 
 
-async def test_what_came_after_the_last_save_is_replayed(notes: Indexes) -> None:
-    added = await add(notes, 5)
-    first = next(d for d in await notes.documents("notes") if d.source == "0.md")
-    await kill(notes)
-    await notes.delete_document("notes", first.id)
-    assert await best(notes, 5) == "5.md"
-    found = await notes.search("notes", "subject0 subject5 document", limit=10)
+async def test_what_came_after_the_last_save_is_replayed(filled: Indexes) -> None:
+    added = await add(filled, 5)
+    first = next(
+        d for d in await (await filled.get("notes")).list_documents() if d.source == "0.md"
+    )
+    await kill(filled)
+    await (await filled.get("notes")).delete_document(first.id)
+    assert await best(filled, 5) == "5.md"
+    found = await filled.search("notes", "subject0 subject5 document", limit=10)
     assert sorted(passage.source for passage in found) == ["1.md", "2.md", "5.md"]
     assert added in {passage.document for passage in found}
 
@@ -183,32 +187,34 @@ def files_with(home: Path, *words: str) -> list[str]:
 
 
 async def test_the_words_of_a_deleted_document_are_found_in_no_file(
-    notes: Indexes, home: Path
+    filled: Indexes, home: Path
 ) -> None:
+    notes = await filled.get("notes")
     secret = "# Zyxomorph\n\nThe quuxling password is frobnicated.\n"
     report = await notes.add_document(
-        "notes", source="plain.md", data=secret.encode(), metadata={"owner": "blorbo"}
+        source="plain.md", data=secret.encode(), metadata={"owner": "blorbo"}
     )
-    await notes.rebuild("notes")
+    await notes.rebuild()
     words = ("zyxomorph", "quuxling", "frobnic", "blorbo")
     assert any("saved-" in name for name in files_with(home, *words)), "the test sees nothing"
-    await notes.delete_document("notes", report.documents[0])
+    await notes.delete_document(report.documents[0])
     assert files_with(home, *words) == []
-    await notes.rebuild("notes")
+    await notes.rebuild()
     assert saved_folder(home)
     assert files_with(home, *words) == []
 
 
 async def test_the_words_of_a_replaced_document_and_a_deleted_index_are_found_in_no_file(
-    notes: Indexes, home: Path
+    filled: Indexes, home: Path
 ) -> None:
-    await notes.create(IndexSpec(name="other"))
+    notes = await filled.get("notes")
+    await filled.create(IndexSpec(name="other"))
     for name in ("notes", "other"):
-        await notes.add_document(name, source="a.md", data=b"The gribbleflix is here.")
-        await notes.rebuild(name)
+        await (await filled.get(name)).add_document(source="a.md", data=b"The gribbleflix is here.")
+        await (await filled.get(name)).rebuild()
     assert files_with(home, "gribbleflix")
-    await notes.add_document("notes", source="a.md", data=b"Nothing of it is left.")
-    await notes.delete("other")
+    await notes.add_document(source="a.md", data=b"Nothing of it is left.")
+    await filled.delete("other")
     assert files_with(home, "gribbleflix") == []
 
 
@@ -217,7 +223,8 @@ async def test_what_a_killed_process_left_of_deleted_things_is_gone_at_the_next_
 ) -> None:
     settings = load_settings(home=tmp_path)
     async with open_indexes(settings, Models()) as indexes:
-        report = await indexes.add_document("docs", source="a.md", data=b"The gribbleflix.")
+        docs = await indexes.get("docs")
+        report = await docs.add_document(source="a.md", data=b"The gribbleflix.")
     assert len(files_with(tmp_path, "gribbleflix")) >= 2
     async with open_store(tmp_path / "indexes") as store:
         index = await store(Tables.index, "default", "docs")
@@ -271,12 +278,13 @@ async def test_without_its_worker_an_index_says_so_and_keeps_what_it_was_given(
 ) -> None:
     settings = load_settings(home=tmp_path)
     async with open_indexes(settings, Models(), worker=NeverStarts) as indexes:
+        docs = await indexes.get("docs")
         with pytest.raises(Unavailable) as caught:
-            await indexes.add_document("docs", source="a.md", data=b"Text.")
+            await docs.add_document(source="a.md", data=b"Text.")
         assert caught.value.code == "worker_start_failed"
         with pytest.raises(Unavailable):
             await indexes.search("docs", "text")
-        assert [document.source for document in await indexes.documents("docs")] == ["a.md"]
+        assert [document.source for document in await docs.list_documents()] == ["a.md"]
 
 
 async def test_a_second_process_on_the_same_folder_is_refused(tmp_path: Path) -> None:
@@ -324,7 +332,8 @@ async def test_what_was_acknowledged_before_the_server_was_killed_is_found_after
     await child.wait()
     acknowledged += [int(line) for line in rest[:-1]]
     async with open_indexes(load_settings(home=tmp_path), Models()) as indexes:
-        sources = {d.source for d in await indexes.documents("notes", limit=1000)}
+        notes = await indexes.get("notes")
+        sources = {d.source for d in await notes.list_documents(limit=1000)}
         assert sources >= {f"{number}.md" for number in acknowledged}
         for number in (acknowledged[0], acknowledged[-1]):
             assert await best(indexes, number) == f"{number}.md"

@@ -39,7 +39,9 @@ def age(root: Path) -> None:
 
 
 async def add(indexes: Indexes, source: str, text: str, tenant: str = "default") -> str:
-    report = await indexes.add_document("notes", source=source, data=text.encode(), tenant=tenant)
+    report = await (await indexes.get("notes", tenant)).add_document(
+        source=source, data=text.encode()
+    )
     return report.documents[0]
 
 
@@ -50,7 +52,8 @@ def sources(passages: list[Passage]) -> list[str]:
 async def test_a_folder_is_found_again_by_meaning_keywords_and_both(
     indexes: Indexes, folder: Path
 ) -> None:
-    report = await indexes.add_folder("notes", folder)
+    notes = await indexes.get("notes")
+    report = await notes.add_folder(folder)
     assert (report.added, report.passages, report.embedded) == (3, 3, 3)
     for mode in ("hybrid", "dense", "keyword"):
         found = await indexes.search("notes", "sharp chisel for oak", mode=mode)
@@ -58,18 +61,19 @@ async def test_a_folder_is_found_again_by_meaning_keywords_and_both(
         assert found[0].heading == ["Workshop"]
         assert found[0].title == "Workshop"
         assert [p.score for p in found] == sorted((p.score for p in found), reverse=True)
-    info = await indexes.get("notes")
+    info = await notes.describe()
     assert (info.documents, info.passages, info.embedded_by) == (3, 3, "hashing-1")
 
 
 async def test_a_passages_span_is_exact_in_its_documents_text(
     indexes: Indexes, folder: Path
 ) -> None:
-    await indexes.add_folder("notes", folder)
+    notes = await indexes.get("notes")
+    await notes.add_folder(folder)
     found = await indexes.search("notes", "water bread oak")
     assert len(found) == 3
     for passage in found:
-        document = await indexes.document("notes", passage.document)
+        document = await notes.get_document(passage.document)
         assert document.text[passage.start : passage.end] == passage.text
         assert document.hash == passage.hash
         assert document.metadata["path"] == str(folder / document.source)
@@ -78,16 +82,17 @@ async def test_a_passages_span_is_exact_in_its_documents_text(
 async def test_unchanged_files_cost_a_stat_changed_ones_are_replaced_gone_ones_removed(
     indexes: Indexes, folder: Path, embedder: HashingEmbedder
 ) -> None:
-    await indexes.add_folder("notes", folder)
+    notes = await indexes.get("notes")
+    await notes.add_folder(folder)
     # Other words of the same size and time: only reading the file would tell.
     (folder / "garden.md").write_text(GARDEN.swapcase())
     age(folder)
-    again = await indexes.add_folder("notes", folder)
+    again = await notes.add_folder(folder)
     assert (again.unchanged, again.added, again.changed, again.failed) == (3, 0, 0, [])
 
     (folder / "garden.md").write_text(GARDEN + "\nBasil needs sun.\n")
     (folder / "kitchen.txt").unlink()
-    later = await indexes.add_folder("notes", folder)
+    later = await notes.add_folder(folder)
     assert (later.unchanged, later.added, later.changed, later.removed) == (1, 0, 1, 1)
     assert sources(await indexes.search("notes", "basil sun"))[0] == "garden.md"
     assert "kitchen.txt" not in sources(await indexes.search("notes", "bread rises overnight"))
@@ -97,19 +102,21 @@ async def test_unchanged_files_cost_a_stat_changed_ones_are_replaced_gone_ones_r
 async def test_a_touched_file_is_compared_by_its_content(
     indexes: Indexes, folder: Path, embedder: HashingEmbedder
 ) -> None:
-    await indexes.add_folder("notes", folder)
+    notes = await indexes.get("notes")
+    await notes.add_folder(folder)
     os.utime(folder / "garden.md")
-    assert (await indexes.add_folder("notes", folder)).unchanged == 3
+    assert (await notes.add_folder(folder)).unchanged == 3
     assert max(embedder.seen.values()) == 1
 
 
 async def test_a_broken_file_is_reported_and_the_rest_goes_on(
     indexes: Indexes, folder: Path
 ) -> None:
+    notes = await indexes.get("notes")
     (folder / "broken.md").write_bytes(b"\xff\xfe\xfa")
     (folder / "empty.txt").write_text("")
     (folder / "image.txt").write_bytes(b"\x89PNG\0\0")
-    report = await indexes.add_folder("notes", folder)
+    report = await notes.add_folder(folder)
     assert report.added == 3
     broken = ("broken.md", "empty.txt", "image.txt")
     found = {failure.source: failure.code for failure in report.failed}
@@ -117,8 +124,9 @@ async def test_a_broken_file_is_reported_and_the_rest_goes_on(
 
 
 async def test_progress_counts_files_and_passages(indexes: Indexes, folder: Path) -> None:
+    notes = await indexes.get("notes")
     told: list[Progress] = []
-    await indexes.add_folder("notes", folder, progress=told.append)
+    await notes.add_folder(folder, on_progress=told.append)
     assert told[-1] == Progress(3, 3, 3, 3)
     assert [p.files_done for p in told] == sorted(p.files_done for p in told)
 
@@ -135,15 +143,15 @@ async def test_an_upload_replaces_the_one_of_its_source(
 
 
 async def test_an_uploads_title_and_metadata_are_kept(indexes: Indexes) -> None:
-    report = await indexes.add_document(
-        "notes",
+    notes = await indexes.get("notes")
+    report = await notes.add_document(
         source="https://example.org/page?id=1",
         media_type="text/html; charset=utf-8",
         data=b"<h1>Heading</h1><p>Words of the page.",
         title="Given title",
         metadata={"author": "Ada"},
     )
-    document = await indexes.document("notes", report.documents[0])
+    document = await notes.get_document(report.documents[0])
     assert (document.title, document.metadata) == ("Given title", {"author": "Ada"})
     assert document.text == "Heading\n\nWords of the page."
 
@@ -161,9 +169,10 @@ async def test_the_same_passage_in_two_documents_is_embedded_once(
 async def test_a_narrow_filter_finds_its_best_though_they_rank_low_among_all(
     indexes: Indexes, folder: Path
 ) -> None:
+    notes = await indexes.get("notes")
     for number in range(300):
         (folder / f"oak{number}.md").write_text(f"# Oak {number}\n\nOak and chisel {number}.\n")
-    await indexes.add_folder("notes", folder)
+    await notes.add_folder(folder)
     chosen = await add(indexes, "lone.md", "# Lone\n\nNothing in common but one chisel.\n")
     other = await add(indexes, "far.md", "# Far\n\nEntirely unrelated text.\n")
     for mode in ("hybrid", "dense"):
@@ -175,11 +184,12 @@ async def test_a_narrow_filter_finds_its_best_though_they_rank_low_among_all(
 
 
 async def test_a_deleted_document_is_found_no_more(indexes: Indexes) -> None:
+    notes = await indexes.get("notes")
     first, second = await add(indexes, "a.md", GARDEN), await add(indexes, "b.md", KITCHEN)
-    await indexes.delete_document("notes", first)
+    await notes.delete_document(first)
     assert sources(await indexes.search("notes", "tomatoes warm soil")) == ["b.md"]
     with pytest.raises(NotFound) as caught:
-        await indexes.document("notes", first)
+        await notes.get_document(first)
     assert caught.value.code == "document_not_found"
     assert second in caught.value.message
 
@@ -187,17 +197,18 @@ async def test_a_deleted_document_is_found_no_more(indexes: Indexes) -> None:
 async def test_a_citation_shows_the_span_and_says_when_the_source_changed(
     indexes: Indexes,
 ) -> None:
+    notes = await indexes.get("notes")
     id = await add(indexes, "a.md", GARDEN)
     (passage,) = await indexes.search("notes", "tomatoes")
     start = GARDEN.index("Tomatoes")
-    shown = await indexes.cite("notes", id, start, start + 8, hash=passage.hash)
+    shown = await notes.cite(id, start, start + 8, hash=passage.hash)
     assert (shown.text, shown.changed, shown.heading) == ("Tomatoes", False, ["Garden"])
     assert shown.before + shown.text + shown.after == GARDEN
     await add(indexes, "a.md", KITCHEN)
-    assert (await indexes.cite("notes", id, start, start + 8, hash=passage.hash)).changed
-    assert (await indexes.cite("notes", id, 900, 990, hash=passage.hash)).text == ""
+    assert (await notes.cite(id, start, start + 8, hash=passage.hash)).changed
+    assert (await notes.cite(id, 900, 990, hash=passage.hash)).text == ""
     with pytest.raises(Invalid):
-        await indexes.cite("notes", id, 900, 990)
+        await notes.cite(id, 900, 990)
 
 
 async def test_tenants_do_not_see_each_others_indexes(indexes: Indexes) -> None:
@@ -249,7 +260,7 @@ async def test_what_does_not_exist_is_named_with_its_nearest(indexes: Indexes) -
     with pytest.raises(NotFound):
         await indexes.search("notes", "x", documents=["nope"])
     with pytest.raises(Invalid):
-        await indexes.get("../../etc/passwd")
+        await (await indexes.get("../../etc/passwd")).describe()
     with pytest.raises(Conflict):
         await indexes.create(IndexSpec(name="notes"))
 
@@ -286,17 +297,17 @@ async def test_a_wrong_search_names_its_field(
 async def test_a_wrong_upload_names_its_field_and_leaves_nothing(
     indexes: Indexes, source: str, title: str | None, metadata: dict[str, object], field: str
 ) -> None:
+    notes = await indexes.get("notes")
     with pytest.raises(Invalid) as caught:
-        await indexes.add_document(
-            "notes", source=source, data=b"text", title=title, metadata=metadata
-        )
+        await notes.add_document(source=source, data=b"text", title=title, metadata=metadata)
     assert caught.value.details["field"] == field
-    assert await indexes.documents("notes") == []
+    assert await notes.list_documents() == []
 
 
 async def test_an_upload_beyond_the_bound_is_refused(indexes: Indexes) -> None:
+    notes = await indexes.get("notes")
     with pytest.raises(Invalid, match="64 MiB"):
-        await indexes.add_document("notes", source="a.txt", data=b"x" * (64 * 2**20 + 1))
+        await notes.add_document(source="a.txt", data=b"x" * (64 * 2**20 + 1))
 
 
 async def test_searches_are_served_while_an_ingest_runs_and_ingests_wait_for_each_other(
@@ -317,13 +328,14 @@ async def test_searches_are_served_while_an_ingest_runs_and_ingests_wait_for_eac
 async def test_a_cancelled_ingest_leaves_what_was_committed_and_nothing_half(
     indexes: Indexes, folder: Path, embedder: HashingEmbedder
 ) -> None:
+    notes = await indexes.get("notes")
     await add(indexes, "a.md", GARDEN)
     embedder.gate = asyncio.Event()
-    ingest = asyncio.create_task(indexes.add_folder("notes", folder))
+    ingest = asyncio.create_task(notes.add_folder(folder))
     await embedder.entered.wait()
     ingest.cancel()
     with pytest.raises(asyncio.CancelledError):
         await ingest
     embedder.gate = None
-    assert [document.source for document in await indexes.documents("notes")] == ["a.md"]
-    assert (await indexes.add_folder("notes", folder)).added == 3
+    assert [document.source for document in await notes.list_documents()] == ["a.md"]
+    assert (await notes.add_folder(folder)).added == 3

@@ -68,7 +68,7 @@ async def declare(indexes: Indexes, name: str, *folders: Path, watch: bool = Tru
 
 
 async def found(indexes: Indexes, name: str) -> list[str]:
-    return [document.source for document in await indexes.documents(name)]
+    return [document.source for document in await (await indexes.get(name)).list_documents()]
 
 
 async def test_what_changes_in_a_folder_is_indexed(
@@ -114,7 +114,7 @@ async def test_an_index_is_watched_from_its_making_until_it_is_deleted(
 ) -> None:
     await watching.start()
     await declare(indexes, "short", tmp_path)
-    info = await indexes.get("short")
+    info = await (await indexes.get("short")).describe()
     watching.follow(info)
     watching.follow(info)
     await heard.until("short", added=0)
@@ -130,7 +130,7 @@ async def test_nothing_is_watched_before_the_start_and_no_more_than_can_be(
     indexes: Indexes, watching: FolderWatcher, tmp_path: Path
 ) -> None:
     await declare(indexes, "many", tmp_path)
-    info = await indexes.get("many")
+    info = await (await indexes.get("many")).describe()
     folders = [str(tmp_path / str(n)) for n in range(MAX_FOLDERS + 5)]
     watching.follow(replace(info, folders=folders))
     assert watched() == []

@@ -234,9 +234,11 @@ class FakeIndexes:
     searches: list[dict[str, Any]] = field(default_factory=list)
     failures: list[Exception] = field(default_factory=list)
     thresholds: dict[str, float] = field(default_factory=dict)
+    deleted: list[FakeDocument] = field(default_factory=list)
+    """Still listed when they cannot be read any more."""
 
-    async def threshold(self, name: str, *, tenant: str = "default") -> FakeThreshold | None:
-        return FakeThreshold(self.thresholds[name]) if name in self.thresholds else None
+    async def get(self, name: str, tenant: str = "default") -> FakeIndex:
+        return FakeIndex(self, name)
 
     async def search(
         self,
@@ -263,13 +265,24 @@ class FakeIndexes:
         ]
         return found[:limit]
 
-    async def documents(
-        self, name: str, *, tenant: str = "default", limit: int = 100, offset: int = 0
-    ) -> list[FakeDocument]:
-        return self.library[offset : offset + limit]
 
-    async def document(self, name: str, id: str, *, tenant: str = "default") -> FakeDocument:
-        for document in self.library:
+@dataclass
+class FakeIndex:
+    """One index of the fake ones; all have the same documents."""
+
+    indexes: FakeIndexes
+    name: str
+
+    async def get_threshold(self) -> FakeThreshold | None:
+        thresholds = self.indexes.thresholds
+        return FakeThreshold(thresholds[self.name]) if self.name in thresholds else None
+
+    async def list_documents(self, *, limit: int = 100, offset: int = 0) -> list[FakeDocument]:
+        listed = [*self.indexes.library, *self.indexes.deleted]
+        return listed[offset : offset + limit]
+
+    async def get_document(self, id: str) -> FakeDocument:
+        for document in self.indexes.library:
             if document.id == id:
                 return document
         raise NotFound(f"There is no document '{id}'.", code="document_not_found")

@@ -138,8 +138,8 @@ class IndexProcess:
     async def contents(self, indexes: Indexes, name: str) -> dict[str, str]:
         """The word of each source. All documents are whole, and found by all ways of searching."""
         words = dict.fromkeys(SOURCES, ABSENT)
-        for each in await indexes.documents(name, limit=1000):
-            document = await indexes.document(name, each.id)
+        for each in await (await (await indexes.get(name)).describe()).list_documents(limit=1000):
+            document = await (await (await indexes.get(name)).describe()).get_document(each.id)
             words[each.source] = word = document.text.split()[0]
             assert document.text == text_of(word), f"{each.source} is half a document"
             found = await indexes.search(name, word, mode="keyword", limit=20)
@@ -157,10 +157,11 @@ class IndexProcess:
                 assert not left, f"{path} still holds {left}"
 
     async def several(self, indexes: Indexes) -> None:
+        notes = await (await indexes.get("notes")).describe()
         choice = self.random.random()
         if choice < 0.15:
             self.tell(BEGUN)
-            await asyncio.gather(indexes.rebuild("notes"), self.changes(indexes))
+            await asyncio.gather(notes.rebuild(), self.changes(indexes))
         elif choice < 0.2:
             await self.kill_worker(indexes)
         elif choice < 0.3:
@@ -181,12 +182,13 @@ class IndexProcess:
 
     async def copy(self, indexes: Indexes) -> None:
         """Make an index out of a snapshot, or delete that which there is."""
+        notes = await (await indexes.get("notes")).describe()
         if COPY in await self.names(indexes):
             await self.acknowledged(COPY, ABSENT, indexes.delete(COPY))
             return
         path = self.home.parent / f"{self.home.name}.snapshot"
         try:
-            await indexes.export("notes", path)
+            await notes.export(path)
         except Busy:  # another model is embedding it
             return
         words = joined({source: self.journal.settled[source] for source in SOURCES})
@@ -197,14 +199,15 @@ class IndexProcess:
         await asyncio.gather(*(self.change(indexes, source) for source in chosen))
 
     async def change(self, indexes: Indexes, source: str) -> None:
+        notes = await (await indexes.get("notes")).describe()
         if self.journal.settled[source] and self.random.random() < 0.4:
-            documents = await indexes.documents("notes", limit=1000)
+            documents = await notes.list_documents(limit=1000)
             id = next(d.id for d in documents if d.source == source)
-            await self.acknowledged(source, ABSENT, indexes.delete_document("notes", id))
+            await self.acknowledged(source, ABSENT, notes.delete_document(id))
         else:
             word = f"xq{''.join(self.random.choices('abcdefghijklmnop', k=11))}zx"
             data = text_of(word).encode()
-            work = indexes.add_document("notes", source=source, data=data)
+            work = notes.add_document(source=source, data=data)
             await self.acknowledged(source, word, work)
 
     async def acknowledged(self, source: str, word: str, work: Awaitable[Any]) -> None:

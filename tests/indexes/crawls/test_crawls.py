@@ -16,8 +16,8 @@ from config.settings import load_settings
 from indexes.crawls.crawls import Crawler
 from indexes.crawls.decisions import Crawl
 from indexes.crawls.polite_fetcher import CrawlLimits
-from indexes.crawls.visit import CrawlReport
-from indexes.records import Progress
+from indexes.crawls.visitor import CrawlReport
+from indexes.records import IngestReport, OnProgress, Progress, ignore_progress
 from indexes.service import Indexes, open_indexes
 from indexes.spec import IndexSpec
 from tests.support.indexes import Models
@@ -46,9 +46,19 @@ def fetching(**limits: Any) -> Callable[..., Any]:
     return fetched
 
 
+class NotesCrawler(Crawler):
+    """A crawler that fills the index `notes`."""
+
+    async def crawl_notes(
+        self, crawl: Crawl, on_progress: OnProgress = ignore_progress
+    ) -> IngestReport:
+        notes = await self._indexes.get("notes")
+        return await self.crawl(notes, crawl, on_progress=on_progress)
+
+
 @pytest.fixture
-def crawler(indexes: Indexes) -> Crawler:
-    return Crawler(indexes, fetching(), QUICK)
+def crawler(indexes: Indexes) -> NotesCrawler:
+    return NotesCrawler(indexes, fetching(), QUICK)
 
 
 def put(site: Site, path: str, text: str, to: Iterable[str] = (), head: str = "") -> None:
@@ -64,15 +74,16 @@ def put_map(site: Site, *paths: str) -> str:
     return site.url("/sitemap.xml")
 
 
-async def run(crawler: Crawler, start: str, kind: Any = "links", **more: Any) -> CrawlReport:
-    report = await crawler.crawl("notes", Crawl(start, kind, **more))
+async def run(crawler: NotesCrawler, start: str, kind: Any = "links", **more: Any) -> CrawlReport:
+    report = await crawler.crawl_notes(Crawl(start, kind, **more))
     assert isinstance(report, CrawlReport)
     return report
 
 
 async def paths(indexes: Indexes, site: Site) -> list[str]:
     """What is in the index, as paths of the site."""
-    found = await indexes.documents("notes", limit=1000)
+    notes = await indexes.get("notes")
+    found = await notes.list_documents(limit=1000)
     return [document.source.removeprefix(site.url("")) for document in found]
 
 
@@ -82,8 +93,9 @@ def asked(site: Site) -> list[str]:
 
 
 async def test_a_page_is_crawled_with_all_it_leads_to(
-    site: Site, crawler: Crawler, indexes: Indexes
+    site: Site, crawler: NotesCrawler, indexes: Indexes
 ) -> None:
+    notes = await indexes.get("notes")
     put(site, "/", "Welcome.", ["/a", "/b#part", "/b", "/", "http://other.example/", "/p.png"])
     put(site, "/a", "Apples grow on trees.", ["/c"])
     put(site, "/b", "Boats float.")
@@ -94,12 +106,12 @@ async def test_a_page_is_crawled_with_all_it_leads_to(
     assert sorted(asked(site)) == ["/", "/a", "/b", "/c"]
     [best] = await indexes.search("notes", "cats", limit=1)
     assert (best.source, best.title) == (site.url("/c"), "/c")
-    [state] = await indexes.ingests("notes")
+    [state] = await notes.list_ingests()
     assert (state.kind, state.state, state.files_done) == ("crawl", "finished", 4)
 
 
 async def test_a_site_map_is_crawled_and_pages_that_fail_hold_nothing_up(
-    site: Site, crawler: Crawler, indexes: Indexes
+    site: Site, crawler: NotesCrawler, indexes: Indexes
 ) -> None:
     put(site, "/a", "Apples.", ["/not-listed"])
     site.page("/broken", b"\xff\xfe\xfd", "text/plain; charset=utf-8")
@@ -107,7 +119,7 @@ async def test_a_site_map_is_crawled_and_pages_that_fail_hold_nothing_up(
     put(site, "/z", "Zebras.")
     told: list[Progress] = []
     start = put_map(site, "/a", "/broken", "/missing", "/down", "/z")
-    report = await crawler.crawl("notes", Crawl(start, "sitemap"), progress=told.append)
+    report = await crawler.crawl_notes(Crawl(start, "sitemap"), told.append)
     assert report.added == 2
     assert {(each.source.removeprefix(site.url("")), each.code) for each in report.failed} == {
         ("/broken", "unreadable_document"),
@@ -119,7 +131,7 @@ async def test_a_site_map_is_crawled_and_pages_that_fail_hold_nothing_up(
 
 
 async def test_packed_site_maps_and_indexes_of_them_are_read(
-    site: Site, crawler: Crawler, indexes: Indexes
+    site: Site, crawler: NotesCrawler, indexes: Indexes
 ) -> None:
     put(site, "/a", "Apples.")
     packed = gzip.compress(f"<urlset><url><loc>{site.url('/a')}</loc></url></urlset>".encode())
@@ -133,7 +145,7 @@ async def test_packed_site_maps_and_indexes_of_them_are_read(
 
 
 async def test_a_second_crawl_costs_little_and_forgets_what_is_gone(
-    site: Site, crawler: Crawler, indexes: Indexes
+    site: Site, crawler: NotesCrawler, indexes: Indexes
 ) -> None:
     for path in ("/same", "/changed", "/gone", "/unlisted"):
         put(site, path, f"All about {path[1:]}.", head='ETag: "1"\r\n')
@@ -150,7 +162,7 @@ async def test_a_second_crawl_costs_little_and_forgets_what_is_gone(
 
 
 async def test_pages_of_a_site_that_has_troubles_are_kept(
-    site: Site, crawler: Crawler, indexes: Indexes
+    site: Site, crawler: NotesCrawler, indexes: Indexes
 ) -> None:
     put(site, "/", "Welcome.", ["/a"])
     put(site, "/a", "Apples.", ["/b"])
@@ -166,7 +178,7 @@ async def test_pages_of_a_site_that_has_troubles_are_kept(
 
 
 async def test_a_host_is_asked_what_may_be_visited(
-    site: Site, crawler: Crawler, indexes: Indexes
+    site: Site, crawler: NotesCrawler, indexes: Indexes
 ) -> None:
     site.page("/robots.txt", b"User-agent: *\nDisallow: /private\n")
     put(site, "/", "Welcome.", ["/private/a", "/open", "/door"])
@@ -179,7 +191,7 @@ async def test_a_host_is_asked_what_may_be_visited(
 
 
 async def test_a_host_that_does_not_say_what_may_be_visited_is_not(
-    site: Site, crawler: Crawler
+    site: Site, crawler: NotesCrawler
 ) -> None:
     site.page("/robots.txt", b"", status="500 Trouble")
     put(site, "/", "Welcome.")
@@ -189,18 +201,19 @@ async def test_a_host_that_does_not_say_what_may_be_visited_is_not(
 
 
 async def test_pages_are_read_in_the_charsets_that_they_come_in(
-    site: Site, crawler: Crawler, indexes: Indexes
+    site: Site, crawler: NotesCrawler, indexes: Indexes
 ) -> None:
+    notes = await indexes.get("notes")
     site.page("/a", "<p>Größe in Köln.</p>".encode("latin-1"), "text/html; charset=latin-1")
     site.page("/b", "<p>Größe in Köln.</p>".encode(), "text/html; charset=no-such-thing")
     report = await run(crawler, put_map(site, "/a", "/b"), "sitemap")
     assert report.failed == []
-    texts = [(await indexes.document("notes", id)).text for id in report.documents]
+    texts = [(await notes.get_document(id)).text for id in report.documents]
     assert texts == ["Größe in Köln."] * 2
 
 
 async def test_a_page_may_ask_not_to_be_indexed(
-    site: Site, crawler: Crawler, indexes: Indexes
+    site: Site, crawler: NotesCrawler, indexes: Indexes
 ) -> None:
     page = b'<meta name="robots" content="noindex"><p>A list.</p><a href="/a">a</a>'
     site.page("/", page, "text/html")
@@ -210,7 +223,7 @@ async def test_a_page_may_ask_not_to_be_indexed(
 
 
 async def test_a_calendar_without_end_is_left_at_the_bound(
-    site: Site, crawler: Crawler, indexes: Indexes
+    site: Site, crawler: NotesCrawler, indexes: Indexes
 ) -> None:
     class Calendar(dict[str, Any]):
         def get(self, path: str, default: Any = None) -> Any:
@@ -230,8 +243,9 @@ async def test_a_calendar_without_end_is_left_at_the_bound(
 
 
 async def test_ways_into_our_own_network_are_closed(
-    site: Site, crawler: Crawler, indexes: Indexes
+    site: Site, crawler: NotesCrawler, indexes: Indexes
 ) -> None:
+    notes = await indexes.get("notes")
     put(site, "/", "Welcome.", ["/meta", "/loop"])
     site.redirect("/meta", "http://169.254.169.254/latest/meta-data/")
     site.redirect("/loop", "/loop")
@@ -240,7 +254,7 @@ async def test_ways_into_our_own_network_are_closed(
     with pytest.raises(Invalid) as caught:
         await run(crawler, "http://169.254.169.254/sitemap.xml", "sitemap")
     assert caught.value.code == "forbidden_address"
-    states = {each.state for each in await indexes.ingests("notes")}
+    states = {each.state for each in await notes.list_ingests()}
     assert states == {"finished", "failed"}
 
 
@@ -248,7 +262,7 @@ async def test_a_site_map_that_unpacks_to_too_much_is_refused(site: Site, indexe
     site.page("/sitemap.xml.gz", gzip.compress(b"<urlset>" + b" " * 2**22), "application/gzip")
     limits = replace(QUICK, map_bytes=2**20)
     with pytest.raises(Invalid) as caught:
-        await run(Crawler(indexes, fetching(), limits), site.url("/sitemap.xml.gz"), "sitemap")
+        await run(NotesCrawler(indexes, fetching(), limits), site.url("/sitemap.xml.gz"), "sitemap")
     assert caught.value.code == "invalid_site_map"
 
 
@@ -263,7 +277,7 @@ async def test_slow_and_large_pages_hold_nothing_up(site: Site, indexes: Indexes
     site.pages["/slow"] = silent
     site.page("/large", b"word " * (10 * 2**20 // 5))
     put(site, "/a", "Apples.")
-    crawler = Crawler(indexes, fetching(timeout_s=0.5), QUICK)
+    crawler = NotesCrawler(indexes, fetching(timeout_s=0.5), QUICK)
     report = await run(crawler, put_map(site, "/slow", "/large", "/a"), "sitemap")
     over.set()
     assert {each.code for each in report.failed} == {"fetch_timed_out", "too_large"}
@@ -274,16 +288,16 @@ async def test_a_crawl_ends_when_its_bytes_or_its_time_are_spent(
     site: Site, indexes: Indexes
 ) -> None:
     put(site, "/", "Welcome. " * 100, ["/a", "/b", "/c"])
-    few = Crawler(indexes, fetching(), replace(QUICK, max_bytes=500, at_once=1))
+    few = NotesCrawler(indexes, fetching(), replace(QUICK, max_bytes=500, at_once=1))
     report = await run(few, site.url("/"))
     assert (report.added, report.stopped) == (1, "max_bytes")
     site.page("/robots.txt", b"User-agent: *\nCrawl-delay: 9\n")
-    short = Crawler(indexes, fetching(), replace(QUICK, timeout_s=1.0))
+    short = NotesCrawler(indexes, fetching(), replace(QUICK, timeout_s=1.0))
     report = await run(short, site.url("/"))
     assert (report.unchanged, report.stopped) == (1, "timeout")
 
 
-async def test_a_start_that_cannot_be_had_is_an_error(site: Site, crawler: Crawler) -> None:
+async def test_a_start_that_cannot_be_had_is_an_error(site: Site, crawler: NotesCrawler) -> None:
     for kind in ("links", "sitemap"):
         with pytest.raises(NotFound):
             await run(crawler, site.url("/none"), kind)
@@ -303,16 +317,17 @@ async def test_a_crawl_that_a_close_cut_short_goes_on_at_the_next_start(
     start = put_map(site, "/a", "/b")
     settings = load_settings(home=tmp_path)
     async with open_indexes(settings, Models()) as indexes:
-        await indexes.create(IndexSpec(name="notes"))
+        notes = await indexes.create(IndexSpec(name="notes"))
         crawler = Crawler(indexes, fetching(), replace(QUICK, at_once=1))
-        crawl = asyncio.create_task(crawler.begin("notes", Crawl(start, "sitemap")))
+        crawl = asyncio.create_task(crawler.begin(notes, Crawl(start, "sitemap")))
         await asyncio.wait_for(reached.wait(), 20)
         await crawl
     over.set()
     put(site, "/b", "Boats.")
     async with open_indexes(settings, Models()) as indexes:
-        await Crawler(indexes, fetching(), QUICK).go_on()
+        await Crawler(indexes, fetching(), QUICK).resume()
         [task] = [task for task in asyncio.all_tasks() if task.get_name() == "indexes crawl notes"]
         await asyncio.wait([task], timeout=20)
         assert await paths(indexes, site) == ["/a", "/b"]
-        assert [each.state for each in await indexes.ingests("notes")] == ["finished"]
+        notes = await indexes.get("notes")
+        assert [each.state for each in await notes.list_ingests()] == ["finished"]

@@ -81,7 +81,8 @@ async def filled(
 
 
 async def add(indexes: Indexes, source: str, text: str) -> str:
-    report = await indexes.add_document("notes", source=source, data=text.encode())
+    notes = await indexes.get("notes")
+    report = await notes.add_document(source=source, data=text.encode())
     return report.documents[0]
 
 
@@ -91,7 +92,8 @@ async def first(indexes: Indexes, query: str, mode: str = "hybrid") -> str:
 
 
 async def embedded_by(indexes: Indexes) -> str | None:
-    return (await indexes.get("notes")).embedded_by
+    notes = await indexes.get("notes")
+    return (await notes.describe()).embedded_by
 
 
 def changed(models: Models, *, former: bool = True, held: bool = True) -> HashingEmbedder:
@@ -107,6 +109,7 @@ def changed(models: Models, *, former: bool = True, held: bool = True) -> Hashin
 async def test_searches_and_ingests_go_on_while_all_is_embedded_anew(home: Path) -> None:
     models = Models()
     async with filled(home, models) as indexes:
+        notes = await indexes.get("notes")
         former, new = models.embedder, changed(models)
         assert await first(indexes, "subject7", "dense") == "7.md"
         assert await embedded_by(indexes) == "hashing-1"
@@ -119,7 +122,7 @@ async def test_searches_and_ingests_go_on_while_all_is_embedded_anew(home: Path)
         await adding
         for mode in ("dense", "hybrid", "keyword"):
             assert await first(indexes, "quite novel something", mode) == "new.md"
-        await indexes.rebuild("notes")
+        await notes.rebuild()
         assert await embedded_by(indexes) == "hashing-2"
         for mode in ("dense", "hybrid", "keyword"):
             assert await first(indexes, "quite novel something", mode) == "new.md"
@@ -131,12 +134,13 @@ async def test_searches_and_ingests_go_on_while_all_is_embedded_anew(home: Path)
 async def test_searches_never_fail_while_the_models_change_places(home: Path) -> None:
     models = Models()
     async with filled(home, models) as indexes:
+        notes = await indexes.get("notes")
         for _ in range(3):
             former = models.embedder
             models.others[former.fingerprint] = former
             other = "hashing-1" if former.fingerprint == "hashing-2" else "hashing-2"
             models.embedder = HashingEmbedder(other, dimensions=32 if other[-1] == "2" else 64)
-            moving = asyncio.create_task(indexes.rebuild("notes"))
+            moving = asyncio.create_task(notes.rebuild())
             while not moving.done():
                 queries = [f"subject{number}" for number in (3, 20, 60)]
                 found = await asyncio.gather(*(first(indexes, query) for query in queries))
@@ -150,6 +154,7 @@ async def test_without_the_former_model_keywords_remain_and_the_log_says_so(
 ) -> None:
     models = Models()
     async with filled(home, models) as indexes:
+        notes = await indexes.get("notes")
         new = changed(models, former=False)
         with caplog.at_level(logging.WARNING):
             for mode in ("dense", "hybrid"):
@@ -159,7 +164,7 @@ async def test_without_the_former_model_keywords_remain_and_the_log_says_so(
         new.gate.set()
         await add(indexes, "new.md", "Something quite novel.")
         assert await first(indexes, "novel") == "new.md"
-        await indexes.rebuild("notes")
+        await notes.rebuild()
         assert await embedded_by(indexes) == "hashing-2"
         assert await first(indexes, "quite novel something", "dense") == "new.md"
 
@@ -180,7 +185,8 @@ async def test_what_was_embedded_before_a_restart_is_not_embedded_again(home: Pa
         assert 0 < len(done) < len(TEXTS)
     new.gate = None
     async with opened(home, models) as indexes:
-        await indexes.rebuild("notes")
+        notes = await indexes.get("notes")
+        await notes.rebuild()
         assert await embedded_by(indexes) == "hashing-2"
         assert all(new.seen[text] == 1 for text in TEXTS.values())
         assert await first(indexes, "subject7", "dense") == "7.md"
@@ -189,13 +195,14 @@ async def test_what_was_embedded_before_a_restart_is_not_embedded_again(home: Pa
 async def test_a_model_that_comes_back_ends_the_move(home: Path) -> None:
     models = Models()
     async with filled(home, models) as indexes:
+        notes = await indexes.get("notes")
         former, new = models.embedder, changed(models)
         await first(indexes, "subject7")
         await asyncio.wait_for(new.entered.wait(), BOUND_S)
         models.embedder = former
         assert new.gate
         new.gate.set()
-        await indexes.rebuild("notes")
+        await notes.rebuild()
         assert await first(indexes, "subject7", "dense") == "7.md"
 
 
@@ -210,13 +217,14 @@ async def test_a_search_over_which_the_models_change_places_compares_vectors_of_
 ) -> None:
     models = Models()
     async with filled(home, models, Stopped) as indexes:
+        notes = await indexes.get("notes")
         before = await excerpts(indexes)
         assert None not in before.values()
         Stopped.after("search")
         searching = asyncio.create_task(excerpts(indexes))
         await Stopped.reached.wait()
         models.embedder = HashingEmbedder("hashing-2")
-        await indexes.rebuild("notes")
+        await notes.rebuild()
         assert await embedded_by(indexes) == "hashing-2"
         Stopped.go_on.set()
         for source, excerpt in (await searching).items():
@@ -227,9 +235,10 @@ async def test_a_search_over_which_the_models_change_places_compares_vectors_of_
 async def test_a_move_outlives_the_worker(home: Path, method: str) -> None:
     models = Models()
     async with filled(home, models, Stopped) as indexes:
+        notes = await indexes.get("notes")
         changed(models, held=False)
         Stopped.before(method)
-        moving = asyncio.create_task(indexes.rebuild("notes"))
+        moving = asyncio.create_task(notes.rebuild())
         await Stopped.reached.wait()
         assert indexes.worker
         os.kill(indexes.worker.pid, signal.SIGKILL)

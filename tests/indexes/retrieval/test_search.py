@@ -24,7 +24,9 @@ GARDEN = "# Garden\n\nTomatoes like warm soil and regular water.\n"
 
 
 async def add(indexes: Indexes, source: str, text: str, name: str = "notes", **about: Any) -> str:
-    report = await indexes.add_document(name, source=source, data=text.encode(), metadata=about)
+    report = await (await indexes.get(name)).add_document(
+        source=source, data=text.encode(), metadata=about
+    )
     return report.documents[0]
 
 
@@ -55,7 +57,7 @@ def paragraphs(title: str) -> list[str]:
 
 async def exact(indexes: Indexes, passages: list[Passage]) -> bool:
     for passage in passages:
-        document = await indexes.document(passage.index, passage.document)
+        document = await (await indexes.get(passage.index)).get_document(passage.document)
         if document.text[passage.start : passage.end] != passage.text:
             return False
     return True
@@ -134,7 +136,7 @@ async def test_a_filter_of_one_in_a_hundred_finds_its_ten_best_of_ten_thousand(
 
 async def test_a_passage_knows_its_neighbours_and_its_section(book: Indexes) -> None:
     (found,) = await book.search("book", "sowing step3", limit=1)
-    place = await book.passage("book", found.id)
+    place = await (await book.get("book")).get_passage(found.id)
     assert place.passage.id == found.id
     assert place.before
     assert place.after
@@ -145,22 +147,22 @@ async def test_a_passage_knows_its_neighbours_and_its_section(book: Indexes) -> 
     assert "Harvest" not in section.text
     assert section.match == (found.start, found.end)
     assert await exact(book, [place.before, place.passage, place.after, section])
-    first = await book.passage("book", f"{found.document}.0")
+    first = await (await book.get("book")).get_passage(f"{found.document}.0")
     assert first.before is None
 
 
 @pytest.mark.parametrize("id", ["", "x", "x.1", "{}.999", "{}.-1", "{}.²", "{}.9999999999999999"])
 async def test_a_passage_that_is_not_there_is_not_found(book: Indexes, id: str) -> None:
-    (document,) = await book.documents("book")
+    (document,) = await (await book.get("book")).list_documents()
     with pytest.raises(NotFound) as caught:
-        await book.passage("book", id.format(document.id))
+        await (await book.get("book")).get_passage(id.format(document.id))
     assert caught.value.code == "passage_not_found"
 
 
 async def test_hits_grow_by_their_neighbours_exactly(book: Indexes) -> None:
     (plain,) = await book.search("book", "harvest step4", limit=1)
     (grown,) = await book.search("book", "harvest step4", limit=1, expand="neighbours")
-    place = await book.passage("book", plain.id)
+    place = await (await book.get("book")).get_passage(plain.id)
     assert place.before
     assert place.after
     assert (grown.start, grown.end) == (place.before.start, place.after.end)
@@ -253,16 +255,17 @@ async def test_indexes_of_different_models_are_merged_by_rank(
 
 
 async def test_similar_documents_come_without_the_document_itself(indexes: Indexes) -> None:
+    notes = await indexes.get("notes")
     first = await add(indexes, "a.md", GARDEN)
     near = await add(indexes, "b.md", "# Bed\n\nTomatoes like warm soil.\n")
     await add(indexes, "c.md", "# Far\n\nEntirely unrelated.\n")
-    found = await indexes.similar("notes", first, limit=2)
+    found = await notes.find_similar(first, limit=2)
     assert [each.document.source for each in found] == ["b.md", "c.md"]
     assert found[0].document.id == found[0].passage.document == near
     assert found[0].score > found[1].score
-    assert await indexes.similar("notes", first, limit=1) == found[:1]
+    assert await notes.find_similar(first, limit=1) == found[:1]
     with pytest.raises(NotFound):
-        await indexes.similar("notes", "nope")
+        await notes.find_similar("nope")
 
 
 async def test_similar_documents_are_as_many_as_asked_though_one_holds_the_nearest_passages(
@@ -273,7 +276,7 @@ async def test_similar_documents_are_as_many_as_asked_though_one_holds_the_neare
     alike = await add(book, "alike.md", "Sowing soil step1.\n", "book")
     for n in range(3):
         await add(book, f"far{n}.md", f"Entirely unrelated{n}.\n", "book")
-    found = await book.similar("book", alike, limit=4)
+    found = await (await book.get("book")).find_similar(alike, limit=4)
     assert len({each.document.id for each in found}) == 4
 
 

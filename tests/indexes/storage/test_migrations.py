@@ -31,15 +31,16 @@ def home(tmp_path: Path) -> Path:
 async def test_what_version_1_made_is_searched_without_embedding_it_again(home: Path) -> None:
     models = Models()
     async with open_indexes(load_settings(home=home), models) as indexes:
+        notes = await indexes.get("notes")
         found = await indexes.search("notes", "bread rises")
         assert [passage.source for passage in found] == ["kitchen.md", "garden.md"]
         assert set(models.embedder.seen) == {"bread rises"}
         for where in ({"author": "Ada"}, {"tags": "red"}, {"draft": False}, {"year": {"lt": 2022}}):
             found = await indexes.search("notes", "bread rises", where=where)
             assert [passage.source for passage in found] == ["garden.md"]
-        info = await indexes.get("notes")
+        info = await notes.describe()
         assert (info.rerank, info.watch) == (None, False)
-        assert await indexes.threshold("notes") is None
+        assert await notes.get_threshold() is None
 
 
 def columns(connection: sqlite3.Connection) -> dict[str, list[tuple[object, ...]]]:

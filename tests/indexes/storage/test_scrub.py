@@ -12,7 +12,7 @@ from random import Random
 
 import pytest
 
-from indexes.storage.database import Database
+from indexes.storage.database import IndexDatabase
 from indexes.storage.schema import connect, second
 from indexes.storage.scrub import Scrubber
 
@@ -118,7 +118,7 @@ def test_while_another_thread_commits_the_log_is_left_as_it_is(
     begun, done = threading.Event(), threading.Event()
 
     def commit() -> None:
-        with closing(Database(second(path), scrubber.writing)) as database:
+        with closing(IndexDatabase(second(path), scrubber.writing)) as database:
             with database.transaction() as other:
                 other.execute("DELETE FROM notes WHERE key = 2")
                 begun.set()

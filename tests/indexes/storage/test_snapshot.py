@@ -17,23 +17,25 @@ from indexes.quality.calibration import Threshold
 from indexes.service import Indexes
 from indexes.spec import IndexSpec
 from indexes.storage import snapshot
-from indexes.storage.database import Database
+from indexes.storage.database import IndexDatabase
 from indexes.storage.schema import create
 from indexes.storage.store import open_store
 from tests.support.indexes import HashingEmbedder
 
 
 async def add(indexes: Indexes, source: str, text: str, **about: Any) -> str:
-    report = await indexes.add_document("notes", source=source, data=text.encode(), metadata=about)
+    notes = await indexes.get("notes")
+    report = await notes.add_document(source=source, data=text.encode(), metadata=about)
     return report.documents[0]
 
 
 @pytest.fixture
 async def filled(indexes: Indexes) -> AsyncIterator[Indexes]:
     """`notes` with three documents; `copy` is deleted afterwards."""
+    notes = await indexes.get("notes")
     for n in range(3):
         await add(indexes, f"{n}.md", f"# Document {n}\n\nIt is about subject{n}.\n", year=2020 + n)
-    await indexes.set_threshold("notes", Threshold(0.4, "hashing-1", 10, 0.9, 0.8))
+    await notes.set_threshold(Threshold(0.4, "hashing-1", 10, 0.9, 0.8))
     yield indexes
     for info in await indexes.list():
         if info.name not in ("notes", "docs"):
@@ -43,10 +45,12 @@ async def filled(indexes: Indexes) -> AsyncIterator[Indexes]:
 async def test_a_snapshot_read_back_answers_as_the_index_did_and_embeds_nothing(
     filled: Indexes, tmp_path: Path, embedder: HashingEmbedder
 ) -> None:
+    notes = await filled.get("notes")
     file = tmp_path / "notes.motet"
-    await filled.export("notes", file)
+    await notes.export(file)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.motet"]
-    info = await filled.import_snapshot(file, "copy")
+    copy = await filled.import_snapshot(file, "copy")
+    info = await copy.describe()
     assert (info.name, info.documents, info.embedded_by) == ("copy", 3, "hashing-1")
     embedder.seen.clear()
     for query in ("subject1", "subject2 document"):
@@ -58,27 +62,28 @@ async def test_a_snapshot_read_back_answers_as_the_index_did_and_embeds_nothing(
     found = await filled.search("copy", "subject1", where={"year": {"gte": 2022}})
     assert [passage.source for passage in found] == ["2.md"]
     assert set(embedder.seen) == {"subject1", "subject2 document"}
-    assert await filled.threshold("copy") == await filled.threshold("notes")
-    await filled.add_document("copy", source="0.md", data=b"Now about cucumbers.")
+    assert await copy.get_threshold() == await notes.get_threshold()
+    await copy.add_document(source="0.md", data=b"Now about cucumbers.")
     assert (await filled.search("copy", "cucumbers", limit=1))[0].source == "0.md"
-    assert (await filled.document("notes", (await filled.documents("notes"))[0].id)).text[0] == "#"
+    assert (await notes.get_document((await notes.list_documents())[0].id)).text[0] == "#"
 
 
 async def test_a_snapshot_holds_nothing_of_other_indexes_and_tenants(
     filled: Indexes, tmp_path: Path
 ) -> None:
+    notes = await filled.get("notes")
     await filled.create(IndexSpec(name="private"), tenant="zyxtenant")
     try:
-        await filled.add_document(
-            "private", source="s.md", data=b"The quuxling password.", tenant="zyxtenant"
+        await (await filled.get("private", "zyxtenant")).add_document(
+            source="s.md", data=b"The quuxling password."
         )
-        await filled.export("notes", tmp_path / "a")
+        await notes.export(tmp_path / "a")
         data = (tmp_path / "a").read_bytes()
         assert b"subject1" in data
         assert b"quuxling" not in data
         assert b"zyxtenant" not in data
         with pytest.raises(NotFound):
-            await filled.export("private", tmp_path / "b")
+            await (await filled.get("private")).export(tmp_path / "b")
     finally:
         await filled.delete("private", tenant="zyxtenant")
 
@@ -87,6 +92,7 @@ async def test_a_snapshot_is_of_one_moment_while_ingests_go_on(
     filled: Indexes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between its statements a document is replaced: the snapshot knows only the old one."""
+    notes = await filled.get("notes")
     loop = asyncio.get_running_loop()
     replaced = False
 
@@ -104,7 +110,7 @@ async def test_a_snapshot_is_of_one_moment_while_ingests_go_on(
         export(database, *args)
 
     monkeypatch.setattr(snapshot, "export", watched)
-    await filled.export("notes", tmp_path / "a")
+    await notes.export(tmp_path / "a")
     assert replaced
     assert (await filled.search("notes", "subject0", limit=1))[0].text.startswith("# ")
     await filled.import_snapshot(tmp_path / "a", "copy")
@@ -118,13 +124,14 @@ async def test_a_snapshot_is_of_one_moment_while_ingests_go_on(
 async def test_what_is_deleted_while_a_snapshot_is_taken_is_then_found_in_no_file(
     filled: Indexes, tmp_path: Path, data_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    notes = await filled.get("notes")
     secret = await add(filled, "secret.md", "The frobnicated quuxling.\n", owner="blorbo")
     loop = asyncio.get_running_loop()
     export = snapshot.export
 
     def delete_last(statement: str) -> None:
         if "copy.fields" in statement:
-            work = filled.delete_document("notes", secret)
+            work = notes.delete_document(secret)
             asyncio.run_coroutine_threadsafe(work, loop).result(30)
 
     def watched(database: Any, *args: Any) -> None:
@@ -132,7 +139,7 @@ async def test_what_is_deleted_while_a_snapshot_is_taken_is_then_found_in_no_fil
         export(database, *args)
 
     monkeypatch.setattr(snapshot, "export", watched)
-    await filled.export("notes", tmp_path / "a")
+    await notes.export(tmp_path / "a")
     assert b"quuxling" in (tmp_path / "a").read_bytes()
     files = [path.read_bytes() for path in data_folder.rglob("*") if path.is_file()]
     assert any(b"subject1" in data for data in files)
@@ -142,7 +149,8 @@ async def test_what_is_deleted_while_a_snapshot_is_taken_is_then_found_in_no_fil
 async def test_ingests_and_searches_go_on_during_an_import_that_nobody_sees_before_its_end(
     filled: Indexes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await filled.export("notes", tmp_path / "a")
+    notes = await filled.get("notes")
+    await notes.export(tmp_path / "a")
     monkeypatch.setattr(snapshot, "SLICE_DOCUMENTS", 1)
     loop = asyncio.get_running_loop()
     fill = snapshot._fill
@@ -172,7 +180,8 @@ async def test_ingests_and_searches_go_on_during_an_import_that_nobody_sees_befo
 async def test_an_import_that_fails_or_is_killed_leaves_nothing(
     filled: Indexes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await filled.export("notes", tmp_path / "a")
+    notes = await filled.get("notes")
+    await notes.export(tmp_path / "a")
     monkeypatch.setattr(snapshot, "SLICE", (*snapshot.SLICE, "SELECT * FROM nowhere"))
     async with open_store(tmp_path / "other") as store:
         with pytest.raises(Unavailable):
@@ -189,18 +198,19 @@ async def test_an_import_that_fails_or_is_killed_leaves_nothing(
         assert await store(counts) == {"indexes": 0, "documents": 0, "vectors": 0, "spaces": 0}
 
 
-def half(database: Database, file: Path, spec: IndexSpec) -> None:
+def half(database: IndexDatabase, file: Path, spec: IndexSpec) -> None:
     with snapshot._attached(database, file.as_uri()):
         snapshot._fill(database, "random", "default", spec)
 
 
-def counts(database: Database) -> dict[str, int]:
+def counts(database: IndexDatabase) -> dict[str, int]:
     tables = ("indexes", "documents", "vectors", "spaces")
     return {each: database.rows(f"SELECT count(*) FROM {each}")[0][0] for each in tables}
 
 
 async def test_a_name_that_is_taken_is_a_conflict(filled: Indexes, tmp_path: Path) -> None:
-    await filled.export("notes", tmp_path / "a")
+    notes = await filled.get("notes")
+    await notes.export(tmp_path / "a")
     for name in (None, "notes"):
         with pytest.raises(Conflict) as caught:
             await filled.import_snapshot(tmp_path / "a", name)
@@ -215,19 +225,21 @@ async def test_a_name_that_is_taken_is_a_conflict(filled: Indexes, tmp_path: Pat
 async def test_an_imported_index_watches_no_folder_of_another_machine(
     filled: Indexes, tmp_path: Path
 ) -> None:
-    await filled.create(IndexSpec(name="watching", folders=("/etc",), watch=True))
-    await filled.export("watching", tmp_path / "a")
-    info = await filled.import_snapshot(tmp_path / "a", "copy")
+    watching = await filled.create(IndexSpec(name="watching", folders=("/etc",), watch=True))
+    await watching.export(tmp_path / "a")
+    copy = await filled.import_snapshot(tmp_path / "a", "copy")
+    info = await copy.describe()
     assert (info.folders, info.watch) == ([], False)
 
 
 async def test_a_file_that_cannot_be_written_is_named_and_the_old_one_stays(
     filled: Indexes, tmp_path: Path
 ) -> None:
+    notes = await filled.get("notes")
     (tmp_path / "folder").mkdir()
     for path in (tmp_path / "gone" / "a", tmp_path / "folder", Path("/proc/a")):
         with pytest.raises(Invalid) as caught:
-            await filled.export("notes", path)
+            await notes.export(path)
         assert caught.value.code == "invalid_path"
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
@@ -244,14 +256,16 @@ async def imports(indexes: Indexes, file: Path) -> bool:
 async def test_an_index_that_lacks_vectors_until_another_model_has_made_them_is_not_exported(
     filled: Indexes, tmp_path: Path
 ) -> None:
-    def lose_one(database: Database) -> None:
+    notes = await filled.get("notes")
+
+    def lose_one(database: IndexDatabase) -> None:
         database.connection.execute(
             "DELETE FROM vectors WHERE rowid = (SELECT max(rowid) FROM vectors)"
         )
 
     await filled._store(lose_one)
     with pytest.raises(Busy) as caught:
-        await filled.export("notes", tmp_path / "a")
+        await notes.export(tmp_path / "a")
     assert caught.value.code == "index_reembedding"
     assert list(tmp_path.iterdir()) == []
 
@@ -259,8 +273,9 @@ async def test_an_index_that_lacks_vectors_until_another_model_has_made_them_is_
 async def test_a_snapshot_damaged_anywhere_is_refused_and_nothing_is_imported(
     filled: Indexes, tmp_path: Path
 ) -> None:
+    notes = await filled.get("notes")
     whole = tmp_path / "whole"
-    await filled.export("notes", whole)
+    await notes.export(whole)
     data = whole.read_bytes()
     content = [data.index(word) for word in (b"subject1", b"Document 2", b"1.md", b"text/markdown")]
     places = [*content, *random.Random(3).sample(range(len(data)), 16)]
@@ -271,8 +286,10 @@ async def test_a_snapshot_damaged_anywhere_is_refused_and_nothing_is_imported(
         (tmp_path / "broken").write_bytes(broken)
         if await imports(filled, tmp_path / "broken"):
             # A byte of no meaning, in a free page: what was imported is what was exported.
-            documents = await filled.documents("copy")
-            texts = [(await filled.document("copy", each.id)).text for each in documents]
+            documents = await (await filled.get("copy")).list_documents()
+            texts = [
+                (await (await filled.get("copy")).get_document(each.id)).text for each in documents
+            ]
             assert texts == [f"# Document {n}\n\nIt is about subject{n}.\n" for n in range(3)]
             await filled.delete("copy")
         else:
@@ -329,8 +346,9 @@ async def test_a_forged_snapshot_is_refused(
     filled: Indexes, tmp_path: Path, forgery: str | Callable[[sqlite3.Connection], None]
 ) -> None:
     """Its digest is right: whoever forges a file can compute that."""
+    notes = await filled.get("notes")
     file = tmp_path / "forged"
-    await filled.export("notes", file)
+    await notes.export(file)
     with closing(sqlite3.connect(file, isolation_level=None)) as copy:
         copy.execute(forgery) if isinstance(forgery, str) else forgery(copy)
         copy.execute("UPDATE snapshot SET digest = ?", (snapshot._digest(copy),))

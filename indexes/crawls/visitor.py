@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -21,11 +21,12 @@ from indexes.crawls.decisions import (
 )
 from indexes.crawls.frontier import Frontier
 from indexes.crawls.polite_fetcher import CrawlLimits, Fetch, Page, PoliteFetcher
-from indexes.library import Indexes
+from indexes.index import Index
 from indexes.reading.reader import READER_VERSION
-from indexes.records import Document, Failure, IngestReport, Progress
+from indexes.records import Document, IngestFailure, IngestReport, OnProgress, Progress
 
-LISTED_AT_ONCE = 1000
+DOCUMENTS_PAGE = 1000
+"""Documents of earlier crawls that are listed by one query."""
 
 
 @dataclass(slots=True)
@@ -37,28 +38,24 @@ class CrawlReport(IngestReport):
     stopped: str | None = None
 
 
-class Visit:
-    """Visits the pages of `crawl` for the index `name`."""
+class SiteVisitor:
+    """Visits the pages of `crawl` once, for one index."""
 
     def __init__(
         self,
-        indexes: Indexes,
+        index: Index,
         fetch: Fetch,
         limits: CrawlLimits,
-        name: str,
         crawl: Crawl,
-        tenant: str,
-        tell: Callable[[Progress], None],
+        on_progress: OnProgress,
     ) -> None:
-        self._indexes = indexes
-        self._guest = PoliteFetcher(fetch, limits)
+        self._index = index
+        self._fetcher = PoliteFetcher(fetch, limits)
         self._limits = limits
-        self._name = name
         self._crawl = crawl
-        self._tenant = tenant
-        self._tell = tell
+        self._on_progress = on_progress
         self._frontier = Frontier(crawl)
-        self._report = CrawlReport(name)
+        self._report = CrawlReport(index.name)
         self._recipe = ""
         self._known: dict[str, Document] = {}
         self._there: set[str] = set()
@@ -87,18 +84,16 @@ class Visit:
 
     async def _recall(self) -> None:
         """What earlier crawls from the same start have left in the index."""
-        index = await self._indexes.get(self._name, tenant=self._tenant)
-        self._recipe = f"{READER_VERSION}:{index.chunk_words}"
+        info = await self._index.describe()
+        self._recipe = f"{READER_VERSION}:{info.chunk_words}"
         while True:
-            found = await self._indexes.documents(
-                self._name,
+            page = await self._index.list_documents(
                 where={"crawl": self._frontier.start},
-                tenant=self._tenant,
-                limit=LISTED_AT_ONCE,
+                limit=DOCUMENTS_PAGE,
                 offset=len(self._known),
             )
-            self._known |= {document.source: document for document in found}
-            if len(found) < LISTED_AT_ONCE:
+            self._known |= {document.source: document for document in page}
+            if len(page) < DOCUMENTS_PAGE:
                 return
 
     async def _go(self) -> None:
@@ -134,7 +129,7 @@ class Visit:
         return list(pages)
 
     async def _read_map(self, url: str) -> SiteMap:
-        page = await self._guest.page(url)
+        page = await self._fetcher.page(url)
         self._frontier.arrive(url, canonical(page.url) or url)
         most = self._crawl.max_pages + 1
         return await asyncio.to_thread(site_map, page.data, url, most, self._limits.map_bytes)
@@ -146,7 +141,7 @@ class Visit:
         self._pages_total += len(urls)
         waiting, found = iter(urls), list[str]()
         tasks = [
-            asyncio.create_task(self._worker(waiting, found), name=f"crawl {self._name} {n}")
+            asyncio.create_task(self._worker(waiting, found), name=f"crawl {self._index.name} {n}")
             for n in range(min(self._limits.at_once, len(urls)))
         ]
         try:
@@ -159,13 +154,13 @@ class Visit:
 
     async def _worker(self, waiting: Iterator[str], found: list[str]) -> None:
         for url in waiting:
-            if self._guest.fetched_bytes > self._limits.max_bytes:
+            if self._fetcher.fetched_bytes > self._limits.max_bytes:
                 self._stop("max_bytes")
                 return
             found += await self._visit(url)
             self._pages_done += 1
             passages = self._report.passages
-            self._tell(Progress(self._pages_done, self._pages_total, passages, passages))
+            self._on_progress(Progress(self._pages_done, self._pages_total, passages, passages))
 
     async def _visit(self, url: str) -> list[str]:
         """Index one page; what it leads to."""
@@ -190,13 +185,13 @@ class Visit:
         """The page, unless its host asks to leave it out or it leads to where another did."""
         if not await self._may_visit(url):
             return None
-        page = await self._guest.page(url, *self._validators(url))
+        page = await self._fetcher.page(url, *self._validators(url))
         led_to = canonical(page.url) or url
         arrived = self._frontier.arrive(url, led_to)
         return page if arrived and await self._may_visit(led_to) else None
 
     async def _may_visit(self, url: str) -> bool:
-        if await self._guest.may_visit(url):
+        if await self._fetcher.may_visit(url):
             return True
         self._frontier.skip(url)
         return False
@@ -224,8 +219,7 @@ class Visit:
             return
         validators = {"etag": page.etag, "last_modified": page.last_modified}
         try:
-            part = await self._indexes.add_document(
-                self._name,
+            part = await self._index.add_document(
                 source=source,
                 data=page.data,
                 media_type=content_type(page.media_type, page.charset),
@@ -233,10 +227,9 @@ class Visit:
                     "crawl": self._frontier.start,
                     "fetched": {**validators, "recipe": self._recipe},
                 },
-                tenant=self._tenant,
             )
         except (Invalid, Busy) as error:
-            self._report.failed.append(Failure(source, error.code, error.message))
+            self._report.failed.append(IngestFailure(source, error.code, error.message))
         else:
             self._report.join(part)
 
@@ -247,16 +240,14 @@ class Visit:
             unreached = self._whole and source not in self._there
             if source in self._gone or unreached:
                 with suppress(NotFound):
-                    await self._indexes.delete_document(
-                        self._name, document.id, tenant=self._tenant
-                    )
+                    await self._index.delete_document(document.id)
                     self._report.removed += 1
 
     def _failed(self, url: str, error: MotetError) -> None:
         if isinstance(error, NotFound) and url in self._known:
             self._gone.add(url)
             return
-        self._report.failed.append(Failure(url, error.code, error.message))
+        self._report.failed.append(IngestFailure(url, error.code, error.message))
         if isinstance(error, Invalid):
             self._there.add(url)
         elif not isinstance(error, NotFound):
