@@ -1,4 +1,4 @@
-"""The FastAPI application: middleware, error rendering, routes; nothing else."""
+"""The FastAPI application: middleware, error rendering and routes, over services that are open."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ they happen; `GET /runs/{id}/events` comes back to them. Errors have one shape:
 
 
 def create_app(services: Services) -> FastAPI:
-    """The application over services that the caller has opened and will close."""
+    """Make the application over services that the caller has opened and will close."""
     app = FastAPI(title="Motet", version="0.1.0", description=DESCRIPTION, redoc_url=None)
     app.state.services = services
     app.add_middleware(

@@ -1,4 +1,8 @@
-"""The data folder: which process has it, and where that answers."""
+"""The data folder: which process has it, and where that one's server answers.
+
+Invariant: one process at a time has the folder, and only that process writes to it. The lock is
+the operating system's, so it goes with the process, however that ends.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +14,20 @@ from pathlib import Path
 
 from config.errors import Conflict
 
+LOCK_FILE = "lock"
 ADDRESS_FILE = "address"
 """In the data folder: the URL of the server that has it, for commands beside it."""
 
 
 @contextmanager
 def lock_data_folder(home: Path) -> Iterator[None]:
-    """Keep the data folder for this process: two would run every unfinished run twice."""
+    """Lock the data folder for this process, made where it is missing.
+
+    Raises `Conflict` (`data_folder_in_use`) at once where another process has the lock.
+    """
     home.mkdir(parents=True, exist_ok=True)
-    with (home / "lock").open("a+") as lock:
+    # Append mode: opening must not empty the file, which names the process that has the lock.
+    with (home / LOCK_FILE).open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -28,6 +37,7 @@ def lock_data_folder(home: Path) -> Iterator[None]:
                 "it, or choose another folder with --home or MOTET_HOME.",
                 code="data_folder_in_use",
             ) from error
+        # A killed server left its address behind; ours is written once it listens.
         (home / ADDRESS_FILE).unlink(missing_ok=True)
         lock.truncate(0)
         lock.write(str(os.getpid()))
@@ -35,13 +45,17 @@ def lock_data_folder(home: Path) -> Iterator[None]:
         yield
 
 
-def running(home: Path) -> str | None:
-    """The address of the server that holds the data folder."""
+def server_address(home: Path) -> str | None:
+    """Read the address of the server that has the data folder; None where none has it.
+
+    The lock decides, not the file: a killed server leaves its file.
+    """
     file = home / ADDRESS_FILE
-    if not file.is_file() or not (home / "lock").is_file():
+    if not file.is_file() or not (home / LOCK_FILE).is_file():
         return None
-    with (home / "lock").open() as lock:
+    with (home / LOCK_FILE).open() as lock:
         try:
+            # Shared, so that commands do not exclude each other; it is dropped with the file.
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError:
             return file.read_text()

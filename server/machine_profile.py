@@ -1,4 +1,4 @@
-"""What this machine is, and which models suit it."""
+"""The profile of this machine for `GET /models/profile`: devices, and models that suit it."""
 
 from __future__ import annotations
 
@@ -21,8 +21,10 @@ from models.pulls.hub import BACKENDS as HUB_BACKENDS
 
 
 async def machine_profile(machine: Machine, models: Models) -> dict[str, Any]:
-    """The devices with what is wrong about them, and a model for each role with the command that
-    gets it; asks the back ends, bounded."""
+    """Describe the devices with their problems, and a model for each role with its command.
+
+    Asks the back ends what they have, each for a bounded time.
+    """
     memory = machine.read()
     profiles = load_profiles()
     accelerators = machine.accelerators
@@ -34,7 +36,7 @@ async def machine_profile(machine: Machine, models: Models) -> dict[str, Any]:
         "devices": [_ram(memory[RAM]), *(_device(each, memory) for each in accelerators)],
         "problems": list(machine.found.problems),
         "profile": {"name": profile.name, "title": profile.title},
-        "recommended": await asyncio.gather(*(_told(each, models) for each in recommended)),
+        "recommended": await asyncio.gather(*(_describe(each, models) for each in recommended)),
         "roles": [role.as_dict() for role in await models.roles()],
     }
 
@@ -67,15 +69,15 @@ def _device(accelerator: Accelerator, memory: Mapping[str, DeviceMemory]) -> dic
     }
 
 
-async def _told(recommendation: Recommendation, models: Models) -> dict[str, Any]:
+async def _describe(recommendation: Recommendation, models: Models) -> dict[str, Any]:
     return {**recommendation.as_dict(), "here": await _is_here(recommendation.model, models)}
 
 
 async def _is_here(model: Suited, models: Models) -> bool:
-    if not model.download_bytes:  # it comes with Motet
+    if not model.download_bytes:  # the model comes with Motet
         return True
     if model.backend in HUB_BACKENDS and folder_of(model.source) is None:
-        return False  # its back end may be ready to fetch it
+        return False  # the back end may be ready, but would have to fetch the model first
     try:
         return await models.why_not(model.name, model.task) is None
     except MotetError:

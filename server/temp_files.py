@@ -10,8 +10,10 @@ from pathlib import Path
 
 
 class TempFiles:
-    """A folder beside the data, so that large files find as much room. What an earlier process
-    left in it is removed."""
+    """A folder beside the data: large files have as much room there, and are renamed, not copied.
+
+    What an earlier process left in the folder is removed.
+    """
 
     def __init__(self, home: Path) -> None:
         self._folder = home / "exchange"
@@ -19,8 +21,8 @@ class TempFiles:
         self._folder.mkdir(parents=True)
 
     @contextmanager
-    def place(self) -> Iterator[Path]:
-        """A path for one file, which is removed on exit."""
+    def reserve_path(self) -> Iterator[Path]:
+        """Give a path for one file, which is removed on exit."""
         path = self._folder / uuid.uuid4().hex
         try:
             yield path

@@ -40,7 +40,7 @@ PENDING: tuple[str, ...] = (
     "models.servers",
     "models.workers",
     "runs",
-    "server",
+    "server.cli",
     "tools",
 )
 """Modules, by the beginning of their names, that do not hold the conventions yet."""

@@ -14,7 +14,7 @@ import orjson
 
 from config.errors import MotetError, Unavailable
 from config.settings import Settings
-from server.data_folder import running
+from server.data_folder import server_address
 
 TIMEOUT = httpx.Timeout(30.0, read=None)
 
@@ -35,16 +35,16 @@ async def connect(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
 
     Either way the same routes answer, so a command works beside `motet serve` and without it.
     """
-    if url := settings.server_url or running(settings.home):
+    if url := settings.server_url or server_address(settings.home):
         async with httpx.AsyncClient(base_url=url, timeout=TIMEOUT, trust_env=False) as client:
             yield client
         return
     # Commands that only talk to a running server must not pay for the application's imports.
-    from server.http.serving import serve_beside
+    from server.serving import serve_on_socket
 
     with tempfile.TemporaryDirectory(prefix="motet-") as folder:
         path = Path(folder) / "socket"
-        async with serve_beside(settings, path):
+        async with serve_on_socket(settings, path):
             transport = httpx.AsyncHTTPTransport(uds=str(path))
             async with httpx.AsyncClient(
                 base_url="http://motet", transport=transport, timeout=TIMEOUT

@@ -21,7 +21,7 @@ from server.cli.client import TIMEOUT, answer, events
 from server.cli.console import RunPrinter, print_output, say
 from server.cli.ingest import Source, ingest
 from server.cli.model_tables import print_roles
-from server.data_folder import running
+from server.data_folder import server_address
 
 ROOT = Path(__file__).parents[2]
 QUESTION = "What happens to a run when the server is killed?"
@@ -58,7 +58,7 @@ async def demonstrate(folder: Path | None, question: str | None, console: Consol
 
 @asynccontextmanager
 async def _service(settings: Settings, console: Console) -> AsyncIterator[str]:
-    if url := running(settings.home):
+    if url := server_address(settings.home):
         say(console, ("1.", "bold"), f" The service runs already at {url}.")
         yield url
         return
@@ -96,7 +96,7 @@ async def _ready(settings: Settings, process: asyncio.subprocess.Process) -> str
             yield_on_timeout=True,
             rust_timeout=500,
         ):
-            if url := running(settings.home):
+            if url := server_address(settings.home):
                 return url
     finally:
         ended.cancel()

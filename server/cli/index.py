@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from server.cli.command import AsJson, Home, get, out, request, run, settings_of
 from server.cli.console import listing, say
-from server.cli.terminal import AsJson, Home, get, out, request, run, settings_of
 
 index_app = typer.Typer(
     help="Indexed documents: add, search, look after, remove.", no_args_is_help=True
@@ -188,7 +188,7 @@ def index_calibrate(
     as_json: AsJson = False,
 ) -> None:
     """Find out from which score on an index holds the answer, so that it refuses the rest."""
-    from server.cli.index_queries import calibrate_index, print_threshold
+    from server.cli.index_quality import calibrate_index, print_threshold
 
     found = run(calibrate_index(settings_of(home), name, questions, refuse, out))
     out.print_json(data=found) if as_json else print_threshold(found, out)
@@ -204,7 +204,7 @@ def index_eval(
     as_json: AsJson = False,
 ) -> None:
     """Measure what an index finds, answers and refuses, by questions with known answers."""
-    from server.cli.index_queries import evaluate_index, print_report
+    from server.cli.index_quality import evaluate_index, print_report
 
     report = run(evaluate_index(settings_of(home), name, questions, k, plot, out))
     out.print_json(data=report) if as_json else print_report(report, out)

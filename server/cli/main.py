@@ -12,11 +12,11 @@ import typer
 from config.errors import MotetError
 from config.logging import configure_logging
 from config.settings import load_settings
+from server.cli.command import AsJson, Home, get, out, settings_of
+from server.cli.command import run as run_
 from server.cli.console import listing, plain_console, say
 from server.cli.index import index_app
 from server.cli.models import model_app
-from server.cli.terminal import AsJson, Home, get, out, settings_of
-from server.cli.terminal import run as run_
 
 app = typer.Typer(
     help="Motet runs multi-step AI agents, written as YAML graphs, on your own hardware.",
@@ -52,7 +52,7 @@ def serve(
     flags = {"home": home, "host": host, "port": port, "log_level": log_level}
     settings = load_settings(config, environment=environment, **flags)
     configure_logging(settings.log_level)
-    from server.http.serving import serve as serve_
+    from server.serving import serve as serve_
 
     run_(serve_(settings))
 

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from config.errors import Unavailable
+from server.cli.command import AsJson, Home, get, out, request, run, settings_of
 from server.cli.console import say
-from server.cli.terminal import AsJson, Home, get, out, request, run, settings_of
-from server.data_folder import running
+from server.data_folder import server_address
 
 model_app = typer.Typer(
     help="Models: what there is and why, load, unload, pull, pin, watch. Alone: the list."
@@ -144,7 +144,7 @@ def _asked(home: Path | None, method: str, path: str, **more: Any) -> Any:
 def _need_service(home: Path | None) -> None:
     """Raise `Unavailable` where no service runs: one that ends with the command keeps nothing."""
     settings = settings_of(home)
-    if not (settings.server_url or running(settings.home)):
+    if not (settings.server_url or server_address(settings.home)):
         raise Unavailable(
             f"No service runs on {settings.home}, so nothing would stay loaded. Start one with "
             "`motet serve`.",

@@ -16,7 +16,7 @@ from config.settings import Settings
 from server.cli.artifact_files import artifacts_in, save, with_files
 from server.cli.client import answer, connect, events
 from server.cli.console import RunPrinter, print_output, say
-from server.data_folder import running
+from server.data_folder import server_address
 
 
 async def run_agent(
@@ -34,7 +34,7 @@ async def run_agent(
     The files that its output names are written to `save_to`; without a service that goes on
     running, to a folder of the home. Raises the run's error.
     """
-    address = settings.server_url or running(settings.home) or ""
+    address = settings.server_url or server_address(settings.home) or ""
     async with connect(settings) as client:
         described = await answer(await client.get(f"/agents/{agent}"))
         schema = described["input_schema"]

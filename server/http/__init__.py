@@ -1,0 +1,13 @@
+"""What routes share: how requests are read and how answers are given.
+
+- `access`: who calls, and for which tenant
+- `origins`, `limits`: middleware that refuses web pages of other sites, and large bodies
+- `loopback`: whether a request may name files of the server
+- `bodies`: JSON read strictly; `run_bodies`, `ingest_requests`, `uploads`: bodies with files
+- `openapi`: descriptions of bodies that routes read themselves
+- `responses`: JSON; `run_responses`: a run, streamed or waited for
+- `sse`: server-sent events; `progress`: long work as events
+- `errors`: every failure in one envelope, with the status of its family
+
+Nothing here knows a route, an application or the command line.
+"""

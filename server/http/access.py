@@ -1,4 +1,7 @@
-"""Who calls: every route asks here, and keys will be checked here."""
+"""Who calls. Every route asks here, so that keys can be checked in one place.
+
+Invariant: nothing is read or written but in the tenant of the caller.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from fastapi import Depends
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The one a request is made for; threads, runs, indexes and artifacts belong to its tenant."""
+    """The client of a request; its threads, runs, indexes and artifacts are its tenant's."""
 
     tenant: str = "default"
 
@@ -18,9 +21,9 @@ class Caller:
 _LOCAL = Caller()
 
 
-async def caller() -> Caller:
-    """The caller of this request. Bound to loopback without keys, there is only one."""
+async def identify_caller() -> Caller:
+    """Identify the caller of a request; bound to loopback without keys, there is only one."""
     return _LOCAL
 
 
-CallerOf = Annotated[Caller, Depends(caller)]
+CallerOf = Annotated[Caller, Depends(identify_caller)]

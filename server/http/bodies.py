@@ -1,4 +1,8 @@
-"""Reads request bodies: JSON strictly, other formats where a route takes them."""
+"""Request bodies: JSON read strictly, other formats where a route takes them.
+
+What a body means is said where its route is, in `run_bodies` or in `ingest_requests`; its size is
+bounded before, by `limits`.
+"""
 
 from __future__ import annotations
 
@@ -14,19 +18,20 @@ from pydantic import BaseModel, ValidationError
 from config.errors import Invalid
 
 MAX_DEPTH = 100
-"""Levels of lists and objects: what is kept for a run is written again, a few levels deeper."""
+"""Levels of lists and objects: a run's input is stored a few levels deeper, and read again."""
 
 MAX_INTEGER = 2**53
-"""The largest number that every client and the database tell from the next one."""
+"""The largest number that JavaScript clients and SQLite tell from the next one."""
 
 Offset = Annotated[int, Query(ge=0, le=MAX_INTEGER)]
 Body = TypeVar("Body", bound=BaseModel)
 
 
 class StrictRequest(Request):
-    """A request whose JSON is that of the standard: no NaN, no halves of characters."""
+    """A request whose JSON is that of the standard: no NaN, no halves of surrogate pairs."""
 
     async def json(self) -> Any:
+        """Parse the body once. Raises `orjson.JSONDecodeError`, and `Invalid` where too deep."""
         if not hasattr(self, "_json"):
             data = await self.body()
             self._json = orjson.loads(data)
@@ -38,31 +43,49 @@ class StrictRoute(APIRoute):
     """A route for requests with a JSON body."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Hand a strict request to FastAPI's own handler."""
         handle = super().get_route_handler()
 
-        async def strictly(request: Request) -> Response:
+        async def handle_strictly(request: Request) -> Response:
             return await handle(StrictRequest(request.scope, request.receive))
 
-        return strictly
+        return handle_strictly
 
 
 async def read_json(request: Request, model: type[Body]) -> Body:
-    """The body as JSON that fits `model`. Raises `RequestValidationError`, as FastAPI does."""
+    """Read the body as JSON that fits `model`. Raises `RequestValidationError`, as FastAPI does."""
     data = await request.body()
     try:
         value = orjson.loads(data)
-        check_depth(data, value)
-        return model.model_validate(value)
     except orjson.JSONDecodeError as error:
-        found = {"type": "json_invalid", "loc": ("body", error.pos), "msg": error.msg}
-        raise RequestValidationError([found]) from error
+        problem = {"type": "json_invalid", "loc": ("body", error.pos), "msg": error.msg}
+        raise RequestValidationError([problem]) from error
+    check_depth(data, value)
+    return validate_body(model, value)
+
+
+def validate_body(model: type[Body], value: Any) -> Body:
+    """Check a value against `model`. Raises `RequestValidationError`, as FastAPI does."""
+    try:
+        return model.model_validate(value)
     except ValidationError as error:
-        listed = [{**each, "loc": ("body", *each["loc"])} for each in error.errors()]
-        raise RequestValidationError(listed) from error
+        problems = [{**each, "loc": ("body", *each["loc"])} for each in error.errors()]
+        raise RequestValidationError(problems) from error
+
+
+def parse_json_object(text: Any, field: str) -> dict[str, Any]:
+    """Parse a form's field that holds a JSON object; {} where it is empty. Raises `Invalid`."""
+    try:
+        value = orjson.loads(text) if isinstance(text, str) and text else {}
+    except orjson.JSONDecodeError:
+        value = None
+    if not isinstance(value, dict):
+        raise Invalid(f"{field} is no JSON object.", details={"field": field})
+    return value
 
 
 async def read_text(request: Request) -> str:
-    """The body as text. Raises `Invalid` naming the byte that is not UTF-8."""
+    """Read the body as text. Raises `Invalid` (`malformed_body`) naming the first wrong byte."""
     try:
         return (await request.body()).decode()
     except UnicodeDecodeError as error:
@@ -74,22 +97,26 @@ async def read_text(request: Request) -> str:
 
 
 def media_type(request: Request) -> str:
-    """The body's media type, without parameters."""
+    """Read the body's media type from its header, without parameters."""
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def unsupported(request: Request, wanted: str) -> Invalid:
-    """The refusal of a body that is of another type than `wanted`."""
-    given = media_type(request)
+def unsupported(request: Request, expected: str) -> Invalid:
+    """Make the error for a body that is of another type than `expected`."""
+    sent = media_type(request)
     return Invalid(
-        f"The body must be {wanted}; it came {f'as {given!r}' if given else 'without a type'}.",
+        f"The body must be {expected}; it came {f'as {sent!r}' if sent else 'without a type'}.",
         code="unsupported_media_type",
         details={"field": "Content-Type"},
     )
 
 
 def check_depth(data: bytes, value: Any) -> None:
-    """Raise `Invalid` where a body's value is nested too deeply to be kept."""
+    """Raise `Invalid` (`malformed_body`) where a body is nested too deeply to be stored.
+
+    Walks level by level, so a deep body cannot overflow the stack.
+    """
+    # Most bodies have fewer brackets than levels are allowed: they need no walk.
     if data.count(b"[") + data.count(b"{") <= MAX_DEPTH:
         return
     level = [value]

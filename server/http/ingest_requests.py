@@ -1,4 +1,7 @@
-"""What a request to add documents asks for, as work on an index."""
+"""Requests to add documents: their bodies, and the work on an index that they ask for.
+
+The work is a function that reports its progress; `http.progress` runs it.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-import orjson
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.datastructures import FormData, UploadFile
@@ -15,14 +17,15 @@ from config.errors import Invalid
 from indexes.crawls.decisions import Crawl, content_type
 from indexes.index import Index
 from indexes.records import IngestFailure, IngestReport, Progress
+from server.http.bodies import parse_json_object
 from server.http.loopback import require_loopback
-from server.http.progress import Tell, Work
+from server.http.progress import ReportProgress, Work
 from server.services import Services
 from tools.safe_fetch import fetch
 
 MAX_FILES = 1000
 MAX_PAGES = 50_000
-CRAWLED = ("sitemap", "crawl")
+CRAWL_FIELDS = ("sitemap", "crawl")
 
 
 class DocumentBody(BaseModel):
@@ -58,18 +61,18 @@ class DocumentBody(BaseModel):
 
     @model_validator(mode="after")
     def _one_of_five(self) -> Self:
-        kinds = ("folder", "url", "text", *CRAWLED)
-        given = [kind for kind in kinds if getattr(self, kind) is not None]
-        if len(given) != 1:
+        kinds = ("folder", "url", "text", *CRAWL_FIELDS)
+        sent = [kind for kind in kinds if getattr(self, kind) is not None]
+        if len(sent) != 1:
             raise ValueError(f"give one of {', '.join(kinds)}")
         if self.text is not None and not self.source:
             raise ValueError("a text needs a source: the name it is cited by")
-        if self.background and given[0] in ("url", "text"):
-            raise ValueError(f"a {given[0]} is not indexed in the background")
+        if self.background and sent[0] in ("url", "text"):
+            raise ValueError(f"a {sent[0]} is not indexed in the background")
         return self
 
     def to_crawl(self) -> Crawl | None:
-        """The crawl that is asked for, if one is."""
+        """Make the crawl that the body asks for; None where it asks for something else."""
         bounds = (self.max_pages, self.max_depth, tuple(self.hosts))
         if self.sitemap is not None:
             return Crawl(self.sitemap, "sitemap", *bounds)
@@ -85,23 +88,26 @@ async def start_ingest(index: Index, body: DocumentBody, services: Services) -> 
 
 
 def json_work(index: Index, body: DocumentBody, services: Services) -> Work:
-    """Turn a request in JSON into the work of adding its documents."""
+    """Turn a body in JSON into the work of adding its documents.
+
+    Raises `Invalid` (`forbidden`) for a folder where callers may be elsewhere.
+    """
     crawl = body.to_crawl()
     if body.folder is not None:
         require_loopback(services.settings, "folder")
 
-    async def work(tell: Tell) -> IngestReport:
+    async def work(report: ReportProgress) -> IngestReport:
         if crawl:
-            return await services.crawler.crawl(index, crawl, on_progress=tell)
+            return await services.crawler.crawl(index, crawl, on_progress=report)
         if body.folder is not None:
-            return await index.add_folder(Path(body.folder), on_progress=tell)
-        return await _document(index, body, services, tell)
+            return await index.add_folder(Path(body.folder), on_progress=report)
+        return await _add_document(index, body, services, report)
 
     return work
 
 
-async def _document(
-    index: Index, body: DocumentBody, services: Services, tell: Tell
+async def _add_document(
+    index: Index, body: DocumentBody, services: Services, report: ReportProgress
 ) -> IngestReport:
     source, media_type, data = str(body.source), "text/plain", (body.text or "").encode()
     if body.url is not None:
@@ -114,19 +120,20 @@ async def _document(
         data=data,
         title=body.title,
         metadata=body.metadata,
-        on_progress=tell,
+        on_progress=report,
     )
 
 
 async def form_work(index: Index, request: Request) -> Work:
-    """Turn a form into the work of adding its files; the report names those that are unreadable.
+    """Turn a form into the work of adding its files.
 
-    The work closes the form.
+    Of several files, those that cannot be read are listed in the report; one alone raises. The
+    work closes the form.
     """
     form = await request.form(max_files=MAX_FILES)
     try:
-        files = _files(form)
-        metadata = _metadata(form)
+        files = _form_files(form)
+        metadata = parse_json_object(form.get("metadata"), "metadata")
     except Invalid:
         await form.close()
         raise
@@ -139,24 +146,22 @@ async def form_work(index: Index, request: Request) -> Work:
             metadata=metadata,
         )
 
-    async def work(tell: Tell) -> IngestReport:
+    async def work(report: ReportProgress) -> IngestReport:
         try:
-            return (
-                await add(files[0])
-                if len(files) == 1
-                else await _each(index.name, files, add, tell)
-            )
+            if len(files) == 1:
+                return await add(files[0])
+            return await _add_each(index.name, files, add, report)
         finally:
             await form.close()
 
     return work
 
 
-async def _each(
+async def _add_each(
     name: str,
     files: Sequence[UploadFile],
     add: Callable[[UploadFile], Awaitable[IngestReport]],
-    tell: Tell,
+    report: ReportProgress,
 ) -> IngestReport:
     whole = IngestReport(name)
     for done, file in enumerate(files, 1):
@@ -164,29 +169,18 @@ async def _each(
             whole.join(await add(file))
         except Invalid as error:
             whole.failed.append(IngestFailure(_source(file), error.code, error.message))
-        tell(Progress(done, len(files), whole.passages, whole.passages))
+        report(Progress(done, len(files), whole.passages, whole.passages))
     return whole
 
 
-def _files(form: FormData) -> list[UploadFile]:
+def _form_files(form: FormData) -> list[UploadFile]:
     files = [file for file in form.getlist("files") if isinstance(file, UploadFile)]
     if not files:
         raise Invalid("The form holds no file: send them as `files`.", details={"field": "files"})
     return files
 
 
-def _metadata(form: FormData) -> dict[str, Any]:
-    given = form.get("metadata")
-    try:
-        found = orjson.loads(given) if isinstance(given, str) and given else {}
-    except orjson.JSONDecodeError:
-        found = None
-    if not isinstance(found, dict):
-        raise Invalid("metadata is no JSON object.", details={"field": "metadata"})
-    return found
-
-
 def _source(file: UploadFile) -> str:
-    """The name that an upload is cited by: its path, which may not lead upwards."""
+    """Name an upload for citations: by its path, which may not lead upwards."""
     parts = (file.filename or "").replace("\\", "/").split("/")
     return "/".join(part for part in parts if part not in ("", ".", "..")) or "upload"

@@ -1,4 +1,7 @@
-"""Bounds the size of request bodies before anything reads them."""
+"""Bounds the size of request bodies before anything reads them.
+
+Invariant: no part of the service sees more bytes of a body than its bound, declared or not.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,7 @@ from server.http.errors import error_response
 
 
 class BodyLimit:
-    """ASGI middleware: 413 for a body over the bound, declared or not.
-
-    Uploads (multipart) have a bound of their own.
-    """
+    """ASGI middleware: answers 413 to a body over the bound. Uploads (multipart) have their own."""
 
     def __init__(self, app: ASGIApp, max_body_bytes: int, max_upload_bytes: int) -> None:
         self._app = app
@@ -28,33 +28,32 @@ class BodyLimit:
         bound = self._max_upload_bytes if upload else self._max_body_bytes
         declared = headers.get(b"content-length", b"")
         if declared.isdigit() and int(declared) > bound:
-            await _too_large(bound)(scope, receive, send)
+            await error_response(_too_large(bound))(scope, receive, send)
             return
-        if declared.isdigit():  # the HTTP server holds a body to what it declares
-            await self._app(scope, receive, send)
-            return
-        await self._app(scope, _counted(receive, bound), send)
+        # The HTTP server holds a body to the length that it declares; a chunked one is counted.
+        bounded = receive if declared.isdigit() else _CountingReceive(receive, bound)
+        await self._app(scope, bounded, send)
 
 
-def _counted(receive: Receive, bound: int) -> Receive:
-    seen = 0
+class _CountingReceive:
+    """Receives a body of unknown length. Raises `Invalid` (`too_large`) behind the bound."""
 
-    async def counted() -> Message:
-        nonlocal seen
-        message = await receive()
-        seen += len(message.get("body", b""))
-        if seen > bound:
-            raise _error(bound)
+    def __init__(self, receive: Receive, bound_bytes: int) -> None:
+        self._receive = receive
+        self._bound_bytes = bound_bytes
+        self._received_bytes = 0
+
+    async def __call__(self) -> Message:
+        message = await self._receive()
+        self._received_bytes += len(message.get("body", b""))
+        if self._received_bytes > self._bound_bytes:
+            raise _too_large(self._bound_bytes)
         return message
 
-    return counted
 
-
-def _error(bound: int) -> Invalid:
+def _too_large(bound_bytes: int) -> Invalid:
     return Invalid(
-        f"The body is larger than {bound} bytes.", code="too_large", details={"field": "body"}
+        f"The body is larger than {bound_bytes} bytes.",
+        code="too_large",
+        details={"field": "body"},
     )
-
-
-def _too_large(bound: int) -> ASGIApp:
-    return error_response(_error(bound))

@@ -1,4 +1,4 @@
-"""What a request may name on the server's own machine."""
+"""Whether a request may name files and folders of the server's own machine."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from config.settings import LOOPBACK, Settings
 
 
 def require_loopback(settings: Settings, field: str) -> None:
-    """Raise `Invalid` (`forbidden`) where callers may be elsewhere: then no file or folder of the
-    server is theirs to name."""
+    """Raise `Invalid` (`forbidden`) where callers may be elsewhere.
+
+    Then no file or folder of the server is theirs to name.
+    """
     if settings.host not in LOOPBACK:
         raise Invalid(
             "Files and folders of the server are named only where the service listens on loopback; "

@@ -1,4 +1,8 @@
-"""Keeps web pages away from a service that only this machine is meant to reach."""
+"""Keeps web pages away from a service that only this machine is meant to reach.
+
+A browser runs pages of other sites on this machine; without keys, loopback alone does not tell
+them from programs of its user.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +19,10 @@ OWN_NAMES = LOOPBACK | {"motet"}
 
 
 class LocalOnly:
-    """ASGI middleware: 403 for requests that a page of another site makes a browser send.
+    """ASGI middleware: answers 403 to what a page of another site makes a browser send.
 
-    Such a page gives itself away by its `Origin`; or, where it had its own name resolve to this
-    machine (DNS rebinding), by the `Host` it asks for. Programs send no `Origin`.
+    Such a page gives itself away by its `Origin`; or, where its own name resolves to this machine
+    (DNS rebinding), by the `Host` that it asks for. Programs send no `Origin`.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -27,22 +31,22 @@ class LocalOnly:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             for name, value in scope["headers"]:
-                if (name == b"host" and not _own(b"//" + value)) or (
-                    name == b"origin" and not _own(value)
+                if (name == b"host" and not _is_local(b"//" + value)) or (
+                    name == b"origin" and not _is_local(value)
                 ):
-                    await _refusal(name.decode().title(), value)(scope, receive, send)
+                    await _forbidden(name.decode().title(), value)(scope, receive, send)
                     return
         await self._app(scope, receive, send)
 
 
-def _own(place: bytes) -> bool:
+def _is_local(url: bytes) -> bool:
     try:
-        return urlsplit(place.decode("ascii")).hostname in OWN_NAMES
+        return urlsplit(url.decode("ascii")).hostname in OWN_NAMES
     except ValueError:
         return False
 
 
-def _refusal(header: str, value: bytes) -> ASGIApp:
+def _forbidden(header: str, value: bytes) -> ASGIApp:
     return error_response(
         Invalid(
             f"{header} '{value[:80].decode(errors='replace')}' is not this machine. The service "

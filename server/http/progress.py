@@ -1,4 +1,4 @@
-"""Long work as server-sent events: its progress, then its report or its error."""
+"""Long work over HTTP: its progress as server-sent events, then its report or its error."""
 
 from __future__ import annotations
 
@@ -11,38 +11,42 @@ from starlette.responses import Response
 
 from config.errors import MotetError
 from config.settings import Settings
-from runs.events import dumps
-from server.http.sse import FORMAT, EventStream
+from server.http.responses import json_response
+from server.http.sse import SSE_TYPE, EventStream, SSEChunk, format_event
 
-Tell = Callable[[Any], None]
-Work = Callable[[Tell], Awaitable[Any]]
-"""Given a listener for its progress (data classes), the work; its report has `as_dict`."""
+ReportProgress = Callable[[Any], None]
+"""Takes a data class that says how far the work is."""
+Work = Callable[[ReportProgress], Awaitable[Any]]
+"""Work that reports its progress; its result has `as_dict`."""
 
 
 async def respond(work: Work, accept: str, settings: Settings, name: str) -> Response:
-    """The answer to a request for work: its report, or events where those are accepted."""
-    if accept.startswith(FORMAT):
+    """Answer a request for work: with its report, or with events where those are accepted.
+
+    `name` is that of the task that does the work.
+    """
+    if accept.startswith(SSE_TYPE):
         return EventStream(progress_chunks(work, name), heartbeat_s=settings.heartbeat_s)
     report = await work(lambda progress: None)
-    return Response(dumps(report.as_dict()), media_type="application/json")
+    return json_response(report.as_dict())
 
 
-async def progress_chunks(work: Work, name: str) -> AsyncIterator[tuple[bytes, bool]]:
-    """Frames for `sse.EventStream`. Work whose reader leaves is cancelled; `name` is its task's."""
-    news: asyncio.Queue[Any] = asyncio.Queue()
-    task = asyncio.ensure_future(work(news.put_nowait))
+async def progress_chunks(work: Work, name: str) -> AsyncIterator[SSEChunk]:
+    """Do the work in a task and yield its events: `progress`, then `finished` or `failed`.
+
+    The work is cancelled when its reader leaves, which closes this generator.
+    """
+    queue: asyncio.Queue[Any] = asyncio.Queue()
+    task = asyncio.ensure_future(work(queue.put_nowait))
     if isinstance(task, asyncio.Task):
         task.set_name(name)
-    task.add_done_callback(lambda _: news.put_nowait(None))
+    # None behind all progress: the queue keeps the order, so nothing is lost at the end.
+    task.add_done_callback(lambda _: queue.put_nowait(None))
     try:
-        while (progress := await news.get()) is not None:
-            yield _frame("progress", asdict(progress))
-        yield _frame("finished", (await task).as_dict())
+        while (progress := await queue.get()) is not None:
+            yield SSEChunk(format_event("progress", asdict(progress)))
+        yield SSEChunk(format_event("finished", (await task).as_dict()), last=True)
     except MotetError as error:
-        yield _frame("failed", error.as_dict())
+        yield SSEChunk(format_event("failed", error.as_dict()), last=True)
     finally:
         task.cancel()
-
-
-def _frame(type_: str, data: Any) -> tuple[bytes, bool]:
-    return b"event: %s\ndata: %s\n\n" % (type_.encode(), dumps(data)), type_ != "progress"

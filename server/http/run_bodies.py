@@ -1,4 +1,4 @@
-"""How an agent is asked to run: in JSON, or as a form with files."""
+"""The body of a request to run an agent: JSON, or a form with files."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from uuid import UUID
 import orjson
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.datastructures import FormData
 
 from runs.record import MultitaskStrategy, OnDisconnect
 from server.http.access import Caller
-from server.http.bodies import media_type, read_json, unsupported
-from server.http.uploads import form_files, form_input, holds_bytes, input_without_bytes
+from server.http.bodies import media_type, read_json, unsupported, validate_body
+from server.http.openapi import request_body
+from server.http.uploads import has_data_urls, read_file_form, read_form_input, store_data_urls
 from server.services import Services
 
 
@@ -62,56 +63,44 @@ FORM = {
     },
     "additionalProperties": {"type": "string", "format": "binary"},
 }
-RUN_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {"schema": RunBody.model_json_schema()},
-            "multipart/form-data": {"schema": FORM},
-        },
-    }
-}
+RUN_BODY = request_body(json=RunBody, form=FORM, required=True)
 
 
 async def read_run(name: str, request: Request, services: Services, caller: Caller) -> RunBody:
-    """What a request asks of an agent; the files that it brings are kept as artifacts.
+    """Read how an agent shall run; the files that the request brings are stored as artifacts.
 
     Raises `RequestValidationError`, and `Invalid` naming the field of a file that is none.
     """
     if media_type(request) == "multipart/form-data":
         schema = services.catalog.get(name).input_schema
-        async with form_files(request) as (form, files):
-            body = _settings(form, {file for file, _ in files})
-            given = await form_input(form, files, schema, services, caller)
-            return body.model_copy(update={"input": given})
+        async with read_file_form(request) as uploaded:
+            body = _parse_fields(uploaded.form, {each.field for each in uploaded.files})
+            values = await read_form_input(uploaded, schema, services, caller)
+            return body.model_copy(update={"input": values})
     if media_type(request) != "application/json":
         raise unsupported(request, "JSON as application/json, or files as multipart/form-data")
     if not await request.body():
         missing = {"type": "missing", "loc": ("body",), "msg": "Field required"}
         raise RequestValidationError([missing])
     body = await read_json(request, RunBody)
-    if not holds_bytes(body.input):
+    if not has_data_urls(body.input):
         return body
     schema = services.catalog.get(name).input_schema
-    given = await input_without_bytes(body.input, schema, services, caller)
-    return body.model_copy(update={"input": given})
+    values = await store_data_urls(body.input, schema, services, caller)
+    return body.model_copy(update={"input": values})
 
 
-def _settings(form: FormData, files: set[str]) -> RunBody:
-    """The fields of a form that say how to run: each as JSON, or as the text that it is."""
-    given = {
-        name: _value(value)
+def _parse_fields(form: FormData, files: set[str]) -> RunBody:
+    """Parse the fields of a form that say how to run: each as JSON, or as the text that it is."""
+    fields = {
+        name: _parse_value(value)
         for name, value in form.multi_items()
         if isinstance(value, str) and name != "input" and name not in files
     }
-    try:
-        return RunBody.model_validate(given)
-    except ValidationError as error:
-        listed = [{**each, "loc": ("body", *each["loc"])} for each in error.errors()]
-        raise RequestValidationError(listed) from error
+    return validate_body(RunBody, fields)
 
 
-def _value(text: str) -> Any:
+def _parse_value(text: str) -> Any:
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:

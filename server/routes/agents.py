@@ -1,25 +1,24 @@
-"""Agents: what there is, one's own from YAML, and running them."""
+"""Routes of agents: list, show, draw, create, replace, delete and run them."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Header, Request, Response
 from pydantic import BaseModel, ConfigDict
-from starlette.types import Receive
 
-from config.errors import Conflict, Invalid, MotetError
-from runs.events import dumps
+from config.errors import Conflict, Invalid
+from graphs.agent import Agent
 from runs.record import Run, RunRequest
 from server.http.access import Caller, CallerOf
 from server.http.bodies import StrictRoute, media_type, read_json, read_text, unsupported
-from server.http.errors import status_of
+from server.http.openapi import request_body
+from server.http.responses import json_response
 from server.http.run_bodies import RUN_BODY, RunBody, read_run
-from server.http.sse import FORMAT, EventStream, disconnected, encoded, json_wanted
-from server.services import ServicesOf
+from server.http.run_responses import stream_run, wait_for_run
+from server.http.sse import SSE_TYPE, prefers_json
+from server.services import Services, ServicesOf
 from tools.safe_fetch import check_url
 
 router = APIRouter(tags=["agents"], route_class=StrictRoute)
@@ -50,20 +49,16 @@ class AgentBody(BaseModel):
 
 
 YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml", "text/plain")
-AGENT_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {"schema": AgentBody.model_json_schema()},
-            "application/yaml": {"schema": {"type": "string"}, "example": YAML_EXAMPLE},
-        },
-    }
-}
+AGENT_BODY = request_body(
+    json=AgentBody,
+    text={"application/yaml": {"schema": {"type": "string"}, "example": YAML_EXAMPLE}},
+    required=True,
+)
 
 
 @router.get("/agents")
 async def list_agents(services: ServicesOf, caller: CallerOf) -> Any:
-    """Every agent: shipped, one's own, and Python graphs. `problems` are files that do not load."""
+    """List every agent: shipped, own and Python ones. `problems` are files that do not load."""
     return {
         "agents": [_summary(agent) for agent in services.catalog.list()],
         "problems": [problem.as_dict() for problem in services.catalog.problems()],
@@ -72,7 +67,7 @@ async def list_agents(services: ServicesOf, caller: CallerOf) -> Any:
 
 @router.get("/agents/{name}")
 async def show_agent(name: str, services: ServicesOf, caller: CallerOf) -> Any:
-    """One agent: description, input and output JSON schemas, source, picture."""
+    """Show an agent: description, input and output JSON schemas, source, picture."""
     agent = services.catalog.get(name)
     return {
         **_summary(agent),
@@ -86,7 +81,7 @@ async def show_agent(name: str, services: ServicesOf, caller: CallerOf) -> Any:
 
 @router.get("/agents/{name}/picture.svg", response_class=Response)
 async def draw_agent(name: str, services: ServicesOf, caller: CallerOf) -> Response:
-    """The agent's graph as a picture."""
+    """Draw the agent's graph as an SVG picture."""
     agent = services.catalog.get(name)
     picture = await asyncio.to_thread(agent.picture_svg)
     return Response(picture, media_type="image/svg+xml")
@@ -95,14 +90,14 @@ async def draw_agent(name: str, services: ServicesOf, caller: CallerOf) -> Respo
 @router.post("/agents", status_code=201, openapi_extra=AGENT_BODY)
 async def create_agent(services: ServicesOf, caller: CallerOf, request: Request) -> Any:
     """Create an agent from YAML: `{"yaml": "..."}`, or the YAML itself as `application/yaml`."""
-    agent = services.catalog.create(await _yaml(request))
+    agent = services.catalog.create(await _read_yaml(request))
     return await show_agent(agent.name, services, caller)
 
 
 @router.put("/agents/{name}", openapi_extra=AGENT_BODY)
 async def replace_agent(name: str, services: ServicesOf, caller: CallerOf, request: Request) -> Any:
     """Replace one's own agent; runs under way keep the version they began with."""
-    agent = services.catalog.replace(name, await _yaml(request))
+    agent = services.catalog.replace(name, await _read_yaml(request))
     return await show_agent(agent.name, services, caller)
 
 
@@ -120,7 +115,7 @@ async def delete_agent(name: str, services: ServicesOf, caller: CallerOf) -> Non
         200: {
             "description": "The run's events as they happen, or its final state",
             "content": {
-                FORMAT: {
+                SSE_TYPE: {
                     "example": 'id: 1\nevent: run.started\ndata: {"type":"run.started","seq":1}\n\n'
                 },
                 "application/json": {"example": {"status": "finished", "output": {"answer": "…"}}},
@@ -143,28 +138,36 @@ async def run_agent(
     input as JSON in `input`.
     """
     body = await read_run(name, request, services, caller)
-    run, after = await _begin(name, body, services, caller, idempotency_key)
+    run, after = await _start_run(name, body, services, caller, idempotency_key)
     if body.background:
         return json_response(run.as_dict(), 202, {"Location": f"/runs/{run.run_id}"})
     cancel_on_disconnect = body.on_disconnect != "continue"
-    if body.stream and not json_wanted(accept):
-        return stream_run(run, after, services, caller, cancel_on_disconnect)
-    leaving = request.receive if cancel_on_disconnect else None
-    return await wait_for_run(run, services, caller, leaving)
+    if body.stream and not prefers_json(accept):
+        return stream_run(run, after, services, caller, cancel_on_disconnect=cancel_on_disconnect)
+    receive = request.receive if cancel_on_disconnect else None
+    return await wait_for_run(run, services, caller, receive)
 
 
-async def _begin(
+class StartedRun(NamedTuple):
+    """A run that was started or resumed; its caller knows the events up to number `after`."""
+
+    run: Run
+    after: int
+
+
+async def _start_run(
     name: str,
     body: RunBody,
-    services: ServicesOf,
+    services: Services,
     caller: Caller,
     idempotency_key: str | None,
-) -> tuple[Run, int]:
-    """The run, and the number of the last event that the caller has no need of."""
+) -> StartedRun:
     if "resume" in body.model_fields_set:
-        waiting = _waiting(name, body, services, caller)
+        waiting = _find_waiting(name, body, services, caller)
+        # Read before resuming: the events that follow the answer are the caller's, from the first.
         after = services.engine.last_seq(waiting.run_id)
-        return await services.engine.resume(waiting.run_id, body.resume, caller.tenant), after
+        resumed = await services.engine.resume(waiting.run_id, body.resume, caller.tenant)
+        return StartedRun(resumed, after)
     if body.checkpoint_id and not body.thread_id:
         raise Invalid(
             "checkpoint_id needs the thread_id whose history it is in.",
@@ -183,10 +186,10 @@ async def _begin(
         idempotency_key=idempotency_key,
         metadata=body.metadata,
     )
-    return await services.engine.submit(request), 0
+    return StartedRun(await services.engine.submit(request), 0)
 
 
-def _waiting(name: str, body: RunBody, services: ServicesOf, caller: Caller) -> Run:
+def _find_waiting(name: str, body: RunBody, services: Services, caller: Caller) -> Run:
     if not body.thread_id:
         raise Invalid(
             "resume needs the thread_id of the run that waits; a run without a thread is "
@@ -203,7 +206,7 @@ def _waiting(name: str, body: RunBody, services: ServicesOf, caller: Caller) -> 
     return run
 
 
-def _check_webhook(url: str | None, services: ServicesOf) -> None:
+def _check_webhook(url: str | None, services: Services) -> None:
     try:
         if url is not None:
             check_url(url, services.fetch_limits)
@@ -211,57 +214,7 @@ def _check_webhook(url: str | None, services: ServicesOf) -> None:
         raise Invalid(error.message, code=error.code, details={"field": "webhook"}) from error
 
 
-def stream_run(
-    run: Run, after: int, services: ServicesOf, caller: Caller, cancel_on_disconnect: bool
-) -> EventStream:
-    """The run's events behind `after`, live."""
-    return EventStream(
-        encoded(services.engine.follow(run.run_id, after, caller.tenant)),
-        heartbeat_s=services.settings.heartbeat_s,
-        headers={
-            "Location": f"/runs/{run.run_id}/events",
-            "Content-Location": f"/runs/{run.run_id}",
-        },
-        on_disconnect=partial(_abandon, run, services, caller) if cancel_on_disconnect else None,
-    )
-
-
-async def wait_for_run(
-    run: Run, services: ServicesOf, caller: Caller, leaving: Receive | None = None
-) -> Response:
-    """The run once it has ended or waits; a failed one with its error's status.
-
-    With `leaving`, a client's end of the connection, the run is cancelled when the client goes.
-    """
-
-    async def abandon_when_left(receive: Receive) -> None:
-        await disconnected(receive)
-        await _abandon(run, services, caller)
-
-    watch = asyncio.create_task(abandon_when_left(leaving)) if leaving else None
-    try:
-        run = await services.engine.wait_ended(run.run_id, caller.tenant)
-    finally:
-        if watch:
-            watch.cancel()
-    address = {"Content-Location": f"/runs/{run.run_id}"}
-    if run.status == "failed" and run.error:
-        failed = {"error": run.error, "detail": run.error["message"], "run": run.as_dict()}
-        return json_response(failed, status_of(run.error), address)
-    return json_response(run.as_dict(), 200, address)
-
-
-async def _abandon(run: Run, services: ServicesOf, caller: Caller) -> None:
-    with contextlib.suppress(MotetError):  # it may have ended as the client left
-        await services.engine.cancel(run.run_id, caller.tenant, "client_disconnected")
-
-
-def json_response(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """JSON of anything that a graph's state may hold."""
-    return Response(dumps(value), status, headers, media_type="application/json")
-
-
-def _summary(agent: Any) -> dict[str, Any]:
+def _summary(agent: Agent) -> dict[str, Any]:
     return {
         "name": agent.name,
         "description": agent.description,
@@ -270,7 +223,7 @@ def _summary(agent: Any) -> dict[str, Any]:
     }
 
 
-async def _yaml(request: Request) -> str:
+async def _read_yaml(request: Request) -> str:
     kind = media_type(request)
     if kind == "application/json":
         return (await read_json(request, AgentBody)).yaml

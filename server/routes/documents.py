@@ -1,4 +1,4 @@
-"""Documents of an index: add, list, show, cite, compare, delete; and their passages."""
+"""Routes of an index's documents: add, list, show, cite, compare, delete; and their passages."""
 
 from __future__ import annotations
 
@@ -12,19 +12,14 @@ from indexes.checks import MAX_LIMIT
 from server.http.access import CallerOf
 from server.http.bodies import Offset, StrictRoute, media_type, read_json, unsupported
 from server.http.ingest_requests import DocumentBody, form_work, json_work, start_ingest
+from server.http.openapi import files_form, request_body
 from server.http.progress import respond
+from server.http.responses import json_response
 from server.services import ServicesOf
 
 router = APIRouter(tags=["documents"], route_class=StrictRoute)
 
-FORM = {
-    "type": "object",
-    "required": ["files"],
-    "properties": {
-        "files": {"type": "array", "items": {"type": "string", "format": "binary"}},
-        "metadata": {"type": "string", "description": "A JSON object: fields to search by."},
-    },
-}
+FORM = files_form(metadata={"type": "string", "description": "A JSON object: fields to search by."})
 
 
 @router.get("/indexes/{name}/documents")
@@ -36,23 +31,16 @@ async def list_documents(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     offset: Offset = 0,
 ) -> Any:
-    """The documents of an index: all, or those whose fields are so."""
+    """List the documents of an index: all, or those that the filter chooses."""
     index = await services.indexes.get(name, caller.tenant)
-    documents = await index.list_documents(where=_filter(where), limit=limit, offset=offset)
+    documents = await index.list_documents(where=_parse_filter(where), limit=limit, offset=offset)
     return {"documents": [document.as_dict() for document in documents]}
 
 
 @router.post(
     "/indexes/{name}/documents",
     response_class=Response,
-    openapi_extra={
-        "requestBody": {
-            "content": {
-                "application/json": {"schema": DocumentBody.model_json_schema()},
-                "multipart/form-data": {"schema": FORM},
-            }
-        }
-    },
+    openapi_extra=request_body(json=DocumentBody, form=FORM),
 )
 async def add_documents(
     name: str,
@@ -75,14 +63,14 @@ async def add_documents(
         body = await read_json(request, DocumentBody)
         if body.background:
             ingest = await start_ingest(index, body, services)
-            return Response(orjson.dumps({"ingest": ingest}), 202, media_type="application/json")
+            return json_response({"ingest": ingest}, 202)
         work = json_work(index, body, services)
     return await respond(work, accept, services.settings, f"ingest {name}")
 
 
 @router.get("/indexes/{name}/documents/{document}")
 async def show_document(name: str, document: str, services: ServicesOf, caller: CallerOf) -> Any:
-    """One document with its text, to which every span refers."""
+    """Show a document with its text, to which every span refers."""
     index = await services.indexes.get(name, caller.tenant)
     return (await index.get_document(document)).as_dict()
 
@@ -97,7 +85,7 @@ async def open_citation(
     end: Annotated[int, Query(ge=0)],
     hash: str | None = None,
 ) -> Any:
-    """The cited span with its surroundings; `changed` where the source is another one by now."""
+    """Open a cited span with its surroundings; `changed` where the source has changed since."""
     index = await services.indexes.get(name, caller.tenant)
     return (await index.cite(document, start, end, hash=hash)).as_dict()
 
@@ -110,7 +98,7 @@ async def similar_documents(
     caller: CallerOf,
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 8,
 ) -> Any:
-    """The documents most like this one by meaning, each with its nearest passage."""
+    """Find the documents most like this one by meaning, each with its nearest passage."""
     index = await services.indexes.get(name, caller.tenant)
     similar = await index.find_similar(document, limit=limit)
     return {"documents": [each.as_dict() for each in similar]}
@@ -125,12 +113,12 @@ async def delete_document(name: str, document: str, services: ServicesOf, caller
 
 @router.get("/indexes/{name}/passages/{passage}")
 async def show_passage(name: str, passage: str, services: ServicesOf, caller: CallerOf) -> Any:
-    """A passage with those before and after it, and its section."""
+    """Show a passage with those before and after it, and its section."""
     index = await services.indexes.get(name, caller.tenant)
     return (await index.get_passage(passage)).as_dict()
 
 
-def _filter(text: str | None) -> Any:
+def _parse_filter(text: str | None) -> Any:
     try:
         return orjson.loads(text) if text else None
     except orjson.JSONDecodeError as error:

@@ -1,4 +1,4 @@
-"""Whether the service lives, and whether it is ready."""
+"""Routes for supervisors: whether the process lives, and whether the service is ready."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ router = APIRouter(tags=["health"])
 
 @router.get("/health")
 async def health() -> dict[str, str]:
-    """The process answers."""
+    """Answer, as long as the process does."""
     return {"status": "ok"}
 
 
 @router.get("/ready")
 async def ready(services: ServicesOf) -> dict[str, Any]:
-    """The data folder is open and interrupted runs have been taken up."""
+    """Answer once the data folder is open and interrupted runs have been taken up."""
     return {"status": "ready", "active_runs": services.engine.active}

@@ -1,4 +1,4 @@
-"""What an index knows and does not know: calibrate it, measure it."""
+"""Routes of an index's quality: calibrate its threshold, measure what it finds and answers."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from indexes.quality.evaluation import Report, evaluate
 from indexes.quality.questions import MAX_QUESTIONS, check_questions
 from indexes.quality.scoring import ReportProgress
 from models.backends.reader.evidence import ENOUGH
+from server.adapters.index_quality import ScoredReader, find_question_writer
 from server.http.access import CallerOf
 from server.http.bodies import StrictRoute
 from server.http.progress import respond
-from server.quality import reader_of, writer_of
 from server.services import ServicesOf
 
 router = APIRouter(tags=["indexes"], route_class=StrictRoute)
 
 Questions = Annotated[list[dict[str, Any]], Field(max_length=MAX_QUESTIONS)]
-ONE: dict[str, Any] = {
+EXAMPLE_QUESTION: dict[str, Any] = {
     "question": "How long are books lent?",
     "answer": "four weeks",
     "source": "rules.md",
@@ -30,7 +30,7 @@ ONE: dict[str, Any] = {
 
 
 class CalibrateBody(BaseModel):
-    """With which questions, and how many of the unanswerable ones shall be refused."""
+    """The questions, and how many of the unanswerable ones shall be refused."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"refuse": 0.8}]})
 
@@ -41,10 +41,10 @@ class CalibrateBody(BaseModel):
 
 
 class EvaluateBody(BaseModel):
-    """With which questions, and how deep to look."""
+    """The questions, and how deep to look."""
 
     model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"questions": [ONE]}]}
+        extra="forbid", json_schema_extra={"examples": [{"questions": [EXAMPLE_QUESTION]}]}
     )
 
     questions: Questions = Field(min_length=1)
@@ -66,14 +66,14 @@ async def calibrate_index(
     index = await services.indexes.get(name, caller.tenant)
     questions = None if body.questions is None else check_questions(body.questions)
 
-    async def work(tell: ReportProgress) -> Threshold:
+    async def work(report: ReportProgress) -> Threshold:
         return await calibrate(
             index,
-            reader_of(services.models, caller.tenant),
+            ScoredReader(services.models, caller.tenant),
             questions,
             refuse=body.refuse,
-            write=await writer_of(services.models, caller.tenant),
-            report_progress=tell,
+            write=await find_question_writer(services.models, caller.tenant),
+            report_progress=report,
         )
 
     return await respond(work, accept, services.settings, f"calibrate {name}")
@@ -91,14 +91,14 @@ async def evaluate_index(
     index = await services.indexes.get(name, caller.tenant)
     questions = check_questions(body.questions)
 
-    async def work(tell: ReportProgress) -> Report:
+    async def work(report: ReportProgress) -> Report:
         return await evaluate(
             index,
-            reader_of(services.models, caller.tenant),
+            ScoredReader(services.models, caller.tenant),
             questions,
             default_threshold=ENOUGH,
             k=body.k,
-            report_progress=tell,
+            report_progress=report,
         )
 
     return await respond(work, accept, services.settings, f"evaluate {name}")

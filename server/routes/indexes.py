@@ -1,4 +1,4 @@
-"""Indexes: create, look at, refresh, rebuild, export, import, delete."""
+"""Routes of indexes: create, list, show, refresh, rebuild, export, import, delete."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from indexes.spec import index_spec
 from server.http.access import CallerOf
 from server.http.bodies import StrictRoute, media_type, read_json, unsupported
 from server.http.loopback import require_loopback
-from server.http.progress import Tell, respond
+from server.http.openapi import file_form, request_body
+from server.http.progress import ReportProgress, respond
 from server.services import ServicesOf
 
 router = APIRouter(tags=["indexes"], route_class=StrictRoute)
@@ -29,6 +30,11 @@ SNAPSHOT = "application/vnd.sqlite3"
 NewIndex = Annotated[
     dict[str, Any], Body(examples=[{"name": "docs", "description": "Our handbook."}])
 ]
+
+
+SNAPSHOT_FORM = file_form(
+    "file", name={"type": "string", "description": "Default: the name it was exported by."}
+)
 
 
 class ImportBody(BaseModel):
@@ -44,7 +50,7 @@ class ImportBody(BaseModel):
 
 @router.get("/indexes")
 async def list_indexes(services: ServicesOf, caller: CallerOf) -> Any:
-    """Every index with its counts."""
+    """List every index with its counts."""
     infos = await services.indexes.list(caller.tenant)
     return {"indexes": [info.as_dict() for info in infos]}
 
@@ -57,30 +63,14 @@ async def create_index(body: NewIndex, services: ServicesOf, caller: CallerOf) -
         require_loopback(services.settings, "folders")
     index = await services.indexes.create(spec, caller.tenant)
     info = await index.describe()
-    services.watching.follow(info, tenant=caller.tenant)
+    services.folder_watcher.follow(info, tenant=caller.tenant)
     return info.as_dict()
 
 
 @router.post(
     "/indexes/import",
     status_code=201,
-    openapi_extra={
-        "requestBody": {
-            "content": {
-                "application/json": {"schema": ImportBody.model_json_schema()},
-                "multipart/form-data": {
-                    "schema": {
-                        "type": "object",
-                        "required": ["file"],
-                        "properties": {
-                            "file": {"type": "string", "format": "binary"},
-                            "name": {"type": "string"},
-                        },
-                    }
-                },
-            }
-        }
-    },
+    openapi_extra=request_body(json=ImportBody, form=SNAPSHOT_FORM),
 )
 async def import_index(request: Request, services: ServicesOf, caller: CallerOf) -> Any:
     """Make an index of a snapshot that was exported: an upload, or a file of the server."""
@@ -98,7 +88,7 @@ async def import_index(request: Request, services: ServicesOf, caller: CallerOf)
             raise Invalid(
                 "The form holds no snapshot: send it as `file`.", details={"field": "file"}
             )
-        with services.exchange.place() as path:
+        with services.temp_files.reserve_path() as path:
             await asyncio.to_thread(_copy, file.file, path)
             new_name = str(name) if name else None
             index = await indexes.import_snapshot(path, new_name, caller.tenant)
@@ -107,7 +97,7 @@ async def import_index(request: Request, services: ServicesOf, caller: CallerOf)
 
 @router.get("/indexes/{name}")
 async def show_index(name: str, services: ServicesOf, caller: CallerOf) -> Any:
-    """One index with its counts."""
+    """Show an index with its counts."""
     index = await services.indexes.get(name, caller.tenant)
     return (await index.describe()).as_dict()
 
@@ -116,12 +106,12 @@ async def show_index(name: str, services: ServicesOf, caller: CallerOf) -> Any:
 async def delete_index(name: str, services: ServicesOf, caller: CallerOf) -> None:
     """Delete an index with all its documents."""
     await services.indexes.delete(name, caller.tenant)
-    services.watching.leave(name, tenant=caller.tenant)
+    services.folder_watcher.unfollow(name, tenant=caller.tenant)
 
 
 @router.get("/indexes/{name}/stats")
 async def show_stats(name: str, services: ServicesOf, caller: CallerOf) -> Any:
-    """How large the index is, on disk and in memory, and what it holds."""
+    """Measure how large the index is, on disk and in memory, and count what it holds."""
     index = await services.indexes.get(name, caller.tenant)
     return (await index.stats()).as_dict()
 
@@ -139,9 +129,9 @@ async def refresh_index(
     """
     index = await services.indexes.get(name, caller.tenant)
 
-    async def work(tell: Tell) -> IngestReport:
+    async def work(report: ReportProgress) -> IngestReport:
         whole = IngestReport(name)
-        for part in await index.refresh(on_progress=tell):
+        for part in await index.refresh(on_progress=report):
             whole.join(part)
         return whole
 
@@ -162,9 +152,9 @@ async def rebuild_index(name: str, services: ServicesOf, caller: CallerOf) -> An
     responses={200: {"content": {SNAPSHOT: {}}}},
 )
 async def export_index(name: str, services: ServicesOf, caller: CallerOf) -> Response:
-    """The index as it is at this moment, as one file that can be imported; work goes on."""
+    """Export the index as it is at this moment, as one file to import; work on it goes on."""
     index = await services.indexes.get(name, caller.tenant)
-    with services.exchange.place() as path:
+    with services.temp_files.reserve_path() as path:
         await index.export(path)
         # Unlinked once it is open: however the download ends, no copy of it stays.
         file = path.open("rb")
@@ -177,7 +167,7 @@ async def export_index(name: str, services: ServicesOf, caller: CallerOf) -> Res
 
 @router.get("/indexes/{name}/ingests")
 async def list_ingests(name: str, services: ServicesOf, caller: CallerOf) -> Any:
-    """The folders and crawls that were begun lately, the latest first."""
+    """List the folders and crawls that were begun lately, the latest first."""
     index = await services.indexes.get(name, caller.tenant)
     return {"ingests": [state.as_dict() for state in await index.list_ingests()]}
 

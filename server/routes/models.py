@@ -1,4 +1,4 @@
-"""Models: what there is and why, loading and unloading, pins, live events, this machine."""
+"""Routes of models: list and explain, load, unload, pin, follow; and this machine's profile."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from config.errors import NotFound, nearest
 from models.manager import Models
 from models.report import ModelStatus
-from runs.events import dumps
 from server.http.access import CallerOf
 from server.http.bodies import Offset, StrictRoute
-from server.http.sse import EventStream, position
+from server.http.sse import EventStream, SSEChunk, format_event, parse_last_event_id
 from server.machine_profile import machine_profile
 from server.services import ServicesOf
 
@@ -33,7 +32,7 @@ class WaitBody(BaseModel):
     )
 
 
-STREAM: dict[int | str, dict[str, Any]] = {
+EVENTS: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "Events as they happen; `id` is their number.",
         "content": {
@@ -48,7 +47,7 @@ STREAM: dict[int | str, dict[str, Any]] = {
 
 @router.get("/models")
 async def list_models(services: ServicesOf, caller: CallerOf) -> Any:
-    """Every model with its state, every role with its choice, and the memory ledger.
+    """List every model with its state, every role with its choice, and the memory ledger.
 
     `problems` are what is wrong with models.yaml as it is now; the last good one is in force.
     """
@@ -64,28 +63,30 @@ async def list_models(services: ServicesOf, caller: CallerOf) -> Any:
 
 @router.get("/models/profile")
 async def show_profile(services: ServicesOf, caller: CallerOf) -> Any:
-    """This machine's devices, and the models that suit it with the command that gets each."""
+    """Show this machine's devices, and the models that suit it, each with its command."""
     return await machine_profile(services.machine, services.models)
 
 
-@router.get("/models/events", response_class=Response, responses=STREAM)
+@router.get("/models/events", response_class=Response, responses=EVENTS)
 async def follow_models(
     services: ServicesOf,
     caller: CallerOf,
     last_event_id: Annotated[str | None, Header()] = None,
     after: Offset | None = None,
 ) -> Response:
-    """What happens to models: loads with their progress, unloads with their reason, refusals,
-    pins, pulls. From now on, or behind `Last-Event-ID` or `?after=`."""
+    """Follow what happens to models: loads, unloads with their reason, refusals, pins, pulls.
+
+    From now on, or behind `Last-Event-ID` or `?after=`.
+    """
     if after is None and last_event_id is not None:
-        after = position(last_event_id)
+        after = parse_last_event_id(last_event_id)
     events = services.models.events(after)
-    return EventStream(_frames(events), heartbeat_s=services.settings.heartbeat_s)
+    return EventStream(_encode_all(events), heartbeat_s=services.settings.heartbeat_s)
 
 
 @router.get("/models/{name:path}")
 async def show_model(name: str, services: ServicesOf, caller: CallerOf) -> Any:
-    """One model: its state and why, device, memory, who uses it and who waits."""
+    """Show a model: its state and why, device, memory, who uses it and who waits."""
     return (await _status(name, services.models)).as_dict()
 
 
@@ -123,17 +124,16 @@ async def unpin_model(name: str, services: ServicesOf, caller: CallerOf) -> Any:
 
 
 async def _status(name: str, models: Models) -> ModelStatus:
-    found = {status.model.name: status for status in await models.discover()}
-    if name not in found:
+    statuses = {status.model.name: status for status in await models.discover()}
+    if name not in statuses:
         raise NotFound(
-            f"There is no model '{name[:80]}'. {nearest(name, found)}",
+            f"There is no model '{name[:80]}'. {nearest(name, statuses)}",
             code="model_not_found",
             details={"field": "model", "model": name[:80]},
         )
-    return found[name]
+    return statuses[name]
 
 
-async def _frames(events: AsyncIterator[Mapping[str, Any]]) -> AsyncIterator[tuple[bytes, bool]]:
+async def _encode_all(events: AsyncIterator[Mapping[str, Any]]) -> AsyncIterator[SSEChunk]:
     async for event in events:
-        kind = event["event"].encode()
-        yield b"id: %d\nevent: %s\ndata: %s\n\n" % (event["seq"], kind, dumps(event)), False
+        yield SSEChunk(format_event(event["event"], event, id=event["seq"]))

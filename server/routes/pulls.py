@@ -1,4 +1,4 @@
-"""Pulls: models on their way to this machine, told, cancelled, resumed."""
+"""Routes of pulls: start one, or go on with it; list, follow and cancel them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from models.pulls import Pulls
 from models.pulls.job import UNDER_WAY
-from runs.events import dumps
 from server.http.access import CallerOf
 from server.http.bodies import StrictRoute
-from server.http.sse import FORMAT, EventStream, json_wanted
+from server.http.responses import json_response
+from server.http.sse import SSE_TYPE, EventStream, SSEChunk, format_event, prefers_json
 from server.services import ServicesOf
 
 router = APIRouter(tags=["models"], route_class=StrictRoute)
@@ -30,16 +30,16 @@ EXAMPLE = {
     "total_bytes": 2497280480,
     "error": None,
 }
-TOLD: dict[int | str, dict[str, Any]] = {
+JOB: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The job; where events are accepted, `progress` until it has ended.",
         "content": {
             "application/json": {"example": EXAMPLE},
-            FORMAT: {"example": 'event: progress\ndata: {"state": "running"}\n\n'},
+            SSE_TYPE: {"example": 'event: progress\ndata: {"state": "running"}\n\n'},
         },
     }
 }
-BEGUN = {**TOLD, 202: {"description": "The job, under way at the address in `Location`."}}
+STARTED = {**JOB, 202: {"description": "The job, under way at the address in `Location`."}}
 
 
 class PullBody(BaseModel):
@@ -57,7 +57,7 @@ class PullBody(BaseModel):
     backend: str | None = Field(None, description="The back end that `name` is a source of.")
 
 
-@router.post("/models/pull", status_code=202, response_class=Response, responses=BEGUN)
+@router.post("/models/pull", status_code=202, response_class=Response, responses=STARTED)
 async def start_pull(
     body: PullBody,
     services: ServicesOf,
@@ -66,28 +66,28 @@ async def start_pull(
 ) -> Response:
     """Get a model, or go on where an earlier pull of it stopped; it goes on without its reader."""
     job = services.models.pulls.start(body.name, body.backend)
-    if FORMAT in accept.lower():
+    if SSE_TYPE in accept.lower():
         return _stream(services.models.pulls, job.name, services.settings.heartbeat_s)
     headers = {"Location": f"/models/pulls/{quote(job.name, safe='/:@')}"}
-    return Response(dumps(job.as_dict()), 202, headers, media_type="application/json")
+    return json_response(job.as_dict(), 202, headers)
 
 
 @router.get("/models/pulls")
 async def list_pulls(services: ServicesOf, caller: CallerOf) -> Any:
-    """Every pull that is known, the one started last first."""
+    """List every pull that is known, the one started last first."""
     return {"pulls": [job.as_dict() for job in services.models.pulls.list()]}
 
 
-@router.get("/models/pulls/{name:path}", response_class=Response, responses=TOLD)
+@router.get("/models/pulls/{name:path}", response_class=Response, responses=JOB)
 async def show_pull(
     name: str, services: ServicesOf, caller: CallerOf, accept: Annotated[str, Header()] = "*/*"
 ) -> Response:
-    """One pull, by the model's name; as events, until it has ended."""
+    """Show a pull, by the model's name; as events, until it has ended."""
     pulls = services.models.pulls
     job = pulls.get(name)
-    if FORMAT in accept.lower() and not json_wanted(accept):
+    if SSE_TYPE in accept.lower() and not prefers_json(accept):
         return _stream(pulls, name, services.settings.heartbeat_s)
-    return Response(dumps(job.as_dict()), media_type="application/json")
+    return json_response(job.as_dict())
 
 
 @router.delete("/models/pulls/{name:path}")
@@ -97,12 +97,11 @@ async def cancel_pull(name: str, services: ServicesOf, caller: CallerOf) -> Any:
 
 
 def _stream(pulls: Pulls, name: str, heartbeat_s: float) -> Response:
-    return EventStream(_frames(pulls, name), heartbeat_s=heartbeat_s)
+    return EventStream(_follow(pulls, name), heartbeat_s=heartbeat_s)
 
 
-async def _frames(pulls: Pulls, name: str) -> AsyncIterator[tuple[bytes, bool]]:
-    async with aclosing(pulls.watch(name)) as told:
-        async for job in told:
+async def _follow(pulls: Pulls, name: str) -> AsyncIterator[SSEChunk]:
+    async with aclosing(pulls.watch(name)) as jobs:
+        async for job in jobs:
             ended = job["state"] not in UNDER_WAY
-            kind = b"finished" if ended else b"progress"
-            yield b"event: %s\ndata: %s\n\n" % (kind, dumps(job)), ended
+            yield SSEChunk(format_event("finished" if ended else "progress", job), last=ended)

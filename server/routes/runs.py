@@ -1,4 +1,4 @@
-"""Runs: what became of them, their events, and steering them."""
+"""Routes of runs: list and show them, follow their events, cancel and resume them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from runs.record import RunStatus
 from server.http.access import CallerOf
 from server.http.bodies import Offset, StrictRoute
-from server.http.sse import json_wanted, position
-from server.routes.agents import json_response, stream_run, wait_for_run
+from server.http.responses import json_response
+from server.http.run_responses import stream_run, wait_for_run
+from server.http.sse import parse_last_event_id, prefers_json
 from server.services import ServicesOf
 
 router = APIRouter(tags=["runs"], route_class=StrictRoute)
@@ -39,16 +40,16 @@ async def list_runs(
     limit: Annotated[int, Query(ge=1, le=1000)] = 50,
     offset: Offset = 0,
 ) -> Response:
-    """Runs, newest first."""
-    found = await services.store.list_runs(
+    """List runs, newest first."""
+    runs = await services.store.list_runs(
         caller.tenant, agent=agent, status=status, thread_id=thread_id, limit=limit, offset=offset
     )
-    return json_response({"runs": [run.as_dict() for run in found]})
+    return json_response({"runs": [run.as_dict() for run in runs]})
 
 
 @router.get("/runs/{run_id}")
 async def show_run(run_id: str, services: ServicesOf, caller: CallerOf) -> Response:
-    """One run: status, input, output, error, open questions."""
+    """Show a run: status, input, output, error, open questions."""
     return json_response(services.engine.get(run_id, caller.tenant).as_dict())
 
 
@@ -62,20 +63,20 @@ async def follow_run(
     after: Offset | None = None,
     limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
 ) -> Response:
-    """The run's events behind `Last-Event-ID` or `?after=`, as a stream that ends with the run.
+    """Follow the run's events behind `Last-Event-ID` or `?after=`, until the run ends or waits.
 
     With `Accept: application/json`: a page of those that there are.
     """
-    place = after if after is not None else position(last_event_id)
+    last_seq = after if after is not None else parse_last_event_id(last_event_id)
     run = services.engine.get(run_id, caller.tenant)
-    if not json_wanted(accept):
-        return stream_run(run, place, services, caller, cancel_on_disconnect=False)
+    if not prefers_json(accept):
+        return stream_run(run, last_seq, services, caller, cancel_on_disconnect=False)
     events = []
-    for batch in await services.store.read_events(run_id, place, limit):
+    for batch in await services.store.read_events(run_id, last_seq, limit):
         events += [event.as_dict() for event in batch.events]
     page = events[:limit]
     return json_response(
-        {"events": page, "next": page[-1]["seq"] if page else place, "ended": run.ended}
+        {"events": page, "next": page[-1]["seq"] if page else last_seq, "ended": run.ended}
     )
 
 
@@ -94,10 +95,11 @@ async def resume_run(
     accept: Annotated[str, Header()] = "*/*",
 ) -> Response:
     """Answer what a run asked; it goes on, and its events with it."""
+    # Read before resuming: the events that follow the answer are the caller's, from the first.
     after = services.engine.last_seq(run_id)
     run = await services.engine.resume(run_id, body.answer, caller.tenant)
     if body.background:
         return json_response(run.as_dict(), 202, {"Location": f"/runs/{run_id}"})
-    if body.stream and not json_wanted(accept):
+    if body.stream and not prefers_json(accept):
         return stream_run(run, after, services, caller, cancel_on_disconnect=False)
     return await wait_for_run(run, services, caller)

@@ -1,4 +1,4 @@
-"""Search, in one index or several."""
+"""Routes of searches, in one index or several."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from server.services import Services, ServicesOf
 router = APIRouter(tags=["search"], route_class=StrictRoute)
 
 MAX_QUERY_CHARS = 4000
-WHERE: dict[str, Any] = {"author": "Anna", "year": {"gte": 2020}}
+EXAMPLE_FILTER: dict[str, Any] = {"author": "Anna", "year": {"gte": 2020}}
 
 
 class SearchBody(BaseModel):
@@ -28,7 +28,7 @@ class SearchBody(BaseModel):
         json_schema_extra={
             "examples": [
                 {"query": "how to start", "limit": 5},
-                {"query": "how to start", "where": WHERE, "expand": "section"},
+                {"query": "how to start", "where": EXAMPLE_FILTER, "expand": "section"},
             ]
         },
     )
@@ -61,17 +61,17 @@ class SearchManyBody(SearchBody):
 
 @router.post("/search")
 async def search_indexes(body: SearchManyBody, services: ServicesOf, caller: CallerOf) -> Any:
-    """The passages of several indexes that fit best, best first."""
-    return await _found(body.indexes, body, services, caller)
+    """Search several indexes; the passages that fit best, best first."""
+    return await _search(body.indexes, body, services, caller)
 
 
 @router.post("/indexes/{name}/search")
 async def search_index(name: str, body: SearchBody, services: ServicesOf, caller: CallerOf) -> Any:
-    """The passages that fit best, best first, each with its place in the source."""
-    return await _found([name], body, services, caller)
+    """Search one index; the passages that fit best, each with its place in the source."""
+    return await _search([name], body, services, caller)
 
 
-async def _found(names: list[str], body: SearchBody, services: Services, caller: Caller) -> Any:
-    asked = body.model_dump(exclude={"query", "indexes"})
-    found = await services.indexes.search(names, body.query, **asked, tenant=caller.tenant)
-    return {"passages": [passage.as_dict() for passage in found]}
+async def _search(names: list[str], body: SearchBody, services: Services, caller: Caller) -> Any:
+    options = body.model_dump(exclude={"query", "indexes"})
+    passages = await services.indexes.search(names, body.query, **options, tenant=caller.tenant)
+    return {"passages": [passage.as_dict() for passage in passages]}

@@ -1,4 +1,4 @@
-"""Threads, in the shapes of the LangGraph server protocol."""
+"""Routes of threads, in the shapes of the LangGraph server protocol."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from config.errors import Invalid
 from server.http.access import CallerOf
 from server.http.bodies import MAX_INTEGER, StrictRoute
-from server.routes.agents import json_response
+from server.http.responses import json_response
 from server.services import ServicesOf
 
 router = APIRouter(tags=["threads"], route_class=StrictRoute)
 
-Place = dict[str, Any] | str
+CheckpointRef = dict[str, Any] | str
 """A checkpoint: its id, or the object that holds it, bare or under `configurable`."""
 
 
@@ -50,7 +50,7 @@ class StateUpdate(BaseModel):
 
     values: Any = None
     as_node: str | None = None
-    checkpoint: Place | None = None
+    checkpoint: CheckpointRef | None = None
     checkpoint_id: str | None = None
 
 
@@ -60,7 +60,7 @@ class HistoryBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     limit: int = Field(10, ge=1, le=1000)
-    before: Place | None = None
+    before: CheckpointRef | None = None
     metadata: dict[str, Any] | None = None
 
 
@@ -69,11 +69,11 @@ class CheckpointBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    checkpoint: Place
+    checkpoint: CheckpointRef
     subgraphs: bool = False
 
 
-class SearchBody(BaseModel):
+class ThreadSearchBody(BaseModel):
     """Which threads."""
 
     model_config = ConfigDict(extra="forbid")
@@ -99,16 +99,16 @@ async def create_thread(
 
 @router.post("/threads/search")
 async def search_threads(
-    services: ServicesOf, caller: CallerOf, body: SearchBody | None = None
+    services: ServicesOf, caller: CallerOf, body: ThreadSearchBody | None = None
 ) -> Response:
-    """Threads, most recently used first."""
-    body = body or SearchBody()
+    """Search threads, most recently used first."""
+    body = body or ThreadSearchBody()
     return json_response(await services.threads.search(**body.model_dump(), tenant=caller.tenant))
 
 
 @router.get("/threads/{thread_id}")
 async def show_thread(thread_id: str, services: ServicesOf, caller: CallerOf) -> Response:
-    """The thread, its status, latest values and open questions."""
+    """Show the thread, its status, latest values and open questions."""
     return json_response(await services.threads.get(thread_id, caller.tenant))
 
 
@@ -122,7 +122,7 @@ async def update_thread(
 
 @router.delete("/threads/{thread_id}", status_code=204)
 async def delete_thread(thread_id: str, services: ServicesOf, caller: CallerOf) -> None:
-    """Forget the thread, its state and its runs."""
+    """Delete the thread, its state and its runs."""
     await services.threads.delete(thread_id, caller.tenant)
 
 
@@ -134,7 +134,7 @@ async def copy_thread(thread_id: str, services: ServicesOf, caller: CallerOf) ->
 
 @router.get("/threads/{thread_id}/state")
 async def show_state(thread_id: str, services: ServicesOf, caller: CallerOf) -> Response:
-    """The thread's state now."""
+    """Show the thread's state now."""
     return json_response(await services.threads.get_state(thread_id, tenant=caller.tenant))
 
 
@@ -142,7 +142,7 @@ async def show_state(thread_id: str, services: ServicesOf, caller: CallerOf) -> 
 async def show_past_state(
     thread_id: str, checkpoint_id: str, services: ServicesOf, caller: CallerOf
 ) -> Response:
-    """The thread's state at a checkpoint."""
+    """Show the thread's state at a checkpoint."""
     return json_response(await services.threads.get_state(thread_id, checkpoint_id, caller.tenant))
 
 
@@ -150,9 +150,9 @@ async def show_past_state(
 async def find_past_state(
     thread_id: str, body: CheckpointBody, services: ServicesOf, caller: CallerOf
 ) -> Response:
-    """The thread's state at a checkpoint, named as the protocol names it."""
-    place = _checkpoint_id(body.checkpoint, "checkpoint")
-    return json_response(await services.threads.get_state(thread_id, place, caller.tenant))
+    """Show the thread's state at a checkpoint, named as the protocol names it."""
+    checkpoint_id = _checkpoint_id(body.checkpoint, "checkpoint")
+    return json_response(await services.threads.get_state(thread_id, checkpoint_id, caller.tenant))
 
 
 @router.post("/threads/{thread_id}/state")
@@ -175,7 +175,7 @@ async def update_state(
 async def show_history(
     thread_id: str, services: ServicesOf, caller: CallerOf, body: HistoryBody | None = None
 ) -> Response:
-    """The thread's states, newest first."""
+    """List the thread's states, newest first."""
     body = body or HistoryBody()
     return json_response(
         await services.threads.get_history(
@@ -196,7 +196,7 @@ async def list_history(
     limit: Annotated[int, Query(ge=1, le=1000)] = 10,
     before: str | None = None,
 ) -> Response:
-    """The thread's states, newest first."""
+    """List the thread's states, newest first."""
     return json_response(
         await services.threads.get_history(
             thread_id, limit=limit, before=before, tenant=caller.tenant
@@ -204,14 +204,14 @@ async def list_history(
     )
 
 
-def _checkpoint_id(place: Place | None, field: str) -> str | None:
-    if place is None or isinstance(place, str):
-        return place
-    inner = place.get("configurable", place)
-    found = inner.get("checkpoint_id") if isinstance(inner, dict) else None
-    if not isinstance(found, str):
+def _checkpoint_id(checkpoint: CheckpointRef | None, field: str) -> str | None:
+    if checkpoint is None or isinstance(checkpoint, str):
+        return checkpoint
+    fields = checkpoint.get("configurable", checkpoint)
+    checkpoint_id = fields.get("checkpoint_id") if isinstance(fields, dict) else None
+    if not isinstance(checkpoint_id, str):
         raise Invalid(
             f"{field}: there is no checkpoint_id in it.",
             details={"field": f"{field}.checkpoint_id"},
         )
-    return found
+    return checkpoint_id

@@ -1,4 +1,4 @@
-"""Tools that agents may call."""
+"""Routes of the tools that agents may call."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ router = APIRouter(tags=["tools"])
 
 @router.get("/tools")
 async def list_tools(services: ServicesOf, caller: CallerOf) -> Any:
-    """Every tool with the JSON schema of its arguments. `problems` are files that do not load."""
+    """List every tool with its arguments' JSON schema. `problems` are files that do not load."""
     return {
         "tools": services.tools.describe(),
         "problems": [problem.as_dict() for problem in services.tools.problems],

@@ -13,7 +13,7 @@ import pytest
 from benchmarks.server import ServerProcess
 from config.settings import load_settings
 from server.cli.console import plain_console
-from server.cli.index_queries import calibrate_index, evaluate_index, print_report, print_threshold
+from server.cli.index_quality import calibrate_index, evaluate_index, print_report, print_threshold
 from tests.support.handbook import write_handbook
 from tests.support.service import add_documents, error_of, run_to_end
 

@@ -121,7 +121,7 @@ async def test_an_index_is_watched_from_its_making_until_it_is_deleted(
     assert watched().count(f"watch short {tmp_path}") == 1
     await indexes.delete("short")
     [task] = [task for task in asyncio.all_tasks() if task.get_name().startswith("watch short")]
-    watching.leave("short")
+    watching.unfollow("short")
     await asyncio.wait([task], timeout=BOUND_S)
     assert not any(name.startswith("watch short") for name in watched())
 

@@ -11,7 +11,7 @@ from fastapi import FastAPI, Header
 
 from config.settings import load_settings
 from server.app import create_app
-from server.http.access import Caller, caller
+from server.http.access import Caller, identify_caller
 from server.services import open_services
 from tests.support.service import error_of
 
@@ -32,7 +32,7 @@ async def app(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[FastAPI
     """The application for callers who say whose they are."""
     async with open_services(load_settings(home=tmp_path_factory.mktemp("home"))) as services:
         app = create_app(services)
-        app.dependency_overrides[caller] = named
+        app.dependency_overrides[identify_caller] = named
         yield app
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from config.errors import Conflict, MotetError
 from server.cli.client import Event, answer, events
-from server.data_folder import ADDRESS_FILE, lock_data_folder, running
+from server.data_folder import ADDRESS_FILE, lock_data_folder, server_address
 
 STREAM = (
     b'id: 1\nevent: run.started\ndata: {"a":1}\n\n'
@@ -60,13 +60,13 @@ async def test_an_empty_answer_is_nothing() -> None:
 
 
 def test_a_server_is_found_by_its_lock_not_by_its_file(tmp_path: Path) -> None:
-    assert running(tmp_path) is None
+    assert server_address(tmp_path) is None
     (tmp_path / "lock").touch()
     (tmp_path / ADDRESS_FILE).write_text("http://127.0.0.1:1")
-    assert running(tmp_path) is None  # a killed server leaves its file
+    assert server_address(tmp_path) is None  # a killed server leaves its file
     with (tmp_path / "lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        assert running(tmp_path) == "http://127.0.0.1:1"
+        assert server_address(tmp_path) == "http://127.0.0.1:1"
 
 
 def test_a_data_folder_is_held_once(tmp_path: Path) -> None:

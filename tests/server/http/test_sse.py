@@ -10,7 +10,15 @@ import pytest
 from starlette.types import Message
 
 from runs.events import Batch, encode_event
-from server.http.sse import FORMAT, HEARTBEAT, EventStream, encode, encoded, json_wanted
+from server.http.sse import (
+    HEARTBEAT,
+    SSE_TYPE,
+    EventStream,
+    SSEChunk,
+    encode_batch,
+    encode_run,
+    prefers_json,
+)
 
 LONG_S = 60.0
 
@@ -54,12 +62,12 @@ class Connection:
         return b"".join(message.get("body", b"") for message in self.sent)
 
 
-def stream(chunks: AsyncIterator[tuple[bytes, bool]], **more: Any) -> EventStream:
+def stream(chunks: AsyncIterator[SSEChunk], **more: Any) -> EventStream:
     return EventStream(chunks, **{"heartbeat_s": LONG_S, **more})
 
 
 def test_an_event_is_its_number_its_type_and_one_line_of_json() -> None:
-    lines = encode(batch("token", first=7)).split(b"\n")
+    lines = encode_batch(batch("token", first=7)).split(b"\n")
     assert lines[0] == b"id: 7"
     assert lines[1] == b"event: token"
     assert lines[2].startswith(b'data: {"type":"token","run_id":"run","seq":7,')
@@ -69,9 +77,9 @@ def test_an_event_is_its_number_its_type_and_one_line_of_json() -> None:
 
 def test_a_batch_is_encoded_once_for_all_readers() -> None:
     told = batch("token", "token")
-    assert encode(told) is encode(told)
-    assert encode(told).count(b"\n\n") == 2
-    assert encode(told.after(1)) == encode(told).split(b"\n\n", 1)[1]
+    assert encode_batch(told) is encode_batch(told)
+    assert encode_batch(told).count(b"\n\n") == 2
+    assert encode_batch(told.after(1)) == encode_batch(told).split(b"\n\n", 1)[1]
 
 
 @pytest.mark.parametrize("end", ["run.finished", "run.failed", "run.cancelled"])
@@ -80,21 +88,21 @@ async def test_the_chunk_with_the_last_event_is_marked(end: str) -> None:
         yield batch("token")
         yield batch("token", end, first=2)
 
-    marks = [last async for _, last in encoded(batches())]
+    marks = [last async for _, last in encode_run(batches())]
     assert marks == [False, True]
 
 
 async def test_a_stream_ends_with_its_last_chunk() -> None:
-    async def chunks() -> AsyncIterator[tuple[bytes, bool]]:
-        yield b"one", False
-        yield b"two", True
+    async def chunks() -> AsyncIterator[SSEChunk]:
+        yield SSEChunk(b"one", False)
+        yield SSEChunk(b"two", True)
         raise AssertionError("nothing is asked for behind the last one")
 
     connection = Connection()
     await stream(chunks(), headers={"Location": "/runs/1"})({}, connection.receive, connection.send)
     start, *bodies = connection.sent
     headers = dict(start["headers"])
-    assert headers[b"content-type"].startswith(FORMAT.encode())
+    assert headers[b"content-type"].startswith(SSE_TYPE.encode())
     assert headers[b"cache-control"] == b"no-store"
     assert headers[b"x-accel-buffering"] == b"no"
     assert headers[b"location"] == b"/runs/1"
@@ -105,8 +113,8 @@ async def test_a_stream_ends_with_its_last_chunk() -> None:
 
 
 async def test_a_stream_without_a_last_chunk_ends_with_an_empty_one() -> None:
-    async def chunks() -> AsyncIterator[tuple[bytes, bool]]:
-        yield b"one", False
+    async def chunks() -> AsyncIterator[SSEChunk]:
+        yield SSEChunk(b"one", False)
 
     connection = Connection()
     await stream(chunks())({}, connection.receive, connection.send)
@@ -116,9 +124,9 @@ async def test_a_stream_without_a_last_chunk_ends_with_an_empty_one() -> None:
 async def test_a_silent_stream_beats() -> None:
     opened = asyncio.Event()
 
-    async def chunks() -> AsyncIterator[tuple[bytes, bool]]:
+    async def chunks() -> AsyncIterator[SSEChunk]:
         await opened.wait()
-        yield b"late", True
+        yield SSEChunk(b"late", True)
 
     connection = Connection()
     response = stream(chunks(), heartbeat_s=0.01)
@@ -133,9 +141,9 @@ async def test_the_client_that_leaves_is_told_of_and_nothing_runs_on() -> None:
     told: list[str] = []
     closed = asyncio.Event()
 
-    async def chunks() -> AsyncIterator[tuple[bytes, bool]]:
+    async def chunks() -> AsyncIterator[SSEChunk]:
         try:
-            yield b"one", False
+            yield SSEChunk(b"one", False)
             await asyncio.Event().wait()
         finally:
             closed.set()
@@ -156,8 +164,8 @@ async def test_the_client_that_leaves_is_told_of_and_nothing_runs_on() -> None:
 
 
 async def test_the_client_that_stays_to_the_end_is_not_told_of() -> None:
-    async def chunks() -> AsyncIterator[tuple[bytes, bool]]:
-        yield b"one", True
+    async def chunks() -> AsyncIterator[SSEChunk]:
+        yield SSEChunk(b"one", True)
 
     async def gone() -> None:
         raise AssertionError("it stayed")
@@ -167,8 +175,8 @@ async def test_the_client_that_stays_to_the_end_is_not_told_of() -> None:
 
 
 async def test_a_failure_behind_the_stream_is_not_hidden() -> None:
-    async def chunks() -> AsyncIterator[tuple[bytes, bool]]:
-        yield b"one", False
+    async def chunks() -> AsyncIterator[SSEChunk]:
+        yield SSEChunk(b"one", False)
         raise RuntimeError("deliberate")
 
     connection = Connection()
@@ -189,4 +197,4 @@ async def test_a_failure_behind_the_stream_is_not_hidden() -> None:
     ],
 )
 def test_json_is_for_those_who_name_it_alone(accept: str, wanted: bool) -> None:
-    assert json_wanted(accept) is wanted
+    assert prefers_json(accept) is wanted

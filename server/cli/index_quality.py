@@ -13,7 +13,7 @@ from config.settings import Settings
 from indexes.quality.questions import read_questions
 from server.cli.client import connect, events
 from server.cli.console import say
-from server.cli.plot import curve_svg
+from server.cli.evaluation_plot import curve_svg
 
 
 async def calibrate_index(

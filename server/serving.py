@@ -1,4 +1,8 @@
-"""Runs the application under uvicorn, draining runs before connections are closed."""
+"""Runs the application under uvicorn: on a port until a signal, or on a socket beside a command.
+
+Owns the order of stopping. Runs are drained first, while their streams are open; then uvicorn
+waits for the streams, which end by themselves; then `open_services` closes the parts.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +26,16 @@ from server.services import Services, open_services
 log = logging.getLogger(__name__)
 
 KEEP_ALIVE_S = 75
+"""Longer than clients and proxies keep a connection; else a request meets one being closed."""
+STREAMS_END_S = 5
+"""Streams of drained runs have so long to send what is left, before uvicorn closes them."""
 
 
 class Server(uvicorn.Server):
-    """uvicorn, but a signal drains the runs first: their streams then end by themselves.
+    """uvicorn's server, but a signal drains the runs first, so that their streams end.
 
-    uvicorn alone would wait for open streams, and the streams for runs that nobody stops.
-    Where it is a guest (`listens_to_signals` is false) they stay with its host.
+    uvicorn alone would wait for open streams, and the streams for runs that nobody stops. Without
+    `listens_to_signals` the signals stay with the command that the server is beside.
     """
 
     def __init__(
@@ -42,11 +49,13 @@ class Server(uvicorn.Server):
         self.ready = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and say so by `ready`."""
         await super().startup(sockets)
         self.ready.set()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
+        """Take signals as uvicorn does, or leave them alone."""
         if not self._listens_to_signals:
             yield
             return
@@ -54,13 +63,18 @@ class Server(uvicorn.Server):
             yield
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        # Not uvicorn's own: it would raise the signal again, and end us before all is closed.
-        if self._draining:  # a second signal means now
+        """Drain at the first signal, stop at once at the second.
+
+        uvicorn's own method would raise the signal again and end us before all is closed.
+        """
+        if self._draining:
             self.should_exit = self.force_exit = True
         else:
+            # A signal interrupts any line of Python: only the loop may start a task.
             self._loop.call_soon_threadsafe(self._begin_drain)
 
     def _begin_drain(self) -> None:
+        # Two signals may come before the loop runs: one drain answers both.
         if self._draining is None:
             self._draining = asyncio.create_task(self._drain(), name="drain")
 
@@ -75,32 +89,36 @@ class Server(uvicorn.Server):
 
 
 async def serve(settings: Settings) -> None:
-    """Serve until a signal ends it. Raises `Unavailable` where the address is taken."""
+    """Serve until a signal ends it. Raises `Unavailable` (`address_in_use`) before all else."""
     listening = _bind(settings)
     with listening:
         host, port = listening.getsockname()[:2]
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         async with open_services(settings) as services:
-            server = Server(_config(services), services)
-            _settle_garbage()
+            server = Server(_uvicorn_config(services), services)
+            _freeze_garbage()
             address = settings.home / ADDRESS_FILE
-            readied = asyncio.create_task(_when_ready(server, address, url, services))
+            announcing = asyncio.create_task(
+                _announce(server, address, url, services), name="ready"
+            )
             try:
                 await server.serve([listening])
             finally:
-                readied.cancel()
-                await asyncio.wait([readied])
+                # Ended before the address is removed: else it could be written again behind us.
+                announcing.cancel()
+                await asyncio.wait([announcing])
                 address.unlink(missing_ok=True)
 
 
 @asynccontextmanager
-async def serve_beside(settings: Settings, path: Path) -> AsyncIterator[None]:
-    """Serve on the Unix socket `path` for as long as the context is open, in this event loop."""
+async def serve_on_socket(settings: Settings, path: Path) -> AsyncIterator[None]:
+    """Serve on the Unix socket `path` in this event loop, for as long as the context is open."""
     async with open_services(settings) as services:
-        config = _config(services, uds=str(path))
+        config = _uvicorn_config(services, uds=str(path))
         server = Server(config, services, listens_to_signals=False)
         serving = asyncio.create_task(server.serve(), name="server")
         ready = asyncio.create_task(server.ready.wait())
+        # A server that cannot start ends without being ready: waiting for `ready` alone would hang.
         await asyncio.wait({serving, ready}, return_when=asyncio.FIRST_COMPLETED)
         ready.cancel()
         try:
@@ -112,31 +130,34 @@ async def serve_beside(settings: Settings, path: Path) -> AsyncIterator[None]:
             await serving
 
 
-def _settle_garbage() -> None:
+def _freeze_garbage() -> None:
     """Leave the modules and graphs that live as long as the process out of every collection.
 
-    Scanning them again and again is a seventh of a small run's CPU.
+    Scanning them again and again takes a seventh of a small run's CPU.
     """
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 50)
 
 
-async def _when_ready(server: Server, address: Path, url: str, services: Services) -> None:
-    """Tell where the service is; then do by itself what a service does: take up crawls, watch
-    folders, and spare the first search the start of its worker."""
+async def _announce(server: Server, address: Path, url: str, services: Services) -> None:
+    """Wait until the server listens and say where; then start what a service does by itself.
+
+    That is to resume crawls, to watch folders, and to start the search worker, so that the first
+    search need not wait for it.
+    """
     await server.ready.wait()
     address.write_text(url)
     log.info("Motet is ready at %s (data in %s)", url, address.parent)
     await services.crawler.resume()
-    await services.watching.start()
+    await services.folder_watcher.start()
     try:
         await services.indexes.warm()
     except MotetError as error:
         log.warning("the indexes are not warm: %s", error)
 
 
-def _config(services: Services, uds: str | None = None) -> uvicorn.Config:
+def _uvicorn_config(services: Services, uds: str | None = None) -> uvicorn.Config:
     return uvicorn.Config(
         create_app(services),
         uds=uds,
@@ -144,14 +165,14 @@ def _config(services: Services, uds: str | None = None) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
-        # Longer than clients and proxies keep one: else a request meets a connection being closed.
         timeout_keep_alive=KEEP_ALIVE_S,
         proxy_headers=False,
-        timeout_graceful_shutdown=int(services.settings.drain_s) + 5,
+        timeout_graceful_shutdown=int(services.settings.drain_s) + STREAMS_END_S,
     )
 
 
 def _bind(settings: Settings) -> socket.socket:
+    """Bind the port before anything is opened. Raises `Unavailable` (`address_in_use`)."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     # Named as TCP, or the event loop would not turn off the delay of small packets on it.
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)

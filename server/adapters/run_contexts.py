@@ -1,0 +1,41 @@
+"""What the nodes of a run are given: a `RunContext` made for each attempt at a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+
+from graphs.compile.cache import NodeCache
+from graphs.run_context import RunContext
+from indexes.service import Indexes
+from models.manager import Models
+from runs.record import Run
+from runs.store import RunStore
+from server.adapters.media import PictureReader
+from tools.registry import Toolbox
+
+
+@dataclass(frozen=True)
+class RunContextFactory:
+    """Makes the contexts of all runs; `cache` is one for all of them."""
+
+    models: Models
+    indexes: Indexes
+    tools: Toolbox
+    store: RunStore
+    picture: PictureReader
+    cache: NodeCache = field(default_factory=NodeCache)
+
+    def __call__(self, run: Run) -> RunContext:
+        """Make the context of one run; its claims of steps are durable in the run's database."""
+        return RunContext(
+            models=self.models,
+            indexes=self.indexes,
+            tools=self.tools,
+            tenant=run.tenant,
+            run_id=run.run_id,
+            thread_id=run.thread_id,
+            cache=self.cache,
+            picture=self.picture,
+            claim=partial(self.store.claim, run.run_id),
+        )
