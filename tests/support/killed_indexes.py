@@ -138,8 +138,9 @@ class IndexProcess:
     async def contents(self, indexes: Indexes, name: str) -> dict[str, str]:
         """The word of each source. All documents are whole, and found by all ways of searching."""
         words = dict.fromkeys(SOURCES, ABSENT)
-        for each in await (await (await indexes.get(name)).describe()).list_documents(limit=1000):
-            document = await (await (await indexes.get(name)).describe()).get_document(each.id)
+        index = await indexes.get(name)
+        for each in await index.list_documents(limit=1000):
+            document = await index.get_document(each.id)
             words[each.source] = word = document.text.split()[0]
             assert document.text == text_of(word), f"{each.source} is half a document"
             found = await indexes.search(name, word, mode="keyword", limit=20)
@@ -157,7 +158,7 @@ class IndexProcess:
                 assert not left, f"{path} still holds {left}"
 
     async def several(self, indexes: Indexes) -> None:
-        notes = await (await indexes.get("notes")).describe()
+        notes = await indexes.get("notes")
         choice = self.random.random()
         if choice < 0.15:
             self.tell(BEGUN)
@@ -182,7 +183,7 @@ class IndexProcess:
 
     async def copy(self, indexes: Indexes) -> None:
         """Make an index out of a snapshot, or delete that which there is."""
-        notes = await (await indexes.get("notes")).describe()
+        notes = await indexes.get("notes")
         if COPY in await self.names(indexes):
             await self.acknowledged(COPY, ABSENT, indexes.delete(COPY))
             return
@@ -199,7 +200,7 @@ class IndexProcess:
         await asyncio.gather(*(self.change(indexes, source) for source in chosen))
 
     async def change(self, indexes: Indexes, source: str) -> None:
-        notes = await (await indexes.get("notes")).describe()
+        notes = await indexes.get("notes")
         if self.journal.settled[source] and self.random.random() < 0.4:
             documents = await notes.list_documents(limit=1000)
             id = next(d.id for d in documents if d.source == source)
