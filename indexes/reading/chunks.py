@@ -11,16 +11,21 @@ from __future__ import annotations
 import math
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
 from indexes.reading.content import Block, Content, trim_span
-from models.text.sentences import find_prose_breaks
 
 WORD = re.compile(r"[぀-ヿ㐀-䶿一-鿿가-힯]|\w+")
 """A word, or one character of Japanese, Chinese or Korean, which put no spaces between them."""
 LINE_END = re.compile(r"\n")
+PROSE_BREAK = re.compile(r"[.!?…。！？]+[\"'”’)\]]*\s+|\n\s*\n")
+"""Where a block that is too long may be cut: at end marks, of abbreviations too, and blank lines.
+
+Finer than the sentences of `models.text`: pieces are packed again, and a cut after "e.g." costs
+nothing. Its rule is part of what an index holds; a change reads all documents again.
+"""
 LONG_WORD_CHARS = 16
 """A longer word counts as one more for each so many letters."""
 
@@ -144,10 +149,7 @@ def _cut_to_fit(text: str, block: Block, words: int) -> Iterator[Sized]:
     if size <= words:
         yield block.start, block.end, size
         return
-    if block.kind in ("code", "table"):
-        breaks = [match.end() for match in LINE_END.finditer(text, block.start, block.end)]
-    else:
-        breaks = find_prose_breaks(text, block.start, block.end)
+    breaks = LINE_END if block.kind in ("code", "table") else PROSE_BREAK
     for start, end in _cut(text, block.start, block.end, breaks):
         size = count_words(text[start:end])
         if size <= words:
@@ -156,8 +158,9 @@ def _cut_to_fit(text: str, block: Block, words: int) -> Iterator[Sized]:
             yield from _cut_between_words(text, start, end, words)
 
 
-def _cut(text: str, start: int, end: int, breaks: Sequence[int]) -> Iterator[tuple[int, int]]:
-    for stop in [*breaks, end]:
+def _cut(text: str, start: int, end: int, breaks: re.Pattern[str]) -> Iterator[tuple[int, int]]:
+    stops = [match.end() for match in breaks.finditer(text, start, end)]
+    for stop in [*stops, end]:
         if span := trim_span(text, start, stop):
             yield span
         start = stop
