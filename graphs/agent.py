@@ -1,4 +1,8 @@
-"""An agent: a named graph with typed input and output, ready to be compiled and run."""
+"""An agent: a named graph with typed input and output, ready to be compiled and run.
+
+Owns the value that everything outside `graphs` works with. How it comes from a file is
+`graphs.loading`'s, running it `runs`'.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +16,10 @@ from langgraph.graph import StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Checkpointer
 
-from graphs.compile.compiler import Graph
+from graphs.compile.compiler import BuiltGraph
 from graphs.compile.join import attach_joins
-from graphs.drawing.diagram import Drawing, drawing_of_flow, drawing_of_graph
-from graphs.drawing.svg import svg
+from graphs.drawing.diagram import Drawing, draw_flow, draw_graph
+from graphs.drawing.svg import write_svg
 from graphs.interface import Interface
 
 Origin = Literal["shipped", "own", "python"]
@@ -39,7 +43,9 @@ class Agent:
     interface: Interface = field(repr=False)
     recursion_limit: int
     calls: tuple[str, ...] = ()
-    graph: Graph | None = field(default=None, repr=False)
+    """The agents that it calls itself."""
+    graph: BuiltGraph | None = field(default=None, repr=False)
+    """Of a YAML agent: its flow, joins and channels."""
 
     @property
     def input_schema(self) -> dict[str, Any]:
@@ -54,33 +60,36 @@ class Agent:
     def compile(
         self, checkpointer: Checkpointer = None, cache: BaseCache[Any] | None = None
     ) -> CompiledStateGraph[Any, Any, Any, Any]:
-        """The runnable graph. Run it with a `GraphContext` and this `recursion_limit`."""
+        """Compile the runnable graph. Run it with a `RunContext` and this `recursion_limit`.
+
+        Without a checkpointer, a graph that runs within another one uses that one's.
+        """
         compiled = self.builder.compile(checkpointer, cache=cache, name=self.name)
         if self.graph:
             attach_joins(compiled, self.graph.flow.joins)
         return compiled
 
     def initial_state(self, input: Any) -> dict[str, Any]:
-        """The graph's first writes for this input: checked, with defaults, JSON throughout.
+        """Return the graph's first writes for an input: checked, with defaults, JSON throughout.
 
-        Raises `Invalid` whose details name the `field`.
+        Raises `Invalid` (`invalid_input`) whose details name the `field`.
         """
-        return self.interface.begin(input)
+        return self.interface.initial_state(input)
 
     def output(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """The agent's output as JSON, out of its state's values."""
+        """Return the agent's output as JSON, out of its state's values."""
         return self.interface.output(values)
 
     def drawing(self) -> Drawing:
-        """The graph as nodes and arrows."""
+        """Draw the graph as nodes and arrows."""
         if self.graph:
-            return drawing_of_flow(self.graph.flow, self.graph.labels)
-        return drawing_of_graph(self.compile().get_graph())
+            return draw_flow(self.graph.flow, self.graph.labels)
+        return draw_graph(self.compile().get_graph())
 
     def mermaid(self) -> str:
-        """The graph as Mermaid text."""
+        """Write the graph as Mermaid text."""
         return self.drawing().mermaid()
 
     def picture_svg(self) -> str:
-        """The graph as an SVG picture."""
-        return svg(self.drawing())
+        """Write the graph as an SVG picture."""
+        return write_svg(self.drawing())

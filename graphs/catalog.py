@@ -1,4 +1,12 @@
-"""Every agent by name: shipped ones, one's own YAML files, and graphs written in Python."""
+"""Every agent by name: shipped ones, one's own YAML files, and graphs written in Python.
+
+Owns the folder of own agents: what is read of it, and what is written there. Reading one file is
+`graphs.loading`'s. Invariants: of two agents with a name, one's own stands before the shipped one;
+a file that is wrong is a problem, never a failure, and its last good version stays in use; an
+unchanged agent stays the same object over a reload.
+
+Methods read and write files on the event loop: agents are small and few.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +23,20 @@ from langgraph.graph import StateGraph
 from config.errors import Conflict, Invalid, MotetError, NotFound, nearest
 from config.settings import Settings
 from graphs.agent import Agent
-from graphs.compile.build import AgentSource, build_agent
-from graphs.files import read_sources, text_of, write_atomically
-from graphs.python_agents import python_agent, read_python_agent, read_python_agents
+from graphs.loading.build import AgentSource, FindAgent, build_agent
+from graphs.loading.python_files import python_agent, read_python_agent, read_python_agents
+from graphs.loading.yaml_files import read_sources, read_text, write_atomically
 from graphs.spec.agent_spec import read_spec
-from graphs.spec.parts import AGENT_NAME
+from graphs.spec.base import AGENT_NAME
 
 log = logging.getLogger(__name__)
 
 SHIPPED = Path(__file__).parent / "library"
-Build = Callable[[], StateGraph[Any, Any, Any, Any]]
+WATCH_DEBOUNCE_MS = 400
+"""Editors write a file in several steps; changes within this time are one reload."""
+WATCH_STEP_MS = 50
+"""How often the watcher looks whether changes go on; it debounces in steps of this."""
+BuildGraph = Callable[[], StateGraph[Any, Any, Any, Any]]
 
 
 @dataclass(frozen=True)
@@ -32,24 +44,25 @@ class Reload:
     """What a reload changed, by agent name."""
 
     changed: tuple[str, ...]
-    gone: tuple[str, ...]
+    removed: tuple[str, ...]
 
 
 class Catalog:
-    """Agents by name. Own files shadow shipped ones; a broken file keeps the last good version.
+    """Agents by name.
 
-    `graphs` are Python graphs made by the caller, by name.
+    `graphs` are Python graphs made by the caller, by name. All is read when it is made; `reload`
+    and `watch` follow later changes.
     """
 
     def __init__(
         self,
         settings: Settings,
-        graphs: Mapping[str, Build] | None = None,
+        graphs: Mapping[str, BuildGraph] | None = None,
         shipped: Path = SHIPPED,
     ) -> None:
         self._folder = settings.agents_folder
         self._shipped = shipped
-        self._given = {name: python_agent(name, make) for name, make in (graphs or {}).items()}
+        self._embedded = {name: python_agent(name, make) for name, make in (graphs or {}).items()}
         self._agents: dict[str, Agent] = {}
         self._problems: dict[str, MotetError] = {}
         self.reload()
@@ -57,11 +70,16 @@ class Catalog:
     # reading
 
     def get(self, name: str) -> Agent:
-        """The agent. Raises `NotFound` that proposes the nearest name, or tells what is broken."""
+        """Return the agent of a name.
+
+        Raises `Invalid` (`invalid_agent`) where its file never was right, else `NotFound`
+        (`agent_not_found`) that proposes the nearest name.
+        """
         if agent := self._agents.get(name):
             return agent
         for file, problem in self._problems.items():
             if Path(file).stem == name:
+                # A new error for each caller: raising fills in its traceback.
                 raise Invalid(problem.message, code=problem.code, details=problem.details)
         raise NotFound(
             f"There is no agent '{name}'. {nearest(name, self._agents)}",
@@ -70,35 +88,39 @@ class Catalog:
         )
 
     def problems(self) -> list[MotetError]:
-        """What is wrong with files that could not be read as they are now."""
+        """Return what is wrong with files that could not be read as they are now."""
         return list(self._problems.values())
 
     def agents_using(self, name: str) -> list[str]:
-        """The agents that call `name`, directly or through others."""
+        """Return the names of agents that call `name`, directly or through others."""
         others = [agent for agent in self.list() if agent.name != name]
         return [agent.name for agent in others if name in agent.sources or name in agent.calls]
 
     # After the annotations that mean the built-in list.
     def list(self) -> list[Agent]:
-        """Every agent, by name."""
+        """Return every agent, by name."""
         return [self._agents[name] for name in sorted(self._agents)]
 
     # one's own
 
     def check(self, yaml: str, file: str | None = None) -> Agent:
-        """The agent of a YAML text, without keeping it. Raises `Invalid` with every problem."""
+        """Build the agent of a YAML text, without saving it.
+
+        Raises `Invalid` (`invalid_agent`) with every problem.
+        """
         spec, _ = read_spec(yaml, file)
         path = Path(file) if file else None
-        return build_agent(AgentSource(spec.name, yaml, "own", path), self._finder(self._sources()))
+        source = AgentSource(spec.name, yaml, "own", path)
+        return build_agent(source, self._finder(self._read_sources()))
 
     def read(self, file: Path) -> Agent:
-        """The agent of any file, YAML or Python, without keeping it."""
+        """Build the agent of any file, YAML or Python, without saving it. A Python file runs."""
         if file.suffix == ".py":
             return read_python_agent(file)
-        return self.check(text_of(file), str(file))
+        return self.check(read_text(file), str(file))
 
     def create(self, yaml: str) -> Agent:
-        """Keep a new agent of one's own. Raises `Conflict` where the name is taken."""
+        """Save a new agent of one's own. Raises `Conflict` (`agent_exists`)."""
         agent = self.check(yaml)
         if agent.name in self._agents or self._file(agent.name).exists():
             raise Conflict(
@@ -106,12 +128,16 @@ class Catalog:
                 code="agent_exists",
                 details={"field": "name", "agent": agent.name},
             )
-        return self._keep(agent.name, yaml)
+        return self._save(agent.name, yaml)
 
     def replace(self, name: str, yaml: str) -> Agent:
-        """Keep a new version of an agent; in place of a shipped one it stands before it."""
+        """Save a new version of an agent; one of a shipped agent stands before that.
+
+        Raises `NotFound` (`agent_not_found`), `Conflict` (`agent_read_only`) for a graph written in
+        Python, and `Invalid` (`invalid_agent`).
+        """
         if name not in self._agents and not self._file(name).exists():
-            self.get(name)
+            self.get(name)  # raises
         if name in self._agents and self._agents[name].origin == "python":
             raise Conflict(f"'{name}' is written in Python; edit its file.", code="agent_read_only")
         agent = self.check(yaml)
@@ -121,17 +147,18 @@ class Catalog:
                 code="invalid_agent",
                 details={"field": "name"},
             )
-        return self._keep(name, yaml)
+        return self._save(name, yaml)
 
     def delete(self, name: str) -> None:
         """Delete an agent of one's own; a shipped one of that name comes back.
 
-        Raises `Conflict` for a shipped one, or while other agents call it.
+        Raises `NotFound` (`agent_not_found`), and `Conflict` for a shipped one (`agent_read_only`)
+        or while other agents call it (`agent_in_use`).
         """
         agent = self._agents.get(name)
         file = self._file(name)
         if agent is None and not file.exists():
-            self.get(name)
+            self.get(name)  # raises
         if agent is not None and agent.origin != "own":
             raise Conflict(f"'{name}' is {agent.origin}: it stays.", code="agent_read_only")
         users = self.agents_using(name)
@@ -145,7 +172,7 @@ class Catalog:
         self.reload()
 
     def revive(self, sources: Mapping[str, str], name: str) -> Agent:
-        """The agent as it was in an earlier version, from its own `sources`."""
+        """Build the agent as it was in an earlier version, from its own `sources`."""
         if name not in sources:
             return self.get(name)
         texts = {key: AgentSource(key, text, "own") for key, text in sources.items()}
@@ -154,37 +181,54 @@ class Catalog:
     # files
 
     def reload(self) -> Reload:
-        """Read what has changed. A file that is wrong is a problem, never a failure."""
+        """Read what has changed, and log it."""
         before = dict(self._agents)
+        known_problems = {file: str(problem) for file, problem in self._problems.items()}
         self._problems = {}
-        sources = self._sources()
+        sources = self._read_sources()
         pythons, problems = read_python_agents(self._folder, before)
         self._problems |= problems
-        after: dict[str, Agent] = {**self._given, **pythons}
+        after: dict[str, Agent] = {**self._embedded, **pythons}
+        # `find` sees this dict as it grows: YAML agents may call those written in Python.
         find = self._finder(sources, after)
         for name, source in sources.items():
-            if agent := self._linked(source, find, before.get(name)):
+            if agent := self._build_or_keep(source, find, before.get(name)):
                 after[name] = agent
         self._agents = after
         changed = tuple(name for name, agent in after.items() if before.get(name) is not agent)
-        return Reload(changed, tuple(name for name in before if name not in after))
+        removed = tuple(name for name in before if name not in after)
+        self._log_reload(Reload(changed, removed), known_problems, first=not before)
+        return Reload(changed, removed)
 
-    async def watch(self, told: Callable[[Reload], None] = lambda reload: None) -> None:
+    async def watch(self, notify: Callable[[Reload], None] = lambda reload: None) -> None:
         """Reload whenever a file of one's own changes, until cancelled."""
         from watchfiles import awatch  # a native library that only a server needs
 
         self._folder.mkdir(parents=True, exist_ok=True)
-        async for _ in awatch(self._folder, debounce=400, step=50, recursive=False):
-            known = set(self._problems)
-            reload = self.reload()
-            for file, problem in self._problems.items():
-                if file not in known:
-                    log.warning("agent file not loaded: %s", problem.message)
-            if reload.changed or reload.gone:
-                log.info("agents reloaded: %s", ", ".join([*reload.changed, *reload.gone]))
-            told(reload)
+        changes = awatch(
+            self._folder, debounce=WATCH_DEBOUNCE_MS, step=WATCH_STEP_MS, recursive=False
+        )
+        async for _ in changes:
+            notify(self.reload())
 
-    def _keep(self, name: str, yaml: str) -> Agent:
+    def _log_reload(
+        self, reload: Reload, known_problems: Mapping[str, str], *, first: bool
+    ) -> None:
+        """Log what is new: a file that stays wrong is logged once, not at each reload."""
+        # Commands read the catalog too and show problems in their own way: no warning at first.
+        level = logging.INFO if first else logging.WARNING
+        for file, problem in self._problems.items():
+            if known_problems.get(file) != str(problem):
+                log.log(level, "agent file not loaded: %s", problem.message)
+        if first:
+            log.debug("%d agents loaded", len(self._agents))
+            return
+        for name in reload.changed:
+            log.info("agent %s loaded: version %s", name, self._agents[name].version)
+        for name in reload.removed:
+            log.info("agent %s removed", name)
+
+    def _save(self, name: str, yaml: str) -> Agent:
         self._folder.mkdir(parents=True, exist_ok=True)
         own = self._agents.get(name)
         file = own.path if own and own.origin == "own" and own.path else self._file(name)
@@ -193,6 +237,7 @@ class Catalog:
         return self.get(name)
 
     def _file(self, name: str) -> Path:
+        # The name comes from a URL: one that is no name of an agent must not become a path.
         if not AGENT_NAME.fullmatch(name):
             raise NotFound(
                 f"There is no agent '{name[:80]}'.",
@@ -201,10 +246,11 @@ class Catalog:
             )
         return self._folder / f"{name}.yaml"
 
-    def _linked(
-        self, source: AgentSource, find: Callable[[str], AgentSource | Agent], before: Agent | None
+    def _build_or_keep(
+        self, source: AgentSource, find: FindAgent, before: Agent | None
     ) -> Agent | None:
-        if before and before.path == source.path and self._unchanged(before, find):
+        """Build a file's agent, or return the one of before where nothing it rests on changed."""
+        if before and before.path == source.path and self._is_unchanged(before, find):
             return before
         try:
             return build_agent(source, find)
@@ -212,31 +258,30 @@ class Catalog:
             self._problems[str(source.path)] = error
             return before
 
-    def _unchanged(self, agent: Agent, find: Callable[[str], AgentSource | Agent]) -> bool:
+    def _is_unchanged(self, agent: Agent, find: FindAgent) -> bool:
         try:
-            found = {name: find(name) for name in {*agent.sources, *agent.calls}}
+            parts = {name: find(name) for name in {*agent.sources, *agent.calls}}
         except NotFound:
             return False
         return all(
-            item.text == agent.sources.get(name) if isinstance(item, AgentSource) else True
-            for name, item in found.items()
-        ) and all(
-            self._agents.get(name) is item
-            for name, item in found.items()
-            if isinstance(item, Agent)
+            part.text == agent.sources.get(name)
+            if isinstance(part, AgentSource)
+            else self._agents.get(name) is part
+            for name, part in parts.items()
         )
 
     def _finder(
-        self, sources: Mapping[str, AgentSource], made: Mapping[str, Agent] | None = None
-    ) -> Callable[[str], AgentSource | Agent]:
-        agents = self._agents if made is None else made
-        names = sorted({*sources, *agents})
+        self, sources: Mapping[str, AgentSource], agents: Mapping[str, Agent] | None = None
+    ) -> FindAgent:
+        """Return what finds another agent: in these texts, then among these or all agents."""
+        built = self._agents if agents is None else agents
+        names = sorted({*sources, *built})
 
         def find(name: str) -> AgentSource | Agent:
-            if found := sources.get(name):
-                return found
-            if name in agents:
-                agent = agents[name]
+            if source := sources.get(name):
+                return source
+            if name in built:
+                agent = built[name]
                 if text := agent.sources.get(name):
                     return AgentSource(name, text, agent.origin, agent.path)
                 return agent
@@ -246,8 +291,8 @@ class Catalog:
 
         return find
 
-    def _sources(self) -> dict[str, AgentSource]:
-        """The YAML of every agent; of two with a name one's own."""
+    def _read_sources(self) -> dict[str, AgentSource]:
+        """Read the YAML of every agent; of two with a name one's own."""
         shipped, _ = read_sources(self._shipped, "shipped")
         own, problems = read_sources(self._folder, "own")
         self._problems |= problems
@@ -256,9 +301,9 @@ class Catalog:
 
 @asynccontextmanager
 async def open_catalog(
-    settings: Settings, graphs: Mapping[str, Build] | None = None
+    settings: Settings, graphs: Mapping[str, BuildGraph] | None = None
 ) -> AsyncIterator[Catalog]:
-    """The catalog of these settings, which follows its files until closed."""
+    """Open the catalog of these settings, which follows its files until closed."""
     catalog = Catalog(settings, graphs)
     task = asyncio.create_task(catalog.watch(), name="watch agents")
     try:

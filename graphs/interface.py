@@ -1,4 +1,8 @@
-"""An agent's input and output: their schemas, the checking of input, the picking of output."""
+"""An agent's input and output: their schemas, the checking of input, the picking of output.
+
+Owns the error `invalid_input`. Two kinds: `DeclaredInterface` of a YAML agent, `SchemaInterface` of
+a graph written in Python.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +16,10 @@ from langchain_core.messages import BaseMessage
 from referencing import Registry
 
 from config.errors import Invalid, nearest
-from graphs.compile.compiler import Graph
-from graphs.compile.state import JSON_TYPES
-from graphs.spec.fields import field_values, fields_schema
-from graphs.spec.parts import InputField
+from graphs.compile.compiler import BuiltGraph
+from graphs.spec.channel_types import JSON_TYPES
+from graphs.spec.channels import InputField
+from graphs.spec.fields import check_fields, fields_schema
 from graphs.templates.expressions import Expressions, Template
 
 
@@ -28,12 +32,12 @@ class Interface(Protocol):
     @property
     def output_schema(self) -> dict[str, Any]: ...
 
-    def begin(self, input: Any) -> dict[str, Any]:
-        """The graph's first writes. Raises `Invalid` naming the field."""
+    def initial_state(self, input: Any) -> dict[str, Any]:
+        """Return the graph's first writes. Raises `Invalid` (`invalid_input`) naming the field."""
         ...
 
     def output(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """The output as JSON, out of the state."""
+        """Return the output as JSON, out of the state's values."""
         ...
 
 
@@ -44,7 +48,7 @@ class DeclaredInterface:
     agent: str
     fields: Mapping[str, InputField]
     outputs: Mapping[str, Template]
-    graph: Graph
+    graph: BuiltGraph
 
     @property
     def input_schema(self) -> dict[str, Any]:
@@ -54,17 +58,18 @@ class DeclaredInterface:
     def output_schema(self) -> dict[str, Any]:
         properties = {}
         for name, template in self.outputs.items():
+            # An output that is a channel has its type; of any other template it is not known.
             channel = self.graph.channels.get(template.source.strip("{ }"))
             properties[name] = dict(JSON_TYPES[channel.type]) if channel else {}
             if channel and channel.description:
                 properties[name]["description"] = channel.description
         return {"type": "object", "properties": properties}
 
-    def begin(self, input: Any) -> dict[str, Any]:
-        def wrong(name: str, why: str) -> Invalid:
-            return _wrong(self.agent, name, why)
+    def initial_state(self, input: Any) -> dict[str, Any]:
+        def make_error(name: str, reason: str) -> Invalid:
+            return _invalid_input(self.agent, name, reason)
 
-        return self.graph.begin(field_values(self.fields, input, wrong))
+        return self.graph.initial_state(check_fields(self.fields, input, make_error))
 
     def output(self, values: Mapping[str, Any]) -> dict[str, Any]:
         view = {**self.graph.empty, **values}
@@ -79,29 +84,31 @@ class SchemaInterface:
     input_schema: dict[str, Any]
     output_schema: dict[str, Any]
 
-    def begin(self, input: Any) -> dict[str, Any]:
-        given = {} if input is None else input
-        if not isinstance(given, Mapping):
-            raise _wrong(self.agent, "", "must be an object.")
-        known = self.input_schema.get("properties", {})
-        for name in given:
-            if name not in known:
-                hint = nearest(str(name), known)
-                raise _wrong(self.agent, str(name), f"there is no such field. {hint}")
+    def initial_state(self, input: Any) -> dict[str, Any]:
+        values = {} if input is None else input
+        if not isinstance(values, Mapping):
+            raise _invalid_input(self.agent, "", "must be an object.")
+        fields = self.input_schema.get("properties", {})
+        for name in values:
+            if name not in fields:
+                hint = nearest(str(name), fields)
+                raise _invalid_input(self.agent, str(name), f"there is no such field. {hint}")
+        # An empty registry: references in a schema must not be fetched from the network.
         validator = Draft202012Validator(self.input_schema, registry=Registry())
-        if (error := best_match(validator.iter_errors(given))) is not None:
-            raise _wrong(self.agent, ".".join(map(str, error.absolute_path)), error.message)
-        return dict(given)
+        if (error := best_match(validator.iter_errors(values))) is not None:
+            field = ".".join(map(str, error.absolute_path))
+            raise _invalid_input(self.agent, field, error.message)
+        return dict(values)
 
     def output(self, values: Mapping[str, Any]) -> dict[str, Any]:
         names = self.output_schema.get("properties", {})
         return {name: as_json(values.get(name)) for name in names}
 
 
-def outputs(
+def output_templates(
     declared: str | list[str] | Mapping[str, str], expressions: Expressions
 ) -> dict[str, Template]:
-    """The template of each output. Raises as `Expressions.template` does."""
+    """Compile the template of each output. Raises as `Expressions.template` does."""
     if isinstance(declared, Mapping):
         return {name: expressions.template(source) for name, source in declared.items()}
     names = [declared] if isinstance(declared, str) else declared
@@ -109,7 +116,7 @@ def outputs(
 
 
 def as_json(value: Any) -> Any:
-    """A state's value as JSON: messages become objects."""
+    """Turn a state's value into JSON: messages become objects."""
     if isinstance(value, BaseMessage):
         return {"type": value.type, **value.model_dump(mode="json", exclude_defaults=True)}
     if isinstance(value, Mapping):
@@ -119,9 +126,9 @@ def as_json(value: Any) -> Any:
     return value
 
 
-def _wrong(agent: str, name: str, why: str) -> Invalid:
+def _invalid_input(agent: str, name: str, reason: str) -> Invalid:
     return Invalid(
-        f"Input of agent '{agent}'{f', {name}' if name else ''}: {why}",
+        f"Input of agent '{agent}'{f', {name}' if name else ''}: {reason}",
         code="invalid_input",
         details={"field": f"input.{name}" if name else "input", "agent": agent},
     )

@@ -18,10 +18,10 @@ from pydantic import TypeAdapter
 from config.settings import Settings, load_settings
 from graphs.catalog import SHIPPED, Catalog
 from graphs.compile.state import REDUCERS
+from graphs.loading.python_files import read_python_agent
 from graphs.nodes import NODE_TYPES
-from graphs.python_agents import read_python_agent
 from graphs.spec.agent_spec import AgentSpec
-from graphs.spec.parts import NodeSpec
+from graphs.spec.node_spec import NodeSpec
 from graphs.templates.filters import OWN_FILTERS
 from indexes.formats import FORMATS
 from indexes.records import Passage

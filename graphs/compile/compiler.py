@@ -1,4 +1,9 @@
-"""From a spec to LangGraph: channels, compiled nodes, edges."""
+"""From nodes and edges of a spec to a LangGraph builder: channels, compiled nodes, edges.
+
+Owns the order of compiling. Each node is compiled by its type's `build`, edges are read by `flow`
+and connected by `router`. Compiling never stops at a problem: all of a file's are gathered in the
+scope, and whoever began checks them before the graph is used.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 from langgraph.cache.base import BaseCache
 from langgraph.graph import StateGraph
@@ -16,62 +21,57 @@ from langgraph.types import Checkpointer
 from config.errors import nearest
 from graphs.compile.flow import Flow, read_flow
 from graphs.compile.join import attach_joins
-from graphs.compile.node import CompileScope, NodeType, Rendered, saves
-from graphs.compile.node_runner import NodeRunner, retry_policy
+from graphs.compile.node import CompileScope, NodeType, Renderer
+from graphs.compile.node_runner import NodeRunner
+from graphs.compile.retry import retry_policy
 from graphs.compile.router import connect
-from graphs.compile.state import EMPTY, LOOPS, Reduce, Type, overwrite, state_schema
+from graphs.compile.state import EMPTY, LOOPS, overwrite, state_schema
 from graphs.run_context import RunContext
-from graphs.spec.parts import RESERVED, Branch, Channel, NodeSpec
-from graphs.templates.expressions import Expressions
-
-if TYPE_CHECKING:
-    from graphs.agent import Agent
-
-
-class Linker(Protocol):
-    """What a compiling graph needs from outside."""
-
-    @property
-    def node_types(self) -> Mapping[str, NodeType]: ...
-
-    @property
-    def expressions(self) -> Expressions: ...
-
-    def agent(self, name: str) -> Agent:
-        """Another agent, compiled. Raises `NotFound`, or `Invalid` for one that calls itself."""
-        ...
+from graphs.spec.base import RESERVED
+from graphs.spec.branches import Branch
+from graphs.spec.channel_types import Reduce, Type
+from graphs.spec.channels import Channel
+from graphs.spec.node_spec import NodeSpec
 
 
 @dataclass(frozen=True)
-class Graph:
+class BuiltGraph:
     """A LangGraph builder and what it takes to run it: joins, empty values, a bound on steps."""
 
     builder: StateGraph[Any, Any, Any, Any]
     flow: Flow
     channels: Mapping[str, Channel]
     empty: Mapping[str, Any]
+    """What each channel holds before its first write."""
     recursion_limit: int
+    """LangGraph's bound on supersteps, from the number of nodes and the bounds of loops."""
     labels: Mapping[str, str] = field(default_factory=dict)
+    """Each node's type, for drawing."""
 
     def compile(
         self, checkpointer: Checkpointer = None, cache: BaseCache[Any] | None = None
     ) -> CompiledStateGraph[Any, Any, Any, Any]:
+        """Compile the runnable graph. Run it with a `RunContext` and this `recursion_limit`."""
         compiled = self.builder.compile(checkpointer, cache=cache)
         attach_joins(compiled, self.flow.joins)
         return compiled
 
-    def begin(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """The writes a run begins with: `values`, and every channel that is not kept afresh."""
+    def initial_state(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a run's first writes: `values`, and every channel that the thread does not keep.
+
+        A thread's checkpoint holds the channels of its last run, so those that begin afresh must be
+        overwritten, the count of loops among them.
+        """
         state = {
             name: overwrite(channel.reducer, self.empty[name])
             for name, channel in self.channels.items()
-            if name not in values and not channel.kept
+            if name not in values and not channel.persistent
         }
         if LOOPS in self.builder.channels:
             state[LOOPS] = overwrite("merge", {})
         for name, value in values.items():
             channel = self.channels[name]
-            state[name] = value if channel.kept else overwrite(channel.reducer, value)
+            state[name] = value if channel.persistent else overwrite(channel.reducer, value)
         return state
 
 
@@ -80,41 +80,38 @@ def build_graph(
     edges: Mapping[str, Sequence[Branch]] | None,
     declared: Mapping[str, Channel],
     scope: CompileScope,
-) -> Graph:
+) -> BuiltGraph:
     """Compile nodes and edges. What is wrong goes to the scope's problems; look there first."""
-    channels = _channels(nodes, declared, scope)
+    channels = _collect_channels(nodes, declared, scope)
     inner = scope.adding(*channels)
     flow = read_flow(nodes, edges, inner)
-    empty = {name: _empty(channel) for name, channel in channels.items()}
+    empty = {name: _empty_value(channel) for name, channel in channels.items()}
     reducers: dict[str, Reduce] = {name: channel.reducer for name, channel in channels.items()}
     hidden = bool(flow.loops or flow.gotos)
     schema = state_schema(f"{scope.agent}_state", reducers, hidden)
     builder: StateGraph[Any, Any, Any, Any] = StateGraph(schema, RunContext)
-    # What is appended to a list may be anything.
-    channel_types: dict[str, Type] = {
-        name: "any" if channel.reducer == "append" else channel.type
-        for name, channel in channels.items()
-    }
     for name, spec in nodes.items():
-        step = _step(name, spec, inner, channel_types, empty, goes=name in flow.gotos)
+        runner = _compile_node(name, spec, inner, channels, empty, flow)
         # LangGraph's types know async nodes, but not this combination of what it injects.
-        run: Any = step.run
-        policy = retry_policy(spec) if step.attempts > 1 else None
+        run: Any = runner.run
+        policy = retry_policy(spec) if runner.attempts > 1 else None
         builder.add_node(name, run, input_schema=schema, retry_policy=policy)
-    if not scope.problems.found:
+    # Edges to unknown nodes would fail in LangGraph with words that are not about the file.
+    if not scope.problems.entries:
         connect(builder, flow, empty)
     labels = {name: spec.type for name, spec in nodes.items()}
+    # Each loop may run every node once more; two more steps for LangGraph's own begin and end.
     limit = (len(nodes) + 1) * (1 + flow.loops) + 2
-    return Graph(builder, flow, channels, empty, limit, labels)
+    return BuiltGraph(builder, flow, channels, empty, limit, labels)
 
 
-def _channels(
+def _collect_channels(
     nodes: Mapping[str, NodeSpec], declared: Mapping[str, Channel], scope: CompileScope
 ) -> dict[str, Channel]:
-    """The channels declared, and those that nodes write besides."""
+    """Return the channels that are declared, and those that nodes write besides."""
     channels = dict(declared)
     for spec in nodes.values():
-        for channel, type_ in _written(scope.linker.node_types[spec.type], spec).items():
+        for channel, type_ in _written_types(scope.linker.node_types[spec.type], spec).items():
             channels.setdefault(channel, Channel(type=type_))
     for name in (*channels, *nodes):
         if name in RESERVED:
@@ -122,38 +119,38 @@ def _channels(
     return channels
 
 
-def _step(
+def _compile_node(
     name: str,
     spec: NodeSpec,
     scope: CompileScope,
-    types: Mapping[str, Type],
+    channels: Mapping[str, Channel],
     empty: Mapping[str, Any],
-    *,
-    goes: bool,
+    flow: Flow,
 ) -> NodeRunner:
-    kind = scope.linker.node_types[spec.type]
-    here = replace(scope, node=name, path=(*scope.path, "nodes", name))
-    body = kind.build(spec, here)
-    save = saves(kind, spec)
-    if kind.parts is not None:
-        here.check_parts(spec.save, kind.parts)
+    node_type = scope.linker.node_types[spec.type]
+    node_scope = replace(scope, node=name, path=(*scope.path, "nodes", name))
+    node = node_type.build(spec, node_scope)
+    if node_type.parts is not None:
+        node_scope.check_parts(spec.save, node_type.parts)
+    save = node_type.saved_parts(spec)
+    types = {channel: _item_type(channels[channel]) for channel in save}
     return NodeRunner(
         name=name,
         spec=spec,
-        body=body,
+        node=node,
         save=save,
-        types={channel: types[channel] for channel in save if types[channel] != "any"},
+        types={channel: type_ for channel, type_ in types.items() if type_ != "any"},
         empty=empty,
-        when=None if spec.when is None else here.condition("when", spec.when),
-        default=_default(spec, here),
-        failure=_failure(spec, here),
-        goes=goes,
-        attempts=spec.retry.attempts if spec.retry and not body.retries else 1,
+        when=None if spec.when is None else node_scope.condition("when", spec.when),
+        default=_compile_default(spec, node_scope),
+        failure_message=_compile_failure_message(spec, node_scope),
+        routes_itself=name in flow.gotos,
+        attempts=spec.retry.attempts if spec.retry and not node.retries_itself else 1,
         fingerprint=f"{scope.agent}.{name}.{_digest(spec)}",
     )
 
 
-def _default(spec: NodeSpec, scope: CompileScope) -> Rendered | None:
+def _compile_default(spec: NodeSpec, scope: CompileScope) -> Renderer | None:
     policy = spec.on_error
     if policy is None or policy.default is None:
         return None
@@ -164,19 +161,26 @@ def _default(spec: NodeSpec, scope: CompileScope) -> Rendered | None:
     return scope.adding("error").values(("on_error", "default"), policy.default)
 
 
-def _failure(spec: NodeSpec, scope: CompileScope) -> Rendered | None:
+def _compile_failure_message(spec: NodeSpec, scope: CompileScope) -> Renderer | None:
     if spec.on_error is None or spec.on_error.message is None:
         return None
     return scope.adding("error").template(("on_error", "message"), spec.on_error.message)
 
 
-def _written(kind: NodeType, spec: NodeSpec) -> dict[str, Type]:
-    """The channels a node writes, with the types of what it writes there."""
-    types = kind.parts or {}
-    return {channel: types.get(part, "any") for channel, part in saves(kind, spec).items()}
+def _written_types(node_type: NodeType, spec: NodeSpec) -> dict[str, Type]:
+    """Return the channels that a node writes, with the types of what it writes there."""
+    types = node_type.parts or {}
+    return {
+        channel: types.get(part, "any") for channel, part in node_type.saved_parts(spec).items()
+    }
 
 
-def _empty(channel: Channel) -> Any:
+def _item_type(channel: Channel) -> Type:
+    """Return the type of one write. What is appended to a list may be anything."""
+    return "any" if channel.reducer == "append" else channel.type
+
+
+def _empty_value(channel: Channel) -> Any:
     return channel.default if channel.default is not None else EMPTY[channel.reducer]()
 
 

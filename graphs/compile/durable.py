@@ -1,8 +1,17 @@
-"""Work within a node whose result LangGraph keeps, so that a step that runs again has it."""
+"""Durable calls: work within a step whose result LangGraph stores, so that it is not done twice.
+
+A step runs from its begin after a crash, a retry or an answer. A durable call in it is a task of
+LangGraph's functional API: its result is written with the checkpoint's pending writes, and the next
+run of the step gets the stored result instead of running the work.
+
+Invariant: LangGraph finds results by the order of calls within the step, so calls begin in the same
+order each time.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -15,51 +24,54 @@ from langgraph.runtime import get_runtime
 
 from config.errors import MotetError
 from graphs.compile.node import NodeContext
-from graphs.compile.node_runner import retry_policy, retryable
-from graphs.spec.parts import NodeSpec
+from graphs.compile.retry import retry_policy, will_retry
+from graphs.spec.node_spec import NodeSpec
+
+log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
 
 async def durable_call(
     work: Callable[[NodeContext], Coroutine[Any, Any, Any]],
-    part: str,
-    call: NodeContext,
+    name: str,
+    context: NodeContext,
     spec: NodeSpec,
 ) -> Any:
-    """The result of `work`: after a crash the one that was stored, else a new one.
+    """Return the stored result of `work`, or run it and store its result.
 
-    The work is a step of its own, `node/part`, and is given the call to speak by. Ask for results
-    in the same order each time: they are found by their place. The node's `retry` holds for each
-    piece of work by itself.
+    The work is a step of its own, `node/name`, and is given that step's context. The node's `retry`
+    holds for it alone. Its result must be what a checkpoint can hold. Returns after the result is
+    handed to the checkpointer; with durability "sync" it is on disk before the next superstep.
     """
-    name = f"{call.node}/{part}"
+    step_name = f"{context.node}/{name}"
 
     async def attempt() -> Any:
-        own = _own(call, name)
+        own = _own_context(context, step_name)
+        log.debug("run %s: %s begins", own.run.run_id, step_name)
         if own.attempt > 1:
             own.emit("attempt", number=own.attempt)
         try:
-            return await cancelled_once(asyncio.create_task(work(own), name=name))
+            return await cancel_once(asyncio.create_task(work(own), name=step_name))
         except MotetError as error:
             if will_retry(error, own, spec):
                 own.emit("warning", code=error.code, message=error.message, attempt=own.attempt)
+                log.info(
+                    "run %s: %s failed (attempt %d), again: %s",
+                    *(own.run.run_id, step_name, own.attempt, error.code),
+                )
             raise
 
     policy = retry_policy(spec)
-    return await task(name=name, retry_policy=policy)(attempt)()  # type: ignore[arg-type]
+    return await task(name=step_name, retry_policy=policy)(attempt)()  # type: ignore[arg-type]
 
 
-def will_retry(error: MotetError, call: NodeContext, spec: NodeSpec) -> bool:
-    """Whether work that failed so will be tried again."""
-    return retryable(error) and call.attempt < (spec.retry.attempts if spec.retry else 1)
+async def cancel_once(work: asyncio.Task[Result]) -> Result:
+    """Wait for a task; when cancelled, cancel it once and wait until it has ended.
 
-
-async def cancelled_once(work: asyncio.Task[Result]) -> Result:
-    """The result of a task, which hears of a cancellation once and is waited for.
-
-    LangGraph cancels a piece of work by itself and again through the step that waits for it; the
-    second one would break into the closing of what the first has ended.
+    LangGraph cancels a piece of work by itself and again through the step that waits for it. The
+    second cancellation would break into the `finally` blocks that the first one runs, such as the
+    return of a lease.
     """
     try:
         return await asyncio.shield(work)
@@ -72,20 +84,22 @@ async def cancelled_once(work: asyncio.Task[Result]) -> Result:
 
 
 async def gather_all(work: Sequence[asyncio.Task[Result]]) -> list[Result]:
-    """The results of pieces of work, in their order; the first failure ends them all.
+    """Return the tasks' results in their order; the first failure ends them all.
 
-    A piece that asks a person lets the others go on: all that they ask is asked together.
+    A task that asks a person (`GraphInterrupt`) lets the others go on: all that they ask is asked
+    together, in one `GraphInterrupt`. Cancelled, it ends all tasks. When it returns or raises, none
+    of them runs any more.
     """
     try:
-        left = set(work)
-        while left:
-            done, left = await asyncio.wait(left, return_when=asyncio.FIRST_EXCEPTION)
+        pending = set(work)
+        while pending:
+            done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_EXCEPTION)
             for each in done:
                 if not isinstance(each.exception(), GraphInterrupt):
-                    each.result()
-        asked = [error for each in work if (error := each.exception())]
-        if asked:
-            raise GraphInterrupt([question for error in asked for question in error.args[0]])
+                    each.result()  # raises what the task raised
+        interrupts = [error for each in work if (error := each.exception())]
+        if interrupts:
+            raise GraphInterrupt([question for error in interrupts for question in error.args[0]])
         return [each.result() for each in work]
     finally:
         for each in work:
@@ -93,10 +107,10 @@ async def gather_all(work: Sequence[asyncio.Task[Result]]) -> list[Result]:
         await asyncio.gather(*work, return_exceptions=True)
 
 
-def _own(call: NodeContext, name: str) -> NodeContext:
-    """The call of the piece of work that runs now."""
+def _own_context(context: NodeContext, name: str) -> NodeContext:
+    """Return the context of the durable call that runs now: its own step, attempt and config."""
     info = get_runtime().execution_info
     if info is None:
-        return call
+        return context
     config = get_config()
-    return replace(call, node=name, step=info.task_id, attempt=info.node_attempt, config=config)
+    return replace(context, node=name, step=info.task_id, attempt=info.node_attempt, config=config)

@@ -1,4 +1,8 @@
-"""The order of nodes: what follows what, which loops are bounded, and who waits for whom."""
+"""The order of nodes: what follows what, which loops are bounded, and who waits for whom.
+
+Owns the checks of `edges`: every target exists, every node is reached, every loop has a bound, one
+branch always holds. Making LangGraph follow the flow is `router`'s and `join`'s.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,12 @@ from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 
 from config.errors import nearest
-from graphs.compile.node import CompileScope, Rendered
-from graphs.spec.parts import END, START, Branch, NodeSpec
+from graphs.compile.node import CompileScope, Renderer
+from graphs.spec.base import END, START
+from graphs.spec.branches import Branch
+from graphs.spec.node_spec import NodeSpec
 from graphs.spec.problems import Path
-from graphs.templates.sandbox import Render
+from graphs.templates.sandbox import Rendering
 
 Successors = Mapping[str, frozenset[str]]
 
@@ -20,7 +26,7 @@ class Exit:
     """One way out of a node. `key` counts how often it was taken."""
 
     targets: tuple[str, ...]
-    when: Rendered | None = None
+    when: Renderer | None = None
     label: str = ""
     max_loops: int | None = None
     key: str = ""
@@ -44,7 +50,7 @@ class Flow:
         return sum(exit_.max_loops or 0 for exits in self.exits.values() for exit_ in exits)
 
     def edges(self) -> Iterable[tuple[str, str, Exit]]:
-        """Every way from one node to another, those that nodes name themselves included."""
+        """Yield source, target and exit of every edge, those that nodes name included."""
         for node, exits in self.exits.items():
             for exit_ in exits:
                 for target in exit_.targets:
@@ -57,51 +63,62 @@ class Flow:
 def read_flow(
     nodes: Mapping[str, NodeSpec], edges: Mapping[str, Sequence[Branch]] | None, scope: CompileScope
 ) -> Flow:
-    """The flow of a graph. Unknown names, loops without a bound and lost nodes are problems."""
-    reader = _Reader(nodes, edges, scope)
+    """Read the flow of a graph.
+
+    Unknown names, loops without a bound and nodes that nothing leads to are problems of the scope;
+    the flow is then without joins.
+    """
+    reader = _FlowReader(nodes, edges, scope)
     flow = reader.read()
-    if reader.lost:
+    if reader.has_unknown_target:
         return flow
     forward = _successors(flow, bounded=False)
-    if not (reader.loops_bounded(forward) and reader.all_reached(flow)):
+    if not (reader.check_loops(forward) and reader.check_reached(flow)):
         return flow
-    return Flow(flow.exits, flow.gotos, _joins(flow, forward))
+    return Flow(flow.exits, flow.gotos, _find_joins(flow, forward))
 
 
-def choose(
-    exits: Sequence[Exit], view: Mapping[str, object], taken: Mapping[str, int]
+def choose_exit(
+    exits: Sequence[Exit], view: Mapping[str, object], loops: Mapping[str, int]
 ) -> Exit | None:
-    """The first exit that holds and is not used up."""
+    """Return the first exit that holds and is not used up.
+
+    `loops` counts by `Exit.key` how often each bounded exit was taken in this run. Raises `Invalid`
+    (`expression_failed`).
+    """
     for exit_ in exits:
-        if exit_.max_loops is not None and taken.get(exit_.key, 0) >= exit_.max_loops:
+        if exit_.max_loops is not None and loops.get(exit_.key, 0) >= exit_.max_loops:
             continue
-        if exit_.when is None or exit_.when(view, Render()):
+        if exit_.when is None or exit_.when(view, Rendering()):
             return exit_
     return None
 
 
 @dataclass
-class _Reader:
+class _FlowReader:
     nodes: Mapping[str, NodeSpec]
     edges: Mapping[str, Sequence[Branch]] | None
     scope: CompileScope
-    lost: bool = False
+    has_unknown_target: bool = False
 
     def read(self) -> Flow:
         names = list(self.nodes)
         exits: dict[str, tuple[Exit, ...]] = {START: (Exit((names[0],)),)}
         for name, following in zip(names, [*names[1:], END], strict=True):
             after = following if self.edges is None else END
-            exits[name] = (Exit((after,)),) if self.nodes[name].goes_on else self._own(name)
+            exits[name] = (
+                (Exit((after,)),) if self.nodes[name].follows_edges else self._own_exits(name)
+            )
         for name, branches in (self.edges or {}).items():
-            if name in self.nodes and not self.nodes[name].goes_on:
+            if name in self.nodes and not self.nodes[name].follows_edges:
                 continue
             if name == START or self._check_node(name, ("edges", name), [START]):
                 exits[name] = self._exits(name, branches, ("edges", name))
-        gotos = {name: found for name in names if (found := self._gotos(name))}
+        gotos = {name: targets for name in names if (targets := self._gotos(name))}
         return Flow(exits, gotos)
 
-    def loops_bounded(self, forward: Successors) -> bool:
+    def check_loops(self, forward: Successors) -> bool:
+        """Report a loop without a bound. `forward` has no edges of bounded loops."""
         try:
             TopologicalSorter(forward).prepare()
         except CycleError as error:
@@ -109,33 +126,34 @@ class _Reader:
             # Begin at the node that stands first in the file, as its author thinks of the loop.
             first = min(range(len(cycle)), key=lambda i: list(self.nodes).index(cycle[i]))
             loop = [*cycle[first:], *cycle[:first]]
-            named = "edges" if loop[-1] in (self.edges or {}) else "nodes"
+            section = "edges" if loop[-1] in (self.edges or {}) else "nodes"
             self.scope.problem(
-                (named, loop[-1]),
+                (section, loop[-1]),
                 f"the loop {' → '.join([*loop, loop[0]])} has no bound.",
                 "Give the branch that leads back `max_loops`, and an `else` for what comes after.",
             )
             return False
         return True
 
-    def all_reached(self, flow: Flow) -> bool:
+    def check_reached(self, flow: Flow) -> bool:
+        """Report every node that no way from the start leads to."""
         reached = _reach(START, _successors(flow, bounded=True))
-        lost = [name for name in self.nodes if name not in reached]
-        for name in lost:
+        unreached = [name for name in self.nodes if name not in reached]
+        for name in unreached:
             self.scope.problem(("nodes", name), f"no edge leads to '{name}': it would never run.")
-        return not lost
+        return not unreached
 
-    def _own(self, name: str) -> tuple[Exit, ...]:
+    def _own_exits(self, name: str) -> tuple[Exit, ...]:
         if self.edges and name in self.edges:
             message = f"'{name}' is a route: it says itself what follows."
             self.scope.problem(("edges", name), message, "Remove this entry.")
-        own = self.nodes[name].branches()
-        return self._exits(name, own, ("nodes", name, "branches")) if own else ()
+        branches = self.nodes[name].own_exits()
+        return self._exits(name, branches, ("nodes", name, "branches")) if branches else ()
 
     def _gotos(self, name: str) -> dict[str, str]:
         spec = self.nodes[name]
         targets: dict[str, str] = {}
-        for target in spec.choices_to():
+        for target in spec.own_targets():
             self._check_node(target, ("nodes", name, "choices", target), [END])
             targets[target] = "chosen"
         if spec.on_error and spec.on_error.goto:
@@ -158,18 +176,19 @@ class _Reader:
         return tuple(exits)
 
     def _check_complete(self, name: str, branches: Sequence[Branch], path: Path) -> None:
-        sure = [i for i, b in enumerate(branches) if b.when is None and b.max_loops is None]
-        if not sure:
+        certain = [i for i, b in enumerate(branches) if b.when is None and b.max_loops is None]
+        if not certain:
             message = f"after '{name}' it may be that no branch holds."
             self.scope.problem(path, message, "Add `- else: end`.")
-        elif sure[0] != len(branches) - 1:
-            self.scope.problem((*path, sure[0] + 1), "this branch is never reached.")
+        elif certain[0] != len(branches) - 1:
+            self.scope.problem((*path, certain[0] + 1), "this branch is never reached.")
 
-    def _check_node(self, name: str, path: Path, also: list[str]) -> bool:
-        if name in self.nodes or name in also:
+    def _check_node(self, name: str, path: Path, besides: list[str]) -> bool:
+        if name in self.nodes or name in besides:
             return True
-        self.lost = True
-        self.scope.problem(path, f"there is no node '{name}'.", nearest(name, [*self.nodes, *also]))
+        self.has_unknown_target = True
+        hint = nearest(name, [*self.nodes, *besides])
+        self.scope.problem(path, f"there is no node '{name}'.", hint)
         return False
 
 
@@ -180,26 +199,29 @@ def _label(branch: Branch) -> str:
 
 
 def _successors(flow: Flow, *, bounded: bool) -> dict[str, frozenset[str]]:
-    """What can follow each node; without the edges of bounded loops it must not be a cycle."""
-    found: dict[str, set[str]] = {node: set() for node in flow.exits}
+    """Return what can follow each node; with `bounded`, by edges of bounded loops too."""
+    successors: dict[str, set[str]] = {node: set() for node in flow.exits}
     for source, target, exit_ in flow.edges():
         if target != END and (bounded or exit_.max_loops is None):
-            found[source].add(target)
-    return {node: frozenset(targets) for node, targets in found.items()}
+            successors[source].add(target)
+    return {node: frozenset(targets) for node, targets in successors.items()}
 
 
 def _reach(node: str, successors: Successors) -> set[str]:
-    """The node and everything that can follow it."""
-    reached, open_ = {node}, [node]
-    while open_:
-        for target in successors[open_.pop()] - reached:
+    """Return the node and everything that can follow it."""
+    reached, pending = {node}, [node]
+    while pending:
+        for target in successors[pending.pop()] - reached:
             reached.add(target)
-            open_.append(target)
+            pending.append(target)
     return reached
 
 
-def _joins(flow: Flow, forward: Successors) -> dict[str, frozenset[str]]:
-    """Nodes to which two branches of one fork lead, with everything that leads to them."""
+def _find_joins(flow: Flow, forward: Successors) -> dict[str, frozenset[str]]:
+    """Find the nodes to which two branches of one fork lead, with everything that leads to them.
+
+    A node with one predecessor is none, even behind a join: it runs once for each run of that.
+    """
     joins: set[str] = set()
     for exits in flow.exits.values():
         for exit_ in exits:

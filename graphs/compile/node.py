@@ -1,58 +1,128 @@
-"""What a node type is made of: a spec, and a function that makes its body when a graph compiles."""
+"""The contract of a node type: what its module gives, and what it gets.
+
+A node type is made of three things, in one module of `graphs.nodes`:
+
+1. a **spec**: a subclass of `NodeSpec` with a literal `type`. It is the fields of the YAML file;
+   pydantic checks them, and editors complete them.
+2. a **build** function, `build(spec, scope) -> CompiledNode`, called once when a graph compiles. It
+   compiles the spec's templates with `scope`, reports what is wrong with `scope.problem`, and
+   returns the inputs and the work. It does no I/O.
+3. a **work** function, `async run(inputs, context) -> parts`, called for each step of a run.
+   `inputs` are the rendered templates by name, `context` a `NodeContext`. It returns the parts of
+   its result by name, which `save` writes to channels. It raises errors of `config.errors`, and may
+   be cancelled at any await.
+
+A `NodeType` puts them together, and becomes an entry of `NODE_TYPES` in `graphs/nodes/__init__.py`.
+Retries, time limits, caching, `when`, `save` and `on_error` are the same for all types:
+`node_runner` does them around the work.
+
+This module owns the contract alone. It knows no node type, and of agents only `CalledAgent`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from jinja2 import TemplateSyntaxError
 from langchain_core.runnables import RunnableConfig
+from langgraph.graph.state import CompiledStateGraph
 
 from config.errors import nearest
-from graphs.compile.state import Type
 from graphs.run_context import RunContext
-from graphs.spec.parts import NodeSpec
+from graphs.spec.channel_types import Type
+from graphs.spec.node_spec import NodeSpec
 from graphs.spec.problems import Path, Problems
-from graphs.templates.expressions import Template, View
-from graphs.templates.sandbox import Render
+from graphs.templates.expressions import Expressions, Template, View
+from graphs.templates.sandbox import Rendering
 
-if TYPE_CHECKING:
-    from graphs.compile.compiler import Linker
-
-Rendered = Callable[[View, Render], Any]
+Renderer = Callable[[View, Rendering], Any]
+"""A compiled field: gives its value for the state's values. Raises `Invalid`
+(`expression_failed`)."""
+NEXT_PART = "goto"
+"""The part by which a node names the node to go on with; for types with `own_targets`."""
 
 
 @dataclass(frozen=True)
 class NodeContext:
-    """One execution of a node: its place, what it may use, and where it is heard."""
+    """One execution of a node: which step it is, what it may use, and where its events go.
+
+    `step` is LangGraph's id of the task. A step that runs again after a crash has the id it had
+    before; `attempt` counts its retries from 1.
+    """
 
     node: str
     step: str
     attempt: int
-    context: RunContext
+    run: RunContext
     config: RunnableConfig
     view: View
-    render: Render
+    """The state's values as the step began; channels without a value have their empty one."""
+    rendering: Rendering
     write: Callable[[Any], None]
+    """LangGraph's stream writer. What it is given becomes an event of the run in
+    `runs.steps.StreamTranslator`."""
 
     def emit(self, kind: str, **data: Any) -> None:
-        """Send an observable event; never blocks."""
+        """Send an event of this step to the run's readers; never blocks."""
         self.write({"motet": kind, "node": self.node, "step": self.step, **data})
 
     def forward(self, event: Mapping[str, Any]) -> None:
-        """Send an event that a tool or a model told, as this step's."""
+        """Send an event of a tool or a model as this step's; never blocks."""
         self.write({"motet": "progress", **event, "node": self.node, "step": self.step})
 
 
 @dataclass(frozen=True)
 class CompiledNode:
-    """A compiled node: inputs rendered from the state, and the work, which gives named parts."""
+    """A node ready to run: its inputs, rendered anew for each step, and its work."""
 
-    inputs: Mapping[str, Rendered]
+    inputs: Mapping[str, Renderer]
     run: Callable[[dict[str, Any], NodeContext], Awaitable[dict[str, Any]]]
-    retries: bool = False
-    """It tries its parts again by itself, so the whole is not."""
+    """Takes the rendered inputs; gives the result's parts by name."""
+    retries_itself: bool = False
+    """The work is made of durable calls that are retried one by one, so the whole is not."""
+
+
+class CalledAgent(Protocol):
+    """What a node needs of an agent that it runs as one step."""
+
+    @property
+    def input_schema(self) -> dict[str, Any]: ...
+
+    @property
+    def output_schema(self) -> dict[str, Any]: ...
+
+    @property
+    def recursion_limit(self) -> int: ...
+
+    def compile(self) -> CompiledStateGraph[Any, Any, Any, Any]: ...
+
+    def initial_state(self, input: Any) -> dict[str, Any]:
+        """Return the first writes for an input. Raises `Invalid` (`invalid_input`)."""
+        ...
+
+    def output(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the output as JSON, out of the state's values."""
+        ...
+
+
+class Linker(Protocol):
+    """What a compiling graph needs from outside."""
+
+    @property
+    def node_types(self) -> Mapping[str, NodeType]: ...
+
+    @property
+    def expressions(self) -> Expressions: ...
+
+    def agent(self, name: str) -> CalledAgent:
+        """Return another agent, compiled.
+
+        Raises `NotFound` (`agent_not_found`), or `Invalid`: one that calls itself
+        (`agent_recursion`), or whose file is wrong (`invalid_agent`).
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -69,89 +139,96 @@ class CompileScope:
     """Gathers the names that templates do use."""
 
     def adding(self, *names: str) -> CompileScope:
-        """The same place with more names."""
+        """Return the same scope with more names."""
         return replace(self, names=self.names | set(names))
 
     def problem(self, at: str | Path, message: str, hint: str = "") -> None:
-        self.problems.add(self._at(at), message, hint)
+        """Report what is wrong with a field. Compiling goes on, so that all problems are listed."""
+        self.problems.add(self._path(at), message, hint)
 
-    def template(self, at: str | Path, source: str) -> Rendered:
-        """The compiled template of a field; a wrong one is a problem of the file."""
-        return self._compiled(at, source, self.linker.expressions.template)
+    def template(self, at: str | Path, source: str) -> Renderer:
+        """Compile a field's template; a wrong one is a problem of the file."""
+        return self._compile(at, source, self.linker.expressions.template)
 
-    def condition(self, at: str | Path, source: str | bool) -> Rendered:
+    def condition(self, at: str | Path, source: str | bool) -> Renderer:
+        """Compile a field's condition, an expression with or without braces."""
         if isinstance(source, bool):
-            return lambda view, render: source
-        return self._compiled(at, source, self.linker.expressions.condition)
+            return lambda view, rendering: source
+        return self._compile(at, source, self.linker.expressions.condition)
 
-    def values(self, at: str | Path, value: Any) -> Rendered:
-        """Templates within lists and objects; anything but text stands for itself."""
+    def values(self, at: str | Path, value: Any) -> Renderer:
+        """Compile the templates within lists and objects; other values stand for themselves."""
         path = at if isinstance(at, tuple) else (at,)
         if isinstance(value, str):
             return self.template(path, value)
         if isinstance(value, dict):
             parts = {key: self.values((*path, key), item) for key, item in value.items()}
-            return lambda view, render: {key: part(view, render) for key, part in parts.items()}
+            return lambda view, rendering: {
+                key: part(view, rendering) for key, part in parts.items()
+            }
         if isinstance(value, list):
             items = [self.values((*path, i), item) for i, item in enumerate(value)]
-            return lambda view, render: [item(view, render) for item in items]
-        return lambda view, render: value
+            return lambda view, rendering: [item(view, rendering) for item in items]
+        return lambda view, rendering: value
 
-    def optional(self, **fields: Any) -> dict[str, Rendered]:
-        """The templates of those fields that are given."""
+    def optional(self, **fields: Any) -> dict[str, Renderer]:
+        """Compile the templates of those fields that are given."""
         return {key: self.values(key, value) for key, value in fields.items() if value is not None}
 
     def check_parts(self, save: Any, known: Iterable[str]) -> None:
-        """A problem for each part that a node's `save` names and its result has not."""
+        """Report each part that a node's `save` names and its result has not."""
         for channel, part in (save if isinstance(save, Mapping) else {}).items():
             if part not in known:
                 hint = nearest(part, sorted(known))
                 self.problem(("save", channel), f"there is no part '{part}' in the result.", hint)
 
-    def _compiled(
+    def _compile(
         self, at: str | Path, source: str, compile_: Callable[[str], Template]
-    ) -> Rendered:
+    ) -> Renderer:
         try:
             template = compile_(source)
         except TemplateSyntaxError as error:
             self.problems.add(
-                self._at(at), f"wrong expression: {error.message}", line_offset=error.lineno - 1
+                self._path(at), f"wrong expression: {error.message}", line_offset=error.lineno - 1
             )
         except (ValueError, RecursionError) as error:
             self.problem(at, f"wrong expression: {error}")
         else:
             self._check_names(at, template)
             return template.value
-        return lambda view, render: None
+        # The problem keeps the graph from running; until then something must stand in.
+        return lambda view, rendering: None
 
     def _check_names(self, at: str | Path, template: Template) -> None:
         self.used.update(template.names)
         for name in sorted(template.names - self.names):
             self.problem(at, f"there is no channel '{name}'.", nearest(name, sorted(self.names)))
 
-    def _at(self, at: str | Path) -> Path:
+    def _path(self, at: str | Path) -> Path:
         return (*self.path, *(at if isinstance(at, tuple) else (at,)))
 
 
 @dataclass(frozen=True)
 class NodeType:
-    """One entry of the map of node types. `default` names the part that `save: channel` means.
-
-    `parts` of None differ from node to node: `build` checks what `save` names.
-    """
+    """One entry of `NODE_TYPES`."""
 
     spec: type[NodeSpec]
     build: Callable[[Any, CompileScope], CompiledNode]
-    parts: Mapping[str, Type] | None
-    default: Callable[[Any], str]
-    channels: Callable[[Any], Iterable[str]] | None = None
-    """The channels that a node names as its parts, in place of `save`."""
+    parts: Mapping[str, Type] | None = None
+    """The parts of a result with their types. None where they differ from node to node: `build`
+    then checks what `save` names, with `scope.check_parts`."""
+    main_part: str | Callable[[Any], str] = ""
+    """The part that `save: channel` means, or a function of the spec that names it."""
+    own_channels: Callable[[Any], Iterable[str]] | None = None
+    """For a type without `save`: the channels that its parts are named after."""
 
-
-def saves(kind: NodeType, spec: NodeSpec) -> dict[str, str]:
-    """Channel: part, for everything that a node writes."""
-    if kind.channels is not None:
-        return {channel: channel for channel in kind.channels(spec)}
-    if spec.save is None:
-        return {}
-    return {spec.save: kind.default(spec)} if isinstance(spec.save, str) else dict(spec.save)
+    def saved_parts(self, spec: NodeSpec) -> dict[str, str]:
+        """Return channel: part, for everything that a node writes."""
+        if self.own_channels is not None:
+            return {channel: channel for channel in self.own_channels(spec)}
+        if spec.save is None:
+            return {}
+        if isinstance(spec.save, str):
+            main = self.main_part
+            return {spec.save: main if isinstance(main, str) else main(spec)}
+        return dict(spec.save)

@@ -1,10 +1,24 @@
-"""One node at work: inputs, cache, time limit, saved parts, and what an error amounts to."""
+"""One step of a run: `when`, inputs, cache, time limit, saved parts, and what an error amounts to.
+
+Owns everything that is the same for all node types. The work itself is the compiled node's.
+
+The way of a result: `NodeRunner.run` returns an update of the state. LangGraph combines it into the
+channels, writes a checkpoint (`runs.checkpoints`), and streams the step's end and the new state;
+`runs.steps.StreamTranslator` makes of these the event `step.finished`, `runs.log.RunLog` numbers
+it and hands it to readers. What a node emits while it works takes the same stream, as mode
+"custom".
+
+Invariant: an error leaves this module in one of three ways. LangGraph tries the step again (its
+retry policy and ours agree on what is retryable), `on_error` turns the error into an update, or the
+error ends the run.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,119 +27,118 @@ from langchain_core.messages import BaseMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.errors import GraphBubbleUp
 from langgraph.runtime import Runtime
-from langgraph.types import RetryPolicy
 
-from config.errors import Busy, Invalid, MotetError, TimedOut, Unavailable
-from graphs.compile.node import CompiledNode, NodeContext, Rendered
-from graphs.compile.state import GOTO, Type, fits
+from config.errors import Invalid, MotetError, TimedOut
+from graphs.compile.node import NEXT_PART, CompiledNode, NodeContext, Renderer
+from graphs.compile.retry import is_retryable
+from graphs.compile.state import GOTO
 from graphs.run_context import RunContext
-from graphs.spec.parts import NodeSpec
-from graphs.templates.sandbox import Render, written
+from graphs.spec.channel_types import Type, fits
+from graphs.spec.node_spec import NodeSpec
+from graphs.templates.sandbox import Rendering, write_value
 
-ROUTE = "goto"
-"""The part by which a node names the node to go on with."""
-
-
-def retryable(error: Exception) -> bool:
-    """Whether the same call may succeed later."""
-    return isinstance(error, Unavailable | Busy | TimedOut) and not error.permanent
-
-
-def retry_policy(spec: NodeSpec) -> RetryPolicy | None:
-    """LangGraph's policy for a node's `retry`."""
-    if spec.retry is None or spec.retry.attempts == 1:
-        return None
-    return RetryPolicy(
-        initial_interval=spec.retry.backoff_s,
-        backoff_factor=2.0,
-        max_attempts=spec.retry.attempts,
-        jitter=False,
-        retry_on=retryable,
-    )
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class NodeRunner:
-    """A compiled node. `save` maps channels to parts of its result."""
+    """A compiled node with its policies; LangGraph calls `run` for each step."""
 
     name: str
     spec: NodeSpec
-    body: CompiledNode
+    node: CompiledNode
     save: Mapping[str, str]
+    """Channel: part of the result."""
     types: Mapping[str, Type]
+    """Of the channels written here, those that do not take anything."""
     empty: Mapping[str, Any]
-    when: Rendered | None
-    default: Rendered | None
-    failure: Rendered | None
-    goes: bool
+    when: Renderer | None
+    default: Renderer | None
+    """The update where `on_error` goes on; may use `error`."""
+    failure_message: Renderer | None
+    routes_itself: bool
+    """The node may name the node to go on with, so that each update says it, be it none."""
     attempts: int
     fingerprint: str
+    """Agent, node and a hash of its spec: a changed node does not find its old results cached."""
 
     async def run(
         self, state: dict[str, Any], config: RunnableConfig, runtime: Runtime[RunContext]
     ) -> dict[str, Any]:
-        """The update of the state."""
-        call = self._call(state, config, runtime)
+        """Run one step and return its update of the state."""
+        context = self._context(state, config, runtime)
+        log.debug("run %s: %s begins", context.run.run_id, self.name)
         try:
-            if self.when is not None and not self.when(call.view, call.render):
-                call.emit("progress", skipped=True)
+            if self.when is not None and not self.when(context.view, context.rendering):
+                context.emit("progress", skipped=True)
+                log.debug("run %s: %s is passed over", context.run.run_id, self.name)
                 return {}
-            return self._update(await self._parts(call))
+            return self._update(await self._parts(context))
         except GraphBubbleUp:
+            # How LangGraph carries questions to people and moves to other graphs: no error.
             raise
+        # Cancellation is a BaseException: it passes by `on_error` and ends the step.
         except Exception as error:
-            return self._failed(error, call)
+            return self._handle_error(error, context)
 
-    def _call(
+    def _context(
         self, state: dict[str, Any], config: RunnableConfig, runtime: Runtime[RunContext]
     ) -> NodeContext:
         info = runtime.execution_info
-        call = NodeContext(
+        context = NodeContext(
             node=self.name,
             step=info.task_id if info else "",
             attempt=info.node_attempt if info else 1,
-            context=runtime.context,
+            run=runtime.context,
             config=config,
             view={**self.empty, **state},
-            render=Render(),
+            rendering=Rendering(),
             write=runtime.stream_writer,
         )
-        if call.attempt > 1:
-            call.emit("attempt", number=call.attempt)
-        return call
+        if context.attempt > 1:
+            # LangGraph announces a step once, whatever its retries: readers learn of them here.
+            context.emit("attempt", number=context.attempt)
+        return context
 
-    async def _parts(self, call: NodeContext) -> dict[str, Any]:
-        inputs = self._inputs(call)
-        if self.spec.cache is None or call.context.cache is None:
-            return await self._bounded(inputs, call)
-        place = (("motet", call.context.tenant, self.fingerprint), _digest(inputs))
-        known = await call.context.cache.aget([place])
-        if place in known:
-            call.emit("progress", cached=True)
-            return dict(known[place])
-        parts = await self._bounded(inputs, call)
-        await call.context.cache.aset({place: (parts, int(self.spec.cache.ttl_s) or 1)})
+    async def _parts(self, context: NodeContext) -> dict[str, Any]:
+        """Return the result's parts, from the cache where the spec asks for one."""
+        inputs = self._render_inputs(context)
+        cache = context.run.cache
+        if self.spec.cache is None or cache is None:
+            return await self._run_in_time(inputs, context)
+        # Not LangGraph's own cache policy: its key would have no tenant, and would be made of the
+        # whole state instead of the inputs.
+        key = (("motet", context.run.tenant, self.fingerprint), _digest(inputs))
+        cached = await cache.aget([key])
+        if key in cached:
+            context.emit("progress", cached=True)
+            log.debug("run %s: %s is cached", context.run.run_id, self.name)
+            return dict(cached[key])
+        parts = await self._run_in_time(inputs, context)
+        await cache.aset({key: (parts, int(self.spec.cache.ttl_s) or 1)})
         return parts
 
-    def _inputs(self, call: NodeContext) -> dict[str, Any]:
+    def _render_inputs(self, context: NodeContext) -> dict[str, Any]:
         inputs: dict[str, Any] = {}
-        for field, rendered in self.body.inputs.items():
+        for field, render in self.node.inputs.items():
             try:
-                inputs[field] = rendered(call.view, call.render)
+                inputs[field] = render(context.view, context.rendering)
             except MotetError as error:
                 error.details.setdefault("field", field)
                 raise
         return inputs
 
-    async def _bounded(self, inputs: dict[str, Any], call: NodeContext) -> dict[str, Any]:
+    async def _run_in_time(self, inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
+        """Run the work within `timeout_s`. Raises `TimedOut` (`node_timed_out`)."""
         if self.spec.timeout_s is None:
-            return await self.body.run(inputs, call)
+            return await self.node.run(inputs, context)
         # Not LangGraph's own limit: it would cancel this step from outside, past `on_error`.
         limit = asyncio.timeout(self.spec.timeout_s)
         try:
             async with limit:
-                return await self.body.run(inputs, call)
+                return await self.node.run(inputs, context)
         except TimeoutError as error:
+            # A TimeoutError of the work itself is another matter.
             if not limit.expired():
                 raise
             raise TimedOut(
@@ -137,8 +150,8 @@ class NodeRunner:
     def _update(self, parts: Mapping[str, Any]) -> dict[str, Any]:
         update = {channel: parts.get(part) for channel, part in self.save.items()}
         self._check_types(update)
-        if self.goes:
-            update[GOTO] = {self.name: parts.get(ROUTE)}
+        if self.routes_itself:
+            update[GOTO] = {self.name: parts.get(NEXT_PART)}
         return update
 
     def _check_types(self, update: Mapping[str, Any]) -> None:
@@ -151,43 +164,53 @@ class NodeRunner:
                     details={"node": self.name, "field": channel},
                 )
 
-    def _explained(self, error: Exception, told: dict[str, Any], call: NodeContext) -> Exception:
-        """The error with the file's own words, where it has any."""
-        if self.failure is not None and isinstance(error, MotetError):
-            view = {**call.view, "error": told}
-            error.message = str(written(self.failure(view, call.render)))
+    def _handle_error(self, error: Exception, context: NodeContext) -> dict[str, Any]:
+        """Raise the error, for a retry or for good, or return the update that `on_error` means."""
+        if isinstance(error, MotetError):
+            error.details.setdefault("node", self.name)
+        report = _describe(error)
+        where = (context.run.run_id, self.name, context.attempt)
+        # LangGraph catches this and calls `run` anew after a pause; the last attempt is final.
+        if is_retryable(error) and context.attempt < self.attempts:
+            context.emit("warning", **report, attempt=context.attempt)
+            log.info("run %s: %s failed (attempt %d), again: %s", *where, report["code"])
+            raise error
+        policy = self.spec.on_error
+        if policy is None or not (policy.codes is None or report["code"] in policy.codes):
+            log.info("run %s: %s failed (attempt %d): %s", *where, report["code"])
+            raise error
+        if policy.then == "fail":
+            log.info("run %s: %s failed (attempt %d): %s", *where, report["code"])
+            raise self._reworded(error, report, context)
+        handled = "goto" if policy.goto else "continue"
+        context.emit("warning", **report, handled=handled)
+        log.info("run %s: %s failed (attempt %d), %s: %s", *where, handled, report["code"])
+        view = {**context.view, "error": report}
+        update = self.default(view, context.rendering) if self.default else {}
+        self._check_types(update)
+        return {**update, **({GOTO: {self.name: policy.goto}} if self.routes_itself else {})}
+
+    def _reworded(
+        self, error: Exception, report: dict[str, Any], context: NodeContext
+    ) -> Exception:
+        """Give the error the file's own words, where it has any."""
+        if self.failure_message is not None and isinstance(error, MotetError):
+            view = {**context.view, "error": report}
+            error.message = str(write_value(self.failure_message(view, context.rendering)))
             error.args = (error.message,)
         return error
 
-    def _failed(self, error: Exception, call: NodeContext) -> dict[str, Any]:
-        if isinstance(error, MotetError):
-            error.details.setdefault("node", self.name)
-        if retryable(error) and call.attempt < self.attempts:
-            call.emit("warning", **_told(error), attempt=call.attempt)
-            raise error
-        policy = self.spec.on_error
-        told = _told(error)
-        meant = policy and (policy.codes is None or told["code"] in policy.codes)
-        if policy is None or not meant:
-            raise error
-        if policy.then == "fail":
-            raise self._explained(error, told, call)
-        call.emit("warning", **told, handled="goto" if policy.goto else "continue")
-        update = self.default({**call.view, "error": told}, call.render) if self.default else {}
-        self._check_types(update)
-        return {**update, **({GOTO: {self.name: policy.goto}} if self.goes else {})}
 
-
-def _told(error: Exception) -> dict[str, Any]:
+def _describe(error: Exception) -> dict[str, Any]:
     if isinstance(error, MotetError):
         return {"code": error.code, "message": error.message}
     return {"code": "step_failed", "message": f"{type(error).__name__}: {error}"}
 
 
 def _digest(inputs: Mapping[str, Any]) -> str:
-    text = json.dumps(inputs, sort_keys=True, default=_dumped)
+    text = json.dumps(inputs, sort_keys=True, default=_as_json)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _dumped(value: Any) -> Any:
+def _as_json(value: Any) -> Any:
     return value.model_dump(mode="json") if isinstance(value, BaseMessage) else repr(value)

@@ -1,8 +1,12 @@
-"""What follows a node, decided on the state that it left behind."""
+"""What follows a node, decided on the state that it left behind.
+
+Owns LangGraph's edges. Which exits a node has is `flow`'s; who waits for parallel branches is
+`join`'s, which learns of every move through the writes made here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -12,67 +16,81 @@ from langgraph.graph import StateGraph
 from langgraph.pregel._write import ChannelWrite, ChannelWriteEntry
 
 from config.errors import MotetError
-from graphs.compile.flow import Flow, choose
-from graphs.compile.join import channel_of
+from graphs.compile.flow import Exit, Flow, choose_exit
+from graphs.compile.join import trigger_channel
 from graphs.compile.state import GOTO, LOOPS
-from graphs.spec.parts import END, START
+from graphs.spec.base import END, START
 
-NAMES = {END: LANGGRAPH_END, START: LANGGRAPH_START}
+LANGGRAPH_NAMES = {END: LANGGRAPH_END, START: LANGGRAPH_START}
 
 
 def connect(builder: StateGraph[Any, Any, Any, Any], flow: Flow, empty: Mapping[str, Any]) -> None:
-    """Give a builder the edges of a flow."""
+    """Give a builder the edges of a flow.
+
+    A node with one unbounded exit gets plain edges, which cost nothing at run time. Where any node
+    of the graph is a join, every node must report its moves, so all of them get a router.
+    """
     for node, exits in flow.exits.items():
         plain = len(exits) == 1 and exits[0].max_loops is None and node not in flow.gotos
         if plain and not flow.joins:
             for target in exits[0].targets:
-                builder.add_edge(_name(node), _name(target))
+                builder.add_edge(_langgraph_name(node), _langgraph_name(target))
         else:
             builder.add_conditional_edges(
-                _name(node), _router(node, flow, empty), _ends(node, flow)
+                _langgraph_name(node), _make_router(node, flow, empty), _possible_ends(node, flow)
             )
 
 
-def _ends(node: str, flow: Flow) -> dict[Any, str]:
+def _possible_ends(node: str, flow: Flow) -> dict[Any, str]:
+    """Return the targets that LangGraph starts itself. Joins are started by their channel."""
     targets = [target for source, target, _ in flow.edges() if source == node]
-    return {_name(target): _name(target) for target in targets if target not in flow.joins} | {
-        LANGGRAPH_END: LANGGRAPH_END
-    }
+    names = [_langgraph_name(target) for target in targets if target not in flow.joins]
+    return {name: name for name in (*names, LANGGRAPH_END)}
 
 
-def _router(node: str, flow: Flow, empty: Mapping[str, Any]) -> Callable[..., Any]:
+def _make_router(node: str, flow: Flow, empty: Mapping[str, Any]) -> Callable[..., Any]:
     exits = flow.exits[node]
-    own_word = node in flow.gotos
+    chooses = node in flow.gotos
     watching = [join for join, region in flow.joins.items() if node in region or node == START]
 
-    async def follow(state: dict[str, Any], config: RunnableConfig) -> list[str]:
-        view = {**empty, **state}
+    async def route(state: dict[str, Any], config: RunnableConfig) -> list[str]:
         targets: tuple[str, ...] = ()
         writes = []
-        if own_word and (goto := state.get(GOTO, {}).get(node)):
+        # What the node itself named comes first: a model's choice, or `on_error.goto`.
+        if chooses and (goto := state.get(GOTO, {}).get(node)):
             targets = (goto,)
-        elif (exit_ := _choose(node, exits, view, state)) is not None:
+        elif (exit_ := _choose(node, exits, {**empty, **state}, state)) is not None:
             targets = exit_.targets
             if exit_.max_loops is not None:
                 writes.append(ChannelWriteEntry(LOOPS, {exit_.key: 1}))
-        told = {*watching, *(target for target in targets if target in flow.joins)}
-        move = [_name(node), list(targets)]
-        writes += [ChannelWriteEntry(channel_of(join), move) for join in told]
+        # Every join that this node could lead to learns of the move, also of one that leads
+        # elsewhere: it counts what is still under way before it.
+        joins = {*watching, *(target for target in targets if target in flow.joins)}
+        move = [_langgraph_name(node), list(targets)]
+        writes += [ChannelWriteEntry(trigger_channel(join), move) for join in joins]
         if writes:
+            # LangGraph's internal write (langgraph.pregel._write), because a conditional edge can
+            # return targets only. The writes join the node's own in the same superstep, so count
+            # and move stand in one checkpoint. If the function goes away, the tests of flows with
+            # loops and joins fail at once; a node that returns `Command` could stand in for it.
             ChannelWrite.do_write(config, writes)
-        return [_name(target) for target in targets if target not in flow.joins] or [LANGGRAPH_END]
+        return [_langgraph_name(target) for target in targets if target not in flow.joins] or [
+            LANGGRAPH_END
+        ]
 
-    return follow
+    return route
 
 
-def _choose(node: str, exits: Any, view: Mapping[str, Any], state: Mapping[str, Any]) -> Any:
+def _choose(
+    node: str, exits: Sequence[Exit], view: Mapping[str, Any], state: Mapping[str, Any]
+) -> Exit | None:
     try:
-        return choose(exits, view, state.get(LOOPS, {}))
+        return choose_exit(exits, view, state.get(LOOPS, {}))
     except MotetError as error:
         error.details.setdefault("node", node)
         error.details.setdefault("field", "when")
         raise
 
 
-def _name(node: str) -> str:
-    return NAMES.get(node, node)
+def _langgraph_name(node: str) -> str:
+    return LANGGRAPH_NAMES.get(node, node)

@@ -1,87 +1,25 @@
-"""State channels: how values are combined, what they begin as, and LangGraph's schema of them."""
+"""The state of a compiled graph: how writes are combined, and LangGraph's schema of the channels.
+
+Owns the reducers and the two hidden channels that steer a graph. What a channel's type accepts is
+`graphs.spec.channel_types`'.
+"""
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from langchain_core.messages import BaseMessage
 from langgraph.graph.message import add_messages
 from typing_extensions import TypedDict
 
 from config.errors import Invalid
-
-Type = Literal[
-    "string",
-    "integer",
-    "number",
-    "boolean",
-    "list",
-    "object",
-    "messages",
-    "any",
-    "image",
-    "audio",
-    "file",
-]
-Reduce = Literal["last", "append", "add", "merge", "messages"]
+from graphs.spec.channel_types import Reduce
 
 LOOPS = "_loops"
 """Hidden channel: how often each bounded edge was taken in this run."""
 GOTO = "_goto"
-"""Hidden channel: where a node itself said to go on."""
-
-PYTHON_TYPES: Mapping[Type, Any] = {
-    "string": str,
-    "integer": int,
-    "number": float,
-    "boolean": bool,
-    "list": list,
-    "object": dict,
-    "messages": list,
-    "any": Any,
-    "image": Any,
-    "audio": Any,
-    "file": Any,
-}
-ACCEPTED: Mapping[Type, tuple[type, ...]] = {
-    "string": (str,),
-    "integer": (int,),
-    "number": (int, float),
-    "boolean": (bool,),
-    "list": (list, tuple),
-    "object": (dict,),
-    "messages": (list, tuple, str, dict, BaseMessage),
-    "any": (object,),
-    "image": (str, dict),
-    "audio": (str, dict),
-    "file": (str, dict),
-}
-FILES: tuple[Type, ...] = ("image", "audio", "file")
-"""Types whose values name a file: an artifact or a URL, never its bytes."""
-JSON_TYPES: Mapping[Type, dict[str, Any]] = {
-    "string": {"type": "string"},
-    "integer": {"type": "integer"},
-    "number": {"type": "number"},
-    "boolean": {"type": "boolean"},
-    "list": {"type": "array"},
-    "object": {"type": "object"},
-    "messages": {"type": "array", "items": {"type": "object"}, "description": "Chat messages."},
-    "any": {},
-    "image": {"type": ["string", "object"], "format": "image"},
-    "audio": {"type": ["string", "object"], "format": "audio"},
-    "file": {"type": ["string", "object"], "format": "file"},
-}
-
-
-def fits(type_: Type, value: Any) -> bool:
-    """Whether a value may be written to a channel of this type. Null always may."""
-    if value is None:
-        return True
-    if isinstance(value, bool) and type_ in ("integer", "number"):
-        return False
-    return isinstance(value, ACCEPTED[type_])
+"""Hidden channel: the node that a node itself chose to go on with, by the choosing node."""
 
 
 def _append(old: list[Any], new: Any) -> list[Any]:
@@ -114,6 +52,7 @@ REDUCERS: Mapping[Reduce, Callable[[Any, Any], Any]] = {
     "merge": _merge,
     "messages": add_messages,
 }
+"""The function of each reducer; `last` needs none, LangGraph's plain channel replaces its value."""
 EMPTY: Mapping[Reduce, Callable[[], Any]] = {
     "last": lambda: None,
     "append": list,
@@ -121,27 +60,30 @@ EMPTY: Mapping[Reduce, Callable[[], Any]] = {
     "merge": dict,
     "messages": list,
 }
-BASE: Mapping[Reduce, Any] = {
+"""What a channel without a default holds before its first write."""
+ANNOTATED_TYPES: Mapping[Reduce, Any] = {
     "append": list,
-    "add": type(
-        None
-    ),  # a channel without a value takes its first write unseen, `overwrite` included
+    # LangGraph fills a channel with an empty value of its annotated type. A channel that cannot
+    # make one takes its first write without a reducer, an `overwrite` included; `add` needs that,
+    # because it does not know before whether it holds numbers, texts or lists.
+    "add": type(None),
     "merge": dict,
     "messages": list,
 }
-HIDDEN = {LOOPS: Annotated[dict, _count], GOTO: Annotated[dict, _merge]}
+"""The type in LangGraph's schema of a channel with each reducer."""
+HIDDEN_CHANNELS = {LOOPS: Annotated[dict, _count], GOTO: Annotated[dict, _merge]}
 
 
 def state_schema(name: str, reducers: Mapping[str, Reduce], hidden: bool) -> type[Any]:
-    """LangGraph's state type for these channels."""
+    """Make LangGraph's state type for these channels; `hidden` adds those that steer the graph."""
     fields: dict[str, Any] = {
-        channel: Any if reduce == "last" else Annotated[BASE[reduce], REDUCERS[reduce]]
+        channel: Any if reduce == "last" else Annotated[ANNOTATED_TYPES[reduce], REDUCERS[reduce]]
         for channel, reduce in reducers.items()
     }
-    return TypedDict(name, {**fields, **(HIDDEN if hidden else {})}, total=False)  # type: ignore[operator, no-any-return]
+    return TypedDict(name, {**fields, **(HIDDEN_CHANNELS if hidden else {})}, total=False)  # type: ignore[operator, no-any-return]
 
 
 def overwrite(reduce: Reduce, value: Any) -> Any:
-    """The write that makes a channel hold `value`, whatever it held before."""
+    """Return the write that makes a channel hold `value`, whatever it held before."""
     # The plain-data form of LangGraph's Overwrite: it survives being stored as JSON.
     return value if reduce == "last" else {"type": "__overwrite__", "value": value}

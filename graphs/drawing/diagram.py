@@ -1,4 +1,7 @@
-"""An agent's graph as a picture: nodes and labelled edges, as Mermaid text or as SVG."""
+"""An agent's graph as nodes and labelled arrows, and as Mermaid text.
+
+Where the boxes of a picture go is `layout`'s, its SVG `svg`'s.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,11 @@ from langchain_core.runnables.graph import Edge, Graph, Node
 from langchain_core.runnables.graph_mermaid import draw_mermaid
 
 from graphs.compile.flow import Flow
-from graphs.spec.parts import END, START
+from graphs.spec.base import END, START
+
+MERMAID_NAMES = {START: "__start__", END: "__end__"}
+"""LangChain's names of both ends; a node `end` would be a keyword to Mermaid."""
+NAMES = {mermaid: name for name, mermaid in MERMAID_NAMES.items()}
 
 
 @dataclass(frozen=True)
@@ -27,69 +34,66 @@ class Arrow:
 
 @dataclass(frozen=True)
 class Drawing:
-    """Nodes by name, each with what it is, and arrows. The first node is the start."""
+    """Nodes by name, each with its type, and arrows. The first node is the start."""
 
     nodes: Mapping[str, str] = field(default_factory=dict)
     arrows: tuple[Arrow, ...] = ()
 
     def mermaid(self) -> str:
-        """The graph as Mermaid text."""
-        ids = {START: "__start__", END: "__end__"}  # `end` is a word of Mermaid's own
-        nodes = {
-            ids.get(name, name): Node(
-                ids.get(name, name), name, None, {"type": kind} if kind else None
-            )
-            for name, kind in self.nodes.items()
-        }
+        """Write the graph as Mermaid text."""
+        nodes = {}
+        for name, type_ in self.nodes.items():
+            id_ = MERMAID_NAMES.get(name, name)
+            nodes[id_] = Node(id_, name, None, {"type": type_} if type_ else None)
         edges = [
             Edge(
-                ids.get(arrow.source, arrow.source),
-                ids.get(arrow.target, arrow.target),
-                _safe(arrow.label) or None,
+                MERMAID_NAMES.get(arrow.source, arrow.source),
+                MERMAID_NAMES.get(arrow.target, arrow.target),
+                _escape(arrow.label) or None,
                 arrow.conditional,
             )
             for arrow in self.arrows
         ]
-        return draw_mermaid(nodes, edges, first_node=ids[START], last_node=ids[END])
+        first, last = MERMAID_NAMES[START], MERMAID_NAMES[END]
+        return draw_mermaid(nodes, edges, first_node=first, last_node=last)
 
 
-def drawing_of_flow(flow: Flow, kinds: Mapping[str, str]) -> Drawing:
-    """The drawing of a YAML agent's flow."""
+def draw_flow(flow: Flow, types: Mapping[str, str]) -> Drawing:
+    """Draw a YAML agent's flow; `types` are those of its nodes."""
     arrows = [
         Arrow(source, target, exit_.label, bool(exit_.label), exit_.max_loops is not None)
         for source, target, exit_ in flow.edges()
     ]
-    return Drawing({START: "", **kinds, END: ""}, _merged(arrows))
+    return Drawing({START: "", **types, END: ""}, _merge_parallel(arrows))
 
 
-def drawing_of_graph(graph: Graph) -> Drawing:
-    """The drawing of a graph that LangGraph describes."""
-    names = {"__start__": START, "__end__": END}
-    inner = {names.get(name, name): "" for name in graph.nodes if name not in names}
+def draw_graph(graph: Graph) -> Drawing:
+    """Draw a graph that LangGraph describes."""
+    inner = {name: "" for name in graph.nodes if name not in NAMES}
     arrows = [
         Arrow(
-            names.get(edge.source, edge.source),
-            names.get(edge.target, edge.target),
+            NAMES.get(edge.source, edge.source),
+            NAMES.get(edge.target, edge.target),
             str(edge.data or ""),
             edge.conditional,
         )
         for edge in graph.edges
     ]
-    return Drawing({START: "", **inner, END: ""}, _merged(arrows))
+    return Drawing({START: "", **inner, END: ""}, _merge_parallel(arrows))
 
 
-def _merged(arrows: Iterable[Arrow]) -> tuple[Arrow, ...]:
-    """One arrow from node to node, with the labels of all."""
-    found: dict[tuple[str, str], Arrow] = {}
+def _merge_parallel(arrows: Iterable[Arrow]) -> tuple[Arrow, ...]:
+    """Merge the arrows between the same nodes into one, with the labels of all."""
+    merged: dict[tuple[str, str], Arrow] = {}
     for arrow in arrows:
-        place = (arrow.source, arrow.target)
-        if before := found.get(place):
+        ends = (arrow.source, arrow.target)
+        if before := merged.get(ends):
             label = " · ".join(text for text in (before.label, arrow.label) if text)
-            arrow = Arrow(*place, label, before.conditional and arrow.conditional, arrow.back)
-        found[place] = arrow
-    return tuple(found.values())
+            arrow = Arrow(*ends, label, before.conditional and arrow.conditional, arrow.back)
+        merged[ends] = arrow
+    return tuple(merged.values())
 
 
-def _safe(label: Any) -> str:
-    """A label that Mermaid takes as text."""
+def _escape(label: Any) -> str:
+    """Escape the signs that mean something to Mermaid."""
     return "".join(f"#{ord(sign)};" if sign in '"|<>[](){};#' else sign for sign in str(label))

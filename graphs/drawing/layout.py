@@ -1,4 +1,8 @@
-"""Where a drawing's boxes and arrows go: layers from top to bottom."""
+"""Where a drawing's boxes and arrows go: layers from top to bottom.
+
+The layers are the library grandalf's (Sugiyama's method). Arrows that close a loop are ours: they
+would turn the layers upside down, so they go round on the right. Lengths are in SVG's units.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from graphs.drawing.diagram import Arrow, Drawing
-from graphs.spec.parts import START
+from graphs.spec.base import START
 
 Point = tuple[float, float]
 
-CHAR, BOX_HEIGHT, MIN_WIDTH = 8.4, 48.0, 104.0
-GAP_X, GAP_Y, SIDE = 44.0, 54.0, 34.0
+CHAR_WIDTH = 8.4
+"""Of a letter in a box's name, at the 14 px of `svg`'s style."""
+BOX_HEIGHT, MIN_BOX_WIDTH = 48.0, 104.0
+GAP_X, GAP_Y = 44.0, 54.0
+SIDE_GAP = 34.0
+"""Between an arrow that leads back and what it goes round."""
 
 
 @dataclass
@@ -46,7 +54,7 @@ class Layout:
     """With how far to the right each goes."""
 
     def frame(self) -> tuple[float, float, float, float]:
-        """Left, top, right and bottom of everything."""
+        """Return left, top, right and bottom of everything."""
         points = [point for _, path in self.forward for point in path]
         right = [reach + label_width(arrow.label) for arrow, reach in self.back]
         boxes = self.boxes.values()
@@ -59,7 +67,7 @@ class Layout:
 
 
 def lay_out(drawing: Drawing) -> Layout:
-    """Place a drawing."""
+    """Lay out a drawing. Takes milliseconds for tens of nodes; pure CPU."""
     from grandalf.graphs import Edge, Graph, Vertex  # 0.1 s that only pictures need
     from grandalf.layouts import SugiyamaLayout
     from grandalf.routing import route_with_lines
@@ -68,11 +76,13 @@ def lay_out(drawing: Drawing) -> Layout:
     vertices = {name: Vertex(name) for name in drawing.nodes}
     for name, vertex in vertices.items():
         vertex.view = boxes[name]
-    ahead, back = _directions(drawing)
-    edges = [(arrow, Edge(vertices[arrow.source], vertices[arrow.target])) for arrow in ahead]
+    forward_arrows, back = _split_directions(drawing)
+    edges = [
+        (arrow, Edge(vertices[arrow.source], vertices[arrow.target])) for arrow in forward_arrows
+    ]
     for _, edge in edges:
         edge.view = _Path()
-    labels = max((label_width(arrow.label) for arrow in ahead), default=0.0)
+    labels = max((label_width(arrow.label) for arrow in forward_arrows), default=0.0)
     for component in Graph(list(vertices.values()), [edge for _, edge in edges]).C:
         layout = SugiyamaLayout(component)
         layout.xspace, layout.yspace = max(GAP_X, labels * 0.7), GAP_Y
@@ -85,35 +95,35 @@ def lay_out(drawing: Drawing) -> Layout:
 
 
 def label_width(label: str) -> float:
-    """About how wide a label is drawn."""
-    return len(label) * CHAR * 0.8
+    """Estimate how wide a label is drawn: its letters are smaller than those of names."""
+    return len(label) * CHAR_WIDTH * 0.8
 
 
 def _box(name: str, kind: str) -> Box:
-    width = max(len(name) * CHAR, len(kind) * CHAR * 0.85) + 32
-    return Box(max(width, MIN_WIDTH), BOX_HEIGHT if kind else BOX_HEIGHT * 0.75)
+    width = max(len(name) * CHAR_WIDTH, len(kind) * CHAR_WIDTH * 0.85) + 32
+    return Box(max(width, MIN_BOX_WIDTH), BOX_HEIGHT if kind else BOX_HEIGHT * 0.75)
 
 
-def _directions(drawing: Drawing) -> tuple[list[Arrow], list[Arrow]]:
-    """The arrows that lead on, and those that lead back to a node on the way here."""
+def _split_directions(drawing: Drawing) -> tuple[list[Arrow], list[Arrow]]:
+    """Return the arrows that lead on, and those that lead back to a node on the way here."""
     following: dict[str, list[Arrow]] = {name: [] for name in drawing.nodes}
     back = [arrow for arrow in drawing.arrows if arrow.back]
     for arrow in drawing.arrows:
         if not arrow.back:
             following[arrow.source].append(arrow)
-    state: dict[str, int] = {}
+    on_path: dict[str, bool] = {}
 
     def visit(name: str) -> None:
-        state[name] = 1
+        on_path[name] = True
         for arrow in following[name]:
-            if state.get(arrow.target) == 1:
+            if on_path.get(arrow.target):
                 back.append(arrow)
-            elif arrow.target not in state:
+            elif arrow.target not in on_path:
                 visit(arrow.target)
-        state[name] = 2
+        on_path[name] = False
 
     for name in drawing.nodes:
-        if name not in state:
+        if name not in on_path:
             visit(name)
     return [arrow for arrow in drawing.arrows if arrow not in back], back
 
@@ -121,13 +131,13 @@ def _directions(drawing: Drawing) -> tuple[list[Arrow], list[Arrow]]:
 def _sides(
     back: list[Arrow], boxes: Mapping[str, Box], passing: list[Point]
 ) -> tuple[tuple[Arrow, float], ...]:
-    """How far right each arrow back goes: past what is between its ends, and each other."""
-    placed: list[tuple[Arrow, float]] = []
+    """Return how far right each arrow back goes: past what is between its ends, and each other."""
+    routed: list[tuple[Arrow, float]] = []
     height = {name: box.xy[1] for name, box in boxes.items()}
     for arrow in sorted(back, key=lambda arrow: height[arrow.source] - height[arrow.target]):
         ends = sorted((boxes[arrow.source].xy[1], boxes[arrow.target].xy[1]))
         between = [box.right for box in boxes.values() if ends[0] <= box.xy[1] <= ends[1]]
         between += [x for x, y in passing if ends[0] <= y <= ends[1]]
-        taken = [reach + label_width(other.label) for other, reach in placed]
-        placed.append((arrow, max([*between, *taken]) + SIDE))
-    return tuple(placed)
+        others = [reach + label_width(other.label) for other, reach in routed]
+        routed.append((arrow, max([*between, *others]) + SIDE_GAP))
+    return tuple(routed)

@@ -1,4 +1,8 @@
-"""A drawing as SVG text, without a browser or any other program."""
+"""A drawing as SVG text, without a browser or any other program.
+
+Owns style and shapes; where things go is `layout`'s. Everything that comes from an agent's file is
+escaped.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from xml.sax.saxutils import escape
 
 from graphs.drawing.diagram import Arrow, Drawing
 from graphs.drawing.layout import Box, Layout, Point, lay_out
-from graphs.spec.parts import END, START
+from graphs.spec.base import END, START
 
 MARGIN = 24.0
 STYLE = (
@@ -27,8 +31,8 @@ TIP = (
 )
 
 
-def svg(drawing: Drawing) -> str:
-    """The drawing as an SVG document."""
+def write_svg(drawing: Drawing) -> str:
+    """Write a drawing as an SVG document."""
     layout = lay_out(drawing)
     left, top, right, bottom = layout.frame()
     x, y = left - MARGIN, top - MARGIN
@@ -38,17 +42,20 @@ def svg(drawing: Drawing) -> str:
         f'{height:.0f}" width="{width:.0f}" height="{height:.0f}" role="img">',
         f"<style>{STYLE}</style>{TIP}",
         f'<rect x="{x:.0f}" y="{y:.0f}" width="{width:.0f}" height="{height:.0f}" fill="#fff"/>',
-        *(_line(arrow, _down(points)) for arrow, points in layout.forward),
-        *(_line(arrow, _round(arrow, reach, layout)) for arrow, reach in layout.back),
-        *(_node(name, drawing.nodes[name], box) for name, box in layout.boxes.items()),
-        *(_label(arrow.label, _middle(points)) for arrow, points in layout.forward),
-        *(_label(arrow.label, _beside(arrow, reach, layout)) for arrow, reach in layout.back),
+        *(_draw_arrow(arrow, _path_down(points)) for arrow, points in layout.forward),
+        *(_draw_arrow(arrow, _path_back(arrow, reach, layout)) for arrow, reach in layout.back),
+        *(_draw_node(name, drawing.nodes[name], box) for name, box in layout.boxes.items()),
+        *(_draw_label(arrow.label, _label_point(points)) for arrow, points in layout.forward),
+        *(
+            _draw_label(arrow.label, _back_label_point(arrow, reach, layout))
+            for arrow, reach in layout.back
+        ),
         "</svg>\n",
     ]
     return "\n".join(part for part in parts if part)
 
 
-def _node(name: str, kind: str, box: Box) -> str:
+def _draw_node(name: str, kind: str, box: Box) -> str:
     x, y = box.xy
     end = name in (START, END)
     shape = (
@@ -63,11 +70,11 @@ def _node(name: str, kind: str, box: Box) -> str:
     return f'{shape}{title}<text class="kind" x="{x:.1f}" y="{y + 15:.1f}">{escape(kind)}</text>'
 
 
-def _line(arrow: Arrow, path: str) -> str:
+def _draw_arrow(arrow: Arrow, path: str) -> str:
     return f'<path class="arrow{" maybe" if arrow.conditional else ""}" d="{path}"/>'
 
 
-def _down(points: tuple[Point, ...]) -> str:
+def _path_down(points: tuple[Point, ...]) -> str:
     path = f"M{points[0][0]:.1f} {points[0][1]:.1f}"
     for (x0, y0), (x1, y1) in pairwise(points):
         half = (y0 + y1) / 2
@@ -75,7 +82,7 @@ def _down(points: tuple[Point, ...]) -> str:
     return path
 
 
-def _round(arrow: Arrow, reach: float, layout: Layout) -> str:
+def _path_back(arrow: Arrow, reach: float, layout: Layout) -> str:
     source, target = layout.boxes[arrow.source], layout.boxes[arrow.target]
     y0, y1 = source.xy[1], target.xy[1]
     if arrow.source == arrow.target:
@@ -87,18 +94,18 @@ def _round(arrow: Arrow, reach: float, layout: Layout) -> str:
     )
 
 
-def _middle(points: tuple[Point, ...]) -> Point:
-    """Nearer to the end: there arrows of one fork are apart."""
+def _label_point(points: tuple[Point, ...]) -> Point:
+    """Return where a label goes: nearer to the end, where arrows of one fork are apart."""
     (x0, y0), (x1, y1) = points[len(points) // 2 - 1], points[len(points) // 2]
     return x0 + (x1 - x0) * 0.6, y0 + (y1 - y0) * 0.55 + 4
 
 
-def _beside(arrow: Arrow, reach: float, layout: Layout) -> Point:
+def _back_label_point(arrow: Arrow, reach: float, layout: Layout) -> Point:
     half = (layout.boxes[arrow.source].xy[1] + layout.boxes[arrow.target].xy[1]) / 2
     return reach + len(arrow.label) * 3.4, half + 4
 
 
-def _label(text: str, at: Point) -> str:
+def _draw_label(text: str, at: Point) -> str:
     if not text:
         return ""
     return f'<text class="label" x="{at[0]:.1f}" y="{at[1]:.1f}">{escape(text)}</text>'

@@ -1,4 +1,8 @@
-"""From an answer with markers like `[2]` to the places in the documents that it rests on."""
+"""From an answer with markers like `[2]` to the spans of documents that it rests on. Pure.
+
+Owns the citations and checks as users see them: in the parts of a node's result, and in the event
+`citation`. Invariant: a citation with `start` and `end` has exactly that text of its document.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from graphs.grounding.claims import markers, numbers_of, replaced
-from graphs.grounding.support import Check, Place
+from graphs.grounding.claims import markers, numbers_of, replace_matches
+from graphs.grounding.support import Check, PassageSpan
 from models.refusal import REFUSAL
 
 Passage = Mapping[str, Any]
@@ -16,14 +20,20 @@ Unsupported = Literal["mark", "remove", "keep"]
 
 LABEL = re.compile(r"^\s*question\s*:\s*", re.IGNORECASE)
 FIELDS = ("index", "document", "title", "source", "heading", "page", "start", "end", "hash", "text")
-MAX_NESTED = 20  # markers within markers: nobody writes so, but a hostile text may
+MAX_NESTED = 20
+"""Markers within markers: nobody writes so, but a hostile text may."""
+WHOLE = -1
+"""As a span's end: all of the passage."""
 LIST_ITEM = re.compile(r"[ \t]*(?:[-*+•]|\d{1,3}[.)])?[ \t]*")
 
 
 @dataclass(frozen=True)
-class Cited:
-    """An answer as it is given out. `removed` are sentences that were taken out of it, `invented`
-    the numbers of markers that stood for no passage."""
+class CheckedAnswer:
+    """An answer as it is given out.
+
+    `removed` are sentences that were taken out of it, `invented` the numbers of markers that stood
+    for no passage.
+    """
 
     text: str
     citations: list[dict[str, Any]]
@@ -38,80 +48,85 @@ class Cited:
 
 
 def question_of(prompt: str, blocks: Sequence[str]) -> str:
-    """What a prompt asks, without the passages it cites and without a `Question:` label."""
+    """Return what a prompt asks, without the passages it cites and its `Question:` label."""
     for block in blocks:
         if block:
             prompt = prompt.replace(block, "", 1)
     return LABEL.sub("", prompt.strip(), count=1).strip()
 
 
-def without_invented(text: str, passages: int) -> tuple[str, list[int]]:
-    """The answer with markers of given passages alone, and the numbers of the others."""
+def remove_invented_markers(text: str, passages: int) -> tuple[str, list[int]]:
+    """Remove markers that stand for no passage, and return the rest and the removed numbers."""
     invented: dict[int, None] = {}
 
     def check(match: re.Match[str]) -> str:
         numbers = numbers_of(match[1])
-        known = [number for number in numbers if 0 < number <= passages]
-        invented.update(dict.fromkeys(number for number in numbers if number not in known))
-        if known == numbers:
+        valid = [number for number in numbers if 0 < number <= passages]
+        invented.update(dict.fromkeys(number for number in numbers if number not in valid))
+        if valid == numbers:
             return match[0]
         lead = match[0][: match[0].index("[")]
-        return f"{lead}[{', '.join(map(str, known))}]" if known else ""
+        return f"{lead}[{', '.join(map(str, valid))}]" if valid else ""
 
     for _ in range(MAX_NESTED):
-        cleaned = replaced(text, markers(text), check)
+        cleaned = replace_matches(text, markers(text), check)
         if cleaned == text:
             return text, list(invented)
         # What a removed marker stood in may be one now, as in "[1[9]]".
         text = cleaned
+    # So many levels are an attack on this loop: then nothing is left that reads as a marker.
     return text.replace("[", "("), list(invented)
 
 
-def cited(
+def cite_claims(
     text: str,
     checks: Sequence[Check],
     passages: Sequence[Passage],
     mode: Unsupported,
     invented: list[int],
-) -> Cited:
-    """The answer with what was found out about it; with `remove`, without what has no source.
+) -> CheckedAnswer:
+    """Add citations and checks to an answer; with `remove`, take out what has no source.
 
-    Every marker that stays has a citation: of the sentences that it rests on where they were
-    found, of the whole passage otherwise.
+    Every marker that stays has a citation: of the sentences that it rests on where there are any,
+    of the whole passage otherwise. An answer of which nothing is left becomes a refusal.
     """
     doubtful = [check for check in checks if check.verdict in ("unsupported", "uncited")]
     out = doubtful if mode == "remove" else []
     removed = [check.claim.text for check in out]
     if out and not any(check.good or check.verdict == "unchecked" for check in checks):
-        return Cited(REFUSAL, [], [], removed, invented)
-    found: dict[tuple[Any, ...], dict[str, Any]] = {}
-    told = []
+        return CheckedAnswer(REFUSAL, [], [], removed, invented)
+    citations: dict[tuple[Any, ...], dict[str, Any]] = {}
+    reports = []
     for check in checks:
         if check not in out:
-            places = [_gathered(found, citation) for citation in _citations(check, passages)]
-            told += [_told(check, places)] if check.verdict != "plain" else []
-    return Cited(
-        _without(text, [(check.claim.start, check.claim.end) for check in out]),
-        list(found.values()),
-        told,
+            numbers = [_add_citation(citations, each) for each in _citations(check, passages)]
+            reports += [_report_check(check, numbers)] if check.verdict != "plain" else []
+    return CheckedAnswer(
+        _cut_spans(text, [(check.claim.start, check.claim.end) for check in out]),
+        list(citations.values()),
+        reports,
         removed,
         invented,
     )
 
 
-def quoted(text: str, passages: Sequence[Passage], spans: Iterable[Mapping[str, Any]]) -> Cited:
-    """An answer whose model told itself which sentences of the passages it gives; those that are
-    not there are left out of the citations."""
-    found: dict[tuple[Any, ...], dict[str, Any]] = {}
-    told = []
+def cite_quotes(
+    text: str, passages: Sequence[Passage], spans: Iterable[Mapping[str, Any]]
+) -> CheckedAnswer:
+    """Add citations to an answer whose model says itself which sentences it quotes.
+
+    A span whose text does not stand there is left out.
+    """
+    citations: dict[tuple[Any, ...], dict[str, Any]] = {}
+    reports = []
     for span in spans:
-        if citation := _exact(span, passages):
-            place = _gathered(found, citation)
-            told.append(_report(citation["text"], "quoted", [place]))
-    return Cited(text, list(found.values()), told, [], [])
+        if citation := _exact_citation(span, passages):
+            number = _add_citation(citations, citation)
+            reports.append(_report(citation["text"], "quoted", [number]))
+    return CheckedAnswer(text, list(citations.values()), reports, [], [])
 
 
-def _exact(span: Mapping[str, Any], passages: Sequence[Passage]) -> dict[str, Any] | None:
+def _exact_citation(span: Mapping[str, Any], passages: Sequence[Passage]) -> dict[str, Any] | None:
     number = span["n"]
     if not 0 < number <= len(passages):
         return None
@@ -119,55 +134,63 @@ def _exact(span: Mapping[str, Any], passages: Sequence[Passage]) -> dict[str, An
     begin = int(passage.get("start") or 0)
     start, end = span["start"] - begin, span["end"] - begin
     inside = 0 <= start < end and str(passage.get("text") or "")[start:end] == span["text"]
-    return _citation(passage, Place(number, start, end), True) if inside else None
+    return _citation(passage, PassageSpan(number, start, end), True) if inside else None
 
 
 def _citations(check: Check, passages: Sequence[Passage]) -> list[dict[str, Any]]:
     supported = None if check.verdict in ("plain", "unchecked") else check.good
-    narrow = {place.passage: place for place in check.places}
+    spans = {span.passage: span for span in check.spans}
+    # A passage in which nothing was found, beside others in which something was, does not support.
+    rest = False if spans else supported
     return [
-        _citation(passages[number - 1], narrow[number], supported)
-        if number in narrow
-        else _citation(passages[number - 1], Place(number, 0, -1), False if narrow else supported)
+        _citation(passages[number - 1], spans[number], supported)
+        if number in spans
+        else _citation(passages[number - 1], PassageSpan(number, 0, WHOLE), rest)
         for number in check.claim.cited
     ]
 
 
-def _citation(passage: Passage, place: Place, supported: bool | None) -> dict[str, Any]:
-    """A span of a passage; with an end of -1 the whole. Without an exact place in the document
-    there are no `start` and `end`."""
+def _citation(passage: Passage, span: PassageSpan, supported: bool | None) -> dict[str, Any]:
+    """Cite a span of a passage.
+
+    `start` and `end` are null where the passage's own span in its document is not exact, as with
+    text that was put together of several places.
+    """
     text = str(passage.get("text") or "")
-    end = len(text) if place.end < 0 else place.end
+    end = len(text) if span.end == WHOLE else span.end
     begin, stop = passage.get("start"), passage.get("end")
-    known = isinstance(begin, int) and (stop is None or stop - begin == len(text))
+    exact = isinstance(begin, int) and (stop is None or stop - begin == len(text))
     return {
-        "n": place.passage,
+        "n": span.passage,
         "passage": passage.get("id"),
         **{key: passage.get(key) for key in FIELDS},
-        "start": begin + place.start if known and begin is not None else None,
-        "end": begin + end if known and begin is not None else None,
-        "text": text[place.start : end],
+        "start": begin + span.start if exact and begin is not None else None,
+        "end": begin + end if exact and begin is not None else None,
+        "text": text[span.start : end],
         "supported": supported,
     }
 
 
-def _gathered(found: dict[tuple[Any, ...], dict[str, Any]], citation: dict[str, Any]) -> int:
-    """The citation's place in the list, each span once."""
+def _add_citation(
+    citations: dict[tuple[Any, ...], dict[str, Any]], citation: dict[str, Any]
+) -> int:
+    """Add a citation, each span once, and return its number in the list, from 0."""
     key = citation["n"], citation["start"], citation["end"], citation["text"]
-    known = found.setdefault(key, citation)
-    if known["supported"] is not True and citation["supported"] is not None:
-        known["supported"] = citation["supported"]
-    return list(found).index(key)
+    first = citations.setdefault(key, citation)
+    # Cited by several sentences, a span supports the answer where it supports one of them.
+    if first["supported"] is not True and citation["supported"] is not None:
+        first["supported"] = citation["supported"]
+    return list(citations).index(key)
 
 
-def _told(check: Check, places: list[int]) -> dict[str, Any]:
-    return _report(check.claim.text, check.verdict, places, check.score, check.missing)
+def _report_check(check: Check, citations: list[int]) -> dict[str, Any]:
+    return _report(check.claim.text, check.verdict, citations, check.score, check.missing)
 
 
 def _report(
     sentence: str,
     verdict: str,
-    places: list[int],
+    citations: list[int],
     score: float | None = None,
     missing: Sequence[str] = (),
 ) -> dict[str, Any]:
@@ -176,14 +199,14 @@ def _report(
         "sentence": sentence,
         "verdict": verdict,
         "supported": good,
-        "citations": places,
+        "citations": citations,
         "score": score,
         "missing": list(missing),
     }
 
 
-def _without(text: str, spans: Sequence[tuple[int, int]]) -> str:
-    """The text without these spans, without the list items that they leave empty."""
+def _cut_spans(text: str, spans: Sequence[tuple[int, int]]) -> str:
+    """Cut spans out of a text, with the list items that they leave empty."""
     for start, end in reversed(spans):
         line = text.rfind("\n", 0, start) + 1
         stop = text.find("\n", end)

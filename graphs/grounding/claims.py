@@ -1,4 +1,8 @@
-"""The sentences of an answer, each with the passages that it cites."""
+"""The claims of an answer: its sentences, each with the passages that it cites.
+
+Owns what reads as a citation marker, and which sentence a marker belongs to. Where sentences end is
+`models.text.sentences`'.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +24,9 @@ MARKER = re.compile(
 
 CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
 MAX_RANGE = 50
-CLAIM_WORDS = 3  # a sentence of fewer content words, without a citation, claims nothing
+"""Nobody cites so many at once: `[1-900]` counts as its first number."""
+MIN_CLAIM_WORDS = 3
+"""A sentence of fewer content words, without a citation, claims nothing."""
 _RANGE = re.compile(r"(\d+)(?:[ \t]*[–-][ \t]*(\d+))?")
 
 
@@ -39,75 +45,82 @@ class Claim:
 
 
 def markers(answer: str) -> list[re.Match[str]]:
-    """What reads as citations in an answer; `values[0]` and what stands in code does not."""
-    code = [found.span() for found in CODE.finditer(answer)]
+    """Find what reads as citations in an answer; `values[0]` and what stands in code does not."""
+    code = [match.span() for match in CODE.finditer(answer)]
     starts = [start for start, _ in code]
 
-    def in_code(place: int) -> bool:
-        before = bisect_right(starts, place) - 1
-        return before >= 0 and place < code[before][1]
+    def in_code(offset: int) -> bool:
+        before = bisect_right(starts, offset) - 1
+        return before >= 0 and offset < code[before][1]
 
     return [
-        found
-        for found in MARKER.finditer(answer)
-        if not (in_code(found.start()) or _is_index(answer, found))
+        match
+        for match in MARKER.finditer(answer)
+        if not (in_code(match.start()) or _is_index(answer, match))
     ]
 
 
-def _is_index(answer: str, found: re.Match[str]) -> bool:
-    bracket = found.start() + found[0].index("[")
+def _is_index(answer: str, match: re.Match[str]) -> bool:
+    """Tell whether a marker indexes the word before it, as in `values[0]` or `row[1].name`."""
+    bracket = match.start() + match[0].index("[")
     attached = bracket > 0 and (answer[bracket - 1].isalnum() or answer[bracket - 1] in "_)")
-    after = answer[found.end() : found.end() + 1]
-    return attached and (0 in numbers_of(found[1]) or after.isalnum() or after in ("_", "=", "("))
+    after = answer[match.end() : match.end() + 1]
+    return attached and (0 in numbers_of(match[1]) or after.isalnum() or after in ("_", "=", "("))
 
 
 def numbers_of(marker: str) -> list[int]:
-    """The numbers that a marker names, ranges written out."""
-    found: list[int] = []
+    """Return the numbers that a marker names, ranges written out."""
+    numbers: list[int] = []
     for first, last in _RANGE.findall(marker):
         stop = int(last) if last and int(last) - int(first) < MAX_RANGE else int(first)
-        found += range(int(first), max(stop, int(first)) + 1)
-    return found
+        numbers += range(int(first), max(stop, int(first)) + 1)
+    return numbers
 
 
-def replaced(
-    text: str, found: Sequence[re.Match[str]], with_: Callable[[re.Match[str]], str]
+def replace_matches(
+    text: str, matches: Sequence[re.Match[str]], replace: Callable[[re.Match[str]], str]
 ) -> str:
-    """The text with each of these matches, which are in order, replaced."""
+    """Replace each of these matches, which are in order and do not overlap."""
     parts, done = [], 0
-    for match in found:
-        parts += [text[done : match.start()], with_(match)]
+    for match in matches:
+        parts += [text[done : match.start()], replace(match)]
         done = match.end()
     return "".join([*parts, text[done:]])
 
 
-def claims(answer: str, passages: int) -> list[Claim]:
-    """The answer's sentences in order, never overlapping. Its markers are known to be right."""
-    known = [found for found in markers(answer) if _known(found, passages)]
-    bare = replaced(answer, known, lambda found: " " * len(found[0]))
-    found = split_sentences(bare)
-    starts = [sentence.start for sentence in found]
-    marks: list[list[re.Match[str]]] = [[] for _ in found]
-    for mark in known if found else ():
+def split_claims(answer: str, passages: int) -> list[Claim]:
+    """Split an answer into its sentences, in order and never overlapping.
+
+    Every marker must stand for one of the passages, which are counted from 1: the invented ones
+    are removed before (`citations.remove_invented_markers`).
+    """
+    valid = [match for match in markers(answer) if _is_valid(match, passages)]
+    # Blanks of the same length in place of markers: offsets stay those of the answer.
+    bare = replace_matches(answer, valid, lambda match: " " * len(match[0]))
+    parts = split_sentences(bare)
+    starts = [sentence.start for sentence in parts]
+    marks: list[list[re.Match[str]]] = [[] for _ in parts]
+    for mark in valid if parts else ():
         last = bisect_right(starts, mark.start()) - 1
-        marks[_owner(mark, last, found, answer)].append(mark)
-    return [_claim(bare, *pair) for pair in zip(found, marks, strict=True)]
+        marks[_owner(mark, last, parts, answer)].append(mark)
+    return [_claim(bare, *pair) for pair in zip(parts, marks, strict=True)]
 
 
-def _known(mark: re.Match[str], passages: int) -> bool:
+def _is_valid(mark: re.Match[str], passages: int) -> bool:
     numbers = numbers_of(mark[1])
     return bool(numbers) and all(0 < number <= passages for number in numbers)
 
 
-def _owner(mark: re.Match[str], last: int, found: Sequence[Sentence], answer: str) -> int:
-    """The sentence that a marker stands in or behind; before, where a line begins with it.
+def _owner(mark: re.Match[str], last: int, parts: Sequence[Sentence], answer: str) -> int:
+    """Return the number of the sentence that a marker stands in or behind.
 
-    `last` is the last sentence that begins before the marker.
+    `last` is the last sentence that begins before the marker. A marker that begins a line belongs
+    to the sentence after it.
     """
     if last < 0:
         return 0
-    behind = "\n" not in answer[found[last].end : mark.start()]
-    if behind or last + 1 == len(found) or "\n" in answer[mark.end() : found[last + 1].start]:
+    behind = "\n" not in answer[parts[last].end : mark.start()]
+    if behind or last + 1 == len(parts) or "\n" in answer[mark.end() : parts[last + 1].start]:
         return last
     return last + 1
 
@@ -122,12 +135,12 @@ def _claim(bare: str, sentence: Sentence, marks: Sequence[re.Match[str]]) -> Cla
 
 def _asserts(text: str, heading: bool, cites: bool) -> bool:
     words = len(content_words(text))
-    if heading or not words or refuses(text):
+    if heading or not words or is_refusal(text):
         return False
-    return cites or (not text.endswith(("?", ":")) and words >= CLAIM_WORDS)
+    return cites or (not text.endswith(("?", ":")) and words >= MIN_CLAIM_WORDS)
 
 
-def refuses(text: str) -> bool:
-    """Whether a sentence says that the documents do not hold the answer."""
-    said = " ".join(re.findall(r"\w+", text.casefold()))
-    return said == " ".join(re.findall(r"\w+", REFUSAL.casefold()))
+def is_refusal(text: str) -> bool:
+    """Tell whether a sentence says that the documents do not hold the answer."""
+    words = re.findall(r"\w+", text.casefold())
+    return words == re.findall(r"\w+", REFUSAL.casefold())

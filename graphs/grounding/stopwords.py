@@ -1,4 +1,8 @@
-"""English words that say little, point, deny or count, and the words that say something."""
+"""English words that say little, point, deny or count, and the words that say something.
+
+Owns the word lists of the checks of answers (`support`, `facts`) and of follow-up questions
+(`graphs.templates.followup`).
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-SAYS_NOTHING = _words(
+STOPWORDS = _words(
     "a an and are as at be been but by can could do does did for from had has have he her here "
     "his how i if in into is it its me my of on or our she should so such sure than that the "
     "their them then there these they this those to too was we were what when where which who "
@@ -20,8 +24,11 @@ POINTING = _words(
     "one ones former latter same such else"
 )
 OWNING = _words("its their theirs his her hers itself")
+"""Of the pointing words, those that may well mean something within the same sentence."""
 NEGATIONS = _words("no not never none nobody nothing neither nor without cannot")
+"""Words that deny; others end with "n't"."""
 HALF_NEGATIONS = _words("only unless until except but stop stops stopped stopping")
+"""Words that deny some of what they stand with: whether the whole is denied is not known."""
 COUNTS = {
     **{word: count for count, word in enumerate(
         ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven",
@@ -42,13 +49,13 @@ _WORD = re.compile(r"[^\W_][\w'’]*")
 
 
 def content_words(text: str) -> list[str]:
-    """The words that say something, lower-cased."""
+    """Return the words that say something, lower-cased."""
     words = (word.casefold() for word in _WORD.findall(text))
-    return [word for word in words if word not in SAYS_NOTHING]
+    return [word for word in words if word not in STOPWORDS]
 
 
-def negated(text: str) -> bool | None:
-    """Whether a sentence says that something is not so; None where that cannot be told."""
+def is_negated(text: str) -> bool | None:
+    """Tell whether a sentence denies something; None where these lists cannot tell."""
     words = re.findall(r"[a-z]+(?:['’]t)?", text.casefold())
     if HALF_NEGATIONS & set(words) or _ANY_MORE.search(text):
         return None

@@ -1,4 +1,16 @@
-"""Whether the passages that an answer cites say what it says. Pure; vectors are handed in."""
+"""Whether the passages that an answer cites say what it says. Pure; vectors are handed in.
+
+Owns the verdict on each claim. The cases, in the order in which they are tried:
+
+1. `plain`: it asserts nothing. `uncited`: it asserts something and cites nothing.
+2. `quoted`: it stands in a cited passage word for word.
+3. `unsupported`: one of its facts (numbers, names) is in no cited passage.
+4. `supported`: nearly all its words stand together in one window of a passage.
+5. `unsupported`: no window of a passage says yes where it says yes, and no where it says no.
+6. `supported` or `unsupported` by the best cosine with such a window; `unchecked` without vectors.
+
+Only case 6 needs an embedder.
+"""
 
 from __future__ import annotations
 
@@ -9,27 +21,31 @@ from itertools import pairwise
 from typing import Any, Literal
 
 from graphs.grounding.claims import Claim
-from graphs.grounding.facts import Source, missing
+from graphs.grounding.facts import SourceText, missing_facts
 from graphs.grounding.quotes import NormalizedText
-from graphs.grounding.stopwords import content_words, negated
+from graphs.grounding.stopwords import content_words, is_negated
 from models.text.sentences import split_sentences
 
 Verdict = Literal["quoted", "supported", "unsupported", "uncited", "unchecked", "plain"]
-Near = Callable[[int, int], float]
+Similar = Callable[[int, int], float]
+"""The cosine of two of `GroundingCheck.texts`, by their numbers."""
 
-BOUND = 0.65
-"""The cosine from which a sentence says what its source says; how well that parts true from false:
-`docs/decisions/0010-checked-answers.md`."""
-COVERED = 0.9
+MIN_COSINE = 0.65
+"""From it on, a sentence says what its source says. How well that parts true from false was
+measured: `docs/decisions/0010-checked-answers.md`."""
+MIN_COVERAGE = 0.9
 """The share of a sentence's content words with which a window is nearly its quote."""
 MAX_CLAIMS = 100
-MAX_SENTENCES = 60  # of one passage
+"""Of one answer; later ones are `unchecked`."""
+MAX_SENTENCES = 60
+"""Of one passage that are compared."""
 MAX_TEXTS = 400
+"""To be embedded for one answer; claims beyond them are `unchecked`."""
 GOOD: frozenset[Verdict] = frozenset(("quoted", "supported"))
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PassageSpan:
     """A span in a passage's text; passages are counted from 1."""
 
     passage: int
@@ -39,14 +55,14 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What became of a sentence: where it stands, or which of its facts no cited passage has.
+    """The verdict on a claim: where its passages say it, or which of its facts they lack.
 
     `score` is the best cosine, where one was needed.
     """
 
     claim: Claim
     verdict: Verdict
-    places: tuple[Place, ...] = ()
+    spans: tuple[PassageSpan, ...] = ()
     score: float | None = None
     missing: tuple[str, ...] = ()
 
@@ -56,141 +72,144 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _Comparison:
     """A claim that takes vectors: row of its own text, and each window with its row."""
 
     row: int
-    windows: tuple[tuple[Place, int], ...]
+    windows: tuple[tuple[PassageSpan, int], ...]
 
 
 class GroundingCheck:
     """An answer's sentences against the passages that they cite.
 
-    `texts` are to be embedded; it is empty where every sentence is a quote or cites nothing.
-    `checks` then tells the outcome, one for each claim in order.
+    `texts` are to be embedded; the list is empty where no claim needs vectors. `checks` then
+    returns the verdicts, one for each claim in order.
     """
 
     def __init__(self, claims: Sequence[Claim], passages: Sequence[Mapping[str, Any]]) -> None:
         self._claims = claims
-        self._read = [_Read(number, passage) for number, passage in enumerate(passages, 1)]
+        self._passages = [_PassageText(n, passage) for n, passage in enumerate(passages, 1)]
         self.texts: list[str] = []
-        self._rows: dict[tuple[int, int, int], int] = {}
+        self._rows: dict[PassageSpan, int] = {}
         self._checks: dict[int, Check] = {}
-        self._asked: dict[int, _Asked] = {}
-        for at, claim in enumerate(claims):
-            check = self._plainly(claim) if at < MAX_CLAIMS else Check(claim, "unchecked")
-            if check is None and not self._ask(at, claim):
+        self._comparisons: dict[int, _Comparison] = {}
+        for number, claim in enumerate(claims):
+            check = self._check_words(claim) if number < MAX_CLAIMS else Check(claim, "unchecked")
+            if check is None and not self._add_comparison(number, claim):
                 check = Check(claim, "unchecked")
             if check is not None:
-                self._checks[at] = check
+                self._checks[number] = check
 
-    def checks(self, near: Near | None = None) -> list[Check]:
-        """Every outcome. Without `near`, the cosine of two of `texts`, some are "unchecked"."""
+    def checks(self, similar: Similar | None = None) -> list[Check]:
+        """Return the verdict on every claim. Without cosines, some are "unchecked"."""
         return [
-            self._checks.get(at) or self._compared(at, claim, near)
-            for at, claim in enumerate(self._claims)
+            self._checks.get(number) or self._check_cosines(number, claim, similar)
+            for number, claim in enumerate(self._claims)
         ]
 
-    def _plainly(self, claim: Claim) -> Check | None:
-        """The outcome that needs no vectors, if there is one."""
+    def _check_words(self, claim: Claim) -> Check | None:
+        """Return the verdict that needs no vectors, if there is one."""
         if not claim.asserts:
-            return Check(claim, "plain")
+            return Check(claim, "plain")  # (1)
         if not claim.cited:
             return Check(claim, "uncited")
-        read = [self._read[number - 1] for number in claim.cited]
-        if quotes := [place for each in read if (place := each.quote(claim.text))]:
-            return Check(claim, "quoted", tuple(quotes))
-        source = Source.of("\n".join(each.whole for each in read))
-        if lacking := missing(claim.text, source):
-            return Check(claim, "unsupported", missing=tuple(lacking))
-        if near_quotes := [place for each in read if (place := each.covering(claim.text))]:
-            return Check(claim, "supported", tuple(near_quotes))
-        if not any(each.agreeing(claim.text) for each in read):
-            return Check(claim, "unsupported")
+        passages = [self._passages[number - 1] for number in claim.cited]
+        if quotes := [span for each in passages if (span := each.find_quote(claim.text))]:
+            return Check(claim, "quoted", tuple(quotes))  # (2)
+        source = SourceText.of("\n".join(each.whole for each in passages))
+        if missing := missing_facts(claim.text, source):
+            return Check(claim, "unsupported", missing=tuple(missing))  # (3)
+        if covering := [span for each in passages if (span := each.find_covering(claim.text))]:
+            return Check(claim, "supported", tuple(covering))  # (4)
+        if not any(each.agreeing_windows(claim.text) for each in passages):
+            return Check(claim, "unsupported")  # (5)
         return None
 
-    def _ask(self, at: int, claim: Claim) -> bool:
+    def _add_comparison(self, number: int, claim: Claim) -> bool:
+        """Add the texts that a claim is compared by; False where there are too many already."""
         if len(self.texts) >= MAX_TEXTS:
             return False
         row = len(self.texts)
         self.texts.append(claim.text)
         windows = []
-        for number in claim.cited:
-            read = self._read[number - 1]
-            windows += [(place, self._row(place, read.text)) for place in read.agreeing(claim.text)]
-        self._asked[at] = _Asked(row, tuple(windows))
+        for cited in claim.cited:
+            passage = self._passages[cited - 1]
+            agreeing = passage.agreeing_windows(claim.text)
+            windows += [(span, self._row(span, passage.text)) for span in agreeing]
+        self._comparisons[number] = _Comparison(row, tuple(windows))
         return True
 
-    def _row(self, place: Place, text: str) -> int:
-        key = (place.passage, place.start, place.end)
-        if key not in self._rows:
-            self._rows[key] = len(self.texts)
-            self.texts.append(text[place.start : place.end])
-        return self._rows[key]
+    def _row(self, span: PassageSpan, text: str) -> int:
+        """Return the row of a window's text; several claims share it."""
+        if span not in self._rows:
+            self._rows[span] = len(self.texts)
+            self.texts.append(text[span.start : span.end])
+        return self._rows[span]
 
-    def _compared(self, at: int, claim: Claim, near: Near | None) -> Check:
-        if near is None:
+    def _check_cosines(self, number: int, claim: Claim, similar: Similar | None) -> Check:
+        """Return the verdict by the best window of each cited passage (6)."""
+        if similar is None:
             return Check(claim, "unchecked")
-        asked = self._asked[at]
-        best: dict[int, tuple[float, Place]] = {}
-        for place, row in asked.windows:
-            score = near(asked.row, row)
-            if place.passage not in best or score > best[place.passage][0]:
-                best[place.passage] = score, place
-        score = max(score for score, _ in best.values())
-        places = tuple(place for found, place in best.values() if found >= BOUND)
-        return Check(claim, "supported" if places else "unsupported", places, round(score, 4))
+        comparison = self._comparisons[number]
+        best: dict[int, tuple[float, PassageSpan]] = {}
+        for span, row in comparison.windows:
+            score = similar(comparison.row, row)
+            if span.passage not in best or score > best[span.passage][0]:
+                best[span.passage] = score, span
+        top = max(score for score, _ in best.values())
+        spans = tuple(span for score, span in best.values() if score >= MIN_COSINE)
+        return Check(claim, "supported" if spans else "unsupported", spans, round(top, 4))
 
 
-class _Read:
+class _PassageText:
     """A passage as it is compared with; each view of it is made once, when it is needed."""
 
     def __init__(self, number: int, passage: Mapping[str, Any]) -> None:
         self.number = number
         self.text = str(passage.get("text") or "")
-        place = [str(passage.get("title") or ""), *map(str, passage.get("heading") or ())]
-        self.whole = "\n".join([*place, self.text])
+        headings = [str(passage.get("title") or ""), *map(str, passage.get("heading") or ())]
+        self.whole = "\n".join([*headings, self.text])
+        """With title and headings, which may name what the text itself calls "it"."""
 
-    def quote(self, text: str) -> Place | None:
-        found = self._folded.find(text)
-        return Place(self.number, *found) if found else None
+    def find_quote(self, text: str) -> PassageSpan | None:
+        """Find a sentence word for word."""
+        span = self._normalized.find(text)
+        return PassageSpan(self.number, *span) if span else None
 
-    def covering(self, text: str) -> Place | None:
-        """The window that has nearly all content words of a sentence, in whatever order."""
-        wanted = set(content_words(text))
-        if len(wanted) < 2:
+    def find_covering(self, text: str) -> PassageSpan | None:
+        """Find the window that has nearly all content words of a sentence, in whatever order."""
+        sought = set(content_words(text))
+        if len(sought) < 2:
             return None
-        for place, words in self._words:
-            if len(wanted & words) >= COVERED * len(wanted) and self._agrees(text, place):
-                return place
+        for span, words in self._words:
+            if len(sought & words) >= MIN_COVERAGE * len(sought) and self._agrees(text, span):
+                return span
         return None
 
-    def agreeing(self, text: str) -> list[Place]:
-        """The windows that a sentence may be compared with."""
-        return [place for place in self.windows if self._agrees(text, place)]
+    def agreeing_windows(self, text: str) -> list[PassageSpan]:
+        """Return the windows that a sentence may be compared with."""
+        return [span for span in self.windows if self._agrees(text, span)]
 
-    def _agrees(self, text: str, place: Place) -> bool:
-        """Whether a window does not say the opposite: cosines hardly see a "not"."""
-        said, here = negated(text), negated(self.text[place.start : place.end])
-        return said is None or here is None or said == here
+    def _agrees(self, text: str, span: PassageSpan) -> bool:
+        """Tell whether a window does not say the opposite: cosines hardly see a "not"."""
+        claim, window = is_negated(text), is_negated(self.text[span.start : span.end])
+        return claim is None or window is None or claim == window
 
     @cached_property
-    def windows(self) -> list[Place]:
+    def windows(self) -> list[PassageSpan]:
         """Single sentences first, then two that stand together."""
-        found = [each for each in split_sentences(self.text) if not each.heading][:MAX_SENTENCES]
-        pairs = pairwise(found)
+        parts = [each for each in split_sentences(self.text) if not each.heading][:MAX_SENTENCES]
         return [
-            *(Place(self.number, each.start, each.end) for each in found),
-            *(Place(self.number, one.start, two.end) for one, two in pairs),
+            *(PassageSpan(self.number, each.start, each.end) for each in parts),
+            *(PassageSpan(self.number, one.start, two.end) for one, two in pairwise(parts)),
         ]
 
     @cached_property
-    def _folded(self) -> NormalizedText:
+    def _normalized(self) -> NormalizedText:
         return NormalizedText.of(self.text)
 
     @cached_property
-    def _words(self) -> list[tuple[Place, set[str]]]:
+    def _words(self) -> list[tuple[PassageSpan, set[str]]]:
         return [
-            (place, set(content_words(self.text[place.start : place.end])))
-            for place in self.windows
+            (span, set(content_words(self.text[span.start : span.end]))) for span in self.windows
         ]

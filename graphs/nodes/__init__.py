@@ -1,26 +1,43 @@
-"""Every node type: one module each."""
+"""Every node type: one module each.
+
+To add a node type, say `shout`:
+
+1. Write `graphs/nodes/shout.py`: a spec, a build function, and a `NodeType` of both. What these are
+   is told in `graphs.compile.node`; `set.py` is the smallest example, `caption.py` one that calls a
+   tool, `text.py` one that asks a chat model.
+2. Add one line to `NODE_TYPES` below: `"shout": SHOUT`. The key is the literal `type` of its spec.
+
+Everything else follows from the map: validation, the JSON schema for editors, drawing, `retry`,
+`timeout_s`, `cache`, `when`, `save` and `on_error`. Three tests then ask for more: a section in
+`docs/agents.md` that names its fields, and a test of it in `tests/graphs/nodes/`.
+
+Work that takes long emits `progress`. Work whose single pieces must survive a crash puts each into
+`graphs.compile.durable.durable_call` and sets `retries_itself`. A module beside the types serves
+several of them: `tool_calls`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias, Union
 
 from pydantic import Discriminator
 
 from graphs.compile.node import NodeType
-from graphs.nodes.agent import AGENT, AgentNodeSpec
-from graphs.nodes.caption import CAPTION, CaptionSpec
-from graphs.nodes.human import HUMAN, HumanSpec
-from graphs.nodes.image import IMAGE, ImageSpec
+from graphs.nodes.agent import AGENT
+from graphs.nodes.caption import CAPTION
+from graphs.nodes.human import HUMAN
+from graphs.nodes.image import IMAGE
 from graphs.nodes.map import MAP, MapSpec
-from graphs.nodes.retrieve import RETRIEVE, RetrieveSpec
-from graphs.nodes.route import ROUTE_NODE, RouteSpec
-from graphs.nodes.set import SET, SetSpec
-from graphs.nodes.speech import SPEECH, SpeechSpec
-from graphs.nodes.subgraph import SUBGRAPH, SubgraphSpec
-from graphs.nodes.text import TEXT, TextSpec
-from graphs.nodes.tool import TOOL, ToolSpec
-from graphs.nodes.transcribe import TRANSCRIBE, TranscribeSpec
+from graphs.nodes.retrieve import RETRIEVE
+from graphs.nodes.route import ROUTE
+from graphs.nodes.set import SET
+from graphs.nodes.speech import SPEECH
+from graphs.nodes.subgraph import SUBGRAPH
+from graphs.nodes.text import TEXT
+from graphs.nodes.tool import TOOL
+from graphs.nodes.transcribe import TRANSCRIBE
+from graphs.spec.node_spec import NodeSpec
 
 NODE_TYPES: Mapping[str, NodeType] = {
     "text": TEXT,
@@ -31,27 +48,22 @@ NODE_TYPES: Mapping[str, NodeType] = {
     "transcribe": TRANSCRIBE,
     "retrieve": RETRIEVE,
     "tool": TOOL,
-    "route": ROUTE_NODE,
+    "route": ROUTE,
     "map": MAP,
     "subgraph": SUBGRAPH,
     "human": HUMAN,
     "set": SET,
 }
-Node = Annotated[
-    TextSpec
-    | AgentNodeSpec
-    | CaptionSpec
-    | ImageSpec
-    | SpeechSpec
-    | TranscribeSpec
-    | RetrieveSpec
-    | ToolSpec
-    | RouteSpec
-    | MapSpec
-    | SubgraphSpec
-    | HumanSpec
-    | SetSpec,
-    Discriminator("type"),
-]
-# A map's own nodes are of any type, itself included.
-MapSpec.model_rebuild(_types_namespace={"Node": Node})
+
+if TYPE_CHECKING:
+    AnyNode: TypeAlias = NodeSpec
+else:
+    AnyNode = Annotated[
+        Union[tuple(kind.spec for kind in NODE_TYPES.values())],  # noqa: UP007
+        Discriminator("type"),
+    ]
+"""A node's spec of any type. Pydantic sees the union, told apart by `type`; a type checker, which
+cannot follow one that is made of a map, sees the base class."""
+
+# The nodes within a `map` are of any type, `map` included: its spec can be completed only here.
+MapSpec.model_rebuild(_types_namespace={"AnyNode": AnyNode})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,17 +12,21 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolCa
 from pydantic import Field
 
 from config.errors import MotetError, Unavailable, nearest
-from graphs.chat import Prepared, ask, conversation
-from graphs.compile.durable import durable_call, gather_all, will_retry
+from graphs.chat.answers import check_parts
+from graphs.chat.ask import BoundChat, ask
+from graphs.chat.messages import build_messages
+from graphs.compile.durable import durable_call, gather_all
 from graphs.compile.node import CompiledNode, CompileScope, NodeContext, NodeType
-from graphs.compile.state import Type
-from graphs.nodes.text import parts_of
-from graphs.nodes.tool import call_tool
-from graphs.spec.parts import NodeSpec
-from graphs.templates.filters import numbered
+from graphs.compile.retry import will_retry
+from graphs.nodes.tool_calls import call_tool
+from graphs.spec.channel_types import Type
+from graphs.spec.node_spec import NodeSpec
+from graphs.templates.filters import number_passage
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
+
+log = logging.getLogger(__name__)
 
 PARTS: dict[str, Type] = {
     "text": "string",
@@ -33,8 +38,9 @@ PARTS: dict[str, Type] = {
     "checks": "list",
     "refused": "boolean",
 }
-MAX_RESULT = 40_000
-ENOUGH = "No more tools can be called. Answer now with what you have found out."
+MAX_RESULT_CHARS = 40_000
+"""Of one tool's result that the model is shown: more would crowd out the conversation."""
+LAST_TURN = "No more tools can be called. Answer now with what you have found out."
 
 
 class AgentNodeSpec(NodeSpec):
@@ -56,71 +62,80 @@ def build(spec: AgentNodeSpec, scope: CompileScope) -> CompiledNode:
         model=spec.model, system=spec.system, messages=spec.messages, prompt=spec.prompt
     )
 
-    async def run(inputs: dict[str, Any], call: NodeContext) -> dict[str, Any]:
-        loop = Loop(call, spec, str(inputs["model"]), conversation(inputs, call))
+    async def run(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
+        loop = ToolLoop(context, spec, str(inputs["model"]), build_messages(inputs, context))
         message = await loop.run(spec.max_steps)
-        # What tools other than searches told is not cited.
-        told = await parts_of(message, call, uncited=False)
-        parts = {key: value for key, value in told.items() if key in PARTS}
-        said = [each for each in loop.said[:-1] if not isinstance(each, HumanMessage)]
-        return {**parts, "messages": [*said, parts["message"]], "steps": loop.steps}
+        # A sentence may rest on a tool that gives no passages, so one without a citation is fine.
+        answer = await check_parts(message, context, uncited=False)
+        parts = {key: value for key, value in answer.items() if key in PARTS}
+        earlier = [each for each in loop.added[:-1] if not isinstance(each, HumanMessage)]
+        return {**parts, "messages": [*earlier, parts["message"]], "steps": loop.turns}
 
-    return CompiledNode(inputs, run, retries=True)
+    return CompiledNode(inputs, run, retries_itself=True)
 
 
-class Loop:
-    """One conversation with a model and its tools.
+class ToolLoop:
+    """One conversation with a model and its tools, within one step.
 
-    Every answer and every tool's result is stored when it is there: after a crash none of them is
-    asked for again.
+    Every answer and every tool's result is a durable call: after a crash none of those that were
+    stored is asked for again.
     """
 
     def __init__(
-        self, call: NodeContext, spec: AgentNodeSpec, model: str, messages: Sequence[BaseMessage]
+        self,
+        context: NodeContext,
+        spec: AgentNodeSpec,
+        model: str,
+        messages: Sequence[BaseMessage],
     ) -> None:
-        self._call = call
+        self._context = context
         self._spec = spec
         self._model = model
-        self._names = spec.tools
-        self._functions = [call.context.tools.get(name).as_function() for name in spec.tools]
+        tools = context.run.tools
+        self._functions = [tools.get(name).as_function() for name in spec.tools]
         self._messages = list(messages)
-        self.said: list[BaseMessage] = []
-        self.steps = 0
+        self.added: list[BaseMessage] = []
+        """What the model and its tools have said in this step."""
+        self.turns = 0
 
-    async def run(self, max_steps: int) -> AIMessage:
-        """The model's last answer."""
-        for _ in range(max_steps):
-            answer = await self._ask(self._with_tools)
+    async def run(self, max_turns: int) -> AIMessage:
+        """Let the model call tools until it answers, and return its last answer.
+
+        Raises `Unavailable` (`too_many_turns`) for a model that never stops calling.
+        """
+        for _ in range(max_turns):
+            answer = await self._ask(self._bind_tools)
             if not answer.tool_calls and not answer.invalid_tool_calls:
                 return answer
-            self.steps += 1
-            self.said += await self._answer_calls(answer)
-        return await self._finish(max_steps)
+            self.turns += 1
+            self.added += await self._call_tools(answer)
+        return await self._ask_last(max_turns)
 
-    async def _finish(self, max_steps: int) -> AIMessage:
-        self._call.emit(
-            "warning", code="too_many_turns", message=f"{max_steps} turns with tools are used up."
+    async def _ask_last(self, max_turns: int) -> AIMessage:
+        """Ask for an answer without tools, when the turns with tools are used up."""
+        self._context.emit(
+            "warning", code="too_many_turns", message=f"{max_turns} turns with tools are used up."
         )
-        self.said.append(HumanMessage(ENOUGH))
+        self.added.append(HumanMessage(LAST_TURN))
         answer = await self._ask(lambda chat: chat)
         if answer.tool_calls or not answer.text:
             raise Unavailable(
-                f"The model went on calling tools after {max_steps} turns. Raise `max_steps`, or "
+                f"The model went on calling tools after {max_turns} turns. Raise `max_steps`, or "
                 "take a model that is better with tools.",
                 code="too_many_turns",
                 permanent=True,
             )
         return answer
 
-    async def _ask(self, prepare: Callable[[BaseChatModel], Prepared]) -> AIMessage:
-        async def model(call: NodeContext) -> AIMessage:
-            return await ask(call, self._model, [*self._messages, *self.said], prepare)
+    async def _ask(self, bind: Callable[[BaseChatModel], BoundChat]) -> AIMessage:
+        async def ask_model(context: NodeContext) -> AIMessage:
+            return await ask(context, self._model, [*self._messages, *self.added], bind)
 
-        answer: AIMessage = await durable_call(model, "model", self._call, self._spec)
-        self.said.append(answer)
+        answer: AIMessage = await durable_call(ask_model, "model", self._context, self._spec)
+        self.added.append(answer)
         return answer
 
-    def _with_tools(self, chat: BaseChatModel) -> Prepared:
+    def _bind_tools(self, chat: BaseChatModel) -> BoundChat:
         try:
             return chat.bind_tools(self._functions)
         except NotImplementedError as error:
@@ -132,58 +147,60 @@ class Loop:
                 permanent=True,
             ) from error
 
-    async def _answer_calls(self, answer: AIMessage) -> list[BaseMessage]:
-        wrong = [
+    async def _call_tools(self, answer: AIMessage) -> list[BaseMessage]:
+        """Call the tools of an answer all at once, and return their results in its order."""
+        unreadable = [
             ToolMessage(f"The call cannot be read: {call['error']}", tool_call_id=call["id"] or "")
             for call in answer.invalid_tool_calls
         ]
-        # Begun in order, so that after a crash each finds its own stored result.
-        begun = [
-            asyncio.create_task(self._run_tool(call), name=f"{self._call.node} {call['name']}")
+        # Durable results are found by the order in which calls begin, not by name. Tasks begin in
+        # the order in which they are made, so the model's order is the same after a crash.
+        tasks = [
+            asyncio.create_task(self._call_tool(call), name=f"{self._context.node} {call['name']}")
             for call in answer.tool_calls
         ]
-        results = await gather_all(begun)
-        asked = zip(answer.tool_calls, results, strict=True)
-        return [*(self._message(call, result) for call, result in asked), *wrong]
+        results = await gather_all(tasks)
+        pairs = zip(answer.tool_calls, results, strict=True)
+        return [*(self._result_message(call, result) for call, result in pairs), *unreadable]
 
-    async def _run_tool(self, asked: ToolCall) -> Any:
-        name = asked["name"]
+    async def _call_tool(self, tool_call: ToolCall) -> Any:
+        name = tool_call["name"]
+        known = name in self._spec.tools
 
-        async def run(call: NodeContext) -> dict[str, Any]:
-            if name not in self._names:
-                hint = nearest(name, self._names)
+        async def run(context: NodeContext) -> dict[str, Any]:
+            if not known:
+                hint = nearest(name, self._spec.tools)
                 return {"error": f"There is no tool '{name}'. {hint}"}
             try:
-                return {"result": await call_tool(name, dict(asked["args"]), call)}
+                return {"result": await call_tool(name, dict(tool_call["args"]), context)}
             except MotetError as error:
-                if will_retry(error, call, self._spec):
+                if will_retry(error, context, self._spec):
                     raise
+                # The model is told of the failure and may try another way.
+                log.debug("run %s: tool %s failed: %s", context.run.run_id, name, error.code)
                 return {"error": error.message}
 
-        return await durable_call(
-            run, name if name in self._names else "tool", self._call, self._spec
-        )
+        return await durable_call(run, name if known else "tool", self._context, self._spec)
 
-    def _message(self, asked: ToolCall, found: Mapping[str, Any]) -> ToolMessage:
-        id_, name = asked["id"] or "", asked["name"]
-        if "error" in found:
-            text = f"Error: {found['error']}"
+    def _result_message(self, tool_call: ToolCall, outcome: Mapping[str, Any]) -> ToolMessage:
+        id_, name = tool_call["id"] or "", tool_call["name"]
+        if "error" in outcome:
+            text = f"Error: {outcome['error']}"
             return ToolMessage(text, name=name, tool_call_id=id_, status="error")
-        return ToolMessage(self._written(found["result"]), name=name, tool_call_id=id_)
+        return ToolMessage(self._write_result(outcome["result"]), name=name, tool_call_id=id_)
 
-    def _written(self, result: Any) -> str:
-        """A tool's result as text; passages numbered, so that the answer can cite them."""
+    def _write_result(self, result: Any) -> str:
+        """Write a tool's result as text; passages numbered, so that the answer can cite them."""
         passages = result.get("passages") if isinstance(result, dict) else None
         if isinstance(passages, list) and passages:
-            cited = self._call.render.cited
-            begin = sum(len(found) for _, found in cited) + 1
-            cited.append(("", passages))
-            text = "\n\n".join(numbered(n, passage) for n, passage in enumerate(passages, begin))
+            first = self._context.rendering.next_number
+            self._context.rendering.cited.append(("", passages))
+            text = "\n\n".join(number_passage(n, each) for n, each in enumerate(passages, first))
         elif isinstance(result, str):
             text = result
         else:
             text = json.dumps(result, ensure_ascii=False, default=str)
-        return text if len(text) <= MAX_RESULT else f"{text[:MAX_RESULT]}… (cut off)"
+        return text if len(text) <= MAX_RESULT_CHARS else f"{text[:MAX_RESULT_CHARS]}… (cut off)"
 
 
-AGENT = NodeType(AgentNodeSpec, build, PARTS, lambda spec: "text")
+AGENT = NodeType(AgentNodeSpec, build, PARTS, "text")

@@ -7,9 +7,9 @@ from typing import Literal
 from pydantic import Field, JsonValue
 
 from graphs.compile.node import NodeType
-from graphs.compile.state import Type
-from graphs.nodes.tool_node import build_tool_node
-from graphs.spec.parts import NodeSpec
+from graphs.nodes.tool_calls import build_tool_node
+from graphs.spec.channel_types import Type
+from graphs.spec.node_spec import NodeSpec
 
 PARTS: dict[str, Type] = {"text": "string", "model": "string"}
 
@@ -24,4 +24,4 @@ class CaptionSpec(NodeSpec):
     model: str | None = Field(None, description="A role or a model's name; default `vision`.")
 
 
-CAPTION = NodeType(CaptionSpec, build_tool_node("caption"), PARTS, lambda spec: "text")
+CAPTION = NodeType(CaptionSpec, build_tool_node("caption"), PARTS, "text")

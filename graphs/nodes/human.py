@@ -8,10 +8,12 @@ from langgraph.types import interrupt
 from pydantic import Field, JsonValue
 
 from config.errors import Invalid
+from graphs.chat.output_schema import OutputSchema
 from graphs.compile.node import CompiledNode, CompileScope, NodeContext, NodeType
-from graphs.spec.fields import field_values, fields_schema
-from graphs.spec.parts import AnyInputField, ChannelName, NodeSpec
-from graphs.structured import OutputSchema
+from graphs.spec.base import ChannelName
+from graphs.spec.channels import AnyInputField
+from graphs.spec.fields import check_fields, fields_schema
+from graphs.spec.node_spec import NodeSpec
 
 
 class HumanSpec(NodeSpec):
@@ -32,30 +34,18 @@ class HumanSpec(NodeSpec):
 
 
 def build(spec: HumanSpec, scope: CompileScope) -> CompiledNode:
-    for field in ("retry", "timeout_s", "cache", "on_error"):
-        if getattr(spec, field) is not None:
-            scope.problem(field, "a person's answer is waited for: `human` takes none of this.")
-    if spec.answer is not None and spec.answer_schema is not None:
-        scope.problem("schema", "give `answer` or `schema`, not both.")
-    shape = None if spec.answer_schema is None else OutputSchema(spec.answer_schema)
-    if shape and (wrong := shape.problem()):
-        scope.problem("schema", wrong)
-    scope.check_parts(spec.save, ["answer", *(spec.answer or {})])
+    _check_spec(spec, scope)
     schema = fields_schema(spec.answer) if spec.answer is not None else spec.answer_schema
 
-    def check(answer: Any) -> Any:
-        if spec.answer is not None:
-            return field_values(spec.answer, answer, _wrong)
-        if shape and (error := shape.error(answer)):
-            raise _wrong("", error)
-        return answer
-
-    async def run(inputs: dict[str, Any], call: NodeContext) -> dict[str, Any]:
+    async def run(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
         question = {"message": inputs["message"], "show": inputs.get("show"), "schema": schema}
         while True:
+            # `interrupt` raises and ends the step here; LangGraph runs the node anew from its begin
+            # for each answer. In that later attempt the n-th call of `interrupt` returns the n-th
+            # answer, so this loop meets the refused ones again before it asks the next question.
             answer = interrupt(question, response_schema=schema)
             try:
-                checked = check(answer)
+                checked = _check_answer(spec, answer)
             except Invalid as error:
                 question = {**question, "error": error.message}
                 continue
@@ -64,9 +54,29 @@ def build(spec: HumanSpec, scope: CompileScope) -> CompiledNode:
     return CompiledNode(scope.optional(message=spec.message, show=spec.show), run)
 
 
-def _wrong(name: str, why: str) -> Invalid:
-    where = f"answer.{name}" if name else "answer"
-    return Invalid(f"{where}: {why}", code="invalid_answer", details={"field": where})
+def _check_spec(spec: HumanSpec, scope: CompileScope) -> None:
+    for field in ("retry", "timeout_s", "cache", "on_error"):
+        if getattr(spec, field) is not None:
+            scope.problem(field, "a person's answer is waited for: `human` takes none of this.")
+    if spec.answer is not None and spec.answer_schema is not None:
+        scope.problem("schema", "give `answer` or `schema`, not both.")
+    if spec.answer_schema is not None and (problem := OutputSchema(spec.answer_schema).problem()):
+        scope.problem("schema", problem)
+    scope.check_parts(spec.save, ["answer", *(spec.answer or {})])
 
 
-HUMAN = NodeType(HumanSpec, build, None, lambda spec: "answer")
+def _check_answer(spec: HumanSpec, answer: Any) -> Any:
+    """Return a person's answer with defaults. Raises `Invalid` (`invalid_answer`)."""
+    if spec.answer is not None:
+        return check_fields(spec.answer, answer, _invalid)
+    if spec.answer_schema is not None and (error := OutputSchema(spec.answer_schema).error(answer)):
+        raise _invalid("", error)
+    return answer
+
+
+def _invalid(name: str, reason: str) -> Invalid:
+    field = f"answer.{name}" if name else "answer"
+    return Invalid(f"{field}: {reason}", code="invalid_answer", details={"field": field})
+
+
+HUMAN = NodeType(HumanSpec, build, main_part="answer")

@@ -1,31 +1,47 @@
-"""`map`: the same steps for each item of a list, several at once."""
+"""`map`: the same steps for each item of a list, several at once.
+
+Invariant: the outcome of each item is a durable call, so an item that has finished is not run again
+after a crash.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
+from langchain_core.runnables import RunnableConfig
 from pydantic import Field, JsonValue
 
 from config.errors import Invalid, MotetError
 from graphs.compile.compiler import build_graph
-from graphs.compile.durable import durable_call, gather_all, will_retry
-from graphs.compile.node import CompiledNode, CompileScope, NodeContext, NodeType, Rendered
-from graphs.compile.state import Type
-from graphs.nodes.subgraph import linked
-from graphs.spec.parts import MAX_NODES, Channel, ChannelName, Name, Next, NodeSpec
-from graphs.templates.sandbox import Render
+from graphs.compile.durable import durable_call, gather_all
+from graphs.compile.node import (
+    CompiledNode,
+    CompileScope,
+    NodeContext,
+    NodeType,
+    Renderer,
+)
+from graphs.compile.retry import will_retry
+from graphs.nodes.subgraph import find_agent
+from graphs.spec.base import MAX_NODES, ChannelName, Name
+from graphs.spec.branches import Next
+from graphs.spec.channel_types import Type
+from graphs.spec.channels import Channel
+from graphs.spec.node_spec import NodeSpec
+from graphs.templates.sandbox import Rendering
 
 if TYPE_CHECKING:
-    from graphs.nodes import Node
+    AnyNode: TypeAlias = NodeSpec
 
 PARTS: dict[str, Type] = {"results": "list", "errors": "list", "count": "integer"}
 MAX_ITEMS = 10_000
 
-Inner = Annotated[dict[Name, "Node"], Field(min_length=1, max_length=MAX_NODES)]
-"""The steps of one item."""
+ItemNodes = Annotated[dict[Name, "AnyNode"], Field(min_length=1, max_length=MAX_NODES)]
+"""The steps of one item: nodes of any type, `map` included. The type is recursive, so its name is
+resolved in `graphs.nodes`, where all types are known."""
 
 
 class MapSpec(NodeSpec):
@@ -38,7 +54,7 @@ class MapSpec(NodeSpec):
     type: Literal["map"]
     over: str | list[JsonValue] = Field(description="The list; a template that gives one.")
     as_: ChannelName = Field("item", alias="as")
-    nodes: Inner | None = None
+    nodes: ItemNodes | None = None
     edges: dict[Name, Next] | None = None
     agent: str | None = Field(None, description="Instead of `nodes`: an agent's name.")
     input: dict[ChannelName, JsonValue] | None = Field(None, description="The agent's input.")
@@ -52,140 +68,146 @@ class MapSpec(NodeSpec):
 
 
 @dataclass(frozen=True)
-class Item:
-    """How one item is run: from its values to its result."""
+class ItemGraph:
+    """How one item is run: from its rendered values to its result."""
 
-    inputs: Mapping[str, Rendered]
-    run: Callable[[dict[str, Any], NodeContext], Awaitable[Any]]
+    inputs: Mapping[str, Renderer]
+    run: Callable[[dict[str, Any]], Awaitable[Any]]
 
 
 def build(spec: MapSpec, scope: CompileScope) -> CompiledNode:
-    item = _item(spec, scope)
+    graph = _build_item_graph(spec, scope)
 
-    async def run(inputs: dict[str, Any], call: NodeContext) -> dict[str, Any]:
-        items = _listed(inputs["over"])
-        tasks = Tasks(spec, call, item, len(items))
-        outcomes = await tasks.run(items)
+    async def run(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
+        items = _check_items(inputs["over"])
+        outcomes = await ItemRunner(spec, context, graph, len(items)).run(items)
         errors = [outcome["error"] for outcome in outcomes if "error" in outcome]
-        kept = [
+        results = [
             outcome.get("result")
             for outcome in outcomes
             if "error" not in outcome or spec.on_item_error == "collect"
         ]
-        return {"results": kept, "errors": errors, "count": len(kept)}
+        return {"results": results, "errors": errors, "count": len(results)}
 
-    return CompiledNode({"over": scope.values("over", spec.over)}, run, retries=True)
+    return CompiledNode({"over": scope.values("over", spec.over)}, run, retries_itself=True)
 
 
-class Tasks:
-    """The items of one execution. Each is a task of LangGraph's, which keeps its outcome."""
+class ItemRunner:
+    """Runs the items of one step, at most `concurrency` at once."""
 
-    def __init__(self, spec: MapSpec, call: NodeContext, item: Item, total: int) -> None:
+    def __init__(self, spec: MapSpec, context: NodeContext, graph: ItemGraph, total: int) -> None:
         self._spec = spec
-        self._call = call
-        self._item = item
+        self._context = context
+        self._graph = graph
         self._total = total
         self._done = 0
         self._gate = asyncio.Semaphore(spec.concurrency)
 
     async def run(self, items: Sequence[Any]) -> list[dict[str, Any]]:
-        """An outcome for each item, in their order."""
-        # The gate lets them in by their place, so that after a crash each finds its own outcome.
+        """Return an outcome for each item, in their order; the first failure ends the others."""
+        # Durable outcomes are found by the order in which calls begin. The semaphore is fair: it
+        # lets items in by their place, so after a crash each finds its own outcome.
         return await gather_all(
             [
-                asyncio.create_task(self._one(index, item), name=f"{self._call.node} {index}")
+                asyncio.create_task(
+                    self._run_item(index, item), name=f"{self._context.node} {index}"
+                )
                 for index, item in enumerate(items)
             ]
         )
 
-    async def _one(self, index: int, item: Any) -> dict[str, Any]:
-        async def work(call: NodeContext) -> dict[str, Any]:
-            return await self._outcome(index, item, call)
+    async def _run_item(self, index: int, item: Any) -> dict[str, Any]:
+        async def run(context: NodeContext) -> dict[str, Any]:
+            return await self._outcome(index, item, context)
 
         async with self._gate:
-            outcome: dict[str, Any] = await durable_call(work, "item", self._call, self._spec)
+            outcome: dict[str, Any] = await durable_call(run, "item", self._context, self._spec)
         self._done += 1
-        self._call.emit("progress", done=self._done, total=self._total)
+        self._context.emit("progress", done=self._done, total=self._total)
         return outcome
 
-    async def _outcome(self, index: int, item: Any, call: NodeContext) -> dict[str, Any]:
-        view = {**call.view, self._spec.as_: item, "item_index": index}
+    async def _outcome(self, index: int, item: Any, context: NodeContext) -> dict[str, Any]:
+        """Run one item to its `result`, or to its `error` where the others are to go on."""
+        view = {**context.view, self._spec.as_: item, "item_index": index}
         try:
-            values = {key: part(view, Render()) for key, part in self._item.inputs.items()}
-            return {"result": await self._item.run(values, call)}
+            values = {key: part(view, Rendering()) for key, part in self._graph.inputs.items()}
+            return {"result": await self._graph.run(values)}
         except MotetError as error:
-            if self._spec.on_item_error == "fail" or will_retry(error, call, self._spec):
+            if self._spec.on_item_error == "fail" or will_retry(error, context, self._spec):
                 error.details.setdefault("item", index)
                 raise
-            told = {"index": index, "code": error.code, "message": error.message}
-            call.emit("warning", **told, handled=self._spec.on_item_error)
-            return {"error": told}
+            report = {"index": index, "code": error.code, "message": error.message}
+            context.emit("warning", **report, handled=self._spec.on_item_error)
+            return {"error": report}
 
 
-def _item(spec: MapSpec, scope: CompileScope) -> Item:
+def _build_item_graph(spec: MapSpec, scope: CompileScope) -> ItemGraph:
     if (spec.nodes is None) == (spec.agent is None):
         scope.problem("nodes", "give `nodes` to run for each item, or another `agent`.")
     if spec.nodes is None:
-        return _by_agent(spec, scope)
+        return _build_by_agent(spec, scope)
     if spec.input is not None:
         scope.problem("input", "belongs to `agent`.")
-    return _by_nodes(spec, scope)
+    return _build_by_nodes(spec, scope)
 
 
-def _by_agent(spec: MapSpec, scope: CompileScope) -> Item:
-    given = spec.input or {}
+def _build_by_agent(spec: MapSpec, scope: CompileScope) -> ItemGraph:
+    input = spec.input or {}
     inner = scope.adding(spec.as_, "item_index")
-    inputs = {name: inner.values(("input", name), value) for name, value in given.items()}
-    agent = linked(spec.agent, given, scope) if spec.agent else None
+    inputs = {name: inner.values(("input", name), value) for name, value in input.items()}
+    agent = find_agent(spec.agent, input, scope) if spec.agent else None
     if agent is None:
-        return Item(inputs, _nothing)
+        return ItemGraph(inputs, _do_nothing)
     outputs = frozenset(agent.output_schema.get("properties", {}))
-    result = _result(spec, replace(scope, names=outputs))
+    result = _compile_result(spec, replace(scope, names=outputs))
     compiled = agent.compile()
-    limit: Any = {"recursion_limit": agent.recursion_limit}
+    limit: RunnableConfig = {"recursion_limit": agent.recursion_limit}
 
-    async def run(values: dict[str, Any], call: NodeContext) -> Any:
+    async def run(values: dict[str, Any]) -> Any:
         state = await compiled.ainvoke(agent.initial_state(values), limit)
         output = agent.output(state)
-        return output if result is None else result(output, Render())
+        return output if result is None else result(output, Rendering())
 
-    return Item(inputs, run)
+    return ItemGraph(inputs, run)
 
 
-def _by_nodes(spec: MapSpec, scope: CompileScope) -> Item:
+def _build_by_nodes(spec: MapSpec, scope: CompileScope) -> ItemGraph:
     if spec.result is None:
         scope.problem("result", "is required: what of an item's channels is kept.")
     outer = scope.names | {spec.as_, "item_index"}
     used: set[str] = set()
     inner = replace(scope, names=outer, used=used)
+    # Built twice: the first time tells which names of the outer state its templates use, and
+    # reports problems; the second time those names are its input.
     graph = build_graph(spec.nodes or {}, spec.edges, {}, inner)
-    result = _result(spec, inner.adding(*graph.channels))
+    result = _compile_result(spec, inner.adding(*graph.channels))
     scope.used.update(used & scope.names)
-    if scope.problems.found:
-        return Item({}, _nothing)
-    # An item's graph is given what its templates read, and no more of the outer state.
-    given = sorted((used & outer) - set(graph.channels))
-    declared = {name: Channel(type="any") for name in given}
+    if scope.problems.entries:
+        return ItemGraph({}, _do_nothing)
+    # Checkpoints hold an item's state: no more of the outer one than is read belongs there.
+    input_names = sorted((used & outer) - set(graph.channels))
+    declared = {name: Channel(type="any") for name in input_names}
     graph = build_graph(spec.nodes or {}, spec.edges, declared, inner)
     compiled = graph.compile()
-    limit: Any = {"recursion_limit": graph.recursion_limit}
+    limit: RunnableConfig = {"recursion_limit": graph.recursion_limit}
 
-    async def run(values: dict[str, Any], call: NodeContext) -> Any:
-        state = await compiled.ainvoke(graph.begin(values), limit)
-        return result({**graph.empty, **state}, Render()) if result else None
+    async def run(values: dict[str, Any]) -> Any:
+        state = await compiled.ainvoke(graph.initial_state(values), limit)
+        return result({**graph.empty, **state}, Rendering()) if result else None
 
-    return Item({name: _named(name) for name in given}, run)
+    return ItemGraph({name: _read_channel(name) for name in input_names}, run)
 
 
-def _result(spec: MapSpec, scope: CompileScope) -> Rendered | None:
+def _compile_result(spec: MapSpec, scope: CompileScope) -> Renderer | None:
     return None if spec.result is None else scope.values("result", spec.result)
 
 
-def _named(name: str) -> Rendered:
-    return lambda view, render: view[name]
+def _read_channel(name: str) -> Renderer:
+    return lambda view, rendering: view[name]
 
 
-def _listed(value: Any) -> list[Any]:
+def _check_items(value: Any) -> list[Any]:
+    """Return the list to map over; null is empty. Raises `Invalid`."""
     if value is None:
         return []
     if not isinstance(value, list | tuple):
@@ -200,8 +222,9 @@ def _listed(value: Any) -> list[Any]:
     return list(value)
 
 
-async def _nothing(values: dict[str, Any], call: NodeContext) -> Any:
+async def _do_nothing(values: dict[str, Any]) -> Any:
+    """Stand in for a graph that is a problem of the file: it never runs."""
     return None
 
 
-MAP = NodeType(MapSpec, build, PARTS, lambda spec: "results")
+MAP = NodeType(MapSpec, build, PARTS, "results")

@@ -8,11 +8,12 @@ from pydantic import Field, JsonValue
 
 from config.errors import Invalid
 from graphs.compile.node import CompiledNode, CompileScope, NodeContext, NodeType
-from graphs.compile.state import Type
-from graphs.spec.parts import NodeSpec
+from graphs.spec.channel_types import Type
+from graphs.spec.node_spec import NodeSpec
 
 Expand = Literal["none", "neighbours", "section"]
 
+MAX_LIMIT = 1000
 PARTS: dict[str, Type] = {
     "passages": "list",
     "count": "integer",
@@ -50,8 +51,8 @@ class RetrieveSpec(NodeSpec):
 def build(spec: RetrieveSpec, scope: CompileScope) -> CompiledNode:
     if sum((spec.query is not None, spec.document is not None, spec.list_)) != 1:
         scope.problem("query", "give one of `query`, `document` and `list: true`.")
-    if isinstance(spec.limit, int) and not 1 <= spec.limit <= 1000:
-        scope.problem("limit", "must be from 1 to 1000.")
+    if isinstance(spec.limit, int) and not 1 <= spec.limit <= MAX_LIMIT:
+        scope.problem("limit", f"must be from 1 to {MAX_LIMIT}.")
     inputs = scope.optional(
         index=spec.index,
         query=spec.query,
@@ -60,43 +61,46 @@ def build(spec: RetrieveSpec, scope: CompileScope) -> CompiledNode:
         limit=spec.limit,
         where=spec.where,
     )
-    how = {
+    options = {
         "mode": spec.mode,
         "expand": spec.expand,
         "rerank": spec.rerank,
         "highlight": spec.highlight,
     }
 
-    async def run(inputs: dict[str, Any], call: NodeContext) -> dict[str, Any]:
+    async def run(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
         if spec.query is not None:
-            return await _search(inputs, call, how)
+            return await _search(inputs, context, options)
         if spec.list_:
-            return await _list(inputs, call)
-        index = await call.context.indexes.get(_one(inputs["index"]), call.context.tenant)
+            return await _list(inputs, context)
+        name = _single_index(inputs["index"])
+        index = await context.run.indexes.get(name, context.run.tenant)
         document = await index.get_document(str(inputs["document"]))
         return {"document": document.as_dict(), "count": 1}
 
     return CompiledNode(inputs, run)
 
 
-async def _search(inputs: dict[str, Any], call: NodeContext, how: dict[str, Any]) -> dict[str, Any]:
-    names = _names(inputs["index"])
-    found = await call.context.indexes.search(
+async def _search(
+    inputs: dict[str, Any], context: NodeContext, options: dict[str, Any]
+) -> dict[str, Any]:
+    names = _index_names(inputs["index"])
+    results = await context.run.indexes.search(
         names[0] if len(names) == 1 else names,
         str(inputs["query"]),
         limit=_limit(inputs),
         documents=inputs.get("documents"),
         where=inputs.get("where") or None,
-        tenant=call.context.tenant,
-        **how,
+        tenant=context.run.tenant,
+        **options,
     )
-    passages = [passage.as_dict() for passage in found]
-    call.emit("progress", found=len(passages), index=inputs["index"])
+    passages = [passage.as_dict() for passage in results]
+    context.emit("progress", found=len(passages), index=inputs["index"])
     return {"passages": passages, "count": len(passages)}
 
 
-async def _list(inputs: dict[str, Any], call: NodeContext) -> dict[str, Any]:
-    index = await call.context.indexes.get(_one(inputs["index"]), call.context.tenant)
+async def _list(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
+    index = await context.run.indexes.get(_single_index(inputs["index"]), context.run.tenant)
     listed = await index.list_documents(limit=_limit(inputs))
     documents = [_without_text(document.as_dict()) for document in listed]
     return {"documents": documents, "count": len(documents)}
@@ -106,17 +110,17 @@ def _without_text(document: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in document.items() if key != "text"}
 
 
-def _names(value: Any) -> list[str]:
-    """The names of the indexes, each once. Raises `Invalid` without any."""
-    given = value if isinstance(value, list) else [value]
-    names = list(dict.fromkeys(str(name) for name in given if name))
+def _index_names(value: Any) -> list[str]:
+    """Return the names of the indexes, each once. Raises `Invalid` where there is none."""
+    values = value if isinstance(value, list) else [value]
+    names = list(dict.fromkeys(str(name) for name in values if name))
     if not names:
         raise Invalid("`index` names no index.", details={"field": "index"})
     return names
 
 
-def _one(value: Any) -> str:
-    names = _names(value)
+def _single_index(value: Any) -> str:
+    names = _index_names(value)
     if len(names) > 1:
         raise Invalid(
             "Several indexes can be searched at once, but documents are read from one.",
@@ -134,10 +138,10 @@ def _limit(inputs: dict[str, Any]) -> int:
         ) from error
 
 
-def _default(spec: RetrieveSpec) -> str:
+def _main_part(spec: RetrieveSpec) -> str:
     if spec.list_:
         return "documents"
     return "passages" if spec.query is not None else "document"
 
 
-RETRIEVE = NodeType(RetrieveSpec, build, PARTS, _default)
+RETRIEVE = NodeType(RetrieveSpec, build, PARTS, _main_part)

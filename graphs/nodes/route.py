@@ -7,14 +7,24 @@ from typing import Any, Literal
 from pydantic import Field
 
 from config.errors import Unavailable
-from graphs.compile.node import CompiledNode, CompileScope, NodeContext, NodeType
-from graphs.compile.node_runner import ROUTE
-from graphs.nodes.text import answer_in_shape
-from graphs.spec.parts import Branch, Name, NodeSpec
-from graphs.structured import OutputSchema
+from graphs.chat.answers import answer_in_json
+from graphs.chat.output_schema import OutputSchema
+from graphs.compile.node import (
+    NEXT_PART,
+    CompiledNode,
+    CompileScope,
+    NodeContext,
+    NodeType,
+)
+from graphs.spec.base import Name
+from graphs.spec.branches import Branch
+from graphs.spec.node_spec import NodeSpec
 
-DESCRIBED = "Choose the one that fits:\n"
-CANNOT = ("needs_language_model", "structured_output_invalid")
+INSTRUCTION = "Choose the one that fits:\n"
+DEFAULT_CODES = ("needs_language_model", "structured_output_invalid")
+"""The failures after which `default` is taken: no model here can choose, or it chose nothing."""
+REPAIRS = 2
+"""How often a model that names none of the choices is asked again."""
 
 
 class RouteSpec(NodeSpec):
@@ -25,7 +35,7 @@ class RouteSpec(NodeSpec):
     """
 
     type: Literal["route"]
-    own_branches: list[Branch] | None = Field(None, alias="branches", min_length=1)
+    branches: list[Branch] | None = Field(None, min_length=1)
     model: str = "chat"
     system: str | None = None
     prompt: str | None = None
@@ -33,63 +43,64 @@ class RouteSpec(NodeSpec):
     default: Name | None = None
 
     @property
-    def goes_on(self) -> bool:
+    def follows_edges(self) -> bool:
         return False
 
-    def branches(self) -> list[Branch] | None:
-        return self.own_branches
+    def own_exits(self) -> list[Branch] | None:
+        return self.branches
 
-    def choices_to(self) -> list[str]:
+    def own_targets(self) -> list[str]:
         return list(self.choices or {})
 
 
 def build(spec: RouteSpec, scope: CompileScope) -> CompiledNode:
-    if (spec.own_branches is None) == (spec.choices is None):
+    if (spec.branches is None) == (spec.choices is None):
         scope.problem("branches", "give `branches` with conditions, or `choices` for a model.")
     if spec.choices is None:
-        return _by_expression(spec, scope)
+        return _build_by_expression(spec, scope)
     if spec.prompt is None:
         scope.problem("prompt", "is required: what the model chooses by.")
     if spec.default is not None and spec.default not in spec.choices:
         scope.problem("default", f"'{spec.default}' is none of the choices.")
     listed = "\n".join(f"- {name}: {words}" for name, words in spec.choices.items())
-    shape = OutputSchema(_schema(list(spec.choices)))
+    schema = OutputSchema(_choice_schema(list(spec.choices)))
     inputs = scope.optional(model=spec.model, system=spec.system, prompt=spec.prompt)
 
-    async def run(inputs: dict[str, Any], call: NodeContext) -> dict[str, Any]:
-        system = "\n\n".join(part for part in (inputs.get("system"), DESCRIBED + listed) if part)
-        choice = await _choose({**inputs, "system": system}, call, shape, spec.default)
-        call.emit("progress", choice=choice)
-        return {"choice": choice, ROUTE: choice}
+    async def run(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
+        system = "\n\n".join(part for part in (inputs.get("system"), INSTRUCTION + listed) if part)
+        choice = await _choose({**inputs, "system": system}, context, schema, spec.default)
+        context.emit("progress", choice=choice)
+        return {"choice": choice, NEXT_PART: choice}
 
     return CompiledNode(inputs, run)
 
 
-def _by_expression(spec: RouteSpec, scope: CompileScope) -> CompiledNode:
+def _build_by_expression(spec: RouteSpec, scope: CompileScope) -> CompiledNode:
+    """Build a node without work: its branches are exits of the flow, tried by the router."""
     for field in ("save", "prompt", "system", "default"):
         if getattr(spec, field) is not None:
             scope.problem(field, "belongs to `choices`, not to `branches`.")
 
-    async def run(inputs: dict[str, Any], call: NodeContext) -> dict[str, Any]:
+    async def run(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
         return {}
 
     return CompiledNode({}, run)
 
 
 async def _choose(
-    inputs: dict[str, Any], call: NodeContext, shape: OutputSchema, default: str | None
+    inputs: dict[str, Any], context: NodeContext, schema: OutputSchema, default: str | None
 ) -> str:
     try:
-        found = await answer_in_shape(inputs, call, shape, repairs=2)
+        answer = await answer_in_json(inputs, context, schema, REPAIRS)
     except Unavailable as error:
-        if default is None or error.code not in CANNOT:
+        if default is None or error.code not in DEFAULT_CODES:
             raise
-        call.emit("warning", code=error.code, message=error.message, handled="default")
+        context.emit("warning", code=error.code, message=error.message, handled="default")
         return default
-    return str(found["parsed"]["choice"])
+    return str(answer["parsed"]["choice"])
 
 
-def _schema(choices: list[str]) -> dict[str, Any]:
+def _choice_schema(choices: list[str]) -> dict[str, Any]:
     return {
         "type": "object",
         "properties": {"choice": {"enum": choices}},
@@ -97,4 +108,4 @@ def _schema(choices: list[str]) -> dict[str, Any]:
     }
 
 
-ROUTE_NODE = NodeType(RouteSpec, build, {"choice": "string"}, lambda spec: "choice")
+ROUTE = NodeType(RouteSpec, build, {"choice": "string"}, "choice")

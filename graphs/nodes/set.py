@@ -7,7 +7,8 @@ from typing import Any, Literal
 from pydantic import Field, JsonValue
 
 from graphs.compile.node import CompiledNode, CompileScope, NodeContext, NodeType
-from graphs.spec.parts import ChannelName, NodeSpec
+from graphs.spec.base import ChannelName
+from graphs.spec.node_spec import NodeSpec
 
 
 class SetSpec(NodeSpec):
@@ -24,8 +25,8 @@ def build(spec: SetSpec, scope: CompileScope) -> CompiledNode:
     return CompiledNode(inputs, run)
 
 
-async def run(inputs: dict[str, Any], call: NodeContext) -> dict[str, Any]:
+async def run(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
     return inputs
 
 
-SET = NodeType(SetSpec, build, None, lambda spec: "", lambda spec: spec.values)
+SET = NodeType(SetSpec, build, own_channels=lambda spec: spec.values)

@@ -7,9 +7,9 @@ from typing import Literal
 from pydantic import Field, JsonValue
 
 from graphs.compile.node import CompiledNode, CompileScope, NodeType
-from graphs.compile.state import Type
-from graphs.nodes.tool_node import build_tool_node
-from graphs.spec.parts import NodeSpec
+from graphs.nodes.tool_calls import build_tool_node
+from graphs.spec.channel_types import Type
+from graphs.spec.node_spec import NodeSpec
 
 PARTS: dict[str, Type] = {
     "artifact": "object",
@@ -43,4 +43,4 @@ def build(spec: SpeechSpec, scope: CompileScope) -> CompiledNode:
     return build_tool_node("speech")(spec, scope)
 
 
-SPEECH = NodeType(SpeechSpec, build, PARTS, lambda spec: "artifact")
+SPEECH = NodeType(SpeechSpec, build, PARTS, "artifact")

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
+from langchain_core.runnables import RunnableConfig
 from pydantic import Field, JsonValue
 
 from config.errors import MotetError, nearest
-from graphs.compile.node import CompiledNode, CompileScope, NodeContext, NodeType
-from graphs.spec.parts import ChannelName, NodeSpec
+from graphs.compile.node import (
+    CalledAgent,
+    CompiledNode,
+    CompileScope,
+    NodeContext,
+    NodeType,
+)
+from graphs.spec.base import ChannelName
+from graphs.spec.node_spec import NodeSpec
 
 
 class SubgraphSpec(NodeSpec):
@@ -21,14 +30,16 @@ class SubgraphSpec(NodeSpec):
 
 def build(spec: SubgraphSpec, scope: CompileScope) -> CompiledNode:
     inputs = {name: scope.values(("input", name), value) for name, value in spec.input.items()}
-    agent = linked(spec.agent, spec.input, scope)
+    agent = find_agent(spec.agent, spec.input, scope)
     if agent is None:
-        return CompiledNode(inputs, _nothing)
+        return CompiledNode(inputs, _do_nothing)
     compiled = agent.compile()
-    limit: Any = {"recursion_limit": agent.recursion_limit}
+    limit: RunnableConfig = {"recursion_limit": agent.recursion_limit}
     scope.check_parts(spec.save, ["output", *agent.output_schema.get("properties", {})])
 
-    async def run(inputs: dict[str, Any], call: NodeContext) -> dict[str, Any]:
+    async def run(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
+        # LangGraph finds the outer run in context variables: the inner graph has its checkpoints,
+        # run-time context and stream, and after a crash goes on where it was.
         values = await compiled.ainvoke(agent.initial_state(inputs), limit)
         output = agent.output(values)
         return {**output, "output": output}
@@ -36,26 +47,27 @@ def build(spec: SubgraphSpec, scope: CompileScope) -> CompiledNode:
     return CompiledNode(inputs, run)
 
 
-def linked(name: str, given: dict[str, Any], scope: CompileScope) -> Any:
-    """The agent that a node calls, its input's names checked, or None and a problem."""
+def find_agent(name: str, input: Mapping[str, Any], scope: CompileScope) -> CalledAgent | None:
+    """Return the agent that a node calls, with its input's names checked; None and a problem."""
     try:
         agent = scope.linker.agent(name)
     except MotetError as error:
         scope.problem("agent", error.message)
         return None
-    known = agent.input_schema.get("properties", {})
-    for field in given:
-        if field not in known:
-            hint = nearest(field, known)
+    fields = agent.input_schema.get("properties", {})
+    for field in input:
+        if field not in fields:
+            hint = nearest(field, fields)
             scope.problem(("input", field), f"agent '{name}' has no input '{field}'.", hint)
     for field in agent.input_schema.get("required", []):
-        if field not in given:
+        if field not in input:
             scope.problem("input", f"agent '{name}' needs the input '{field}'.")
     return agent
 
 
-async def _nothing(inputs: dict[str, Any], call: NodeContext) -> dict[str, Any]:
+async def _do_nothing(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
+    """Stand in for an agent that is a problem of the file: such a graph never runs."""
     return {}
 
 
-SUBGRAPH = NodeType(SubgraphSpec, build, None, lambda spec: "output")
+SUBGRAPH = NodeType(SubgraphSpec, build, main_part="output")

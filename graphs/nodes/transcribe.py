@@ -7,9 +7,9 @@ from typing import Literal
 from pydantic import Field
 
 from graphs.compile.node import NodeType
-from graphs.compile.state import Type
-from graphs.nodes.tool_node import build_tool_node
-from graphs.spec.parts import NodeSpec
+from graphs.nodes.tool_calls import build_tool_node
+from graphs.spec.channel_types import Type
+from graphs.spec.node_spec import NodeSpec
 
 PARTS: dict[str, Type] = {
     "text": "string",
@@ -29,4 +29,4 @@ class TranscribeSpec(NodeSpec):
     model: str | None = Field(None, description="A role or a model's name; default `transcribe`.")
 
 
-TRANSCRIBE = NodeType(TranscribeSpec, build_tool_node("transcribe"), PARTS, lambda spec: "text")
+TRANSCRIBE = NodeType(TranscribeSpec, build_tool_node("transcribe"), PARTS, "text")

@@ -1,4 +1,8 @@
-"""Typed fields that a caller fills: an agent's input, a person's answer."""
+"""Typed fields that a caller fills: an agent's input, a person's answer.
+
+Owns checking values against declared fields, and the fields' JSON schema. Which error is raised is
+the caller's choice.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +12,18 @@ from typing import Any
 from langchain_core.messages import convert_to_messages
 
 from config.errors import Invalid, MotetError, nearest
-from graphs.compile.state import FILES, JSON_TYPES, fits
-from graphs.spec.parts import InputField
+from graphs.spec.channel_types import FILES, JSON_TYPES, fits
+from graphs.spec.channels import InputField
 from tools.references import WAYS, parse_reference
 
 MAX_DEPTH = 64
-Wrong = Callable[[str, str], MotetError]
+"""Levels of lists and objects in a value."""
+MakeError = Callable[[str, str], MotetError]
 """Makes the error for a field (empty: for all of them) and what is wrong with it."""
 
 
 def fields_schema(fields: Mapping[str, InputField]) -> dict[str, Any]:
-    """The JSON schema of an object with these fields."""
+    """Return the JSON schema of an object with these fields."""
     return {
         "type": "object",
         "properties": {name: _property(field) for name, field in fields.items()},
@@ -27,19 +32,26 @@ def fields_schema(fields: Mapping[str, InputField]) -> dict[str, Any]:
     }
 
 
-def field_values(fields: Mapping[str, InputField], given: Any, wrong: Wrong) -> dict[str, Any]:
-    """A value for every field. Raises what `wrong` makes."""
-    if _too_deep(given):
-        raise wrong("", f"is nested too deeply; at most {MAX_DEPTH} levels are taken.")
-    if given is not None and not isinstance(given, Mapping):
-        raise wrong("", f"must be an object, not {_a(_kind(given))}.")
-    for name in given or {}:
+def check_fields(
+    fields: Mapping[str, InputField], values: Any, make_error: MakeError
+) -> dict[str, Any]:
+    """Check values against their fields, and return a value for every field.
+
+    Raises what `make_error` makes, for the first thing that is wrong.
+    """
+    if _is_too_deep(values):
+        raise make_error("", f"is nested too deeply; at most {MAX_DEPTH} levels are taken.")
+    if values is not None and not isinstance(values, Mapping):
+        raise make_error("", f"must be an object, not {_with_article(_type_name(values))}.")
+    for name in values or {}:
         if name not in fields:
-            raise wrong(str(name), f"there is no such field. {nearest(str(name), fields)}")
-    return {name: _value(name, field, given or {}, wrong) for name, field in fields.items()}
+            raise make_error(str(name), f"there is no such field. {nearest(str(name), fields)}")
+    return {
+        name: _check_field(name, field, values or {}, make_error) for name, field in fields.items()
+    }
 
 
-def _too_deep(value: Any) -> bool:
+def _is_too_deep(value: Any) -> bool:
     level = [value] if isinstance(value, Mapping | list | tuple) else []
     for _ in range(MAX_DEPTH):
         if not level:
@@ -53,39 +65,43 @@ def _too_deep(value: Any) -> bool:
     return bool(level)
 
 
-def _value(name: str, field: InputField, given: Mapping[str, Any], wrong: Wrong) -> Any:
-    if name not in given:
+def _check_field(
+    name: str, field: InputField, values: Mapping[str, Any], make_error: MakeError
+) -> Any:
+    if name not in values:
         if field.required:
-            raise wrong(name, "is required.")
+            raise make_error(name, "is required.")
         return field.default
-    value = given[name]
+    value = values[name]
     if value is None and field.required:
-        raise wrong(name, "is required, and null is no value.")
+        raise make_error(name, "is required, and null is no value.")
+    # JSON of JavaScript writes 3 as 3.0 at times.
     if field.type == "integer" and isinstance(value, float) and value.is_integer():
         value = int(value)
     if not fits(field.type, value):
-        raise wrong(name, f"must be {_a(field.type)}, not {_a(_kind(value))}.")
+        expected, actual = _with_article(field.type), _with_article(_type_name(value))
+        raise make_error(name, f"must be {expected}, not {actual}.")
     if field.enum is not None and value not in field.enum:
-        raise wrong(name, f"must be one of {', '.join(map(repr, field.enum))}.")
+        raise make_error(name, f"must be one of {', '.join(map(repr, field.enum))}.")
     if field.type in FILES and value not in (None, ""):
-        _check_file(name, value, wrong)
-    return _messages(name, value, wrong) if field.type == "messages" else value
+        _check_file(name, value, make_error)
+    return _check_messages(name, value, make_error) if field.type == "messages" else value
 
 
-def _check_file(name: str, value: Any, wrong: Wrong) -> None:
+def _check_file(name: str, value: Any, make_error: MakeError) -> None:
     try:
         parse_reference(value, name)
     except Invalid as error:
-        raise wrong(name, f"names no file. {WAYS}") from error
+        raise make_error(name, f"names no file. {WAYS}") from error
 
 
-def _messages(name: str, value: Any, wrong: Wrong) -> Any:
+def _check_messages(name: str, value: Any, make_error: MakeError) -> Any:
     items = list(value) if isinstance(value, list | tuple) else [value]
     try:
         convert_to_messages(items)
     except (ValueError, NotImplementedError, TypeError, KeyError) as error:
         text = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise wrong(name, f"this is not a list of chat messages: {text}") from error
+        raise make_error(name, f"this is not a list of chat messages: {text}") from error
     return items
 
 
@@ -100,12 +116,12 @@ def _property(field: InputField) -> dict[str, Any]:
     return schema
 
 
-def _kind(value: Any) -> str:
-    kinds = {str: "string", bool: "boolean", int: "integer", float: "number", list: "list"}
-    return kinds.get(type(value), "null" if value is None else "object")
+def _type_name(value: Any) -> str:
+    names = {str: "string", bool: "boolean", int: "integer", float: "number", list: "list"}
+    return names.get(type(value), "null" if value is None else "object")
 
 
-def _a(kind: str) -> str:
-    if kind in ("messages", "any", "null"):
-        return kind
-    return f"{'an' if kind[0] in 'aeio' else 'a'} {kind}"
+def _with_article(type_name: str) -> str:
+    if type_name in ("messages", "any", "null"):
+        return type_name
+    return f"{'an' if type_name[0] in 'aeio' else 'a'} {type_name}"

@@ -1,4 +1,8 @@
-"""What is wrong in an agent's file, and where: every problem of a file in one error."""
+"""What is wrong in an agent's file, and where: every problem of a file in one error.
+
+Owns the error `invalid_agent` with its details: file, line, column, node, field, message, hint, and
+the list `problems`.
+"""
 
 from __future__ import annotations
 
@@ -29,34 +33,37 @@ class Problems:
 
     file: str | None = None
     marks: Marks = field(default_factory=dict)
-    found: list[Problem] = field(default_factory=list)
+    entries: list[Problem] = field(default_factory=list)
 
     def add(self, path: Path, message: str, hint: str = "", line_offset: int = 0) -> None:
+        """Note a problem, once. `line_offset` counts lines within a text of several."""
         problem = Problem(path, message, hint, line_offset)
-        if problem not in self.found:
-            self.found.append(problem)
+        if problem not in self.entries:
+            self.entries.append(problem)
 
     def check(self) -> None:
-        """Raise `Invalid(code="invalid_agent")` that lists every problem, if there is any."""
-        if self.found:
+        """Raise `Invalid` (`invalid_agent`) that lists every problem, if there is any."""
+        if self.entries:
             raise self.error()
 
     def error(self) -> Invalid:
+        """Make the error of all problems, in the order of the file; its message is the first."""
         listed = sorted(
-            (self._described(problem) for problem in self.found),
+            (self._describe(problem) for problem in self.entries),
             key=lambda item: (item["line"] or 0, item["column"] or 0),
         )
         first = listed[0]
-        place = ":".join(str(part) for part in (self.file, first["line"]) if part)
+        position = ":".join(str(part) for part in (self.file, first["line"]) if part)
         where = f" {first['field']}:" if first["field"] else ""
         hint = f" {first['hint']}" if first["hint"] else ""
         more = f" ({len(listed)} problems in all.)" if len(listed) > 1 else ""
-        message = f"{place}{':' if place else ''}{where} {first['message']}{hint}{more}".strip()
+        colon = ":" if position else ""
+        message = f"{position}{colon}{where} {first['message']}{hint}{more}".strip()
         shown = {key: value for key, value in first.items() if value is not None}
         return Invalid(message, code="invalid_agent", details={**shown, "problems": listed})
 
-    def _described(self, problem: Problem) -> dict[str, Any]:
-        line, column = self._place(problem.path)
+    def _describe(self, problem: Problem) -> dict[str, Any]:
+        line, column = self._position(problem.path)
         path = [str(part) for part in problem.path]
         return {
             "file": self.file,
@@ -68,7 +75,8 @@ class Problems:
             "hint": problem.hint,
         }
 
-    def _place(self, path: Path) -> tuple[int | None, int | None]:
+    def _position(self, path: Path) -> tuple[int | None, int | None]:
+        """Return line and column of a value, or of the nearest one around it."""
         for length in range(len(path), -1, -1):
             if mark := self.marks.get(path[:length]):
                 return mark

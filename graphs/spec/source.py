@@ -1,4 +1,8 @@
-"""YAML text to plain values and their places in the file, safe and bounded."""
+"""YAML text to plain values and their positions in the file, safe and bounded.
+
+Owns what YAML means here: `yes`, `on` and dates are text, tags are refused. Invariant: whatever a
+text holds, reading it takes bounded time and memory.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ from graphs.spec.problems import Path, Problems
 
 MAX_BYTES = 256 * 1024
 MAX_VALUES = 20_000
+"""Of one file, those that aliases repeat included."""
 MAX_DEPTH = 32
 TAG = "tag:yaml.org,2002:"
 TAGS = frozenset(("str", "int", "float", "bool", "null", "seq", "map"))
@@ -35,14 +40,14 @@ _Loader.add_implicit_resolver(
 
 
 @dataclass
-class Source:
-    """A file's values, and the line and column of each."""
+class ParsedYaml:
+    """A file's values, and its problems object, which knows the line and column of each."""
 
     value: Any
     problems: Problems
 
 
-def read_source(text: str | bytes, file: str | None = None) -> Source:
+def read_source(text: str | bytes, file: str | None = None) -> ParsedYaml:
     """Parse one YAML document. Raises `Invalid(code="invalid_agent")` naming line and column.
 
     Aliases may repeat a value, but not blow it up: size, count and depth are bounded.
@@ -52,9 +57,9 @@ def read_source(text: str | bytes, file: str | None = None) -> Source:
     problems.check()
     marks: dict[Path, tuple[int, int]] = {}
     problems.marks = marks
-    value = _Walk(problems, marks).value(root, ()) if root is not None else {}
+    value = _Reader(problems, marks).read(root, ()) if root is not None else {}
     problems.check()
-    return Source(value, problems)
+    return ParsedYaml(value, problems)
 
 
 def _compose(text: str | bytes, problems: Problems) -> yaml.Node | None:
@@ -80,13 +85,13 @@ def _compose(text: str | bytes, problems: Problems) -> yaml.Node | None:
 
 
 @dataclass
-class _Walk:
+class _Reader:
     problems: Problems
     marks: dict[Path, tuple[int, int]]
     count: int = 0
     constructor: SafeConstructor = field(default_factory=SafeConstructor)
 
-    def value(self, node: yaml.Node, path: Path) -> Any:
+    def read(self, node: yaml.Node, path: Path) -> Any:
         # The text of a block begins on the line after its sign.
         block = isinstance(node, yaml.ScalarNode) and node.style in ("|", ">")
         self.marks[path] = (node.start_mark.line + 1 + block, node.start_mark.column + 1)
@@ -100,27 +105,28 @@ class _Walk:
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
-            return [self.value(item, (*path, i)) for i, item in enumerate(node.value)]
+            return [self.read(item, (*path, i)) for i, item in enumerate(node.value)]
         assert isinstance(node, yaml.ScalarNode)
         return self._scalar(node, path)
 
     def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        values: dict[str, Any] = {}
         for key_node, value_node in node.value:
             key = str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else ""
             at = (*path, key)
-            place = (key_node.start_mark.line + 1, key_node.start_mark.column + 1)
+            mark = (key_node.start_mark.line + 1, key_node.start_mark.column + 1)
             if not key:
                 self.problems.add(path, "a name must be plain text.")
                 continue
-            if key in found:
-                self.marks[at] = place
+            if key in values:
+                self.marks[at] = mark
                 self.problems.add(at, f"'{key}' is given twice.")
                 continue
-            found[key] = self.value(value_node, at)
+            values[key] = self.read(value_node, at)
+            # A problem with a list or an object is shown at its key, not at its first line.
             if not isinstance(value_node, yaml.ScalarNode):
-                self.marks[at] = place
-        return found
+                self.marks[at] = mark
+        return values
 
     def _scalar(self, node: yaml.ScalarNode, path: Path) -> Any:
         kind = node.tag.removeprefix(TAG)

@@ -1,4 +1,8 @@
-"""Templates and conditions: parsed and compiled once, evaluated on a run's state."""
+"""Templates and conditions: parsed and compiled once, evaluated on a run's state.
+
+Owns the difference between a lone `{{ expression }}`, which gives its value, and text. What an
+expression may do is `sandbox`'s, the filters are `filters`'.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +16,18 @@ from jinja2.meta import find_undeclared_variables
 
 from config.errors import Invalid
 from graphs.templates.filters import OWN_FILTERS
-from graphs.templates.sandbox import MAX_VALUE, RENDER, Render, Sandbox, plain, written
+from graphs.templates.sandbox import (
+    MAX_VALUE,
+    RENDERING,
+    Rendering,
+    Sandbox,
+    plain,
+    write_value,
+)
 
-MAX_SOURCE = 32 * 1024
+MAX_SOURCE_CHARS = 32 * 1024
 View = Mapping[str, Any]
+"""A state's values by channel, as templates see them."""
 
 
 @dataclass(frozen=True)
@@ -24,13 +36,13 @@ class Template:
 
     source: str
     names: frozenset[str]
-    evaluate: Callable[[View, Render], Any]
+    evaluate: Callable[[View, Rendering], Any]
     lone: bool = False
 
-    def value(self, view: View, render: Render | None = None) -> Any:
-        """The value for this state. Raises `Invalid(code="expression_failed")`."""
+    def value(self, view: View, rendering: Rendering | None = None) -> Any:
+        """Evaluate the template on a state. Raises `Invalid` (`expression_failed`)."""
         try:
-            return self.evaluate(view, render or Render())
+            return self.evaluate(view, rendering or Rendering())
         except UndefinedError as error:
             raise self._failed(str(error)) from error
         except SecurityError as error:
@@ -40,12 +52,12 @@ class Template:
         except Exception as error:
             raise self._failed(f"{type(error).__name__}: {error}") from error
 
-    def text(self, view: View, render: Render | None = None) -> str:
-        """The value as text; null is empty."""
-        value = self.value(view, render)
+    def text(self, view: View, rendering: Rendering | None = None) -> str:
+        """Evaluate the template and write its value as text; null is empty."""
+        value = self.value(view, rendering)
         if isinstance(value, str):
             return value
-        return str(written(value))
+        return str(write_value(value))
 
     def _failed(self, why: str) -> Invalid:
         shown = self.source if len(self.source) <= 200 else f"{self.source[:200]}…"
@@ -63,10 +75,10 @@ class Expressions:
         self._sandbox = Sandbox(OWN_FILTERS)
 
     def template(self, source: str) -> Template:
-        """A template. Raises `ValueError` or `TemplateSyntaxError` where it is wrong."""
+        """Compile a template. Raises `ValueError` or `TemplateSyntaxError` where it is wrong."""
         _check_length(source)
         if "{" not in source:
-            return Template(source, frozenset(), lambda view, render: source)
+            return Template(source, frozenset(), lambda view, rendering: source)
         stripped = source.strip()
         # Around a lone expression, blanks mean nothing.
         wrapped = stripped.startswith("{{") and stripped.endswith("}}")
@@ -78,7 +90,7 @@ class Expressions:
         return Template(source, _names(tree), self._text(tree))
 
     def condition(self, source: str) -> Template:
-        """An expression, with or without braces, whose value counts as true or false."""
+        """Compile an expression, with or without braces, whose value counts as true or false."""
         stripped = source.strip()
         if not (stripped.startswith("{{") and stripped.endswith("}}")):
             stripped = f"{{{{ {stripped} }}}}"
@@ -87,33 +99,33 @@ class Expressions:
             raise ValueError("a condition is one expression, as in `score > 0.5`")
         return replace(template, source=source)
 
-    def _expression(self, expression: nodes.Expr) -> Callable[[View, Render], Any]:
+    def _expression(self, expression: nodes.Expr) -> Callable[[View, Rendering], Any]:
         if isinstance(expression, nodes.Name):
             return _lookup(expression.name)
         if isinstance(expression, nodes.Const):
             constant = expression.value
-            return lambda view, render: constant
+            return lambda view, rendering: constant
         target = nodes.Name("result", "store")
         body: list[nodes.Node] = [nodes.Assign(target, expression, lineno=1)]
         tree = nodes.Template(body, lineno=1)
         tree.set_environment(self._sandbox)
         compiled = self._sandbox.from_string(tree)
 
-        def evaluate(view: View, render: Render) -> Any:
-            context = compiled.new_context({**view, RENDER: render})
+        def evaluate(view: View, rendering: Rendering) -> Any:
+            context = compiled.new_context({**view, RENDERING: rendering})
             for _ in compiled.root_render_func(context):
                 pass
             return plain(context.vars["result"])
 
         return evaluate
 
-    def _text(self, tree: nodes.Template) -> Callable[[View, Render], Any]:
+    def _text(self, tree: nodes.Template) -> Callable[[View, Rendering], Any]:
         compiled = self._sandbox.from_string(tree)
 
-        def evaluate(view: View, render: Render) -> str:
+        def evaluate(view: View, rendering: Rendering) -> str:
             parts: list[str] = []
             size = 0
-            context = compiled.new_context({**view, RENDER: render})
+            context = compiled.new_context({**view, RENDERING: rendering})
             for part in compiled.root_render_func(context):
                 size += len(part)
                 if size > MAX_VALUE:
@@ -124,8 +136,8 @@ class Expressions:
         return evaluate
 
 
-def _lookup(name: str) -> Callable[[View, Render], Any]:
-    def evaluate(view: View, render: Render) -> Any:
+def _lookup(name: str) -> Callable[[View, Rendering], Any]:
+    def evaluate(view: View, rendering: Rendering) -> Any:
         if name not in view:
             raise UndefinedError(f"'{name}' is undefined")
         return view[name]
@@ -145,5 +157,7 @@ def _lone(tree: nodes.Template) -> nodes.Expr | None:
 
 
 def _check_length(source: str) -> None:
-    if len(source) > MAX_SOURCE:
-        raise ValueError(f"a template has at most {MAX_SOURCE} characters; this has {len(source)}")
+    if len(source) > MAX_SOURCE_CHARS:
+        raise ValueError(
+            f"a template has at most {MAX_SOURCE_CHARS} characters; this has {len(source)}"
+        )

@@ -1,4 +1,8 @@
-"""The filters that templates have beside Jinja's own."""
+"""The filters that templates have beside Jinja's own.
+
+Owns the literal map of filters; `docs/agents.md` lists them. A filter is a pure function of values.
+Only `cite` leaves a trace, in the step's rendering.
+"""
 
 from __future__ import annotations
 
@@ -11,46 +15,49 @@ from typing import Any
 from jinja2 import pass_context
 from jinja2.runtime import Context
 
-from graphs.grounding.followup import rewrite_followup as standalone_
-from graphs.scenes import chapters, scenes, spoken
-from graphs.templates.sandbox import RENDER, Render, plain
+from graphs.templates import followup
+from graphs.templates.sandbox import RENDERING, Rendering, plain
+from graphs.templates.scenes import FENCED, chapters, scenes, spoken
 from models.text.sentences import find_sentence_ends
 
-FENCED = re.compile(r"^(```|~~~).*?^\1\s*?$", re.DOTALL | re.MULTILINE)
 NO_PROSE = re.compile(r"^\s*(#|\||!\[|<|={3,}|-{3,}|\[[^\]]*\]:)")
 BULLET = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s+")
 RANK_OFFSET = 60
-"""The usual constant of reciprocal rank fusion."""
+"""The constant of reciprocal rank fusion (Cormack, Clarke and Buettcher, SIGIR 2009)."""
 
 
 @pass_context
 def cite(context: Context, passages: Any) -> str:
-    """Passages as numbered text, `[1] Title > Heading: text`, for a model to cite from."""
-    render: Render = context[RENDER]
-    begin = sum(len(cited) for _, cited in render.cited)
-    found = [dict(passage) for passage in plain(passages or [])]
-    block = "\n\n".join(numbered(n, passage) for n, passage in enumerate(found, begin + 1))
-    render.cited.append((block, found))
+    """Write passages as numbered text, `[1] Title > Heading: text`, for a model to cite from.
+
+    Numbers go on over all `cite`s of a step; the step remembers what each number stands for.
+    """
+    rendering: Rendering = context[RENDERING]
+    cited = [dict(passage) for passage in plain(passages or [])]
+    block = "\n\n".join(
+        number_passage(n, passage) for n, passage in enumerate(cited, rendering.next_number)
+    )
+    rendering.cited.append((block, cited))
     return block
 
 
-def numbered(number: int, passage: Mapping[str, Any]) -> str:
-    """One passage as the `cite` filter writes it."""
+def number_passage(number: int, passage: Mapping[str, Any]) -> str:
+    """Write one passage as the `cite` filter does."""
     title = passage.get("title") or passage.get("document") or ""
     heading = [part for part in passage.get("heading") or [] if part != title]
-    place = " > ".join(str(part) for part in [title, *heading] if part)
-    return f"[{number}] {place}: {passage.get('text', '')}" if place else f"[{number}] {passage}"
+    path = " > ".join(str(part) for part in [title, *heading] if part)
+    return f"[{number}] {path}: {passage.get('text', '')}" if path else f"[{number}] {passage}"
 
 
 def as_json(value: Any, indent: int | None = None) -> str:
-    """The value as JSON text."""
+    """Write a value as JSON text."""
     return json.dumps(
         plain(value), ensure_ascii=False, default=str, indent=min(indent, 8) if indent else None
     )
 
 
 def truncate(text: Any, length: int = 1000, end: str = "…") -> str:
-    """At most `length` characters, cut at a word, `end` in place of what was cut."""
+    """Cut a text at a word, to at most `length` characters, `end` among them."""
     whole = str(text)
     if len(whole) <= length:
         return whole
@@ -62,7 +69,7 @@ def truncate(text: Any, length: int = 1000, end: str = "…") -> str:
 
 
 def sentences(text: Any, count: int = 3) -> str:
-    """The first `count` sentences of running text: no headings, tables, code or pictures."""
+    """Take the first `count` sentences of running text: no headings, tables, code or pictures."""
     lines = FENCED.sub("", str(text)).splitlines()
     running = [BULLET.sub("", line) for line in lines if not NO_PROSE.match(line)]
     prose = " ".join(" ".join(running).split())
@@ -71,7 +78,7 @@ def sentences(text: Any, count: int = 3) -> str:
 
 
 def fuse(lists: Any, key: str = "id") -> list[Any]:
-    """Ranked lists as one: what stands high in many of them comes first, each `key` once."""
+    """Merge ranked lists: what stands high in many of them comes first, each `key` once."""
     scores: dict[str, float] = {}
     items: dict[str, Any] = {}
     for ranked in plain(lists or []):
@@ -83,47 +90,49 @@ def fuse(lists: Any, key: str = "id") -> list[Any]:
 
 
 def pick(values: Any, numbers: Any) -> list[Any]:
-    """The items with these numbers, from 1, in the list's order."""
-    wanted = set(plain(numbers or []))
-    return [value for number, value in enumerate(plain(values or []), 1) if number in wanted]
+    """Pick the items with these numbers, from 1, in the list's order."""
+    chosen = set(plain(numbers or []))
+    return [value for number, value in enumerate(plain(values or []), 1) if number in chosen]
 
 
 def unique_by(values: Any, key: str) -> list[Any]:
-    """The list without the items whose `key` was there before."""
-    seen: dict[str, Any] = {}
+    """Drop the items whose `key` was there before."""
+    unique: dict[str, Any] = {}
     for value in plain(values or []):
-        seen.setdefault(as_json(value.get(key) if isinstance(value, Mapping) else value), value)
-    return list(seen.values())
+        unique.setdefault(as_json(value.get(key) if isinstance(value, Mapping) else value), value)
+    return list(unique.values())
 
 
 def flatten(values: Any) -> list[Any]:
-    """A list of lists as one list."""
-    found: list[Any] = []
+    """Join a list of lists, and of single items, into one list; nulls are dropped."""
+    items: list[Any] = []
     for value in plain(values or []):
         if isinstance(value, list):
-            found += value
+            items += value
         elif value is not None:
-            found.append(value)
-    return found
+            items.append(value)
+    return items
 
 
 def recent(messages: Any, count: int = 40) -> list[Any]:
-    """The last `count` messages of a conversation, from one that a person wrote."""
+    """Take the last `count` messages of a conversation, from one that a person wrote."""
     last: list[Any] = plain(messages or [])[-count:]
     kinds = [getattr(item, "type", None) for item in last]
     return last[kinds.index("human") :] if "human" in kinds else last
 
 
 def rewrite_followup(question: Any, history: Any) -> str:
-    """A follow-up question with what it leans on, out of earlier turns (`question`, `query`) or a
-    conversation's messages."""
+    """Rewrite a follow-up question so that it stands by itself.
+
+    `history` are earlier turns (`question`, `query`) or a conversation's messages.
+    """
     turns = []
     for turn in plain(history or []):
         if isinstance(turn, Mapping):
             turns.append(turn)
         elif getattr(turn, "type", None) == "human":
             turns.append({"question": str(turn.text)})
-    return standalone_(str(question), turns)
+    return followup.rewrite_followup(str(question), turns)
 
 
 OWN_FILTERS: Mapping[str, Callable[..., Any]] = {

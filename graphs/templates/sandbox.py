@@ -1,6 +1,8 @@
 """Jinja2's sandbox, narrowed until a hostile template can neither reach out nor blow up.
 
-Only listed filters, methods and statements exist; loops, products and concatenations are counted.
+Owns what templates may do: only listed filters, methods and statements exist, and loops, products
+and concatenations are counted. See `docs/decisions/0008-template-sandbox.md`. Invariant: what one
+rendering may take in time and memory is bounded, whatever the template and the state.
 """
 
 from __future__ import annotations
@@ -19,11 +21,16 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from langchain_core.messages import BaseMessage
 
 MAX_TURNS = 20_000
+"""Turns of all loops in one rendering."""
 MAX_VALUE = 2 * 2**20
+"""Characters or items of one value."""
 MAX_EXPONENT = 1024
+"""Bytes of the base times the exponent."""
 MAX_INTEGER_BITS = 63
+"""JSON and SQLite hold no larger whole numbers."""
 
-RENDER = "_render"
+RENDERING = "_rendering"
+"""The variable by which filters reach the rendering; templates cannot name it."""
 STATEMENTS = (nodes.Output, nodes.For, nodes.If, nodes.Assign)
 FILTERS = (
     "abs", "capitalize", "count", "d", "default", "dictsort", "first", "float", "groupby", "int",
@@ -47,13 +54,20 @@ MESSAGE_FIELDS = frozenset(("content", "id", "name", "text", "tool_calls", "type
 
 
 @dataclass
-class Render:
-    """What one rendering has used up, and the passages it cited (block of text, passages)."""
+class Rendering:
+    """What the templates of one step have used up, and what they have cited."""
 
     turns: int = 0
     cited: list[tuple[str, list[Any]]] = field(default_factory=list)
+    """Blocks of text, each with its passages; passages are numbered from 1 over all blocks."""
 
-    def turn(self) -> None:
+    @property
+    def next_number(self) -> int:
+        """The number of the next passage that is cited."""
+        return sum(len(passages) for _, passages in self.cited) + 1
+
+    def count_turn(self) -> None:
+        """Count one turn of a loop. Raises `SecurityError` when there are too many."""
         self.turns += 1
         if self.turns > MAX_TURNS:
             raise SecurityError(f"more than {MAX_TURNS} turns of a loop")
@@ -65,13 +79,18 @@ class Sandbox(ImmutableSandboxedEnvironment):
     intercepted_binops = frozenset(("+", "*", "**", "%"))
 
     def __init__(self, filters: Mapping[str, Any]) -> None:
-        super().__init__(undefined=StrictUndefined, keep_trailing_newline=True, finalize=written)
+        super().__init__(
+            undefined=StrictUndefined, keep_trailing_newline=True, finalize=write_value
+        )
         self.globals = {"range": self.globals["range"]}
         own = {"join": _join, "replace": _replace, "_each": _each, "_concat": _concat}
         self.filters = {name: JINJA_FILTERS[name] for name in FILTERS} | own | dict(filters)
 
     def parse_checked(self, source: str) -> nodes.Template:
-        """The syntax tree with its loops counted, or a `TemplateSyntaxError`."""
+        """Parse a template so that its loops and concatenations are counted when it runs.
+
+        Raises `TemplateSyntaxError`, also for statements that are not allowed.
+        """
         tree = self.parse(source)
         _refuse_statements(tree.body)
         for loop in list(tree.find_all(nodes.For)):
@@ -120,8 +139,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return super().call_binop(context, operator, left, right)
 
 
-def written(value: Any) -> Any:
-    """A value inside text: null is nothing, lists and objects are JSON."""
+def write_value(value: Any) -> Any:
+    """Write a value inside text: null is nothing, lists and objects are JSON."""
     if value is None:
         return ""
     if isinstance(value, bool | list | dict | tuple):
@@ -131,29 +150,29 @@ def written(value: Any) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """A template's value as JSON-like data: iterators and views become lists."""
+    """Turn a template's value into JSON-like data: iterators and views become lists."""
     whole = isinstance(value, list | dict | str | Undefined | BaseMessage)
     if not whole and isinstance(value, Iterable):
-        found = []
+        items = []
         for item in value:
-            found.append(plain(item))
-            _check_size(len(found))
-        return found
+            items.append(plain(item))
+            _check_size(len(items))
+        return items
     check_total(value)
     return value
 
 
 def check_total(value: Any) -> None:
     """Refuse a value that is larger written out than in memory, where lists may share parts."""
-    total, open_ = 0, [value]
-    while open_:
-        item = open_.pop()
+    total, pending = 0, [value]
+    while pending:
+        item = pending.pop()
         total += len(item) + 1 if isinstance(item, str | list | tuple | dict) else 1
         _check_size(total)
         if isinstance(item, dict):
-            open_ += item.values()
+            pending += item.values()
         elif isinstance(item, list | tuple):
-            open_ += item
+            pending += item
         else:
             _check_scalar(item)
 
@@ -188,10 +207,10 @@ def _filtered(node: Any, name: str) -> nodes.Filter:
 @pass_context
 def _each(context: Context, values: Any) -> Iterator[Any]:
     # len() must go on working: `loop.length` and `loop.last` ask for it.
-    render: Render = context[RENDER]
+    rendering: Rendering = context[RENDERING]
     items = values if isinstance(values, list | tuple | dict | str) else list(plain(values))
     for _ in items:
-        render.turn()
+        rendering.count_turn()
     return iter(items) if isinstance(items, dict) else items  # type: ignore[return-value]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import partial
 
-from graphs.compile.cache import NodeCache
+from graphs.node_cache import NodeCache
 from graphs.run_context import RunContext
 from indexes.service import Indexes
 from models.manager import Models

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.datastructures import FormData, UploadFile
 
 from config.errors import Invalid, nearest
-from graphs.compile.state import FILES
+from graphs.spec.channel_types import FILES
 from server.http.access import Caller
 from server.http.bodies import parse_json_object
 from server.services import Services

@@ -199,7 +199,7 @@ async def test_files_are_followed_while_the_catalog_is_open(folder: Path) -> Non
         assert "?" in catalog.get("shout").sources["shout"]
         (folder / "shout.yaml").unlink()
         async with asyncio.timeout(10):
-            while (await reloads.get()).gone != ("shout",):
+            while (await reloads.get()).removed != ("shout",):
                 pass
     finally:
         watching.cancel()

@@ -8,11 +8,11 @@ from typing import Any
 from langgraph.checkpoint.memory import InMemorySaver
 
 from graphs.agent import Agent
-from graphs.compile.build import AgentSource, Find, build_agent
+from graphs.loading.build import AgentSource, FindAgent, build_agent
 from graphs.run_context import RunContext
 
 
-def agent_of_yaml(text: str, find: Find | None = None) -> Agent:
+def agent_of_yaml(text: str, find: FindAgent | None = None) -> Agent:
     """The agent of a YAML text that may leave out version, name and description."""
     head = "" if text.lstrip().startswith("version:") else "version: 1\nname: test\n"
 

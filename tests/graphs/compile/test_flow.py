@@ -10,7 +10,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
 from config.errors import Invalid
-from graphs.compile.flow import choose
+from graphs.compile.flow import choose_exit
 from tests.support.graph_runs import agent_of_yaml, run
 from tests.support.graphs import context
 
@@ -199,5 +199,5 @@ async def test_in_any_acyclic_graph_every_node_reached_runs_once_and_after_all_b
 def _taken(agent: Any, n: int) -> dict[str, set[str]]:
     """What follows each node for this input."""
     exits = agent.graph.flow.exits
-    taken = {name: choose(found, {"n": n}, {}) for name, found in exits.items()}
+    taken = {name: choose_exit(found, {"n": n}, {}) for name, found in exits.items()}
     return {name: set(exit_.targets) - {"end"} for name, exit_ in taken.items() if exit_}

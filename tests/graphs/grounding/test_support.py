@@ -8,11 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphs.grounding.citations import Cited, Unsupported, cited, quoted, without_invented
-from graphs.grounding.claims import claims, markers, numbers_of
-from graphs.grounding.facts import Source, missing
+from graphs.grounding.citations import (
+    CheckedAnswer,
+    Unsupported,
+    cite_claims,
+    cite_quotes,
+    remove_invented_markers,
+)
+from graphs.grounding.claims import markers, numbers_of, split_claims
+from graphs.grounding.facts import SourceText, missing_facts
 from graphs.grounding.quotes import NormalizedText
-from graphs.grounding.support import Check, GroundingCheck, Near
+from graphs.grounding.support import Check, GroundingCheck, Similar
 from models.refusal import REFUSAL
 
 LOANS = (
@@ -28,17 +34,17 @@ PASSAGES = [
 ]  # fmt: skip
 
 
-def compared(answer: str, near: Near | None = None) -> list[Check]:
-    comparison = GroundingCheck(claims(answer, 2), PASSAGES)
+def compared(answer: str, near: Similar | None = None) -> list[Check]:
+    comparison = GroundingCheck(split_claims(answer, 2), PASSAGES)
     return comparison.checks(near)
 
 
-def given_out(answer: str, near: Near | None, mode: Unsupported = "mark") -> Cited:
-    cleaned, invented = without_invented(answer, 2)
-    return cited(cleaned, compared(cleaned, near), PASSAGES, mode, invented)
+def given_out(answer: str, near: Similar | None, mode: Unsupported = "mark") -> CheckedAnswer:
+    cleaned, invented = remove_invented_markers(answer, 2)
+    return cite_claims(cleaned, compared(cleaned, near), PASSAGES, mode, invented)
 
 
-def verdict(sentence: str, near: Near | None = None) -> str:
+def verdict(sentence: str, near: Similar | None = None) -> str:
     (check,) = compared(sentence, near)
     return check.verdict
 
@@ -62,7 +68,7 @@ def verdict(sentence: str, near: Near | None = None) -> str:
 def test_a_marker_belongs_to_the_sentence_it_stands_in_or_behind(
     answer: str, expected: list[tuple[str, tuple[int, ...]]]
 ) -> None:
-    assert [(claim.text, claim.cited) for claim in claims(answer, 2)] == expected
+    assert [(claim.text, claim.cited) for claim in split_claims(answer, 2)] == expected
 
 
 @pytest.mark.parametrize(
@@ -88,7 +94,7 @@ def test_what_claims_nothing_needs_no_source(answer: str) -> None:
 def test_a_quote_is_found_whatever_its_dress(sentence: str) -> None:
     (check,) = compared(sentence)
     assert check.verdict == "quoted"
-    (place,) = check.places
+    (place,) = check.spans
     quote = LOANS[place.start : place.end]
     assert quote in (
         "A loan may be renewed twice.",
@@ -98,7 +104,7 @@ def test_a_quote_is_found_whatever_its_dress(sentence: str) -> None:
 
 def test_quotes_need_no_embedder() -> None:
     answer = "A loan may be renewed twice [1]. The library opens at nine. [2]"
-    assert GroundingCheck(claims(answer, 2), PASSAGES).texts == []
+    assert GroundingCheck(split_claims(answer, 2), PASSAGES).texts == []
 
 
 def test_words_of_a_sentence_in_another_order_are_nearly_a_quote() -> None:
@@ -132,10 +138,10 @@ def test_numbers_names_and_identifiers_must_stand_in_the_source(
 
 
 def test_a_number_is_known_however_it_is_written() -> None:
-    source = Source.of("It costs 1,000 since 3 March 2020 and twelve hours of work.")
-    assert missing("On 2020-03-03 it cost 1000 for 12 hours.", source) == []
-    assert missing("In March 2020 it cost 1000.", source) == []
-    assert missing("In April it cost 1001.", source) == ["1001", "April"]
+    source = SourceText.of("It costs 1,000 since 3 March 2020 and twelve hours of work.")
+    assert missing_facts("On 2020-03-03 it cost 1000 for 12 hours.", source) == []
+    assert missing_facts("In March 2020 it cost 1000.", source) == []
+    assert missing_facts("In April it cost 1001.", source) == ["1001", "April"]
 
 
 def test_the_opposite_is_not_supported_by_likeness() -> None:
@@ -192,8 +198,8 @@ def test_an_answer_of_which_nothing_is_left_is_a_refusal() -> None:
 def test_passages_without_an_exact_place_give_citations_without_one() -> None:
     passage = {"text": "A loan may be renewed twice.", "title": "T", "start": 3, "end": 9}
     for told in (passage, {**passage, "start": None, "end": None}):
-        checks = GroundingCheck(claims(f"{passage['text']} [1]", 1), [told]).checks()
-        answer = cited(f"{passage['text']} [1]", checks, [told], "mark", [])
+        checks = GroundingCheck(split_claims(f"{passage['text']} [1]", 1), [told]).checks()
+        answer = cite_claims(f"{passage['text']} [1]", checks, [told], "mark", [])
         assert answer.citations[0]["start"] is None
         assert answer.citations[0]["end"] is None
         assert answer.citations[0]["text"] == passage["text"]
@@ -202,7 +208,7 @@ def test_passages_without_an_exact_place_give_citations_without_one() -> None:
 def test_a_span_that_a_model_tells_must_be_there() -> None:
     right = {"n": 2, "start": 0, "end": 26, "text": "The library opens at nine."}
     wrong = [{**right, "end": 20}, {**right, "n": 3}, {**right, "start": -5, "text": "nine"}]
-    answer = quoted("The library opens at nine. [2]", PASSAGES, [right, *wrong])
+    answer = cite_quotes("The library opens at nine. [2]", PASSAGES, [right, *wrong])
     assert [c["text"] for c in answer.citations] == ["The library opens at nine."]
 
 
@@ -245,9 +251,9 @@ def test_no_citation_points_outside_of_its_passage(
     answer: str, texts: list[str], mode: Any, likeness: float
 ) -> None:
     passages = property_passages(texts)
-    cleaned, _ = without_invented(answer, len(passages))
-    comparison = GroundingCheck(claims(cleaned, len(passages)), passages)
-    out = cited(cleaned, comparison.checks(lambda a, b: likeness), passages, mode, [])
+    cleaned, _ = remove_invented_markers(answer, len(passages))
+    comparison = GroundingCheck(split_claims(cleaned, len(passages)), passages)
+    out = cite_claims(cleaned, comparison.checks(lambda a, b: likeness), passages, mode, [])
     for citation in out.citations:
         passage = passages[citation["n"] - 1]
         begin = passage["start"]
@@ -263,9 +269,9 @@ def test_no_citation_points_outside_of_its_passage(
 @given(ANSWERS, st.integers(1, 3))
 def test_every_marker_that_stays_has_a_citation(answer: str, count: int) -> None:
     passages = property_passages([LOANS] * count)
-    cleaned, invented = without_invented(answer, count)
-    checks = GroundingCheck(claims(cleaned, count), passages).checks()
-    out = cited(cleaned, checks, passages, "mark", invented)
+    cleaned, invented = remove_invented_markers(answer, count)
+    checks = GroundingCheck(split_claims(cleaned, count), passages).checks()
+    out = cite_claims(cleaned, checks, passages, "mark", invented)
     known = {citation["n"] for citation in out.citations}
     for marker in markers(out.text):
         assert set(numbers_of(marker[1])) <= known or not checks
@@ -273,13 +279,13 @@ def test_every_marker_that_stays_has_a_citation(answer: str, count: int) -> None
 
 @given(ANSWERS, st.integers(0, 3))
 def test_no_marker_of_a_passage_that_was_not_given_stays(answer: str, count: int) -> None:
-    cleaned, _ = without_invented(answer, count)
+    cleaned, _ = remove_invented_markers(answer, count)
     for marker in markers(cleaned):
         assert all(1 <= number <= count for number in numbers_of(marker[1]))
 
 
 def test_markers_within_markers_without_end_are_no_markers() -> None:
-    cleaned, invented = without_invented("[9" * 5000 + "]" * 5000, 1)
+    cleaned, invented = remove_invented_markers("[9" * 5000 + "]" * 5000, 1)
     assert markers(cleaned) == []
     assert invented == [9]
 
@@ -287,7 +293,7 @@ def test_markers_within_markers_without_end_are_no_markers() -> None:
 @given(st.text(max_size=200))
 def test_sentences_of_an_answer_never_overlap(answer: str) -> None:
     place = 0
-    for claim in claims(answer, 2):
+    for claim in split_claims(answer, 2):
         assert place <= claim.start < claim.end <= len(answer)
         place = claim.end
 

@@ -10,7 +10,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
 from config.errors import Invalid, NotFound, Unavailable
-from graphs.compile.build import AgentSource
+from graphs.loading.build import AgentSource
 from tests.support.graph_runs import agent_of_yaml, run
 from tests.support.graphs import FakeModels, chat, context
 

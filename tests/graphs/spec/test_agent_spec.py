@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 
 from config.errors import Invalid
 from graphs.catalog import SHIPPED
-from graphs.compile.build import AgentSource, agent_of, build_agent
+from graphs.loading.build import AgentSource, agent_of, build_agent
 from graphs.spec.agent_spec import AgentSpec, read_spec, spec_json_schema
 from graphs.spec.source import read_source
 from tests.support.graph_runs import agent_of_yaml

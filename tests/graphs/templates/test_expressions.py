@@ -12,7 +12,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 
 from config.errors import Invalid
 from graphs.templates.expressions import Expressions
-from graphs.templates.sandbox import MAX_VALUE, Render
+from graphs.templates.sandbox import MAX_VALUE, Rendering
 
 EXPRESSIONS = Expressions()
 VIEW: dict[str, Any] = {
@@ -77,7 +77,7 @@ def test_a_template_knows_the_names_it_uses() -> None:
 
 
 def test_cite_numbers_passages_and_records_them() -> None:
-    render = Render()
+    render = Rendering()
     text = EXPRESSIONS.template("{{ passages | cite }}\n\nQ: {{ text }}").value(VIEW, render)
     assert text == "[1] Guide > Start: One.\n\n[2] Guide: Two.\n\nQ: hello"
     assert render.cited == [
@@ -98,7 +98,7 @@ HOSTILE = [
     "{{ messages[0].__init__.__globals__ }}",
     "{{ messages[0].model_dump() }}",
     "{{ messages[0]['model_dump'] }}",
-    "{{ _render.cited }}",
+    "{{ _rendering.cited }}",
     "{{ lipsum(1000) }}",
     "{{ cycler }}",
     "{{ namespace() }}",

@@ -12,7 +12,7 @@ from typing import Any
 
 from config.settings import Settings
 from graphs.catalog import Catalog
-from graphs.compile.cache import NodeCache
+from graphs.node_cache import NodeCache
 from graphs.run_context import RunContext
 from models.manager import Models, open_models
 from runs.checkpoints import Checkpoints, open_checkpoints

@@ -1,4 +1,7 @@
-"""Graphs written in Python: modules with `build() -> StateGraph` in the folder of own agents."""
+"""Graphs written in Python: modules with `build() -> StateGraph` in the folder of own agents.
+
+Owns importing them. The files are trusted: they run in the service.
+"""
 
 from __future__ import annotations
 
@@ -17,18 +20,19 @@ from langgraph.graph import StateGraph
 from config.errors import Invalid, MotetError
 from graphs.agent import Agent
 from graphs.interface import SchemaInterface
-from graphs.spec.parts import AGENT_NAME
+from graphs.spec.base import AGENT_NAME
 
 RECURSION_LIMIT = 100
+"""LangGraph's bound on supersteps, unless `build.recursion_limit` is another."""
 
 
 def read_python_agents(
     folder: Path, before: Mapping[str, Agent]
 ) -> tuple[dict[str, Agent], dict[str, MotetError]]:
-    """The agents of every `*.py` in a folder, and by file what is wrong with others.
+    """Read the agents of every `*.py` in a folder, and by file what is wrong with others.
 
     An unchanged file keeps its agent of `before`; so does one that is wrong now. Files whose name
-    begins with an underscore are left alone. The files are trusted: they run.
+    begins with an underscore are left alone.
     """
     agents: dict[str, Agent] = {}
     problems: dict[str, MotetError] = {}
@@ -42,16 +46,20 @@ def read_python_agents(
             same = known is not None and known.version == _digest(file.read_text("utf-8"))
             agents[file.stem] = known if known and same else read_python_agent(file)
         except (MotetError, OSError, UnicodeDecodeError) as error:
-            wrong = error if isinstance(error, MotetError) else _failed(file, error)
-            problems[str(file)] = wrong
+            problems[str(file)] = (
+                error if isinstance(error, MotetError) else _wrap_error(file, error)
+            )
             if known:
                 agents[file.stem] = known
     return agents, problems
 
 
 def read_python_agent(file: Path) -> Agent:
-    """The agent of a module with `build() -> StateGraph`; its docstring is the description."""
-    module = _imported(file)
+    """Import a module with `build() -> StateGraph`; its docstring is the agent's description.
+
+    Raises `Invalid` (`invalid_agent`) naming the file and line.
+    """
+    module = _import(file)
     return python_agent(file.stem, module.build, file, inspect.getdoc(module) or "")
 
 
@@ -61,10 +69,10 @@ def python_agent(
     file: Path | None = None,
     description: str = "",
 ) -> Agent:
-    """The agent of a function that builds a graph. Raises `Invalid` naming the file and line."""
+    """Make the agent of a function that builds a graph. Raises `Invalid` (`invalid_agent`)."""
     if not AGENT_NAME.fullmatch(name):
         raise _invalid(file, f"'{name}' cannot name an agent: use a-z, 0-9, '-' and '_'.")
-    builder, interface = _built(name, build, file)
+    builder, interface = _call_build(name, build, file)
     text = file.read_text(encoding="utf-8") if file else inspect.getsource(build)
     return Agent(
         name=name,
@@ -79,7 +87,7 @@ def python_agent(
     )
 
 
-def _built(
+def _call_build(
     name: str, build: Callable[[], StateGraph[Any, Any, Any, Any]], file: Path | None
 ) -> tuple[StateGraph[Any, Any, Any, Any], SchemaInterface]:
     try:
@@ -92,14 +100,14 @@ def _built(
     except MotetError:
         raise
     except Exception as error:
-        raise _failed(file, error) from error
+        raise _wrap_error(file, error) from error
 
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _imported(file: Path) -> ModuleType:
+def _import(file: Path) -> ModuleType:
     # Under a name of its own, so that `chat.py` in the folder hides no library.
     name = f"motet_agent_{file.stem}"
     spec = importlib.util.spec_from_file_location(name, file)
@@ -111,13 +119,13 @@ def _imported(file: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise _failed(file, error) from error
+        raise _wrap_error(file, error) from error
     if not callable(getattr(module, "build", None)):
         raise _invalid(file, "has no function build() that returns a StateGraph.")
     return module
 
 
-def _failed(file: Path | None, error: BaseException) -> Invalid:
+def _wrap_error(file: Path | None, error: BaseException) -> Invalid:
     lines = [
         frame.lineno
         for frame in traceback.extract_tb(error.__traceback__)
@@ -128,10 +136,10 @@ def _failed(file: Path | None, error: BaseException) -> Invalid:
 
 
 def _invalid(file: Path | None, message: str, line: int | None = None) -> Invalid:
-    place = f"{file}:{line}" if file and line else str(file or "graph")
+    position = f"{file}:{line}" if file and line else str(file or "graph")
     details = {"file": str(file) if file else None, "line": line}
     return Invalid(
-        f"{place}: {message}",
+        f"{position}: {message}",
         code="invalid_agent",
         details={key: value for key, value in details.items() if value is not None},
     )

@@ -1,4 +1,8 @@
-"""From YAML to an agent, together with every agent that it calls."""
+"""From YAML to an agent, together with every agent that it calls.
+
+Owns linking: one agent finds another by name, calls it as a step, and has a version that follows
+from the texts of all. Reading the text is `graphs.spec`'s, compiling it `graphs.compile`'s.
+"""
 
 from __future__ import annotations
 
@@ -11,20 +15,20 @@ from jinja2 import TemplateSyntaxError
 
 from config.errors import Invalid, NotFound, nearest
 from graphs.agent import Agent, Origin
-from graphs.compile.compiler import Graph, build_graph
+from graphs.compile.compiler import BuiltGraph, build_graph
 from graphs.compile.node import CompileScope, NodeType
 from graphs.compile.state import EMPTY
-from graphs.interface import DeclaredInterface, outputs
+from graphs.interface import DeclaredInterface, output_templates
 from graphs.nodes import NODE_TYPES
 from graphs.spec.agent_spec import AgentSpec, read_spec
-from graphs.spec.parts import Channel
+from graphs.spec.channels import Channel
 from graphs.spec.problems import Problems
 from graphs.templates.expressions import Expressions, Template
 
 
 @dataclass(frozen=True)
 class AgentSource:
-    """An agent's YAML and where it stands."""
+    """An agent's YAML and where it comes from."""
 
     name: str
     text: str
@@ -32,29 +36,22 @@ class AgentSource:
     path: Path | None = None
 
 
-Find = Callable[[str], AgentSource | Agent]
+FindAgent = Callable[[str], AgentSource | Agent]
 """Gives another agent by name: its YAML, or one made in Python. Raises `NotFound`."""
 
 
-def build_agent(source: AgentSource, find: Find, callers: tuple[str, ...] = ()) -> Agent:
-    """The agent of a YAML text. Raises `Invalid(code="invalid_agent")` with all its problems."""
+def build_agent(source: AgentSource, find: FindAgent, callers: tuple[str, ...] = ()) -> Agent:
+    """Build the agent of a YAML text, and those that it calls.
+
+    `callers` are the agents on the way here, which it may not call. Raises `Invalid`
+    (`invalid_agent`) with all its problems.
+    """
     file = str(source.path) if source.path else f"{source.name}.yaml"
     spec, problems = read_spec(source.text, file)
     if spec.name != source.name:
         problems.add(("name",), f"the file of agent '{source.name}' must name it so.")
-    return link_spec(spec, source, problems, find, callers)
-
-
-def link_spec(
-    spec: AgentSpec,
-    source: AgentSource,
-    problems: Problems,
-    find: Find,
-    callers: tuple[str, ...] = (),
-) -> Agent:
-    """The agent of a spec."""
     linker = _Linker(find, (*callers, spec.name))
-    graph, templates = _compile(spec, problems, linker)
+    graph, outputs = _compile(spec, problems, linker)
     problems.check()
     sources = {spec.name: source.text}
     for called in linker.called.values():
@@ -67,26 +64,28 @@ def link_spec(
         path=source.path,
         sources=sources,
         builder=graph.builder,
-        interface=DeclaredInterface(spec.name, spec.input, templates, graph),
+        interface=DeclaredInterface(spec.name, spec.input, outputs, graph),
         recursion_limit=spec.max_steps or graph.recursion_limit,
         calls=tuple(linker.called),
         graph=graph,
     )
 
 
-def agent_of(spec: AgentSpec, find: Find | None = None) -> Agent:
-    """The agent of a spec that was built in Python, for notebooks."""
+def agent_of(spec: AgentSpec, find: FindAgent | None = None) -> Agent:
+    """Build the agent of a spec that was made in Python, for notebooks."""
 
-    def none(name: str) -> Agent:
+    def find_none(name: str) -> Agent:
         raise NotFound(f"There is no agent '{name}' here.", code="agent_not_found")
 
     source = AgentSource(spec.name, spec.to_yaml(), "own")
-    return build_agent(source, find or none)
+    return build_agent(source, find or find_none)
 
 
 @dataclass
 class _Linker:
-    find: Find
+    """The `Linker` of one agent: builds each agent that it calls, once."""
+
+    find: FindAgent
     chain: tuple[str, ...]
     called: dict[str, Agent] = field(default_factory=dict)
     node_types: Mapping[str, NodeType] = field(default_factory=lambda: NODE_TYPES)
@@ -94,26 +93,26 @@ class _Linker:
 
     def agent(self, name: str) -> Agent:
         if name in self.chain:
-            told = " → ".join([*self.chain[self.chain.index(name) :], name])
-            raise Invalid(f"agents may not call themselves: {told}.", code="agent_recursion")
+            circle = " → ".join([*self.chain[self.chain.index(name) :], name])
+            raise Invalid(f"agents may not call themselves: {circle}.", code="agent_recursion")
         if name not in self.called:
-            found = self.find(name)
+            source = self.find(name)
             self.called[name] = (
-                found if isinstance(found, Agent) else build_agent(found, self.find, self.chain)
+                source if isinstance(source, Agent) else build_agent(source, self.find, self.chain)
             )
         return self.called[name]
 
 
 def _compile(
     spec: AgentSpec, problems: Problems, linker: _Linker
-) -> tuple[Graph, Mapping[str, Template]]:
+) -> tuple[BuiltGraph, Mapping[str, Template]]:
     scope = CompileScope(spec.name, "", (), frozenset(), problems, linker)
-    declared = _declared(spec, problems)
-    graph = build_graph(spec.nodes, spec.edges, declared, scope)
-    return graph, _outputs(spec, graph, problems, linker.expressions)
+    graph = build_graph(spec.nodes, spec.edges, _declared_channels(spec, problems), scope)
+    return graph, _compile_outputs(spec, graph, problems, linker.expressions)
 
 
-def _declared(spec: AgentSpec, problems: Problems) -> dict[str, Channel]:
+def _declared_channels(spec: AgentSpec, problems: Problems) -> dict[str, Channel]:
+    """Return the channels of `input` and `state`; an input field may have an entry in `state`."""
     channels: dict[str, Channel] = {}
     for name, field_ in spec.input.items():
         channels[name] = Channel(type=field_.type, description=field_.description)
@@ -128,11 +127,11 @@ def _declared(spec: AgentSpec, problems: Problems) -> dict[str, Channel]:
     return channels
 
 
-def _outputs(
-    spec: AgentSpec, graph: Graph, problems: Problems, expressions: Expressions
+def _compile_outputs(
+    spec: AgentSpec, graph: BuiltGraph, problems: Problems, expressions: Expressions
 ) -> Mapping[str, Template]:
     try:
-        templates = outputs(spec.output, expressions)
+        templates = output_templates(spec.output, expressions)
     except (TemplateSyntaxError, ValueError) as error:
         problems.add(("output",), f"wrong expression: {error}")
         return {}
@@ -147,6 +146,7 @@ def _version(sources: Mapping[str, str], called: Mapping[str, Agent]) -> str:
     digest = hashlib.sha256()
     for name in sorted(sources):
         digest.update(f"{name}\0{sources[name]}\0".encode())
+    # Of agents written in Python there is no text here, only their version.
     for name in sorted(called):
         digest.update(called[name].version.encode())
     return digest.hexdigest()[:16]

@@ -1,4 +1,7 @@
-"""JSON out of a model's text, checked against a schema, with words for what is wrong."""
+"""JSON that fits a schema: out of a model's text, or as a person's answer, with what is wrong.
+
+Invariant: checking fetches nothing. A reference leads only within its schema.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ class OutputSchema:
     schema: Mapping[str, Any]
 
     def problem(self) -> str | None:
-        """Why this is no usable schema. References lead only within it: nothing is fetched."""
+        """Return why this is no usable schema; None where it is one."""
         try:
             Draft202012Validator.check_schema(self.schema)
         except SchemaError as error:
@@ -32,34 +35,37 @@ class OutputSchema:
         return f"the reference '{outside[0]}' leads out of the schema." if outside else None
 
     def parse(self, text: str) -> Any:
-        """The value that a text holds. Raises `ValueError` that tells a model what to mend."""
-        value = _json(text)
+        """Return the value that a text holds. Raises `ValueError` with words for the model."""
+        value = _parse_json(text)
         if error := self.error(value):
             raise ValueError(error)
         return value
 
     def error(self, value: Any) -> str | None:
-        """What does not fit, with its place."""
+        """Return what of a value does not fit, with its place; None where all of it does."""
+        # An empty registry: the default one would fetch references from the network.
         validator = Draft202012Validator(self.schema, registry=Registry())
         try:
-            found = best_match(validator.iter_errors(value))
-        except Unresolvable as error:
-            return f"the schema cannot be used: {error}"
-        if found is None:
+            error = best_match(validator.iter_errors(value))
+        except Unresolvable as unresolvable:
+            return f"the schema cannot be used: {unresolvable}"
+        if error is None:
             return None
-        place = ".".join(str(part) for part in found.absolute_path)
-        return f"{place or 'the value'}: {found.message}"
+        path = ".".join(str(part) for part in error.absolute_path)
+        return f"{path or 'the value'}: {error.message}"
 
     def titled(self) -> dict[str, Any]:
-        """The schema as model libraries want it: with a title."""
+        """Return the schema as model libraries want it: with a title."""
         return {"title": "answer", **self.schema}
 
     def instruction(self) -> str:
+        """Write the sentence that asks a model for this JSON."""
         text = json.dumps(self.schema, ensure_ascii=False)
         return f"Answer with JSON only, that fits this JSON schema:\n{text}"
 
 
-def _json(text: str) -> Any:
+def _parse_json(text: str) -> Any:
+    """Read a text as JSON: the whole, then a fenced block, then what follows the first bracket."""
     candidates = [text.strip(), *(match.strip() for match in FENCE.findall(text))]
     begin = re.search(r"[\[{]", text)
     for candidate in candidates:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphs.scenes import chapters, scenes, spoken
+from graphs.templates.scenes import chapters, scenes, spoken
 
 TALE = (
     'Mr. Fox woke up early. "Where is my hat?" he asked. The hat was gone! He looked under the '

@@ -1,4 +1,8 @@
-"""A follow-up question as one that stands by itself, by rule: where no language model is. Pure."""
+"""Rewriting a follow-up question by rule, where no language model does it. Pure; English only.
+
+Owns the filter `standalone`. A question that stands by itself must stay as it is: a needless word
+costs a search more than a missing one.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,9 @@ from typing import Any
 
 from graphs.grounding.stopwords import OWNING, POINTING, content_words
 
-FEW_WORDS = 2  # of content; a question with fewer leans on what was said before
-JOINED_WORDS = 12
+MIN_OWN_WORDS = 2
+"""Content words; a question with fewer depends on what was said before."""
+MAX_ADDED_WORDS = 12
 _OPENING = re.compile(
     r"^\s*(?:and|but|or|so|then|also|what about|how about|what else|why(?: not)?\s*\??$|"
     r"and (?:what|how|why|when|where)|und|aber|warum)\b",
@@ -27,25 +32,25 @@ _PRONOUN = re.compile(rf"\b(?:{'|'.join(sorted(POINTING))})\b", re.IGNORECASE)
 
 
 def rewrite_followup(question: str, history: Sequence[Mapping[str, Any]]) -> str:
-    """The question with the content words of the one before, where it leans on that.
+    """Add to a follow-up question the content words of the one before.
 
     `history` are earlier turns, `question` and `query` (that one standing by itself), oldest
     first. A question that stands by itself stays as it is.
     """
-    before = _before(history)
+    before = _last_query(history)
     if not before or not depends_on_context(question):
         return question
     own = set(content_words(question))
-    added = [word for word in _kept_words(before) if word.casefold() not in own]
-    return " ".join([question.strip(), *added[:JOINED_WORDS]])
+    added = [word for word in _subject_words(before) if word.casefold() not in own]
+    return " ".join([question.strip(), *added[:MAX_ADDED_WORDS]])
 
 
 def depends_on_context(question: str) -> bool:
-    """Whether a question cannot be understood without what was said before."""
+    """Tell whether a question cannot be understood without what was said before."""
     if _OPENING.match(question):
         return True
     words = content_words(question)
-    if len([word for word in words if word not in POINTING]) < FEW_WORDS:
+    if len([word for word in words if word not in POINTING]) < MIN_OWN_WORDS:
         return True
     pointing = _POINTS_NOWHERE.sub(" ", question)
     pointing = _RELATIVE.sub(_without_relative, pointing)
@@ -53,31 +58,31 @@ def depends_on_context(question: str) -> bool:
     return first is not None and not _names_before(pointing[: first.start()], first[0])
 
 
-def _without_relative(found: re.Match[str]) -> str:
-    """ "The file that the server wrote": this "that" points within the sentence."""
-    return found[1] if content_words(found[1]) else found[0]
+def _without_relative(match: re.Match[str]) -> str:
+    """Drop a "that" which points within the sentence, as in "the file that the server wrote"."""
+    return match[1] if content_words(match[1]) else match[0]
 
 
 def _names_before(text: str, pronoun: str) -> bool:
-    """Whether the question names something before its first pronoun, which then means that.
+    """Tell whether the question names something before its first pronoun, which then means that.
 
     "When a run fails, is it tried again?" stands by itself; "Why does the server need it?" does
     not.
     """
-    named = len(content_words(text)) >= FEW_WORDS
+    named = len(content_words(text)) >= MIN_OWN_WORDS
     return named and (pronoun.casefold() in OWNING or _CLAUSE.search(text) is not None)
 
 
-def _before(history: Sequence[Mapping[str, Any]]) -> str:
-    """The last question that stood by itself: what a follow-up to a follow-up is about."""
+def _last_query(history: Sequence[Mapping[str, Any]]) -> str:
+    """Return the last question that stood by itself: what a follow-up to a follow-up is about."""
     for turn in reversed(history):
-        said = str(turn.get("query") or turn.get("question") or "")
-        if said:
-            return said
+        if query := str(turn.get("query") or turn.get("question") or ""):
+            return query
     return ""
 
 
-def _kept_words(text: str) -> list[str]:
+def _subject_words(text: str) -> list[str]:
+    """Return the content words that name something, each once, as the text writes them."""
     words = re.findall(r"[^\W_][\w'’.+#/-]*[\w+#]|[^\W_]", text)
-    kept = {word.casefold(): word for word in words if content_words(word)}
-    return [word for folded, word in kept.items() if folded not in POINTING]
+    unique = {word.casefold(): word for word in words if content_words(word)}
+    return [word for lowered, word in unique.items() if lowered not in POINTING]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphs.grounding.followup import depends_on_context, rewrite_followup
+from graphs.templates.followup import depends_on_context, rewrite_followup
 
 FIRST = {"question": "How long are books lent?", "query": "How long are books lent?"}
 

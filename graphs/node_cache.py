@@ -1,4 +1,8 @@
-"""Results of nodes that ask to be cached: in memory, with a lifetime and a bound."""
+"""Results of nodes that ask to be cached: in memory, with a lifetime and a bound.
+
+Owns the entries of all runs; they last until the process ends. Keys and what is worth caching are
+`graphs.compile.node_runner`'s.
+"""
 
 from __future__ import annotations
 
@@ -9,22 +13,23 @@ from typing import Any
 
 from langgraph.cache.base import BaseCache, FullKey, Namespace
 
-ENTRIES = 2_000
+MAX_ENTRIES = 2_000
+"""Of all agents and tenants."""
 
 
 class NodeCache(BaseCache[Any]):
     """LangGraph's cache protocol over the entries used last; its own in-memory one never shrinks.
 
-    Lifetimes are in seconds. One event loop uses it.
+    Lifetimes are in seconds. One event loop uses it: nothing here is locked.
     """
 
-    def __init__(self, entries: int = ENTRIES) -> None:
+    def __init__(self, entries: int = MAX_ENTRIES) -> None:
         super().__init__()
         self._bound = entries
         self._entries: OrderedDict[FullKey, tuple[Any, float | None]] = OrderedDict()
 
     def get(self, keys: Sequence[FullKey]) -> dict[FullKey, Any]:
-        now, found = time.monotonic(), {}
+        now, values = time.monotonic(), {}
         for key in keys:
             if key in self._entries:
                 value, until = self._entries[key]
@@ -32,8 +37,8 @@ class NodeCache(BaseCache[Any]):
                     del self._entries[key]
                 else:
                     self._entries.move_to_end(key)
-                    found[key] = value
-        return found
+                    values[key] = value
+        return values
 
     def set(self, pairs: Mapping[FullKey, tuple[Any, int | None]]) -> None:
         now = time.monotonic()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from config.errors import Invalid, MotetError
 from graphs.agent import Origin
-from graphs.compile.build import AgentSource
+from graphs.loading.build import AgentSource
 
 SUFFIXES = (".yaml", ".yml")
 
@@ -16,9 +16,10 @@ SUFFIXES = (".yaml", ".yml")
 def read_sources(
     folder: Path, origin: Origin
 ) -> tuple[dict[str, AgentSource], dict[str, MotetError]]:
-    """The YAML of a folder's agents by name, and by file what could not be read.
+    """Read the YAML of a folder's agents by name, and by file what could not be read.
 
-    Files whose name begins with a dot or an underscore are left alone.
+    Files whose name begins with a dot or an underscore are left alone. A folder that is not there
+    is empty.
     """
     sources: dict[str, AgentSource] = {}
     problems: dict[str, MotetError] = {}
@@ -26,14 +27,14 @@ def read_sources(
         if path.suffix not in SUFFIXES or path.name.startswith((".", "_")):
             continue
         try:
-            sources[path.stem] = AgentSource(path.stem, text_of(path), origin, path)
+            sources[path.stem] = AgentSource(path.stem, read_text(path), origin, path)
         except Invalid as error:
             problems[str(path)] = error
     return sources, problems
 
 
-def text_of(file: Path) -> str:
-    """A file's text. Raises `Invalid` naming the file."""
+def read_text(file: Path) -> str:
+    """Read a file's text. Raises `Invalid` (`invalid_agent`) naming the file."""
     try:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -44,6 +45,8 @@ def text_of(file: Path) -> str:
 
 def write_atomically(file: Path, text: str) -> None:
     """Replace a file in one step: readers see the old text or the new, never half of it."""
+    # In the same folder, because a rename is atomic within one file system only. The name begins
+    # with a dot, so that a reload in between leaves it alone.
     handle, name = tempfile.mkstemp(dir=file.parent, prefix=".", suffix=".tmp")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as out:

@@ -1,0 +1,137 @@
+"""From a node's inputs to an answer: plain text with checked citations, or JSON that fits a schema.
+
+Owns the parts that answers consist of, for all node types that ask a chat model. The single
+question is `ask`'s, the comparison with passages `checking`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.runnables import RunnableSequence
+
+from config.errors import Unavailable
+from graphs.chat.ask import BoundChat, answering_model, ask
+from graphs.chat.checking import check_answer, score_passages
+from graphs.chat.messages import attach_pictures, attach_threshold, build_messages
+from graphs.chat.output_schema import OutputSchema
+from graphs.compile.node import NodeContext
+from graphs.grounding.citations import Unsupported
+from graphs.grounding.claims import is_refusal
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+MAX_REPORTED_CHARS = 2000
+"""Of an answer that never fitted its schema; so much stands in the error's details."""
+
+
+async def answer_in_text(
+    inputs: dict[str, Any], context: NodeContext, unsupported: Unsupported
+) -> dict[str, Any]:
+    """Ask for plain text, and return its parts, checked against the passages that it cites."""
+    messages = await attach_pictures(build_messages(inputs, context), inputs.get("images"), context)
+    messages = await attach_threshold(messages, context)
+    message = await ask(context, str(inputs["model"]), messages)
+    parts = await check_parts(message, context, unsupported)
+    # The embedded reader scores its passages itself; for a language model we do, after its answer.
+    if parts["score"] is None and not parts["refused"]:
+        evidence = messages[-1].additional_kwargs.get("motet")
+        parts["score"] = await score_passages(evidence, context)
+    return parts
+
+
+async def check_parts(
+    message: AIMessage,
+    context: NodeContext,
+    unsupported: Unsupported = "mark",
+    *,
+    uncited: bool = True,
+) -> dict[str, Any]:
+    """Return an answer's parts, checked against the passages that the prompt cites.
+
+    Without `uncited`, sentences that cite nothing are not held against the answer.
+    """
+    metadata = message.response_metadata
+    passages = [passage for _, block in context.rendering.cited for passage in block]
+    text = str(message.text)
+    parts: dict[str, Any] = {
+        "text": text,
+        "parsed": None,
+        "citations": [],
+        "checks": [],
+        "message": message,
+        "model": answering_model(message),
+        "refused": bool(metadata.get("refused")),
+        "score": metadata.get("score"),
+    }
+    if not passages:
+        return parts
+    spans = metadata.get("citations")
+    answer = await check_answer(text, passages, spans, unsupported, context, uncited=uncited)
+    if answer.text != text:
+        message = message.model_copy(update={"content": answer.text})
+    return {
+        **parts,
+        "text": answer.text,
+        "citations": answer.citations,
+        "checks": answer.checks,
+        "message": message,
+        "refused": parts["refused"] or is_refusal(answer.text),
+    }
+
+
+async def answer_in_json(
+    inputs: dict[str, Any], context: NodeContext, schema: OutputSchema, repairs: int
+) -> dict[str, Any]:
+    """Ask until the answer fits a schema, and return its parts with the value `parsed`.
+
+    An answer that does not fit is sent back with what is wrong, at most `repairs` times. Raises
+    `Unavailable` (`structured_output_invalid`) after that.
+    """
+    messages = await attach_pictures(build_messages(inputs, context), inputs.get("images"), context)
+    messages = _add_instruction(messages, schema.instruction())
+    for attempt in range(repairs + 1):
+        message = await ask(
+            context, str(inputs["model"]), messages, lambda chat: _bind_schema(chat, schema)
+        )
+        try:
+            parsed = schema.parse(str(message.text))
+        except ValueError as error:
+            reason = str(error)
+        else:
+            return {**await check_parts(message, context, "keep"), "parsed": parsed}
+        context.emit("progress", repair=attempt + 1, message=f"The answer does not fit: {reason}")
+        messages = [*messages, *_repair_request(message, reason)]
+    raise Unavailable(
+        f"'{answering_model(message) or inputs['model']}' did not answer in the form asked for, "
+        f"after {repairs} repairs: {reason}",
+        code="structured_output_invalid",
+        details={"answer": str(message.text)[:MAX_REPORTED_CHARS], "reason": reason},
+        permanent=True,
+    )
+
+
+def _add_instruction(messages: list[BaseMessage], instruction: str) -> list[BaseMessage]:
+    if isinstance(messages[0], SystemMessage):
+        return [SystemMessage(f"{messages[0].text}\n\n{instruction}"), *messages[1:]]
+    return [SystemMessage(instruction), *messages]
+
+
+def _repair_request(message: AIMessage, reason: str) -> Sequence[BaseMessage]:
+    answer = AIMessage(str(message.text) or "(nothing)")
+    request = HumanMessage(f"That does not fit: {reason}\nAnswer again, with the JSON only.")
+    return answer, request
+
+
+def _bind_schema(chat: BaseChatModel, schema: OutputSchema) -> BoundChat:
+    """Bind the model to the schema by its own means, where it has any."""
+    try:
+        bound = chat.with_structured_output(schema.titled(), method="json_schema")
+    except (NotImplementedError, TypeError, ValueError):
+        return chat
+    # LangChain gives "bound model | parser". We take the model alone: `OutputSchema` parses, for
+    # every model alike. (With `include_raw` the request would outlive its cancellation.)
+    return bound.first if isinstance(bound, RunnableSequence) else chat

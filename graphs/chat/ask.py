@@ -1,0 +1,84 @@
+"""One answer of a chat model: lease it, stream what it writes, give it back.
+
+Owns the lease of a chat model within a step. What is said to the model is `messages`', what is
+made of its answer `answers`'. Invariant: a model is leased for one answer alone, so a tool that is
+called between two answers can load another model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    BaseMessage,
+    message_chunk_to_message,
+)
+from langchain_core.runnables import Runnable
+
+from config.errors import MotetError, Unavailable
+from graphs.compile.node import NodeContext
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+BoundChat: TypeAlias = Runnable[Any, Any]
+"""A chat model, with tools or a format bound to it or without."""
+
+
+async def ask(
+    context: NodeContext,
+    model: str,
+    messages: Sequence[BaseMessage],
+    bind: Callable[[BaseChatModel], BoundChat] = lambda chat: chat,
+) -> AIMessage:
+    """Ask a model for one whole answer; the run's readers get its tokens as they come.
+
+    Waits for the model to be loaded. `bind` binds tools or a format to the leased model.
+    Cancelling ends the model's work and the lease. Raises as leasing does, and `Unavailable`
+    (`response_empty`, `needs_vision_model`).
+    """
+
+    def forward_event(event: Mapping[str, Any]) -> None:
+        # "ready" says that the lease begins; the tokens that follow show that.
+        if event.get("phase") != "ready":
+            context.emit("model", **event)
+
+    models, tenant = context.run.models, context.run.tenant
+    async with models.lease(model, "chat", tenant=tenant, on_event=forward_event) as lease:
+        _check_vision(lease.chat, messages, model)
+        whole: BaseMessage | None = None
+        # LangGraph's callbacks are in the config: they stream each chunk to the run's readers as
+        # a part of mode "messages". Without the config there are no tokens, only the answer.
+        async for chunk in bind(lease.chat).astream(list(messages), context.config):
+            whole = chunk if whole is None else whole + chunk
+    if whole is None:
+        raise Unavailable(f"Model '{model}' answered with nothing.", code="response_empty")
+    answer = message_chunk_to_message(whole) if isinstance(whole, AIMessageChunk) else whole
+    return answer if isinstance(answer, AIMessage) else AIMessage(answer.content)
+
+
+def answering_model(message: AIMessage) -> str:
+    """Return the name of the model that gave an answer; empty where the model does not say."""
+    metadata = message.response_metadata
+    return str(metadata.get("model_name") or metadata.get("model") or "")
+
+
+def _check_vision(chat: BaseChatModel, messages: Sequence[BaseMessage], model: str) -> None:
+    """Refuse to show a picture to a model that is known to see none."""
+    shows_picture = any(isinstance(message.content, list) for message in messages)
+    profile = getattr(chat, "profile", None) or {}
+    if shows_picture and profile.get("image_inputs") is False:
+        raise _vision_unsupported(model)
+
+
+def _vision_unsupported(model: str) -> MotetError:
+    return Unavailable(
+        f"'{model}' stands for a chat model that cannot see pictures. Name one that can, as in "
+        "`model: ollama/qwen3-vl`, or use a `caption` node.",
+        code="needs_vision_model",
+        details={"field": "images"},
+        permanent=True,
+    )

@@ -1,0 +1,43 @@
+"""What every part of an agent's file is made of: the strict model, and the rules of names.
+
+Owns the patterns and limits of names. Invariant: an unknown key is refused everywhere, because a
+misspelt key that is ignored changes what an agent does without a word.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, StringConstraints
+
+START = "start"
+"""In `edges`, what stands before the first node."""
+END = "end"
+"""In `edges`, the target that ends a branch."""
+MAX_NODES = 500
+"""Nodes of one graph; the nodes within a `map` count apart."""
+AGENT_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+"""Names of agents are file names and parts of URLs, so they have no capitals."""
+RESERVED = frozenset(
+    (
+        *("and", "or", "not", "in", "is", "if", "else", "elif", "for", "set"),
+        *("loop", "range", "self"),
+        *("true", "false", "none", "True", "False", "None"),
+        *(START, END),
+    )
+)
+"""No channel or node has one of these names: templates or edges would read it as something else."""
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
+"""The name of a node."""
+ChannelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,63}$")]
+"""The name of a channel. Templates read it as an identifier, so it has no hyphen."""
+
+
+class SpecModel(BaseModel):
+    """Base of all parts of a spec: frozen, and refuses unknown keys."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, populate_by_name=True, hide_input_in_errors=True
+    )
