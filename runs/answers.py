@@ -1,4 +1,4 @@
-"""From what a person answers to what the waiting steps are given."""
+"""Matches what a person answered to the questions of a waiting run, and checks it."""
 
 from __future__ import annotations
 
@@ -13,31 +13,33 @@ from runs.record import Run
 
 
 def match_answers(run: Run, answer: Any) -> dict[str, Any]:
-    """The answer to each of a waiting run's questions, by the question's id.
+    """Return the answers to a waiting run's questions, by their ids; some may be left open.
 
     With one open question `answer` is its answer; with several it maps their ids to answers.
-    Raises `Invalid` naming the field where an answer does not fit its question's schema.
+    Raises `Invalid` (`invalid_answer`) naming the field that does not fit its question's schema.
     """
-    asked = {interrupt["id"]: interrupt["value"] for interrupt in run.interrupts}
-    if isinstance(answer, Mapping) and answer and set(answer) <= set(asked):
+    questions = {interrupt["id"]: interrupt["value"] for interrupt in run.interrupts}
+    if isinstance(answer, Mapping) and answer and set(answer) <= set(questions):
         answers = dict(answer)
-    elif len(asked) == 1:
-        answers = {next(iter(asked)): answer}
+    elif len(questions) == 1:
+        answers = {next(iter(questions)): answer}
     else:
         raise Invalid(
-            f"Run {run.run_id} asks {len(asked)} questions: map each question's id to its answer.",
-            details={"field": "answer", "interrupts": list(asked)},
+            f"Run {run.run_id} asks {len(questions)} questions: map each question's id to its "
+            "answer.",
+            details={"field": "answer", "interrupts": list(questions)},
         )
-    for id_, given in answers.items():
-        _check(asked[id_], given)
+    for id_, value in answers.items():
+        _check(questions[id_], value)
     return answers
 
 
-def _check(question: Any, given: Any) -> None:
+def _check(question: Any, value: Any) -> None:
+    """Check an answer against the question's JSON schema, where it has one."""
     schema = question.get("schema") if isinstance(question, Mapping) else None
     if not isinstance(schema, Mapping):
         return
-    error = best_match(Draft202012Validator(schema).iter_errors(given))
+    error = best_match(Draft202012Validator(schema).iter_errors(value))
     if error is not None:
         field = ".".join(["answer", *map(str, error.absolute_path)])
         raise Invalid(

@@ -1,4 +1,11 @@
-"""One SQLite file: a writing thread with group commit, and readers that never wait for it."""
+"""One SQLite file: a writing thread with group commit, and readers that never wait for it.
+
+Owns the connections, the order of writes and their commits; statements and tables are its users'.
+
+Invariants:
+- Writes are committed in the order of the `write` calls, each whole or not at all.
+- Futures of writes end in the same order, after the commit.
+"""
 
 from __future__ import annotations
 
@@ -15,22 +22,25 @@ from queue import Empty, SimpleQueue
 from typing import Any, Literal
 
 from config.errors import Unavailable
+from runs.schema import prepare
 
 log = logging.getLogger(__name__)
 
 GROUP_LIMIT = 512
 """Writes that share one commit at most, so that the first of them does not wait for long."""
+BUSY_TIMEOUT_S = 30
+"""How long a connection waits for SQLite's lock: LangGraph's saver has one of its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One SQL statement; with `many`, `parameters` is a sequence of rows."""
+    """One SQL statement; with `many`, `parameters` is a sequence of rows, one execution each."""
 
     sql: str
     parameters: Sequence[Any] = ()
     many: bool = False
 
-    def execute(self, connection: sqlite3.Connection) -> None:
+    def execute_on(self, connection: sqlite3.Connection) -> None:
         (connection.executemany if self.many else connection.execute)(self.sql, self.parameters)
 
 
@@ -42,7 +52,7 @@ class _Write:
 
 
 class RunDatabase:
-    """Writes reach the disk in the order of the calls, many to a commit; reads see every commit.
+    """The connections to the run database. Its methods belong to the event loop's thread.
 
     With durability `process` a commit survives a killed process (it is in the system's page
     cache); with `power` it survives a power loss, for an fsync with each group.
@@ -51,6 +61,7 @@ class RunDatabase:
     def __init__(self, path: Path, durability: Literal["process", "power"]) -> None:
         self._loop = asyncio.get_running_loop()
         self._queue: SimpleQueue[list[_Write] | None] = SimpleQueue()
+        """Groups for the writing thread; None ends it."""
         self._gathered: list[_Write] = []
         self._writing = _connect(path, durability)
         self._inline_reader = _connect(path, durability)
@@ -60,9 +71,10 @@ class RunDatabase:
         self._thread.start()
 
     def write(self, *statements: Statement) -> asyncio.Future[None]:
-        """Queue one transaction now; the future ends when it is committed.
+        """Queue one transaction and return at once; the future ends when it is committed.
 
-        All its statements are applied or none. The future raises `sqlite3.IntegrityError` for a
+        All its statements are applied or none, and cancelling the future does not take them back.
+        The future raises `sqlite3.IntegrityError` for a
         broken constraint and `Unavailable` (`run_storage_failed`) when the disk does not take it.
         """
         done: asyncio.Future[None] = self._loop.create_future()
@@ -78,26 +90,25 @@ class RunDatabase:
             self._gathered = []
 
     def row(self, sql: str, parameters: Sequence[Any] = ()) -> tuple[Any, ...] | None:
-        """One row by key, read on the calling thread.
+        """Read one row by key. Blocks for about 10 µs, a sixth of the way to a thread and back.
 
-        In WAL mode a read never waits for a writer and a keyed one takes about 10 µs, a sixth of
-        the way to a thread and back.
+        In WAL mode a read never waits for a writer.
         """
         row: tuple[Any, ...] | None = self._inline_reader.execute(sql, parameters).fetchone()
         return row
 
     def rows_inline(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """The rows of one key, read on the calling thread; for a handful of small ones."""
+        """Read the rows of one key. Blocks: for a handful of small rows only."""
         return self._inline_reader.execute(sql, parameters).fetchall()
 
     async def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """Rows of a scan, read in the reading thread."""
+        """Scan for rows in the reading thread, one scan at a time."""
         return await self._loop.run_in_executor(
             self._read_pool, lambda: self._thread_reader.execute(sql, parameters).fetchall()
         )
 
     async def close(self) -> None:
-        """Commit what is queued, then close. Nothing may be written afterwards."""
+        """Commit what is queued, then close the connections. Nothing may be written afterwards."""
         self._hand_over()
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
@@ -110,7 +121,8 @@ class RunDatabase:
             try:
                 self._commit(group)
             except sqlite3.Error:
-                # One bad write must not fail its neighbours: each gets a commit of its own.
+                # The group is rolled back. One bad write must not fail its neighbours: each gets a
+                # commit of its own, still in order.
                 for write in group:
                     self._commit_alone(write)
             self._loop.call_soon_threadsafe(_complete, group)
@@ -123,7 +135,7 @@ class RunDatabase:
             except Empty:
                 break
             if more is None:
-                self._queue.put(None)
+                self._queue.put(None)  # for the next call, which ends the thread
                 break
             group += more
         return group
@@ -133,7 +145,7 @@ class RunDatabase:
         try:
             for write in group:
                 for statement in write.statements:
-                    statement.execute(self._writing)
+                    statement.execute_on(self._writing)
             self._writing.execute("COMMIT")
         except BaseException:
             if self._writing.in_transaction:
@@ -148,9 +160,10 @@ class RunDatabase:
 
 
 def _complete(group: Sequence[_Write]) -> None:
+    """End the futures of committed or refused writes, in order, on the event loop."""
     for write in group:
         if write.done.cancelled():
-            continue
+            continue  # nobody waits any more; the write stands
         if write.error is None:
             write.done.set_result(None)
         elif isinstance(write.error, sqlite3.IntegrityError):
@@ -167,7 +180,9 @@ def _complete(group: Sequence[_Write]) -> None:
 
 
 def _connect(path: Path, durability: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
+    connection = sqlite3.connect(
+        path, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_S
+    )
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute(f"PRAGMA synchronous={'FULL' if durability == 'power' else 'NORMAL'}")
     return connection
@@ -177,9 +192,14 @@ def _connect(path: Path, durability: str) -> sqlite3.Connection:
 async def open_run_database(
     path: Path, durability: Literal["process", "power"] = "process"
 ) -> AsyncIterator[RunDatabase]:
-    """The database at `path`, made when it is missing; closed on exit, with all writes in it."""
+    """Open the database at `path`, made when it is missing and migrated when it is older.
+
+    On exit it is closed, with all writes in it. Raises `Unavailable` for one that cannot be opened
+    (`run_storage_failed`) or that a newer version made (`run_storage_version`).
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
+        await asyncio.to_thread(prepare, path)
         database = RunDatabase(path, durability)
     except sqlite3.Error as error:
         raise Unavailable(

@@ -1,4 +1,8 @@
-"""The numbered entries of a run's log, encoded once for the disk and for every reader."""
+"""The numbered entries of a run's log, encoded once for the disk and for every reader.
+
+Owns the JSON of an event and how a batch of them is stored. Which types and fields there are is
+declared in `event_types`.
+"""
 
 from __future__ import annotations
 
@@ -30,14 +34,12 @@ class RunEvent:
 
 @dataclass(slots=True)
 class Batch:
-    """Consecutive events that were stored by one write.
-
-    `wire` holds the batch as bytes of a wire format once the first reader has made them, so that
-    fifty readers cost one encoding.
-    """
+    """Consecutive events that are stored by one write."""
 
     events: Sequence[RunEvent]
     wire: dict[str, bytes] = field(default_factory=dict)
+    """The batch as bytes, by media type, once the first reader has made them: fifty readers cost
+    one encoding."""
 
     @property
     def first(self) -> int:
@@ -48,22 +50,23 @@ class Batch:
         return self.events[-1].seq
 
     def after(self, seq: int) -> Batch:
-        """The part of the batch behind `seq`; itself where all of it is."""
+        """Return the part of the batch behind `seq`; itself where that is all."""
         if seq < self.first:
             return self
         return Batch([event for event in self.events if event.seq > seq])
 
     def stored(self) -> bytes:
+        """Join the events' JSON by newlines, which JSON does not contain."""
         return b"\n".join(event.json for event in self.events)
 
 
 def load_batch(first: int, stored: bytes) -> Batch:
-    """The batch that `Batch.stored` wrote."""
+    """Read the batch, from event number `first` on, that `Batch.stored` wrote."""
     lines = stored.split(b"\n")
     return Batch(
         [
-            RunEvent(first + place, orjson.loads(line)["type"], line)
-            for place, line in enumerate(lines)
+            RunEvent(first + index, orjson.loads(line)["type"], line)
+            for index, line in enumerate(lines)
         ]
     )
 
@@ -71,7 +74,11 @@ def load_batch(first: int, stored: bytes) -> Batch:
 def encode_event(
     run_id: str, seq: int, type_: str, fields: dict[str, Any], at: float | None = None
 ) -> RunEvent:
-    """The event with its number; `fields` are `node`, `step`, `attempt` and `data`, as needed."""
+    """Encode an event; `fields` are `node`, `step`, `attempt` and `data`, as its type has them.
+
+    Runs for each token of each run: plain dicts, no checks. Raises `TypeError` for what has no
+    JSON.
+    """
     body = {
         "type": type_,
         "run_id": run_id,
@@ -83,11 +90,12 @@ def encode_event(
 
 
 def dumps(value: Any) -> bytes:
-    """JSON of anything that may stand in a graph's state; what has no JSON becomes its text."""
+    """Encode anything that may stand in a graph's state; what has no JSON becomes its text."""
     return orjson.dumps(value, default=_plain, option=orjson.OPT_NON_STR_KEYS)
 
 
 def _plain(value: Any) -> Any:
+    """Convert what orjson does not know."""
     if hasattr(value, "model_dump"):
         return value.model_dump()
     if isinstance(value, (set, frozenset, tuple)):

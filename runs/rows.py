@@ -1,94 +1,100 @@
-"""The tables of runs, events and threads, and how their rows are written and read."""
+"""Runs and threads as rows: one named tuple for each table, in the order of its columns."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import orjson
 
 from runs.database import Statement
 from runs.events import Batch, dumps
-from runs.record import Run, Thread
+from runs.record import MultitaskStrategy, Run, RunStatus, Thread
 
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS agent_versions (
-    version TEXT PRIMARY KEY, name TEXT NOT NULL, sources TEXT NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS threads (
-    thread_id TEXT PRIMARY KEY, tenant TEXT NOT NULL, agent TEXT, metadata TEXT NOT NULL,
-    created_at REAL NOT NULL, updated_at REAL NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS runs (
-    run_id TEXT PRIMARY KEY, tenant TEXT NOT NULL, agent TEXT NOT NULL, version TEXT NOT NULL,
-    thread_id TEXT NOT NULL, own_thread INTEGER NOT NULL, status TEXT NOT NULL,
-    attempt INTEGER NOT NULL, input TEXT NOT NULL, created_at REAL NOT NULL, checkpoint_id TEXT,
-    resume TEXT, output TEXT, error TEXT, interrupts TEXT, multitask TEXT NOT NULL, webhook TEXT,
-    metadata TEXT NOT NULL, started_at REAL, ended_at REAL
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS runs_by_status ON runs (status, created_at);
-CREATE INDEX IF NOT EXISTS runs_by_thread ON runs (thread_id, created_at);
-CREATE TABLE IF NOT EXISTS idempotency (
-    tenant TEXT NOT NULL, key TEXT NOT NULL, run_id TEXT NOT NULL, request TEXT NOT NULL,
-    PRIMARY KEY (tenant, key)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS events (
-    run_id TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, batch BLOB NOT NULL,
-    PRIMARY KEY (run_id, first)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS claims (
-    run_id TEXT NOT NULL, step TEXT NOT NULL, PRIMARY KEY (run_id, step)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS deliveries (
-    run_id TEXT PRIMARY KEY, url TEXT NOT NULL
-) WITHOUT ROWID;
-"""
 
-RUN_COLUMNS = (
-    "run_id, tenant, agent, version, thread_id, own_thread, status, attempt, input, created_at, "
-    "checkpoint_id, resume, output, error, interrupts, multitask, webhook, metadata, started_at, "
-    "ended_at"
-)
-INSERT_RUN = f"INSERT INTO runs ({RUN_COLUMNS}) VALUES ({', '.join('?' * 20)})"
+class RunRow(NamedTuple):
+    """A row of `runs`. What holds JSON is text here."""
+
+    run_id: str
+    tenant: str
+    agent: str
+    version: str
+    thread_id: str
+    own_thread: bool
+    status: str
+    attempt: int
+    input: str
+    created_at: float
+    checkpoint_id: str | None
+    resume: str | None
+    output: str | None
+    error: str | None
+    interrupts: str | None
+    multitask: str
+    webhook: str | None
+    metadata: str
+    started_at: float | None
+    ended_at: float | None
+
+
+class RunUpdate(NamedTuple):
+    """The columns of `runs` that attempts change, and last the key."""
+
+    status: str
+    attempt: int
+    resume: str | None
+    output: str | None
+    error: str | None
+    interrupts: str | None
+    started_at: float | None
+    ended_at: float | None
+    run_id: str
+
+
+class ThreadRow(NamedTuple):
+    """A row of `threads`; `metadata` is JSON."""
+
+    thread_id: str
+    tenant: str
+    agent: str | None
+    metadata: str
+    created_at: float
+    updated_at: float
+
+
+class Delivery(NamedTuple):
+    """A row of `deliveries`: a webhook that is still to be called."""
+
+    run_id: str
+    url: str
+
+
+class RunKey(NamedTuple):
+    """What is known of an idempotency key: the run that it made, of which request."""
+
+    run_id: str
+    request: str
+
+
+def _insert(table: str, fields: tuple[str, ...]) -> str:
+    return f"INSERT INTO {table} ({', '.join(fields)}) VALUES ({', '.join('?' * len(fields))})"
+
+
+RUN_COLUMNS, THREAD_COLUMNS = ", ".join(RunRow._fields), ", ".join(ThreadRow._fields)
+"""In the order of the fields: what is selected by them becomes a row by `_make`."""
+
+_INSERT_RUN = _insert("runs", RunRow._fields)
+_INSERT_THREAD = _insert("threads", ThreadRow._fields)
 _INSERT_EVENTS = "INSERT INTO events (run_id, first, last, batch) VALUES (?, ?, ?, ?)"
-UPDATE_RUN = (
-    "UPDATE runs SET status = ?, attempt = ?, resume = ?, output = ?, error = ?, interrupts = ?, "
-    "started_at = ?, ended_at = ? WHERE run_id = ?"
+_UPDATE_RUN = f"UPDATE runs SET {' = ?, '.join(RunUpdate._fields[:-1])} = ? WHERE run_id = ?"
+_TOUCH_THREAD = (
+    f"{_INSERT_THREAD} ON CONFLICT (thread_id) DO UPDATE SET agent = excluded.agent, "
+    "updated_at = excluded.updated_at"
 )
-THREAD_COLUMNS = "thread_id, tenant, agent, metadata, created_at, updated_at"
-HAS_METADATA = """
-NOT EXISTS (
-    SELECT 1 FROM json_each(?) AS wanted WHERE NOT EXISTS (
-        SELECT 1 FROM json_each(json_patch(metadata, json_object('graph_id', agent))) AS held
-        WHERE held.key = wanted.key AND held.type = wanted.type AND held.value IS wanted.value
-    )
-)
-"""
 
 
-def insert_events(run_id: str, batch: Batch) -> Statement:
-    return Statement(_INSERT_EVENTS, (run_id, batch.first, batch.last, batch.stored()))
-
-
-def touch_thread(run: Run) -> Statement:
-    return Statement(
-        f"INSERT INTO threads ({THREAD_COLUMNS}) VALUES (?, ?, ?, '{{}}', ?, ?) "
-        "ON CONFLICT (thread_id) DO UPDATE SET agent = excluded.agent, "
-        "updated_at = excluded.updated_at",
-        (run.thread_id, run.tenant, run.agent, run.created_at, run.created_at),
-    )
-
-
-def json_text(value: Any) -> str | None:
-    return None if value is None else dumps(value).decode()
-
-
-def loads(text: str | None) -> Any:
-    return None if text is None else orjson.loads(text)
-
-
-def run_row(run: Run) -> Sequence[Any]:
-    return (
+def insert_run(run: Run) -> Statement:
+    # By position, in the order of the fields: with names a row takes twice the time to build.
+    row = RunRow(
         run.run_id,
         run.tenant,
         run.agent,
@@ -110,50 +116,98 @@ def run_row(run: Run) -> Sequence[Any]:
         run.started_at,
         run.ended_at,
     )
+    return Statement(_INSERT_RUN, row)
 
 
-def run_of(row: Sequence[Any]) -> Run:
+def update_run(run: Run) -> Statement:
+    """Write what an attempt may change; the rest of a run never does."""
+    update = RunUpdate(
+        run.status,
+        run.attempt,
+        json_text(run.resume),
+        json_text(run.output),
+        json_text(run.error),
+        json_text(run.interrupts or None),
+        run.started_at,
+        run.ended_at,
+        run.run_id,
+    )
+    return Statement(_UPDATE_RUN, update)
+
+
+def insert_events(run_id: str, batch: Batch) -> Statement:
+    return Statement(_INSERT_EVENTS, (run_id, batch.first, batch.last, batch.stored()))
+
+
+def insert_thread(thread: Thread) -> Statement:
+    row = ThreadRow(
+        thread_id=thread.thread_id,
+        tenant=thread.tenant,
+        agent=thread.agent,
+        metadata=dumps(thread.metadata).decode(),
+        created_at=thread.created_at,
+        updated_at=thread.updated_at,
+    )
+    return Statement(_INSERT_THREAD, row)
+
+
+def touch_thread(run: Run) -> Statement:
+    """Note that the run uses its thread, which is made when it is missing."""
+    row = ThreadRow(
+        thread_id=run.thread_id,
+        tenant=run.tenant,
+        agent=run.agent,
+        metadata="{}",
+        created_at=run.created_at,
+        updated_at=run.created_at,
+    )
+    return Statement(_TOUCH_THREAD, row)
+
+
+def load_run(row: tuple[Any, ...]) -> Run:
+    """Make the run of a row selected by `RUN_COLUMNS`."""
+    stored = RunRow._make(row)
     return Run(
-        run_id=row[0],
-        tenant=row[1],
-        agent=row[2],
-        version=row[3],
-        thread_id=row[4],
-        own_thread=bool(row[5]),
-        status=row[6],
-        attempt=row[7],
-        input=loads(row[8]),
-        created_at=row[9],
-        checkpoint_id=row[10],
-        resume=loads(row[11]),
-        output=loads(row[12]),
-        error=loads(row[13]),
-        interrupts=loads(row[14]) or [],
-        multitask=row[15],
-        webhook=row[16],
-        metadata=loads(row[17]),
-        started_at=row[18],
-        ended_at=row[19],
+        run_id=stored.run_id,
+        tenant=stored.tenant,
+        agent=stored.agent,
+        version=stored.version,
+        thread_id=stored.thread_id,
+        own_thread=bool(stored.own_thread),
+        status=cast(RunStatus, stored.status),
+        attempt=stored.attempt,
+        input=load_json(stored.input),
+        created_at=stored.created_at,
+        checkpoint_id=stored.checkpoint_id,
+        resume=load_json(stored.resume),
+        output=load_json(stored.output),
+        error=load_json(stored.error),
+        interrupts=load_json(stored.interrupts) or [],
+        multitask=cast(MultitaskStrategy, stored.multitask),
+        webhook=stored.webhook,
+        metadata=load_json(stored.metadata),
+        started_at=stored.started_at,
+        ended_at=stored.ended_at,
     )
 
 
-def thread_row(thread: Thread) -> Sequence[Any]:
-    return (
-        thread.thread_id,
-        thread.tenant,
-        thread.agent,
-        json_text(thread.metadata),
-        thread.created_at,
-        thread.updated_at,
-    )
-
-
-def thread_of(row: Sequence[Any]) -> Thread:
+def load_thread(row: tuple[Any, ...]) -> Thread:
+    """Make the thread of a row selected by `THREAD_COLUMNS`."""
+    stored = ThreadRow._make(row)
     return Thread(
-        thread_id=row[0],
-        tenant=row[1],
-        agent=row[2],
-        metadata=loads(row[3]),
-        created_at=row[4],
-        updated_at=row[5],
+        thread_id=stored.thread_id,
+        tenant=stored.tenant,
+        agent=stored.agent,
+        metadata=load_json(stored.metadata),
+        created_at=stored.created_at,
+        updated_at=stored.updated_at,
     )
+
+
+def json_text(value: Any) -> str | None:
+    """Encode a value for a column that may be empty; None is NULL."""
+    return None if value is None else dumps(value).decode()
+
+
+def load_json(text: str | None) -> Any:
+    return None if text is None else orjson.loads(text)

@@ -1,4 +1,9 @@
-"""Runs, their events and threads in the database; the only place that knows their tables."""
+"""Queries of runs, their events, threads and webhooks; no other module has any.
+
+Reads by key block for some 10 µs, scans are awaited. A write takes effect when its method is
+called, in the order of the calls; its future ends with the commit and raises `Unavailable`
+(`run_storage_failed`) when the disk does not take it.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +11,7 @@ import asyncio
 import hashlib
 import sqlite3
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
@@ -15,35 +20,40 @@ from runs.database import RunDatabase, Statement
 from runs.events import Batch, load_batch
 from runs.record import Run, RunRequest, RunStatus, Thread
 from runs.rows import (
-    HAS_METADATA,
-    INSERT_RUN,
     RUN_COLUMNS,
-    SCHEMA,
     THREAD_COLUMNS,
-    UPDATE_RUN,
+    Delivery,
+    RunKey,
     insert_events,
+    insert_run,
+    insert_thread,
     json_text,
-    run_of,
-    run_row,
-    thread_of,
-    thread_row,
+    load_json,
+    load_run,
+    load_thread,
     touch_thread,
+    update_run,
 )
 
+HAS_METADATA = """
+NOT EXISTS (
+    SELECT 1 FROM json_each(?) AS required WHERE NOT EXISTS (
+        SELECT 1 FROM json_each(json_patch(metadata, json_object('graph_id', agent))) AS own
+        WHERE own.key = required.key AND own.type = required.type AND own.value IS required.value
+    )
+)
+"""
+"""A condition on `threads`: each pair of a JSON object stands in the thread's metadata, to which
+its agent belongs as `graph_id`."""
 EVENT_PAGE = 200
-"""Stored batches read at once while a log is replayed."""
+"""Stored batches that are read at once while a log is replayed."""
 
 
 class RunStore:
-    """Reads and writes of runs, events and threads; writes take effect in the order of calls."""
+    """Reads and writes of runs, events and threads."""
 
     def __init__(self, database: RunDatabase) -> None:
         self._database = database
-
-    async def setup(self) -> None:
-        """Make the tables where they are missing."""
-        statements = [Statement(sql) for sql in SCHEMA.split(";") if sql.strip()]
-        await self._database.write(*statements)
 
     # runs
 
@@ -52,7 +62,7 @@ class RunStore:
 
         The future raises `sqlite3.IntegrityError` where the idempotency key was used before.
         """
-        statements = [Statement(INSERT_RUN, run_row(run)), insert_events(run.run_id, batch)]
+        statements = [insert_run(run), insert_events(run.run_id, batch)]
         if not run.own_thread:
             statements.append(touch_thread(run))
         if request.idempotency_key:
@@ -67,23 +77,11 @@ class RunStore:
     def save_run(
         self, run: Run, batch: Batch | None = None, *more: Statement
     ) -> asyncio.Future[None]:
-        """Store the run's present state, and the events that tell of it, in one transaction."""
-        statements = [
-            Statement(
-                UPDATE_RUN,
-                (
-                    run.status,
-                    run.attempt,
-                    json_text(run.resume),
-                    json_text(run.output),
-                    json_text(run.error),
-                    json_text(run.interrupts or None),
-                    run.started_at,
-                    run.ended_at,
-                    run.run_id,
-                ),
-            )
-        ]
+        """Store the run's present state and the events that report it, in one transaction.
+
+        With the end of a run its webhook is noted too, so that a crash cannot lose the call.
+        """
+        statements = [update_run(run)]
         if batch:
             statements.append(insert_events(run.run_id, batch))
         if run.ended and run.webhook:
@@ -96,7 +94,7 @@ class RunStore:
 
     def find_run(self, run_id: str) -> Run | None:
         row = self._database.row(f"SELECT {RUN_COLUMNS} FROM runs WHERE run_id = ?", (run_id,))
-        return run_of(row) if row else None
+        return load_run(row) if row else None
 
     async def list_runs(
         self,
@@ -108,7 +106,7 @@ class RunStore:
         limit: int = 50,
         offset: int = 0,
     ) -> list[Run]:
-        """The tenant's runs, newest first."""
+        """List the tenant's runs, newest first."""
         where, parameters = ["tenant = ?"], [tenant]
         for column, value in (("agent", agent), ("status", status), ("thread_id", thread_id)):
             if value is not None:
@@ -119,26 +117,27 @@ class RunStore:
             "ORDER BY created_at DESC, run_id DESC LIMIT ? OFFSET ?",
             (*parameters, limit, offset),
         )
-        return [run_of(row) for row in rows]
+        return [load_run(row) for row in rows]
 
     async def list_unended_runs(self) -> list[Run]:
-        """The runs that were accepted and neither ended nor wait for a person, oldest first."""
+        """List the runs that have neither ended nor wait for a person, oldest first."""
         rows = await self._database.rows(
             f"SELECT {RUN_COLUMNS} FROM runs WHERE status IN ('queued', 'running') "
             "ORDER BY created_at, run_id"
         )
-        return [run_of(row) for row in rows]
+        return [load_run(row) for row in rows]
 
     def find_waiting_run(self, thread_id: str) -> Run | None:
-        """The run that waits for a person on this thread."""
+        """Return the run that waits for a person on this thread, the newest of several."""
         row = self._database.row(
             f"SELECT {RUN_COLUMNS} FROM runs WHERE thread_id = ? AND status = 'waiting' "
             "ORDER BY created_at DESC LIMIT 1",
             (thread_id,),
         )
-        return run_of(row) if row else None
+        return load_run(row) if row else None
 
     def delete_run(self, run_id: str) -> asyncio.Future[None]:
+        """Delete the run with its events, its idempotency key and its webhook."""
         return self._database.write(
             *(
                 Statement(f"DELETE FROM {table} WHERE run_id = ?", (run_id,))
@@ -147,23 +146,27 @@ class RunStore:
         )
 
     def find_run_of_key(self, request: RunRequest) -> Run | None:
-        """The run that this idempotency key made; `Conflict` where it made another request's."""
+        """Return the run that this idempotency key made.
+
+        Raises `Conflict` (`idempotency_key_reused`) where it came with another request.
+        """
         row = self._database.row(
             "SELECT run_id, request FROM idempotency WHERE tenant = ? AND key = ?",
             (request.tenant, request.idempotency_key),
         )
         if row is None:
             return None
-        if row[1] != fingerprint(request):
+        stored = RunKey._make(row)
+        if stored.request != fingerprint(request):
             raise Conflict(
                 f"Idempotency-Key '{request.idempotency_key}' was used with another request.",
                 code="idempotency_key_reused",
                 details={"field": "Idempotency-Key"},
             )
-        return self.find_run(row[0])
+        return self.find_run(stored.run_id)
 
     async def claim(self, run_id: str, step: str) -> bool:
-        """Whether a step of a run is claimed for the first time; on disk when this returns."""
+        """Claim a step of a run; return whether it was the first claim. On disk on return."""
         try:
             await self._database.write(
                 Statement("INSERT INTO claims VALUES (?, ?)", (run_id, step))
@@ -177,7 +180,7 @@ class RunStore:
     def save_version(
         self, version: str, name: str, sources: Mapping[str, str]
     ) -> asyncio.Future[None]:
-        """Keep the sources of an agent, so that its runs continue after the file has changed."""
+        """Store the sources of an agent, so that its runs continue after the file has changed."""
         return self._database.write(
             Statement(
                 "INSERT OR IGNORE INTO agent_versions VALUES (?, ?, ?)",
@@ -186,18 +189,22 @@ class RunStore:
         )
 
     def find_sources(self, version: str) -> dict[str, str] | None:
+        """Return an agent's files by name, as they were in this version."""
         row = self._database.row("SELECT sources FROM agent_versions WHERE version = ?", (version,))
-        return orjson.loads(row[0]) if row else None
+        if row is None:
+            return None
+        (sources,) = row
+        return cast("dict[str, str]", load_json(sources))
 
     # events
 
     def append_events(self, run_id: str, batch: Batch, *more: Statement) -> asyncio.Future[None]:
-        """Store events, which may be none, and what belongs to them, in one transaction."""
+        """Store events, which may be none, and `more` in one transaction."""
         events = [insert_events(run_id, batch)] if batch.events else []
         return self._database.write(*events, *more)
 
     async def read_events(self, run_id: str, after: int, limit: int = EVENT_PAGE) -> list[Batch]:
-        """Stored batches whose last event lies behind `after`, the first one cut to fit."""
+        """Read stored batches with events behind `after`; the first is cut to begin there."""
         rows = await self._database.rows(
             "SELECT first, batch FROM events WHERE run_id = ? AND last > ? ORDER BY first LIMIT ?",
             (run_id, after, limit),
@@ -205,21 +212,20 @@ class RunStore:
         return [load_batch(first, stored).after(after) for first, stored in rows]
 
     def last_seq(self, run_id: str) -> int:
+        """Return the number of the run's last stored event, 0 where it has none."""
         row = self._database.row(
             "SELECT last FROM events WHERE run_id = ? ORDER BY first DESC LIMIT 1", (run_id,)
         )
-        return int(row[0]) if row else 0
+        if row is None:
+            return 0
+        (last,) = row
+        return int(last)
 
     # threads
 
     def create_thread(self, thread: Thread) -> asyncio.Future[None]:
         """The future raises `sqlite3.IntegrityError` where the thread exists."""
-        return self._database.write(
-            Statement(
-                f"INSERT INTO threads ({THREAD_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)",
-                thread_row(thread),
-            )
-        )
+        return self._database.write(insert_thread(thread))
 
     def save_thread(self, thread: Thread) -> asyncio.Future[None]:
         return self._database.write(
@@ -233,7 +239,7 @@ class RunStore:
         row = self._database.row(
             f"SELECT {THREAD_COLUMNS} FROM threads WHERE thread_id = ?", (thread_id,)
         )
-        return thread_of(row) if row else None
+        return load_thread(row) if row else None
 
     async def list_threads(
         self,
@@ -244,7 +250,7 @@ class RunStore:
         limit: int = 10,
         offset: int = 0,
     ) -> list[Thread]:
-        """The tenant's threads that hold this metadata, most recently used first."""
+        """List the tenant's threads that hold this metadata, most recently used first."""
         where, parameters = ["tenant = ?"], [tenant]
         if metadata:
             where.append(HAS_METADATA)
@@ -257,10 +263,10 @@ class RunStore:
             "ORDER BY updated_at DESC, thread_id LIMIT ? OFFSET ?",
             (*parameters, limit, offset),
         )
-        return [thread_of(row) for row in rows]
+        return [load_thread(row) for row in rows]
 
     def delete_thread(self, thread_id: str) -> asyncio.Future[None]:
-        """Forget the thread with its runs and their events."""
+        """Delete the thread with its runs and all that belongs to them; not its checkpoints."""
         runs_of_thread = "run_id IN (SELECT run_id FROM runs WHERE thread_id = ?)"
         return self._database.write(
             *(
@@ -273,19 +279,21 @@ class RunStore:
 
     # webhooks
 
-    async def list_deliveries(self) -> list[tuple[str, str]]:
-        """(run, url) of every webhook that is still to be called."""
-        return [(row[0], row[1]) for row in await self._database.rows("SELECT * FROM deliveries")]
+    async def list_deliveries(self) -> list[Delivery]:
+        """List every webhook that is still to be called."""
+        rows = await self._database.rows("SELECT run_id, url FROM deliveries")
+        return [Delivery._make(row) for row in rows]
 
     def end_delivery(self, run_id: str) -> asyncio.Future[None]:
         return self._database.write(Statement("DELETE FROM deliveries WHERE run_id = ?", (run_id,)))
 
 
 def fingerprint(request: RunRequest) -> str:
-    """What makes two requests the same one."""
+    """Digest what makes two requests the same one."""
     parts = [request.agent, request.input, request.thread_id, request.checkpoint_id]
     return hashlib.sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def is_duplicate(error: BaseException) -> bool:
+    """Return whether a write was refused because its key exists."""
     return isinstance(error, sqlite3.IntegrityError)

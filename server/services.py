@@ -140,9 +140,7 @@ async def _open_run_storage(settings: Settings, stack: PartStack) -> _RunStorage
     opening = open_run_database(file, settings.durability)
     database = await stack.open_part("database of runs", opening)
     checkpoints = await stack.open_part("checkpoints", open_checkpoints(database, file))
-    store = RunStore(database)
-    await store.setup()
-    return _RunStorage(store, checkpoints)
+    return _RunStorage(RunStore(database), checkpoints)
 
 
 def _make_engine(

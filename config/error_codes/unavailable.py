@@ -146,6 +146,10 @@ UNAVAILABLE: Mapping[str, ErrorCode] = {
         "The database of runs cannot be opened or written.",
         "Free disk space, or mend the data folder; runs continue at the next start.",
     ),
+    "run_storage_version": ErrorCode(
+        "The database of runs was made by a newer version of Motet.",
+        "Start that version, or give another data folder.",
+    ),
     "runtime_unavailable": ErrorCode(
         "`runtime: openvino` is declared and cannot be used.",
         "Install what the message names, or leave the option out.",

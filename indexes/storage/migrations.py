@@ -44,19 +44,3 @@ def _to_2(connection: sqlite3.Connection) -> None:
 
 STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {1: _to_2}
 """From a version to the next."""
-
-
-def migrate(connection: sqlite3.Connection, version: int, wanted: int) -> bool:
-    """Bring the database from `version` to `wanted`, at once or not at all; False when it cannot
-    be: it is newer, or no version that ever was."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        while version < wanted and (step := STEPS.get(version)):
-            step(connection)
-            version += 1
-        connection.execute(f"PRAGMA user_version={int(version)}")
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT" if version == wanted else "ROLLBACK")
-    return version == wanted

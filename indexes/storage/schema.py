@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Literal
 
 from config.errors import Unavailable
+from config.migrations import migrate, read_version
 from indexes.records import STORE_FAILED
-from indexes.storage.migrations import migrate
+from indexes.storage.migrations import STEPS
 from indexes.storage.scrub import Scrubber
 
 VERSION = 2
@@ -157,13 +158,13 @@ def _opened(path: Path) -> sqlite3.Connection:
 
 
 def _prepare(connection: sqlite3.Connection, path: Path, scrubber: Scrubber) -> None:
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    version = read_version(connection)
     if version == 0:
         create(connection)
         return
     if version < VERSION:
         scrubber.everything()  # earlier versions did not
-    if not migrate(connection, version, VERSION):
+    if not migrate(connection, STEPS, VERSION):
         raise Unavailable(
             f"The index database {path} was made by another version of Motet (schema {version}, "
             f"this one reads up to {VERSION}).",

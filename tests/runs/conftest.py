@@ -20,7 +20,6 @@ async def storage(tmp_path: Path) -> AsyncIterator[Storage]:
     path = tmp_path / "runs.db"
     async with open_run_database(path) as database, open_checkpoints(database, path) as checkpoints:
         store = RunStore(database)
-        await store.setup()
         yield Storage(path, database, store, checkpoints)
 
 

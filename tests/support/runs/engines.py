@@ -50,7 +50,6 @@ class EngineFactory:
         catalog.reload()
         async with open_run_database(path) as database, open_checkpoints(database, path) as saver:
             store = RunStore(database)
-            await store.setup()
             webhooks = Webhooks(store, self._post, pauses_s=(0.0, 0.0))
             engine = RunEngine(
                 store,

@@ -115,7 +115,6 @@ class Deployment:
             open_checkpoints(database, file) as checkpoints,
         ):
             store = RunStore(database)
-            await store.setup()
             webhooks = Webhooks(store, _no_post)
             calls: Counter[str] = Counter()
             tools, cache = Toolbox(_tools(calls)), NodeCache()

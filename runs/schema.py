@@ -1,0 +1,80 @@
+"""The tables of runs, events and threads, and the version of their layout.
+
+`user_version` of the file counts layouts. LangGraph's tables (`checkpoints`, `writes`) lie in the
+same file, are its saver's, and are never touched here.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from config.errors import Unavailable
+from config.migrations import Steps, migrate, read_version
+
+VERSION = 1
+"""The layout that this version of Motet reads and writes."""
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS agent_versions (
+    version TEXT PRIMARY KEY, name TEXT NOT NULL, sources TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS threads (
+    thread_id TEXT PRIMARY KEY, tenant TEXT NOT NULL, agent TEXT, metadata TEXT NOT NULL,
+    created_at REAL NOT NULL, updated_at REAL NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS runs (
+    run_id TEXT PRIMARY KEY, tenant TEXT NOT NULL, agent TEXT NOT NULL, version TEXT NOT NULL,
+    thread_id TEXT NOT NULL, own_thread INTEGER NOT NULL, status TEXT NOT NULL,
+    attempt INTEGER NOT NULL, input TEXT NOT NULL, created_at REAL NOT NULL, checkpoint_id TEXT,
+    resume TEXT, output TEXT, error TEXT, interrupts TEXT, multitask TEXT NOT NULL, webhook TEXT,
+    metadata TEXT NOT NULL, started_at REAL, ended_at REAL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS runs_by_status ON runs (status, created_at);
+CREATE INDEX IF NOT EXISTS runs_by_thread ON runs (thread_id, created_at);
+CREATE TABLE IF NOT EXISTS idempotency (
+    tenant TEXT NOT NULL, key TEXT NOT NULL, run_id TEXT NOT NULL, request TEXT NOT NULL,
+    PRIMARY KEY (tenant, key)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS events (
+    run_id TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, batch BLOB NOT NULL,
+    PRIMARY KEY (run_id, first)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS claims (
+    run_id TEXT NOT NULL, step TEXT NOT NULL, PRIMARY KEY (run_id, step)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS deliveries (
+    run_id TEXT PRIMARY KEY, url TEXT NOT NULL
+) WITHOUT ROWID;
+"""
+
+
+def _create_tables(connection: sqlite3.Connection) -> None:
+    """Lay out an empty file, or complete one from before versions were counted."""
+    for statement in TABLES.split(";"):
+        connection.execute(statement)
+
+
+STEPS: Steps = {0: _create_tables}
+"""From a version to the next. Files made before versions were counted have version 0, as empty
+ones do, and the tables of version 1."""
+
+
+def prepare(path: Path) -> None:
+    """Bring the database at `path` to `VERSION`, made when it is missing. Blocks.
+
+    Raises `Unavailable` (`run_storage_version`) for a newer database, which stays as it is.
+    """
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=30)) as connection:
+        version = read_version(connection)
+        if version == VERSION or migrate(connection, STEPS, VERSION):
+            return
+    raise Unavailable(
+        f"The run database {path} was made by a newer version of Motet (layout {version}; this "
+        f"one reads up to {VERSION}). Start that version, or give another data folder with "
+        "MOTET_HOME.",
+        code="run_storage_version",
+        details={"file": str(path), "version": version},
+        permanent=True,
+    )

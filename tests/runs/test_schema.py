@@ -1,0 +1,114 @@
+"""The layout of runs.db: older ones are taken over in place, newer ones are left alone."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config.errors import Unavailable
+from runs import schema
+from runs.database import open_run_database
+from tests.support.runs.engines import EngineFactory, ended, read_events
+from tests.support.runs.graphs import NodeGates
+
+UNVERSIONED = Path(__file__).parents[1] / "data" / "runs-unversioned.db"
+"""Made before versions were counted; holds a run of each status below."""
+FINISHED = "01a22278-6962-7779-9e88-e837012437fe"
+WAITING = "01a22278-697f-708d-9d4e-eb6264d89048"
+RUNNING = "01a22278-6997-7124-9acb-812bdaf0df66"
+THREAD = "0d8f3c8e-6f0a-4a50-9f0b-1d1f5f6f7a01"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return Path(shutil.copy(UNVERSIONED, tmp_path / "runs.db"))
+
+
+def query(file: Path, sql: str) -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(file)) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def layout(file: Path) -> Sequence[Any]:
+    rows = query(file, "SELECT type, name, sql FROM sqlite_master WHERE sql NOT NULL ORDER BY name")
+    return [(type_, name, sql.replace("IF NOT EXISTS ", "")) for type_, name, sql in rows]
+
+
+async def test_runs_of_an_unversioned_database_go_on_where_they_were(
+    file: Path, tmp_path: Path
+) -> None:
+    async with EngineFactory(tmp_path, NodeGates()).engine() as engine:
+        assert (await ended(engine, RUNNING)).output == {"x": 8, "log": ["a", "b", "c"]}
+        await engine.resume(WAITING, "yes")
+        assert (await ended(engine, WAITING)).output["log"] == ["a", "answer:yes", "c"]
+        events = await read_events(engine, FINISHED)
+
+    assert [event["seq"] for event in events] == list(range(1, 9))
+    assert query(file, "PRAGMA user_version") == [(schema.VERSION,)]
+
+
+async def test_state_of_an_unversioned_databases_thread_is_read(file: Path, tmp_path: Path) -> None:
+    process = EngineFactory(tmp_path, NodeGates())
+
+    async with process.engine():
+        state = await process.threads.get_state(THREAD)
+
+    assert state["values"] == {"x": 3, "log": ["a", "b", "c"]}
+
+
+def test_an_unversioned_database_gets_the_layout_of_a_new_one(file: Path, tmp_path: Path) -> None:
+    fresh = tmp_path / "fresh.db"
+
+    schema.prepare(fresh)
+    schema.prepare(file)
+
+    library = ("checkpoints", "writes")
+    assert [each for each in layout(file) if each[1] not in library] == layout(fresh)
+
+
+def test_the_migration_leaves_the_tables_of_langgraph_as_they_are(file: Path) -> None:
+    selects = ("SELECT * FROM checkpoints", "SELECT * FROM writes")
+    before = [query(file, select) for select in selects], layout(file)
+
+    schema.prepare(file)
+
+    assert ([query(file, select) for select in selects], layout(file)) == before
+    assert all(before[0])
+
+
+async def test_a_newer_database_is_refused_and_left_as_it_is(file: Path) -> None:
+    schema.prepare(file)
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute(f"PRAGMA user_version={schema.VERSION + 1}")
+    content = file.read_bytes()
+
+    with pytest.raises(Unavailable) as caught:
+        async with open_run_database(file):
+            pass
+
+    assert caught.value.code == "run_storage_version"
+    assert str(file) in caught.value.message
+    assert "Start that version" in caught.value.message
+    assert file.read_bytes() == content
+
+
+def test_a_migration_that_fails_leaves_the_database_as_it_was(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(connection: sqlite3.Connection) -> None:
+        connection.execute("DROP TABLE events")
+        raise sqlite3.OperationalError("disk full")
+
+    monkeypatch.setattr(schema, "STEPS", {0: fail})
+
+    with pytest.raises(sqlite3.OperationalError):
+        schema.prepare(file)
+
+    assert query(file, "PRAGMA user_version") == [(0,)]
+    assert query(file, "SELECT count(*) FROM events") != [(0,)]
