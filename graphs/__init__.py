@@ -12,5 +12,6 @@ A reader's way through the rooms:
 - `run_context`: what a run's nodes may use. `node_cache`: results that nodes ask to be kept.
 
 Imports run from `catalog` down: `loading`, `agent`, `nodes`, `chat`, `compile`, then `templates`,
-`grounding` and `spec`, which are pure. Running an agent (threads, checkpoints, events) is `runs`'.
+`grounding` and `spec`, which are pure. `spec.agent_spec` alone looks up, to the map of node types.
+Running an agent (threads, checkpoints, events) is `runs`'.
 """

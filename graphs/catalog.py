@@ -1,9 +1,8 @@
 """Every agent by name: shipped ones, one's own YAML files, and graphs written in Python.
 
-Owns the folder of own agents: what is read of it, and what is written there. Reading one file is
-`graphs.loading`'s. Invariants: of two agents with a name, one's own stands before the shipped one;
-a file that is wrong is a problem, never a failure, and its last good version stays in use; an
-unchanged agent stays the same object over a reload.
+Owns the folder of own agents: following its changes, and writing there. Which agent a name means
+is `graphs.loading.folders`'s. Invariant: a file is written only after its agent was built, so what
+is saved can be run.
 
 Methods read and write files on the event loop: agents are small and few.
 """
@@ -23,9 +22,10 @@ from langgraph.graph import StateGraph
 from config.errors import Conflict, Invalid, MotetError, NotFound, nearest
 from config.settings import Settings
 from graphs.agent import Agent
-from graphs.loading.build import AgentSource, FindAgent, build_agent
-from graphs.loading.python_files import python_agent, read_python_agent, read_python_agents
-from graphs.loading.yaml_files import read_sources, read_text, write_atomically
+from graphs.loading.build import AgentSource, build_agent
+from graphs.loading.folders import AgentFolders, LoadedAgents, make_finder
+from graphs.loading.python_files import python_agent, read_python_agent
+from graphs.loading.yaml_files import read_text, write_atomically
 from graphs.spec.agent_spec import read_spec
 from graphs.spec.base import AGENT_NAME
 
@@ -60,11 +60,9 @@ class Catalog:
         graphs: Mapping[str, BuildGraph] | None = None,
         shipped: Path = SHIPPED,
     ) -> None:
-        self._folder = settings.agents_folder
-        self._shipped = shipped
-        self._embedded = {name: python_agent(name, make) for name, make in (graphs or {}).items()}
-        self._agents: dict[str, Agent] = {}
-        self._problems: dict[str, MotetError] = {}
+        embedded = {name: python_agent(name, build) for name, build in (graphs or {}).items()}
+        self._folders = AgentFolders(shipped, settings.agents_folder, embedded)
+        self._loaded = LoadedAgents({}, {})
         self.reload()
 
     # reading
@@ -75,21 +73,21 @@ class Catalog:
         Raises `Invalid` (`invalid_agent`) where its file never was right, else `NotFound`
         (`agent_not_found`) that proposes the nearest name.
         """
-        if agent := self._agents.get(name):
+        if agent := self._loaded.agents.get(name):
             return agent
-        for file, problem in self._problems.items():
+        for file, problem in self._loaded.problems.items():
             if Path(file).stem == name:
                 # A new error for each caller: raising fills in its traceback.
                 raise Invalid(problem.message, code=problem.code, details=problem.details)
         raise NotFound(
-            f"There is no agent '{name}'. {nearest(name, self._agents)}",
+            f"There is no agent '{name}'. {nearest(name, self._loaded.agents)}",
             code="agent_not_found",
             details={"field": "agent", "agent": name},
         )
 
     def problems(self) -> list[MotetError]:
         """Return what is wrong with files that could not be read as they are now."""
-        return list(self._problems.values())
+        return list(self._loaded.problems.values())
 
     def agents_using(self, name: str) -> list[str]:
         """Return the names of agents that call `name`, directly or through others."""
@@ -99,7 +97,7 @@ class Catalog:
     # After the annotations that mean the built-in list.
     def list(self) -> list[Agent]:
         """Return every agent, by name."""
-        return [self._agents[name] for name in sorted(self._agents)]
+        return [self._loaded.agents[name] for name in sorted(self._loaded.agents)]
 
     # one's own
 
@@ -111,7 +109,8 @@ class Catalog:
         spec, _ = read_spec(yaml, file)
         path = Path(file) if file else None
         source = AgentSource(spec.name, yaml, "own", path)
-        return build_agent(source, self._finder(self._read_sources()))
+        sources, _ = self._folders.read_yaml()
+        return build_agent(source, make_finder(sources, self._loaded.agents))
 
     def read(self, file: Path) -> Agent:
         """Build the agent of any file, YAML or Python, without saving it. A Python file runs."""
@@ -122,7 +121,7 @@ class Catalog:
     def create(self, yaml: str) -> Agent:
         """Save a new agent of one's own. Raises `Conflict` (`agent_exists`)."""
         agent = self.check(yaml)
-        if agent.name in self._agents or self._file(agent.name).exists():
+        if agent.name in self._loaded.agents or self._file(agent.name).exists():
             raise Conflict(
                 f"There is an agent '{agent.name}' already; replace it instead.",
                 code="agent_exists",
@@ -136,9 +135,9 @@ class Catalog:
         Raises `NotFound` (`agent_not_found`), `Conflict` (`agent_read_only`) for a graph written in
         Python, and `Invalid` (`invalid_agent`).
         """
-        if name not in self._agents and not self._file(name).exists():
+        if name not in self._loaded.agents and not self._file(name).exists():
             self.get(name)  # raises
-        if name in self._agents and self._agents[name].origin == "python":
+        if name in self._loaded.agents and self._loaded.agents[name].origin == "python":
             raise Conflict(f"'{name}' is written in Python; edit its file.", code="agent_read_only")
         agent = self.check(yaml)
         if agent.name != name:
@@ -155,14 +154,14 @@ class Catalog:
         Raises `NotFound` (`agent_not_found`), and `Conflict` for a shipped one (`agent_read_only`)
         or while other agents call it (`agent_in_use`).
         """
-        agent = self._agents.get(name)
+        agent = self._loaded.agents.get(name)
         file = self._file(name)
         if agent is None and not file.exists():
             self.get(name)  # raises
         if agent is not None and agent.origin != "own":
             raise Conflict(f"'{name}' is {agent.origin}: it stays.", code="agent_read_only")
         users = self.agents_using(name)
-        if users and not (self._shipped / f"{name}.yaml").exists():
+        if users and not (self._folders.shipped / f"{name}.yaml").exists():
             raise Conflict(
                 f"'{name}' is called by {', '.join(users)}.",
                 code="agent_in_use",
@@ -176,61 +175,52 @@ class Catalog:
         if name not in sources:
             return self.get(name)
         texts = {key: AgentSource(key, text, "own") for key, text in sources.items()}
-        return build_agent(texts[name], self._finder(texts))
+        return build_agent(texts[name], make_finder(texts, self._loaded.agents))
 
     # files
 
     def reload(self) -> Reload:
         """Read what has changed, and log it."""
-        before = dict(self._agents)
-        known_problems = {file: str(problem) for file, problem in self._problems.items()}
-        self._problems = {}
-        sources = self._read_sources()
-        pythons, problems = read_python_agents(self._folder, before)
-        self._problems |= problems
-        after: dict[str, Agent] = {**self._embedded, **pythons}
-        # `find` sees this dict as it grows: YAML agents may call those written in Python.
-        find = self._finder(sources, after)
-        for name, source in sources.items():
-            if agent := self._build_or_keep(source, find, before.get(name)):
-                after[name] = agent
-        self._agents = after
+        before, problems_before = self._loaded.agents, self._loaded.problems
+        self._loaded = self._folders.load(before)
+        after = self._loaded.agents
         changed = tuple(name for name, agent in after.items() if before.get(name) is not agent)
         removed = tuple(name for name in before if name not in after)
-        self._log_reload(Reload(changed, removed), known_problems, first=not before)
-        return Reload(changed, removed)
+        reload = Reload(changed, removed)
+        self._log_reload(reload, problems_before, first=not before)
+        return reload
 
     async def watch(self, notify: Callable[[Reload], None] = lambda reload: None) -> None:
         """Reload whenever a file of one's own changes, until cancelled."""
         from watchfiles import awatch  # a native library that only a server needs
 
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._folders.own.mkdir(parents=True, exist_ok=True)
         changes = awatch(
-            self._folder, debounce=WATCH_DEBOUNCE_MS, step=WATCH_STEP_MS, recursive=False
+            self._folders.own, debounce=WATCH_DEBOUNCE_MS, step=WATCH_STEP_MS, recursive=False
         )
         async for _ in changes:
             notify(self.reload())
 
     def _log_reload(
-        self, reload: Reload, known_problems: Mapping[str, str], *, first: bool
+        self, reload: Reload, problems_before: Mapping[str, MotetError], *, first: bool
     ) -> None:
         """Log what is new: a file that stays wrong is logged once, not at each reload."""
         # Commands read the catalog too and show problems in their own way: no warning at first.
         level = logging.INFO if first else logging.WARNING
-        for file, problem in self._problems.items():
-            if known_problems.get(file) != str(problem):
+        for file, problem in self._loaded.problems.items():
+            if str(problems_before.get(file)) != str(problem):
                 log.log(level, "agent file not loaded: %s", problem.message)
         if first:
-            log.debug("%d agents loaded", len(self._agents))
+            log.debug("%d agents loaded", len(self._loaded.agents))
             return
         for name in reload.changed:
-            log.info("agent %s loaded: version %s", name, self._agents[name].version)
+            log.info("agent %s loaded: version %s", name, self._loaded.agents[name].version)
         for name in reload.removed:
             log.info("agent %s removed", name)
 
     def _save(self, name: str, yaml: str) -> Agent:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        own = self._agents.get(name)
+        self._folders.own.mkdir(parents=True, exist_ok=True)
+        own = self._loaded.agents.get(name)
         file = own.path if own and own.origin == "own" and own.path else self._file(name)
         write_atomically(file, yaml)
         self.reload()
@@ -244,59 +234,7 @@ class Catalog:
                 code="agent_not_found",
                 details={"field": "agent"},
             )
-        return self._folder / f"{name}.yaml"
-
-    def _build_or_keep(
-        self, source: AgentSource, find: FindAgent, before: Agent | None
-    ) -> Agent | None:
-        """Build a file's agent, or return the one of before where nothing it rests on changed."""
-        if before and before.path == source.path and self._is_unchanged(before, find):
-            return before
-        try:
-            return build_agent(source, find)
-        except MotetError as error:
-            self._problems[str(source.path)] = error
-            return before
-
-    def _is_unchanged(self, agent: Agent, find: FindAgent) -> bool:
-        try:
-            parts = {name: find(name) for name in {*agent.sources, *agent.calls}}
-        except NotFound:
-            return False
-        return all(
-            part.text == agent.sources.get(name)
-            if isinstance(part, AgentSource)
-            else self._agents.get(name) is part
-            for name, part in parts.items()
-        )
-
-    def _finder(
-        self, sources: Mapping[str, AgentSource], agents: Mapping[str, Agent] | None = None
-    ) -> FindAgent:
-        """Return what finds another agent: in these texts, then among these or all agents."""
-        built = self._agents if agents is None else agents
-        names = sorted({*sources, *built})
-
-        def find(name: str) -> AgentSource | Agent:
-            if source := sources.get(name):
-                return source
-            if name in built:
-                agent = built[name]
-                if text := agent.sources.get(name):
-                    return AgentSource(name, text, agent.origin, agent.path)
-                return agent
-            raise NotFound(
-                f"There is no agent '{name}'. {nearest(name, names)}", code="agent_not_found"
-            )
-
-        return find
-
-    def _read_sources(self) -> dict[str, AgentSource]:
-        """Read the YAML of every agent; of two with a name one's own."""
-        shipped, _ = read_sources(self._shipped, "shipped")
-        own, problems = read_sources(self._folder, "own")
-        self._problems |= problems
-        return shipped | own
+        return self._folders.own / f"{name}.yaml"
 
 
 @asynccontextmanager

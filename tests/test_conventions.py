@@ -14,7 +14,6 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("config", "models", "indexes", "tools", "graphs", "runs", "server")
 PENDING: tuple[str, ...] = (
     "config",
-    "graphs",
     "indexes.checks",
     "indexes.crawls",
     "indexes.derived",

@@ -54,22 +54,11 @@ async def check_parts(
 
     Without `uncited`, sentences that cite nothing are not held against the answer.
     """
-    metadata = message.response_metadata
     passages = [passage for _, block in context.rendering.cited for passage in block]
-    text = str(message.text)
-    parts: dict[str, Any] = {
-        "text": text,
-        "parsed": None,
-        "citations": [],
-        "checks": [],
-        "message": message,
-        "model": answering_model(message),
-        "refused": bool(metadata.get("refused")),
-        "score": metadata.get("score"),
-    }
+    parts = _plain_parts(message)
     if not passages:
         return parts
-    spans = metadata.get("citations")
+    text, spans = parts["text"], message.response_metadata.get("citations")
     answer = await check_answer(text, passages, spans, unsupported, context, uncited=uncited)
     if answer.text != text:
         message = message.model_copy(update={"content": answer.text})
@@ -80,6 +69,21 @@ async def check_parts(
         "checks": answer.checks,
         "message": message,
         "refused": parts["refused"] or is_refusal(answer.text),
+    }
+
+
+def _plain_parts(message: AIMessage) -> dict[str, Any]:
+    metadata = message.response_metadata
+    return {
+        "text": str(message.text),
+        "parsed": None,
+        "citations": [],
+        "checks": [],
+        "message": message,
+        "model": answering_model(message),
+        # The embedded reader tells both; a language model neither.
+        "refused": bool(metadata.get("refused")),
+        "score": metadata.get("score"),
     }
 
 
