@@ -39,7 +39,6 @@ PENDING: tuple[str, ...] = (
     "models.servers",
     "models.workers",
     "runs",
-    "server.cli",
     "tools",
 )
 """Modules, by the beginning of their names, that do not hold the conventions yet."""

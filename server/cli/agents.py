@@ -1,4 +1,4 @@
-"""The commands of `motet` that look at agents without a service."""
+"""`motet check` and `motet draw`: agents looked at without a service."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from server.cli.console import say
 
 
 def check_file(settings: Settings, file: Path, console: Console) -> bool:
-    """Print every problem of an agent's file, or that there is none."""
+    """Print every problem of an agent's file; gives whether there is none."""
     if not file.is_file():
         raise NotFound(f"There is no file '{file}'.", code="file_not_found")
     try:
@@ -22,12 +22,11 @@ def check_file(settings: Settings, file: Path, console: Console) -> bool:
     except Invalid as error:
         problems = error.details.get("problems") or [{"message": error.message}]
         for problem in problems:
-            place = ":".join(str(problem[key]) for key in ("line", "column") if key in problem)
-            where = f"{file}:{place}: " if place else f"{file}: "
+            position = ":".join(str(problem[key]) for key in ("line", "column") if key in problem)
+            where = f"{file}:{position}: " if position else f"{file}: "
             field = f"{problem['field']}: " if problem.get("field") else ""
             hint = f" {problem['hint']}" if problem.get("hint") else ""
-            told = f"{field}{problem['message']}{hint}"
-            say(console, (where, "red"), told)
+            say(console, (where, "red"), f"{field}{problem['message']}{hint}")
         return False
     console.print(f"{file}: agent '{agent.name}' is well formed.")
     return True

@@ -1,9 +1,12 @@
-"""How the command line reaches Motet: the server that has the data folder, or one of its own."""
+"""How the command line reaches Motet: the server that has the data folder, or one of its own.
+
+Either way the same routes answer, so a command works beside `motet serve` and without it.
+"""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +20,12 @@ from config.settings import Settings
 from server.data_folder import server_address
 
 TIMEOUT = httpx.Timeout(30.0, read=None)
+"""Seconds for connecting and sending; reading has no bound, since a run may take hours."""
+SSE_TYPE = "text/event-stream"
 
 
 @dataclass(frozen=True)
-class Event:
+class ServerEvent:
     """One server-sent event."""
 
     id: str
@@ -30,10 +35,9 @@ class Event:
 
 @asynccontextmanager
 async def connect(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the server that the settings name, of the one that runs on the data folder, or
-    of one that lives as long as the client.
+    """Open a client of a server: the one that the settings name, or that runs on the data folder.
 
-    Either way the same routes answer, so a command works beside `motet serve` and without it.
+    Where there is none, a server in this process lives as long as the client.
     """
     if url := settings.server_url or server_address(settings.home):
         async with httpx.AsyncClient(base_url=url, timeout=TIMEOUT, trust_env=False) as client:
@@ -52,33 +56,69 @@ async def connect(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
                 yield client
 
 
-async def answer(response: httpx.Response) -> Any:
-    """The JSON of a response; raises the error that it tells of."""
+async def read_answer(response: httpx.Response) -> Any:
+    """Read the JSON of a response; None where it has no body. Raises the error that it holds."""
     if response.is_error:
-        raise await failure(response)
+        raise await read_error(response)
     return orjson.loads(response.content) if response.content else None
 
 
-async def failure(response: httpx.Response) -> MotetError:
-    """The error that a response tells of."""
+async def read_error(response: httpx.Response) -> MotetError:
+    """Read the error that a response holds.
+
+    What answers without our envelope is not Motet: `Unavailable` (`invalid_response`).
+    """
     content = await response.aread()
     try:
-        body = orjson.loads(content)["error"]
-        return MotetError.from_dict(body)
+        return MotetError.from_dict(orjson.loads(content)["error"])
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
         return Unavailable(f"The server answered {response.status_code}.", code="invalid_response")
 
 
-async def events(response: httpx.Response) -> AsyncIterator[Event]:
-    """The events of a stream, as they come. Raises the error where there is none."""
+async def read_events(response: httpx.Response) -> AsyncIterator[ServerEvent]:
+    """Read the events of a stream, as they come. Raises the error where there is no stream."""
     if response.is_error:
-        raise await failure(response)
+        raise await read_error(response)
     fields: dict[str, str] = {}
     async for line in response.aiter_lines():
         if line:
             name, _, value = line.partition(":")
             fields[name] = value.removeprefix(" ")
-        elif "data" in fields:
+        elif "data" in fields:  # an empty line ends an event; comments have no data
             data = orjson.loads(fields["data"])
-            yield Event(fields.get("id", ""), fields.get("event", "message"), data)
+            yield ServerEvent(fields.get("id", ""), fields.get("event", "message"), data)
             fields = {}
+
+
+async def follow_work(
+    client: httpx.AsyncClient,
+    path: str,
+    on_progress: Callable[[dict[str, Any]], None],
+    **request: Any,
+) -> dict[str, Any]:
+    """Post a request for long work, report its progress, and read its result.
+
+    Raises the error of the work, and `Unavailable` (`invalid_response`) where the stream ends
+    without a result.
+    """
+    headers = {"Accept": SSE_TYPE}
+    async with client.stream("POST", path, headers=headers, **request) as response:
+        async for event in read_events(response):
+            match event.type:
+                case "progress":
+                    on_progress(event.data)
+                case "failed":
+                    raise MotetError.from_dict(event.data)
+                case "finished":
+                    return event.data
+    raise Unavailable("The server ended the answer early.", code="invalid_response")
+
+
+async def download(client: httpx.AsyncClient, url: str, file: Path) -> None:
+    """Write what a URL holds to `file`. Raises its error; the file is then incomplete."""
+    async with client.stream("GET", url) as response:
+        if response.is_error:
+            raise await read_error(response)
+        with file.open("wb") as opened:
+            async for chunk in response.aiter_bytes():
+                opened.write(chunk)

@@ -21,7 +21,7 @@ out = plain_console()
 
 
 def settings_of(home: Path | None) -> Settings:
-    """The settings of a command; it logs warnings only."""
+    """Read the settings of a command, and log warnings only."""
     settings = load_settings(home=home)
     configure_logging("warning")
     return settings
@@ -35,17 +35,17 @@ def run(work: Coroutine[Any, Any, Any]) -> Any:
 
 
 def request(home: Path | None, method: str, path: str, **more: Any) -> Any:
-    """The JSON that the service answers. Raises its error."""
-    from server.cli.client import answer, connect
+    """Send a request to the service and read its JSON. Raises its error."""
+    return run(_request(settings_of(home), method, path, **more))
 
-    settings = settings_of(home)
 
-    async def asked() -> Any:
-        async with connect(settings) as client:
-            return await answer(await client.request(method, path, **more))
+async def _request(settings: Settings, method: str, path: str, **more: Any) -> Any:
+    from server.cli.client import connect, read_answer
 
-    return run(asked())
+    async with connect(settings) as client:
+        return await read_answer(await client.request(method, path, **more))
 
 
 def get(home: Path | None, path: str, **more: Any) -> Any:
+    """Get a resource of the service as JSON. Raises its error."""
     return request(home, "GET", path, **more)

@@ -17,10 +17,11 @@ from rich.text import Text
 
 from config.errors import MotetError, NotFound, Unavailable
 from config.settings import Settings, load_settings
-from server.cli.client import TIMEOUT, answer, events
-from server.cli.console import RunPrinter, print_output, say
-from server.cli.ingest import Source, ingest
+from server.cli.client import TIMEOUT, read_answer, read_events
+from server.cli.console import say
+from server.cli.ingest import IngestSource, ingest
 from server.cli.model_tables import print_roles
+from server.cli.run_output import RunPrinter, print_output
 from server.data_folder import server_address
 
 ROOT = Path(__file__).parents[2]
@@ -41,10 +42,11 @@ async def demonstrate(folder: Path | None, question: str | None, console: Consol
     documents = (folder or ROOT / "docs").resolve()
     async with _service(settings, console) as url:
         async with httpx.AsyncClient(base_url=url, timeout=TIMEOUT, trust_env=False) as client:
-            print_roles((await answer(await client.get("/models")))["roles"], console)
+            print_roles((await read_answer(await client.get("/models")))["roles"], console)
             await _index(client, documents, console)
-            asked = question or (QUESTION if folder is None else await _first_question(client))
-            await _ask(client, url, asked, console)
+            if question is None:
+                question = QUESTION if folder is None else await _first_question(client)
+            await _ask(client, url, question, console)
     say(
         console,
         "\nGo on: ",
@@ -110,8 +112,8 @@ async def _index(client: httpx.AsyncClient, documents: Path, console: Console) -
     say(console, ("2.", "bold"), f" Indexing {shown} into index 'docs'.")
     response = await client.get("/indexes/docs")
     if response.status_code == 404:
-        await answer(await client.post("/indexes", json={"name": "docs"}))
-    report = await ingest(client, "docs", Source(str(documents)), console)
+        await read_answer(await client.post("/indexes", json={"name": "docs"}))
+    report = await ingest(client, "docs", IngestSource(str(documents)), console)
     console.print(
         f"   {report['added']} documents added, {report['changed']} changed, "
         f"{report['unchanged']} unchanged, {report['passages']} passages."
@@ -119,7 +121,7 @@ async def _index(client: httpx.AsyncClient, documents: Path, console: Console) -
 
 
 async def _first_question(client: httpx.AsyncClient) -> str:
-    listed = await answer(await client.get("/indexes/docs/documents", params={"limit": 1}))
+    listed = await read_answer(await client.get("/indexes/docs/documents", params={"limit": 1}))
     titles = [document["title"] for document in listed["documents"]]
     return f"What is {titles[0]}?" if titles else QUESTION
 
@@ -129,7 +131,7 @@ async def _ask(client: httpx.AsyncClient, url: str, question: str, console: Cons
     printer = RunPrinter(console)
     body = {"input": {"question": question, "index": "docs"}}
     async with client.stream("POST", "/agents/ask/run", json=body) as response:
-        async for event in events(response):
+        async for event in read_events(response):
             printer.show(event)
     if printer.error:
         raise MotetError.from_dict(printer.error)
@@ -151,7 +153,7 @@ async def _open(
         "hash": first["hash"],
     }
     address = f"/indexes/{first['index']}/documents/{first['document']}/citation"
-    shown = await answer(await client.get(address, params=span))
+    shown = await read_answer(await client.get(address, params=span))
     say(console, ("5.", "bold"), f" What is cited, opened in {first['source']}:")
     parts = (shown["before"][-CONTEXT:], "dim"), (shown["text"], "reverse")
     console.print(Text.assemble(*parts, (shown["after"][:CONTEXT], "dim")))

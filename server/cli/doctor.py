@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from config.settings import Settings
-from server.cli.client import answer, connect
+from server.cli.client import connect, read_answer
 from server.cli.console import say
 from server.cli.model_tables import print_devices, print_models, print_recommended
 
@@ -23,21 +23,21 @@ GIB = 2**30
 
 
 async def examine(settings: Settings, console: Console) -> None:
-    """Print the examination."""
+    """Print what the service says of this machine, and what is missing."""
     _print_machine(settings, console)
     async with connect(settings) as client:
-        found = await answer(await client.get("/models"))
-        profile = await answer(await client.get("/models/profile"))
-        agents = await answer(await client.get("/agents"))
-        tools = await answer(await client.get("/tools"))
+        models = await read_answer(await client.get("/models"))
+        profile = await read_answer(await client.get("/models/profile"))
+        agents = await read_answer(await client.get("/agents"))
+        tools = await read_answer(await client.get("/tools"))
     print_devices(profile, console)
     _print_pytorch(profile, console)
     console.print()
-    print_models(found, console)
+    print_models(models, console)
     console.print()
     print_recommended(profile, console)
     console.print()
-    _print_missing(found, profile, console)
+    _print_missing(models, profile, console)
     for problem in [*agents["problems"], *tools["problems"]]:
         say(console, ("not loaded: ", "red"), problem["message"])
 
@@ -53,15 +53,17 @@ def _print_machine(settings: Settings, console: Console) -> None:
 
 def _print_pytorch(profile: dict[str, Any], console: Console) -> None:
     build = profile["pytorch"]
-    made = [f"{key} {build[key]}" for key in ("cuda", "hip", "xpu") if build[key]]
-    console.print(f"PyTorch {build['version'] or 'is missing'}, for {made[0] if made else 'CPUs'}")
+    targets = [f"{key} {build[key]}" for key in ("cuda", "hip", "xpu") if build[key]]
+    console.print(
+        f"PyTorch {build['version'] or 'is missing'}, for {targets[0] if targets else 'CPUs'}"
+    )
 
 
-def _print_missing(found: dict[str, Any], profile: dict[str, Any], console: Console) -> None:
+def _print_missing(models: dict[str, Any], profile: dict[str, Any], console: Console) -> None:
     for extra, (module, purpose, how) in EXTRAS.items():
         if find_spec(module) is None:
             say(console, ("not installed: ", "yellow"), f"{extra}, for {purpose}: {how}")
-    chat = next((role for role in found["roles"] if role["role"] == "chat"), None)
+    chat = next((role for role in models["roles"] if role["role"] == "chat"), None)
     if chat and chat["choice"] and chat["choice"]["backend"] == "reader":
         say(
             console,

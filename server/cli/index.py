@@ -49,14 +49,14 @@ def index_add(
 
     Folders that the service may not read itself are uploaded.
     """
-    from server.cli.ingest import Source, add_sources, metadata_of
+    from server.cli.ingest import IngestSource, add_sources, parse_metadata
 
-    metadata = metadata_of(meta or [])
-    wanted = [Source(each, metadata=metadata) for each in sources or []]
+    metadata = parse_metadata(meta or [])
+    requested = [IngestSource(each, metadata=metadata) for each in sources or []]
     bounds = {"max_pages": max_pages, "hosts": host or []}
-    wanted += [Source(url, {"sitemap": url, **bounds}) for url in sitemap or []]
-    wanted += [Source(url, {"crawl": url, **bounds}) for url in crawl or []]
-    if not run(add_sources(settings_of(home), name, wanted, out)):
+    requested += [IngestSource(url, {"sitemap": url, **bounds}) for url in sitemap or []]
+    requested += [IngestSource(url, {"crawl": url, **bounds}) for url in crawl or []]
+    if not run(add_sources(settings_of(home), name, requested, out)):
         raise typer.Exit(1)
 
 
@@ -78,13 +78,13 @@ def index_search(
     as_json: AsJson = False,
 ) -> None:
     """Search an index, or several in one question."""
-    from server.cli.search_output import filter_of, print_passages
+    from server.cli.search_output import parse_filter, print_passages
 
     body: dict[str, Any] = {"query": query, "limit": limit, "mode": mode, "expand": expand}
     body |= {"explain": explain, "highlight": True, "rerank": rerank}
-    body |= {"indexes": names.split(","), "where": filter_of(where or [])}
-    found = request(home, "POST", "/search", json=body)
-    out.print_json(data=found) if as_json else print_passages(found["passages"], out)
+    body |= {"indexes": names.split(","), "where": parse_filter(where or [])}
+    answer = request(home, "POST", "/search", json=body)
+    out.print_json(data=answer) if as_json else print_passages(answer["passages"], out)
 
 
 @index_app.command("ls")
@@ -96,18 +96,18 @@ def index_ls(
 ) -> None:
     """List the indexes, or the documents of one."""
     if name is None:
-        found = get(home, "/indexes")
+        answer = get(home, "/indexes")
         keys = ("name", "documents", "passages", "description")
-        rows = ([each[key] for key in keys] for each in found["indexes"])
-        out.print_json(data=found) if as_json else out.print(listing(("index", *keys[1:]), rows))
+        rows = ([each[key] for key in keys] for each in answer["indexes"])
+        out.print_json(data=answer) if as_json else out.print(listing(("index", *keys[1:]), rows))
         return
-    from server.cli.ingest import all_documents
-    from server.cli.search_output import filter_of
+    from server.cli.ingest import list_documents
+    from server.cli.search_output import parse_filter
 
-    found = run(all_documents(settings_of(home), name, filter_of(where or [])))
+    answer = run(list_documents(settings_of(home), name, parse_filter(where or [])))
     keys = ("id", "source", "title", "passages")
-    rows = ([each[key] for key in keys] for each in found["documents"])
-    out.print_json(data=found) if as_json else out.print(listing(("document", *keys[1:]), rows))
+    rows = ([each[key] for key in keys] for each in answer["documents"])
+    out.print_json(data=answer) if as_json else out.print(listing(("document", *keys[1:]), rows))
 
 
 @index_app.command("rm")
@@ -133,18 +133,18 @@ def index_stats(name: str, home: Home = None, as_json: AsJson = False) -> None:
     """Show how large an index is, on disk and in memory, and what was indexed lately."""
     from server.cli.search_output import print_stats
 
-    found = get(home, f"/indexes/{name}/stats")
+    answer = get(home, f"/indexes/{name}/stats")
     if as_json:
-        out.print_json(data=found)
+        out.print_json(data=answer)
     else:
-        print_stats(found, get(home, f"/indexes/{name}/ingests")["ingests"], out)
+        print_stats(answer, get(home, f"/indexes/{name}/ingests")["ingests"], out)
 
 
 @index_app.command("rebuild")
 def index_rebuild(name: str, home: Home = None) -> None:
     """Build an index's search files anew; embed again where the model is another one."""
-    found = request(home, "POST", f"/indexes/{name}/rebuild")
-    out.print(f"Rebuilt index {name}: {found['passages']} passages.")
+    answer = request(home, "POST", f"/indexes/{name}/rebuild")
+    out.print(f"Rebuilt index {name}: {answer['passages']} passages.")
 
 
 @index_app.command("export")
@@ -169,9 +169,9 @@ def index_import(
     """Make an index of an exported file. Nothing is embedded again."""
     from server.cli.snapshots import import_index
 
-    made = run(import_index(settings_of(home), file, name))
-    counts = f"{made['documents']} documents, {made['passages']} passages"
-    say(out, f"Imported index {made['name']}: {counts}.")
+    index = run(import_index(settings_of(home), file, name))
+    counts = f"{index['documents']} documents, {index['passages']} passages"
+    say(out, f"Imported index {index['name']}: {counts}.")
 
 
 @index_app.command("calibrate")
@@ -190,8 +190,8 @@ def index_calibrate(
     """Find out from which score on an index holds the answer, so that it refuses the rest."""
     from server.cli.index_quality import calibrate_index, print_threshold
 
-    found = run(calibrate_index(settings_of(home), name, questions, refuse, out))
-    out.print_json(data=found) if as_json else print_threshold(found, out)
+    answer = run(calibrate_index(settings_of(home), name, questions, refuse, out))
+    out.print_json(data=answer) if as_json else print_threshold(answer, out)
 
 
 @index_app.command("eval")

@@ -1,4 +1,4 @@
-"""The commands of `motet index` that ask an index questions."""
+"""`motet index calibrate` and `motet index eval`: questions put to an index."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from config.errors import Invalid, MotetError, NotFound, Unavailable
+from config.errors import Invalid, NotFound
 from config.settings import Settings
 from indexes.quality.questions import read_questions
-from server.cli.client import connect, events
-from server.cli.console import say
+from server.cli.client import connect, follow_work
+from server.cli.console import progress_bar, say
 from server.cli.evaluation_plot import curve_svg
 
 
@@ -22,36 +21,38 @@ async def calibrate_index(
     """Let the index choose its threshold, by the questions of a file or its own."""
     body: dict[str, Any] = {"refuse": refuse}
     if file is not None:
-        body["questions"] = _questions(file)
-    return await _asked(settings, f"/indexes/{name}/calibrate", body, console)
+        body["questions"] = _read_questions(file)
+    return await _ask(settings, f"/indexes/{name}/calibrate", body, console)
 
 
 async def evaluate_index(
     settings: Settings, name: str, file: Path, k: int, plot: Path | None, console: Console
 ) -> dict[str, Any]:
     """Measure the index by the questions of a file; draw the curve where a file is named for it."""
-    body = {"questions": _questions(file), "k": k}
-    report = await _asked(settings, f"/indexes/{name}/eval", body, console)
+    body = {"questions": _read_questions(file), "k": k}
+    report = await _ask(settings, f"/indexes/{name}/eval", body, console)
     if plot is not None:
         plot.write_text(curve_svg(report))
     return report
 
 
-def print_threshold(found: dict[str, Any], console: Console) -> None:
-    """A threshold in two lines."""
+def print_threshold(threshold: dict[str, Any], console: Console) -> None:
+    """Print a threshold in two lines."""
     say(
-        console, (f"threshold {found['value']:.3f}", "bold"), f", by {found['questions']} questions"
+        console,
+        (f"threshold {threshold['value']:.3f}", "bold"),
+        f", by {threshold['questions']} questions",
     )
     console.print(
-        f"answers {found['answered']:.0%} of those that the documents answer, refuses "
-        f"{found['refused']:.0%} of the others"
+        f"answers {threshold['answered']:.0%} of those that the documents answer, refuses "
+        f"{threshold['refused']:.0%} of the others"
     )
 
 
 def print_report(report: dict[str, Any], console: Console) -> None:
-    """The measures of an index, one a line; what no question asked about is left out."""
-    asked = ", ".join(f"{count} {kind}" for kind, count in report["questions"].items())
-    say(console, (report["index"], "bold"), f": {asked}")
+    """Print the measures of an index, one a line; those that no question was about are left out."""
+    questions = ", ".join(f"{count} {kind}" for kind, count in report["questions"].items())
+    say(console, (report["index"], "bold"), f": {questions}")
     k = report["k"]
     for label, value in (
         (f"recall@{k}", report["recall"]),
@@ -66,7 +67,7 @@ def print_report(report: dict[str, Any], console: Console) -> None:
         console.print(f"refused of {kind} ones: {share:.0%}")
 
 
-def _questions(file: Path) -> list[dict[str, Any]]:
+def _read_questions(file: Path) -> list[dict[str, Any]]:
     if not file.is_file():
         raise NotFound(f"There is no file '{file}'.", code="file_not_found")
     try:
@@ -76,21 +77,11 @@ def _questions(file: Path) -> list[dict[str, Any]]:
     return [question.model_dump(mode="json") for question in read_questions(text, file.name)]
 
 
-async def _asked(
+async def _ask(
     settings: Settings, path: str, body: dict[str, Any], console: Console
 ) -> dict[str, Any]:
-    headers = {"Accept": "text/event-stream"}
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("asking", total=None)
+    with progress_bar(console, "asking") as bar:
         async with connect(settings) as client:
-            async with client.stream("POST", path, json=body, headers=headers) as response:
-                async for event in events(response):
-                    if event.type == "progress":
-                        done, total = event.data["done"], event.data["total"]
-                        bar.update(task, completed=done, total=total)
-                    elif event.type == "failed":
-                        raise MotetError.from_dict(event.data)
-                    elif event.type == "finished":
-                        return event.data
-    raise Unavailable("The server ended the answer early.", code="invalid_response")
+            return await follow_work(
+                client, path, lambda data: bar.update(data["done"], data["total"]), json=body
+            )

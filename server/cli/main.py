@@ -1,4 +1,8 @@
-"""The `motet` command: thin; every command is a request to the service or a look at a file."""
+"""The `motet` command: its entry point, and the commands that need no group.
+
+Each command is a request to the service or a look at a file; what is more than a few lines
+stands in a module of its own, imported when the command is called.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +33,7 @@ app.add_typer(model_app, name="models")
 
 
 def main() -> None:
-    """Run the command; an error of ours is a sentence on standard error and exit status 1."""
+    """Run the command; one of our errors is a sentence on standard error and exit status 1."""
     try:
         app()
     except MotetError as error:
@@ -81,22 +85,22 @@ def run(
     A field that takes a picture, a sound or a file is given one by its path, as in
     `picture=@photo.jpg`; so is a long text.
     """
-    from server.cli.run import run_agent
+    from server.cli.run import RunOptions, run_agent
 
-    settings = settings_of(home)
-    run_(run_agent(settings, agent, inputs or [], input_json, thread, as_json, out, save))
+    options = RunOptions(agent, inputs or [], input_json, thread, as_json, save)
+    run_(run_agent(settings_of(home), options, out))
 
 
 @app.command()
 def agents(home: Home = None, as_json: AsJson = False) -> None:
     """List the agents: shipped, your own, Python graphs."""
-    found = get(home, "/agents")
+    listed = get(home, "/agents")
     if as_json:
-        out.print_json(data=found)
+        out.print_json(data=listed)
         return
-    rows = ((each["name"], each["origin"], each["description"]) for each in found["agents"])
+    rows = ((each["name"], each["origin"], each["description"]) for each in listed["agents"])
     out.print(listing(("agent", "origin", "description"), rows))
-    for problem in found["problems"]:
+    for problem in listed["problems"]:
         say(out, ("not loaded: ", "red"), problem["message"])
 
 

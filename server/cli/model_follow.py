@@ -18,14 +18,12 @@ from rich.progress import (
 )
 
 from config.settings import Settings
-from server.cli.client import answer, connect, events
+from server.cli.client import SSE_TYPE, connect, read_answer, read_events
 from server.cli.console import say
-from server.cli.model_tables import size
-
-FORMAT = "text/event-stream"
+from server.cli.model_tables import format_bytes
 
 COLORS = {"ready": "green", "load_failed": "red", "refused": "red", "crashed": "red"}
-KNOWN = ("seq", "time", "event", "model", "generation", "name", "backend", "source")
+SHOWN_APART = ("seq", "time", "event", "model", "generation", "name", "backend", "source")
 
 
 async def watch_models(
@@ -37,7 +35,7 @@ async def watch_models(
         connect(settings) as client,
         client.stream("GET", "/models/events", params=where) as response,
     ):
-        async for event in events(response):
+        async for event in read_events(response):
             if as_json:
                 print(orjson.dumps(event.data).decode(), flush=True)
             else:
@@ -45,17 +43,19 @@ async def watch_models(
 
 
 async def pull_model(settings: Settings, name: str, as_json: bool, console: Console) -> bool:
-    """Pull a model and show how far it is; whether it is here then. Interrupted, it is cancelled,
-    and what it got is kept."""
+    """Pull a model, show how far it is, and give whether it is here then.
+
+    Interrupted, the pull is cancelled; what it got is kept for the next one.
+    """
     async with connect(settings) as client:
         started = await client.post("/models/pull", json={"name": name})
-        job: dict[str, Any] = await answer(started)
+        job: dict[str, Any] = await read_answer(started)
         try:
             async with client.stream(
-                "GET", started.headers["Location"], headers={"Accept": FORMAT}
+                "GET", started.headers["Location"], headers={"Accept": SSE_TYPE}
             ) as response:
                 with _bar(console, as_json) as bar:
-                    async for event in events(response):
+                    async for event in read_events(response):
                         job = event.data
                         _advance(bar, job, as_json)
         except asyncio.CancelledError:
@@ -100,12 +100,14 @@ def _print(event: dict[str, Any], console: Console) -> None:
     at = time.strftime("%H:%M:%S", time.localtime(event["time"]))
     name, kind = event.get("model", ""), event["event"]
     more = " ".join(
-        f"{key}={_value(key, value)}" for key, value in event.items() if value and key not in KNOWN
+        f"{key}={_value(key, value)}"
+        for key, value in event.items()
+        if value and key not in SHOWN_APART
     )
     say(console, (f"{at} ", "dim"), (kind, COLORS.get(kind, "cyan")), f" {name} ", (more, "dim"))
 
 
 def _value(key: str, value: Any) -> str:
     if key in ("memory", "needs") and isinstance(value, dict):
-        return ",".join(f"{device}:{size(taken)}" for device, taken in value.items())
+        return ",".join(f"{device}:{format_bytes(taken)}" for device, taken in value.items())
     return str(value)

@@ -13,32 +13,34 @@ GB = 10**9
 FITS = {"together": "yes", "in_turn": "in turn with the others", "no": "no"}
 
 
-def print_models(found: dict[str, Any], console: Console) -> None:
-    """The answer of GET /models as tables."""
-    if found["environment"]:
-        say(console, "environment ", (found["environment"], "bold"))
-    print_roles(found["roles"], console)
+def print_models(models: dict[str, Any], console: Console) -> None:
+    """Print the answer of GET /models as tables."""
+    if models["environment"]:
+        say(console, "environment ", (models["environment"], "bold"))
+    print_roles(models["roles"], console)
     rows = (
         [*(model[key] for key in ("name", "task", "backend")), *_state(model)]
-        for model in found["models"]
+        for model in models["models"]
     )
     console.print(listing(("model", "task", "back end", "state", "device", "memory"), rows), "")
-    for model in found["models"]:
+    for model in models["models"]:
         if model["problem"]:
             say(console, (f"{model['name']}: ", "yellow"), model["problem"])
-    for device in found["memory"]:
+    for device in models["memory"]:
+        free, reserved, total = (
+            format_bytes(device[key]) for key in ("free_bytes", "reserved_bytes", "total_bytes")
+        )
         console.print(
-            f"memory {device['device']}: {size(device['free_bytes'])} free for models, "
-            f"{size(device['reserved_bytes'])} reserved, of {size(device['total_bytes'])}"
+            f"memory {device['device']}: {free} free for models, {reserved} reserved, of {total}"
         )
         if device["problem"]:
             say(console, (f"  not read anew: {device['problem']}", "yellow"))
-    for problem in found["problems"]:
+    for problem in models["problems"]:
         say(console, ("models.yaml is not taken over: ", "red"), problem["message"])
 
 
 def print_roles(roles: list[dict[str, Any]], console: Console) -> None:
-    """What each role resolves to, why, and what was passed over."""
+    """Print what each role resolves to, why, and what was passed over."""
     for role in roles:
         if choice := role["choice"]:
             chosen = ((choice["model"], "green"), f": {choice['reason']}")
@@ -52,10 +54,10 @@ def print_roles(roles: list[dict[str, Any]], console: Console) -> None:
             say(console, (role["role"], "bold"), " → ", nothing)
 
 
-def print_devices(found: dict[str, Any], console: Console) -> None:
-    """The devices of GET /models/profile, and what is wrong with them."""
-    for device in found["devices"]:
-        free = f"{size(device['free_bytes'])} free of {size(device['total_bytes'])}"
+def print_devices(profile: dict[str, Any], console: Console) -> None:
+    """Print the devices of GET /models/profile, and what is wrong with them."""
+    for device in profile["devices"]:
+        free = f"{format_bytes(device['free_bytes'])} free of {format_bytes(device['total_bytes'])}"
         if "model" not in device:
             console.print(f"memory: {free}")
             continue
@@ -64,44 +66,44 @@ def print_devices(found: dict[str, Any], console: Console) -> None:
         say(console, (device["device"], "bold"), f": {device['model']}, {free}{shared}{driver}")
         if device["problem"]:
             say(console, (f"  {device['problem']}", "yellow"))
-    if len(found["devices"]) == 1 and not found["problems"]:
-        console.print("no GPU was found: models compute on the CPU")
-    for problem in found["problems"]:
+    if len(profile["devices"]) == 1 and not profile["problems"]:
+        console.print("no GPU was profile: models compute on the CPU")
+    for problem in profile["problems"]:
         say(console, ("devices: ", "yellow"), problem)
 
 
-def print_profile(found: dict[str, Any], console: Console) -> None:
-    """The whole answer of GET /models/profile."""
-    print_devices(found, console)
+def print_profile(profile: dict[str, Any], console: Console) -> None:
+    """Print the whole answer of GET /models/profile."""
+    print_devices(profile, console)
     console.print()
-    print_recommended(found, console)
+    print_recommended(profile, console)
 
 
-def print_recommended(found: dict[str, Any], console: Console) -> None:
-    """The models that suit this machine: what each takes, whether all fit, how to get it."""
-    say(console, ("models that suit this machine", "bold"), f" ({found['profile']['title']})")
+def print_recommended(profile: dict[str, Any], console: Console) -> None:
+    """Print the models that suit this machine: what each takes, whether all fit, how to get it."""
+    say(console, ("models that suit this machine", "bold"), f" ({profile['profile']['title']})")
     rows = (
         [
             each["role"],
             " ".join(filter(None, [each["name"], each["quantisation"]])),
             each["device"],
-            size(each["memory_bytes"]),
+            format_bytes(each["memory_bytes"]),
             FITS[each["fit"]],
         ]
-        for each in found["recommended"]
+        for each in profile["recommended"]
     )
     console.print(listing(("role", "model", "device", "takes", "beside the others"), rows))
-    for each in found["recommended"]:
+    for each in profile["recommended"]:
         if not each["here"]:
-            said = f"  # {size(each['download_bytes'])}. {each['note']}".rstrip(". ")
+            said = f"  # {format_bytes(each['download_bytes'])}. {each['note']}".rstrip(". ")
             say(console, (each["command"], "bold"), (said, "dim"))
 
 
-def profile_yaml(found: dict[str, Any]) -> str:
-    """A models.yaml whose roles try the recommended models first, then what they try now."""
-    now = {role["role"]: role["candidates"] for role in found["roles"]}
-    lines = [f"# {found['profile']['title']}: the models that suit it.", "version: 1", "roles:"]
-    for each in found["recommended"]:
+def profile_yaml(profile: dict[str, Any]) -> str:
+    """Write a models.yaml whose roles try the recommended models first, then those of now."""
+    now = {role["role"]: role["candidates"] for role in profile["roles"]}
+    lines = [f"# {profile['profile']['title']}: the models that suit it.", "version: 1", "roles:"]
+    for each in profile["recommended"]:
         if each["command"]:
             rest = [name for name in now.get(each["role"], []) if name != each["name"]]
             lines += [f"  # {each['command']}", f"  {each['role']}:"]
@@ -110,13 +112,13 @@ def profile_yaml(found: dict[str, Any]) -> str:
 
 
 def print_pulls(pulls: list[dict[str, Any]], console: Console) -> None:
-    """Each pull with how far it is, and why one failed."""
+    """Print each pull with how far it is, and why one failed."""
     rows = (
         [
             pull["name"],
             pull["state"],
-            size(pull["completed_bytes"]),
-            size(pull["total_bytes"]),
+            format_bytes(pull["completed_bytes"]),
+            format_bytes(pull["total_bytes"]),
             pull["error"]["message"] if pull["error"] else pull["status"],
         ]
         for pull in pulls
@@ -124,8 +126,8 @@ def print_pulls(pulls: list[dict[str, Any]], console: Console) -> None:
     console.print(listing(("model", "state", "here", "of", ""), rows))
 
 
-def size(value: int | None) -> str:
-    """Bytes for people."""
+def format_bytes(value: int | None) -> str:
+    """Format a number of bytes for people."""
     if value is None:
         return ""
     return f"{value / GB:.1f} GB" if value >= GB / 10 else f"{value / 10**6:.0f} MB"
@@ -133,4 +135,4 @@ def size(value: int | None) -> str:
 
 def _state(model: dict[str, Any]) -> list[str]:
     state = f"{model['state']}, pinned" if model["pin"] else model["state"]
-    return [state, model["device"] or "", size(model["memory_bytes"])]
+    return [state, model["device"] or "", format_bytes(model["memory_bytes"])]

@@ -34,8 +34,8 @@ def models_list(home: Home = None, as_json: AsJson = False) -> None:
     """Show the models, what each role resolves to and why, and the memory they take."""
     from server.cli.model_tables import print_models
 
-    found = get(home, "/models")
-    out.print_json(data=found) if as_json else print_models(found, out)
+    listed = get(home, "/models")
+    out.print_json(data=listed) if as_json else print_models(listed, out)
 
 
 @model_app.command("load")
@@ -46,7 +46,7 @@ def models_load(
     as_json: AsJson = False,
 ) -> None:
     """Load a model now, so that the first request need not wait."""
-    _show(_asked(home, "POST", f"/models/{name}/load", json={"wait_s": wait}), as_json)
+    _show(_request(home, "POST", f"/models/{name}/load", json={"wait_s": wait}), as_json)
 
 
 @model_app.command("unload")
@@ -54,7 +54,7 @@ def models_unload(
     name: Name, wait: Wait = 600.0, home: Home = None, as_json: AsJson = False
 ) -> None:
     """Unload a model as soon as its work under way has ended, and wait until it is gone."""
-    _show(_asked(home, "POST", f"/models/{name}/unload", json={"wait_s": wait}), as_json)
+    _show(_request(home, "POST", f"/models/{name}/unload", json={"wait_s": wait}), as_json)
 
 
 @model_app.command("pull")
@@ -82,8 +82,8 @@ def models_pulls(home: Home = None, as_json: AsJson = False) -> None:
     """List the pulls: under way, done, stopped and failed ones."""
     from server.cli.model_tables import print_pulls
 
-    found = get(home, "/models/pulls")
-    out.print_json(data=found) if as_json else print_pulls(found["pulls"], out)
+    listed = get(home, "/models/pulls")
+    out.print_json(data=listed) if as_json else print_pulls(listed["pulls"], out)
 
 
 @model_app.command("pin")
@@ -92,13 +92,13 @@ def models_pin(name: Name, home: Home = None, as_json: AsJson = False) -> None:
 
     `pin: true` in models.yaml keeps it always.
     """
-    _show(_asked(home, "PUT", f"/models/{name}/pin"), as_json)
+    _show(_request(home, "PUT", f"/models/{name}/pin"), as_json)
 
 
 @model_app.command("unpin")
 def models_unpin(name: Name, home: Home = None, as_json: AsJson = False) -> None:
     """Let a model go again when others need its room."""
-    _show(_asked(home, "DELETE", f"/models/{name}/pin"), as_json)
+    _show(_request(home, "DELETE", f"/models/{name}/pin"), as_json)
 
 
 @model_app.command("events")
@@ -127,16 +127,16 @@ def models_profile(
     """Show this machine's devices, the models that suit it, and how to get each."""
     from server.cli.model_tables import print_profile, profile_yaml
 
-    found = get(home, "/models/profile")
+    listed = get(home, "/models/profile")
     if as_yaml:
-        print(profile_yaml(found))
+        print(profile_yaml(listed))
     elif as_json:
-        out.print_json(data=found)
+        out.print_json(data=listed)
     else:
-        print_profile(found, out)
+        print_profile(listed, out)
 
 
-def _asked(home: Path | None, method: str, path: str, **more: Any) -> Any:
+def _request(home: Path | None, method: str, path: str, **more: Any) -> Any:
     _need_service(home)
     return request(home, method, path, **more)
 
@@ -153,11 +153,15 @@ def _need_service(home: Path | None) -> None:
 
 
 def _show(model: dict[str, Any], as_json: bool) -> None:
-    from server.cli.model_tables import size
+    from server.cli.model_tables import format_bytes
 
     if as_json:
         out.print_json(data=model)
         return
-    where = f" on {model['device']}, {size(model['memory_bytes'])}" if model["memory_bytes"] else ""
+    where = (
+        f" on {model['device']}, {format_bytes(model['memory_bytes'])}"
+        if model["memory_bytes"]
+        else ""
+    )
     pinned = ", pinned" if model["pin"] else ""
     say(out, (model["name"], "bold"), f" is {model['state']}{where}{pinned}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,103 +15,135 @@ from rich.text import Text
 
 from config.errors import Invalid, MotetError
 from config.settings import Settings
-from server.cli.artifact_files import artifacts_in, save, with_files
-from server.cli.client import answer, connect, events
-from server.cli.console import RunPrinter, print_output, say
+from server.cli.artifact_files import artifacts_in, save, upload_input_files
+from server.cli.client import connect, read_answer, read_events
+from server.cli.console import say
+from server.cli.run_output import RunPrinter, print_output
 from server.data_folder import server_address
 
 
-async def run_agent(
-    settings: Settings,
-    agent: str,
-    inputs: list[str],
-    input_json: str | None,
-    thread: str | None,
-    as_json: bool,
-    console: Console,
-    save_to: Path | None = None,
-) -> None:
+@dataclass(frozen=True)
+class RunOptions:
+    """What `motet run` was asked to do.
+
+    `inputs` are texts and `name=value` pairs, `input_json` is the whole input instead. The files
+    of the output are written to `save_to`.
+    """
+
+    agent: str
+    inputs: Sequence[str] = ()
+    input_json: str | None = None
+    thread: str | None = None
+    as_json: bool = False
+    save_to: Path | None = None
+
+
+async def run_agent(settings: Settings, options: RunOptions, console: Console) -> None:
     """Run an agent through the service, print its events, answer its questions, print its output.
 
-    The files that its output names are written to `save_to`; without a service that goes on
-    running, to a folder of the home. Raises the run's error.
+    Without a folder to save to, and without a service that goes on running, the files of the
+    output are saved in the data folder. Raises the run's error.
     """
-    address = settings.server_url or server_address(settings.home) or ""
+    address = (settings.server_url or server_address(settings.home) or "").rstrip("/")
+    printer = RunPrinter(console, address)
     async with connect(settings) as client:
-        described = await answer(await client.get(f"/agents/{agent}"))
-        schema = described["input_schema"]
-        given = await with_files(client, schema, _input(schema, inputs, input_json))
-        body: dict[str, Any] = {"input": given}
-        if thread:
-            body |= {"thread_id": thread, "if_not_exists": "create"}
-        printer = RunPrinter(console, address.rstrip("/"))
-        await _follow(client, f"/agents/{agent}/run", body, printer, as_json)
-        while printer.interrupts and not as_json and sys.stdin.isatty():
-            answers = {item["id"]: _ask(item["value"], console) for item in printer.interrupts}
-            printer.interrupts = []
-            await _follow(
-                client, f"/runs/{printer.run_id}/resume", {"answer": answers}, printer, as_json
-            )
-        folder = save_to or (None if address else settings.home / "saved" / printer.run_id)
-        places = await _places(client, printer.output, folder, address.rstrip("/"))
+        body = await _request_body(client, options)
+        await _follow(client, f"/agents/{options.agent}/run", body, printer, options.as_json)
+        if not options.as_json and sys.stdin.isatty():
+            await _answer_interrupts(client, printer, console)
+        unsaved = None if address else settings.home / "saved" / printer.run_id
+        locations = await _locate(client, printer.output, options.save_to or unsaved, address)
     if printer.error:
         raise MotetError.from_dict(printer.error)
-    if as_json:
+    if options.as_json:
         return
     if printer.interrupts:
-        _print_open(printer, console)
+        _print_interrupts(printer, console)
     else:
-        print_output(console, printer.output, places)
+        print_output(console, printer.output, locations)
 
 
-async def _places(
-    client: httpx.AsyncClient, output: Any, folder: Path | None, address: str
-) -> dict[str, str]:
-    """Where each artifact of an output can be opened; in `folder`, if one is given."""
-    found = {}
-    for artifact in artifacts_in(output):
-        if folder:
-            found[artifact["id"]] = str(await save(client, artifact, folder))
-        else:
-            found[artifact["id"]] = f"{address}{artifact['url']}"
-    return found
+async def _request_body(client: httpx.AsyncClient, options: RunOptions) -> dict[str, Any]:
+    described = await read_answer(await client.get(f"/agents/{options.agent}"))
+    schema = described["input_schema"]
+    values = parse_input(schema, options.inputs, options.input_json)
+    body: dict[str, Any] = {"input": await upload_input_files(client, schema, values)}
+    if options.thread:
+        body |= {"thread_id": options.thread, "if_not_exists": "create"}
+    return body
 
 
 async def _follow(
     client: httpx.AsyncClient, path: str, body: Any, printer: RunPrinter, as_json: bool
 ) -> None:
     async with client.stream("POST", path, json=body) as response:
-        async for event in events(response):
+        async for event in read_events(response):
             if as_json:
                 print(orjson.dumps(event.data).decode(), flush=True)
-            printer.show(event) if not as_json else None
+            else:
+                printer.show(event)
 
 
-def _input(schema: dict[str, Any], inputs: list[str], input_json: str | None) -> dict[str, Any]:
+async def _answer_interrupts(
+    client: httpx.AsyncClient, printer: RunPrinter, console: Console
+) -> None:
+    """Ask the person at the terminal whatever the run asks, until it asks no more."""
+    while printer.interrupts:
+        answers = {item["id"]: _ask(item["value"], console) for item in printer.interrupts}
+        printer.interrupts = []
+        resume = f"/runs/{printer.run_id}/resume"
+        await _follow(client, resume, {"answer": answers}, printer, as_json=False)
+
+
+async def _locate(
+    client: httpx.AsyncClient, output: Any, folder: Path | None, address: str
+) -> dict[str, str]:
+    """Say where each artifact of an output can be opened: saved in `folder`, or by its URL."""
+    locations = {}
+    for artifact in artifacts_in(output):
+        if folder:
+            locations[artifact["id"]] = str(await save(client, artifact, folder))
+        else:
+            locations[artifact["id"]] = f"{address}{artifact['url']}"
+    return locations
+
+
+def parse_input(
+    schema: Mapping[str, Any], inputs: Sequence[str], input_json: str | None
+) -> dict[str, Any]:
+    """Parse an agent's input: `name=value` pairs, and texts for the fields in their order.
+
+    Raises `Invalid` for a text that no field is left for.
+    """
     if input_json is not None:
         try:
             return dict(orjson.loads(input_json))
         except (orjson.JSONDecodeError, TypeError, ValueError) as error:
             raise Invalid(f"--input is not a JSON object: {error}.") from error
     fields = schema.get("properties", {})
-    given: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for text in inputs:
         name, equals, value = text.partition("=")
         if equals and name in fields:
-            given[name] = _value(fields[name], value)
-        elif missing := [field for field in fields if field not in given]:
-            given[missing[0]] = _value(fields[missing[0]], text)
+            values[name] = _parse_value(fields[name], value)
+        elif missing := [field for field in fields if field not in values]:
+            values[missing[0]] = _parse_value(fields[missing[0]], text)
         else:
             raise Invalid(f"The agent takes no input for '{text}'. It takes: {', '.join(fields)}.")
-    return given
+    return values
 
 
-def _value(field: dict[str, Any], text: str) -> Any:
-    """The text as the field's type wants it; a text stays one."""
+def _parse_value(field: Mapping[str, Any], text: str) -> Any:
+    """Parse a text as the field's type needs it; for a field of text it stays as it is."""
     if field.get("type") == "string":
         return text
     if "messages" in str(field.get("title", "")) or field.get("format") == "messages":
         return [{"role": "user", "content": text}]
+    return _parse_json(text)
+
+
+def _parse_json(text: str) -> Any:
+    """Parse JSON; what is none is a text."""
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
@@ -117,17 +151,13 @@ def _value(field: dict[str, Any], text: str) -> Any:
 
 
 def _ask(value: Any, console: Console) -> Any:
-    """Put a run's question to the person at the terminal; JSON is taken as such."""
+    """Put a run's question to the person at the terminal."""
     say(console, ("The run waits for you:", "yellow"))
     console.print_json(data=value) if not isinstance(value, str) else console.print(value)
-    text = console.input(Text("answer> ", "yellow"))
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return text
+    return _parse_json(console.input(Text("answer> ", "yellow")))
 
 
-def _print_open(printer: RunPrinter, console: Console) -> None:
+def _print_interrupts(printer: RunPrinter, console: Console) -> None:
     say(console, ("The run waits for a person.", "yellow"), f" Run {printer.run_id} asks:")
     for item in printer.interrupts:
         console.print_json(data=item["value"])

@@ -1,4 +1,4 @@
-"""What an index finds and holds, in the terminal; and filters as they are typed there."""
+"""Passages and sizes of indexes in the terminal; and filters as they are typed there."""
 
 from __future__ import annotations
 
@@ -20,14 +20,17 @@ SHOWN_INGESTS = 5
 MIB = 2**20
 
 
-def filter_of(typed: Sequence[str]) -> dict[str, Any] | None:
-    """The filter of `author=Anna`, `year>=2020` and the like, or of JSON. Raises `Invalid`."""
-    found: dict[str, Any] = {}
-    for text in typed:
-        for field, asked in _conditions(text):
-            tests = found.setdefault(field, {})
-            tests |= asked if isinstance(asked, dict) else {"eq": asked}
-    return found or None
+def parse_filter(texts: Sequence[str]) -> dict[str, Any] | None:
+    """Parse a filter: `author=Anna`, `year>=2020` and the like, or JSON; None where it is empty.
+
+    Raises `Invalid` (`invalid_filter`).
+    """
+    conditions: dict[str, Any] = {}
+    for text in texts:
+        for field, condition in _conditions(text):
+            tests = conditions.setdefault(field, {})
+            tests |= condition if isinstance(condition, dict) else {"eq": condition}
+    return conditions or None
 
 
 def _conditions(text: str) -> Iterator[tuple[str, Any]]:
@@ -38,7 +41,7 @@ def _conditions(text: str) -> Iterator[tuple[str, Any]]:
             raise Invalid(f"--where is no JSON: {error}.", code="invalid_filter") from error
     elif match := FILTER.fullmatch(text.strip()):
         field, sign, value = match.groups()
-        yield field, {TYPED[sign]: value if sign == "~" else typed_value(value)}
+        yield field, {TYPED[sign]: value if sign == "~" else parse_value(value)}
     else:
         signs = " ".join(TYPED)
         raise Invalid(
@@ -47,8 +50,8 @@ def _conditions(text: str) -> Iterator[tuple[str, Any]]:
         )
 
 
-def typed_value(text: str) -> Any:
-    """A number, true, false or a list where the text is one in JSON, else the text."""
+def parse_value(text: str) -> Any:
+    """Parse a number, true, false or a list in JSON; anything else stays a text."""
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
@@ -56,15 +59,15 @@ def typed_value(text: str) -> Any:
 
 
 def print_passages(passages: Sequence[dict[str, Any]], console: Console) -> None:
-    """Each passage under its place, the words of the query in colour."""
+    """Print each passage under its place in the source, the words of the query in colour."""
     if not passages:
         say(console, ("Nothing is found.", "yellow"))
     several = len({passage["index"] for passage in passages}) > 1
     for passage in passages:
         page = [f"page {passage['page']}"] if passage["page"] else []
-        place = " › ".join([passage["source"], *page, *passage["heading"]])
+        location = " › ".join([passage["source"], *page, *passage["heading"]])
         index = f"{passage['index']}: " if several else ""
-        say(console, (f"{passage['score']:.3f} ", "bold"), index, (place, "cyan"))
+        say(console, (f"{passage['score']:.3f} ", "bold"), index, (location, "cyan"))
         if why := passage.get("why"):
             say(console, (f"  {_why(why)}", "dim"))
         console.print(_highlighted(passage))
@@ -97,26 +100,26 @@ def _listed(value: Any) -> str:
 
 
 def print_stats(
-    found: Mapping[str, Any], ingests: Sequence[Mapping[str, Any]], console: Console
+    stats: Mapping[str, Any], ingests: Sequence[Mapping[str, Any]], console: Console
 ) -> None:
-    """Sizes of an index as a table, and its latest ingests."""
-    say(console, (found["index"], "bold"))
-    kinds = ", ".join(f"{count} {kind}" for kind, count in found["media_types"].items())
-    pending = found["pending_changes"]
+    """Print the sizes of an index as a table, and its latest ingests."""
+    say(console, (stats["index"], "bold"))
+    kinds = ", ".join(f"{count} {kind}" for kind, count in stats["media_types"].items())
+    pending = stats["pending_changes"]
     rows: list[tuple[str, str]] = [
-        ("documents", f"{found['documents']:,}"),
+        ("documents", f"{stats['documents']:,}"),
         ("of types", kinds or "none"),
-        ("passages", f"{found['passages']:,} ({found['vectors']:,} different)"),
-        ("text", f"{found['characters']:,} characters of {_mib(found['size_bytes'])} in files"),
-        ("database", f"{_mib(found['sqlite_bytes'])}, vectors {_mib(found['vector_bytes'])}"),
+        ("passages", f"{stats['passages']:,} ({stats['vectors']:,} different)"),
+        ("text", f"{stats['characters']:,} characters of {_mib(stats['size_bytes'])} in files"),
+        ("database", f"{_mib(stats['sqlite_bytes'])}, vectors {_mib(stats['vector_bytes'])}"),
         (
             "search files",
-            _mib(found["derived_bytes"]) + (f", {pending} to save" if pending else ""),
+            _mib(stats["derived_bytes"]) + (f", {pending} to save" if pending else ""),
         ),
-        ("memory", f"about {_mib(found['memory_bytes'])} in the worker"),
-        ("model", f"{found['model']} ({found['fingerprint'] or 'nothing embedded yet'})"),
-        ("answers from", _threshold(found["threshold"])),
-        ("changed", _when(found["updated_at"])),
+        ("memory", f"about {_mib(stats['memory_bytes'])} in the worker"),
+        ("model", f"{stats['model']} ({stats['fingerprint'] or 'nothing embedded yet'})"),
+        ("answers from", _threshold(stats["threshold"])),
+        ("changed", _when(stats["updated_at"])),
     ]
     console.print(listing(("", ""), rows))
     if ingests:
@@ -134,9 +137,9 @@ def _mib(size: int) -> str:
     return f"{size / MIB:.1f} MiB" if size >= MIB / 10 else f"{size / 1024:.1f} KiB"
 
 
-def _threshold(found: Mapping[str, Any] | None) -> str:
-    if found:
-        return f"score {found['value']:.3f}"
+def _threshold(threshold: Mapping[str, Any] | None) -> str:
+    if threshold:
+        return f"score {threshold['value']:.3f}"
     return "the score of any index; `motet index calibrate` finds its own"
 
 

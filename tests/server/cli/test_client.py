@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from config.errors import Conflict, MotetError
-from server.cli.client import Event, answer, events
+from server.cli.client import ServerEvent, read_answer, read_events
 from server.data_folder import ADDRESS_FILE, lock_data_folder, server_address
 
 STREAM = (
@@ -33,30 +33,30 @@ def response(content: bytes, status: int = 200, size: int = 7) -> httpx.Response
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
 async def test_events_are_read_however_they_are_cut(size: int) -> None:
-    told = [event async for event in events(response(STREAM, size=size))]
+    told = [event async for event in read_events(response(STREAM, size=size))]
     assert told == [
-        Event("1", "run.started", {"a": 1}),
-        Event("2", "message", {"b": "x: y"}),
+        ServerEvent("1", "run.started", {"a": 1}),
+        ServerEvent("2", "message", {"b": "x: y"}),
     ]
 
 
 async def test_a_refused_stream_raises_what_the_server_said() -> None:
     body = b'{"error": {"code": "thread_busy", "message": "Busy.", "details": {"field": "t"}}}'
     with pytest.raises(MotetError, match="Busy") as caught:
-        [event async for event in events(response(body, 409))]
+        [event async for event in read_events(response(body, 409))]
     assert (caught.value.code, caught.value.details) == ("thread_busy", {"field": "t"})
 
 
 @pytest.mark.parametrize("body", [b"<html>Bad Gateway</html>", b"[]", b"{}", b'{"error": "x"}'])
 async def test_an_answer_that_is_not_ours_is_told_by_its_status(body: bytes) -> None:
     with pytest.raises(MotetError, match="502") as caught:
-        await answer(response(body, 502))
+        await read_answer(response(body, 502))
     assert caught.value.code == "invalid_response"
 
 
 async def test_an_empty_answer_is_nothing() -> None:
-    assert await answer(httpx.Response(204)) is None
-    assert await answer(httpx.Response(200, content=b'{"a": 1}')) == {"a": 1}
+    assert await read_answer(httpx.Response(204)) is None
+    assert await read_answer(httpx.Response(200, content=b'{"a": 1}')) == {"a": 1}
 
 
 def test_a_server_is_found_by_its_lock_not_by_its_file(tmp_path: Path) -> None:

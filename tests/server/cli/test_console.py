@@ -9,9 +9,10 @@ import pytest
 from rich.console import Console
 
 from config.errors import Invalid
-from server.cli.client import Event
-from server.cli.console import RunPrinter, listing, print_output
-from server.cli.run import _input
+from server.cli.client import ServerEvent
+from server.cli.console import listing
+from server.cli.run import parse_input
+from server.cli.run_output import RunPrinter, print_output
 
 
 class Screen:
@@ -30,7 +31,7 @@ def shown(*events: tuple[str, dict[str, Any]]) -> tuple[list[str], RunPrinter]:
     screen = Screen()
     printer = RunPrinter(screen.console)
     for seq, (type_, fields) in enumerate(events, 1):
-        printer.show(Event(str(seq), type_, {"run_id": "r1", "attempt": 1, **fields}))
+        printer.show(ServerEvent(str(seq), type_, {"run_id": "r1", "attempt": 1, **fields}))
     return screen.lines, printer
 
 
@@ -145,16 +146,16 @@ SCHEMA = {
 def test_inputs_on_the_command_line_are_read_by_the_schema(
     inputs: list[str], given: dict[str, Any]
 ) -> None:
-    assert _input(SCHEMA, inputs, None) == given
+    assert parse_input(SCHEMA, inputs, None) == given
 
 
 def test_one_text_too_many_is_told() -> None:
     with pytest.raises(Invalid, match=r"takes no input for 'b'\. It takes: q"):
-        _input({"properties": {"q": {"type": "string"}}}, ["a", "b"], None)
+        parse_input({"properties": {"q": {"type": "string"}}}, ["a", "b"], None)
 
 
 def test_the_whole_input_may_be_json() -> None:
-    assert _input(SCHEMA, [], '{"limit": 1}') == {"limit": 1}
+    assert parse_input(SCHEMA, [], '{"limit": 1}') == {"limit": 1}
     for wrong in ("[1]", "{", "5", "null"):
         with pytest.raises(Invalid, match="--input"):
-            _input(SCHEMA, [], wrong)
+            parse_input(SCHEMA, [], wrong)

@@ -11,8 +11,8 @@ from rich.console import Console
 from config.errors import Invalid, NotFound
 from config.settings import Settings, load_settings
 from server.cli import ingest
-from server.cli.client import answer, connect
-from server.cli.ingest import Source, add_sources, all_documents, metadata_of
+from server.cli.client import connect, read_answer
+from server.cli.ingest import IngestSource, add_sources, list_documents, parse_metadata
 
 FILES = {
     "a.md": "Apples grow.",
@@ -49,12 +49,12 @@ def guarded(home: Path) -> Settings:
 async def test_a_folder_is_uploaded_where_the_service_may_not_read_it(
     tmp_path: Path, folder: Path, console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ingest, "BATCH_FILES", 1)
+    monkeypatch.setattr(ingest, "MAX_BATCH_FILES", 1)
     settings = guarded(tmp_path / "home")
-    assert not await add_sources(settings, "notes", [Source(str(folder))], console)
+    assert not await add_sources(settings, "notes", [IngestSource(str(folder))], console)
     assert f"{folder}: 2 added" in printed(console)
     assert "bad.md cannot be indexed: it is not valid utf-8" in printed(console)
-    found = (await all_documents(settings, "notes", None))["documents"]
+    found = (await list_documents(settings, "notes", None))["documents"]
     assert [document["source"] for document in found] == ["a.md", "deep/b.md"]
     async with connect(settings) as client:
         body = {"folder": str(folder)}
@@ -70,13 +70,15 @@ async def test_files_with_metadata_are_found_by_it(
     tmp_path: Path, folder: Path, console: Console
 ) -> None:
     settings = load_settings(home=tmp_path / "home")
-    metadata = metadata_of(["team=blue", "level=3", "open=true"])
+    metadata = parse_metadata(["team=blue", "level=3", "open=true"])
     assert metadata == {"team": "blue", "level": 3, "open": True}
     (folder / "bad.md").unlink()
-    assert await add_sources(settings, "notes", [Source(str(folder), None, metadata)], console)
-    found = await all_documents(settings, "notes", {"team": "blue", "level": {"gt": 2}})
+    assert await add_sources(
+        settings, "notes", [IngestSource(str(folder), None, metadata)], console
+    )
+    found = await list_documents(settings, "notes", {"team": "blue", "level": {"gt": 2}})
     assert len(found["documents"]) == 2
-    assert (await all_documents(settings, "notes", {"open": False}))["documents"] == []
+    assert (await list_documents(settings, "notes", {"open": False}))["documents"] == []
 
 
 async def test_an_index_that_the_service_elsewhere_has_is_filled_by_upload(
@@ -86,14 +88,18 @@ async def test_an_index_that_the_service_elsewhere_has_is_filled_by_upload(
     far = load_settings(home=tmp_path / "home")
     async with connect(far) as client:
         created = await client.post("/indexes", json={"name": "notes"})
-        assert await answer(created)
-        report = await ingest.ingest(client, "notes", Source(str(folder)), console, near=False)
+        assert await read_answer(created)
+        report = await ingest.ingest(
+            client, "notes", IngestSource(str(folder)), console, is_local=False
+        )
     assert report["added"] == 2
 
 
 async def test_what_is_not_there_is_said(tmp_path: Path, console: Console) -> None:
     with pytest.raises(NotFound, match="no folder or file"):
-        await add_sources(load_settings(home=tmp_path), "notes", [Source("/no/such")], console)
+        await add_sources(
+            load_settings(home=tmp_path), "notes", [IngestSource("/no/such")], console
+        )
     for wrong in ("team", "=blue"):
         with pytest.raises(Invalid, match="is no metadata"):
-            metadata_of([wrong])
+            parse_metadata([wrong])

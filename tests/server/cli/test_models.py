@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from config.errors import Unavailable
 from server.cli.main import app
-from server.cli.model_tables import print_models, print_pulls, size
+from server.cli.model_tables import format_bytes, print_models, print_pulls
 
 JOB: dict[str, Any] = {
     "name": "ollama/x",
@@ -74,4 +74,4 @@ def test_an_old_reading_and_a_broken_file_are_shown() -> None:
     ("value", "text"), [(None, ""), (0, "0 MB"), (91 * 10**6, "91 MB"), (25 * 10**8, "2.5 GB")]
 )
 def test_sizes_are_told_in_units_of_a_thousand(value: int | None, text: str) -> None:
-    assert size(value) == text
+    assert format_bytes(value) == text

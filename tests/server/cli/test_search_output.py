@@ -13,7 +13,7 @@ from rich.console import Console
 
 from config.errors import Invalid
 from indexes.retrieval.filters import OPERATORS
-from server.cli.search_output import TYPED, filter_of, print_passages, print_stats
+from server.cli.search_output import TYPED, parse_filter, print_passages, print_stats
 
 PASSAGE: dict[str, Any] = {
     "index": "docs",
@@ -73,13 +73,13 @@ def printed(console: Console) -> str:
     ],
 )
 def test_a_filter_is_typed(typed: list[str], meant: Any) -> None:
-    assert filter_of(typed) == meant
+    assert parse_filter(typed) == meant
 
 
 @pytest.mark.parametrize("typed", ["author", "=x", "{oops", "a b=c"])
 def test_what_is_no_filter_says_so(typed: str) -> None:
     with pytest.raises(Invalid) as caught:
-        filter_of([typed])
+        parse_filter([typed])
     assert caught.value.code == "invalid_filter"
 
 
@@ -90,7 +90,7 @@ def test_every_sign_stands_for_an_operator() -> None:
 @given(st.text(max_size=30))
 def test_no_text_breaks_the_reading_of_filters(text: str) -> None:
     with suppress(Invalid):
-        filter_of([text])
+        parse_filter([text])
 
 
 def test_a_passage_is_shown_with_its_place_and_the_words_that_match(console: Console) -> None:
