@@ -9,7 +9,7 @@ import pytest
 from models.estimates_file import load_estimates, save_estimates
 from models.scheduling.memory_estimates import MemoryEstimates
 from models.scheduling.requirement import MemoryRequirement
-from tests.models.scheduling.world import spec
+from tests.support.scheduling.harness import spec
 
 MODEL = spec("model", 4)
 ESTIMATE = MemoryRequirement({"cuda:0": 4, "ram": 1}, "cuda:0")
