@@ -295,21 +295,23 @@ class Scheduler:
 
     def run_pass(self) -> list[Effect]:
         """Decide everything that can be decided now; the numbers are the module's."""
-        now_s = self._clock()
-        for slot in self.slots.values():  # 1
-            self._moves.end_needless_handover(slot, now_s)
-            self._tickets.grant(slot, now_s)  # 1.2
-            if slot.unload_at_s is not None and slot.unload_at_s <= now_s:  # 1.3
-                self._moves.unload([slot.name], "idle")
-            elif slot.state is State.DRAINING and not slot.load.leases:  # 1.4
-                handover = slot.load.handover
-                self._moves.unload(
-                    [slot.name], f"room for '{handover.to}'" if handover else "asked for"
-                )
-        if any(slot.needs_load for slot in self.slots.values()):
+        now_s, slots = self._clock(), self._table.by_name
+        for slot in slots.values():  # 1
+            if slot.load.handover:
+                self._moves.end_needless_handover(slot, now_s)  # 1.1
+            if slot.queue.waiting:
+                self._tickets.grant(slot, now_s)  # 1.2
+            unload_at_s = slot.unload_at_s
+            if unload_at_s is not None and unload_at_s <= now_s:
+                self._moves.unload([slot.name], "idle")  # 1.3
+            elif slot.state is State.DRAINING and not slot.load.leases:
+                to = slot.load.handover
+                reason = f"room for '{to.to}'" if to else "asked for"
+                self._moves.unload([slot.name], reason)  # 1.4
+        if any(slot.needs_load for slot in slots.values()):
             self._place_waiting(now_s)  # 2
-            for slot in self.slots.values():  # 3
-                self._moves.end_needless_handover(slot, now_s)
+            for slot in slots.values():
+                self._moves.end_needless_handover(slot, now_s)  # 3
         self._table.remove_finished(now_s)  # 4
         effects = self._effects.copy()
         self._effects.clear()
