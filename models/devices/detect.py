@@ -28,7 +28,7 @@ TORCH_NAMES: dict[Vendor, str] = {"nvidia": "cuda", "amd": "cuda", "intel": "xpu
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class DetectedDevices:
     """What there is. `folders`: by device name, where its counters are; `problems` are sentences
     for people about what could not be found out."""
 
@@ -43,7 +43,7 @@ async def detect(
     environment: Mapping[str, str] | None = None,
     torch: TorchBuild | None = None,
     timeout_s: float = DETECT_S,
-) -> Found:
+) -> DetectedDevices:
     """Every accelerator that is visible to this process, the largest first. Does not raise.
 
     `environment` is the child's, too; `torch` is the build that workers will use.
@@ -111,7 +111,7 @@ def _raw(told: Mapping[str, Any]) -> RawDevice:
     return RawDevice(**{**told, "api": tuple(told["api"])})
 
 
-def _found(seen: Sequence[RawDevice], torch: TorchBuild, problems: list[str]) -> Found:
+def _found(seen: Sequence[RawDevice], torch: TorchBuild, problems: list[str]) -> DetectedDevices:
     named = list(zip(_names(seen, torch), seen, strict=True))
     accelerators = [
         Accelerator(
@@ -128,7 +128,7 @@ def _found(seen: Sequence[RawDevice], torch: TorchBuild, problems: list[str]) ->
     ]
     accelerators.sort(key=lambda each: -each.total_bytes)
     folders = {name: Path(device.folder) for name, device in named if device.folder}
-    return Found(tuple(accelerators), tuple(problems), folders)
+    return DetectedDevices(tuple(accelerators), tuple(problems), folders)
 
 
 def _names(seen: Sequence[RawDevice], torch: TorchBuild) -> list[str]:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from models.devices import DeviceMemory
 from models.devices.accelerator import Accelerator, Vendor
-from models.devices.detect import Found, detect, may_have_accelerators
+from models.devices.detect import DetectedDevices, detect, may_have_accelerators
 from models.devices.host import HostMemory
-from models.devices.readers import AmdReader, IntelReader, NvidiaReader, Reader
+from models.devices.readers import AmdReader, IntelReader, MemoryReader, NvidiaReader
 from models.devices.timeout_reader import TimeoutReader
 
 KEEP_S = 0.005
@@ -22,7 +22,7 @@ class Machine:
 
     def __init__(
         self,
-        found: Found,
+        found: DetectedDevices,
         host: HostMemory,
         patient: Sequence[TimeoutReader] = (),
         clock: Callable[[], float] = time.monotonic,
@@ -51,11 +51,11 @@ class Machine:
 async def find_machine() -> Machine:
     """The machine that this process runs on. Takes some milliseconds without a GPU, and with one
     as long as its driver takes to answer, 15 s at most. Does not raise."""
-    found = await detect() if may_have_accelerators() else Found()
+    found = await detect() if may_have_accelerators() else DetectedDevices()
     return Machine(found, HostMemory(), _readers(found))
 
 
-def _readers(found: Found) -> list[TimeoutReader]:
+def _readers(found: DetectedDevices) -> list[TimeoutReader]:
     """One for each vendor whose devices have memory of their own."""
     own: dict[Vendor, list[Accelerator]] = {}
     for each in found.accelerators:
@@ -66,7 +66,9 @@ def _readers(found: Found) -> list[TimeoutReader]:
     ]
 
 
-def _reader(vendor: Vendor, own: Sequence[Accelerator], folders: Mapping[str, Path]) -> Reader:
+def _reader(
+    vendor: Vendor, own: Sequence[Accelerator], folders: Mapping[str, Path]
+) -> MemoryReader:
     if vendor == "nvidia":
         return NvidiaReader(own)
     counted = {each.name: folders[each.name] for each in own if each.name in folders}

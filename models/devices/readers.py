@@ -12,7 +12,7 @@ from models.devices.accelerator import Accelerator
 UNREADABLE = "its driver does not tell what is free; what Motet itself took is counted"
 
 
-class Reader(Protocol):
+class MemoryReader(Protocol):
     """Reads the accelerators of one vendor."""
 
     def read(self) -> Mapping[str, DeviceMemory]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from models.devices import DeviceMemory
 from models.devices.accelerator import Accelerator
-from models.devices.readers import Reader
+from models.devices.readers import MemoryReader
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ class TimeoutReader:
     """The readings of one vendor's devices; where one cannot be had, the last with the reason."""
 
     def __init__(
-        self, reader: Reader, accelerators: Sequence[Accelerator], read_s: float = READ_S
+        self, reader: MemoryReader, accelerators: Sequence[Accelerator], read_s: float = READ_S
     ) -> None:
         self._reader = reader
         self._read_s = read_s

@@ -9,7 +9,7 @@ from config.errors import Invalid
 from models.driver import Progress
 from models.workers.process import WorkerProcess
 
-TARGET = "models.pulls.worker:Hub"
+TARGET = "models.pulls.worker:HubHandler"
 SILENCE_S = 120.0
 REPOSITORY = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)
 

@@ -35,7 +35,7 @@ TRIES = 2
 Tell = Callable[[dict[str, Any]], None]
 
 
-class Hub:
+class HubHandler:
     """The handler: `pull` emits progress, and ends when everything is here."""
 
     def __init__(self, options: dict[str, Any]) -> None:
@@ -59,7 +59,7 @@ class Hub:
         folder = Path(constants.HF_HUB_CACHE) / repo_folder_name(
             repo_id=repository, repo_type="model"
         )
-        bar = Bar(tell, sum(file.size for file in files))
+        bar = PullProgress(tell, sum(file.size for file in files))
         for file in files:
             bar.begin(file)
             _fetch(repository, commit, file, folder / "blobs", bar)
@@ -81,7 +81,7 @@ class Hub:
         ]
 
 
-class Bar:
+class PullProgress:
     """What `http_get` shows progress on, told on to the server's process."""
 
     def __init__(self, tell: Tell, total: int) -> None:
@@ -110,14 +110,16 @@ class Bar:
             done = self._before + self._of_file
             self._tell({"status": status, "completed": done, "total": self.total})
 
-    def __enter__(self) -> Bar:
+    def __enter__(self) -> PullProgress:
         return self
 
     def __exit__(self, *error: object) -> None:
         """As a progress bar ends."""
 
 
-def _fetch(repository: str, commit: str | None, file: HubFile, blobs: Path, bar: Bar) -> None:
+def _fetch(
+    repository: str, commit: str | None, file: HubFile, blobs: Path, bar: PullProgress
+) -> None:
     """Get one file, unless it is here. One that is not what it should be is deleted."""
     blob = blobs / file.digest
     if blob.is_file() and blob.stat().st_size == file.size:
@@ -139,7 +141,7 @@ def _fetch(repository: str, commit: str | None, file: HubFile, blobs: Path, bar:
             )
 
 
-def _download(url: str, file: HubFile, part: Path, bar: Bar) -> None:
+def _download(url: str, file: HubFile, part: Path, bar: PullProgress) -> None:
     kept = part.stat().st_size if part.is_file() else 0
     if kept > file.size:
         part.unlink()

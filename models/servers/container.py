@@ -12,7 +12,7 @@ from typing import Any
 from config.errors import MotetError, Unavailable
 from models.devices.accelerator import Accelerator
 from models.driver import Progress
-from models.servers.engine import Engine, Wanted, device_files
+from models.servers.engine import ContainerSpec, Engine, device_files
 from models.servers.gpus import GpuOptions, gpu_options
 from models.servers.output import Output
 
@@ -54,7 +54,7 @@ class ServerContainer:
 
     @classmethod
     async def start(
-        cls, name: str, wanted: Wanted, output: Output, engine: Engine, progress: Progress
+        cls, name: str, wanted: ContainerSpec, output: Output, engine: Engine, progress: Progress
     ) -> ServerContainer:
         """Takes over `engine` and closes it. Raises `Unavailable` ("container_unavailable")."""
         try:

@@ -25,7 +25,7 @@ HOST = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ContainerSpec:
     """A container to be started. `owner` labels it, so that it is found again and no other is.
 
     `ports`: of the container to ports of this machine's loopback. `volumes`: a named volume or a
@@ -86,7 +86,7 @@ class Engine:
         )
         return found[0] if found else None
 
-    async def run(self, wanted: Wanted) -> Any:
+    async def run(self, wanted: ContainerSpec) -> Any:
         """Start a container; it is removed when it is stopped."""
         return await self._call(self._run, wanted)
 
@@ -141,7 +141,7 @@ class Engine:
             total = sum(whole for _, whole in layers.values())
             tell({"phase": "pulling", "image": image, "completed": completed, "total": total})
 
-    def _run(self, wanted: Wanted) -> Any:
+    def _run(self, wanted: ContainerSpec) -> Any:
         requests = [self._docker.types.DeviceRequest(**one) for one in wanted.gpus.device_requests]
         health = {"test": list(wanted.health), "interval": 10 * 10**9, "timeout": 5 * 10**9}
         return self._client.containers.run(

@@ -15,7 +15,7 @@ from models.devices.accelerator import Accelerator
 from models.driver import Progress
 from models.scheduling.requirement import MemoryRequirement
 from models.servers.container import ServerContainer, prepared
-from models.servers.engine import INSTALL, Wanted
+from models.servers.engine import INSTALL, ContainerSpec
 from models.servers.gpus import GpuOptions
 from models.servers.output import Output
 from models.servers.process import ServerProcess
@@ -23,7 +23,7 @@ from models.servers.readiness import HOST, free_port, is_free, until_ready
 from models.servers.spec import LogReady, ServeSpec
 
 
-class Running(Protocol):
+class ServerHandle(Protocol):
     """A process or a container."""
 
     exited: asyncio.Future[str]
@@ -41,7 +41,7 @@ class ManagedServer:
     """A server that is ready at `url`. `lost` completes when it ends by itself. `stop` it."""
 
     def __init__(
-        self, running: Running, serve: ServeSpec, port: int, need: MemoryRequirement
+        self, running: ServerHandle, serve: ServeSpec, port: int, need: MemoryRequirement
     ) -> None:
         self.url = f"http://{HOST}:{port}{serve.path}"
         self._running = running
@@ -88,7 +88,7 @@ async def start_server(
     pattern = serve.ready.pattern if isinstance(serve.ready, LogReady) else None
     output = Output(spec.name, pattern)
     progress({"phase": "starting", "server": serve.image or (serve.command or [""])[0]})
-    running: Running
+    running: ServerHandle
     if serve.image is None:
         running = await _process(spec, serve, port, output)
     else:
@@ -108,9 +108,11 @@ async def _process(spec: ModelSpec, serve: ServeSpec, port: int, output: Output)
     )
 
 
-def _wanted(spec: ModelSpec, serve: ServeSpec, port: int, owner: str, gpus: GpuOptions) -> Wanted:
+def _wanted(
+    spec: ModelSpec, serve: ServeSpec, port: int, owner: str, gpus: GpuOptions
+) -> ContainerSpec:
     inside = serve.container_port
-    return Wanted(
+    return ContainerSpec(
         name=f"motet-{re.sub('[^a-zA-Z0-9_.-]', '-', spec.name)}-{port}",
         owner=owner,
         image=serve.image or "",
@@ -122,7 +124,7 @@ def _wanted(spec: ModelSpec, serve: ServeSpec, port: int, owner: str, gpus: GpuO
     )
 
 
-async def until_usable(running: Running, ready: Coroutine[Any, Any, None]) -> None:
+async def until_usable(running: ServerHandle, ready: Coroutine[Any, Any, None]) -> None:
     """Wait for `ready`, and no longer than the server runs; when that fails, it is stopped.
 
     Raises what `ready` raises, or the error of a server that ended.

@@ -24,7 +24,7 @@ class Reply:
     last: bool = True
 
 
-class Call:
+class PendingCall:
     """One call in flight: its pieces, then its end or its error."""
 
     def __init__(self, parts_wanted: bool = False) -> None:
@@ -55,13 +55,13 @@ class Calls:
 
     def __init__(self, write: Callable[[Frame], None]) -> None:
         self._write = write
-        self._open: dict[int, Call] = {}
+        self._open: dict[int, PendingCall] = {}
 
-    def open(self, request: Frame, parts_wanted: bool) -> Call:
-        """Send the request; its `Call` gets what comes back. Raises `Busy` when full."""
+    def open(self, request: Frame, parts_wanted: bool) -> PendingCall:
+        """Send the request; its `PendingCall` gets what comes back. Raises `Busy` when full."""
         if len(self._open) >= MAX_OPEN:
             raise Busy(f"The worker has {MAX_OPEN} requests waiting already.", code="queue_full")
-        call = Call(parts_wanted)
+        call = PendingCall(parts_wanted)
         self._write(request)
         self._open[request.id] = call
         return call

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from typing import Any
 
 from config.errors import MotetError, TimedOut, Unavailable
-from models.workers.calls import Call, Calls, Reply
+from models.workers.calls import Calls, PendingCall, Reply
 from models.workers.launch import ExitInfo, LastLines, Launched, how_it_ended, kill_group, launch
 from models.workers.protocol import Frame, error_from, read_frame
 
@@ -35,7 +35,7 @@ class WorkerProcess:
         self._lines = LastLines(f"worker {name}")
         self._calls = Calls(self._write)
         self._numbers = itertools.count(1)
-        self._ready = Call()
+        self._ready = PendingCall()
         self._stopping = False
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -187,7 +187,7 @@ class WorkerProcess:
         return Frame("call", next(self._numbers), method, urgent, dict(header or {}), body)
 
     @contextlib.asynccontextmanager
-    async def _open(self, request: Frame, parts_wanted: bool) -> AsyncIterator[Call]:
+    async def _open(self, request: Frame, parts_wanted: bool) -> AsyncIterator[PendingCall]:
         if self._stopping or self.exited.done():
             raise self._gone()
         call = self._calls.open(request, parts_wanted)

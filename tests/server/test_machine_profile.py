@@ -12,7 +12,7 @@ from config.settings import load_settings
 from models.catalog.file import load_models
 from models.devices import DeviceMemory
 from models.devices.accelerator import Accelerator
-from models.devices.detect import Found
+from models.devices.detect import DetectedDevices
 from models.devices.host import HostMemory
 from models.devices.machine import Machine
 from models.devices.timeout_reader import TimeoutReader
@@ -44,7 +44,7 @@ class Half:
 
 def machine(*accelerators: Accelerator, error: str = "", problems: tuple[str, ...] = ()) -> Machine:
     reader = TimeoutReader(Half(*accelerators, error=error), accelerators)
-    return Machine(Found(accelerators, problems), HostMemory(), [reader])
+    return Machine(DetectedDevices(accelerators, problems), HostMemory(), [reader])
 
 
 async def told(machine: Machine, home: Path) -> dict[str, Any]:

@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, contextmanager
 from typing import Any, ClassVar
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models.chat_models import (
-    BaseChatModel,
-    agenerate_from_stream,
-    generate_from_stream,
-)
+from langchain_core.language_models.chat_models import generate_from_stream
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from pydantic import PrivateAttr
 
 from config.errors import MotetError
+from models.backends.common.streaming_chat import StreamingChat
 
 
-class CheckedChat(BaseChatModel):
+class CheckedChat(StreamingChat):
     """Stands before a LangChain model in a class's bases: `class OurChat(CheckedChat, Theirs)`.
 
-    Always streams, so that every wait is one for the next piece, and cancelling a call closes
-    its HTTP stream.
+    Cancelling a call, or closing its stream, closes the HTTP stream behind it.
     """
 
     foreign: ClassVar[tuple[type[Exception], ...]]
@@ -36,12 +32,12 @@ class CheckedChat(BaseChatModel):
         super().__init__(**fields)
         self._silence_s = silence_s
 
-    def translated(self, error: Exception) -> MotetError:
-        """Our error for one of `foreign`."""
+    def translate_error(self, error: Exception) -> MotetError:
+        """Return our error for one of `foreign`."""
         raise NotImplementedError
 
-    def cut_short(self) -> MotetError:
-        """Our error for a stream that ended without its last piece."""
+    def incomplete_error(self) -> MotetError:
+        """Return our error for a stream that ended without its last piece."""
         raise NotImplementedError
 
     def is_last(self, chunk: ChatGenerationChunk) -> bool:
@@ -54,8 +50,7 @@ class CheckedChat(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        ended = False
-        try:
+        with self._checked() as ending:
             stream = super()._astream(messages, stop, run_manager, **kwargs)
             async with aclosing(stream) as chunks:  # type: ignore[type-var]
                 while True:
@@ -65,12 +60,8 @@ class CheckedChat(BaseChatModel):
                         chunk = await anext(chunks, None)
                     if chunk is None:
                         break
-                    ended = ended or self.is_last(chunk)
+                    ending.reached = ending.reached or self.is_last(chunk)
                     yield chunk
-        except self.foreign as error:
-            raise self.translated(error) from error
-        if not ended:
-            raise self.cut_short()
 
     def _stream(
         self,
@@ -79,24 +70,10 @@ class CheckedChat(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        ended = False
-        try:
+        with self._checked() as ending:
             for chunk in super()._stream(messages, stop, run_manager, **kwargs):
-                ended = ended or self.is_last(chunk)
+                ending.reached = ending.reached or self.is_last(chunk)
                 yield chunk
-        except self.foreign as error:
-            raise self.translated(error) from error
-        if not ended:
-            raise self.cut_short()
-
-    async def _agenerate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> ChatResult:
-        return await agenerate_from_stream(self._astream(messages, stop, run_manager, **kwargs))
 
     def _generate(
         self,
@@ -106,3 +83,20 @@ class CheckedChat(BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         return generate_from_stream(self._stream(messages, stop, run_manager, **kwargs))
+
+    @contextmanager
+    def _checked(self) -> Iterator[_Ending]:
+        """Translate what a stream raises, and refuse one that ends without its last piece."""
+        ending = _Ending()
+        try:
+            yield ending
+        except self.foreign as error:
+            raise self.translate_error(error) from error
+        if not ending.reached:
+            raise self.incomplete_error()
+
+
+class _Ending:
+    """Whether the last piece of a stream came."""
+
+    reached = False

@@ -51,10 +51,8 @@ def why_missing(name: str, source: str) -> str | None:
     if not source:
         return "it has no `source`: name a folder with the model, or a model of the Hub."
     folder = folder_of(source)
-    if folder is None and is_path(source):
-        return f"there is no folder '{source}'."
     if folder is None:
-        return f"'{source}' is not on this machine yet. Run `motet models pull {name}`."
+        return why_no_folder(name, source)
     if not (folder / "config.json").is_file():
         return f"{folder} is not the folder of a model: it has no config.json."
     if absent := _absent(folder):
@@ -62,16 +60,28 @@ def why_missing(name: str, source: str) -> str | None:
     return None
 
 
+def why_no_folder(name: str, source: str) -> str:
+    """Tell why `source` stands for no folder here, and what to do."""
+    if is_path(source):
+        return f"there is no folder '{source}'."
+    return f"'{source}' is not on this machine yet. Run `motet models pull {name}`."
+
+
 def needed(name: str, source: str) -> Path:
-    """The folder of a model that is to be loaded. Raises `Unavailable` ("model_missing")."""
+    """Return the folder of a model to be loaded. Raises `Unavailable` (`model_missing`)."""
     folder = folder_of(source)
     if (reason := why_missing(name, source)) or folder is None:
-        raise Unavailable(
-            f"The model '{name}' cannot be loaded: {reason}",
-            code="model_missing",
-            details={"model": name, "source": source},
-        )
+        raise missing_model(name, source, reason)
     return folder
+
+
+def missing_model(name: str, source: str, reason: str | None) -> Unavailable:
+    """Return the error of a model whose files are not, or not all, on this machine."""
+    return Unavailable(
+        f"The model '{name}' cannot be loaded: {reason}",
+        code="model_missing",
+        details={"model": name, "source": source},
+    )
 
 
 def weights(folder: Path) -> Weights:
@@ -93,11 +103,16 @@ def weight_files(folder: Path) -> list[Path]:
 
 def config_of(folder: Path) -> dict[str, Any]:
     """Its config.json; empty where it cannot be read."""
+    return read_json(folder / "config.json")
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """Read a file that holds a JSON object; empty where it cannot be read, or holds none."""
     try:
-        found = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
 def _snapshot(source: str) -> Path | None:

@@ -50,7 +50,7 @@ class SpeakingModel(WorkerModel):
         """As `Speech.speak`. Closing it drops the sentences that wait."""
         return self._speak(request)
 
-    def _asked(self, request: SpeechRequest) -> dict[str, Any]:
+    def _say_header(self, request: SpeechRequest) -> dict[str, Any]:
         """What `say` needs beside the text. Raises `Invalid`."""
         raise NotImplementedError
 
@@ -71,7 +71,7 @@ class SpeakingModel(WorkerModel):
 
     async def _sounds(self, request: SpeechRequest) -> AsyncGenerator[Sound, None]:
         """Of each sentence, the next ones under way; empty where the voice knows no character."""
-        header = self._asked(request)
+        header = self._say_header(request)
         clip = request.reference or b""
         under_way: deque[asyncio.Task[Sound]] = deque()
         try:

@@ -35,7 +35,7 @@ class CoquiModel(SpeakingModel):
         self._char_limits: dict[str, int] = about["char_limits"]
         self._has_speed: bool = about["has_speed"]
         self.clones: bool = about["clones"]
-        self._asked(SpeechRequest("", reference=b"" if self.clones else None))
+        self._say_header(SpeechRequest("", reference=b"" if self.clones else None))
 
     @property
     def voices(self) -> Sequence[Voice]:
@@ -43,7 +43,7 @@ class CoquiModel(SpeakingModel):
         named = self._speakers or ([] if self.clones else [ONLY_VOICE])
         return [Voice(name, language) for name in named]
 
-    def _asked(self, request: SpeechRequest) -> dict[str, Any]:
+    def _say_header(self, request: SpeechRequest) -> dict[str, Any]:
         speed = request.speed * self._options.speed
         if speed != 1.0 and not self._has_speed:
             raise _unable("speed", "This model has one speed: leave `speed` at 1.")

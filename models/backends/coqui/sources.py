@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from config.errors import nearest
-from models.backends.common.sources import config_of, folder_of, is_path
+from models.backends.common.sources import config_of, folder_of, why_no_folder
 from models.backends.coqui.options import CoquiOptions
 
 RELEASED = ("tts_models/", "voice_conversion_models/", "vocoder_models/")
@@ -23,7 +23,7 @@ BESIDE = ("model_se.pth", "speakers.pth", "speakers_xtts.pth", "speaker_ids.pth"
 
 
 @dataclass(frozen=True, slots=True)
-class Files:
+class CoquiFiles:
     """What is loaded: a checkpoint (a file, or a folder) and its configuration."""
 
     checkpoint: Path
@@ -119,18 +119,16 @@ def why_missing(name: str, source: str, options: CoquiOptions) -> str | None:
     if is_released(source):
         release = released(source)
         return release.why_not(name, options) if release else unknown(source)
-    if folder_of(source) is None and is_path(source):
-        return f"there is no folder '{source}'."
     if folder_of(source) is None:
-        return f"'{source}' is not on this machine yet. Run `motet models pull {name}`."
-    if (found := files_of(source)) is None:
+        return why_no_folder(name, source)
+    if (found := find_files(source)) is None:
         return f"{folder_of(source)} has no config.json, or no checkpoint such as model.pth."
     if found.kind in NEEDS_TORCHAUDIO and find_spec("torchaudio") is None:
         return f"{name} is a model of the kind {found.kind}, which needs torchaudio (pip install)."
     return None
 
 
-def files_of(source: str) -> Files | None:
+def find_files(source: str) -> CoquiFiles | None:
     """What is on this machine of a source; None when something is lacking."""
     release = released(source) if is_released(source) else None
     folder = release.folder if release else folder_of(source)
@@ -138,11 +136,11 @@ def files_of(source: str) -> Files | None:
         return None
     config = folder / "config.json"
     if str(config_of(folder).get("model") or "").lower() in WHOLE_FOLDERS:
-        return Files(folder, config)
+        return CoquiFiles(folder, config)
     named = [folder / name for name in CHECKPOINTS if (folder / name).is_file()]
     others = [file for file in sorted(folder.glob("*.pth")) if file.name not in BESIDE]
     checkpoint = next(iter(named or others[-1:]), None)
-    return Files(checkpoint, config) if checkpoint else None
+    return CoquiFiles(checkpoint, config) if checkpoint else None
 
 
 def unknown(source: str) -> str:

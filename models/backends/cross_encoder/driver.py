@@ -2,36 +2,35 @@
 
 from __future__ import annotations
 
-import os
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
-from importlib.util import find_spec
 from typing import Literal
 
 from pydantic import Field
 
-from config.errors import MotetError, Unavailable
+from models.backends.common.base_driver import (
+    LOAD_TIMEOUT_S,
+    BaseDriver,
+    count_threads,
+    estimate_by_weights,
+)
 from models.backends.common.batches import readable
 from models.backends.common.options import Options
 from models.backends.common.sources import folder_of, needed, weights, why_missing
-from models.backends.common.worker_model import measured
+from models.backends.common.worker_model import SupervisedModel
 from models.capabilities import FLOAT_BYTES
-from models.catalog.spec import ModelSpec, Task
-from models.driver import DriverContext, Progress
-from models.scheduling.placement import list_placements
+from models.catalog.spec import ModelSpec
+from models.driver import Progress
 from models.scheduling.requirement import MemoryRequirement
 from models.workers.supervised import SupervisedWorker
 
-WORKER = "models.backends.cross_encoder.worker:CrossEncoder"
-PACKAGES = ("torch", "transformers")
+WORKER = "models.backends.cross_encoder.worker:CrossEncoderHandler"
 LIBRARIES_BYTES = 500_000_000
 UNKNOWN_BYTES = 1_000_000_000
-MAX_THREADS = 4
-
+"""What weights are taken to be that are not on this machine."""
 TEXT_CHARACTERS = 20_000
-CALL_TIMEOUT_S = 120.0
-START_TIMEOUT_S = 590.0
+"""More of a text hardly ever reaches the tokens that are read."""
 
 
 class CrossEncoderOptions(Options):
@@ -44,92 +43,56 @@ class CrossEncoderOptions(Options):
     max_tokens: int | None = Field(None, ge=8, description="Of query and text; the model's limit.")
 
 
-class CrossEncoderDriver:
+class CrossEncoderDriver(BaseDriver):
     """Starts one worker process for each model."""
 
-    def __init__(self, context: DriverContext) -> None:
-        self._accelerators = context.accelerators
-        self._workers = context.workers
+    backend = "cross_encoder"
+    packages = ("torch", "transformers")
+    named_tasks = ("rerank",)
 
-    async def available(self, spec: ModelSpec) -> str | None:
-        missing = [package for package in PACKAGES if find_spec(package) is None]
-        if missing:
-            return f"not installed: {', '.join(missing)} (pip install)"
-        try:
-            CrossEncoderOptions.of(spec.name, spec.options)
-        except MotetError as error:
-            return error.message
+    def find_problem(self, spec: ModelSpec) -> str | None:
+        CrossEncoderOptions.of(spec.name, spec.options)
         return why_missing(spec.name, spec.source)
-
-    async def discover(self, task: Task) -> Sequence[ModelSpec]:
-        return ()
-
-    def named(self, source: str, task: Task) -> ModelSpec | None:
-        if task != "rerank":
-            return None
-        name = f"cross_encoder/{source}"
-        return ModelSpec(name=name, task=task, backend="cross_encoder", source=source)
 
     def estimate(self, spec: ModelSpec) -> Sequence[MemoryRequirement]:
         folder = folder_of(spec.source)
-        taken = weights(folder).stored_bytes if folder else UNKNOWN_BYTES
-        return list_placements(
-            spec,
-            self._accelerators,
-            device_bytes=spec.memory_bytes or taken + LIBRARIES_BYTES,
-            host_bytes=LIBRARIES_BYTES,
-            cpu_bytes=spec.memory_bytes or taken + LIBRARIES_BYTES,
-        )
+        weights_bytes = weights(folder).stored_bytes if folder else UNKNOWN_BYTES
+        accelerators = self._context.accelerators
+        return estimate_by_weights(spec, accelerators, weights_bytes, LIBRARIES_BYTES)
 
     async def load(
         self, spec: ModelSpec, need: MemoryRequirement, progress: Progress
-    ) -> CrossEncoder:
-        options = CrossEncoderOptions.of(spec.name, spec.options).model_dump()
-        options["threads"] = options["threads"] or min(MAX_THREADS, os.cpu_count() or 1)
-        folder = needed(spec.name, spec.source)
-        start = partial(
-            self._workers.start,
+    ) -> CrossEncoderModel:
+        options = CrossEncoderOptions.of(spec.name, spec.options)
+        start_worker = partial(
+            self._context.workers.start,
             WORKER,
             name=spec.name,
-            options={"source": str(folder), "device": need.device, **options},
-            start_timeout_s=START_TIMEOUT_S,
+            options={
+                **options.model_dump(),
+                "source": str(needed(spec.name, spec.source)),
+                "device": need.device,
+                "threads": count_threads(options.threads),
+            },
+            start_timeout_s=LOAD_TIMEOUT_S,
         )
-        return CrossEncoder(await SupervisedWorker.open(start), need)
-
-    async def close(self) -> None:
-        pass
+        return CrossEncoderModel(await SupervisedWorker.open(start_worker), need)
 
 
-class CrossEncoder:
+class CrossEncoderModel(SupervisedModel):
     """The loaded model, which is its own `Rerank`."""
 
-    def __init__(self, worker: SupervisedWorker, need: MemoryRequirement) -> None:
-        self._worker = worker
-        self._need = need
-        self.lost = worker.lost
-
-    @property
-    def capability(self) -> CrossEncoder:
-        return self
-
-    @property
-    def memory(self) -> Mapping[str, int]:
-        return measured(self._worker.worker, self._need)
-
-    async def unload(self) -> None:
-        await self._worker.stop()
+    short_answer = "The reranker answered with too few scores."
 
     async def rerank(self, query: str, texts: Sequence[str]) -> list[float]:
+        """As `Rerank.rerank`."""
         if not texts:
             return []
-        asked, *cut = readable([query, *texts], TEXT_CHARACTERS)
-        reply = await self._worker.call(
+        cut_query, *cut_texts = readable([query, *texts], TEXT_CHARACTERS)
+        scores = await self._call(
             "rerank",
-            {"query": asked, "texts": cut},
+            {"query": cut_query, "texts": cut_texts},
+            answer_bytes=len(texts) * FLOAT_BYTES,
             urgent=True,  # somebody waits for a search
-            timeout_s=CALL_TIMEOUT_S,
-            repeatable=True,
         )
-        if len(reply.body) != len(texts) * FLOAT_BYTES:
-            raise Unavailable("The reranker answered with too few scores.", code="worker_failed")
-        return array("f", reply.body).tolist()
+        return array("f", scores).tolist()

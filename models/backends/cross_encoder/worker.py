@@ -23,7 +23,7 @@ UNLIMITED_TOKENS = 4096  # for a model that names no limit: bounds the memory of
 Found = TypeVar("Found")
 
 
-class CrossEncoder:
+class CrossEncoderHandler:
     """Scores texts for a query. Options: `source`, `dtype`, `threads`, `max_tokens`, `device`."""
 
     def __init__(self, options: dict[str, Any]) -> None:

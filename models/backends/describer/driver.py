@@ -4,70 +4,53 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from importlib.util import find_spec
 
-from config.errors import Invalid, MotetError, Unavailable
+from config.errors import Invalid, Unavailable
+from models.backends.common.base_driver import BaseDriver, estimate_in_ram
 from models.backends.common.options import Options
 from models.backends.common.worker_model import WorkerModel
 from models.capabilities import CaptionRequest
-from models.catalog.spec import ModelSpec, Task
-from models.devices import RAM
-from models.driver import DriverContext, Progress
+from models.catalog.spec import ModelSpec
+from models.driver import Progress
 from models.scheduling.requirement import MemoryRequirement
 from models.workers.process import WorkerProcess
 
-WORKER = "models.backends.describer.worker:Describer"
+WORKER = "models.backends.describer.worker:DescriberHandler"
 ESTIMATE_BYTES = 120_000_000
 SILENCE_S = 60.0
 START_TIMEOUT_S = 30.0
 
 
-class DescriberDriver:
+class DescriberDriver(BaseDriver):
     """Starts one small worker: a broken picture crashes that, and nothing else."""
 
-    def __init__(self, context: DriverContext) -> None:
-        pass
+    backend = "describer"
+    packages = ("PIL",)
 
-    async def available(self, spec: ModelSpec) -> str | None:
-        if find_spec("PIL") is None:
-            return "not installed: pillow (pip install)"
-        try:
-            Options.of(spec.name, spec.options)
-        except MotetError as error:
-            return error.message
-        return None
-
-    async def discover(self, task: Task) -> Sequence[ModelSpec]:
-        return ()
-
-    def named(self, source: str, task: Task) -> ModelSpec | None:
+    def find_problem(self, spec: ModelSpec) -> str | None:
+        Options.of(spec.name, spec.options)
         return None
 
     def estimate(self, spec: ModelSpec) -> Sequence[MemoryRequirement]:
-        return [
-            MemoryRequirement(
-                {RAM: ESTIMATE_BYTES if spec.memory_bytes is None else spec.memory_bytes}
-            )
-        ]
+        return estimate_in_ram(spec, ESTIMATE_BYTES)
 
-    async def load(self, spec: ModelSpec, need: MemoryRequirement, progress: Progress) -> Describer:
+    async def load(
+        self, spec: ModelSpec, need: MemoryRequirement, progress: Progress
+    ) -> DescriberModel:
         worker = await WorkerProcess.start(
             WORKER, name=spec.name, options={}, threads=1, start_timeout_s=START_TIMEOUT_S
         )
-        return Describer(worker, need)
-
-    async def close(self) -> None:
-        pass
+        return DescriberModel(worker, need)
 
 
-class Describer(WorkerModel):
+class DescriberModel(WorkerModel):
     """The loaded model, which is its own `Caption`: one or two sentences for each picture.
 
     It answers no questions: `Unavailable` ("needs_vision_model").
     """
 
     @property
-    def capability(self) -> Describer:
+    def capability(self) -> DescriberModel:
         return self
 
     async def caption(self, request: CaptionRequest) -> AsyncGenerator[str, None]:
@@ -79,9 +62,9 @@ class Describer(WorkerModel):
             stream = self._stream("describe", {}, image, silence_s=SILENCE_S)
             async with aclosing(stream) as replies:
                 async for reply in replies:
-                    place = f"Picture {number}: " if len(request.images) > 1 else ""
+                    title = f"Picture {number}: " if len(request.images) > 1 else ""
                     gap = "\n" if number < len(request.images) else ""
-                    yield place + reply.header["text"] + gap
+                    yield title + reply.header["text"] + gap
 
 
 def needs_vision_model() -> Unavailable:

@@ -17,7 +17,7 @@ LIGHT_FROM = 0.68
 PLAIN_FROM = 0.97
 
 
-class Describer:
+class DescriberHandler:
     """Method: `describe`, of a picture's file."""
 
     def __init__(self, options: dict[str, Any]) -> None:

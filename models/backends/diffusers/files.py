@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from config.errors import Unavailable
-from models.backends.common.sources import folder_of, is_path, weights
+from models.backends.common.sources import (
+    config_of,
+    folder_of,
+    missing_model,
+    read_json,
+    weights,
+    why_no_folder,
+)
 
 INDEX = "model_index.json"
 HALF = ".fp16.safetensors"
@@ -18,7 +22,7 @@ USUAL_SIDE = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Component:
     """A component with weights: `numbers` of them."""
 
     name: str
@@ -35,10 +39,8 @@ def why_missing(name: str, source: str) -> str | None:
     if not source:
         return "it has no `source`: name a folder with a Diffusers pipeline, or one of the Hub."
     folder = folder_of(source)
-    if folder is None and is_path(source):
-        return f"there is no folder '{source}'."
     if folder is None:
-        return f"'{source}' is not on this machine yet. Run `motet models pull {name}`."
+        return why_no_folder(name, source)
     if not (folder / INDEX).is_file():
         return f"{folder} is not the folder of a Diffusers pipeline: it has no {INDEX}."
     lacking = [each.name for each in _weighted(folder) if not _has_weights(each)]
@@ -54,17 +56,13 @@ def needed(name: str, source: str) -> Path:
     """The folder of a pipeline that is to be loaded. Raises `Unavailable` ("model_missing")."""
     folder = folder_of(source)
     if (reason := why_missing(name, source)) or folder is None:
-        raise Unavailable(
-            f"The model '{name}' cannot be loaded: {reason}",
-            code="model_missing",
-            details={"model": name, "source": source},
-        )
+        raise missing_model(name, source, reason)
     return folder
 
 
-def parts(folder: Path) -> list[Part]:
+def find_components(folder: Path) -> list[Component]:
     """Those with weights."""
-    return [Part(each.name, _numbers(each)) for each in _weighted(folder)]
+    return [Component(each.name, _numbers(each)) for each in _weighted(folder)]
 
 
 def variant(folder: Path) -> str | None:
@@ -76,7 +74,7 @@ def variant(folder: Path) -> str | None:
 def usual_side(folder: Path) -> int:
     """The side of the pictures that the pipeline was made for, in pixels."""
     for name in ("unet", "transformer", "prior"):
-        side = _config(folder / name).get("sample_size")
+        side = config_of(folder / name).get("sample_size")
         if isinstance(side, list):
             side = max(side)
         if isinstance(side, int):
@@ -86,18 +84,18 @@ def usual_side(folder: Path) -> int:
 
 def decoder_width(folder: Path) -> int | None:
     """The channels of the decoder's widest layers at full size; None when it has no such."""
-    widths = _config(folder / "vae").get("block_out_channels")
+    widths = config_of(folder / "vae").get("block_out_channels")
     return max(widths[:2]) if isinstance(widths, list) and widths else None
 
 
 def _scale(folder: Path) -> int:
-    widths = _config(folder / "vae").get("block_out_channels")
+    widths = config_of(folder / "vae").get("block_out_channels")
     return int(2 ** (len(widths) - 1)) if isinstance(widths, list) and widths else 8
 
 
 def _weighted(folder: Path) -> Iterator[Path]:
     """The folders of components that are made of weights."""
-    index = _json(folder / INDEX)
+    index = read_json(folder / INDEX)
     for name, given in sorted(index.items()):
         is_part = isinstance(given, list) and len(given) == 2 and all(given)
         if is_part and _is_model(folder / name, str(given[1])):
@@ -111,7 +109,7 @@ def _is_model(folder: Path, kind: str) -> bool:
 
 def _has_weights(folder: Path) -> bool:
     for index in folder.glob("*.index.json"):
-        named = set(_json(index).get("weight_map", {}).values())
+        named = set(read_json(index).get("weight_map", {}).values())
         if named and all((folder / each).is_file() for each in named):
             return True
     whole = [file for file in folder.glob("*.safetensors") if "-of-" not in file.name]
@@ -124,15 +122,3 @@ def _numbers(folder: Path) -> int:
     wholes = sum(1 for file in folder.glob("*.safetensors") if not file.name.endswith(HALF))
     found = weights(folder).numbers
     return found // 2 if halves and wholes else found
-
-
-def _config(folder: Path) -> dict[str, Any]:
-    return _json(folder / "config.json")
-
-
-def _json(file: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -1,20 +1,18 @@
-"""A loaded pipeline: its worker, asked by one caller at a time, as an `Image`."""
+"""A loaded pipeline as an `Image`: requests as the worker reads them, and its pieces as steps."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any
 
 from config.errors import Invalid
 from models.backends.common.sources import folder_of
-from models.backends.common.worker_model import WorkerModel
+from models.backends.common.worker_model import SerialWorkerModel
 from models.capabilities import ImageAbilities, ImageRequest, ImageStep, Picture
-from models.scheduling.requirement import MemoryRequirement
-from models.workers.process import Reply, WorkerProcess
+from models.workers.process import Reply
 
-FIELDS = (
+REQUEST_FIELDS = (
     "prompt",
     "negative_prompt",
     "width",
@@ -29,35 +27,10 @@ FIELDS = (
 )
 
 
-class DiffusersModel(WorkerModel):
-    """`capability` is set by the driver."""
-
-    capability: DiffusersImage
-
-    def __init__(self, worker: WorkerProcess, need: MemoryRequirement, silence_s: float) -> None:
-        super().__init__(worker, need)
-        self._silence_s = silence_s
-        self._turn = asyncio.Lock()
-
-    async def ask(
-        self, method: str, header: Mapping[str, Any], body: bytes = b""
-    ) -> AsyncGenerator[Reply, None]:
-        """The worker's pieces and its answer.
-
-        Others wait for their turn here, not in the worker: there their wait would count as its
-        silence. Close this to give up; the worker then stops with its present step.
-        """
-        async with self._turn:
-            stream = self._stream(method, header, body, silence_s=self._silence_s)
-            async with aclosing(stream) as replies:
-                async for reply in replies:
-                    yield reply
-
-
 class DiffusersImage:
-    """The `Image` of a loaded pipeline. `about` is what its worker told of it."""
+    """The `Image` of a loaded pipeline. `about` is what its worker said of it."""
 
-    def __init__(self, model: DiffusersModel, about: Mapping[str, Any]) -> None:
+    def __init__(self, model: SerialWorkerModel, about: Mapping[str, Any]) -> None:
         self._model = model
         self._abilities = ImageAbilities(
             modes=tuple(about["modes"]),
@@ -74,29 +47,29 @@ class DiffusersImage:
     async def draw(self, request: ImageRequest) -> AsyncGenerator[ImageStep | Picture, None]:
         image, mask = request.image or b"", request.mask or b""
         header = {
-            **{name: getattr(request, name) for name in FIELDS},
+            **{name: getattr(request, name) for name in REQUEST_FIELDS},
             "image_bytes": len(image),
             "mask_bytes": len(mask),
-            "loras": [(_lora(source), weight) for source, weight in request.loras],
+            "loras": [(_find_lora(source), weight) for source, weight in request.loras],
         }
         async with aclosing(self._model.ask("draw", header, image + mask)) as replies:
             async for reply in replies:
                 if not reply.last:
-                    yield _piece(reply, request)
+                    yield _parse_piece(reply, request)
 
 
-def _piece(reply: Reply, request: ImageRequest) -> ImageStep | Picture:
-    told = reply.header
-    if told["kind"] == "step":
-        return ImageStep(told["step"], told["total"], reply.body or None)
-    settings = told["settings"]
+def _parse_piece(reply: Reply, request: ImageRequest) -> ImageStep | Picture:
+    piece = reply.header
+    if piece["kind"] == "step":
+        return ImageStep(piece["step"], piece["total"], reply.body or None)
+    settings = piece["settings"]
     if request.loras:  # by the names they were asked for with: paths are nobody's business
         settings = {**settings, "loras": [list(lora) for lora in request.loras]}
-    return Picture(reply.body, told["width"], told["height"], told["seed"], settings)
+    return Picture(reply.body, piece["width"], piece["height"], piece["seed"], settings)
 
 
-def _lora(source: str) -> str:
-    """The file or folder of it on this machine."""
+def _find_lora(source: str) -> str:
+    """Return its file or folder on this machine. Raises `Invalid` (`lora_missing`)."""
     folder = folder_of(source)
     if folder is None and not source.endswith(".safetensors"):
         raise Invalid(

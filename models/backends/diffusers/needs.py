@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.backends.common.sources import folder_of
-from models.backends.diffusers.files import decoder_width, parts, usual_side
+from models.backends.common.torch_options import NUMBER_BYTES, QUANTIZED_BYTES
+from models.backends.diffusers.files import decoder_width, find_components, usual_side
 from models.backends.diffusers.options import DiffusersOptions, Offload
 from models.catalog.spec import ModelSpec
 from models.devices import RAM
@@ -18,8 +19,6 @@ from models.scheduling.requirement import MemoryRequirement
 LIBRARIES_BYTES = 900_000_000
 CONTEXT_BYTES = 500_000_000
 UNKNOWN_BYTES = 7_000_000_000
-WIDTHS = {"float32": 4.0, "bfloat16": 2.0, "float16": 2.0}
-QUANTIZED_WIDTHS = {"int8": 1.15, "nf4": 0.65}
 # Of a device: the rest belongs to others, and to what cannot be foreseen.
 USABLE = 0.9
 # What decoding holds for each pixel, in layers of the decoder's widest full-size ones.
@@ -112,9 +111,11 @@ def _sizes(spec: ModelSpec, options: DiffusersOptions, usual: str) -> Sizes:
     folder = folder_of(spec.source)
     if folder is None:
         return Sizes(UNKNOWN_BYTES, UNKNOWN_BYTES, UNKNOWN_BYTES // 2)
-    width = WIDTHS[usual if options.dtype == "auto" else options.dtype]
-    small = QUANTIZED_WIDTHS.get(options.quantization, width)
-    each = [int(part.numbers * (small if part.quantized else width)) for part in parts(folder)]
+    width = NUMBER_BYTES[usual if options.dtype == "auto" else options.dtype]
+    small = QUANTIZED_BYTES.get(options.quantization, width)
+    each = [
+        int(part.numbers * (small if part.quantized else width)) for part in find_components(folder)
+    ]
     return Sizes(sum(each), max(each, default=0), _picture(folder, options, width))
 
 

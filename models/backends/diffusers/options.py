@@ -6,19 +6,12 @@ from typing import Literal
 
 from pydantic import Field
 
-from models.backends.common.options import Options
+from models.backends.common.torch_options import TorchOptions
 
-Quantization = Literal["none", "int8", "nf4"]
 Offload = Literal["none", "model", "sequential"]
-QUANTIZERS: dict[Quantization, tuple[str, ...]] = {
-    "none": (),
-    "int8": ("torchao", "bitsandbytes"),
-    "nf4": ("bitsandbytes",),
-}
-"""The libraries that can do it, the preferred first."""
 
 
-class DiffusersOptions(Options):
+class DiffusersOptions(TorchOptions):
     """`options:` of a model with `backend: diffusers`."""
 
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
@@ -26,11 +19,6 @@ class DiffusersOptions(Options):
     )
     offload: Literal["auto", "none", "model", "sequential"] = Field(
         "auto", description="What waits in RAM for its turn on the accelerator."
-    )
-    quantization: Quantization = Field("none", description="Fewer bits for each weight.")
-    threads: int | None = Field(None, ge=1, description="On a CPU; one for each core, at most 4.")
-    memory_fraction: float | None = Field(
-        None, gt=0, le=1, description="Of an NVIDIA or AMD GPU: the most it may take."
     )
     width: int | None = Field(None, ge=8, description="When the request names none.")
     height: int | None = Field(None, ge=8, description="When the request names none.")

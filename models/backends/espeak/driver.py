@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.util import find_spec
 from typing import Any
 
 from pydantic import Field
 
-from config.errors import Invalid, MotetError
+from config.errors import Invalid
+from models.backends.common.base_driver import BaseDriver, estimate_in_ram
 from models.backends.common.options import Options
 from models.backends.common.speaking import SpeakingModel
-from models.backends.espeak.voices import Voices
+from models.backends.common.worker_model import stop_on_failure
+from models.backends.espeak.voices import VoiceList
 from models.capabilities import SpeechRequest, Voice
-from models.catalog.spec import ModelSpec, Task
-from models.devices import RAM
-from models.driver import DriverContext, Progress
+from models.catalog.spec import ModelSpec
+from models.driver import Progress
 from models.scheduling.requirement import MemoryRequirement
 from models.workers.process import WorkerProcess
 
-WORKER = "models.backends.espeak.worker:Speaker"
-PACKAGE = "espeakng_loader"
+WORKER = "models.backends.espeak.worker:EspeakHandler"
 ESTIMATE_BYTES = 40_000_000
 START_TIMEOUT_S = 30.0
 ABOUT_TIMEOUT_S = 30.0
@@ -40,33 +39,18 @@ class EspeakOptions(Options):
     timeout_s: float = Field(30.0, gt=0, description="Longest silence while it speaks a sentence.")
 
 
-class EspeakDriver:
+class EspeakDriver(BaseDriver):
     """Starts one worker process for each model."""
 
-    def __init__(self, context: DriverContext) -> None:
-        pass
+    backend = "espeak"
+    packages = ("espeakng_loader",)
 
-    async def available(self, spec: ModelSpec) -> str | None:
-        if find_spec(PACKAGE) is None:
-            return "not installed: espeakng-loader (pip install)"
-        try:
-            EspeakOptions.of(spec.name, spec.options)
-        except MotetError as error:
-            return error.message
-        return None
-
-    async def discover(self, task: Task) -> Sequence[ModelSpec]:
-        return ()
-
-    def named(self, source: str, task: Task) -> ModelSpec | None:
+    def find_problem(self, spec: ModelSpec) -> str | None:
+        EspeakOptions.of(spec.name, spec.options)
         return None
 
     def estimate(self, spec: ModelSpec) -> Sequence[MemoryRequirement]:
-        return [
-            MemoryRequirement(
-                {RAM: ESTIMATE_BYTES if spec.memory_bytes is None else spec.memory_bytes}
-            )
-        ]
+        return estimate_in_ram(spec, ESTIMATE_BYTES)
 
     async def load(
         self, spec: ModelSpec, need: MemoryRequirement, progress: Progress
@@ -75,24 +59,22 @@ class EspeakDriver:
         worker = await WorkerProcess.start(
             WORKER, name=spec.name, options={}, threads=1, start_timeout_s=START_TIMEOUT_S
         )
-        try:
+        async with stop_on_failure(worker):
             about = (await worker.call("about", timeout_s=ABOUT_TIMEOUT_S)).header
-            voices = Voices(about["voices"], about["variants"])
-            voices.file(None, None, options.voice)
-        except BaseException:
-            await worker.stop(grace_s=0)
-            raise
+            voices = VoiceList(about["voices"], about["variants"])
+            voices.find_file(None, None, options.voice)  # a wrong default is an error now
         return EspeakModel(worker, need, options, voices)
-
-    async def close(self) -> None:
-        pass
 
 
 class EspeakModel(SpeakingModel):
     """The loaded voice, which is its own `Speech`."""
 
     def __init__(
-        self, worker: WorkerProcess, need: MemoryRequirement, options: EspeakOptions, voices: Voices
+        self,
+        worker: WorkerProcess,
+        need: MemoryRequirement,
+        options: EspeakOptions,
+        voices: VoiceList,
     ) -> None:
         super().__init__(worker, need, silence_s=options.timeout_s, sentence_chars=SENTENCE_CHARS)
         self._options = options
@@ -102,7 +84,7 @@ class EspeakModel(SpeakingModel):
     def voices(self) -> Sequence[Voice]:
         return self._voices.shown
 
-    def _asked(self, request: SpeechRequest) -> dict[str, Any]:
+    def _say_header(self, request: SpeechRequest) -> dict[str, Any]:
         if request.reference is not None:
             raise Invalid(
                 "espeak-ng has voices of its own and cannot clone one. Leave `reference` out, or "
@@ -112,7 +94,7 @@ class EspeakModel(SpeakingModel):
             )
         options = self._options
         return {
-            "voice": self._voices.file(request.voice, request.language, options.voice),
+            "voice": self._voices.find_file(request.voice, request.language, options.voice),
             "words_a_minute": _words_a_minute(request.speed, options.speed),
             "pitch": options.pitch,
         }

@@ -13,7 +13,7 @@ KIND = "formant synthesis"
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class EspeakVoice:
     """A voice: its id ("en-us"), its file for the library, its languages with their ranks."""
 
     id: str
@@ -31,12 +31,12 @@ class Known:
         return any(tag.partition("-")[0] == wanted for tag, _ in self.languages)
 
 
-class Voices:
+class VoiceList:
     """What the library listed."""
 
     def __init__(self, listed: Sequence[Mapping[str, Any]], variants: Sequence[str]) -> None:
         self._variants = list(variants)
-        self._known = {known.id: known for known in map(_known, listed)}
+        self._known = {voice.id: voice for voice in map(_parse_voice, listed)}
 
     @property
     def shown(self) -> list[Voice]:
@@ -45,7 +45,7 @@ class Voices:
             for known in self._known.values()
         ]
 
-    def file(self, voice: str | None, language: str | None, default: str) -> str:
+    def find_file(self, voice: str | None, language: str | None, default: str) -> str:
         """The library's name for what was asked. Raises `Invalid` naming the field."""
         if voice is None and language:
             usual = self._called(default.partition("+")[0])
@@ -66,7 +66,7 @@ class Voices:
             )
         return known.file + plus + variant
 
-    def _called(self, name: str) -> Known:
+    def _called(self, name: str) -> EspeakVoice:
         """By its id, its name, or a tag that it speaks."""
         wanted = name.strip().lower()
         named = (known for known in self._known.values() if known.name.lower() == wanted)
@@ -79,7 +79,7 @@ class Voices:
             )
         return found
 
-    def _speaks(self, language: str) -> Known:
+    def _speaks(self, language: str) -> EspeakVoice:
         """The best voice for a BCP 47 tag, or for its language alone."""
         tag = _tag(language)
         while tag:
@@ -93,7 +93,7 @@ class Voices:
             details={"field": "language"},
         )
 
-    def _best(self, tag: str) -> Known | None:
+    def _best(self, tag: str) -> EspeakVoice | None:
         ranked = [
             (rank, number, known)
             for number, known in enumerate(self._known.values())
@@ -102,10 +102,10 @@ class Voices:
         return min(ranked)[2] if ranked else None
 
 
-def _known(listed: Mapping[str, Any]) -> Known:
+def _parse_voice(listed: Mapping[str, Any]) -> EspeakVoice:
     file = str(listed["file"])
     languages = tuple((str(tag).lower(), int(rank)) for tag, rank in listed["languages"])
-    return Known(file.rpartition("/")[2].lower(), str(listed["name"]), file, languages)
+    return EspeakVoice(file.rpartition("/")[2].lower(), str(listed["name"]), file, languages)
 
 
 def _tag(language: str) -> str:

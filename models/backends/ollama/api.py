@@ -12,7 +12,7 @@ import httpx
 from config.errors import Busy, Invalid
 from models.backends.common.network import CONNECT_TIMEOUT_S, PROBE_TIMEOUT_S, is_local
 from models.backends.ollama import errors, listing
-from models.backends.ollama.listing import Details, Installed, Running, untagged
+from models.backends.ollama.listing import Details, Installed, RunningModel, untagged
 
 FOR_EVER = -1
 BUSY_PAUSE_S = 2.0
@@ -42,7 +42,7 @@ class OllamaApi:
             await self._call("POST", "/api/show", {"model": name}, PROBE_TIMEOUT_S)
         )
 
-    async def running(self) -> list[Running]:
+    async def running(self) -> list[RunningModel]:
         answer = await self._call("GET", "/api/ps", timeout_s=PROBE_TIMEOUT_S)
         return [listing.running(each) for each in answer.get("models") or []]
 

@@ -74,13 +74,13 @@ class OllamaChat(CheckedChat, ChatOllama):
         await self._async_client.close()  # type: ignore[no-untyped-call]
         self._client.close()  # type: ignore[no-untyped-call]
 
-    def translated(self, error: Exception) -> MotetError:
-        found = self._translated(error)
+    def translate_error(self, error: Exception) -> MotetError:
+        found = self._translate(error)
         if errors.tells_of_loss(found):
             self._on_lost(found.message)
         return found
 
-    def _translated(self, error: Exception) -> MotetError:
+    def _translate(self, error: Exception) -> MotetError:
         if isinstance(error, ollama.ResponseError):
             return errors.from_answer(error.status_code, error.error, self.model)
         if isinstance(error, httpx.HTTPError | ConnectionError | TimeoutError):
@@ -91,7 +91,7 @@ class OllamaChat(CheckedChat, ChatOllama):
         # What is left was found by langchain-ollama while it wrote the request.
         return Invalid(f"'{self.model}' cannot be asked this: {error}", code="model_refused")
 
-    def cut_short(self) -> MotetError:
+    def incomplete_error(self) -> MotetError:
         return errors.cut_short(self.model)
 
     def is_last(self, chunk: ChatGenerationChunk) -> bool:

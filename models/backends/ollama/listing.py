@@ -54,7 +54,7 @@ class Details:
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class RunningModel:
     """A model that Ollama holds in memory, by its own estimate."""
 
     name: str
@@ -82,9 +82,9 @@ def installed(entry: dict[str, Any]) -> Installed:
     )
 
 
-def running(entry: dict[str, Any]) -> Running:
+def running(entry: dict[str, Any]) -> RunningModel:
     """An entry of `/api/ps`."""
-    return Running(untagged(entry["name"]), entry.get("size", 0), entry.get("size_vram", 0))
+    return RunningModel(untagged(entry["name"]), entry.get("size", 0), entry.get("size_vram", 0))
 
 
 def details(answer: dict[str, Any]) -> Details:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from models.backends.ollama.listing import Running
+from models.backends.ollama.listing import RunningModel
 from models.catalog.spec import ModelSpec
 from models.devices import CPU, RAM
 from models.devices.accelerator import Accelerator
@@ -46,7 +46,7 @@ def needs(
     return [*places, on_cpu] if spec.cpu_fallback else places
 
 
-def measured(held: Running, need: MemoryRequirement) -> Mapping[str, int]:
+def measured(held: RunningModel, need: MemoryRequirement) -> Mapping[str, int]:
     """What it takes by Ollama's own estimate, on the devices of its place."""
     devices = [device for device in need.memory if device != RAM]
     in_ram = max(held.size_bytes - held.vram_bytes, 0)

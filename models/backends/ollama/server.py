@@ -17,9 +17,9 @@ from models.backends.ollama.options import OllamaSettings
 from models.devices.accelerator import Accelerator
 from models.driver import Progress
 from models.servers.container import ServerContainer, prepared
-from models.servers.engine import Wanted, device_files
+from models.servers.engine import ContainerSpec, device_files
 from models.servers.gpus import GpuOptions
-from models.servers.managed import Running, until_usable
+from models.servers.managed import ServerHandle, until_usable
 from models.servers.output import Output
 from models.servers.process import ServerProcess
 from models.servers.readiness import until_ready
@@ -37,26 +37,26 @@ SETTINGS = {"OLLAMA_MAX_LOADED_MODELS": "64", "OLLAMA_KEEP_ALIVE": "-1"}
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class StartPlan:
     """How to start it: the ways to try in order, or why not at all, for people."""
 
     ways: Sequence[Way] = ()
     why_not: str = ""
 
 
-def plan(settings: OllamaSettings, url: str, program: str | None) -> Plan:
+def plan(settings: OllamaSettings, url: str, program: str | None) -> StartPlan:
     """Pure. `program`: where it was found."""
     if settings.start == "never":
-        return Plan(why_not="`backends: ollama: start:` in models.yaml lets Motet start it.")
+        return StartPlan(why_not="`backends: ollama: start:` in models.yaml lets Motet start it.")
     if not is_local(url):
-        return Plan(why_not="It is on another machine, where Motet starts nothing.")
+        return StartPlan(why_not="It is on another machine, where Motet starts nothing.")
     native: tuple[Way, ...] = ("native",) if program else ()
     absent = f"There is no program '{settings.program}' on this machine."
     if settings.start == "native":
-        return Plan(native, "" if native else absent)
+        return StartPlan(native, "" if native else absent)
     if settings.start == "container":
-        return Plan(("container",))
-    return Plan((*native, "container"), "" if native else absent)
+        return StartPlan(("container",))
+    return StartPlan((*native, "container"), "" if native else absent)
 
 
 class OllamaServer:
@@ -77,7 +77,7 @@ class OllamaServer:
         self._owner = f"{home}#ollama"
         self._environ = environ
         self._present = present
-        self._running: Running | None = None
+        self._running: ServerHandle | None = None
         self._turn = asyncio.Lock()
         self._starting: asyncio.Task[Way] | None = None
         self._failed_until_s = 0.0
@@ -90,7 +90,7 @@ class OllamaServer:
         return self._running is not None and not self._running.exited.done()
 
     @property
-    def plan(self) -> Plan:
+    def plan(self) -> StartPlan:
         return plan(self._settings, self._url, shutil.which(self._settings.program))
 
     async def start(self, progress: Progress) -> Way:
@@ -170,9 +170,9 @@ class OllamaServer:
 
         return tell
 
-    async def _begin(self, way: Way, progress: Progress) -> Running:
+    async def _begin(self, way: Way, progress: Progress) -> ServerHandle:
         output = Output("ollama")
-        running: Running
+        running: ServerHandle
         if way == "native":
             progress({"phase": "starting", "server": self._settings.program})
             running = await self._native(output)
@@ -205,11 +205,11 @@ class OllamaServer:
             progress({"phase": "starting", "note": gpus.why})
         return await ServerContainer.start("ollama", self._wanted(gpus), output, engine, progress)
 
-    def _wanted(self, gpus: GpuOptions) -> Wanted:
+    def _wanted(self, gpus: GpuOptions) -> ContainerSpec:
         image = self._settings.image
         if gpus.kind == "rocm" and image == OllamaSettings.model_fields["image"].default:
             image = "ollama/ollama:rocm"
-        return Wanted(
+        return ContainerSpec(
             name=f"motet-ollama-{self._port}",
             owner=self._owner,
             image=image,

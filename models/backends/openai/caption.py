@@ -8,7 +8,7 @@ from typing import Any
 
 from models.backends.common.prompts import DESCRIBE, check_pictures
 from models.backends.openai.client import Endpoint
-from models.backends.openai.options import CaptionOptions
+from models.backends.openai.options import OpenAICaptionOptions
 from models.capabilities import CaptionRequest
 
 PNG = b"\x89PNG"
@@ -17,7 +17,7 @@ PNG = b"\x89PNG"
 class OpenAICaption:
     """Streams from `/chat/completions`; closing the stream stops the model."""
 
-    def __init__(self, endpoint: Endpoint, options: CaptionOptions) -> None:
+    def __init__(self, endpoint: Endpoint, options: OpenAICaptionOptions) -> None:
         self._endpoint = endpoint
         self._options = options
 

@@ -75,10 +75,10 @@ class OpenAIChat(CheckedChat, ChatOpenAI):
         await self._clients[0].aclose()
         self._clients[1].close()
 
-    def translated(self, error: Exception) -> MotetError:
+    def translate_error(self, error: Exception) -> MotetError:
         return self._translate(error)
 
-    def cut_short(self) -> MotetError:
+    def incomplete_error(self) -> MotetError:
         return self._translate.cut_short()
 
     def is_last(self, chunk: ChatGenerationChunk) -> bool:

@@ -13,7 +13,7 @@ from config.errors import Invalid, MotetError, Unavailable
 from models.backends.common.network import PROBE_TIMEOUT_S, is_local, redacted_url
 from models.backends.common.options import Options
 from models.backends.common.single_flight import SingleFlightCache
-from models.backends.openai.options import OPTIONS, ChatOptions, OpenAIOptions
+from models.backends.openai.options import OPTIONS, OpenAIChatOptions, OpenAIOptions
 from models.catalog.spec import ModelSpec, Task
 from models.driver import DriverContext, Progress
 from models.scheduling.requirement import MemoryRequirement
@@ -125,7 +125,7 @@ class OpenAIDriver:
         from models.backends.openai.errors import Translator
 
         translate = Translator(url, source, options.api_key_env, options.timeout_s)
-        if isinstance(options, ChatOptions):
+        if isinstance(options, OpenAIChatOptions):
             from models.backends.openai.chat import OpenAIChat
 
             return OpenAIChat(

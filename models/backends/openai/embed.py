@@ -8,7 +8,7 @@ from typing import Any
 from models.backends.common.network import redacted_url
 from models.backends.common.remote_embed import RemoteEmbed
 from models.backends.openai.client import Endpoint
-from models.backends.openai.options import EmbedOptions
+from models.backends.openai.options import OpenAIEmbedOptions
 
 CHARACTERS = 8192 * 16  # no such model reads more
 
@@ -16,7 +16,7 @@ CHARACTERS = 8192 * 16  # no such model reads more
 class OpenAIEmbed(RemoteEmbed):
     """Asks `/embeddings`. The server's address and the model's name stand for its weights."""
 
-    def __init__(self, endpoint: Endpoint, options: EmbedOptions) -> None:
+    def __init__(self, endpoint: Endpoint, options: OpenAIEmbedOptions) -> None:
         where = "served" if options.serve else redacted_url(endpoint.url)
         kept = options.dimensions or "all"
         super().__init__(f"openai:{where}:{endpoint.model}:{kept}", CHARACTERS)

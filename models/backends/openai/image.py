@@ -11,7 +11,7 @@ from typing import Any
 
 from config.errors import Invalid
 from models.backends.openai.client import Endpoint
-from models.backends.openai.options import ImageOptions
+from models.backends.openai.options import OpenAIImageOptions
 from models.capabilities import ImageAbilities, ImageRequest, ImageStep, Picture
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -23,7 +23,7 @@ BEYOND = ("steps", "guidance", "negative_prompt", "strength")
 class OpenAIImage:
     """Asks `/images/generations` and `/images/edits`; there are no steps to be told of."""
 
-    def __init__(self, endpoint: Endpoint, options: ImageOptions) -> None:
+    def __init__(self, endpoint: Endpoint, options: OpenAIImageOptions) -> None:
         self._endpoint = endpoint
         self._options = options
 

@@ -45,7 +45,7 @@ class OpenAIOptions(Options):
         )
 
 
-class ChatOptions(OpenAIOptions):
+class OpenAIChatOptions(OpenAIOptions):
     temperature: float | None = None
     top_p: float | None = None
     max_tokens: int | None = Field(None, ge=1)
@@ -62,16 +62,16 @@ class ChatOptions(OpenAIOptions):
         return {**sent, "stream_usage": self.usage}
 
 
-class CaptionOptions(OpenAIOptions):
+class OpenAICaptionOptions(OpenAIOptions):
     temperature: float | None = None
     detail: Literal["low", "high", "auto"] | None = None
 
 
-class EmbedOptions(OpenAIOptions):
+class OpenAIEmbedOptions(OpenAIOptions):
     dimensions: int | None = Field(None, ge=1, description="Numbers in a vector.")
 
 
-class ImageOptions(OpenAIOptions):
+class OpenAIImageOptions(OpenAIOptions):
     width: int = Field(1024, ge=16, description="When the caller names none.")
     height: int = Field(1024, ge=16)
     edits: bool = Field(True, description="Whether it edits pictures too.")
@@ -82,22 +82,22 @@ class ImageOptions(OpenAIOptions):
     response_format: bool = Field(True, description="Ask for base64; some models refuse.")
 
 
-class SpeechOptions(OpenAIOptions):
+class OpenAISpeechOptions(OpenAIOptions):
     voice: str = Field("alloy", description="When the caller names none.")
     voices: list[str] = Field(default_factory=list, description="All it has; empty: not known.")
     format: Literal["wav", "pcm"] = "wav"
     rate: int = Field(24_000, ge=8000, description="Of `pcm`, which does not tell.")
 
 
-class TranscribeOptions(OpenAIOptions):
+class OpenAITranscribeOptions(OpenAIOptions):
     segments: bool = Field(True, description="Ask for times (`verbose_json`); some models refuse.")
 
 
 OPTIONS: dict[Task, type[OpenAIOptions]] = {
-    "chat": ChatOptions,
-    "caption": CaptionOptions,
-    "embed": EmbedOptions,
-    "image": ImageOptions,
-    "speech": SpeechOptions,
-    "transcribe": TranscribeOptions,
+    "chat": OpenAIChatOptions,
+    "caption": OpenAICaptionOptions,
+    "embed": OpenAIEmbedOptions,
+    "image": OpenAIImageOptions,
+    "speech": OpenAISpeechOptions,
+    "transcribe": OpenAITranscribeOptions,
 }

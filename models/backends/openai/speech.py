@@ -8,7 +8,7 @@ from config.errors import Invalid, nearest
 from models.backends.common.spoken import spoken
 from models.backends.common.wav import Wav, read_wav
 from models.backends.openai.client import Endpoint
-from models.backends.openai.options import SpeechOptions
+from models.backends.openai.options import OpenAISpeechOptions
 from models.capabilities import Sound, SpeechRequest, Voice
 
 MIN_SPEED, MAX_SPEED = 0.25, 4.0
@@ -20,7 +20,7 @@ class OpenAISpeech:
 
     clones = False
 
-    def __init__(self, endpoint: Endpoint, options: SpeechOptions) -> None:
+    def __init__(self, endpoint: Endpoint, options: OpenAISpeechOptions) -> None:
         self._endpoint = endpoint
         self._options = options
 

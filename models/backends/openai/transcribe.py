@@ -10,7 +10,7 @@ from openai.types.audio import TranslationVerbose
 from config.errors import Invalid
 from models.backends.common.wav import wav_file
 from models.backends.openai.client import Endpoint
-from models.backends.openai.options import TranscribeOptions
+from models.backends.openai.options import OpenAITranscribeOptions
 from models.capabilities import Segment, TranscribeRequest
 from models.capabilities.transcribe import RATE
 
@@ -20,7 +20,7 @@ SAMPLE_BYTES = 2
 class OpenAITranscribe:
     """Asks `/audio/transcriptions`, or `/audio/translations` for English."""
 
-    def __init__(self, endpoint: Endpoint, options: TranscribeOptions) -> None:
+    def __init__(self, endpoint: Endpoint, options: OpenAITranscribeOptions) -> None:
         self._endpoint = endpoint
         self._options = options
 

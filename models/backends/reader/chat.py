@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
-from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models.chat_models import BaseChatModel, agenerate_from_stream
 from langchain_core.messages import AIMessageChunk, BaseMessage, HumanMessage
-from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.runnables import Runnable
 from pydantic import PrivateAttr
 
 from config.errors import Unavailable
-from models.backends.reader.evidence import ENOUGH, Evidence, Window
+from models.backends.common.streaming_chat import AsyncChat
+from models.backends.reader.evidence import ENOUGH, Evidence, EvidenceWindow
 from models.backends.reader.weighing import weigh
 from models.capabilities import Embed, Vectors
 from models.refusal import REFUSAL
 
-_WRITING = ("tools", "format", "response_format")
+_WRITING_OPTIONS = ("tools", "format", "response_format")
 
 
-class HasEmbed(Protocol):
+class EmbedLease(Protocol):
     @property
     def embed(self) -> Embed: ...
 
 
-LeaseEmbed = Callable[[], AbstractAsyncContextManager[HasEmbed]]
+LeaseEmbed = Callable[[], AbstractAsyncContextManager[EmbedLease]]
 
 
-class ReaderChat(BaseChatModel):
+class ReaderChat(AsyncChat):
     """Reads `additional_kwargs["motet"] = {"question", "passages"}` of the last human message,
     and its `threshold`, where there is one: the score from which it answers.
 
@@ -57,43 +56,15 @@ class ReaderChat(BaseChatModel):
     def with_structured_output(self, schema: Any, **kwargs: Any) -> Runnable[Any, Any]:
         raise needs_language_model("write JSON")
 
-    async def _astream(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> AsyncIterator[ChatGenerationChunk]:
-        if any(kwargs.get(key) for key in _WRITING):
+    async def _answer(
+        self, messages: list[BaseMessage], stop: list[str] | None, options: Mapping[str, Any]
+    ) -> AsyncGenerator[ChatGenerationChunk, None]:
+        if any(options.get(key) for key in _WRITING_OPTIONS):
             raise needs_language_model("call tools or write JSON")
-        question, passages, enough = _asked(messages)
-        found = await weigh(question, passages, self._embed, enough)
-        for chunk in _answer(self.name or "reader", passages, found):
-            if run_manager:
-                await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+        question, passages, enough = _read_request(messages)
+        evidence = await weigh(question, passages, self._embed, enough)
+        for chunk in _write_answer(self.name or "reader", passages, evidence):
             yield chunk
-
-    async def _agenerate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> ChatResult:
-        return await agenerate_from_stream(self._astream(messages, stop, run_manager, **kwargs))
-
-    def _generate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> ChatResult:
-        raise Unavailable(
-            "The embedded reader answers only asynchronously: use `ainvoke` or `astream`.",
-            code="async_only",
-            permanent=True,
-        )
 
     async def _embed(self, texts: Sequence[str]) -> Vectors:
         async with self._lease_embed() as lease:
@@ -112,7 +83,7 @@ def needs_language_model(wish: str) -> Unavailable:
     )
 
 
-def _asked(messages: Sequence[BaseMessage]) -> tuple[str, list[Mapping[str, Any]], float]:
+def _read_request(messages: Sequence[BaseMessage]) -> tuple[str, list[Mapping[str, Any]], float]:
     """Question, passages and threshold of the last human message.
 
     Raises `Unavailable` without passages.
@@ -125,7 +96,7 @@ def _asked(messages: Sequence[BaseMessage]) -> tuple[str, list[Mapping[str, Any]
     return str(given.get("question") or ""), list(given["passages"]), enough
 
 
-def _answer(
+def _write_answer(
     model: str, passages: Sequence[Mapping[str, Any]], found: Evidence | None
 ) -> Iterator[ChatGenerationChunk]:
     """A chunk for each sentence, then one with what is to know about the answer."""
@@ -147,7 +118,7 @@ def _answer(
 
 
 def _quotation(
-    passage: Mapping[str, Any], window: Window, citations: list[dict[str, Any]]
+    passage: Mapping[str, Any], window: EvidenceWindow, citations: list[dict[str, Any]]
 ) -> Iterator[ChatGenerationChunk]:
     """A chunk for each sentence of a window; their citations are added to the list."""
     text, number = str(passage["text"]), window.passage + 1

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from config.errors import MotetError
+from models.backends.common.base_driver import BaseDriver
 from models.backends.common.options import Options
-from models.catalog.spec import ModelSpec, Task
-from models.driver import DriverContext, Progress
+from models.catalog.spec import ModelSpec
+from models.driver import Progress
 from models.scheduling.requirement import MemoryRequirement
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class ReaderOptions(Options):
 
 
 class ReaderModel:
-    """It holds nothing itself: each answer leases the embedder."""
+    """Holds no memory itself: each answer leases the embedder."""
 
     memory: Mapping[str, int] = {}
     lost: asyncio.Future[str] | None = None
@@ -42,21 +42,13 @@ class ReaderModel:
         pass
 
 
-class ReaderDriver:
-    def __init__(self, context: DriverContext) -> None:
-        self._models = context.models
+class ReaderDriver(BaseDriver):
+    """Makes a reader over whichever embedding model its options name."""
 
-    async def available(self, spec: ModelSpec) -> str | None:
-        try:
-            ReaderOptions.of(spec.name, spec.options)
-        except MotetError as error:
-            return error.message
-        return None
+    backend = "reader"
 
-    async def discover(self, task: Task) -> Sequence[ModelSpec]:
-        return ()
-
-    def named(self, source: str, task: Task) -> ModelSpec | None:
+    def find_problem(self, spec: ModelSpec) -> str | None:
+        ReaderOptions.of(spec.name, spec.options)
         return None
 
     def estimate(self, spec: ModelSpec) -> Sequence[MemoryRequirement]:
@@ -65,11 +57,8 @@ class ReaderDriver:
     async def load(
         self, spec: ModelSpec, need: MemoryRequirement, progress: Progress
     ) -> ReaderModel:
-        from models.backends.reader.chat import ReaderChat  # langchain's chat models: 0.3 s
+        from models.backends.reader.chat import ReaderChat  # LangChain's chat models: 0.3 s
 
         options = ReaderOptions.of(spec.name, spec.options)
-        lease = partial(self._models.lease, options.embed, "embed")
+        lease = partial(self._context.models.lease, options.embed, "embed")
         return ReaderModel(ReaderChat(name=spec.name, lease_embed=lease))
-
-    async def close(self) -> None:
-        pass

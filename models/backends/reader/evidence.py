@@ -29,14 +29,14 @@ _NAME = re.compile(r"\w[\w+#.'’-]*")
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class EvidenceWindow:
     """Sentences that stand together in one passage, given by its number."""
 
     passage: int
     sentences: tuple[Sentence, ...]
     text: str
 
-    def meets(self, other: Window) -> bool:
+    def meets(self, other: EvidenceWindow) -> bool:
         """Whether the two share characters of one passage."""
         mine, theirs = self.sentences, other.sentences
         apart = mine[-1].end <= theirs[0].start or theirs[-1].end <= mine[0].start
@@ -48,14 +48,14 @@ class Evidence:
     """The windows to answer with, and the score of the best; `enough` says whether they may be
     given as an answer."""
 
-    windows: tuple[Window, ...]
+    windows: tuple[EvidenceWindow, ...]
     score: float
     enough: bool
 
 
-def quoted(passages: Sequence[Mapping[str, Any]]) -> tuple[list[Window], list[float]]:
+def quoted(passages: Sequence[Mapping[str, Any]]) -> tuple[list[EvidenceWindow], list[float]]:
     """The windows that the search found nearest, and their cosines to what was looked for."""
-    found: list[Window] = []
+    found: list[EvidenceWindow] = []
     cosines: list[float] = []
     for number, passage in enumerate(passages[:MAX_PASSAGES]):
         text, begin = str(passage.get("text") or ""), int(passage.get("start") or 0)
@@ -65,27 +65,27 @@ def quoted(passages: Sequence[Mapping[str, Any]]) -> tuple[list[Window], list[fl
             inside = [each for each in whole if start <= each.start and each.end <= end]
             if inside:
                 span = text[inside[0].start : inside[-1].end]
-                found.append(Window(number, tuple(inside), span))
+                found.append(EvidenceWindow(number, tuple(inside), span))
                 cosines.append(float(quote["score"]))
     return found, cosines
 
 
-def windows(passages: Sequence[Mapping[str, Any]]) -> list[Window]:
+def windows(passages: Sequence[Mapping[str, Any]]) -> list[EvidenceWindow]:
     """Every window worth comparing, bounded, the passages that rank first first."""
-    found: list[Window] = []
+    found: list[EvidenceWindow] = []
     for number, passage in enumerate(passages[:MAX_PASSAGES]):
         text = str(passage.get("text") or "")[:PASSAGE_CHARS]
         for run in _runs(text, _headings(passage)):
             for group in _groups(text, run):
                 span = text[group[0].start : group[-1].end]
-                found.append(Window(number, tuple(group), span))
+                found.append(EvidenceWindow(number, tuple(group), span))
     return found[:MAX_WINDOWS]
 
 
 def best(
     question: str,
     passages: Sequence[Mapping[str, Any]],
-    candidates: Sequence[Window],
+    candidates: Sequence[EvidenceWindow],
     cosines: Sequence[float],
     *,
     enough: float = ENOUGH,
@@ -101,7 +101,7 @@ def best(
     scored = [(_in_passage(passages[window.passage], cosine), window) for window, cosine in pairs]
     scored.sort(key=lambda each: -each[0])
     score = scored[0][0]
-    chosen: list[Window] = []
+    chosen: list[EvidenceWindow] = []
     for each, window in scored:
         near = each >= score - NEARLY and len(chosen) < MOST_WINDOWS
         if near and not any(window.meets(other) for other in chosen):
@@ -115,7 +115,7 @@ def _in_passage(passage: Mapping[str, Any], cosine: float) -> float:
     return (1 - PASSAGE_SHARE) * cosine + PASSAGE_SHARE * float(passage.get("score") or cosine)
 
 
-def _in_order(chosen: Sequence[Window]) -> tuple[Window, ...]:
+def _in_order(chosen: Sequence[EvidenceWindow]) -> tuple[EvidenceWindow, ...]:
     """The best passage first, and in each its windows as they stand there."""
     ranks = list(dict.fromkeys(window.passage for window in chosen))
     ordered = sorted(chosen, key=lambda w: (ranks.index(w.passage), w.sentences[0].start))

@@ -22,7 +22,7 @@ READ_BYTES = 2**22
 TELLING = (".safetensors", ".bin", ".json", ".txt", ".model")
 
 
-class SentenceEmbedder:
+class SentenceTransformersHandler:
     """Methods: `about`, and `embed` (texts, query), which answers with float32 rows."""
 
     def __init__(self, options: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ _DECODER = json.JSONDecoder()
 
 
 @dataclass(frozen=True, slots=True)
-class ToolCall:
+class ParsedToolCall:
     name: str
     arguments: dict[str, Any] = field(default_factory=dict)
 
@@ -44,7 +44,7 @@ class CallReader:
         self._calling = place >= 0
         return self._show(place if self._calling else safe_prefix_length(self._held, [BEGIN]))
 
-    def end(self) -> tuple[str, list[ToolCall]]:
+    def end(self) -> tuple[str, list[ParsedToolCall]]:
         """The rest of the text, and the calls; what cannot be read as calls is text."""
         held, self._held = self._held, ""
         if not self._calling:
@@ -58,7 +58,7 @@ class CallReader:
         return text
 
 
-def _calls(text: str) -> Iterator[ToolCall]:
+def _calls(text: str) -> Iterator[ParsedToolCall]:
     """Every JSON value in it that names a tool."""
     place = 0
     while (begin := _next(text, place)) is not None:
@@ -77,7 +77,7 @@ def _next(text: str, place: int) -> int | None:
     return min(found, default=None)
 
 
-def _call(value: Any) -> ToolCall | None:
+def _call(value: Any) -> ParsedToolCall | None:
     if not isinstance(value, dict):
         return None
     value = value.get("function") if isinstance(value.get("function"), dict) else value
@@ -89,4 +89,4 @@ def _call(value: Any) -> ToolCall | None:
             return None
     if not isinstance(name, str) or not isinstance(given, dict):
         return None
-    return ToolCall(name, given)
+    return ParsedToolCall(name, given)

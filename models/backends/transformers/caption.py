@@ -8,8 +8,8 @@ from typing import Any
 
 from config.errors import Invalid
 from models.backends.common.batches import readable
-from models.backends.transformers.model import TransformersModel
-from models.backends.transformers.options import CaptionOptions
+from models.backends.common.worker_model import SerialWorkerModel
+from models.backends.transformers.options import TransformersCaptionOptions
 from models.capabilities import CaptionRequest
 
 PROMPT_CHARACTERS = 20_000
@@ -19,7 +19,11 @@ class TransformersCaption:
     """Raises `Invalid` ("image_missing", "too_many_images") before the worker is asked."""
 
     def __init__(
-        self, model: TransformersModel, name: str, options: CaptionOptions, about: Mapping[str, Any]
+        self,
+        model: SerialWorkerModel,
+        name: str,
+        options: TransformersCaptionOptions,
+        about: Mapping[str, Any],
     ) -> None:
         self._model = model
         self._name = name

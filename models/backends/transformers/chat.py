@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 from uuid import uuid4
 
-from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models.chat_models import BaseChatModel, agenerate_from_stream
 from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.messages.tool import tool_call_chunk
-from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.runnables import Runnable
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import PrivateAttr
 
-from config.errors import Unavailable
 from models.backends.common.batches import readable
-from models.backends.transformers.calls import CallReader, ToolCall
+from models.backends.common.streaming_chat import AsyncChat
+from models.backends.common.worker_model import SerialWorkerModel
+from models.backends.transformers.calls import CallReader, ParsedToolCall
 from models.backends.transformers.messages import conversation
-from models.backends.transformers.model import TransformersModel
-from models.backends.transformers.options import ChatOptions
+from models.backends.transformers.options import TransformersChatOptions
 
 SAMPLING = ("temperature", "top_p", "top_k", "max_tokens", "seed")
 
 
-class TransformersChat(BaseChatModel):
+class TransformersChat(AsyncChat):
     """Streams tokens as the worker writes them; giving a stream up stops the worker.
 
     `temperature`, `top_p`, `top_k`, `max_tokens`, `seed` and `stop` can be given with each call
@@ -38,12 +36,16 @@ class TransformersChat(BaseChatModel):
     """
 
     name: str | None = "transformers"
-    _model: TransformersModel = PrivateAttr()
-    _options: ChatOptions = PrivateAttr()
+    _model: SerialWorkerModel = PrivateAttr()
+    _options: TransformersChatOptions = PrivateAttr()
     _about: Mapping[str, Any] = PrivateAttr()
 
     def __init__(
-        self, model: TransformersModel, name: str, options: ChatOptions, about: Mapping[str, Any]
+        self,
+        model: SerialWorkerModel,
+        name: str,
+        options: TransformersChatOptions,
+        about: Mapping[str, Any],
     ) -> None:
         super().__init__(name=name, profile={"image_inputs": False})
         self._model = model
@@ -74,70 +76,45 @@ class TransformersChat(BaseChatModel):
             f"'{self.name}' cannot be held to a schema; ask for JSON in the prompt."
         )
 
-    async def _astream(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> AsyncIterator[ChatGenerationChunk]:
-        asked = conversation(self.name or "", messages)
-        for message in asked:  # half a character cannot cross to the worker
-            message["content"] = readable([message["content"]], len(message["content"]))[0]
-        tools = kwargs.get("tools")
-        request = {"messages": asked, "tools": tools, **self._sampling(stop, kwargs)}
+    async def _answer(
+        self, messages: list[BaseMessage], stop: list[str] | None, options: Mapping[str, Any]
+    ) -> AsyncGenerator[ChatGenerationChunk, None]:
+        turns = conversation(self.name or "", messages)
+        for turn in turns:  # half a character cannot cross to the worker
+            turn["content"] = readable([turn["content"]], len(turn["content"]))[0]
+        tools = options.get("tools")
+        request = {"messages": turns, "tools": tools, **self._sampling(stop, options)}
         reader = CallReader() if tools else None
-        stream = self._model.ask("write", request)
-        async with aclosing(stream) as replies:
+        async with aclosing(self._model.ask("write", request)) as replies:
             async for reply in replies:
                 text = reply.header.get("text", "")
                 if shown := reader.feed(text) if reader else text:
                     yield _chunk(shown)
                 if reply.last:
-                    for chunk in self._last(reader, reply.header):
+                    for chunk in self._last_chunks(reader, reply.header):
                         yield chunk
 
-    async def _agenerate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> ChatResult:
-        return await agenerate_from_stream(self._astream(messages, stop, run_manager, **kwargs))
-
-    def _generate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> ChatResult:
-        raise Unavailable(
-            f"'{self.name}' answers only asynchronously: use `ainvoke` or `astream`.",
-            code="async_only",
-            permanent=True,
-        )
-
-    def _sampling(self, stop: list[str] | None, given: Mapping[str, Any]) -> dict[str, Any]:
+    def _sampling(self, stop: list[str] | None, options: Mapping[str, Any]) -> dict[str, Any]:
         own = self._options.model_dump()
-        chosen = {name: own[name] if given.get(name) is None else given[name] for name in SAMPLING}
+        chosen = {
+            name: own[name] if options.get(name) is None else options[name] for name in SAMPLING
+        }
         return {**chosen, "stop": [*self._options.stop, *(stop or ())]}
 
-    def _last(
-        self, reader: CallReader | None, told: Mapping[str, Any]
+    def _last_chunks(
+        self, reader: CallReader | None, ending: Mapping[str, Any]
     ) -> Iterator[ChatGenerationChunk]:
-        """What was held back, then how the answer ended and what it cost."""
+        """Yield what was held back, then how the answer ended and what it cost."""
         rest, calls = reader.end() if reader else ("", [])
         if rest:
             yield _chunk(rest)
-        why = "tool_calls" if calls else told["finish_reason"]
+        why = "tool_calls" if calls else ending["finish_reason"]
         yield ChatGenerationChunk(
             message=AIMessageChunk(
                 content="",
                 tool_call_chunks=[_call_chunk(n, call) for n, call in enumerate(calls)],
                 response_metadata={"model_name": self.name, "finish_reason": why},
-                usage_metadata=_usage(told),
+                usage_metadata=_usage(ending),
                 chunk_position="last",
             ),
             generation_info={"finish_reason": why},
@@ -148,7 +125,7 @@ def _chunk(text: str) -> ChatGenerationChunk:
     return ChatGenerationChunk(message=AIMessageChunk(content=text))
 
 
-def _call_chunk(number: int, call: ToolCall) -> Any:
+def _call_chunk(number: int, call: ParsedToolCall) -> Any:
     # JSON in text, because LangChain joins the chunks of a call by adding their texts.
     return tool_call_chunk(
         name=call.name,
@@ -158,6 +135,6 @@ def _call_chunk(number: int, call: ToolCall) -> Any:
     )
 
 
-def _usage(told: Mapping[str, Any]) -> UsageMetadata:
-    asked, written = int(told["input_tokens"]), int(told["output_tokens"])
-    return UsageMetadata(input_tokens=asked, output_tokens=written, total_tokens=asked + written)
+def _usage(ending: Mapping[str, Any]) -> UsageMetadata:
+    read, written = int(ending["input_tokens"]), int(ending["output_tokens"])
+    return UsageMetadata(input_tokens=read, output_tokens=written, total_tokens=read + written)

@@ -7,7 +7,8 @@ from typing import Any
 
 from models.backends.common.batches import fastest_dtype
 from models.backends.common.sources import config_of, folder_of, weights
-from models.backends.transformers.options import ChatOptions, TransformersOptions
+from models.backends.common.torch_options import NUMBER_BYTES, QUANTIZED_BYTES
+from models.backends.transformers.options import TransformersChatOptions, TransformersOptions
 from models.catalog.spec import ModelSpec
 from models.devices.accelerator import Accelerator
 from models.scheduling.placement import list_placements
@@ -18,8 +19,6 @@ CONTEXT_BYTES = 500_000_000
 UNKNOWN_BYTES = 2_000_000_000
 # Of the weights: what a forward pass holds beside them.
 WORKING_SHARE = 0.1
-WIDTHS = {"float32": 4.0, "bfloat16": 2.0, "float16": 2.0}
-QUANTIZED_WIDTHS = {"int8": 1.15, "nf4": 0.65}
 
 
 def needs(
@@ -43,17 +42,17 @@ def _bytes(spec: ModelSpec, options: TransformersOptions) -> tuple[int, int]:
         return UNKNOWN_BYTES, UNKNOWN_BYTES
     numbers = weights(folder).numbers
     remembered = 0
-    if isinstance(options, ChatOptions):
+    if isinstance(options, TransformersChatOptions):
         remembered = options.context * _numbers_a_token(config_of(folder))
     cpu, device = (
-        WIDTHS[fastest_dtype() if options.dtype == "auto" else options.dtype],
-        WIDTHS["bfloat16" if options.dtype == "auto" else options.dtype],
+        NUMBER_BYTES[fastest_dtype() if options.dtype == "auto" else options.dtype],
+        NUMBER_BYTES["bfloat16" if options.dtype == "auto" else options.dtype],
     )
     return _taken(numbers, remembered, cpu, options), _taken(numbers, remembered, device, options)
 
 
 def _taken(numbers: int, remembered: int, width: float, options: TransformersOptions) -> int:
-    stored = QUANTIZED_WIDTHS.get(options.quantization, width)
+    stored = QUANTIZED_BYTES.get(options.quantization, width)
     return int(numbers * stored * (1 + WORKING_SHARE) + remembered * width)
 
 

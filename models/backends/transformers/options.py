@@ -3,37 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field
 
-from models.backends.common.options import Options
-from models.catalog.spec import ModelSpec, Task
-
-Quantization = Literal["none", "int8", "nf4"]
-QUANTIZERS: dict[Quantization, tuple[str, ...]] = {
-    "none": (),
-    "int8": ("torchao", "bitsandbytes"),
-    "nf4": ("bitsandbytes",),
-}
-"""The libraries that can do it, the preferred first."""
+from models.backends.common.torch_options import TorchOptions
+from models.catalog.spec import Task
 
 
-class TransformersOptions(Options):
+class TransformersOptions(TorchOptions):
     """What all tasks know."""
 
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "auto", description="auto: bfloat16 where the device computes in it."
-    )
-    quantization: Quantization = Field("none", description="Fewer bits for each weight.")
-    threads: int | None = Field(None, ge=1, description="On a CPU; one for each core, at most 4.")
-    memory_fraction: float | None = Field(
-        None, gt=0, le=1, description="Of an NVIDIA or AMD GPU: the most it may take."
-    )
     timeout_s: float = Field(300.0, gt=0, description="Longest silence while it answers.")
 
 
-class ChatOptions(TransformersOptions):
+class TransformersChatOptions(TransformersOptions):
     """`options:` of a model with `task: chat`."""
 
     context: int = Field(8192, ge=64, description="Tokens of question and answer together.")
@@ -51,7 +35,7 @@ class ChatOptions(TransformersOptions):
     )
 
 
-class CaptionOptions(TransformersOptions):
+class TransformersCaptionOptions(TransformersOptions):
     """`options:` of a model with `task: caption`."""
 
     prompt: str = Field(
@@ -63,19 +47,14 @@ class CaptionOptions(TransformersOptions):
     )
 
 
-class TranscribeOptions(TransformersOptions):
+class TransformersTranscribeOptions(TransformersOptions):
     """`options:` of a model with `task: transcribe`."""
 
     language: str | None = Field(None, description="When the request names none.")
 
 
 OPTIONS: dict[Task, type[TransformersOptions]] = {
-    "chat": ChatOptions,
-    "caption": CaptionOptions,
-    "transcribe": TranscribeOptions,
+    "chat": TransformersChatOptions,
+    "caption": TransformersCaptionOptions,
+    "transcribe": TransformersTranscribeOptions,
 }
-
-
-def options_of(spec: ModelSpec) -> TransformersOptions:
-    """Raises `Invalid` ("invalid_model_options") naming the field."""
-    return OPTIONS[spec.task].of(spec.name, spec.options)

@@ -7,8 +7,8 @@ from contextlib import aclosing
 from typing import Any
 
 from config.errors import Invalid
-from models.backends.transformers.model import TransformersModel
-from models.backends.transformers.options import TranscribeOptions
+from models.backends.common.worker_model import SerialWorkerModel
+from models.backends.transformers.options import TransformersTranscribeOptions
 from models.capabilities import Segment, TranscribeRequest
 
 
@@ -20,9 +20,9 @@ class TransformersTranscribe:
 
     def __init__(
         self,
-        model: TransformersModel,
+        model: SerialWorkerModel,
         name: str,
-        options: TranscribeOptions,
+        options: TransformersTranscribeOptions,
         about: Mapping[str, Any],
     ) -> None:
         self._model = model

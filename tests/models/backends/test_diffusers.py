@@ -22,7 +22,7 @@ from PIL import Image as Files
 
 from config.errors import Invalid, MotetError, Unavailable
 from config.settings import load_settings
-from models.backends.diffusers.image import DiffusersImage, DiffusersModel
+from models.backends.diffusers.image import DiffusersImage, SerialWorkerModel
 from models.capabilities import Image, ImageRequest, ImageStep, Picture
 from models.driver import Driver
 from models.manager import Models, open_models
@@ -60,14 +60,14 @@ async def driver(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Driv
 
 
 @pytest.fixture(scope="module")
-async def model(driver: Driver, folder: Path) -> AsyncIterator[DiffusersModel]:
+async def model(driver: Driver, folder: Path) -> AsyncIterator[SerialWorkerModel]:
     wanted = spec("diffusers", "image", folder / "sd", steps=STEPS, note="random weights")
     async with loaded(driver, wanted) as found:
-        yield cast(DiffusersModel, found)
+        yield cast(SerialWorkerModel, found)
 
 
 @pytest.fixture
-def sd(model: DiffusersModel) -> Image:
+def sd(model: SerialWorkerModel) -> Image:
     return model.capability
 
 
@@ -205,7 +205,9 @@ async def test_a_lora_of_another_model_is_refused_and_leaves_nothing(
     assert (await one(sd, seed=1)).data == before.data
 
 
-async def test_a_drawing_given_up_stops_between_its_steps(sd: Image, model: DiffusersModel) -> None:
+async def test_a_drawing_given_up_stops_between_its_steps(
+    sd: Image, model: SerialWorkerModel
+) -> None:
     stream = sd.draw(ImageRequest("a red circle", steps=500))
     async with asyncio.timeout(BOUND_S):
         assert isinstance(await anext(stream), ImageStep)
@@ -233,7 +235,7 @@ async def test_a_worker_that_runs_out_of_memory_says_so_and_draws_on(
     wanted = spec("diffusers", "image", folder / "sd", steps=1, max_side=1024)
     large = ImageRequest("a red circle", width=1024, height=1024)
     async with loaded(driver, wanted) as found:
-        painter, pid = cast(Image, found.capability), cast(DiffusersModel, found)._worker.pid
+        painter, pid = cast(Image, found.capability), cast(SerialWorkerModel, found)._worker.pid
         await one(painter)
         pages = int(Path(f"/proc/{pid}/statm").read_text().split()[0])
         bound = pages * resource.getpagesize() + ROOM_BYTES

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from models.backends.diffusers.files import parts, usual_side, variant, why_missing
+from models.backends.diffusers.files import find_components, usual_side, variant, why_missing
 from models.backends.diffusers.needs import needs, offload
 from models.backends.diffusers.options import DiffusersOptions
 from models.catalog.spec import ModelSpec
@@ -61,7 +61,7 @@ def spec(folder: Path, **fields: Any) -> ModelSpec:
 
 
 def test_the_parts_of_a_pipeline_are_found_by_its_index(folder: Path) -> None:
-    assert {part.name: part.numbers for part in parts(folder)} == {
+    assert {part.name: part.numbers for part in find_components(folder)} == {
         "text_encoder": TEXT,
         "unet": UNET,
         "vae": VAE,
@@ -73,7 +73,7 @@ def test_the_parts_of_a_pipeline_are_found_by_its_index(folder: Path) -> None:
 
 def test_weights_stored_twice_are_counted_once(folder: Path) -> None:
     weights(folder / "unet" / "model.safetensors", UNET)
-    assert next(part for part in parts(folder) if part.name == "unet").numbers == UNET
+    assert next(part for part in find_components(folder) if part.name == "unet").numbers == UNET
 
 
 @pytest.mark.parametrize(("gigabytes", "chosen"), [(24, "none"), (10, "model"), (6, "sequential")])

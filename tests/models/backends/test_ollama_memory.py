@@ -13,7 +13,7 @@ import pytest
 from config.errors import Busy, Unavailable
 from config.settings import load_settings
 from models.backends.ollama.driver import OllamaDriver
-from models.backends.ollama.listing import Running, details
+from models.backends.ollama.listing import RunningModel, details
 from models.backends.ollama.loaded_models import settled
 from models.backends.ollama.needs import RUNNER_BYTES, WORK_BYTES, measured, total_bytes
 from models.capabilities import CaptionRequest
@@ -141,7 +141,7 @@ async def test_on_the_cpu_beside_a_gpu_ollama_is_told_to_stay_off_it(
 
 
 def test_what_is_measured_is_put_where_it_was_placed() -> None:
-    held = Running("tiny", 10, 6)
+    held = RunningModel("tiny", 10, 6)
     assert measured(held, MemoryRequirement({"cuda:0": 9, "ram": RUNNER_BYTES}, "cuda:0")) == {
         "ram": 4,
         "cuda:0": 6,

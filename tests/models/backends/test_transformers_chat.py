@@ -15,8 +15,8 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage
 
 from config.errors import Invalid, Unavailable
+from models.backends.common.worker_model import SerialWorkerModel
 from models.backends.transformers.chat import TransformersChat
-from models.backends.transformers.model import TransformersModel
 from models.driver import Driver
 from tests.support.tiny.models import loaded, made, opened, spec
 
@@ -43,12 +43,12 @@ async def caller(driver: Driver, folder: Path) -> AsyncIterator[TransformersChat
 
 
 @pytest.fixture(scope="module")
-async def babbler(driver: Driver, folder: Path) -> AsyncIterator[TransformersModel]:
+async def babbler(driver: Driver, folder: Path) -> AsyncIterator[SerialWorkerModel]:
     async with loaded(driver, spec("transformers", "chat", folder / "babbler", **ENDLESS)) as found:
-        yield cast(TransformersModel, found)
+        yield cast(SerialWorkerModel, found)
 
 
-def chat(model: TransformersModel) -> BaseChatModel:
+def chat(model: SerialWorkerModel) -> BaseChatModel:
     return cast(BaseChatModel, model.capability)
 
 
@@ -93,7 +93,7 @@ async def test_a_prompt_longer_than_the_context_is_refused(driver: Driver, folde
     assert caught.value.code == "context_overflow"
 
 
-async def test_a_seed_repeats_an_answer_and_none_varies_it(babbler: TransformersModel) -> None:
+async def test_a_seed_repeats_an_answer_and_none_varies_it(babbler: SerialWorkerModel) -> None:
     async def said(**choice: Any) -> str:
         answer = await chat(babbler).ainvoke("Talk.", max_tokens=30, temperature=1.0, **choice)
         return str(answer.text)
@@ -130,7 +130,7 @@ async def test_half_a_character_does_no_harm(caller: TransformersChat) -> None:
     assert (await caller.ainvoke("cut \ud83d", max_tokens=3)).text
 
 
-async def test_a_stream_given_up_frees_the_worker(babbler: TransformersModel) -> None:
+async def test_a_stream_given_up_frees_the_worker(babbler: SerialWorkerModel) -> None:
     async with asyncio.timeout(BOUND_S):
         stream = chat(babbler).astream("Talk.")
         async with aclosing(stream) as pieces:  # type: ignore[type-var]
@@ -140,7 +140,7 @@ async def test_a_stream_given_up_frees_the_worker(babbler: TransformersModel) ->
         assert (await chat(babbler).ainvoke("Talk.", max_tokens=5)).text
 
 
-async def test_a_cancelled_call_frees_the_worker(babbler: TransformersModel) -> None:
+async def test_a_cancelled_call_frees_the_worker(babbler: SerialWorkerModel) -> None:
     began = asyncio.Event()
 
     async def read() -> None:
@@ -164,12 +164,12 @@ async def test_many_calls_at_once_are_answered_one_after_the_other(
 
 
 async def test_a_worker_killed_in_mid_stream_is_told_and_lost(driver: Driver, folder: Path) -> None:
-    async def killed(model: TransformersModel) -> None:
+    async def killed(model: SerialWorkerModel) -> None:
         async for _ in chat(model).astream("Talk."):
             os.kill(model._worker.pid, signal.SIGKILL)
 
     async with loaded(driver, spec("transformers", "chat", folder / "babbler", **ENDLESS)) as found:
-        model = cast(TransformersModel, found)
+        model = cast(SerialWorkerModel, found)
         with pytest.raises(Unavailable) as caught:
             await asyncio.wait_for(killed(model), BOUND_S)
         assert caught.value.code == "worker_died"
@@ -178,7 +178,7 @@ async def test_a_worker_killed_in_mid_stream_is_told_and_lost(driver: Driver, fo
 
 async def test_unloading_ends_the_process(driver: Driver, folder: Path) -> None:
     async with loaded(driver, spec("transformers", "chat", folder / "caller")) as found:
-        worker = cast(TransformersModel, found)._worker
+        worker = cast(SerialWorkerModel, found)._worker
         assert found.memory
         assert found.memory["ram"] > 0
     assert worker.exited.done()

@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.backends.transformers.calls import CallReader, ToolCall
+from models.backends.transformers.calls import CallReader, ParsedToolCall
 from models.backends.transformers.stop_sequences import StopSequenceFilter
 from models.backends.transformers.timestamps import parse_timestamps
 
-CALL = ToolCall("weather", {"city": "Paris"})
+CALL = ParsedToolCall("weather", {"city": "Paris"})
 AS_JSON = json.dumps({"name": "weather", "arguments": {"city": "Paris"}})
 
 
-def read(*pieces: str) -> tuple[str, list[ToolCall]]:
+def read(*pieces: str) -> tuple[str, list[ParsedToolCall]]:
     reader = CallReader()
     shown = "".join(reader.feed(piece) for piece in pieces)
     rest, calls = reader.end()

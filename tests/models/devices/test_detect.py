@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from models.devices.detect import Found, detect, may_have_accelerators
+from models.devices.detect import DetectedDevices, detect, may_have_accelerators
 from models.devices.torch_build import TorchBuild
 
 DATA = Path(__file__).parents[2] / "data/devices"
@@ -34,14 +34,14 @@ DIVIDED = {"name": "NVIDIA H100", "uuid": "GPU-cccc-3", "parts": PARTS}
 
 async def look(
     tree: str, torch: TorchBuild = CUDA, nvml: dict[str, Any] | None = None, **variables: str
-) -> Found:
+) -> DetectedDevices:
     environment = {**os.environ, **variables}
     if nvml is not None:
         environment |= {"PYTHONPATH": str(DATA / "nvml"), "FAKE_NVML": json.dumps(nvml)}
     return await detect(DATA / tree, environment=environment, torch=torch)
 
 
-def names(found: Found) -> list[tuple[str, str]]:
+def names(found: DetectedDevices) -> list[tuple[str, str]]:
     return [(each.name, each.model) for each in found.accelerators]
 
 
@@ -110,7 +110,7 @@ async def test_a_gpu_without_its_driver_is_told(nvml: dict[str, Any], said: str)
 
 
 async def test_a_driver_without_a_gpu_on_the_bus_is_no_problem() -> None:
-    assert await look("none", nvml={"error": "Driver Not Loaded"}) == Found()
+    assert await look("none", nvml={"error": "Driver Not Loaded"}) == DetectedDevices()
 
 
 async def test_amds_are_counted_as_its_compute_driver_does() -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from models.devices import DeviceMemory
 from models.devices.accelerator import Accelerator
-from models.devices.detect import Found
+from models.devices.detect import DetectedDevices
 from models.devices.host import HostMemory
 from models.devices.machine import KEEP_S, Machine, find_machine
 from models.devices.readers import UNREADABLE, AmdReader, IntelReader, NvidiaReader
@@ -56,7 +56,7 @@ class Clock:
 
 def machine(driver: Driver, clock: Clock, read_s: float = BOUND_S) -> Machine:
     reader = TimeoutReader(driver, [CARD], read_s)
-    return Machine(Found((CARD,)), HostMemory(), [reader], clock)
+    return Machine(DetectedDevices((CARD,)), HostMemory(), [reader], clock)
 
 
 def test_ram_and_every_device_are_read_and_kept_for_a_moment() -> None:

@@ -11,7 +11,7 @@ from config.errors import Invalid
 from models.backends.common.worker import Placement
 from models.backends.coqui.worker.clips import Clips
 from models.backends.coqui.worker.loading import loaded
-from models.backends.coqui.worker.speaking_rate import has_speed, of_speed
+from models.backends.coqui.worker.speaking_rate import has_speed, speaking_rate
 from models.workers.host import Answer, TaskHandle
 
 FULL = 32767.0
@@ -19,7 +19,7 @@ NOTHING_KNOWN = 1
 """Tokens of a text of which the model knows no character: at most one, a blank."""
 
 
-class Speaker:
+class CoquiHandler:
     """Methods: `about`, and `say`, which speaks one sentence; its body is a clip to sound like."""
 
     def __init__(self, options: dict[str, Any]) -> None:
@@ -74,7 +74,7 @@ class Speaker:
         if clip:
             # An XTTS without a file of speakers has nothing that would know voices by name.
             voice = self._clips.voice(clip, named=self._speakers is not None)
-        with of_speed(self._model, header["speed"]) as more:
+        with speaking_rate(self._model, header["speed"]) as more:
             wave = self._tts.tts(
                 header["text"],
                 language=header["language"],

@@ -12,8 +12,8 @@ def has_speed(model: Any) -> bool:
 
 
 @contextmanager
-def of_speed(model: Any, speed: float) -> Iterator[dict[str, Any]]:
-    """Within it the model speaks so fast, given these arguments more."""
+def speaking_rate(model: Any, speed: float) -> Iterator[dict[str, Any]]:
+    """Make the model speak so fast; yield the arguments that its call then needs."""
     if speed == 1.0:
         yield {}
     elif _takes_speed(model):

@@ -19,9 +19,15 @@ from models.backends.diffusers.worker.calls import call_of, strength_of, uses
 from models.backends.diffusers.worker.loading import load_pipeline, put
 from models.backends.diffusers.worker.loras import Loras
 from models.backends.diffusers.worker.modes import by_mode, grid, parameters, usual_size
-from models.backends.diffusers.worker.request import CheckedRequest, Limits, invalid, order, trial
+from models.backends.diffusers.worker.request import (
+    CheckedRequest,
+    DrawingLimits,
+    invalid,
+    order,
+    trial,
+)
 from models.backends.diffusers.worker.schedulers import Schedulers, name_of
-from models.backends.diffusers.worker.steps import Steps
+from models.backends.diffusers.worker.steps import StepReporter
 from models.workers.host import Answer, TaskHandle
 
 LEAST_SIDE = 64
@@ -29,7 +35,7 @@ TILED_PIXELS = 2_500_000
 USUAL_STEPS = 30
 
 
-class Painter:
+class DiffusersHandler:
     """One pipeline, asked with "draw". Options: those of the model, `source`, `device`, ..."""
 
     def __init__(self, options: dict[str, Any]) -> None:
@@ -76,7 +82,7 @@ class Painter:
 
     def _draw(self, wanted: CheckedRequest, task: TaskHandle) -> None:
         pipeline = self._pipeline(wanted)
-        steps = Steps(task, wanted, batches=-(-wanted.count // self._batch(wanted)))
+        steps = StepReporter(task, wanted, batches=-(-wanted.count // self._batch(wanted)))
         seeds = range(wanted.seed, wanted.seed + wanted.count)
         with self._ready(pipeline, wanted):
             for seed, image, notes in in_batches(
@@ -160,12 +166,12 @@ class Painter:
         return {name: value for name, value in used.items() if value is not None}
 
 
-def _limits(pipeline: Any, options: dict[str, Any]) -> Limits:
+def _limits(pipeline: Any, options: dict[str, Any]) -> DrawingLimits:
     width, height = usual_size(pipeline)
     taken = parameters(pipeline)
     guidance = getattr(taken.get("guidance_scale"), "default", None)
     steps = getattr(taken.get("num_inference_steps"), "default", USUAL_STEPS)
-    return Limits(
+    return DrawingLimits(
         width=options["width"] or width,
         height=options["height"] or height,
         grid=grid(pipeline),

@@ -22,7 +22,7 @@ MAX_PIXELS = 64_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class DrawingLimits:
     """What a pipeline can draw. Sides are multiples of `grid`, from `least` to `most` pixels."""
 
     width: int
@@ -57,7 +57,9 @@ class CheckedRequest:
     mask: Image.Image | None
 
 
-def order(header: Mapping[str, Any], body: bytes, limits: Limits, chance: int) -> CheckedRequest:
+def order(
+    header: Mapping[str, Any], body: bytes, limits: DrawingLimits, chance: int
+) -> CheckedRequest:
     """Raises `Invalid` with the field. `chance` is the seed of one that names none."""
     image_bytes, mask_bytes = header["image_bytes"], header["mask_bytes"]
     if mask_bytes and not image_bytes:
@@ -95,7 +97,7 @@ def order(header: Mapping[str, Any], body: bytes, limits: Limits, chance: int) -
     )
 
 
-def trial(mode: Mode, limits: Limits) -> CheckedRequest:
+def trial(mode: Mode, limits: DrawingLimits) -> CheckedRequest:
     """The usual picture, in few steps."""
     size = (limits.width, limits.height)
     return CheckedRequest(
@@ -132,7 +134,9 @@ def _opened(field: str, data: bytes) -> Image.Image:
     return image
 
 
-def _size(header: Mapping[str, Any], image: Image.Image | None, limits: Limits) -> tuple[int, int]:
+def _size(
+    header: Mapping[str, Any], image: Image.Image | None, limits: DrawingLimits
+) -> tuple[int, int]:
     """As asked for; else that of the image, at the model's usual area; else the usual one."""
     width, height = header["width"], header["height"]
     if image and width is None and height is None:
@@ -144,12 +148,12 @@ def _size(header: Mapping[str, Any], image: Image.Image | None, limits: Limits) 
     )
 
 
-def _fit(side: float, limits: Limits) -> int:
+def _fit(side: float, limits: DrawingLimits) -> int:
     bounded = min(max(side, limits.least), limits.most)
     return max(1, round(bounded / limits.grid)) * limits.grid
 
 
-def _side(field: str, side: int, limits: Limits) -> int:
+def _side(field: str, side: int, limits: DrawingLimits) -> int:
     if not limits.least <= side <= limits.most:
         raise invalid(
             field, f"{side} pixels; this model draws from {limits.least} to {limits.most}"

@@ -10,7 +10,7 @@ from models.backends.diffusers.worker.request import CheckedRequest
 from models.workers.host import TaskHandle
 
 
-class Steps:
+class StepReporter:
     """Counts the steps of all batches of an order, and tells them."""
 
     def __init__(self, task: TaskHandle, wanted: CheckedRequest, batches: int) -> None:

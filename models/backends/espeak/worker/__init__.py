@@ -8,7 +8,7 @@ from models.backends.espeak.worker.library import Espeak
 from models.workers.host import Answer, TaskHandle
 
 
-class Speaker:
+class EspeakHandler:
     """Methods: `about`, which lists the voices, and `say`, which speaks one sentence."""
 
     def __init__(self, options: dict[str, Any]) -> None:

@@ -26,7 +26,7 @@ Spans = Sequence[tuple[int, int]]
 Pooled = tuple[Floats, Floats, NDArray[np.int8]]
 
 
-class MiniLM:
+class MiniLMHandler:
     """Embeds texts. Options: those of the driver, and the folder `cache`."""
 
     batched = frozenset({"query"})

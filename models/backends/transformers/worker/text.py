@@ -16,7 +16,7 @@ from models.backends.transformers.worker.writing import Pieces
 from models.workers.host import Answer, TaskHandle
 
 
-class Writer:
+class TextHandler:
     """Methods: `about`, and `write` (messages, tools, sampling), which streams."""
 
     def __init__(self, options: dict[str, Any]) -> None:

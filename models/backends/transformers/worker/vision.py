@@ -20,7 +20,7 @@ from models.workers.host import Answer, TaskHandle
 MANY_IMAGES = 8
 
 
-class Viewer:
+class VisionHandler:
     """Methods: `about`, and `caption` (sizes, prompt, max_tokens; the files), which streams."""
 
     def __init__(self, options: dict[str, Any]) -> None:

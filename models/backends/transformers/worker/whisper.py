@@ -26,7 +26,7 @@ SILENCE = 0.001
 LEAST_STEP_S = 1.0
 
 
-class Listener:
+class WhisperHandler:
     """Methods: `about`, and `transcribe` (language, translate; 16-bit samples), which streams."""
 
     def __init__(self, options: dict[str, Any]) -> None:

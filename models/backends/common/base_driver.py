@@ -1,0 +1,110 @@
+"""What drivers share that find no models by themselves and own no connection.
+
+Owns the checks before a load: libraries, options, task. What a model takes and how it is loaded is
+each back end's own. Models that run in worker processes are in `worker_model`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Sequence
+from importlib.util import find_spec
+from typing import ClassVar
+
+from config.errors import Invalid, MotetError
+from models.catalog.spec import ModelSpec, Task
+from models.devices import RAM
+from models.devices.accelerator import Accelerator
+from models.driver import DriverContext
+from models.scheduling.placement import list_placements
+from models.scheduling.requirement import MemoryRequirement
+
+LOAD_TIMEOUT_S = 590.0
+"""Loading large weights may take so long; the manager's own bound is 600 s."""
+ABOUT_TIMEOUT_S = 60.0
+"""A worker that has loaded its model describes it at once, unless the machine swaps."""
+PYPI_NAMES = {"PIL": "pillow", "espeakng_loader": "espeakng-loader"}
+"""Names to install by, where they are not those of the modules."""
+MAX_THREADS = 4
+"""More threads on a CPU hardly speed one model up, and take cores from the others."""
+
+
+class BaseDriver:
+    """Base of a `Driver`. A subclass gives `find_problem`, `estimate` and `load`."""
+
+    backend: ClassVar[str]
+    packages: ClassVar[Sequence[str]] = ()
+    """The modules that its worker imports."""
+    how_to_install: ClassVar[str] = "pip install"
+    named_tasks: ClassVar[Collection[str]] = ()
+    """Tasks for which "<backend>/<source>" is a model although no file declares it."""
+
+    def __init__(self, context: DriverContext) -> None:
+        self._context = context
+
+    async def available(self, spec: ModelSpec) -> str | None:
+        """Tell why `spec` cannot be loaded now; None when it can."""
+        absent = [PYPI_NAMES.get(name, name) for name in self.packages if find_spec(name) is None]
+        if absent:
+            return f"not installed: {', '.join(absent)} ({self.how_to_install})"
+        try:
+            return self.find_problem(spec)
+        except MotetError as error:
+            return error.message
+
+    def find_problem(self, spec: ModelSpec) -> str | None:
+        """Tell, beyond missing libraries, why `spec` cannot be loaded, and what to do.
+
+        Quick: small files are read at most. Raises `Invalid` for a wrong task or wrong options,
+        whose message is the reason too.
+        """
+        raise NotImplementedError
+
+    async def discover(self, task: Task) -> Sequence[ModelSpec]:
+        """Find nothing: such models are declared, or named by their source."""
+        return ()
+
+    def named(self, source: str, task: Task) -> ModelSpec | None:
+        """Make the spec of "<backend>/<source>" for the tasks that can be so named."""
+        if task not in self.named_tasks:
+            return None
+        name = f"{self.backend}/{source}"
+        return ModelSpec(name=name, task=task, backend=self.backend, source=source)
+
+    async def close(self) -> None:
+        """Do nothing: there is neither client nor probe to give back."""
+
+
+def check_task(spec: ModelSpec, tasks: Sequence[str]) -> None:
+    """Raise `Invalid` (`wrong_task`) for a model declared with a task the back end lacks."""
+    if spec.task not in tasks:
+        raise Invalid(
+            f"{spec.name}: this back end is for {', '.join(tasks)}, not for {spec.task}.",
+            code="wrong_task",
+            details={"field": "task"},
+        )
+
+
+def count_threads(chosen: int | None) -> int:
+    """Return the threads of a model on the CPU: as chosen, else one a core, `MAX_THREADS` most."""
+    return chosen or min(MAX_THREADS, os.cpu_count() or 1)
+
+
+def estimate_in_ram(spec: ModelSpec, default_bytes: int) -> list[MemoryRequirement]:
+    """Estimate a model that only runs on the CPU; a declared `memory_bytes` is believed."""
+    needed_bytes = default_bytes if spec.memory_bytes is None else spec.memory_bytes
+    return [MemoryRequirement({RAM: needed_bytes})]
+
+
+def estimate_by_weights(
+    spec: ModelSpec, accelerators: Sequence[Accelerator], weights_bytes: int, libraries_bytes: int
+) -> list[MemoryRequirement]:
+    """Estimate a model that takes its weights and its libraries, the same on every device."""
+    total_bytes = spec.memory_bytes or weights_bytes + libraries_bytes
+    return list_placements(
+        spec,
+        accelerators,
+        device_bytes=total_bytes,
+        host_bytes=libraries_bytes,
+        cpu_bytes=total_bytes,
+    )
