@@ -20,11 +20,11 @@ RELAYS: tuple[Network, ...] = (
 
 def is_forbidden(address: Address, allowed: tuple[Network, ...] = ()) -> bool:
     """Whether an address is not a public one: private, loopback, link-local, multicast, …"""
-    seen = _embedded_ipv4(address)
-    if any(seen in network for network in allowed):
+    target = _embedded_ipv4(address)
+    if any(target in network for network in allowed):
         return False
-    relayed = any(seen in network for network in RELAYS)
-    return relayed or not seen.is_global or seen.is_multicast or seen.is_reserved
+    relayed = any(target in network for network in RELAYS)
+    return relayed or not target.is_global or target.is_multicast or target.is_reserved
 
 
 def _embedded_ipv4(address: Address) -> Address:

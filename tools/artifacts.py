@@ -26,8 +26,8 @@ import orjson
 
 from config.errors import Busy, Invalid, NotFound
 
-HASH = re.compile(r"[0-9a-f]{64}")
-TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+CONTENT_HASH = re.compile(r"[0-9a-f]{64}")
+TENANT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]*/[a-z0-9][a-z0-9!#$&^_.+-]*(;[\x20-\x7e]*)?")
 
 SUFFIXES = {"audio/wav": ".wav", "audio/ogg": ".ogg", "audio/flac": ".flac"}
@@ -51,7 +51,7 @@ class Artifact:
         called = str(self.provenance.get("name") or "")
         words = "-".join(re.findall(r"[^\W_]+", called.lower()))[:80].strip("-")
         made_by = str(self.provenance.get("tool") or "artifact")
-        return f"{words or f'{made_by}-{self.id[:8]}'}{_suffix(self.media_type)}"
+        return f"{words or f'{made_by}-{self.id[:8]}'}{_file_suffix(self.media_type)}"
 
     def as_dict(self) -> dict[str, Any]:
         """The artifact as JSON, without its place on disk."""
@@ -112,8 +112,8 @@ class Artifacts:
 
     async def get(self, id: str, *, tenant: str = "default") -> Artifact:
         """What an artifact is; its bytes are at `path`. Raises `NotFound`."""
-        place = _place(self._tenant_folder(tenant), id)
-        artifact = await asyncio.to_thread(_described, place) if place else None
+        path = _path_of(self._tenant_folder(tenant), id)
+        artifact = await asyncio.to_thread(_read_description, path) if path else None
         if artifact is None:
             raise NotFound(
                 f"There is no artifact '{id[:80]}'.",
@@ -132,10 +132,10 @@ class Artifacts:
     ) -> list[Artifact]:
         """Artifacts of a tenant, the newest first."""
         folder = self._tenant_folder(tenant)
-        return await asyncio.to_thread(_page, folder, limit, offset)
+        return await asyncio.to_thread(_list_page, folder, limit, offset)
 
     def _tenant_folder(self, tenant: str) -> Path:
-        if not TENANT.fullmatch(tenant):
+        if not TENANT_NAME.fullmatch(tenant):
             raise Invalid(f"'{tenant[:80]}' cannot name a tenant.", details={"field": "tenant"})
         return self._folder / tenant
 
@@ -154,7 +154,7 @@ class Artifacts:
         )
         description = orjson.dumps(artifact.as_dict(), option=orjson.OPT_INDENT_2)
         with self._writing:
-            if known := _described(path):
+            if known := _read_description(path):
                 return known
             used = self._room_for(len(data), folder)
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -166,7 +166,7 @@ class Artifacts:
     def _room_for(self, size_bytes: int, folder: Path) -> int:
         """The bytes used until now. Raises `Busy` when `size_bytes` more do not fit."""
         if folder not in self._used_bytes:
-            self._used_bytes[folder] = _swept(folder)
+            self._used_bytes[folder] = _sweep(folder)
         used = self._used_bytes[folder]
         if used + size_bytes > self._max_tenant_bytes:
             raise Busy(
@@ -194,16 +194,16 @@ class Artifacts:
             raise
 
 
-def _suffix(media_type: str) -> str:
+def _file_suffix(media_type: str) -> str:
     kind = media_type.partition(";")[0].strip()
     return SUFFIXES.get(kind) or mimetypes.guess_extension(kind) or ""
 
 
-def _place(folder: Path, id: str) -> Path | None:
-    return folder / id[:2] / id if HASH.fullmatch(id) else None
+def _path_of(folder: Path, id: str) -> Path | None:
+    return folder / id[:2] / id if CONTENT_HASH.fullmatch(id) else None
 
 
-def _described(path: Path) -> Artifact | None:
+def _read_description(path: Path) -> Artifact | None:
     try:
         fields = orjson.loads(path.with_suffix(".json").read_bytes())
     except FileNotFoundError:
@@ -211,18 +211,20 @@ def _described(path: Path) -> Artifact | None:
     return Artifact(**fields, path=path)
 
 
-def _swept(folder: Path) -> int:
+def _sweep(folder: Path) -> int:
     """The bytes used in a folder, cleared of what a killed process left half-written."""
     for part in folder.glob("??/.*.part"):
         part.unlink()
-    return sum(file.stat().st_size for file in folder.glob("??/*") if HASH.fullmatch(file.name))
+    return sum(
+        file.stat().st_size for file in folder.glob("??/*") if CONTENT_HASH.fullmatch(file.name)
+    )
 
 
-def _page(folder: Path, limit: int, offset: int) -> list[Artifact]:
+def _list_page(folder: Path, limit: int, offset: int) -> list[Artifact]:
     described = [(file.stat().st_mtime_ns, file) for file in folder.glob("??/*.json")]
     newest = sorted(described, reverse=True)[offset : offset + limit]
-    found = (_described(file.with_suffix("")) for _, file in newest)
-    return [artifact for artifact in found if artifact]
+    artifacts = (_read_description(file.with_suffix("")) for _, file in newest)
+    return [artifact for artifact in artifacts if artifact]
 
 
 def _fsync_folder(folder: Path) -> None:

@@ -19,15 +19,15 @@ MAX_BITS = 4096
 EXACT_JSON_INTEGER = 2**53
 
 CONSTANTS: Mapping[str, float] = {"pi": math.pi, "e": math.e, "tau": math.tau}
-LOOKALIKES = str.maketrans({"×": "*", "·": "*", "÷": "/", "−": "-"})
+OPERATOR_LOOKALIKES = str.maketrans({"×": "*", "·": "*", "÷": "/", "−": "-"})
 
 
 def _power(base: Number, exponent: Number) -> Number:
     # Sizes are checked before the work: 9**9**9 would run for hours.
     whole = isinstance(base, int) and isinstance(exponent, int) and abs(base) > 1
     if whole and int(base).bit_length() * abs(exponent) > MAX_BITS:
-        raise _too_large()
-    return _real(base**exponent)
+        raise _too_large_error()
+    return _check_real(base**exponent)
 
 
 def _round(value: Number, digits: Number = 0) -> Number:
@@ -43,11 +43,11 @@ def _factorial(value: Number) -> Number:
             "factorial takes a whole number that is not negative.", code="undefined_result"
         )
     if value > 500:
-        raise _too_large()
+        raise _too_large_error()
     return math.factorial(value)
 
 
-def _real(value: Any) -> Number:
+def _check_real(value: Any) -> Number:
     if isinstance(value, complex):
         raise Invalid("The result is not a real number.", code="undefined_result")
     return value  # type: ignore[no-any-return]
@@ -99,50 +99,50 @@ def evaluate(expression: str) -> Number:
     if len(expression) > MAX_CHARACTERS:
         raise Invalid(f"An expression has at most {MAX_CHARACTERS} characters.", code="too_large")
     try:
-        tree = ast.parse(expression.strip().translate(LOOKALIKES), mode="eval")
+        tree = ast.parse(expression.strip().translate(OPERATOR_LOOKALIKES), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise Invalid(
             f"'{expression}' is no arithmetic expression.", code="invalid_expression"
         ) from error
     try:
-        value = _value(tree.body)
+        value = _evaluate_node(tree.body)
     except (ZeroDivisionError, ValueError, TypeError) as error:
         raise Invalid(f"'{expression}' has no value: {error}.", code="undefined_result") from error
     except (OverflowError, RecursionError) as error:
-        raise _too_large() from error
+        raise _too_large_error() from error
     if isinstance(value, float) and not math.isfinite(value):
         raise Invalid(f"'{expression}' is not finite.", code="undefined_result")
     return value
 
 
-def _value(node: ast.expr) -> Number:
+def _evaluate_node(node: ast.expr) -> Number:
     match node:
         case ast.Constant(value=bool()):
             pass
         case ast.Constant(value=int() | float() as number):
-            return _bounded(number)
+            return _check_size(number)
         case ast.Name(id=name) if name in CONSTANTS:
             return CONSTANTS[name]
         case ast.UnaryOp(op=op, operand=operand) if type(op) in OPERATORS:
-            return OPERATORS[type(op)](_value(operand))
+            return OPERATORS[type(op)](_evaluate_node(operand))
         case ast.BinOp(left=left, op=op, right=right) if type(op) in OPERATORS:
-            return _bounded(OPERATORS[type(op)](_value(left), _value(right)))
+            return _check_size(OPERATORS[type(op)](_evaluate_node(left), _evaluate_node(right)))
         case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if name in FUNCTIONS:
-            return _bounded(FUNCTIONS[name](*(_value(arg) for arg in args)))
-    raise _unknown(node)
+            return _check_size(FUNCTIONS[name](*(_evaluate_node(arg) for arg in args)))
+    raise _explain_unknown(node)
 
 
-def _bounded(value: Number) -> Number:
+def _check_size(value: Number) -> Number:
     if isinstance(value, int) and value.bit_length() > MAX_BITS:
-        raise _too_large()
+        raise _too_large_error()
     return value
 
 
-def _too_large() -> Invalid:
+def _too_large_error() -> Invalid:
     return Invalid("The expression grows too large to compute.", code="too_large")
 
 
-def _unknown(node: ast.expr) -> Invalid:
+def _explain_unknown(node: ast.expr) -> Invalid:
     match node:
         case ast.BinOp(op=ast.BitXor()):
             hint = "Write ** for powers."
@@ -155,7 +155,7 @@ def _unknown(node: ast.expr) -> Invalid:
     )
 
 
-def as_json(value: Number) -> int | float | str:
+def to_json_number(value: Number) -> int | float | str:
     """The number as JSON holds it: 15 digits of a float are certain, big integers are text."""
     if isinstance(value, float):
         return float(f"{value:.15g}")
@@ -168,7 +168,7 @@ def calculate_tool() -> Tool:
     async def run(arguments: dict[str, Any], context: ToolContext) -> dict[str, Any]:
         expression: str = arguments["expression"]
         try:
-            return {"expression": expression, "result": as_json(evaluate(expression))}
+            return {"expression": expression, "result": to_json_number(evaluate(expression))}
         except Invalid as error:
             error.details["field"] = "expression"
             raise

@@ -1,4 +1,7 @@
-"""Looking at pictures: what is in them, or an answer to a question about them."""
+"""The tool `caption`: says what is in pictures, or answers a question about them.
+
+Tokens are sent as events while the model looks; the result holds the whole text.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,13 @@ from models.capabilities import CaptionRequest
 from models.lease import Lease
 from tools.media_deps import (
     MAX_PROMPT_CHARS,
-    MEDIA_CALL_TIMEOUT_S,
+    MediaCall,
     MediaToolDeps,
+    build_media_tool,
     model_argument,
-    read_picture,
-    run_with_model,
 )
-from tools.references import REFERENCE
-from tools.spec import Tool, ToolContext
+from tools.references import REFERENCE_SCHEMA
+from tools.spec import Tool
 
 MAX_IMAGES = 16
 
@@ -25,12 +27,12 @@ PARAMETERS: dict[str, Any] = {
     "type": "object",
     "properties": {
         "image": {
-            "description": f"The picture, or a list of several. {REFERENCE['description']}",
+            "description": f"The picture, or a list of several. {REFERENCE_SCHEMA['description']}",
             "anyOf": [
-                {"type": REFERENCE["type"]},
+                {"type": REFERENCE_SCHEMA["type"]},
                 {
                     "type": "array",
-                    "items": {"type": REFERENCE["type"]},
+                    "items": {"type": REFERENCE_SCHEMA["type"]},
                     "minItems": 1,
                     "maxItems": MAX_IMAGES,
                 },
@@ -50,38 +52,35 @@ PARAMETERS: dict[str, Any] = {
 }
 
 
-def caption_tool(making: MediaToolDeps) -> Tool:
-    """Describes pictures in words."""
-
-    async def run(arguments: dict[str, Any], context: ToolContext) -> dict[str, Any]:
-        named = arguments["image"]
-        pictures = [
-            await read_picture(each, "image", making, context)
-            for each in (named if isinstance(named, list) else [named])
-        ]
-        images = [picture.data for picture in pictures]
-        request = CaptionRequest(images, arguments["prompt"], arguments["max_tokens"])
-
-        async def look(lease: Lease) -> tuple[str, str]:
-            text = []
-            async with aclosing(lease.caption.caption(request)) as stream:
-                async for piece in stream:
-                    text.append(piece)
-                    context.tell("token", text=piece)
-            return "".join(text).strip(), lease.model.name
-
-        text, model = await run_with_model(making, arguments["model"], "caption", context, look)
-        if not text:
-            raise Unavailable(
-                f"Model '{model}' said nothing about the picture.", code="response_empty"
-            )
-        return {"text": text, "model": model}
-
-    return Tool(
-        name="caption",
-        description="Look at a picture and say what is in it, or answer a question about it.",
-        parameters=PARAMETERS,
-        run=run,
-        repeatable=True,
-        timeout_s=MEDIA_CALL_TIMEOUT_S,
+def caption_tool(deps: MediaToolDeps) -> Tool:
+    """Build the tool that describes pictures in words."""
+    return build_media_tool(
+        deps,
+        "caption",
+        "Look at a picture and say what is in it, or answer a question about it.",
+        PARAMETERS,
+        _caption,
     )
+
+
+async def _caption(arguments: dict[str, Any], call: MediaCall) -> dict[str, Any]:
+    references = arguments["image"]
+    pictures = [
+        await call.read_picture(each, "image")
+        for each in (references if isinstance(references, list) else [references])
+    ]
+    images = [picture.data for picture in pictures]
+    request = CaptionRequest(images, arguments["prompt"], arguments["max_tokens"])
+
+    async def look(lease: Lease) -> tuple[str, str]:
+        text = []
+        async with aclosing(lease.caption.caption(request)) as stream:
+            async for piece in stream:
+                text.append(piece)
+                call.context.send_event("token", text=piece)
+        return "".join(text).strip(), lease.model.name
+
+    text, model = await call.run_with_model(arguments["model"], "caption", look)
+    if not text:
+        raise Unavailable(f"Model '{model}' said nothing about the picture.", code="response_empty")
+    return {"text": text, "model": model}

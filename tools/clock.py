@@ -23,7 +23,7 @@ def read_clock(zone: str, now: Now = _utc_now) -> dict[str, Any]:
         moment = now().astimezone(ZoneInfo(zone))
     except (KeyError, ValueError, OSError) as error:
         raise Invalid(
-            f"There is no time zone '{zone}'. {_proposal(zone)}",
+            f"There is no time zone '{zone}'. {_propose_zone(zone)}",
             code="unknown_zone",
             details={"field": "zone"},
         ) from error
@@ -35,7 +35,7 @@ def read_clock(zone: str, now: Now = _utc_now) -> dict[str, Any]:
     }
 
 
-def _proposal(zone: str) -> str:
+def _propose_zone(zone: str) -> str:
     zones = sorted(available_timezones())
     city = zone.rsplit("/", 1)[-1].replace(" ", "_").casefold()
     by_city = [name for name in zones if name.rsplit("/", 1)[-1].casefold() == city]

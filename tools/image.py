@@ -1,8 +1,14 @@
-"""Making pictures: from words, from another picture, or within a mask."""
+"""The tool `image`: draws pictures from words, from another picture, or within a mask.
+
+Previews are sent as events; each picture is an artifact that names its seed and settings, with
+which the same model draws it again.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any
 
 from config.errors import Invalid, Unavailable
@@ -10,16 +16,14 @@ from models.capabilities import ImageRequest, ImageStep, Picture
 from models.lease import Lease
 from tools.media_deps import (
     MAX_PROMPT_CHARS,
-    MEDIA_CALL_TIMEOUT_S,
+    MediaCall,
     MediaToolDeps,
+    build_media_tool,
     model_argument,
     pick_arguments,
-    read_picture,
-    run_with_model,
-    store_artifact,
 )
-from tools.references import REFERENCE, encode_data_url
-from tools.spec import Tool, ToolContext
+from tools.references import REFERENCE_SCHEMA, encode_data_url
+from tools.spec import Tool
 
 PASSED_ON = (
     *("prompt", "negative_prompt", "width", "height", "steps", "guidance", "seed", "count"),
@@ -37,12 +41,12 @@ PARAMETERS: dict[str, Any] = {
             "description": "What the picture shows, in words: subject, surroundings, style.",
         },
         "image": {
-            **REFERENCE,
+            **REFERENCE_SCHEMA,
             "description": "A picture to edit, instead of beginning from nothing. "
-            + REFERENCE["description"],
+            + REFERENCE_SCHEMA["description"],
         },
         "mask": {
-            **REFERENCE,
+            **REFERENCE_SCHEMA,
             "description": "With `image`: a picture of the same shape; only where it is white is "
             "the image drawn anew.",
         },
@@ -94,68 +98,72 @@ PARAMETERS: dict[str, Any] = {
 }
 
 
-def image_tool(making: MediaToolDeps) -> Tool:
-    """Draws pictures and keeps them as artifacts."""
-
-    async def run(arguments: dict[str, Any], context: ToolContext) -> dict[str, Any]:
-        request = await _request(arguments, making, context)
-
-        async def draw(lease: Lease) -> tuple[list[Picture], dict[str, str]]:
-            made = await _drawn(lease, request, context)
-            return made, {"model": lease.model.name, "backend": lease.model.backend}
-
-        pictures, by = await run_with_model(making, arguments["model"], "image", context, draw)
-        if not pictures:
-            raise Unavailable(f"Model '{by['model']}' drew nothing.", code="response_empty")
-        kept = [await _kept(each, request, by, making, context) for each in pictures]
-        return {
-            "artifact": kept[0],
-            "artifacts": kept,
-            "model": by["model"],
-            "seed": pictures[0].seed,
-            "settings": pictures[0].settings,
-        }
-
-    return Tool(
-        name="image",
-        description="Draw a picture from a description, or edit a given picture. Gives the "
+def image_tool(deps: MediaToolDeps) -> Tool:
+    """Build the tool that draws pictures and stores them as artifacts."""
+    return build_media_tool(
+        deps,
+        "image",
+        "Draw a picture from a description, or edit a given picture. Gives the "
         "picture as an artifact with its URL.",
-        parameters=PARAMETERS,
-        run=run,
-        repeatable=True,
-        timeout_s=MEDIA_CALL_TIMEOUT_S,
+        PARAMETERS,
+        _draw,
     )
 
 
-async def _request(
-    arguments: dict[str, Any], making: MediaToolDeps, context: ToolContext
-) -> ImageRequest:
+@dataclass(frozen=True)
+class _Drawing:
+    """The pictures of one call, and the model and back end that drew them."""
+
+    pictures: Sequence[Picture]
+    model: str
+    backend: str
+
+
+async def _draw(arguments: dict[str, Any], call: MediaCall) -> dict[str, Any]:
+    request = await _build_request(arguments, call)
+
+    async def draw(lease: Lease) -> _Drawing:
+        pictures = await _collect_pictures(lease, request, call)
+        return _Drawing(pictures, lease.model.name, lease.model.backend)
+
+    drawing = await call.run_with_model(arguments["model"], "image", draw)
+    if not drawing.pictures:
+        raise Unavailable(f"Model '{drawing.model}' drew nothing.", code="response_empty")
+    artifacts = [await _store(each, request, drawing, call) for each in drawing.pictures]
+    return {
+        "artifact": artifacts[0],
+        "artifacts": artifacts,
+        "model": drawing.model,
+        "seed": drawing.pictures[0].seed,
+        "settings": drawing.pictures[0].settings,
+    }
+
+
+async def _build_request(arguments: dict[str, Any], call: MediaCall) -> ImageRequest:
     if arguments.get("mask") and not arguments.get("image"):
         raise Invalid(
             "mask needs the image that it covers.",
             code="invalid_arguments",
             details={"field": "image", "tool": "image"},
         )
-    files = await _files(arguments, making, context)
+    files = await _read_files(arguments, call)
     loras = tuple((each["source"], each.get("weight", 1.0)) for each in arguments.get("loras", ()))
     return ImageRequest(**pick_arguments(arguments, *PASSED_ON), **files, loras=loras)
 
 
-async def _files(
-    arguments: dict[str, Any], making: MediaToolDeps, context: ToolContext
-) -> dict[str, Any]:
-    """The picture to edit and its mask, as far as they are given."""
+async def _read_files(arguments: dict[str, Any], call: MediaCall) -> dict[str, Any]:
+    """Read the picture to edit and its mask, as far as there are any."""
     if not arguments.get("image"):
         return {}
-    image = await read_picture(arguments["image"], "image", making, context)
+    image = await call.read_picture(arguments["image"], "image")
     if not arguments.get("mask"):
         return {"image": image.data}
-    covering = await making.files.read(arguments["mask"], field="mask", tenant=context.tenant)
-    mask = await making.media.prepare_mask(covering.data, width=image.width, height=image.height)
+    covering = await call.read_file(arguments["mask"], "mask")
+    mask = await call.media.prepare_mask(covering.data, width=image.width, height=image.height)
     return {"image": image.data, "mask": mask.data}
 
 
-async def _drawn(lease: Lease, request: ImageRequest, context: ToolContext) -> list[Picture]:
+async def _collect_pictures(lease: Lease, request: ImageRequest, call: MediaCall) -> list[Picture]:
     pictures = []
     async with aclosing(lease.image.draw(request)) as stream:
         async for each in stream:
@@ -163,22 +171,21 @@ async def _drawn(lease: Lease, request: ImageRequest, context: ToolContext) -> l
                 shown = (
                     {"preview": encode_data_url(each.preview, "image/jpeg")} if each.preview else {}
                 )
-                context.tell("progress", step_done=each.step, step_total=each.total, **shown)
+                call.context.send_event(
+                    "progress", step_done=each.step, step_total=each.total, **shown
+                )
             else:
                 pictures.append(each)
     return pictures
 
 
-async def _kept(
-    picture: Picture,
-    request: ImageRequest,
-    by: dict[str, str],
-    making: MediaToolDeps,
-    context: ToolContext,
+async def _store(
+    picture: Picture, request: ImageRequest, drawing: _Drawing, call: MediaCall
 ) -> dict[str, Any]:
     about = {
         "tool": "image",
-        **by,
+        "model": drawing.model,
+        "backend": drawing.backend,
         "mode": request.mode,
         "prompt": request.prompt,
         "negative_prompt": request.negative_prompt,
@@ -186,4 +193,4 @@ async def _kept(
         "settings": dict(picture.settings),
     }
     size = {"width": picture.width, "height": picture.height, "seed": picture.seed}
-    return await store_artifact(making, picture.data, "image/png", context, about, **size)
+    return await call.store_artifact(picture.data, "image/png", about, **size)

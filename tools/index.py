@@ -10,7 +10,7 @@ from tools.spec import Tool, ToolContext
 MAX_TEXT = 1_000_000
 
 
-class Add(Protocol):
+class AddText(Protocol):
     """Indexes a text in place of the one of the same source; with `create`, in an index that may
     be new. Gives what became of it as JSON. Raises `NotFound` for an unknown index, `Invalid`."""
 
@@ -55,7 +55,7 @@ PARAMETERS: dict[str, Any] = {
 }
 
 
-def index_tool(add: Add) -> Tool:
+def index_tool(add: AddText) -> Tool:
     """Adds texts to indexes of the caller's tenant."""
 
     async def run(arguments: dict[str, Any], context: ToolContext) -> dict[str, Any]:

@@ -1,28 +1,35 @@
-"""What the tools for pictures and sound are made of, and what they have in common."""
+"""What the tools for pictures and sound need, and what a call of one of them does.
+
+Owns the way from a tool's arguments to files, a leased model, progress and a stored artifact. What
+a tool draws, says or hears is its own module's matter. Bytes never enter a result or an event:
+an artifact is named by its id.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from config.errors import Unavailable
 from models.catalog.spec import Task
 from models.lease import Lease, ModelSource
 from tools.artifacts import Artifact, Artifacts
 from tools.media import Media, PreparedPicture
-from tools.references import ReferenceReader
-from tools.spec import ToolContext
+from tools.references import ReferencedFile, ReferenceReader
+from tools.spec import Tool, ToolContext
 
 Result = TypeVar("Result")
 MEDIA_CALL_TIMEOUT_S = 3600.0
 """A bound on one call: a model may have to be loaded first, and wait for memory."""
 MAX_PROMPT_CHARS = 20_000
+EMPTY: tuple[Any, ...] = (None, "", {}, [])
+"""What says nothing in a provenance."""
 
 
 @dataclass(frozen=True)
 class MediaToolDeps:
-    """Models to lease, files to read and to prepare, and where what is made is kept."""
+    """Models to lease, files to read and to prepare, and the store for artifacts."""
 
     models: ModelSource
     media: Media
@@ -30,58 +37,96 @@ class MediaToolDeps:
     files: ReferenceReader
 
 
-async def read_picture(
-    value: Any, field: str, making: MediaToolDeps, context: ToolContext
-) -> PreparedPicture:
-    """The picture that a value refers to, fit for a model. Raises as reading it does."""
-    file = await making.files.read(value, field=field, tenant=context.tenant)
-    return await making.media.prepare_picture(file.data)
+@dataclass(frozen=True)
+class MediaCall:
+    """One call of a tool for pictures or sound, on behalf of its context's tenant, run and node."""
 
+    deps: MediaToolDeps
+    context: ToolContext
 
-async def run_with_model(
-    making: MediaToolDeps,
-    name: str,
-    task: Task,
-    context: ToolContext,
-    work: Callable[[Lease], Awaitable[Result]],
-) -> Result:
-    """The result of `work` with a leased model. Raises as leasing does, and as the work does."""
+    @property
+    def media(self) -> Media:
+        """The workers that parse and make files."""
+        return self.deps.media
 
-    def told(event: dict[str, Any]) -> None:
+    async def read_file(self, value: Any, field: str) -> ReferencedFile:
+        """Read the file that an argument refers to. Raises as `ReferenceReader.read` does."""
+        return await self.deps.files.read(value, field=field, tenant=self.context.tenant)
+
+    async def read_picture(self, value: Any, field: str) -> PreparedPicture:
+        """Read the picture that an argument refers to, made fit for a model.
+
+        Raises as `read_file` does, and `Invalid` (`unreadable_image`, `too_large`).
+        """
+        file = await self.read_file(value, field)
+        return await self.media.prepare_picture(file.data)
+
+    async def run_with_model(
+        self, name: str, task: Task, work: Callable[[Lease], Awaitable[Result]]
+    ) -> Result:
+        """Run `work` with a leased model and return its result.
+
+        Waits for the model; events tell of it. `work` runs once more where it ran out of memory,
+        so that it must begin afresh each time. Raises as leasing does, and as `work` does.
+        """
+        attempts = self.deps.models.attempts(
+            name, task, tenant=self.context.tenant, on_event=self._emit_model_event
+        )
+        async for attempt in attempts:
+            async with attempt as lease:
+                return await work(lease)
+        raise Unavailable(f"Model '{name}' gave nothing.", code="response_empty")
+
+    async def store_artifact(
+        self, data: bytes, media_type: str, about: Mapping[str, Any], **shown: Any
+    ) -> dict[str, Any]:
+        """Store bytes, send the event `artifact`, and return the artifact as JSON.
+
+        `about` is its provenance beside run and node; what else is `shown` stands in the JSON.
+        Durable on return, as `Artifacts.put` is.
+        """
+        provenance = {"run": self.context.run_id, "node": self.context.node, **about}
+        stored = await self.deps.artifacts.put(
+            data,
+            media_type=media_type,
+            provenance={key: value for key, value in provenance.items() if value not in EMPTY},
+            tenant=self.context.tenant,
+        )
+        artifact = describe_artifact(stored, **shown)
+        self.context.send_event("artifact", **artifact)
+        return artifact
+
+    def _emit_model_event(self, event: dict[str, Any]) -> None:
+        # A model that was ready before is no news to whoever follows the run.
         if event.get("phase") != "ready":
-            context.tell("model", **event)
-
-    attempts = making.models.attempts(name, task, tenant=context.tenant, on_event=told)
-    async for attempt in attempts:
-        async with attempt as lease:
-            return await work(lease)
-    raise Unavailable(f"Model '{name}' gave nothing.", code="response_empty")
+            self.context.send_event("model", **event)
 
 
-async def store_artifact(
-    making: MediaToolDeps,
-    data: bytes,
-    media_type: str,
-    context: ToolContext,
-    about: Mapping[str, Any],
-    **shown: Any,
-) -> dict[str, Any]:
-    """Store what was made, tell of it, and give the artifact as JSON, with what else is `shown`.
+RunMediaCall: TypeAlias = Callable[[dict[str, Any], MediaCall], Awaitable[dict[str, Any]]]
 
-    `about` is its provenance beside run and node.
+
+def build_media_tool(
+    deps: MediaToolDeps,
+    name: str,
+    description: str,
+    parameters: Mapping[str, Any],
+    run_call: RunMediaCall,
+    *,
+    timeout_s: float = MEDIA_CALL_TIMEOUT_S,
+) -> Tool:
+    """Build a tool of a function from arguments and `MediaCall` to JSON.
+
+    Such tools may be repeated: artifacts are named by their content.
     """
-    provenance = {"run": context.run_id, "node": context.node, **about}
-    known = {key: value for key, value in provenance.items() if value not in (None, "", {}, [])}
-    stored = await making.artifacts.put(
-        data, media_type=media_type, provenance=known, tenant=context.tenant
-    )
-    artifact = describe_artifact(stored, **shown)
-    context.tell("artifact", **artifact)
-    return artifact
+
+    async def run(arguments: dict[str, Any], context: ToolContext) -> dict[str, Any]:
+        return await run_call(arguments, MediaCall(deps, context))
+
+    return Tool(name, description, parameters, run, repeatable=True, timeout_s=timeout_s)
 
 
 def describe_artifact(artifact: Artifact, **shown: Any) -> dict[str, Any]:
-    """An artifact as a state and an event hold it: never its bytes."""
+    """Return an artifact as a state and an event hold it: never its bytes."""
     return {
         "id": artifact.id,
         "url": f"/artifacts/{artifact.id}",
@@ -93,12 +138,12 @@ def describe_artifact(artifact: Artifact, **shown: Any) -> dict[str, Any]:
 
 
 def pick_arguments(arguments: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    """Those arguments that were given, and are not empty."""
+    """Return those of the named arguments that are there and not empty."""
     return {name: arguments[name] for name in names if arguments.get(name) not in (None, "")}
 
 
 def model_argument(role: str, what: str) -> dict[str, Any]:
-    """The argument that names a model."""
+    """Return the JSON schema of the argument that names a model; `role` is its default."""
     return {
         "type": "string",
         "minLength": 1,

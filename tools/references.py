@@ -11,18 +11,18 @@ from typing import Any, Literal
 from urllib.parse import unquote_to_bytes
 
 from config.errors import Invalid
-from tools.artifacts import HASH, Artifacts
+from tools.artifacts import CONTENT_HASH, Artifacts
 from tools.safe_fetch import FetchLimits, Resolve, fetch, system_resolve
 
 Kind = Literal["artifact", "data", "url"]
 
-ADDRESS = re.compile(r"(?:artifact:|(?:https?://[^/?#]+)?/artifacts/)([0-9a-f]{64})/?")
-DATA = re.compile(r"data:([^,;]*)((?:;[^,;]*)*),", re.IGNORECASE)
-WAYS = (
+ARTIFACT_ADDRESS = re.compile(r"(?:artifact:|(?:https?://[^/?#]+)?/artifacts/)([0-9a-f]{64})/?")
+DATA_URL = re.compile(r"data:([^,;]*)((?:;[^,;]*)*),", re.IGNORECASE)
+REFERENCE_FORMS = (
     "Give an artifact (its id, 'artifact:<id>', or the object that a tool or an upload gave), "
     "an http or https URL, or a data URL."
 )
-REFERENCE: Mapping[str, Any] = {
+REFERENCE_SCHEMA: Mapping[str, Any] = {
     "type": ["string", "object"],
     "description": "An artifact's id or the artifact itself, an http(s) URL, or a data URL.",
 }
@@ -49,20 +49,22 @@ class ReferencedFile:
 def parse_reference(value: Any, field: str) -> Reference:
     """What a value refers to. Raises `Invalid` ("invalid_reference") naming the field."""
     if isinstance(value, Mapping):
-        within = value.get("artifact")
-        value = within.get("id") if isinstance(within, Mapping) else value.get("id") or within
+        inner = value.get("artifact")
+        value = inner.get("id") if isinstance(inner, Mapping) else value.get("id") or inner
     if isinstance(value, str):
         text = value.strip()
-        if HASH.fullmatch(text):
+        if CONTENT_HASH.fullmatch(text):
             return Reference("artifact", text)
-        if address := ADDRESS.fullmatch(text):
+        if address := ARTIFACT_ADDRESS.fullmatch(text):
             return Reference("artifact", address[1])
         if text[:5].lower() == "data:":
             return Reference("data", text)
         if text[:8].lower().startswith(("http://", "https://")):
             return Reference("url", text)
     raise Invalid(
-        f"{field} names no file. {WAYS}", code="invalid_reference", details={"field": field}
+        f"{field} names no file. {REFERENCE_FORMS}",
+        code="invalid_reference",
+        details={"field": field},
     )
 
 
@@ -73,7 +75,7 @@ def encode_data_url(data: bytes, media_type: str) -> str:
 
 def decode_data_url(url: str, field: str) -> ReferencedFile:
     """The bytes of a data URL. Raises `Invalid` ("invalid_reference")."""
-    head = DATA.match(url)
+    head = DATA_URL.match(url)
     try:
         if head is None:
             raise ValueError("it has no comma")
@@ -107,12 +109,12 @@ class ReferenceReader:
         Raises `Invalid` ("invalid_reference"), `NotFound` ("artifact_not_found"), and what
         `safe_fetch.fetch` raises; each names the field.
         """
-        found = parse_reference(value, field)
-        if found.kind == "data":
-            return decode_data_url(found.value, field)
-        if found.kind == "url":
-            fetched = await fetch(found.value, self._limits, resolve=self._resolve)
+        reference = parse_reference(value, field)
+        if reference.kind == "data":
+            return decode_data_url(reference.value, field)
+        if reference.kind == "url":
+            fetched = await fetch(reference.value, self._limits, resolve=self._resolve)
             return ReferencedFile(fetched.data, fetched.media_type)
-        about = await self._artifacts.get(found.value, tenant=tenant)
-        data = await self._artifacts.read(found.value, tenant=tenant)
+        about = await self._artifacts.get(reference.value, tenant=tenant)
+        data = await self._artifacts.read(reference.value, tenant=tenant)
         return ReferencedFile(data, about.media_type, about.id)

@@ -13,10 +13,10 @@ from tools.calculate import calculate_tool
 from tools.caption import caption_tool
 from tools.clock import clock_tool
 from tools.image import image_tool
-from tools.index import Add, index_tool
+from tools.index import AddText, index_tool
 from tools.media_deps import MediaToolDeps
 from tools.safe_fetch import FetchLimits
-from tools.search import Search, search_tool
+from tools.search import SearchPassages, search_tool
 from tools.spec import Tool
 from tools.speech import speech_tool
 from tools.transcribe import transcribe_tool
@@ -34,9 +34,9 @@ class ToolDeps:
     sound.
     """
 
-    search: Search
+    search: SearchPassages
     web_limits: FetchLimits = WEB_LIMITS
-    add: Add | None = None
+    add: AddText | None = None
     media: MediaToolDeps | None = None
 
 
@@ -46,7 +46,7 @@ PLAIN_TOOLS: Mapping[str, Callable[[ToolDeps], Tool]] = {
     "search": lambda parts: search_tool(parts.search),
     "web": lambda parts: web_tool(parts.web_limits),
 }
-INDEX_TOOLS: Mapping[str, Callable[[Add], Tool]] = {"index": index_tool}
+INDEX_TOOLS: Mapping[str, Callable[[AddText], Tool]] = {"index": index_tool}
 MEDIA_TOOLS: Mapping[str, Callable[[MediaToolDeps], Tool]] = {
     "book": book_tool,
     "caption": caption_tool,

@@ -24,9 +24,9 @@ from tools.responses import FetchedPage, describe_response, read_response, short
 Resolve: TypeAlias = Callable[[str, int], Awaitable[list[str]]]
 
 MAX_ADDRESSES = 4
-REDIRECTS = {301, 302, 303, 307, 308}
+REDIRECT_STATUSES = {301, 302, 303, 307, 308}
 NOT_MODIFIED = 304
-_JSON = {"Content-Type": "application/json"}
+JSON_HEADERS = {"Content-Type": "application/json"}
 HEADERS = {"User-Agent": "Motet/0.1", "Accept": "*/*", "Accept-Encoding": "gzip"}
 
 
@@ -52,21 +52,21 @@ class CacheValidators:
 
     def headers(self) -> dict[str, str]:
         """As an HTTP request asks for what has changed since."""
-        asked = {"If-None-Match": self.etag, "If-Modified-Since": self.last_modified}
-        return {name: value for name, value in asked.items() if value}
+        conditions = {"If-None-Match": self.etag, "If-Modified-Since": self.last_modified}
+        return {name: value for name, value in conditions.items() if value}
 
 
 async def system_resolve(host: str, port: int) -> list[str]:
     """The addresses of a host, as the operating system sees them."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    entries = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in entries))
 
 
 async def fetch(
     url: str,
     limits: FetchLimits = FetchLimits(),
     *,
-    known: CacheValidators = CacheValidators(),
+    validators: CacheValidators = CacheValidators(),
     resolve: Resolve = system_resolve,
     tls: ssl.SSLContext | None = None,
 ) -> FetchedPage:
@@ -77,8 +77,8 @@ async def fetch(
     `NotFound`, `TimedOut`, or `Unavailable` when the host does not answer as it should.
     Proxies of the environment are not used: they would resolve names past the guard.
     """
-    async with _in_time(url, limits):
-        return await _follow_redirects(url, limits, known.headers(), resolve, tls)
+    async with _within_time(url, limits):
+        return await _follow_redirects(url, limits, validators.headers(), resolve, tls)
 
 
 async def post(
@@ -88,11 +88,11 @@ async def post(
 
     Raises as `fetch` does, but for statuses.
     """
-    async with _in_time(url, limits):
+    async with _within_time(url, limits):
         parsed = _parse_url(url)
         addresses = await _resolve_checked(parsed, limits, resolve)
         tls = await _load_certificates(parsed)
-        async with _open(parsed, addresses, limits, tls, _JSON, body) as response:
+        async with _open(parsed, addresses, limits, tls, JSON_HEADERS, body) as response:
             return response.status_code
 
 
@@ -107,7 +107,7 @@ def check_url(url: str, limits: FetchLimits = FetchLimits()) -> None:
 
 
 @asynccontextmanager
-async def _in_time(url: str, limits: FetchLimits) -> AsyncIterator[None]:
+async def _within_time(url: str, limits: FetchLimits) -> AsyncIterator[None]:
     try:
         async with asyncio.timeout(limits.timeout_s):
             yield
@@ -134,7 +134,7 @@ async def _follow_redirects(
         async with _open(parsed, addresses, limits, tls, headers) as response:
             if response.status_code == NOT_MODIFIED and headers:
                 return describe_response(parsed, response, b"", unchanged=True)
-            if response.status_code not in REDIRECTS or "location" not in response.headers:
+            if response.status_code not in REDIRECT_STATUSES or "location" not in response.headers:
                 return await read_response(parsed, response, limits.max_bytes)
             target = _join_url(parsed, response.headers["location"])
     raise Invalid(

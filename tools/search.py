@@ -10,7 +10,7 @@ from tools.spec import Tool, ToolContext
 NAME = {"type": "string", "maxLength": 64}
 
 
-class Search(Protocol):
+class SearchPassages(Protocol):
     """Finds passages, best first, each as JSON. Raises `NotFound` for an unknown index, `Invalid`
     for a filter that is none."""
 
@@ -25,7 +25,7 @@ class Search(Protocol):
     ) -> list[dict[str, Any]]: ...
 
 
-def search_tool(search: Search) -> Tool:
+def search_tool(search: SearchPassages) -> Tool:
     """Looks passages up in indexes of the caller's tenant."""
 
     async def run(arguments: dict[str, Any], context: ToolContext) -> dict[str, Any]:

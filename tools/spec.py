@@ -16,10 +16,10 @@ from config.errors import Invalid, MotetError, TimedOut, Unavailable, nearest
 
 JSON: TypeAlias = Any
 # What every tool-calling model accepts as the name of a function.
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
+TOOL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 
 
-def _ignore(event: dict[str, Any]) -> None:
+def _ignore_event(event: dict[str, Any]) -> None:
     """Nobody listens."""
 
 
@@ -33,15 +33,15 @@ class ToolContext:
 
     tenant: str = "default"
     run_id: str = ""
-    emit: Callable[[dict[str, Any]], None] = _ignore
+    emit: Callable[[dict[str, Any]], None] = _ignore_event
     node: str = ""
 
-    def tell(self, kind: str, **data: Any) -> None:
+    def send_event(self, kind: str, **data: Any) -> None:
         """Send an event of a kind: `progress`, `artifact`, `model`, `token`, `warning`."""
         self.emit({"motet": kind, **data})
 
 
-Run: TypeAlias = Callable[[dict[str, Any], ToolContext], Awaitable[JSON]]
+RunTool: TypeAlias = Callable[[dict[str, Any], ToolContext], Awaitable[JSON]]
 
 
 @dataclass(frozen=True)
@@ -55,13 +55,13 @@ class Tool:
     name: str
     description: str
     parameters: Mapping[str, Any]
-    run: Run = field(repr=False)
+    run: RunTool = field(repr=False)
     repeatable: bool
     timeout_s: float = 60.0
     origin: str = "shipped"
 
     def __post_init__(self) -> None:
-        if not NAME.fullmatch(self.name):
+        if not TOOL_NAME.fullmatch(self.name):
             raise Invalid(
                 f"'{self.name}' cannot name a tool: use letters, digits, '_' and '-', "
                 "at most 64, and begin with a letter.",
@@ -104,7 +104,7 @@ class Tool:
         """`arguments` completed by the schema's defaults, or `Invalid` naming the field."""
         error = best_match(self._validator.iter_errors(arguments))
         if error is not None:
-            raise self._explained(error)
+            raise self._invalid_arguments(error)
         return {**self._defaults, **arguments}
 
     def as_function(self) -> dict[str, Any]:
@@ -135,8 +135,8 @@ class Tool:
         properties: dict[str, Any] = self.parameters.get("properties", {})
         return {name: part["default"] for name, part in properties.items() if "default" in part}
 
-    def _explained(self, error: ValidationError) -> Invalid:
-        name, message = _place(error)
+    def _invalid_arguments(self, error: ValidationError) -> Invalid:
+        name, message = _locate_error(error)
         return Invalid(
             f"Tool '{self.name}'{f', {name}' if name else ''}: {message}",
             code="invalid_arguments",
@@ -144,17 +144,17 @@ class Tool:
         )
 
 
-def _place(error: ValidationError) -> tuple[str, str]:
+def _locate_error(error: ValidationError) -> tuple[str, str]:
     """The field an error is about, dotted, and what is wrong with it."""
     path = [str(part) for part in error.absolute_path]
-    given: Any = error.instance
-    expected: Any = error.validator_value
+    value: Any = error.instance
+    rule: Any = error.validator_value
     if error.validator == "required":
-        missing = next(name for name in expected if name not in given)
+        missing = next(name for name in rule if name not in value)
         return ".".join([*path, missing]), "is required."
     if error.validator == "additionalProperties" and isinstance(error.schema, Mapping):
         known = list(error.schema.get("properties", {}))
-        extra = next((name for name in given if name not in known), "")
+        extra = next((name for name in value if name not in known), "")
         return ".".join([*path, extra]), f"there is no such argument. {nearest(extra, known)}"
     text = error.message if len(error.message) <= 300 else f"{error.message[:300]}…"
     return ".".join(path), text

@@ -1,4 +1,8 @@
-"""Reading a text aloud."""
+"""The tool `speech`: reads a text aloud, as one sound with the times of its sentences.
+
+The model speaks sentence by sentence; this module joins them with pauses and marks chapters. How a
+file of sound is made is `tools.media`'s matter.
+"""
 
 from __future__ import annotations
 
@@ -11,19 +15,21 @@ from models.capabilities import Sound, SpeechRequest
 from models.lease import Lease
 from tools.media import MEDIA_TYPES, Chapter, EncodedSound
 from tools.media_deps import (
-    MEDIA_CALL_TIMEOUT_S,
+    MediaCall,
     MediaToolDeps,
+    build_media_tool,
     model_argument,
     pick_arguments,
-    run_with_model,
-    store_artifact,
 )
-from tools.references import REFERENCE
-from tools.spec import Tool, ToolContext
+from tools.references import REFERENCE_SCHEMA
+from tools.spec import Tool
 
 MAX_CHARACTERS = 60_000
 """About an hour of speech."""
 PAUSE_S = 0.3
+"""Between sentences."""
+MAX_PROVENANCE_CHARS = 2000
+"""So much of the text stands in the artifact's provenance."""
 
 PARAMETERS: dict[str, Any] = {
     "type": "object",
@@ -57,9 +63,9 @@ PARAMETERS: dict[str, Any] = {
         "language": {"type": "string", "maxLength": 35, "description": "As in en, de, pt-BR."},
         "speed": {"type": "number", "minimum": 0.25, "maximum": 4, "default": 1},
         "reference": {
-            **REFERENCE,
+            **REFERENCE_SCHEMA,
             "description": "A recording of the voice to speak with, where the model can imitate "
-            "one. " + REFERENCE["description"],
+            "one. " + REFERENCE_SCHEMA["description"],
         },
         "format": {"type": "string", "enum": list(MEDIA_TYPES), "default": "mp3"},
         "model": model_argument("voice", "Which model speaks"),
@@ -70,7 +76,7 @@ PARAMETERS: dict[str, Any] = {
 
 
 @dataclass(frozen=True)
-class Part:
+class SpeechPart:
     """What is said in one go. Its title is not."""
 
     title: str
@@ -87,33 +93,30 @@ class Spoken:
     chapters: list[Chapter] = field(default_factory=list)
 
 
-def speech_tool(making: MediaToolDeps) -> Tool:
-    """Speaks, and keeps the sound as an artifact."""
-
-    async def run(arguments: dict[str, Any], context: ToolContext) -> dict[str, Any]:
-        parts = await _parts(arguments, making, context)
-
-        async def speak(lease: Lease) -> Spoken:
-            return await _spoken(lease, parts, context)
-
-        spoken = await run_with_model(making, arguments["model"], "speech", context, speak)
-        if not spoken.sounds:
-            raise Unavailable(f"Model '{spoken.model}' said nothing.", code="response_empty")
-        return await _kept(spoken, arguments, making, context)
-
-    return Tool(
-        name="speech",
-        description="Read a text aloud. Gives the sound as an artifact with its URL and length.",
-        parameters=PARAMETERS,
-        run=run,
-        repeatable=True,
-        timeout_s=MEDIA_CALL_TIMEOUT_S,
+def speech_tool(deps: MediaToolDeps) -> Tool:
+    """Build the tool that speaks, and stores the sound as an artifact."""
+    return build_media_tool(
+        deps,
+        "speech",
+        "Read a text aloud. Gives the sound as an artifact with its URL and length.",
+        PARAMETERS,
+        _read_aloud,
     )
 
 
-async def _parts(
-    arguments: dict[str, Any], making: MediaToolDeps, context: ToolContext
-) -> list[Part]:
+async def _read_aloud(arguments: dict[str, Any], call: MediaCall) -> dict[str, Any]:
+    parts = await _build_parts(arguments, call)
+
+    async def speak(lease: Lease) -> Spoken:
+        return await _speak_parts(lease, parts, call)
+
+    spoken = await call.run_with_model(arguments["model"], "speech", speak)
+    if not spoken.sounds:
+        raise Unavailable(f"Model '{spoken.model}' said nothing.", code="response_empty")
+    return await _store(spoken, arguments, call)
+
+
+async def _build_parts(arguments: dict[str, Any], call: MediaCall) -> list[SpeechPart]:
     parts = arguments.get("chapters") or [{"text": arguments["text"]}]
     if sum(len(part["text"]) for part in parts) > MAX_CHARACTERS:
         raise Invalid(
@@ -121,14 +124,16 @@ async def _parts(
             code="too_large",
             details={"field": "chapters", "tool": "speech"},
         )
-    how = pick_arguments(arguments, "voice", "language", "speed")
-    if named := arguments.get("reference"):
-        file = await making.files.read(named, field="reference", tenant=context.tenant)
-        how["reference"] = await making.media.cut_reference(file.data)
-    return [Part(part.get("title", ""), SpeechRequest(part["text"], **how)) for part in parts]
+    manner = pick_arguments(arguments, "voice", "language", "speed")
+    if reference := arguments.get("reference"):
+        file = await call.read_file(reference, "reference")
+        manner["reference"] = await call.media.cut_reference(file.data)
+    return [
+        SpeechPart(part.get("title", ""), SpeechRequest(part["text"], **manner)) for part in parts
+    ]
 
 
-async def _spoken(lease: Lease, parts: list[Part], context: ToolContext) -> Spoken:
+async def _speak_parts(lease: Lease, parts: list[SpeechPart], call: MediaCall) -> Spoken:
     spoken = Spoken(lease.model.name, lease.model.backend)
     seconds = 0.0
     for number, part in enumerate(parts, 1):
@@ -137,20 +142,18 @@ async def _spoken(lease: Lease, parts: list[Part], context: ToolContext) -> Spok
             async for sound in stream:
                 spoken.sounds.append(sound)
                 seconds += sound.seconds
-                context.tell("progress", sentence=sound.text, spoken_s=round(seconds, 1))
+                call.context.send_event("progress", sentence=sound.text, spoken_s=round(seconds, 1))
         if len(spoken.sounds) > first:
             spoken.chapters.append(Chapter(part.title or f"{number}", first))
         if len(parts) > 1:
-            context.tell("progress", done=number, total=len(parts))
+            call.context.send_event("progress", done=number, total=len(parts))
     return spoken
 
 
-async def _kept(
-    spoken: Spoken, arguments: dict[str, Any], making: MediaToolDeps, context: ToolContext
-) -> dict[str, Any]:
+async def _store(spoken: Spoken, arguments: dict[str, Any], call: MediaCall) -> dict[str, Any]:
     marks = spoken.chapters if arguments.get("chapters") else []
     title = arguments.get("title", "")
-    made = await making.media.encode(
+    file = await call.media.encode(
         spoken.sounds,
         arguments["format"],
         pause_s=PAUSE_S,
@@ -162,33 +165,31 @@ async def _kept(
         "name": title,
         "model": spoken.model,
         "backend": spoken.backend,
-        "text": " ".join(sound.text for sound in spoken.sounds)[:2000],
+        "text": " ".join(sound.text for sound in spoken.sounds)[:MAX_PROVENANCE_CHARS],
         "settings": pick_arguments(arguments, "voice", "language", "speed", "format"),
     }
-    seconds = round(made.seconds, 3)
-    artifact = await store_artifact(
-        making, made.data, made.media_type, context, about, seconds=seconds
-    )
-    places = _places(spoken.sounds, marks, made)
-    return {"artifact": artifact, "seconds": seconds, **places, "model": spoken.model}
+    seconds = round(file.seconds, 3)
+    artifact = await call.store_artifact(file.data, file.media_type, about, seconds=seconds)
+    times = _list_times(spoken.sounds, marks, file)
+    return {"artifact": artifact, "seconds": seconds, **times, "model": spoken.model}
 
 
-def _places(
-    sounds: list[Sound], marks: list[Chapter], made: EncodedSound
+def _list_times(
+    sounds: list[Sound], marks: list[Chapter], file: EncodedSound
 ) -> dict[str, list[dict[str, Any]]]:
-    """Where in the sound each sentence and each chapter stands."""
-    ends = [*(made.starts[mark.part] for mark in marks[1:]), made.seconds]
+    """List where in the sound each sentence and each chapter begins and ends."""
+    ends = [*(file.starts[mark.part] for mark in marks[1:]), file.seconds]
     return {
         "sentences": [
-            _place("text", sound.text, start, start + sound.seconds)
-            for sound, start in zip(sounds, made.starts, strict=True)
+            _time_entry("text", sound.text, start, start + sound.seconds)
+            for sound, start in zip(sounds, file.starts, strict=True)
         ],
         "chapters": [
-            _place("title", mark.title, made.starts[mark.part], end)
+            _time_entry("title", mark.title, file.starts[mark.part], end)
             for mark, end in zip(marks, ends, strict=False)
         ],
     }
 
 
-def _place(key: str, text: str, start_s: float, end_s: float) -> dict[str, Any]:
+def _time_entry(key: str, text: str, start_s: float, end_s: float) -> dict[str, Any]:
     return {key: text, "start_s": round(start_s, 3), "end_s": round(end_s, 3)}

@@ -1,4 +1,7 @@
-"""Speech to text."""
+"""The tool `transcribe`: writes down what is said in a recording, with times.
+
+Segments are sent as events while the model listens.
+"""
 
 from __future__ import annotations
 
@@ -7,21 +10,16 @@ from typing import Any
 
 from models.capabilities import Segment, TranscribeRequest
 from models.lease import Lease
-from tools.media_deps import (
-    MEDIA_CALL_TIMEOUT_S,
-    MediaToolDeps,
-    model_argument,
-    run_with_model,
-)
-from tools.references import REFERENCE
-from tools.spec import Tool, ToolContext
+from tools.media_deps import MediaCall, MediaToolDeps, build_media_tool, model_argument
+from tools.references import REFERENCE_SCHEMA
+from tools.spec import Tool
 
 PARAMETERS: dict[str, Any] = {
     "type": "object",
     "properties": {
         "audio": {
-            **REFERENCE,
-            "description": f"The recording. {REFERENCE['description']}",
+            **REFERENCE_SCHEMA,
+            "description": f"The recording. {REFERENCE_SCHEMA['description']}",
         },
         "language": {
             "type": "string",
@@ -40,42 +38,38 @@ PARAMETERS: dict[str, Any] = {
 }
 
 
-def transcribe_tool(making: MediaToolDeps) -> Tool:
-    """Writes down what is said in a recording."""
-
-    async def run(arguments: dict[str, Any], context: ToolContext) -> dict[str, Any]:
-        named = arguments["audio"]
-        file = await making.files.read(named, field="audio", tenant=context.tenant)
-        heard = await making.media.decode_samples(file.data)
-        language = arguments.get("language") or None
-        request = TranscribeRequest(heard.samples, language, arguments["translate"])
-
-        async def listen(lease: Lease) -> tuple[list[Segment], str]:
-            segments = []
-            async with aclosing(lease.transcribe.transcribe(request)) as stream:
-                async for segment in stream:
-                    segments.append(segment)
-                    context.tell("progress", heard=segment.text, heard_s=segment.end_s)
-            return segments, lease.model.name
-
-        segments, model = await run_with_model(
-            making, arguments["model"], "transcribe", context, listen
-        )
-        return {
-            "text": " ".join(each.text.strip() for each in segments).strip(),
-            "segments": [
-                {"start_s": each.start_s, "end_s": each.end_s, "text": each.text.strip()}
-                for each in segments
-            ],
-            "seconds": round(heard.seconds, 3),
-            "model": model,
-        }
-
-    return Tool(
-        name="transcribe",
-        description="Write down what is said in a recording, with times.",
-        parameters=PARAMETERS,
-        run=run,
-        repeatable=True,
-        timeout_s=MEDIA_CALL_TIMEOUT_S,
+def transcribe_tool(deps: MediaToolDeps) -> Tool:
+    """Build the tool that writes down what is said in a recording."""
+    return build_media_tool(
+        deps,
+        "transcribe",
+        "Write down what is said in a recording, with times.",
+        PARAMETERS,
+        _transcribe,
     )
+
+
+async def _transcribe(arguments: dict[str, Any], call: MediaCall) -> dict[str, Any]:
+    file = await call.read_file(arguments["audio"], "audio")
+    recording = await call.media.decode_samples(file.data)
+    language = arguments.get("language") or None
+    request = TranscribeRequest(recording.samples, language, arguments["translate"])
+
+    async def listen(lease: Lease) -> tuple[list[Segment], str]:
+        segments = []
+        async with aclosing(lease.transcribe.transcribe(request)) as stream:
+            async for segment in stream:
+                segments.append(segment)
+                call.context.send_event("progress", heard=segment.text, heard_s=segment.end_s)
+        return segments, lease.model.name
+
+    segments, model = await call.run_with_model(arguments["model"], "transcribe", listen)
+    return {
+        "text": " ".join(each.text.strip() for each in segments).strip(),
+        "segments": [
+            {"start_s": each.start_s, "end_s": each.end_s, "text": each.text.strip()}
+            for each in segments
+        ],
+        "seconds": round(recording.seconds, 3),
+        "model": model,
+    }

@@ -32,10 +32,10 @@ from tools.spec import JSON, Tool, ToolContext
 
 Function = Callable[..., Any]
 F = TypeVar("F", bound=Function)
-MARK = "__motet_tool__"
-THREADS = 4
-CONFIG = ConfigDict(extra="forbid", protected_namespaces=())
-NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+MARK_ATTRIBUTE = "__motet_tool__"
+MAX_THREADS = 4
+MODEL_CONFIG = ConfigDict(extra="forbid", protected_namespaces=())
+NAMED_KINDS = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
 @overload
@@ -62,7 +62,7 @@ def tool(
 
     def mark(marked: F) -> F:
         options = {"name": name, "repeatable": repeatable, "timeout_s": timeout_s}
-        setattr(marked, MARK, options)
+        setattr(marked, MARK_ATTRIBUTE, options)
         return marked
 
     return mark(function) if function else mark
@@ -104,7 +104,9 @@ def read_tools(file: Path) -> list[Tool]:
 
 def build_tool(function: Function, origin: str) -> Tool:
     """A tool from a function's signature and docstring. Raises `Invalid` saying what is amiss."""
-    options = getattr(function, MARK, {"name": None, "repeatable": False, "timeout_s": 60.0})
+    options = getattr(
+        function, MARK_ATTRIBUTE, {"name": None, "repeatable": False, "timeout_s": 60.0}
+    )
     name = options["name"] or function.__name__
     model, context_name = _model_arguments(function, name)
     schema = model.model_json_schema()
@@ -145,12 +147,12 @@ def _model_arguments(function: Function, name: str) -> tuple[type[BaseModel], st
             hint = hints.get(parameter.name)
             if hint is ToolContext:
                 context_name = parameter.name
-            elif hint is None or parameter.kind not in NAMED:
+            elif hint is None or parameter.kind not in NAMED_KINDS:
                 raise Invalid(f"the tool '{name}': give '{parameter.name}' a name and a type.")
             else:
                 required = parameter.default is inspect.Parameter.empty
                 fields[parameter.name] = (hint, Field(... if required else parameter.default))
-        return create_model(name, __config__=CONFIG, **fields), context_name
+        return create_model(name, __config__=MODEL_CONFIG, **fields), context_name
     except MotetError:
         raise
     except Exception as error:  # pydantic and typing raise many kinds for a hint they cannot read
@@ -161,7 +163,7 @@ def _build_runner(
     function: Function, name: str, model: type[BaseModel], context_name: str | None
 ) -> Callable[[dict[str, Any], ToolContext], Any]:
     # A function that never returns holds its thread; the bound keeps it from holding them all.
-    threads = anyio.CapacityLimiter(THREADS)
+    threads = anyio.CapacityLimiter(MAX_THREADS)
 
     async def run(arguments: dict[str, Any], context: ToolContext) -> JSON:
         values = _parse_arguments(name, model, arguments)
@@ -189,18 +191,18 @@ def _parse_arguments(
         checked = model.model_validate(arguments)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
+        field = ".".join(str(part) for part in first["loc"])
         raise Invalid(
-            f"Tool '{name}', {place}: {first['msg']}",
+            f"Tool '{name}', {field}: {first['msg']}",
             code="invalid_arguments",
-            details={"tool": name, "field": place},
+            details={"tool": name, "field": field},
         ) from error
     return {field: getattr(checked, field) for field in type(checked).model_fields}
 
 
 def _is_marked(value: Any, module: ModuleType) -> bool:
     # A marked function imported from elsewhere belongs to its own file.
-    return hasattr(value, MARK) and getattr(value, "__module__", "") == module.__name__
+    return hasattr(value, MARK_ATTRIBUTE) and getattr(value, "__module__", "") == module.__name__
 
 
 def _import_file(file: Path) -> ModuleType:
@@ -223,8 +225,8 @@ def _import_file(file: Path) -> ModuleType:
 
 def _file_error(file: Path, message: str, line: int | None = None) -> Invalid:
     details = {"file": str(file)} | ({"line": line} if line else {})
-    place = f"{file}:{line}" if line else str(file)
-    return Invalid(f"{place}: {message}", code="invalid_tool_file", details=details)
+    where = f"{file}:{line}" if line else str(file)
+    return Invalid(f"{where}: {message}", code="invalid_tool_file", details=details)
 
 
 def _failing_line(file: Path, error: BaseException) -> int | None:

@@ -12,10 +12,10 @@ from tools.safe_fetch import FetchLimits, Resolve, fetch, system_resolve
 from tools.spec import Tool, ToolContext
 
 MAX_CHARACTERS = 100_000
-BREAK = "\x1e"
-KEPT_SPACE = "\xa0"
-UNSEEN = ("script", "style", "noscript", "template", "svg", "head", "iframe")
-BLOCKS = (
+LINE_BREAK = "\x1e"
+PRE_SPACE = "\xa0"
+UNSEEN_TAGS = ("script", "style", "noscript", "template", "svg", "head", "iframe")
+BLOCK_TAGS = (
     *("address", "article", "aside", "blockquote", "br", "dd", "div", "dl", "dt", "footer"),
     *("form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hr", "li", "main", "nav", "ol"),
     *("p", "pre", "section", "table", "tr", "ul"),
@@ -25,9 +25,9 @@ BLOCKS = (
 def page_text(page: FetchedPage) -> tuple[str, str]:
     """Title and readable text of a page. Raises `Invalid` when it is not made of text."""
     if page.media_type in {"text/html", "application/xhtml+xml"}:
-        return _html_text(page)
+        return _read_html(page)
     if page.media_type.startswith("text/") or page.media_type.endswith(("json", "xml", "yaml")):
-        return "", _decoded(page)
+        return "", _decode(page)
     raise Invalid(
         f"{page.url} is {page.media_type}, not text.",
         code="not_text",
@@ -35,14 +35,14 @@ def page_text(page: FetchedPage) -> tuple[str, str]:
     )
 
 
-def _decoded(page: FetchedPage) -> str:
+def _decode(page: FetchedPage) -> str:
     try:
         return page.data.decode(page.charset or "utf-8", errors="replace")
     except LookupError:
         return page.data.decode("utf-8", errors="replace")
 
 
-def _html_text(page: FetchedPage) -> tuple[str, str]:
+def _read_html(page: FetchedPage) -> tuple[str, str]:
     # Imported here: the parser is not needed until a page is read.
     from bs4 import BeautifulSoup, UnicodeDammit
 
@@ -53,23 +53,23 @@ def _html_text(page: FetchedPage) -> tuple[str, str]:
     # XHTML is read as HTML too; its XML declaration would make the parser warn.
     soup = BeautifulSoup(re.sub(r"^\s*<\?xml[^>]*>", "", markup), "html.parser")
     title = " ".join(soup.title.get_text(" ").split()) if soup.title else ""
-    for element in soup(list(UNSEEN)):
+    for element in soup(list(UNSEEN_TAGS)):
         element.decompose()
     for listing in soup("pre"):
-        listing.string = listing.get_text().replace(" ", KEPT_SPACE).replace("\n", BREAK)
-    for element in soup(list(BLOCKS)):
-        element.insert_before(BREAK)
-        element.append(BREAK)
+        listing.string = listing.get_text().replace(" ", PRE_SPACE).replace("\n", LINE_BREAK)
+    for element in soup(list(BLOCK_TAGS)):
+        element.insert_before(LINE_BREAK)
+        element.append(LINE_BREAK)
     for cell in soup(["td", "th"]):
         cell.append(" ")
-    return title, _flowed(soup.get_text())
+    return title, _flow(soup.get_text())
 
 
-def _flowed(text: str) -> str:
+def _flow(text: str) -> str:
     """Spaces and line ends of HTML mean one space; only breaks begin a line."""
-    lines = re.sub(r"[ \t\r\n\f]+", " ", text).split(BREAK)
-    kept = "\n".join(line.strip(" ").replace(KEPT_SPACE, " ").rstrip() for line in lines)
-    return re.sub(r"\n{3,}", "\n\n", kept).strip("\n")
+    lines = re.sub(r"[ \t\r\n\f]+", " ", text).split(LINE_BREAK)
+    flowed = "\n".join(line.strip(" ").replace(PRE_SPACE, " ").rstrip() for line in lines)
+    return re.sub(r"\n{3,}", "\n\n", flowed).strip("\n")
 
 
 def web_tool(limits: FetchLimits, resolve: Resolve = system_resolve) -> Tool:
@@ -79,12 +79,12 @@ def web_tool(limits: FetchLimits, resolve: Resolve = system_resolve) -> Tool:
         page = await fetch(arguments["url"], limits, resolve=resolve)
         # A large page takes seconds to parse.
         title, text = await asyncio.to_thread(page_text, page)
-        most = arguments["max_characters"]
+        max_characters = arguments["max_characters"]
         return {
             "url": page.url,
             "title": title,
-            "text": text[:most],
-            "truncated": len(text) > most,
+            "text": text[:max_characters],
+            "truncated": len(text) > max_characters,
         }
 
     return Tool(

@@ -14,7 +14,7 @@ from langchain_core.messages import convert_to_messages
 from config.errors import Invalid, MotetError, nearest
 from graphs.spec.channel_types import FILES, JSON_TYPES, fits
 from graphs.spec.channels import InputField
-from tools.references import WAYS, parse_reference
+from tools.references import REFERENCE_FORMS, parse_reference
 
 MAX_DEPTH = 64
 """Levels of lists and objects in a value."""
@@ -92,7 +92,7 @@ def _check_file(name: str, value: Any, make_error: MakeError) -> None:
     try:
         parse_reference(value, name)
     except Invalid as error:
-        raise make_error(name, f"names no file. {WAYS}") from error
+        raise make_error(name, f"names no file. {REFERENCE_FORMS}") from error
 
 
 def _check_messages(name: str, value: Any, make_error: MakeError) -> Any:

@@ -23,7 +23,7 @@ class PageFetcher:
 
     async def __call__(self, url: str, etag: str | None, last_modified: str | None) -> FetchedPage:
         """Fetch a page, unless it is as the validators of an earlier fetch say."""
-        return await fetch(url, self._limits, known=CacheValidators(etag, last_modified))
+        return await fetch(url, self._limits, validators=CacheValidators(etag, last_modified))
 
 
 @dataclass(frozen=True)

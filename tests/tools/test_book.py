@@ -17,7 +17,7 @@ from config.errors import Invalid
 from models.capabilities import Sound
 from tests.support.media import RATE, FakeMediaModels, png
 from tools.artifacts import Artifacts
-from tools.book.pages import Piece, paragraphs
+from tools.book.pages import Piece, split_paragraphs
 from tools.book.tool import book_tool
 from tools.media import Media
 from tools.media_deps import MediaToolDeps
@@ -186,8 +186,8 @@ def test_sentences_are_found_in_the_text_as_it_stands() -> None:
         {"text": "Never written.", "start_s": 1, "end_s": 2},
         {"text": "Another.", "start_s": 2, "end_s": 3},
     ]
-    assert paragraphs("One\nthing. And then\n\nAnother. End", said) == [
+    assert split_paragraphs("One\nthing. And then\n\nAnother. End", said) == [
         [Piece("One\nthing.", 1, 0, 1), Piece(" And then")],
         [Piece("Another.", 3, 2, 3), Piece(" End")],
     ]
-    assert paragraphs("  Plain.  \n\n ", []) == [[Piece("Plain.")]]
+    assert split_paragraphs("  Plain.  \n\n ", []) == [[Piece("Plain.")]]

@@ -389,7 +389,7 @@ async def test_a_page_that_is_still_as_it_was_known_is_not_sent_again(
     assert (first.etag, first.last_modified) == ('"7"', "Fri, 20 Nov 2026 10:00:00 GMT")
     site.pages["/"] = b"HTTP/1.1 304 Not Modified\r\nConnection: close\r\n\r\n"
     again = await fetch(
-        site.url(), loopback, known=CacheValidators(first.etag, first.last_modified)
+        site.url(), loopback, validators=CacheValidators(first.etag, first.last_modified)
     )
     assert (again.unchanged, again.data) == (True, b"")
     assert 'if-none-match: "7"' in site.seen[-1].lower()

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from config.errors import Conflict, Invalid, TimedOut, Unavailable
-from tools.spec import Run, Tool, ToolContext
+from tools.spec import RunTool, Tool, ToolContext
 
 PARAMETERS = {
     "type": "object",
@@ -28,7 +28,7 @@ async def echo(arguments: dict[str, Any], context: ToolContext) -> dict[str, Any
     return arguments
 
 
-def made(run: Run = echo, **changes: Any) -> Tool:
+def made(run: RunTool = echo, **changes: Any) -> Tool:
     fields: dict[str, Any] = {
         "name": "weather",
         "description": "Tell the weather.",

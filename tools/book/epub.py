@@ -6,7 +6,7 @@ import io
 import zipfile
 from collections.abc import Iterator
 
-from tools.book.html import TEMPLATES, rendered
+from tools.book.html import TEMPLATES, render_template
 from tools.book.pages import Book
 
 CONTAINER = """\
@@ -20,32 +20,35 @@ CONTAINER = """\
 STORED = ("image/", "audio/")
 
 
-def epub(book: Book) -> bytes:
+def write_epub(book: Book) -> bytes:
     """The file. What is compressed already is stored as it is."""
     written = io.BytesIO()
     with zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED) as archive:
         # A reader knows an EPUB by its first entry, which must be this and not compressed.
-        archive.writestr(_entry("mimetype"), "application/epub+zip", zipfile.ZIP_STORED)
-        archive.writestr(_entry("META-INF/container.xml"), CONTAINER, zipfile.ZIP_DEFLATED)
-        for name, data in _texts(book):
-            archive.writestr(_entry(f"book/{name}"), data, zipfile.ZIP_DEFLATED)
+        archive.writestr(_undated_entry("mimetype"), "application/epub+zip", zipfile.ZIP_STORED)
+        archive.writestr(_undated_entry("META-INF/container.xml"), CONTAINER, zipfile.ZIP_DEFLATED)
+        for name, data in _render_texts(book):
+            archive.writestr(_undated_entry(f"book/{name}"), data, zipfile.ZIP_DEFLATED)
         for medium in (*book.pictures, *book.sounds):
-            archive.writestr(_entry(f"book/{medium.name}"), medium.data, zipfile.ZIP_STORED)
+            archive.writestr(_undated_entry(f"book/{medium.name}"), medium.data, zipfile.ZIP_STORED)
     return written.getvalue()
 
 
-def _texts(book: Book) -> Iterator[tuple[str, str]]:
-    yield "package.opf", rendered("package.opf.j2", book=book)
-    yield "nav.xhtml", rendered("nav.xhtml.j2", book=book)
-    yield "title.xhtml", rendered("title.xhtml.j2", book=book)
+def _render_texts(book: Book) -> Iterator[tuple[str, str]]:
+    yield "package.opf", render_template("package.opf.j2", book=book)
+    yield "nav.xhtml", render_template("nav.xhtml.j2", book=book)
+    yield "title.xhtml", render_template("title.xhtml.j2", book=book)
     yield "style.css", (TEMPLATES / "epub.css").read_text()
     for scene in book.scenes:
-        yield f"scene-{scene.number}.xhtml", rendered("scene.xhtml.j2", book=book, scene=scene)
+        yield (
+            f"scene-{scene.number}.xhtml",
+            render_template("scene.xhtml.j2", book=book, scene=scene),
+        )
         if scene.sound:
-            yield f"scene-{scene.number}.smil", rendered("scene.smil.j2", scene=scene)
+            yield f"scene-{scene.number}.smil", render_template("scene.smil.j2", scene=scene)
 
 
-def _entry(name: str) -> zipfile.ZipInfo:
+def _undated_entry(name: str) -> zipfile.ZipInfo:
     """An entry of no date, so that the same book is the same file."""
     entry = zipfile.ZipInfo(name)
     entry.external_attr = 0o644 << 16

@@ -13,12 +13,12 @@ from tools.references import encode_data_url
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def html(book: Book) -> bytes:
+def render_page(book: Book) -> bytes:
     """The page as UTF-8."""
-    return rendered("page.html.j2", book=book).encode()
+    return render_template("page.html.j2", book=book).encode()
 
 
-def rendered(template: str, **values: Any) -> str:
+def render_template(template: str, **values: Any) -> str:
     """A template of this package; every value is escaped where it is written."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -28,12 +28,12 @@ def rendered(template: str, **values: Any) -> str:
         lstrip_blocks=True,
     )
     environment.filters["embedded"] = lambda medium: encode_data_url(medium.data, medium.media_type)
-    environment.filters["clock"] = clock
+    environment.filters["clock"] = format_duration
     environment.filters["smil"] = lambda seconds: f"{seconds:.3f}s"
     return environment.get_template(template).render(**values)
 
 
-def clock(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """A length in words: `48 s`, `3 min 20 s`."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"

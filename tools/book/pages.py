@@ -76,41 +76,47 @@ class Book:
         return [scene.sound for scene in self.scenes if scene.sound]
 
 
-def paragraphs(text: str, sentences: Sequence[Mapping[str, Any]]) -> list[list[Piece]]:
+def split_paragraphs(text: str, sentences: Sequence[Mapping[str, Any]]) -> list[list[Piece]]:
     """The text as paragraphs of pieces. A sentence that does not stand in the text word for word
     is left out: its time then belongs to no place."""
-    pieces = list(_pieces(text.strip(), sentences))
-    found: list[list[Piece]] = [[]]
+    pieces = list(_split_pieces(text.strip(), sentences))
+    paragraphs: list[list[Piece]] = [[]]
     for piece in pieces:
         parts = PARAGRAPH.split(piece.text) if piece.number is None else [piece.text]
-        for place, part in enumerate(parts):
-            if place:
-                found.append([])
+        for index, part in enumerate(parts):
+            if index:
+                paragraphs.append([])
             if part:
-                found[-1].append(_with_text(piece, part))
-    return [_trimmed(part) for part in found if "".join(piece.text for piece in part).strip()]
+                paragraphs[-1].append(_with_text(piece, part))
+    return [
+        _trim_paragraph(part)
+        for part in paragraphs
+        if "".join(piece.text for piece in part).strip()
+    ]
 
 
-def _pieces(text: str, sentences: Sequence[Mapping[str, Any]]) -> Iterator[Piece]:
-    at = 0
+def _split_pieces(text: str, sentences: Sequence[Mapping[str, Any]]) -> Iterator[Piece]:
+    position = 0
     for number, sentence in enumerate(sentences, 1):
         words = str(sentence["text"]).split()
-        match = re.compile(r"\s+".join(map(re.escape, words))).search(text, at) if words else None
+        match = (
+            re.compile(r"\s+".join(map(re.escape, words))).search(text, position) if words else None
+        )
         if match is None or PARAGRAPH.search(match[0]):
             continue
-        if match.start() > at:
-            yield Piece(text[at : match.start()])
+        if match.start() > position:
+            yield Piece(text[position : match.start()])
         yield Piece(match[0], number, sentence["start_s"], sentence["end_s"])
-        at = match.end()
-    if at < len(text):
-        yield Piece(text[at:])
+        position = match.end()
+    if position < len(text):
+        yield Piece(text[position:])
 
 
 def _with_text(piece: Piece, text: str) -> Piece:
     return Piece(text, piece.number, piece.start_s, piece.end_s)
 
 
-def _trimmed(pieces: list[Piece]) -> list[Piece]:
+def _trim_paragraph(pieces: list[Piece]) -> list[Piece]:
     """A paragraph without space at its ends."""
     first, last = pieces[0], pieces[-1]
     pieces[0] = _with_text(first, first.text.lstrip())

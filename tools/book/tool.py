@@ -1,4 +1,7 @@
-"""The tool `book`: gathers what a book is made of, lays it out, keeps it."""
+"""The tool `book`: gathers the files of a book, lays it out, stores it as two artifacts.
+
+Layout is `html`'s and `epub`'s matter, the text with its times that of `pages`.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +11,25 @@ from datetime import UTC, datetime
 from typing import Any
 
 from config.errors import Invalid
-from tools.book.epub import epub
-from tools.book.html import html
-from tools.book.pages import Book, Medium, Scene, paragraphs
+from models.capabilities import Sound
+from models.capabilities.transcribe import RATE
+from tools.book.epub import write_epub
+from tools.book.html import render_page
+from tools.book.pages import Book, Medium, Scene, split_paragraphs
 from tools.media import kind_of
-from tools.media_deps import MediaToolDeps, read_picture, store_artifact
-from tools.references import REFERENCE
-from tools.spec import Tool, ToolContext
+from tools.media_deps import MediaCall, MediaToolDeps, build_media_tool
+from tools.references import REFERENCE_SCHEMA
+from tools.spec import Tool
 
 MAX_SCENES = 200
 MAX_BYTES = 160 * 2**20
+"""All pictures and sounds together; base64 in the page makes a third more of them."""
 MAX_PICTURE_BYTES = 600_000
-"""A picture above it is made smaller: every page carries all of them."""
+"""A larger picture is made smaller: the page carries all of them."""
+SMALLER_SIDE = 1600
+"""Pixels of the longer side then."""
+TIMEOUT_S = 300.0
+"""For reading and converting the files of all scenes."""
 PICTURES = {"image/png": "png", "image/jpeg": "jpg"}
 SOUNDS = {"audio/mpeg": "mp3", "audio/mp4": "m4a"}
 """What every browser and every reader of EPUB plays."""
@@ -30,10 +40,10 @@ SCENE: dict[str, Any] = {
     "properties": {
         "text": {"type": "string", "maxLength": 100_000, "description": "Blank lines part it."},
         "title": TEXT,
-        "image": {**REFERENCE, "type": ["string", "object", "null"]},
+        "image": {**REFERENCE_SCHEMA, "type": ["string", "object", "null"]},
         "alt": {"type": "string", "description": "What the picture shows, for who cannot see it."},
         "caption": {"type": "string", "description": "A line below the picture."},
-        "audio": {**REFERENCE, "type": ["string", "object", "null"]},
+        "audio": {**REFERENCE_SCHEMA, "type": ["string", "object", "null"]},
         "seconds": {"type": ["number", "null"], "description": "How long the audio is."},
         "sentences": {
             "type": ["array", "null"],
@@ -63,41 +73,43 @@ PARAMETERS: dict[str, Any] = {
 }
 
 
-def book_tool(making: MediaToolDeps) -> Tool:
-    """Lays scenes out as a book."""
-
-    async def run(arguments: dict[str, Any], context: ToolContext) -> dict[str, Any]:
-        book = await _book(arguments, making, context)
-        page = await asyncio.to_thread(html, book)
-        file = await asyncio.to_thread(epub, book)
-        about = {"tool": "book", "name": book.title}
-        return {
-            "html": await store_artifact(making, page, "text/html;charset=utf-8", context, about),
-            "epub": await store_artifact(making, file, "application/epub+zip", context, about),
-            "title": book.title,
-            "pictures": len(book.pictures),
-            "sounds": len(book.sounds),
-            "seconds": round(book.seconds, 1),
-        }
-
-    return Tool(
-        name="book",
-        description="Make a book of scenes, each a text with a picture and a sound if there are "
+def book_tool(deps: MediaToolDeps) -> Tool:
+    """Build the tool that lays scenes out as a book."""
+    return build_media_tool(
+        deps,
+        "book",
+        "Make a book of scenes, each a text with a picture and a sound if there are "
         "any: one HTML page that holds everything, and an EPUB.",
-        parameters=PARAMETERS,
-        run=run,
-        repeatable=True,
-        timeout_s=300.0,
+        PARAMETERS,
+        _make_book,
+        timeout_s=TIMEOUT_S,
     )
 
 
-async def _book(arguments: dict[str, Any], making: MediaToolDeps, context: ToolContext) -> Book:
+async def _make_book(arguments: dict[str, Any], call: MediaCall) -> dict[str, Any]:
+    book = await _gather(arguments, call)
+    # Compressing and encoding all pictures takes seconds: not on the event loop.
+    page = await asyncio.to_thread(render_page, book)
+    file = await asyncio.to_thread(write_epub, book)
+    about = {"tool": "book", "name": book.title}
+    return {
+        "html": await call.store_artifact(page, "text/html;charset=utf-8", about),
+        "epub": await call.store_artifact(file, "application/epub+zip", about),
+        "title": book.title,
+        "pictures": len(book.pictures),
+        "sounds": len(book.sounds),
+        "seconds": round(book.seconds, 1),
+    }
+
+
+async def _gather(arguments: dict[str, Any], call: MediaCall) -> Book:
     scenes = []
-    total = 0
-    for number, given in enumerate(arguments["scenes"], 1):
-        scene = await _scene(number, given, making, context)
-        total += sum(len(each.data) for each in (scene.picture, scene.sound) if each)
-        if total > MAX_BYTES:
+    total_bytes = 0
+    for number, fields in enumerate(arguments["scenes"], 1):
+        scene = await _build_scene(number, fields, call)
+        total_bytes += sum(len(each.data) for each in (scene.picture, scene.sound) if each)
+        # Checked with each scene, so that a book too large is refused before all of it is held.
+        if total_bytes > MAX_BYTES:
             raise Invalid(
                 f"The pictures and sounds of a book take at most {MAX_BYTES // 2**20} MiB.",
                 code="too_large",
@@ -116,57 +128,50 @@ async def _book(arguments: dict[str, Any], making: MediaToolDeps, context: ToolC
     )
 
 
-async def _scene(
-    number: int, given: dict[str, Any], making: MediaToolDeps, context: ToolContext
-) -> Scene:
-    sound = await _sound(number, given, making, context)
+async def _build_scene(number: int, fields: dict[str, Any], call: MediaCall) -> Scene:
+    sound = await _read_sound(number, fields, call)
+    # Without a sound nothing is read aloud: the sentences' times belong to no place.
+    sentences = (fields.get("sentences") or []) if sound else []
     return Scene(
         number=number,
-        title=given.get("title") or "",
-        paragraphs=paragraphs(given["text"], (given.get("sentences") or []) if sound else []),
-        alt=given.get("alt") or "",
-        caption=given.get("caption") or "",
-        picture=await _picture(number, given.get("image"), making, context),
+        title=fields.get("title") or "",
+        paragraphs=split_paragraphs(fields["text"], sentences),
+        alt=fields.get("alt") or "",
+        caption=fields.get("caption") or "",
+        picture=await _read_picture(number, fields.get("image"), call),
         sound=sound,
     )
 
 
-async def _picture(
-    number: int, value: Any, making: MediaToolDeps, context: ToolContext
-) -> Medium | None:
+async def _read_picture(number: int, value: Any, call: MediaCall) -> Medium | None:
     if not value:
         return None
-    made = await read_picture(value, f"scenes.{number - 1}.image", making, context)
-    if len(made.data) > MAX_PICTURE_BYTES:
-        made = await making.media.prepare_picture(
-            made.data, max_side=1600, flatten=True, format="jpeg"
+    picture = await call.read_picture(value, f"scenes.{number - 1}.image")
+    if len(picture.data) > MAX_PICTURE_BYTES:
+        picture = await call.media.prepare_picture(
+            picture.data, max_side=SMALLER_SIDE, flatten=True, format="jpeg"
         )
-    name = f"picture-{number}.{PICTURES[made.media_type]}"
-    return Medium(made.data, made.media_type, name, made.width, made.height)
+    name = f"picture-{number}.{PICTURES[picture.media_type]}"
+    return Medium(picture.data, picture.media_type, name, picture.width, picture.height)
 
 
-async def _sound(
-    number: int, given: dict[str, Any], making: MediaToolDeps, context: ToolContext
-) -> Medium | None:
-    value = given.get("audio")
+async def _read_sound(number: int, fields: dict[str, Any], call: MediaCall) -> Medium | None:
+    value = fields.get("audio")
     if not value:
         return None
-    field = f"scenes.{number - 1}.audio"
-    file = await making.files.read(value, field=field, tenant=context.tenant)
+    file = await call.read_file(value, f"scenes.{number - 1}.audio")
     data, kind = file.data, kind_of(file.data) or file.media_type
-    seconds = given.get("seconds") or (value.get("seconds") if isinstance(value, dict) else None)
+    seconds = fields.get("seconds") or (value.get("seconds") if isinstance(value, dict) else None)
     if kind not in SOUNDS or seconds is None:
-        data, kind, seconds = await _as_mp3(data, making)
+        data, kind, seconds = await _convert_to_mp3(data, call)
     return Medium(data, kind, f"sound-{number}.{SOUNDS[kind]}", seconds=float(seconds))
 
 
-async def _as_mp3(data: bytes, making: MediaToolDeps) -> tuple[bytes, str, float]:
-    from models.capabilities import Sound
-    from models.capabilities.transcribe import RATE
-
-    heard = await making.media.decode_samples(data)
-    made = await making.media.encode([Sound(heard.samples, RATE, "")], "mp3")
-    return made.data, made.media_type, made.seconds
+async def _convert_to_mp3(data: bytes, call: MediaCall) -> tuple[bytes, str, float]:
+    """Return the sound as MP3, its media type and its length in seconds."""
+    recording = await call.media.decode_samples(data)
+    file = await call.media.encode([Sound(recording.samples, RATE, "")], "mp3")
+    return file.data, file.media_type, file.seconds
 
 
 def _identifier(arguments: dict[str, Any]) -> str:

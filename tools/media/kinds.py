@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_STARTS = (
+_SIGNATURES = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
     (b"\xff\xd8\xff", "image/jpeg"),
     (b"GIF87a", "image/gif"),
@@ -15,8 +15,8 @@ _STARTS = (
     (b"ID3", "audio/mpeg"),
     (b"\x1aE\xdf\xa3", "video/webm"),
 )
-_RIFF = {b"WAVE": "audio/wav", b"WEBP": "image/webp"}
-_FORM = {b"AIFF": "audio/aiff", b"AIFC": "audio/aiff"}
+_RIFF_FORMS = {b"WAVE": "audio/wav", b"WEBP": "image/webp"}
+_AIFF_FORMS = {b"AIFF": "audio/aiff", b"AIFC": "audio/aiff"}
 _BRANDS = {
     b"avif": "image/avif",
     b"avis": "image/avif",
@@ -34,19 +34,19 @@ def kind_of(data: bytes) -> str | None:
 
     It says what the file claims to be. Only reading it tells whether it is sound.
     """
-    for start, kind in _STARTS:
+    for start, kind in _SIGNATURES:
         if data.startswith(start):
             return kind
     if data[:4] in (b"RIFF", b"RF64"):
-        return _RIFF.get(data[8:12])
+        return _RIFF_FORMS.get(data[8:12])
     if data[:4] == b"FORM":
-        return _FORM.get(data[8:12])
+        return _AIFF_FORMS.get(data[8:12])
     if data[4:8] == b"ftyp":
         return _BRANDS.get(data[8:12], "video/mp4")
-    return "audio/mpeg" if _is_mpeg(data) else None
+    return "audio/mpeg" if _is_mpeg_frame(data) else None
 
 
-def _is_mpeg(data: bytes) -> bool:
+def _is_mpeg_frame(data: bytes) -> bool:
     """Whether it begins with the header of an MPEG audio frame."""
     if len(data) < 4 or data[0] != 0xFF or data[1] & 0xE0 != 0xE0:
         return False

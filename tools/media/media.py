@@ -44,8 +44,8 @@ class Media:
 
     def __init__(self, *, timeout_s: float = TIMEOUT_S, memory_bytes: int = MEMORY_BYTES) -> None:
         self._timeout_s = timeout_s
-        self._pictures = _worker("Pictures", memory_bytes)
-        self._sounds = _worker("Sounds", memory_bytes)
+        self._pictures = _build_worker("PictureHandler", "media pictures", memory_bytes)
+        self._sounds = _build_worker("SoundHandler", "media sounds", memory_bytes)
 
     async def prepare_picture(
         self,
@@ -69,7 +69,7 @@ class Media:
             "format": format,
             "max_source_pixels": max_source_pixels,
         }
-        return _picture(await self._seen("prepare", header, data))
+        return _prepared_picture(await self._call_pictures("prepare", header, data))
 
     async def make_thumbnail(self, data: bytes, *, side: int = THUMBNAIL_SIDE) -> PreparedPicture:
         """A small JPEG of a picture."""
@@ -82,20 +82,20 @@ class Media:
         `Invalid` ("empty_mask") when nothing is.
         """
         header = {"width": width, "height": height, "max_source_pixels": MAX_SOURCE_PIXELS}
-        return _picture(await self._seen("mask", header, data))
+        return _prepared_picture(await self._call_pictures("mask", header, data))
 
     async def decode_samples(
         self, data: bytes, *, max_seconds: float = MAX_LISTENED_S
     ) -> ListenedSound:
         """A WAV, FLAC, MP3, Ogg (Vorbis, Opus) or AIFF file as `TranscribeRequest` takes it."""
-        reply = await self._heard("listen", {"max_seconds": max_seconds}, data)
+        reply = await self._call_sounds("listen", {"max_seconds": max_seconds}, data)
         return ListenedSound(
             reply.body, reply.header["seconds"], SoundFacts(**reply.header["original"])
         )
 
     async def cut_reference(self, data: bytes, *, max_seconds: float = MAX_REFERENCE_S) -> bytes:
         """The beginning of such a file as a mono WAV file: `SpeechRequest.reference`."""
-        return (await self._heard("reference", {"max_seconds": max_seconds}, data)).body
+        return (await self._call_sounds("reference", {"max_seconds": max_seconds}, data)).body
 
     async def encode(
         self,
@@ -113,9 +113,9 @@ class Media:
         FLAC files; `tags` are of `TAGS`. Raises `Invalid` for no parts, and for a wrong format,
         chapter or tag; `Unavailable` or `TimedOut` when it fails.
         """
-        _check(parts, format, chapters, tags or {})
+        _check_encoding(parts, format, chapters, tags or {})
         if not 0 <= pause_s <= MAX_PAUSE_S:
-            raise _wrong("pause_s", f"A pause has 0 to {MAX_PAUSE_S:g} s, not {pause_s:g}.")
+            raise _invalid("pause_s", f"A pause has 0 to {MAX_PAUSE_S:g} s, not {pause_s:g}.")
         seconds = sum(part.seconds for part in parts) + pause_s * (len(parts) - 1)
         if seconds > max_seconds:
             raise Invalid(
@@ -127,11 +127,11 @@ class Media:
             "parts": [[len(part.samples), part.rate] for part in parts],
             "format": format,
             "pause_s": pause_s,
-            "chapters": [[_line(chapter.title), chapter.part] for chapter in chapters],
-            "tags": {name: _line(text) for name, text in (tags or {}).items()},
+            "chapters": [[_tag_text(chapter.title), chapter.part] for chapter in chapters],
+            "tags": {name: _tag_text(text) for name, text in (tags or {}).items()},
         }
         body = await asyncio.to_thread(b"".join, [part.samples for part in parts])
-        timeout_s = self._bound(body)
+        timeout_s = self._timeout_for(body)
         reply = await self._sounds.call("encode", header, body, timeout_s=timeout_s)
         about = reply.header
         return EncodedSound(
@@ -143,16 +143,16 @@ class Media:
         await self._pictures.close()
         await self._sounds.close()
 
-    async def _seen(self, method: str, header: dict[str, Any], data: bytes) -> Reply:
+    async def _call_pictures(self, method: str, header: dict[str, Any], data: bytes) -> Reply:
         return await self._call(self._pictures, method, header, data, "image")
 
-    async def _heard(self, method: str, header: dict[str, Any], data: bytes) -> Reply:
+    async def _call_sounds(self, method: str, header: dict[str, Any], data: bytes) -> Reply:
         return await self._call(self._sounds, method, header, data, "audio")
 
     async def _call(
         self, worker: OnDemandWorker, method: str, header: dict[str, Any], data: bytes, field: str
     ) -> Reply:
-        timeout_s = self._bound(data)
+        timeout_s = self._timeout_for(data)
         try:
             return await worker.call(method, header, data, timeout_s=timeout_s)
         except TimedOut as error:
@@ -164,14 +164,14 @@ class Media:
                 raise _unreadable(field, f"its reader failed ({error.message})") from error
             raise
 
-    def _bound(self, data: bytes) -> float:
+    def _timeout_for(self, data: bytes) -> float:
         return self._timeout_s + TIMEOUT_PER_MIB_S * len(data) / 2**20
 
 
-def _worker(handler: str, memory_bytes: int) -> OnDemandWorker:
+def _build_worker(handler: str, name: str, memory_bytes: int) -> OnDemandWorker:
     return OnDemandWorker(
         f"tools.media.worker:{handler}",
-        name=f"media {handler.lower()}",
+        name=name,
         options={"memory_bytes": memory_bytes},
         threads=1,
     )
@@ -183,7 +183,7 @@ def _unreadable(field: str, why: str) -> Invalid:
     )
 
 
-def _picture(reply: Reply) -> PreparedPicture:
+def _prepared_picture(reply: Reply) -> PreparedPicture:
     about = reply.header
     return PreparedPicture(
         reply.body,
@@ -194,27 +194,27 @@ def _picture(reply: Reply) -> PreparedPicture:
     )
 
 
-def _check(
+def _check_encoding(
     parts: Sequence[Sound], format: str, chapters: Sequence[Chapter], tags: Mapping[str, str]
 ) -> None:
     if format not in MEDIA_TYPES:
-        known = nearest(format, list[str](MEDIA_TYPES))
-        raise _wrong("format", f"'{format}' is no format of sound. {known}")
+        hint = nearest(format, list[str](MEDIA_TYPES))
+        raise _invalid("format", f"'{format}' is no format of sound. {hint}")
     if not parts:
-        raise _wrong("parts", "There is nothing to make a file of: no part was spoken.")
+        raise _invalid("parts", "There is nothing to make a file of: no part was spoken.")
     for name in tags:
         if name not in TAGS:
-            raise _wrong("tags", f"'{name}' is no tag. {nearest(name, TAGS)}")
+            raise _invalid("tags", f"'{name}' is no tag. {nearest(name, TAGS)}")
     numbers = [chapter.part for chapter in chapters]
     if numbers != sorted(set(numbers)) or not all(0 <= n < len(parts) for n in numbers):
-        raise _wrong("chapters", f"Chapters begin in order at parts 0 to {len(parts) - 1}.")
+        raise _invalid("chapters", f"Chapters begin in order at parts 0 to {len(parts) - 1}.")
 
 
-def _line(text: str) -> str:
+def _tag_text(text: str) -> str:
     """Fit for a tag: one line of bounded length, without halves of surrogate pairs."""
     whole = text[:MAX_TAG_CHARS].encode(errors="replace").decode().replace("\0", " ")
     return " ".join(whole.split())
 
 
-def _wrong(field: str, message: str) -> Invalid:
+def _invalid(field: str, message: str) -> Invalid:
     return Invalid(message, details={"field": field})

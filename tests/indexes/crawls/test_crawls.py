@@ -40,7 +40,7 @@ def fetching(**limits: Any) -> Callable[..., Any]:
 
     async def fetched(url: str, etag: str | None, last_modified: str | None) -> Any:
         return await fetch(
-            url, replace(bounds, **limits), known=CacheValidators(etag, last_modified)
+            url, replace(bounds, **limits), validators=CacheValidators(etag, last_modified)
         )
 
     return fetched

@@ -1,5 +1,5 @@
 """The workers' side: parses and makes files of pictures (Pillow) and sound (libsndfile)."""
 
-from tools.media.worker.handlers import Pictures, Sounds
+from tools.media.worker.handlers import PictureHandler, SoundHandler
 
-__all__ = ["Pictures", "Sounds"]
+__all__ = ["PictureHandler", "SoundHandler"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping, Sequence
 
-Mark = tuple[str, float]
+ChapterMark = tuple[str, float]
 """The title of a chapter, and the second at which it begins."""
 
-_FRAMES = {
+_TAG_FRAMES = {
     "title": b"TIT2",
     "artist": b"TPE1",
     "album": b"TALB",
@@ -22,22 +22,24 @@ VORBIS_COMMENT = 4
 LAST_BLOCK = 0x80
 
 
-def with_chapters(
-    file: bytes, format: str, marks: Sequence[Mark], seconds: float, tags: Mapping[str, str]
+def add_chapters(
+    file: bytes, format: str, marks: Sequence[ChapterMark], seconds: float, tags: Mapping[str, str]
 ) -> bytes:
     """The file with its chapters, where its format can hold them."""
     if not marks:
         return file
     if format == "mp3":
-        return id3(marks, seconds, tags) + file
+        return build_id3(marks, seconds, tags) + file
     if format == "flac":
-        return _flac(file, marks)
+        return _add_flac_chapters(file, marks)
     return file
 
 
-def id3(marks: Sequence[Mark], seconds: float, tags: Mapping[str, str]) -> bytes:
+def build_id3(marks: Sequence[ChapterMark], seconds: float, tags: Mapping[str, str]) -> bytes:
     """An ID3 tag (version 2.4) for the beginning of an MP3 file."""
-    frames = [_text(_FRAMES[name], text) for name, text in tags.items() if name in _FRAMES]
+    frames = [
+        _text_frame(_TAG_FRAMES[name], text) for name, text in tags.items() if name in _TAG_FRAMES
+    ]
     if comment := tags.get("comment"):
         frames.append(_frame(b"COMM", UTF8 + b"und\0" + comment.encode()))
     ids = [b"chapter%d\0" % number for number in range(len(marks))]
@@ -47,12 +49,12 @@ def id3(marks: Sequence[Mark], seconds: float, tags: Mapping[str, str]) -> bytes
     ends = [*(start for _, start in marks[1:]), seconds]
     for id, (title, start), end in zip(ids, marks, ends, strict=True):
         times = struct.pack(">II", round(start * 1000), round(end * 1000))
-        frames.append(_frame(b"CHAP", id + times + NO_OFFSETS + _text(b"TIT2", title)))
+        frames.append(_frame(b"CHAP", id + times + NO_OFFSETS + _text_frame(b"TIT2", title)))
     body = b"".join(frames)
     return b"ID3\x04\0\0" + _synchsafe(len(body)) + body
 
 
-def _text(id: bytes, text: str) -> bytes:
+def _text_frame(id: bytes, text: str) -> bytes:
     return _frame(id, UTF8 + text.encode())
 
 
@@ -65,21 +67,21 @@ def _synchsafe(number: int) -> bytes:
     return bytes(number >> shift & 0x7F for shift in (21, 14, 7, 0))
 
 
-def _flac(file: bytes, marks: Sequence[Mark]) -> bytes:
-    place, made = 4, [file[:4]]
+def _add_flac_chapters(file: bytes, marks: Sequence[ChapterMark]) -> bytes:
+    position, blocks = 4, [file[:4]]
     last = False
     while not last:
-        kind, size = file[place], int.from_bytes(file[place + 1 : place + 4], "big")
+        kind, size = file[position], int.from_bytes(file[position + 1 : position + 4], "big")
         last = bool(kind & LAST_BLOCK)
-        block = file[place + 4 : place + 4 + size]
-        place += 4 + size
+        block = file[position + 4 : position + 4 + size]
+        position += 4 + size
         if kind & ~LAST_BLOCK == VORBIS_COMMENT:
-            block = _commented(block, marks)
-        made.append(bytes([kind]) + len(block).to_bytes(3, "big") + block)
-    return b"".join(made) + file[place:]
+            block = _add_comments(block, marks)
+        blocks.append(bytes([kind]) + len(block).to_bytes(3, "big") + block)
+    return b"".join(blocks) + file[position:]
 
 
-def _commented(block: bytes, marks: Sequence[Mark]) -> bytes:
+def _add_comments(block: bytes, marks: Sequence[ChapterMark]) -> bytes:
     vendor = 4 + struct.unpack_from("<I", block)[0]
     (count,) = struct.unpack_from("<I", block, vendor)
     added = []

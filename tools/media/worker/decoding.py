@@ -29,38 +29,38 @@ FORMATS = {
 RATES = range(1_000, 768_001)
 MAX_CHANNELS = 64
 BLOCK_SAMPLES = 2**18
-FULL = 32768.0
+FULL_SCALE = 32768.0
 
 
-def listen(data: bytes, *, max_seconds: float) -> Answer:
-    with _opened(data, max_seconds) as file:
-        pieces = _resampled(_mono(file, max_seconds, cut=False), file.samplerate)
-        samples = b"".join(as_bytes(piece) for piece in pieces)
-        original = _facts(file, data)
+def decode_samples(data: bytes, *, max_seconds: float) -> Answer:
+    with _open(data, max_seconds) as file:
+        pieces = _resample(_read_mono(file, max_seconds, cut=False), file.samplerate)
+        samples = b"".join(to_pcm16(piece) for piece in pieces)
+        original = _describe(file, data)
     seconds = len(samples) / SAMPLE_BYTES / RATE
     if not samples:
         raise _unreadable("it holds no sound")
     return {"seconds": seconds, "original": original}, samples
 
 
-def reference(data: bytes, *, max_seconds: float) -> Answer:
-    with _opened(data, None) as file:
-        samples = b"".join(as_bytes(piece) for piece in _mono(file, max_seconds, cut=True))
+def cut_reference(data: bytes, *, max_seconds: float) -> Answer:
+    with _open(data, None) as file:
+        samples = b"".join(to_pcm16(piece) for piece in _read_mono(file, max_seconds, cut=True))
         rate = file.samplerate
     if not samples:
         raise _unreadable("it holds no sound")
-    made = BytesIO()
-    soundfile.write(made, np.frombuffer(samples, "<i2"), rate, "PCM_16", format="WAV")
-    return {}, made.getvalue()
+    wav = BytesIO()
+    soundfile.write(wav, np.frombuffer(samples, "<i2"), rate, "PCM_16", format="WAV")
+    return {}, wav.getvalue()
 
 
-def as_bytes(samples: Samples) -> bytes:
-    whole = np.nan_to_num(samples * FULL, nan=0.0, posinf=FULL, neginf=-FULL)
-    return bytes(np.clip(np.rint(whole), -FULL, FULL - 1).astype("<i2").tobytes())
+def to_pcm16(samples: Samples) -> bytes:
+    whole = np.nan_to_num(samples * FULL_SCALE, nan=0.0, posinf=FULL_SCALE, neginf=-FULL_SCALE)
+    return bytes(np.clip(np.rint(whole), -FULL_SCALE, FULL_SCALE - 1).astype("<i2").tobytes())
 
 
 @contextmanager
-def _opened(data: bytes, max_seconds: float | None) -> Iterator[soundfile.SoundFile]:
+def _open(data: bytes, max_seconds: float | None) -> Iterator[soundfile.SoundFile]:
     kind = kind_of(data)
     if kind not in FORMATS:
         what = "not a file of sound" if kind is None else f"a file of type {kind}"
@@ -82,7 +82,7 @@ def _check(file: soundfile.SoundFile, max_seconds: float | None) -> None:
         raise _too_long(file.frames / file.samplerate, max_seconds)
 
 
-def _mono(file: soundfile.SoundFile, max_seconds: float, *, cut: bool) -> Iterator[Samples]:
+def _read_mono(file: soundfile.SoundFile, max_seconds: float, *, cut: bool) -> Iterator[Samples]:
     """What it holds, whatever its header says; not more than `max_seconds`."""
     left = int(max_seconds * file.samplerate)
     frames = max(1, BLOCK_SAMPLES // file.channels)
@@ -95,7 +95,7 @@ def _mono(file: soundfile.SoundFile, max_seconds: float, *, cut: bool) -> Iterat
             return
 
 
-def _resampled(pieces: Iterator[Samples], rate: int) -> Iterator[Samples]:
+def _resample(pieces: Iterator[Samples], rate: int) -> Iterator[Samples]:
     if rate == RATE:
         yield from pieces
         return
@@ -105,13 +105,13 @@ def _resampled(pieces: Iterator[Samples], rate: int) -> Iterator[Samples]:
     yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
 
 
-def _facts(file: soundfile.SoundFile, data: bytes) -> dict[str, Any]:
+def _describe(file: soundfile.SoundFile, data: bytes) -> dict[str, Any]:
     rate = file.samplerate
     return {
         "format": FORMATS[kind_of(data) or ""],
         "rate": rate,
         "channels": file.channels,
-        "seconds": file.tell() / rate,
+        "seconds": file.send_event() / rate,
     }
 
 

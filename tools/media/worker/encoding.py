@@ -12,7 +12,7 @@ import soxr
 
 from models.capabilities.speech import SAMPLE_BYTES
 from models.workers.host import Answer
-from tools.media.worker.chapters import with_chapters
+from tools.media.worker.chapters import add_chapters
 
 Samples = np.ndarray[Any, np.dtype[np.int16]]
 
@@ -39,7 +39,7 @@ def encode(
     chapters: Sequence[tuple[str, int]],
     tags: Mapping[str, str],
 ) -> Answer:
-    rate = _rate(format, parts[0][1])
+    rate = _choose_rate(format, parts[0][1])
     file = BytesIO()
     container, subtype = SUBTYPES[format]
     starts: list[float] = []
@@ -47,31 +47,31 @@ def encode(
     with soundfile.SoundFile(file, "w", rate, 1, subtype, format=container) as writer:
         for name, text in tags.items():
             setattr(writer, name, text)
-        for samples in _parts(data, parts, rate):
+        for samples in _read_parts(data, parts, rate):
             if starts:
                 written += _write(writer, np.zeros(round(pause_s * rate), np.int16))
             starts.append(written / rate)
             written += _write(writer, samples)
     seconds = written / rate
     marks = [(title, starts[part]) for title, part in chapters]
-    made = with_chapters(file.getvalue(), format, marks, seconds, tags)
-    return {"rate": rate, "seconds": seconds, "starts": starts}, made
+    file_bytes = add_chapters(file.getvalue(), format, marks, seconds, tags)
+    return {"rate": rate, "seconds": seconds, "starts": starts}, file_bytes
 
 
-def _rate(format: str, wanted: int) -> int:
+def _choose_rate(format: str, source_rate: int) -> int:
     """The nearest rate, not below the wanted, that the format knows."""
     rates = RATES.get(format)
     if rates is None:
-        return wanted
-    return min((rate for rate in rates if rate >= wanted), default=rates[-1])
+        return source_rate
+    return min((rate for rate in rates if rate >= source_rate), default=rates[-1])
 
 
-def _parts(data: bytes, parts: Sequence[tuple[int, int]], rate: int) -> Iterator[Samples]:
-    place = 0
-    for size, given in parts:
-        samples = np.frombuffer(data, "<i2", size // SAMPLE_BYTES, place)
-        place += size
-        yield samples if given == rate else soxr.resample(samples, given, rate)
+def _read_parts(data: bytes, parts: Sequence[tuple[int, int]], rate: int) -> Iterator[Samples]:
+    offset = 0
+    for size, part_rate in parts:
+        samples = np.frombuffer(data, "<i2", size // SAMPLE_BYTES, offset)
+        offset += size
+        yield samples if part_rate == rate else soxr.resample(samples, part_rate, rate)
 
 
 def _write(writer: soundfile.SoundFile, samples: Samples) -> int:

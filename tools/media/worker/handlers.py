@@ -9,37 +9,37 @@ from models.workers.host import Answer, TaskHandle
 from models.workers.limits import limit_memory
 
 
-class _Files:
+class _FileHandler:
     """Hands a file to the function of the method. Options: `memory_bytes`, the most it may take."""
 
     def __init__(self, options: dict[str, Any]) -> None:
         limit_memory(options["memory_bytes"])
-        self._functions = self._imported()
+        self._functions = self._import_functions()
 
     def handle(self, method: str, header: dict[str, Any], body: bytes, task: TaskHandle) -> Answer:
         return self._functions[method](body, **header)
 
-    def _imported(self) -> Mapping[str, Callable[..., Answer]]:
+    def _import_functions(self) -> Mapping[str, Callable[..., Answer]]:
         raise NotImplementedError
 
 
-class Pictures(_Files):
+class PictureHandler(_FileHandler):
     """Methods `prepare` and `mask`."""
 
-    def _imported(self) -> Mapping[str, Callable[..., Answer]]:
+    def _import_functions(self) -> Mapping[str, Callable[..., Answer]]:
         from tools.media.worker import images
 
-        return {"prepare": images.prepare, "mask": images.mask}
+        return {"prepare": images.prepare, "mask": images.prepare_mask}
 
 
-class Sounds(_Files):
+class SoundHandler(_FileHandler):
     """Methods `listen`, `reference` and `encode`."""
 
-    def _imported(self) -> Mapping[str, Callable[..., Answer]]:
+    def _import_functions(self) -> Mapping[str, Callable[..., Answer]]:
         from tools.media.worker import decoding, encoding
 
         return {
-            "listen": decoding.listen,
-            "reference": decoding.reference,
+            "listen": decoding.decode_samples,
+            "reference": decoding.cut_reference,
             "encode": encoding.encode,
         }

@@ -37,50 +37,50 @@ def prepare(
     format: str | None,
     max_source_pixels: int,
 ) -> Answer:
-    image = _opened(data, max_source_pixels)
-    original = _facts(image)
+    image = _open(data, max_source_pixels)
+    original = _describe(image)
     kind = format or ("jpeg" if original["format"] == "jpeg" else "png")
 
     def convert() -> Image.Image:
-        size = _fitting(image.size, max_side, max_pixels)
+        size = _fitting_size(image.size, max_side, max_pixels)
         image.draft(None, size)  # a large JPEG is decoded at a part of its size
-        upright = _in_colors(_upright(image))
-        size = _fitting(upright.size, max_side, max_pixels)
+        upright = _to_colors(_turn_upright(image))
+        size = _fitting_size(upright.size, max_side, max_pixels)
         small = upright.resize(size, Image.Resampling.LANCZOS) if size != upright.size else upright
-        return _on_white(small) if flatten or kind == "jpeg" else small
+        return _put_on_white(small) if flatten or kind == "jpeg" else small
 
-    return _answer(_decoded(convert), kind, original)
+    return _encode(_decode(convert), kind, original)
 
 
-def mask(data: bytes, *, width: int, height: int, max_source_pixels: int) -> Answer:
-    image = _opened(data, max_source_pixels)
-    original = _facts(image)
+def prepare_mask(data: bytes, *, width: int, height: int, max_source_pixels: int) -> Answer:
+    image = _open(data, max_source_pixels)
+    original = _describe(image)
 
     def convert() -> Image.Image:
-        upright = _in_colors(_upright(image))
+        upright = _to_colors(_turn_upright(image))
         if upright.mode == "RGBA":
-            wanted = ImageOps.invert(upright.getchannel("A"))
+            mask = ImageOps.invert(upright.getchannel("A"))
         else:
-            wanted = upright.convert("L")
-        return wanted.resize((width, height), Image.Resampling.BILINEAR)
+            mask = upright.convert("L")
+        return mask.resize((width, height), Image.Resampling.BILINEAR)
 
-    wanted = _decoded(convert)
-    if not wanted.getbbox():
+    drawn = _decode(convert)
+    if not drawn.getbbox():
         raise Invalid(
             "The mask names no place: what is to be drawn anew is white in it, or transparent.",
             code="empty_mask",
             details={"field": "mask"},
         )
-    return _answer(wanted, "png", original)
+    return _encode(drawn, "png", original)
 
 
-def _opened(data: bytes, max_pixels: int) -> Image.Image:
+def _open(data: bytes, max_pixels: int) -> Image.Image:
     """The file's first picture, not decoded yet."""
     kind = kind_of(data)
     if kind not in FORMATS:
         what = "not a picture" if kind is None else f"a file of type {kind}"
         raise _unreadable(f"it is {what}. Give a PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF file")
-    image = _decoded(lambda: Image.open(BytesIO(data), formats=[FORMATS[kind]]))
+    image = _decode(lambda: Image.open(BytesIO(data), formats=[FORMATS[kind]]))
     width, height = image.size
     if width * height > max_pixels:
         raise Invalid(
@@ -92,7 +92,7 @@ def _opened(data: bytes, max_pixels: int) -> Image.Image:
     return image
 
 
-def _decoded(convert: Callable[[], Image.Image]) -> Image.Image:
+def _decode(convert: Callable[[], Image.Image]) -> Image.Image:
     try:
         return convert()
     except (Invalid, MemoryError):
@@ -109,23 +109,23 @@ def _unreadable(why: str) -> Invalid:
     )
 
 
-def _facts(image: Image.Image) -> dict[str, Any]:
+def _describe(image: Image.Image) -> dict[str, Any]:
     format = "jpeg" if image.format == "MPO" else (image.format or "").lower()
     return {"format": format, "width": image.width, "height": image.height}
 
 
-def _in_colors(image: Image.Image) -> Image.Image:
+def _to_colors(image: Image.Image) -> Image.Image:
     """As RGB, or as RGBA where a place is transparent."""
     if image.mode.startswith(("I", "F")):
-        return _of_8_bits(image).convert("RGB")
+        return _to_8_bits(image).convert("RGB")
     if image.has_transparency_data:
         colors = image.convert("RGBA")
         lowest = colors.getchannel("A").getextrema()[0]
         return colors if lowest != 255 else colors.convert("RGB")
-    return _by_profile(image).convert("RGB")
+    return _apply_profile(image).convert("RGB")
 
 
-def _of_8_bits(image: Image.Image) -> Image.Image:
+def _to_8_bits(image: Image.Image) -> Image.Image:
     """Grey of more than 8 bits, which Pillow would cut off at 255."""
     deep = image.convert("F")
     extremes = cast("tuple[float, float]", deep.getextrema())
@@ -134,25 +134,25 @@ def _of_8_bits(image: Image.Image) -> Image.Image:
     return deep.point(lambda value: value * scale - lowest * scale).convert("L")
 
 
-def _by_profile(image: Image.Image) -> Image.Image:
+def _apply_profile(image: Image.Image) -> Image.Image:
     """With the colours that its profile means, as far as that can be read."""
     profile = image.info.get("icc_profile")
     if profile and image.mode in ("RGB", "CMYK"):
         with suppress(ImageCms.PyCMSError, OSError, ValueError, TypeError):
-            given = ImageCms.ImageCmsProfile(BytesIO(profile))
+            source = ImageCms.ImageCmsProfile(BytesIO(profile))
             srgb = ImageCms.createProfile("sRGB")
-            if made := ImageCms.profileToProfile(image, given, srgb, outputMode="RGB"):
-                return made
+            if converted := ImageCms.profileToProfile(image, source, srgb, outputMode="RGB"):
+                return converted
     return image
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def _turn_upright(image: Image.Image) -> Image.Image:
     with suppress(Exception):  # a broken note about its orientation is no reason to refuse it
         return ImageOps.exif_transpose(image)
     return image
 
 
-def _fitting(size: tuple[int, int], max_side: int, max_pixels: int | None) -> tuple[int, int]:
+def _fitting_size(size: tuple[int, int], max_side: int, max_pixels: int | None) -> tuple[int, int]:
     width, height = size
     scale = min(1.0, max_side / max(size))
     if max_pixels is not None:
@@ -160,7 +160,7 @@ def _fitting(size: tuple[int, int], max_side: int, max_pixels: int | None) -> tu
     return max(1, int(width * scale)), max(1, int(height * scale))
 
 
-def _on_white(image: Image.Image) -> Image.Image:
+def _put_on_white(image: Image.Image) -> Image.Image:
     if image.mode != "RGBA":
         return image
     ground = Image.new("RGB", image.size, "white")
@@ -168,7 +168,7 @@ def _on_white(image: Image.Image) -> Image.Image:
     return ground
 
 
-def _answer(image: Image.Image, kind: str, original: dict[str, Any]) -> Answer:
+def _encode(image: Image.Image, kind: str, original: dict[str, Any]) -> Answer:
     image.info = {}  # Pillow would write profiles and comments into the new file
     file = BytesIO()
     if kind == "jpeg":
