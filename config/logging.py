@@ -1,4 +1,4 @@
-"""Logging to standard error: one line an entry, no prompts and no secrets at info."""
+"""Logs to standard error: one line an entry, no prompts and no secrets at info."""
 
 from __future__ import annotations
 

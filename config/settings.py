@@ -1,4 +1,8 @@
-"""One frozen value for every setting: defaults < YAML < environment < flags."""
+"""One frozen value for every setting: defaults < YAML < environment < flags.
+
+Owns names, defaults and bounds of settings, and the error that names where a wrong one stands. The
+value is built once and handed down; nothing reads the environment later.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +23,9 @@ from pydantic_settings import (
 from config.errors import Invalid, nearest
 
 SHIPPED = Path(__file__).parent
+"""The folder with the YAML that Motet comes with."""
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+"""Hosts that no other machine reaches."""
 
 
 class Settings(BaseSettings):
@@ -102,12 +108,29 @@ def load_settings(config_file: Path | None = None, **flags: Any) -> Settings:
     Flags that are None count as not given. Raises `Invalid` (`invalid_settings`), which names the
     file and the key.
     """
-    given = {key: value for key, value in flags.items() if value is not None}
+    overrides = {key: value for key, value in flags.items() if value is not None}
     if config_file and not config_file.is_file():
         raise _invalid(f"There is no file '{config_file}'.", file=config_file)
-    file = config_file or _config_file(given)
+    file = config_file or _config_file(overrides)
 
-    class Loaded(Settings):
+    try:
+        loaded = _layered_settings(file)(**overrides)
+    except ValidationError as error:
+        raise _explain(error, overrides, file) from error
+    except SettingsError as error:
+        raise _not_json(error) from error
+    except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
+        raise _invalid(f"{file}: cannot be read: {error}", file=file) from error
+    except (TypeError, ValueError) as error:
+        raise _invalid(f"{file}: settings are lines of `key: value`.", file=file) from error
+    home = loaded.home.expanduser().resolve()
+    return Settings.model_construct(**{**loaded.model_dump(), "home": home})
+
+
+def _layered_settings(file: Path | None) -> type[Settings]:
+    """Return settings that are also read from the environment, `file` and the shipped YAML."""
+
+    class LayeredSettings(Settings):
         @classmethod
         def settings_customise_sources(
             cls,
@@ -117,21 +140,11 @@ def load_settings(config_file: Path | None = None, **flags: Any) -> Settings:
             dotenv_settings: PydanticBaseSettingsSource,
             file_secret_settings: PydanticBaseSettingsSource,
         ) -> tuple[PydanticBaseSettingsSource, ...]:
+            # The first source wins: flags, then the environment, then files.
             files = [SHIPPED / "motet.yaml", *([file] if file else [])]
             return init_settings, env_settings, YamlConfigSettingsSource(settings_cls, files)
 
-    try:
-        loaded = Loaded(**given)
-    except ValidationError as error:
-        raise _explained(error, given, file) from error
-    except SettingsError as error:
-        raise _not_json(error) from error
-    except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
-        raise _invalid(f"{file}: cannot be read: {error}", file=file) from error
-    except (TypeError, ValueError) as error:
-        raise _invalid(f"{file}: settings are lines of `key: value`.", file=file) from error
-    home = loaded.home.expanduser().resolve()
-    return Settings.model_construct(**{**loaded.model_dump(), "home": home})
+    return LayeredSettings
 
 
 def _not_json(error: SettingsError) -> Invalid:
@@ -144,23 +157,23 @@ def _not_json(error: SettingsError) -> Invalid:
     )
 
 
-def _config_file(given: dict[str, Any]) -> Path | None:
+def _config_file(overrides: dict[str, Any]) -> Path | None:
     if named := os.environ.get("MOTET_CONFIG"):
         if not Path(named).is_file():
             raise _invalid(f"MOTET_CONFIG names '{named}', which is not a file.")
         return Path(named)
-    home = given.get("home") or os.environ.get("MOTET_HOME") or "~/.motet"
+    home = overrides.get("home") or os.environ.get("MOTET_HOME") or "~/.motet"
     file = Path(home).expanduser() / "motet.yaml"
     return file if file.is_file() else None
 
 
-def _explained(error: ValidationError, given: dict[str, Any], file: Path | None) -> Invalid:
+def _explain(error: ValidationError, overrides: dict[str, Any], file: Path | None) -> Invalid:
     first = error.errors()[0]
     field = str(first["loc"][0]) if first["loc"] else ""
     message = first["msg"].removeprefix("Value error, ")
     if not field:
         return _invalid(message)
-    if field in given:
+    if field in overrides:
         where = f"flag --{field.replace('_', '-')}"
     elif f"MOTET_{field.upper()}" in os.environ:
         where = f"environment variable MOTET_{field.upper()}"

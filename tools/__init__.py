@@ -1,6 +1,16 @@
 """What an agent may call: one callable with a JSON schema in each module.
 
 A file of one's own tools needs only this package: `from tools import tool, ToolContext`.
+
+    spec            what a tool is, and how it is called
+    registry        all tools of the service; user_tools reads those of a folder
+    calculate, clock, index, search, web
+    caption, image, speech, transcribe, book    on media_deps: a leased model, files, artifacts
+    artifacts, references                       bytes by their hash, and how callers name files
+    safe_fetch      URLs that others chose, without reaching into our network (addresses, responses)
+    media           files of pictures and sound, parsed and made in workers
+
+Tools know neither HTTP nor graphs; who calls one gives a `ToolContext`.
 """
 
 from tools.spec import Tool, ToolContext

@@ -3,8 +3,9 @@
     <folder>/<tenant>/<first two digits>/<sha256>         the bytes
     <folder>/<tenant>/<first two digits>/<sha256>.json    what they are
 
-The JSON is written last: an artifact without it does not exist. Writing the same bytes again
-changes nothing, so a step that runs twice leaves one artifact.
+Invariants: the JSON is written last, and an artifact without it does not exist. Writing the same
+bytes again changes nothing, so a step that runs twice leaves one artifact. Nothing here deletes an
+artifact.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class Artifact:
         return f"{words or f'{made_by}-{self.id[:8]}'}{_file_suffix(self.media_type)}"
 
     def as_dict(self) -> dict[str, Any]:
-        """The artifact as JSON, without its place on disk."""
+        """Return the artifact as JSON, without its path on disk."""
         return {
             "id": self.id,
             "media_type": self.media_type,
@@ -65,7 +66,7 @@ class Artifact:
 
 
 class Artifacts:
-    """The artifacts below one folder, apart for each tenant.
+    """Stores the artifacts below one folder, apart for each tenant.
 
     One process writes. `fsync` makes an artifact survive a power loss, not just a killed process.
     """
@@ -94,10 +95,10 @@ class Artifacts:
         provenance: Mapping[str, Any] | None = None,
         tenant: str = "default",
     ) -> Artifact:
-        """Stores bytes; on return they survive a killed process.
+        """Store bytes; on return they survive a killed process, with `fsync` a power loss.
 
-        The first provenance of given bytes stays. Raises `Invalid(code="too_large")`, or
-        `Busy(code="artifact_storage_full")` when the tenant's room is used up.
+        The first provenance of the same bytes stays. Raises `Invalid` (`too_large`), or `Busy`
+        (`artifact_storage_full`) when the tenant's room is used up.
         """
         if not MEDIA_TYPE.fullmatch(media_type):
             raise Invalid(f"'{media_type}' is no media type.", details={"field": "media_type"})
@@ -111,7 +112,9 @@ class Artifacts:
         return await asyncio.to_thread(self._put, folder, data, media_type, dict(provenance or {}))
 
     async def get(self, id: str, *, tenant: str = "default") -> Artifact:
-        """What an artifact is; its bytes are at `path`. Raises `NotFound`."""
+        """Return what an artifact is; its bytes are at `path`. Raises `NotFound`
+        (`artifact_not_found`).
+        """
         path = _path_of(self._tenant_folder(tenant), id)
         artifact = await asyncio.to_thread(_read_description, path) if path else None
         if artifact is None:
@@ -123,14 +126,14 @@ class Artifacts:
         return artifact
 
     async def read(self, id: str, *, tenant: str = "default") -> bytes:
-        """The bytes of an artifact. Raises `NotFound`."""
+        """Return the bytes of an artifact. Raises `NotFound` (`artifact_not_found`)."""
         artifact = await self.get(id, tenant=tenant)
         return await asyncio.to_thread(artifact.path.read_bytes)
 
     async def list(
         self, *, tenant: str = "default", limit: int = 100, offset: int = 0
     ) -> list[Artifact]:
-        """Artifacts of a tenant, the newest first."""
+        """List artifacts of a tenant, the newest first."""
         folder = self._tenant_folder(tenant)
         return await asyncio.to_thread(_list_page, folder, limit, offset)
 
@@ -164,7 +167,10 @@ class Artifacts:
         return artifact
 
     def _room_for(self, size_bytes: int, folder: Path) -> int:
-        """The bytes used until now. Raises `Busy` when `size_bytes` more do not fit."""
+        """Return the bytes used until now; the first call for a folder counts them.
+
+        Raises `Busy` (`artifact_storage_full`) when `size_bytes` more do not fit.
+        """
         if folder not in self._used_bytes:
             self._used_bytes[folder] = _sweep(folder)
         used = self._used_bytes[folder]
@@ -178,7 +184,7 @@ class Artifacts:
         return used
 
     def _write(self, path: Path, data: bytes) -> None:
-        """Writes beside, then renames: a reader sees all of the file or none."""
+        """Write beside, then rename: a reader sees all of the file or none."""
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
         try:
             with os.fdopen(handle, "wb") as file:
@@ -212,7 +218,7 @@ def _read_description(path: Path) -> Artifact | None:
 
 
 def _sweep(folder: Path) -> int:
-    """The bytes used in a folder, cleared of what a killed process left half-written."""
+    """Count the bytes used in a folder, cleared of what a killed process left half-written."""
     for part in folder.glob("??/.*.part"):
         part.unlink()
     return sum(

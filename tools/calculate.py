@@ -1,4 +1,8 @@
-"""Arithmetic for language models, which are bad at it."""
+"""The tool `calculate`: arithmetic for language models, which are bad at it.
+
+An expression is parsed as Python and walked; only what `OPERATORS` and `FUNCTIONS` name is
+computed. Invariant: no expression takes more than a moment, for sizes are checked before the work.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +19,15 @@ Number: TypeAlias = int | float
 
 # Together these bound the time and memory of any expression to well under a millisecond each.
 MAX_CHARACTERS = 500
+"""Together with `MAX_BITS` this bounds the time and memory of any expression."""
 MAX_BITS = 4096
+"""Of an integer, also in between."""
 EXACT_JSON_INTEGER = 2**53
+"""Larger integers lose digits where JSON numbers are floats (RFC 8259, 6)."""
 
 CONSTANTS: Mapping[str, float] = {"pi": math.pi, "e": math.e, "tau": math.tau}
 OPERATOR_LOOKALIKES = str.maketrans({"×": "*", "·": "*", "÷": "/", "−": "-"})
+"""What models write for operators."""
 
 
 def _power(base: Number, exponent: Number) -> Number:
@@ -95,7 +103,11 @@ FUNCTIONS: Mapping[str, Callable[..., Number]] = {
 
 
 def evaluate(expression: str) -> Number:
-    """The value of an arithmetic expression. Raises `Invalid` that says what is wrong in it."""
+    """Evaluate an arithmetic expression.
+
+    Raises `Invalid` that says what is wrong in it (`too_large`, `invalid_expression`,
+    `undefined_result`).
+    """
     if len(expression) > MAX_CHARACTERS:
         raise Invalid(f"An expression has at most {MAX_CHARACTERS} characters.", code="too_large")
     try:
@@ -156,42 +168,42 @@ def _explain_unknown(node: ast.expr) -> Invalid:
 
 
 def to_json_number(value: Number) -> int | float | str:
-    """The number as JSON holds it: 15 digits of a float are certain, big integers are text."""
+    """Return the number as JSON holds it: 15 digits of a float are certain, big
+    integers are text.
+    """
     if isinstance(value, float):
         return float(f"{value:.15g}")
     return value if abs(value) <= EXACT_JSON_INTEGER else str(value)
 
 
+DESCRIPTION = (
+    "Evaluate an arithmetic expression. Operators: + - * / // % **. "
+    f"Functions: {', '.join(FUNCTIONS)}. Constants: {', '.join(CONSTANTS)}."
+)
+PARAMETERS: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "expression": {
+            "type": "string",
+            "description": "For example: (1200 * 1.19) / 12",
+            "minLength": 1,
+            "maxLength": MAX_CHARACTERS,
+        }
+    },
+    "required": ["expression"],
+    "additionalProperties": False,
+}
+
+
 def calculate_tool() -> Tool:
-    """Evaluates one arithmetic expression, bounded in size and time."""
+    """Build the tool that evaluates one arithmetic expression, bounded in size and time."""
+    return Tool("calculate", DESCRIPTION, PARAMETERS, _calculate, repeatable=True)
 
-    async def run(arguments: dict[str, Any], context: ToolContext) -> dict[str, Any]:
-        expression: str = arguments["expression"]
-        try:
-            return {"expression": expression, "result": to_json_number(evaluate(expression))}
-        except Invalid as error:
-            error.details["field"] = "expression"
-            raise
 
-    return Tool(
-        name="calculate",
-        description=(
-            "Evaluate an arithmetic expression. Operators: + - * / // % **. "
-            f"Functions: {', '.join(FUNCTIONS)}. Constants: {', '.join(CONSTANTS)}."
-        ),
-        parameters={
-            "type": "object",
-            "properties": {
-                "expression": {
-                    "type": "string",
-                    "description": "For example: (1200 * 1.19) / 12",
-                    "minLength": 1,
-                    "maxLength": MAX_CHARACTERS,
-                }
-            },
-            "required": ["expression"],
-            "additionalProperties": False,
-        },
-        run=run,
-        repeatable=True,
-    )
+async def _calculate(arguments: dict[str, Any], context: ToolContext) -> dict[str, Any]:
+    expression: str = arguments["expression"]
+    try:
+        return {"expression": expression, "result": to_json_number(evaluate(expression))}
+    except Invalid as error:
+        error.details["field"] = "expression"
+        raise

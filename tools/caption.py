@@ -22,6 +22,7 @@ from tools.references import REFERENCE_SCHEMA
 from tools.spec import Tool
 
 MAX_IMAGES = 16
+"""In one call; a model sees them together."""
 
 PARAMETERS: dict[str, Any] = {
     "type": "object",

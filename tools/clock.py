@@ -1,4 +1,4 @@
-"""The current time: a model cannot know it."""
+"""The tool `clock`: tells the current time, which a model cannot know."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ def _utc_now() -> datetime:
 
 
 def read_clock(zone: str, now: Now = _utc_now) -> dict[str, Any]:
-    """The time in an IANA time zone. Raises `Invalid` proposing the nearest zone."""
+    """Return the time in an IANA time zone.
+
+    Raises `Invalid` (`unknown_zone`) proposing the nearest zone, or that of a city of the name.
+    """
     try:
         moment = now().astimezone(ZoneInfo(zone))
     except (KeyError, ValueError, OSError) as error:
@@ -44,7 +47,7 @@ def _propose_zone(zone: str) -> str:
 
 
 def clock_tool(now: Now = _utc_now) -> Tool:
-    """Tells the date and time in any time zone."""
+    """Build the tool that tells the date and time in any time zone."""
 
     async def run(arguments: dict[str, Any], context: ToolContext) -> dict[str, Any]:
         return read_clock(arguments["zone"], now)

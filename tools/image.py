@@ -29,7 +29,9 @@ PASSED_ON = (
     *("prompt", "negative_prompt", "width", "height", "steps", "guidance", "seed", "count"),
     *("scheduler", "strength", "preview_every"),
 )
+"""Arguments that a request to a model takes as they are."""
 SIDE = {"type": "integer", "minimum": 16, "maximum": 4096}
+"""Of a picture, in pixels."""
 
 PARAMETERS: dict[str, Any] = {
     "type": "object",

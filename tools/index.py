@@ -1,4 +1,4 @@
-"""Putting a text into an index, so that searches find it."""
+"""The tool `index`: puts a text into an index, so that searches find it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ from typing import Any, Protocol
 from tools.spec import Tool, ToolContext
 
 MAX_TEXT = 1_000_000
+"""In characters; larger texts are uploaded as files."""
 
 
 class AddText(Protocol):
-    """Indexes a text in place of the one of the same source; with `create`, in an index that may
-    be new. Gives what became of it as JSON. Raises `NotFound` for an unknown index, `Invalid`."""
+    """Indexes a text in place of the one of the same source.
+
+    With `create`, the index may be new. Returns what became of it as JSON. Raises `NotFound`
+    (`index_not_found`), `Invalid`.
+    """
 
     async def __call__(
         self,
@@ -56,7 +60,7 @@ PARAMETERS: dict[str, Any] = {
 
 
 def index_tool(add: AddText) -> Tool:
-    """Adds texts to indexes of the caller's tenant."""
+    """Build the tool that adds texts to indexes of the caller's tenant."""
 
     async def run(arguments: dict[str, Any], context: ToolContext) -> dict[str, Any]:
         return await add(

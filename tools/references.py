@@ -1,4 +1,8 @@
-"""Files that a caller names: artifacts, data URLs, public URLs."""
+"""Files that a caller names: artifacts, data URLs, public URLs.
+
+Owns the forms in which a file may be named, and reads them. What the bytes are is the media
+workers' matter; a file's own media type is not trusted there.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +21,9 @@ from tools.safe_fetch import FetchLimits, Resolve, fetch, system_resolve
 Kind = Literal["artifact", "data", "url"]
 
 ARTIFACT_ADDRESS = re.compile(r"(?:artifact:|(?:https?://[^/?#]+)?/artifacts/)([0-9a-f]{64})/?")
+"""`artifact:<id>`, or the path or URL under which a service shows an artifact."""
 DATA_URL = re.compile(r"data:([^,;]*)((?:;[^,;]*)*),", re.IGNORECASE)
+"""The head of a data URL (RFC 2397): media type, parameters, comma."""
 REFERENCE_FORMS = (
     "Give an artifact (its id, 'artifact:<id>', or the object that a tool or an upload gave), "
     "an http or https URL, or a data URL."
@@ -47,7 +53,7 @@ class ReferencedFile:
 
 
 def parse_reference(value: Any, field: str) -> Reference:
-    """What a value refers to. Raises `Invalid` ("invalid_reference") naming the field."""
+    """Parse what a value refers to. Raises `Invalid` (`invalid_reference`) naming the field."""
     if isinstance(value, Mapping):
         inner = value.get("artifact")
         value = inner.get("id") if isinstance(inner, Mapping) else value.get("id") or inner
@@ -69,12 +75,12 @@ def parse_reference(value: Any, field: str) -> Reference:
 
 
 def encode_data_url(data: bytes, media_type: str) -> str:
-    """The bytes as a URL that holds them."""
+    """Encode bytes as a URL that holds them."""
     return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
 
 
 def decode_data_url(url: str, field: str) -> ReferencedFile:
-    """The bytes of a data URL. Raises `Invalid` ("invalid_reference")."""
+    """Decode the bytes of a data URL. Raises `Invalid` (`invalid_reference`) naming the field."""
     head = DATA_URL.match(url)
     try:
         if head is None:
@@ -104,10 +110,10 @@ class ReferenceReader:
         self._resolve = resolve
 
     async def read(self, value: Any, *, field: str, tenant: str) -> ReferencedFile:
-        """The file that a value refers to.
+        """Read the file that a value refers to.
 
-        Raises `Invalid` ("invalid_reference"), `NotFound` ("artifact_not_found"), and what
-        `safe_fetch.fetch` raises; each names the field.
+        Raises `Invalid` (`invalid_reference`), `NotFound` (`artifact_not_found`), and what
+        `safe_fetch.fetch` raises.
         """
         reference = parse_reference(value, field)
         if reference.kind == "data":

@@ -1,4 +1,8 @@
-"""Every tool of this service: the shipped ones and one's own."""
+"""Every tool of this service: the shipped ones and those that users wrote.
+
+Owns names: each is taken once, shipped tools first. The composition root hands in what tools are
+made of.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +34,7 @@ WEB_LIMITS = FetchLimits(max_bytes=4 * 2**20)
 class ToolDeps:
     """What shipped tools are made of; the composition root hands it in.
 
-    Without `add` there is no tool that fills an index, without `media` none for pictures and
+    Without `add` there is no tool that adds to an index, without `media` none for pictures and
     sound.
     """
 
@@ -46,7 +50,9 @@ PLAIN_TOOLS: Mapping[str, Callable[[ToolDeps], Tool]] = {
     "search": lambda parts: search_tool(parts.search),
     "web": lambda parts: web_tool(parts.web_limits),
 }
+"""Tools that every service has."""
 INDEX_TOOLS: Mapping[str, Callable[[AddText], Tool]] = {"index": index_tool}
+"""Tools that need a way to add to indexes."""
 MEDIA_TOOLS: Mapping[str, Callable[[MediaToolDeps], Tool]] = {
     "book": book_tool,
     "caption": caption_tool,
@@ -54,10 +60,11 @@ MEDIA_TOOLS: Mapping[str, Callable[[MediaToolDeps], Tool]] = {
     "speech": speech_tool,
     "transcribe": transcribe_tool,
 }
+"""Tools that need models, media workers and artifacts."""
 
 
 class Toolbox:
-    """Tools by name. `problems` tells which files of one's own could not be used, and why."""
+    """Tools by name. `problems` tells which files of users could not be used, and why."""
 
     def __init__(self, tools: Iterable[Tool], problems: Iterable[MotetError] = ()) -> None:
         self._tools: dict[str, Tool] = {}
@@ -70,7 +77,11 @@ class Toolbox:
         self.problems = tuple(broken)
 
     def get(self, name: str) -> Tool:
-        """The tool, or `NotFound` that proposes the nearest name and tells what is broken."""
+        """Return a tool.
+
+        Raises `NotFound` (`tool_not_found`) that proposes the nearest name and tells what is
+        broken.
+        """
         if tool := self._tools.get(name):
             return tool
         broken = "".join(f" Not loaded: {problem.message}" for problem in self.problems)
@@ -84,12 +95,15 @@ class Toolbox:
         return sorted(self._tools)
 
     def describe(self) -> list[dict[str, Any]]:
-        """Every tool as JSON, by name."""
+        """Return every tool as JSON, by name."""
         return [self._tools[name].as_dict() for name in self.names()]
 
 
 def load_toolbox(parts: ToolDeps, folder: Path | None = None) -> Toolbox:
-    """The shipped tools and those of `folder`. A broken file is a problem, never a failure."""
+    """Load the shipped tools and those of `folder`.
+
+    A broken file is a problem, never a failure. Blocks: it imports the files.
+    """
     own, problems = load_user_tools(folder) if folder else ([], [])
     return Toolbox([*_build_shipped(parts), *own], problems)
 

@@ -1,4 +1,8 @@
-"""HTTP responses, read within bounds."""
+"""Reads HTTP responses within bounds, and says what is wrong with them.
+
+Owns decompression: httpx would unpack a whole chunk before anyone could count. Which URL is asked
+is `safe_fetch`'s matter.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +20,8 @@ from config.errors import Invalid, MotetError, NotFound, Unavailable
 class FetchedPage:
     """What a URL held. `url` is the last one after redirects; `media_type` is in lower case.
 
-    `etag` and `last_modified` are the host's, as `known` of a later fetch. `unchanged` says that
-    the page is still the one that was known, and its data not sent again.
+    `etag` and `last_modified` are the host's, for `CacheValidators` of a later fetch. `unchanged`
+    says that the page is still the one that those describe, and its data was not sent again.
     """
 
     url: str
@@ -30,7 +34,10 @@ class FetchedPage:
 
 
 async def read_response(url: httpx.URL, response: httpx.Response, max_bytes: int) -> FetchedPage:
-    """What a response holds. Raises as `safe_fetch.fetch` says."""
+    """Read what a response holds, at most `max_bytes` of it.
+
+    Raises as `safe_fetch.fetch` says.
+    """
     if response.status_code != 200:
         raise _status_error(url, response)
     data = bytearray()
@@ -51,7 +58,7 @@ async def read_response(url: httpx.URL, response: httpx.Response, max_bytes: int
 def describe_response(
     url: httpx.URL, response: httpx.Response, data: bytes, *, unchanged: bool = False
 ) -> FetchedPage:
-    """What a response told, with the data it held."""
+    """Describe a response by its headers, with the data it held."""
     headers = response.headers
     kind = Message()
     kind["content-type"] = headers.get("content-type", "application/octet-stream")
@@ -67,7 +74,7 @@ def describe_response(
 
 
 async def _unpack(response: httpx.Response, max_bytes: int) -> AsyncIterator[bytes]:
-    """The body unpacked, never more than a little above `max_bytes` at once.
+    """Yield the body unpacked, never more than a little above `max_bytes` at once.
 
     httpx would unpack a whole chunk before anyone could count: a kilobyte can hold a megabyte.
     """
@@ -99,6 +106,7 @@ def _status_error(url: httpx.URL, response: httpx.Response) -> MotetError:
 
 
 def unreachable(host: str, error: Exception | None) -> Unavailable:
+    """Build the error for a host that does not answer; without an `error` it has no address."""
     reason = str(error) or type(error).__name__ if error else "it has no address"
     return Unavailable(
         f"'{host}' cannot be read: {reason}.", code="host_unreachable", details={"field": "url"}
@@ -106,5 +114,5 @@ def unreachable(host: str, error: Exception | None) -> Unavailable:
 
 
 def shorten_url(url: str) -> str:
-    """A URL as messages show it."""
+    """Shorten a URL for a message."""
     return url if len(url) <= 200 else f"{url[:200]}…"

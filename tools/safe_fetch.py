@@ -1,7 +1,9 @@
 """Fetches a URL that someone else chose, without reaching into our own network.
 
-Every address of a host is checked, and the connection then goes to a checked address itself:
-a name that resolves anew on the way (DNS rebinding) cannot lead elsewhere.
+Guards against server-side request forgery: every address of a host is checked, and the connection
+then goes to a checked address itself, so that a name that resolves anew on the way (DNS rebinding)
+cannot lead elsewhere. Each redirect is a URL that someone else chose, and checked as the first one.
+What is read of an answer is `responses`' matter.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import asyncio
 import ipaddress
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -24,6 +26,7 @@ from tools.responses import FetchedPage, describe_response, read_response, short
 Resolve: TypeAlias = Callable[[str, int], Awaitable[list[str]]]
 
 MAX_ADDRESSES = 4
+"""Of a host that are tried; one dead address leaves time for others."""
 REDIRECT_STATUSES = {301, 302, 303, 307, 308}
 NOT_MODIFIED = 304
 JSON_HEADERS = {"Content-Type": "application/json"}
@@ -45,19 +48,19 @@ class FetchLimits:
 
 @dataclass(frozen=True)
 class CacheValidators:
-    """What the host said of a page that was fetched before."""
+    """What the host said of a page that was fetched before (RFC 9110, 13)."""
 
     etag: str | None = None
     last_modified: str | None = None
 
     def headers(self) -> dict[str, str]:
-        """As an HTTP request asks for what has changed since."""
+        """Return the headers that ask for what has changed since."""
         conditions = {"If-None-Match": self.etag, "If-Modified-Since": self.last_modified}
         return {name: value for name, value in conditions.items() if value}
 
 
 async def system_resolve(host: str, port: int) -> list[str]:
-    """The addresses of a host, as the operating system sees them."""
+    """Resolve a host to its addresses, as the operating system sees them."""
     entries = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in entries))
 
@@ -70,12 +73,13 @@ async def fetch(
     resolve: Resolve = system_resolve,
     tls: ssl.SSLContext | None = None,
 ) -> FetchedPage:
-    """What `url` holds, fetched from a public address within `limits`. A page that is still as it
-    was `known` need not be sent again.
+    """Fetch what `url` holds from a public address within `limits`.
 
-    Raises `Invalid` (`forbidden_url`, `forbidden_address`, `too_large`, `too_many_redirects`),
-    `NotFound`, `TimedOut`, or `Unavailable` when the host does not answer as it should.
-    Proxies of the environment are not used: they would resolve names past the guard.
+    A page that is still as its `validators` say need not be sent again. Raises `Invalid`
+    (`forbidden_url`, `forbidden_address`, `too_large`, `too_many_redirects`), `NotFound`
+    (`page_not_found`), `TimedOut` (`fetch_timed_out`), or `Unavailable` when the host does not
+    answer as it should. Proxies of the environment are not used: they would resolve names past the
+    guard.
     """
     async with _within_time(url, limits):
         return await _follow_redirects(url, limits, validators.headers(), resolve, tls)
@@ -84,7 +88,7 @@ async def fetch(
 async def post(
     url: str, body: bytes, limits: FetchLimits = FetchLimits(), *, resolve: Resolve = system_resolve
 ) -> int:
-    """Sends a JSON body to `url` and gives the HTTP status of the answer; follows no redirect.
+    """Send a JSON body to `url` and return the HTTP status of the answer; follows no redirect.
 
     Raises as `fetch` does, but for statuses.
     """
@@ -176,7 +180,10 @@ def _join_url(base: httpx.URL, location: str) -> str:
 
 
 async def _resolve_checked(url: httpx.URL, limits: FetchLimits, resolve: Resolve) -> list[Address]:
-    """Every address of the host; one that is not public condemns the host."""
+    """Resolve a host and check every address; one that is not public condemns the host.
+
+    Raises `Invalid` (`forbidden_address`), `Unavailable` (`host_not_found`).
+    """
     host = url.raw_host.decode("ascii")
     try:
         names = await resolve(host, url.port or (443 if url.scheme == "https" else 80))
@@ -210,35 +217,59 @@ async def _open(
     headers: Mapping[str, str],
     body: bytes | None = None,
 ) -> AsyncIterator[httpx.Response]:
-    """The response of the first address that can be connected to, its body not yet read."""
-    host = url.raw_host.decode("ascii")
+    """Open the response of the first address that can be connected to, its body not yet read."""
     # The whole fetch is bounded by its caller; here one dead address must leave time for others.
     timeout = httpx.Timeout(None, connect=limits.timeout_s / (len(addresses) + 1))
+    requests = [_build_request(url, address, timeout, headers, body) for address in addresses]
     # The bare transport follows no redirects, keeps no cookies and asks no proxy.
     async with httpx.AsyncHTTPTransport(verify=tls or False, trust_env=False) as transport:
-        refusal: httpx.HTTPError | None = None
-        for address in addresses:
-            request = httpx.Request(
-                "GET" if body is None else "POST",
-                # The address replaces the name; the host and the certificate stay the name's.
-                url.copy_with(host=str(address)),
-                headers={**HEADERS, **headers, "Host": url.netloc.decode("ascii")},
-                content=body,
-                extensions={"sni_hostname": host, "timeout": timeout.as_dict()},
-            )
-            try:
-                response = await transport.handle_async_request(request)
-            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-                refusal = error
-                continue
-            except httpx.HTTPError as error:
-                raise unreachable(host, error) from error
-            try:
-                yield response
-            finally:
-                await response.aclose()
-            return
-        raise unreachable(host, refusal) from refusal
+        response = await _send_first(transport, requests, url.raw_host.decode("ascii"))
+        try:
+            yield response
+        finally:
+            await response.aclose()
+
+
+def _build_request(
+    url: httpx.URL,
+    address: Address,
+    timeout: httpx.Timeout,
+    headers: Mapping[str, str],
+    body: bytes | None,
+) -> httpx.Request:
+    """Build the request to an address that was checked.
+
+    The address replaces the name in the URL: nothing is resolved again. The header and the
+    certificate stay the name's.
+    """
+    return httpx.Request(
+        "GET" if body is None else "POST",
+        url.copy_with(host=str(address)),
+        headers={**HEADERS, **headers, "Host": url.netloc.decode("ascii")},
+        content=body,
+        extensions={
+            "sni_hostname": url.raw_host.decode("ascii"),
+            "timeout": timeout.as_dict(),
+        },
+    )
+
+
+async def _send_first(
+    transport: httpx.AsyncHTTPTransport, requests: Sequence[httpx.Request], host: str
+) -> httpx.Response:
+    """Send the first request whose address can be connected to; the caller closes the response.
+
+    Raises `Unavailable` (`host_unreachable`).
+    """
+    refusal: httpx.HTTPError | None = None
+    for request in requests:
+        try:
+            return await transport.handle_async_request(request)
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            refusal = error
+        except httpx.HTTPError as error:
+            raise unreachable(host, error) from error
+    raise unreachable(host, refusal) from refusal
 
 
 def _refusal(message: str) -> Invalid:

@@ -1,4 +1,4 @@
-"""Search over indexed documents, for models that decide themselves when to look."""
+"""The tool `search`: searches indexed documents, for models that decide themselves when to look."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from typing import Any, Protocol
 from tools.spec import Tool, ToolContext
 
 NAME = {"type": "string", "maxLength": 64}
+"""Of an index."""
 
 
 class SearchPassages(Protocol):
-    """Finds passages, best first, each as JSON. Raises `NotFound` for an unknown index, `Invalid`
-    for a filter that is none."""
+    """Finds passages, best first, each as JSON.
+
+    Raises `NotFound` (`index_not_found`), `Invalid` (`invalid_filter`).
+    """
 
     async def __call__(
         self,
@@ -25,13 +28,42 @@ class SearchPassages(Protocol):
     ) -> list[dict[str, Any]]: ...
 
 
+PARAMETERS: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "query": {
+            "type": "string",
+            "description": "What to look for, in plain words.",
+            "minLength": 1,
+            "maxLength": 2000,
+        },
+        "index": {
+            "description": "Name of the index, or a list of names.",
+            "default": "docs",
+            "anyOf": [
+                NAME,
+                {"type": "array", "items": NAME, "minItems": 1, "maxItems": 32},
+            ],
+        },
+        "where": {
+            "type": "object",
+            "description": "Only documents whose fields are so, as in "
+            '{"author": "Anna", "year": {"gte": 2020}}.',
+        },
+        "limit": {"type": "integer", "minimum": 1, "maximum": 20, "default": 5},
+    },
+    "required": ["query"],
+    "additionalProperties": False,
+}
+
+
 def search_tool(search: SearchPassages) -> Tool:
-    """Looks passages up in indexes of the caller's tenant."""
+    """Build the tool that looks passages up in indexes of the caller's tenant."""
 
     async def run(arguments: dict[str, Any], context: ToolContext) -> dict[str, Any]:
-        named = arguments["index"]
+        names = arguments["index"]
         passages = await search(
-            [named] if isinstance(named, str) else named,
+            [names] if isinstance(names, str) else names,
             arguments["query"],
             limit=arguments["limit"],
             where=arguments.get("where"),
@@ -39,36 +71,5 @@ def search_tool(search: SearchPassages) -> Tool:
         )
         return {"passages": passages}
 
-    return Tool(
-        name="search",
-        description="Search the indexed documents and return the passages that fit best.",
-        parameters={
-            "type": "object",
-            "properties": {
-                "query": {
-                    "type": "string",
-                    "description": "What to look for, in plain words.",
-                    "minLength": 1,
-                    "maxLength": 2000,
-                },
-                "index": {
-                    "description": "Name of the index, or a list of names.",
-                    "default": "docs",
-                    "anyOf": [
-                        NAME,
-                        {"type": "array", "items": NAME, "minItems": 1, "maxItems": 32},
-                    ],
-                },
-                "where": {
-                    "type": "object",
-                    "description": "Only documents whose fields are so, as in "
-                    '{"author": "Anna", "year": {"gte": 2020}}.',
-                },
-                "limit": {"type": "integer", "minimum": 1, "maximum": 20, "default": 5},
-            },
-            "required": ["query"],
-            "additionalProperties": False,
-        },
-        run=run,
-        repeatable=True,
-    )
+    description = "Search the indexed documents and return the passages that fit best."
+    return Tool("search", description, PARAMETERS, run, repeatable=True)

@@ -1,4 +1,8 @@
-"""A tool: a name, a JSON schema, and an async function from JSON to JSON."""
+"""A tool: a name, a JSON schema, and an async function from JSON to JSON.
+
+Owns checking arguments, the bound on time and the translation of foreign exceptions; every caller
+(a node, a model, a route) goes through `Tool.call`.
+"""
 
 from __future__ import annotations
 
@@ -17,18 +21,19 @@ from config.errors import Invalid, MotetError, TimedOut, Unavailable, nearest
 JSON: TypeAlias = Any
 # What every tool-calling model accepts as the name of a function.
 TOOL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
+"""What every tool-calling model accepts as the name of a function."""
 
 
 def _ignore_event(event: dict[str, Any]) -> None:
-    """Nobody listens."""
+    """Do nothing: nobody listens."""
 
 
 @dataclass(frozen=True)
 class ToolContext:
     """For whom a tool is called, and by which node of which run.
 
-    `emit` sends an observable event and never blocks: as progress, unless its `motet` names
-    another kind of event.
+    `emit` sends an observable event and never blocks: as progress, unless its `motet` names another
+    kind of event.
     """
 
     tenant: str = "default"
@@ -37,7 +42,9 @@ class ToolContext:
     node: str = ""
 
     def send_event(self, kind: str, **data: Any) -> None:
-        """Send an event of a kind: `progress`, `artifact`, `model`, `token`, `warning`."""
+        """Send an event of a kind: `progress`, `artifact`, `model`, `token`, `warning`. Never
+        blocks.
+        """
         self.emit({"motet": kind, **data})
 
 
@@ -76,10 +83,11 @@ class Tool:
             ) from error
 
     async def call(self, arguments: dict[str, Any], context: ToolContext) -> JSON:
-        """The tool's result as JSON.
+        """Check the arguments, run the tool and return its result as JSON.
 
-        Raises `Invalid` naming the field when `arguments` do not fit the schema, `TimedOut`
-        after `timeout_s`, and `Unavailable(code="tool_failed")` for any foreign exception.
+        Raises `Invalid` (`invalid_arguments`) naming the field when `arguments` do not fit the
+        schema, `TimedOut` (`tool_timed_out`) after `timeout_s`, and `Unavailable` (`tool_failed`)
+        for any foreign exception.
         """
         checked = self.validate(arguments)
         try:
@@ -101,14 +109,17 @@ class Tool:
             ) from error
 
     def validate(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        """`arguments` completed by the schema's defaults, or `Invalid` naming the field."""
+        """Complete `arguments` by the schema's defaults.
+
+        Raises `Invalid` (`invalid_arguments`) naming the field.
+        """
         error = best_match(self._validator.iter_errors(arguments))
         if error is not None:
             raise self._invalid_arguments(error)
         return {**self._defaults, **arguments}
 
     def as_function(self) -> dict[str, Any]:
-        """The declaration that tool-calling models take."""
+        """Return the declaration that tool-calling models take."""
         function = {
             "name": self.name,
             "description": self.description,
@@ -117,7 +128,7 @@ class Tool:
         return {"type": "function", "function": function}
 
     def as_dict(self) -> dict[str, Any]:
-        """The tool as JSON, for people and programs that choose one."""
+        """Return the tool as JSON, for people and programs that choose one."""
         return {
             "name": self.name,
             "description": self.description,
@@ -145,7 +156,7 @@ class Tool:
 
 
 def _locate_error(error: ValidationError) -> tuple[str, str]:
-    """The field an error is about, dotted, and what is wrong with it."""
+    """Return the field that an error is about, dotted, and what is wrong with it."""
     path = [str(part) for part in error.absolute_path]
     value: Any = error.instance
     rule: Any = error.validator_value

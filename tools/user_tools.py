@@ -1,4 +1,4 @@
-"""Tools of one's own: functions in Python files of a folder.
+"""Reads tools that users wrote: functions in Python files of a folder.
 
     from tools import tool
 
@@ -6,8 +6,9 @@
     def exchange(amount: float, currency: Literal["EUR", "USD"] = "EUR") -> float:
         \"\"\"Convert an amount of money.\"\"\"
 
-The parameters come from the signature, the description from the docstring. A plain function
-runs in a thread. A parameter annotated `ToolContext` receives the context.
+The parameters come from the signature, the description from the docstring. A plain function runs in
+a thread. A parameter annotated `ToolContext` receives the context. A file is imported into this
+process: whoever can write to the folder is trusted.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ from tools.spec import JSON, Tool, ToolContext
 Function = Callable[..., Any]
 F = TypeVar("F", bound=Function)
 MARK_ATTRIBUTE = "__motet_tool__"
+"""Where `tool` leaves its options on a function."""
 MAX_THREADS = 4
+"""Of one tool: a plain function that hangs occupies its threads alone."""
 MODEL_CONFIG = ConfigDict(extra="forbid", protected_namespaces=())
 NAMED_KINDS = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
@@ -55,7 +58,7 @@ def tool(
     repeatable: bool = False,
     timeout_s: float = 60.0,
 ) -> F | Callable[[F], F]:
-    """Marks a function as a tool; it stays the function it was.
+    """Mark a function as a tool; it stays the function it was.
 
     Say `repeatable=True` when calling it a second time does no harm.
     """
@@ -69,9 +72,10 @@ def tool(
 
 
 def load_user_tools(folder: Path) -> tuple[list[Tool], list[MotetError]]:
-    """The tools of every `*.py` in a folder, and what is wrong with files that gave none.
+    """Load the tools of every `*.py` in a folder.
 
-    Files whose name begins with an underscore are left alone.
+    Returns them with what is wrong with files that gave none. Files whose name begins with an
+    underscore are left alone. Blocks: it imports the files.
     """
     tools: list[Tool] = []
     problems: list[MotetError] = []
@@ -86,9 +90,9 @@ def load_user_tools(folder: Path) -> tuple[list[Tool], list[MotetError]]:
 
 
 def read_tools(file: Path) -> list[Tool]:
-    """The tools of one file: its `TOOLS` list, else its marked functions in order.
+    """Read the tools of one file: its `TOOLS` list, else its marked functions in order.
 
-    Raises `Invalid` naming the file, and the line where one is known.
+    Raises `Invalid` (`invalid_tool_file`) naming the file, and the line where one is known.
     """
     module = _import_file(file)
     listed = getattr(module, "TOOLS", None)
@@ -103,7 +107,9 @@ def read_tools(file: Path) -> list[Tool]:
 
 
 def build_tool(function: Function, origin: str) -> Tool:
-    """A tool from a function's signature and docstring. Raises `Invalid` saying what is amiss."""
+    """Build a tool from a function's signature and docstring. Raises `Invalid` saying what is
+    amiss.
+    """
     options = getattr(
         function, MARK_ATTRIBUTE, {"name": None, "repeatable": False, "timeout_s": 60.0}
     )
@@ -138,7 +144,7 @@ def _build_listed(item: Any, file: Path) -> Tool:
 
 
 def _model_arguments(function: Function, name: str) -> tuple[type[BaseModel], str | None]:
-    """A model of the arguments, and the name of the parameter that takes the context."""
+    """Return a model of the arguments, and the name of the parameter that takes the context."""
     fields: dict[str, Any] = {}
     context_name = None
     try:
@@ -186,7 +192,9 @@ def _build_runner(
 def _parse_arguments(
     name: str, model: type[BaseModel], arguments: dict[str, Any]
 ) -> dict[str, Any]:
-    """The arguments in the types of the signature."""
+    """Convert the arguments to the types of the signature. Raises `Invalid`
+    (`invalid_arguments`).
+    """
     try:
         checked = model.model_validate(arguments)
     except ValidationError as error:
@@ -230,7 +238,7 @@ def _file_error(file: Path, message: str, line: int | None = None) -> Invalid:
 
 
 def _failing_line(file: Path, error: BaseException) -> int | None:
-    """The line of the file where an import failed."""
+    """Return the line of the file where an import failed."""
     if isinstance(error, SyntaxError):
         return error.lineno
     frames = traceback.extract_tb(error.__traceback__)

@@ -1,4 +1,8 @@
-"""A web page as text."""
+"""The tool `web`: reads a public web page as text.
+
+How a page is fetched safely is `safe_fetch`'s matter. Indexing reads pages by `indexes.formats`,
+with structure; here a model is to read what a person would see, cheaply.
+"""
 
 from __future__ import annotations
 
@@ -12,18 +16,26 @@ from tools.safe_fetch import FetchLimits, Resolve, fetch, system_resolve
 from tools.spec import Tool, ToolContext
 
 MAX_CHARACTERS = 100_000
+PARSE_TIMEOUT_S = 30.0
+"""For parsing, after the fetch."""
 LINE_BREAK = "\x1e"
+"""Stands for a line break while white space is collapsed; no text holds it."""
 PRE_SPACE = "\xa0"
+"""Stands for a space of preformatted text meanwhile."""
 UNSEEN_TAGS = ("script", "style", "noscript", "template", "svg", "head", "iframe")
 BLOCK_TAGS = (
     *("address", "article", "aside", "blockquote", "br", "dd", "div", "dl", "dt", "footer"),
     *("form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hr", "li", "main", "nav", "ol"),
     *("p", "pre", "section", "table", "tr", "ul"),
 )
+"""Elements that stand on lines of their own."""
 
 
 def page_text(page: FetchedPage) -> tuple[str, str]:
-    """Title and readable text of a page. Raises `Invalid` when it is not made of text."""
+    """Return the title and the readable text of a page.
+
+    Blocks while it parses. Raises `Invalid` (`not_text`) for a page that is not made of text.
+    """
     if page.media_type in {"text/html", "application/xhtml+xml"}:
         return _read_html(page)
     if page.media_type.startswith("text/") or page.media_type.endswith(("json", "xml", "yaml")):
@@ -66,18 +78,34 @@ def _read_html(page: FetchedPage) -> tuple[str, str]:
 
 
 def _flow(text: str) -> str:
-    """Spaces and line ends of HTML mean one space; only breaks begin a line."""
+    """Collapse the spaces and line ends of HTML; only breaks begin a line."""
     lines = re.sub(r"[ \t\r\n\f]+", " ", text).split(LINE_BREAK)
     flowed = "\n".join(line.strip(" ").replace(PRE_SPACE, " ").rstrip() for line in lines)
     return re.sub(r"\n{3,}", "\n\n", flowed).strip("\n")
 
 
+PARAMETERS: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "url": {"type": "string", "description": "http or https.", "maxLength": 4096},
+        "max_characters": {
+            "type": "integer",
+            "minimum": 100,
+            "maximum": MAX_CHARACTERS,
+            "default": 20_000,
+        },
+    },
+    "required": ["url"],
+    "additionalProperties": False,
+}
+
+
 def web_tool(limits: FetchLimits, resolve: Resolve = system_resolve) -> Tool:
-    """Reads public web pages; addresses of our own network are refused."""
+    """Build the tool that reads public web pages; addresses of our own network are refused."""
 
     async def run(arguments: dict[str, Any], context: ToolContext) -> dict[str, Any]:
         page = await fetch(arguments["url"], limits, resolve=resolve)
-        # A large page takes seconds to parse.
+        # A large page takes seconds to parse: not on the event loop.
         title, text = await asyncio.to_thread(page_text, page)
         max_characters = arguments["max_characters"]
         return {
@@ -88,23 +116,10 @@ def web_tool(limits: FetchLimits, resolve: Resolve = system_resolve) -> Tool:
         }
 
     return Tool(
-        name="web",
-        description="Fetch a public web page and return its text.",
-        parameters={
-            "type": "object",
-            "properties": {
-                "url": {"type": "string", "description": "http or https.", "maxLength": 4096},
-                "max_characters": {
-                    "type": "integer",
-                    "minimum": 100,
-                    "maximum": MAX_CHARACTERS,
-                    "default": 20_000,
-                },
-            },
-            "required": ["url"],
-            "additionalProperties": False,
-        },
-        run=run,
+        "web",
+        "Fetch a public web page and return its text.",
+        PARAMETERS,
+        run,
         repeatable=True,
-        timeout_s=limits.timeout_s + 30,
+        timeout_s=limits.timeout_s + PARSE_TIMEOUT_S,
     )

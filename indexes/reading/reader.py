@@ -7,14 +7,15 @@ parser does with a document is `Invalid`, never the server's failure. Parsing is
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import orjson
 
-from config.errors import TimedOut, Unavailable
 from indexes.reading.chunks import Chunk
 from indexes.reading.content import unreadable_document
 from models.workers.on_demand import OnDemandWorker
+from models.workers.parsing import blame_file
 from models.workers.process import Reply
 
 READER_VERSION = 3
@@ -80,20 +81,8 @@ class DocumentReader:
     async def _call(self, header: dict[str, object], data: bytes) -> Reply:
         filename = str(header["filename"])
         timeout_s = self._timeout_s + TIMEOUT_PER_MIB_S * len(data) / 2**20
-        try:
+        with blame_file(partial(unreadable_document, filename), timeout_s):
             return await self._worker.call("read", header, data, timeout_s=timeout_s)
-        except TimedOut as error:
-            raise unreadable_document(
-                filename, f"reading it took more than {timeout_s:.0f} s"
-            ) from error
-        except Unavailable as error:
-            if error.code == "out_of_memory":
-                raise unreadable_document(filename, "reading it takes too much memory") from error
-            if error.code in ("worker_died", "worker_failed"):
-                raise unreadable_document(
-                    filename, f"its reader failed ({error.message})"
-                ) from error
-            raise
 
 
 def _parsed_document(reply: Reply) -> ParsedDocument:

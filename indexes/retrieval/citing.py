@@ -23,17 +23,12 @@ def cite(
     """Return a span of a document with what stands around it.
 
     The document may be another one by now: `hash` is that of the one cited, and `changed` tells.
-    Raises `NotFound` (`document_not_found`), and `Invalid` (`invalid_span`) for a span that an
-    unchanged document does not have.
+    Raises `NotFound` (`document_not_found`), and `Invalid` (`invalid_span`).
     """
     opened = lookup.document(database, id, name, document)
     changed = hash is not None and hash != opened.hash
-    if not (0 <= start < end <= len(opened.text) or changed):
-        raise Invalid(
-            f"The document has {len(opened.text)} characters: there is no span {start}-{end}.",
-            code="invalid_span",
-            details={"field": "end"},
-        )
+    if not changed:
+        _check_span(opened.text, start, end)
     return Citation(
         document,
         opened.title,
@@ -46,3 +41,12 @@ def cite(
         end,
         changed,
     )
+
+
+def _check_span(text: str, start: int, end: int) -> None:
+    if not 0 <= start < end <= len(text):
+        raise Invalid(
+            f"The document has {len(text)} characters: there is no span {start}-{end}.",
+            code="invalid_span",
+            details={"field": "end"},
+        )

@@ -1,4 +1,8 @@
-"""A book as EPUB 3, with media overlays: readers show each sentence as it is read aloud."""
+"""Writes a book as EPUB 3.3 with media overlays: readers show each sentence as it is read aloud.
+
+A media overlay is a SMIL file for each scene that ties its sentences to times of its sound (EPUB
+3.3, 9). The same book is the same file, byte for byte, but for the time of its making.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +21,12 @@ CONTAINER = """\
   </rootfiles>
 </container>
 """
+"""Names the package document (EPUB 3.3, 4.2.6.3.1)."""
 STORED = ("image/", "audio/")
 
 
 def write_epub(book: Book) -> bytes:
-    """The file. What is compressed already is stored as it is."""
+    """Return the file. What is compressed already is stored as it is."""
     written = io.BytesIO()
     with zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED) as archive:
         # A reader knows an EPUB by its first entry, which must be this and not compressed.
@@ -49,7 +54,7 @@ def _render_texts(book: Book) -> Iterator[tuple[str, str]]:
 
 
 def _undated_entry(name: str) -> zipfile.ZipInfo:
-    """An entry of no date, so that the same book is the same file."""
+    """Build an entry of no date, so that the same book is the same file."""
     entry = zipfile.ZipInfo(name)
     entry.external_attr = 0o644 << 16
     return entry

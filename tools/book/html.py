@@ -1,4 +1,4 @@
-"""A book as one HTML file that holds its pictures and sounds, so that it opens anywhere."""
+"""Renders a book as one HTML file that holds its pictures and sounds, so that it opens anywhere."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 def render_page(book: Book) -> bytes:
-    """The page as UTF-8."""
+    """Render the page as UTF-8."""
     return render_template("page.html.j2", book=book).encode()
 
 
 def render_template(template: str, **values: Any) -> str:
-    """A template of this package; every value is escaped where it is written."""
+    """Render a template of this package; every value is escaped where it is written."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -34,6 +34,6 @@ def render_template(template: str, **values: Any) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """A length in words: `48 s`, `3 min 20 s`."""
+    """Format a length as `48 s` or `3 min 20 s`."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -1,4 +1,4 @@
-"""What a book is before it is laid out: scenes, their files, and their sentences in time."""
+"""A book before it is laid out: scenes, their files, and their sentences in time. Pure."""
 
 from __future__ import annotations
 
@@ -77,8 +77,11 @@ class Book:
 
 
 def split_paragraphs(text: str, sentences: Sequence[Mapping[str, Any]]) -> list[list[Piece]]:
-    """The text as paragraphs of pieces. A sentence that does not stand in the text word for word
-    is left out: its time then belongs to no place."""
+    """Split a text into paragraphs of pieces.
+
+    A sentence that does not stand in the text word for word is left out: its time then belongs to
+    no piece.
+    """
     pieces = list(_split_pieces(text.strip(), sentences))
     paragraphs: list[list[Piece]] = [[]]
     for piece in pieces:
@@ -117,7 +120,7 @@ def _with_text(piece: Piece, text: str) -> Piece:
 
 
 def _trim_paragraph(pieces: list[Piece]) -> list[Piece]:
-    """A paragraph without space at its ends."""
+    """Trim a paragraph's first and last piece."""
     first, last = pieces[0], pieces[-1]
     pieces[0] = _with_text(first, first.text.lstrip())
     pieces[-1] = _with_text(pieces[-1] if len(pieces) == 1 else last, pieces[-1].text.rstrip())

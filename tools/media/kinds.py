@@ -1,4 +1,4 @@
-"""What kind of file some bytes are, by how they begin. Pure, and quick on any bytes."""
+"""Tells what kind of file some bytes are, by how they begin. Pure, and quick on any bytes."""
 
 from __future__ import annotations
 
@@ -27,10 +27,11 @@ _BRANDS = {
     b"M4A ": "audio/mp4",
     b"M4B ": "audio/mp4",
 }
+"""Major brands of ISO media files (ISO/IEC 14496-12, `ftyp`)."""
 
 
 def kind_of(data: bytes) -> str | None:
-    """The media type of a file of pictures or sound; None for anything else.
+    """Return the media type of a file of pictures or sound; None for anything else.
 
     It says what the file claims to be. Only reading it tells whether it is sound.
     """
@@ -47,7 +48,9 @@ def kind_of(data: bytes) -> str | None:
 
 
 def _is_mpeg_frame(data: bytes) -> bool:
-    """Whether it begins with the header of an MPEG audio frame."""
+    """Tell whether bytes begin with the header of an MPEG audio frame (ISO/IEC
+    11172-3, 2.4.1.3).
+    """
     if len(data) < 4 or data[0] != 0xFF or data[1] & 0xE0 != 0xE0:
         return False
     version, layer = data[1] >> 3 & 3, data[1] >> 1 & 3

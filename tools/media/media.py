@@ -1,14 +1,20 @@
-"""The server's end of the workers that handle files of pictures and sound."""
+"""The server's end of the workers that handle files of pictures and sound.
+
+Owns bounds on time, size and length; parsing and encoding happen in `worker`, in processes that may
+be killed. A file that breaks its parser is `Invalid`.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from config.errors import Invalid, TimedOut, Unavailable, nearest
+from config.errors import Invalid, nearest
 from models.capabilities import Sound
 from models.workers.on_demand import OnDemandWorker
+from models.workers.parsing import blame_file
 from models.workers.process import Reply
 from tools.media.pictures import PictureFacts, PictureFormat, PreparedPicture
 from tools.media.sounds import (
@@ -22,15 +28,23 @@ from tools.media.sounds import (
 )
 
 MEMORY_BYTES = 2 * 2**30
+"""The most that a worker may take."""
 TIMEOUT_S = 30.0
+"""For any file."""
 TIMEOUT_PER_MIB_S = 2.0
+"""In addition for each MiB of a file."""
 
 MAX_SOURCE_PIXELS = 80_000_000
+"""Of a file as it is given: decoded it takes up to four bytes a pixel, twice."""
 MAX_SIDE = 2048
+"""Pixels of a prepared picture's longer side: models look at less."""
 THUMBNAIL_SIDE = 320
 MAX_LISTENED_S = 2 * 3600.0
+"""Of a recording to transcribe."""
 MAX_REFERENCE_S = 30.0
+"""Of a voice to imitate; the rest is left out."""
 MAX_ENCODED_S = 4 * 3600.0
+"""Of a file of sound made of parts."""
 MAX_PAUSE_S = 60.0
 MAX_TAG_CHARS = 1000
 
@@ -57,10 +71,10 @@ class Media:
         format: PictureFormat | None = None,
         max_source_pixels: int = MAX_SOURCE_PIXELS,
     ) -> PreparedPicture:
-        """The first picture of a PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF file, made fit for use.
+        """Make the first picture of a PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF file fit for use.
 
-        Scaled down to `max_side` and `max_pixels`, never up. `flatten` puts white behind what is
-        transparent. Without a `format` a JPEG stays one and all else becomes PNG.
+        It is scaled down to `max_side` and `max_pixels`, never up. `flatten` puts white behind what
+        is transparent. Without a `format` a JPEG stays one and all else becomes PNG.
         """
         header = {
             "max_side": max_side,
@@ -72,14 +86,14 @@ class Media:
         return _prepared_picture(await self._call_pictures("prepare", header, data))
 
     async def make_thumbnail(self, data: bytes, *, side: int = THUMBNAIL_SIDE) -> PreparedPicture:
-        """A small JPEG of a picture."""
+        """Make a small JPEG of a picture."""
         return await self.prepare_picture(data, max_side=side, flatten=True, format="jpeg")
 
     async def prepare_mask(self, data: bytes, *, width: int, height: int) -> PreparedPicture:
-        """A mask as `ImageRequest` takes it, of the size of the picture that it is for.
+        """Make a mask as `ImageRequest` takes it, of the size of the picture that it is for.
 
-        White is what is drawn anew. In a file with transparent places it is those. Raises
-        `Invalid` ("empty_mask") when nothing is.
+        White is what is drawn anew. In a file with transparent parts it is those. Raises `Invalid`
+        (`empty_mask`) when nothing is.
         """
         header = {"width": width, "height": height, "max_source_pixels": MAX_SOURCE_PIXELS}
         return _prepared_picture(await self._call_pictures("mask", header, data))
@@ -87,14 +101,16 @@ class Media:
     async def decode_samples(
         self, data: bytes, *, max_seconds: float = MAX_LISTENED_S
     ) -> ListenedSound:
-        """A WAV, FLAC, MP3, Ogg (Vorbis, Opus) or AIFF file as `TranscribeRequest` takes it."""
+        """Decode a WAV, FLAC, MP3, Ogg (Vorbis, Opus) or AIFF file as `TranscribeRequest`
+        takes it.
+        """
         reply = await self._call_sounds("listen", {"max_seconds": max_seconds}, data)
         return ListenedSound(
             reply.body, reply.header["seconds"], SoundFacts(**reply.header["original"])
         )
 
     async def cut_reference(self, data: bytes, *, max_seconds: float = MAX_REFERENCE_S) -> bytes:
-        """The beginning of such a file as a mono WAV file: `SpeechRequest.reference`."""
+        """Cut the beginning of such a file as a mono WAV file: `SpeechRequest.reference`."""
         return (await self._call_sounds("reference", {"max_seconds": max_seconds}, data)).body
 
     async def encode(
@@ -107,22 +123,14 @@ class Media:
         tags: Mapping[str, str] | None = None,
         max_seconds: float = MAX_ENCODED_S,
     ) -> EncodedSound:
-        """One file of the parts, with `pause_s` of silence between them.
+        """Encode the parts as one file, with `pause_s` of silence between them.
 
         Parts of another rate than the first are brought to it. Chapters are written into MP3 and
         FLAC files; `tags` are of `TAGS`. Raises `Invalid` for no parts, and for a wrong format,
         chapter or tag; `Unavailable` or `TimedOut` when it fails.
         """
         _check_encoding(parts, format, chapters, tags or {})
-        if not 0 <= pause_s <= MAX_PAUSE_S:
-            raise _invalid("pause_s", f"A pause has 0 to {MAX_PAUSE_S:g} s, not {pause_s:g}.")
-        seconds = sum(part.seconds for part in parts) + pause_s * (len(parts) - 1)
-        if seconds > max_seconds:
-            raise Invalid(
-                f"A file of sound has at most {max_seconds:g} s; this would have {seconds:.0f} s.",
-                code="too_large",
-                details={"seconds": seconds, "max_seconds": max_seconds},
-            )
+        _check_length(parts, pause_s, max_seconds)
         header = {
             "parts": [[len(part.samples), part.rate] for part in parts],
             "format": format,
@@ -130,12 +138,12 @@ class Media:
             "chapters": [[_tag_text(chapter.title), chapter.part] for chapter in chapters],
             "tags": {name: _tag_text(text) for name, text in (tags or {}).items()},
         }
+        # An hour of sound is some hundred MB: joining it would block the event loop.
         body = await asyncio.to_thread(b"".join, [part.samples for part in parts])
-        timeout_s = self._timeout_for(body)
-        reply = await self._sounds.call("encode", header, body, timeout_s=timeout_s)
-        about = reply.header
+        reply = await self._sounds.call("encode", header, body, timeout_s=self._timeout_for(body))
+        facts = reply.header
         return EncodedSound(
-            reply.body, MEDIA_TYPES[format], about["rate"], about["seconds"], tuple(about["starts"])
+            reply.body, MEDIA_TYPES[format], facts["rate"], facts["seconds"], tuple(facts["starts"])
         )
 
     async def close(self) -> None:
@@ -153,16 +161,8 @@ class Media:
         self, worker: OnDemandWorker, method: str, header: dict[str, Any], data: bytes, field: str
     ) -> Reply:
         timeout_s = self._timeout_for(data)
-        try:
+        with blame_file(partial(_unreadable, field), timeout_s):
             return await worker.call(method, header, data, timeout_s=timeout_s)
-        except TimedOut as error:
-            raise _unreadable(field, f"it takes more than {timeout_s:.0f} s") from error
-        except Unavailable as error:
-            if error.code == "out_of_memory":
-                raise _unreadable(field, "it takes too much memory") from error
-            if error.code in ("worker_died", "worker_failed"):
-                raise _unreadable(field, f"its reader failed ({error.message})") from error
-            raise
 
     def _timeout_for(self, data: bytes) -> float:
         return self._timeout_s + TIMEOUT_PER_MIB_S * len(data) / 2**20
@@ -210,8 +210,20 @@ def _check_encoding(
         raise _invalid("chapters", f"Chapters begin in order at parts 0 to {len(parts) - 1}.")
 
 
+def _check_length(parts: Sequence[Sound], pause_s: float, max_seconds: float) -> None:
+    if not 0 <= pause_s <= MAX_PAUSE_S:
+        raise _invalid("pause_s", f"A pause has 0 to {MAX_PAUSE_S:g} s, not {pause_s:g}.")
+    seconds = sum(part.seconds for part in parts) + pause_s * (len(parts) - 1)
+    if seconds > max_seconds:
+        raise Invalid(
+            f"A file of sound has at most {max_seconds:g} s; this would have {seconds:.0f} s.",
+            code="too_large",
+            details={"seconds": seconds, "max_seconds": max_seconds},
+        )
+
+
 def _tag_text(text: str) -> str:
-    """Fit for a tag: one line of bounded length, without halves of surrogate pairs."""
+    """Make a text fit for a tag: one line of bounded length, without halves of surrogate pairs."""
     whole = text[:MAX_TAG_CHARS].encode(errors="replace").decode().replace("\0", " ")
     return " ".join(whole.split())
 

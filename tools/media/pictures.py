@@ -1,4 +1,4 @@
-"""Pictures as they come out of `Media`."""
+"""The types of pictures as they come out of `Media`."""
 
 from __future__ import annotations
 

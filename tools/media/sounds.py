@@ -1,4 +1,4 @@
-"""Sound as it goes into `Media` and comes out of it."""
+"""The types of sound as it goes into `Media` and comes out of it. Lengths are in seconds."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ MEDIA_TYPES: dict[SoundFormat, str] = {
     "opus": "audio/ogg",
 }
 TAGS = ("title", "artist", "album", "comment", "date", "genre", "copyright")
+"""What libsndfile writes into a file of any format."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,9 @@
-"""Chapters within files of sound: ID3 tags in MP3, comments in FLAC. Pure."""
+"""Writes chapters into files of sound: ID3 tags in MP3, comments in FLAC. Pure.
+
+MP3: ID3v2.4.0 with CHAP and CTOC frames of "ID3v2 Chapter Frame Addendum" 1.0. FLAC: the metadata
+blocks of RFC 9639, 8, with `CHAPTERnnn` comments of Xiph's chapter extension. libsndfile writes
+neither.
+"""
 
 from __future__ import annotations
 
@@ -16,16 +21,21 @@ _TAG_FRAMES = {
     "genre": b"TCON",
     "copyright": b"TCOP",
 }
+"""The text frames of ID3v2.4.0 for tags; a comment has a frame of its own shape."""
 UTF8 = b"\x03"
+"""The text encoding of a frame (ID3v2.4.0 structure, 4)."""
 NO_OFFSETS = b"\xff" * 8
+"""A chapter is told by times alone: both byte offsets are unused (CHAP, 3.1)."""
 VORBIS_COMMENT = 4
+"""A type of metadata block."""
 LAST_BLOCK = 0x80
+"""The flag, in the same byte, of the last metadata block."""
 
 
 def add_chapters(
     file: bytes, format: str, marks: Sequence[ChapterMark], seconds: float, tags: Mapping[str, str]
 ) -> bytes:
-    """The file with its chapters, where its format can hold them."""
+    """Return the file with its chapters, where its format can hold them."""
     if not marks:
         return file
     if format == "mp3":
@@ -36,7 +46,7 @@ def add_chapters(
 
 
 def build_id3(marks: Sequence[ChapterMark], seconds: float, tags: Mapping[str, str]) -> bytes:
-    """An ID3 tag (version 2.4) for the beginning of an MP3 file."""
+    """Build an ID3 tag (version 2.4) for the beginning of an MP3 file. `seconds` is its length."""
     frames = [
         _text_frame(_TAG_FRAMES[name], text) for name, text in tags.items() if name in _TAG_FRAMES
     ]
@@ -63,7 +73,10 @@ def _frame(id: bytes, body: bytes) -> bytes:
 
 
 def _synchsafe(number: int) -> bytes:
-    """Seven bits in each byte, so that nothing in a tag looks like the beginning of a frame."""
+    """Encode a size (ID3v2.4.0 structure, 6.2).
+
+    Seven bits in each byte, so that nothing in a tag looks like the beginning of a frame.
+    """
     return bytes(number >> shift & 0x7F for shift in (21, 14, 7, 0))
 
 

@@ -1,4 +1,8 @@
-"""Files of sound as mono samples, with libsndfile."""
+"""Decodes files of sound to mono samples, with libsndfile.
+
+Samples are float32 in -1 to 1 until `to_pcm16`; lengths are checked against the header first and
+against what is really read after, since headers lie.
+"""
 
 from __future__ import annotations
 
@@ -27,12 +31,19 @@ FORMATS = {
     "audio/aiff": "aiff",
 }
 RATES = range(1_000, 768_001)
+"""Samples a second that a file may have."""
 MAX_CHANNELS = 64
 BLOCK_SAMPLES = 2**18
+"""Read at a time, over all channels."""
 FULL_SCALE = 32768.0
+"""What 1.0 is in 16 bits."""
 
 
 def decode_samples(data: bytes, *, max_seconds: float) -> Answer:
+    """Decode a file to mono samples for a transcriber.
+
+    Raises `Invalid` (`unreadable_audio`, `too_large`).
+    """
     with _open(data, max_seconds) as file:
         pieces = _resample(_read_mono(file, max_seconds, cut=False), file.samplerate)
         samples = b"".join(to_pcm16(piece) for piece in pieces)
@@ -44,6 +55,10 @@ def decode_samples(data: bytes, *, max_seconds: float) -> Answer:
 
 
 def cut_reference(data: bytes, *, max_seconds: float) -> Answer:
+    """Cut the beginning of a file as mono WAV, at its own rate.
+
+    Raises `Invalid` (`unreadable_audio`).
+    """
     with _open(data, None) as file:
         samples = b"".join(to_pcm16(piece) for piece in _read_mono(file, max_seconds, cut=True))
         rate = file.samplerate
@@ -55,6 +70,7 @@ def cut_reference(data: bytes, *, max_seconds: float) -> Answer:
 
 
 def to_pcm16(samples: Samples) -> bytes:
+    """Convert samples to signed 16-bit little-endian; what is no number becomes silence."""
     whole = np.nan_to_num(samples * FULL_SCALE, nan=0.0, posinf=FULL_SCALE, neginf=-FULL_SCALE)
     return bytes(np.clip(np.rint(whole), -FULL_SCALE, FULL_SCALE - 1).astype("<i2").tobytes())
 
@@ -83,7 +99,10 @@ def _check(file: soundfile.SoundFile, max_seconds: float | None) -> None:
 
 
 def _read_mono(file: soundfile.SoundFile, max_seconds: float, *, cut: bool) -> Iterator[Samples]:
-    """What it holds, whatever its header says; not more than `max_seconds`."""
+    """Yield what a file holds, whatever its header says; not more than `max_seconds`.
+
+    More is left out with `cut`, else it raises `Invalid` (`too_large`).
+    """
     left = int(max_seconds * file.samplerate)
     frames = max(1, BLOCK_SAMPLES // file.channels)
     while len(block := file.read(frames, dtype="float32", always_2d=True)):
@@ -111,7 +130,7 @@ def _describe(file: soundfile.SoundFile, data: bytes) -> dict[str, Any]:
         "format": FORMATS[kind_of(data) or ""],
         "rate": rate,
         "channels": file.channels,
-        "seconds": file.send_event() / rate,
+        "seconds": file.tell() / rate,
     }
 
 

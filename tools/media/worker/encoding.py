@@ -1,4 +1,4 @@
-"""Files of sound, made of samples, with libsndfile."""
+"""Encodes samples (signed 16-bit, mono) as files of sound, with libsndfile."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ RATES = {
     "mp3": (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000),
     "opus": (8000, 12000, 16000, 24000, 48000),
 }
+"""Samples a second that these formats know; others take any."""
 BLOCK_SAMPLES = 2**16  # libsndfile's Vorbis keeps each block on its stack
 
 
@@ -39,6 +40,10 @@ def encode(
     chapters: Sequence[tuple[str, int]],
     tags: Mapping[str, str],
 ) -> Answer:
+    """Encode parts, given as sizes in bytes and rates, as one file.
+
+    Returns also the second at which each part begins.
+    """
     rate = _choose_rate(format, parts[0][1])
     file = BytesIO()
     container, subtype = SUBTYPES[format]
@@ -59,7 +64,7 @@ def encode(
 
 
 def _choose_rate(format: str, source_rate: int) -> int:
-    """The nearest rate, not below the wanted, that the format knows."""
+    """Choose the lowest rate that the format knows and that is not below the source's."""
     rates = RATES.get(format)
     if rates is None:
         return source_rate
@@ -75,7 +80,7 @@ def _read_parts(data: bytes, parts: Sequence[tuple[int, int]], rate: int) -> Ite
 
 
 def _write(writer: soundfile.SoundFile, samples: Samples) -> int:
-    """How many were written."""
+    """Write samples block by block, and return how many there were."""
     for start in range(0, len(samples), BLOCK_SAMPLES):
         writer.write(samples[start : start + BLOCK_SAMPLES])
     return len(samples)

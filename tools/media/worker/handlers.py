@@ -1,4 +1,4 @@
-"""What runs in the processes. Each imports its own library alone."""
+"""The handlers that run in the processes. Each imports its own library alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Pictures made fit for use, with Pillow."""
+"""Makes pictures fit for use, with Pillow: upright, RGB or RGBA, of bounded size, no metadata.
+
+A picture's size is checked by its header, before anything is decoded.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,7 @@ FORMATS = {
     "image/avif": "AVIF",
 }
 JPEG_QUALITY = 90
+"""Of Pillow's scale to 95; above it files only grow."""
 
 # We look at the size ourselves, before anything is decoded.
 Image.MAX_IMAGE_PIXELS = None
@@ -37,6 +41,7 @@ def prepare(
     format: str | None,
     max_source_pixels: int,
 ) -> Answer:
+    """Prepare a picture as PNG or JPEG. Raises `Invalid` (`unreadable_image`, `too_large`)."""
     image = _open(data, max_source_pixels)
     original = _describe(image)
     kind = format or ("jpeg" if original["format"] == "jpeg" else "png")
@@ -53,6 +58,10 @@ def prepare(
 
 
 def prepare_mask(data: bytes, *, width: int, height: int, max_source_pixels: int) -> Answer:
+    """Prepare a mask of the size of its picture, as grey PNG.
+
+    Raises `Invalid` (`unreadable_image`, `too_large`, `empty_mask`).
+    """
     image = _open(data, max_source_pixels)
     original = _describe(image)
 
@@ -75,7 +84,7 @@ def prepare_mask(data: bytes, *, width: int, height: int, max_source_pixels: int
 
 
 def _open(data: bytes, max_pixels: int) -> Image.Image:
-    """The file's first picture, not decoded yet."""
+    """Open the file's first picture, not decoded yet."""
     kind = kind_of(data)
     if kind not in FORMATS:
         what = "not a picture" if kind is None else f"a file of type {kind}"
@@ -115,7 +124,7 @@ def _describe(image: Image.Image) -> dict[str, Any]:
 
 
 def _to_colors(image: Image.Image) -> Image.Image:
-    """As RGB, or as RGBA where a place is transparent."""
+    """Convert to RGB, or to RGBA where a part is transparent."""
     if image.mode.startswith(("I", "F")):
         return _to_8_bits(image).convert("RGB")
     if image.has_transparency_data:
@@ -126,7 +135,7 @@ def _to_colors(image: Image.Image) -> Image.Image:
 
 
 def _to_8_bits(image: Image.Image) -> Image.Image:
-    """Grey of more than 8 bits, which Pillow would cut off at 255."""
+    """Scale grey of more than 8 bits, which Pillow would cut off at 255."""
     deep = image.convert("F")
     extremes = cast("tuple[float, float]", deep.getextrema())
     lowest, highest = (0.0, 65535.0) if image.mode.startswith("I;16") else extremes
@@ -135,7 +144,7 @@ def _to_8_bits(image: Image.Image) -> Image.Image:
 
 
 def _apply_profile(image: Image.Image) -> Image.Image:
-    """With the colours that its profile means, as far as that can be read."""
+    """Convert to the colours that the picture's profile means, as far as that can be read."""
     profile = image.info.get("icc_profile")
     if profile and image.mode in ("RGB", "CMYK"):
         with suppress(ImageCms.PyCMSError, OSError, ValueError, TypeError):
