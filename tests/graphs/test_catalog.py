@@ -76,7 +76,7 @@ async def test_a_created_agent_is_kept_as_a_file_and_runs(catalog: Catalog, fold
     assert Catalog(Settings(agents=folder)).get("shout").version == agent.version
 
 
-def test_a_name_that_is_taken_is_not_created_again(catalog: Catalog) -> None:
+def test_creating_an_agent_with_a_taken_name_is_a_conflict(catalog: Catalog) -> None:
     catalog.create(SHOUT)
     assert told(Conflict, catalog.create, SHOUT).code == "agent_exists"
     assert told(Conflict, catalog.create, SHOUT.replace("shout", "ask")).code == "agent_exists"
@@ -163,7 +163,9 @@ async def test_an_old_version_comes_back_from_its_sources(catalog: Catalog) -> N
     assert (await run(catalog.get("caller"), {"text": "a"}, context())).output["answer"] == "A?"
 
 
-def test_a_broken_file_keeps_the_old_version_and_is_told(catalog: Catalog, folder: Path) -> None:
+def test_broken_file_keeps_the_last_good_version_and_is_a_problem(
+    catalog: Catalog, folder: Path
+) -> None:
     before = catalog.create(SHOUT)
     (folder / "shout.yaml").write_text(SHOUT.replace("type: set", "type: sett"))
     (folder / "bytes.yaml").write_bytes(b"a: \xff")
@@ -226,7 +228,7 @@ async def test_the_catalog_stops_following_when_it_is_closed(folder: Path) -> No
     assert not [task for task in asyncio.all_tasks() if task.get_name() == "watch agents"]
 
 
-async def test_a_python_graph_stands_in_the_same_catalog(catalog: Catalog, folder: Path) -> None:
+async def test_python_graph_is_an_agent_of_the_catalog(catalog: Catalog, folder: Path) -> None:
     folder.mkdir()
     (folder / "counter.py").write_text(PYTHON)
     (folder / "_helper.py").write_text("1 / 0")
@@ -254,7 +256,7 @@ async def test_a_python_graph_stands_in_the_same_catalog(catalog: Catalog, folde
         ("def build():\n    raise ValueError('x')", "counter.py:2: ValueError: x"),
     ],
 )
-def test_a_broken_python_graph_is_a_problem_with_its_place(
+def test_broken_python_graph_is_a_problem_with_its_line(
     catalog: Catalog, folder: Path, text: str, says: str
 ) -> None:
     folder.mkdir()
@@ -281,7 +283,7 @@ async def test_a_yaml_agent_calls_a_python_graph(catalog: Catalog, folder: Path)
     assert (await run(catalog.revive(agent.sources, "uses"), {}, context())).output["n"] == 5
 
 
-def test_graphs_may_be_handed_in(folder: Path) -> None:
+def test_graphs_of_the_caller_are_agents_of_the_catalog(folder: Path) -> None:
     def make() -> Any:
         from langgraph.graph import START, StateGraph
         from typing_extensions import TypedDict
@@ -299,7 +301,7 @@ def test_graphs_may_be_handed_in(folder: Path) -> None:
     assert catalog.get("made").sources == {}
 
 
-def test_any_file_can_be_read_without_being_kept(catalog: Catalog, tmp_path: Path) -> None:
+def test_reading_a_file_does_not_save_its_agent(catalog: Catalog, tmp_path: Path) -> None:
     file = tmp_path / "draft.yaml"
     file.write_text(SHOUT)
     assert catalog.read(file).name == "shout"

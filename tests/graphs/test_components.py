@@ -79,17 +79,17 @@ def says(world: World, answer: Any) -> None:
 async def test_ask_answers_over_ollama_with_citations_that_resolve(world: World) -> None:
     docs = await world.indexes.get("docs")
     says(world, lambda turn: "Run make serve [1]. Wrong [9].")
-    told = await run(
+    transcript = await run(
         world.catalog.get("ask"), {"question": "How is the service started?"}, world.context
     )
-    assert told.output["answer"] == "Run make serve [1]. Wrong."
-    assert "llama3" in told.output["model"]
-    assert len([token for token in told.tokens if token]) > 1
-    (citation,) = told.output["citations"]
+    assert transcript.output["answer"] == "Run make serve [1]. Wrong."
+    assert "llama3" in transcript.output["model"]
+    assert len([token for token in transcript.tokens if token]) > 1
+    (citation,) = transcript.output["citations"]
     document = await docs.get_document(citation["document"])
     assert document.text[citation["start"] : citation["end"]] == citation["text"]
     assert "make serve" in citation["text"]
-    chosen = [event for event in told.kinds("model") if event["phase"] == "chosen"]
+    chosen = [event for event in transcript.kinds("model") if event["phase"] == "chosen"]
     assert chosen[-1]["role"] == "chat"
 
 
@@ -101,18 +101,18 @@ async def test_an_answer_over_ollama_is_checked_against_its_sources(world: World
     )
     says(world, lambda turn: said)
     question = {"question": "How is the service started?"}
-    told = await run(world.catalog.get("ask"), question, world.context)
-    verdicts = [check["verdict"] for check in told.output["checks"]]
+    transcript = await run(world.catalog.get("ask"), question, world.context)
+    verdicts = [check["verdict"] for check in transcript.output["checks"]]
     assert verdicts == ["quoted", "supported", "unsupported", "unsupported", "uncited"]
-    assert [check["missing"] for check in told.output["checks"]][2:4] == [["9999"], ["Smith"]]
-    (event,) = told.kinds("citation")
+    assert [check["missing"] for check in transcript.output["checks"]][2:4] == [["9999"], ["Smith"]]
+    (event,) = transcript.kinds("citation")
     assert event["invented"] == [8]
     assert len(event["unsupported"]) == 3
-    exact = [c for c in told.output["citations"] if c["supported"]]
+    exact = [c for c in transcript.output["citations"] if c["supported"]]
     assert [c["text"] for c in exact] == [
         "The service is started with `make serve`.", "It listens on port 8000."
     ]  # fmt: skip
-    for citation in told.output["citations"]:
+    for citation in transcript.output["citations"]:
         document = await docs.get_document(citation["document"])
         assert document.text[citation["start"] : citation["end"]] == citation["text"]
 
@@ -128,9 +128,9 @@ async def test_a_follow_up_is_rewritten_over_ollama(world: World) -> None:
     agent = world.catalog.get("ask")
     graph = agent.compile(InMemorySaver())
     for question in ("How is the service started?", "And stopped?"):
-        told = await run(agent, {"question": question}, world.context, graph=graph)
-    assert told.output["query"] == "How is the service stopped?"
-    assert told.output["answer"] == "Press Ctrl-C to stop it [1]."
+        transcript = await run(agent, {"question": question}, world.context, graph=graph)
+    assert transcript.output["query"] == "How is the service stopped?"
+    assert transcript.output["answer"] == "Press Ctrl-C to stop it [1]."
 
 
 async def test_ask_deep_answers_from_several_indexes_with_conditions(
@@ -146,12 +146,12 @@ async def test_ask_deep_answers_from_several_indexes_with_conditions(
         )
     agent = world.catalog.get("ask_deep")
     asked: dict[str, Any] = {"question": "Who built the harbour?", "index": ["docs", "towns"]}
-    told = await run(agent, asked, alone)
-    assert "Ms Brandt" in told.output["answer"]
-    assert {passage["index"] for passage in told.output["passages"]} == {"docs", "towns"}
+    transcript = await run(agent, asked, alone)
+    assert "Ms Brandt" in transcript.output["answer"]
+    assert {passage["index"] for passage in transcript.output["passages"]} == {"docs", "towns"}
     only = {"country": "south"}
-    told = await run(agent, {**asked, "index": "towns", "where": only}, alone)
-    assert {passage["source"] for passage in told.output["passages"]} == {"bridge.md"}
+    transcript = await run(agent, {**asked, "index": "towns", "where": only}, alone)
+    assert {passage["source"] for passage in transcript.output["passages"]} == {"bridge.md"}
 
 
 async def test_the_threshold_of_an_index_decides_what_the_reader_answers(
@@ -162,8 +162,8 @@ async def test_the_threshold_of_an_index_decides_what_the_reader_answers(
     try:
         for value, refused in ((0.99, True), (0.05, False)):
             await docs.set_threshold(Threshold(value))
-            told = await run(world.catalog.get("ask"), question, alone)
-            assert told.output["refused"] is refused
+            transcript = await run(world.catalog.get("ask"), question, alone)
+            assert transcript.output["refused"] is refused
     finally:
         await docs.set_threshold(None)
 
@@ -180,8 +180,8 @@ async def test_a_schema_goes_to_the_model_by_its_own_means(world: World) -> None
         "nodes: {a: {type: text, prompt: x, schema: {type: object, properties: {queries: "
         "{type: array}}, required: [queries]}, save: found}}\noutput: [found]\n"
     )
-    told = await run(agent, {}, world.context)
-    assert told.output["found"] == {"queries": ["start"]}
+    transcript = await run(agent, {}, world.context)
+    assert transcript.output["found"] == {"queries": ["start"]}
     assert asked[0].format["required"] == ["queries"]
 
 
@@ -195,15 +195,15 @@ async def test_chat_calls_tools_over_ollama(world: World) -> None:
         return "Press Ctrl-C [1]."
 
     says(world, answer)
-    told = await run(world.catalog.get("chat"), {"message": "How to stop?"}, world.context)
-    assert told.output["answer"] == "Press Ctrl-C [1]."
+    transcript = await run(world.catalog.get("chat"), {"message": "How to stop?"}, world.context)
+    assert transcript.output["answer"] == "Press Ctrl-C [1]."
     assert {"search", "calculate", "clock", "web"} == set(turns[0].tool_names)
     assert turns[1].messages[-1]["role"] == "tool"
     assert "[1] " in turns[1].messages[-1]["content"]
-    assert told.output["citations"][0]["source"] == "guide.md"
+    assert transcript.output["citations"][0]["source"] == "guide.md"
 
 
-async def test_a_failing_model_is_asked_again_and_then_told(world: World) -> None:
+async def test_failing_model_is_retried_then_reported(world: World) -> None:
     tries: list[int] = []
 
     def answer(turn: Turn) -> Any:
@@ -215,9 +215,9 @@ async def test_a_failing_model_is_asked_again_and_then_told(world: World) -> Non
         "output: [b]\n"
     )
     says(world, answer)
-    told = await run(agent, {}, world.context)
-    assert told.output["b"] == "Third time."
-    assert [event["number"] for event in told.kinds("attempt")] == [2, 3]
+    transcript = await run(agent, {}, world.context)
+    assert transcript.output["b"] == "Third time."
+    assert [event["number"] for event in transcript.kinds("attempt")] == [2, 3]
     says(world, lambda turn: Failure("broken for good"))
     with pytest.raises(Unavailable, match="broken for good") as caught:
         await run(agent, {}, world.context)
@@ -249,14 +249,14 @@ async def test_the_embedded_reader_answers_with_exact_spans(
     docs = await world.indexes.get("docs")
     question = {"question": "How is the service started?"}
     for name in ("ask", "ask_deep"):
-        told = await run(world.catalog.get(name), question, alone)
-        assert "make serve" in told.output["answer"]
-        assert told.output["refused"] is False
-        assert told.output["citations"]
-        for citation in told.output["citations"]:
+        transcript = await run(world.catalog.get(name), question, alone)
+        assert "make serve" in transcript.output["answer"]
+        assert transcript.output["refused"] is False
+        assert transcript.output["citations"]
+        for citation in transcript.output["citations"]:
             document = await docs.get_document(citation["document"])
             assert document.text[citation["start"] : citation["end"]] == citation["text"]
-            assert citation["text"] in told.output["answer"]
+            assert citation["text"] in transcript.output["answer"]
 
 
 async def test_the_embedded_reader_says_when_the_documents_do_not(
@@ -264,21 +264,23 @@ async def test_the_embedded_reader_says_when_the_documents_do_not(
 ) -> None:
     question = {"question": "What is the capital of France?"}
     for name in ("ask", "ask_deep"):
-        told = await run(world.catalog.get(name), question, alone)
-        assert told.output["refused"] is True
-        assert told.output["citations"] == []
-        assert "do not say" in told.output["answer"]
+        transcript = await run(world.catalog.get(name), question, alone)
+        assert transcript.output["refused"] is True
+        assert transcript.output["citations"] == []
+        assert "do not say" in transcript.output["answer"]
 
 
 async def test_chat_digest_and_review_are_of_use_without_a_language_model(
     world: World, alone: RunContext
 ) -> None:
-    told = await run(world.catalog.get("chat"), {"message": "How is the service started?"}, alone)
-    assert "make serve" in told.output["answer"]
-    told = await run(world.catalog.get("digest"), {}, alone)
-    assert told.output["method"] == "extract"
-    assert "make serve" in told.output["digest"]
-    told = await run(world.catalog.get("review"), {"task": "Write.", "draft": "Mine."}, alone)
-    assert told.interrupts[0]["value"]["show"]["draft"] == "Mine."
+    transcript = await run(
+        world.catalog.get("chat"), {"message": "How is the service started?"}, alone
+    )
+    assert "make serve" in transcript.output["answer"]
+    transcript = await run(world.catalog.get("digest"), {}, alone)
+    assert transcript.output["method"] == "extract"
+    assert "make serve" in transcript.output["digest"]
+    transcript = await run(world.catalog.get("review"), {"task": "Write.", "draft": "Mine."}, alone)
+    assert transcript.interrupts[0]["value"]["show"]["draft"] == "Mine."
     with pytest.raises(Unavailable, match="ollama pull"):
         await run(world.catalog.get("review"), {"task": "Write."}, alone)

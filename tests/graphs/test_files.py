@@ -36,14 +36,14 @@ ID = "0123456789abcdef" * 4
         "data:image/png;base64,AAAA",
     ],
 )
-def test_a_file_is_named_in_several_ways(given: Any) -> None:
+def test_file_field_takes_every_kind_of_reference(given: Any) -> None:
     assert AGENT.initial_state({"picture": given})["picture"] == given
 
 
 @pytest.mark.parametrize(
     "given", ["photo.jpg", "file:///etc/passwd", ID[:-1], {}, {"id": "x"}, 3, ["a"]]
 )
-def test_what_names_no_file_is_refused(given: Any) -> None:
+def test_file_field_refuses_what_is_no_reference(given: Any) -> None:
     with pytest.raises(Invalid) as caught:
         AGENT.initial_state({"picture": given})
     assert caught.value.details["field"] == "input.picture"

@@ -67,17 +67,17 @@ def test_every_shipped_agent_is_well_formed(catalog: Catalog) -> None:
 
 
 async def test_ask_answers_with_citations(catalog: Catalog, indexes: FakeIndexes) -> None:
-    told = await run(catalog.get("ask"), QUESTION, context("By make [1].", indexes=indexes))
-    assert told.output["answer"] == "By make [1]."
-    assert [(c["n"], c["document"]) for c in told.output["citations"]] == [(1, "d1")]
+    transcript = await run(catalog.get("ask"), QUESTION, context("By make [1].", indexes=indexes))
+    assert transcript.output["answer"] == "By make [1]."
+    assert [(c["n"], c["document"]) for c in transcript.output["citations"]] == [(1, "d1")]
     assert indexes.searches[0]["name"] == "docs"
 
 
 async def test_ask_answers_without_a_language_model(catalog: Catalog, indexes: FakeIndexes) -> None:
-    told = await run(catalog.get("ask"), QUESTION, context(indexes=indexes))
-    assert told.output["answer"] == "Start the service with make serve [1]"
-    assert told.output["model"] == "reader"
-    (citation,) = told.output["citations"]
+    transcript = await run(catalog.get("ask"), QUESTION, context(indexes=indexes))
+    assert transcript.output["answer"] == "Start the service with make serve [1]"
+    assert transcript.output["model"] == "reader"
+    (citation,) = transcript.output["citations"]
     assert (citation["start"], citation["end"]) == (10, 43)
 
 
@@ -86,22 +86,22 @@ async def test_ask_deep_searches_several_ways_and_keeps_what_helps(
 ) -> None:
     model = chat('{"queries": ["service stops", "start"]}', '{"useful": [2]}', "It stops [1].")
     used = context(models=FakeModels({"chat": model}), indexes=indexes)
-    told = await run(catalog.get("ask_deep"), QUESTION, used)
-    assert told.output["queries"] == [QUESTION["question"], "service stops", "start"]
-    assert {each["query"] for each in indexes.searches} == set(told.output["queries"])
-    assert len(told.output["passages"]) == 1
-    assert told.output["answer"] == "It stops [1]."
-    assert told.output["citations"][0]["passage"] == told.output["passages"][0]["id"]
+    transcript = await run(catalog.get("ask_deep"), QUESTION, used)
+    assert transcript.output["queries"] == [QUESTION["question"], "service stops", "start"]
+    assert {each["query"] for each in indexes.searches} == set(transcript.output["queries"])
+    assert len(transcript.output["passages"]) == 1
+    assert transcript.output["answer"] == "It stops [1]."
+    assert transcript.output["citations"][0]["passage"] == transcript.output["passages"][0]["id"]
 
 
 async def test_ask_deep_refuses_when_no_passage_helps(
     catalog: Catalog, indexes: FakeIndexes
 ) -> None:
     used = context('{"queries": ["start"]}', '{"useful": []}', "never asked", indexes=indexes)
-    told = await run(catalog.get("ask_deep"), QUESTION, used)
-    assert (told.output["refused"], told.output["citations"]) == (True, [])
-    assert told.output["answer"] == "The documents do not say."
-    assert "answer" not in told.steps
+    transcript = await run(catalog.get("ask_deep"), QUESTION, used)
+    assert (transcript.output["refused"], transcript.output["citations"]) == (True, [])
+    assert transcript.output["answer"] == "The documents do not say."
+    assert "answer" not in transcript.steps
     nothing = await run(catalog.get("ask_deep"), QUESTION, context())
     assert nothing.output["refused"] is True
 
@@ -109,10 +109,10 @@ async def test_ask_deep_refuses_when_no_passage_helps(
 async def test_ask_deep_searches_the_question_itself_without_a_language_model(
     catalog: Catalog, indexes: FakeIndexes
 ) -> None:
-    told = await run(catalog.get("ask_deep"), QUESTION, context(indexes=indexes))
-    assert told.output["queries"] == [QUESTION["question"]]
-    assert told.output["answer"] == "Start the service with make serve [1]"
-    assert {event["code"] for event in told.kinds("warning")} == {"needs_language_model"}
+    transcript = await run(catalog.get("ask_deep"), QUESTION, context(indexes=indexes))
+    assert transcript.output["queries"] == [QUESTION["question"]]
+    assert transcript.output["answer"] == "Start the service with make serve [1]"
+    assert {event["code"] for event in transcript.kinds("warning")} == {"needs_language_model"}
     assert indexes.searches[0]["expand"] == "neighbours"
 
 
@@ -156,8 +156,8 @@ async def test_a_follow_up_is_rewritten_by_the_language_model(
 
 async def test_the_last_six_turns_are_remembered(catalog: Catalog, indexes: FakeIndexes) -> None:
     questions = [f"How does service number {n} start?" for n in range(8)]
-    told = (await on_thread(catalog.get("ask"), context(indexes=indexes), *questions))[-1]
-    assert [turn["question"] for turn in told.values["history"]] == questions[2:]
+    transcript = (await on_thread(catalog.get("ask"), context(indexes=indexes), *questions))[-1]
+    assert [turn["question"] for turn in transcript.values["history"]] == questions[2:]
 
 
 @pytest.mark.parametrize("name", ["ask", "ask_deep"])
@@ -170,15 +170,13 @@ async def test_questions_go_to_several_indexes_with_conditions(
     assert indexes.searches[0]["where"] == {"language": "en"}
 
 
-async def test_answers_that_no_source_says_are_marked(
-    catalog: Catalog, indexes: FakeIndexes
-) -> None:
+async def test_unsupported_answer_of_ask_is_marked(catalog: Catalog, indexes: FakeIndexes) -> None:
     used = context("Start the service with make serve [1]. It costs 12 coins [1] [7].",
                    indexes=indexes)  # fmt: skip
-    told = await run(catalog.get("ask"), QUESTION, used)
-    assert [check["supported"] for check in told.output["checks"]] == [True, False]
-    assert told.output["checks"][1]["missing"] == ["12"]
-    assert "[7]" not in told.output["answer"]
+    transcript = await run(catalog.get("ask"), QUESTION, used)
+    assert [check["supported"] for check in transcript.output["checks"]] == [True, False]
+    assert transcript.output["checks"][1]["missing"] == ["12"]
+    assert "[7]" not in transcript.output["answer"]
 
 
 async def test_chat_remembers_the_conversation_and_uses_tools(
@@ -188,18 +186,18 @@ async def test_chat_remembers_the_conversation_and_uses_tools(
     used = with_tools(context(models=FakeModels({"chat": model})), indexes)
     agent = catalog.get("chat")
     graph = agent.compile(InMemorySaver())
-    told = await run(agent, {"message": "6 * 7?"}, used, graph=graph)
-    assert told.output["answer"] == "It is 42."
-    told = await run(agent, {"message": "What did you say?"}, used, graph=graph)
-    assert told.output["answer"] == "I said 42."
+    transcript = await run(agent, {"message": "6 * 7?"}, used, graph=graph)
+    assert transcript.output["answer"] == "It is 42."
+    transcript = await run(agent, {"message": "What did you say?"}, used, graph=graph)
+    assert transcript.output["answer"] == "I said 42."
     asked = [message.type for message in model.asked[-1]]
     assert asked == ["system", "human", "ai", "tool", "ai", "human"]
 
 
 async def test_chat_cites_what_it_searched(catalog: Catalog, indexes: FakeIndexes) -> None:
     used = with_tools(context(calling("search", query="start service"), "Run it [1]."), indexes)
-    told = await run(catalog.get("chat"), {"message": "How to start?"}, used)
-    assert told.output["citations"][0]["document"] == "d1"
+    transcript = await run(catalog.get("chat"), {"message": "How to start?"}, used)
+    assert transcript.output["citations"][0]["document"] == "d1"
 
 
 async def test_chat_takes_several_messages_at_once(catalog: Catalog, indexes: FakeIndexes) -> None:
@@ -215,9 +213,9 @@ async def test_chat_answers_from_the_documents_without_a_language_model(
     catalog: Catalog, indexes: FakeIndexes
 ) -> None:
     used = with_tools(context(indexes=indexes), indexes)
-    told = await run(catalog.get("chat"), {"message": "start the service"}, used)
-    assert told.output["answer"] == "Start the service with make serve [1]"
-    assert [m.type for m in told.values["messages"]] == ["human", "ai"]
+    transcript = await run(catalog.get("chat"), {"message": "start the service"}, used)
+    assert transcript.output["answer"] == "Start the service with make serve [1]"
+    assert [m.type for m in transcript.values["messages"]] == ["human", "ai"]
 
 
 async def test_chat_understands_follow_ups_without_a_language_model(
@@ -234,40 +232,40 @@ async def test_chat_understands_follow_ups_without_a_language_model(
 
 async def review(agent: Agent, used: RunContext, input: Any, *answers: Any) -> Any:
     graph = agent.compile(InMemorySaver())
-    told = await run(agent, input, used, graph=graph)
+    transcript = await run(agent, input, used, graph=graph)
     for answer in answers:
-        assert len(told.interrupts) == 1
-        told = await run(agent, context=used, graph=graph, given=Command(resume=answer))
-    return told
+        assert len(transcript.interrupts) == 1
+        transcript = await run(agent, context=used, graph=graph, given=Command(resume=answer))
+    return transcript
 
 
 async def test_review_revises_until_it_is_approved(catalog: Catalog) -> None:
     model = chat("Draft one.", "Draft two.")
     used = context(models=FakeModels({"chat": model}))
-    told = await review(
+    transcript = await review(
         catalog.get("review"), used, {"task": "Write."},
         {"approved": False, "feedback": "longer"}, {"approved": True},
     )  # fmt: skip
-    assert told.output == {"text": "Draft two.", "approved": True}
+    assert transcript.output == {"text": "Draft two.", "approved": True}
     assert "Draft one." in model.asked[1][-1].content
     assert "longer" in model.asked[1][-1].content
 
 
 async def test_review_ends_after_five_revisions(catalog: Catalog) -> None:
     no = {"approved": False, "feedback": "again"}
-    told = await review(catalog.get("review"), context("D."), {"task": "Write."}, *[no] * 6)
-    assert told.interrupts == []
-    assert told.output == {"text": "D.", "approved": False}
+    transcript = await review(catalog.get("review"), context("D."), {"task": "Write."}, *[no] * 6)
+    assert transcript.interrupts == []
+    assert transcript.output == {"text": "D.", "approved": False}
 
 
 async def test_review_takes_a_draft_and_a_text_of_ones_own_without_a_language_model(
     catalog: Catalog,
 ) -> None:
-    told = await review(
+    transcript = await review(
         catalog.get("review"), context(), {"task": "Write.", "draft": "Mine."},
         {"approved": True, "text": "Better."},
     )  # fmt: skip
-    assert told.output == {"text": "Better.", "approved": True}
+    assert transcript.output == {"text": "Better.", "approved": True}
 
 
 async def test_digest_combines_summaries_of_all_documents(
@@ -278,25 +276,25 @@ async def test_digest_combines_summaries_of_all_documents(
         return "All of it." if text.startswith("Combine") else f"Summary {len(text) > 30}."
 
     used = context(answer, indexes=indexes)
-    told = await run(catalog.get("digest"), {"focus": "service"}, used)
-    assert told.output["digest"] == "All of it."
-    assert [part["title"] for part in told.output["parts"]] == ["Guide", "Other"]
-    assert told.output["parts"][0]["summary"] == "Summary True."
+    transcript = await run(catalog.get("digest"), {"focus": "service"}, used)
+    assert transcript.output["digest"] == "All of it."
+    assert [part["title"] for part in transcript.output["parts"]] == ["Guide", "Other"]
+    assert transcript.output["parts"][0]["summary"] == "Summary True."
 
 
 async def test_digest_takes_texts(catalog: Catalog) -> None:
     texts = ["First text. More.", {"title": "T", "text": "Second text."}]
-    told = await run(catalog.get("digest"), {"texts": texts}, context("S."))
-    assert [part["title"] for part in told.output["parts"]] == ["Text 1", "T"]
+    transcript = await run(catalog.get("digest"), {"texts": texts}, context("S."))
+    assert [part["title"] for part in transcript.output["parts"]] == ["Text 1", "T"]
 
 
 async def test_digest_quotes_and_says_so_without_a_language_model(
     catalog: Catalog, indexes: FakeIndexes
 ) -> None:
-    told = await run(catalog.get("digest"), {}, context(indexes=indexes))
-    assert told.output["method"] == "extract"
-    assert told.output["digest"].startswith("Quotes from the documents")
-    quotes = [part["summary"] for part in told.output["parts"]]
+    transcript = await run(catalog.get("digest"), {}, context(indexes=indexes))
+    assert transcript.output["method"] == "extract"
+    assert transcript.output["digest"].startswith("Quotes from the documents")
+    quotes = [part["summary"] for part in transcript.output["parts"]]
     assert quotes == ["Start the service. It listens. It is fast.", "Stopping. It stops by itself."]
 
 
@@ -305,7 +303,7 @@ async def test_digest_goes_on_when_a_document_cannot_be_read(
 ) -> None:
     indexes.deleted.append(FakeDocument("d3", "x"))
 
-    told = await run(catalog.get("digest"), {}, context(indexes=indexes))
+    transcript = await run(catalog.get("digest"), {}, context(indexes=indexes))
 
-    assert [bool(part) for part in told.output["parts"]] == [True, True, False]
-    assert told.output["errors"][0]["code"] == "document_not_found"
+    assert [bool(part) for part in transcript.output["parts"]] == [True, True, False]
+    assert transcript.output["errors"][0]["code"] == "document_not_found"

@@ -71,9 +71,9 @@ def house(tmp_path: Path, media: Media) -> House:
 async def test_a_storybook_of_a_topic_is_told_drawn_and_read_aloud(house: House) -> None:
     teller = chat(STORY, "A circle on grass.", "A square in rain.", "Both in the sun.")
     used = context(models=FakeModels({"chat": teller}))
-    told = await house.run("storybook", used, topic="a red circle", scenes=3, seed=10)
-    assert told.output["title"] == "A red circle"
-    page = await house.page(told.output["html"])
+    transcript = await house.run("storybook", used, topic="a red circle", scenes=3, seed=10)
+    assert transcript.output["title"] == "A red circle"
+    page = await house.page(transcript.output["html"])
     texts = [article.select_one("p").text for article in page.select("article")]  # type: ignore[union-attr]
     assert texts == STORY.split("\n\n")
     assert len(page.select("article img[alt]")) == len(page.select("article audio")) == 3
@@ -88,16 +88,16 @@ async def test_a_storybook_of_a_topic_is_told_drawn_and_read_aloud(house: House)
 
 
 async def test_a_storybook_of_ones_own_text_needs_no_language_model(house: House) -> None:
-    told = await house.run("storybook", context(), text=TALE, scenes=4, title="The hat")
-    page = await house.page(told.output["html"])
+    transcript = await house.run("storybook", context(), text=TALE, scenes=4, title="The hat")
+    page = await house.page(transcript.output["html"])
     texts = [article.select_one("p").text for article in page.select("article")]  # type: ignore[union-attr]
     assert " ".join(texts) == TALE
     assert sorted(each.prompt for each in house.workshop.painter.asked) == sorted(texts)
-    assert (told.output["title"], told.output["scenes"]) == ("The hat", 4)
+    assert (transcript.output["title"], transcript.output["scenes"]) == ("The hat", 4)
     credits = page.footer.text if page.footer else ""
     assert "painter" in credits
     assert "Story by" not in credits
-    assert told.output["epub"]["media_type"] == "application/epub+zip"
+    assert transcript.output["epub"]["media_type"] == "application/epub+zip"
 
 
 async def test_a_storybook_of_a_topic_alone_says_what_it_needs(house: House) -> None:
@@ -107,37 +107,41 @@ async def test_a_storybook_of_a_topic_alone_says_what_it_needs(house: House) -> 
     assert await house.artifacts.list() == []
 
 
-async def test_a_style_is_said_with_every_picture(house: House) -> None:
+async def test_style_is_in_the_prompt_of_every_picture(house: House) -> None:
     await house.run("storybook", context(), text="One. Two.", style="watercolour")
     prompts = {each.prompt for each in house.workshop.painter.asked}
     assert prompts == {"One., watercolour", "Two., watercolour"}
 
 
-async def test_pictures_are_counted_as_they_are_drawn(house: House) -> None:
-    told = await house.run("storybook", context(), text=TALE, scenes=4)
-    counted = [(each["done"], each["total"]) for each in told.kinds("progress") if "done" in each]
+async def test_storybook_reports_progress_for_each_picture(house: House) -> None:
+    transcript = await house.run("storybook", context(), text=TALE, scenes=4)
+    counted = [
+        (each["done"], each["total"]) for each in transcript.kinds("progress") if "done" in each
+    ]
     assert counted.count((4, 4)) >= 4
-    made = [each["media_type"].partition(";")[0] for each in told.kinds("artifact")]
+    made = [each["media_type"].partition(";")[0] for each in transcript.kinds("artifact")]
     assert (made.count("image/png"), made.count("audio/mpeg")) == (4, 4)
     assert made[-2:] == ["text/html", "application/epub+zip"]
 
 
 async def test_illustrate_draws_what_a_model_thinks_of(house: House) -> None:
-    told = await house.run("illustrate", context("A hill.\n\nA lake."), topic="Norway", count=2)
-    assert [each["scene"] for each in told.output["pictures"]] == ["A hill.", "A lake."]
-    assert all(each["image"]["url"] for each in told.output["pictures"])
+    transcript = await house.run(
+        "illustrate", context("A hill.\n\nA lake."), topic="Norway", count=2
+    )
+    assert [each["scene"] for each in transcript.output["pictures"]] == ["A hill.", "A lake."]
+    assert all(each["image"]["url"] for each in transcript.output["pictures"])
 
 
 async def test_illustrate_draws_the_sentences_of_a_topic_without_a_model(house: House) -> None:
-    told = await house.run("illustrate", context(), topic="A red circle. A blue square.")
-    assert told.output["scenes"] == ["A red circle.", "A blue square."]
+    transcript = await house.run("illustrate", context(), topic="A red circle. A blue square.")
+    assert transcript.output["scenes"] == ["A red circle.", "A blue square."]
 
 
 async def test_narrate_reads_a_text_chapter_by_chapter(house: House) -> None:
     text = "# The fox\n\nIt **ran**. It hid.\n\n# The end\n\nIt slept."
-    told = await house.run("narrate", context(), text=text, format="wav")
-    assert [each["title"] for each in told.output["chapters"]] == ["The fox", "The end"]
-    assert told.output["audio"]["media_type"] == "audio/wav"
+    transcript = await house.run("narrate", context(), text=text, format="wav")
+    assert [each["title"] for each in transcript.output["chapters"]] == ["The fox", "The end"]
+    assert transcript.output["audio"]["media_type"] == "audio/wav"
     said = " ".join(request.text for request in house.workshop.speaker.asked)
     assert "*" not in said
     assert "#" not in said
@@ -147,29 +151,29 @@ async def test_narrate_reads_out_what_an_index_says(house: House) -> None:
     passages = [FakePassage("p1", "Start the service with make serve.")]
     house.indexes.passages = passages
     used = context(indexes=house.indexes)
-    told = await house.run("narrate", used, question="How do I start the service")
-    assert [each["title"] for each in told.output["chapters"]] == ["Start"]
+    transcript = await house.run("narrate", used, question="How do I start the service")
+    assert [each["title"] for each in transcript.output["chapters"]] == ["Start"]
     assert "make serve" in house.workshop.speaker.asked[0].text
     scripted = context("# One\n\nIt starts.\n\n# Two\n\nIt stops.", indexes=house.indexes)
-    told = await house.run("narrate", scripted, question="How do I start the service")
-    assert [each["title"] for each in told.output["chapters"]] == ["One", "Two"]
+    transcript = await house.run("narrate", scripted, question="How do I start the service")
+    assert [each["title"] for each in transcript.output["chapters"]] == ["One", "Two"]
 
 
 async def test_describe_indexes_what_is_seen_under_the_picture(house: House) -> None:
     kept = await house.artifacts.put(png("a", 20, 10), media_type="image/png")
     picture = {"id": kept.id, "url": f"/artifacts/{kept.id}"}
-    told = await house.run("describe", context(), picture=picture, question="How large?")
-    assert told.output["caption"] == "plain 20x10 picture"
-    assert told.output["document"] == "d1"
+    transcript = await house.run("describe", context(), picture=picture, question="How large?")
+    assert transcript.output["caption"] == "plain 20x10 picture"
+    assert transcript.output["document"] == "d1"
     (added,) = house.added
     assert (added["index"], added["create"], added["source"]) == ("pictures", True, picture["url"])
     assert added["text"].startswith("plain 20x10 picture\n\nHow large?")
     assert added["metadata"] == {"picture": picture["url"], "captioned_by": "looker"}
-    told = await house.run("describe", context(), picture=kept.id, index="")
-    assert (told.output["document"], len(house.added)) == (None, 1)
+    transcript = await house.run("describe", context(), picture=kept.id, index="")
+    assert (transcript.output["document"], len(house.added)) == (None, 1)
 
 
-async def test_what_is_no_picture_is_refused_before_the_run(house: House) -> None:
+async def test_describe_refuses_an_input_that_is_no_picture(house: House) -> None:
     with pytest.raises(Invalid, match=r"picture: names no file") as caught:
         await house.run("describe", context(), picture="photo.jpg")
     assert caught.value.details["field"] == "input.picture"
@@ -179,11 +183,13 @@ async def test_a_voice_note_is_heard_answered_and_spoken(house: House) -> None:
     sound = await house.run("narrate", context(), text="Anything.")
     audio = sound.output["audio"]
     model = chat("By make serve.")
-    told = await house.run("voice_note", context(models=FakeModels({"chat": model})), audio=audio)
-    assert told.output["transcript"] == "How do I start the service?"
-    assert told.output["answer"] == "By make serve."
+    transcript = await house.run(
+        "voice_note", context(models=FakeModels({"chat": model})), audio=audio
+    )
+    assert transcript.output["transcript"] == "How do I start the service?"
+    assert transcript.output["answer"] == "By make serve."
     assert house.workshop.speaker.asked[-1].text == "By make serve."
-    assert told.output["audio"]["seconds"] > 0
+    assert transcript.output["audio"]["seconds"] > 0
 
 
 async def test_a_voice_note_is_answered_from_documents_without_a_language_model(
@@ -192,6 +198,6 @@ async def test_a_voice_note_is_answered_from_documents_without_a_language_model(
     sound = await house.run("narrate", context(), text="Anything.")
     house.indexes.passages = [FakePassage("p1", "Start the service with make serve. So it is.")]
     used = context(indexes=house.indexes)
-    told = await house.run("voice_note", used, audio=sound.output["audio"])
-    assert told.output["answer"].startswith("Start the service with make serve")
+    transcript = await house.run("voice_note", used, audio=sound.output["audio"])
+    assert transcript.output["answer"].startswith("Start the service with make serve")
     assert house.workshop.speaker.asked[-1].text == "Start the service with make serve"

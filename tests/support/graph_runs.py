@@ -7,9 +7,25 @@ from typing import Any
 
 from langgraph.checkpoint.memory import InMemorySaver
 
+from config.errors import NotFound
 from graphs.agent import Agent
 from graphs.loading.build import AgentSource, FindAgent, build_agent
 from graphs.run_context import RunContext
+
+INNER_AGENT = """\
+version: 1
+name: inner
+input: {text: string, times: {type: integer, default: 2}}
+nodes: {double: {type: set, values: {answer: "{{ text * times }}"}}}
+output: [answer]
+"""
+
+
+def find_inner(name: str) -> AgentSource:
+    """Find the one other agent, `inner`, that doubles a text."""
+    if name != "inner":
+        raise NotFound(f"There is no agent '{name}'.")
+    return AgentSource("inner", INNER_AGENT, "own")
 
 
 def agent_of_yaml(text: str, find: FindAgent | None = None) -> Agent:

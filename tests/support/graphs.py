@@ -7,6 +7,7 @@ lease with `chat` and `choice`, tells `on_event` which model was chosen, and cou
 from __future__ import annotations
 
 import array
+import asyncio
 import json
 import math
 import re
@@ -27,7 +28,7 @@ from graphs.run_context import RunContext
 from models.capabilities import Vectors
 from tools.calculate import calculate_tool
 from tools.registry import Toolbox
-from tools.spec import Tool
+from tools.spec import Tool, ToolContext
 
 Answer = str | AIMessage | Exception | Callable[[list[BaseMessage]], Any]
 
@@ -286,6 +287,16 @@ class FakeIndex:
             if document.id == id:
                 return document
         raise NotFound(f"There is no document '{id}'.", code="document_not_found")
+
+
+def scripted_tool(name: str, work: Any, repeatable: bool = True) -> Tool:
+    """A tool that does `work`, a function of its arguments, which may be async."""
+
+    async def run_tool(arguments: dict[str, Any], context: ToolContext) -> Any:
+        result = work(arguments)
+        return await result if asyncio.iscoroutine(result) else result
+
+    return Tool(name, name, {"type": "object"}, run_tool, repeatable)
 
 
 def no_language_model(messages: list[BaseMessage]) -> Any:

@@ -30,8 +30,8 @@ def graph(edges: str, nodes: str = "abcdef", **values: str) -> Any:
 
 
 async def log_of(agent: Any, n: int = 0) -> str:
-    told = await run(agent, {"n": n}, context())
-    return "".join(told.output["log"])
+    transcript = await run(agent, {"n": n}, context())
+    return "".join(transcript.output["log"])
 
 
 async def test_without_edges_nodes_run_in_order() -> None:
@@ -80,7 +80,7 @@ async def test_a_join_waits_for_a_loop_within_one_branch() -> None:
     assert await log_of(agent) == "abcdcdcdce"
 
 
-async def test_joins_within_joins() -> None:
+async def test_join_before_another_join_runs_once() -> None:
     agent = graph("  a: [b, f]\n  b: [c, d]\n  c: e\n  d: e\n  e: g\n  f: g\n", "abcdefg")
     assert await log_of(agent) == "abfcdeg"
 
@@ -108,8 +108,8 @@ async def test_loops_count_anew_in_each_run_of_a_thread() -> None:
     agent = graph("  a:\n    - {to: a, max_loops: 2}\n    - else: end\n", "a")
     compiled = agent.compile(InMemorySaver())
     for _ in range(3):
-        told = await run(agent, {}, context(), graph=compiled)
-        assert told.output["log"] == ["a", "a", "a"]
+        transcript = await run(agent, {}, context(), graph=compiled)
+        assert transcript.output["log"] == ["a", "a", "a"]
 
 
 async def test_a_join_counts_anew_after_a_run_that_broke_off() -> None:
@@ -124,8 +124,8 @@ async def test_a_join_counts_anew_after_a_run_that_broke_off() -> None:
     compiled = agent.compile(InMemorySaver())
     with pytest.raises(Invalid, match="division by zero"):
         await run(agent, {"n": 0}, context(), graph=compiled)
-    told = await run(agent, {"n": 1}, context(), graph=compiled)
-    assert told.output["log"] == ["f", "l", 1.0, "j"]
+    transcript = await run(agent, {"n": 1}, context(), graph=compiled)
+    assert transcript.output["log"] == ["f", "l", 1.0, "j"]
 
 
 async def test_a_state_edited_at_a_join_goes_on_from_there() -> None:
@@ -136,8 +136,8 @@ async def test_a_state_edited_at_a_join_goes_on_from_there() -> None:
     await compiled.aupdate_state(config, {"log": "edited"}, as_node="d")
     state = await compiled.aget_state(config)
     assert state.next == ("e",)
-    told = await compiled.ainvoke(None, config, context=context())
-    assert told["log"][-2:] == ["edited", "e"]
+    transcript = await compiled.ainvoke(None, config, context=context())
+    assert transcript["log"][-2:] == ["edited", "e"]
 
 
 async def test_after_an_interrupted_fork_the_join_still_waits() -> None:
@@ -153,8 +153,8 @@ async def test_after_an_interrupted_fork_the_join_still_waits() -> None:
     compiled = agent.compile(InMemorySaver())
     first = await run(agent, {}, context(), graph=compiled)
     assert len(first.interrupts) == 1
-    told = await run(agent, context=context(), graph=compiled, given=Command(resume="yes"))
-    assert told.output["log"] == ["f", "o", "m", "yes"]
+    transcript = await run(agent, context=context(), graph=compiled, given=Command(resume="yes"))
+    assert transcript.output["log"] == ["f", "o", "m", "yes"]
 
 
 def _random_graph(seed: int) -> Any:
@@ -179,7 +179,7 @@ def _random_graph(seed: int) -> Any:
 
 
 @pytest.mark.parametrize("seed", range(40))
-async def test_in_any_acyclic_graph_every_node_reached_runs_once_and_after_all_before_it(
+async def test_in_any_acyclic_graph_each_reached_node_runs_once_after_its_predecessors(
     seed: int,
 ) -> None:
     agent = _random_graph(seed)

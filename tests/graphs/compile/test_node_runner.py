@@ -31,12 +31,14 @@ def indexes(*failures: Exception) -> FakeIndexes:
     return FakeIndexes([FakePassage("p", "start here.")], failures=list(failures))
 
 
-async def test_a_failure_that_may_pass_is_tried_again_and_told() -> None:
+async def test_transient_failure_is_retried_with_a_warning() -> None:
     found = indexes(Unavailable("down", code="down"), Busy("full"))
-    told = await run(searching("retry: {attempts: 3, backoff_s: 0}"), {}, context(indexes=found))
-    assert told.output["size"] == 1
-    assert [event["code"] for event in told.kinds("warning")] == ["down", "busy"]
-    assert [event["number"] for event in told.kinds("attempt")] == [2, 3]
+    transcript = await run(
+        searching("retry: {attempts: 3, backoff_s: 0}"), {}, context(indexes=found)
+    )
+    assert transcript.output["size"] == 1
+    assert [event["code"] for event in transcript.kinds("warning")] == ["down", "busy"]
+    assert [event["number"] for event in transcript.kinds("attempt")] == [2, 3]
 
 
 @pytest.mark.parametrize(
@@ -49,14 +51,14 @@ async def test_a_failure_that_may_pass_is_tried_again_and_told() -> None:
         (TimedOut("slow"), 2),
     ],
 )
-async def test_only_what_may_pass_is_tried_again(error: Exception, tries: int) -> None:
+async def test_permanent_failure_is_not_retried(error: Exception, tries: int) -> None:
     found = indexes(error, error, error)
     with pytest.raises(type(error)):
         await run(searching("retry: {attempts: 2, backoff_s: 0}"), {}, context(indexes=found))
     assert len(found.searches) == tries
 
 
-async def test_a_step_that_takes_too_long_fails_with_its_name() -> None:
+async def test_step_beyond_its_timeout_fails_with_the_node_named() -> None:
     never = asyncio.Event()
 
     class Slow(FakeIndexes):
@@ -66,10 +68,10 @@ async def test_a_step_that_takes_too_long_fails_with_its_name() -> None:
     with pytest.raises(TimedOut, match=r"'look' took longer than 0\.01 s") as caught:
         await run(searching("timeout_s: 0.01"), {}, context(indexes=Slow()))
     assert caught.value.details["node"] == "look"
-    told = await run(
+    transcript = await run(
         searching("timeout_s: 0.01, on_error: {default: {found: []}}"), {}, context(indexes=Slow())
     )
-    assert told.output["size"] == 0
+    assert transcript.output["size"] == 0
 
 
 async def test_an_error_names_the_node_and_field() -> None:
@@ -79,26 +81,28 @@ async def test_an_error_names_the_node_and_field() -> None:
     assert (caught.value.details["node"], caught.value.details["field"]) == ("a", "b")
 
 
-async def test_continue_goes_on_with_what_there_was() -> None:
-    told = await run(searching("on_error: continue"), {}, context(indexes=indexes(Busy("full"))))
-    assert told.output == {"found": None, "size": -1}
-    assert told.kinds("warning")[0]["handled"] == "continue"
+async def test_on_error_continue_leaves_the_channels_as_they_were() -> None:
+    transcript = await run(
+        searching("on_error: continue"), {}, context(indexes=indexes(Busy("full")))
+    )
+    assert transcript.output == {"found": None, "size": -1}
+    assert transcript.kinds("warning")[0]["handled"] == "continue"
 
 
-async def test_a_default_may_use_the_error() -> None:
+async def test_on_error_default_may_use_the_error() -> None:
     agent = searching("on_error: {default: {found: ['{{ error.code }}: {{ error.message }}']}}")
-    told = await run(agent, {}, context(indexes=indexes(NotFound("gone", code="no_index"))))
-    assert told.output["found"] == ["no_index: gone"]
+    transcript = await run(agent, {}, context(indexes=indexes(NotFound("gone", code="no_index"))))
+    assert transcript.output["found"] == ["no_index: gone"]
 
 
-async def test_only_the_codes_named_are_handled() -> None:
+async def test_on_error_handles_only_the_codes_it_names() -> None:
     agent = searching("on_error: {codes: [busy], default: {found: []}}")
     assert (await run(agent, {}, context(indexes=indexes(Busy("full"))))).output["size"] == 0
     with pytest.raises(NotFound):
         await run(agent, {}, context(indexes=indexes(NotFound("gone"))))
 
 
-async def test_a_failed_node_goes_to_another_and_a_good_one_does_not() -> None:
+async def test_on_error_goto_is_taken_by_a_failed_node_alone() -> None:
     agent = agent_of_yaml(
         """
 input: {query: {type: string, default: start}}
@@ -113,8 +117,8 @@ output: [said]
     graph = agent.compile(InMemorySaver())
     bad = context(indexes=indexes(Busy("full")))
     for used, said in [(bad, "sorry"), (context(indexes=indexes()), "done")]:
-        told = await run(agent, {}, used, graph=graph)
-        assert told.output["said"] == said
+        transcript = await run(agent, {}, used, graph=graph)
+        assert transcript.output["said"] == said
 
 
 async def test_a_result_is_cached_by_inputs_tenant_and_node() -> None:
@@ -122,8 +126,8 @@ async def test_a_result_is_cached_by_inputs_tenant_and_node() -> None:
     found = indexes()
     shared = replace(context(indexes=found), cache=InMemoryCache())
     for query, tenant in [("start", "a"), ("start", "a"), ("start now", "a"), ("start", "b")]:
-        told = await run(cached, {"query": query}, replace(shared, tenant=tenant))
-        assert told.output["size"] == 1
+        transcript = await run(cached, {"query": query}, replace(shared, tenant=tenant))
+        assert transcript.output["size"] == 1
     searched = [(each["query"], each["tenant"]) for each in found.searches]
     assert searched == [("start", "a"), ("start now", "a"), ("start", "b")]
     other = agent_of_yaml(SEARCH.replace("POLICY", "cache: 60, limit: 3"))
@@ -131,7 +135,7 @@ async def test_a_result_is_cached_by_inputs_tenant_and_node() -> None:
     assert len(found.searches) == 4
 
 
-async def test_a_node_without_its_condition_is_passed_over() -> None:
+async def test_node_whose_condition_does_not_hold_is_passed_over() -> None:
     agent = agent_of_yaml(
         "input: {go: boolean}\nnodes:\n"
         "  a: {type: set, when: go, values: {said: a}}\n"
@@ -141,7 +145,7 @@ async def test_a_node_without_its_condition_is_passed_over() -> None:
     assert (await run(agent, {"go": False}, context())).output["said"] == "b"
 
 
-async def test_channels_combine_what_is_written() -> None:
+async def test_reducers_combine_writes() -> None:
     agent = agent_of_yaml(
         """
 state:
@@ -155,13 +159,13 @@ nodes:
 output: [listed, sum, both, talk]
 """
     )
-    told = await run(agent, {}, context())
-    talk = told.output.pop("talk")
-    assert told.output == {"listed": [1, [2]], "sum": 13.5, "both": {"z": 0, "x": 1, "y": 2}}
+    transcript = await run(agent, {}, context())
+    talk = transcript.output.pop("talk")
+    assert transcript.output == {"listed": [1, [2]], "sum": 13.5, "both": {"z": 0, "x": 1, "y": 2}}
     assert [(each["type"], each["content"]) for each in talk] == [("human", "hi"), ("ai", "ho")]
 
 
-async def test_a_thread_remembers_messages_and_what_is_kept_and_nothing_else() -> None:
+async def test_thread_keeps_messages_and_channels_with_keep_alone() -> None:
     agent = agent_of_yaml(
         """
 input: {word: string}
@@ -181,14 +185,14 @@ output: [seen, listed, before, talk]
     )
     graph = agent.compile(InMemorySaver())
     for number, word in enumerate(["one", "two", "three"], 1):
-        told = await run(agent, {"word": word}, context(), graph=graph)
-        assert told.output["seen"] == number
-        assert told.output["listed"] == [word]
-        assert told.output["before"] == [None if number == 1 else "one", 0, None]
-        assert len(told.output["talk"]) == number
+        transcript = await run(agent, {"word": word}, context(), graph=graph)
+        assert transcript.output["seen"] == number
+        assert transcript.output["listed"] == [word]
+        assert transcript.output["before"] == [None if number == 1 else "one", 0, None]
+        assert len(transcript.output["talk"]) == number
 
 
-async def test_a_value_of_the_wrong_type_is_not_written() -> None:
+async def test_write_of_a_wrong_type_fails_the_step() -> None:
     agent = agent_of_yaml(
         "state: {a: integer}\nnodes: {x: {type: set, values: {a: words}}}\noutput: [a]\n"
     )
@@ -196,7 +200,7 @@ async def test_a_value_of_the_wrong_type_is_not_written() -> None:
         await run(agent, {}, context())
 
 
-async def test_a_failure_may_be_told_in_words_of_the_file() -> None:
+async def test_on_error_message_rewords_the_failure() -> None:
     policy = 'on_error: {codes: [down], then: fail, message: "{{ query }} is {{ error.code }}."}'
     used = context(indexes=indexes(Unavailable("It is off.", code="down", permanent=True)))
     with pytest.raises(Unavailable) as caught:
@@ -207,7 +211,7 @@ async def test_a_failure_may_be_told_in_words_of_the_file() -> None:
         await run(searching(policy), {}, context(indexes=indexes(NotFound("gone"))))
 
 
-def test_words_for_a_failure_belong_to_one_that_fails() -> None:
+def test_on_error_message_without_fail_is_refused() -> None:
     with pytest.raises(Invalid, match="`message` belongs to `then: fail`"):
         searching("on_error: {then: continue, message: No.}")
     with pytest.raises(Invalid, match="there is no channel 'qery'"):

@@ -74,7 +74,7 @@ def test_a_marker_belongs_to_the_sentence_it_stands_in_or_behind(
 @pytest.mark.parametrize(
     "answer", ["# Loans of books today", "Is that what you wanted?", "It is so:", REFUSAL, "Yes."]
 )
-def test_what_claims_nothing_needs_no_source(answer: str) -> None:
+def test_sentence_that_asserts_nothing_is_plain(answer: str) -> None:
     assert [check.verdict for check in compared(answer)] == ["plain"]
 
 
@@ -91,7 +91,7 @@ def test_what_claims_nothing_needs_no_source(answer: str) -> None:
         "Renewing is done at the desk, or online. [1, 2]",
     ],
 )
-def test_a_quote_is_found_whatever_its_dress(sentence: str) -> None:
+def test_quote_is_found_whatever_its_case_spaces_and_marks(sentence: str) -> None:
     (check,) = compared(sentence)
     assert check.verdict == "quoted"
     (place,) = check.spans
@@ -129,7 +129,7 @@ def test_a_paraphrase_is_supported_by_what_it_is_near_to() -> None:
         ("Serve the books with --host as an option [1].", ["--host"]),
     ],
 )
-def test_numbers_names_and_identifiers_must_stand_in_the_source(
+def test_sentence_with_a_fact_that_its_source_lacks_is_unsupported(
     sentence: str, lacking: list[str]
 ) -> None:
     (check,) = compared(sentence, lambda one, two: 1.0)
@@ -144,7 +144,7 @@ def test_a_number_is_known_however_it_is_written() -> None:
     assert missing_facts("In April it cost 1001.", source) == ["1001", "April"]
 
 
-def test_the_opposite_is_not_supported_by_likeness() -> None:
+def test_denied_sentence_is_unsupported_however_similar() -> None:
     assert verdict("A loan may not be renewed twice [1].", lambda one, two: 0.5) == "unsupported"
     assert verdict("Children pay fines, all of them [1].", lambda one, two: 0.5) == "unsupported"
 
@@ -171,7 +171,7 @@ MIXED = (
 )
 
 
-def test_marked_sentences_stay_and_are_named() -> None:
+def test_unsupported_sentences_stay_and_are_listed_with_mode_mark() -> None:
     answer = given_out(MIXED, lambda one, two: 0.0)
     assert answer.text == MIXED.replace("[9]", "")
     assert answer.unsupported == ["Books cost 7 coins", "Readers are always happy people."]
@@ -195,7 +195,7 @@ def test_an_answer_of_which_nothing_is_left_is_a_refusal() -> None:
     assert (answer.text, answer.citations) == (REFUSAL, [])
 
 
-def test_passages_without_an_exact_place_give_citations_without_one() -> None:
+def test_passage_without_an_exact_span_gives_citations_without_one() -> None:
     passage = {"text": "A loan may be renewed twice.", "title": "T", "start": 3, "end": 9}
     for told in (passage, {**passage, "start": None, "end": None}):
         checks = GroundingCheck(split_claims(f"{passage['text']} [1]", 1), [told]).checks()
@@ -205,7 +205,7 @@ def test_passages_without_an_exact_place_give_citations_without_one() -> None:
         assert answer.citations[0]["text"] == passage["text"]
 
 
-def test_a_span_that_a_model_tells_must_be_there() -> None:
+def test_span_whose_text_is_not_in_its_passage_is_not_cited() -> None:
     right = {"n": 2, "start": 0, "end": 26, "text": "The library opens at nine."}
     wrong = [{**right, "end": 20}, {**right, "n": 3}, {**right, "start": -5, "text": "nine"}]
     answer = cite_quotes("The library opens at nine. [2]", PASSAGES, [right, *wrong])
@@ -284,7 +284,7 @@ def test_no_marker_of_a_passage_that_was_not_given_stays(answer: str, count: int
         assert all(1 <= number <= count for number in numbers_of(marker[1]))
 
 
-def test_markers_within_markers_without_end_are_no_markers() -> None:
+def test_thousands_of_nested_markers_leave_no_marker() -> None:
     cleaned, invented = remove_invented_markers("[9" * 5000 + "]" * 5000, 1)
     assert markers(cleaned) == []
     assert invented == [9]
@@ -299,7 +299,7 @@ def test_sentences_of_an_answer_never_overlap(answer: str) -> None:
 
 
 @given(st.text(max_size=80), st.text(min_size=1, max_size=60), st.text(max_size=80))
-def test_what_was_found_is_what_was_looked_for(before: str, quote: str, after: str) -> None:
+def test_found_span_has_the_words_of_the_quote(before: str, quote: str, after: str) -> None:
     text = f"{before} {quote} {after}"
     if found := NormalizedText.of(text).find(quote):
         wanted = NormalizedText.of(quote).text.strip(" .,;:!?…-")

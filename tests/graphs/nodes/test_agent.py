@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -11,8 +10,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from config.errors import NotFound, Unavailable
 from tests.support.graph_runs import agent_of_yaml, run
-from tests.support.graphs import FakeModels, calling, chat, context
-from tools.spec import Tool, ToolContext
+from tests.support.graphs import FakeModels, calling, chat, context, scripted_tool
 
 TALK = """\
 input: {question: string}
@@ -27,22 +25,14 @@ output: [answer, steps, said, citations]
 """
 
 
-def tool(name: str, work: Any, repeatable: bool = True) -> Tool:
-    async def run_tool(arguments: dict[str, Any], context: ToolContext) -> Any:
-        result = work(arguments)
-        return await result if asyncio.iscoroutine(result) else result
-
-    return Tool(name, name, {"type": "object"}, run_tool, repeatable)
-
-
 async def test_a_model_calls_tools_until_it_answers() -> None:
     model = chat(calling("calculate", expression="6 * 7"), "It is 42.")
     used = context(models=FakeModels({"chat": model}))
-    told = await run(agent_of_yaml(TALK), {"question": "6 * 7?"}, used)
-    assert (told.output["answer"], told.output["steps"]) == ("It is 42.", 1)
-    assert [message["type"] for message in told.output["said"]] == ["ai", "tool", "ai"]
+    transcript = await run(agent_of_yaml(TALK), {"question": "6 * 7?"}, used)
+    assert (transcript.output["answer"], transcript.output["steps"]) == ("It is 42.", 1)
+    assert [message["type"] for message in transcript.output["said"]] == ["ai", "tool", "ai"]
     assert '"result": 42' in model.asked[1][-1].content
-    assert [(e["phase"], e["tool"]) for e in told.kinds("tool")] == [
+    assert [(e["phase"], e["tool"]) for e in transcript.kinds("tool")] == [
         ("called", "calculate"),
         ("returned", "calculate"),
     ]
@@ -57,14 +47,14 @@ async def test_a_model_calls_tools_until_it_answers() -> None:
         (calling("calculate", expression="1 / 0"), "zero"),
     ],
 )
-async def test_a_wrong_call_is_answered_with_what_is_wrong(call: AIMessage, says: str) -> None:
+async def test_wrong_tool_call_is_answered_with_its_error(call: AIMessage, says: str) -> None:
     model = chat(call, "I see.")
     used = context(models=FakeModels({"chat": model}))
-    told = await run(agent_of_yaml(TALK), {"question": "?"}, used)
+    transcript = await run(agent_of_yaml(TALK), {"question": "?"}, used)
     answer = model.asked[1][-1]
     assert answer.status == "error"
     assert any(part in answer.content for part in says.split("|"))
-    assert told.output["answer"] == "I see."
+    assert transcript.output["answer"] == "I see."
 
 
 async def test_calls_of_one_answer_are_all_answered_in_order() -> None:
@@ -86,13 +76,13 @@ async def test_calls_of_one_answer_are_all_answered_in_order() -> None:
 async def test_after_the_bound_the_model_must_answer_without_tools() -> None:
     endless = calling("calculate", expression="1")
     model = chat(endless, endless, endless, "Well: 1.")
-    told = await run(
+    transcript = await run(
         agent_of_yaml(TALK), {"question": "?"}, context(models=FakeModels({"chat": model}))
     )
-    assert (told.output["answer"], told.output["steps"]) == ("Well: 1.", 3)
+    assert (transcript.output["answer"], transcript.output["steps"]) == ("Well: 1.", 3)
     assert "No more tools" in model.asked[3][-1].content
-    assert [m["type"] for m in told.output["said"]] == ["ai", "tool"] * 3 + ["ai"]
-    assert told.kinds("warning")[0]["code"] == "too_many_turns"
+    assert [m["type"] for m in transcript.output["said"]] == ["ai", "tool"] * 3 + ["ai"]
+    assert transcript.kinds("warning")[0]["code"] == "too_many_turns"
     with pytest.raises(Unavailable) as caught:
         await run(agent_of_yaml(TALK), {"question": "?"}, context(endless))
     assert caught.value.code == "too_many_turns"
@@ -104,7 +94,7 @@ async def test_a_model_that_cannot_call_tools_says_how_to_get_one() -> None:
     assert caught.value.code == "needs_language_model"
 
 
-async def test_a_tool_that_is_not_there_is_named() -> None:
+async def test_agent_with_an_unknown_tool_names_it() -> None:
     agent = agent_of_yaml(TALK.replace("[calculate]", "[calculator]"))
     with pytest.raises(NotFound, match="Did you mean 'calculate'"):
         await run(agent, {"question": "?"}, context("x"))
@@ -112,14 +102,14 @@ async def test_a_tool_that_is_not_there_is_named() -> None:
 
 async def test_passages_that_a_tool_found_can_be_cited() -> None:
     passage = {"id": "p", "document": "d", "title": "T", "text": "A fact.", "start": 1, "end": 8}
-    find = tool("find", lambda arguments: {"passages": [passage]})
+    find = scripted_tool("find", lambda arguments: {"passages": [passage]})
     model = chat(calling("find"), calling("find"), "So it is [2].")
     used = context(models=FakeModels({"chat": model}), tools=[find])
     agent = agent_of_yaml(TALK.replace("[calculate]", "[find]"))
-    told = await run(agent, {"question": "?"}, used)
+    transcript = await run(agent, {"question": "?"}, used)
     assert model.asked[1][-1].content == "[1] T: A fact."
     assert model.asked[2][-1].content == "[2] T: A fact."
-    assert [(c["n"], c["start"]) for c in told.output["citations"]] == [(2, 1)]
+    assert [(c["n"], c["start"]) for c in transcript.output["citations"]] == [(2, 1)]
 
 
 async def test_after_a_crash_no_answer_and_no_tool_is_asked_for_again() -> None:
@@ -137,7 +127,7 @@ async def test_after_a_crash_no_answer_and_no_tool_is_asked_for_again() -> None:
         return f"Noted {len(messages)}."
 
     model = chat(calling("note", word="a"), calling("note", word="b"), last)
-    used = context(models=FakeModels({"chat": model}), tools=[tool("note", note)])
+    used = context(models=FakeModels({"chat": model}), tools=[scripted_tool("note", note)])
     agent = agent_of_yaml(TALK.replace("[calculate]", "[note]"))
     graph = agent.compile(InMemorySaver())
     with pytest.raises(RuntimeError):
@@ -159,59 +149,34 @@ async def test_retry_holds_for_each_answer_and_call_by_itself() -> None:
         return "good"
 
     model = chat(calling("shaky"), Unavailable("down"), "Done.")
-    used = context(models=FakeModels({"chat": model}), tools=[tool("shaky", shaky)])
+    used = context(models=FakeModels({"chat": model}), tools=[scripted_tool("shaky", shaky)])
     yaml = TALK.replace("[calculate]", "[shaky]").replace(
         "max_steps: 3", "retry: {attempts: 2, backoff_s: 0}"
     )
-    told = await run(agent_of_yaml(yaml), {"question": "?"}, used)
-    assert told.output["answer"] == "Done."
+    transcript = await run(agent_of_yaml(yaml), {"question": "?"}, used)
+    assert transcript.output["answer"] == "Done."
     assert (len(tries), len(model.asked)) == (2, 3)
 
 
-async def test_each_answer_and_call_speaks_for_itself_and_says_when_it_is_tried_again() -> None:
+async def test_durable_calls_emit_their_own_step_and_attempt() -> None:
     model = chat(calling("calculate", expression="1 + 1"), Unavailable("down"), "Done.")
     used = context(models=FakeModels({"chat": model}))
     yaml = TALK.replace("max_steps: 3", "retry: {attempts: 2, backoff_s: 0}")
-    told = await run(agent_of_yaml(yaml), {"question": "?"}, used)
-    assert told.steps == ["work/model", "work/calculate", "work/model", "work"]
-    nodes = {kind: {e["node"] for e in told.kinds(kind)} for kind in ("model", "tool", "warning")}
+    transcript = await run(agent_of_yaml(yaml), {"question": "?"}, used)
+    assert transcript.steps == ["work/model", "work/calculate", "work/model", "work"]
+    nodes = {
+        kind: {e["node"] for e in transcript.kinds(kind)} for kind in ("model", "tool", "warning")
+    }
     assert nodes == {"model": {"work/model"}, "tool": {"work/calculate"}, "warning": {"work/model"}}
-    (again,) = told.kinds("attempt")
+    (again,) = transcript.kinds("attempt")
     assert (again["node"], again["number"]) == ("work/model", 2)
 
 
 async def test_while_tools_work_no_model_is_leased() -> None:
     seen: list[int] = []
     models = FakeModels({"chat": chat(calling("look"), "ok")})
-    look = tool("look", lambda arguments: seen.append(models.leased) or "seen")
+    look = scripted_tool("look", lambda arguments: seen.append(models.leased) or "seen")
     agent = agent_of_yaml(TALK.replace("[calculate]", "[look]"))
     await run(agent, {"question": "?"}, context(models=models, tools=[look]))
     assert seen == [0]
     assert models.most_leased == 1
-
-
-async def test_a_tool_node_gives_its_result() -> None:
-    agent = agent_of_yaml(
-        "input: {n: integer}\nnodes:\n  sum: {type: tool, tool: calculate, "
-        "arguments: {expression: '{{ n }} + 1'}, save: found}\noutput: [found]\n"
-    )
-    told = await run(agent, {"n": 41}, context())
-    assert told.output["found"]["result"] == 42
-
-
-async def test_a_tool_that_must_not_be_repeated_is_not_tried_again() -> None:
-    tries: list[int] = []
-
-    def fail(arguments: dict[str, Any]) -> None:
-        tries.append(1)
-        raise ConnectionError("broken")
-
-    for repeatable, count in [(True, 3), (False, 1)]:
-        tries.clear()
-        agent = agent_of_yaml(
-            "nodes:\n  pay: {type: tool, tool: pay, save: r, retry: {attempts: 3, backoff_s: 0}}\n"
-            "output: [r]\n"
-        )
-        with pytest.raises(Unavailable):
-            await run(agent, {}, context(tools=[tool("pay", fail, repeatable)]))
-        assert len(tries) == count

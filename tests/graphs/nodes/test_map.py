@@ -9,9 +9,8 @@ import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
-from config.errors import Invalid, NotFound, Unavailable
-from graphs.loading.build import AgentSource
-from tests.support.graph_runs import agent_of_yaml, run
+from config.errors import Invalid, Unavailable
+from tests.support.graph_runs import agent_of_yaml, find_inner, run
 from tests.support.graphs import FakeModels, chat, context
 
 EACH = """\
@@ -29,23 +28,10 @@ nodes:
     save: {results: results, errors: errors}
 output: [results, errors]
 """
-INNER = """\
-version: 1
-name: inner
-input: {text: string, times: {type: integer, default: 2}}
-nodes: {double: {type: set, values: {answer: "{{ text * times }}"}}}
-output: [answer]
-"""
 
 
 def mapping(policy: str = "on_item_error: fail") -> Any:
     return agent_of_yaml(EACH.replace("POLICY", policy))
-
-
-def find(name: str) -> AgentSource:
-    if name != "inner":
-        raise NotFound(f"There is no agent '{name}'.")
-    return AgentSource("inner", INNER, "own")
 
 
 def echo(messages: Any) -> str:
@@ -62,19 +48,22 @@ def failing(*items: int) -> Any:
     return answer
 
 
-async def test_results_stand_in_the_order_of_the_items() -> None:
+async def test_map_results_are_in_the_order_of_the_items() -> None:
     arrived: list[str] = []
 
     def answer(messages: Any) -> Any:
         arrived.append(str(messages[-1].content))
         return echo(messages)
 
-    told = await run(mapping(), {"items": ["a", "b", "c", "d"]}, context(answer))
-    assert [r["item"] for r in told.output["results"]] == ["a", "b", "c", "d"]
-    assert told.output["results"][2]["said"] == "SAID X C 2"
+    transcript = await run(mapping(), {"items": ["a", "b", "c", "d"]}, context(answer))
+    assert [r["item"] for r in transcript.output["results"]] == ["a", "b", "c", "d"]
+    assert transcript.output["results"][2]["said"] == "SAID X C 2"
     assert len(arrived) == 4
-    assert told.kinds("progress")[-1] | {"done": 4, "total": 4} == told.kinds("progress")[-1]
-    assert told.steps.count("each/item") == 4
+    assert (
+        transcript.kinds("progress")[-1] | {"done": 4, "total": 4}
+        == transcript.kinds("progress")[-1]
+    )
+    assert transcript.steps.count("each/item") == 4
 
 
 async def test_no_more_items_than_allowed_run_at_once() -> None:
@@ -104,33 +93,40 @@ async def test_no_more_items_than_allowed_run_at_once() -> None:
             return Lease()
 
     used = context(models=Counting({"chat": chat(echo)}))
-    told = await run(mapping(), {"items": list(range(9))}, used)
-    assert len(told.output["results"]) == 9
+    transcript = await run(mapping(), {"items": list(range(9))}, used)
+    assert len(transcript.output["results"]) == 9
     assert most == 3
 
 
-async def test_nothing_is_mapped_to_nothing() -> None:
-    told = await run(mapping(), {"items": []}, context(echo))
-    assert told.output == {"results": [], "errors": []}
+async def test_map_over_an_empty_list_gives_empty_results() -> None:
+    transcript = await run(mapping(), {"items": []}, context(echo))
+    assert transcript.output == {"results": [], "errors": []}
+
+
+async def test_map_over_a_value_that_is_no_list_is_refused() -> None:
     agent = agent_of_yaml(EACH.replace("POLICY", "").replace("items: list", "items: any"))
     with pytest.raises(Invalid, match="must give a list, not int"):
         await run(agent, {"items": 3}, context(echo))
 
 
-async def test_an_item_that_fails_fails_the_node_and_says_which() -> None:
+async def test_failing_item_fails_the_map_and_is_named() -> None:
     with pytest.raises(Unavailable, match="no x 7 1") as caught:
         await run(mapping(), {"items": [1, 7]}, context(failing(7)))
     assert caught.value.details["item"] == 1
 
 
-async def test_items_that_fail_are_left_out_or_collected() -> None:
-    told = await run(mapping("on_item_error: skip"), {"items": [1, 7, 3]}, context(failing(7)))
-    assert [r["item"] for r in told.output["results"]] == [1, 3]
-    (error,) = told.output["errors"]
+async def test_failing_items_are_left_out_or_collected_by_policy() -> None:
+    transcript = await run(
+        mapping("on_item_error: skip"), {"items": [1, 7, 3]}, context(failing(7))
+    )
+    assert [r["item"] for r in transcript.output["results"]] == [1, 3]
+    (error,) = transcript.output["errors"]
     assert (error["index"], error["code"]) == (1, "down")
-    told = await run(mapping("on_item_error: collect"), {"items": [1, 7, 3]}, context(failing(7)))
-    assert [r and r["item"] for r in told.output["results"]] == [1, None, 3]
-    assert len(told.output["errors"]) == 1
+    transcript = await run(
+        mapping("on_item_error: collect"), {"items": [1, 7, 3]}, context(failing(7))
+    )
+    assert [r and r["item"] for r in transcript.output["results"]] == [1, None, 3]
+    assert len(transcript.output["errors"]) == 1
 
 
 async def test_after_a_crash_finished_items_are_not_run_again() -> None:
@@ -170,13 +166,13 @@ async def test_retry_holds_for_each_item_by_itself() -> None:
     for policy in ("fail", "collect"):
         asked.clear()
         agent = mapping(f"on_item_error: {policy}\n    retry: {{attempts: 3, backoff_s: 0}}")
-        told = await run(agent, {"items": [1, 2, 3]}, context(answer))
-        assert [r["item"] for r in told.output["results"]] == [1, 2, 3]
+        transcript = await run(agent, {"items": [1, 2, 3]}, context(answer))
+        assert [r["item"] for r in transcript.output["results"]] == [1, 2, 3]
         assert sorted(asked) == ["x 1 0", *["x 2 1"] * 3, "x 3 2"]
-        assert [event["attempt"] for event in told.kinds("warning")] == [1, 2]
+        assert [event["attempt"] for event in transcript.kinds("warning")] == [1, 2]
 
 
-async def test_an_item_is_given_only_the_outer_channels_that_it_reads() -> None:
+async def test_item_state_has_only_the_outer_channels_that_it_reads() -> None:
     agent = mapping()
     graph = agent.compile(InMemorySaver())
     seen: set[str] = set()
@@ -209,21 +205,21 @@ output: [words]
 """
 
 
-async def test_a_person_is_asked_for_all_items_together_and_answers_them_one_by_one() -> None:
+async def test_questions_of_all_items_are_asked_together_and_answered_one_by_one() -> None:
     agent = agent_of_yaml(ASKING)
     graph = agent.compile(InMemorySaver())
     used = context()
-    told = await run(agent, {"items": ["a", "b", "c"]}, used, graph=graph)
+    transcript = await run(agent, {"items": ["a", "b", "c"]}, used, graph=graph)
     open_ = [3, 2, 1]
-    while told.interrupts:
-        assert len(told.interrupts) == open_.pop(0)
-        first = told.interrupts[0]
+    while transcript.interrupts:
+        assert len(transcript.interrupts) == open_.pop(0)
+        first = transcript.interrupts[0]
         answer = {first["id"]: first["value"]["message"][3]}
-        told = await run(agent, context=used, graph=graph, given=Command(resume=answer))
-    assert told.output["words"] == ["a", "b", "c"]
+        transcript = await run(agent, context=used, graph=graph, given=Command(resume=answer))
+    assert transcript.output["words"] == ["a", "b", "c"]
 
 
-async def test_a_question_of_one_item_cuts_no_other_off() -> None:
+async def test_question_of_one_item_lets_the_others_finish() -> None:
     asked: list[str] = []
 
     def answer(messages: Any) -> str:
@@ -233,11 +229,11 @@ async def test_a_question_of_one_item_cuts_no_other_off() -> None:
     agent = agent_of_yaml(ASKING)
     graph = agent.compile(InMemorySaver())
     used = context(answer)
-    told = await run(agent, {"items": ["a", "slow"]}, used, graph=graph)
-    assert told.steps.count("each/item") == 1
-    resume = Command(resume={told.interrupts[0]["id"]: "yes"})
-    told = await run(agent, context=used, graph=graph, given=resume)
-    assert told.output["words"] == ["yes", "done"]
+    transcript = await run(agent, {"items": ["a", "slow"]}, used, graph=graph)
+    assert transcript.steps.count("each/item") == 1
+    resume = Command(resume={transcript.interrupts[0]["id"]: "yes"})
+    transcript = await run(agent, context=used, graph=graph, given=resume)
+    assert transcript.output["words"] == ["yes", "done"]
     assert asked == ["slow"]
 
 
@@ -263,55 +259,16 @@ nodes:
 output: [sums]
 """
     )
-    told = await run(agent, {"rows": [[1, 2], [3]]}, context())
-    assert told.output["sums"] == [6, 6]
+    transcript = await run(agent, {"rows": [[1, 2], [3]]}, context())
+    assert transcript.output["sums"] == [6, 6]
 
 
 async def test_another_agent_runs_for_each_item() -> None:
     agent = agent_of_yaml(
         "input: {items: list}\nnodes:\n  each: {type: map, over: '{{ items }}', agent: inner, "
         "input: {text: '{{ item }}'}, result: '{{ answer }}', save: all}\noutput: [all]\n",
-        find,
+        find_inner,
     )
     assert (await run(agent, {"items": ["a", "b"]}, context())).output["all"] == ["aa", "bb"]
     assert set(agent.sources) == {"test", "inner"}
     assert agent.calls == ("inner",)
-
-
-async def test_a_subgraph_maps_input_and_output() -> None:
-    agent = agent_of_yaml(
-        "input: {word: string}\nnodes:\n"
-        "  all: {type: subgraph, agent: inner, input: {text: '{{ word }}', times: 3}, save: all}\n"
-        "  one: {type: subgraph, agent: inner, input: {text: '{{ word }}'}, save: {two: answer}}\n"
-        "output: [all, two]\n",
-        find,
-    )
-    told = await run(agent, {"word": "a"}, context())
-    assert told.output == {"all": {"answer": "aaa"}, "two": "aa"}
-    assert "all/double" in told.steps
-
-
-@pytest.mark.parametrize(
-    ("node", "says"),
-    [
-        ("{type: subgraph, agent: innr, save: a}", "no agent 'innr'"),
-        ("{type: subgraph, agent: inner, save: a}", "needs the input 'text'"),
-        ("{type: subgraph, agent: inner, input: {txt: 1}, save: a}", "Did you mean 'text'"),
-        ("{type: subgraph, agent: inner, input: {text: 1}, save: {a: answr}}", "'answer'"),
-        ("{type: subgraph, agent: test, save: a}", "test → test"),
-    ],
-)
-def test_a_wrong_call_of_an_agent_is_told(node: str, says: str) -> None:
-    with pytest.raises(Invalid) as caught:
-        agent_of_yaml(f"nodes:\n  x: {node}\noutput: [a]\n", find)
-    assert says in str(caught.value.details["problems"])
-
-
-async def test_a_wrong_version_of_a_called_agent_changes_the_version_of_its_caller() -> None:
-    yaml = "nodes: {x: {type: subgraph, agent: inner, input: {text: a}, save: b}}\noutput: [b]\n"
-    one = agent_of_yaml(yaml, find)
-    other = agent_of_yaml(
-        yaml, lambda name: AgentSource("inner", INNER.replace("default: 2", "default: 3"), "own")
-    )
-    assert one.version != other.version
-    assert one.version == agent_of_yaml(yaml, find).version

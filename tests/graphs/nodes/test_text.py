@@ -59,10 +59,10 @@ async def ask(*answers: Any) -> Any:
 
 
 async def test_an_answer_streams_as_tokens() -> None:
-    told = await ask("one two three")
-    assert [token for token in told.tokens if token] == ["one ", "two ", "three"]
-    assert told.output["answer"] == "one two three"
-    assert [event["phase"] for event in told.kinds("model")] == ["chosen"]
+    transcript = await ask("one two three")
+    assert [token for token in transcript.tokens if token] == ["one ", "two ", "three"]
+    assert transcript.output["answer"] == "one two three"
+    assert [event["phase"] for event in transcript.kinds("model")] == ["chosen"]
 
 
 async def test_the_prompt_carries_what_it_cites_for_the_reader() -> None:
@@ -72,31 +72,33 @@ async def test_the_prompt_carries_what_it_cites_for_the_reader() -> None:
     assert isinstance(system, SystemMessage)
     assert prompt.content.startswith("[1] Guide > Start: Fact 1 is true. And more.\n\n[2] ")
     assert prompt.content.endswith("Question: Is it so?")
-    told = prompt.additional_kwargs["motet"]
-    assert told == {"question": "Is it so?", "passages": PASSAGES}
+    transcript = prompt.additional_kwargs["motet"]
+    assert transcript == {"question": "Is it so?", "passages": PASSAGES}
 
 
 async def test_markers_become_citations_in_order_of_use() -> None:
-    told = await ask("So [2]. Also [1, 2]. And [3; 1].")
-    assert [c["n"] for c in told.output["citations"]] == [2, 1, 3]
-    first = told.output["citations"][0]
+    transcript = await ask("So [2]. Also [1, 2]. And [3; 1].")
+    assert [c["n"] for c in transcript.output["citations"]] == [2, 1, 3]
+    first = transcript.output["citations"][0]
     assert first["document"] == "d2"
     assert (first["start"], first["end"], first["hash"]) == (200, 225, "h2")
-    assert told.kinds("citation")[0]["citations"] == told.output["citations"]
+    assert transcript.kinds("citation")[0]["citations"] == transcript.output["citations"]
 
 
-async def test_markers_of_passages_that_were_not_given_are_taken_out_and_told() -> None:
-    told = await ask("So [2]. Wrong [7]. Half [1, 9]. See a[0] and [link](x) and [4](y).")
-    assert told.output["answer"] == ("So [2]. Wrong. Half [1]. See a[0] and [link](x) and [4](y).")
-    assert told.values["said"].content == told.output["answer"]
-    assert "7, 9" in told.kinds("warning")[0]["message"]
+async def test_invented_markers_are_removed_with_a_warning() -> None:
+    transcript = await ask("So [2]. Wrong [7]. Half [1, 9]. See a[0] and [link](x) and [4](y).")
+    assert transcript.output["answer"] == (
+        "So [2]. Wrong. Half [1]. See a[0] and [link](x) and [4](y)."
+    )
+    assert transcript.values["said"].content == transcript.output["answer"]
+    assert "7, 9" in transcript.kinds("warning")[0]["message"]
 
 
-async def test_the_reader_tells_exact_spans() -> None:
+async def test_embedded_reader_gives_citations_with_exact_spans() -> None:
     used = context(models=FakeModels({"chat": reader()}))
-    told = await run(agent_of_yaml(CITING), {"question": "Q", "passages": PASSAGES}, used)
-    assert told.output["model"] == "reader"
-    (citation,) = told.output["citations"]
+    transcript = await run(agent_of_yaml(CITING), {"question": "Q", "passages": PASSAGES}, used)
+    assert transcript.output["model"] == "reader"
+    (citation,) = transcript.output["citations"]
     assert (citation["start"], citation["end"], citation["text"]) == (100, 114, "Fact 1 is true")
 
 
@@ -113,16 +115,16 @@ INVENTIVE = (
         ("keep", INVENTIVE, []),
     ],
 )
-async def test_what_no_source_says_is_marked_removed_or_kept(
+async def test_unsupported_sentence_is_marked_removed_or_kept_by_mode(
     mode: str, answer: str, verdicts: list[str]
 ) -> None:
     models = FakeModels({"chat": chat(INVENTIVE)})
     used = context(models=models)
     agent = agent_of_yaml(CITING.replace("system:", f"unsupported: {mode}\n    system:"))
-    told = await run(agent, {"question": "Q?", "passages": PASSAGES}, used)
-    assert told.output["answer"] == answer
-    assert [check["verdict"] for check in told.values["checks"]] == verdicts
-    (event,) = told.kinds("citation")
+    transcript = await run(agent, {"question": "Q?", "passages": PASSAGES}, used)
+    assert transcript.output["answer"] == answer
+    assert [check["verdict"] for check in transcript.values["checks"]] == verdicts
+    (event,) = transcript.kinds("citation")
     doubtful = ["It cost 300 coins.", "Nobody ever doubted any fact."]
     assert event["unsupported"] == (doubtful if mode == "mark" else [])
     assert event["removed"] == (doubtful if mode == "remove" else [])
@@ -134,38 +136,38 @@ async def test_what_no_source_says_is_marked_removed_or_kept(
 async def test_an_answer_whose_sentences_all_lack_a_source_becomes_a_refusal() -> None:
     used = context("It cost 300 coins [2]. Mars is red [1].")
     agent = agent_of_yaml(CITING.replace("system:", "unsupported: remove\n    system:"))
-    told = await run(agent, {"question": "Q?", "passages": PASSAGES}, used)
-    assert told.output["answer"] == "The documents do not say."
-    assert (told.output["refused"], told.output["citations"]) == (True, [])
+    transcript = await run(agent, {"question": "Q?", "passages": PASSAGES}, used)
+    assert transcript.output["answer"] == "The documents do not say."
+    assert (transcript.output["refused"], transcript.output["citations"]) == (True, [])
 
 
-async def test_a_language_model_that_refuses_is_known_to_refuse() -> None:
-    told = await ask("The documents do not say.")
-    assert told.output["refused"] is True
-    assert told.values["checks"] == []
+async def test_refusal_of_a_language_model_sets_refused() -> None:
+    transcript = await ask("The documents do not say.")
+    assert transcript.output["refused"] is True
+    assert transcript.values["checks"] == []
 
 
-async def test_sentences_in_words_of_their_own_are_compared_by_meaning() -> None:
+async def test_paraphrases_are_compared_by_cosine() -> None:
     passages = [{**PASSAGES[0], "text": "The harbour opens at six.", "end": 125}]
     models = FakeModels({"chat": chat("At six the whole harbour opens [1]. Gulls sing well [1].")})
-    told = await run(
+    transcript = await run(
         agent_of_yaml(CITING),
         {"question": "Q?", "passages": passages},
         context(models=models),
     )
-    assert [check["supported"] for check in told.values["checks"]] == [True, False]
+    assert [check["supported"] for check in transcript.values["checks"]] == [True, False]
     assert models.embedder is not None
     assert len(models.embedder.calls) == 1
 
 
-async def test_without_an_embedder_the_answer_says_that_it_is_unchecked() -> None:
+async def test_answer_without_an_embedder_is_unchecked_with_a_warning() -> None:
     models = FakeModels({"chat": chat("Things are rather well [1]. Fact 1 is true [1].")})
     models.embedder = None
-    told = await run(
+    transcript = await run(
         agent_of_yaml(CITING), {"question": "Q?", "passages": PASSAGES}, context(models=models)
     )
-    assert [check["supported"] for check in told.values["checks"]] == [None, True]
-    assert [event["code"] for event in told.kinds("warning")] == ["answer_unchecked"]
+    assert [check["supported"] for check in transcript.values["checks"]] == [None, True]
+    assert [event["code"] for event in transcript.kinds("warning")] == ["answer_unchecked"]
 
 
 async def test_the_threshold_of_the_indexes_goes_with_the_passages() -> None:
@@ -178,17 +180,19 @@ async def test_the_threshold_of_the_indexes_goes_with_the_passages() -> None:
 
 
 @pytest.mark.parametrize(("threshold", "weak"), [(0.2, False), (0.99, True)])
-async def test_a_language_model_is_told_where_passages_fit_too_little(
+async def test_passages_below_the_threshold_give_a_weak_evidence_warning(
     threshold: float, weak: bool
 ) -> None:
     used = replace(
         context("Fact 1 is true [1]."), indexes=FakeIndexes(thresholds={"docs": threshold})
     )
     input = {"question": "Is fact 1 true?", "passages": PASSAGES}
-    told = await run(agent_of_yaml(CITING), input, used)
-    assert 0.2 < told.values["score"] < 0.99
-    assert [event["code"] for event in told.kinds("warning")] == (["weak_evidence"] if weak else [])
-    assert told.output["refused"] is False
+    transcript = await run(agent_of_yaml(CITING), input, used)
+    assert 0.2 < transcript.values["score"] < 0.99
+    assert [event["code"] for event in transcript.kinds("warning")] == (
+        ["weak_evidence"] if weak else []
+    )
+    assert transcript.output["refused"] is False
 
 
 async def test_writing_freely_without_a_language_model_fails_clearly() -> None:
@@ -222,23 +226,23 @@ async def test_a_conversation_stands_before_the_prompt() -> None:
         'The answer is {"colour": "red"} I think.',
     ],
 )
-async def test_an_answer_in_a_shape_is_parsed(answer: str) -> None:
+async def test_answer_with_a_schema_is_parsed(answer: str) -> None:
     model, used = asked_with(answer)
-    told = await run(agent_of_yaml(SHAPED), {"question": "Q"}, used)
-    assert told.output["parsed"] == {"colour": "red"}
+    transcript = await run(agent_of_yaml(SHAPED), {"question": "Q"}, used)
+    assert transcript.output["parsed"] == {"colour": "red"}
     assert '"enum": ["red", "blue"]' in model.asked[0][0].content
 
 
-async def test_an_answer_that_does_not_fit_is_mended() -> None:
+async def test_answer_that_does_not_fit_its_schema_is_repaired() -> None:
     model, used = asked_with("no json", '{"colour": "green"}', '{"colour": "blue", "size": 2}')
-    told = await run(agent_of_yaml(SHAPED), {"question": "Q"}, used)
-    assert told.output["parsed"] == {"colour": "blue", "size": 2}
+    transcript = await run(agent_of_yaml(SHAPED), {"question": "Q"}, used)
+    assert transcript.output["parsed"] == {"colour": "blue", "size": 2}
     assert "not JSON" in model.asked[1][-1].content
     assert "'green' is not one of ['red', 'blue']" in model.asked[2][-1].content
-    assert [event["repair"] for event in told.kinds("progress")] == [1, 2]
+    assert [event["repair"] for event in transcript.kinds("progress")] == [1, 2]
 
 
-async def test_an_answer_that_never_fits_fails_with_the_reason() -> None:
+async def test_answer_that_never_fits_its_schema_fails_with_the_reason() -> None:
     model, used = asked_with('{"colour": "red", "extra": 1}')
     with pytest.raises(Unavailable, match="extra") as caught:
         await run(agent_of_yaml(SHAPED), {"question": "Q"}, used)
@@ -247,13 +251,13 @@ async def test_an_answer_that_never_fits_fails_with_the_reason() -> None:
     assert len(model.asked) == 3
 
 
-async def test_a_model_that_is_not_there_is_named() -> None:
+async def test_unknown_model_is_named_in_the_error() -> None:
     agent = agent_of_yaml("nodes: {a: {type: text, model: x, prompt: y, save: b}}\noutput: b\n")
     with pytest.raises(Exception, match="no model 'x'"):
         await run(agent, {}, context("hi"))
 
 
-async def test_what_is_no_conversation_is_refused() -> None:
+async def test_messages_that_are_no_conversation_are_refused() -> None:
     agent = agent_of_yaml(
         "input: {talk: messages}\n"
         + "nodes: {a: {type: text, messages: '{{ talk }}', save: b}}\noutput: b\n"
@@ -289,15 +293,15 @@ async def test_a_prompt_may_have_pictures() -> None:
         ("", []),
         (None, []),
     ):
-        told = await run(agent_of_yaml(SEEING), {"pictures": given}, used)
-        assert told.output["answer"] == "A cat."
+        transcript = await run(agent_of_yaml(SEEING), {"pictures": given}, used)
+        assert transcript.output["answer"] == "A cat."
         content = model.asked[-1][-1].content
         parts = content[1:] if isinstance(content, list) else []
         assert [part["image_url"]["url"] for part in parts] == urls  # type: ignore[index]
         assert model.asked[-1][-1].text == "What is it?"
 
 
-async def test_a_model_that_sees_nothing_refuses_pictures() -> None:
+async def test_model_without_vision_refuses_pictures() -> None:
     async def picture(value: Any, field: str, tenant: str) -> str:
         return "data:image/png,"
 

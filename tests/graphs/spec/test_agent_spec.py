@@ -86,7 +86,7 @@ def problems_of(text: str, file: str = "agent.yaml") -> list[dict[str, Any]]:
         ("  second:\n", "  second:\n    when: log >\n", 13, "nodes.second.when", "expression"),
     ],
 )  # fmt: skip
-def test_a_mistake_is_told_with_its_place(
+def test_mistake_in_a_file_is_reported_with_line_and_column(
     old: str, new: str, line: int, field: str, says: str
 ) -> None:
     assert old in GOOD
@@ -115,7 +115,9 @@ def test_a_mistake_is_told_with_its_place(
         ("first: 7", 17, "valid dictionary|Branch"),
     ],
 )
-def test_a_mistake_in_the_edges_is_told_with_its_place(edges: str, line: int, says: str) -> None:
+def test_mistake_in_edges_is_reported_with_line_and_column(
+    edges: str, line: int, says: str
+) -> None:
     found = problems_of(f"{GOOD}edges:\n  {edges}\n")
     lines = {item["line"]: f"{item['message']} {item['hint']}" for item in found}
     assert line in lines, found
@@ -150,7 +152,7 @@ def test_a_mistake_in_the_edges_is_told_with_its_place(edges: str, line: int, sa
         ("{type: set, values: {}}", "at least 1 item"),
     ],
 )  # fmt: skip
-def test_a_mistake_in_a_node_is_told(node: str, says: str) -> None:
+def test_mistake_in_a_node_is_reported(node: str, says: str) -> None:
     text = f"version: 1\nname: test\ninput: {{q: list}}\nnodes:\n  x: {node}\noutput: [q]\n"
     found = problems_of(text)
     told = " ".join(f"{item['field']} {item['message']} {item['hint']}" for item in found)
@@ -159,7 +161,7 @@ def test_a_mistake_in_a_node_is_told(node: str, says: str) -> None:
     assert {item["node"] for item in found} == {"x"}
 
 
-def test_a_mistake_in_a_block_text_is_told_with_its_own_line() -> None:
+def test_mistake_in_a_block_text_is_reported_at_its_own_line() -> None:
     text = GOOD.replace(
         '{answer: "{{ question }}", log: one}',
         "\n      answer: |-\n        a\n        {% if %}\n      log: one",
@@ -167,7 +169,7 @@ def test_a_mistake_in_a_block_text_is_told_with_its_own_line() -> None:
     assert problems_of(text)[0]["line"] == 14
 
 
-def test_every_problem_is_told_at_once() -> None:
+def test_all_problems_of_a_file_are_reported_in_one_error() -> None:
     found = problems_of(GOOD.replace("string", "strin").replace("type: set", "type: sett"))
     assert len(found) == 3
     assert [item["line"] for item in found] == [4, 10, 13]
@@ -195,7 +197,7 @@ def test_a_spec_made_in_python_runs_and_is_written_as_yaml() -> None:
     assert "{{ text | upper }}!" in spec.to_yaml()
 
 
-def test_a_node_is_written_as_people_write_it_its_own_fields_first() -> None:
+def test_node_is_written_with_its_own_fields_first() -> None:
     node = {"retry": 2, "save": "answer", "prompt": "Hello", "type": "text"}
     made = {"version": 1, "name": "made", "nodes": {"greet": node}, "output": ["answer"]}
     written = AgentSpec.model_validate(made).to_yaml()

@@ -55,7 +55,7 @@ def test_an_alias_repeats_a_value() -> None:
         ("a: \ud800", None, "not YAML"),
     ],
 )
-def test_hostile_and_broken_yaml_is_refused_with_its_place(
+def test_hostile_or_broken_yaml_is_refused_with_its_line(
     text: str | bytes, line: int | None, word: str
 ) -> None:
     with pytest.raises(Invalid, match=word) as caught:

@@ -60,7 +60,7 @@ VIEW: dict[str, Any] = {
         ("{{ record | json }}", '{"items": 5, "title": "T"}'),
     ],
 )  # fmt: skip
-def test_a_template_gives(source: str, value: Any) -> None:
+def test_template_value(source: str, value: Any) -> None:
     assert EXPRESSIONS.template(source).value(VIEW) == value
 
 
@@ -85,7 +85,7 @@ def test_cite_numbers_passages_and_records_them() -> None:
     ]
 
 
-def test_a_second_cite_goes_on_counting() -> None:
+def test_second_cite_continues_the_numbers() -> None:
     text = EXPRESSIONS.template("{{ passages[:1] | cite }} {{ passages[1:] | cite }}")
     assert text.value(VIEW) == "[1] Guide > Start: One. [2] Guide: Two."
 
@@ -162,7 +162,7 @@ def test_a_hostile_template_fails_at_once_and_reaches_nothing(source: str) -> No
         "{{ 1 +* 2 }}",
     ],
 )
-def test_what_is_not_allowed_is_refused_when_compiled(source: str) -> None:
+def test_statement_that_is_not_allowed_is_refused_when_compiled(source: str) -> None:
     with pytest.raises(TemplateSyntaxError):
         EXPRESSIONS.template(source)
 

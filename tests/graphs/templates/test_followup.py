@@ -28,7 +28,7 @@ FIRST = {"question": "How long are books lent?", "query": "How long are books le
         "So the fine is never more than the price?",
     ],
 )
-def test_a_question_that_points_back_leans(question: str) -> None:
+def test_question_with_a_pronoun_depends_on_context(question: str) -> None:
     assert depends_on_context(question)
 
 
@@ -45,7 +45,7 @@ def test_a_question_that_points_back_leans(question: str) -> None:
         "Does every one of the readers need a card?",
     ],
 )
-def test_a_question_that_stands_by_itself_does_not(question: str) -> None:
+def test_self_contained_question_does_not_depend_on_context(question: str) -> None:
     assert not depends_on_context(question)
     assert rewrite_followup(question, [FIRST]) == question
 
@@ -69,6 +69,6 @@ def test_without_history_a_question_stays_as_it_is() -> None:
 
 
 @given(st.text(max_size=200), st.text(max_size=400))
-def test_whatever_is_asked_stays_in_what_is_searched(question: str, before: str) -> None:
+def test_rewritten_question_begins_with_the_question(question: str, before: str) -> None:
     said = rewrite_followup(question, [{"question": before}])
     assert said.strip().startswith(question.strip())

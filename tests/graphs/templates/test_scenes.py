@@ -39,7 +39,7 @@ def test_the_paragraphs_of_a_story_are_its_scenes() -> None:
     st.lists(st.sampled_from(["Dr. No left.", "Who?", "A long one, with 3.5 of it.", "…", "\n\n"])),
     st.integers(1, 12),
 )
-def test_nothing_is_lost_and_nothing_is_made_up(parts: list[str], count: int) -> None:
+def test_scenes_joined_are_the_text(parts: list[str], count: int) -> None:
     text = " ".join(parts)
     found = scenes(text, count)
     assert " ".join(" ".join(found).split()) == " ".join(text.split())
@@ -57,7 +57,7 @@ def test_nothing_is_lost_and_nothing_is_made_up(parts: list[str], count: int) ->
         ("![a picture](x.png)Text", "Text"),
     ],
 )  # fmt: skip
-def test_what_is_said_has_no_marks(written: str, said: str) -> None:
+def test_spoken_text_has_no_markdown(written: str, said: str) -> None:
     assert spoken(written) == said
 
 

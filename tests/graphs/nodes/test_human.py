@@ -1,0 +1,78 @@
+"""The node `human`: questions to a person, and answers that are checked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.types import Command
+
+from tests.support.graph_runs import agent_of_yaml, run
+from tests.support.graphs import (
+    context,
+)
+
+ASKING = """\
+input: {draft: string}
+nodes:
+  ask:
+    type: human
+    message: "Is '{{ draft }}' good?"
+    show: {draft: "{{ draft }}"}
+    answer: {good: boolean, why: {type: string, default: none}}
+    save: {good: good, why: why, whole: answer}
+output: [good, why, whole]
+"""
+
+
+async def test_a_person_is_asked_and_the_run_goes_on_with_the_answer() -> None:
+    agent = agent_of_yaml(ASKING)
+    graph = agent.compile(InMemorySaver())
+    transcript = await run(agent, {"draft": "D"}, context(), graph=graph)
+    asked = transcript.interrupts[0]["value"]
+    assert (asked["message"], asked["show"]) == ("Is 'D' good?", {"draft": "D"})
+    assert asked["schema"]["required"] == ["good"]
+    transcript = await run(
+        agent, context=context(), graph=graph, given=Command(resume={"good": True})
+    )
+    assert transcript.output == {
+        "good": True,
+        "why": "none",
+        "whole": {"good": True, "why": "none"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        ({"god": True}, "Did you mean 'good'?"),
+        ({"good": "yes"}, "must be a boolean"),
+        ("yes", "must be an object"),
+        ({"why": "x"}, "good: is required"),
+    ],
+)
+async def test_answer_of_a_person_that_does_not_fit_is_asked_for_again(
+    answer: Any, says: str
+) -> None:
+    agent = agent_of_yaml(ASKING)
+    graph = agent.compile(InMemorySaver())
+    await run(agent, {"draft": "D"}, context(), graph=graph)
+    transcript = await run(agent, context=context(), graph=graph, given=Command(resume=answer))
+    assert says in transcript.interrupts[0]["value"]["error"]
+    good = Command(resume={"good": False, "why": "w"})
+    transcript = await run(agent, context=context(), graph=graph, given=good)
+    assert transcript.output["why"] == "w"
+
+
+async def test_answer_of_a_person_is_checked_against_a_json_schema() -> None:
+    agent = agent_of_yaml(
+        "nodes: {a: {type: human, message: M, schema: {type: integer, minimum: 3}, save: n}}\n"
+        "output: [n]\n"
+    )
+    graph = agent.compile(InMemorySaver())
+    await run(agent, {}, context(), graph=graph)
+    transcript = await run(agent, context=context(), graph=graph, given=Command(resume=1))
+    assert "less than the minimum" in transcript.interrupts[0]["value"]["error"]
+    transcript = await run(agent, context=context(), graph=graph, given=Command(resume=4))
+    assert transcript.output["n"] == 4
