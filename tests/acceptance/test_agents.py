@@ -63,7 +63,7 @@ async def test_an_agent_is_deleted(client: httpx.AsyncClient) -> None:
     error_of(await client.delete("/agents/doomed"), 404, "agent_not_found")
 
 
-async def test_a_name_is_made_once(client: httpx.AsyncClient) -> None:
+async def test_creating_an_agent_twice_is_a_conflict(client: httpx.AsyncClient) -> None:
     await client.post("/agents", json={"yaml": shouting_agent("once")})
     response = await client.post("/agents", json={"yaml": shouting_agent("once")})
     assert error_of(response, 409, "agent_exists")["details"]["field"] == "name"

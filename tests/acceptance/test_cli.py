@@ -91,7 +91,7 @@ async def test_a_document_and_an_index_are_removed(server: ServerProcess, tmp_pa
     assert (gone.status, "There is no index 'hive'" in gone.error) == (1, True)
 
 
-async def test_models_are_told(motet: Motet) -> None:
+async def test_models_command_lists_models_and_roles(motet: Motet) -> None:
     models = await motet("models")
     assert "minilm" in models.out
     assert "chat → " in models.out
@@ -125,7 +125,7 @@ async def test_models_for_this_machine_are_proposed(server: ServerProcess) -> No
     assert "motet models pull ollama/" in said.out
 
 
-async def test_the_machine_is_examined(alone: Motet) -> None:
+async def test_doctor_prints_machine_models_and_recommendations(alone: Motet) -> None:
     doctor = await alone("doctor")
     assert doctor.status == 0
     assert str(alone.home) in doctor.out

@@ -39,7 +39,7 @@ async def test_an_upload_is_an_artifact(client: httpx.AsyncClient) -> None:
     assert about["provenance"] == {"name": "My photo", "tool": "upload", "source": "upload"}
 
 
-async def test_a_part_of_an_artifact_can_be_had(client: httpx.AsyncClient) -> None:
+async def test_range_request_returns_a_part_of_an_artifact(client: httpx.AsyncClient) -> None:
     artifact = await uploaded(client, "a.bin", bytes(range(100)), "application/octet-stream")
     part = await client.get(artifact["url"], headers={"Range": "bytes=10-19"})
     assert (part.status_code, part.content) == (206, bytes(range(10, 20)))
@@ -89,7 +89,7 @@ async def test_a_form_without_a_file_and_other_bodies_are_refused(
     error_of(raw, 415, "unsupported_media_type")
 
 
-async def test_a_page_opens_but_has_no_power_here(client: httpx.AsyncClient) -> None:
+async def test_html_artifact_is_served_in_a_sandbox(client: httpx.AsyncClient) -> None:
     artifact = await uploaded(client, "page.html", PAGE, "text/html")
     page = await client.get(artifact["url"])
     assert page.headers["content-type"].startswith("text/html")
@@ -110,7 +110,7 @@ async def test_a_file_is_the_input_of_an_agent(client: httpx.AsyncClient) -> Non
         assert run["output"]["model"] == "describer"
 
 
-async def test_a_run_holds_no_bytes(client: httpx.AsyncClient) -> None:
+async def test_run_stores_artifacts_instead_of_data_urls(client: httpx.AsyncClient) -> None:
     given = {"picture": encode_data_url(PICTURE, "image/png"), "index": ""}
     async with client.stream("POST", DESCRIBE, json={"input": given}) as stream:
         events = await read_events(stream)

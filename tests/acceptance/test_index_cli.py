@@ -85,7 +85,7 @@ async def test_a_site_is_crawled(motet: Motet) -> None:
         assert site.url("/") in stats.out
 
 
-async def test_what_cannot_be_meant_is_said(motet: Motet) -> None:
+async def test_malformed_filters_and_forbidden_addresses_are_refused(motet: Motet) -> None:
     wrong = await motet("index", "search", "docs", "x", "--where", "year")
     assert (wrong.status, "'year' is no filter" in wrong.error) == (1, True)
     wrong = await motet("index", "search", "docs", "x", "--expand", "page")

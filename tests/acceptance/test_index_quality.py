@@ -127,7 +127,7 @@ async def test_the_command_line_calibrates_and_measures(
     assert picture.read_text().startswith("<svg")
 
 
-async def test_what_cannot_be_measured_is_told(client: httpx.AsyncClient, coast: str) -> None:
+async def test_unusable_questions_are_refused(client: httpx.AsyncClient, coast: str) -> None:
     path = f"/indexes/{coast}"
     few = {"questions": QUESTIONS[:3]}
     error_of(await client.post(f"{path}/calibrate", json=few), 422, "too_few_questions")

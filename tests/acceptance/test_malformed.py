@@ -95,7 +95,7 @@ async def test_a_hostile_template_fails_its_run_and_nothing_else(
     await client.delete(f"/agents/{agent}")
 
 
-async def test_a_file_name_that_climbs_is_only_a_name(
+async def test_uploaded_file_name_cannot_leave_its_folder(
     server: ServerProcess, client: httpx.AsyncClient, things: dict[str, str]
 ) -> None:
     files = {"files": ("../../../escaped.md", b"# Out\n\nNowhere to go.")}

@@ -41,7 +41,7 @@ async def test_a_model_is_loaded_shown_and_unloaded(client: httpx.AsyncClient) -
     error_of(await client.get("/models/ollama/no/such:model"), 404, "model_not_found")
 
 
-async def test_a_model_is_pinned_and_let_go(client: httpx.AsyncClient) -> None:
+async def test_pinned_model_can_be_unpinned(client: httpx.AsyncClient) -> None:
     assert (await client.put("/models/minilm/pin")).json()["pin"]
     assert (await client.get("/models/minilm")).json()["pin"]
     assert not (await client.delete("/models/minilm/pin")).json()["pin"]

@@ -51,7 +51,9 @@ async def states(client: httpx.AsyncClient, address: str) -> list[str]:
     return [orjson.loads(line[6:])["state"] for line in lines]
 
 
-async def test_a_model_is_pulled_told_and_there(client: httpx.AsyncClient, ollama: Ollama) -> None:
+async def test_pulled_model_shows_its_progress_and_is_available(
+    client: httpx.AsyncClient, ollama: Ollama
+) -> None:
     ollama.offer("fresh", size_bytes=1000)
     begun = await client.post("/models/pull", json={"name": "fresh", "backend": "ollama"})
     assert begun.status_code == 202
@@ -66,7 +68,7 @@ async def test_a_model_is_pulled_told_and_there(client: httpx.AsyncClient, ollam
             continue  # it is found within seconds
 
 
-async def test_a_pull_is_cancelled_and_begun_again(
+async def test_cancelled_pull_resumes_when_started_again(
     client: httpx.AsyncClient, ollama: Ollama
 ) -> None:
     gate = Gate()

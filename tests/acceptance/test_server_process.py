@@ -109,7 +109,7 @@ async def test_a_step_that_outlasts_the_grace_is_cancelled_and_runs_again(
     assert await server.stop() == 0
 
 
-async def test_what_waits_and_what_was_asked_outlive_a_restart(own_server: ServerProcess) -> None:
+async def test_queued_and_waiting_runs_survive_a_restart(own_server: ServerProcess) -> None:
     await own_server.start()
     key = {"Idempotency-Key": "once"}
     body = {"input": {"x": 1}, "stream": False}
@@ -209,7 +209,7 @@ async def motet(*arguments: str) -> tuple[int, str]:
     return process.returncode, said.decode()
 
 
-async def test_behind_a_guard_the_service_goes_by_any_name(tmp_path: Path) -> None:
+async def test_trust_network_accepts_any_host_name(tmp_path: Path) -> None:
     server = ServerProcess(tmp_path, trust_network="true")
     await server.start()
     async with httpx.AsyncClient(base_url=server.url, timeout=TIMEOUT) as client:

@@ -120,7 +120,9 @@ async def test_a_question_is_answered_differently_after_its_state_was_updated(
     assert state["next"] == ["ask"]
 
 
-async def test_a_copy_goes_its_own_way(sdk: LangGraphClient, client: httpx.AsyncClient) -> None:
+async def test_copied_thread_changes_independently(
+    sdk: LangGraphClient, client: httpx.AsyncClient
+) -> None:
     thread_id = (await sdk.threads.create(metadata={"who": "me"}))["thread_id"]
     await run_to_end(client, "quick", {"x": 0}, thread_id=thread_id)
     copied: Any = await sdk.threads.copy(thread_id)
@@ -190,7 +192,9 @@ async def test_a_second_run_on_a_thread_waits_for_the_first(
     assert (await client.get(first)).json()["status"] == "finished"
 
 
-async def test_a_run_in_line_can_be_cancelled(client: httpx.AsyncClient, gate: SocketGate) -> None:
+async def test_queued_run_on_a_thread_can_be_cancelled(
+    client: httpx.AsyncClient, gate: SocketGate
+) -> None:
     thread_id = await new_thread(client)
     first = await begin_gated_run(client, gate, thread_id=thread_id)
     queued = (await second(client, gate, thread_id, "enqueue")).headers["location"]

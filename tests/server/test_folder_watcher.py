@@ -126,7 +126,7 @@ async def test_an_index_is_watched_from_its_making_until_it_is_deleted(
     assert not any(name.startswith("watch short") for name in watched())
 
 
-async def test_nothing_is_watched_before_the_start_and_no_more_than_can_be(
+async def test_folders_are_watched_only_after_start_and_up_to_the_limit(
     indexes: Indexes, watching: FolderWatcher, tmp_path: Path
 ) -> None:
     await declare(indexes, "many", tmp_path)

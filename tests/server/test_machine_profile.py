@@ -60,7 +60,9 @@ def printed(profile: dict[str, Any]) -> str:
     return captured.get()
 
 
-async def test_a_good_gpu_is_told_with_its_driver_and_gets_its_models(tmp_path: Path) -> None:
+async def test_profile_of_a_usable_gpu_names_its_driver_and_recommends_its_models(
+    tmp_path: Path,
+) -> None:
     profile = await told(machine(CARD), tmp_path)
     [_, card] = profile["devices"]
     assert card == {
@@ -80,7 +82,9 @@ async def test_a_good_gpu_is_told_with_its_driver_and_gets_its_models(tmp_path: 
     assert "motet models pull ollama/qwen3:14b" in text
 
 
-async def test_a_useless_gpu_and_a_missing_driver_are_told_with_the_reason(tmp_path: Path) -> None:
+async def test_profile_names_the_problem_of_an_unusable_gpu_and_of_a_missing_driver(
+    tmp_path: Path,
+) -> None:
     profile = await told(machine(USELESS, problems=("nvidia: its driver is missing",)), tmp_path)
     by_role = {each["role"]: each for each in profile["recommended"]}
     assert (by_role["chat"]["device"], by_role["image"]["device"]) == ("amd:0", "cpu")
@@ -89,7 +93,7 @@ async def test_a_useless_gpu_and_a_missing_driver_are_told_with_the_reason(tmp_p
     assert "its driver is missing" in text
 
 
-async def test_a_driver_that_fails_is_told(tmp_path: Path) -> None:
+async def test_profile_reports_a_driver_that_fails(tmp_path: Path) -> None:
     profile = await told(machine(CARD, error="GPU is lost"), tmp_path)
     assert profile["devices"][1]["problem"] == "its driver fails: GPU is lost"
 

@@ -48,18 +48,18 @@ async def test_a_refused_stream_raises_what_the_server_said() -> None:
 
 
 @pytest.mark.parametrize("body", [b"<html>Bad Gateway</html>", b"[]", b"{}", b'{"error": "x"}'])
-async def test_an_answer_that_is_not_ours_is_told_by_its_status(body: bytes) -> None:
+async def test_answer_without_the_envelope_is_an_invalid_response(body: bytes) -> None:
     with pytest.raises(MotetError, match="502") as caught:
         await read_answer(response(body, 502))
     assert caught.value.code == "invalid_response"
 
 
-async def test_an_empty_answer_is_nothing() -> None:
+async def test_answer_without_a_body_is_none() -> None:
     assert await read_answer(httpx.Response(204)) is None
     assert await read_answer(httpx.Response(200, content=b'{"a": 1}')) == {"a": 1}
 
 
-def test_a_server_is_found_by_its_lock_not_by_its_file(tmp_path: Path) -> None:
+def test_server_address_is_read_only_while_the_lock_is_held(tmp_path: Path) -> None:
     assert server_address(tmp_path) is None
     (tmp_path / "lock").touch()
     (tmp_path / ADDRESS_FILE).write_text("http://127.0.0.1:1")
@@ -69,7 +69,7 @@ def test_a_server_is_found_by_its_lock_not_by_its_file(tmp_path: Path) -> None:
         assert server_address(tmp_path) == "http://127.0.0.1:1"
 
 
-def test_a_data_folder_is_held_once(tmp_path: Path) -> None:
+def test_data_folder_is_locked_by_one_process_at_a_time(tmp_path: Path) -> None:
     home = tmp_path / "new" / "home"
     with lock_data_folder(home):
         with pytest.raises(Conflict, match="in use by process") as caught, lock_data_folder(home):

@@ -62,7 +62,7 @@ def test_the_tokens_of_two_steps_are_not_run_together() -> None:
     assert [line.strip() for line in lines if line.strip()] == ["one", "two", "three"]
 
 
-def test_a_second_attempt_says_so() -> None:
+def test_later_attempt_is_printed_with_its_number() -> None:
     lines, _ = shown(
         ("run.started", {"attempt": 2, "data": {"agent": "ask"}}),
         ("step.started", {"node": "a", "attempt": 3}),
@@ -70,7 +70,7 @@ def test_a_second_attempt_says_so() -> None:
     assert lines == ["ask (attempt 2) r1", "▸ a (attempt 3)"]
 
 
-def test_what_looks_like_markup_is_shown_as_it_is() -> None:
+def test_markup_in_a_message_is_printed_as_text() -> None:
     lines, _ = shown(
         ("step.failed", {"node": "a", "data": {"message": "no [/red] and no [bold]"}}),
         ("step.finished", {"node": "a", "data": {"update": {"text": "[red]x[/]"}}}),
@@ -81,7 +81,7 @@ def test_what_looks_like_markup_is_shown_as_it_is() -> None:
     assert "[dim]x[/dim]" in screen.lines[1]
 
 
-def test_how_a_run_ends_is_kept() -> None:
+def test_printer_keeps_the_error_or_interrupts_that_a_run_ended_with() -> None:
     _, failed = shown(("run.failed", {"data": {"error": {"message": "It broke."}}}))
     assert failed.error == {"message": "It broke."}
     _, cancelled = shown(("run.cancelled", {"data": {"reason": "requested"}}))
@@ -149,7 +149,7 @@ def test_inputs_on_the_command_line_are_read_by_the_schema(
     assert parse_input(SCHEMA, inputs, None) == given
 
 
-def test_one_text_too_many_is_told() -> None:
+def test_input_with_more_texts_than_fields_is_refused() -> None:
     with pytest.raises(Invalid, match=r"takes no input for 'b'\. It takes: q"):
         parse_input({"properties": {"q": {"type": "string"}}}, ["a", "b"], None)
 

@@ -95,7 +95,9 @@ async def test_an_index_that_the_service_elsewhere_has_is_filled_by_upload(
     assert report["added"] == 2
 
 
-async def test_what_is_not_there_is_said(tmp_path: Path, console: Console) -> None:
+async def test_missing_source_and_malformed_metadata_are_named(
+    tmp_path: Path, console: Console
+) -> None:
     with pytest.raises(NotFound, match="no folder or file"):
         await add_sources(
             load_settings(home=tmp_path), "notes", [IngestSource("/no/such")], console

@@ -30,13 +30,13 @@ DEVICE: dict[str, Any] = {
 }
 
 
-def test_an_option_before_the_command_is_refused_not_ignored(tmp_path: Path) -> None:
+def test_option_before_a_models_command_is_refused(tmp_path: Path) -> None:
     told = CliRunner().invoke(app, ["models", "--home", str(tmp_path), "load", "minilm"])
     assert told.exit_code == 2
     assert "stand behind" in told.output
 
 
-def test_what_would_be_lost_at_once_is_refused_without_a_service(tmp_path: Path) -> None:
+def test_command_whose_effect_ends_with_the_service_is_refused_without_one(tmp_path: Path) -> None:
     for command in (["load", "x"], ["unload", "x"], ["pin", "x"], ["unpin", "x"], ["events"]):
         told = CliRunner().invoke(app, ["models", *command, "--home", str(tmp_path)])
         assert isinstance(told.exception, Unavailable), command
@@ -56,7 +56,7 @@ def test_a_failed_pull_shows_how_far_it_came_and_why_it_ended() -> None:
     assert "The registry has no such model." in text
 
 
-def test_an_old_reading_and_a_broken_file_are_shown() -> None:
+def test_models_table_shows_a_stale_memory_reading_and_a_broken_file() -> None:
     found = {
         "environment": "production",
         "roles": [],

@@ -72,12 +72,12 @@ def printed(console: Console) -> str:
         (['{"author": "Bo", "year": {"gt": 1}}'], {"author": {"eq": "Bo"}, "year": {"gt": 1}}),
     ],
 )
-def test_a_filter_is_typed(typed: list[str], meant: Any) -> None:
+def test_filter_is_parsed_from_signs_and_json(typed: list[str], meant: Any) -> None:
     assert parse_filter(typed) == meant
 
 
 @pytest.mark.parametrize("typed", ["author", "=x", "{oops", "a b=c"])
-def test_what_is_no_filter_says_so(typed: str) -> None:
+def test_malformed_filter_is_refused(typed: str) -> None:
     with pytest.raises(Invalid) as caught:
         parse_filter([typed])
     assert caught.value.code == "invalid_filter"
@@ -88,7 +88,7 @@ def test_every_sign_stands_for_an_operator() -> None:
 
 
 @given(st.text(max_size=30))
-def test_no_text_breaks_the_reading_of_filters(text: str) -> None:
+def test_any_text_is_parsed_or_refused_as_an_invalid_filter(text: str) -> None:
     with suppress(Invalid):
         parse_filter([text])
 
@@ -104,7 +104,7 @@ def test_a_passage_is_shown_with_its_place_and_the_words_that_match(console: Con
     assert "other: " in lines
 
 
-def test_nothing_found_is_said(console: Console) -> None:
+def test_empty_search_result_prints_a_note(console: Console) -> None:
     print_passages([], console)
     assert "Nothing is found." in printed(console)
 

@@ -68,7 +68,7 @@ async def test_json_is_read(client: httpx.AsyncClient, path: str, value: Any) ->
         (b"{'text': 1}", 1),
     ],
 )
-async def test_what_only_looks_like_json_is_refused_with_its_place(
+async def test_malformed_json_is_refused_with_its_position(
     client: httpx.AsyncClient, path: str, content: bytes, position: int
 ) -> None:
     response = await client.post(path, content=content, headers=JSON)
@@ -90,7 +90,7 @@ async def test_depth_is_bounded(client: httpx.AsyncClient, path: str) -> None:
     assert (deeper.status_code, deeper.json()["error"]["code"]) == (400, "malformed_body")
 
 
-def test_a_wide_body_is_not_a_deep_one() -> None:
+def test_body_with_many_flat_lists_passes_the_depth_check() -> None:
     check_depth(b"[]" * 10_000, [[] for _ in range(10_000)])
     value: Any = "x"
     for _ in range(MAX_DEPTH + 2):
@@ -105,7 +105,7 @@ async def test_the_field_of_a_wrong_body_is_named(client: httpx.AsyncClient) -> 
         assert error["details"] == {"field": "text", "in": "body"}
 
 
-async def test_another_media_type_is_told(client: httpx.AsyncClient) -> None:
+async def test_body_of_an_unsupported_media_type_is_refused(client: httpx.AsyncClient) -> None:
     response = await client.post("/note", content=b'{"text": 1}', headers={"Content-Type": "a/b"})
     error = response.json()["error"]
     assert (response.status_code, error["code"]) == (415, "unsupported_media_type")

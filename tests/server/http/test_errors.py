@@ -78,7 +78,7 @@ def test_some_codes_have_a_status_of_their_own(code: str, status: int) -> None:
     assert error_response(Invalid("No.", code=code)).status_code == status
 
 
-def test_a_client_is_told_when_to_come_back_and_when_never_to() -> None:
+def test_error_response_sets_retry_after_or_forbids_retries() -> None:
     busy = error_response(Busy("Later.", retry_after_s=0.2))
     assert busy.headers["retry-after"] == "1"
     assert "x-should-retry" not in busy.headers
@@ -99,7 +99,7 @@ async def test_our_errors_keep_their_details(client: httpx.AsyncClient) -> None:
     )
 
 
-async def test_a_foreign_error_tells_nothing_of_itself(client: httpx.AsyncClient) -> None:
+async def test_unexpected_exception_is_rendered_without_its_text(client: httpx.AsyncClient) -> None:
     response = await client.get("/foreign")
     assert (response.status_code, response.json()["error"]["code"]) == (500, "internal_error")
     assert "1234" not in response.text

@@ -32,7 +32,7 @@ async def asked(headers: dict[str, str]) -> httpx.Response:
     ],
     ids=str,
 )
-async def test_what_comes_from_this_machine_is_served(headers: dict[str, str]) -> None:
+async def test_request_from_this_machine_is_served(headers: dict[str, str]) -> None:
     assert (await asked(headers)).text == "served"
 
 
@@ -53,7 +53,7 @@ async def test_what_comes_from_this_machine_is_served(headers: dict[str, str]) -
     ],
     ids=str,
 )
-async def test_what_another_site_makes_a_browser_send_is_refused(headers: dict[str, str]) -> None:
+async def test_request_from_a_page_of_another_site_is_refused(headers: dict[str, str]) -> None:
     response = await asked(headers)
     error = orjson.loads(response.content)["error"]
     assert (response.status_code, error["code"]) == (403, "forbidden")

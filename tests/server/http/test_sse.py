@@ -121,7 +121,7 @@ async def test_a_stream_without_a_last_chunk_ends_with_an_empty_one() -> None:
     assert connection.sent[-1] == {"type": "http.response.body", "body": b"", "more_body": False}
 
 
-async def test_a_silent_stream_beats() -> None:
+async def test_silent_stream_sends_heartbeats() -> None:
     opened = asyncio.Event()
 
     async def chunks() -> AsyncIterator[SSEChunk]:
@@ -137,7 +137,7 @@ async def test_a_silent_stream_beats() -> None:
     assert connection.body.endswith(b"late")
 
 
-async def test_the_client_that_leaves_is_told_of_and_nothing_runs_on() -> None:
+async def test_client_that_leaves_early_calls_on_disconnect_and_ends_the_tasks() -> None:
     told: list[str] = []
     closed = asyncio.Event()
 
@@ -163,7 +163,7 @@ async def test_the_client_that_leaves_is_told_of_and_nothing_runs_on() -> None:
     assert asyncio.all_tasks() == before
 
 
-async def test_the_client_that_stays_to_the_end_is_not_told_of() -> None:
+async def test_client_that_stays_to_the_end_does_not_call_on_disconnect() -> None:
     async def chunks() -> AsyncIterator[SSEChunk]:
         yield SSEChunk(b"one", True)
 
@@ -174,7 +174,7 @@ async def test_the_client_that_stays_to_the_end_is_not_told_of() -> None:
     await stream(chunks(), on_disconnect=gone)({}, connection.receive, connection.send)
 
 
-async def test_a_failure_behind_the_stream_is_not_hidden() -> None:
+async def test_exception_of_the_chunks_is_raised() -> None:
     async def chunks() -> AsyncIterator[SSEChunk]:
         yield SSEChunk(b"one", False)
         raise RuntimeError("deliberate")
@@ -196,5 +196,5 @@ async def test_a_failure_behind_the_stream_is_not_hidden() -> None:
         ("application/json, text/event-stream", False),
     ],
 )
-def test_json_is_for_those_who_name_it_alone(accept: str, wanted: bool) -> None:
+def test_json_is_preferred_only_where_events_are_not_accepted(accept: str, wanted: bool) -> None:
     assert prefers_json(accept) is wanted
