@@ -34,7 +34,7 @@ async def machine_profile(machine: Machine, models: Models) -> dict[str, Any]:
         "system": _system(),
         "pytorch": asdict(read_torch_build()),
         "devices": [_ram(memory[RAM]), *(_device(each, memory) for each in accelerators)],
-        "problems": list(machine.found.problems),
+        "problems": list(machine.detected.problems),
         "profile": {"name": profile.name, "title": profile.title},
         "recommended": await asyncio.gather(*(_describe(each, models) for each in recommended)),
         "roles": [role.as_dict() for role in await models.roles()],

@@ -24,7 +24,7 @@ class Caption(Protocol):
     """Looks at pictures."""
 
     def caption(self, request: CaptionRequest) -> AsyncGenerator[str, None]:
-        """The text, piece by piece as the model writes it.
+        """Stream the text, piece by piece as the model writes it.
 
         Raises `Invalid` when it cannot take so many images, or no prompt.
         """

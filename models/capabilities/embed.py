@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 FLOAT_BYTES = 4
+"""Vectors cross every border as little-endian float32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,7 @@ class Vectors:
     data: bytes
 
     def row(self, number: int) -> bytes:
-        """The bytes of one vector."""
+        """Return the bytes of one vector. Raises `IndexError`."""
         if not 0 <= number < self.count:
             raise IndexError(number)
         width = self.dimensions * FLOAT_BYTES
@@ -26,7 +27,7 @@ class Vectors:
 
     @classmethod
     def joined(cls, dimensions: int, rows: Sequence[bytes]) -> Vectors:
-        """Vectors out of single rows."""
+        """Join single rows of `dimensions` numbers each."""
         return cls(len(rows), dimensions, b"".join(rows))
 
 
@@ -65,7 +66,7 @@ class Embed(Protocol):
     def dimensions(self) -> int: ...
 
     async def embed(self, texts: Sequence[str], *, urgent: bool = False) -> Vectors:
-        """One vector for each text, in order. Any number of texts.
+        """Turn any number of texts into one vector each, in order.
 
         `urgent`: someone waits for a query; it goes before bulk work. Raises `Unavailable`
         when the model died and cannot be had again.
@@ -75,7 +76,7 @@ class Embed(Protocol):
     async def embed_parts(
         self, texts: Sequence[str], parts: Sequence[Sequence[tuple[int, int]]]
     ) -> Embedded:
-        """`embed`, and for each text the vectors of its `parts`: spans of its characters.
+        """Embed, and for each text make the vectors of its `parts`, spans of its characters.
 
         They cost next to nothing beside the text itself. A token counts for a span that it lies
         in; spans may overlap. A model without token states answers with empty `Parts`.

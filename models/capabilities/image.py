@@ -81,7 +81,7 @@ class Image(Protocol):
     def abilities(self) -> ImageAbilities: ...
 
     def draw(self, request: ImageRequest) -> AsyncGenerator[ImageStep | Picture, None]:
-        """Steps as they are done, then the pictures.
+        """Stream the steps as they are done, then the pictures.
 
         Raises `Invalid` naming the field for a mode, size or scheduler that it cannot do.
         """

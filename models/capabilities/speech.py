@@ -59,7 +59,7 @@ class Speech(Protocol):
         ...
 
     def speak(self, request: SpeechRequest) -> AsyncGenerator[Sound, None]:
-        """Each sentence when it is spoken; all of one rate.
+        """Stream each sentence when it is spoken; all have one rate.
 
         Raises `Invalid` naming the field for a voice or language that it has not.
         """

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 RATE = 16_000
+"""Samples a second: what Whisper and its like hear."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,5 +36,5 @@ class Transcribe(Protocol):
     """Listens."""
 
     def transcribe(self, request: TranscribeRequest) -> AsyncGenerator[Segment, None]:
-        """Segments in order, as they are understood."""
+        """Stream segments in order, as they are understood."""
         ...

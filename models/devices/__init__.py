@@ -30,7 +30,7 @@ class Devices(Protocol):
     """Reads the memory of every device that models may use."""
 
     def read(self) -> Mapping[str, DeviceMemory]:
-        """A fresh reading by device name; "ram" is always there. Takes under a millisecond.
+        """Read what is free now, by device name; "ram" is always there. Takes under 1 ms.
 
         A device that cannot be read keeps its last reading, with the `problem`. Does not raise.
         """

@@ -17,7 +17,7 @@ from models.devices.accelerator import Accelerator, Vendor
 from models.devices.pci import SYS, displays
 from models.devices.raw import VENDORS, RawDevice
 from models.devices.torch_build import TorchBuild, read_torch_build
-from models.devices.visible import visible
+from models.devices.visible import filter_visible
 from models.workers.launch import ROOT
 
 DETECT_S = 15.0
@@ -29,7 +29,7 @@ TORCH_NAMES: dict[Vendor, str] = {"nvidia": "cuda", "amd": "cuda", "intel": "xpu
 
 @dataclass(frozen=True, slots=True)
 class DetectedDevices:
-    """What there is. `folders`: by device name, where its counters are; `problems` are sentences
+    """What was found. `folders`: by device name, where its counters are; `problems` are sentences
     for people about what could not be found out."""
 
     accelerators: tuple[Accelerator, ...] = ()
@@ -44,22 +44,22 @@ async def detect(
     torch: TorchBuild | None = None,
     timeout_s: float = DETECT_S,
 ) -> DetectedDevices:
-    """Every accelerator that is visible to this process, the largest first. Does not raise.
+    """Find every accelerator that is visible to this process, the largest first. Does not raise.
 
     `environment` is the child's, too; `torch` is the build that workers will use.
     """
     variables = os.environ if environment is None else environment
-    told: list[Mapping[str, Any]] = []
-    trouble = await _listen(told, sys_root, variables, timeout_s)
+    reports: list[Mapping[str, Any]] = []
+    trouble = await _collect_reports(reports, sys_root, variables, timeout_s)
     problems = [f"looking for GPUs {trouble}"] if trouble else []
-    problems += [f"{each['vendor']}: {each['problem']}" for each in told if each["problem"]]
-    raw = [[_raw(device) for device in each["devices"]] for each in told]
-    seen = [device for devices in raw for device in visible(devices, variables)]
-    return _found(seen, torch or read_torch_build(), problems)
+    problems += [f"{each['vendor']}: {each['problem']}" for each in reports if each["problem"]]
+    raw = [[_parse_device(device) for device in each["devices"]] for each in reports]
+    visible_devices = [device for devices in raw for device in filter_visible(devices, variables)]
+    return _assemble(visible_devices, torch or read_torch_build(), problems)
 
 
 def may_have_accelerators(sys_root: Path = SYS) -> bool:
-    """Whether a look is worth a process: something of a kind that could be one is here."""
+    """Tell whether a look is worth a process: something that could be an accelerator is here."""
     vendors: tuple[Vendor, ...] = ("nvidia", "amd", "intel")
     return (
         platform.system() == "Darwin"
@@ -68,26 +68,31 @@ def may_have_accelerators(sys_root: Path = SYS) -> bool:
     )
 
 
-async def _listen(
-    told: list[Mapping[str, Any]], sys_root: Path, environment: Mapping[str, str], timeout_s: float
+async def _collect_reports(
+    reports: list[Mapping[str, Any]],
+    sys_root: Path,
+    environment: Mapping[str, str],
+    timeout_s: float,
 ) -> str:
-    """Add what the child tells to `told`, to its end; why it did not get there, or nothing."""
+    """Add what the child reports to `reports`; return why it did not get to its end, or ""."""
     try:
         async with asyncio.timeout(timeout_s):
-            async with contextlib.aclosing(_tell(sys_root, environment)) as lines:
+            async with contextlib.aclosing(_read_lines(sys_root, environment)) as lines:
                 async for line in lines:
-                    told.append(json.loads(line))
+                    reports.append(json.loads(line))
     except TimeoutError:
         return f"took more than {timeout_s:g} s: a driver hangs"
     except (OSError, ValueError) as error:
         return f"failed: {error}"
-    if len(told) < len(VENDORS):
-        return f"ended early, at {VENDORS[len(told)]}: a driver crashes"
+    if len(reports) < len(VENDORS):
+        return f"ended early, at {VENDORS[len(reports)]}: a driver crashes"
     return ""
 
 
-async def _tell(sys_root: Path, environment: Mapping[str, str]) -> AsyncGenerator[bytes, None]:
-    """The lines of the child, which is ended when the reader stops reading."""
+async def _read_lines(
+    sys_root: Path, environment: Mapping[str, str]
+) -> AsyncGenerator[bytes, None]:
+    """Yield the lines of the child, which is killed when the reader stops reading."""
     path = os.pathsep.join(filter(None, [environment.get("PYTHONPATH"), str(ROOT)]))
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", "models.devices.worker", str(sys_root)),
@@ -104,15 +109,18 @@ async def _tell(sys_root: Path, environment: Mapping[str, str]) -> AsyncGenerato
     finally:
         with contextlib.suppress(ProcessLookupError):
             child.kill()
+        # Shielded: a reader that was cancelled must not leave a zombie behind.
         await asyncio.shield(child.wait())
 
 
-def _raw(told: Mapping[str, Any]) -> RawDevice:
-    return RawDevice(**{**told, "api": tuple(told["api"])})
+def _parse_device(report: Mapping[str, Any]) -> RawDevice:
+    return RawDevice(**{**report, "api": tuple(report["api"])})
 
 
-def _found(seen: Sequence[RawDevice], torch: TorchBuild, problems: list[str]) -> DetectedDevices:
-    named = list(zip(_names(seen, torch), seen, strict=True))
+def _assemble(
+    visible_devices: Sequence[RawDevice], torch: TorchBuild, problems: list[str]
+) -> DetectedDevices:
+    named = list(zip(_names(visible_devices, torch), visible_devices, strict=True))
     accelerators = [
         Accelerator(
             name=name,
@@ -131,19 +139,21 @@ def _found(seen: Sequence[RawDevice], torch: TorchBuild, problems: list[str]) ->
     return DetectedDevices(tuple(accelerators), tuple(problems), folders)
 
 
-def _names(seen: Sequence[RawDevice], torch: TorchBuild) -> list[str]:
-    """Torch's names; of two vendors that it names alike the one that it is built for has them."""
+def _names(visible_devices: Sequence[RawDevice], torch: TorchBuild) -> list[str]:
+    """Name the devices as torch does; of two vendors that it names alike, its own build's first."""
     names: dict[Vendor, str] = {}
     for vendor in sorted(
-        {device.vendor for device in seen},
+        {device.vendor for device in visible_devices},
         key=lambda vendor: (vendor == "amd") != bool(torch.hip),
     ):
         prefix = TORCH_NAMES[vendor]
         names[vendor] = vendor if prefix in names.values() else prefix
     counts: dict[Vendor, int] = {}
-    given = []
-    for device in seen:
+    names_in_order = []
+    for device in visible_devices:
         number = counts.get(device.vendor, 0)
         counts[device.vendor] = number + 1
-        given.append("mps" if device.vendor == "apple" else f"{names[device.vendor]}:{number}")
-    return given
+        names_in_order.append(
+            "mps" if device.vendor == "apple" else f"{names[device.vendor]}:{number}"
+        )
+    return names_in_order

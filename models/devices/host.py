@@ -14,6 +14,7 @@ from models.devices.accelerator import Accelerator
 CGROUPS = Path("/sys/fs/cgroup")
 OWN_CGROUPS = Path("/proc/self/cgroup")
 UNLIMITED = 2**60
+"""Version 1 of cgroups writes a number near 2**63 where there is no limit."""
 
 
 class HostMemory:
@@ -63,7 +64,7 @@ class _Group:
 
 
 def _own_groups(cgroups: Path, own: Path) -> list[_Group]:
-    """This process's memory cgroup and every one above it: each may hold the tightest limit."""
+    """Find the memory cgroup of this process and all above it: each may hold the tightest limit."""
     try:
         lines = own.read_text().splitlines()
     except OSError:

@@ -22,26 +22,26 @@ class Machine:
 
     def __init__(
         self,
-        found: DetectedDevices,
+        detected: DetectedDevices,
         host: HostMemory,
-        patient: Sequence[TimeoutReader] = (),
+        readers: Sequence[TimeoutReader] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.found = found
+        self.detected = detected
         self._host = host
-        self._patient = patient
+        self._readers_of_vendors = readers
         self._clock = clock
         self._read: Mapping[str, DeviceMemory] = {}
         self._fresh_until_s = float("-inf")
 
     @property
     def accelerators(self) -> Sequence[Accelerator]:
-        return self.found.accelerators
+        return self.detected.accelerators
 
     def read(self) -> Mapping[str, DeviceMemory]:
         if self._clock() >= self._fresh_until_s:
             read = dict(self._host.read())
-            for each in self._patient:
+            for each in self._readers_of_vendors:
                 read |= each.read()
             self._read = read
             self._fresh_until_s = self._clock() + KEEP_S
@@ -49,24 +49,28 @@ class Machine:
 
 
 async def find_machine() -> Machine:
-    """The machine that this process runs on. Takes some milliseconds without a GPU, and with one
-    as long as its driver takes to answer, 15 s at most. Does not raise."""
-    found = await detect() if may_have_accelerators() else DetectedDevices()
-    return Machine(found, HostMemory(), _readers(found))
+    """Find the machine that this process runs on. Does not raise.
+
+    Takes some milliseconds without a GPU, and with one as long as its driver takes to answer, 15 s
+    at most.
+    """
+    detected = await detect() if may_have_accelerators() else DetectedDevices()
+    return Machine(detected, HostMemory(), _open_readers(detected))
 
 
-def _readers(found: DetectedDevices) -> list[TimeoutReader]:
-    """One for each vendor whose devices have memory of their own."""
+def _open_readers(detected: DetectedDevices) -> list[TimeoutReader]:
+    """Open a reader for each vendor whose devices have memory of their own."""
     own: dict[Vendor, list[Accelerator]] = {}
-    for each in found.accelerators:
+    for each in detected.accelerators:
         if not each.unified:
             own.setdefault(each.vendor, []).append(each)
     return [
-        TimeoutReader(_reader(vendor, own[vendor], found.folders), own[vendor]) for vendor in own
+        TimeoutReader(_open_reader(vendor, own[vendor], detected.folders), own[vendor])
+        for vendor in own
     ]
 
 
-def _reader(
+def _open_reader(
     vendor: Vendor, own: Sequence[Accelerator], folders: Mapping[str, Path]
 ) -> MemoryReader:
     if vendor == "nvidia":

@@ -25,7 +25,7 @@ class PciDisplay:
 
 
 def displays(sys: Path, vendor: Vendor) -> list[PciDisplay]:
-    """Those of a vendor, by address; none where there is no PCI bus."""
+    """List those of a vendor, by address; none where there is no PCI bus."""
     return sorted(
         (each for each in _displays(sys) if each.vendor == vendor), key=lambda each: each.address
     )
@@ -39,7 +39,7 @@ def _displays(sys: Path) -> Iterator[PciDisplay]:
 
 
 def content(file: Path) -> str:
-    """The text of a small file; empty where it cannot be read."""
+    """Read the text of a small file; empty where it cannot be read."""
     try:
         return file.read_text(errors="replace").strip()
     except OSError:

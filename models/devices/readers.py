@@ -16,7 +16,7 @@ class MemoryReader(Protocol):
     """Reads the accelerators of one vendor."""
 
     def read(self) -> Mapping[str, DeviceMemory]:
-        """By device name. May raise anything, and may hang where a driver does."""
+        """Read by device name. May raise anything, and may hang where a driver does."""
         ...
 
 
@@ -32,7 +32,7 @@ class NvidiaReader:
         if not self._handles:
             self._open()
         try:
-            return {name: self._one(handle) for name, handle in self._handles.items()}
+            return {name: self._read_one(handle) for name, handle in self._handles.items()}
         except Exception:
             self._handles = {}  # a driver that was reloaded knows the old handles no more
             raise
@@ -48,7 +48,7 @@ class NvidiaReader:
             for each in self._accelerators
         }
 
-    def _one(self, handle: Any) -> DeviceMemory:
+    def _read_one(self, handle: Any) -> DeviceMemory:
         memory = self._nvml.nvmlDeviceGetMemoryInfo(handle)
         return DeviceMemory(int(memory.total), int(memory.free))
 
@@ -60,9 +60,9 @@ class AmdReader:
         self._folders = folders
 
     def read(self) -> Mapping[str, DeviceMemory]:
-        return {name: self._one(folder) for name, folder in self._folders.items()}
+        return {name: self._read_one(folder) for name, folder in self._folders.items()}
 
-    def _one(self, folder: Path) -> DeviceMemory:
+    def _read_one(self, folder: Path) -> DeviceMemory:
         total = int((folder / "mem_info_vram_total").read_text())
         return DeviceMemory(total, total - int((folder / "mem_info_vram_used").read_text()))
 
@@ -79,9 +79,9 @@ class IntelReader:
         }
 
     def read(self) -> Mapping[str, DeviceMemory]:
-        return {name: self._one(name, total) for name, total in self._totals.items()}
+        return {name: self._read_one(name, total) for name, total in self._totals.items()}
 
-    def _one(self, name: str, total: int) -> DeviceMemory:
+    def _read_one(self, name: str, total: int) -> DeviceMemory:
         if file := self._counters.get(name):
             return DeviceMemory(total, int(file.read_text(), 0))
         return DeviceMemory(total, total, UNREADABLE)

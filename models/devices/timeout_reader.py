@@ -14,6 +14,7 @@ from models.devices.readers import MemoryReader
 log = logging.getLogger(__name__)
 
 READ_S = 0.05
+"""A driver that takes longer is taken to sleep or hang; the scheduler must not wait for it."""
 
 
 class TimeoutReader:
@@ -24,7 +25,7 @@ class TimeoutReader:
     ) -> None:
         self._reader = reader
         self._read_s = read_s
-        self._asking: threading.Thread | None = None
+        self._reading: threading.Thread | None = None
         self._problem = "it was not read yet"
         # What was never read has nothing free: no model is put where nobody can look.
         self._last = {
@@ -32,32 +33,36 @@ class TimeoutReader:
         }
 
     def read(self) -> Mapping[str, DeviceMemory]:
-        """By device name. Takes `read_s` at most, and only in the first of the calls that a driver
-        does not answer."""
-        wait_s = 0.0
-        if self._asking is None:
-            self._asking = threading.Thread(target=self._ask, name="devices", daemon=True)
-            self._asking.start()
-            wait_s = self._read_s
-        self._asking.join(wait_s)
-        if self._asking.is_alive():
-            self._say(f"its driver has not answered for {self._read_s:g} s")
-            return self._stale()
-        self._asking = None
-        return self._stale() if self._problem else self._last
+        """Read by device name. Does not raise.
 
-    def _ask(self) -> None:
+        Blocks for `read_s` at most, and only in the first of the calls that a driver does not
+        answer.
+        """
+        wait_s = 0.0
+        if self._reading is None:
+            self._reading = threading.Thread(target=self._read_devices, name="devices", daemon=True)
+            self._reading.start()
+            wait_s = self._read_s
+        # A thread that hangs in a driver cannot be ended: later calls look whether it came back.
+        self._reading.join(wait_s)
+        if self._reading.is_alive():
+            self._set_problem(f"its driver has not answered for {self._read_s:g} s")
+            return self._last_readings()
+        self._reading = None
+        return self._last_readings() if self._problem else self._last
+
+    def _read_devices(self) -> None:
         try:
             self._last = {**self._last, **self._reader.read()}
         except Exception as error:
-            self._say(f"its driver fails: {error or type(error).__name__}")
+            self._set_problem(f"its driver fails: {error or type(error).__name__}")
         else:
             self._problem = ""
 
-    def _say(self, problem: str) -> None:
+    def _set_problem(self, problem: str) -> None:
         if problem != self._problem:
             log.warning("the memory of %s cannot be read: %s", ", ".join(self._last), problem)
         self._problem = problem
 
-    def _stale(self) -> Mapping[str, DeviceMemory]:
+    def _last_readings(self) -> Mapping[str, DeviceMemory]:
         return {name: replace(last, problem=self._problem) for name, last in self._last.items()}

@@ -23,7 +23,7 @@ class TorchBuild:
     xpu: str = ""
 
     def why_not(self, device: RawDevice) -> str:
-        """Why it cannot use a device, and what to do; empty when it can."""
+        """Tell why it cannot use a device, and what to do; empty when it can."""
         if not self.version:
             return "PyTorch is not installed"
         built = {
@@ -46,7 +46,7 @@ class TorchBuild:
 
 
 def read_torch_build(folder: Path | None = None) -> TorchBuild:
-    """The build that workers of this environment import; `folder` is its package's."""
+    """Read which build workers of this environment import; `folder` is its package's."""
     if folder is None:
         spec = find_spec("torch")
         if spec is None or spec.origin is None:
@@ -56,12 +56,12 @@ def read_torch_build(folder: Path | None = None) -> TorchBuild:
         text = (folder / "version.py").read_text()
     except OSError:
         return TorchBuild()
-    found = dict(LINE.findall(text))
+    fields = dict(LINE.findall(text))
     return TorchBuild(
-        found.get("__version__", ""),
-        found.get("cuda", ""),
-        found.get("hip", ""),
-        found.get("xpu", ""),
+        fields.get("__version__", ""),
+        fields.get("cuda", ""),
+        fields.get("hip", ""),
+        fields.get("xpu", ""),
     )
 
 

@@ -25,8 +25,8 @@ class HubFile:
     large: bool
 
 
-def wanted(files: Sequence[HubFile]) -> list[HubFile]:
-    """What a library loads: configurations, and weights once, as safetensors where there are any.
+def select_files(files: Sequence[HubFile]) -> list[HubFile]:
+    """Select what a library loads: configurations, and weights once, safetensors if there are any.
 
     Left out are other formats of the same weights, and variants of their precision.
     """
@@ -47,7 +47,7 @@ def _is_weight(path: str, pipeline: bool) -> bool:
 
 
 def digest_of(file: Path, like: HubFile) -> str:
-    """The file's digest of the kind that `like` has."""
+    """Compute the file's digest, of the kind that `like` has. Reads all of it."""
     digest = hashlib.sha256() if like.large else hashlib.sha1(usedforsecurity=False)
     if not like.large:
         digest.update(f"blob {file.stat().st_size}\0".encode())

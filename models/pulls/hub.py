@@ -34,8 +34,8 @@ class HubPuller:
             )
         worker = await WorkerProcess.start(TARGET, name=f"pull {source}", options={})
         try:
-            asked = {"repository": source}
-            async with aclosing(worker.stream("pull", asked, timeout_s=SILENCE_S)) as replies:
+            header = {"repository": source}
+            async with aclosing(worker.stream("pull", header, timeout_s=SILENCE_S)) as replies:
                 async for reply in replies:
                     progress(reply.header)
         finally:

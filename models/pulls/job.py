@@ -46,21 +46,21 @@ class PullJob:
         return self.state in UNDER_WAY
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON, in the API and in the file."""
+        """Return the job as JSON, for the API and the file."""
         return {"name": self.name, **asdict(self)}
 
     @classmethod
-    def from_dict(cls, told: Mapping[str, Any]) -> PullJob:
-        """One that was stored; raises `TypeError` or `ValueError` where that is no job."""
-        fields = {name: value for name, value in told.items() if name != "name"}
+    def from_dict(cls, stored: Mapping[str, Any]) -> PullJob:
+        """Read a stored job. Raises `TypeError`, `KeyError` or `ValueError` where that is none."""
+        fields = {name: value for name, value in stored.items() if name != "name"}
         return cls(**{**fields, "state": PullState(fields["state"])})
 
-    def told(self, news: Mapping[str, Any]) -> None:
-        """Progress: what is told, and nothing else, changes."""
+    def update(self, progress: Mapping[str, Any]) -> None:
+        """Take over what `progress` names; the rest stays."""
         self.state = PullState.RUNNING
-        self.status = str(news.get("status", self.status))
-        self.completed_bytes = int(news.get("completed", self.completed_bytes))
-        self.total_bytes = int(news.get("total", self.total_bytes))
+        self.status = str(progress.get("status", self.status))
+        self.completed_bytes = int(progress.get("completed", self.completed_bytes))
+        self.total_bytes = int(progress.get("total", self.total_bytes))
 
     def end(self, state: PullState, error: MotetError | None = None) -> None:
         self.state = state

@@ -12,9 +12,9 @@ class Puller(Protocol):
     """Gets models by their source."""
 
     async def pull(self, source: str, progress: Progress) -> None:
-        """Return when it is here, whole and checked.
+        """Get a model, and return when it is here, whole and checked.
 
-        `progress` is told {"status": text, "completed": bytes, "total": bytes}. What a cancelled
-        or failed one got is kept: the next goes on there. Raises our families.
+        `progress` is called with {"status": text, "completed": bytes, "total": bytes}. What a
+        cancelled or failed pull got is kept: the next goes on there. Raises our families.
         """
         ...

@@ -18,7 +18,9 @@ from models.pulls.store import read_jobs, write_jobs
 log = logging.getLogger(__name__)
 
 AT_ONCE = 2
+"""More at once would share the same line and finish later."""
 SAVE_EVERY_S = 1.0
+"""Progress comes several times a second; the file and the events need it less often."""
 
 Target = Callable[[str, str | None], tuple[str, str]]
 """Back end and source for the name of a model, with the back end where one was named."""
@@ -78,11 +80,14 @@ class Pulls:
         return job
 
     def list(self) -> list[PullJob]:
-        """Every job that is known, the one started last first."""
+        """List every job that is known, the one started last first."""
         return sorted(self._jobs.values(), key=lambda job: -job.started_at)
 
     def get(self, name: str) -> PullJob:
-        """The job of a model, by any name that `start` takes. Raises `NotFound`."""
+        """Find the job of a model, by any name that `start` takes.
+
+        Raises `NotFound` (`pull_not_found`).
+        """
         with contextlib.suppress(MotetError):
             name = "/".join(self._target(name, None))
         if name not in self._jobs:
@@ -103,10 +108,10 @@ class Pulls:
         return job
 
     async def watch(self, name: str) -> AsyncGenerator[dict[str, Any], None]:
-        """The job as it is now, and whenever it changes, until it has ended."""
+        """Yield the job as it is now, and whenever it changes, until it has ended."""
         job, last = self.get(name), None
         while True:
-            changed = self._changed
+            changed = self._changed  # before the job is read: no change is missed
             if (now := job.as_dict()) != last:
                 last = now
                 yield now
@@ -126,8 +131,8 @@ class Pulls:
     async def _run(self, job: PullJob, puller: Puller) -> None:
         try:
             async with self._room:
-                self._told(job, {"status": "starting"})
-                await puller.pull(job.source, lambda news: self._told(job, news))
+                self._take_progress(job, {"status": "starting"})
+                await puller.pull(job.source, lambda progress: self._take_progress(job, progress))
             job.completed_bytes = job.total_bytes
             job.end(PullState.DONE)
         except asyncio.CancelledError:
@@ -137,15 +142,15 @@ class Pulls:
             job.end(PullState.FAILED, error)
         except Exception as error:
             log.exception("pulling %s failed", job.name)
-            told = f"'{job.name}' cannot be pulled: {type(error).__name__}: {error}"
-            job.end(PullState.FAILED, Unavailable(told, code="pull_failed"))
+            message = f"'{job.name}' cannot be pulled: {type(error).__name__}: {error}"
+            job.end(PullState.FAILED, Unavailable(message, code="pull_failed"))
         finally:
             self._publish(job)
 
-    def _told(self, job: PullJob, news: Mapping[str, Any]) -> None:
+    def _take_progress(self, job: PullJob, progress: Mapping[str, Any]) -> None:
         if not job.under_way:
             return  # a late line of one that was cancelled
-        job.told(news)
+        job.update(progress)
         self._publish(job, save=time.monotonic() - self._saved_s > SAVE_EVERY_S)
 
     def _publish(self, job: PullJob, *, save: bool = True) -> None:
@@ -158,6 +163,7 @@ class Pulls:
 
     def _forget(self, name: str, ended: asyncio.Task[None]) -> None:
         job = self._jobs[name]
+        # A pull started again meanwhile has the name already; its task is another.
         if self._tasks.get(name) is ended:
             del self._tasks[name]
             if job.under_way:  # cancelled before its first step

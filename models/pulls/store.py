@@ -12,13 +12,14 @@ from models.pulls.job import PullJob, PullState
 
 log = logging.getLogger(__name__)
 
-KEPT = 100
+MAX_JOBS = 100
+"""The latest that are stored."""
 
 
 def read_jobs(file: Path) -> list[PullJob]:
-    """The jobs of the last service; those that were under way are interrupted."""
+    """Read the jobs of the last service; those that were under way become interrupted."""
     try:
-        jobs = [PullJob.from_dict(told) for told in json.loads(file.read_text("utf-8"))]
+        jobs = [PullJob.from_dict(stored) for stored in json.loads(file.read_text("utf-8"))]
     except FileNotFoundError:
         return []
     except (OSError, ValueError, TypeError, KeyError) as error:
@@ -32,11 +33,11 @@ def read_jobs(file: Path) -> list[PullJob]:
 
 def write_jobs(file: Path, jobs: Iterable[PullJob]) -> None:
     """Replace the file in one step. A folder that cannot be written costs the memory of pulls."""
-    kept = sorted(jobs, key=lambda job: job.started_at)[-KEPT:]
+    latest = sorted(jobs, key=lambda job: job.started_at)[-MAX_JOBS:]
     fresh = file.with_suffix(".new")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        fresh.write_text(json.dumps([job.as_dict() for job in kept], indent=1), "utf-8")
+        fresh.write_text(json.dumps([job.as_dict() for job in latest], indent=1), "utf-8")
         os.replace(fresh, file)
     except OSError as error:
         log.warning("%s cannot be written: %s", file, error)

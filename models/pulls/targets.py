@@ -10,7 +10,7 @@ from models.catalog.spec import ModelSpec
 
 
 def target_of(name: str, backend: str | None, models: Mapping[str, ModelSpec]) -> tuple[str, str]:
-    """Back end and source: of a model of models.yaml, or of "<backend>/<source>".
+    """Find back end and source of a model of models.yaml, or of "<backend>/<source>".
 
     With a `backend`, `name` is its source. Raises `NotFound` or `Invalid` with the nearest name.
     """

@@ -26,13 +26,14 @@ from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils._headers import build_hf_headers
 
 from config.errors import Unavailable
-from models.pulls.files import HubFile, digest_of, wanted
+from models.pulls.files import HubFile, digest_of, select_files
 from models.workers.host import TaskHandle
 
-TELL_EVERY_S = 0.2
+REPORT_EVERY_S = 0.2
 TRIES = 2
+"""Downloads of a file whose digest is wrong."""
 
-Tell = Callable[[dict[str, Any]], None]
+Report = Callable[[dict[str, Any]], None]
 
 
 class HubHandler:
@@ -46,20 +47,20 @@ class HubHandler:
     ) -> tuple[dict[str, Any], bytes]:
         repository = header["repository"]
         try:
-            return self._pull(repository, lambda news: task.emit(news)), b""
+            return self._pull(repository, lambda progress: task.emit(progress)), b""
         except (HfHubHTTPError, httpx2.HTTPError, OfflineModeIsEnabled) as error:
-            raise _translated(error, repository) from error
+            raise _translate(error, repository) from error
 
-    def _pull(self, repository: str, tell: Tell) -> dict[str, Any]:
-        tell({"status": "listing files"})
+    def _pull(self, repository: str, report: Report) -> dict[str, Any]:
+        report({"status": "listing files"})
         commit = self._api.repo_info(repository).sha
-        files = wanted(self._listed(repository, commit))
+        files = select_files(self._list_files(repository, commit))
         if not files:
             raise Unavailable(f"'{repository}' holds no model.", code="model_missing")
         folder = Path(constants.HF_HUB_CACHE) / repo_folder_name(
             repo_id=repository, repo_type="model"
         )
-        bar = PullProgress(tell, sum(file.size for file in files))
+        bar = PullProgress(report, sum(file.size for file in files))
         for file in files:
             bar.begin(file)
             _fetch(repository, commit, file, folder / "blobs", bar)
@@ -67,7 +68,7 @@ class HubHandler:
         snapshot_download(repository, allow_patterns=names)
         return {"status": "success", "completed": bar.total, "total": bar.total}
 
-    def _listed(self, repository: str, commit: str | None) -> list[HubFile]:
+    def _list_files(self, repository: str, commit: str | None) -> list[HubFile]:
         tree = self._api.list_repo_tree(repository, recursive=True, revision=commit)
         return [
             HubFile(
@@ -84,37 +85,37 @@ class HubHandler:
 class PullProgress:
     """What `http_get` shows progress on, told on to the server's process."""
 
-    def __init__(self, tell: Tell, total: int) -> None:
+    def __init__(self, report: Report, total: int) -> None:
         self.total = total
-        self._tell = tell
+        self._report = report
         self._before = self._of_file = 0
         self._file: HubFile | None = None
-        self._told_s = 0.0
+        self._reported_s = 0.0
 
     def begin(self, file: HubFile) -> None:
-        """The next file; the last one is here."""
+        """Go on to the next file; the last one is here."""
         self._before += self._file.size if self._file else 0
         self._file, self._of_file = file, 0
         self.update(0, now=True)
 
-    def kept(self, size: int) -> None:
-        """So much of the file was here before."""
+    def resume_at(self, size: int) -> None:
+        """Count so much of the file as here before."""
         self._of_file = size
         self.update(0, now=True)
 
     def update(self, size: int, now: bool = False) -> None:
         self._of_file += size
-        if now or time.monotonic() - self._told_s > TELL_EVERY_S:
-            self._told_s = time.monotonic()
+        if now or time.monotonic() - self._reported_s > REPORT_EVERY_S:
+            self._reported_s = time.monotonic()
             status = f"pulling {self._file.path}" if self._file else ""
             done = self._before + self._of_file
-            self._tell({"status": status, "completed": done, "total": self.total})
+            self._report({"status": status, "completed": done, "total": self.total})
 
     def __enter__(self) -> PullProgress:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """As a progress bar ends."""
+        """Do nothing, as a progress bar that ends."""
 
 
 def _fetch(
@@ -128,7 +129,7 @@ def _fetch(
     part = blobs / f"{file.digest}.motet.incomplete"
     for last in range(1, TRIES + 1):
         _download(hf_hub_url(repository, file.path, revision=commit), file, part, bar)
-        if (found := digest_of(part, file)) == file.digest:
+        if (digest := digest_of(part, file)) == file.digest:
             os.replace(part, blob)
             return
         part.unlink()
@@ -137,28 +138,28 @@ def _fetch(
                 f"{file.path} of '{repository}' arrived damaged {TRIES} times; it was deleted. "
                 "Try again later.",
                 code="digest_mismatch",
-                details={"file": file.path, "wanted": file.digest, "found": found},
+                details={"file": file.path, "wanted": file.digest, "found": digest},
             )
 
 
 def _download(url: str, file: HubFile, part: Path, bar: PullProgress) -> None:
-    kept = part.stat().st_size if part.is_file() else 0
-    if kept > file.size:
+    present_bytes = part.stat().st_size if part.is_file() else 0
+    if present_bytes > file.size:
         part.unlink()
-        kept = 0
-    bar.kept(kept)
+        present_bytes = 0
+    bar.resume_at(present_bytes)
     with part.open("ab") as target:
         http_get(
             url,
             target,
-            resume_size=kept,
+            resume_size=present_bytes,
             headers=build_hf_headers(),
             expected_size=file.size,
             _tqdm_bar=bar,
         )
 
 
-def _translated(error: Exception, repository: str) -> Unavailable:
+def _translate(error: Exception, repository: str) -> Unavailable:
     details = {"repository": repository}
     for refusal in _REFUSALS:
         if isinstance(error, refusal.error):

@@ -19,10 +19,10 @@ from models.servers.output import Output
 log = logging.getLogger(__name__)
 
 
-async def prepared(
+async def prepare_engine(
     accelerators: Sequence[Accelerator], present: Callable[[], Sequence[str]] = device_files
 ) -> tuple[Engine, GpuOptions]:
-    """The engine, to be handed to `ServerContainer.start` or closed, and the GPUs it can give.
+    """Open the engine, to be handed to `ServerContainer.start` or closed, and find its GPUs.
 
     Raises `Unavailable` ("container_unavailable").
     """
@@ -54,21 +54,25 @@ class ServerContainer:
 
     @classmethod
     async def start(
-        cls, name: str, wanted: ContainerSpec, output: Output, engine: Engine, progress: Progress
+        cls, name: str, spec: ContainerSpec, output: Output, engine: Engine, progress: Progress
     ) -> ServerContainer:
-        """Takes over `engine` and closes it. Raises `Unavailable` ("container_unavailable")."""
+        """Start a container, and remove one of the same owner that was left behind.
+
+        Takes over `engine`: it is closed with the container, or when this raises. Raises
+        `Unavailable` (`container_unavailable`); nothing is left running then.
+        """
         try:
-            if not await engine.has_image(wanted.image):
-                await engine.pull(wanted.image, progress)
-            if left := await engine.find(wanted.owner):
-                log.info("the container %s was left behind and is removed", wanted.name)
+            if not await engine.has_image(spec.image):
+                await engine.pull(spec.image, progress)
+            if left := await engine.find(spec.owner):
+                log.info("the container %s was left behind and is removed", spec.name)
                 await engine.remove(left, grace_s=5)
-            progress({"phase": "starting", "server": wanted.image})
-            return cls(name, engine, await engine.run(wanted), output)
+            progress({"phase": "starting", "server": spec.image})
+            return cls(name, engine, await engine.run(spec), output)
         except BaseException:
             with contextlib.suppress(MotetError):
-                if made := await asyncio.shield(engine.find(wanted.owner)):
-                    await asyncio.shield(engine.remove(made, grace_s=0))
+                if container := await asyncio.shield(engine.find(spec.owner)):
+                    await asyncio.shield(engine.remove(container, grace_s=0))
             await engine.close()
             raise
 
@@ -78,12 +82,12 @@ class ServerContainer:
         return 0
 
     async def stop(self, grace_s: float) -> None:
-        """When this returns it is stopped and removed."""
+        """Stop and remove it, with `grace_s` to end by itself. It is gone when this returns."""
         await self._engine.remove(self._container, grace_s)
         await self._engine.close()
 
-    def explained(self, reason: str) -> Unavailable:
-        """The error of a container that ended."""
+    def explain_end(self, reason: str) -> Unavailable:
+        """Return the error of a container that ended."""
         lines = [line for line in self.output if line.strip()]
         last = f" It said last: {lines[-1]}" if lines else ""
         return Unavailable(

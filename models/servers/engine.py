@@ -19,7 +19,9 @@ from models.servers.gpus import ROCM_DEVICES, GpuOptions
 T = TypeVar("T")
 
 LABEL = "org.motet.server"
+"""The label of our containers; its value is the owner."""
 CALL_S = 60
+"""Bounds each request to the engine, but for a pull and for output, which stream."""
 INSTALL = "pip install 'motet[containers]'"
 HOST = "127.0.0.1"
 
@@ -52,7 +54,7 @@ class Engine:
 
     @classmethod
     async def open(cls) -> Engine:
-        """Raises `Unavailable` ("container_unavailable") saying what is missing."""
+        """Open a client of the engine. Raises `Unavailable` (`container_unavailable`)."""
         try:
             docker = await asyncio.to_thread(import_module, "docker")
         except ImportError as error:
@@ -66,7 +68,7 @@ class Engine:
         return cls(docker, client)
 
     async def info(self) -> Mapping[str, Any]:
-        """What the engine tells of itself: its runtimes, the devices it found."""
+        """Ask what the engine says of itself: its runtimes, the devices it found."""
         return await self._call(self._client.info)
 
     async def has_image(self, image: str) -> bool:
@@ -76,19 +78,21 @@ class Engine:
         """Get the image; `progress` is told of bytes, from the event loop."""
         loop = asyncio.get_running_loop()
         await self._call(
-            self._pull, image, lambda news: loop.call_soon_threadsafe(progress, dict(news))
+            self._pull,
+            image,
+            lambda progress_line: loop.call_soon_threadsafe(progress, dict(progress_line)),
         )
 
     async def find(self, owner: str) -> Any | None:
         """Our container of that owner, running or not."""
-        found = await self._call(
+        containers = await self._call(
             self._client.containers.list, all=True, filters={"label": f"{LABEL}={owner}"}
         )
-        return found[0] if found else None
+        return containers[0] if containers else None
 
-    async def run(self, wanted: ContainerSpec) -> Any:
+    async def run(self, spec: ContainerSpec) -> Any:
         """Start a container; it is removed when it is stopped."""
-        return await self._call(self._run, wanted)
+        return await self._call(self._run, spec)
 
     async def remove(self, container: Any, grace_s: float) -> None:
         """Stop it, with a time to end by itself, and remove it; one that is gone is fine."""
@@ -104,7 +108,7 @@ class Engine:
                 continue
 
     def lines(self, container: Any) -> Iterator[bytes]:
-        """What it prints, until it ends. Blocks: for a thread of its own."""
+        """Yield what it prints, until it ends. Blocks: for a thread of its own."""
         rest = b""
         for data in container.logs(stream=True, follow=True):
             *whole, rest = (rest + data).split(b"\n")
@@ -128,43 +132,43 @@ class Engine:
             return False
         return True
 
-    def _pull(self, image: str, tell: Callable[[Mapping[str, Any]], None]) -> None:
+    def _pull(self, image: str, report: Callable[[Mapping[str, Any]], None]) -> None:
         layers: dict[str, tuple[int, int]] = {}
         repository, _, tag = image.rpartition(":") if ":" in image else (image, "", "latest")
-        for news in self._client.api.pull(repository, tag=tag, stream=True, decode=True):
-            if told := news.get("error"):
-                raise RuntimeError(told)
-            detail = news.get("progressDetail") or {}
-            if news.get("status") == "Downloading" and detail.get("total"):
-                layers[news.get("id", "")] = detail.get("current", 0), detail["total"]
+        for progress_line in self._client.api.pull(repository, tag=tag, stream=True, decode=True):
+            if message := progress_line.get("error"):
+                raise RuntimeError(message)
+            detail = progress_line.get("progressDetail") or {}
+            if progress_line.get("status") == "Downloading" and detail.get("total"):
+                layers[progress_line.get("id", "")] = detail.get("current", 0), detail["total"]
             completed = sum(done for done, _ in layers.values())
             total = sum(whole for _, whole in layers.values())
-            tell({"phase": "pulling", "image": image, "completed": completed, "total": total})
+            report({"phase": "pulling", "image": image, "completed": completed, "total": total})
 
-    def _run(self, wanted: ContainerSpec) -> Any:
-        requests = [self._docker.types.DeviceRequest(**one) for one in wanted.gpus.device_requests]
-        health = {"test": list(wanted.health), "interval": 10 * 10**9, "timeout": 5 * 10**9}
+    def _run(self, spec: ContainerSpec) -> Any:
+        requests = [self._docker.types.DeviceRequest(**one) for one in spec.gpus.device_requests]
+        health = {"test": list(spec.health), "interval": 10 * 10**9, "timeout": 5 * 10**9}
         return self._client.containers.run(
-            wanted.image,
-            list(wanted.args) or None,
-            name=wanted.name,
+            spec.image,
+            list(spec.args) or None,
+            name=spec.name,
             detach=True,
-            labels={LABEL: wanted.owner},
+            labels={LABEL: spec.owner},
             # Loopback alone: what guards Motet's own port does not guard this one.
-            ports={f"{inside}/tcp": (HOST, outside) for inside, outside in wanted.ports.items()},
-            environment=dict(wanted.env),
+            ports={f"{inside}/tcp": (HOST, outside) for inside, outside in spec.ports.items()},
+            environment=dict(spec.env),
             volumes={
-                source: {"bind": target, "mode": "rw"} for source, target in wanted.volumes.items()
+                source: {"bind": target, "mode": "rw"} for source, target in spec.volumes.items()
             },
             device_requests=requests or None,
-            devices=[f"{device}:{device}:rwm" for device in wanted.gpus.devices] or None,
-            group_add=list(wanted.gpus.groups) or None,
-            healthcheck=health if wanted.health else None,
+            devices=[f"{device}:{device}:rwm" for device in spec.gpus.devices] or None,
+            group_add=list(spec.gpus.groups) or None,
+            healthcheck=health if spec.health else None,
         )
 
 
 def device_files() -> list[str]:
-    """Of those that a container may need, the ones that this machine has."""
+    """List those device files that a container may need and this machine has."""
     return [device for device in ROCM_DEVICES if os.path.exists(device)]
 
 

@@ -26,7 +26,10 @@ class GpuOptions:
 def gpu_options(
     info: Mapping[str, Any], accelerators: Sequence[Accelerator], present: Sequence[str]
 ) -> GpuOptions:
-    """`info` is what the engine tells of itself; `present` the device files of this machine."""
+    """Decide what a container asks the engine for, to get at the GPUs.
+
+    `info` is what the engine says of itself; `present` the device files of this machine.
+    """
     vendors = {each.vendor for each in accelerators}
     if "nvidia" in vendors:
         return _nvidia(info)
@@ -38,8 +41,8 @@ def gpu_options(
 
 
 def _nvidia(info: Mapping[str, Any]) -> GpuOptions:
-    found = [str(each.get("ID", "")) for each in info.get("DiscoveredDevices") or ()]
-    if CDI_ALL in found:
+    device_ids = [str(each.get("ID", "")) for each in info.get("DiscoveredDevices") or ()]
+    if CDI_ALL in device_ids:
         return GpuOptions("nvidia", [{"driver": "cdi", "device_ids": [CDI_ALL]}])
     if "nvidia" in (info.get("Runtimes") or {}):
         return GpuOptions("nvidia", [{"count": -1, "capabilities": [["gpu"]]}])

@@ -14,12 +14,12 @@ from models.devices import CPU, RAM
 from models.devices.accelerator import Accelerator
 from models.driver import Progress
 from models.scheduling.requirement import MemoryRequirement
-from models.servers.container import ServerContainer, prepared
+from models.servers.container import ServerContainer, prepare_engine
 from models.servers.engine import INSTALL, ContainerSpec
 from models.servers.gpus import GpuOptions
 from models.servers.output import Output
 from models.servers.process import ServerProcess
-from models.servers.readiness import HOST, free_port, is_free, until_ready
+from models.servers.readiness import HOST, find_free_port, is_free, wait_ready
 from models.servers.spec import LogReady, ServeSpec
 
 
@@ -34,7 +34,7 @@ class ServerHandle(Protocol):
 
     async def stop(self, grace_s: float) -> None: ...
 
-    def explained(self, reason: str) -> Exception: ...
+    def explain_end(self, reason: str) -> Exception: ...
 
 
 class ManagedServer:
@@ -66,7 +66,7 @@ class ManagedServer:
 
     def _ended(self, exited: asyncio.Future[str]) -> None:
         if not self.lost.done():
-            self.lost.set_result(str(self._running.explained(exited.result())))
+            self.lost.set_result(str(self._running.explain_end(exited.result())))
 
 
 async def start_server(
@@ -84,7 +84,7 @@ async def start_server(
     `TimedOut`, with its last lines in the details; nothing is left running then, nor when the
     caller is cancelled.
     """
-    port = free_port() if serve.port == "auto" else serve.port
+    port = find_free_port() if serve.port == "auto" else serve.port
     pattern = serve.ready.pattern if isinstance(serve.ready, LogReady) else None
     output = Output(spec.name, pattern)
     progress({"phase": "starting", "server": serve.image or (serve.command or [""])[0]})
@@ -92,23 +92,23 @@ async def start_server(
     if serve.image is None:
         running = await _process(spec, serve, port, output)
     else:
-        engine, gpus = await prepared(accelerators if need.device != CPU else ())
-        wanted = _wanted(spec, serve, port, f"{home}#{spec.name}", gpus)
-        running = await ServerContainer.start(spec.name, wanted, output, engine, progress)
-    ready = until_ready(spec.name, serve.ready, port, output, serve.start_timeout_s)
-    await until_usable(running, ready)
+        engine, gpus = await prepare_engine(accelerators if need.device != CPU else ())
+        container = _container_spec(spec, serve, port, f"{home}#{spec.name}", gpus)
+        running = await ServerContainer.start(spec.name, container, output, engine, progress)
+    ready = wait_ready(spec.name, serve.ready, port, output, serve.start_timeout_s)
+    await wait_usable(running, ready)
     return ManagedServer(running, serve, port, need)
 
 
 async def _process(spec: ModelSpec, serve: ServeSpec, port: int, output: Output) -> ServerProcess:
-    command = [serve.filled(word, port, spec.source) for word in serve.command or ()]
-    env = {name: serve.filled(text, port, spec.source) for name, text in serve.env.items()}
+    command = [serve.fill(word, port, spec.source) for word in serve.command or ()]
+    env = {name: serve.fill(text, port, spec.source) for name, text in serve.env.items()}
     return await ServerProcess.start(
         spec.name, command, output, env=env, folder=serve.folder, grace_s=serve.stop_grace_s
     )
 
 
-def _wanted(
+def _container_spec(
     spec: ModelSpec, serve: ServeSpec, port: int, owner: str, gpus: GpuOptions
 ) -> ContainerSpec:
     inside = serve.container_port
@@ -116,15 +116,15 @@ def _wanted(
         name=f"motet-{re.sub('[^a-zA-Z0-9_.-]', '-', spec.name)}-{port}",
         owner=owner,
         image=serve.image or "",
-        args=[serve.filled(word, inside, spec.source) for word in serve.args],
+        args=[serve.fill(word, inside, spec.source) for word in serve.args],
         ports={inside: port},
-        env={name: serve.filled(text, inside, spec.source) for name, text in serve.env.items()},
+        env={name: serve.fill(text, inside, spec.source) for name, text in serve.env.items()},
         volumes=serve.volumes,
         gpus=gpus,
     )
 
 
-async def until_usable(running: ServerHandle, ready: Coroutine[Any, Any, None]) -> None:
+async def wait_usable(running: ServerHandle, ready: Coroutine[Any, Any, None]) -> None:
     """Wait for `ready`, and no longer than the server runs; when that fails, it is stopped.
 
     Raises what `ready` raises, or the error of a server that ended.
@@ -135,7 +135,7 @@ async def until_usable(running: ServerHandle, ready: Coroutine[Any, Any, None]) 
         await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         # Its end says more than what was waited for, also where something else answers there.
         if running.exited.done():
-            raise running.explained(running.exited.result())
+            raise running.explain_end(running.exited.result())
         waiting.result()
     except BaseException:
         waiting.cancel()
@@ -145,7 +145,7 @@ async def until_usable(running: ServerHandle, ready: Coroutine[Any, Any, None]) 
 
 
 def why_not_startable(serve: ServeSpec) -> str | None:
-    """What is missing on this machine, for people; quick, so an engine is not asked."""
+    """Tell what is missing on this machine, for people. Quick: no engine is asked."""
     if serve.command and not shutil.which(serve.command[0], path=_search_path(serve)):
         return f"The program '{serve.command[0]}' of `serve.command` is not installed here."
     if serve.image and find_spec("docker") is None:
@@ -160,7 +160,7 @@ def _search_path(serve: ServeSpec) -> str | None:
 
 
 def server_needs(spec: ModelSpec, serve: ServeSpec) -> list[MemoryRequirement]:
-    """What is declared: `serve.memory`, or `memory_bytes` on the model's `device`, else in RAM."""
+    """Return what is declared: `serve.memory`, or `memory_bytes` on the `device`, else in RAM."""
     if serve.memory:
         devices = [device for device in serve.memory if device != RAM]
         return [MemoryRequirement(serve.memory, devices[0] if devices else "cpu")]

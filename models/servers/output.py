@@ -1,4 +1,4 @@
-"""What a server prints: its last lines, and whether one was seen that tells it is ready."""
+"""What a server prints: its last lines, and whether one of them says that it is ready."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from models.workers.launch import LastLines
 
 
 class Output(LastLines):
-    """`seen` completes when a line is printed in which `wanted` is found."""
+    """`matched` completes when a line is printed in which `wanted` is found."""
 
-    def __init__(self, name: str, wanted: str | None = None) -> None:
+    def __init__(self, name: str, ready_pattern: str | None = None) -> None:
         super().__init__(f"server of {name}")
-        self.seen: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._wanted = re.compile(wanted) if wanted else None
+        self.matched: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._ready_pattern = re.compile(ready_pattern) if ready_pattern else None
 
     def add(self, line: bytes) -> str:
         text = super().add(line)
-        if self._wanted and not self.seen.done() and self._wanted.search(text):
-            self.seen.set_result(None)
+        if self._ready_pattern and not self.matched.done() and self._ready_pattern.search(text):
+            self.matched.set_result(None)
         return text

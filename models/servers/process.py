@@ -15,13 +15,15 @@ import psutil
 
 from config.errors import Unavailable
 from models.servers.output import Output
-from models.workers.launch import how_it_ended, kill_group
+from models.workers.launch import describe_exit, kill_group
 
 log = logging.getLogger(__name__)
 
 GUARD = Path(__file__).with_name("guard.py")
 EXIT_S = 5.0
+"""A killed process is gone within milliseconds, unless the kernel holds it."""
 LAST_WORDS_S = 1.0
+"""How long its output is still read after its end."""
 
 
 class ServerProcess:
@@ -49,7 +51,7 @@ class ServerProcess:
         folder: str | None = None,
         grace_s: float = 10.0,
     ) -> ServerProcess:
-        """Raises `Unavailable` ("server_start_failed")."""
+        """Start the command behind its guard. Raises `Unavailable` (`server_start_failed`)."""
         guard = [sys.executable, "-I", "-S", str(GUARD), str(grace_s)]
         try:
             process = await asyncio.create_subprocess_exec(
@@ -79,9 +81,9 @@ class ServerProcess:
         return sum(_rss(each) for each in self._family())
 
     async def stop(self, grace_s: float) -> None:
-        """Ask it to end, and after `grace_s` make it. When this returns nothing of it runs."""
+        """Ask it to end, and after `grace_s` make it. Nothing of it runs when this returns."""
         self._stopping = True
-        family = self._family()
+        family = self._family()  # before it ends, for then nobody knows its children any more
         if not self.exited.done():
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGTERM)
@@ -94,8 +96,8 @@ class ServerProcess:
                 each.kill()
         await asyncio.wait([self._watching], timeout=EXIT_S)
 
-    def explained(self, reason: str) -> Unavailable:
-        """The error of a server that ended."""
+    def explain_end(self, reason: str) -> Unavailable:
+        """Return the error of a server that ended."""
         return Unavailable(
             f"The server of '{self.name}' ended: {reason}. {self._last()}".rstrip(),
             code="server_died",
@@ -124,8 +126,8 @@ class ServerProcess:
         await asyncio.wait([reading], timeout=LAST_WORDS_S)
         reading.cancel()
         if not self._stopping:
-            log.warning("the server of %s ended: %s", self.name, how_it_ended(returncode))
-        self.exited.set_result(how_it_ended(returncode))
+            log.warning("the server of %s ended: %s", self.name, describe_exit(returncode))
+        self.exited.set_result(describe_exit(returncode))
 
 
 def _rss(process: psutil.Process) -> int:

@@ -14,19 +14,21 @@ from models.servers.spec import HttpReady, LogReady, Ready
 
 HOST = "127.0.0.1"
 PAUSE_S = 0.05
+"""Between two questions at first; each next pause is longer by a half."""
 MAX_PAUSE_S = 1.0
 ANSWER_S = 5.0
+"""Bounds one request for `HttpReady`."""
 
 
-def free_port() -> int:
-    """A port that nobody listens on now."""
+def find_free_port() -> int:
+    """Find a port that nobody listens on now; another may take it before it is used."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen there now."""
+    """Tell whether a server could listen there now."""
     with socket.socket() as probe:
         # As servers do: connections of the last one that still linger are no obstacle.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -37,7 +39,7 @@ def is_free(port: int) -> bool:
     return True
 
 
-async def until_ready(name: str, ready: Ready, port: int, output: Output, timeout_s: float) -> None:
+async def wait_ready(name: str, ready: Ready, port: int, output: Output, timeout_s: float) -> None:
     """Wait until the server is ready. Raises `TimedOut` ("server_start_timed_out").
 
     Watch the server's end beside this.
@@ -45,30 +47,30 @@ async def until_ready(name: str, ready: Ready, port: int, output: Output, timeou
     try:
         async with asyncio.timeout(timeout_s):
             if isinstance(ready, LogReady):
-                await asyncio.shield(output.seen)
+                await asyncio.shield(output.matched)
             elif isinstance(ready, HttpReady):
-                await _answers(f"http://{HOST}:{port}{ready.path}")
+                await _wait_answer(f"http://{HOST}:{port}{ready.path}")
             else:
-                await _until(lambda: _connects(port))
+                await _poll(lambda: _connects(port))
     except TimeoutError as error:
         raise TimedOut(
-            f"The server of '{name}' was not ready within {timeout_s:g} s ({_awaited(ready)}). "
-            "`start_timeout_s` bounds this.",
+            f"The server of '{name}' was not ready within {timeout_s:g} s "
+            f"({_describe_wait(ready)}). `start_timeout_s` bounds this.",
             code="server_start_timed_out",
             details={"model": name, "output": list(output)},
         ) from error
 
 
-async def _answers(url: str) -> None:
+async def _wait_answer(url: str) -> None:
     async with httpx.AsyncClient(trust_env=False, timeout=ANSWER_S) as client:
 
-        async def asked() -> bool:
+        async def answers() -> bool:
             try:
                 return (await client.get(url)).is_success
             except httpx.HTTPError:
                 return False
 
-        await _until(asked)
+        await _poll(answers)
 
 
 async def _connects(port: int) -> bool:
@@ -80,15 +82,15 @@ async def _connects(port: int) -> bool:
     return True
 
 
-async def _until(holds: Callable[[], Awaitable[bool]]) -> None:
-    """A foreign server tells nobody that it is ready: we have to ask."""
+async def _poll(holds: Callable[[], Awaitable[bool]]) -> None:
+    """Ask until it holds: a foreign server tells nobody that it is ready."""
     pause_s = PAUSE_S
     while not await holds():
         await asyncio.sleep(pause_s)
         pause_s = min(pause_s * 1.5, MAX_PAUSE_S)
 
 
-def _awaited(ready: Ready) -> str:
+def _describe_wait(ready: Ready) -> str:
     if isinstance(ready, HttpReady):
         return f"no success at {ready.path}"
     if isinstance(ready, LogReady):

@@ -11,24 +11,24 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 DEVICE = r"^(ram|mps|(cuda|xpu):\d+)$"
 
 
-class _Part(BaseModel):
+class _ServePart(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class HttpReady(_Part):
+class HttpReady(_ServePart):
     """It is ready when a GET of `path` is answered with success."""
 
     type: Literal["http"] = "http"
     path: str = Field("/health", pattern="^/")
 
 
-class TcpReady(_Part):
+class TcpReady(_ServePart):
     """It is ready when its port takes connections."""
 
     type: Literal["tcp"]
 
 
-class LogReady(_Part):
+class LogReady(_ServePart):
     """It is ready when it prints a line that `pattern`, a regular expression, is found in."""
 
     type: Literal["log"]
@@ -47,7 +47,7 @@ class LogReady(_Part):
 Ready = Annotated[HttpReady | TcpReady | LogReady, Field(discriminator="type")]
 
 
-class ServeSpec(_Part):
+class ServeSpec(_ServePart):
     """A command or a container. In `command`, `args` and `env`, {port} and {source} are filled in.
 
     `memory` is what it takes, bytes by device ("ram", "cuda:0"); RAM is measured once it runs.
@@ -95,6 +95,6 @@ class ServeSpec(_Part):
             raise ValueError("name a `command` or an `image`, one of the two")
         return self
 
-    def filled(self, text: str, port: int, source: str) -> str:
-        """A word of the command with what only the start knows."""
+    def fill(self, text: str, port: int, source: str) -> str:
+        """Fill into a word of the command what only the start knows."""
         return text.replace("{port}", str(port)).replace("{source}", source)

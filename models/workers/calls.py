@@ -12,7 +12,9 @@ from config.errors import Busy, MotetError
 from models.workers.protocol import Frame
 
 MAX_OPEN = 1024
+"""Calls of one worker that are not answered yet."""
 MAX_PARTS = 1024
+"""Pieces of one stream that its reader has not taken yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ class PendingCall:
 
     async def get(self) -> Reply:
         while not self._arrived:
+            # No await stands between the look and the clear: no wake is lost.
             self._wake.clear()
             await self._wake.wait()
         item = self._arrived.popleft()
@@ -67,15 +70,16 @@ class Calls:
         return call
 
     def close(self, id: int) -> None:
-        """Nobody waits for it any more: an unanswered one is cancelled in the worker."""
+        """Forget a call nobody waits for any more: an unanswered one is cancelled in the worker."""
         if self._open.pop(id, None):
             self._write(Frame("cancel", id))
 
     def receive(self, frame: Frame, answer: Reply | MotetError) -> None:
         call = self._open.get(frame.id)
         if call is None:
-            return  # given up meanwhile
+            return  # the caller gave up while the answer was on its way
         if frame.kind != "part":
+            # Before the caller wakes and closes the call, which must not cancel what is answered.
             self._open.pop(frame.id)
             call.put(answer)
         elif call.parts_wanted and call.overrun:
@@ -85,7 +89,7 @@ class Calls:
             call.put(answer)
 
     def fail(self, error: Callable[[], MotetError]) -> None:
-        """Each open call ends with an error of its own."""
+        """End each open call with an error of its own."""
         calls, self._open = self._open, {}
         for call in calls.values():
             call.put(error())

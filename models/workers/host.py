@@ -30,6 +30,7 @@ __all__ = ["Handler", "TaskHandle"]
 
 HEARTBEAT_S = 2.0
 PR_SET_PDEATHSIG = 1
+"""Of <linux/prctl.h>: the signal that this process gets when its parent dies."""
 BATCH_LIMIT = 64
 
 Request = tuple[dict[str, Any], bytes]
@@ -63,6 +64,7 @@ class Host:
 
     def send(self, frame: Frame) -> None:
         head = frame.head()
+        # Heartbeats and answers come from two threads; a frame's two parts stay together.
         with self._sending:
             try:
                 self._connection.sendall(head)
@@ -72,12 +74,12 @@ class Host:
                 return
 
     def run(self) -> int:
-        """Build the handler, answer requests until told to stop; the exit status."""
+        """Build the handler, answer requests until told to stop, and return the exit status."""
         first = receive_frame(self._connection)
         if first is None or first.kind != "init":
             return 1
         # From here on, so that a long import does not outlive the server.
-        threading.Thread(target=self._read, name="reader", daemon=True).start()
+        threading.Thread(target=self._read_frames, name="reader", daemon=True).start()
         try:
             self._handler = _build(first.header["target"], first.header["options"])
         except Exception as error:
@@ -85,13 +87,13 @@ class Host:
             self.send(Frame("error", header=error_header(error)))
             return 1
         self.send(Frame("ready", header=self._memory()))
-        threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
+        threading.Thread(target=self._send_heartbeats, name="heartbeat", daemon=True).start()
         self._serve()
         if close := getattr(self._handler, "close", None):
             close()
         return 0
 
-    def _read(self) -> None:
+    def _read_frames(self) -> None:
         while frame := receive_frame(self._connection):
             if frame.kind == "call":
                 self._inbox.put(frame)
@@ -101,14 +103,14 @@ class Host:
                 self._inbox.close()
         os._exit(1)  # the server is gone, and the main thread may be deep in a library
 
-    def _beat(self) -> None:
+    def _send_heartbeats(self) -> None:
         pause = threading.Event()
         while not pause.wait(HEARTBEAT_S):
             self.send(Frame("heartbeat", header=self._memory()))
 
     def _memory(self) -> dict[str, Any]:
-        told = getattr(self._handler, "memory", dict)
-        return {"rss_bytes": psutil.Process().memory_info().rss, **told()}
+        measure = getattr(self._handler, "memory", dict)
+        return {"rss_bytes": psutil.Process().memory_info().rss, **measure()}
 
     def _serve(self) -> None:
         batched: frozenset[str] = getattr(self._handler, "batched", frozenset())

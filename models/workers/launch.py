@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 ROOT = Path(__file__).resolve().parents[2]
 STDERR_LINES = 40
+"""An error carries so many of the last lines."""
 STDERR_LINE_BYTES = 2000
 
 
@@ -56,7 +57,7 @@ class LastLines:
         return iter(self._lines)
 
     async def collect(self, output: asyncio.StreamReader) -> None:
-        """Read to the end."""
+        """Read the output to its end."""
         rest = b""
         while data := await output.read(2**16):
             *whole, rest = (rest + data).split(b"\n")
@@ -67,7 +68,7 @@ class LastLines:
             self.add(rest)
 
     def add(self, line: bytes) -> str:
-        """A line that it printed; as text."""
+        """Keep a line that it printed, and return it as text."""
         text = line[-STDERR_LINE_BYTES:].decode(errors="replace").rstrip()
         self._lines.append(text)
         log.debug("%s: %s", self._name, text)
@@ -80,7 +81,7 @@ async def launch(
     env: Mapping[str, str] | None,
     modules: Sequence[str] = (),
 ) -> Launched:
-    """A new process that runs `host`, which imports `modules` before anything is asked of it.
+    """Start a process that runs `host`, which imports `modules` before anything is asked of it.
 
     Raises `Unavailable`; nothing is left open then.
     """
@@ -134,7 +135,7 @@ def kill_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
-def how_it_ended(returncode: int | None) -> str:
+def describe_exit(returncode: int | None) -> str:
     if returncode is None:
         return "its connection broke"
     if returncode < 0:

@@ -7,6 +7,6 @@ from contextlib import suppress
 
 
 def limit_memory(limit_bytes: int) -> None:
-    """More than this raises `MemoryError` in this process, or ends it."""
+    """Bound the address space of this process: beyond, it gets `MemoryError`, or ends."""
     with suppress(ValueError, OSError):  # not every system has this limit
         resource.setrlimit(resource.RLIMIT_AS, (limit_bytes, limit_bytes))

@@ -17,6 +17,7 @@ from models.workers.process import EXIT_S, WorkerProcess
 log = logging.getLogger(__name__)
 
 IDLE_S = 300.0
+"""Nobody loaded a model for so long: the spare's memory is better used otherwise."""
 ROOM_BYTES = 4 * 2**30
 """Free memory without which no process is kept for later."""
 
@@ -39,19 +40,22 @@ class PrewarmedWorkers:
     """
 
     def __init__(self, *, spare: bool = True, idle_s: float = IDLE_S) -> None:
-        self._wanted = spare
+        self._keeps_spare = spare
         self._idle_s = idle_s
         self._modules: dict[str, None] = {}
         self._spare: Launched | None = None
-        self._making: asyncio.Task[None] | None = None
-        self._idle: asyncio.TimerHandle | None = None
+        self._preparing: asyncio.Task[None] | None = None
+        self._idle_timer: asyncio.TimerHandle | None = None
 
     async def start(
         self, target: str, *, name: str, options: dict[str, Any], start_timeout_s: float = 120.0
     ) -> WorkerProcess:
-        """As `WorkerProcess.start`, with one thread for numeric libraries until the handler says
-        otherwise, and without a network for model hubs.
+        """Start a worker as `WorkerProcess.start` does, in the spare process if there is one.
+
+        Numeric libraries have one thread until the handler says otherwise; model hubs have no
+        network.
         """
+        # Taken before anything is awaited: two starts at once never get the same spare.
         spare, self._spare = self._spare, None
         begin = partial(
             WorkerProcess.start,
@@ -72,43 +76,43 @@ class PrewarmedWorkers:
             return await begin()
         finally:
             self._modules[target.partition(":")[0]] = None
-            self._prepare()
+            self._prepare_spare()
 
     async def spare_pid(self) -> int | None:
-        """The process that waits to be the next worker, once one being made is there."""
-        if self._making:
-            await asyncio.wait([self._making])
+        """Return the process that waits to be the next worker, once one under way is there."""
+        if self._preparing:
+            await asyncio.wait([self._preparing])
         return self._spare.process.pid if self._spare else None
 
     async def close(self) -> None:
-        self._wanted = False
-        if self._making:
+        self._keeps_spare = False
+        if self._preparing:
             # Not cancelled: a process half begun would be nobody's.
-            await asyncio.wait([self._making])
-        if self._idle:
-            self._idle.cancel()
-        await self._end()
+            await asyncio.wait([self._preparing])
+        if self._idle_timer:
+            self._idle_timer.cancel()
+        await self._end_spare()
 
-    def _prepare(self) -> None:
+    def _prepare_spare(self) -> None:
         """Make the next spare, off the way of the load that just ended."""
-        if self._idle:
-            self._idle.cancel()
+        if self._idle_timer:
+            self._idle_timer.cancel()
         room = psutil.virtual_memory().available > ROOM_BYTES
-        if self._wanted and room and (self._making is None or self._making.done()):
-            self._making = asyncio.create_task(self._make(), name="spare worker")
+        if self._keeps_spare and room and (self._preparing is None or self._preparing.done()):
+            self._preparing = asyncio.create_task(self._launch_spare(), name="spare worker")
 
-    async def _make(self) -> None:
+    async def _launch_spare(self) -> None:
         try:
             if self._spare is None:
                 self._spare = await launch("spare", 1, ENVIRONMENT, list(self._modules))
         except MotetError as error:  # the next load starts a process of its own
             log.warning("%s", error.message)
-        self._idle = asyncio.get_running_loop().call_later(self._idle_s, self._leave)
+        self._idle_timer = asyncio.get_running_loop().call_later(self._idle_s, self._leave)
 
     def _leave(self) -> None:
-        self._making = asyncio.create_task(self._end(), name="spare worker: idle")
+        self._preparing = asyncio.create_task(self._end_spare(), name="spare worker: idle")
 
-    async def _end(self) -> None:
+    async def _end_spare(self) -> None:
         spare, self._spare = self._spare, None
         if spare is None:
             return

@@ -11,7 +11,7 @@ from typing import Any
 
 from config.errors import MotetError, TimedOut, Unavailable
 from models.workers.calls import Calls, PendingCall, Reply
-from models.workers.launch import ExitInfo, LastLines, Launched, how_it_ended, kill_group, launch
+from models.workers.launch import ExitInfo, LastLines, Launched, describe_exit, kill_group, launch
 from models.workers.protocol import Frame, error_from, read_frame
 
 __all__ = ["ExitInfo", "Reply", "WorkerProcess"]
@@ -19,7 +19,9 @@ __all__ = ["ExitInfo", "Reply", "WorkerProcess"]
 log = logging.getLogger(__name__)
 
 EXIT_S = 5.0
+"""A killed process is gone within milliseconds, unless the kernel holds it."""
 LAST_WORDS_S = 1.0
+"""How long its output is still read after its end."""
 
 
 class WorkerProcess:
@@ -90,13 +92,13 @@ class WorkerProcess:
         urgent: bool = False,
         timeout_s: float | None = None,
     ) -> Reply:
-        """The handler's answer.
+        """Ask the handler, and return its answer.
 
         Raises what the handler raised, `Unavailable` ("worker_died", "worker_stopped"), `Busy`
         or `TimedOut`. Cancelling this, or a timeout, tells the worker to give the request up.
         """
         request = self._request(method, header, body, urgent)
-        with self._explaining_timeout(method, timeout_s):
+        with self._timeout_explained(method, timeout_s):
             async with asyncio.timeout(timeout_s):
                 async with self._open(request, parts_wanted=False) as call:
                     return await call.get()
@@ -110,7 +112,7 @@ class WorkerProcess:
         urgent: bool = False,
         timeout_s: float | None = None,
     ) -> AsyncGenerator[Reply, None]:
-        """Each piece the handler emits, then its answer (`last` is True).
+        """Yield each piece the handler emits, then its answer (`last` is True).
 
         `timeout_s` bounds the wait for each. Close the iterator (`contextlib.aclosing`) to give
         the request up early. Raises as `call` does.
@@ -119,7 +121,7 @@ class WorkerProcess:
         async with self._open(request, parts_wanted=True) as call:
             last = False
             while not last:
-                with self._explaining_timeout(method, timeout_s):
+                with self._timeout_explained(method, timeout_s):
                     async with asyncio.timeout(timeout_s):
                         reply = await call.get()
                 last = reply.last
@@ -153,16 +155,16 @@ class WorkerProcess:
             pipe, _ = await asyncio.get_running_loop().connect_read_pipe(
                 lambda: asyncio.StreamReaderProtocol(lines), launched.output
             )
-            self._watched(self._collect_lines(lines, pipe), "output")
+            self._spawn(self._collect_lines(lines, pipe), "output")
             self._reader, self._writer = await asyncio.open_connection(
                 sock=launched.connection, limit=2**20
             )
-            self._watched(self._read(), "replies")
+            self._spawn(self._read_replies(), "replies")
         except BaseException:
             launched.close()
             raise
         finally:
-            self._watched(self._watch(), "exit")
+            self._spawn(self._watch_exit(), "exit")
 
     async def _initialise(self, target: str, options: dict[str, Any], timeout_s: float) -> None:
         self._write(Frame("init", header={"target": target, "options": options}))
@@ -176,7 +178,7 @@ class WorkerProcess:
                 details={"worker": self.name, "stderr": self.stderr},
             ) from error
 
-    def _watched(self, work: Any, what: str) -> None:
+    def _spawn(self, work: Any, what: str) -> None:
         task: asyncio.Task[None] = asyncio.create_task(work, name=f"worker {self.name}: {what}")
         task.add_done_callback(_log_failure)
         self._tasks.append(task)
@@ -189,7 +191,7 @@ class WorkerProcess:
     @contextlib.asynccontextmanager
     async def _open(self, request: Frame, parts_wanted: bool) -> AsyncIterator[PendingCall]:
         if self._stopping or self.exited.done():
-            raise self._gone()
+            raise self._ended_error()
         call = self._calls.open(request, parts_wanted)
         try:
             # A closed connection is not an error here: the exit follows, and it says more.
@@ -207,7 +209,7 @@ class WorkerProcess:
         if frame.body:
             self._writer.write(frame.body)
 
-    async def _read(self) -> None:
+    async def _read_replies(self) -> None:
         try:
             while frame := await read_frame(self._reader):
                 self._receive(frame)
@@ -245,13 +247,14 @@ class WorkerProcess:
         finally:
             pipe.close()
 
-    async def _watch(self) -> None:
+    async def _watch_exit(self) -> None:
         returncode = await self._process.wait()
         # Its children share its output and its memory: they go too.
         kill_group(self.pid)
         await self._end_readers()
         if not self._stopping:
-            log.warning("worker %s ended: %s", self.name, how_it_ended(returncode))
+            log.warning("worker %s ended: %s", self.name, describe_exit(returncode))
+        # In this order: a call that fails now finds the exit status for its message.
         self.exited.set_result(ExitInfo(returncode, tuple(self._lines)))
         self._fail_calls()
 
@@ -265,21 +268,21 @@ class WorkerProcess:
                 task.cancel()
 
     def _fail_calls(self) -> None:
-        self._calls.fail(self._gone)
-        self._ready.put(self._gone())
+        self._calls.fail(self._ended_error)
+        self._ready.put(self._ended_error())
 
-    def _gone(self) -> MotetError:
+    def _ended_error(self) -> MotetError:
         if self._stopping:
             return Unavailable(f"The worker '{self.name}' was stopped.", code="worker_stopped")
         code = self.exited.result().returncode if self.exited.done() else None
         return Unavailable(
-            f"The worker '{self.name}' ended unexpectedly ({how_it_ended(code)}).",
+            f"The worker '{self.name}' ended unexpectedly ({describe_exit(code)}).",
             code="worker_died",
             details={"worker": self.name, "returncode": code, "stderr": self.stderr},
         )
 
     @contextlib.contextmanager
-    def _explaining_timeout(self, method: str, timeout_s: float | None) -> Iterator[None]:
+    def _timeout_explained(self, method: str, timeout_s: float | None) -> Iterator[None]:
         try:
             yield
         except TimeoutError as error:

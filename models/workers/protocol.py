@@ -18,6 +18,7 @@ import orjson
 from config.errors import MotetError
 
 PREFIX = struct.Struct("!IQ")
+"""The lengths of header and body, in network order."""
 MAX_HEADER_BYTES = 64 * 2**20
 MAX_BODY_BYTES = 4 * 2**30
 
@@ -40,13 +41,13 @@ class Frame:
     body: bytes = b""
 
     def head(self) -> bytes:
-        """Everything on the wire before the body, which is sent as it is, uncopied."""
+        """Write everything that precedes the body, which is sent as it is, uncopied."""
         header = orjson.dumps([self.kind, self.id, self.method, self.urgent, self.header])
         return PREFIX.pack(len(header), len(self.body)) + header
 
 
 async def read_frame(reader: asyncio.StreamReader) -> Frame | None:
-    """The next frame, or None when the other end is gone."""
+    """Read the next frame; None when the other end is gone."""
     try:
         header_bytes, body_bytes = _lengths(await reader.readexactly(PREFIX.size))
         header = await reader.readexactly(header_bytes)
@@ -56,7 +57,7 @@ async def read_frame(reader: asyncio.StreamReader) -> Frame | None:
 
 
 def receive_frame(connection: socket.socket) -> Frame | None:
-    """The next frame, read with blocking calls; None when the other end is gone."""
+    """Read the next frame with blocking calls; None when the other end is gone."""
     try:
         header_bytes, body_bytes = _lengths(_exactly(connection, PREFIX.size))
         header = _exactly(connection, header_bytes)
@@ -89,7 +90,7 @@ def _frame(header: bytes | bytearray, body: bytes) -> Frame:
 
 
 def ran_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that a device is full: by its type, else by its words."""
+    """Tell whether an exception says that a device is full: by its type, else by its words."""
     names = {kind.__name__ for kind in type(error).__mro__}
     if isinstance(error, MemoryError) or "OutOfMemoryError" in names:
         return True
@@ -97,7 +98,7 @@ def ran_out_of_memory(error: BaseException) -> bool:
 
 
 def error_header(error: Exception) -> dict[str, Any]:
-    """An exception of a handler as the header of an `error` frame."""
+    """Write an exception of a handler as the header of an `error` frame."""
     if isinstance(error, MotetError):
         return {**error.as_dict(), "permanent": error.permanent}
     message = f"{type(error).__name__}: {error}"
@@ -110,5 +111,5 @@ def error_header(error: Exception) -> dict[str, Any]:
 
 
 def error_from(header: dict[str, Any]) -> MotetError:
-    """The same error on the server's side."""
+    """Read the same error on the side of the server."""
     return MotetError.from_dict(header)

@@ -46,18 +46,18 @@ class SupervisedWorker:
         timeout_s: float,
         repeatable: bool,
     ) -> Reply:
-        """As `WorkerProcess.call`; a `repeatable` call whose worker dies is made once more.
+        """Call as `WorkerProcess.call` does; a `repeatable` call is made again if its worker dies.
 
         A worker that lets `timeout_s` pass is ended: it may hang for ever.
         """
-        worker = await self._running()
+        worker = await self._ensure_running()
         try:
-            return await self._once(worker, method, header, body, urgent, timeout_s)
+            return await self._call_once(worker, method, header, body, urgent, timeout_s)
         except Unavailable as error:
             if error.code != "worker_died" or not repeatable:
                 raise
-        worker = await self._running()
-        return await self._once(worker, method, header, body, urgent, timeout_s)
+        worker = await self._ensure_running()
+        return await self._call_once(worker, method, header, body, urgent, timeout_s)
 
     async def stop(self, grace_s: float = 2.0) -> None:
         self._stopped = True
@@ -68,7 +68,7 @@ class SupervisedWorker:
         if not self.lost.done():
             self.lost.cancel()
 
-    async def _once(
+    async def _call_once(
         self,
         worker: WorkerProcess,
         method: str,
@@ -83,7 +83,7 @@ class SupervisedWorker:
             worker.kill()
             raise
 
-    async def _running(self) -> WorkerProcess:
+    async def _ensure_running(self) -> WorkerProcess:
         if self._stopped:
             raise Unavailable(f"'{self._worker.name}' was stopped.", code="worker_stopped")
         if self._worker.exited.done():

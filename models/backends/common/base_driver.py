@@ -26,7 +26,7 @@ ABOUT_TIMEOUT_S = 60.0
 PYPI_NAMES = {"PIL": "pillow", "espeakng_loader": "espeakng-loader"}
 """Names to install by, where they are not those of the modules."""
 MAX_THREADS = 4
-"""More threads on a CPU hardly speed one model up, and take cores from the others."""
+"""Cores that one model takes on a CPU, unless its options say otherwise."""
 
 
 class BaseDriver:

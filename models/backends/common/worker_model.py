@@ -17,7 +17,7 @@ from config.errors import TimedOut, Unavailable
 from models.capabilities import FLOAT_BYTES
 from models.devices import RAM
 from models.scheduling.requirement import MemoryRequirement
-from models.workers.launch import how_it_ended
+from models.workers.launch import describe_exit
 from models.workers.process import Reply, WorkerProcess
 from models.workers.supervised import SupervisedWorker
 
@@ -68,7 +68,7 @@ class WorkerModel:
     def _worker_exited(self, exited: asyncio.Future[Any]) -> None:
         # Cancelled by `unload`: then this end was meant.
         if not self._lost.done():
-            self._lost.set_result(how_it_ended(exited.result().returncode))
+            self._lost.set_result(describe_exit(exited.result().returncode))
 
 
 class SerialWorkerModel(WorkerModel):

@@ -16,13 +16,13 @@ from models.backends.common.network import is_local
 from models.backends.ollama.options import OllamaSettings
 from models.devices.accelerator import Accelerator
 from models.driver import Progress
-from models.servers.container import ServerContainer, prepared
+from models.servers.container import ServerContainer, prepare_engine
 from models.servers.engine import ContainerSpec, device_files
 from models.servers.gpus import GpuOptions
-from models.servers.managed import ServerHandle, until_usable
+from models.servers.managed import ServerHandle, wait_usable
 from models.servers.output import Output
 from models.servers.process import ServerProcess
-from models.servers.readiness import until_ready
+from models.servers.readiness import wait_ready
 from models.servers.spec import HttpReady
 
 log = logging.getLogger(__name__)
@@ -178,14 +178,14 @@ class OllamaServer:
             running = await self._native(output)
         else:
             running = await self._container(output, progress)
-        ready = until_ready(
+        ready = wait_ready(
             "ollama",
             HttpReady(path="/api/version"),
             self._port,
             output,
             self._settings.start_timeout_s,
         )
-        await until_usable(running, ready)
+        await wait_usable(running, ready)
         return running
 
     async def _native(self, output: Output) -> ServerProcess:
@@ -200,7 +200,7 @@ class OllamaServer:
         )
 
     async def _container(self, output: Output, progress: Progress) -> ServerContainer:
-        engine, gpus = await prepared(self._accelerators, self._present)
+        engine, gpus = await prepare_engine(self._accelerators, self._present)
         if gpus.why and self._accelerators:
             progress({"phase": "starting", "note": gpus.why})
         return await ServerContainer.start("ollama", self._wanted(gpus), output, engine, progress)

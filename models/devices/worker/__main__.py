@@ -22,15 +22,15 @@ Find = Callable[[Path], Sequence[RawDevice]]
 
 def main() -> None:
     root = Path(sys.argv[1])
-    told = os.fdopen(os.dup(1), "w")
+    reports = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # libraries print to standard output when they please
     for vendor in VENDORS:
-        _tell(told, vendor, root)
-    told.flush()
+        _report(reports, vendor, root)
+    reports.flush()
     os._exit(0)  # the drivers' own threads and exit handlers may hang
 
 
-def _tell(told: TextIO, vendor: str, root: Path) -> None:
+def _report(reports: TextIO, vendor: str, root: Path) -> None:
     devices: Sequence[RawDevice] = ()
     problem = ""
     try:
@@ -40,7 +40,7 @@ def _tell(told: TextIO, vendor: str, root: Path) -> None:
     except BaseException as error:  # amdsmi raises KeyError, others exit
         problem = str(error) or type(error).__name__
     line = {"vendor": vendor, "devices": [asdict(each) for each in devices], "problem": problem}
-    print(json.dumps(line), file=told, flush=True)
+    print(json.dumps(line), file=reports, flush=True)
 
 
 if __name__ == "__main__":

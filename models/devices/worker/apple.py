@@ -11,7 +11,7 @@ from models.devices.raw import RawDevice
 
 
 def find(sys: Path) -> Sequence[RawDevice]:
-    """One on a Mac with a processor of Apple's, else none."""
+    """Describe the GPU of a Mac with a processor of Apple's; nothing on other machines."""
     if platform.system() != "Darwin" or platform.machine() != "arm64":
         return ()
     version = platform.mac_ver()[0]
@@ -28,5 +28,5 @@ def find(sys: Path) -> Sequence[RawDevice]:
 
 
 def _sysctl(name: str) -> str:
-    told = subprocess.run(["sysctl", "-n", name], capture_output=True, text=True, check=False)
-    return told.stdout.strip()
+    result = subprocess.run(["sysctl", "-n", name], capture_output=True, text=True, check=False)
+    return result.stdout.strip()

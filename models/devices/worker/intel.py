@@ -13,10 +13,10 @@ MEMORY_FILES = ("lmem_total_bytes", "drm/card*/lmem_total_bytes", "tile*/physica
 
 
 def find(sys: Path) -> Sequence[RawDevice]:
-    """As PyTorch counts them; without such a PyTorch those with memory of their own."""
+    """List the GPUs as PyTorch counts them; else those that have memory of their own."""
     present = displays(sys, "intel")
-    if present and read_torch_build().xpu and (seen := _seen_by_torch(present)):
-        return seen
+    if present and read_torch_build().xpu and (torch_devices := _list_by_torch(present)):
+        return torch_devices
     own = [each for each in present if each.address != INTEGRATED_INTEL]
     return [
         RawDevice(
@@ -31,7 +31,7 @@ def find(sys: Path) -> Sequence[RawDevice]:
     ]
 
 
-def _seen_by_torch(present: Sequence[PciDisplay]) -> list[RawDevice]:
+def _list_by_torch(present: Sequence[PciDisplay]) -> list[RawDevice]:
     import torch
 
     if not torch.xpu.is_available():
@@ -39,10 +39,10 @@ def _seen_by_torch(present: Sequence[PciDisplay]) -> list[RawDevice]:
     integrated = all(each.address == INTEGRATED_INTEL for each in present)
     # Only with one of each is it certain which folder in /sys is which of PyTorch's devices.
     folder = str(present[0].folder) if len(present) == torch.xpu.device_count() == 1 else ""
-    found = []
+    devices = []
     for number in range(torch.xpu.device_count()):
         properties = torch.xpu.get_device_properties(number)
-        found.append(
+        devices.append(
             RawDevice(
                 vendor="intel",
                 number=number,
@@ -54,7 +54,7 @@ def _seen_by_torch(present: Sequence[PciDisplay]) -> list[RawDevice]:
                 usable=True,
             )
         )
-    return found
+    return devices
 
 
 def _total_bytes(folder: Path) -> int:

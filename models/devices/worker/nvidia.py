@@ -19,7 +19,10 @@ NO_DRIVER = (
 
 
 def find(sys: Path) -> Sequence[RawDevice]:
-    """By PCI address, as NVML counts them. Raises a sentence where the driver does not answer."""
+    """List the GPUs by PCI address, as NVML counts them.
+
+    Raises `RuntimeError`, with a sentence for people, where the driver does not answer.
+    """
     try:
         import pynvml
     except ImportError as error:
@@ -64,7 +67,7 @@ def _devices(nvml: Any) -> Iterator[RawDevice]:
 
 
 def _parts(nvml: Any, gpu: Any) -> list[Any] | None:
-    """The parts of a divided GPU; None when it is whole."""
+    """List the parts of a divided GPU; None when it is whole."""
     try:
         current, _ = nvml.nvmlDeviceGetMigMode(gpu)
     except nvml.NVMLError:  # it cannot be divided
@@ -81,7 +84,7 @@ def _parts(nvml: Any, gpu: Any) -> list[Any] | None:
 
 
 def _total_bytes(nvml: Any, handle: Any) -> int | None:
-    """None where the GPU has no memory of its own, as in a Grace or Jetson board."""
+    """Read the size; None where the GPU has no memory of its own, as in a Grace or Jetson board."""
     try:
         return int(nvml.nvmlDeviceGetMemoryInfo(handle).total)
     except nvml.NVMLError_NotSupported:

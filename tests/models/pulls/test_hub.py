@@ -12,7 +12,7 @@ import pytest
 
 from config.errors import Invalid, Unavailable
 from models.backends.common.sources import folder_of
-from models.pulls.files import HubFile, wanted
+from models.pulls.files import HubFile, select_files
 from models.pulls.hub import HubPuller
 from tests.support.hub import Hub
 from tests.support.script import Gate
@@ -134,7 +134,7 @@ async def test_what_is_no_repository_is_invalid() -> None:
 
 def names(*paths: str) -> list[str]:
     files = [HubFile(path, 1, path, False) for path in paths]
-    return sorted(file.path for file in wanted(files))
+    return sorted(file.path for file in select_files(files))
 
 
 def test_weights_are_taken_once_as_safetensors_in_full_precision() -> None:

@@ -23,7 +23,7 @@ from models.driver import DriverContext
 from models.lease import ModelSource
 from models.manager import open_models
 from models.scheduling.requirement import MemoryRequirement
-from models.servers.readiness import free_port
+from models.servers.readiness import find_free_port
 
 SERVER = [sys.executable, "-S", str(Path(__file__).parents[2] / "support" / "managed.py"), "{port}"]
 BOUND_S = 20
@@ -119,7 +119,7 @@ async def test_environment_and_words_are_filled_in(servers: Servers) -> None:
 
 
 async def test_a_port_of_its_own_is_no_obstacle_while_it_is_loaded(servers: Servers) -> None:
-    port = free_port()
+    port = find_free_port()
     fixed = spec(port=port)
     model = await servers.load(fixed)
     assert url_of(model).endswith(f":{port}")

@@ -23,7 +23,7 @@ from models.lease import ModelSource
 from models.manager import open_models
 from models.scheduling.requirement import MemoryRequirement
 from models.servers.gpus import gpu_options
-from models.servers.readiness import free_port
+from models.servers.readiness import find_free_port
 from tests.support.docker import Docker
 from tests.support.ollama import Ollama
 
@@ -50,7 +50,7 @@ Open = Callable[..., Any]
 
 @pytest.fixture
 async def url() -> str:
-    return f"http://127.0.0.1:{free_port()}"
+    return f"http://127.0.0.1:{find_free_port()}"
 
 
 @asynccontextmanager
@@ -283,7 +283,9 @@ async def test_what_a_killed_motet_left_behind_is_removed_and_nothing_else(
         driver.server._running = None  # as after a kill
         engine._end()
     other = tmp_path / "other"
-    async with driver_for(f"http://127.0.0.1:{free_port()}", other, start="container") as second:
+    async with driver_for(
+        f"http://127.0.0.1:{find_free_port()}", other, start="container"
+    ) as second:
         await second.server.start(lambda news: None)
         assert len(engine.docker.containers) == 2
     assert len(engine.docker.containers) == 1
