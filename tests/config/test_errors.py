@@ -19,7 +19,7 @@ from config.errors import (
 FAMILIES = (Invalid, NotFound, Conflict, Busy, Unavailable, TimedOut, Cancelled)
 
 
-def test_families_are_told_apart_by_name() -> None:
+def test_error_families_are_named() -> None:
     assert len({family.family for family in FAMILIES}) == len(FAMILIES)
     for family in FAMILIES:
         error = family("It is so.")

@@ -41,7 +41,9 @@ def test_everything_has_a_default(tmp_path: Path) -> None:
     assert settings.indexes_file == settings.home / "indexes.yaml"
 
 
-def test_each_source_goes_over_the_one_before(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_settings_source_overrides_the_one_before(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file.write_text("port: 1001\nlog_level: debug\n")
     assert load_settings(file).port == 1001
     monkeypatch.setenv("MOTET_PORT", "1002")
@@ -128,7 +130,7 @@ def test_a_file_that_is_not_there_is_named(file: Path) -> None:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.5", "example.org"])
-def test_an_address_others_reach_must_be_wanted(host: str) -> None:
+def test_host_reachable_from_the_network_requires_trust_network(host: str) -> None:
     error = refused(host=host)
     assert host in error.message
     assert "trust_network" in error.message

@@ -43,7 +43,7 @@ async def test_many_writers_of_the_same_bytes_agree(tmp_path: Path) -> None:
     await store.put(b"y" * 400, media_type="text/plain")
 
 
-async def test_a_tenant_does_not_see_what_another_has(tmp_path: Path) -> None:
+async def test_artifacts_of_another_tenant_are_not_found(tmp_path: Path) -> None:
     store = Artifacts(tmp_path)
     made = await store.put(b"x", media_type="text/plain", tenant="acme")
     with pytest.raises(NotFound):

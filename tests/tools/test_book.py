@@ -144,7 +144,7 @@ async def test_the_epub_says_which_sentence_sounds_when(making: MediaToolDeps) -
     assert ends == ["0.400s", "0.800s"]
 
 
-async def test_what_is_told_is_never_taken_for_markup(making: MediaToolDeps) -> None:
+async def test_texts_of_a_book_are_escaped_in_its_markup(making: MediaToolDeps) -> None:
     given = await scenes(making, 1)
     given[0] |= {"text": HOSTILE, "alt": HOSTILE, "title": HOSTILE, "caption": HOSTILE}
     page, file = await made(

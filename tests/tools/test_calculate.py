@@ -30,7 +30,7 @@ from tools.spec import ToolContext
         ("+".join(["1"] * 250), 250),
     ],
 )
-async def test_arithmetic_has_its_value(expression: str, result: float | str) -> None:
+async def test_expression_is_evaluated(expression: str, result: float | str) -> None:
     answer = await calculate_tool().call({"expression": expression}, ToolContext())
     assert answer == {"expression": expression, "result": result}
     orjson.dumps(answer)
@@ -44,7 +44,7 @@ async def test_arithmetic_has_its_value(expression: str, result: float | str) ->
         *("(2**4000)*(2**4000)", "2**2000 * 1.0", "9" * 501, "(" * 400),
     ],
 )
-async def test_what_grows_too_large_is_refused_at_once(expression: str) -> None:
+async def test_expression_that_grows_too_large_is_refused_at_once(expression: str) -> None:
     with pytest.raises(Invalid) as raised:
         await calculate_tool().call({"expression": expression}, ToolContext())
     assert raised.value.details["field"] == "expression"
@@ -65,14 +65,14 @@ def test_what_is_not_arithmetic_is_refused(expression: str) -> None:
 
 
 @pytest.mark.parametrize("expression", ["1 / 0", "sqrt(-1)", "(-1) ** 0.5", "log(0)", "min()"])
-def test_what_has_no_value_says_so(expression: str) -> None:
+def test_expression_without_value_is_refused(expression: str) -> None:
     with pytest.raises(Invalid) as raised:
         evaluate(expression)
     assert raised.value.code == "undefined_result"
 
 
 @pytest.mark.parametrize(("expression", "hint"), [("2 ^ 10", r"\*\*"), ("sqr(4)", "'sqrt'")])
-def test_a_refusal_tells_the_right_way(expression: str, hint: str) -> None:
+def test_refused_expression_is_answered_with_a_hint(expression: str, hint: str) -> None:
     with pytest.raises(Invalid, match=hint):
         evaluate(expression)
 

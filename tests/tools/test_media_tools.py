@@ -56,7 +56,7 @@ async def _search(names: list[str], query: str, **how: Any) -> list[dict[str, An
     return []
 
 
-async def test_every_maker_is_named_as_it_is_registered(bench: Bench) -> None:
+async def test_every_media_tool_is_named_as_it_is_registered(bench: Bench) -> None:
     assert set(MEDIA_TOOLS) <= set(bench.box.names())
     for name in MEDIA_TOOLS:
         tool = bench.box.get(name)
@@ -64,7 +64,7 @@ async def test_every_maker_is_named_as_it_is_registered(bench: Bench) -> None:
         assert len(tool.description) > 40
 
 
-async def test_a_picture_is_kept_with_what_makes_the_same_one_again(bench: Bench) -> None:
+async def test_stored_picture_names_seed_and_settings_that_make_it_again(bench: Bench) -> None:
     made = await bench.call("image", prompt="a red circle", seed=5, negative_prompt="text")
     kept = await bench.artifacts.get(made["artifact"]["id"], tenant="acme")
     assert kept.path.read_bytes() == png("a red circle 5")
@@ -94,7 +94,7 @@ async def test_a_picture_is_kept_with_what_makes_the_same_one_again(bench: Bench
     assert bench.workshop.tenants == ["acme"]
 
 
-async def test_steps_are_told_with_previews_that_are_no_artifacts(bench: Bench) -> None:
+async def test_step_events_carry_previews_that_are_no_artifacts(bench: Bench) -> None:
     await bench.call("image", prompt="a red circle", preview_every=2)
     steps = bench.told("progress")
     assert [step["step_done"] for step in steps] == [1, 2, 3, 4]
@@ -152,7 +152,7 @@ def _white(width: int, height: int) -> bytes:
     return file.getvalue()
 
 
-async def test_what_is_no_file_is_refused_by_the_name_of_its_field(bench: Bench) -> None:
+async def test_invalid_reference_is_refused_by_field(bench: Bench) -> None:
     for wrong, code in (
         ("photo.jpg", "invalid_reference"),
         ({"name": "photo"}, "invalid_reference"),
@@ -170,7 +170,7 @@ async def test_what_is_no_file_is_refused_by_the_name_of_its_field(bench: Bench)
         await bench.call("caption", image=other.id)
 
 
-async def test_a_caption_is_told_word_by_word(bench: Bench) -> None:
+async def test_caption_is_sent_as_token_events(bench: Bench) -> None:
     pictures = [
         encode_data_url(png("a", 10, 20), "image/png"),
         encode_data_url(png("b", 30, 40), "image/png"),

@@ -33,7 +33,7 @@ def test_every_shipped_tool_is_named_as_it_is_registered() -> None:
     assert box.problems == ()
 
 
-async def test_search_asks_the_index_of_the_tenant_who_calls() -> None:
+async def test_search_uses_the_indexes_of_the_calling_tenant() -> None:
     shelf = Shelf()
     search = load_toolbox(ToolDeps(search=shelf)).get("search")
     found = await search.call({"query": "what"}, ToolContext(tenant="acme"))
@@ -57,14 +57,14 @@ async def test_search_may_ask_several_indexes_and_choose_documents() -> None:
             await search.call({"query": "what", **wrong}, ToolContext())
 
 
-async def test_own_tools_stand_beside_the_shipped(tmp_path: Path) -> None:
+async def test_user_tools_are_listed_beside_shipped_ones(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(OWN.format(name="mine"))
     box = load_toolbox(ToolDeps(search=Shelf()), tmp_path)
     assert await box.get("mine").call({}, ToolContext()) == "mine"
     assert "calculate" in box.names()
 
 
-def test_a_name_that_is_taken_is_a_problem_and_changes_nothing(tmp_path: Path) -> None:
+def test_user_tool_with_a_taken_name_is_a_problem_and_changes_nothing(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text(OWN.format(name="clock"))
     (tmp_path / "b.py").write_text(OWN.format(name="mine"))
     (tmp_path / "c.py").write_text(OWN.format(name="mine"))
@@ -85,7 +85,7 @@ def test_an_unknown_tool_is_answered_with_the_nearest_and_what_is_broken(tmp_pat
     assert raised.value.code == "tool_not_found"
 
 
-async def test_a_text_is_put_into_an_index_of_the_tenant_who_calls() -> None:
+async def test_index_tool_adds_to_an_index_of_the_calling_tenant() -> None:
     added: list[tuple[Any, ...]] = []
 
     async def add(name: str, text: str, **how: Any) -> dict[str, Any]:

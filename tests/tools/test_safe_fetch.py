@@ -381,9 +381,7 @@ async def test_the_certificate_is_checked_against_the_name_not_the_address(
             await fetch(url, loopback, resolve=here)
 
 
-async def test_a_page_that_is_still_as_it_was_known_is_not_sent_again(
-    site: Site, loopback: FetchLimits
-) -> None:
+async def test_unchanged_page_is_not_sent_again(site: Site, loopback: FetchLimits) -> None:
     site.page("/", b"words", head='ETag: "7"\r\nLast-Modified: Fri, 20 Nov 2026 10:00:00 GMT\r\n')
     first = await fetch(site.url(), loopback)
     assert (first.etag, first.last_modified) == ('"7"', "Fri, 20 Nov 2026 10:00:00 GMT")
@@ -396,7 +394,7 @@ async def test_a_page_that_is_still_as_it_was_known_is_not_sent_again(
     assert "if-modified-since: fri, 20 nov 2026 10:00:00 gmt" in site.seen[-1].lower()
 
 
-async def test_a_host_that_spares_a_page_nobody_knows_has_failed(
+async def test_not_modified_without_validators_is_an_error(
     site: Site, loopback: FetchLimits
 ) -> None:
     site.pages["/"] = b"HTTP/1.1 304 Not Modified\r\nConnection: close\r\n\r\n"

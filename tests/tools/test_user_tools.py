@@ -85,7 +85,7 @@ async def test_arguments_arrive_in_the_types_of_the_signature(tmp_path: Path) ->
     assert result == {"amount": 4.0, "day": "2026-01-31"}
 
 
-async def test_the_context_is_handed_to_who_asks_for_it(tmp_path: Path) -> None:
+async def test_parameter_annotated_as_context_receives_it(tmp_path: Path) -> None:
     tools = named(read_tools(written(tmp_path, EXCHANGE)))
     assert await tools["who-am-i"].call({}, ToolContext("acme", "run-1")) == ["acme", "run-1"]
 
@@ -155,7 +155,7 @@ def test_a_list_of_tools_decides_alone(tmp_path: Path) -> None:
         ("def f():\n    'Doc.'\nf.__name__ = 'two words'\nTOOLS = [f]\n", 1, "cannot name a tool"),
     ],
 )
-def test_what_is_wrong_in_a_file_is_told_with_its_place(
+def test_broken_tool_file_is_refused_with_file_and_line(
     tmp_path: Path, text: str, line: int | None, message: str
 ) -> None:
     file = written(tmp_path, text)
@@ -195,7 +195,7 @@ async def test_an_exception_names_tool_and_file(tmp_path: Path) -> None:
     assert raised.value.details == {"tool": "f", "origin": str(file)}
 
 
-async def test_a_function_that_blocks_is_given_up_in_time() -> None:
+async def test_blocking_function_is_abandoned_after_its_timeout() -> None:
     from tools.user_tools import build_tool, tool
 
     release = threading.Event()

@@ -54,7 +54,7 @@ def titles(source: str, filename: str) -> list[str]:
     return [title for _, title, _ in sections(content)]
 
 
-def test_the_text_is_the_file_and_its_lead_comes_first() -> None:
+def test_code_text_equals_the_file_and_begins_with_its_lead() -> None:
     content = read(PYTHON.encode(), "a.py")
     assert content.text == PYTHON
     first = content.blocks[0]
@@ -73,7 +73,7 @@ def test_definitions_are_headed_by_qualified_names_from_the_comments_above_them_
     ]
 
 
-def test_a_passage_carries_the_definition_that_it_is_of() -> None:
+def test_passage_is_headed_by_the_definition_it_belongs_to() -> None:
     body = "\n".join(f"        value_{n} = compute(value_{n - 1}, {n})" for n in range(1, 60))
     source = f"class Session:\n    def open(self):\n{body}\n\n    def close(self):\n{body}\n"
     found = cut_into_chunks(read(source.encode(), "a.py"), 100)
@@ -196,7 +196,7 @@ def test_settings_and_logs_are_plain_text(filename: str) -> None:
     assert content.text == "# Title\n====\na: 1\n\nb: 2\n"
 
 
-def test_code_with_mistakes_is_read_all_the_same() -> None:
+def test_code_with_syntax_errors_is_read() -> None:
     source = "def whole():\n    pass\n\ndef broken(:\n    x = = 1\n\nclass After:\n    y = 1\n"
     content = read(source.encode(), "a.py")
     assert "whole" in [title for _, title, _ in sections(content)]

@@ -38,7 +38,7 @@ def read_made(fill: Callable[[Document], object]) -> Content:
     return read_exactly(made(fill), "a.docx")
 
 
-def test_headings_paragraphs_and_lists_are_told_by_their_styles() -> None:
+def test_styles_distinguish_headings_paragraphs_and_lists() -> None:
     def fill(document: Document) -> None:
         document.add_heading("The harbour", 0)
         document.add_heading("Boats", 1)
@@ -55,7 +55,7 @@ def test_headings_paragraphs_and_lists_are_told_by_their_styles() -> None:
     assert content.title == "The harbour"
 
 
-def test_a_style_of_ones_own_is_a_heading_as_that_it_is_based_on() -> None:
+def test_custom_style_is_a_heading_like_the_style_it_is_based_on() -> None:
     def fill(document: Document) -> None:
         style = document.styles.add_style("Chapter", WD_STYLE_TYPE.PARAGRAPH)
         style.base_style = document.styles["Heading 2"]
@@ -118,7 +118,7 @@ def test_a_footnote_follows_the_paragraph_that_refers_to_it() -> None:
     ]
 
 
-def test_text_in_links_boxes_and_tracked_insertions_is_kept_and_what_was_deleted_is_not() -> None:
+def test_text_of_links_boxes_and_insertions_is_read_but_deleted_text_is_not() -> None:
     run = "<w:r><w:t>{}</w:t></w:r>"
     body = (
         f"<w:p {nsdecls('w')}><w:hyperlink>{run.format('linked ')}</w:hyperlink>"

@@ -22,7 +22,7 @@ def test_chapters_are_read_in_the_order_of_the_spine() -> None:
     ]
 
 
-def test_a_chapter_without_a_heading_gets_that_of_the_table_of_contents() -> None:
+def test_chapter_without_heading_gets_its_entry_in_the_table_of_contents() -> None:
     assert headings(read_exactly(made(), "a.epub")) == [(1, "One"), (1, "Ports")]
 
 
@@ -36,7 +36,7 @@ def test_a_chapter_named_twice_is_read_once() -> None:
     assert read(made(spine=("two", "two")), "a.epub").text.count("They come back.") == 1
 
 
-def test_chapters_that_only_a_licence_opens_are_refused_and_encrypted_fonts_are_not() -> None:
+def test_encrypted_chapters_are_refused_but_encrypted_fonts_are_not() -> None:
     encryption = '<encryption><CipherReference URI="{}"/></encryption>'
     name = "META-INF/encryption.xml"
     locked = made(extra={name: encryption.format("OEBPS/text/two.xhtml")})

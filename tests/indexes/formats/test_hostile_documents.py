@@ -269,5 +269,5 @@ async def test_a_hostile_document_is_refused_or_harmless(name: str, reader: Docu
         assert all(found.text[chunk.start : chunk.end].strip() for chunk in found.chunks)
 
 
-async def test_after_all_of_them_the_next_document_is_read(reader: DocumentReader) -> None:
+async def test_document_after_all_hostile_ones_is_read(reader: DocumentReader) -> None:
     assert "harmless" in (await reader.read(word(), "a.docx", None, 200)).text

@@ -55,7 +55,7 @@ HARMLESS = {
 
 @pytest.mark.parametrize("filename", ["a.txt", "a.md", "a.csv", "a.log", "a.py", "a.eml"])
 @pytest.mark.parametrize("name", HARMLESS)
-def test_hostile_words_are_text_as_they_stand(name: str, filename: str) -> None:
+def test_hostile_words_are_read_as_plain_text(name: str, filename: str) -> None:
     text = f"before {HARMLESS[name]} after"
     quoted = text.replace('"', '""')
     source = {"a.eml": f"From: a@b\n\n{text}", "a.csv": f'n,"{quoted}"\n'}.get(filename, text)

@@ -82,7 +82,7 @@ def test_an_image_of_too_many_pixels_is_refused_by_its_header(width: int, height
 @pytest.mark.parametrize(
     "data", [b"", b"text", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"\xff\xd8\xff\xe0", b"BM", b"II*\0"]
 )
-def test_what_is_no_image_is_refused(data: bytes) -> None:
+def test_file_that_is_no_image_is_refused(data: bytes) -> None:
     with pytest.raises(Invalid) as caught:
         read(data, "a.png", caption=CAPTION)
     assert caught.value.code == "unreadable_document"

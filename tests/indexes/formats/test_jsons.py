@@ -62,7 +62,7 @@ def test_a_long_record_carries_its_title_to_each_of_its_passages() -> None:
     assert {chunk.heading for chunk in found} == {("Ferries",)}
 
 
-def test_broken_lines_are_kept_and_named_by_number() -> None:
+def test_broken_json_lines_stay_and_are_listed_by_number() -> None:
     content = read_exactly(b'{"a": 1}\n\n{"b": \n[1, 2]\n{"c": 3}', "a.jsonl")
     assert content.metadata == {"broken_lines": [3]}
     assert [text for _, text in parts(content)] == ["a: 1", '{"b":', "1, 2", "c: 3"]
@@ -83,13 +83,13 @@ def test_json_lines_called_json_are_read_too() -> None:
         (b'{"a":' * 100_000, "a.jsonl", "nested too deeply"),
     ],
 )
-def test_what_is_no_json_is_refused_with_its_line(data: bytes, filename: str, why: str) -> None:
+def test_invalid_json_is_refused_with_its_line(data: bytes, filename: str, why: str) -> None:
     with pytest.raises(Invalid, match=why) as caught:
         read(data, filename)
     assert caught.value.code == "unreadable_document"
 
 
-def test_what_json_escapes_and_nothing_can_store_is_replaced_in_place() -> None:
+def test_unstorable_escaped_characters_are_replaced_in_place() -> None:
     content = read_exactly(rb'{"a": "x\ud800y\u0000z"}', "a.json")
     assert content.text == "a: x�y�z"
 

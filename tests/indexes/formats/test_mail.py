@@ -88,6 +88,6 @@ def test_a_mailbox_has_a_heading_for_each_message() -> None:
 
 
 @pytest.mark.parametrize("filename", ["a.eml", "a.mbox"])
-def test_what_is_no_mail_is_refused(filename: str) -> None:
+def test_file_without_mail_headers_is_refused(filename: str) -> None:
     with pytest.raises(Invalid, match="holds no e-mail"):
         read(b"just some words\n\nand more", filename)

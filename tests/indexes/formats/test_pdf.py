@@ -158,7 +158,7 @@ def test_ligatures_are_spelled_out() -> None:
     assert read_exactly(drawn(draw), "a.pdf").text == "office"
 
 
-def test_lists_and_code_are_told_from_paragraphs() -> None:
+def test_lists_and_code_are_distinguished_from_paragraphs() -> None:
     code = "def sail(boat):\n    if boat.ready:\n        return boat.leave()"
     content = read_exactly(
         platypus(
@@ -196,7 +196,7 @@ def test_a_ruled_table_is_read_row_by_row_with_the_names_of_its_columns() -> Non
     ]
 
 
-def test_rows_that_no_rule_parts_are_told_by_their_lines() -> None:
+def test_rows_without_rules_between_them_are_split_by_lines() -> None:
     data = [["Key", "Meaning"], *([f"key {number}", f"does {number}"] for number in range(6))]
     style = [
         ("BOX", (0, 0), (-1, -1), 1, colors.black),
@@ -208,7 +208,7 @@ def test_rows_that_no_rule_parts_are_told_by_their_lines() -> None:
     assert rows[1:] == [f"Key: key {number} | Meaning: does {number}" for number in range(6)]
 
 
-def test_a_frame_in_a_table_around_columns_without_rules_parts_their_rows() -> None:
+def test_table_frame_around_columns_without_rules_splits_their_rows() -> None:
     data = [["Part", "Number"], *([f"key {number}", f"{number}"] for number in range(5))]
     style = [
         ("GRID", (0, 0), (-1, 0), 1, colors.black),
@@ -220,7 +220,7 @@ def test_a_frame_in_a_table_around_columns_without_rules_parts_their_rows() -> N
     assert rows[-5:] == [f"key {number} | {number}" for number in range(5)]
 
 
-def test_names_in_other_letters_at_the_end_of_a_sentence_are_no_code() -> None:
+def test_monospaced_names_at_the_end_of_a_sentence_are_no_code() -> None:
     def draw(canvas: Canvas) -> None:
         lines_at(canvas, 72, 700, "The file is truncated to zero length, regardless of")
         canvas.setFont("Courier", 12)
@@ -293,7 +293,7 @@ def test_title_author_and_date_come_from_the_document() -> None:
 
 
 @pytest.mark.parametrize("title", ["untitled", "ferry_final.doc", "", "Microsoft Word - x.docx"])
-def test_titles_that_say_nothing_give_way_to_the_largest_letters(title: str) -> None:
+def test_meaningless_title_is_replaced_by_the_largest_text_of_the_first_page(title: str) -> None:
     content = read_exactly(platypus(text("The ferry", "Title"), text(PROSE), title=title), "a.pdf")
     assert content.title == "The ferry"
 
@@ -353,7 +353,7 @@ def test_a_document_without_pages_is_not_taken_for_the_encrypted_one_before_it()
         read(b"%PDF-1.7\n1 0 obj\n<</Type/Catalog>>\nendobj\ntrailer\n<</Root 1 0 R>>", "a.pdf")
 
 
-def test_what_is_no_pdf_is_refused_as_what_it_is() -> None:
+def test_other_file_named_pdf_is_refused_by_its_real_type() -> None:
     with pytest.raises(Invalid, match="not a PDF but a web page"):
         read(b"<!DOCTYPE html><p>Please log in", "a.pdf")
     with pytest.raises(Invalid, match="not a PDF"):

@@ -120,7 +120,7 @@ def test_a_presentation_with_a_document_in_it_is_still_a_presentation() -> None:
     assert read_made(fill).title == "Boats"
 
 
-def test_a_slide_that_lacks_what_every_shape_has_is_refused() -> None:
+def test_slide_with_an_incomplete_shape_is_refused() -> None:
     def change(name: str, part: bytes) -> bytes:
         return re.sub(rb"<p:cNvPr[^>]*/>", b"", part) if "slide1.xml" in name else part
 

@@ -57,7 +57,7 @@ def test_quotes_hold_delimiters_line_ends_and_quotes() -> None:
     ]
 
 
-def test_what_stands_above_the_header_is_what_the_table_is_about() -> None:
+def test_lines_above_the_header_become_paragraphs() -> None:
     found = parts(read(b"Budget of 2024\n\nitem,cost\nchair,30\nlamp,20\n", "a.csv"))
     assert found[:3] == [
         ("paragraph", "Budget of 2024"),
@@ -97,19 +97,19 @@ def test_a_quote_that_is_never_closed_loses_no_row() -> None:
         ("name;größe\nAnna;3\n", "utf-8-sig"),
     ],
 )
-def test_encodings_are_told_by_the_bytes(text: str, encoding: str) -> None:
+def test_encoding_is_guessed_from_the_bytes(text: str, encoding: str) -> None:
     assert read(text.encode(encoding), "a.csv").text.split("\n")[0] == text.split("\n")[0].replace(
         ";", " | "
     )
 
 
-def test_a_declared_charset_is_taken_by_its_word() -> None:
+def test_declared_charset_decides_over_the_guess() -> None:
     assert rows("ü,1\n".encode("cp437"), media_type="text/csv; charset=cp437") == ["ü | 1"]
     with pytest.raises(Invalid, match="valid ascii"):
         read("ü,1\n".encode(), "a.csv", "text/csv; charset=ascii")
 
 
-def test_browsers_call_csv_an_excel_file() -> None:
+def test_csv_declared_as_excel_by_a_browser_is_read_as_csv() -> None:
     content = read(b"a,b\n1,2\n", "a.csv", "application/vnd.ms-excel")
     assert content.media_type == "text/csv"
 

@@ -48,13 +48,15 @@ def test_json_lines_and_yaml_say_the_same() -> None:
         ("7", "q.jsonl", "must be an object"),
     ],
 )
-def test_a_wrong_file_is_told_with_its_place(text: str, name: str, says: str) -> None:
+def test_invalid_question_file_is_refused_by_line_or_number(
+    text: str, name: str, says: str
+) -> None:
     with pytest.raises(Invalid, match=says) as caught:
         read_questions(text, name)
     assert caught.value.code == "invalid_questions"
 
 
-def test_an_answer_is_found_whatever_its_dress_and_a_source_by_its_end() -> None:
+def test_answer_matches_without_case_and_quotes_and_source_by_its_end() -> None:
     question = Question(question="Q?", answer=("Four  “weeks”",), source=("rules.md",))
     assert question.answered_by("It is *four*\nweeks long.")
     assert not question.answered_by("It is five weeks long.")
@@ -104,7 +106,7 @@ def test_any_passage_makes_a_question_or_none(text: str, heading: list[str]) -> 
     assert made is None or made.question.endswith("?")
 
 
-def test_what_could_answer_is_left_out_and_half_stays() -> None:
+def test_documents_that_could_answer_are_left_out_but_half_stay() -> None:
     found = [
         replace(passage("Text.", f"Part {n % 3}"), id=f"d{n}.0", document=f"d{n}") for n in range(8)
     ]
@@ -138,7 +140,7 @@ def scored(answerable: list[float], near: list[float], far: list[float]) -> list
 
 
 @given(SCORED, st.floats(0, 1))
-def test_the_wished_share_of_each_kind_is_refused_and_no_more_than_it_takes(
+def test_threshold_refuses_the_requested_share_of_each_kind_and_no_more(
     scores: tuple[list[float], list[float], list[float]], refuse: float
 ) -> None:
     answerable, near, far = scores
@@ -158,13 +160,13 @@ def test_the_wished_share_of_each_kind_is_refused_and_no_more_than_it_takes(
     )
 
 
-def test_sorts_that_lie_apart_are_parted_in_the_middle() -> None:
+def test_threshold_lies_midway_between_separated_scores() -> None:
     chosen = choose_threshold(scored([0.7] * 5, [0.3] * 5, []))
     assert (chosen.threshold, chosen.answered, chosen.refused) == (0.5, 1.0, 1.0)
 
 
 @pytest.mark.parametrize("counts", [(4, 9), (9, 4)])
-def test_too_few_questions_choose_nothing(counts: tuple[int, int]) -> None:
+def test_too_few_questions_are_refused(counts: tuple[int, int]) -> None:
     with pytest.raises(Invalid, match="4 questions") as caught:
         choose_threshold(scored([0.5] * counts[0], [0.1] * counts[1], []))
     assert caught.value.code == "too_few_questions"
@@ -185,7 +187,7 @@ def outcome(kind: str, score: float, right: bool | None = None, **ranks: int | N
     return Outcome("Q?", kind, ranks.get("rank"), ranks.get("holds"), "", score, right)
 
 
-def test_a_report_tells_right_wrong_and_refused_apart() -> None:
+def test_report_counts_right_wrong_and_refused_answers() -> None:
     known = Question(question="Q?", answer=("a",), source=("s",))
     unknown = Question(question="Q?", answerable=False, kind="near")
     questions = [known] * 4 + [unknown] * 2

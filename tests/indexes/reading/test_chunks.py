@@ -99,13 +99,13 @@ def test_a_tiny_section_joins_the_next_one() -> None:
         ([("# One", 0), ("# Two", 150)], ("Two",)),
     ],
 )
-def test_joined_sections_carry_the_headings_that_all_their_text_is_below(
+def test_joined_sections_carry_their_common_headings(
     sections: list[tuple[str, int]], heading: tuple[str, ...]
 ) -> None:
     assert [chunk.heading for chunk in cut_into_chunks(sized(*sections), 200)] == [heading]
 
 
-def test_what_a_tiny_section_was_joined_with_keeps_its_heading_in_its_further_passages() -> None:
+def test_further_passages_of_a_joined_section_carry_its_own_heading() -> None:
     long = ". ".join(f"word{n}" for n in range(450))
     content = read(f"# One\n\nfew words\n\n# Two\n\n{long}".encode(), "a.md")
     assert [chunk.heading for chunk in cut_into_chunks(content, 200)] == [(), ("Two",)]
@@ -121,7 +121,7 @@ def test_a_long_section_is_cut_into_even_passages_at_sentences() -> None:
     assert all(content.text[chunk.end - 1] == "." for chunk in found)
 
 
-def test_code_is_kept_whole_where_it_fits() -> None:
+def test_code_that_fits_a_passage_is_not_cut() -> None:
     code = "```\n" + "\n".join(f"line {n}" for n in range(40)) + "\n```"
     prose = " ".join(f"word{n}" for n in range(150))
     content = read(f"# A\n\n{prose}\n\n{code}\n\n{prose}".encode(), "a.md")

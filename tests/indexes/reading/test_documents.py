@@ -124,7 +124,9 @@ def test_broken_binary_and_empty_input_is_refused_by_name(
 @pytest.mark.parametrize(
     ("filename", "media_type"), [("a.exe", None), ("a", None), ("a.md", "video/mp4")]
 )
-def test_what_no_reader_reads_is_refused(filename: str, media_type: str | None) -> None:
+def test_unknown_type_is_refused_with_the_nearest_suffix(
+    filename: str, media_type: str | None
+) -> None:
     with pytest.raises(Invalid) as caught:
         read(b"text", filename, media_type)
     assert caught.value.code == "unsupported_document"
@@ -143,7 +145,7 @@ def test_hostile_nesting_is_read_or_refused() -> None:
     assert read(b"[" * depth, "a.md").text
 
 
-def test_supported_files_are_told_by_their_suffix() -> None:
+def test_suffix_tells_whether_a_file_is_supported() -> None:
     assert is_supported("A.MD")
     assert not is_supported("archive.zip")
     assert not is_supported("README")

@@ -40,7 +40,7 @@ async def test_a_document_that_takes_too_much_memory_is_refused_and_the_next_one
         assert (await reader.read(b"next", "b.txt", None, 200)).text == "next"
 
 
-async def test_refusals_cross_the_process_as_they_are() -> None:
+async def test_errors_of_the_worker_reach_the_server_unchanged() -> None:
     async with opened() as reader:
         with pytest.raises(Invalid, match="binary") as caught:
             await reader.read(b"\0\1", "a.txt", None, 200)
@@ -58,7 +58,7 @@ async def test_an_image_is_read_by_its_caption() -> None:
         assert caught.value.code == "needs_caption_model"
 
 
-async def test_after_closing_nothing_is_read() -> None:
+async def test_read_after_close_is_refused() -> None:
     async with opened() as reader:
         pass
     with pytest.raises(Unavailable):

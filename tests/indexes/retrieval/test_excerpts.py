@@ -43,7 +43,7 @@ def unit(*numbers: float) -> bytes:
     return np.round(np.array(numbers) * 127).astype(np.int8).tobytes()
 
 
-def test_the_best_excerpt_and_the_best_windows_are_found() -> None:
+def test_best_excerpt_and_best_spans_are_found() -> None:
     spans = [(0, 10), (11, 20), (21, 30), (31, 40)]
     stored = pack_excerpts(spans, [1.0] * 4, unit(1, 0) + unit(0, 1) + unit(0, 1) + unit(1, 0))
     question = np.array([1, 0], np.float32)
@@ -53,7 +53,7 @@ def test_the_best_excerpt_and_the_best_windows_are_found() -> None:
     assert found[0].score == pytest.approx(2**-0.5, abs=0.01)
 
 
-def test_the_mass_of_an_excerpt_weighs_in_its_windows() -> None:
+def test_mass_of_an_excerpt_weighs_in_its_span() -> None:
     stored = pack_excerpts([(0, 5), (6, 9)], [3.0, 1.0], unit(1, 0) + unit(0, 1))
     (found,) = find_best_spans(np.array([1, 0], np.float32), stored)
     assert found.score == pytest.approx(3 / 10**0.5, abs=0.01)

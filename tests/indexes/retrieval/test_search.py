@@ -85,14 +85,14 @@ async def test_a_filter_and_documents_choose_together(indexes: Indexes) -> None:
     assert await indexes.search("notes", "tomatoes", documents=[first], where={"year": 1}) == []
 
 
-async def test_a_replaced_documents_metadata_chooses_no_more(indexes: Indexes) -> None:
+async def test_metadata_of_a_replaced_document_matches_no_filter(indexes: Indexes) -> None:
     await add(indexes, "a.md", GARDEN, year=2020)
     await add(indexes, "a.md", GARDEN, year=2021)
     assert await indexes.search("notes", "tomatoes", where={"year": 2020}) == []
     assert len(await indexes.search("notes", "tomatoes", where={"year": 2021})) == 1
 
 
-async def test_a_filter_of_one_in_a_hundred_finds_its_ten_best_of_ten_thousand(
+async def test_filter_matching_one_percent_finds_its_ten_best_of_ten_thousand(
     tmp_path: Path,
 ) -> None:
     random = np.random.default_rng(7)
@@ -159,7 +159,7 @@ async def test_a_passage_that_is_not_there_is_not_found(book: Indexes, id: str) 
     assert caught.value.code == "passage_not_found"
 
 
-async def test_hits_grow_by_their_neighbours_exactly(book: Indexes) -> None:
+async def test_expanded_hits_hold_exactly_their_neighbours(book: Indexes) -> None:
     (plain,) = await book.search("book", "harvest step4", limit=1)
     (grown,) = await book.search("book", "harvest step4", limit=1, expand="neighbours")
     place = await (await book.get("book")).get_passage(plain.id)
@@ -170,7 +170,7 @@ async def test_hits_grow_by_their_neighbours_exactly(book: Indexes) -> None:
     assert await exact(book, [grown])
 
 
-async def test_hits_that_overlap_once_grown_are_one(book: Indexes) -> None:
+async def test_hits_that_overlap_after_expansion_become_one(book: Indexes) -> None:
     found = await book.search("book", "harvest step2 step3 sowing", limit=20, expand="section")
     assert len(found) == 2
     assert sorted(passage.heading for passage in found) == [["Harvest"], ["Sowing"]]
@@ -183,7 +183,7 @@ async def test_hits_that_overlap_once_grown_are_one(book: Indexes) -> None:
 # Copies
 
 
-async def test_the_same_words_in_many_documents_are_one_hit_and_the_limit_is_still_reached(
+async def test_equal_passages_are_one_hit_and_the_limit_is_still_reached(
     second: Indexes,
 ) -> None:
     for n in range(30):
@@ -206,7 +206,7 @@ async def test_the_same_words_in_many_documents_are_one_hit_and_the_limit_is_sti
 # Several indexes
 
 
-async def test_several_indexes_answer_together_by_score(second: Indexes) -> None:
+async def test_several_indexes_are_merged_by_score(second: Indexes) -> None:
     await add(second, "a.md", GARDEN)
     await add(second, "b.md", "# Tomatoes\n\nTomatoes, tomatoes: warm soil, water.\n", "second")
     await add(second, "c.md", "# Far\n\nEntirely unrelated.\n", "second")
@@ -268,7 +268,7 @@ async def test_similar_documents_come_without_the_document_itself(indexes: Index
         await notes.find_similar("nope")
 
 
-async def test_similar_documents_are_as_many_as_asked_though_one_holds_the_nearest_passages(
+async def test_similar_documents_reach_the_limit_when_one_holds_the_nearest_passages(
     book: Indexes,
 ) -> None:
     long = "\n\n".join(f"Sowing step{n} " + "soil " * 20 for n in range(60))
@@ -345,7 +345,7 @@ async def test_a_search_may_ask_for_reranking_of_any_index(
 # Passages as JSON
 
 
-async def test_what_a_passage_does_not_have_is_not_in_its_json(indexes: Indexes) -> None:
+async def test_absent_fields_of_a_passage_are_not_in_its_json(indexes: Indexes) -> None:
     await add(indexes, "a.md", GARDEN)
     (plain,) = await indexes.search("notes", "tomatoes")
     assert not {"match", "also", "highlights", "why"} & set(plain.as_dict())
@@ -358,7 +358,9 @@ async def test_what_a_passage_does_not_have_is_not_in_its_json(indexes: Indexes)
 
 
 @pytest.mark.parametrize("wrong", [{"expand": "page"}, {"where": 3}, {"limit": 0}])
-async def test_a_wrong_wish_names_its_field(indexes: Indexes, wrong: dict[str, Any]) -> None:
+async def test_invalid_search_argument_is_refused_by_field(
+    indexes: Indexes, wrong: dict[str, Any]
+) -> None:
     with pytest.raises(Invalid) as caught:
         await indexes.search("notes", "x", **wrong)
     assert caught.value.details["field"] == next(iter(wrong))

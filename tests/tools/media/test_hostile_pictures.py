@@ -55,7 +55,7 @@ async def test_a_decompression_bomb_is_refused_with_the_numbers(media: Media) ->
     assert "50000 x 50000" in error.message
 
 
-async def test_one_that_is_nearly_too_large_is_read(media: Media) -> None:
+async def test_picture_just_below_the_limit_is_read(media: Media) -> None:
     large = file_of(Image.new("L", (9000, 8800), 128))
     assert (await media.make_thumbnail(large)).width == 320
 
@@ -73,7 +73,9 @@ async def test_one_that_is_nearly_too_large_is_read(media: Media) -> None:
         (b"II*\0" + b"\xff" * 64, "broken"),
     ],
 )
-async def test_what_is_no_picture_is_told(media: Media, data: bytes, says: str) -> None:
+async def test_file_that_is_no_picture_is_refused_by_its_type(
+    media: Media, data: bytes, says: str
+) -> None:
     error = await refused(media, data)
     assert error.code == "unreadable_image"
     assert says in error.message
@@ -99,7 +101,7 @@ async def test_damaged_files_are_read_or_refused(media: Media, format: str) -> N
     assert (await media.prepare_picture(whole)).width == 80
 
 
-async def test_one_that_takes_too_much_memory_is_refused_and_the_next_is_read() -> None:
+async def test_file_that_takes_too_much_memory_is_refused_and_the_next_is_read() -> None:
     media = Media(memory_bytes=300 * 2**20)
     try:
         large = file_of(Image.new("RGB", (8000, 8000)))
@@ -111,7 +113,7 @@ async def test_one_that_takes_too_much_memory_is_refused_and_the_next_is_read() 
         await media.close()
 
 
-async def test_one_that_takes_too_long_is_refused() -> None:
+async def test_file_that_takes_too_long_is_refused() -> None:
     media = Media(timeout_s=0.05)
     try:
         flat = file_of(Image.new("1", (8900, 8900)))
@@ -122,7 +124,7 @@ async def test_one_that_takes_too_long_is_refused() -> None:
         await media.close()
 
 
-async def test_after_closing_nothing_is_read() -> None:
+async def test_read_after_close_is_refused() -> None:
     media = Media()
     await media.close()
     with pytest.raises(Unavailable) as caught:

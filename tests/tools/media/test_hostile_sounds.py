@@ -76,7 +76,9 @@ async def test_a_long_silence_in_a_small_file_is_refused_with_the_numbers(media:
         (header(channels=1000, data_bytes=4000) + b"\1" * 4000, "1000 channels"),
     ],
 )
-async def test_what_is_no_sound_is_told(media: Media, data: bytes, says: str) -> None:
+async def test_file_that_is_no_sound_is_refused_by_its_type(
+    media: Media, data: bytes, says: str
+) -> None:
     error = await refused(media, data)
     assert error.code == "unreadable_audio"
     assert says in error.message
@@ -110,7 +112,7 @@ async def test_damaged_files_are_read_or_refused(media: Media, format: str, subt
     assert (await media.decode_samples(whole)).seconds == pytest.approx(0.4, abs=0.02)
 
 
-async def test_one_that_takes_too_long_is_refused() -> None:
+async def test_file_that_takes_too_long_is_refused() -> None:
     media = Media(timeout_s=0.01)
     try:
         silence = sound_file(np.zeros(3_000_000, np.int16), 1000, "FLAC")

@@ -144,13 +144,13 @@ async def test_the_transparent_places_of_a_mask_are_drawn_anew(media: Media) -> 
     assert (image.getpixel((5, 10)), image.getpixel((15, 10))) == (255, 0)
 
 
-async def test_a_mask_that_names_no_place_is_refused(media: Media) -> None:
+async def test_mask_without_white_is_refused(media: Media) -> None:
     with pytest.raises(Invalid, match="white in it") as caught:
         await media.prepare_mask(file_of(Image.new("L", (8, 8), 0)), width=8, height=8)
     assert caught.value.code == "empty_mask"
 
 
-async def test_a_profile_is_reckoned_with(media: Media) -> None:
+async def test_color_profile_is_applied(media: Media) -> None:
     file = BytesIO()
     swapped = ImageCms.createProfile("LAB")
     halves().save(file, "JPEG", icc_profile=ImageCms.ImageCmsProfile(swapped).tobytes())

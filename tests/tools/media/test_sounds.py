@@ -61,7 +61,7 @@ async def test_every_rate_is_brought_to_16_000_without_shifting_a_tone(
     assert level(heard.samples) == pytest.approx(0.5 / 2**0.5, rel=0.02)
 
 
-async def test_what_a_lower_rate_cannot_hold_is_left_out_not_folded_back(media: Media) -> None:
+async def test_resampling_removes_frequencies_above_the_new_limit(media: Media) -> None:
     high = tone(10_000, 1.0, 44_100)
     heard = await media.decode_samples(sound_file(high, 44_100))
     assert level(heard.samples) < 0.002

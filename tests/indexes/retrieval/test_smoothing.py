@@ -8,7 +8,7 @@ import pytest
 from indexes.retrieval.smoothing import NEIGHBOR_REACH, NEIGHBOR_SHARE, smooth_with_neighbors
 
 
-def test_a_passage_leans_towards_its_neighbours_and_no_other_document() -> None:
+def test_vector_is_mixed_with_neighbors_of_its_document_alone() -> None:
     rows = np.array([[1, 0], [0, 1], [0, 1], [1, 0]], np.float32)
     found = smooth_with_neighbors([7, 7, 9, 9], rows)
     mean = np.array([0.5, 0.5])
@@ -16,7 +16,7 @@ def test_a_passage_leans_towards_its_neighbours_and_no_other_document() -> None:
         assert result == pytest.approx((1 - NEIGHBOR_SHARE) * row + NEIGHBOR_SHARE * mean)
 
 
-def test_only_so_many_neighbours_count() -> None:
+def test_neighbors_beyond_the_reach_do_not_count() -> None:
     rows = np.zeros((3 * NEIGHBOR_REACH, 2), np.float32)
     rows[:, 0] = np.arange(3 * NEIGHBOR_REACH)
     found = smooth_with_neighbors([1] * len(rows), rows)
@@ -25,7 +25,7 @@ def test_only_so_many_neighbours_count() -> None:
     assert found[0][0] == pytest.approx(NEIGHBOR_SHARE * np.mean(range(NEIGHBOR_REACH + 1)))
 
 
-def test_a_piece_of_a_document_with_its_margins_gives_the_same() -> None:
+def test_part_of_a_document_with_its_margins_gives_the_same_vectors() -> None:
     rows = np.random.default_rng(1).normal(size=(60, 8)).astype(np.float32)
     documents = [1] * 45 + [2] * 15
     whole = smooth_with_neighbors(documents, rows)
@@ -35,6 +35,6 @@ def test_a_piece_of_a_document_with_its_margins_gives_the_same() -> None:
     )
 
 
-def test_a_single_passage_stays_as_it_is() -> None:
+def test_vector_of_a_single_passage_stays() -> None:
     row = np.array([[0.6, 0.8]], np.float32)
     assert smooth_with_neighbors([1], row) == pytest.approx(row)
