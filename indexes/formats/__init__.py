@@ -4,11 +4,11 @@ type.
 A reader is a function from `SourceFile` to `ParsedText`. Which one reads a document is decided by
 `reading.documents`; a format's module is imported only there, in a worker, when it is needed.
 
-    text          plain, markdown, html, code (with definitions), jsons, table
-    office        docx, pptx (with office), sheets; archive guards all that are ZIP files
-    pages         pdf = pdf_words -> pdf_lines -> pdf_layout -> pdf_headings; epub
-    others        mail, image
-    shared        composer builds a text with its blocks, rows writes tables, magic knows bytes
+    text      plain, markdown, html, code (with definitions), jsons, table
+    office    docx, pptx (with office), sheets; archive guards all that are ZIP files
+    pages     pdf (with pdf_*, in the order that its docstring tells), epub
+    others    mail, image
+    shared    composer builds a text with its blocks, rows writes tables, magic knows bytes
 """
 
 from __future__ import annotations

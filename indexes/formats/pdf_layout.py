@@ -1,17 +1,15 @@
-"""Turns the lines of PDF pages into stretches: furniture dropped, in reading order, kept apart.
+"""Cuts the lines of a PDF page into stretches: paragraphs, headings, items, tables, code.
 
-Owns what a header or footer is, the order of columns, and where paragraphs, lists, code and tables
-without rules begin and end. Which stretch is a heading is `pdf_headings`' matter. Lengths are in
-points, or in letter heights where that is said.
+Pure. Owns where each of them begins and ends, and tables without rules. Which stretch is a heading
+is `pdf_headings`' matter. Lengths are in points, or in letter heights where that is said.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import chain, pairwise
+from itertools import pairwise
 from statistics import median
 from typing import Literal
 
@@ -19,26 +17,9 @@ from indexes.formats.pdf_lines import Line
 
 StretchKind = Literal["text", "list", "code", "table"]
 
-EDGE_LINES = 3
-"""Headers and footers are among this many lines from the upper and lower end of a page."""
-FURNITURE_SHARE = 0.5
-"""A line that so many of the pages repeat is furniture,"""
-MIN_REPEATS = 3
-"""and no fewer pages than this."""
-MAX_NUMBERED_SIZE = 1.05
-"""Of the body's letter height: what is larger is a numbered heading, no page number."""
-NUMBER = re.compile(r"(?<!\S)\d+(?!\S)")
 BULLET = re.compile(r"(?:[•‣◦▪▫●○■□▶►➢➤✓❖∙·–—*-]|\(?(?:\d{1,3}|[a-zA-Z]|[ivx]{1,4})[.)])\s+\S")
 """A bullet, a dash, or a number or letter with a bracket or full stop, before an item."""
 SENTENCE_END = re.compile(r"[.!?:;…。！？][\"'”’)\]]*$")
-MIN_MULTI_CELL_LINES = 6
-"""So many lines of several cells may be columns of prose that were read across."""
-MIN_PROSE_WORDS = 4.0
-"""Columns of so many words a line are no table's."""
-MAX_JUMP_SHARE = 0.05
-"""With more of its lines jumping back up than this, a page's own order is not trusted."""
-MAX_CUT_LINES = 2000
-"""Cutting takes the square of the lines; longer pages are sorted from the top down."""
 PARAGRAPH_GAP = 0.35
 """So much more than between usual lines, in letter heights, is between paragraphs."""
 MIN_INDENT = 0.8
@@ -65,129 +46,6 @@ class Stretch:
     @property
     def bold(self) -> bool:
         return all(line.bold for line in self.lines)
-
-
-def drop_furniture(pages: Sequence[list[Line]]) -> list[list[Line]]:
-    """Drop the headers and footers that most pages repeat, and page numbers."""
-    sizes: Counter[float] = Counter()
-    for line in chain(*pages):
-        sizes[line.size] += len(line.text)
-    body = max(sizes, key=sizes.__getitem__, default=0.0)
-    edges = [_find_edge_lines(lines) for lines in pages]
-    keys = [
-        {number: _repetition_keys(line, page, body) for number, line in page_edges.items()}
-        for page, page_edges in enumerate(edges)
-    ]
-    counts = Counter(key for page_edges in keys for key in set(chain(*page_edges.values())))
-    least = max(MIN_REPEATS, FURNITURE_SHARE * sum(map(bool, pages)))
-    cleaned = [
-        [
-            line
-            for number, line in enumerate(lines)
-            if all(counts[key] < least for key in page_edges.get(number, ()))
-        ]
-        for lines, page_edges in zip(pages, keys, strict=True)
-    ]
-    # Forms repeat all that they say.
-    return cleaned if any(cleaned) else list(pages)
-
-
-def _find_edge_lines(lines: Sequence[Line]) -> dict[int, Line]:
-    """Return the lines near to the ends of a page, by their number."""
-    order = sorted(range(len(lines)), key=lambda number: -lines[number].top)
-    edges = {*order[:EDGE_LINES], *order[::-1][:EDGE_LINES]}
-    return {number: lines[number] for number in edges if lines[number].table is None}
-
-
-def _repetition_keys(line: Line, page: int, body: float) -> set[object]:
-    """Return what a line has in common with its like on other pages.
-
-    That is its place and size with its words, where one number may count with the pages, or with
-    such a number alone at its end.
-    """
-    at = round(line.size), round(line.base, -1)
-    text = line.text.casefold()
-    keys: set[object] = {(*at, text)}
-    if line.size > MAX_NUMBERED_SIZE * body:
-        return keys  # page numbers are not, but numbered headings are
-    for match in NUMBER.finditer(text):
-        away = int(match[0][:9]) - page
-        keys.add((*at, text[: match.start()], away, text[match.end() :]))
-        if match.start() == 0 or match.end() == len(text):
-            keys.add((*at, away))
-    return keys
-
-
-def sort_for_reading(lines: list[Line]) -> list[Line]:
-    """Sort a page's lines as they are read.
-
-    The page's own order stays unless it jumps up and down or goes across columns of prose.
-    """
-    if _runs_across_columns(lines):
-        return list(_cut_recursively([part for line in lines for part in _split_line(line)]))
-    jumps = sum(
-        after.bottom > before.top and after.left < before.right for before, after in pairwise(lines)
-    )
-    if jumps < 2 or jumps <= MAX_JUMP_SHARE * len(lines):
-        return lines
-    if len(lines) > MAX_CUT_LINES:
-        return sorted(lines, key=lambda line: (-line.top, line.left))
-    return list(_cut_recursively(lines))
-
-
-def _runs_across_columns(lines: Sequence[Line]) -> bool:
-    """Tell whether most lines are of several cells with as many words as only prose has."""
-    wide = [line for line in lines if len(line.cells) > 1 and line.table is None]
-    words = sum(line.text.count(" ") + 1 for line in wide)
-    cells = sum(len(line.cells) for line in wide)
-    return (
-        len(wide) >= max(MIN_MULTI_CELL_LINES, len(lines) / 2) and words >= MIN_PROSE_WORDS * cells
-    )
-
-
-def _split_line(line: Line) -> Iterator[Line]:
-    return line.split() if line.table is None else iter([line])
-
-
-def _cut_recursively(lines: list[Line]) -> Iterator[Line]:
-    """Yield lines along gutters that no line crosses, else along the widest gap between lines.
-
-    This is the recursive X-Y cut (Nagy, Seth and Viswanathan, 1992), columns first.
-    """
-    stack = [lines]
-    while stack:
-        part = stack.pop()
-        if len(part) < 2:
-            yield from part
-            continue
-        width = median(line.size for line in part)
-        across = sorted((line.left, line.right, number) for number, line in enumerate(part))
-        halves = _split_at_widest_gap(across, at_least=width)
-        if halves is None or min(map(len, halves)) < 2:
-            down = sorted((-line.top, -line.bottom, number) for number, line in enumerate(part))
-            halves = _split_at_widest_gap(down, at_least=-width) or halves
-        if halves is None:
-            yield from sorted(part, key=lambda line: (-line.top, line.left))
-        else:
-            stack += [[part[number] for number in half] for half in reversed(halves)]
-
-
-def _split_at_widest_gap(
-    spans: Sequence[tuple[float, float, int]], at_least: float
-) -> tuple[list[int], list[int]] | None:
-    """Split spans at the widest gap between them; None where none is wider than `at_least`.
-
-    Spans are (start, end, number) in order of their starts; the halves hold their numbers.
-    """
-    best, cut, reach = at_least, 0, spans[0][1]
-    for number, (start, end, _) in enumerate(spans):
-        if number and start - reach > best:
-            best, cut = start - reach, number
-        reach = max(reach, end)
-    if not cut:
-        return None
-    numbers = [number for _, _, number in spans]
-    return numbers[:cut], numbers[cut:]
 
 
 def split_stretches(

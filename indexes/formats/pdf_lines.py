@@ -1,29 +1,26 @@
 """Builds the lines of a PDF page from its words, those in ruled tables cell by cell.
 
-A table is a grid of rules that touch; its cells are what the rules bound. Tables without rules are
-`pdf_layout`'s matter. All lengths are in points.
+Pure. What a ruled table is, and which cell a word stands in, is `pdf_grids`' matter; tables without
+rules are `pdf_layout`'s. Lengths are in points.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from indexes.formats.pdf_words import HYPHEN, Rule, Word
+from indexes.formats.pdf_grids import Grid, find_grids
+from indexes.formats.pdf_shapes import Rule
+from indexes.formats.pdf_words import HYPHEN, Word
 
 CELL_GAP = 1.6
 """Words further apart than this many letter heights stand in different cells."""
 BASELINE_TOLERANCE = 0.2
 """In letter heights: words whose base lines differ by less are on one line."""
-TOUCH_DISTANCE = 3.0
-"""In points: rules that come this near touch, and edges this near are one."""
 MIN_UNRULED_ROWS = 4
 """So many lines that each fill more columns than one are rows, though no rule parts them."""
-MIN_GRID_EDGES = 3
-"""Two rows, or two columns, have three edges."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +62,7 @@ class Line:
 
 def build_lines(words: Sequence[Word], rules: Sequence[Rule]) -> list[Line]:
     """Build the lines in the order of the page; a ruled table stands where its first word does."""
-    grids = list(_find_grids(rules))
+    grids = list(find_grids(rules))
     page_lines: list[Line] = []
     grid_words: dict[int, list[Word]] = {}
     for group in _group_by_line(words):
@@ -146,7 +143,7 @@ def _space_code(words: Sequence[Word]) -> tuple[str, float, float]:
 
 
 def _build_rows(
-    line: Line, grids: Sequence[_Grid], grid_words: dict[int, list[Word]]
+    line: Line, grids: Sequence[Grid], grid_words: dict[int, list[Word]]
 ) -> Iterator[Line]:
     if line.table is None:
         yield line
@@ -165,46 +162,6 @@ def _build_rows(
             for column, word in part:
                 cells[column].append(word.text)
             yield replace(row, cells=tuple(map(join_words, cells)), base=height)
-
-
-@dataclass(frozen=True, slots=True)
-class _Grid:
-    """A ruled table: the edges of its columns, and of its rows from the bottom up."""
-
-    columns: tuple[float, ...]
-    heights: tuple[float, ...]
-    uprights: tuple[Rule, ...]
-    levels: tuple[Rule, ...]
-
-    def __contains__(self, word: Word) -> bool:
-        x, y = word.middle
-        return self.columns[0] <= x <= self.columns[-1] and self.heights[0] <= y <= self.heights[-1]
-
-    def bands(self, words: Iterable[Word]) -> Iterator[tuple[float, list[tuple[int, Word]]]]:
-        """Yield the upper edge and the words with their columns between level rules, top down."""
-        bands: dict[int, list[tuple[int, Word]]] = {}
-        for word in words:
-            x, y = word.middle
-            # Only a rule that passes the word bounds its cell: cells may span others.
-            column = self._cell_index(self.columns, self.uprights, x, y)
-            bands.setdefault(self._cell_index(self.heights, self.levels, y, x), []).append(
-                (column, word)
-            )
-        for height in sorted(bands, reverse=True):
-            yield self.heights[height], bands[height]
-
-    @staticmethod
-    def _cell_index(
-        edges: Sequence[float], rules: Sequence[Rule], along: float, across: float
-    ) -> int:
-        passed = [
-            rule.at
-            for rule in rules
-            if rule.at <= along
-            and rule.start - TOUCH_DISTANCE <= across <= rule.end + TOUCH_DISTANCE
-        ]
-        edge = max(passed, default=edges[0])
-        return max(0, min(len(edges) - 2, bisect_right(edges, edge + TOUCH_DISTANCE / 2) - 1))
 
 
 def _split_unruled_rows(band: Sequence[tuple[int, Word]]) -> list[list[tuple[int, Word]]]:
@@ -230,41 +187,3 @@ def _split_unruled_rows(band: Sequence[tuple[int, Word]]) -> list[list[tuple[int
 def join_words(words: Iterable[str]) -> str:
     """Join words to running text: those broken at a line's end are whole again."""
     return " ".join(words).replace(f"{HYPHEN} ", "").replace(HYPHEN, "-")
-
-
-def _find_grids(rules: Sequence[Rule]) -> Iterator[_Grid]:
-    """Find the tables that the rules make: rules that touch belong together."""
-    remaining = list(rules)
-    while remaining:
-        group = [remaining.pop()]
-        for rule in group:
-            near = [each for each in remaining if _are_touching(rule, each)]
-            group += near
-            remaining = [each for each in remaining if each not in near]
-        uprights = tuple(rule for rule in group if rule.upright)
-        levels = tuple(rule for rule in group if not rule.upright)
-        columns, heights = _merge_edges(uprights), _merge_edges(levels)
-        if len(columns) >= MIN_GRID_EDGES and len(heights) >= MIN_GRID_EDGES:
-            yield _Grid(columns, heights, uprights, levels)
-
-
-def _are_touching(one: Rule, other: Rule) -> bool:
-    if one.upright == other.upright:
-        return (
-            abs(one.at - other.at) <= TOUCH_DISTANCE
-            and one.start - TOUCH_DISTANCE <= other.end
-            and other.start - TOUCH_DISTANCE <= one.end
-        )
-    return (
-        one.start - TOUCH_DISTANCE <= other.at <= one.end + TOUCH_DISTANCE
-        and other.start - TOUCH_DISTANCE <= one.at <= other.end + TOUCH_DISTANCE
-    )
-
-
-def _merge_edges(rules: Iterable[Rule]) -> tuple[float, ...]:
-    """Return where rules stand, in order; those that nearly agree are one."""
-    edges: list[float] = []
-    for at in sorted(rule.at for rule in rules):
-        if not edges or at - edges[-1] > TOUCH_DISTANCE:
-            edges.append(at)
-    return tuple(edges)
