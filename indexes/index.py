@@ -38,12 +38,10 @@ from indexes.retrieval.citing import cite
 from indexes.retrieval.filters import Where, compile_filter
 from indexes.retrieval.search import Retriever
 from indexes.retrieval.similar import SimilarDocument, find_similar
-from indexes.storage import lookup, snapshot
-from indexes.storage import stats as statistics
+from indexes.storage import index_rows, lookup, snapshot
 from indexes.storage.ingests import IngestState, list_ingests
-from indexes.storage.stats import IndexStats
+from indexes.storage.stats import IndexStats, measure_index
 from indexes.storage.store import Store
-from indexes.storage.tables import Tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +72,9 @@ class Index:
 
     async def describe(self) -> IndexInfo:
         """Count its documents and passages, and say how it is declared."""
-        infos = await self._store(Tables.infos, self.tenant, (await self._record()).spec.name)
-        return infos[0]
+        name = (await self._record()).spec.name
+        (info,) = await self._store(index_rows.list_infos, self.tenant, name)
+        return info
 
     async def stats(self) -> IndexStats:
         """Measure how large the index is, on disk and in memory.
@@ -84,7 +83,7 @@ class Index:
         """
         record = await self._record()
         derived = self._store.folder / "derived"
-        return await self._store.beside(lambda db: statistics.stats(db, record, derived))
+        return await self._store.beside(lambda db: measure_index(db, record, derived))
 
     async def rebuild(self) -> None:
         """Build the derived index anew from storage, while the present one serves.
@@ -101,7 +100,7 @@ class Index:
         embeds the index.
         """
         record = await self._record()
-        await self._store.beside(lambda db: snapshot.export(db, record, path))
+        await self._store.beside(lambda db: snapshot.export_snapshot(db, record, path))
 
     async def get_threshold(self) -> Threshold | None:
         """Read the calibrated threshold; None unless there is one for the present vectors."""
@@ -208,7 +207,7 @@ class Index:
         """
         check_limit(limit)
         record = await self._record()
-        await self._store(lookup.document, record.id, self.name, document)
+        await self._store(lookup.get_document, record.id, self.name, document)
         return await find_similar(self._store, self._services.search, record, document, limit)
 
     async def get_passage(self, id: str) -> PassageContext:
@@ -224,14 +223,14 @@ class Index:
     ) -> list[Document]:
         """List documents by source, without their texts: all, or those that `where` chooses."""
         id, condition = (await self._record()).id, compile_filter(where or {})
-        return await self._store(lookup.documents, id, self.name, condition, limit, offset)
+        return await self._store(lookup.list_documents, id, self.name, condition, limit, offset)
 
     async def get_document(self, id: str) -> Document:
         """Read one document with its text, to which spans refer.
 
         Raises `NotFound` (`document_not_found`) with the nearest id.
         """
-        return await self._store(lookup.document, (await self._record()).id, self.name, id)
+        return await self._store(lookup.get_document, (await self._record()).id, self.name, id)
 
     async def cite(
         self, document: str, start: int, end: int, *, hash: str | None = None
@@ -246,4 +245,4 @@ class Index:
         return await self._store(cite, id, self.name, document, start, end, hash)
 
     async def _record(self) -> IndexRecord:
-        return await self._store(Tables.present, self._id)
+        return await self._store(index_rows.get_index, self._id)

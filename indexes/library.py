@@ -17,9 +17,8 @@ from indexes.index import Index, IndexServices
 from indexes.ingestion.reembedding import ReembeddingJobs
 from indexes.records import IndexInfo, IndexRecord, Passage
 from indexes.spec import IndexSpec, check_name
-from indexes.storage import snapshot
+from indexes.storage import index_rows, snapshot
 from indexes.storage.ingests import UnfinishedIngest, list_unfinished
-from indexes.storage.tables import Tables
 from models.workers.process import WorkerProcess
 
 
@@ -45,7 +44,7 @@ class Indexes:
 
     async def create(self, spec: IndexSpec, tenant: str = "default") -> Index:
         """Create an empty index. Raises `Conflict` (`index_exists`)."""
-        await self._store(Tables.create_index, tenant, spec)
+        await self._store(index_rows.create_index, tenant, spec)
         return await self.get(spec.name, tenant)
 
     async def get(self, name: str, tenant: str = "default") -> Index:
@@ -54,7 +53,7 @@ class Indexes:
 
     async def list(self, tenant: str = "default") -> list[IndexInfo]:
         """List a tenant's indexes with their counts, by name."""
-        return await self._store(Tables.infos, tenant)
+        return await self._store(index_rows.list_infos, tenant)
 
     async def delete(self, name: str, tenant: str = "default") -> None:
         """Delete an index with all its documents, their vectors and terms.
@@ -65,7 +64,7 @@ class Indexes:
         # Whatever still writes to the index ends before its rows go.
         await self._jobs.cancel_all(record)
         await self._reembedding.cancel(record)
-        await self._store(Tables.delete_index, record.id)
+        await self._store(index_rows.delete_index, record.id)
         await self._synchronizer.forget(record)
 
     async def import_snapshot(
@@ -109,7 +108,7 @@ class Indexes:
 
     async def warm(self) -> None:
         """Start the worker and open every index that holds something, so that no search waits."""
-        for record in await self._store(Tables.all_indexes):
+        for record in await self._store(index_rows.list_indexes):
             if record.fingerprint:
                 await self._synchronizer.follow(record)
 
@@ -123,4 +122,4 @@ class Indexes:
         return self._synchronizer.worker
 
     async def _record(self, name: str, tenant: str) -> IndexRecord:
-        return await self._store(Tables.index, tenant, check_name(name))
+        return await self._store(index_rows.find_index, tenant, check_name(name))

@@ -23,9 +23,8 @@ from indexes.library import Indexes
 from indexes.reading.reader import DocumentReader
 from indexes.retrieval.search import Retriever
 from indexes.spec import IndexSpec, declared_indexes
-from indexes.storage import snapshot
+from indexes.storage import index_rows, snapshot
 from indexes.storage.store import Store, open_store
-from indexes.storage.tables import Tables
 from models.workers.process import WorkerProcess
 
 __all__ = ["Index", "Indexes", "open_indexes"]
@@ -76,7 +75,7 @@ async def _prepare(store: Store, declared: Iterable[IndexSpec]) -> None:
     """Remove half an import that a crash left, and take over what `indexes.yaml` declares."""
     await store(snapshot.sweep)
     for spec in declared:
-        await store(Tables.declare_index, "default", spec)
+        await store(index_rows.declare_index, "default", spec)
 
 
 def _starter(folder: Path, worker: type[WorkerProcess]) -> StartWorker:

@@ -1,4 +1,4 @@
-"""Worker side: saving a derived index so that it is found whole or not at all.
+"""Worker side: saves a derived index so that it is loaded whole or not at all.
 
 txtai's own save writes several files in place. Here each save goes to a new folder; a manifest
 names it, with the hash of every file, and is replaced by a rename.
@@ -22,8 +22,8 @@ from indexes.records import SAVE_FAILED
 log = logging.getLogger(__name__)
 
 FORMAT = 2
-"""Raise it when tokens, scoring or files change: what was saved before is built anew."""
-MANIFEST = "manifest.json"
+"""To be raised when tokens, scoring or files change: older saves are then built anew."""
+MANIFEST_NAME = "manifest.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +38,15 @@ class Manifest:
 
 
 def save(index: HybridIndex, root: Path, fingerprint: str, change: int) -> None:
-    """Replace what was saved in `root`; a crash at any moment leaves the old or the new.
+    """Replace what was saved in `root`; a crash at any moment leaves the old save or the new one.
 
-    Raises `Unavailable` (`index_save_failed`), and leaves the old, when the disk is full.
+    Durable when it returns. Raises `Unavailable` (`index_save_failed`), and leaves the old save,
+    when the disk is full.
     """
     folder = root / f"saved-{uuid.uuid4().hex}"
     try:
         _write(index, root, folder, fingerprint, change)
-    except Exception as error:  # faiss has none of its own
+    except Exception as error:  # faiss raises whatever the file object raises, or its own
         shutil.rmtree(folder, ignore_errors=True)
         raise Unavailable(
             f"The search index cannot be saved: {error}. Nothing is lost: it is built anew when it "
@@ -60,36 +61,46 @@ def _write(index: HybridIndex, root: Path, folder: Path, fingerprint: str, chang
     index.save_to(folder)
     files = {path.name: _digest(path, sync=True) for path in sorted(folder.iterdir())}
     _sync(folder)
+    # The order counts: all files are on the disk before the manifest names them, and the manifest
+    # is before the rename, so that it never names what is not there.
     manifest = Manifest(FORMAT, fingerprint, change, folder.name, files)
-    new = root / f"{MANIFEST}.new"
+    new = root / f"{MANIFEST_NAME}.new"
     new.write_text(json.dumps(asdict(manifest)))
     _sync(new)
-    os.replace(new, root / MANIFEST)
+    os.replace(new, root / MANIFEST_NAME)
     _sync(root)
 
 
-def load(root: Path, fingerprint: str) -> tuple[HybridIndex, int]:
-    """The saved index and the change it stands at; an empty one at 0 where there is none to use."""
+@dataclass(frozen=True, slots=True)
+class LoadedIndex:
+    """An index and the last change that it has seen."""
+
+    index: HybridIndex
+    change: int
+
+
+def load(root: Path, fingerprint: str) -> LoadedIndex:
+    """Load what was saved; an empty index at change 0 if there is nothing of use."""
     try:
-        manifest = Manifest(**json.loads((root / MANIFEST).read_bytes()))
+        manifest = Manifest(**json.loads((root / MANIFEST_NAME).read_bytes()))
         if (manifest.format, manifest.fingerprint) != (FORMAT, fingerprint):
             raise ValueError("it was made by another version or another embedding model")
         folder = root / manifest.folder
         for name, digest in manifest.files.items():
             if _digest(folder / name) != digest:
                 raise ValueError(f"{name} is damaged")
-        index = HybridIndex.loaded_from(folder) if manifest.files else HybridIndex()
+        index = HybridIndex.load_from(folder) if manifest.files else HybridIndex()
     except FileNotFoundError as error:
         if root.exists():
             log.warning("the saved index in %s is incomplete (%s): building it anew", root, error)
     except Exception as error:
-        # Whatever is wrong with a derived index, the truth is elsewhere.
+        # Whatever is wrong with a derived index, storage holds all it was made of.
         log.warning("the saved index in %s is of no use (%s): building it anew", root, error)
     else:
         _sweep(root, manifest.folder)
-        return index, manifest.change
+        return LoadedIndex(index, manifest.change)
     shutil.rmtree(root, ignore_errors=True)
-    return HybridIndex(), 0
+    return LoadedIndex(HybridIndex(), 0)
 
 
 def _digest(path: Path, sync: bool = False) -> str:
@@ -107,8 +118,8 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _sweep(root: Path, keep: str) -> None:
-    """Remove earlier saves, and those that a crash cut short."""
+def _sweep(root: Path, current: str) -> None:
+    """Remove earlier saves, and what a crash left of one."""
     for path in root.glob("saved-*"):
-        if path.name != keep:
+        if path.name != current:
             shutil.rmtree(path, ignore_errors=True)

@@ -1,4 +1,8 @@
-"""Worker side: txtai's BM25 over postings that can forget."""
+"""Worker side: scores passages by keywords, with txtai's BM25 over postings that can forget.
+
+Owns the statistics (lengths, averages) that the formula needs; they are computed from the postings
+after a change and never carried on, so that none can remember what was removed.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +22,7 @@ Scores = NDArray[np.float32]
 class Keywords(BM25):  # type: ignore[misc]  # txtai has no types
     """Scores passages by the words that they share with a query, between 0 and 1.
 
-    The formula and the normalisation are txtai's. Its statistics are computed from the postings
-    after a change; none is carried on, so that none can keep what was removed.
+    The formula and the normalisation are txtai's (`txtai.scoring.bm25`).
     """
 
     def __init__(self) -> None:
@@ -36,43 +39,44 @@ class Keywords(BM25):  # type: ignore[misc]  # txtai has no types
         self.terms.add(passages)
         self._stale = True
 
-    def keep(self, keep: NDArray[np.bool_]) -> None:
-        """Forget all rows but some, which close up."""
-        self.terms.keep(keep)
+    def retain(self, rows: NDArray[np.bool_]) -> None:
+        """Forget all rows but those marked, which close up."""
+        self.terms.retain(rows)
         self._stale = True
 
     def scores(self, query: Sequence[str]) -> Scores:
-        """How well each row fits; 0 where it shares no word."""
+        """Score each row; 0 if it shares no word with the query."""
         scores = np.zeros(len(self), np.float32)
-        for _, rows, weights in self._weighted(query):
-            scores[rows] += weights  # a row stands once in each part
-        if most := self._most(scores):
-            scores = np.minimum(scores / most, 1.0, dtype=np.float32)
+        for _, rows, weights in self._weigh(query):
+            scores[rows] += weights  # a row is in each part once
+        if full_score := self._full_score(scores):
+            scores = np.minimum(scores / full_score, 1.0, dtype=np.float32)
         return scores
 
-    def explained(self, query: Sequence[str], rows: Sequence[int]) -> list[dict[str, float]]:
-        """For each of some rows what each word of the query adds to its score, before a score
-        above 1 is cut."""
+    def explain(self, query: Sequence[str], rows: Sequence[int]) -> list[dict[str, float]]:
+        """Say what each word of the query adds to the score of some rows, before it is cut at 1."""
         scores = np.zeros(len(self), np.float32)
         shares: list[dict[str, float]] = [{} for _ in rows]
-        for word, found, weights in self._weighted(query):
-            scores[found] += weights
-            for place, at in enumerate(np.searchsorted(found, rows)):
-                if at < len(found) and found[at] == rows[place]:
-                    shares[place][word] = float(weights[at])
-        most = self._most(scores)
-        return [{word: round(share / most, 6) for word, share in each.items()} for each in shares]
+        for word, word_rows, weights in self._weigh(query):
+            scores[word_rows] += weights
+            for n, at in enumerate(np.searchsorted(word_rows, rows)):
+                if at < len(word_rows) and word_rows[at] == rows[n]:
+                    shares[n][word] = float(weights[at])
+        full_score = self._full_score(scores)
+        return [
+            {word: round(share / full_score, 6) for word, share in each.items()} for each in shares
+        ]
 
     def save(self, path: str) -> None:
         self.terms.save(path)
 
     def load(self, path: str) -> None:
-        """Raises what numpy raises for what it cannot read."""
+        """Read what `save` wrote. Raises what numpy raises for damaged files."""
         self.terms.load(path)
         self._stale = True
 
-    def _weighted(self, query: Sequence[str]) -> Iterator[tuple[str, Rows, Scores]]:
-        """Each word of the query with rows where it stands and its weight there, in parts."""
+    def _weigh(self, query: Sequence[str]) -> Iterator[tuple[str, Rows, Scores]]:
+        """Yield each word of the query with the rows it is in and its weights there, in parts."""
         if self._stale:
             self._refresh()
         for word, times in Counter(query).items():
@@ -82,8 +86,8 @@ class Keywords(BM25):  # type: ignore[misc]  # txtai has no types
                 weights = self.score(counts.astype(np.float32), idf, self._lengths[rows])
                 yield word, rows, times * weights
 
-    def _most(self, scores: Scores) -> float:
-        """The score that counts as 1: txtai's rule, which knows how much the best one can be."""
+    def _full_score(self, scores: Scores) -> float:
+        """Return the score that counts as 1, by txtai's rule (`txtai.scoring.tfidf`)."""
         best = float(scores.max(initial=0.0))
         return min(best + self.avgscore, 6 * self.avgscore) if best else 0.0
 

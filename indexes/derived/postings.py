@@ -1,8 +1,11 @@
-"""Worker side: which words stand in which passages, so that both can be forgotten exactly.
+"""Worker side: which words are in which passages, so that both can be forgotten exactly.
 
 txtai's own term store marks what was deleted and keeps its words and statistics. Here everything
 that a score depends on is computed from postings that are, so that an index after any changes
 equals one built from nothing. Rows are positions of passages; they close up after a removal.
+
+New postings go to a tail, which is merged into the base when it has grown too large: each posting
+is then moved a few times instead of at every batch. Searches read both.
 """
 
 from __future__ import annotations
@@ -19,13 +22,15 @@ Ints = NDArray[np.int64]
 Rows = NDArray[np.int32]
 Counts = NDArray[np.uint16]
 
-TAIL_LEAST, TAIL_SHARE = 50_000, 0.125
-"""New postings are merged into a small tail, and that into the rest when it has grown too large."""
-MOST = np.iinfo(np.uint16).max
+MIN_TAIL_POSTINGS = 50_000
+MAX_TAIL_SHARE = 0.125
+"""A tail above both, in postings and as a share of the base, is merged into the base."""
+MAX_COUNT = np.iinfo(np.uint16).max
+"""A word that is in a passage more often counts as that often."""
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
+class PostingsSegment:
     """Postings by word: those of word `w` are `rows[starts[w]:starts[w + 1]]`, ascending."""
 
     starts: Ints
@@ -39,35 +44,37 @@ class Segment:
     def words(self) -> int:
         return len(self.starts) - 1
 
-    def of(self, word: int) -> slice:
-        """Where the postings of a word are."""
+    def slice_of(self, word: int) -> slice:
+        """Return where the postings of a word are."""
         return slice(*self.starts[word : word + 2]) if word < self.words else slice(0, 0)
 
     def frequencies(self, words: int) -> Ints:
-        """In how many rows each of `words` words stands."""
+        """Count the rows that each of the first `words` words is in."""
         return np.diff(self.starts, append=np.full(words - self.words, len(self)))
 
-    def without(self, keep: NDArray[np.bool_]) -> Segment:
-        """What remains when only some rows are kept."""
-        kept = keep[self.rows]
-        moved = np.cumsum(keep, dtype=np.int32) - 1
-        before = np.concatenate(([0], np.cumsum(kept)))
-        return Segment(before[self.starts], moved[self.rows[kept]], self.counts[kept])
+    def retain(self, rows: NDArray[np.bool_]) -> PostingsSegment:
+        """Copy the postings of the marked rows, which close up."""
+        remaining = rows[self.rows]
+        new_rows = np.cumsum(rows, dtype=np.int32) - 1
+        before = np.concatenate(([0], np.cumsum(remaining)))
+        return PostingsSegment(
+            before[self.starts], new_rows[self.rows[remaining]], self.counts[remaining]
+        )
 
-    def merged(self, later: Segment) -> Segment:
-        """Both; the rows of `later` come after those here."""
+    def merge(self, later: PostingsSegment) -> PostingsSegment:
+        """Copy both into one; the rows of `later` come after those here."""
         words = max(self.words, later.words)
         mine, theirs = self.frequencies(words), later.frequencies(words)
         starts = np.concatenate(([0], np.cumsum(mine + theirs)))
-        return Segment(
+        return PostingsSegment(
             starts,
-            _interleaved(self.rows, later.rows, mine, theirs),
-            _interleaved(self.counts, later.counts, mine, theirs),
+            _interleave(self.rows, later.rows, mine, theirs),
+            _interleave(self.counts, later.counts, mine, theirs),
         )
 
 
-def _interleaved(first: NDArray, second: NDArray, mine: Ints, theirs: Ints) -> NDArray:  # type: ignore[type-arg]
-    """Word for word the one's, then the other's."""
+def _interleave(first: NDArray, second: NDArray, mine: Ints, theirs: Ints) -> NDArray:  # type: ignore[type-arg]
+    """Join two arrays, word by word the first's part, then the second's."""
     sizes = np.stack((mine, theirs), axis=1).ravel()
     from_first = np.repeat(np.arange(len(sizes)) % 2 == 0, sizes)
     joined = np.empty(len(first) + len(second), first.dtype)
@@ -75,8 +82,8 @@ def _interleaved(first: NDArray, second: NDArray, mine: Ints, theirs: Ints) -> N
     return joined
 
 
-def empty() -> Segment:
-    return Segment(np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.uint16))
+def empty_segment() -> PostingsSegment:
+    return PostingsSegment(np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.uint16))
 
 
 class Postings:
@@ -86,8 +93,8 @@ class Postings:
         self.lengths = np.zeros(0, np.int32)
         self._words: list[str] = []
         self._numbers: dict[str, int] = {}
-        self._base = empty()
-        self._tail = empty()
+        self._base = empty_segment()
+        self._tail = empty_segment()
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -96,66 +103,67 @@ class Postings:
         """Append a row for each passage's words."""
         new = self._segment(passages, len(self))
         self.lengths = np.append(self.lengths, np.array([len(p) for p in passages], np.int32))
-        self._tail = self._tail.merged(new)
-        if len(self._tail) > max(TAIL_LEAST, TAIL_SHARE * len(self._base)):
-            self._base, self._tail = self._base.merged(self._tail), empty()
+        self._tail = self._tail.merge(new)
+        if len(self._tail) > max(MIN_TAIL_POSTINGS, MAX_TAIL_SHARE * len(self._base)):
+            self._base, self._tail = self._base.merge(self._tail), empty_segment()
 
-    def keep(self, keep: NDArray[np.bool_]) -> None:
-        """Forget all rows but some, which close up."""
-        self.lengths = self.lengths[keep]
-        self._base, self._tail = self._base.without(keep), self._tail.without(keep)
+    def retain(self, rows: NDArray[np.bool_]) -> None:
+        """Forget all rows but those marked, which close up."""
+        self.lengths = self.lengths[rows]
+        self._base, self._tail = self._base.retain(rows), self._tail.retain(rows)
 
     def find(self, word: str) -> list[tuple[Rows, Counts]]:
-        """Where a word stands, and how often, in parts."""
+        """Return the rows that a word is in, and how often, in up to two parts."""
         number = self._numbers.get(word)
         if number is None:
             return []
-        found = [(each, each.of(number)) for each in (self._base, self._tail)]
-        return [(part.rows[at], part.counts[at]) for part, at in found if at.start < at.stop]
+        slices = [(each, each.slice_of(number)) for each in (self._base, self._tail)]
+        return [(part.rows[at], part.counts[at]) for part, at in slices if at.start < at.stop]
 
     def frequencies(self) -> Ints:
-        """For each word that stands anywhere, in how many rows it does."""
-        found = self._frequencies()
-        return found[found > 0]
+        """Count the rows of each word that is in any."""
+        frequencies = self._frequencies()
+        return frequencies[frequencies > 0]
 
     def _frequencies(self) -> Ints:
         words = len(self._words)
         return self._base.frequencies(words) + self._tail.frequencies(words)
 
-    def _segment(self, passages: Sequence[list[str]], first: int) -> Segment:
+    def _segment(self, passages: Sequence[list[str]], first: int) -> PostingsSegment:
         numbers: list[int] = []
         counts: list[int] = []
         rows: list[int] = []
         for row, passage in enumerate(passages, first):
-            found = Counter(passage)
-            numbers += self._known(found)
-            counts += found.values()
-            rows += repeat(row, len(found))
+            word_counts = Counter(passage)
+            numbers += self._number(word_counts)
+            counts += word_counts.values()
+            rows += repeat(row, len(word_counts))
         words = np.array(numbers, np.int64)
         order = np.argsort(words, kind="stable")
         sizes = np.bincount(words, minlength=len(self._words))
-        return Segment(
+        return PostingsSegment(
             np.concatenate(([0], np.cumsum(sizes))),
             np.array(rows, np.int32)[order],
-            np.minimum(np.array(counts, np.int64), MOST).astype(np.uint16)[order],
+            np.minimum(np.array(counts, np.int64), MAX_COUNT).astype(np.uint16)[order],
         )
 
-    def _known(self, words: Iterable[str]) -> list[int]:
+    def _number(self, words: Iterable[str]) -> list[int]:
+        """Number words, the new ones after all others."""
         numbers = self._numbers
-        found = []
+        numbered = []
         for word in words:
             if (number := numbers.get(word)) is None:
                 number = numbers[word] = len(self._words)
                 self._words.append(word)
-            found.append(number)
-        return found
+            numbered.append(number)
+        return numbered
 
     # On disk
 
     def save(self, path: str) -> None:
-        """Write everything, but no word that stands nowhere any more."""
+        """Write everything, but no word that is in no passage any more."""
         self._forget_words()
-        self._base, self._tail = self._base.merged(self._tail), empty()
+        self._base, self._tail = self._base.merge(self._tail), empty_segment()
         words = np.frombuffer("\n".join(self._words).encode(), np.uint8)
         base = self._base
         with open(path, "wb") as file:
@@ -163,24 +171,24 @@ class Postings:
                 np.save(file, array, allow_pickle=False)
 
     def load(self, path: str) -> None:
-        """Raises what numpy raises for what it cannot read."""
+        """Read what `save` wrote. Raises what numpy raises for damaged files."""
         with open(path, "rb") as file:
             arrays = [np.load(file, allow_pickle=False) for _ in range(5)]
         self.lengths, words = arrays[:2]
         self._words = words.tobytes().decode().split("\n") if len(words) else []
         self._numbers = {word: number for number, word in enumerate(self._words)}
-        self._base, self._tail = Segment(*arrays[2:]), empty()
+        self._base, self._tail = PostingsSegment(*arrays[2:]), empty_segment()
 
     def _forget_words(self) -> None:
-        """Drop words without postings: their places in `starts` are empty."""
+        """Drop words without postings: deleted documents may have been the only ones with them."""
         used = self._frequencies() > 0
         if used.all():
             return
         self._words = [word for word, use in zip(self._words, used, strict=True) if use]
         self._numbers = {word: number for number, word in enumerate(self._words)}
-        self._base, self._tail = (_narrowed(each, used) for each in (self._base, self._tail))
+        self._base, self._tail = (_narrow(each, used) for each in (self._base, self._tail))
 
 
-def _narrowed(segment: Segment, used: NDArray[np.bool_]) -> Segment:
+def _narrow(segment: PostingsSegment, used: NDArray[np.bool_]) -> PostingsSegment:
     starts = np.append(segment.starts[:-1][used[: segment.words]], len(segment))
-    return Segment(starts, segment.rows, segment.counts)
+    return PostingsSegment(starts, segment.rows, segment.counts)

@@ -16,8 +16,8 @@ from indexes.derived.replica_state import ReplicaState
 from indexes.derived.saved_indexes import SavedIndexes
 from indexes.derived.supervisor import WorkerSupervisor
 from indexes.records import SAVE_FAILED, STORE_FAILED, IndexRecord
+from indexes.storage import changes
 from indexes.storage.store import Store
-from indexes.storage.tables import Tables
 from indexes.tasks import cancel_and_wait, spawn_logged
 from models.workers.process import WorkerProcess
 
@@ -67,7 +67,7 @@ class ReplicaSaver:
         After the save, never before: a replica opened from an older folder still needs them.
         """
         replica.saved, replica.erased = replica.change, False
-        await self._store(Tables.mark_saved, record.id, replica.saved)
+        await self._store(changes.mark_saved, record.id, replica.saved)
 
     async def erase(self, record: IndexRecord, replica: ReplicaState) -> None:
         """Take what was saved off the disk."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from indexes.storage import changes
 from indexes.storage.store import Store
-from indexes.storage.tables import Tables
 
 
 class SavedIndexes:
@@ -22,7 +22,7 @@ class SavedIndexes:
     async def sweep(self) -> None:
         """Remove what a killed process left: folders of deleted indexes, and those that hold words
         of documents removed since they were saved."""
-        clean = await self._store(Tables.unremoved_indexes)
+        clean = await self._store(changes.list_indexes_without_removals)
         for folder in await self._store.blocking(self._list_folders):
             if folder.name not in clean:
                 await self.remove(folder.name)

@@ -31,8 +31,9 @@ from indexes.derived.saved_indexes import SavedIndexes
 from indexes.derived.supervisor import StartWorker, WorkerSupervisor
 from indexes.derived.worker_client import Hits
 from indexes.records import IndexRecord
+from indexes.storage import index_rows, spaces
+from indexes.storage.changes import get_last_change, read_changes
 from indexes.storage.store import Store
-from indexes.storage.tables import Tables
 from indexes.tasks import cancel_and_wait, spawn_logged
 from models.workers.process import WorkerProcess
 
@@ -161,7 +162,7 @@ class IndexSynchronizer:
             build = await self._begin_build(switched)
             async with replica.lock:
                 build = await self._fill(build, switched)
-                use = Tables.use_space
+                use = spaces.use_space
                 if not await self._store(use, record.id, fingerprint, dimensions, model):
                     return False
                 # A crash between the two leaves storage ahead: the next open finds a saved folder
@@ -177,7 +178,7 @@ class IndexSynchronizer:
         await cancel_and_wait([*self._rebuilds.values(), *self._follows])
         await self._saver.close()
         if worker := self.worker:
-            for record in await self._store(Tables.all_indexes):
+            for record in await self._store(index_rows.list_indexes):
                 replica = self._replica(record)
                 if replica.worker is worker and replica.unsaved:
                     with suppress(MotetError):
@@ -223,20 +224,19 @@ class IndexSynchronizer:
         """Open the index in the running worker, unless it is open there."""
         worker = await self._supervisor.running()
         # It may have gone over to another model since the caller looked.
-        record = await self._store(Tables.present, record.id)
+        record = await self._store(index_rows.get_index, record.id)
         if self._is_open(record, replica):
             return worker
         change = await worker_client.open_index(worker, record)
-        born = 0 if change else await self._store(Tables.last_change, record.id)
+        born = 0 if change else await self._store(get_last_change, record.id)
         replica.opened(worker, record.fingerprint, change, born)
         return worker
 
     async def _catch_up(
         self, record: IndexRecord, replica: ReplicaState, worker: WorkerProcess
     ) -> None:
-        next_changes = Tables.changes
         while changes := await self._store(
-            next_changes, record.id, replica.change, replica.born, BATCH
+            read_changes, record.id, replica.change, replica.born, BATCH
         ):
             if changes.removed and not replica.erased:
                 # The saved folder holds words of what was removed: off the disk with it, before
@@ -263,16 +263,15 @@ class IndexSynchronizer:
         Under the lock, `_fill` then adds the little that came since.
         """
         worker = await self._supervisor.running()
-        born = await self._store(Tables.last_change, record.id)
+        born = await self._store(get_last_change, record.id)
         await worker_client.build(worker, record)
         return await self._fill(_Build(worker, 0, born), record)
 
     async def _fill(self, build: _Build, record: IndexRecord) -> _Build:
         """Apply everything after `build.change` to the replica under construction."""
-        next_changes = Tables.changes
         change = build.change
         while changes := await self._store(
-            next_changes, record.id, change, build.born, BATCH, record.space
+            read_changes, record.id, change, build.born, BATCH, record.space
         ):
             await worker_client.apply(build.worker, record, change, changes, building=True)
             change = changes.upto

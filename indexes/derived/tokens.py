@@ -1,4 +1,8 @@
-"""Keywords: words and the parts of identifiers, stemmed, without the words that say nothing."""
+"""Cuts text into keywords: words and parts of identifiers, stemmed, without stop words.
+
+Passages in the worker and highlights in the server are cut by the same class. A change of it needs
+a new `folder.FORMAT`: saved postings hold its tokens.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,8 @@ import snowballstemmer
 WORD = regex.compile(r"[^\W_]+(?:[_.\-][^\W_]+)*")
 PART = regex.compile(r"\p{Lu}+(?!\p{Ll})|\p{Lu}?[\p{Ll}\p{M}]+|\p{N}+|[^\W\d_]+")
 CONTRACTION = regex.compile(r"['’](?:s|t|re|ve|ll|d|m)\b", regex.I)
-LONGEST_CHARS = 64
+MAX_WORD_CHARS = 64
+"""Longer words (encoded data, mostly) are cut there, and not into parts."""
 
 _STOP_WORDS = """
 a about above after again all also am an and any are as at be because been before being below
@@ -39,29 +44,29 @@ class Tokenizer:
         words = WORD.findall(CONTRACTION.sub("", text))
         return [token for word in words for token in self._tokens(word)]
 
-    def spans(self, text: str, wanted: Collection[str]) -> Iterator[tuple[int, int]]:
-        """Where (start, end) the tokens stand that are wanted."""
-        initials = {token[:1] for token in wanted}
-        # As long as what it stands for, so that every place stays where it is.
+    def spans(self, text: str, tokens: Collection[str]) -> Iterator[tuple[int, int]]:
+        """Find (start, end) of each word in the text that gives one of the tokens."""
+        initials = {token[:1] for token in tokens}
+        # Blanks as long as the contraction, so that the positions of all others hold.
         spaced = CONTRACTION.sub(lambda match: " " * len(match.group()), text)
         for word in WORD.finditer(spaced):
             start, end = word.span()
-            short = end - start <= LONGEST_CHARS
+            short = end - start <= MAX_WORD_CHARS
             parts = list(PART.finditer(spaced, start, end)) if short else [word]
             for part in parts:
                 # Stemming is slow, and leaves the first letter as it is.
                 if part.group()[:1].lower() in initials:
                     yield from (
-                        part.span() for each in self._tokens(part.group()) if each in wanted
+                        part.span() for each in self._tokens(part.group()) if each in tokens
                     )
-            if len(parts) > 1 and word.group().lower() in wanted:
+            if len(parts) > 1 and word.group().lower() in tokens:
                 yield start, end
 
     def _tokens(self, word: str) -> Iterator[str]:
-        parts = PART.findall(word) if len(word) <= LONGEST_CHARS else [word[:LONGEST_CHARS]]
+        parts = PART.findall(word) if len(word) <= MAX_WORD_CHARS else [word[:MAX_WORD_CHARS]]
         for part in parts:
             lower = part.lower()
             if lower not in STOP_WORDS:
                 yield self._stem(lower)
         if len(parts) > 1:
-            yield word.lower()[:LONGEST_CHARS]
+            yield word.lower()[:MAX_WORD_CHARS]

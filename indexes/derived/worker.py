@@ -1,4 +1,10 @@
-"""Worker side: the handler that owns every derived index. Started by `keeper`."""
+"""Worker side: the handler that owns every derived index. The synchronizer starts its process.
+
+Owns which indexes are open and which are being built. One thread runs every request, in order;
+only searches that wait at the same time are answered together.
+
+Invariant: an index in memory has seen exactly the changes up to `change`, or it is dropped.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +24,13 @@ from indexes.derived.tokens import Tokenizer
 from models.workers.host import TaskHandle
 
 Request = tuple[dict[str, Any], bytes]
+"""Header and body, as `models.workers.host` hands them in."""
 Answer = tuple[dict[str, Any], bytes]
 
 
 @dataclass(slots=True)
 class _OpenIndex:
-    """A derived index and the last change of the truth that it has seen."""
+    """A derived index and the last change of storage that it has seen."""
 
     index: HybridIndex
     fingerprint: str
@@ -31,7 +38,7 @@ class _OpenIndex:
 
 
 class IndexHandler:
-    """Runs in a worker process. Options: `folder`, where derived indexes are saved."""
+    """Answers the requests of `worker_client`. Options: `folder`, where indexes are saved."""
 
     batched = frozenset({"search"})
 
@@ -53,21 +60,21 @@ class IndexHandler:
         return methods[method](header["index"], header, body), b""
 
     def handle_batch(self, method: str, requests: Sequence[Request]) -> list[Answer | Exception]:
-        """`search`: queries of one index share a pass over its vectors."""
+        """Answer `search` requests; queries of one index share a pass over its vectors."""
         answers: dict[int, Answer | Exception] = {}
         by_index: dict[tuple[str, str], list[int]] = defaultdict(list)
         for at, (header, _) in enumerate(requests):
             by_index[header["index"], header["fingerprint"]].append(at)
-        for (id, fingerprint), places in by_index.items():
+        for (id, fingerprint), positions in by_index.items():
             try:
                 index = self._opened(id, fingerprint).index
-                found = search(index, [self._query(*requests[at]) for at in places])
+                rankings = search(index, [self._query(*requests[at]) for at in positions])
             except Exception as error:
-                answers.update(dict.fromkeys(places, error))
+                answers.update(dict.fromkeys(positions, error))
                 continue
-            for at, each in zip(places, found, strict=True):
-                why = {} if each.why is None else {"why": each.why}
-                answers[at] = ({"hits": each.hits, "meaning": each.meaning, **why}, b"")
+            for at, ranking in zip(positions, rankings, strict=True):
+                why = {} if ranking.why is None else {"why": ranking.why}
+                answers[at] = ({"hits": ranking.hits, "meaning": ranking.meaning, **why}, b"")
         return [answers[at] for at in range(len(requests))]
 
     def _query(self, header: dict[str, Any], body: bytes) -> Query:
@@ -83,12 +90,12 @@ class IndexHandler:
         )
 
     def _load(self, id: str, header: dict[str, Any], body: bytes) -> dict[str, Any]:
-        """Open what was saved, unless it lacks removals that the truth has forgotten."""
-        index, change = folder.load(self._folder / id, header["fingerprint"])
-        if change < header["oldest"]:
-            index, change = HybridIndex(), 0
-        self._open[id] = _OpenIndex(index, header["fingerprint"], change)
-        return {"change": change}
+        """Open what was saved, unless it lacks removals that storage has forgotten."""
+        loaded = folder.load(self._folder / id, header["fingerprint"])
+        if loaded.change < header["oldest"]:
+            loaded = folder.LoadedIndex(HybridIndex(), 0)
+        self._open[id] = _OpenIndex(loaded.index, header["fingerprint"], loaded.change)
+        return {"change": loaded.change}
 
     def _build(self, id: str, header: dict[str, Any], body: bytes) -> dict[str, Any]:
         """Begin an index from nothing beside the open one; `apply` fills it, `swap` opens it."""
@@ -102,7 +109,7 @@ class IndexHandler:
         try:
             self._change(opened.index, header, body)
         except BaseException:
-            # Half a change is worse than none: it is opened anew, and the truth says the rest.
+            # Half a change is worse than none: the index is opened anew, and the rest replayed.
             self._drop(id, header, body)
             raise
         opened.change = header["upto"]

@@ -9,8 +9,9 @@ from typing import Literal, Protocol, overload
 
 from indexes.records import Embedding, IndexRecord
 from indexes.retrieval.excerpts import find_excerpts, pack_excerpts
+from indexes.storage import index_rows, spaces
+from indexes.storage.hashes import passage_hash
 from indexes.storage.store import Store
-from indexes.storage.tables import Tables, passage_hash
 from models.capabilities import Embed, Rerank
 
 BATCH = 256
@@ -80,5 +81,5 @@ async def embed_texts(
 async def adopt_model(store: Store, record: IndexRecord, lease: EmbedLease) -> IndexRecord:
     """Let an index that nothing was embedded for be embedded by this model; return its record."""
     model = (lease.embed.fingerprint, lease.embed.dimensions, lease.model.name)
-    await store(Tables.use_space, record.id, *model)
-    return await store(Tables.present, record.id)
+    await store(spaces.use_space, record.id, *model)
+    return await store(index_rows.get_index, record.id)

@@ -35,8 +35,10 @@ from indexes.records import (
     OnProgress,
     Progress,
 )
+from indexes.storage import documents, index_rows, spaces
+from indexes.storage.documents import VectorsMissing
+from indexes.storage.hashes import document_id, passage_hash
 from indexes.storage.store import Store
-from indexes.storage.tables import Tables, VectorsMissing, document_id, passage_hash
 from models.capabilities import Embed
 
 PENDING_PASSAGES = 512
@@ -97,7 +99,7 @@ class Ingest:
         listing = await asyncio.to_thread(walk, root, pictures=pictures)
         self.report.failed += listing.failed
         self._files_total = len(listing.files)
-        known = await self.deps.store(Tables.file_states, self.index.id, str(root))
+        known = await self.deps.store(documents.list_file_states, self.index.id, str(root))
         return await self._complete(self._add_files(str(root), listing, known))
 
     async def document(self, upload: Upload, metadata: Mapping[str, Any]) -> IngestReport:
@@ -110,7 +112,7 @@ class Ingest:
         state = FileState(
             id, bytes_hash, len(upload.data), 0, f"{recipe(self.index)}:{details_hash}"
         )
-        known = await self.deps.store(Tables.file_state, self.index.id, id)
+        known = await self.deps.store(documents.get_file_state, self.index.id, id)
         self.report.documents = [id]
         if known == state:
             self.report.unchanged = 1
@@ -160,7 +162,7 @@ class Ingest:
             for source, state in known.items()
             if source not in present and listing.lacks(source)
         ]
-        await self.deps.store(Tables.delete_documents, self.index.id, missing)
+        await self.deps.store(documents.delete_documents, self.index.id, missing)
         self.report.removed = len(missing)
 
     async def _add_file(self, root: str, file: WalkedFile, known: FileState | None) -> None:
@@ -175,7 +177,7 @@ class Ingest:
         bytes_hash = hashlib.sha256(data).hexdigest()
         id = document_id(root, file.source)
         if known and same_recipe and known.bytes_hash == bytes_hash:
-            await self.deps.store(Tables.set_mtime, self.index.id, id, mtime_ns)
+            await self.deps.store(documents.set_mtime, self.index.id, id, mtime_ns)
             self.report.unchanged += 1
             return
         state = FileState(id, bytes_hash, len(data), mtime_ns, recipe(self.index))
@@ -203,7 +205,7 @@ class Ingest:
     async def _embed(self, embed: Embed | None, drafts: Sequence[Draft]) -> dict[bytes, Embedding]:
         """Embed the drafts' passages that have no vector yet; by hash."""
         texts = {passage_hash(text): text for draft in drafts for text in draft.texts()}
-        known = await self.deps.store(Tables.known_vectors, self.index.space, list(texts))
+        known = await self.deps.store(spaces.find_known_hashes, self.index.space, list(texts))
         missing = [text for hash, text in texts.items() if hash not in known]
         total = sum(len(draft.chunks) for draft in drafts)
         self.report.embedded += len(missing)
@@ -215,14 +217,14 @@ class Ingest:
     async def _commit(self, draft: Draft, vectors: Mapping[bytes, Embedding]) -> None:
         hashes = [passage_hash(text) for text in draft.texts()]
         new = {hash: vectors[hash] for hash in hashes if hash in vectors}
-        put = Tables.put_document
+        put = documents.put_document
         try:
             replaced = await self.deps.store(put, self.index.id, draft, self.index.space, new)
         except VectorsMissing:
             # A race between `_embed` and here, both outside of the transaction: another model
             # serves by now, or the last other passage that had one of these vectors was deleted.
             # All passages are embedded this time, so that nothing depends on what is stored.
-            self.index = await self.deps.store(Tables.present, self.index.id)
+            self.index = await self.deps.store(index_rows.get_index, self.index.id)
             async with self.deps.reembedding.serving(self.index) as embed:
                 new = await embed_texts(embed, draft.texts()) if embed else {}
             replaced = await self.deps.store(put, self.index.id, draft, self.index.space, new)

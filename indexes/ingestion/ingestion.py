@@ -14,9 +14,8 @@ from indexes.ingestion.ingest import Ingest, IngestDeps, Upload
 from indexes.ingestion.jobs import IngestJobs, Work
 from indexes.ingestion.walk import resolved, too_large
 from indexes.records import IndexRecord, IngestReport, OnProgress
-from indexes.storage import lookup
+from indexes.storage import documents, index_rows, lookup
 from indexes.storage.ingests import list_unfinished
-from indexes.storage.tables import Tables
 
 
 class Ingestion:
@@ -43,7 +42,7 @@ class Ingestion:
         """Start, in the background, the folders that an earlier process did not finish."""
         for state, tenant in await self._store(list_unfinished):
             if state.kind == "folder":
-                record = await self._store(Tables.index, tenant, state.index)
+                record = await self._store(index_rows.find_index, tenant, state.index)
                 work = self._folder_work(record, Path(state.origin))
                 self.jobs.resume(state.id, f"indexes ingest {state.index}", work)
 
@@ -60,8 +59,8 @@ class Ingestion:
 
     async def delete_document(self, record: IndexRecord, id: str) -> None:
         """Delete a document, as `Index.delete_document` says."""
-        await self._store(lookup.document, record.id, record.spec.name, id)
-        await self._store(Tables.delete_documents, record.id, [id])
+        await self._store(lookup.get_document, record.id, record.spec.name, id)
+        await self._store(documents.delete_documents, record.id, [id])
         await self._deps.synchronizer.erase_removed(record)
         # Searches read texts from the store, so the document is not found any more already.
         self._deps.synchronizer.follow_later(record)
@@ -91,4 +90,4 @@ class Ingestion:
 
     async def _reread(self, record: IndexRecord) -> IndexRecord:
         """Read the index's record again, now that its lock is held: it may have changed."""
-        return await self._store(Tables.present, record.id)
+        return await self._store(index_rows.get_index, record.id)

@@ -26,8 +26,8 @@ from config.errors import MotetError, NotFound
 from indexes.derived.synchronizer import IndexSynchronizer
 from indexes.ingestion.embedding import Embedders, adopt_model, embed_texts
 from indexes.records import IndexRecord
+from indexes.storage import index_rows, spaces
 from indexes.storage.store import Store
-from indexes.storage.tables import Tables
 from indexes.tasks import cancel_and_wait, spawn_logged
 from models.capabilities import Embed
 
@@ -61,7 +61,7 @@ class ReembeddingJobs:
 
     async def resume(self) -> None:
         """Start the moves that an earlier process did not finish."""
-        for record in await self._store(Tables.moving):
+        for record in await self._store(index_rows.list_moving_indexes):
             self.begin(record)
 
     async def cancel(self, record: IndexRecord) -> None:
@@ -74,7 +74,7 @@ class ReembeddingJobs:
 
     async def ensure_model(self, record: IndexRecord) -> IndexRecord:
         """Read the index's record; if nothing was embedded for it yet, adopt the model it names."""
-        record = await self._store(Tables.present, record.id)
+        record = await self._store(index_rows.get_index, record.id)
         if record.fingerprint:
             return record
         async with self._models.lease(record.spec.model, "embed", tenant=record.tenant) as lease:
@@ -90,7 +90,7 @@ class ReembeddingJobs:
         async with self._models.lease(record.spec.model, "embed", tenant=record.tenant) as lease:
             model = (lease.embed.fingerprint, lease.embed.dimensions)
             embeddings = await embed_texts(lease.embed, texts)
-            await self._store(Tables.add_vectors, record.id, *model, embeddings)
+            await self._store(spaces.add_vectors, record.id, *model, embeddings)
 
     @asynccontextmanager
     async def serving(self, record: IndexRecord) -> AsyncIterator[Embed | None]:
@@ -105,7 +105,7 @@ class ReembeddingJobs:
                 return
             if record.next_space is None:
                 model = (lease.embed.fingerprint, lease.embed.dimensions)
-                record = await self._store(Tables.begin_move, record.id, *model)
+                record = await self._store(spaces.begin_move, record.id, *model)
         # That lease has ended: the machine may hold only one of both models at a time.
         self.begin(record)
         async with self._former(record) as embed:
@@ -133,7 +133,7 @@ class ReembeddingJobs:
             yield lease.embed if same_model else None
 
     async def _reembed(self, record: IndexRecord) -> None:
-        while not await self._try_reembed(await self._store(Tables.present, record.id)):
+        while not await self._try_reembed(await self._store(index_rows.get_index, record.id)):
             pass
 
     async def _try_reembed(self, record: IndexRecord) -> bool:
@@ -142,11 +142,11 @@ class ReembeddingJobs:
             model = (lease.embed.fingerprint, lease.embed.dimensions)
             if lease.embed.fingerprint == record.fingerprint:
                 # The spec names the former model again.
-                await self._store(Tables.end_move, record.id)
+                await self._store(spaces.end_move, record.id)
                 return True
-            record = await self._store(Tables.begin_move, record.id, *model)
-            missing = Tables.texts_without_vector
+            record = await self._store(spaces.begin_move, record.id, *model)
+            missing = spaces.list_texts_without_vector
             while texts := await self._store(missing, record.id, model[0], BATCH):
                 embeddings = await embed_texts(lease.embed, texts)
-                await self._store(Tables.add_vectors, record.id, *model, embeddings)
+                await self._store(spaces.add_vectors, record.id, *model, embeddings)
             return await self._synchronizer.switch_model(record, *model, lease.model.name)

@@ -25,7 +25,7 @@ def cite(
     The document may be another one by now: `hash` is that of the one cited, and `changed` tells.
     Raises `NotFound` (`document_not_found`), and `Invalid` (`invalid_span`).
     """
-    opened = lookup.document(database, id, name, document)
+    opened = lookup.get_document(database, id, name, document)
     changed = hash is not None and hash != opened.hash
     if not changed:
         _check_span(opened.text, start, end)
@@ -33,7 +33,7 @@ def cite(
         document,
         opened.title,
         opened.source,
-        lookup.heading_at(database, id, document, start),
+        lookup.get_heading(database, id, document, start),
         opened.text[start:end],
         opened.text[max(0, start - CONTEXT_CHARS) : start],
         opened.text[end : end + CONTEXT_CHARS],

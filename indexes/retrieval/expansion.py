@@ -44,7 +44,7 @@ def locate_passage(database: IndexDatabase, id: str, name: str, passage: str) ->
     """
     document, _, number = passage.rpartition(".")
     at = int(number) if number.isdecimal() and len(number) < 10 else -1
-    rows = lookup.around(database, id, name, document, at - 1, at + 1)
+    rows = lookup.get_passages_between(database, id, name, document, at - 1, at + 1)
     by_ordinal = {row.ordinal: row for row in rows}
     if at not in by_ordinal:
         raise NotFound(
@@ -81,7 +81,7 @@ def _expand(database: IndexDatabase, id: str, hit: PassageHit, how: Expand) -> _
     passage = hit.passage
     reach = SECTION_PASSAGES if how == "section" else 1
     first, last = hit.ordinal - reach, hit.ordinal + reach
-    rows = lookup.around(database, id, passage.index, passage.document, first, last)
+    rows = lookup.get_passages_between(database, id, passage.index, passage.document, first, last)
     here = next((at for at, row in enumerate(rows) if row.ordinal == hit.ordinal), None)
     if here is None or rows[here].passage.hash != passage.hash:
         # The document has changed since: only the hit is known of what it was.
@@ -122,7 +122,7 @@ def _cut_texts(
     texts: dict[tuple[str, str], str] = {}
     for name, id in ids.items():
         documents = {each.hit.document for each in groups if each.hit.index == name}
-        document_texts = lookup.texts(database, id, documents)
+        document_texts = lookup.get_texts(database, id, documents)
         texts |= {(name, document): text for document, text in document_texts.items()}
     return [
         _expanded_passage(each, texts.get((each.hit.index, each.hit.document), ""))

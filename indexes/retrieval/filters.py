@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from config.errors import Invalid, nearest
-from indexes.storage.fields import LONGEST_CHARS, comparable, kind_of, stored
+from indexes.storage.fields import MAX_VALUE_CHARS, is_comparable, kind_of, to_sqlite
 
 Where = Mapping[str, Any]
 
@@ -147,7 +147,7 @@ def _check_values(field: str, values: Sequence[Any]) -> tuple[str, tuple[str | i
         )
     if field in BUILT_IN and field != "updated_at" and kinds - {"text"}:
         raise _invalid(field, "is a text: compare it with a text")
-    return (kinds or {"text"}).pop(), tuple(stored(value) for value in values)
+    return (kinds or {"text"}).pop(), tuple(to_sqlite(value) for value in values)
 
 
 def _to_timestamp(field: str, value: Any) -> Any:
@@ -166,8 +166,8 @@ def _check(field: str, value: Any) -> None:
         raise _invalid(
             field, "takes texts, numbers, true and false; 'exists' asks whether there is any"
         )
-    if not comparable(value):
-        raise _invalid(field, f"takes texts of {LONGEST_CHARS} characters at most, and numbers")
+    if not is_comparable(value):
+        raise _invalid(field, f"takes texts of {MAX_VALUE_CHARS} characters at most, and numbers")
 
 
 def _invalid(field: str, message: str) -> Invalid:

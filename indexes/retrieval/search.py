@@ -24,9 +24,8 @@ from indexes.retrieval.filters import Filter
 from indexes.retrieval.fusion import deduplicate, fuse_rankings
 from indexes.retrieval.reranking import RERANK_ROLE, RERANKED_CANDIDATES, rerank
 from indexes.retrieval.rescoring import RESCORED_CANDIDATES, apply_score, rescore
-from indexes.storage import lookup
+from indexes.storage import index_rows, lookup
 from indexes.storage.store import Store
-from indexes.storage.tables import Tables
 
 if TYPE_CHECKING:  # 30 ms and 5 MB that only highlights need
     from indexes.derived.tokens import Tokenizer
@@ -105,7 +104,7 @@ class Retriever:
             if error.code != EMBEDDING_CHANGED:
                 raise
         # Under the search one of them has gone over to another model: as it is now, then.
-        present = [await self._store(Tables.present, index.id) for index in indexes]
+        present = [await self._store(index_rows.get_index, index.id) for index in indexes]
         return await self._retrieve(present, query)
 
     async def _retrieve(self, indexes: Sequence[IndexRecord], query: SearchQuery) -> list[Passage]:
@@ -160,13 +159,13 @@ class Retriever:
     ) -> None:
         known: set[str] = set()
         for index in indexes:
-            known |= await self._store(lookup.known, index.id, documents)
+            known |= await self._store(lookup.find_existing, index.id, documents)
         for document in documents:
             if document not in known:
                 # Of one index the error proposes the nearest.
                 if len(indexes) == 1:
                     (index,) = indexes
-                    await self._store(lookup.document, index.id, index.spec.name, document)
+                    await self._store(lookup.get_document, index.id, index.spec.name, document)
                 raise NotFound(
                     f"None of the indexes has a document '{document[:80]}'.",
                     code="document_not_found",
@@ -178,7 +177,7 @@ class Retriever:
     ) -> Sequence[int] | None:
         if query.documents is None and query.filter is None:
             return None
-        return await self._store(lookup.chosen, index.id, query.documents, query.filter)
+        return await self._store(lookup.select_passages, index.id, query.documents, query.filter)
 
     async def _embed_query(self, indexes: Sequence[IndexRecord], text: str) -> dict[str, bytes]:
         """Return the query's vector for each index, by its id; each model embeds once.
@@ -210,11 +209,11 @@ class Retriever:
         excerpts: Mapping[int, bytes] = {}
         if hits.meaning is not None:
             numbers = [number for number, _ in hits.hits[:RESCORED_CANDIDATES]]
-            excerpts = await self._store(lookup.excerpts, index.id, index.space, numbers)
+            excerpts = await self._store(lookup.get_excerpts, index.id, index.space, numbers)
         weight = 1.0 if query.mode == "dense" else index.spec.weight
         rescored = rescore(hits, excerpts, target.vector, weight)[:count]
         numbers = [hit.number for hit in rescored]
-        stored = await self._store(lookup.found, index.id, index.spec.name, numbers)
+        stored = await self._store(lookup.get_passages, index.id, index.spec.name, numbers)
         passages = [
             apply_score(stored[hit.number], hit, excerpts.get(hit.number), target.vector)
             for hit in rescored

@@ -8,8 +8,7 @@ from typing import Any
 
 from indexes.records import Document, IndexRecord, Passage, PassageHit
 from indexes.retrieval.search import GROWTH_FACTOR, MAX_CANDIDATES, Retriever
-from indexes.storage import lookup, queries
-from indexes.storage.database import IndexDatabase
+from indexes.storage import lookup
 from indexes.storage.store import Store
 
 PASSAGES_PER_DOCUMENT = 8
@@ -39,7 +38,7 @@ async def find_similar(
     store: Store, search: Retriever, index: IndexRecord, document: str, limit: int
 ) -> list[SimilarDocument]:
     """Return the documents of the index most similar to one of them, most similar first."""
-    mean = _mean(await store(read_vectors, index.id, document))
+    mean = _mean(await store(lookup.get_document_vectors, index.id, document))
     count = PASSAGES_PER_DOCUMENT * (limit + 1)
     while mean:
         hits = await search.search_by_vector(index, mean, count)
@@ -48,11 +47,6 @@ async def find_similar(
             return await _add_documents(store, index, best[:limit])
         count *= GROWTH_FACTOR
     return []
-
-
-def read_vectors(database: IndexDatabase, id: str, document: str) -> list[bytes]:
-    """Return the vectors of a document's passages, little-endian float32."""
-    return [row[0] for row in database.rows(queries.VECTORS_OF, id, document)]
 
 
 def _mean(vectors: Sequence[bytes]) -> bytes:
@@ -78,7 +72,7 @@ async def _add_documents(
     store: Store, index: IndexRecord, passages: Sequence[Passage]
 ) -> list[SimilarDocument]:
     ids = [passage.document for passage in passages]
-    documents = await store(lookup.some_documents, index.id, index.spec.name, ids)
+    documents = await store(lookup.get_documents, index.id, index.spec.name, ids)
     return [
         SimilarDocument(documents[passage.document], passage.score, passage)
         for passage in passages

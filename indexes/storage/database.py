@@ -1,4 +1,4 @@
-"""The connection to the truth. All of it blocks: `store.Store` runs it in a thread."""
+"""One connection to the database of the indexes. Everything here blocks: `store` runs it."""
 
 from __future__ import annotations
 
@@ -9,39 +9,43 @@ from typing import Any
 
 
 class IndexDatabase:
-    """One connection that one thread uses. The modules of queries are functions over it."""
+    """One connection, which one thread uses. The modules of queries are functions over it."""
 
     def __init__(
         self,
         connection: sqlite3.Connection,
-        writing: AbstractContextManager[Any] | None = None,
+        write_lock: AbstractContextManager[Any] | None = None,
     ) -> None:
-        """`writing` is held while something is committed."""
+        """`write_lock` is held while something is committed, against the scrubber."""
         self.connection = connection
-        self.writing = writing or nullcontext()
+        self.write_lock = write_lock or nullcontext()
 
     def close(self) -> None:
         self.connection.close()
 
     @contextmanager
     def transaction(self, kind: str = "IMMEDIATE") -> Iterator[sqlite3.Connection]:
-        """All of it or nothing. `kind` "DEFERRED" with reads alone: one consistent view."""
-        with nullcontext() if kind == "DEFERRED" else self.writing:
+        """Commit everything in the block, or nothing.
+
+        With `kind` "DEFERRED" and reads alone, all of them see the database at one moment.
+        """
+        with nullcontext() if kind == "DEFERRED" else self.write_lock:
             self.connection.execute(f"BEGIN {kind}")
             try:
                 yield self.connection
                 self.connection.execute("COMMIT")
             except BaseException:
+                # SQLite has rolled back by itself after some errors, as that of a full disk.
                 if self.connection.in_transaction:
                     self.connection.execute("ROLLBACK")
                 raise
 
     def rows(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        """Fetch rows of one to three columns, to be unpacked."""
+        """Fetch rows of few columns, to be unpacked."""
         return self.connection.execute(sql, parameters).fetchall()
 
-    def named_rows(self, sql: str, *parameters: Any) -> Iterator[dict[str, Any]]:
+    def named_rows(self, sql: str, *parameters: Any) -> list[dict[str, Any]]:
         """Fetch rows by the names of their columns."""
         cursor = self.connection.execute(sql, parameters)
-        names = [column for column, *_ in cursor.description]
-        return (dict(zip(names, row, strict=True)) for row in cursor.fetchall())
+        names = [name for name, *_ in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor]

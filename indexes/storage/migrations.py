@@ -1,4 +1,7 @@
-"""Databases of earlier versions, brought to the present one where they lie."""
+"""Brings databases of earlier versions to the present one, in place.
+
+Owns one step for each version. A step holds its own SQL: the schema of that time is not ours.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from collections.abc import Callable
 
 from indexes.storage.fields import add_fields
 
-TO_2 = (
+_TO_VERSION_2 = (
     "ALTER TABLE indexes ADD COLUMN calibration TEXT",
     "DROP INDEX passages_of_document",
     "CREATE INDEX passages_of_document ON passages (document, ordinal, number)",
@@ -34,13 +37,13 @@ TO_2 = (
 )
 
 
-def _to_2(connection: sqlite3.Connection) -> None:
-    for statement in TO_2:
+def _migrate_to_2(connection: sqlite3.Connection) -> None:
+    for statement in _TO_VERSION_2:
         connection.execute(statement)
     documents = connection.execute("SELECT index_id, key, metadata FROM documents")
     for index_id, key, metadata in documents:
         add_fields(connection, index_id, key, json.loads(metadata))
 
 
-STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {1: _to_2}
-"""From a version to the next."""
+STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {1: _migrate_to_2}
+"""By the version that each starts from."""

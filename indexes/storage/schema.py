@@ -1,4 +1,8 @@
-"""The tables of the truth, and the connection that guards them."""
+"""The tables of the indexes, and how a connection to them is opened.
+
+Owns the schema, its version, and the settings of every connection: foreign keys, no remains of
+deleted rows, no checkpoint but the `Scrubber`'s.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ from indexes.storage.migrations import STEPS
 from indexes.storage.scrub import Scrubber
 
 VERSION = 2
+"""Raised with each change of the schema, together with a step in `migrations`."""
 
 SCHEMA = """
 CREATE TABLE spaces (                -- vectors of one tenant that can be compared with each other
@@ -91,7 +96,7 @@ CREATE TABLE fields (                -- metadata by which documents are chosen
 );
 CREATE INDEX fields_by_value ON fields (index_id, name, kind, value, document);
 CREATE INDEX fields_of_document ON fields (document);
-CREATE TABLE ingests (               -- what was accepted: what is left running is gone on with
+CREATE TABLE ingests (               -- accepted; a start resumes those that are left running
     id TEXT PRIMARY KEY,
     index_id TEXT NOT NULL REFERENCES indexes ON DELETE CASCADE,
     kind TEXT NOT NULL,              -- 'folder' or 'crawl'
@@ -112,16 +117,19 @@ CREATE TABLE removals (              -- what a derived index saved earlier must 
 """
 
 
-PATIENCE_S = 60.0
+BUSY_TIMEOUT_S = 60.0
 """How long a statement waits for another connection's transaction."""
 
 
 def connect(
     path: Path, durability: Literal["process", "power"], scrubber: Scrubber
 ) -> sqlite3.Connection:
-    """The database at `path`, made when it is missing. Raises `Unavailable`."""
+    """Open the database at `path`, created if it is missing and migrated if it is older.
+
+    Raises `Unavailable` (`index_storage_failed`, `index_storage_version`).
+    """
     try:
-        connection = _opened(path)
+        connection = _open(path)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute(f"PRAGMA synchronous={'FULL' if durability == 'power' else 'NORMAL'}")
         # A process that was killed after a delete leaves the deleted text in the log.
@@ -136,17 +144,17 @@ def connect(
     return connection
 
 
-def second(path: Path) -> sqlite3.Connection:
-    """Another connection to a database that `connect` has prepared."""
-    return _opened(path)
+def connect_again(path: Path) -> sqlite3.Connection:
+    """Open another connection to a database that `connect` has prepared."""
+    return _open(path)
 
 
-def _opened(path: Path) -> sqlite3.Connection:
+def _open(path: Path) -> sqlite3.Connection:
     # As a URI, so that what is attached to it can be opened for reading alone.
     connection = sqlite3.connect(
         path.absolute().as_uri(),
         uri=True,
-        timeout=PATIENCE_S,
+        timeout=BUSY_TIMEOUT_S,
         isolation_level=None,
         check_same_thread=False,
     )
@@ -163,7 +171,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, scrubber: Scrubber) -> 
         create(connection)
         return
     if version < VERSION:
-        scrubber.everything()  # earlier versions did not
+        scrubber.scrub_file()  # version 1 was written without a scrubber
     if not migrate(connection, STEPS, VERSION):
         raise Unavailable(
             f"The index database {path} was made by another version of Motet (schema {version}, "
@@ -173,5 +181,5 @@ def _prepare(connection: sqlite3.Connection, path: Path, scrubber: Scrubber) -> 
 
 
 def create(connection: sqlite3.Connection) -> None:
-    """Lay out an empty database."""
+    """Create the tables in an empty database."""
     connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version={VERSION}; COMMIT;")

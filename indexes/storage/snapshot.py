@@ -1,4 +1,12 @@
-"""One index as one portable file: a SQLite database of the same tables that holds it alone."""
+"""Exports an index to one portable file, and imports it again.
+
+A snapshot is a SQLite database of the same tables that holds one index alone, with a digest of its
+rows. Leaves the checks of a foreign file to `inspection`.
+
+Invariants: a snapshot appears under its name only when it is whole and durable. An import is
+invisible until it is whole: its index belongs to no tenant ('') until the last transaction, and
+`sweep` removes what a crash left of one.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +23,13 @@ from indexes.records import IndexRecord
 from indexes.spec import IndexSpec
 from indexes.storage import inspection
 from indexes.storage.database import IndexDatabase
+from indexes.storage.index_rows import delete_index
 from indexes.storage.schema import VERSION, create
-from indexes.storage.tables import Tables
 
-APPLICATION_ID = 0x4D6F7465  # "Mote": says what the file is
+APPLICATION_ID = 0x4D6F7465
+"""SQLite's mark in the file's header that says what it is: "Mote"."""
 
-EXPORT = (
+_EXPORT = (
     "INSERT INTO copy.spaces SELECT id, '', fingerprint, dimensions FROM main.spaces WHERE id = "
     "(SELECT space FROM main.indexes WHERE id = :id)",
     "INSERT INTO copy.indexes SELECT id, '', name, spec, space, last_change, 0, calibration "
@@ -33,11 +42,11 @@ EXPORT = (
     "INSERT INTO copy.passages SELECT * FROM main.passages WHERE index_id = :id ORDER BY number",
     "INSERT INTO copy.fields SELECT * FROM main.fields WHERE index_id = :id",
 )
-INCOMPLETE = """
+_PASSAGE_WITHOUT_VECTOR = """
     SELECT 1 FROM copy.indexes i JOIN copy.passages p
         LEFT JOIN copy.vectors v ON v.space = i.space AND v.hash = p.hash
     WHERE v.hash IS NULL LIMIT 1"""
-BEGIN = (
+_BEGIN_IMPORT = (
     "INSERT OR IGNORE INTO main.spaces (tenant, fingerprint, dimensions) "
     "SELECT :tenant, fingerprint, dimensions FROM copy.spaces",
     "INSERT INTO main.indexes (id, tenant, name, spec, space, last_change, calibration) "
@@ -45,7 +54,7 @@ BEGIN = (
     "ON c.fingerprint = s.fingerprint WHERE s.tenant = :tenant), last_change, calibration "
     "FROM copy.indexes",
 )
-SLICE = (
+_IMPORT_SLICE = (
     "INSERT OR IGNORE INTO main.vectors SELECT i.space, v.hash, v.vector, v.excerpts "
     "FROM copy.passages p JOIN copy.vectors v "
     "ON v.space = (SELECT space FROM copy.indexes) AND v.hash = p.hash "
@@ -62,19 +71,21 @@ SLICE_DOCUMENTS = 100
 """Imported at once: others who write wait for one slice at most."""
 
 
-def export(database: IndexDatabase, index: IndexRecord, path: Path) -> None:
-    """Write the index, as it is at one moment, to `path`; what stood there is replaced when all
-    is written. Raises `Invalid` (`invalid_path`), `Busy` (`index_reembedding`)."""
+def export_snapshot(database: IndexDatabase, record: IndexRecord, path: Path) -> None:
+    """Write the index, as it is at one moment, to `path`; a file there is replaced at the end.
+
+    Raises `Invalid` (`invalid_path`), `Busy` (`index_reembedding`).
+    """
     new = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         with closing(sqlite3.connect(new, isolation_level=None)) as copy:
             create(copy)
         with _attached(database, f"{new.absolute().as_uri()}?mode=rw"):
             with database.transaction("DEFERRED") as connection:
-                for statement in EXPORT:
-                    connection.execute(statement, {"id": index.id})
-                if connection.execute(INCOMPLETE).fetchone():
-                    raise _moving(index)
+                for statement in _EXPORT:
+                    connection.execute(statement, {"id": record.id})
+                if connection.execute(_PASSAGE_WITHOUT_VECTOR).fetchone():
+                    raise _is_moving(record)
         _seal(new)
         os.replace(new, path)
         _sync(path.absolute().parent)
@@ -90,50 +101,58 @@ def export(database: IndexDatabase, index: IndexRecord, path: Path) -> None:
 
 
 def import_snapshot(database: IndexDatabase, tenant: str, path: Path, name: str | None) -> str:
-    """Make an index of a snapshot; the name it has. All of it is there at once or none.
+    """Create an index from a snapshot; return its name. All of it is there at once, or nothing.
 
-    Raises `Invalid` (`invalid_snapshot`) for what is damaged or no snapshot, `Conflict`.
+    Raises `Invalid` (`invalid_snapshot`) for what is damaged or no snapshot, `Conflict`
+    (`index_exists`).
     """
     uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
-    spec = _inspected(path, uri)
+    spec = _inspect(path, uri)
     # Folders of another machine mean nothing here, or worse, something else.
-    kept = {"name": name or spec.name, "folders": (), "watch": False}
-    spec = IndexSpec.model_validate(spec.model_dump() | kept)
+    changes = {"name": name or spec.name, "folders": (), "watch": False}
+    spec = IndexSpec.model_validate(spec.model_dump() | changes)
     id = uuid.uuid4().hex
     with _attached(database, uri):
         _check_free(database, tenant, spec.name)
         try:
-            _fill(database, id, tenant, spec)
+            _copy_rows(database, id, tenant, spec)
             with database.transaction() as connection:
+                # Again: the copying took a while, and the name may be taken by now.
                 _check_free(database, tenant, spec.name)
                 query = "UPDATE main.indexes SET tenant = ?, name = ? WHERE id = ?"
                 connection.execute(query, (tenant, spec.name, id))
         except BaseException:
-            Tables(database.connection, database.writing).delete_index(id)
+            delete_index(database, id)
             raise
     return spec.name
 
 
 def sweep(database: IndexDatabase) -> None:
-    """Remove what imports that a crash cut short have left."""
+    """Remove what a crash left of imports."""
     for (id,) in database.rows("SELECT id FROM indexes WHERE tenant = ''"):
-        Tables(database.connection).delete_index(id)
+        delete_index(database, id)
 
 
-def _fill(database: IndexDatabase, id: str, tenant: str, spec: IndexSpec) -> None:
-    """Bring everything over, for an index that nobody can see: it has no tenant yet."""
+def _copy_rows(database: IndexDatabase, id: str, tenant: str, spec: IndexSpec) -> None:
+    """Copy everything, for an index that nobody can see: it has no tenant yet."""
     values = {"id": id, "tenant": tenant, "spec": spec.model_dump_json()}
     with database.transaction() as connection:
-        for statement in BEGIN:
+        for statement in _BEGIN_IMPORT:
             connection.execute(statement, values)
     keys = [key for (key,) in database.rows("SELECT key FROM copy.documents ORDER BY key")]
     for at in range(0, len(keys), SLICE_DOCUMENTS):
-        first, *_ = some = keys[at : at + SLICE_DOCUMENTS]
+        first, *_ = keys_of_slice = keys[at : at + SLICE_DOCUMENTS]
         with database.transaction() as connection:
             ((last,),) = database.rows("SELECT coalesce(max(key), 0) FROM main.documents")
-            place = {"id": id, "first": first, "last": some[-1], "shift": last + 1 - first}
-            for statement in SLICE:
-                connection.execute(statement, place)
+            bounds = {
+                "id": id,
+                "first": first,
+                "last": keys_of_slice[-1],
+                # Behind all that is there by now: others add documents between two slices.
+                "shift": last + 1 - first,
+            }
+            for statement in _IMPORT_SLICE:
+                connection.execute(statement, bounds)
 
 
 def _check_free(database: IndexDatabase, tenant: str, name: str) -> None:
@@ -145,9 +164,9 @@ def _check_free(database: IndexDatabase, tenant: str, name: str) -> None:
         )
 
 
-def _moving(index: IndexRecord) -> Busy:
+def _is_moving(record: IndexRecord) -> Busy:
     return Busy(
-        f"The index '{index.spec.name}' is being embedded by another model: export it then.",
+        f"The index '{record.spec.name}' is being embedded by another model: export it then.",
         code="index_reembedding",
         retry_after_s=60.0,
     )
@@ -163,7 +182,7 @@ def _attached(database: IndexDatabase, uri: str) -> Iterator[None]:
 
 
 def _seal(path: Path) -> None:
-    """Say what the file is and what it holds, and bring it to the disk."""
+    """Mark the file as a snapshot, with the digest of its rows, and bring it to the disk."""
     with closing(sqlite3.connect(path, isolation_level=None)) as copy:
         copy.execute("CREATE TABLE snapshot (digest TEXT NOT NULL)")
         copy.execute("INSERT INTO snapshot VALUES (?)", (_digest(copy),))
@@ -171,8 +190,8 @@ def _seal(path: Path) -> None:
     _sync(path)
 
 
-def _inspected(path: Path, uri: str) -> IndexSpec:
-    """The spec of the index in a snapshot that is sound."""
+def _inspect(path: Path, uri: str) -> IndexSpec:
+    """Check a snapshot; return the spec of its index."""
     try:
         with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as copy:
             copy.execute("PRAGMA trusted_schema=OFF")
@@ -180,7 +199,7 @@ def _inspected(path: Path, uri: str) -> IndexSpec:
                      ("application_id", "user_version")]  # fmt: skip
             if marks != [APPLICATION_ID, VERSION]:
                 raise ValueError("it is no snapshot that this version of Motet reads")
-            spec = inspection.inspected(copy)
+            spec = inspection.inspect_snapshot(copy)
             if copy.execute("SELECT digest FROM snapshot").fetchall() != [(_digest(copy),)]:
                 raise ValueError("it is damaged")
             return spec

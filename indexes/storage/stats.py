@@ -1,4 +1,4 @@
-"""How large an index is, and what it costs."""
+"""Measures how large an index is, on disk and in memory."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from indexes.records import IndexRecord
 from indexes.storage.database import IndexDatabase
 
 FLOAT_BYTES = 4
-ROW_BYTES = 200
-"""What SQLite keeps for a passage beside its text and vector: heading, hashes, its indexes."""
-WORDS_SHARE = 1.25
+PASSAGE_ROW_BYTES = 200
+"""What SQLite stores for a passage beside its text and vector: heading, hashes, its indexes."""
+WORD_BYTES_PER_TEXT_BYTE = 1.25
 """What the words of a text take in memory, measured with 40,000 passages of 200 words."""
 
 
@@ -59,19 +59,22 @@ _MEDIA_TYPES = """
 _VECTORS = "SELECT count(DISTINCT hash) FROM passages WHERE index_id = ?"
 
 
-def stats(database: IndexDatabase, index: IndexRecord, derived: Path) -> IndexStats:
-    """`derived` is the folder that holds the derived indexes. Reads every text: run it beside."""
+def measure_index(database: IndexDatabase, record: IndexRecord, derived: Path) -> IndexStats:
+    """Count and measure an index; `derived` is the folder that holds the derived indexes.
+
+    Scans every text, so run it with `Store.beside`.
+    """
     with database.transaction("DEFERRED"):
         ((documents, passages, characters, text_bytes, size_bytes, updated_at),) = database.rows(
-            _DOCUMENTS, index.id
+            _DOCUMENTS, record.id
         )
-        ((vectors,),) = database.rows(_VECTORS, index.id)
-        media_types = {str(kind): int(n) for kind, n in database.rows(_MEDIA_TYPES, index.id)}
-        calibrated = read_threshold(database, index.id)
-    vector_bytes = vectors * index.dimensions * FLOAT_BYTES
-    derived_bytes = _size(derived / index.id)
+        ((vectors,),) = database.rows(_VECTORS, record.id)
+        media_types = {str(kind): int(n) for kind, n in database.rows(_MEDIA_TYPES, record.id)}
+        calibrated = read_threshold(database, record.id)
+    vector_bytes = vectors * record.dimensions * FLOAT_BYTES
+    derived_bytes = _folder_bytes(derived / record.id)
     return IndexStats(
-        index=index.spec.name,
+        index=record.spec.name,
         documents=documents,
         passages=passages,
         characters=characters,
@@ -80,28 +83,28 @@ def stats(database: IndexDatabase, index: IndexRecord, derived: Path) -> IndexSt
         vectors=vectors,
         vector_bytes=vector_bytes,
         # Texts are kept whole, for citations, and in passages.
-        sqlite_bytes=2 * text_bytes + vector_bytes + ROW_BYTES * passages,
+        sqlite_bytes=2 * text_bytes + vector_bytes + PASSAGE_ROW_BYTES * passages,
         derived_bytes=derived_bytes,
-        memory_bytes=_memory_bytes(index, passages, text_bytes),
+        memory_bytes=_memory_bytes(record, passages, text_bytes),
         media_types=media_types,
-        model=index.spec.model,
-        fingerprint=index.fingerprint,
+        model=record.spec.model,
+        fingerprint=record.fingerprint,
         updated_at=updated_at,
-        pending_changes=index.last_change - index.saved_change,
+        pending_changes=record.last_change - record.saved_change,
         threshold=calibrated,
     )
 
 
-def _memory_bytes(index: IndexRecord, passages: int, text_bytes: int) -> int:
-    """In the worker: a vector for each passage, and its words."""
-    return passages * index.dimensions * FLOAT_BYTES + int(WORDS_SHARE * text_bytes)
+def _memory_bytes(record: IndexRecord, passages: int, text_bytes: int) -> int:
+    """Estimate the worker's memory: a vector for each passage, and its words."""
+    return passages * record.dimensions * FLOAT_BYTES + int(WORD_BYTES_PER_TEXT_BYTE * text_bytes)
 
 
-def _size(folder: Path) -> int:
-    sizes = 0
+def _folder_bytes(folder: Path) -> int:
+    total_bytes = 0
     for path in folder.rglob("*"):
         try:
-            sizes += path.stat().st_size
+            total_bytes += path.stat().st_size
         except OSError:  # replaced by the next save meanwhile
             continue
-    return sizes
+    return total_bytes

@@ -1,4 +1,12 @@
-"""The truth, without blocking the event loop: one thread runs every query, in order."""
+"""Runs queries without blocking the event loop: one thread, one connection, in order.
+
+Owns the lock of the data folder's indexes, the write-ahead log's size and when it is emptied. What
+is asked is a function of `index_rows`, `spaces`, `documents`, `changes`, `lookup`, `ingests`.
+
+Invariants: one thread writes, so queries need no lock among themselves and each sees all before it;
+long reads and imports run beside it on connections of their own, whose commits hold the write lock.
+What is deleted leaves the files as soon as no reader needs it (`Scrubber`).
+"""
 
 from __future__ import annotations
 
@@ -16,39 +24,39 @@ from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 from config.errors import Conflict, Unavailable
 from indexes.records import STORE_FAILED
 from indexes.storage.database import IndexDatabase
-from indexes.storage.schema import connect, second
+from indexes.storage.schema import connect, connect_again
 from indexes.storage.scrub import Scrubber
-from indexes.storage.tables import Tables
 
 log = logging.getLogger(__name__)
-FILE = "indexes.db"
-LOG_BYTES = 2**22
+FILE_NAME = "indexes.db"
+LOG_GROWTH_BYTES = 2**22
 """Grown by so much, the write-ahead log is emptied into the file."""
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 class Store:
-    """Runs queries: `await store(Tables.index, tenant, name)`, `store(lookup.documents, id, ...)`.
+    """Runs queries: `await store(index_rows.find_index, tenant, name)`.
 
     `folder` is where the database and the derived indexes lie.
     """
 
     def __init__(
-        self, folder: Path, thread: ThreadPoolExecutor, tables: Tables, scrubber: Scrubber
+        self, folder: Path, thread: ThreadPoolExecutor, database: IndexDatabase, scrubber: Scrubber
     ) -> None:
         self.folder = folder
         self._thread = thread
-        self._tables = tables
+        self._database = database
         self._scrubber = scrubber
-        self._log_limit_bytes = LOG_BYTES
+        self._log_limit_bytes = LOG_GROWTH_BYTES
 
     async def __call__(
-        self, query: Callable[Concatenate[Tables, P], T], *args: P.args, **kwargs: P.kwargs
+        self, query: Callable[Concatenate[IndexDatabase, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """The query's answer. When this is cancelled, a query that has begun still completes.
+        """Run a query and return its answer.
 
-        Raises what the query raises; SQLite's own errors become `Unavailable`.
+        Cancelled, it still completes if it has begun. Raises what the query raises; SQLite's own
+        errors become `Unavailable` (`index_storage_failed`).
         """
         try:
             return await self.blocking(lambda: self._answer(query, args, kwargs))
@@ -56,14 +64,15 @@ class Store:
             raise _failed(error) from error
 
     async def beside(self, work: Callable[[IndexDatabase], T]) -> T:
-        """Long work on a connection of its own, while queries go on.
+        """Run long work on a connection of its own, while queries go on.
 
-        Raises as `__call__` does. When this is cancelled, it still waits for the work's end.
+        Raises as `__call__` does. Cancelled, it still waits for the work's end.
         """
-        running = asyncio.ensure_future(asyncio.to_thread(self._on_second, work))
+        running = asyncio.ensure_future(asyncio.to_thread(self._run_beside, work))
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
+            # A thread cannot be stopped: nobody may close what it uses before it is through.
             await asyncio.wait([running])
             raise
         except sqlite3.Error as error:
@@ -73,8 +82,10 @@ class Store:
             await self.purge()
 
     async def purge(self) -> None:
-        """Take what was deleted out of the database's files; while somebody reads or writes for
-        long, `beside`, at the end of that."""
+        """Take what was deleted out of the database's files.
+
+        While work `beside` reads or writes, that does it when it ends.
+        """
         await self.blocking(self._purge)
 
     async def blocking(self, work: Callable[[], T]) -> T:
@@ -82,9 +93,9 @@ class Store:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     def close(self) -> None:
-        """Blocks."""
+        """Empty the log and close the connection. Blocks; runs in the store's thread."""
         self._purge()
-        self._tables.close()
+        self._database.close()
 
     def _answer(
         self,
@@ -92,25 +103,26 @@ class Store:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> T:
-        answer = query(self._tables, *args, **kwargs)
+        answer = query(self._database, *args, **kwargs)
         if self._scrubber.log_bytes() > self._log_limit_bytes:
             self._purge()
         return answer
 
-    def _on_second(self, work: Callable[[IndexDatabase], T]) -> T:
-        connection = second(self.folder / FILE)
-        with closing(IndexDatabase(connection, self._scrubber.writing)) as database:
+    def _run_beside(self, work: Callable[[IndexDatabase], T]) -> T:
+        connection = connect_again(self.folder / FILE_NAME)
+        with closing(IndexDatabase(connection, self._scrubber.write_lock)) as database:
             return work(database)
 
     def _purge(self) -> None:
         try:
-            emptied = self._scrubber.checkpoint(self._tables.connection)
+            emptied = self._scrubber.checkpoint(self._database.connection)
         except (sqlite3.Error, OSError) as error:
-            # What was committed stands in the log, and stays there.
+            # What was committed stays in the log, from which SQLite reads it as well.
             log.error("the log of the index database cannot be emptied: %s", error)
             emptied = False
-        held = 0 if emptied else self._scrubber.log_bytes()
-        self._log_limit_bytes = held + LOG_BYTES
+        # A log that cannot be emptied now is tried again when it has grown, not at each query.
+        held_bytes = 0 if emptied else self._scrubber.log_bytes()
+        self._log_limit_bytes = held_bytes + LOG_GROWTH_BYTES
 
 
 def _failed(error: sqlite3.Error) -> Unavailable:
@@ -125,18 +137,19 @@ def _failed(error: sqlite3.Error) -> Unavailable:
 async def open_store(
     folder: Path, durability: Literal["process", "power"] = "process"
 ) -> AsyncIterator[Store]:
-    """The store in `folder`, made when it is missing.
+    """Open the store in `folder`, which is created if it is missing.
 
-    Raises `Conflict` when another process has it open: the derived indexes allow one owner only.
+    Raises `Conflict` (`data_folder_in_use`) when another process has it open: the derived indexes
+    allow one owner only.
     """
-    lock = _claimed(folder)
+    lock = _lock_folder(folder)
     thread = ThreadPoolExecutor(1, thread_name_prefix="indexes-store")
     run = asyncio.get_running_loop().run_in_executor
-    path = folder / FILE
+    path = folder / FILE_NAME
     try:
         with closing(Scrubber(path)) as scrubber:
-            tables = Tables(await run(thread, connect, path, durability, scrubber))
-            store = Store(folder, thread, tables, scrubber)
+            database = IndexDatabase(await run(thread, connect, path, durability, scrubber))
+            store = Store(folder, thread, database, scrubber)
             try:
                 yield store
             finally:
@@ -146,8 +159,11 @@ async def open_store(
         os.close(lock)
 
 
-def _claimed(folder: Path) -> int:
-    """The descriptor that holds the lock; the system lets go of it however the process ends."""
+def _lock_folder(folder: Path) -> int:
+    """Lock the folder; return the descriptor that holds the lock.
+
+    The system releases it however the process ends.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

@@ -21,8 +21,8 @@ from config.errors import Conflict, Unavailable
 from config.settings import load_settings
 from indexes.service import Indexes, open_indexes
 from indexes.spec import IndexSpec
+from indexes.storage import documents, index_rows
 from indexes.storage.store import open_store
-from indexes.storage.tables import Tables
 from models.workers.process import Reply, WorkerProcess
 from tests.support.indexes import HashingEmbedder, Models
 
@@ -227,8 +227,8 @@ async def test_what_a_killed_process_left_of_deleted_things_is_gone_at_the_next_
         report = await docs.add_document(source="a.md", data=b"The gribbleflix.")
     assert len(files_with(tmp_path, "gribbleflix")) >= 2
     async with open_store(tmp_path / "indexes") as store:
-        index = await store(Tables.index, "default", "docs")
-        await store(Tables.delete_documents, index.id, report.documents)
+        index = await store(index_rows.find_index, "default", "docs")
+        await store(documents.delete_documents, index.id, report.documents)
     left = tmp_path / "indexes" / "derived" / "deleted-index"
     left.mkdir()
     (left / "terms").write_text("gribbleflix")
@@ -248,7 +248,8 @@ from tests.support.indexes import Models
 async def main():
     Store.purge = lambda self: os._exit(9)
     async with open_indexes(load_settings(home=Path(sys.argv[1])), Models()) as indexes:
-        await indexes.add_document("docs", source="a.md", data=b"The gribbleflix is here.")
+        docs = await indexes.get("docs")
+        await docs.add_document(source="a.md", data=b"The gribbleflix is here.")
         await indexes.delete("docs")
 
 asyncio.run(main())
@@ -307,10 +308,10 @@ from tests.support.indexes import Models
 
 async def main():
     async with open_indexes(load_settings(home=Path(sys.argv[1])), Models()) as indexes:
-        await indexes.create(IndexSpec(name="notes"))
+        notes = await indexes.create(IndexSpec(name="notes"))
         for number in range(10_000):
             text = f"# Document {number}\\n\\nIt is about subject{number}.\\n"
-            await indexes.add_document("notes", source=f"{number}.md", data=text.encode())
+            await notes.add_document(source=f"{number}.md", data=text.encode())
             print(number, flush=True)
 
 asyncio.run(main())

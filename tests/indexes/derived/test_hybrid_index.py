@@ -79,12 +79,14 @@ def test_an_index_that_was_saved_and_loaded_goes_on_like_the_one_in_memory(tmp_p
     index = built(list(range(1, 200)))
     index.delete(list(range(1, 150, 2)))
     folder.save(index, tmp_path, "model", 7)
-    loaded, change = folder.load(tmp_path, "model")
-    assert change == 7
-    for each in (index, loaded):
+
+    loaded = folder.load(tmp_path, "model")
+
+    assert loaded.change == 7
+    for each in (index, loaded.index):
         added(each, [300, 301])
         each.delete([2, 300])
-    assert_equal(index, loaded)
+    assert_equal(index, loaded.index)
 
 
 def test_a_word_that_no_passage_holds_any_more_is_written_to_no_file(tmp_path: Path) -> None:
@@ -101,9 +103,11 @@ def test_an_index_can_be_emptied_saved_and_filled_again(tmp_path: Path) -> None:
     index = built([1, 2, 3])
     index.delete([1, 2, 3])
     folder.save(index, tmp_path, "model", 6)
-    loaded, change = folder.load(tmp_path, "model")
-    assert (len(loaded), change) == (0, 6)
-    for each in (index, loaded):
+
+    loaded = folder.load(tmp_path, "model")
+
+    assert (len(loaded.index), loaded.change) == (0, 6)
+    for each in (index, loaded.index):
         assert search(each, queries())[0].hits == []
         added(each, [7, 8])
         assert_equal(each, built([7, 8]))

@@ -13,9 +13,9 @@ from config.errors import Invalid, NotFound
 from config.settings import load_settings
 from indexes.records import IngestReport, OnProgress, Progress
 from indexes.service import Indexes, open_indexes
+from indexes.storage import index_rows
 from indexes.storage.ingests import MAX_ENDED_INGESTS, IngestState, begin_ingest
 from indexes.storage.store import open_store
-from indexes.storage.tables import Tables
 from tests.support.indexes import HashingEmbedder, Models
 
 BOUND_S = 60
@@ -150,7 +150,7 @@ async def test_a_folder_that_has_gone_meanwhile_fails_and_the_rest_starts(home: 
     async with open_indexes(load_settings(home=home), Models()):
         pass
     async with open_store(home / "indexes") as store:
-        index = await store(Tables.index, "default", "docs")
+        index = await store(index_rows.find_index, "default", "docs")
         await store(begin_ingest, index.id, "folder", str(home / "gone"))
     async with open_indexes(load_settings(home=home), Models()) as indexes:
         (only,) = await settled(indexes)

@@ -16,8 +16,9 @@ from indexes.reading.chunks import Chunk
 from indexes.records import Draft, Embedding, FileState, Passage
 from indexes.service import Indexes, open_indexes
 from indexes.spec import IndexSpec
+from indexes.storage import documents, index_rows, spaces
+from indexes.storage.hashes import passage_hash
 from indexes.storage.store import open_store
-from indexes.storage.tables import Tables, passage_hash
 from tests.support.indexes import HashingEmbedder, Models
 
 GARDEN = "# Garden\n\nTomatoes like warm soil and regular water.\n"
@@ -101,17 +102,17 @@ async def test_filter_matching_one_percent_finds_its_ten_best_of_ten_thousand(
     group = random.permutation(10_000) % 100
     embedder = HashingEmbedder(dimensions=16)
     async with open_store(tmp_path / "indexes") as store:
-        await store(Tables.create_index, "default", IndexSpec(name="large"))
-        id = (await store(Tables.index, "default", "large")).id
-        await store(Tables.use_space, id, embedder.fingerprint, 16, "embed")
-        space = (await store(Tables.index, "default", "large")).space
+        await store(index_rows.create_index, "default", IndexSpec(name="large"))
+        id = (await store(index_rows.find_index, "default", "large")).id
+        await store(spaces.use_space, id, embedder.fingerprint, 16, "embed")
+        space = (await store(index_rows.find_index, "default", "large")).space
         for n, vector in enumerate(vectors):
             text = f"word{n % 50} of document {n}"
             state = FileState(f"d{n}", "", 0, 0, "")
             draft = Draft("", f"{n:05}", "", "text/plain", text, state, {"group": int(group[n])},
                           [Chunk(0, len(text), ())])  # fmt: skip
             await store(
-                Tables.put_document,
+                documents.put_document,
                 id,
                 draft,
                 space,

@@ -75,7 +75,7 @@ def test_a_migration_that_fails_leaves_the_database_as_it_was(
     file = home / "indexes" / "indexes.db"
 
     def fails(connection: sqlite3.Connection) -> None:
-        migrations._to_2(connection)
+        migrations._migrate_to_2(connection)
         raise sqlite3.OperationalError("disk full")
 
     monkeypatch.setitem(migrations.STEPS, 1, fails)

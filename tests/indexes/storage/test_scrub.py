@@ -13,7 +13,7 @@ from random import Random
 import pytest
 
 from indexes.storage.database import IndexDatabase
-from indexes.storage.schema import connect, second
+from indexes.storage.schema import connect, connect_again
 from indexes.storage.scrub import Scrubber
 
 BOUND_S = 60
@@ -81,7 +81,7 @@ def test_no_word_of_a_deleted_row_is_left_and_every_other_row_is(
             churn(connection, random)
     if way == "afterwards":
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        scrubber.everything()
+        scrubber.scrub_file()
     rows = connection.execute("SELECT * FROM notes ORDER BY key").fetchall()
     assert scrubber.checkpoint(connection)
     assert remains(path) == []
@@ -99,7 +99,7 @@ def test_what_a_reader_still_sees_goes_when_it_has_ended(
     connection: sqlite3.Connection, scrubber: Scrubber, path: Path
 ) -> None:
     churn(connection, Random(2))
-    with closing(second(path)) as reader:
+    with closing(connect_again(path)) as reader:
         reader.execute("BEGIN")
         count = "SELECT count(*), sum(length(text)) FROM notes"
         seen = reader.execute(count).fetchone()
@@ -118,7 +118,7 @@ def test_while_another_thread_commits_the_log_is_left_as_it_is(
     begun, done = threading.Event(), threading.Event()
 
     def commit() -> None:
-        with closing(IndexDatabase(second(path), scrubber.writing)) as database:
+        with closing(IndexDatabase(connect_again(path), scrubber.write_lock)) as database:
             with database.transaction() as other:
                 other.execute("DELETE FROM notes WHERE key = 2")
                 begun.set()

@@ -103,13 +103,13 @@ async def test_a_snapshot_is_of_one_moment_while_ingests_go_on(
             work = add(filled, "0.md", "# Other\n\nNothing is left of it.\n")
             asyncio.run_coroutine_threadsafe(work, loop).result(30)
 
-    export = snapshot.export
+    export = snapshot.export_snapshot
 
     def watched(database: Any, *args: Any) -> None:
         database.connection.set_trace_callback(replace_first)
         export(database, *args)
 
-    monkeypatch.setattr(snapshot, "export", watched)
+    monkeypatch.setattr(snapshot, "export_snapshot", watched)
     await notes.export(tmp_path / "a")
     assert replaced
     assert (await filled.search("notes", "subject0", limit=1))[0].text.startswith("# ")
@@ -127,7 +127,7 @@ async def test_what_is_deleted_while_a_snapshot_is_taken_is_then_found_in_no_fil
     notes = await filled.get("notes")
     secret = await add(filled, "secret.md", "The frobnicated quuxling.\n", owner="blorbo")
     loop = asyncio.get_running_loop()
-    export = snapshot.export
+    export = snapshot.export_snapshot
 
     def delete_last(statement: str) -> None:
         if "copy.fields" in statement:
@@ -138,7 +138,7 @@ async def test_what_is_deleted_while_a_snapshot_is_taken_is_then_found_in_no_fil
         database.connection.set_trace_callback(delete_last)
         export(database, *args)
 
-    monkeypatch.setattr(snapshot, "export", watched)
+    monkeypatch.setattr(snapshot, "export_snapshot", watched)
     await notes.export(tmp_path / "a")
     assert b"quuxling" in (tmp_path / "a").read_bytes()
     files = [path.read_bytes() for path in data_folder.rglob("*") if path.is_file()]
@@ -153,7 +153,7 @@ async def test_ingests_and_searches_go_on_during_an_import_that_nobody_sees_befo
     await notes.export(tmp_path / "a")
     monkeypatch.setattr(snapshot, "SLICE_DOCUMENTS", 1)
     loop = asyncio.get_running_loop()
-    fill = snapshot._fill
+    fill = snapshot._copy_rows
     seen: list[list[str]] = []
 
     async def meanwhile() -> None:
@@ -170,7 +170,7 @@ async def test_ingests_and_searches_go_on_during_an_import_that_nobody_sees_befo
         fill(database, *args)
         database.connection.set_trace_callback(None)
 
-    monkeypatch.setattr(snapshot, "_fill", watched)
+    monkeypatch.setattr(snapshot, "_copy_rows", watched)
     await filled.import_snapshot(tmp_path / "a", "copy")
     assert seen == [[f"more{n}.md", "docs", "notes"] for n in range(4)]
     found = await filled.search("copy", "document subject1", limit=10)
@@ -200,7 +200,7 @@ async def test_an_import_that_fails_or_is_killed_leaves_nothing(
 
 def half(database: IndexDatabase, file: Path, spec: IndexSpec) -> None:
     with snapshot._attached(database, file.as_uri()):
-        snapshot._fill(database, "random", "default", spec)
+        snapshot._copy_rows(database, "random", "default", spec)
 
 
 def counts(database: IndexDatabase) -> dict[str, int]:
