@@ -8,8 +8,9 @@ To add a node type, say `shout`:
 2. Add one line to `NODE_TYPES` below: `"shout": SHOUT`. The key is the literal `type` of its spec.
 
 Everything else follows from the map: validation, the JSON schema for editors, drawing, `retry`,
-`timeout_s`, `cache`, `when`, `save` and `on_error`. Three tests then ask for more: a section in
-`docs/agents.md` that names its fields, and a test of it in `tests/graphs/nodes/`.
+`timeout_s`, `cache`, `when`, `save` and `on_error`. `tests/test_docs.py` then asks for a section in
+`docs/agents.md` that names its fields. A test of its own goes to `tests/graphs/nodes/`;
+`tests.support.graph_runs.run_node` runs one node alone, also before it is in the map.
 
 Work that takes long emits `progress`. Work whose single pieces must survive a crash puts each into
 `graphs.compile.durable.durable_call` and sets `retries_itself`. A module beside the types serves

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -180,6 +181,23 @@ def test_broken_file_keeps_the_last_good_version_and_is_a_problem(
     (folder / "shout.yaml").write_text(SHOUT)
     assert catalog.reload().changed == ()
     assert "shout.yaml" not in {Path(p.details["file"]).name for p in catalog.problems()}
+
+
+def test_reload_logs_each_change_and_each_problem_once(
+    catalog: Catalog, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "graphs")
+    version = catalog.create(SHOUT).version
+    (folder / "shout.yaml").write_text(SHOUT.replace("type: set", "type: sett"))
+
+    catalog.reload()
+    catalog.reload()
+
+    loaded, refused = caplog.records
+    assert loaded.getMessage() == f"agent shout loaded: version {version}"
+    assert refused.levelno == logging.WARNING
+    assert "agent file not loaded" in refused.getMessage()
+    assert "shout.yaml" in refused.getMessage()
 
 
 def test_an_agent_whose_only_version_is_broken_says_why(catalog: Catalog, folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,8 +10,13 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from config.errors import NotFound
 from graphs.agent import Agent
+from graphs.compile.compiler import build_graph
+from graphs.compile.node import CompileScope, NodeType
 from graphs.loading.build import AgentSource, FindAgent, build_agent
 from graphs.run_context import RunContext
+from graphs.spec.channels import Channel
+from graphs.spec.problems import Problems
+from graphs.templates.expressions import Expressions
 
 INNER_AGENT = """\
 version: 1
@@ -63,10 +69,52 @@ async def run(
     thread: str = "t",
 ) -> Transcript:
     """Run an agent to its end or its next question. `given` stands in for a first input."""
-    told = Transcript()
     graph = graph or agent.compile(InMemorySaver())
     config = {"configurable": {"thread_id": thread}, "recursion_limit": agent.recursion_limit}
     begin = given if given is not None else agent.initial_state(input)
+    transcript = await _transcribe(graph, begin, config, context)
+    transcript.output = agent.output(transcript.values)
+    return transcript
+
+
+async def run_node(
+    node_type: NodeType,
+    fields: Mapping[str, Any],
+    state: Mapping[str, Any] | None = None,
+    context: RunContext | None = None,
+) -> Transcript:
+    """Run one node alone, of any type, also one that is not in the map of node types yet.
+
+    `fields` are those of its spec, as YAML has them; `state` the channels that its templates read.
+    What it saves is in the transcript's `values`. Raises `Invalid` for problems of the spec.
+    """
+    spec = node_type.spec.model_validate(dict(fields))
+    problems = Problems()
+    linker = _OneNodeType({spec.type: node_type})
+    scope = CompileScope("test", "", (), frozenset(), problems, linker)
+    channels = {name: Channel() for name in state or {}}
+    graph = build_graph({"node": spec}, None, channels, scope)
+    problems.check()
+    config = {"configurable": {"thread_id": "t"}}
+    compiled = graph.compile(InMemorySaver())
+    return await _transcribe(compiled, graph.initial_state(state or {}), config, context)
+
+
+@dataclass(frozen=True)
+class _OneNodeType:
+    """A linker that knows one node type and no other agent."""
+
+    node_types: Mapping[str, NodeType]
+    expressions: Expressions = field(default_factory=Expressions)
+
+    def agent(self, name: str) -> Any:
+        raise NotFound(f"There is no agent '{name}'.")
+
+
+async def _transcribe(
+    graph: Any, begin: Any, config: Mapping[str, Any], context: RunContext | None
+) -> Transcript:
+    transcript = Transcript()
     stream = graph.astream(
         begin,
         config,
@@ -76,14 +124,14 @@ async def run(
     )
     async for namespace, mode, data in stream:
         if mode == "custom":
-            told.events.append(data)
+            transcript.events.append(data)
         elif mode == "messages":
-            told.tokens.append(data[0].text)
+            transcript.tokens.append(data[0].text)
         elif mode == "tasks" and "result" in data:
-            told.steps.append("/".join([*(part.split(":")[0] for part in namespace), data["name"]]))
+            path = [*(part.split(":")[0] for part in namespace), data["name"]]
+            transcript.steps.append("/".join(path))
             if not namespace:
-                told.interrupts += data["interrupts"]
+                transcript.interrupts += data["interrupts"]
         elif mode == "values" and not namespace:
-            told.values = data
-    told.output = agent.output(told.values)
-    return told
+            transcript.values = data
+    return transcript

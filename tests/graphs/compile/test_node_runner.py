@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import replace
 from typing import Any
 
@@ -216,3 +217,40 @@ def test_on_error_message_without_fail_is_refused() -> None:
         searching("on_error: {then: continue, message: No.}")
     with pytest.raises(Invalid, match="there is no channel 'qery'"):
         searching('on_error: {then: fail, message: "{{ qery }}"}')
+
+
+# The log
+
+
+async def test_steps_are_logged_with_run_id_and_node_at_debug(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG, "graphs")
+
+    await run(searching("when: 'false'"), {}, context(run_id="r1"))
+
+    assert "run r1: look begins" in caplog.messages
+    assert "run r1: look is passed over" in caplog.messages
+
+
+async def test_failures_are_logged_with_run_id_node_attempt_and_code(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "graphs")
+    found = indexes(Unavailable("secret", code="down"), Unavailable("secret", code="down"))
+    policy = "retry: {attempts: 2, backoff_s: 0}, on_error: continue"
+
+    await run(searching(policy), {}, context(indexes=found, run_id="r1"))
+
+    assert caplog.messages == [
+        "run r1: look failed (attempt 1), again: down",
+        "run r1: look failed (attempt 2), continue: down",
+    ]
+
+
+async def test_run_without_failures_logs_nothing_at_info(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "graphs")
+
+    await run(searching("cache: 60"), {}, context(indexes=indexes(), cache=InMemoryCache()))
+
+    assert caplog.messages == []

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 import pytest
 
+from config.errors import Invalid
+from graphs.compile.node import CompiledNode, CompileScope, NodeContext, NodeType
 from graphs.nodes import NODE_TYPES
 from graphs.spec.agent_spec import spec_json_schema
 from graphs.spec.node_spec import NodeSpec
+from tests.support.graph_runs import run_node
+from tests.support.graphs import context
 
 
 @pytest.mark.parametrize("name", NODE_TYPES)
@@ -41,3 +45,40 @@ def test_every_node_spec_is_in_the_map() -> None:
     specs = {spec for spec in NodeSpec.__subclasses__() if spec.__module__.startswith("graphs.")}
 
     assert {node_type.spec for node_type in NODE_TYPES.values()} == specs
+
+
+# A type that is not in the map
+
+
+class ShoutSpec(NodeSpec):
+    """Says a text louder."""
+
+    type: Literal["shout"]
+    text: str
+
+
+def build_shout(spec: ShoutSpec, scope: CompileScope) -> CompiledNode:
+    async def run(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
+        context.emit("progress", loud=True)
+        return {"text": f"{inputs['text']}!".upper()}
+
+    return CompiledNode({"text": scope.template("text", spec.text)}, run)
+
+
+SHOUT = NodeType(ShoutSpec, build_shout, parts={"text": "string"}, main_part="text")
+
+
+async def test_node_type_runs_alone_with_what_every_node_has() -> None:
+    fields = {"type": "shout", "text": "{{ word }}", "save": "answer", "when": "word != ''"}
+
+    transcript = await run_node(SHOUT, fields, {"word": "hello"}, context())
+
+    assert transcript.values["answer"] == "HELLO!"
+    assert transcript.kinds("progress")[0]["loud"] is True
+
+
+async def test_node_type_reports_a_wrong_template_before_it_runs() -> None:
+    fields = {"type": "shout", "text": "{{ wrd }}", "save": "answer"}
+
+    with pytest.raises(Invalid, match="Did you mean 'word'"):
+        await run_node(SHOUT, fields, {"word": "hello"}, context())
