@@ -1,4 +1,7 @@
-"""What a back end offers to the manager: find, estimate, load and unload models."""
+"""What a back end offers: it finds, estimates, loads and unloads models.
+
+The executor decides when; each back end's package has the driver that does it.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +18,11 @@ from models.scheduling.requirement import MemoryRequirement
 from models.workers.prewarmed import PrewarmedWorkers
 
 Progress = Callable[[Mapping[str, Any]], None]
-"""Told about a load under way, e.g. {"phase": "pulling", "completed": 3, "total": 10}."""
+"""Called during a load, e.g. with {"phase": "pulling", "completed": 3, "total": 10}."""
 
 
 class Loaded(Protocol):
-    """A model that is ready. The manager calls `unload` once, when no lease is left."""
+    """A model that is ready. The executor calls `unload` once, when no lease is left."""
 
     @property
     def capability(self) -> object:
@@ -40,7 +43,7 @@ class Loaded(Protocol):
         ...
 
     async def unload(self) -> None:
-        """Give everything back. When it returns, the memory is free. Does not raise."""
+        """Give everything back. When this returns, the memory is free. Does not raise."""
         ...
 
 
@@ -65,38 +68,39 @@ class Driver(Protocol):
     """One back end. Constructing it does nothing; heavy imports belong in its methods."""
 
     async def available(self, spec: ModelSpec) -> str | None:
-        """None when `spec` could be loaded now, else why not and what to do, for people.
+        """Say why `spec` could not be loaded now and what to do; None when it could.
 
         Bounded to about a second; may keep its answer for a few seconds. Does not raise.
         """
         ...
 
     async def discover(self, task: Task) -> Sequence[ModelSpec]:
-        """Models of this task that it has without being told, best first, named
-        "<backend>/<source>". Empty when it has none or does not look. Raises `Unavailable` when
-        it cannot be reached. Bounded like `available`.
+        """List models of this task that no file declares, best first, "<backend>/<source>".
+
+        Empty when the back end has none or does not look. Raises `Unavailable` when it cannot be
+        reached. Bounded like `available`.
         """
         ...
 
     def named(self, source: str, task: Task) -> ModelSpec | None:
-        """The spec for "<backend>/<source>" although no file declares it; None: not possible."""
+        """Make the spec of "<backend>/<source>", which no file declares; None: not possible."""
         ...
 
     def estimate(self, spec: ModelSpec) -> Sequence[MemoryRequirement]:
-        """Where it could run and what loading will take there, before it was ever measured: the
-        preferred place first, at least one. Quick and without effects.
+        """Estimate where a model could run and what loading takes there, before it was measured.
+
+        The preferred place first, at least one. Quick and without effects.
         """
         ...
 
     async def load(self, spec: ModelSpec, need: MemoryRequirement, progress: Progress) -> Loaded:
-        """Load it to `need.device`, one of what `estimate` gave. Raises our families; when it
-        raises or is cancelled nothing is left behind.
+        """Load a model to `need.device`, one of what `estimate` returned.
 
-        The manager calls it once for each slot, bounds it, and never calls it twice at once
-        for one spec.
+        Raises our families; when it raises or is cancelled nothing is left behind. The executor
+        bounds it, and never calls it twice at once for one spec.
         """
         ...
 
     async def close(self) -> None:
-        """Give back clients and probes; every loaded model was unloaded before."""
+        """Close clients and probes; every loaded model was unloaded before."""
         ...

@@ -1,4 +1,9 @@
-"""Carries out what the scheduler decides: loads, unloads, grants and the one timer."""
+"""Carries out what the scheduler decides: loads, unloads, grants and the one timer.
+
+Owns every loaded model and every task that loads or unloads one. It decides nothing: each thing
+that happens is reported to the scheduler, whose effects follow at once, in the same tick of the
+event loop, so that nothing can come between a decision and what it changes here.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +20,7 @@ from models.catalog.spec import ModelSpec
 from models.driver import Driver, Loaded
 from models.events import Events
 from models.lease import LeaseListener
+from models.pending_grants import PendingGrants
 from models.scheduling.effects import Effect, EmitEvent, Grant, Load, NotifyWaiter, Reject, Unload
 from models.scheduling.requirement import MemoryRequirement
 from models.scheduling.scheduler import Scheduler
@@ -24,17 +30,11 @@ log = logging.getLogger(__name__)
 
 LOAD_TIMEOUT_S = 600.0
 UNLOAD_TIMEOUT_S = 30.0
+"""A model that takes longer to unload is counted as gone: what is free is measured anyway."""
 
 
 @dataclass(slots=True)
-class _Request:
-    granted: asyncio.Future[Loaded]
-    listener: LeaseListener | None
-    model: str
-
-
-@dataclass(slots=True)
-class _Held:
+class _HeldModel:
     """A model that is loaded, as the scheduler's `generation` of it."""
 
     generation: int
@@ -43,21 +43,23 @@ class _Held:
 
 @dataclass(slots=True)
 class EffectExecutor:
-    """Owns every loaded model. `driver_of` finds the driver of a back end."""
+    """Owns every loaded model; `close` it. `driver_of` returns the driver of a back end."""
 
     scheduler: Scheduler
     driver_of: Callable[[str], Driver]
     events: Events
-    remember: Callable[[], None] = lambda: None
+    save_estimates: Callable[[], None] = lambda: None
     """Called when something was measured, to be kept for the next start."""
-    _requests: dict[int, _Request] = field(default_factory=dict)
-    _held: dict[str, _Held] = field(default_factory=dict)
-    _leaving: dict[tuple[str, int], asyncio.Future[None]] = field(default_factory=dict)
+    _pending: PendingGrants = field(default_factory=PendingGrants)
+    _held: dict[str, _HeldModel] = field(default_factory=dict)
+    _unload_waiters: dict[tuple[str, int], asyncio.Future[None]] = field(default_factory=dict)
+    """By model and generation: completes when that load is no more."""
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _timer: asyncio.Handle | None = None
     _wake_s: float | None = None
-    _tickets: int = 0
     _closed: bool = False
+
+    # Leases -------------------------------------------------------------------------------------
 
     @contextlib.asynccontextmanager
     async def hold(
@@ -68,92 +70,99 @@ class EffectExecutor:
         wait_s: float,
         listener: LeaseListener | None,
     ) -> AsyncIterator[Loaded]:
-        """The model, loaded, for as long as the context lasts."""
+        """Hold the model, loaded, for as long as the context lasts; entering waits for it.
+
+        Raises what loading raised, the scheduler's refusals, and `TimedOut` (`lease_timed_out`).
+        """
         if self._closed:
-            raise _closing()
-        self._notice(spec.name)
-        needs = self._needs(spec)
-        self._tickets += 1
-        ticket, granted = self._tickets, asyncio.get_running_loop().create_future()
-        self._requests[ticket] = _Request(granted, listener, spec.name)
+            raise _shutting_down()
+        self._detect_crash(spec.name)
+        placements = self._placements(spec)
+        pending = self._pending.open(spec.name, listener)
         try:
-            self.carry_out(self.scheduler.request(ticket, spec, needs, priority, tenant))
-            try:
-                if granted.done():
-                    loaded = granted.result()
-                else:
-                    async with asyncio.timeout(wait_s):
-                        loaded = await granted
-            except TimeoutError as error:
-                raise TimedOut(
-                    f"'{spec.name}' was not free within {wait_s:g} s.", code="lease_timed_out"
-                ) from error
-            yield loaded
+            self.carry_out(
+                self.scheduler.request(pending.ticket, spec, placements, priority, tenant)
+            )
+            yield await self._wait_granted(pending.granted, spec.name, wait_s)
         finally:
             # Also when cancelled in the very tick of the grant: the scheduler knows by ticket
             # whether this ends a lease or a wait, so neither leaks.
-            self._requests.pop(ticket, None)
-            if granted.done() and not granted.cancelled():
-                granted.exception()  # seen, so that asyncio does not report it as forgotten
-            self.carry_out(self.scheduler.release(ticket))
+            self._pending.close(pending)
+            self.carry_out(self.scheduler.release(pending.ticket))
 
-    def _needs(self, spec: ModelSpec) -> Sequence[MemoryRequirement]:
-        """What its back end estimates, which may look at files: not for one that is there."""
+    async def _wait_granted(
+        self, granted: asyncio.Future[Loaded], name: str, wait_s: float
+    ) -> Loaded:
+        if granted.done():  # the usual case costs no timer
+            return granted.result()
+        try:
+            async with asyncio.timeout(wait_s):
+                return await granted
+        except TimeoutError as error:
+            message = f"'{name}' was not free within {wait_s:g} s."
+            raise TimedOut(message, code="lease_timed_out") from error
+
+    def _placements(self, spec: ModelSpec) -> Sequence[MemoryRequirement]:
+        """Return what the back end estimates, which may read files: not for a loaded model."""
         slot = self.scheduler.slots.get(spec.name)
         if slot and slot.state in PRESENT:
             return slot.placements
         return self.driver_of(spec.backend).estimate(spec)
 
+    # Effects ------------------------------------------------------------------------------------
+
     def carry_out(self, effects: Sequence[Effect]) -> None:
+        """Do what the scheduler asks for, in order; loads and unloads go on as tasks."""
         for effect in effects:
             match effect:
                 case Grant(ticket, name, _):
-                    self._settle(ticket, self._held[name].loaded)
+                    self._pending.complete(ticket, self._held[name].loaded)
                 case Reject(ticket, error):
-                    self._settle(ticket, error)
+                    self._pending.complete(ticket, error)
                 case NotifyWaiter(ticket, notice):
-                    self._tell(ticket, notice)
+                    self._pending.notify(ticket, notice)
                 case EmitEvent(event, fields):
                     self.events.add(event, **fields)
                 case Load() | Unload() if self._closed:
                     pass  # `close` ends everything itself
                 case Load(spec, need, generation):
-                    self._begin(self._load(spec, need, generation), f"load {spec.name}")
-                case Unload(name, generation, _):
-                    self._begin(self._unload(name, generation), f"unload {name}")
+                    self._spawn(self._load(spec, need, generation), f"load {spec.name}")
+                case Unload(name, generation, reason):
+                    self._spawn(self._unload(name, generation, reason), f"unload {name}")
         self._set_timer()
 
-    async def gone(self, name: str) -> None:
+    async def wait_unloaded(self, name: str) -> None:
         """Wait until the present load of `name` is no more; at once when it is not loaded."""
         slot = self.scheduler.slots.get(name)
         if slot is None or slot.state not in PRESENT:
             return
         key = (name, slot.load.generation)
-        if key not in self._leaving:
-            self._leaving[key] = asyncio.get_running_loop().create_future()
-        await asyncio.shield(self._leaving[key])
+        if key not in self._unload_waiters:
+            self._unload_waiters[key] = asyncio.get_running_loop().create_future()
+        # Shielded, because several may wait for the one future, and one of them be cancelled.
+        await asyncio.shield(self._unload_waiters[key])
 
     async def make_room(self, spec: ModelSpec) -> list[str]:
-        """A model that is leased ran out of memory: unload what is idle beside it.
+        """Unload what is idle beside a leased model that ran out of memory.
 
-        Returns what went, when it is gone.
+        Returns the names of what was unloaded, when it is.
         """
         if held := self._held.get(spec.name):
             effects = self.scheduler.report_out_of_memory(spec.name, held.generation)
         else:
-            needs = self.driver_of(spec.backend).estimate(spec)
-            effects = self.scheduler.report_out_of_memory_crash(spec, needs)
+            placements = self.driver_of(spec.backend).estimate(spec)
+            effects = self.scheduler.report_out_of_memory_crash(spec, placements)
         self.carry_out(effects)
-        going = [effect.name for effect in effects if isinstance(effect, Unload)]
+        names = [effect.name for effect in effects if isinstance(effect, Unload)]
         async with asyncio.TaskGroup() as group:
-            for each in going:
-                group.create_task(self.gone(each), name=f"unload {each}: waiting")
-        return going
+            for each in names:
+                group.create_task(self.wait_unloaded(each), name=f"unload {each}: waiting")
+        return names
 
     async def close(self) -> None:
-        """Refuse who waits, end loads under way, unload everything."""
-        self._closed = True
-        self.carry_out(self.scheduler.close(_closing()))
+        """Reject who waits, cancel loads under way, unload everything."""
+        self._closed = True  # from here on, effects start no task
+        self.carry_out(self.scheduler.close(_shutting_down()))
         if self._timer:
             self._timer.cancel()
         loads = [task for task in self._tasks if task.get_name().startswith("load ")]
@@ -163,46 +172,19 @@ class EffectExecutor:
             await asyncio.wait(self._tasks, timeout=UNLOAD_TIMEOUT_S)
         held, self._held = self._held, {}
         async with asyncio.TaskGroup() as group:
-            for name, entry in held.items():
-                group.create_task(self._end(name, entry.loaded), name=f"unload {name}")
-        for key in list(self._leaving):
-            self._left(*key)
+            for name, each in held.items():
+                group.create_task(_end_model(name, each.loaded), name=f"unload {name}")
+        for key in list(self._unload_waiters):
+            self._signal_unloaded(*key)
 
-    def _settle(self, ticket: int, outcome: Loaded | MotetError) -> None:
-        request = self._requests.get(ticket)
-        if request is None or request.granted.done():
-            return  # cancelled in this tick; its `hold` releases the ticket
-        if isinstance(outcome, MotetError):
-            request.granted.set_exception(outcome)
-        else:
-            request.granted.set_result(outcome)
+    # Loads --------------------------------------------------------------------------------------
 
-    def _tell(self, ticket: int, news: Mapping[str, Any]) -> None:
-        request = self._requests.get(ticket)
-        if request and request.listener:
-            try:
-                request.listener({**news, "model": request.model})
-            except Exception:
-                log.exception("a listener for model events failed")
-
-    def _left(self, name: str, generation: int) -> None:
-        """That load is no more: tell who waits for it."""
-        waiting = self._leaving.pop((name, generation), None)
-        if waiting and not waiting.done():
-            waiting.set_result(None)
-
-    def _progress(self, name: str, news: Mapping[str, Any]) -> None:
-        self.events.add("progress", **{**news, "model": name})
-        slot = self.scheduler.slots.get(name)
-        for waiter in slot.queue.waiting if slot else ():
-            self._tell(waiter.ticket, news)
-
-    def _begin(self, work: Coroutine[Any, Any, None], name: str) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.create_task(work, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        self._tasks.add(task)  # the loop holds tasks weakly
+        task.add_done_callback(self._forget_task)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _forget_task(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()):
             log.error("%s failed", task.get_name(), exc_info=error)
@@ -210,60 +192,68 @@ class EffectExecutor:
     async def _load(self, spec: ModelSpec, need: MemoryRequirement, generation: int) -> None:
         try:
             async with asyncio.timeout(LOAD_TIMEOUT_S):
-                loaded = await self.driver_of(spec.backend).load(
-                    spec, need, partial(self._progress, spec.name)
-                )
+                driver, progress = self.driver_of(spec.backend), partial(self._progress, spec.name)
+                loaded = await driver.load(spec, need, progress)
         except Exception as error:
             failure = _load_error(spec, error)
             log.warning("%s cannot be loaded: %s", spec.name, failure.message)
             self.carry_out(self.scheduler.report_load_failed(spec.name, generation, failure))
-            self._left(spec.name, generation)
+            self._signal_unloaded(spec.name, generation)
             return
-        self._held[spec.name] = _Held(generation, loaded)
+        # Held before it is reported: the report's effects grant it.
+        self._held[spec.name] = _HeldModel(generation, loaded)
         if loaded.lost:
-            loaded.lost.add_done_callback(partial(self._lost, spec.name, generation))
+            loaded.lost.add_done_callback(partial(self._take_crash, spec.name, generation))
         self.carry_out(self.scheduler.report_loaded(spec.name, generation, loaded.memory))
-        self.remember()
-        log.info("%s is loaded", spec.name)
+        self.save_estimates()
+        log.info("%s is loaded on %s (load %d)", spec.name, need.device, generation)
 
-    async def _unload(self, name: str, generation: int) -> None:
+    def _progress(self, name: str, report: Mapping[str, Any]) -> None:
+        """Publish what a back end says while it loads, and notify who waits for it."""
+        self.events.add("progress", **{**report, "model": name})
+        slot = self.scheduler.slots.get(name)
+        for waiter in slot.queue.waiting if slot else ():
+            self._pending.notify(waiter.ticket, report)
+
+    async def _unload(self, name: str, generation: int, reason: str) -> None:
         held = self._held.get(name)
         if held and held.generation == generation:
+            # Given up before the wait: a crash during it must not be reported as well.
             del self._held[name]
-            await self._end(name, held.loaded)
+            await _end_model(name, held.loaded)
         self.carry_out(self.scheduler.report_unloaded(name, generation))
-        self.remember()
-        self._left(name, generation)
-        log.info("%s is unloaded", name)
+        self.save_estimates()
+        self._signal_unloaded(name, generation)
+        log.info("%s is unloaded (load %d): %s", name, generation, reason or "not needed any more")
 
-    async def _end(self, name: str, loaded: Loaded) -> None:
-        try:
-            async with asyncio.timeout(UNLOAD_TIMEOUT_S):
-                await loaded.unload()
-        except Exception:
-            # Its memory is counted as free all the same: what is really free is measured.
-            log.exception("unloading %s failed", name)
+    def _signal_unloaded(self, name: str, generation: int) -> None:
+        """Wake who waits until that load is no more."""
+        waiting = self._unload_waiters.pop((name, generation), None)
+        if waiting and not waiting.done():
+            waiting.set_result(None)
 
-    def _lost(self, name: str, generation: int, lost: asyncio.Future[str]) -> None:
+    # Crashes and time ---------------------------------------------------------------------------
+
+    def _take_crash(self, name: str, generation: int, crash: asyncio.Future[str]) -> None:
         held = self._held.get(name)
-        if self._closed or lost.cancelled() or held is None or held.generation != generation:
-            return
-        log.warning("%s was lost: %s", name, lost.result())
+        if self._closed or crash.cancelled() or held is None or held.generation != generation:
+            return  # it was unloaded meanwhile, or `_detect_crash` was first
+        log.warning("%s crashed (load %d): %s", name, generation, crash.result())
         del self._held[name]
-        self.carry_out(self.scheduler.report_crashed(name, generation, lost.result()))
-        self._left(name, generation)
+        self.carry_out(self.scheduler.report_crashed(name, generation, crash.result()))
+        self._signal_unloaded(name, generation)
 
-    def _notice(self, name: str) -> None:
-        """See at once that it was lost: its callback comes a tick later, but whom it failed may
-        ask again in this one, and must not be given it again."""
+    def _detect_crash(self, name: str) -> None:
+        """Take a crash in at once: its callback comes a tick later, but whom it failed may ask
+        again in this one, and must not be given the dead model again."""
         held = self._held.get(name)
         if held and held.loaded.lost and held.loaded.lost.done():
-            self._lost(name, held.generation, held.loaded.lost)
+            self._take_crash(name, held.generation, held.loaded.lost)
 
     def _set_timer(self) -> None:
         wake_s = None if self._closed else self.scheduler.next_wake_s()
         if self._timer:
-            # Remembered here: uvloop's timers that are due already do not tell when.
+            # Kept here, because uvloop's timers that are due already do not tell when.
             if self._wake_s == wake_s:
                 return
             self._timer.cancel()
@@ -281,7 +271,17 @@ class EffectExecutor:
         self.carry_out(self.scheduler.tick())
 
 
+async def _end_model(name: str, loaded: Loaded) -> None:
+    try:
+        async with asyncio.timeout(UNLOAD_TIMEOUT_S):
+            await loaded.unload()
+    except Exception:
+        # Its memory is counted as free all the same: what is really free is measured.
+        log.exception("unloading %s failed", name)
+
+
 def _load_error(spec: ModelSpec, error: Exception) -> MotetError:
+    """Translate what a driver raised (`load_timed_out`, `load_failed`, or its own error)."""
     if isinstance(error, MotetError):
         return error
     if isinstance(error, TimeoutError):
@@ -295,5 +295,5 @@ def _load_error(spec: ModelSpec, error: Exception) -> MotetError:
     return translated
 
 
-def _closing() -> Unavailable:
+def _shutting_down() -> Unavailable:
     return Unavailable("The server is stopping.", code="shutting_down", retry_after_s=5.0)

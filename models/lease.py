@@ -1,4 +1,7 @@
-"""The right to use a model, and a second try for what ran out of memory."""
+"""The right to use a model, a second try for what ran out of memory, and where both come from.
+
+`leasing` makes them; graphs, tools and back ends take them from a `ModelSource`.
+"""
 
 from __future__ import annotations
 
@@ -84,15 +87,15 @@ class LeaseAttempt:
         self._lease = lease
         self._relieve = relieve
         self._last = last
-        self._taken: Lease | None = None
+        self._entered: Lease | None = None
 
     def keep(self) -> None:
-        """The block has shown something of its result, so it must not run again."""
+        """Forbid a second run of the block, because it has shown something of its result."""
         self._last = True
 
     async def __aenter__(self) -> Lease:
-        self._taken = await self._lease.__aenter__()
-        return self._taken
+        self._entered = await self._lease.__aenter__()
+        return self._entered
 
     async def __aexit__(
         self,
@@ -100,34 +103,35 @@ class LeaseAttempt:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> bool:
-        if not (self._taken and isinstance(error, MotetError) and error.code == OUT_OF_MEMORY):
+        if not (self._entered and isinstance(error, MotetError) and error.code == OUT_OF_MEMORY):
             return bool(await self._lease.__aexit__(kind, error, trace))
         try:
             # Room is made under the lease, so that the model itself does not go meanwhile.
-            told = await self._relieve(self._taken, error, self._last)
+            explained = await self._relieve(self._entered, error, self._last)
         finally:
             await self._lease.__aexit__(None, None, None)
         if self._last:
-            raise told from error
-        self.failed = told
+            raise explained from error
+        self.failed = explained
         return True
 
 
 class OutOfMemoryRetry:
     """A first attempt, and a last one when that ran out of memory: `async for attempt in ...`."""
 
-    def __init__(self, make: Callable[[bool], LeaseAttempt]) -> None:
-        self._make = make
-        self._made: list[LeaseAttempt] = []
+    def __init__(self, new_attempt: Callable[[bool], LeaseAttempt]) -> None:
+        self._new_attempt = new_attempt
+        self._attempts: list[LeaseAttempt] = []
 
     def __aiter__(self) -> AsyncIterator[LeaseAttempt]:
         return self
 
     async def __anext__(self) -> LeaseAttempt:
-        if self._made and not (len(self._made) == 1 and self._made[0].failed):
+        before = self._attempts
+        if before and not (len(before) == 1 and before[0].failed):
             raise StopAsyncIteration
-        self._made.append(self._make(bool(self._made)))
-        return self._made[-1]
+        before.append(self._new_attempt(bool(before)))
+        return before[-1]
 
 
 class ModelSource(Protocol):

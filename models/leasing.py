@@ -9,12 +9,16 @@ from functools import partial
 
 from config.errors import MotetError, NotFound, TimedOut, Unavailable
 from models.catalog.resolved import ResolvedModel
-from models.catalog.roles import Drivers, Resolver
+from models.catalog.roles import Resolver
 from models.catalog.spec import Task
+from models.driver_cache import DriverCache
 from models.executor import EffectExecutor
 from models.lease import Lease, LeaseAttempt, LeaseListener, OutOfMemoryRetry
 
 WAIT_S = 600.0
+"""How long a request for a lease waits, unless it says otherwise."""
+NOT_PASSED_OVER = ("lease_timed_out", "shutting_down")
+"""Errors that the next model of a role would not mend."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,73 +32,80 @@ class LeaseRequest:
     wait_s: float | None = None
     listener: LeaseListener | None = None
 
-    def tell(self, **event: object) -> None:
+    def notify(self, **event: object) -> None:
+        """Call the listener, if there is one."""
         if self.listener:
             self.listener(event)
 
 
 class LeaseBroker:
-    """Lends models out, as `Models.lease` and `Models.attempts` promise."""
+    """Leases models, as `Models.lease` and `Models.attempts` promise."""
 
-    def __init__(self, resolver: Resolver, drivers: Drivers, runner: EffectExecutor) -> None:
+    def __init__(self, resolver: Resolver, drivers: DriverCache, executor: EffectExecutor) -> None:
         self._resolver = resolver
         self._drivers = drivers
-        self._runner = runner
+        self._executor = executor
 
     @contextlib.asynccontextmanager
-    async def lease(self, wish: LeaseRequest) -> AsyncIterator[Lease]:
+    async def lease(self, request: LeaseRequest) -> AsyncIterator[Lease]:
+        """Lease a model as long as the context lasts; entering waits for it."""
         async with contextlib.AsyncExitStack() as stack:
-            yield await self._take(stack, wish)
+            yield await self._take(stack, request)
 
-    def attempts(self, wish: LeaseRequest) -> AsyncIterator[LeaseAttempt]:
-        relieve = partial(self._relieve, wish)
-        return OutOfMemoryRetry(lambda last: LeaseAttempt(self.lease(wish), relieve, last))
+    def attempts(self, request: LeaseRequest) -> AsyncIterator[LeaseAttempt]:
+        """Lease a model for work that runs once more when it runs out of memory."""
+        relieve = partial(self._relieve, request)
+        return OutOfMemoryRetry(lambda last: LeaseAttempt(self.lease(request), relieve, last))
 
-    async def _take(self, stack: contextlib.AsyncExitStack, wish: LeaseRequest) -> Lease:
+    async def _take(self, stack: contextlib.AsyncExitStack, request: LeaseRequest) -> Lease:
+        """Enter the lease of the first model that can be had; `stack` ends it."""
         failed: dict[str, str] = {}
         last: MotetError | None = None
         while True:
-            choice = await self._choose(wish, failed, last)
-            spec = choice.model
-            wish.tell(phase="chosen", **choice.as_dict())
-            rank = spec.priority if wish.priority is None else wish.priority
-            wait_s = WAIT_S if wish.wait_s is None else wish.wait_s
-            holding = self._runner.hold(spec, wish.tenant, rank, wait_s, wish.listener)
+            resolved = await self._resolve(request, failed, last)
+            spec = resolved.model
+            request.notify(phase="chosen", **resolved.as_dict())
+            priority = spec.priority if request.priority is None else request.priority
+            wait_s = WAIT_S if request.wait_s is None else request.wait_s
+            held = self._executor.hold(spec, request.tenant, priority, wait_s, request.listener)
             try:
-                loaded = await stack.enter_async_context(holding)
+                loaded = await stack.enter_async_context(held)
             except (Unavailable, NotFound, TimedOut) as error:
-                if choice.role is None or error.code in ("lease_timed_out", "shutting_down"):
+                if resolved.role is None or error.code in NOT_PASSED_OVER:
                     raise
                 failed[spec.name], last = error.message, error
                 continue
-            wish.tell(phase="ready", model=spec.name)
-            return Lease(choice, loaded.capability)
+            request.notify(phase="ready", model=spec.name)
+            return Lease(resolved, loaded.capability)
 
-    async def _choose(
-        self, wish: LeaseRequest, failed: dict[str, str], last: MotetError | None
+    async def _resolve(
+        self, request: LeaseRequest, failed: dict[str, str], last: MotetError | None
     ) -> ResolvedModel:
-        """The next model to try, without those that failed."""
+        """Return the next model to try, without those that failed."""
         try:
-            choice = await self._resolver.resolve(wish.name, wish.task, failed)
+            resolved = await self._resolver.resolve(request.name, request.task, failed)
         except Unavailable as error:
             # Where a role has but one model, its own error says it best.
             if last and len(error.details.get("passed_over", ())) == 1:
                 raise last from error
             raise
-        spec = choice.model
-        if choice.role is None and spec.name not in self._runner.scheduler.slots:
+        spec = resolved.model
+        if resolved.role is None and spec.name not in self._executor.scheduler.slots:
             # Nobody asked its back end yet, which can only estimate what it has looked at.
             await self._drivers.get(spec.backend).available(spec)
-        return choice
+        return resolved
 
     async def _relieve(
-        self, wish: LeaseRequest, lease: Lease, error: MotetError, last: bool
+        self, request: LeaseRequest, lease: Lease, error: MotetError, last: bool
     ) -> MotetError:
-        """Make room beside the model of `lease`; the error, saying what was done."""
+        """Make room beside a leased model that ran out of memory, unless this was the `last` try.
+
+        Returns the error, saying what was done.
+        """
         name = lease.model.name
         if not last:
-            gone = await self._runner.make_room(lease.model)
-            wish.tell(phase="out_of_memory", model=name, unloaded=gone)
+            unloaded = await self._executor.make_room(lease.model)
+            request.notify(phase="out_of_memory", model=name, unloaded=unloaded)
         done = "Idle models beside it were unloaded, and it was tried again. " if last else ""
         return Unavailable(
             f"{error.message} {done}Ask it for less at once, or use a smaller model.",

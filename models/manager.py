@@ -1,36 +1,42 @@
-"""`Models`: the one way to a model. Resolves a name, gets it loaded, lends it out."""
+"""`Models`: the one way to a model. Resolves a name, gets it loaded, leases it.
+
+Owns the parts: catalog and resolver, drivers, scheduler with its executor, pulls, events. They do
+the work; here they are wired, asked and closed.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
-from typing import Any, get_args
+from typing import Any
 
-from config.errors import MotetError, NotFound, TimedOut, nearest
+from config.errors import NotFound, TimedOut, nearest
 from config.settings import Settings
-from models.backends import BACKENDS, build_driver
+from models.backends import build_driver
 from models.catalog.file import ModelsFile, load_models
 from models.catalog.resolved import ResolvedModel
-from models.catalog.roles import BuildDriver, Drivers, Resolver
-from models.catalog.spec import ModelSpec, Task
+from models.catalog.roles import Resolver, task_of
+from models.catalog.spec import Task
+from models.catalog_update import apply_update
 from models.devices import Devices
 from models.devices.accelerator import Accelerator
 from models.devices.machine import find_machine
 from models.driver import DriverContext
+from models.driver_cache import BuildDriver, DriverCache
 from models.estimates_file import load_estimates, save_estimates
 from models.events import Events
 from models.executor import EffectExecutor
 from models.lease import Lease, LeaseAttempt, LeaseListener
 from models.leasing import WAIT_S, LeaseBroker, LeaseRequest
+from models.preloading import Preloads
 from models.pulls import Puller, Pulls
 from models.pulls.hub import BACKENDS as HUB_BACKENDS
 from models.pulls.hub import HubPuller
 from models.pulls.targets import target_of
-from models.report import ModelStatus, RoleStatus, discovered, role_task, statuses
+from models.report import ModelStatus, RoleStatus, list_discovered, list_roles, list_statuses
 from models.scheduling.ledger import DeviceBalance, Ledger
 from models.scheduling.requirement import MemoryRequirement
 from models.scheduling.scheduler import Scheduler
@@ -39,14 +45,13 @@ from models.workers.prewarmed import PrewarmedWorkers
 
 __all__ = ["Lease", "Models", "open_models"]
 
-log = logging.getLogger(__name__)
-
 NEEDS_FILE = "needs.json"
+"""In the data folder: what models were measured to take."""
 PULLS_FILE = "pulls.json"
 
 
 class Models:
-    """Every model of this installation. Get one from `open_models`."""
+    """Every model of this installation. Get one from `open_models`, which closes it."""
 
     def __init__(
         self, file: ModelsFile, settings: Settings, devices: Devices, build: BuildDriver
@@ -55,34 +60,43 @@ class Models:
         self._settings = settings
         self._devices = devices
         self._workers = PrewarmedWorkers(spare=settings.spare_worker)
-        self._drivers = Drivers(build, self._context)
-        ledger = Ledger(file.memory_cap_bytes)
-        estimates = load_estimates(settings.home / NEEDS_FILE)
-        self._scheduler = Scheduler(ledger, devices, asyncio.get_running_loop().time, estimates)
-        self._resolver = Resolver(file, self._drivers, self._scheduler.current_refusal)
+        self._drivers = DriverCache(build, self._context)
         self._events = Events(first=int(time.time() * 1000))
-        save = partial(save_estimates, settings.home / NEEDS_FILE, estimates)
-        self._runner = EffectExecutor(self._scheduler, self._drivers.get, self._events, save)
-        self._lending = LeaseBroker(self._resolver, self._drivers, self._runner)
-        self._preloads: set[asyncio.Task[None]] = set()
+        estimates = load_estimates(settings.home / NEEDS_FILE)
+        self._scheduler = Scheduler(
+            Ledger(file.memory_cap_bytes), devices, asyncio.get_running_loop().time, estimates
+        )
+        self._executor = EffectExecutor(
+            self._scheduler,
+            self._drivers.get,
+            self._events,
+            partial(save_estimates, settings.home / NEEDS_FILE, estimates),
+        )
+        self._resolver = Resolver(file, self._drivers, self._scheduler.current_refusal)
+        self._broker = LeaseBroker(self._resolver, self._drivers, self._executor)
+        self._preloads = Preloads(lambda spec: self.load(spec.name, task=spec.task))
         self.pulls = Pulls(
             settings.home / PULLS_FILE,
             lambda name, backend: target_of(name, backend, self._file.models),
             self._puller,
-            lambda job: self.tell("pull", model=job["name"], **job),
+            lambda job: self._events.add("pull", model=job["name"], **job),
         )
 
-    async def resolve(self, name: str, task: Task) -> ResolvedModel:
-        """The model that `name` (a role, a model, or "<backend>/<source>") stands for now.
+    # Leases -------------------------------------------------------------------------------------
 
-        Raises `NotFound` for an unknown name, `Invalid` ("task_unsupported") and `Unavailable`
-        ("role_unavailable", `details["passed_over"]`).
+    async def resolve(self, name: str, task: Task) -> ResolvedModel:
+        """Find the model that `name` (a role, a model, or "<backend>/<source>") stands for now.
+
+        Raises `NotFound` for an unknown name, `Invalid` (`task_unsupported`) and `Unavailable`
+        (`role_unavailable`, with `details["passed_over"]`).
         """
         return await self._resolver.resolve(name, task)
 
-    async def why_not(self, name: str, task: Task) -> str | None:
-        """Why a model could not be loaded now, for people; None when it could. Asks its back end,
-        bounded. Raises as `resolve` does."""
+    async def unavailable_reason(self, name: str, task: Task) -> str | None:
+        """Say why a model could not be loaded now, for people; None when it could.
+
+        Asks its back end, for about a second at most. Raises as `resolve` does.
+        """
         spec = (await self.resolve(name, task)).model
         return await self._drivers.get(spec.backend).available(spec)
 
@@ -96,14 +110,14 @@ class Models:
         wait_s: float | None = None,
         on_event: LeaseListener | None = None,
     ) -> contextlib.AbstractAsyncContextManager[Lease]:
-        """The model, loaded, as long as the context lasts; it is not unloaded meanwhile.
+        """Lease a model, loaded, as long as the context lasts; it is not unloaded meanwhile.
 
-        `on_event` is told of phases: "chosen" (with reason and passed_over), "queued", "loading",
-        what the back end says while it loads, and "ready". A model of a role that cannot be
-        loaded is passed over for the next. Raises as `resolve` does, what loading raised, `Busy`
-        ("queue_full"), or `TimedOut` when `wait_s` (600) is over.
+        `on_event` is called with phases: "chosen" (with reason and passed_over), "queued",
+        "loading", what the back end says while it loads, and "ready". A model of a role that
+        cannot be loaded is passed over for the next. Raises as `resolve` does, what loading
+        raised, `Busy` (`queue_full`), or `TimedOut` (`lease_timed_out`) after `wait_s` (600).
         """
-        return self._lending.lease(LeaseRequest(name, task, tenant, priority, wait_s, on_event))
+        return self._broker.lease(LeaseRequest(name, task, tenant, priority, wait_s, on_event))
 
     def attempts(
         self,
@@ -115,7 +129,7 @@ class Models:
         wait_s: float | None = None,
         on_event: LeaseListener | None = None,
     ) -> AsyncIterator[LeaseAttempt]:
-        """`lease` for work that may run out of memory, and may be done again from its start:
+        """Lease a model for work that may run out of memory, and may be done from its start again:
 
             async for attempt in models.attempts("image", "image"):
                 async with attempt as lease:
@@ -125,7 +139,7 @@ class Models:
         unloaded and the block runs once more, unless it called `attempt.keep()`; the second
         time, the error says what was done. Listeners hear of it as phase "out_of_memory".
         """
-        return self._lending.attempts(LeaseRequest(name, task, tenant, priority, wait_s, on_event))
+        return self._broker.attempts(LeaseRequest(name, task, tenant, priority, wait_s, on_event))
 
     async def load(
         self,
@@ -135,19 +149,20 @@ class Models:
         wait_s: float | None = None,
         on_event: LeaseListener | None = None,
     ) -> ModelStatus:
-        """Have a role's or a model's model loaded, without using it; its keep-alive begins.
+        """Load the model of a role or a name without using it; its keep-alive begins.
 
         `task` is needed only for "<backend>/<source>" with several. Raises as `lease` does.
         """
-        task = task or self._task_of(name)
+        task = task or task_of(name, self._file, self._drivers)
         async with self.lease(name, task, wait_s=wait_s, on_event=on_event) as lease:
             return next(each for each in self.status() if each.model.name == lease.model.name)
 
     async def unload(self, name: str, *, wait_s: float = WAIT_S) -> None:
-        """Let a loaded model go as soon as nobody uses it; when this returns, it is gone.
+        """Unload a model as soon as nobody uses it; when this returns, its memory is free.
 
         Work under way ends first; nobody new gets it, and who waits for it gets it loaded anew.
-        Raises `NotFound` ("model_not_loaded") and `TimedOut` ("unload_timed_out"): it goes later.
+        Raises `NotFound` (`model_not_loaded`) and `TimedOut` (`unload_timed_out`): the model is
+        unloaded later then.
         """
         slot = self._scheduler.slots.get(name)
         if slot is None or slot.state not in PRESENT:
@@ -156,10 +171,10 @@ class Models:
                 code="model_not_loaded",
                 details={"field": "model"},
             )
-        self._runner.carry_out(self._scheduler.drain(name))
+        self._executor.carry_out(self._scheduler.drain(name))
         try:
             async with asyncio.timeout(wait_s):
-                await self._runner.gone(name)
+                await self._executor.wait_unloaded(name)
         except TimeoutError as error:
             message = f"'{name}' is still in use after {wait_s:g} s; it goes when that ends."
             raise TimedOut(message, code="unload_timed_out") from error
@@ -176,11 +191,14 @@ class Models:
                 code="model_not_found",
                 details={"field": "model"},
             )
-        self._runner.carry_out(self._scheduler.set_pinned(name, pinned))
+        self._executor.carry_out(self._scheduler.set_pinned(name, pinned))
 
-    def events(self, after: int | None = None) -> AsyncIterator[Mapping[str, Any]]:
-        """What happens to models: {"seq", "time", "event", "model", ...}, from now on, or all
-        after number `after` that is kept. Ends when the service does.
+    # What there is ------------------------------------------------------------------------------
+
+    def follow_events(self, after: int | None = None) -> AsyncIterator[Mapping[str, Any]]:
+        """Follow what happens to models: {"seq", "time", "event", "model", ...}.
+
+        From now on, or all after number `after` that is kept. Ends when the service does.
 
         Events: queued, loading, progress, ready, load_failed, unloading (with its reason),
         unloaded, preempted, crashed, refused, pinned, unpinned, out_of_memory, pressure, pull;
@@ -190,28 +208,26 @@ class Models:
         return self._events.follow(after)
 
     def end_events(self) -> None:
-        """Let every reader of events end, so that their connections do not outlive the service."""
+        """End every reader of events, so that their connections do not outlive the service."""
         self._events.close()
 
-    def tell(self, event: str, **fields: Any) -> None:
-        """Add an event, for what concerns models and is done elsewhere, such as pulls."""
-        self._events.add(event, **fields)
-
     def status(self) -> list[ModelStatus]:
-        """Every declared model and every other that is loaded or wanted, without asking anyone."""
+        """List every declared model and every other that has a slot; asks no back end."""
         scheduler = self._scheduler
-        return statuses(self._file, scheduler.slots, scheduler.is_pinned, scheduler.current_refusal)
+        return list_statuses(
+            self._file, scheduler.slots, scheduler.is_pinned, scheduler.current_refusal
+        )
 
     async def discover(self) -> list[ModelStatus]:
-        """`status`, and what the back ends have by themselves; asks them, bounded."""
-        return await discovered(self._file, self._drivers, self.status())
+        """List `status`, and what the back ends have by themselves; asks them, bounded."""
+        return await list_discovered(self._file, self._drivers, self.status())
 
     async def roles(self) -> list[RoleStatus]:
-        """What each role stands for now, and why; asks the back ends, bounded."""
-        return list(await asyncio.gather(*(self._role(role) for role in self._file.roles)))
+        """Resolve every role, and say why it stands for what it does; asks the back ends."""
+        return await list_roles(self._file, self._resolver)
 
     def memory(self) -> list[DeviceBalance]:
-        """The ledger: each device with what is reserved and free for models."""
+        """Return what is reserved and free for models on each device."""
         return self._scheduler.balances()
 
     @property
@@ -220,21 +236,14 @@ class Models:
         return self._devices.accelerators
 
     async def estimate(self, name: str) -> Sequence[MemoryRequirement]:
-        """Where a model could run and what it would take there, the preferred place first.
+        """Estimate where a model could run and what it takes there, the preferred place first.
 
         Raises as `resolve` does.
         """
-        spec = (await self.resolve(name, self._task_of(name))).model
+        spec = (await self.resolve(name, task_of(name, self._file, self._drivers))).model
         driver = self._drivers.get(spec.backend)
         await driver.available(spec)
         return driver.estimate(spec)
-
-    async def _role(self, role: str) -> RoleStatus:
-        task, names = role_task(self._file, role), tuple(self._file.roles[role])
-        try:
-            return RoleStatus(role, task, names, await self.resolve(role, task), None)
-        except MotetError as error:
-            return RoleStatus(role, task, names, None, error)
 
     def _puller(self, backend: str) -> Puller | None:
         if backend in HUB_BACKENDS:
@@ -261,67 +270,26 @@ class Models:
         return self._file
 
     def replace_file(self, file: ModelsFile) -> None:
-        """From now on the models and roles are those of `file`.
-
-        A loaded model whose entry has changed or is gone, or whose back end's has, serves the work
-        under way; who asks next gets it loaded anew.
-        """
+        """Use the models and roles of `file` from now on, and preload what is new in it."""
         before, self._file = self._file, file
         self._resolver.replace(file)
-        renewed = [
-            each for each in BACKENDS if before.backends.get(each) != file.backends.get(each)
-        ]
-        for backend in renewed:
-            self._drivers.renew(backend)
-        self._runner.carry_out(self._scheduler.set_caps(file.memory_cap_bytes))
-        for name, slot in list(self._scheduler.slots.items()):
-            if spec := file.models.get(name):
-                self._replace(spec)
-            if slot.spec.backend in renewed or (name in before.models and not spec):
-                self._runner.carry_out(self._scheduler.drain(name))
+        apply_update(before, file, self._drivers, self._executor)
         changed = (spec for name, spec in file.models.items() if before.models.get(name) != spec)
-        self._preload_all(changed)
-
-    def _replace(self, spec: ModelSpec) -> None:
-        try:
-            needs = self._drivers.get(spec.backend).estimate(spec)
-        except MotetError:  # its options are wrong, as who asks for it next will be told
-            self._runner.carry_out(self._scheduler.drain(spec.name))
-        else:
-            self._runner.carry_out(self._scheduler.replace_spec(spec, needs))
+        self._preloads.begin(changed)
 
     def preload(self) -> None:
         """Begin to load what models.yaml wants loaded from the start."""
-        self._preload_all(self._file.models.values())
-
-    def _preload_all(self, specs: Iterable[ModelSpec]) -> None:
-        for spec in specs:
-            if spec.preload:
-                task = asyncio.create_task(self._preload(spec), name=f"preload {spec.name}")
-                self._preloads.add(task)
-                task.add_done_callback(self._preloads.discard)
-
-    async def _preload(self, spec: ModelSpec) -> None:
-        try:
-            await self.load(spec.name, task=spec.task)
-        except MotetError as error:
-            log.warning("%s could not be loaded at the start: %s", spec.name, error.message)
-
-    def _task_of(self, name: str) -> Task:
-        if name in self._file.roles:
-            return role_task(self._file, name)
-        if name in self._file.models:
-            return self._file.models[name].task
-        backend, _, source = name.partition("/")
-        driver = self._drivers.get(backend) if backend in BACKENDS and source else None
-        tasks: tuple[Task, ...] = get_args(Task)
-        return next((task for task in tasks if driver and driver.named(source, task)), "chat")
+        self._preloads.begin(self._file.models.values())
 
     async def close(self) -> None:
-        for task in self._preloads:
-            task.cancel()
+        """Unload everything and end all parts.
+
+        In this order: nobody may ask for a model any more when the executor unloads them, and a
+        driver outlives what it has loaded.
+        """
+        self._preloads.cancel()
         await self.pulls.close()
-        await self._runner.close()
+        await self._executor.close()
         self._events.close()
         await self._drivers.close()
         await self._workers.close()
@@ -334,8 +302,9 @@ async def open_models(
     devices: Devices | None = None,
     build: BuildDriver = build_driver,
 ) -> AsyncIterator[Models]:
-    """The models of `settings`. Begins what is to be preloaded, and waits for nothing; on
-    leaving, everything is unloaded.
+    """Open the models of `settings`, and begin to load what is to be preloaded.
+
+    Waits for no model; on leaving, everything is unloaded.
 
     Raises `Invalid` when models.yaml is wrong.
     """

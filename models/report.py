@@ -1,7 +1,8 @@
-"""What there is, as plain values for people and programs."""
+"""The models and roles that there are, as plain values for people and programs."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -10,8 +11,9 @@ from config.errors import MotetError
 from models.backends import BACKENDS
 from models.catalog.file import ModelsFile
 from models.catalog.resolved import ResolvedModel
-from models.catalog.roles import ROLE_TASKS, Drivers
+from models.catalog.roles import Resolver, role_task
 from models.catalog.spec import ModelSpec, Task
+from models.driver_cache import DriverCache
 from models.scheduling.slot import PRESENT, Slot
 
 
@@ -19,7 +21,7 @@ from models.scheduling.slot import PRESENT, Slot
 class ModelStatus:
     """One model. `state` is a `slot.State` value; `memory_bytes` is None until it was loaded.
 
-    `waits_for`: what a model that is wanted and not loaded yet waits for, as its waiters are told.
+    `waits_for`: the last notice to those who wait for a model that is not loaded yet.
     """
 
     model: ModelSpec
@@ -71,13 +73,13 @@ class RoleStatus:
         }
 
 
-def statuses(
+def list_statuses(
     file: ModelsFile,
     slots: Mapping[str, Slot],
     pinned: Callable[[ModelSpec], bool],
-    trouble: Callable[[str], MotetError | None],
+    refusal: Callable[[str], MotetError | None],
 ) -> list[ModelStatus]:
-    """Declared models in the file's order, then the others that have a slot."""
+    """List declared models in the file's order, then the others that have a slot."""
     others = [slot.spec for name, slot in slots.items() if name not in file.models]
     return [
         _status(
@@ -85,14 +87,14 @@ def statuses(
             slots.get(spec.name),
             spec.name in file.models,
             pinned(spec),
-            trouble(spec.name),
+            refusal(spec.name),
         )
         for spec in [*file.models.values(), *others]
     ]
 
 
 def _status(
-    spec: ModelSpec, slot: Slot | None, declared: bool, pin: bool, trouble: MotetError | None
+    spec: ModelSpec, slot: Slot | None, declared: bool, pin: bool, refusal: MotetError | None
 ) -> ModelStatus:
     if slot is None:
         return ModelStatus(spec, "absent", declared, pin)
@@ -111,31 +113,36 @@ def _status(
         waits_for=dict(slot.queue.last_notice) if slot.queue.waiting and not loaded else None,
         problem=slot.backoff.error.message if slot.backoff.error else None,
         failures=slot.backoff.failures,
-        retry_in_s=round(trouble.retry_after_s or 0.0, 1) if trouble else None,
+        retry_in_s=round(refusal.retry_after_s or 0.0, 1) if refusal else None,
     )
 
 
-async def discovered(
-    file: ModelsFile, drivers: Drivers, known: Sequence[ModelStatus]
+async def list_discovered(
+    file: ModelsFile, drivers: DriverCache, known: Sequence[ModelStatus]
 ) -> list[ModelStatus]:
-    """`known`, and every model that a back end has without being told."""
+    """List `known`, and every model that a back end has without being declared."""
     names = {status.model.name for status in known}
-    found = list(known)
+    statuses = list(known)
     for backend in BACKENDS:
         for task in get_args(Task):
             try:
                 specs = await drivers.get(backend).discover(task)
             except MotetError:
-                break  # it cannot be reached, for any task; `roles` says why
+                break  # it cannot be reached, for any task; `list_roles` says why
             new = [spec for spec in specs if spec.name not in names]
             names.update(spec.name for spec in new)
-            found += [ModelStatus(spec, "absent", declared=False, pin=spec.pin) for spec in new]
-    return found
+            statuses += [ModelStatus(spec, "absent", declared=False, pin=spec.pin) for spec in new]
+    return statuses
 
 
-def role_task(file: ModelsFile, role: str) -> Task:
-    """What a role is for: a usual role's task, else that of its first declared model, else chat."""
-    if role in ROLE_TASKS:
-        return ROLE_TASKS[role]
-    declared = (file.models[name].task for name in file.roles[role] if name in file.models)
-    return next(declared, "chat")
+async def list_roles(file: ModelsFile, resolver: Resolver) -> list[RoleStatus]:
+    """Resolve every role; asks the back ends, all roles at once."""
+    return list(await asyncio.gather(*(_role_status(file, resolver, role) for role in file.roles)))
+
+
+async def _role_status(file: ModelsFile, resolver: Resolver, role: str) -> RoleStatus:
+    task, names = role_task(file, role), tuple(file.roles[role])
+    try:
+        return RoleStatus(role, task, names, await resolver.resolve(role, task), None)
+    except MotetError as error:
+        return RoleStatus(role, task, names, None, error)

@@ -11,7 +11,13 @@ from typing import Any
 
 from config.errors import MotetError
 from models.backends.common.sources import folder_of
-from models.catalog.profiles import Recommendation, Suited, load_profiles, pick, recommend
+from models.catalog.profiles import (
+    Recommendation,
+    SuitedModel,
+    choose_profile,
+    load_profiles,
+    recommend,
+)
 from models.devices import RAM, DeviceMemory
 from models.devices.accelerator import Accelerator
 from models.devices.machine import Machine
@@ -28,7 +34,7 @@ async def machine_profile(machine: Machine, models: Models) -> dict[str, Any]:
     memory = machine.read()
     profiles = load_profiles()
     accelerators = machine.accelerators
-    profile = pick(profiles, accelerators, memory[RAM].total_bytes)
+    profile = choose_profile(profiles, accelerators, memory[RAM].total_bytes)
     recommended = recommend(profiles, profile, accelerators, memory)
     return {
         "system": _system(),
@@ -73,12 +79,12 @@ async def _describe(recommendation: Recommendation, models: Models) -> dict[str,
     return {**recommendation.as_dict(), "here": await _is_here(recommendation.model, models)}
 
 
-async def _is_here(model: Suited, models: Models) -> bool:
+async def _is_here(model: SuitedModel, models: Models) -> bool:
     if not model.download_bytes:  # the model comes with Motet
         return True
     if model.backend in HUB_BACKENDS and folder_of(model.source) is None:
         return False  # the back end may be ready, but would have to fetch the model first
     try:
-        return await models.why_not(model.name, model.task) is None
+        return await models.unavailable_reason(model.name, model.task) is None
     except MotetError:
         return False

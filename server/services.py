@@ -21,7 +21,7 @@ from graphs.catalog import Catalog, open_catalog
 from indexes.crawls.crawls import Crawler
 from indexes.crawls.polite_fetcher import CrawlLimits
 from indexes.service import Indexes, open_indexes
-from models.catalog.watch import ModelsWatch, following
+from models.catalog.watch import ModelsWatch, watch_models
 from models.devices.machine import Machine, find_machine
 from models.manager import Models, open_models
 from runs.checkpoints import Checkpoints, open_checkpoints
@@ -84,7 +84,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
 
         machine = await find_machine()
         models = await stack.open_part("models", open_models(settings, devices=machine))
-        watch = following(settings, models.file, models.replace_file)
+        watch = watch_models(settings, models.file, models.replace_file)
         models_file = await stack.open_part("watch of models.yaml", watch)
 
         media = Media()

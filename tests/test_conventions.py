@@ -24,14 +24,6 @@ PENDING: tuple[str, ...] = (
     "indexes.storage",
     "indexes.tasks",
     "models.backends",
-    "models.catalog",
-    "models.driver",
-    "models.events",
-    "models.executor",
-    "models.lease",
-    "models.leasing",
-    "models.manager",
-    "models.report",
     "runs",
 )
 """Modules, by the beginning of their names, that do not hold the conventions yet."""

@@ -1,0 +1,8 @@
+"""What is declared: models, roles and environments, and what each name stands for now.
+
+spec       one model of models.yaml
+file       reads and checks models.yaml; `layers` lays one file over another
+watch      follows the file while the service runs
+roles      from a role or a name to a model; `resolved` is the result
+profiles   which models suit this machine, from profiles.yaml
+"""

@@ -1,4 +1,7 @@
-"""Reading `models.yaml`: the shipped one, with the user's and an environment laid over it."""
+"""Reads `models.yaml`: the shipped one, with the user's and an environment laid over it.
+
+Checks all that can be checked without asking a back end; options are the back ends' to check.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from config.errors import Invalid, nearest
 from config.settings import SHIPPED, Settings
 from models.backends import BACKENDS
-from models.catalog.layers import Layer, invalid_at, merged, read_layer, with_sections
+from models.catalog.layers import Layer, add_sections, invalid_at, merge, read_layer
 from models.catalog.spec import ModelSpec
 
 OPTIONAL_ROLES = frozenset({"rerank", "transcribe"})
 SECTIONS = ("models", "roles", "backends", "memory_cap_bytes")
 ENVIRONMENTS = "environments"
-KEPT_NAMES = frozenset({"profile", "events", "pull", "pulls"})
-"""They mean something else behind /models/."""
+RESERVED_NAMES = frozenset({"profile", "events", "pull", "pulls"})
+"""No names for models: they mean something else behind /models/."""
 
 
 class ModelsFile(BaseModel):
@@ -35,10 +38,13 @@ class ModelsFile(BaseModel):
 
 
 def load_models(settings: Settings) -> ModelsFile:
-    """The models of this installation. Raises `Invalid` naming file, line and field, also for an
-    environment that is not the chosen one: it is not found out on the day it is needed."""
-    layers = [with_sections(layer, (*SECTIONS, ENVIRONMENTS)) for layer in _files(settings)]
-    loaded = {name: _validated(_with(layers, name)) for name in (None, *_environments(layers))}
+    """Read the models of this installation; blocks.
+
+    Raises `Invalid` naming file, line and field, also for an environment that is not the chosen
+    one: otherwise its mistakes would show on the day it is needed.
+    """
+    layers = [add_sections(layer, (*SECTIONS, ENVIRONMENTS)) for layer in _read_files(settings)]
+    loaded = {name: _validate(_overlay(layers, name)) for name in (None, *_environments(layers))}
     if settings.environment not in loaded:
         known = [name for name in loaded if name]
         hint = nearest(settings.environment or "", known)
@@ -50,7 +56,7 @@ def load_models(settings: Settings) -> ModelsFile:
     return loaded[settings.environment]
 
 
-def _files(settings: Settings) -> list[Layer]:
+def _read_files(settings: Settings) -> list[Layer]:
     layers = [read_layer(SHIPPED / "models.yaml")]
     if settings.models_file.is_file():
         layers.append(read_layer(settings.models_file))
@@ -64,7 +70,7 @@ def _files(settings: Settings) -> list[Layer]:
 
 
 def _environments(layers: Sequence[Layer]) -> list[str]:
-    """The names of all environments. Raises `Invalid` for one that is no mapping of sections."""
+    """List all environments. Raises `Invalid` for one that is no mapping of sections."""
     names: dict[str, None] = {}
     for layer in layers:
         for name, data in layer.data[ENVIRONMENTS].items():
@@ -78,14 +84,14 @@ def _environments(layers: Sequence[Layer]) -> list[str]:
     return list(names)
 
 
-def _with(layers: Sequence[Layer], environment: str | None) -> list[Layer]:
-    """The files, and over them what they say of an environment."""
+def _overlay(layers: Sequence[Layer], environment: str | None) -> list[Layer]:
+    """Lay over the files what they say of an environment."""
     over = [layer.inner((ENVIRONMENTS, environment)) for layer in layers if environment]
-    return [*layers, *(with_sections(layer, SECTIONS) for layer in over if layer)]
+    return [*layers, *(add_sections(layer, SECTIONS) for layer in over if layer)]
 
 
-def _validated(layers: list[Layer]) -> ModelsFile:
-    whole = merged(layers)
+def _validate(layers: list[Layer]) -> ModelsFile:
+    whole = merge(layers)
     del whole[ENVIRONMENTS]
     for name, entry in whole["models"].items():
         if isinstance(entry, dict):
@@ -93,7 +99,7 @@ def _validated(layers: list[Layer]) -> ModelsFile:
     try:
         loaded = ModelsFile.model_validate(whole)
     except ValidationError as error:
-        raise _explained(layers, error) from error
+        raise _explain(layers, error) from error
     _check(loaded, layers)
     return loaded
 
@@ -103,7 +109,7 @@ def _check(loaded: ModelsFile, layers: list[Layer]) -> None:
         if spec.backend not in BACKENDS:
             message = f"there is no back end '{spec.backend}'. {nearest(spec.backend, BACKENDS)}"
             raise invalid_at(layers, ("models", name, "backend"), message)
-        if name in KEPT_NAMES:
+        if name in RESERVED_NAMES:
             raise invalid_at(layers, ("models", name), f"no model can be called '{name}'")
         if "/" in name or spec.name != name:
             message = "a model's name is its key, and holds no '/'"
@@ -130,7 +136,7 @@ def _check_role(loaded: ModelsFile, layers: list[Layer], role: str, names: list[
             raise invalid_at(layers, ("roles", role, number), f"there is no {what}. {hint}")
 
 
-def _explained(layers: list[Layer], error: ValidationError) -> Invalid:
+def _explain(layers: list[Layer], error: ValidationError) -> Invalid:
     first = error.errors()[0]
     message = first["msg"].removeprefix("Value error, ")
     path = tuple(first["loc"])

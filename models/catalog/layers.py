@@ -1,4 +1,7 @@
-"""YAML files laid over one another, which still know where each value stands."""
+"""YAML files laid over one another, which still know the line of each value.
+
+Reads files; what their values mean is `catalog.file`'s.
+"""
 
 from __future__ import annotations
 
@@ -11,55 +14,58 @@ import yaml
 
 from config.errors import Invalid
 
-Place: TypeAlias = tuple[str | int, ...]
+KeyPath: TypeAlias = tuple[str | int, ...]
 """The keys that lead to a value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A mapping out of a file. `prefix` are the keys that lead to it, as in "environments.x"."""
+    """A mapping out of a file. `prefix` are the keys that lead to it, as in "environments.x".
+
+    `root` is the same mapping as nodes of YAML, which know their lines.
+    """
 
     file: Path
     data: dict[str, Any]
     root: yaml.Node | None
     prefix: tuple[str, ...] = ()
 
-    def line(self, place: Place) -> int | None:
-        """The line of the innermost thing of `place` that is here; None without the first."""
+    def line(self, path: KeyPath) -> int | None:
+        """Return the line of the innermost key of `path` that is here; None without the first."""
         node, line = self.root, None
-        for key in place:
-            if (found := _child(node, key)) is None:
+        for key in path:
+            if (child := _child(node, key)) is None:
                 break
-            line, node = found
+            line, node = child
         return line
 
-    def depth(self, place: Place) -> int:
-        """How much of `place` is here."""
+    def depth(self, path: KeyPath) -> int:
+        """Count the keys of `path` that are here."""
         node: Any = self.data
-        for depth, key in enumerate(place):
+        for depth, key in enumerate(path):
             node = _value(node, key)
             if node is None:
                 return depth
-        return len(place)
+        return len(path)
 
-    def inner(self, place: tuple[str, ...]) -> Layer | None:
-        """The mapping at `place` as a layer of its own; None where there is none."""
+    def inner(self, path: tuple[str, ...]) -> Layer | None:
+        """Return the mapping at `path` as a layer of its own; None where there is none."""
         data: Any = self.data
         node = self.root
-        for key in place:
+        for key in path:
             data = _value(data, key)
-            found = _child(node, key)
-            node = found[1] if found else None
-        return Layer(self.file, data, node, place) if isinstance(data, dict) else None
+            child = _child(node, key)
+            node = child[1] if child else None
+        return Layer(self.file, data, node, path) if isinstance(data, dict) else None
 
-    def invalid(self, place: Place, message: str) -> Invalid:
-        """The error about a value of this layer."""
-        field = ".".join(map(str, (*self.prefix, *place)))
-        return invalid(self.file, self.line(place), field, message)
+    def invalid(self, path: KeyPath, message: str) -> Invalid:
+        """Build the error about a value of this layer."""
+        field = ".".join(map(str, (*self.prefix, *path)))
+        return invalid(self.file, self.line(path), field, message)
 
 
 def read_layer(file: Path) -> Layer:
-    """A whole file. Raises `Invalid` where it is no YAML that holds a mapping."""
+    """Read a whole file; blocks. Raises `Invalid` where it is no YAML that holds a mapping."""
     try:
         text = file.read_text(encoding="utf-8")
         root = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -76,9 +82,11 @@ def read_layer(file: Path) -> Layer:
     return Layer(file, data, root)
 
 
-def with_sections(layer: Layer, sections: Sequence[str]) -> Layer:
-    """The layer with each of these sections, empty where it lacks one. Raises `Invalid` for one
-    that is no mapping."""
+def add_sections(layer: Layer, sections: Sequence[str]) -> Layer:
+    """Return the layer with each of these sections, empty where it lacks one.
+
+    Raises `Invalid` for one that is no mapping.
+    """
     data = dict(layer.data)
     for section in sections:
         if data.get(section) is None:
@@ -88,8 +96,11 @@ def with_sections(layer: Layer, sections: Sequence[str]) -> Layer:
     return Layer(layer.file, data, layer.root, layer.prefix)
 
 
-def merged(layers: Sequence[Layer]) -> dict[str, Any]:
-    """All layers as one mapping: sections and entries are merged, anything deeper is replaced."""
+def merge(layers: Sequence[Layer]) -> dict[str, Any]:
+    """Lay all layers over one another, the last on top.
+
+    Sections and entries are merged, anything deeper is replaced.
+    """
     whole: dict[str, Any] = {}
     for layer in layers:
         for section, value in layer.data.items():
@@ -97,14 +108,14 @@ def merged(layers: Sequence[Layer]) -> dict[str, Any]:
     return whole
 
 
-def invalid_at(layers: Sequence[Layer], place: Place, message: str) -> Invalid:
-    """The error, placed in the last of the layers that hold the most of `place`."""
-    last = max(reversed(layers), key=lambda layer: layer.depth(place))
-    return last.invalid(place, message)
+def invalid_at(layers: Sequence[Layer], path: KeyPath, message: str) -> Invalid:
+    """Build the error, placed in the last of the layers that hold the most of `path`."""
+    last = max(reversed(layers), key=lambda layer: layer.depth(path))
+    return last.invalid(path, message)
 
 
 def invalid(file: Path, line: int | None, field: str, message: str) -> Invalid:
-    """An error of models.yaml that names its place."""
+    """Build an error of models.yaml that names file, line and field (`invalid_models_file`)."""
     where = f"{file}:{line}" if line else f"{file}"
     details = {"file": str(file), "line": line, "field": field}
     return Invalid(
@@ -123,6 +134,7 @@ def _over(below: Any, above: Any, depth: int) -> Any:
 
 
 def _child(node: yaml.Node | None, key: str | int) -> tuple[int, yaml.Node] | None:
+    """Return the line and the value of a key; None where there is none."""
     if isinstance(node, yaml.MappingNode):
         for name, value in node.value:
             if name.value == str(key):

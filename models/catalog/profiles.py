@@ -16,8 +16,8 @@ from models.devices import CPU, RAM, DeviceMemory
 from models.devices.accelerator import Accelerator
 from models.scheduling.ledger import DEFAULT_CAP_SHARE
 
-SHARED_SHARE = 0.7
-"""Of a memory that the GPU shares: the rest is the system's and the applications'."""
+SHARED_MEMORY_SHARE = 0.7
+"""For models, of a memory that the GPU shares: the rest is the system's and the applications'."""
 GB = 10**9
 ORDER = ("chat", "embed", "rerank", "vision", "voice", "transcribe", "image")
 """Who gets room first: what every question needs, then what waits best."""
@@ -25,7 +25,7 @@ Kind = Literal["cpu", "gpu", "shared"]
 Fit = Literal["together", "in_turn", "no"]
 
 
-class Suited(BaseModel):
+class SuitedModel(BaseModel):
     """A model that is worth recommending, with approximate sizes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -63,7 +63,7 @@ class Profiles(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: Literal[1]
-    models: dict[str, Suited]
+    models: dict[str, SuitedModel]
     profiles: list[Profile]
 
 
@@ -75,7 +75,7 @@ class Recommendation:
     """
 
     role: str
-    model: Suited
+    model: SuitedModel
     device: str
     fit: Fit
     command: str
@@ -92,20 +92,22 @@ class Recommendation:
 
 
 def load_profiles() -> Profiles:
-    """The shipped profiles."""
+    """Read the shipped profiles; blocks."""
     text = (SHIPPED / "profiles.yaml").read_text(encoding="utf-8")
     return Profiles.model_validate(yaml.safe_load(text))
 
 
-def pick(profiles: Profiles, accelerators: Sequence[Accelerator], ram_bytes: int) -> Profile:
-    """The profile for a machine with these accelerators, the largest first."""
+def choose_profile(
+    profiles: Profiles, accelerators: Sequence[Accelerator], ram_bytes: int
+) -> Profile:
+    """Choose the profile for a machine with these accelerators, the largest first."""
     largest = accelerators[0] if accelerators else None
     kind: Kind = "cpu" if largest is None else "shared" if largest.unified else "gpu"
-    memory = largest.total_bytes if largest and not largest.unified else ram_bytes
+    memory_bytes = largest.total_bytes if largest and not largest.unified else ram_bytes
     reached = [
         profile
         for profile in profiles.profiles
-        if profile.device == kind and profile.at_least_gb * GB <= memory
+        if profile.device == kind and profile.at_least_gb * GB <= memory_bytes
     ]
     return max(reached, key=lambda profile: profile.at_least_gb)
 
@@ -116,35 +118,35 @@ def recommend(
     accelerators: Sequence[Accelerator],
     memory: Mapping[str, DeviceMemory],
 ) -> list[Recommendation]:
-    """A model for each role that the profile fills, in the order in which they get their room."""
+    """Choose a model for each role that the profile fills, in the order of their importance."""
     largest = accelerators[0] if accelerators else None
     left = _budgets(largest, memory)
     whole = dict(left)
-    found = []
+    recommendations = []
     for role in ORDER:
         if (task := ROLE_TASKS[role]) in profile.models:
             model = profiles.models[profile.models[task]]
-            device, pool = _place(model, largest)
+            device, pool = _device_and_memory(model, largest)
             fit = _fit(model.memory_bytes, left[pool], whole[pool])
             if fit == "together":
                 left[pool] -= model.memory_bytes
             command = f"motet models pull {model.name}" if model.download_bytes else ""
-            found.append(Recommendation(role, model, device, fit, command))
-    return found
+            recommendations.append(Recommendation(role, model, device, fit, command))
+    return recommendations
 
 
 def _budgets(largest: Accelerator | None, memory: Mapping[str, DeviceMemory]) -> dict[str, int]:
-    """What models may take of RAM and of the accelerator."""
+    """Compute what models may take of RAM and of the accelerator, in bytes by device."""
     shared = largest is not None and largest.unified
-    share = SHARED_SHARE if shared else DEFAULT_CAP_SHARE
+    share = SHARED_MEMORY_SHARE if shared else DEFAULT_CAP_SHARE
     budgets = {RAM: int(memory[RAM].total_bytes * share)}
     if largest and not largest.unified:
         budgets[largest.name] = int(largest.total_bytes * DEFAULT_CAP_SHARE)
     return budgets
 
 
-def _place(model: Suited, largest: Accelerator | None) -> tuple[str, str]:
-    """The device it computes on, and whose memory it takes there."""
+def _device_and_memory(model: SuitedModel, largest: Accelerator | None) -> tuple[str, str]:
+    """Return the device that a model computes on, and whose memory it takes there."""
     ollama = model.backend == "ollama"
     if largest is None or model.where == "cpu" or (largest.problem and not ollama):
         return CPU, RAM

@@ -1,4 +1,7 @@
-"""From a name to a model: roles fall through a list to the first that is available."""
+"""From a name to a model: a role stands for the first of its list that is available.
+
+Asks the back ends each time, through their drivers, which keep their answers for seconds.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,7 @@ from models.backends import BACKENDS
 from models.catalog.file import ModelsFile
 from models.catalog.resolved import ResolvedModel
 from models.catalog.spec import ModelSpec, Task
-from models.driver import Driver, DriverContext
-
-BuildDriver = Callable[[str, DriverContext], Driver]
+from models.driver_cache import DriverCache
 
 ROLE_TASKS: dict[str, Task] = {
     "chat": "chat",
@@ -23,7 +24,7 @@ ROLE_TASKS: dict[str, Task] = {
     "embed": "embed",
     "rerank": "rerank",
 }
-WHAT: dict[Task, str] = {
+TASK_PHRASES: dict[Task, str] = {
     "chat": "chat",
     "caption": "describing pictures",
     "image": "making pictures",
@@ -32,46 +33,24 @@ WHAT: dict[Task, str] = {
     "embed": "embedding",
     "rerank": "reranking",
 }
-assert set(WHAT) == set(get_args(Task))
-
-
-class Drivers:
-    """The drivers built so far, one for each back end."""
-
-    def __init__(self, build: BuildDriver, context: Callable[[str], DriverContext]) -> None:
-        self._build = build
-        self._context = context
-        self._built: dict[str, Driver] = {}
-        self._former: list[Driver] = []
-
-    def get(self, backend: str) -> Driver:
-        if backend not in self._built:
-            self._built[backend] = self._build(backend, self._context(backend))
-        return self._built[backend]
-
-    def renew(self, backend: str) -> None:
-        """Build the driver anew when it is asked for next; what it has loaded stays its own."""
-        if driver := self._built.pop(backend, None):
-            self._former.append(driver)
-
-    async def close(self) -> None:
-        built, self._built, self._former = [*self._former, *self._built.values()], {}, []
-        for driver in built:
-            await driver.close()
+assert set(TASK_PHRASES) == set(get_args(Task))
 
 
 class Resolver:
-    """Resolves names against `models.yaml` and what the back ends have now."""
+    """Resolves names against `models.yaml` and what the back ends have now.
+
+    `refusal` says why the scheduler would refuse a model now; None when it would not.
+    """
 
     def __init__(
         self,
         file: ModelsFile,
-        drivers: Drivers,
-        trouble: Callable[[str], MotetError | None],
+        drivers: DriverCache,
+        refusal: Callable[[str], MotetError | None],
     ) -> None:
         self._file = file
         self._drivers = drivers
-        self._trouble = trouble
+        self._refusal = refusal
 
     def replace(self, file: ModelsFile) -> None:
         """Resolve against another file from now on."""
@@ -80,7 +59,7 @@ class Resolver:
     async def resolve(
         self, name: str, task: Task, without: Mapping[str, str] | None = None
     ) -> ResolvedModel:
-        """The model for a role, a model's name or "<backend>/<source>".
+        """Find the model for a role, a model's name or "<backend>/<source>".
 
         `without` names models not to take, with the reason. Raises `NotFound` for an unknown
         name, `Invalid` when the model is for another task, `Unavailable` ("role_unavailable") when
@@ -100,42 +79,44 @@ class Resolver:
         )
 
     async def _from_role(self, role: str, task: Task, without: Mapping[str, str]) -> ResolvedModel:
-        passed: list[tuple[str, str]] = []
+        passed_over: list[tuple[str, str]] = []
         for entry in self._file.roles[role]:
             async for spec, why in self._candidates(entry, task):
                 if spec and spec.name != entry and spec.name in self._file.roles[role]:
                     continue  # the list has a place of its own for it
                 if spec:
-                    why = await self._why_not(spec, task, without)
+                    why = await self._unavailable_reason(spec, task, without)
                 if spec and not why:
                     return ResolvedModel(
-                        spec, role, _reason(role, entry, spec, passed), tuple(passed)
+                        spec, role, _reason(role, entry, spec, passed_over), tuple(passed_over)
                     )
-                passed.append((spec.name if spec else entry, why or "not available"))
-        told = (
-            " ".join(f"{name}: {why.rstrip('.')}." for name, why in passed)
+                passed_over.append((spec.name if spec else entry, why or "not available"))
+        reasons = (
+            " ".join(f"{name}: {why.rstrip('.')}." for name, why in passed_over)
             or "models.yaml names none for it."
         )
         raise Unavailable(
-            f"Role '{role}' has no model that is available. {told} "
+            f"Role '{role}' has no model that is available. {reasons} "
             "`motet models profile` proposes models for this machine.",
             code="role_unavailable",
-            details={"role": role, "passed_over": [list(item) for item in passed]},
+            details={"role": role, "passed_over": [list(item) for item in passed_over]},
         )
 
-    async def _why_not(self, spec: ModelSpec, task: Task, without: Mapping[str, str]) -> str | None:
+    async def _unavailable_reason(
+        self, spec: ModelSpec, task: Task, without: Mapping[str, str]
+    ) -> str | None:
         if spec.task != task:
             return _other_task(spec, task)
         if why := without.get(spec.name):
             return why
-        if error := self._trouble(spec.name):
+        if error := self._refusal(spec.name):
             return error.message
         return await self._drivers.get(spec.backend).available(spec)
 
     async def _candidates(
         self, entry: str, task: Task
     ) -> AsyncIterator[tuple[ModelSpec | None, str | None]]:
-        """The models an entry of a role stands for, or why there are none."""
+        """Yield the models an entry of a role stands for, or why there are none."""
         backend, _, source = entry.partition("/")
         if source != "*":
             yield self._by_name(entry, task), None
@@ -153,7 +134,7 @@ class Resolver:
             yield None, error.message
             return
         if not count:
-            yield None, f"it has no model for {WHAT[task]}, and models.yaml declares none"
+            yield None, f"it has no model for {TASK_PHRASES[task]}, and models.yaml declares none"
 
     def _by_name(self, name: str, task: Task) -> ModelSpec | None:
         if name in self._file.models:
@@ -165,9 +146,29 @@ class Resolver:
 
 
 def _other_task(spec: ModelSpec, task: Task) -> str:
-    return f"is for {WHAT[spec.task]}, not for {WHAT[task]}."
+    return f"is for {TASK_PHRASES[spec.task]}, not for {TASK_PHRASES[task]}."
 
 
 def _reason(role: str, entry: str, spec: ModelSpec, passed: list[tuple[str, str]]) -> str:
     what = f"first available of role '{role}'" if passed else f"first of role '{role}'"
     return what if entry == spec.name else f"{what}, found by {entry}"
+
+
+def role_task(file: ModelsFile, role: str) -> Task:
+    """Return a usual role's task, else that of its first declared model, else chat."""
+    if role in ROLE_TASKS:
+        return ROLE_TASKS[role]
+    declared = (file.models[name].task for name in file.roles[role] if name in file.models)
+    return next(declared, "chat")
+
+
+def task_of(name: str, file: ModelsFile, drivers: DriverCache) -> Task:
+    """Return the task of a role or a model; of "<backend>/<source>", the first that it can do."""
+    if name in file.roles:
+        return role_task(file, name)
+    if name in file.models:
+        return file.models[name].task
+    backend, _, source = name.partition("/")
+    driver = drivers.get(backend) if backend in BACKENDS and source else None
+    tasks: tuple[Task, ...] = get_args(Task)
+    return next((task for task in tasks if driver and driver.named(source, task)), "chat")

@@ -1,4 +1,7 @@
-"""Follows models.yaml: an edit counts at once, a broken one not at all."""
+"""Follows models.yaml: an edit counts at once, a broken one not at all.
+
+Owns the watch of the file's folder; what an edit changes is `Models.replace_file`'s.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,7 @@ class ModelsWatch:
         self.problem: MotetError | None = None
 
     def reload(self) -> bool:
-        """Read the file; whether it says something else than before."""
+        """Read the file; tell whether it says something else than before. Blocks."""
         try:
             read = load_models(self._settings)
         except MotetError as error:
@@ -51,8 +54,10 @@ class ModelsWatch:
         return True
 
     async def follow(self, up: asyncio.Event) -> None:
-        """Reload whenever the file changes, comes or goes, until cancelled. From when `up` is set
-        nothing is missed."""
+        """Reload whenever the file changes, comes or goes, until cancelled.
+
+        Sets `up` when nothing is missed any more.
+        """
         from watchfiles import awatch  # a native library that only a server needs
 
         file = self._settings.models_file
@@ -62,10 +67,10 @@ class ModelsWatch:
         waiting = asyncio.ensure_future(anext(changes))
         try:
             await asyncio.sleep(0)
-            seen = None  # what came before the watch was up counts too
+            last_stamp = None  # what came before the watch was up counts too
             while True:
-                if (stamp := _stamp(file)) != seen:
-                    seen = stamp
+                if (stamp := _stamp(file)) != last_stamp:
+                    last_stamp = stamp
                     self.reload()
                 up.set()
                 await waiting
@@ -77,13 +82,13 @@ class ModelsWatch:
 
 
 @contextlib.asynccontextmanager
-async def following(
+async def watch_models(
     settings: Settings, now: ModelsFile, replace: Callable[[ModelsFile], object]
 ) -> AsyncIterator[ModelsWatch]:
-    """A watch that follows the file until closed. `now` is what was read of it last."""
+    """Follow the file until closed. `now` is what was read of it last."""
     watch, up = ModelsWatch(settings, now, replace), asyncio.Event()
     task = asyncio.create_task(watch.follow(up), name="watch models.yaml")
-    task.add_done_callback(partial(_ended, up))
+    task.add_done_callback(partial(_report_end, up))
     try:
         await up.wait()
         yield watch
@@ -92,16 +97,16 @@ async def following(
         await asyncio.wait([task])
 
 
-def _ended(up: asyncio.Event, task: asyncio.Task[None]) -> None:
+def _report_end(up: asyncio.Event, task: asyncio.Task[None]) -> None:
     up.set()
     if not task.cancelled() and (error := task.exception()):
         log.error("models.yaml is not followed any more", exc_info=error)
 
 
 def _stamp(file: Path) -> tuple[int, ...]:
-    """Differs when the file does; empty where there is none."""
+    """Return what differs when the file does; empty where there is none."""
     try:
-        told = file.stat()
+        status = file.stat()
     except OSError:
         return ()
-    return (told.st_mtime_ns, told.st_ino, told.st_size)
+    return (status.st_mtime_ns, status.st_ino, status.st_size)

@@ -80,7 +80,7 @@ async def follow_models(
     """
     if after is None and last_event_id is not None:
         after = parse_last_event_id(last_event_id)
-    events = services.models.events(after)
+    events = services.models.follow_events(after)
     return EventStream(_encode_all(events), heartbeat_s=services.settings.heartbeat_s)
 
 

@@ -51,7 +51,7 @@ async def test_a_reader_that_left_off_goes_on_where_it_was() -> None:
 
 
 async def test_a_reader_that_is_too_slow_is_told_how_much_it_missed() -> None:
-    events = Events(kept=3)
+    events = Events(max_events=3)
     slow = events.follow()
     for number in range(10):
         events.add("news", number=number)

@@ -125,7 +125,7 @@ async def test_a_pinned_model_outlives_its_keep_alive_until_the_pin_is_taken_bac
 ) -> None:
     async with scene.models() as models:
         models.pin("third")
-        events = models.events()
+        events = models.follow_events()
         await models.load("third")
         assert scene.log == ["load third"]
         models.pin("third", False)
@@ -137,7 +137,7 @@ async def test_a_pinned_model_outlives_its_keep_alive_until_the_pin_is_taken_bac
 
 async def test_models_to_preload_are_loaded_at_the_start_without_blocking_it(scene: Scene) -> None:
     async with scene.models(FILE) as models:
-        events = models.events()
+        events = models.follow_events()
         told = await until(models, events, "ready", "eager")
         assert (told["device"], told["memory"]) == ("cpu", {"ram": 3})
 
@@ -145,7 +145,7 @@ async def test_models_to_preload_are_loaded_at_the_start_without_blocking_it(sce
 async def test_a_preload_that_fails_is_told_and_harms_no_one(scene: Scene) -> None:
     (scene.home / "models.yaml").write_text(FILE)
     async with scene.models(FILE) as models:
-        events = models.events()
+        events = models.follow_events()
         scene.fakes["reader"].broken["eager"] = ValueError("bad weights")
         told = await until(models, events, "load_failed", "eager")
         assert (told["failures"], told["error"]["code"]) == (1, "load_failed")
@@ -155,7 +155,7 @@ async def test_a_preload_that_fails_is_told_and_harms_no_one(scene: Scene) -> No
 
 async def test_events_tell_the_life_of_a_model_in_order(scene: Scene) -> None:
     async with scene.models() as models:
-        events = models.events()
+        events = models.follow_events()
         async with models.lease("first", "chat"):
             pass
         await models.unload("first")
@@ -249,7 +249,7 @@ async def test_a_file_that_changes_keeps_leases_and_loads_anew_what_it_changed(
     scene: Scene,
 ) -> None:
     async with scene.models() as models:
-        events = models.events()
+        events = models.follow_events()
         async with models.lease("first", "chat"), models.lease("second", "chat"):
             text = FILE.replace("preload: true", "preload: false")
             text = text.replace("first: {", "first: {source: other, ")

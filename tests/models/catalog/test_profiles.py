@@ -10,8 +10,8 @@ from models.catalog.profiles import (
     Profile,
     Profiles,
     Recommendation,
+    choose_profile,
     load_profiles,
-    pick,
     recommend,
 )
 from models.catalog.roles import ROLE_TASKS
@@ -32,7 +32,7 @@ MAC = Accelerator("mps", "apple", "M4", 0, unified=True)
 def recommended(
     accelerators: list[Accelerator], ram_gib: int
 ) -> tuple[Profile, dict[str, Recommendation]]:
-    profile = pick(PROFILES, accelerators, ram_gib * GIB)
+    profile = choose_profile(PROFILES, accelerators, ram_gib * GIB)
     memory = {"ram": DeviceMemory(ram_gib * GIB, ram_gib * GIB)}
     found = recommend(PROFILES, profile, accelerators, memory)
     return profile, {each.role: each for each in found}

@@ -12,7 +12,7 @@ import pytest
 from config.errors import NotFound
 from config.settings import load_settings
 from models.catalog.file import ModelsFile, load_models
-from models.catalog.watch import ModelsWatch, following
+from models.catalog.watch import ModelsWatch, watch_models
 from tests.support.manager import FILE, Scene
 
 BOUND_S = 30.0
@@ -43,7 +43,7 @@ def scene(tmp_path: Path) -> Scene:
 async def replaced(tmp_path: Path) -> AsyncIterator[Replaced]:
     replaced = Replaced()
     settings = load_settings(home=tmp_path)
-    async with following(settings, load_models(settings), replaced):
+    async with watch_models(settings, load_models(settings), replaced):
         yield replaced
 
 
@@ -85,7 +85,7 @@ async def test_an_edit_before_the_watch_was_up_counts_too(tmp_path: Path) -> Non
     settings, replaced = load_settings(home=tmp_path), Replaced()
     before = load_models(settings)
     (tmp_path / "models.yaml").write_text(ONE)
-    async with following(settings, before, replaced):
+    async with watch_models(settings, before, replaced):
         assert await replaced.source() == "a"
 
 
@@ -126,7 +126,7 @@ async def test_what_changed_is_loaded_anew_and_what_is_gone_goes(scene: Scene) -
 
 async def test_what_is_newly_to_be_preloaded_is_loaded(scene: Scene) -> None:
     async with scene.models() as models:
-        events = models.events()
+        events = models.follow_events()
         (scene.home / "models.yaml").write_text(
             FILE.replace("bytes: 60}", "bytes: 9, preload: true}")
         )

@@ -231,7 +231,7 @@ async def test_the_manager_pulls_by_the_names_of_models_and_tells_of_it(
     entry = "{task: chat, backend: ollama, source: 'qwen3:8b'}"
     (tmp_path / "models.yaml").write_text(f"version: 1\nmodels: {{big: {entry}}}\n")
     async with open_models(load_settings(home=tmp_path, ollama_url=ollama.url)) as models:
-        events = models.events(after=0)
+        events = models.follow_events(after=0)
         assert models.pulls.start("big").name == "ollama/qwen3:8b"
         assert (await ended(models.pulls, "big"))[-1]["state"] == "done"
         async with models.lease("big", "chat") as lease:

@@ -53,7 +53,7 @@ class Stage:
         return list(self.models._events._ring)
 
     async def follow(self) -> None:
-        async for _ in self.models.events(after=0):
+        async for _ in self.models.follow_events(after=0):
             self._more.set()
 
     async def until(
