@@ -10,6 +10,7 @@ from langchain_core.messages import AIMessageChunk
 from langgraph.types import StreamMode
 
 from graphs.compile.state import GOTO, LOOPS
+from runs.event_types import NODE_EVENT_TYPES
 from runs.events import RunEvent
 
 Part: TypeAlias = tuple[tuple[str, ...], str, Any]
@@ -20,7 +21,6 @@ HIDDEN = frozenset({LOOPS, GOTO})
 """Channels by which a graph counts its loops and steers: nothing to its readers."""
 RETURN = "__return__"
 """Where LangGraph puts the result of a piece of a node's work."""
-OWN_KINDS = frozenset({"progress", "model", "artifact", "citation", "warning", "tool", "token"})
 
 
 class EventDraft(NamedTuple):
@@ -138,7 +138,7 @@ class StreamTranslator:
             self._begun[step] = self._begun.get(step, 1) + 1
             again = {"attempt": self._begun[step], "data": _rest(data)}
             return EventDraft("step.started", {**where, **again})
-        if kind in OWN_KINDS:
+        if kind in NODE_EVENT_TYPES:
             return EventDraft(str(kind), {**where, "data": _rest(data)})
         return EventDraft("custom", {**where, "data": data})
 

@@ -31,7 +31,6 @@ from models.backends import BACKENDS
 from models.catalog.file import load_models
 from models.catalog.spec import ModelSpec
 from models.scheduling.slot import State
-from runs.stream_translator import OWN_KINDS
 from server.app import create_app
 from server.cli.main import app as command_line
 from server.cli.search_output import TYPED
@@ -376,11 +375,6 @@ def test_the_defaults_of_an_index_are_told() -> None:
 def test_every_field_of_a_run_request_is_described() -> None:
     described = rows(section(page("http-api.md"), "## Running an agent"))
     assert set(described) >= set(RunBody.model_fields)
-
-
-def test_every_kind_of_event_is_described() -> None:
-    told = names(section(page("runs.md"), "## Events"))
-    assert OWN_KINDS | {"custom", "token"} <= told
 
 
 def test_families_and_codes_have_the_status_that_the_service_gives_them() -> None:

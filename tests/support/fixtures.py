@@ -8,7 +8,16 @@ from typing import Any
 import pytest
 
 from tests.support.ollama import Ollama
+from tests.support.runs.event_check import checked_events
 from tests.support.script import Gate
+
+
+@pytest.fixture(autouse=True)
+def event_problems() -> Iterator[list[str]]:
+    """Fail a test in which a run's event is not as `runs.event_types` declares it."""
+    with checked_events() as problems:
+        yield problems
+    assert problems == []
 
 
 @pytest.fixture

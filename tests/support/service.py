@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import orjson
 
+from tests.support.runs.event_check import problems_of
 from tests.support.socket_gate import SocketGate
 
 AGENTS = Path(__file__).parent / "agents"
@@ -31,7 +32,9 @@ async def read_events(
             if line.startswith("id: "):
                 number = int(line[4:])
             elif line.startswith("data: "):
-                events.append((number, orjson.loads(line[6:])))
+                event = orjson.loads(line[6:])
+                assert "run_id" not in event or problems_of(event) == []
+                events.append((number, event))
                 if until is not None and number >= until:
                     break
     except httpx.RemoteProtocolError:
