@@ -1,4 +1,11 @@
-"""LangGraph's SQLite checkpointer, writing through the database's group commit."""
+"""LangGraph's SQLite checkpointer, writing through the run's log and the group commit.
+
+Owns what of LangGraph's tables is written and read by a run; the tables, their listing and their
+delta history are the library's.
+
+Invariant: a run's checkpoints and writes reach the disk in the order in which they were made,
+among the events of the run (`Journal`).
+"""
 
 from __future__ import annotations
 
@@ -25,6 +32,7 @@ from langgraph.checkpoint.sqlite.utils import load_pending_writes, pending_write
 from langgraph.constants import START
 from langgraph.types import Interrupt
 
+from runs.checkpoint_statements import copy_thread, delete_runs, delete_thread
 from runs.database import RunDatabase, Statement
 from runs.events import dumps
 
@@ -38,45 +46,55 @@ _PUT_WRITES = (
 )
 _COLUMNS = "thread_id, checkpoint_id, parent_checkpoint_id, type, checkpoint, metadata"
 _AT = f"SELECT {_COLUMNS} FROM checkpoints WHERE thread_id = ? AND checkpoint_ns = ?"
-ACCOUNTS = frozenset({*WRITES_IDX_MAP, "__error_source_node__"})
-"""Channels in which LangGraph notes what became of a task; all others hold what it left."""
-_ACCOUNT_NAMES = ", ".join(f"'{channel}'" for channel in sorted(ACCOUNTS))
+BOOKKEEPING = frozenset({*WRITES_IDX_MAP, "__error_source_node__"})
+"""Channels in which LangGraph notes what became of a task; all others hold what it wrote."""
+_BOOKKEEPING_NAMES = ", ".join(f"'{channel}'" for channel in sorted(BOOKKEEPING))
 
 JOURNAL = "__journal"
 """Where a run's config names the `Journal` by which its checkpoints reach the disk."""
 
 
 class Journal(Protocol):
-    """A run's writes and events, stored in one order. `place` is a graph's namespace."""
+    """Stores a run's writes and events in one order; `runs.run_log` implements it.
 
-    def defer_write(self, statement: Statement, place: str, step: str | None = None) -> None:
+    `namespace` is that of the graph, or subgraph, which wrote.
+    """
+
+    def defer_write(self, statement: Statement, namespace: str, step: str | None = None) -> None:
         """Store a write in its turn; with `step`, together with the end of that step."""
         ...
 
-    def has_pending_write(self, place: str) -> bool: ...
+    def has_pending_write(self, namespace: str) -> bool:
+        """Return whether a write of this namespace is not on disk yet."""
+        ...
 
-    def release_all_writes(self) -> None: ...
+    def release_all_writes(self) -> None:
+        """Let no write wait for the end of a step any longer."""
+        ...
 
-    async def wait_flushed(self) -> None: ...
+    async def wait_flushed(self) -> None:
+        """Wait until all released writes are on disk. Raises what the store raised."""
+        ...
 
 
 class Checkpoints(AsyncSqliteSaver):
-    """The library's saver (its tables, its listing) with the hot path on `RunDatabase`.
+    """The library's saver with the hot path on `RunDatabase`.
 
-    What a run leaves reaches the disk through its journal, in the order in which it was made and
-    told, in shared commits; the library alone would commit, and wait for, each of them.
+    A run's writes go through its journal and share commits; the library alone would commit, and
+    wait for, each of them. Without a journal (editing a thread) a write is on disk on return.
     """
 
-    def __init__(self, database: RunDatabase, reading: aiosqlite.Connection) -> None:
-        super().__init__(reading)
+    def __init__(self, database: RunDatabase, connection: aiosqlite.Connection) -> None:
+        super().__init__(connection)
         self._database = database
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """Read a checkpoint with its pending writes: the named one, or the latest."""
         configurable = config["configurable"]
         thread_id, ns = str(configurable["thread_id"]), configurable.get("checkpoint_ns", "")
         journal: Journal | None = configurable.get(JOURNAL)
         if journal and journal.has_pending_write(ns):
-            # A subgraph that is tried again reads what it has just left.
+            # A subgraph that is tried again reads what it has just written.
             journal.release_all_writes()
             await journal.wait_flushed()
         if checkpoint_id := get_checkpoint_id(config):
@@ -104,6 +122,7 @@ class Checkpoints(AsyncSqliteSaver):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
+        """Write a checkpoint; in a run it is queued, and on disk before events that follow."""
         configurable = config["configurable"]
         thread_id, ns = str(configurable["thread_id"]), configurable["checkpoint_ns"]
         type_, blob = self.serde.dumps_typed(checkpoint)
@@ -121,7 +140,8 @@ class Checkpoints(AsyncSqliteSaver):
         )
         if journal := configurable.get(JOURNAL):
             if not ns:
-                journal.release_all_writes()  # those that LangGraph hides end untold
+                # Steps that LangGraph hides have no event of their end; here they have ended.
+                journal.release_all_writes()
             journal.defer_write(put, ns)
         else:
             await self._database.write(put)
@@ -134,19 +154,22 @@ class Checkpoints(AsyncSqliteSaver):
         task_id: str,
         task_path: str = "",
     ) -> Coroutine[Any, Any, None]:
-        # No coroutine function: LangGraph calls this before it tells of the step's end, so the
-        # journal knows what belongs to the end before it hears of it.
+        """Write what a task left; in a run, together with the event of its step's end."""
+        # No coroutine function: LangGraph calls this before it streams the step's end, so the
+        # journal knows what belongs to the end before the end comes. The body of a coroutine
+        # would run later.
         try:
             put = self._put_writes(config, writes, task_id, task_path)
         except Exception as error:
-            return _refuse(error)
+            return _raise(error)
         journal: Journal | None = config["configurable"].get(JOURNAL)
         if journal is None:
-            return _written(self._database, put)
-        told = task_path and not task_path.endswith(START) and not _unfinished(writes)
-        place = config["configurable"]["checkpoint_ns"]
-        journal.defer_write(put, place, task_id if told else None)
-        return _nothing()
+            return _write(self._database, put)
+        # Only these have an event of their end, for which the write can wait.
+        streamed = task_path and not task_path.endswith(START) and not _is_unfinished(writes)
+        namespace = config["configurable"]["checkpoint_ns"]
+        journal.defer_write(put, namespace, task_id if streamed else None)
+        return _do_nothing()
 
     def _put_writes(
         self,
@@ -157,9 +180,9 @@ class Checkpoints(AsyncSqliteSaver):
     ) -> Statement:
         configurable = config["configurable"]
         if any(channel == ERROR for channel, _ in writes):
-            # With what it wrote before it failed, LangGraph would take it for finished.
-            writes = [write for write in writes if write[0] in ACCOUNTS]
-        place = (
+            # With what a task wrote before it failed, LangGraph would take it for finished.
+            writes = [write for write in writes if write[0] in BOOKKEEPING]
+        task = (
             str(configurable["thread_id"]),
             str(configurable["checkpoint_ns"]),
             str(configurable["checkpoint_id"]),
@@ -167,59 +190,40 @@ class Checkpoints(AsyncSqliteSaver):
             task_path,
         )
         rows = [
-            (*place, WRITES_IDX_MAP.get(channel, idx), channel, *self.serde.dumps_typed(value))
+            (*task, WRITES_IDX_MAP.get(channel, idx), channel, *self.serde.dumps_typed(value))
             for idx, (channel, value) in enumerate(writes)
         ]
-        special = all(channel in WRITES_IDX_MAP for channel, _ in writes)
-        verb = "REPLACE" if special else "IGNORE"
+        # As the library does: bookkeeping is replaced, what a task wrote first stays.
+        bookkeeping = all(channel in WRITES_IDX_MAP for channel, _ in writes)
+        verb = "REPLACE" if bookkeeping else "IGNORE"
         return Statement(_PUT_WRITES.format(verb), rows, many=True)
 
     async def adelete_thread(self, thread_id: str) -> None:
+        """Delete all checkpoints of a thread; on disk on return, as what follows."""
         await self._database.write(*delete_thread(thread_id))
 
     async def rollback(self, thread_id: str, run_ids: Sequence[str]) -> None:
-        """Take a thread back to where it stood before these runs."""
-        marks = ", ".join("?" * len(run_ids))
-        of_runs = f"thread_id = ? AND json_extract(metadata, '$.run_id') IN ({marks})"
-        await self._database.write(
-            Statement(
-                "DELETE FROM writes WHERE thread_id = ? AND checkpoint_id IN "
-                f"(SELECT checkpoint_id FROM checkpoints WHERE {of_runs})",
-                (thread_id, thread_id, *run_ids),
-            ),
-            Statement(f"DELETE FROM checkpoints WHERE {of_runs}", (thread_id, *run_ids)),
-        )
+        """Take a thread back to its state before these runs, its last ones."""
+        await self._database.write(*delete_runs(thread_id, run_ids))
 
     async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """Copy every checkpoint of a thread under another name."""
-        await self._database.write(
-            Statement(
-                "INSERT INTO checkpoints SELECT ?, checkpoint_ns, checkpoint_id, "
-                "parent_checkpoint_id, type, checkpoint, metadata FROM checkpoints "
-                "WHERE thread_id = ?",
-                (target_thread_id, source_thread_id),
-            ),
-            Statement(
-                "INSERT INTO writes (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, "
-                "idx, channel, type, value) SELECT ?, checkpoint_ns, checkpoint_id, task_id, "
-                "task_path, idx, channel, type, value FROM writes WHERE thread_id = ?",
-                (target_thread_id, source_thread_id),
-            ),
-        )
+        await self._database.write(*copy_thread(source_thread_id, target_thread_id))
 
     async def list_finished_tasks(self, thread_id: str) -> set[str]:
-        """The LangGraph tasks of a thread that left their writes and will not run again."""
+        """List the LangGraph tasks of a thread that are done: their writes are stored."""
         rows = await self._database.rows(
             "SELECT DISTINCT task_id FROM writes WHERE thread_id = ? "
-            f"AND channel NOT IN ({_ACCOUNT_NAMES})",
+            f"AND channel NOT IN ({_BOOKKEEPING_NAMES})",
             (thread_id,),
         )
-        return {row[0] for row in rows}
+        return {task_id for (task_id,) in rows}
 
     async def list_answered(self, thread_id: str) -> set[str]:
-        """The first questions of tasks that have stored an answer: it must not be given again.
+        """List the first questions of tasks that have stored an answer, by their ids.
 
-        LangGraph would take it for the answer to the task's next question.
+        The answer must not be given again: LangGraph would take it for the answer to the task's
+        next question.
         """
         rows = await self._database.rows(
             "SELECT checkpoint_ns, task_id, task_path FROM writes "
@@ -229,35 +233,27 @@ class Checkpoints(AsyncSqliteSaver):
         return {Interrupt.from_ns(None, ns=_namespace(*row)).id for row in rows}
 
 
-def delete_thread(thread_id: str) -> tuple[Statement, Statement]:
-    """The statements that forget a thread's checkpoints."""
-    return (
-        Statement("DELETE FROM checkpoints WHERE thread_id = ?", (thread_id,)),
-        Statement("DELETE FROM writes WHERE thread_id = ?", (thread_id,)),
-    )
-
-
-def _unfinished(writes: Sequence[tuple[str, Any]]) -> bool:
-    """Whether they tell of a task that has not ended well: it asked, failed or was cancelled."""
+def _is_unfinished(writes: Sequence[tuple[str, Any]]) -> bool:
+    """Return whether the writes are of a task that has asked, failed or was cancelled."""
     return any(channel == ERROR for channel, _ in writes) or all(
-        channel in ACCOUNTS for channel, _ in writes
+        channel in BOOKKEEPING for channel, _ in writes
     )
 
 
-async def _written(database: RunDatabase, statement: Statement) -> None:
+async def _write(database: RunDatabase, statement: Statement) -> None:
     await database.write(statement)
 
 
-async def _refuse(error: Exception) -> None:
+async def _raise(error: Exception) -> None:
     raise error
 
 
-async def _nothing() -> None:
-    """It is in the journal."""
+async def _do_nothing() -> None:
+    """Return at once: the write is in the journal."""
 
 
 def _namespace(outer: str, task_id: str, task_path: str) -> str:
-    """A task's own namespace; its path ends with the name of its node."""
+    """Join a task's own namespace; its path ends with the name of its node."""
     own = f"{task_path.rpartition(', ')[2]}:{task_id}"
     return f"{outer}|{own}" if outer else own
 
@@ -274,8 +270,11 @@ def _config(thread_id: str, ns: str, checkpoint_id: str) -> RunnableConfig:
 
 @asynccontextmanager
 async def open_checkpoints(database: RunDatabase, path: Path) -> AsyncIterator[Checkpoints]:
-    """The checkpointer on the database at `path`; its own connection makes tables and lists."""
-    async with aiosqlite.connect(path) as reading:
-        checkpoints = Checkpoints(database, reading)
+    """Open the checkpointer on the database at `path`.
+
+    Its own connection makes LangGraph's tables where they are missing, and lists.
+    """
+    async with aiosqlite.connect(path) as connection:
+        checkpoints = Checkpoints(database, connection)
         await checkpoints.setup()
         yield checkpoints

@@ -6,10 +6,11 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import get_type_hints
 
-from runs.event_types import ENVELOPE, EVENT_TYPES, SCOPE_FIELDS, EventData
+from runs.event_types import EVENT_TYPES
+from runs.event_types.base import ENVELOPE, SCOPE_FIELDS, EventData
 
 PAGE = Path(__file__).parent.parent / "docs" / "runs.md"
-BEGIN = "<!-- made of runs/event_types.py by `python -m runs.event_page` -->\n"
+BEGIN = "<!-- made of runs/event_types by `python -m runs.event_page` -->\n"
 END = "<!-- end of what is made -->\n"
 
 

@@ -23,7 +23,8 @@ from langgraph.runtime import RunControl
 from langgraph.types import Command
 
 from config.errors import Invalid, MotetError
-from runs.checkpoints import JOURNAL, Checkpoints, delete_thread
+from runs.checkpoint_statements import delete_thread
+from runs.checkpoints import JOURNAL, Checkpoints
 from runs.record import Run, RunStatus
 from runs.run_log import RunLog
 from runs.stream_translator import STREAM_MODES, Part, StreamTranslator, ended_step

@@ -17,7 +17,8 @@ from collections.abc import Callable
 from typing import Any
 
 from runs.admission import Admission, KeyedLocks
-from runs.checkpoints import Checkpoints, delete_thread
+from runs.checkpoint_statements import delete_thread
+from runs.checkpoints import Checkpoints
 from runs.execution import SHUTDOWN, Execution
 from runs.record import Run
 from runs.run_log import RunLog

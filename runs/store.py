@@ -224,7 +224,7 @@ class RunStore:
     # threads
 
     def create_thread(self, thread: Thread) -> asyncio.Future[None]:
-        """The future raises `sqlite3.IntegrityError` where the thread exists."""
+        """Store a new thread. The future raises `sqlite3.IntegrityError` where it exists."""
         return self._database.write(insert_thread(thread))
 
     def save_thread(self, thread: Thread) -> asyncio.Future[None]:

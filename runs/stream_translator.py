@@ -1,4 +1,8 @@
-"""From the parts of a LangGraph stream to the events of a run: pure, but for what it remembers."""
+"""Translates the parts of a LangGraph stream into the events of a run. Pure, but for its memory.
+
+Owns which step an event belongs to, its path and its attempt; the events' fields are declared in
+`event_types`. Runs for each token of each run.
+"""
 
 from __future__ import annotations
 
@@ -18,39 +22,43 @@ Part: TypeAlias = tuple[tuple[str, ...], str, Any]
 
 STREAM_MODES: tuple[StreamMode, ...] = ("tasks", "custom", "messages", "values")
 HIDDEN = frozenset({LOOPS, GOTO})
-"""Channels by which a graph counts its loops and steers: nothing to its readers."""
+"""Channels by which a graph counts its loops and steers itself; readers do not see them."""
 RETURN = "__return__"
 """Where LangGraph puts the result of a piece of a node's work."""
 
 
 class EventDraft(NamedTuple):
-    """One event to be: its type and the fields that `RunLog.append` takes."""
+    """An event without its number: the type and the fields that `RunLog.append` takes."""
 
     type: str
     fields: dict[str, Any]
 
 
 class StreamTranslator:
-    """Which steps of a run have begun and ended, over all its attempts.
+    """Remembers which steps of a run have begun and ended, over all its attempts.
 
     LangGraph names a task by its place in the graph's history, so a step that runs again after a
-    crash has the id it had before; that is how its new attempt is known to be one. `done` are the
-    tasks whose results were stored before this attempt: they do not run again, though LangGraph
-    announces them.
+    crash has the id it had before; that is how its new attempt is recognized.
     """
 
-    def __init__(self, told: Iterable[RunEvent] = (), done: Iterable[str] = ()) -> None:
-        self._begun: dict[str, int] = {}
+    def __init__(self, earlier: Iterable[RunEvent] = (), done: Iterable[str] = ()) -> None:
+        """Continue behind the `earlier` events of the run.
+
+        `done` are the tasks whose results were stored before this attempt: they do not run again,
+        though LangGraph announces them.
+        """
+        self._attempts: dict[str, int] = {}
         self._open: dict[str, tuple[tuple[str, ...], str]] = {}
+        """Namespace and name of each step that is at work."""
         self._ended: set[str] = set()
         self._done = frozenset(done)
         self.values: Any = None
         self.interrupts: list[dict[str, Any]] = []
-        for event in told:
+        for event in earlier:
             self._remember(event)
 
     def translate(self, part: Part) -> Iterator[EventDraft]:
-        """The events that one part of the stream (namespace, mode, data) amounts to."""
+        """Yield the events of one part of the stream (namespace, mode, data); often none."""
         namespace, mode, data = part
         if mode == "values":
             if not namespace:
@@ -70,7 +78,7 @@ class StreamTranslator:
         body = event.as_dict()
         step = body["step"]
         if event.type == "step.started":
-            self._begun[step] = body["attempt"]
+            self._attempts[step] = body["attempt"]
         elif event.type == "step.finished":
             self._ended.add(step)
 
@@ -78,11 +86,11 @@ class StreamTranslator:
         if step in self._ended:
             return
         self._open[step] = (namespace, name)
-        if step in self._begun and step in self._done:
-            # It ended just before the crash, and only the event that says so was lost.
-            yield self._ended_step(namespace, step, name, {})
+        if step in self._attempts and step in self._done:
+            # It ended just before the crash, and only the event that reports it was lost.
+            yield self._finish(namespace, step, name, {})
             return
-        self._begun[step] = self._begun.get(step, 0) + 1
+        self._attempts[step] = self._attempts.get(step, 0) + 1
         yield EventDraft("step.started", self._fields(namespace, step, name))
 
     def _end(self, namespace: tuple[str, ...], data: Mapping[str, Any]) -> Iterator[EventDraft]:
@@ -92,23 +100,23 @@ class StreamTranslator:
                 self._ask(step, name, data["interrupts"])
             return
         if isinstance(data["error"], asyncio.CancelledError):
-            return  # it was cut off, and begins again if the run goes on
+            return  # the step was cut off, and begins again if the run goes on
         if data["error"] is not None:
             fields = self._fields(namespace, step, name)
             error = data["error"]
             yield EventDraft("step.failed", {**fields, "data": {"message": str(error)}})
             return
-        yield self._ended_step(namespace, step, name, _left(data["result"]))
+        yield self._finish(namespace, step, name, _result_data(data["result"]))
 
     def _ask(self, step: str, name: str, questions: Iterable[Mapping[str, Any]]) -> None:
         # A question from far below comes once for each piece of work around it.
-        asked = {each["id"] for each in self.interrupts}
+        known_ids = {each["id"] for each in self.interrupts}
         for question in questions:
-            if question["id"] not in asked:
-                asked.add(question["id"])
+            if question["id"] not in known_ids:
+                known_ids.add(question["id"])
                 self.interrupts.append({**question, "node": name, "step": step})
 
-    def _ended_step(
+    def _finish(
         self, namespace: tuple[str, ...], step: str, name: str, data: dict[str, Any]
     ) -> EventDraft:
         self._ended.add(step)
@@ -119,15 +127,16 @@ class StreamTranslator:
         return {
             "node": node_path(namespace, name),
             "step": step,
-            "attempt": self._begun.get(step, 1),
+            "attempt": self._attempts.get(step, 1),
         }
 
     def _token(self, message: Any, metadata: Mapping[str, Any]) -> Iterator[EventDraft]:
         if not isinstance(message, AIMessageChunk) or not (text := message.text):
             return
-        place = str(metadata.get("langgraph_checkpoint_ns", "")).split("|")
-        name, _, step = place[-1].partition(":")
-        fields = self._fields(tuple(place[:-1]), step, name)
+        # The namespace of the step itself: `outer:1|inner:2` is step 2 of node `inner`.
+        *namespace, own = str(metadata.get("langgraph_checkpoint_ns", "")).split("|")
+        name, _, step = own.partition(":")
+        fields = self._fields(tuple(namespace), step, name)
         yield EventDraft("token", {**fields, "data": {"text": text, "message": message.id}})
 
     def _custom(self, namespace: tuple[str, ...], data: Any) -> EventDraft:
@@ -135,57 +144,60 @@ class StreamTranslator:
         where = self._where(namespace, data if kind else {})
         if kind == "attempt":
             step = data["step"]
-            self._begun[step] = self._begun.get(step, 1) + 1
-            again = {"attempt": self._begun[step], "data": _rest(data)}
-            return EventDraft("step.started", {**where, **again})
+            self._attempts[step] = self._attempts.get(step, 1) + 1
+            retry = {"attempt": self._attempts[step], "data": _without_address(data)}
+            return EventDraft("step.started", {**where, **retry})
         if kind in NODE_EVENT_TYPES:
-            return EventDraft(str(kind), {**where, "data": _rest(data)})
+            return EventDraft(str(kind), {**where, "data": _without_address(data)})
         return EventDraft("custom", {**where, "data": data})
 
     def _where(self, namespace: tuple[str, ...], data: Mapping[str, Any]) -> dict[str, Any]:
-        """The step that a node's own event belongs to: named by it, or the only one at work."""
+        """Find the step that a node's own event belongs to: the named one, or the only one at work.
+
+        An event of one of several parallel steps that does not name its step belongs to the run.
+        """
         step = data.get("step")
         if step in self._open:
-            return self._fields(*self._placed(step))
+            return self._fields_of_open(step)
         here = [step for step, (ns, _) in self._open.items() if ns == namespace]
-        return self._fields(*self._placed(here[0])) if len(here) == 1 else {}
+        return self._fields_of_open(here[0]) if len(here) == 1 else {}
 
-    def _placed(self, step: str) -> tuple[tuple[str, ...], str, str]:
+    def _fields_of_open(self, step: str) -> dict[str, Any]:
         namespace, name = self._open[step]
-        return namespace, step, name
+        return self._fields(namespace, step, name)
 
 
 def ended_step(part: Part) -> str | None:
-    """The step of whose end, good or bad, a part of the stream tells."""
+    """Return the step whose end, good or bad, a part of the stream reports."""
     _, mode, data = part
     return data["id"] if mode == "tasks" and "result" in data else None
 
 
 def visible(values: Any) -> Any:
-    """A state, or a part of it, without the channels that steer the graph."""
+    """Return a state, or a part of it, without the channels that steer the graph."""
     if isinstance(values, dict) and not HIDDEN.isdisjoint(values):
         return {key: value for key, value in values.items() if key not in HIDDEN}
     return values
 
 
 def node_path(namespace: tuple[str, ...], name: str) -> str:
-    """`outer/inner`: the nodes from the run's own graph down to this one.
+    """Join the nodes from the run's own graph down to this one: `outer/inner`.
 
     A piece of a node's work is named after it already: `node/part`. LangGraph numbers the graphs
     that one task runs after its first; the numbers are left out.
     """
     names = [*(part.partition(":")[0] for part in namespace if ":" in part), name]
     below = [*names[1:], ""]
-    kept = [n for n, next_ in zip(names, below, strict=True) if not next_.startswith(f"{n}/")]
-    return "/".join(kept)
+    path = [n for n, next_ in zip(names, below, strict=True) if not next_.startswith(f"{n}/")]
+    return "/".join(path)
 
 
-def _left(result: Mapping[str, Any]) -> dict[str, Any]:
-    """What a step left: an update of the state, or a result for the step around it."""
+def _result_data(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a step left: an update of the state, or a result for the step around it."""
     if RETURN in result:
         return {"result": result[RETURN]}
     return {"update": {key: value for key, value in result.items() if key not in HIDDEN}}
 
 
-def _rest(data: Mapping[str, Any]) -> dict[str, Any]:
+def _without_address(data: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in data.items() if key not in ("motet", "step", "node")}

@@ -1,29 +1,41 @@
-"""Threads: their state, history, forks, in the shapes of the LangGraph server protocol."""
+"""What clients do with threads: create, read, edit, fork, copy and delete them.
+
+Owns which operations a thread allows while runs use it. The protocol's shapes are
+`thread_shapes`', running agents on threads is `engine`'s.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, Literal
-from uuid import UUID, uuid4
+from uuid import uuid4
 
-from langchain_core.runnables import RunnableConfig
 from langgraph.errors import InvalidUpdateError
 from langgraph.types import StateSnapshot
 
-from config.errors import Conflict, Invalid, MotetError, NotFound, nearest
+from config.errors import Conflict, Invalid, MotetError, NotFound
 from runs.checkpoints import Checkpoints
 from runs.engine import RunEngine
 from runs.record import Thread
 from runs.store import RunStore, is_duplicate
 from runs.stream_translator import visible
+from runs.thread_shapes import (
+    EMPTY_STATE,
+    check_channels,
+    check_uuid,
+    interrupt_dict,
+    state_dict,
+    thread_config,
+    thread_dict,
+    updated_dict,
+)
 
 IfExists = Literal["raise", "do_nothing"]
 
 
 class Threads:
-    """What clients do with threads, apart from running agents on them.
+    """The threads of all tenants, apart from running agents on them.
 
     Every method raises `NotFound` for a thread that is not the tenant's.
     """
@@ -41,10 +53,13 @@ class Threads:
         if_exists: IfExists = "raise",
         tenant: str = "default",
     ) -> dict[str, Any]:
-        """A new thread, or the one there is with `do_nothing`. `Conflict` where it exists."""
+        """Make a thread; with `do_nothing`, return the one that exists.
+
+        Raises `Conflict` (`thread_exists`) otherwise, `Invalid` for an id that is no UUID.
+        """
         now = time.time()
         thread = Thread(
-            thread_id=_uuid(thread_id) if thread_id else str(uuid4()),
+            thread_id=check_uuid(thread_id) if thread_id else str(uuid4()),
             tenant=tenant,
             agent=None,
             metadata=dict(metadata or {}),
@@ -63,27 +78,27 @@ class Threads:
                     details={"field": "thread_id"},
                 ) from error
             return await self.get(thread.thread_id, tenant)
-        return _as_dict(thread, "idle")
+        return thread_dict(thread, "idle")
 
     async def get(self, thread_id: str, tenant: str = "default") -> dict[str, Any]:
-        """The thread with its status, its latest values and its open questions."""
+        """Return the thread with its status, its latest values and its open questions."""
         thread = self._find(thread_id, tenant)
-        shown = _as_dict(thread, "idle")
+        summary = thread_dict(thread, "idle")
         if thread.agent is None:
-            return shown
+            return summary
         try:
             snapshot = await self._snapshot(thread)
         except NotFound:  # a Python agent that is gone: nothing can read its state
-            return shown
+            return summary
         runs = await self._store.list_runs(tenant, thread_id=thread_id, limit=1)
         failed = runs[0].error if runs and runs[0].status == "failed" else None
         return {
-            **shown,
+            **summary,
             "status": self._status(thread_id, snapshot, failed),
             "values": visible(snapshot.values) or None,
             "error": failed,
             "interrupts": {
-                task.id: [_interrupt(item) for item in task.interrupts]
+                task.id: [interrupt_dict(item) for item in task.interrupts]
                 for task in snapshot.tasks
                 if task.interrupts
             },
@@ -98,16 +113,16 @@ class Threads:
         offset: int = 0,
         tenant: str = "default",
     ) -> list[dict[str, Any]]:
-        """The tenant's threads that hold this metadata, most recently used first."""
-        found = await self._store.list_threads(
+        """List the tenant's threads that hold this metadata, most recently used first."""
+        threads = await self._store.list_threads(
             tenant, metadata=metadata, ids=ids, limit=limit, offset=offset
         )
-        return [await self.get(thread.thread_id, tenant) for thread in found]
+        return [await self.get(thread.thread_id, tenant) for thread in threads]
 
     async def update(
         self, thread_id: str, metadata: Mapping[str, Any], tenant: str = "default"
     ) -> dict[str, Any]:
-        """Merge `metadata` into the thread's."""
+        """Merge `metadata` into the thread's; on disk on return."""
         thread = self._find(thread_id, tenant)
         thread.metadata.update(metadata)
         thread.updated_at = time.time()
@@ -115,18 +130,21 @@ class Threads:
         return await self.get(thread_id, tenant)
 
     async def delete(self, thread_id: str, tenant: str = "default") -> None:
-        """Forget the thread, its state and its runs. `Conflict` while a run is under way."""
+        """Delete the thread, its state and its runs.
+
+        Raises `Conflict` (`thread_busy`) while a run is under way.
+        """
         self._find(thread_id, tenant)
-        if busy := self._engine.active_on_thread(thread_id):
+        if active := self._engine.active_on_thread(thread_id):
             raise Conflict(
-                f"Thread {thread_id} is busy with run {busy[0].run.run_id}: cancel it first.",
+                f"Thread {thread_id} is busy with run {active[0].run.run_id}: cancel it first.",
                 code="thread_busy",
             )
         await self._checkpoints.adelete_thread(thread_id)
         await self._store.delete_thread(thread_id)
 
     async def copy(self, thread_id: str, tenant: str = "default") -> dict[str, Any]:
-        """A new thread with the same state and history: a fork that goes its own way."""
+        """Make a new thread with the same state and history: a fork that goes its own way."""
         source = self._find(thread_id, tenant)
         copied = await self.create(metadata=source.metadata, tenant=tenant)
         target = self._find(copied["thread_id"], tenant)
@@ -138,10 +156,10 @@ class Threads:
     async def get_state(
         self, thread_id: str, checkpoint_id: str | None = None, tenant: str = "default"
     ) -> dict[str, Any]:
-        """The thread's state, now or at a checkpoint of its history."""
+        """Return the thread's state, now or at a checkpoint of its history."""
         thread = self._find(thread_id, tenant)
         if thread.agent is None:
-            return _EMPTY_STATE
+            return EMPTY_STATE
         snapshot = await self._snapshot(thread, checkpoint_id)
         if checkpoint_id and not snapshot.metadata:
             raise NotFound(
@@ -160,15 +178,15 @@ class Threads:
         metadata: Mapping[str, Any] | None = None,
         tenant: str = "default",
     ) -> list[dict[str, Any]]:
-        """States of the thread, newest first, older than checkpoint `before` where it is given."""
+        """List the thread's states, newest first; with `before`, those before that checkpoint."""
         thread = self._find(thread_id, tenant)
         if thread.agent is None:
             return []
         graph = await self._graph(thread)
         states = graph.aget_state_history(
-            _config(thread_id),
+            thread_config(thread_id),
             limit=limit,
-            before=_config(thread_id, before) if before else None,
+            before=thread_config(thread_id, before) if before else None,
             filter=dict(metadata) if metadata else None,
         )
         try:
@@ -188,7 +206,7 @@ class Threads:
         checkpoint_id: str | None = None,
         tenant: str = "default",
     ) -> dict[str, Any]:
-        """Write `values` into the state as if node `as_node` had; from an older checkpoint: a fork.
+        """Write `values` into the state as node `as_node` would; at an older checkpoint: a fork.
 
         Raises `Invalid` for values that no node could write, `Conflict` while a run is under way.
         """
@@ -203,30 +221,25 @@ class Threads:
         graph = await self._graph(thread)
         if checkpoint_id:
             await self.get_state(thread_id, checkpoint_id, tenant)
-        _check_channels(graph, values)
+        check_channels(graph, values)
         if as_node is not None and as_node not in graph.nodes:
             raise Invalid(
                 f"Agent '{thread.agent}' has no node '{as_node}'.", details={"field": "as_node"}
             )
         try:
             config = await graph.aupdate_state(
-                _config(thread_id, checkpoint_id), values, as_node=as_node
+                thread_config(thread_id, checkpoint_id), values, as_node=as_node
             )
         except (InvalidUpdateError, KeyError, TypeError, ValueError) as error:
             raise Invalid(
                 f"The state cannot be updated: {error}", details={"field": "values"}
             ) from error
-        place = {key: config["configurable"][key] for key in _PLACE}
-        return {
-            "checkpoint": place,
-            "configurable": place,
-            "checkpoint_id": place["checkpoint_id"],
-        }
+        return updated_dict(config)
 
     def _find(self, thread_id: str, tenant: str) -> Thread:
         thread = self._store.find_thread(thread_id)
         if thread is None or thread.tenant != tenant:
-            _uuid(thread_id)
+            check_uuid(thread_id)
             raise NotFound(
                 f"Thread with ID {thread_id} not found",
                 code="thread_not_found",
@@ -235,7 +248,7 @@ class Threads:
         return thread
 
     async def _graph(self, thread: Thread) -> Any:
-        """The graph of the thread's agent; of one that is gone, as the last run had it."""
+        """Return the graph of the thread's agent; of one that is gone, as the last run had it."""
         try:
             return self._engine.agents.compile(self._engine.agents.find(str(thread.agent)))
         except MotetError:
@@ -247,7 +260,9 @@ class Threads:
 
     async def _snapshot(self, thread: Thread, checkpoint_id: str | None = None) -> StateSnapshot:
         graph = await self._graph(thread)
-        snapshot: StateSnapshot = await graph.aget_state(_config(thread.thread_id, checkpoint_id))
+        snapshot: StateSnapshot = await graph.aget_state(
+            thread_config(thread.thread_id, checkpoint_id)
+        )
         return snapshot
 
     def _status(self, thread_id: str, snapshot: StateSnapshot, failed: Any) -> str:
@@ -256,103 +271,3 @@ class Threads:
         if failed:
             return "error"
         return "interrupted" if snapshot.next else "idle"
-
-
-_PLACE = ("thread_id", "checkpoint_ns", "checkpoint_id")
-_EMPTY_STATE: dict[str, Any] = {
-    "values": {},
-    "next": [],
-    "tasks": [],
-    "metadata": None,
-    "created_at": None,
-    "checkpoint": None,
-    "parent_checkpoint": None,
-    "interrupts": [],
-    "checkpoint_id": None,
-    "parent_checkpoint_id": None,
-}
-
-
-def state_dict(snapshot: StateSnapshot) -> dict[str, Any]:
-    """A snapshot as the protocol's ThreadState."""
-    checkpoint, parent = _place(snapshot.config), _place(snapshot.parent_config)
-    return {
-        "values": visible(snapshot.values),
-        "next": list(snapshot.next),
-        "tasks": [
-            {
-                "id": task.id,
-                "name": task.name,
-                "path": list(task.path),
-                "error": str(task.error) if task.error else None,
-                "interrupts": [_interrupt(item) for item in task.interrupts],
-                "checkpoint": _place(task.state) if isinstance(task.state, dict) else None,
-                "state": state_dict(task.state) if isinstance(task.state, StateSnapshot) else None,
-                "result": visible(task.result),
-            }
-            for task in snapshot.tasks
-        ],
-        "metadata": snapshot.metadata,
-        "created_at": snapshot.created_at,
-        "checkpoint": checkpoint,
-        "parent_checkpoint": parent,
-        "interrupts": [_interrupt(item) for item in snapshot.interrupts],
-        "checkpoint_id": checkpoint and checkpoint.get("checkpoint_id"),
-        "parent_checkpoint_id": parent and parent.get("checkpoint_id"),
-    }
-
-
-def _check_channels(graph: Any, values: Any) -> None:
-    """LangGraph drops what no channel takes; a misspelt name must never be ignored."""
-    known = [name for name in graph.channels if ":" not in name and not name.startswith("__")]
-    for name in values if isinstance(values, dict) else ():
-        if name not in known:
-            raise Invalid(
-                f"The state has no channel '{name}'. {nearest(name, known)}",
-                details={"field": f"values.{name}"},
-            )
-
-
-def _place(config: Any) -> dict[str, Any] | None:
-    if not config:
-        return None
-    return {key: value for key, value in config["configurable"].items() if key in _PLACE}
-
-
-def _interrupt(interrupt: Any) -> dict[str, Any]:
-    return {"id": interrupt.id, "value": interrupt.value}
-
-
-def _config(thread_id: str, checkpoint_id: str | None = None) -> RunnableConfig:
-    configurable = {"thread_id": thread_id}
-    if checkpoint_id:
-        configurable["checkpoint_id"] = checkpoint_id
-    return {"configurable": configurable}
-
-
-def _as_dict(thread: Thread, status: str) -> dict[str, Any]:
-    used = _iso(thread.updated_at)
-    graph = {"graph_id": thread.agent} if thread.agent else {}
-    return {
-        "thread_id": thread.thread_id,
-        "created_at": _iso(thread.created_at),
-        "updated_at": used,
-        "state_updated_at": used,
-        "metadata": {**thread.metadata, **graph},
-        "status": status,
-        "config": {},
-        "values": None,
-    }
-
-
-def _iso(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat()
-
-
-def _uuid(thread_id: str) -> str:
-    try:
-        return str(UUID(thread_id))
-    except ValueError as error:
-        raise Invalid(
-            "Invalid thread ID: must be a UUID", details={"field": "thread_id"}
-        ) from error

@@ -24,7 +24,6 @@ PENDING: tuple[str, ...] = (
     "indexes.storage",
     "indexes.tasks",
     "models.backends",
-    "runs",
 )
 """Modules, by the beginning of their names, that do not hold the conventions yet."""
 

@@ -60,7 +60,9 @@ async def _transcribe(arguments: dict[str, Any], call: MediaCall) -> dict[str, A
         async with aclosing(lease.transcribe.transcribe(request)) as stream:
             async for segment in stream:
                 segments.append(segment)
-                call.context.send_event("progress", heard=segment.text, heard_s=segment.end_s)
+                call.context.send_event(
+                    "progress", transcribed=segment.text, transcribed_s=segment.end_s
+                )
         return segments, lease.model.name
 
     segments, model = await call.run_with_model(arguments["model"], "transcribe", listen)

@@ -95,7 +95,7 @@ async def _search(
         **options,
     )
     passages = [passage.as_dict() for passage in results]
-    context.emit("progress", found=len(passages), index=inputs["index"])
+    context.emit("progress", passages=len(passages), index=inputs["index"])
     return {"passages": passages, "count": len(passages)}
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from runs.engine import RunEngine
 from runs.event_page import PAGE, render_page
-from runs.event_types import EVENT_TYPES, NODE_EVENT_TYPES, EventData
+from runs.event_types import EVENT_TYPES, NODE_EVENT_TYPES
+from runs.event_types.base import EventData
 from runs.events import END_TYPES
 from runs.record import RunRequest
 from tests.support.runs.engines import ended

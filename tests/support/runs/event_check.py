@@ -12,7 +12,9 @@ import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from runs import run_log
-from runs.event_types import ENVELOPE, EVENT_TYPES, FIELDS_OF_SCOPE, Custom, EventData
+from runs.event_types import EVENT_TYPES
+from runs.event_types.base import ENVELOPE, FIELDS_OF_SCOPE, EventData
+from runs.event_types.of_nodes import Custom
 from runs.events import RunEvent
 
 
