@@ -26,6 +26,7 @@ from typing import Any
 import orjson
 
 from config.errors import Busy, Invalid, NotFound
+from config.files import sync_path
 
 CONTENT_HASH = re.compile(r"[0-9a-f]{64}")
 TENANT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -194,7 +195,7 @@ class Artifacts:
                     os.fsync(file.fileno())
             os.replace(name, path)
             if self._fsync:
-                _fsync_folder(path.parent)
+                sync_path(path.parent)
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
@@ -231,11 +232,3 @@ def _list_page(folder: Path, limit: int, offset: int) -> list[Artifact]:
     newest = sorted(described, reverse=True)[offset : offset + limit]
     artifacts = (_read_description(file.with_suffix("")) for _, file in newest)
     return [artifact for artifact in artifacts if artifact]
-
-
-def _fsync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -53,7 +53,7 @@ class CacheValidators:
     etag: str | None = None
     last_modified: str | None = None
 
-    def headers(self) -> dict[str, str]:
+    def build_headers(self) -> dict[str, str]:
         """Return the headers that ask for what has changed since."""
         conditions = {"If-None-Match": self.etag, "If-Modified-Since": self.last_modified}
         return {name: value for name, value in conditions.items() if value}
@@ -82,7 +82,7 @@ async def fetch(
     guard.
     """
     async with _within_time(url, limits):
-        return await _follow_redirects(url, limits, validators.headers(), resolve, tls)
+        return await _follow_redirects(url, limits, validators.build_headers(), resolve, tls)
 
 
 async def post(

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from config.errors import Unavailable
+from config.files import sync_path
 from indexes.derived.hybrid_index import HybridIndex
 from indexes.records import SAVE_FAILED
 
@@ -60,15 +61,15 @@ def _write(index: HybridIndex, root: Path, folder: Path, fingerprint: str, chang
     folder.mkdir(parents=True)
     index.save_to(folder)
     files = {path.name: _digest(path, sync=True) for path in sorted(folder.iterdir())}
-    _sync(folder)
+    sync_path(folder)
     # The order counts: all files are on the disk before the manifest names them, and the manifest
     # is before the rename, so that it never names what is not there.
     manifest = Manifest(FORMAT, fingerprint, change, folder.name, files)
     new = root / f"{MANIFEST_NAME}.new"
     new.write_text(json.dumps(asdict(manifest)))
-    _sync(new)
+    sync_path(new)
     os.replace(new, root / MANIFEST_NAME)
-    _sync(root)
+    sync_path(root)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +109,6 @@ def _digest(path: Path, sync: bool = False) -> str:
         if sync:
             os.fsync(file.fileno())
         return hashlib.file_digest(file, "blake2b").hexdigest()
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _sweep(root: Path, current: str) -> None:

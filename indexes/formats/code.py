@@ -68,7 +68,7 @@ def read_code(source: SourceFile) -> ParsedText:
     The name has those of the outer definitions before it: `Session.close`. Raises `Invalid`
     (`unreadable_document`) for code that was packed by a machine.
     """
-    text = source.guessed_text()
+    text = source.guess_text()
     suffix = PurePosixPath(source.filename).suffix.lower()
     mean = len(text) // (text.count("\n") + 1)
     if suffix in GRAMMARS and len(text) > PACKED_FROM_CHARS and mean > MAX_MEAN_LINE_CHARS:

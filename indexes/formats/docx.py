@@ -98,14 +98,14 @@ class _DocxWriter:
         """Add the paragraphs and tables below an element, whatever wraps them."""
         for element in _walk_outermost(container, {PARAGRAPH, TABLE}):
             if element.tag == TABLE:
-                write_rows(self.composer, list(self._rows(element)))
+                write_rows(self.composer, list(self._read_rows(element)))
             else:
-                self._paragraph(element)
+                self._write_paragraph(element)
             self._write_notes()
 
-    def _paragraph(self, element: Any) -> None:
-        text = self._text(element)
-        style = self._style(element)
+    def _write_paragraph(self, element: Any) -> None:
+        text = self._read_text(element)
+        style = self._resolve_style(element)
         if style.level:
             self.composer.add("heading", " ".join(text.split()), level=style.level)
             self.title = self.title or (text if style.title else "")
@@ -114,7 +114,7 @@ class _DocxWriter:
         for box in _walk_outermost(element, {TEXT_BOX}):
             self.write(box)
 
-    def _style(self, element: Any) -> ParagraphStyle:
+    def _resolve_style(self, element: Any) -> ParagraphStyle:
         named = element.find(STYLE)
         style = self.styles.get("" if named is None else named.get(VALUE, ""), ParagraphStyle())
         own = element.find(OUTLINE)
@@ -122,7 +122,7 @@ class _DocxWriter:
         listed = style.listed or element.find(NUMBERING) is not None
         return ParagraphStyle(level, listed, style.title)
 
-    def _text(self, element: Any) -> str:
+    def _read_text(self, element: Any) -> str:
         """Return the paragraph's text; the notes it refers to are remembered to follow it."""
         pieces: list[str] = []
         for node in _walk_text_nodes(element):
@@ -134,11 +134,11 @@ class _DocxWriter:
                 self._referred.append((note, node.get(ID, "")))
         return "".join(pieces)
 
-    def _rows(self, table: Any) -> Iterator[list[str]]:
+    def _read_rows(self, table: Any) -> Iterator[list[str]]:
         for row in _walk_outermost(table, {ROW}):
             cells: list[str] = []
             for cell in _walk_outermost(row, {CELL}):
-                paragraphs = (self._text(each) for each in _walk_outermost(cell, {PARAGRAPH}))
+                paragraphs = (self._read_text(each) for each in _walk_outermost(cell, {PARAGRAPH}))
                 cells.append(" ".join(" ".join(paragraphs).split()))
                 cells += [""] * (min(_column_span(cell), MAX_SPAN) - 1)
             yield cells

@@ -154,14 +154,14 @@ def _read_encrypted_names(book: Archive) -> set[str]:
 def _read_metadata(package: Any) -> tuple[str, dict[str, Any]]:
     """Return the title, and the rest of the book's metadata."""
 
-    def texts(name: str) -> list[str]:
+    def read_texts(name: str) -> list[str]:
         values = (" ".join((element.text or "").split()) for element in package.iter(DC + name))
         return [text for text in values if text]
 
     metadata = {
-        "author": ", ".join(texts("creator")),
-        "date": next(iter(texts("date")), ""),
-        "language": next(iter(texts("language")), ""),
+        "author": ", ".join(read_texts("creator")),
+        "date": next(iter(read_texts("date")), ""),
+        "language": next(iter(read_texts("language")), ""),
     }
-    title = next(iter(texts("title")), "")
+    title = next(iter(read_texts("title")), "")
     return title, {key: value for key, value in metadata.items() if value}

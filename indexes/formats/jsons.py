@@ -29,7 +29,7 @@ def read_json(source: SourceFile) -> ParsedText:
     Raises `Invalid` (`unreadable_document`) for what is no JSON; JSON lines are read as such
     whatever the file is called.
     """
-    text = source.guessed_text()
+    text = source.guess_text()
     try:
         root = json.loads(text)
     except ValueError as error:
@@ -53,7 +53,7 @@ def read_json_lines(source: SourceFile) -> ParsedText:
     records = _RecordWriter(composer, 1)
     broken: list[int] = []
     read = 0
-    for number, line in enumerate(source.guessed_text().split("\n"), start=1):
+    for number, line in enumerate(source.guess_text().split("\n"), start=1):
         if not line.strip():
             continue
         try:

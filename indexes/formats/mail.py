@@ -48,7 +48,9 @@ def read_mail(source: SourceFile) -> ParsedText:
     message.write(composer, HEADERS)
     if not message.headers:
         raise _no_mail_error(source.filename)
-    return ParsedText(composer.text, composer.blocks, message.subject, metadata=message.metadata())
+    return ParsedText(
+        composer.text, composer.blocks, message.subject, metadata=message.build_metadata()
+    )
 
 
 def read_mailbox(source: SourceFile) -> ParsedText:
@@ -85,7 +87,7 @@ class _MessageWriter:
         self.subject = self.headers.get("Subject", "")
         self.attachments: list[str] = []
 
-    def metadata(self) -> dict[str, Any]:
+    def build_metadata(self) -> dict[str, Any]:
         """Return the headers by their names in lower case; the date in UTC, attachments by name."""
         about: dict[str, Any] = {name.lower(): value for name, value in self.headers.items()}
         if date := _to_utc(self.headers.get("Date", "")):
@@ -96,7 +98,7 @@ class _MessageWriter:
 
     def write(self, composer: Composer, headers: Sequence[str]) -> None:
         """Add those of `headers` that the message has, then its text."""
-        parts = list(self._shown_parts())
+        parts = list(self._walk_shown_parts())
         lines = [f"{name}: {self.headers[name]}" for name in headers if name in self.headers]
         if self.attachments:
             lines.append(f"Attachments: {', '.join(self.attachments)}")
@@ -105,7 +107,7 @@ class _MessageWriter:
             if part.get_content_type() == "text/html":
                 self._write_page(composer, part)
             else:
-                for paragraph in PARAGRAPH_END.split(self._text(part)):
+                for paragraph in PARAGRAPH_END.split(self._decode_part(part)):
                     composer.add("paragraph", paragraph)
 
     def _write_page(self, composer: Composer, part: Message) -> None:
@@ -113,13 +115,13 @@ class _MessageWriter:
 
         What a page in a mail calls headings is large type, and heads nothing beyond it.
         """
-        data = self._text(part).encode("utf-8", "replace")
+        data = self._decode_part(part).encode("utf-8", "replace")
         page = read_html(SourceFile(data, self._filename, "text/html", "utf-8"))
         for block in page.blocks:
             kind = "paragraph" if block.kind == "heading" else block.kind
             composer.add(kind, page.text[block.start : block.end])
 
-    def _text(self, part: Message) -> str:
+    def _decode_part(self, part: Message) -> str:
         data = part.get_payload(decode=True)
         if not isinstance(data, bytes):
             return ""
@@ -127,16 +129,16 @@ class _MessageWriter:
         try:
             text = decode(data, self._filename, part.get_content_charset())
         except Invalid:  # many messages are not in what they say they are
-            text = self._guessed(data)
+            text = self._decode_undeclared(data)
         return text.replace("\r\n", "\n")
 
-    def _guessed(self, data: bytes) -> str:
+    def _decode_undeclared(self, data: bytes) -> str:
         try:
             return decode_guessing(data, self._filename, None)
         except Invalid:
             return data.decode("ascii", "replace")
 
-    def _shown_parts(self) -> Iterator[Message]:
+    def _walk_shown_parts(self) -> Iterator[Message]:
         """Yield the parts that make up the text, of alternatives the plain one; others
         are noted.
         """

@@ -35,7 +35,7 @@ def read_markdown(source: SourceFile) -> ParsedText:
 
     The title is that of the front matter, else the first heading.
     """
-    text = source.text()
+    text = source.read_text()
     title, body = _read_front_matter(text)
     lines = [body, *(body + match.end() for match in NEWLINE.finditer(text[body:]))]
     tokens = MarkdownIt("commonmark").enable("table").parse(text[body:])

@@ -94,9 +94,9 @@ class _PageLines:
 
     def __post_init__(self) -> None:
         for number in range(len(self.document)):
-            self.lines.append(self._page(number))
+            self.lines.append(self._read_page(number))
 
-    def _page(self, number: int) -> list[Line]:
+    def _read_page(self, number: int) -> list[Line]:
         try:
             page = self.document[number]
         except pdfium.PdfiumError:
@@ -111,7 +111,7 @@ class _PageLines:
                 if self._chars > MAX_TEXT_CHARS:
                     raise TooMuchText
                 glyphs = Glyphs(textpage.raw)
-                words = list(glyphs.words())
+                words = list(glyphs.read_words())
             if words:
                 return build_lines(words, read_rules(page.raw, glyphs.turn))
             if has_image(page.raw):

@@ -31,7 +31,9 @@ class Grid:
         x, y = word.middle
         return self.columns[0] <= x <= self.columns[-1] and self.heights[0] <= y <= self.heights[-1]
 
-    def bands(self, words: Iterable[Word]) -> Iterator[tuple[float, list[tuple[int, Word]]]]:
+    def group_into_bands(
+        self, words: Iterable[Word]
+    ) -> Iterator[tuple[float, list[tuple[int, Word]]]]:
         """Yield the upper edge and the words with their columns between level rules, top down."""
         bands: dict[int, list[tuple[int, Word]]] = {}
         for word in words:

@@ -150,7 +150,7 @@ def _build_rows(
         return
     grid = grids[line.table]
     row = replace(line, lefts=grid.columns[:-1], rights=grid.columns[1:])
-    for height, band in grid.bands(grid_words[line.table]):
+    for height, band in grid.group_into_bands(grid_words[line.table]):
         lines = list(_group_by_line([word for _, word in band]))
         if len(lines) >= MIN_UNRULED_ROWS and len({column for column, _ in band}) == 1:
             yield from map(

@@ -81,7 +81,7 @@ def _walk_corners(shape: Any, turn: Turn) -> Iterator[tuple[float, float, bool]]
         segment = pdfium.FPDFPath_GetPathSegment(shape, number)
         x, y = ctypes.c_float(), ctypes.c_float()
         pdfium.FPDFPathSegment_GetPoint(segment, x, y)
-        point = turn.point(
+        point = turn.turn_point(
             matrix.a * x.value + matrix.c * y.value + matrix.e,
             matrix.b * x.value + matrix.d * y.value + matrix.f,
         )

@@ -67,15 +67,15 @@ class Turn:
 
     quarters: int
 
-    def point(self, x: float, y: float) -> tuple[float, float]:
+    def turn_point(self, x: float, y: float) -> tuple[float, float]:
         """Turn a place on the page."""
         return ((x, y), (y, -x), (-x, -y), (-y, x))[self.quarters]
 
-    def box(self, left: float, bottom: float, right: float, top: float) -> tuple[float, ...]:
+    def turn_box(self, left: float, bottom: float, right: float, top: float) -> tuple[float, ...]:
         """Turn a box; returns left, bottom, right and top again."""
         if not self.quarters:
             return left, bottom, right, top
-        (x0, y0), (x1, y1) = self.point(left, bottom), self.point(right, top)
+        (x0, y0), (x1, y1) = self.turn_point(left, bottom), self.turn_point(right, top)
         return min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)
 
 
@@ -89,27 +89,27 @@ class Glyphs:
         self.text = INVALID_CHARACTERS.sub(
             " ", "".join(chr(min(code, MAX_CODE_POINT)) for code in codes)
         )
-        self.turn = Turn(self._quarters())
+        self.turn = Turn(self._detect_quarters())
 
-    def words(self) -> Iterator[Word]:
+    def read_words(self) -> Iterator[Word]:
         """Yield the words in the order of the page; a hyphen at a line's end stays as `HYPHEN`."""
         line = 0
         start: int | None = None
         for number, character in enumerate(self.text + "\n"):
             breaks = character in LINE_BREAKS
             if character == HYPHEN and start is not None:
-                yield self._word(start, number + 1, line)
+                yield self._build_word(start, number + 1, line)
                 start, line = None, line + 1
             elif character.isspace() or character == HYPHEN:
                 if start is not None:
-                    yield self._word(start, number, line)
+                    yield self._build_word(start, number, line)
                 start, line = None, line + breaks
             elif start is None:
                 start = number
 
-    def _word(self, start: int, end: int, line: int) -> Word:
-        first, last = self._box(start), self._box(end - 1)
-        name, flags = self._font(start)
+    def _build_word(self, start: int, end: int, line: int) -> Word:
+        first, last = self._read_box(start), self._read_box(end - 1)
+        name, flags = self._read_font(start)
         weight = pdfium.FPDFText_GetFontWeight(self._page, start)
         return Word(
             self.text[start:end].translate(LIGATURES),
@@ -118,35 +118,35 @@ class Glyphs:
             max(first[2], last[2]),
             first[1],
             first[3],
-            self._base(start),
-            self._size(start),
+            self._read_baseline(start),
+            self._read_size(start),
             weight >= BOLD_WEIGHT or bool(BOLD_NAME.search(name)),
             bool(flags & FIXED_PITCH) or bool(MONO_NAME.search(name)),
         )
 
-    def _box(self, number: int) -> tuple[float, ...]:
+    def _read_box(self, number: int) -> tuple[float, ...]:
         box = pdfium.FS_RECTF()
         pdfium.FPDFText_GetLooseCharBox(self._page, number, box)
-        return self.turn.box(box.left, box.bottom, box.right, box.top)
+        return self.turn.turn_box(box.left, box.bottom, box.right, box.top)
 
-    def _base(self, number: int) -> float:
+    def _read_baseline(self, number: int) -> float:
         x, y = ctypes.c_double(), ctypes.c_double()
         pdfium.FPDFText_GetCharOrigin(self._page, number, x, y)
-        return self.turn.point(x.value, y.value)[1]
+        return self.turn.turn_point(x.value, y.value)[1]
 
-    def _size(self, number: int) -> float:
+    def _read_size(self, number: int) -> float:
         matrix = pdfium.FS_MATRIX()
         scaled = pdfium.FPDFText_GetMatrix(self._page, number, matrix)
         scale = math.hypot(matrix.c, matrix.d) if scaled else 1.0
         return float(pdfium.FPDFText_GetFontSize(self._page, number) * scale)
 
-    def _font(self, number: int) -> tuple[str, int]:
+    def _read_font(self, number: int) -> tuple[str, int]:
         name = ctypes.create_string_buffer(128)
         flags = ctypes.c_int()
         pdfium.FPDFText_GetFontInfo(self._page, number, name, len(name), flags)
         return name.value.decode("latin-1"), flags.value
 
-    def _quarters(self) -> int:
+    def _detect_quarters(self) -> int:
         """Return by how many quarters most of the first characters are turned."""
         sample = [at for at, each in enumerate(self.text[:400]) if not each.isspace()][:40]
         angles = [pdfium.FPDFText_GetCharAngle(self._page, at) for at in sample]

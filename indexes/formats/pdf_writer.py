@@ -45,7 +45,7 @@ class PdfWriter:
 
     def write(self) -> Composer:
         cleaned = [sort_for_reading(page) for page in drop_furniture(self.pages)]
-        levels, parted = self._parted(cleaned)
+        levels, parted = self._split_pages(cleaned)
         located = sum(map(len, levels))
         guessing = not located or located < TRUSTED_OUTLINE_SHARE * len(self.marks)
         look = measure_looks(parted)
@@ -56,12 +56,12 @@ class PdfWriter:
                 level = page_levels.get(id(stretch.lines[0]), 0) or (
                     look.level(stretch) if guessing else 0
                 )
-                self._add(composer, stretch, level)
+                self._add_stretch(composer, stretch, level)
         largest = _resolve_hyphens(find_title(next(filter(None, parted), []), look))
         self.title = largest or first_heading(composer.blocks)
         return composer
 
-    def _parted(
+    def _split_pages(
         self, pages: Sequence[list[Line]]
     ) -> tuple[list[dict[int, int]], list[list[Stretch]]]:
         """Split each page into stretches.
@@ -77,9 +77,9 @@ class PdfWriter:
             parted.append(split_stretches(page, [(first, end) for first, end, _ in headings]))
         return levels, parted
 
-    def _add(self, composer: Composer, stretch: Stretch, level: int) -> None:
+    def _add_stretch(self, composer: Composer, stretch: Stretch, level: int) -> None:
         if level:
-            composer.add("heading", self._text(stretch.lines), level=level)
+            composer.add("heading", self._join_lines(stretch.lines), level=level)
         elif stretch.kind == "table":
             write_rows(
                 composer, [[_resolve_hyphens(cell) for cell in row] for row in align_rows(stretch)]
@@ -88,16 +88,16 @@ class PdfWriter:
             composer.add("code", _indent_code(stretch.lines))
         else:
             kind = "list" if stretch.kind == "list" else "paragraph"
-            composer.add(kind, self._text(stretch.lines))  # type: ignore[arg-type]
+            composer.add(kind, self._join_lines(stretch.lines))  # type: ignore[arg-type]
 
-    def _text(self, lines: Sequence[Line]) -> str:
+    def _join_lines(self, lines: Sequence[Line]) -> str:
         """Join lines to running text: words that were broken at their ends are whole again."""
         text = ""
         for line in lines:
-            text = self._joined(text, line.text) if text else line.text
+            text = self._join_line(text, line.text) if text else line.text
         return _resolve_hyphens(text)
 
-    def _joined(self, text: str, line: str) -> str:
+    def _join_line(self, text: str, line: str) -> str:
         """Join a line to the text before it.
 
         A hyphen at the end of a line stays where the document has the compound elsewhere and not
@@ -109,11 +109,11 @@ class PdfWriter:
         text = text[:-1]
         head = (HYPHENATED_WORD.findall(text[-80:]) or [""])[-1].casefold()
         tail = (HYPHENATED_WORD.findall(line[:80]) or [""])[0].casefold()
-        compound = f"{head}-{tail}" in self._vocabulary() or not line[:1].islower()
-        keeps_hyphen = compound and head + tail not in self._vocabulary()
+        compound = f"{head}-{tail}" in self._collect_words() or not line[:1].islower()
+        keeps_hyphen = compound and head + tail not in self._collect_words()
         return f"{text}-{line}" if keeps_hyphen else text + line
 
-    def _vocabulary(self) -> set[str]:
+    def _collect_words(self) -> set[str]:
         """Collect the document's words, compounds with and without their hyphens, once."""
         if self._words is None:
             texts = (line.text.casefold() for line in chain.from_iterable(self.pages))

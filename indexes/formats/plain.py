@@ -18,7 +18,7 @@ UNDERLINE = re.compile(r"([=\-~^\"'`#*+:.])\1{2,}\s*")
 
 def read_plain(source: SourceFile) -> ParsedText:
     """Return the text itself with its paragraphs and headings."""
-    text = source.text()
+    text = source.read_text()
     blocks: list[Block] = []
     styles: list[str] = []
     for match in PARAGRAPH.finditer(text):

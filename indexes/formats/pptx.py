@@ -65,28 +65,28 @@ class _SlideWriter:
         id = None if title is None else title.shape_id
         for shape in _sort_shapes(self._slide.shapes):
             if shape.shape_id != id and _placeholder_type(shape) not in FURNITURE:
-                self._shape(shape)
-        self._notes()
+                self._write_shape(shape)
+        self._write_notes()
 
-    def _shape(self, shape: Any) -> None:
+    def _write_shape(self, shape: Any) -> None:
         if shape.has_text_frame:
-            self._paragraphs(shape.text_frame, listed=_placeholder_type(shape) in BODY)
+            self._write_paragraphs(shape.text_frame, listed=_placeholder_type(shape) in BODY)
         elif getattr(shape, "has_table", False):
             write_rows(self._composer, [_cell_texts(row) for row in shape.table.rows])
         elif getattr(shape, "has_chart", False):
-            self._chart(shape.chart)
+            self._write_chart(shape.chart)
         else:
-            self._diagram(shape)
+            self._write_diagram(shape)
 
-    def _paragraphs(self, frame: Any, *, listed: bool) -> None:
+    def _write_paragraphs(self, frame: Any, *, listed: bool) -> None:
         paragraphs = [each for each in frame.paragraphs if each.text.strip()]
         for each in paragraphs:
             in_list = each.level > 0 or (listed and len(paragraphs) > 1)
             self._composer.add("list" if in_list else "paragraph", each.text.replace("\v", "\n"))
 
-    def _chart(self, chart: Any) -> None:
+    def _write_chart(self, chart: Any) -> None:
         if chart.has_title:
-            self._paragraphs(chart.chart_title.text_frame, listed=False)
+            self._write_paragraphs(chart.chart_title.text_frame, listed=False)
         # Taken from the XML: python-pptx does not know every kind of chart.
         plots: dict[Any, list[Any]] = {}
         for series in chart.element.iter(qn("c:ser")):
@@ -94,7 +94,7 @@ class _SlideWriter:
         for plotted in plots.values():
             write_rows(self._composer, list(_build_plot_rows(plotted)))
 
-    def _diagram(self, shape: Any) -> None:
+    def _write_diagram(self, shape: Any) -> None:
         """Write the words of SmartArt, which stand in a part of their own."""
         relations = shape.element.find(DIAGRAM)
         id = None if relations is None else relations.get(qn("r:dm"))
@@ -106,12 +106,12 @@ class _SlideWriter:
             text = "".join(run.text or "" for run in paragraph.iter(qn("a:t")))
             self._composer.add("list", text)
 
-    def _notes(self) -> None:
+    def _write_notes(self) -> None:
         if not self._slide.has_notes_slide:
             return
         frame = self._slide.notes_slide.notes_text_frame
         if frame is not None:
-            self._paragraphs(frame, listed=False)
+            self._write_paragraphs(frame, listed=False)
 
 
 def _sort_shapes(shapes: Iterable[Any], depth: int = 0) -> Iterator[Any]:

@@ -29,7 +29,7 @@ def read_csv(source: SourceFile) -> ParsedText:
 
     Raises `Invalid` (`unreadable_document`) for a row of too many columns or too large a cell.
     """
-    text = source.guessed_text()
+    text = source.guess_text()
     delimiter, begin = _choose_delimiter(text, source)
     composer = Composer()
     write_rows(composer, _read_rows(text[begin:], delimiter, source.filename))

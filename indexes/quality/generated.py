@@ -75,20 +75,20 @@ def generate_question(passage: Passage) -> GeneratedQuestion | None:
     It asks about the first sentence that fits a pattern, else about the heading; None where neither
     can be turned into one.
     """
-    for sentence in _sentences(passage.text):
+    for sentence in _split_sentences(passage.text):
         for pattern, template in _PATTERNS:
             if (match := pattern.search(sentence)) and not _EMPTY.match(match[1]):
                 topic = " ".join(match[1].split())
                 return GeneratedQuestion(template.format(topic), sentence, passage)
     heading = passage.heading[-1].strip("# ¶\t") if passage.heading else ""
-    first = next(_sentences(passage.text), "")
+    first = next(_split_sentences(passage.text), "")
     if len(heading.split()) < 2 or not first:
         return None
     about = _NUMBERING.sub("", heading).rstrip(".:?!").casefold()
     return GeneratedQuestion(f"What is there to know about {about}?", first, passage)
 
 
-def _sentences(text: str) -> Iterator[str]:
+def _split_sentences(text: str) -> Iterator[str]:
     for match in _SENTENCE.finditer(text):
         sentence = " ".join(match[0].split())
         if MIN_WORDS <= len(sentence.split()) <= MAX_WORDS:

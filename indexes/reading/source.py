@@ -35,12 +35,12 @@ class SourceFile:
     caption: str | None = None
     """What a model sees in an image."""
 
-    def text(self) -> str:
+    def read_text(self) -> str:
         """Decode the bytes. Raises `Invalid` (`unreadable_document`)."""
         return decode(self.data, self.filename, self.charset)
 
-    def guessed_text(self) -> str:
-        """Decode as `text` does; bytes that name no encoding in the one they are likely in."""
+    def guess_text(self) -> str:
+        """Decode as `read_text` does; bytes that name no encoding in the one they are likely in."""
         return decode_guessing(self.data, self.filename, self.charset)
 
 

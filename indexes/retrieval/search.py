@@ -118,11 +118,11 @@ class Retriever:
             if reranker:
                 tenant = indexes[0].tenant
                 unique = await rerank(self._models, reranker, tenant, query.text, unique)
-            passages = await self._expanded(indexes, unique, query)
+            passages = await self._expand(indexes, unique, query)
             enough = len(passages) >= query.limit
             # Copies and overlaps became one: only more candidates can fill the limit then.
             if enough or not candidates.may_have_more or count >= MAX_CANDIDATES:
-                return self._with_highlights(passages, query)
+                return self._highlight(passages, query)
             count *= GROWTH_FACTOR
 
     async def search_by_vector(
@@ -141,7 +141,7 @@ class Retriever:
         """Return those of the indexes in which something can be found, with the query's vector."""
         if query.documents is not None:
             await self._check_documents(indexes, query.documents)
-        chosen = [(index, await self._allowed_numbers(index, query)) for index in indexes]
+        chosen = [(index, await self._choose_allowed(index, query)) for index in indexes]
         embedded = [(index, allowed) for index, allowed in chosen if index.fingerprint]
         searchable = [
             (index, allowed) for index, allowed in embedded if allowed is None or len(allowed)
@@ -172,9 +172,7 @@ class Retriever:
                     details={"field": "documents"},
                 )
 
-    async def _allowed_numbers(
-        self, index: IndexRecord, query: SearchQuery
-    ) -> Sequence[int] | None:
+    async def _choose_allowed(self, index: IndexRecord, query: SearchQuery) -> Sequence[int] | None:
         if query.documents is None and query.filter is None:
             return None
         return await self._store(lookup.select_passages, index.id, query.documents, query.filter)
@@ -236,7 +234,7 @@ class Retriever:
         body = target.vector + array("q", allowed or ()).tobytes()
         return await self._synchronizer.search(target.index, header, body)
 
-    async def _expanded(
+    async def _expand(
         self, indexes: Sequence[IndexRecord], hits: Sequence[PassageHit], query: SearchQuery
     ) -> list[Passage]:
         if query.expand == "none":
@@ -244,7 +242,7 @@ class Retriever:
         ids = {index.spec.name: index.id for index in indexes}
         return await self._store(expand_passages, ids, hits, query.expand, query.limit)
 
-    def _with_highlights(self, passages: list[Passage], query: SearchQuery) -> list[Passage]:
+    def _highlight(self, passages: list[Passage], query: SearchQuery) -> list[Passage]:
         if not query.highlight:
             return passages
         from indexes.derived.tokens import Tokenizer

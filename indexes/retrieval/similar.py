@@ -38,7 +38,7 @@ async def find_similar(
     store: Store, search: Retriever, index: IndexRecord, document: str, limit: int
 ) -> list[SimilarDocument]:
     """Return the documents of the index most similar to one of them, most similar first."""
-    mean = _mean(await store(lookup.get_document_vectors, index.id, document))
+    mean = _compute_mean(await store(lookup.get_document_vectors, index.id, document))
     count = PASSAGES_PER_DOCUMENT * (limit + 1)
     while mean:
         hits = await search.search_by_vector(index, mean, count)
@@ -49,7 +49,7 @@ async def find_similar(
     return []
 
 
-def _mean(vectors: Sequence[bytes]) -> bytes:
+def _compute_mean(vectors: Sequence[bytes]) -> bytes:
     # The server needs it for nothing else: 20 MB.
     import numpy as np
 

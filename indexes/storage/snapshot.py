@@ -19,6 +19,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from config.errors import Busy, Conflict, Invalid
+from config.files import sync_path
 from indexes.records import IndexRecord
 from indexes.spec import IndexSpec
 from indexes.storage import inspection
@@ -88,7 +89,7 @@ def export_snapshot(database: IndexDatabase, record: IndexRecord, path: Path) ->
                     raise _is_moving(record)
         _seal(new)
         os.replace(new, path)
-        _sync(path.absolute().parent)
+        sync_path(path.absolute().parent)
     except (OSError, ValueError, sqlite3.OperationalError) as error:
         raise Invalid(
             f"The snapshot cannot be written to {path}: {error}.",
@@ -187,7 +188,7 @@ def _seal(path: Path) -> None:
         copy.execute("CREATE TABLE snapshot (digest TEXT NOT NULL)")
         copy.execute("INSERT INTO snapshot VALUES (?)", (_digest(copy),))
         copy.execute(f"PRAGMA application_id={APPLICATION_ID}")
-    _sync(path)
+    sync_path(path)
 
 
 def _inspect(path: Path, uri: str) -> IndexSpec:
@@ -217,11 +218,3 @@ def _digest(copy: sqlite3.Connection) -> str:
         for row in copy.execute(f"SELECT * FROM {table} ORDER BY rowid"):
             digest.update(repr(row).encode(errors="surrogatepass"))
     return digest.hexdigest()
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
