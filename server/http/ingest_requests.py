@@ -1,11 +1,12 @@
 """Requests to add documents: their bodies, and the work on an index that they ask for.
 
-The work is a function that reports its progress; `http.progress` runs it.
+The work is a callable that reports its progress; `http.progress` runs it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,7 +20,7 @@ from indexes.index import Index
 from indexes.records import IngestFailure, IngestReport, Progress
 from server.http.bodies import parse_json_object
 from server.http.loopback import require_loopback
-from server.http.progress import ReportProgress, Work
+from server.http.progress import ReportProgress
 from server.services import Services
 from tools.safe_fetch import fetch
 
@@ -87,90 +88,93 @@ async def start_ingest(index: Index, body: DocumentBody, services: Services) -> 
     return await index.begin_folder(Path(str(body.folder)))
 
 
-def json_work(index: Index, body: DocumentBody, services: Services) -> Work:
-    """Turn a body in JSON into the work of adding its documents.
+@dataclass(frozen=True)
+class JsonIngest:
+    """The work that a body in JSON asks for: a crawl, a folder, or one document."""
 
-    Raises `Invalid` (`forbidden`) for a folder where callers may be elsewhere.
+    index: Index
+    body: DocumentBody
+    services: Services
+
+    def __post_init__(self) -> None:
+        """Raise `Invalid` (`forbidden`) for a folder where callers may be elsewhere."""
+        if self.body.folder is not None:
+            require_loopback(self.services.settings, "folder")
+
+    async def __call__(self, report: ReportProgress) -> IngestReport:
+        """Add the documents and report how far that is."""
+        if crawl := self.body.to_crawl():
+            return await self.services.crawler.crawl(self.index, crawl, on_progress=report)
+        if self.body.folder is not None:
+            return await self.index.add_folder(Path(self.body.folder), on_progress=report)
+        return await self._add_document(report)
+
+    async def _add_document(self, report: ReportProgress) -> IngestReport:
+        source, media_type = str(self.body.source), "text/plain"
+        data = (self.body.text or "").encode()
+        if self.body.url is not None:
+            page = await fetch(self.body.url, self.services.fetch_limits)
+            source, data = page.url, page.data
+            media_type = content_type(page.media_type, page.charset)
+        return await self.index.add_document(
+            source=source,
+            media_type=media_type,
+            data=data,
+            title=self.body.title,
+            metadata=self.body.metadata,
+            on_progress=report,
+        )
+
+
+@dataclass(frozen=True)
+class FormIngest:
+    """The work that a form with files asks for; it closes the form.
+
+    Of several files, those that cannot be read are listed in the report; one alone raises.
     """
-    crawl = body.to_crawl()
-    if body.folder is not None:
-        require_loopback(services.settings, "folder")
 
-    async def work(report: ReportProgress) -> IngestReport:
-        if crawl:
-            return await services.crawler.crawl(index, crawl, on_progress=report)
-        if body.folder is not None:
-            return await index.add_folder(Path(body.folder), on_progress=report)
-        return await _add_document(index, body, services, report)
+    index: Index
+    form: FormData
+    files: Sequence[UploadFile]
+    metadata: dict[str, Any]
 
-    return work
+    async def __call__(self, report: ReportProgress) -> IngestReport:
+        """Add the files and report how far that is."""
+        try:
+            if len(self.files) == 1:
+                return await self._add(self.files[0])
+            return await self._add_each(report)
+        finally:
+            await self.form.close()
 
-
-async def _add_document(
-    index: Index, body: DocumentBody, services: Services, report: ReportProgress
-) -> IngestReport:
-    source, media_type, data = str(body.source), "text/plain", (body.text or "").encode()
-    if body.url is not None:
-        page = await fetch(body.url, services.fetch_limits)
-        source, data = page.url, page.data
-        media_type = content_type(page.media_type, page.charset)
-    return await index.add_document(
-        source=source,
-        media_type=media_type,
-        data=data,
-        title=body.title,
-        metadata=body.metadata,
-        on_progress=report,
-    )
-
-
-async def form_work(index: Index, request: Request) -> Work:
-    """Turn a form into the work of adding its files.
-
-    Of several files, those that cannot be read are listed in the report; one alone raises. The
-    work closes the form.
-    """
-    form = await request.form(max_files=MAX_FILES)
-    try:
-        files = _form_files(form)
-        metadata = parse_json_object(form.get("metadata"), "metadata")
-    except Invalid:
-        await form.close()
-        raise
-
-    async def add(file: UploadFile) -> IngestReport:
-        return await index.add_document(
+    async def _add(self, file: UploadFile) -> IngestReport:
+        return await self.index.add_document(
             source=_source(file),
             media_type=file.content_type,
             data=await file.read(),
-            metadata=metadata,
+            metadata=self.metadata,
         )
 
-    async def work(report: ReportProgress) -> IngestReport:
-        try:
-            if len(files) == 1:
-                return await add(files[0])
-            return await _add_each(index.name, files, add, report)
-        finally:
-            await form.close()
+    async def _add_each(self, report: ReportProgress) -> IngestReport:
+        whole = IngestReport(self.index.name)
+        for done, file in enumerate(self.files, 1):
+            try:
+                whole.join(await self._add(file))
+            except Invalid as error:
+                whole.failed.append(IngestFailure(_source(file), error.code, error.message))
+            report(Progress(done, len(self.files), whole.passages, whole.passages))
+        return whole
 
-    return work
 
-
-async def _add_each(
-    name: str,
-    files: Sequence[UploadFile],
-    add: Callable[[UploadFile], Awaitable[IngestReport]],
-    report: ReportProgress,
-) -> IngestReport:
-    whole = IngestReport(name)
-    for done, file in enumerate(files, 1):
-        try:
-            whole.join(await add(file))
-        except Invalid as error:
-            whole.failed.append(IngestFailure(_source(file), error.code, error.message))
-        report(Progress(done, len(files), whole.passages, whole.passages))
-    return whole
+async def read_form_ingest(index: Index, request: Request) -> FormIngest:
+    """Read a form with files. Raises `Invalid` without a file, or for metadata that is no JSON."""
+    form = await request.form(max_files=MAX_FILES)
+    try:
+        files = _form_files(form)
+        return FormIngest(index, form, files, parse_json_object(form.get("metadata"), "metadata"))
+    except Invalid:
+        await form.close()
+        raise
 
 
 def _form_files(form: FormData) -> list[UploadFile]:

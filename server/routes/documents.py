@@ -11,9 +11,9 @@ from config.errors import Invalid
 from indexes.checks import MAX_LIMIT
 from server.http.access import CallerOf
 from server.http.bodies import Offset, StrictRoute, media_type, read_json, unsupported
-from server.http.ingest_requests import DocumentBody, form_work, json_work, start_ingest
+from server.http.ingest_requests import DocumentBody, JsonIngest, read_form_ingest, start_ingest
 from server.http.openapi import files_form, request_body
-from server.http.progress import respond
+from server.http.progress import Work, respond
 from server.http.responses import json_response
 from server.services import ServicesOf
 
@@ -56,7 +56,7 @@ async def add_documents(
     """
     index = await services.indexes.get(name, caller.tenant)
     if request.headers.get("content-type", "").startswith("multipart/"):
-        work = await form_work(index, request)
+        work: Work = await read_form_ingest(index, request)
     elif media_type(request) != "application/json":
         raise unsupported(request, "JSON as application/json, or files as multipart/form-data")
     else:
@@ -64,7 +64,7 @@ async def add_documents(
         if body.background:
             ingest = await start_ingest(index, body, services)
             return json_response({"ingest": ingest}, 202)
-        work = json_work(index, body, services)
+        work = JsonIngest(index, body, services)
     return await respond(work, accept, services.settings, f"ingest {name}")
 
 

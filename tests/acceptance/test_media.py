@@ -51,7 +51,7 @@ class Studio:
 
 async def _made(folder: Path, library: str, name: str) -> None:
     """A model with random weights, made by a program: torch has no place in this process."""
-    program = ROOT / "tests" / "models" / f"make_{library}.py"
+    program = ROOT / "tests" / "support" / "tiny" / f"make_{library}.py"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, program, folder, name),
