@@ -50,7 +50,7 @@ async def test_a_reader_that_left_off_goes_on_where_it_was() -> None:
     assert [each["number"] for each in [*first, *rest]] == [0, 1, 2, 3, 4]
 
 
-async def test_a_reader_that_is_too_slow_is_told_how_much_it_missed() -> None:
+async def test_slow_reader_gets_a_gap_event_with_the_count() -> None:
     events = Events(max_events=3)
     slow = events.follow()
     for number in range(10):

@@ -142,7 +142,7 @@ async def test_models_to_preload_are_loaded_at_the_start_without_blocking_it(sce
         assert (told["device"], told["memory"]) == ("cpu", {"ram": 3})
 
 
-async def test_a_preload_that_fails_is_told_and_harms_no_one(scene: Scene) -> None:
+async def test_preload_that_fails_is_published_and_harms_no_one(scene: Scene) -> None:
     (scene.home / "models.yaml").write_text(FILE)
     async with scene.models(FILE) as models:
         events = models.follow_events()
@@ -166,7 +166,7 @@ async def test_events_tell_the_life_of_a_model_in_order(scene: Scene) -> None:
         assert [each["seq"] for each in seen] == list(range(seen[0]["seq"], seen[0]["seq"] + 5))
 
 
-async def test_what_ran_out_of_memory_runs_again_with_idle_models_gone(scene: Scene) -> None:
+async def test_work_out_of_memory_runs_again_with_idle_models_unloaded(scene: Scene) -> None:
     phases: list[str] = []
     tries = 0
     async with scene.models() as models:
@@ -203,12 +203,12 @@ async def _fail(models: Models, error: Exception, keep: bool, tried: list[LeaseA
             raise error
 
 
-async def test_what_runs_out_of_memory_twice_fails_clearly(scene: Scene) -> None:
+async def test_work_out_of_memory_twice_fails_with_advice(scene: Scene) -> None:
     async with scene.models() as models:
         assert len(await run_out(models, oom())) == 2
 
 
-async def test_what_has_shown_something_is_not_run_again(scene: Scene) -> None:
+async def test_work_that_has_shown_results_is_not_run_again(scene: Scene) -> None:
     async with scene.models() as models:
         assert len(await run_out(models, oom(), keep=True)) == 1
 

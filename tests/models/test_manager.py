@@ -22,7 +22,7 @@ def scene(tmp_path: Path) -> Scene:
     return Scene(tmp_path)
 
 
-async def test_a_lease_lends_the_loaded_model_and_says_why_it_was_chosen(scene: Scene) -> None:
+async def test_lease_gives_the_loaded_model_and_why_it_was_chosen(scene: Scene) -> None:
     events: list[dict[str, Any]] = []
     async with scene.models() as models:
         async with models.lease("chat", "chat", on_event=events.append) as lease:
@@ -41,7 +41,7 @@ async def test_a_lease_lends_the_loaded_model_and_says_why_it_was_chosen(scene: 
     assert scene.fakes["reader"].log == ["load first", "unload first"]
 
 
-async def test_a_found_model_is_taken_before_the_embedded_one(scene: Scene) -> None:
+async def test_discovered_model_is_taken_before_the_embedded_one(scene: Scene) -> None:
     async with scene.models() as models:
         scene.fakes["ollama"].found = ["best", "other"]
         choice = await models.resolve("chat", "chat")
@@ -218,7 +218,7 @@ def test_a_timer_that_is_due_at_once_does_no_harm_on_the_loop_of_the_service(sce
     uvloop.run(brief())
 
 
-async def test_a_lost_model_is_loaded_again_for_the_next_lease(scene: Scene) -> None:
+async def test_crashed_model_is_loaded_again_for_the_next_lease(scene: Scene) -> None:
     async with scene.models() as models:
         driver = scene.fakes["reader"]
         async with models.lease("first", "chat"):

@@ -47,7 +47,7 @@ async def replaced(tmp_path: Path) -> AsyncIterator[Replaced]:
         yield replaced
 
 
-async def test_a_file_that_comes_is_put_in_place_and_goes_is_followed(
+async def test_file_that_is_created_replaced_or_removed_is_followed(
     replaced: Replaced, tmp_path: Path
 ) -> None:
     file = tmp_path / "models.yaml"
@@ -89,7 +89,7 @@ async def test_an_edit_before_the_watch_was_up_counts_too(tmp_path: Path) -> Non
         assert await replaced.source() == "a"
 
 
-def test_a_change_of_no_consequence_takes_nothing_over(tmp_path: Path) -> None:
+def test_edit_that_says_the_same_replaces_nothing(tmp_path: Path) -> None:
     file = tmp_path / "models.yaml"
     file.write_text(ONE)
     settings = load_settings(home=tmp_path)
@@ -106,7 +106,7 @@ roles: {chat: [new, first]}
 """
 
 
-async def test_what_changed_is_loaded_anew_and_what_is_gone_goes(scene: Scene) -> None:
+async def test_edited_models_are_loaded_anew_and_removed_ones_unloaded(scene: Scene) -> None:
     async with scene.models() as models:
         reader = scene.fakes["reader"]
         async with models.lease("first", "chat"), models.lease("vectors", "embed"):
@@ -124,7 +124,7 @@ async def test_what_changed_is_loaded_anew_and_what_is_gone_goes(scene: Scene) -
             await models.resolve("vectors", "embed")
 
 
-async def test_what_is_newly_to_be_preloaded_is_loaded(scene: Scene) -> None:
+async def test_model_newly_marked_preload_is_loaded(scene: Scene) -> None:
     async with scene.models() as models:
         events = models.follow_events()
         (scene.home / "models.yaml").write_text(

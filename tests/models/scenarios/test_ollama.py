@@ -268,7 +268,7 @@ async def test_an_answer_that_ran_out_of_memory_in_ollama_is_asked_for_again_wit
         assert on.order("loading", "crashed", "unloaded") == [
             "loading idle",
             f"loading {TINY}",
-            f"lost {TINY}",
+            f"crashed {TINY}",
             "unloaded idle",
             f"loading {TINY}",
         ]

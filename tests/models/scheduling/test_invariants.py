@@ -106,7 +106,7 @@ TestScheduler.settings = settings(max_examples=60, stateful_step_count=40, deadl
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_any_order_of_events_on_several_devices_keeps_the_books_and_ends_every_wait(
+def test_any_order_of_events_on_several_devices_keeps_invariants_and_ends_every_wait(
     seed: int,
 ) -> None:
     for history in range(10):
@@ -118,7 +118,7 @@ def test_any_order_of_events_on_several_devices_keeps_the_books_and_ends_every_w
 
 @pytest.mark.parametrize(("rate", "overtaken_s"), [(0.05, 100.0), (0.2, 150.0), (0.5, 300.0)])
 @pytest.mark.parametrize("seed", range(3))
-def test_nobody_is_overtaken_for_long_by_those_who_rank_later(
+def test_request_is_overtaken_by_later_ranks_for_a_bounded_time(
     seed: int, rate: float, overtaken_s: float
 ) -> None:
     live = SimulatedTraffic(seed, rate)

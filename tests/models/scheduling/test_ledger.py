@@ -15,7 +15,7 @@ def test_free_is_the_smaller_of_what_is_measured_and_what_the_cap_leaves() -> No
     assert ledger.balance("ram", DeviceMemory(16 * GB, 12 * GB)).free_bytes == 8 * GB
 
 
-def test_what_still_loads_is_not_free_although_no_reading_shows_it() -> None:
+def test_memory_of_a_load_under_way_is_not_free_before_a_reading_shows_it() -> None:
     ledger = Ledger({"ram": 8 * GB})
     ledger.reserve("a", MemoryRequirement({"ram": 2 * GB}))
     assert ledger.balance("ram", DeviceMemory(16 * GB, 3 * GB)).free_bytes == 1 * GB
@@ -33,7 +33,7 @@ def test_a_measurement_replaces_the_estimate() -> None:
     assert ledger.balance("ram", DeviceMemory(16 * GB, 16 * GB)).free_bytes == 8 * GB
 
 
-def test_devices_do_not_share_and_the_cap_is_a_share_of_the_device() -> None:
+def test_device_without_a_cap_is_capped_at_a_share_of_its_own_memory() -> None:
     ledger = Ledger({})
     ledger.reserve("a", MemoryRequirement({"cuda:0": 4 * GB}))
     assert ledger.balance("ram", DeviceMemory(10 * GB, 10 * GB)).free_bytes == int(8.5 * GB)
@@ -64,7 +64,7 @@ def test_two_names_for_the_same_memory_count_once() -> None:
     assert ledger.balance("ram", DeviceMemory(16 * GB, 16 * GB)).reserved_bytes == 0
 
 
-def test_what_is_shared_on_another_device_is_its_own() -> None:
+def test_shared_memory_counts_once_on_each_device() -> None:
     ledger = Ledger({})
     ledger.reserve("a", MemoryRequirement({"cuda:0": GB}, "cuda:0", share="blob"))
     assert ledger.additional(MemoryRequirement({"cuda:1": GB}, "cuda:1", share="blob")) == {

@@ -60,7 +60,7 @@ def test_without_an_accelerator_that_pytorch_can_use_the_cpu_is_left() -> None:
         ([LARGE], {"device": "cuda:7"}, "'cuda:7' alone"),
     ],
 )
-def test_where_the_cpu_is_not_allowed_and_nothing_else_is_there_it_says_so(
+def test_model_without_cpu_fallback_or_usable_device_is_refused_with_the_reason(
     accelerators: list[Accelerator], fields: dict[str, object], said: str
 ) -> None:
     with pytest.raises(Unavailable, match=said) as caught:

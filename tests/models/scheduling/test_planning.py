@@ -34,7 +34,7 @@ def device_of(world: SchedulerHarness, name: str) -> str:
     return world.scheduler.slots[name].load.need.device
 
 
-def test_an_accelerator_with_room_is_taken_before_one_where_something_must_go() -> None:
+def test_accelerator_with_room_is_taken_before_one_that_needs_an_eviction() -> None:
     gpus = world()
     load(gpus, "first", places(6))
     assert device_of(gpus, "first") == "cuda:0"
@@ -42,7 +42,7 @@ def test_an_accelerator_with_room_is_taken_before_one_where_something_must_go() 
     assert (device_of(gpus, "second"), gpus.state("first")) == ("cuda:1", State.READY)
 
 
-def test_where_none_has_room_the_cheapest_is_freed() -> None:
+def test_accelerator_with_the_cheapest_eviction_is_taken_when_none_has_room() -> None:
     gpus = world()
     dear = load(gpus, "dear", places(9))
     for _ in range(5):  # much used, so that losing it costs more
@@ -71,14 +71,16 @@ def test_a_busy_accelerator_is_waited_for_rather_than_falling_back_to_the_cpu() 
     assert gpus.loading["third"].need.device == "cuda:0"
 
 
-def test_memory_that_others_took_of_every_accelerator_makes_the_cpu_serve() -> None:
+def test_cpu_serves_while_others_hold_the_memory_of_every_accelerator() -> None:
     gpus = world()
     gpus.foreign["cuda:0"] = gpus.foreign["cuda:1"] = 6
     gpus.ask(spec("model"), needs=places(5))
     assert gpus.loading["model"].need.device == "cpu"
 
 
-def test_without_a_cpu_fallback_that_is_refused_with_the_numbers() -> None:
+def test_model_without_cpu_fallback_is_refused_with_the_numbers_when_others_hold_the_memory() -> (
+    None
+):
     gpus = world()
     gpus.foreign["cuda:0"] = gpus.foreign["cuda:1"] = 6
     ticket = gpus.ask(spec("model"), needs=places(5, cpu=False))
@@ -114,7 +116,7 @@ def test_ram_beside_the_accelerator_is_counted_too() -> None:
     assert list(small.stopping) == ["first"]
 
 
-def test_two_names_for_one_file_take_its_memory_once_and_go_together() -> None:
+def test_two_names_for_one_file_take_its_memory_once_and_are_evicted_together() -> None:
     gpus = world()
     for name in ("name", "alias"):
         load(gpus, name, [MemoryRequirement({"cuda:0": 8}, "cuda:0", "blob")])
@@ -130,7 +132,7 @@ def test_a_measurement_counts_for_its_device_alone() -> None:
     assert (gpus.reserved("cuda:0"), gpus.reserved("ram"), gpus.reserved("cuda:1")) == (7, 2, 0)
 
 
-def test_what_may_fit_on_the_cpu_later_is_not_refused_for_good() -> None:
+def test_model_that_may_fit_on_the_cpu_later_is_refused_for_now_only() -> None:
     gpus = world()
     gpus.foreign["ram"] = 24
     ticket = gpus.ask(spec("large"), needs=places(12))

@@ -22,7 +22,7 @@ def idle(world: SchedulerHarness, name: str, size: int) -> None:
     world.pass_time(RESTED_S + 1)
 
 
-def test_above_the_mark_idle_models_go_one_at_a_time_until_there_is_room(
+def test_device_above_the_high_mark_unloads_idle_models_one_at_a_time(
     world: SchedulerHarness,
 ) -> None:
     for name in ("a", "b", "c"):
@@ -38,7 +38,9 @@ def test_above_the_mark_idle_models_go_one_at_a_time_until_there_is_room(
     assert world.emitted("pressure")[0]["device"] == "ram"
 
 
-def test_once_above_the_mark_it_goes_on_below_it_to_the_lower_one(world: SchedulerHarness) -> None:
+def test_device_once_above_the_high_mark_unloads_down_to_the_low_one(
+    world: SchedulerHarness,
+) -> None:
     for name in ("a", "b", "c", "d"):
         idle(world, name, 10)
     world.foreign_bytes = 48  # 88 %
@@ -49,7 +51,7 @@ def test_once_above_the_mark_it_goes_on_below_it_to_the_lower_one(world: Schedul
     assert sorted(world.resident.values(), key=str) == [{"ram": 10}] * 2  # 68 %
 
 
-def test_pressure_that_unloading_cannot_cure_unloads_nothing_and_is_told_once(
+def test_incurable_pressure_unloads_nothing_and_is_published_once(
     world: SchedulerHarness,
 ) -> None:
     idle(world, "a", 10)
@@ -71,7 +73,7 @@ def test_models_in_use_or_pinned_stay_under_pressure(world: SchedulerHarness) ->
     assert list(world.stopping) == ["idle"]
 
 
-def test_what_was_used_a_moment_ago_is_spared_until_the_device_is_full(
+def test_model_used_a_moment_ago_is_spared_until_the_device_is_full(
     world: SchedulerHarness,
 ) -> None:
     idle(world, "a", 30)
@@ -105,7 +107,7 @@ def test_devices_are_read_only_while_something_is_loaded(world: SchedulerHarness
     assert world.scheduler.next_wake_s() is None
 
 
-def test_models_that_grow_over_the_cap_make_idle_ones_go() -> None:
+def test_model_that_grows_over_the_cap_has_idle_ones_unloaded() -> None:
     world = SchedulerHarness(cap_bytes=50, total_bytes=100)
     idle(world, "idle", 20)
     world.ask(spec("grows", 20))
@@ -117,7 +119,7 @@ def test_models_that_grow_over_the_cap_make_idle_ones_go() -> None:
     assert list(world.stopping) == ["idle"]
 
 
-def test_a_load_that_runs_out_of_memory_is_tried_once_more_with_more_room(
+def test_load_out_of_memory_is_tried_once_more_with_more_room(
     world: SchedulerHarness,
 ) -> None:
     idle(world, "idle", 20)
@@ -130,7 +132,7 @@ def test_a_load_that_runs_out_of_memory_is_tried_once_more_with_more_room(
     assert ticket in world.granted
 
 
-def test_a_load_that_runs_out_of_memory_twice_fails_with_its_own_error(
+def test_load_out_of_memory_twice_fails_with_its_own_error(
     world: SchedulerHarness,
 ) -> None:
     ticket = world.ask(spec("big", 40))
@@ -141,7 +143,7 @@ def test_a_load_that_runs_out_of_memory_twice_fails_with_its_own_error(
     assert world.state("big") is State.FAILED
 
 
-def test_running_out_in_use_unloads_what_is_idle_beside_it_and_is_remembered() -> None:
+def test_model_out_of_memory_in_use_has_idle_ones_unloaded_and_counts_more() -> None:
     estimates = MemoryEstimates()
     world = SchedulerHarness(
         cap_bytes=100, total_bytes=100, devices={"cuda:0": 50}, estimates=estimates
@@ -156,7 +158,7 @@ def test_running_out_in_use_unloads_what_is_idle_beside_it_and_is_remembered() -
     assert world.emitted("out_of_memory")[0]["phase"] == "running"
 
 
-def test_a_model_over_two_devices_that_ran_out_has_both_freed() -> None:
+def test_model_over_two_devices_out_of_memory_has_both_freed() -> None:
     world = SchedulerHarness(cap_bytes=100, total_bytes=100, devices={"cuda:0": 50, "cuda:1": 50})
     for name, device in (("one", "cuda:0"), ("two", "cuda:1"), ("beside", "ram")):
         world.release(world.ask(spec(name), needs=[MemoryRequirement({device: 10}, device)]))

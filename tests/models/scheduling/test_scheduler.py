@@ -35,7 +35,7 @@ def test_requests_for_one_model_share_one_load(world: SchedulerHarness) -> None:
     assert world.ask(A) in world.granted
 
 
-def test_waiting_requests_are_told_what_for(world: SchedulerHarness) -> None:
+def test_waiting_requests_are_notified_of_what_they_wait_for(world: SchedulerHarness) -> None:
     ticket = world.ask(A)
     late = world.ask(A)
     assert world.notices[ticket] == [{"phase": "loading", "position": 1}]
@@ -86,27 +86,52 @@ def test_an_idle_model_makes_room_and_is_loaded_again_when_asked_for(
     assert third in world.granted
 
 
-def test_a_load_that_fits_passes_one_that_waits_but_not_for_ever(world: SchedulerHarness) -> None:
+def test_small_load_passes_a_waiting_large_one_within_patience(world: SchedulerHarness) -> None:
+    """Until PATIENCE_S a queued model does not keep its room."""
+    world.ask(A)
+    world.pass_time(20)
+    world.finish_load("a")
+    world.ask(spec("large", 7))
+
+    world.ask(C)
+
+    assert world.state("large") is State.QUEUED
+    assert world.state("c") is State.LOADING
+
+
+def test_small_load_waits_for_a_large_one_that_has_lost_patience(world: SchedulerHarness) -> None:
+    world.ask(A)
+    world.pass_time(20)
+    world.finish_load("a")
+    world.ask(spec("large", 7))
+    world.pass_time(PATIENCE_S + 1)
+
+    world.ask(C)
+    world.ask(spec("remote", 0))
+
+    assert world.state("c") is State.QUEUED
+    assert world.state("remote") is State.LOADING
+
+
+def test_large_load_stays_queued_while_small_ones_hold_its_room(world: SchedulerHarness) -> None:
     first = world.ask(A)
     world.pass_time(20)
     world.finish_load("a")
-    world.ask(spec("b", 7))
-    world.ask(C)
-    assert world.state("c") is State.LOADING
+    world.ask(spec("large", 7))
+    second = world.ask(C)
     world.finish_load("c")
-    world.ask(spec("d", 1))
+    third = world.ask(spec("d", 1))
     world.finish_load("d")
     world.pass_time(PATIENCE_S + 1)
-    world.ask(spec("e", 0))
-    assert world.state("e") is State.LOADING
-    world.release(first)
-    world.release(3)
-    world.release(4)
-    assert world.state("b") is State.QUEUED
-    assert "b" not in world.loading
+
+    for ticket in (first, second, third):
+        world.release(ticket)
+
+    assert world.state("large") is State.QUEUED
+    assert "large" not in world.loading
 
 
-def test_memory_being_freed_is_kept_for_whom_it_is_freed(world: SchedulerHarness) -> None:
+def test_memory_being_freed_is_kept_for_the_model_it_is_freed_for(world: SchedulerHarness) -> None:
     loaded(world, A, idle_for_s=10)
     world.ask(spec("big", 9))
     assert list(world.stopping) == ["a"]
@@ -188,7 +213,7 @@ def test_a_pinned_model_is_not_evicted(world: SchedulerHarness) -> None:
     assert world.refused[world.ask(B)].code == "insufficient_memory"
 
 
-def test_what_takes_no_memory_here_always_loads(world: SchedulerHarness) -> None:
+def test_model_that_takes_no_memory_here_always_loads(world: SchedulerHarness) -> None:
     world.foreign_bytes = 12
     world.ask(spec("remote", 0))
     world.finish_load("remote", 0)
@@ -206,7 +231,9 @@ def test_the_measurement_replaces_the_estimate_now_and_next_time(world: Schedule
     assert world.scheduler.slots["c"].load.need.memory_bytes == 8
 
 
-def test_a_lost_model_is_loaded_again_and_old_leases_do_not_count(world: SchedulerHarness) -> None:
+def test_crashed_model_is_loaded_again_and_its_old_leases_do_not_count(
+    world: SchedulerHarness,
+) -> None:
     old = world.ask(A)
     world.finish_load("a")
     world.lose("a")
@@ -218,7 +245,7 @@ def test_a_lost_model_is_loaded_again_and_old_leases_do_not_count(world: Schedul
     assert world.scheduler.slots["a"].load.leases.keys() == {new}
 
 
-def test_a_model_that_dies_whenever_it_is_loaded_is_left_alone_for_a_while(
+def test_model_that_crashes_after_each_load_is_refused_for_a_while(
     world: SchedulerHarness,
 ) -> None:
     for _ in range(MAX_CRASHES):
@@ -241,7 +268,7 @@ def test_a_model_that_dies_whenever_it_is_loaded_is_left_alone_for_a_while(
     assert world.state("a") is State.LOADING
 
 
-def test_a_crash_after_work_was_done_counts_as_the_first(world: SchedulerHarness) -> None:
+def test_crash_after_a_finished_lease_counts_as_the_first(world: SchedulerHarness) -> None:
     for _ in range(3 * MAX_CRASHES):
         ticket = world.ask(A)
         world.finish_load("a")
@@ -252,7 +279,7 @@ def test_a_crash_after_work_was_done_counts_as_the_first(world: SchedulerHarness
     assert not world.refused
 
 
-def test_news_about_an_older_load_changes_nothing(world: SchedulerHarness) -> None:
+def test_report_about_an_older_load_changes_nothing(world: SchedulerHarness) -> None:
     world.ask(A)
     world.finish_load("a")
     old = world.generation["a"]
@@ -277,7 +304,9 @@ def test_draining_takes_no_new_lease_and_stops_after_the_last(world: SchedulerHa
     assert second in world.granted
 
 
-def test_leases_at_once_are_bounded_and_the_urgent_go_first(world: SchedulerHarness) -> None:
+def test_concurrency_bounds_leases_and_higher_priority_is_served_first(
+    world: SchedulerHarness,
+) -> None:
     one = spec("one", 6, concurrency=1)
     first, low, high = world.ask(one), world.ask(one), world.ask(one, priority=5)
     world.finish_load("one")

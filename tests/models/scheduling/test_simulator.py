@@ -32,7 +32,7 @@ def test_the_fewest_swaps_in_order_are_found_exactly() -> None:
     assert fewest_swaps(trace(three, "abcabcabc")) == 3
 
 
-def test_a_simple_scheduler_swaps_as_often_as_one_expects() -> None:
+def test_lru_swaps_two_alternating_models_each_time() -> None:
     machine = Machine(trace(TWO, "abab", every_s=100.0), Lru)
     machine.run()
     assert machine.swaps == 2
@@ -48,7 +48,7 @@ def test_requests_that_wait_together_are_served_together() -> None:
 
 
 @pytest.mark.parametrize("name", ["crowds, three models", "five models"])
-def test_where_several_models_crowd_it_swaps_at_most_half_as_often_as_others(name: str) -> None:
+def test_crowds_for_several_models_cost_at_most_half_the_swaps_of_other_policies(name: str) -> None:
     ours, *others = (replay([TRACES[name]], policy) for policy in POLICIES)
     assert all(ours.swaps <= HALF * other.swaps for other in others)
     assert all(ours.p99_s <= ALLOWED * other.p99_s for other in others)
@@ -57,13 +57,13 @@ def test_where_several_models_crowd_it_swaps_at_most_half_as_often_as_others(nam
 @pytest.mark.parametrize(
     "name", ["two models, crowded", "a long job before short ones", "ten models, Zipf"]
 )
-def test_elsewhere_it_is_no_worse_in_swaps_or_in_the_longest_waits(name: str) -> None:
+def test_other_traces_cost_no_more_swaps_and_no_longer_p99_waits(name: str) -> None:
     ours, *others = (replay([TRACES[name]], policy) for policy in POLICIES)
     assert all(ours.swaps <= ALLOWED * other.swaps for other in others)
     assert all(ours.p99_s <= ALLOWED * other.p99_s for other in others)
 
 
-def test_who_shares_with_a_flooding_tenant_waits_less_than_half_as_long() -> None:
+def test_tenant_beside_a_flooding_one_waits_less_than_half_as_long() -> None:
     ours, *others = (replay([TRACES["one tenant floods"]], policy) for policy in POLICIES)
     assert all(ours.p99_s <= HALF * other.p99_s for other in others)
 

@@ -48,7 +48,7 @@ def test_a_model_in_steady_use_serves_newcomers_for_its_turn_and_then_makes_way(
     assert other in world.granted
 
 
-def test_who_came_before_is_served_before_a_model_makes_way(world: SchedulerHarness) -> None:
+def test_earlier_requests_are_served_before_a_model_makes_way(world: SchedulerHarness) -> None:
     one = spec("a", 6, concurrency=1)
     held = begin(world, one)
     before = world.ask(one)
@@ -133,14 +133,16 @@ def test_tenants_that_wait_alike_take_turns(world: SchedulerHarness) -> None:
     assert order == ["x", "y"] * 5
 
 
-def test_a_full_line_gives_up_the_last_of_the_tenant_that_fills_it(world: SchedulerHarness) -> None:
+def test_full_queue_sheds_the_last_request_of_the_tenant_that_fills_it(
+    world: SchedulerHarness,
+) -> None:
     flood = [world.ask(A, tenant="flood") for _ in range(MAX_WAITING)]
     quiet = world.ask(A, tenant="quiet")
     assert quiet in world.waiting
     assert world.refused[flood[-1]].code == "queue_full"
 
 
-def test_priority_is_worth_a_while_of_waiting_and_no_more(world: SchedulerHarness) -> None:
+def test_priority_is_worth_a_bounded_time_of_waiting(world: SchedulerHarness) -> None:
     one = spec("one", 6, concurrency=1)
     held = world.ask(one)
     usual = world.ask(one, tenant="x")
@@ -157,7 +159,7 @@ def test_priority_is_worth_a_while_of_waiting_and_no_more(world: SchedulerHarnes
     assert served == [soon, usual, late]
 
 
-def test_waiters_are_told_their_position_and_an_estimate_once_one_can_be_made(
+def test_waiters_are_notified_of_position_and_of_an_estimate_once_a_load_was_seen(
     world: SchedulerHarness,
 ) -> None:
     first = begin(world)
@@ -174,7 +176,21 @@ def test_waiters_are_told_their_position_and_an_estimate_once_one_can_be_made(
     assert busy in world.granted
 
 
-def test_who_waits_for_a_model_in_use_by_as_many_as_may_is_told_so(world: SchedulerHarness) -> None:
+def test_estimate_of_a_wait_for_an_overdue_lease_is_not_negative(
+    world: SchedulerHarness,
+) -> None:
+    world.release(begin(world))
+    world.pass_time(60)
+    world.finish_unload("a")
+    begin(world, B)
+    world.pass_time(1000)
+
+    waiting = world.ask(A)
+
+    assert world.notices[waiting][0]["estimate_s"] == LOAD_S
+
+
+def test_waiter_for_a_model_at_its_concurrency_is_notified_of_it(world: SchedulerHarness) -> None:
     begin(world, spec("one", 6, concurrency=1))
     ticket = world.ask(spec("one", 6, concurrency=1))
     news = world.notices[ticket][0]
