@@ -67,7 +67,7 @@ def print_devices(profile: dict[str, Any], console: Console) -> None:
         if device["problem"]:
             say(console, (f"  {device['problem']}", "yellow"))
     if len(profile["devices"]) == 1 and not profile["problems"]:
-        console.print("no GPU was profile: models compute on the CPU")
+        console.print("no GPU was found: models compute on the CPU")
     for problem in profile["problems"]:
         say(console, ("devices: ", "yellow"), problem)
 

@@ -76,11 +76,11 @@ class BaseDriver:
 
 
 def check_task(spec: ModelSpec, tasks: Sequence[str]) -> None:
-    """Raise `Invalid` (`wrong_task`) for a model declared with a task the back end lacks."""
+    """Raise `Invalid` (`task_unsupported`) for a model declared with a task the back end lacks."""
     if spec.task not in tasks:
         raise Invalid(
             f"{spec.name}: this back end is for {', '.join(tasks)}, not for {spec.task}.",
-            code="wrong_task",
+            code="task_unsupported",
             details={"field": "task"},
         )
 

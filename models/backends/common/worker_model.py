@@ -139,7 +139,7 @@ class SupervisedModel:
             method, header, urgent=urgent, timeout_s=CALL_TIMEOUT_S, repeatable=True
         )
         if len(reply.body) != answer_bytes:
-            raise Unavailable(self.short_answer, code="worker_error")
+            raise Unavailable(self.short_answer, code="worker_failed")
         return reply.body
 
 
