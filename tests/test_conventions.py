@@ -23,7 +23,6 @@ PENDING: tuple[str, ...] = (
     "indexes.spec",
     "indexes.storage",
     "indexes.tasks",
-    "models.backends",
 )
 """Modules, by the beginning of their names, that do not hold the conventions yet."""
 

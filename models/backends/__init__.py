@@ -27,6 +27,6 @@ BACKENDS: dict[str, str] = {
 
 
 def build_driver(backend: str, context: DriverContext) -> Driver:
-    """The driver of `backend`, which is a key of `BACKENDS`."""
+    """Import and construct the driver of `backend`, which is a key of `BACKENDS`."""
     module, name = BACKENDS[backend].split(":")
     return cast(Driver, getattr(import_module(module), name)(context))

@@ -7,10 +7,11 @@ from pathlib import Path
 
 CHUNK_CHARACTERS = 17_000
 CHUNK_TEXTS = 64
+"""A request ends at whichever of the two comes first."""
 
 
 def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
-    """The numbers of texts, the longest first, in batches of like length within the budget."""
+    """Yield the numbers of texts, the longest first, in batches of like length and limited size."""
     batch: list[int] = []
     for number in sorted(range(len(lengths)), key=lambda number: -lengths[number]):
         if batch and lengths[batch[0]] * (len(batch) + 1) > budget:
@@ -22,7 +23,7 @@ def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
 
 
 def chunks(texts: Sequence[str]) -> Iterator[list[int]]:
-    """The numbers of the texts, the long together and the short together, in small requests.
+    """Yield the numbers of the texts in small requests, the long together and the short together.
 
     One is a tenth of a second of work on a CPU, and a query waits for one at most.
     """
@@ -40,7 +41,7 @@ def chunks(texts: Sequence[str]) -> Iterator[list[int]]:
 
 
 def fastest_dtype(flags: Path = Path("/proc/cpuinfo")) -> str:
-    """bfloat16 where the processor computes in it: three times as fast, equal to 3 digits.
+    """Choose bfloat16 where the processor computes in it: three times as fast, equal to 3 digits.
 
     Elsewhere it would be emulated, slower than float32.
     """
@@ -50,7 +51,7 @@ def fastest_dtype(flags: Path = Path("/proc/cpuinfo")) -> str:
 
 
 def readable(texts: Sequence[str], characters: int) -> list[str]:
-    """The beginnings of texts, fit to be sent to a worker.
+    """Cut texts to their beginnings, fit to be sent to a worker.
 
     Half a surrogate pair, which broken documents hold, cannot cross as UTF-8. What takes its place
     is one character too, so that spans stay right.

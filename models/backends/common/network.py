@@ -12,12 +12,12 @@ IDLE_CONNECTIONS = 16
 
 
 def is_local(url: str) -> bool:
-    """Whether the server runs on this machine, as far as its address tells."""
+    """Tell whether the server runs on this machine, as far as its address says."""
     return (urlsplit(url).hostname or "") in LOOPBACK
 
 
 def redacted_url(url: str) -> str:
-    """The URL without credentials, for messages."""
+    """Strip the URL of credentials, for messages."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     return f"{parts.scheme}://{host}{parts.path}".rstrip("/")

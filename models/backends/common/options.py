@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from config.errors import Invalid, nearest
 
-Given = TypeVar("Given", bound="Options")
+OptionsType = TypeVar("OptionsType", bound="Options")
 
 
 class Options(BaseModel):
@@ -18,10 +18,10 @@ class Options(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     @classmethod
-    def of(cls: type[Given], owner: str, given: Mapping[str, Any]) -> Given:
-        """Check the options of `owner`. Raises `Invalid` (`invalid_model_options`)."""
+    def of(cls: type[OptionsType], owner: str, options: Mapping[str, Any]) -> OptionsType:
+        """Read the options of `owner` in models.yaml. Raises `Invalid` (`model_options`)."""
         try:
-            return cls.model_validate(dict(given))
+            return cls.model_validate(dict(options))
         except ValidationError as error:
             first = error.errors()[0]
             field = ".".join(str(part) for part in first["loc"])

@@ -12,7 +12,7 @@ _MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
 
 
 def check_pictures(images: Sequence[bytes]) -> None:
-    """Raises `Invalid` where there are none ("image_missing") or one is not PNG or JPEG."""
+    """Raise `Invalid` where there are none (`no_image`) or one is not PNG or JPEG."""
     if not images:
         raise Invalid(
             "There is no picture to look at.", code="image_missing", details={"field": "images"}
@@ -23,7 +23,7 @@ def check_pictures(images: Sequence[bytes]) -> None:
 
 
 def bad_picture(why: str) -> Invalid:
-    """The error of a picture that cannot be read."""
+    """Return the error of a picture that cannot be read."""
     return Invalid(
         f"The picture cannot be read: {why}.", code="unreadable_image", details={"field": "images"}
     )

@@ -26,25 +26,26 @@ class SingleFlightCache(Generic[T]):
         self._ask = ask
         self._keep_s = keep_s
         self._clock = clock
-        self._asked: asyncio.Task[T] | None = None
+        self._request: asyncio.Task[T] | None = None
         self._fresh_until = 0.0
 
     async def get(self) -> T:
-        """The outcome. Raises what `ask` raised."""
-        if self._asked is None or (self._asked.done() and self._clock() >= self._fresh_until):
-            self._asked = asyncio.create_task(self._run(), name="probe")
-        return await asyncio.shield(self._asked)
+        """Return the outcome, asking for it unless it is fresh. Raises what `ask` raised."""
+        if self._request is None or (self._request.done() and self._clock() >= self._fresh_until):
+            self._request = asyncio.create_task(self._fetch(), name="probe")
+        # Shielded: the request is shared, so no caller's cancellation may end it.
+        return await asyncio.shield(self._request)
 
     def forget(self) -> None:
-        """The kept outcome is doubtful: the next caller asks anew."""
+        """Have the next caller ask anew: the outcome is doubtful."""
         self._fresh_until = 0.0
 
     async def close(self) -> None:
-        if self._asked is not None:
-            self._asked.cancel()
-            await asyncio.gather(self._asked, return_exceptions=True)
+        if self._request is not None:
+            self._request.cancel()
+            await asyncio.gather(self._request, return_exceptions=True)
 
-    async def _run(self) -> T:
+    async def _fetch(self) -> T:
         try:
             return await self._ask()
         finally:

@@ -16,6 +16,7 @@ from config.errors import Unavailable
 ROOT = Path(__file__).resolve().parents[3]
 INDEX = "model.safetensors.index.json"
 MAX_HEADER_BYTES = 100_000_000
+"""The bound that the safetensors library has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class Weights:
 
 
 def folder_of(source: str) -> Path | None:
-    """The folder that `source` stands for; None when its files are not on this machine.
+    """Find the folder that `source` stands for; None when its files are not on this machine.
 
     It is a path, a folder that Motet brings along ("models/small/captioner"), or the name of a
     model of the Hugging Face Hub that was pulled.
@@ -42,12 +43,12 @@ def folder_of(source: str) -> Path | None:
 
 
 def is_path(source: str) -> bool:
-    """Whether it can name a folder alone, and no model of the Hub."""
+    """Tell whether it can name a folder alone, and no model of the Hub."""
     return Path(source).expanduser().is_absolute() or source.startswith(".")
 
 
 def why_missing(name: str, source: str) -> str | None:
-    """Why the model cannot be loaded from `source`, and what to do; None when all is there."""
+    """Tell why the model cannot be loaded from `source`, and what to do; None when all is there."""
     if not source:
         return "it has no `source`: name a folder with the model, or a model of the Hub."
     folder = folder_of(source)
@@ -55,7 +56,7 @@ def why_missing(name: str, source: str) -> str | None:
         return why_no_folder(name, source)
     if not (folder / "config.json").is_file():
         return f"{folder} is not the folder of a model: it has no config.json."
-    if absent := _absent(folder):
+    if absent := _first_absent(folder):
         return f"{folder} lacks {absent}. Run `motet models pull {name}`, or put it there."
     return None
 
@@ -67,7 +68,7 @@ def why_no_folder(name: str, source: str) -> str:
     return f"'{source}' is not on this machine yet. Run `motet models pull {name}`."
 
 
-def needed(name: str, source: str) -> Path:
+def require_folder(name: str, source: str) -> Path:
     """Return the folder of a model to be loaded. Raises `Unavailable` (`model_missing`)."""
     folder = folder_of(source)
     if (reason := why_missing(name, source)) or folder is None:
@@ -85,24 +86,24 @@ def missing_model(name: str, source: str, reason: str | None) -> Unavailable:
 
 
 def weights(folder: Path) -> Weights:
-    """Of all files with weights in `folder` itself."""
+    """Count what all files with weights in `folder` itself hold."""
     numbers = stored = 0
     for file in weight_files(folder):
         size = file.stat().st_size
         stored += size
         # Of a pickle only its size can be known without loading it; most hold two-byte numbers.
-        numbers += _numbers(file) if file.suffix == ".safetensors" else size // 2
+        numbers += _count_numbers(file) if file.suffix == ".safetensors" else size // 2
     return Weights(numbers, stored)
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """Those that are loaded: safetensors where there are any."""
+    """List those that are loaded: safetensors where there are any."""
     safe = sorted(folder.glob("*.safetensors"))
     return safe or sorted(folder.glob("pytorch_model*.bin"))
 
 
 def config_of(folder: Path) -> dict[str, Any]:
-    """Its config.json; empty where it cannot be read."""
+    """Read its config.json; empty where it cannot be read."""
     return read_json(folder / "config.json")
 
 
@@ -116,7 +117,7 @@ def read_json(file: Path) -> dict[str, Any]:
 
 
 def _snapshot(source: str) -> Path | None:
-    """The main revision of a model of the Hub, in the cache that its own library keeps."""
+    """Find the main revision of a model of the Hub, in the cache that its own library keeps."""
     home = _hub_cache() / f"models--{source.replace('/', '--')}"
     try:
         revision = (home / "refs" / "main").read_text(encoding="utf-8").strip()
@@ -134,8 +135,8 @@ def _hub_cache() -> Path:
     return Path(home).expanduser() / "hub"
 
 
-def _absent(folder: Path) -> str | None:
-    """The first file with weights that should be there and is not."""
+def _first_absent(folder: Path) -> str | None:
+    """Name the first file with weights that should be there and is not."""
     if (folder / INDEX).is_file():
         index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
         named = sorted(set(index["weight_map"].values()))
@@ -143,8 +144,8 @@ def _absent(folder: Path) -> str | None:
     return None if weight_files(folder) else "model.safetensors"
 
 
-def _numbers(file: Path) -> int:
-    """How many numbers a safetensors file holds, by its header."""
+def _count_numbers(file: Path) -> int:
+    """Count the numbers that a safetensors file holds, by its header."""
     try:
         with file.open("rb") as stream:
             (length,) = struct.unpack("<Q", stream.read(8))

@@ -9,15 +9,15 @@ from contextlib import aclosing
 from typing import Any
 
 from config.errors import Invalid, TimedOut
-from models.backends.common.spoken import spoken, stretches
+from models.backends.common.spoken import split_for_speech, stretches
 from models.backends.common.worker_model import WorkerModel
 from models.capabilities import Sound, SpeechRequest, Voice
 from models.scheduling.requirement import MemoryRequirement
 from models.workers.process import WorkerProcess
 
-AHEAD = 2
+SENTENCES_AHEAD = 2
 """Sentences under way for one speech: one is spoken while the last is being listened to."""
-MAX_TEXT = 1_000_000
+MAX_TEXT_CHARS = 1_000_000
 
 
 class SpeakingModel(WorkerModel):
@@ -47,21 +47,21 @@ class SpeakingModel(WorkerModel):
         raise NotImplementedError
 
     def speak(self, request: SpeechRequest) -> AsyncGenerator[Sound, None]:
-        """As `Speech.speak`. Closing it drops the sentences that wait."""
+        """Speak as `Speech.speak` does. Closing the stream drops the sentences that wait."""
         return self._speak(request)
 
     def _say_header(self, request: SpeechRequest) -> dict[str, Any]:
-        """What `say` needs beside the text. Raises `Invalid`."""
+        """Return what `say` needs beside the text. Raises `Invalid`, naming the field."""
         raise NotImplementedError
 
     async def _speak(self, request: SpeechRequest) -> AsyncGenerator[Sound, None]:
-        heard = False
+        any_sound = False
         async with aclosing(self._sounds(request)) as sounds:
             async for sound in sounds:
                 if sound.samples:
-                    heard = True
+                    any_sound = True
                     yield sound
-        if not heard:
+        if not any_sound:
             raise Invalid(
                 "There is nothing to say: the text holds no word, or no character that this voice "
                 "knows.",
@@ -70,16 +70,16 @@ class SpeakingModel(WorkerModel):
             )
 
     async def _sounds(self, request: SpeechRequest) -> AsyncGenerator[Sound, None]:
-        """Of each sentence, the next ones under way; empty where the voice knows no character."""
+        """Yield the sound of each sentence, empty where the voice knows no character of it."""
         header = self._say_header(request)
         clip = request.reference or b""
         under_way: deque[asyncio.Task[Sound]] = deque()
         try:
-            async with aclosing(self._cut(request.text, self._longest(header))) as texts:
+            async with aclosing(self._cut(request.text, self._max_sentence_chars(header))) as texts:
                 async for text in texts:
                     said = self._say(text, header, clip)
                     under_way.append(asyncio.create_task(said, name="sentence"))
-                    if len(under_way) == AHEAD:
+                    if len(under_way) == SENTENCES_AHEAD:
                         yield await under_way[0]
                         under_way.popleft()
             while under_way:
@@ -90,20 +90,21 @@ class SpeakingModel(WorkerModel):
                 task.cancel()
             await asyncio.gather(*under_way, return_exceptions=True)
 
-    def _longest(self, header: Mapping[str, Any]) -> int:
-        """The characters of a sentence that is not cut."""
+    def _max_sentence_chars(self, header: Mapping[str, Any]) -> int:
+        """Return how long a sentence may be before it is cut."""
         return self._sentence_chars
 
     async def _cut(self, text: str, sentence_chars: int) -> AsyncGenerator[str, None]:
-        if len(text) > MAX_TEXT:
+        if len(text) > MAX_TEXT_CHARS:
             raise Invalid(
-                f"At most {MAX_TEXT} characters are spoken at once; this text has {len(text)}.",
+                f"At most {MAX_TEXT_CHARS} characters are spoken at once; this text has "
+                f"{len(text)}.",
                 code="too_large",
-                details={"field": "text", "max": MAX_TEXT},
+                details={"field": "text", "max": MAX_TEXT_CHARS},
             )
         for stretch in stretches(text):
             # In a thread: a text made to be hard to cut must not hold up the server.
-            for part in await asyncio.to_thread(spoken, stretch, sentence_chars):
+            for part in await asyncio.to_thread(split_for_speech, stretch, sentence_chars):
                 yield part
 
     async def _say(self, text: str, header: Mapping[str, Any], body: bytes) -> Sound:

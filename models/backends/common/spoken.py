@@ -16,17 +16,19 @@ _CELL = re.compile(r"\s*\|\s*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\s]+")
 
 
-def spoken(text: str, max_chars: int) -> list[str]:
-    """Its sentences in order, none longer than `max_chars`; only those that hold a word."""
+def split_for_speech(text: str, max_chars: int) -> list[str]:
+    """Split a text into its sentences, none over `max_chars`; only those that hold a word."""
     readable = text.encode(errors="replace").decode()
-    found = (readable[each.start : each.end] for each in split_sentences(readable))
-    parts = (part for sentence in found for part in _bounded(_plain(sentence), max_chars))
+    sentences = (readable[each.start : each.end] for each in split_sentences(readable))
+    parts = (part for sentence in sentences for part in _bounded(_plain(sentence), max_chars))
     return [part for part in parts if any(character.isalnum() for character in part)]
 
 
 def stretches(text: str) -> Iterator[str]:
-    """The text in pieces that can be looked at one after the other, cut between paragraphs where
-    they can be, else between sentences or words."""
+    """Cut a text into pieces that can be looked at one after the other.
+
+    Between paragraphs where they can be cut, else between sentences or words.
+    """
     while len(text) > STRETCH_CHARS:
         cuts = (text.rfind(mark, 1, STRETCH_CHARS) for mark in ("\n\n", "\n", ". ", " "))
         cut = next((cut + 1 for cut in cuts if cut > STRETCH_CHARS // 2), STRETCH_CHARS)

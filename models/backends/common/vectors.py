@@ -11,7 +11,7 @@ from models.capabilities import Embedded, Parts, Vectors
 
 
 def unit_row(numbers: Sequence[float]) -> bytes:
-    """A vector of length 1 as little-endian float32; zeros stay zeros."""
+    """Scale a vector to length 1, as little-endian float32; zeros stay zeros."""
     row = array("f", numbers)
     norm = math.sqrt(math.fsum(number * number for number in row))
     if norm:
@@ -22,10 +22,10 @@ def unit_row(numbers: Sequence[float]) -> bytes:
 
 
 def unit_vectors(dimensions: int, rows: Sequence[Sequence[float]]) -> Vectors:
-    """A row for each list of numbers."""
+    """Make a row of each list of numbers."""
     return Vectors.joined(dimensions, [unit_row(row) for row in rows])
 
 
 def without_parts(vectors: Vectors, parts: Sequence[Sequence[tuple[int, int]]]) -> Embedded:
-    """From a model that does not show its token states."""
+    """Pair vectors with no parts, for a model that does not show its token states."""
     return Embedded(vectors, [Parts() for _ in parts])

@@ -24,10 +24,10 @@ class Placement:
     def on_cpu(self) -> bool:
         return self.device.type == "cpu"
 
-    def dtype(self, wanted: str, on_cpu: str = "float32") -> torch.dtype:
-        """The type of numbers for `auto`: bfloat16 where the device computes in it."""
-        if wanted != "auto":
-            return getattr(torch, wanted)  # type: ignore[no-any-return]
+    def dtype(self, chosen: str, on_cpu: str = "float32") -> torch.dtype:
+        """Choose the type of numbers; for `auto` bfloat16 where the device computes in it."""
+        if chosen != "auto":
+            return getattr(torch, chosen)  # type: ignore[no-any-return]
         if self.on_cpu:
             return getattr(torch, on_cpu)  # type: ignore[no-any-return]
         if self.device.type == "cuda" and not torch.cuda.is_bf16_supported():
@@ -35,7 +35,7 @@ class Placement:
         return torch.float16 if self.device.type == "mps" else torch.bfloat16
 
     def memory(self) -> dict[str, Any]:
-        """For heartbeats: what this process takes of the accelerator."""
+        """Measure for heartbeats what this process takes of the accelerator."""
         if self.device.type == "cuda":
             return {"device_bytes": torch.cuda.memory_reserved(self.device) + CONTEXT_BYTES}
         if self.device.type == "xpu":
@@ -43,7 +43,7 @@ class Placement:
         return {}
 
     def free_bytes(self) -> int | None:
-        """What this process may still take of the accelerator; None where nothing tells."""
+        """Measure what this process may still take of the accelerator; None where nothing tells."""
         if self.device.type != "cuda":
             return None
         free, total = torch.cuda.mem_get_info(self.device)

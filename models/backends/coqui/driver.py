@@ -70,7 +70,7 @@ class CoquiDriver(BaseDriver):
             return CoquiModel(worker, need, options, about)
 
     async def pull(self, source: str, progress: Progress) -> None:
-        """As `Puller.pull`: a released model with its vocoder, or a repository of the Hub."""
+        """Pull a released model with its vocoder, or a repository, as `Puller.pull` does."""
         await pull(source, progress)
 
 

@@ -56,44 +56,44 @@ class CoquiModel(SpeakingModel):
             "seed": self._options.seed,
         }
 
-    def _longest(self, header: Mapping[str, Any]) -> int:
+    def _max_sentence_chars(self, header: Mapping[str, Any]) -> int:
         language = str(header["language"] or "").partition("-")[0]
         return min(self._sentence_chars, self._char_limits.get(language, self._sentence_chars))
 
     def _voice(self, request: SpeechRequest) -> str | None:
-        """The speaker's name for the library; None where there is but one, or a clip of it."""
+        """Choose the speaker's name for the library; None where there is but one, or a clip."""
         if request.reference is not None:
             if not self.clones:
                 raise _unable("reference", "This model cannot clone a voice. Leave it out.")
             if request.voice is not None:
                 raise _unable("voice", "A voice and a `reference` of one: leave one of them out.")
             return None
-        wanted = request.voice or self._options.voice
-        if wanted is None and not self._speakers and self.clones:
+        name = request.voice or self._options.voice
+        if name is None and not self._speakers and self.clones:
             raise _unable("reference", "This model speaks like a clip that it is given: give one.")
         names = [voice.id for voice in self.voices]
-        if wanted is not None and wanted not in names:
-            message = f"There is no voice '{wanted}'. {nearest(wanted, names)}"
+        if name is not None and name not in names:
+            message = f"There is no voice '{name}'. {nearest(name, names)}"
             raise Invalid(message, code="unknown_voice", details={"field": "voice"})
-        return (wanted or self._speakers[0]) if self._speakers else None
+        return (name or self._speakers[0]) if self._speakers else None
 
-    def _language(self, asked: str | None) -> str | None:
-        """The model's name for a language; None where it speaks but one."""
-        wanted = asked or self._options.language
-        if wanted is None:
+    def _language(self, requested: str | None) -> str | None:
+        """Choose the model's name for a language; None where it speaks but one."""
+        tag_or_name = requested or self._options.language
+        if tag_or_name is None:
             return self._languages[0] if self._several else None
-        tag = wanted.lower().replace("_", "-")
+        tag = tag_or_name.lower().replace("_", "-")
         known = {name.lower().replace("_", "-"): name for name in self._languages}
         main = tag.partition("-")[0]
-        found = known.get(tag) or known.get(main) or _of_country(known, main)
-        if found is None and known:
-            message = f"This model does not speak '{wanted}'. {nearest(tag, list(known))}"
+        own_name = known.get(tag) or known.get(main) or _of_country(known, main)
+        if own_name is None and known:
+            message = f"This model does not speak '{tag_or_name}'. {nearest(tag, list(known))}"
             raise Invalid(message, code="unknown_language", details={"field": "language"})
-        return found if self._several else None
+        return own_name if self._several else None
 
 
 def _of_country(known: Mapping[str, str], language: str) -> str | None:
-    """As "zh-cn" for "zh"."""
+    """Find a language with any country, as "zh-cn" for "zh"."""
     return next((name for tag, name in known.items() if tag.partition("-")[0] == language), None)
 
 

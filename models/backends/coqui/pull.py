@@ -11,20 +11,23 @@ from pathlib import Path, PurePosixPath
 import httpx2
 
 from config.errors import NotFound, Unavailable
-from models.backends.coqui.sources import Release, is_released, released, unknown
+from models.backends.coqui.sources import Release, explain_unknown, is_released, released
 from models.driver import Progress
 from models.pulls.hub import HubPuller
 
 SILENCE_S = 60.0
 PARTIAL, NOTHING_LEFT = 206, 416
+"""HTTP statuses of an answer to a range, and to one beyond the end."""
 
 
 async def pull(source: str, progress: Progress) -> None:
-    """As `Puller.pull`: a released name with the vocoder that it needs, or a repository."""
+    """Pull as `Puller.pull` does: a released name with its vocoder, or a repository."""
     if is_released(source):
         release = released(source)
         if release is None:
-            raise NotFound(unknown(source), code="model_not_found", details={"field": "source"})
+            raise NotFound(
+                explain_unknown(source), code="model_not_found", details={"field": "source"}
+            )
         await get(release, progress)
         if release.vocoder:
             await pull(release.vocoder, progress)
@@ -33,7 +36,7 @@ async def pull(source: str, progress: Progress) -> None:
 
 
 async def get(release: Release, progress: Progress) -> None:
-    """One released model alone."""
+    """Get one released model alone."""
     if release.license:
         progress({"status": f"license: {release.license}"})
     if release.repository:
@@ -42,21 +45,21 @@ async def get(release: Release, progress: Progress) -> None:
         if release.url is None:
             why = f"coqui-tts names no place where '{release.name}' is."
             raise Unavailable(why, code="model_missing", details={"source": release.name})
-        place = release.place
-        place.parent.mkdir(parents=True, exist_ok=True)
-        archive = place.with_name(f"{place.name}.zip.part")
+        folder = release.archive_folder
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        archive = folder.with_name(f"{folder.name}.zip.part")
         await fetch(release.url, archive, progress)
         progress({"status": "unpacking"})
-        await asyncio.to_thread(unpack, archive, place)
+        await asyncio.to_thread(unpack, archive, folder)
 
 
 async def fetch(url: str, file: Path, progress: Progress) -> None:
-    """Goes on where a part of the file is there. Raises `Unavailable` ("pull_failed")."""
+    """Download, going on where a part is there. Raises `Unavailable` (`download_failed`)."""
     have = file.stat().st_size if file.exists() else 0
-    wanted = {"Range": f"bytes={have}-"} if have else {}
+    headers = {"Range": f"bytes={have}-"} if have else {}
     try:
         async with httpx2.AsyncClient(follow_redirects=True, timeout=SILENCE_S) as client:
-            async with client.stream("GET", url, headers=wanted) as answer:
+            async with client.stream("GET", url, headers=headers) as answer:
                 if answer.status_code == NOTHING_LEFT:
                     return  # all of it is there
                 answer.raise_for_status()
@@ -81,7 +84,7 @@ async def _save(answer: httpx2.Response, file: Path, have: int, progress: Progre
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """All files of the archive into the folder, which appears when it is whole.
+    """Unpack all files of the archive into the folder, which appears when it is whole.
 
     The archive is then deleted, also where it is broken. Raises `Unavailable` ("digest_mismatch").
     """

@@ -38,8 +38,10 @@ class CoquiFiles:
     def stored_bytes(self) -> int:
         if self.checkpoint.is_file():
             return self.checkpoint.stat().st_size
-        found = (file for file in self.checkpoint.rglob("*") if file.suffix in (".pth", ".pt"))
-        return sum(file.stat().st_size for file in found)
+        weight_files = (
+            file for file in self.checkpoint.rglob("*") if file.suffix in (".pth", ".pt")
+        )
+        return sum(file.stat().st_size for file in weight_files)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ class Release:
         return str(self.about.get("default_vocoder") or "")
 
     @property
-    def place(self) -> Path:
+    def archive_folder(self) -> Path:
         """Where the library keeps what came as an archive."""
         return _data_folder() / self.name.replace("/", "--")
 
@@ -79,10 +81,10 @@ class Release:
         """Where it is on this machine, if it is."""
         if self.repository:
             return folder_of(self.repository)
-        return self.place if self.place.is_dir() else None
+        return self.archive_folder if self.archive_folder.is_dir() else None
 
     def why_not(self, model: str, options: CoquiOptions) -> str | None:
-        """Why it cannot be loaded now for that model, and what to do."""
+        """Tell why it cannot be loaded now for that model, and what to do."""
         if self.about.get("tos_required") and not self._agreed(options):
             return (
                 f"'{self.name}' is under the license {self.license}, which has to be agreed to: "
@@ -91,13 +93,13 @@ class Release:
             )
         if self.folder is None:
             return f"'{self.name}' is not on this machine yet. Run `motet models pull {model}`."
-        found = released(self.vocoder) if self.vocoder and not options.vocoder else None
-        return found.why_not(model, options) if found else None
+        vocoder = released(self.vocoder) if self.vocoder and not options.vocoder else None
+        return vocoder.why_not(model, options) if vocoder else None
 
     def _agreed(self, options: CoquiOptions) -> bool:
-        told = self.folder / "tos_agreed.txt" if self.folder else None
+        consent = self.folder / "tos_agreed.txt" if self.folder else None
         environment = os.environ.get("COQUI_TOS_AGREED") == "1"
-        return options.license_agreed or environment or bool(told and told.is_file())
+        return options.license_agreed or environment or bool(consent and consent.is_file())
 
 
 def is_released(source: str) -> bool:
@@ -105,31 +107,31 @@ def is_released(source: str) -> bool:
 
 
 def released(source: str) -> Release | None:
-    """The released model of that name; None where the library does not know it."""
-    entry: Any = _list()
+    """Find the released model of that name; None where the library does not know it."""
+    entry: Any = _read_list()
     for part in source.split("/"):
         entry = entry.get(part, {}) if isinstance(entry, dict) else {}
     return Release(source, entry) if entry else None
 
 
 def why_missing(name: str, source: str, options: CoquiOptions) -> str | None:
-    """Why the model cannot be loaded from `source`, and what to do; None when all is there."""
+    """Tell why the model cannot be loaded from `source`, and what to do; None when all is there."""
     if not source:
         return "it has no `source`: name a folder with a model, or a released one (tts_models/...)."
     if is_released(source):
         release = released(source)
-        return release.why_not(name, options) if release else unknown(source)
+        return release.why_not(name, options) if release else explain_unknown(source)
     if folder_of(source) is None:
         return why_no_folder(name, source)
-    if (found := find_files(source)) is None:
+    if (files := find_files(source)) is None:
         return f"{folder_of(source)} has no config.json, or no checkpoint such as model.pth."
-    if found.kind in NEEDS_TORCHAUDIO and find_spec("torchaudio") is None:
-        return f"{name} is a model of the kind {found.kind}, which needs torchaudio (pip install)."
+    if files.kind in NEEDS_TORCHAUDIO and find_spec("torchaudio") is None:
+        return f"{name} is a model of the kind {files.kind}, which needs torchaudio (pip install)."
     return None
 
 
 def find_files(source: str) -> CoquiFiles | None:
-    """What is on this machine of a source; None when something is lacking."""
+    """Find what is on this machine of a source; None when something is lacking."""
     release = released(source) if is_released(source) else None
     folder = release.folder if release else folder_of(source)
     if folder is None or not (folder / "config.json").is_file():
@@ -143,28 +145,28 @@ def find_files(source: str) -> CoquiFiles | None:
     return CoquiFiles(checkpoint, config) if checkpoint else None
 
 
-def unknown(source: str) -> str:
-    """For a name that the library does not know: the nearest that it knows."""
+def explain_unknown(source: str) -> str:
+    """Name the nearest that the library knows to a name that it does not."""
     kind = source.split("/")[0]
     names = [
         "/".join((kind, language, data, model))
-        for language, sets in _list().get(kind, {}).items()
+        for language, sets in _read_list().get(kind, {}).items()
         for data, models in sets.items()
         for model in models
     ]
     return f"coqui-tts has released no '{source}'. {nearest(source, names)}"
 
 
-def _list() -> dict[str, Any]:
-    """The library's own list, read without importing it."""
+def _read_list() -> dict[str, Any]:
+    """Read the library's own list, without importing it."""
     spec = find_spec("TTS")
     for folder in (spec.submodule_search_locations or []) if spec else []:
-        found: dict[str, Any] = json.loads((Path(folder) / ".models.json").read_text("utf-8"))
-        return found
+        models: dict[str, Any] = json.loads((Path(folder) / ".models.json").read_text("utf-8"))
+        return models
     return {}
 
 
 def _data_folder() -> Path:
-    """Where the library keeps what it unpacked."""
+    """Return where the library keeps what it unpacked."""
     home = os.environ.get("TTS_HOME") or os.environ.get("XDG_DATA_HOME") or "~/.local/share"
     return Path(home).expanduser() / "tts"

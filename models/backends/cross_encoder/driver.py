@@ -17,7 +17,7 @@ from models.backends.common.base_driver import (
 )
 from models.backends.common.batches import readable
 from models.backends.common.options import Options
-from models.backends.common.sources import folder_of, needed, weights, why_missing
+from models.backends.common.sources import folder_of, require_folder, weights, why_missing
 from models.backends.common.worker_model import SupervisedModel
 from models.capabilities import FLOAT_BYTES
 from models.catalog.spec import ModelSpec
@@ -70,7 +70,7 @@ class CrossEncoderDriver(BaseDriver):
             name=spec.name,
             options={
                 **options.model_dump(),
-                "source": str(needed(spec.name, spec.source)),
+                "source": str(require_folder(spec.name, spec.source)),
                 "device": need.device,
                 "threads": count_threads(options.threads),
             },
@@ -85,7 +85,7 @@ class CrossEncoderModel(SupervisedModel):
     short_answer = "The reranker answered with too few scores."
 
     async def rerank(self, query: str, texts: Sequence[str]) -> list[float]:
-        """As `Rerank.rerank`."""
+        """Score the texts as `Rerank.rerank` does, in one call of the worker."""
         if not texts:
             return []
         cut_query, *cut_texts = readable([query, *texts], TEXT_CHARACTERS)

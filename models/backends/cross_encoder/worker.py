@@ -18,9 +18,11 @@ from models.workers.host import Answer, TaskHandle
 
 CPU_TOKEN_BUDGET = 512
 GPU_TOKEN_BUDGET = 32_768
-UNLIMITED_TOKENS = 4096  # for a model that names no limit: bounds the memory of one pair
+"""Tokens of a batch, padding included."""
+UNLIMITED_TOKENS = 4096
+"""For a model that names no limit: bounds the memory of one pair."""
 
-Found = TypeVar("Found")
+Loaded = TypeVar("Loaded")
 
 
 class CrossEncoderHandler:
@@ -29,16 +31,16 @@ class CrossEncoderHandler:
     def __init__(self, options: dict[str, Any]) -> None:
         torch.set_num_threads(1)  # one thread a batch, as in the embedder
         disable_progress_bar()
-        self._place = Placement(options["device"])
-        self._device = self._place.device
-        on_gpu = not self._place.on_cpu
+        self._placement = Placement(options["device"])
+        self._device = self._placement.device
+        on_gpu = not self._placement.on_cpu
         self._budget = GPU_TOKEN_BUDGET if on_gpu else CPU_TOKEN_BUDGET
         workers = 1 if on_gpu else options["threads"]
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="rerank")
         dtype = options["dtype"] if options["dtype"] != "auto" else fastest_dtype()
         source = options["source"]
-        self._tokenizer = _found(AutoTokenizer.from_pretrained, source)
-        model = _found(
+        self._tokenizer = _load(AutoTokenizer.from_pretrained, source)
+        model = _load(
             AutoModelForSequenceClassification.from_pretrained,
             source,
             dtype=torch.bfloat16
@@ -56,7 +58,7 @@ class CrossEncoderHandler:
         self._scores("warm", ["up"], lambda: False)
 
     def memory(self) -> dict[str, Any]:
-        return self._place.memory()
+        return self._placement.memory()
 
     def handle(self, method: str, header: dict[str, Any], body: bytes, task: TaskHandle) -> Answer:
         scores = self._scores(header["query"], header["texts"], task.cancelled)
@@ -93,8 +95,8 @@ class CrossEncoderHandler:
         return torch.sigmoid(odds).cpu().numpy()
 
 
-def _found(load: Callable[..., Found], source: str, **options: Any) -> Found:
-    """What `load` makes of the folder. Raises `Unavailable` ("model_unreadable")."""
+def _load(load: Callable[..., Loaded], source: str, **options: Any) -> Loaded:
+    """Load a part of the model from its folder. Raises `Unavailable` (`model_unreadable`)."""
     try:
         return load(source, local_files_only=True, **options)
     except (OSError, ValueError) as error:
@@ -106,7 +108,7 @@ def _found(load: Callable[..., Found], source: str, **options: Any) -> Found:
 
 
 def _limit(tokenizer: Any, config: Any) -> int:
-    """How many tokens the model reads."""
+    """Return how many tokens the model reads."""
     positions = getattr(config, "max_position_embeddings", None) or UNLIMITED_TOKENS
     if "roberta" in config.model_type:
         positions -= config.pad_token_id + 1  # its positions begin after that of the padding

@@ -29,7 +29,7 @@ MOST_NAMED = 4
 
 
 def name(color: Rgb) -> str:
-    """The word for one colour."""
+    """Name one colour."""
     hue, saturation, value = rgb_to_hsv(*(part / 255 for part in color))
     if value < BLACK_BELOW:
         return "black"
@@ -42,19 +42,20 @@ def name(color: Rgb) -> str:
 
 
 def shares(counted: Iterable[tuple[int, Rgb]]) -> list[tuple[str, float]]:
-    """The colours of a picture with their shares, the largest first; tiny ones are left out."""
+    """Measure the shares of colours, the largest first; tiny ones are left out."""
     sums: Counter[str] = Counter()
     for count, color in counted:
         sums[name(color)] += count
     total = sums.total()
-    found = [(word, count / total) for word, count in sums.most_common(MOST_NAMED)]
-    return [(word, share) for word, share in found if share >= LEAST_SHARE]
+    largest = [(word, count / total) for word, count in sums.most_common(MOST_NAMED)]
+    return [(word, share) for word, share in largest if share >= LEAST_SHARE]
 
 
 def brightness(counted: Iterable[tuple[int, Rgb]]) -> float:
-    """The mean of what the eye sees as light, from 0 to 1."""
+    """Measure the mean of what the eye sees as light, from 0 to 1."""
     light = total = 0.0
     for count, (red, green, blue) in counted:
+        # The weights of ITU-R BT.709.
         light += count * (0.2126 * red + 0.7152 * green + 0.0722 * blue)
         total += count
     return light / total / 255

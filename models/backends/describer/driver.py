@@ -68,7 +68,7 @@ class DescriberModel(WorkerModel):
 
 
 def needs_vision_model() -> Unavailable:
-    """The refusal of the describer: what it cannot do, and how to get a model that can."""
+    """Return the refusal of the describer: what it cannot do, and how to get a model that can."""
     return Unavailable(
         "To answer a question about a picture takes a vision model, and this machine has none: "
         "the embedded describer only tells sizes and colours. Install Ollama from ollama.com and "

@@ -26,15 +26,15 @@ class DescriberHandler:
     def handle(self, method: str, header: dict[str, Any], body: bytes, task: TaskHandle) -> Answer:
         try:
             with Image.open(io.BytesIO(body)) as image:
-                return {"text": described(image)}, b""
+                return {"text": describe(image)}, b""
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             raise Invalid(
                 f"The picture cannot be read: {error}", code="unreadable_image"
             ) from error
 
 
-def described(image: Image.Image) -> str:
-    """What can be said for certain: its form, its light, its colours, and how it was taken."""
+def describe(image: Image.Image) -> str:
+    """Say what is certain: form, light, colours, and how it was taken."""
     upright = ImageOps.exif_transpose(image)
     width, height = upright.size
     pixels = _opaque(upright).resize((SIDE, SIDE), Image.Resampling.BOX)
@@ -70,11 +70,15 @@ def _listed(colors: list[tuple[str, float]]) -> str:
 
 
 def _taken(image: Image.Image) -> str:
-    """When and with what, as the file itself says."""
+    """Say when and with what it was taken, as the file itself says."""
     exif = image.getexif()
     details = exif.get_ifd(ExifTags.IFD.Exif)
     time = str(details.get(ExifTags.Base.DateTimeOriginal) or exif.get(ExifTags.Base.DateTime, ""))
     day = time.split(" ")[0].replace(":", "-")
     camera = str(exif.get(ExifTags.Base.Model, "")).strip("\0 ")
-    told = [f"on {day}" if len(day) == 10 else "", f"with {camera}" if camera else ""]
-    return f"Its file says that it was taken {' '.join(filter(None, told))}." if any(told) else ""
+    details_taken = [f"on {day}" if len(day) == 10 else "", f"with {camera}" if camera else ""]
+    return (
+        f"Its file says that it was taken {' '.join(filter(None, details_taken))}."
+        if any(details_taken)
+        else ""
+    )

@@ -13,7 +13,7 @@ from models.backends.common.base_driver import (
 )
 from models.backends.common.torch_options import check_quantizer, find_missing_quantizer
 from models.backends.common.worker_model import SerialWorkerModel, stop_on_failure
-from models.backends.diffusers.files import needed, variant, why_missing
+from models.backends.diffusers.files import require_folder, variant, why_missing
 from models.backends.diffusers.image import DiffusersImage
 from models.backends.diffusers.needs import needs, offload
 from models.backends.diffusers.options import DiffusersOptions
@@ -42,7 +42,7 @@ class DiffusersDriver(BaseDriver):
     ) -> SerialWorkerModel:
         options = _check(spec)
         check_quantizer(spec.name, options)
-        folder = needed(spec.name, spec.source)
+        folder = require_folder(spec.name, spec.source)
         worker = await self._context.workers.start(
             WORKER,
             name=spec.name,

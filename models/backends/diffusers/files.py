@@ -35,7 +35,7 @@ class Component:
 
 
 def why_missing(name: str, source: str) -> str | None:
-    """Why the model cannot be loaded from `source`, and what to do; None when all is there."""
+    """Tell why the model cannot be loaded from `source`, and what to do; None when all is there."""
     if not source:
         return "it has no `source`: name a folder with a Diffusers pipeline, or one of the Hub."
     folder = folder_of(source)
@@ -43,7 +43,7 @@ def why_missing(name: str, source: str) -> str | None:
         return why_no_folder(name, source)
     if not (folder / INDEX).is_file():
         return f"{folder} is not the folder of a Diffusers pipeline: it has no {INDEX}."
-    lacking = [each.name for each in _weighted(folder) if not _has_weights(each)]
+    lacking = [each.name for each in _component_folders(folder) if not _has_weights(each)]
     if lacking:
         return (
             f"{folder} lacks the weights of {', '.join(lacking)}. Run `motet models pull {name}`, "
@@ -52,8 +52,8 @@ def why_missing(name: str, source: str) -> str | None:
     return None
 
 
-def needed(name: str, source: str) -> Path:
-    """The folder of a pipeline that is to be loaded. Raises `Unavailable` ("model_missing")."""
+def require_folder(name: str, source: str) -> Path:
+    """Return the folder of a pipeline to be loaded. Raises `Unavailable` (`model_missing`)."""
     folder = folder_of(source)
     if (reason := why_missing(name, source)) or folder is None:
         raise missing_model(name, source, reason)
@@ -61,18 +61,18 @@ def needed(name: str, source: str) -> Path:
 
 
 def find_components(folder: Path) -> list[Component]:
-    """Those with weights."""
-    return [Component(each.name, _numbers(each)) for each in _weighted(folder)]
+    """List the components with weights."""
+    return [Component(each.name, _count_numbers(each)) for each in _component_folders(folder)]
 
 
 def variant(folder: Path) -> str | None:
-    """ "fp16" when weights are stored so, beside others or alone."""
-    halved = any(file for each in _weighted(folder) for file in each.glob(f"*{HALF}"))
+    """Return "fp16" when weights are stored so, beside others or alone; else None."""
+    halved = any(file for each in _component_folders(folder) for file in each.glob(f"*{HALF}"))
     return "fp16" if halved else None
 
 
 def usual_side(folder: Path) -> int:
-    """The side of the pictures that the pipeline was made for, in pixels."""
+    """Read which side its pictures were made for, in pixels."""
     for name in ("unet", "transformer", "prior"):
         side = config_of(folder / name).get("sample_size")
         if isinstance(side, list):
@@ -83,7 +83,7 @@ def usual_side(folder: Path) -> int:
 
 
 def decoder_width(folder: Path) -> int | None:
-    """The channels of the decoder's widest layers at full size; None when it has no such."""
+    """Read the channels of the decoder's widest layers at full size; None when it has no such."""
     widths = config_of(folder / "vae").get("block_out_channels")
     return max(widths[:2]) if isinstance(widths, list) and widths else None
 
@@ -93,12 +93,16 @@ def _scale(folder: Path) -> int:
     return int(2 ** (len(widths) - 1)) if isinstance(widths, list) and widths else 8
 
 
-def _weighted(folder: Path) -> Iterator[Path]:
-    """The folders of components that are made of weights."""
+def _component_folders(folder: Path) -> Iterator[Path]:
+    """Yield the folders of components that are made of weights."""
     index = read_json(folder / INDEX)
-    for name, given in sorted(index.items()):
-        is_part = isinstance(given, list) and len(given) == 2 and all(given)
-        if is_part and _is_model(folder / name, str(given[1])):
+    for name, library_and_class in sorted(index.items()):
+        is_part = (
+            isinstance(library_and_class, list)
+            and len(library_and_class) == 2
+            and all(library_and_class)
+        )
+        if is_part and _is_model(folder / name, str(library_and_class[1])):
             yield folder / name
 
 
@@ -116,9 +120,9 @@ def _has_weights(folder: Path) -> bool:
     return bool(whole) or any(folder.glob("*.bin"))
 
 
-def _numbers(folder: Path) -> int:
-    """Once: a folder may hold its weights whole and halved."""
+def _count_numbers(folder: Path) -> int:
+    """Count the numbers once: a folder may hold its weights whole and halved."""
     halves = sum(1 for _ in folder.glob(f"*{HALF}"))
     wholes = sum(1 for file in folder.glob("*.safetensors") if not file.name.endswith(HALF))
-    found = weights(folder).numbers
-    return found // 2 if halves and wholes else found
+    numbers = weights(folder).numbers
+    return numbers // 2 if halves and wholes else numbers

@@ -19,16 +19,16 @@ from models.scheduling.requirement import MemoryRequirement
 LIBRARIES_BYTES = 900_000_000
 CONTEXT_BYTES = 500_000_000
 UNKNOWN_BYTES = 7_000_000_000
-# Of a device: the rest belongs to others, and to what cannot be foreseen.
 USABLE = 0.9
-# What decoding holds for each pixel, in layers of the decoder's widest full-size ones.
+"""Of a device: the rest belongs to others, and to what cannot be foreseen."""
 LAYERS_HELD = 5
-# Where there is room, torch keeps as much again: SDXL took 5.3 GB beside its weights for pictures
-# of 1024 x 1024 in bfloat16, on an H200.
-KEPT = 2
+"""What decoding holds for each pixel, in layers of the decoder's widest full-size ones."""
+PICTURES_KEPT = 2
+"""Where there is room, torch keeps as much again: SDXL took 5.3 GB beside its weights for pictures
+of 1024 x 1024 in bfloat16, on an H200."""
 USUAL_DECODER_WIDTH = 256
-# Of the largest component: what a module or two of it take while they compute.
 SEQUENTIAL_SHARE = 0.1
+"""Of the largest component: what a module or two of it take while they compute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +43,9 @@ class Sizes:
 def needs(
     spec: ModelSpec, options: DiffusersOptions, accelerators: Sequence[Accelerator]
 ) -> list[MemoryRequirement]:
-    """Where it could run and what it takes there; `spec.memory_bytes` is believed."""
+    """Estimate where it could run and what it takes there; `spec.memory_bytes` is believed."""
     on_device, on_cpu = _sizes(spec, options, "bfloat16"), _sizes(spec, options, "float32")
-    places = list_placements(
+    requirements = list_placements(
         spec,
         accelerators,
         device_bytes=spec.memory_bytes or _full(on_device),
@@ -53,18 +53,18 @@ def needs(
         cpu_bytes=spec.memory_bytes or on_cpu.weights + on_cpu.picture + LIBRARIES_BYTES,
     )
     if spec.memory_bytes:
-        return places
+        return requirements
     totals = {each.name: each.total_bytes for each in accelerators if not each.unified}
     return [
         _fitted(need, on_device, options, totals[need.device]) if need.device in totals else need
-        for need in places
+        for need in requirements
     ]
 
 
 def offload(
     spec: ModelSpec, options: DiffusersOptions, device: str, accelerators: Sequence[Accelerator]
 ) -> Offload:
-    """What of it must wait in RAM on this device: the same answer at each load."""
+    """Decide what of it must wait in RAM on this device: the same answer at each load."""
     if options.offload != "auto":
         return options.offload
     total = next((each.total_bytes for each in accelerators if each.name == device), None)
@@ -96,7 +96,7 @@ def _chosen(sizes: Sizes, options: DiffusersOptions, total: int) -> Offload:
 
 
 def _full(sizes: Sizes) -> int:
-    return sizes.weights + KEPT * sizes.picture + CONTEXT_BYTES
+    return sizes.weights + PICTURES_KEPT * sizes.picture + CONTEXT_BYTES
 
 
 def _with_model_offload(sizes: Sizes) -> int:
@@ -126,5 +126,5 @@ def _picture(folder: Path, options: DiffusersOptions, width: float) -> int:
 
 
 def bytes_a_pixel(channels: int | None, width: float) -> float:
-    """What drawing takes beside the weights: its peak is the decoder at full size."""
+    """Estimate what drawing takes beside the weights: its peak is the decoder at full size."""
     return LAYERS_HELD * (channels or USUAL_DECODER_WIDTH) * width

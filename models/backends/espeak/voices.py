@@ -22,13 +22,13 @@ class EspeakVoice:
     languages: tuple[tuple[str, int], ...]
 
     def rank(self, language: str) -> int | None:
-        """How well it speaks a language, the least the best; None: not at all."""
+        """Rank how well it speaks a language, the least the best; None: not at all."""
         return dict(self.languages).get(language)
 
     def speaks(self, language: str) -> bool:
-        """Whether it speaks that language, of whatever country."""
-        wanted = _tag(language).partition("-")[0]
-        return any(tag.partition("-")[0] == wanted for tag, _ in self.languages)
+        """Tell whether it speaks that language, of whatever country."""
+        main = _tag(language).partition("-")[0]
+        return any(tag.partition("-")[0] == main for tag, _ in self.languages)
 
 
 class VoiceList:
@@ -46,12 +46,12 @@ class VoiceList:
         ]
 
     def find_file(self, voice: str | None, language: str | None, default: str) -> str:
-        """The library's name for what was asked. Raises `Invalid` naming the field."""
+        """Find the library's name for what was asked. Raises `Invalid` naming the field."""
         if voice is None and language:
-            usual = self._called(default.partition("+")[0])
-            voice = default if usual.rank(_tag(language)) else self._speaks(language).id
+            usual = self._find_voice(default.partition("+")[0])
+            voice = default if usual.rank(_tag(language)) else self._find_speaker(language).id
         name, plus, variant = (voice or default).partition("+")
-        known = self._called(name)
+        known = self._find_voice(name)
         if plus and variant not in self._variants:
             raise Invalid(
                 f"espeak-ng has no variant '{variant}'. {nearest(variant, self._variants)}",
@@ -66,25 +66,25 @@ class VoiceList:
             )
         return known.file + plus + variant
 
-    def _called(self, name: str) -> EspeakVoice:
-        """By its id, its name, or a tag that it speaks."""
-        wanted = name.strip().lower()
-        named = (known for known in self._known.values() if known.name.lower() == wanted)
-        found = self._known.get(wanted) or next(named, None) or self._best(_tag(name))
-        if found is None:
+    def _find_voice(self, name: str) -> EspeakVoice:
+        """Find a voice by its id, its name, or a tag that it speaks."""
+        lowered = name.strip().lower()
+        named = (known for known in self._known.values() if known.name.lower() == lowered)
+        known_voice = self._known.get(lowered) or next(named, None) or self._best(_tag(name))
+        if known_voice is None:
             raise Invalid(
-                f"espeak-ng has no voice '{name}'. {nearest(wanted, list(self._known))}",
+                f"espeak-ng has no voice '{name}'. {nearest(lowered, list(self._known))}",
                 code="unknown_voice",
                 details={"field": "voice"},
             )
-        return found
+        return known_voice
 
-    def _speaks(self, language: str) -> EspeakVoice:
-        """The best voice for a BCP 47 tag, or for its language alone."""
+    def _find_speaker(self, language: str) -> EspeakVoice:
+        """Find the best voice for a BCP 47 tag, or for its language alone."""
         tag = _tag(language)
         while tag:
-            if found := self._best(tag):
-                return found
+            if known_voice := self._best(tag):
+                return known_voice
             tag = tag.rpartition("-")[0]
         tags = sorted({tag for known in self._known.values() for tag, _ in known.languages})
         raise Invalid(

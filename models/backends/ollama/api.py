@@ -26,18 +26,18 @@ class OllamaApi:
         self._opened: httpx.AsyncClient | None = None
 
     async def version(self) -> str:
-        """Its version; quick, so it tells whether the server is there."""
+        """Ask for its version; quick, so it tells whether the server is there."""
         answer = await self._call("GET", "/api/version", timeout_s=PROBE_TIMEOUT_S)
         return str(answer.get("version", ""))
 
     async def installed(self) -> list[Installed]:
-        """Every installed model, the one changed last first."""
+        """List every installed model, the one changed last first."""
         answer = await self._call("GET", "/api/tags", timeout_s=PROBE_TIMEOUT_S)
-        found = [listing.installed(entry) for entry in answer.get("models") or []]
-        return sorted(found, key=lambda model: model.modified_at, reverse=True)
+        models = [listing.installed(entry) for entry in answer.get("models") or []]
+        return sorted(models, key=lambda model: model.modified_at, reverse=True)
 
     async def details(self, name: str) -> Details:
-        """What a model can do and takes, asked of the model."""
+        """Ask what a model can do and takes."""
         return listing.details(
             await self._call("POST", "/api/show", {"model": name}, PROBE_TIMEOUT_S)
         )
@@ -70,15 +70,18 @@ class OllamaApi:
             pause_s = min(2 * pause_s, BUSY_PAUSE_S)
 
     async def unload(self, name: str) -> None:
-        """Ask for a model to go. It stays while it answers: see `gone`."""
+        """Ask for a model to go. It stays while it answers: see `wait_unloaded`."""
         body = {"model": name, "keep_alive": 0, "stream": False}
         try:
             await self._call("POST", "/api/generate", body, PROBE_TIMEOUT_S)
         except Invalid:  # an older server, asked to generate with a model that embeds
             await self._call("POST", "/api/embed", body, PROBE_TIMEOUT_S)
 
-    async def gone(self, names: Collection[str], within_s: float) -> bool:
-        """Whether these left memory within that time. Ollama tells nobody: we have to ask."""
+    async def wait_unloaded(self, names: Collection[str], within_s: float) -> bool:
+        """Wait until these left memory; False when they did not within that time.
+
+        Ollama reports no unloads, so this asks for its list, in pauses that grow.
+        """
         plain = {untagged(name) for name in names}
         pause_s = 0.02
         try:
@@ -93,17 +96,17 @@ class OllamaApi:
     async def embed(
         self, body: Mapping[str, Any], texts: Sequence[str], timeout_s: float
     ) -> list[list[float]]:
-        """A vector for each text; `body` names the model and its options."""
+        """Ask for a vector of each text; `body` names the model and its options."""
         answer = await self._call("POST", "/api/embed", {**body, "input": list(texts)}, timeout_s)
-        found = answer.get("embeddings") or []
-        if len(found) != len(texts):
-            raise errors.unreadable(str(body.get("model")), f"{len(found)} vectors")
-        return found
+        vectors = answer.get("embeddings") or []
+        if len(vectors) != len(texts):
+            raise errors.unreadable(str(body.get("model")), f"{len(vectors)} vectors")
+        return vectors
 
     async def lines(
         self, path: str, body: Mapping[str, Any], silence_s: float
     ) -> AsyncGenerator[dict[str, Any], None]:
-        """The lines of a streamed answer; closing it makes the server stop.
+        """Yield the lines of a streamed answer; closing it makes the server stop.
 
         `silence_s` bounds the wait for each. An error that comes as a line is raised.
         """
@@ -117,10 +120,10 @@ class OllamaApi:
                     await response.aread()
                     raise _refusal(response, model)
                 async for line in response.aiter_lines():
-                    told = json.loads(line) if line.strip() else {}
-                    if told.get("error"):
-                        raise errors.from_answer(-1, str(told["error"]), model)
-                    yield told
+                    message = json.loads(line) if line.strip() else {}
+                    if message.get("error"):
+                        raise errors.from_answer(-1, str(message["error"]), model)
+                    yield message
         except httpx.HTTPError as error:
             raise errors.from_transport(error, self.url, model, silence_s) from error
         except (json.JSONDecodeError, UnicodeDecodeError) as error:

@@ -39,7 +39,7 @@ async def capability_of(
         source,
         sent,
         digest=installed.digest,
-        wanted_dimensions=options.dimensions,
+        chosen_dimensions=options.dimensions,
         silence_s=silence_s,
         on_lost=lost,
     )

@@ -39,7 +39,7 @@ class OllamaCaption:
         self._options.update(options)
 
     async def aclose(self) -> None:
-        """Its connections are the driver's."""
+        """Do nothing: its connections are the driver's."""
 
     async def caption(self, request: CaptionRequest) -> AsyncGenerator[str, None]:
         check_pictures(request.images)

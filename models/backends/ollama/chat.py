@@ -66,7 +66,7 @@ class OllamaChat(CheckedChat, ChatOllama):
         self._on_lost = on_lost
 
     def fix(self, options: Mapping[str, Any]) -> None:
-        """From now on ask with these options of the runner."""
+        """Ask with these options of the runner from now on."""
         for name, value in options.items():
             setattr(self, name, value)
 
@@ -75,10 +75,10 @@ class OllamaChat(CheckedChat, ChatOllama):
         self._client.close()  # type: ignore[no-untyped-call]
 
     def translate_error(self, error: Exception) -> MotetError:
-        found = self._translate(error)
-        if errors.tells_of_loss(found):
-            self._on_lost(found.message)
-        return found
+        translated = self._translate(error)
+        if errors.tells_of_loss(translated):
+            self._on_lost(translated.message)
+        return translated
 
     def _translate(self, error: Exception) -> MotetError:
         if isinstance(error, ollama.ResponseError):

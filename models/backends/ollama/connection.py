@@ -13,26 +13,27 @@ log = logging.getLogger(__name__)
 OnLost = Callable[[str], None]
 
 RETRY_S = (0.0, 0.5, 2.0, 10.0)
+"""Pauses after connections that broke quickly, one after the other."""
 
 
 class ConnectionMonitor:
     """An idle connection to the server: it breaks when the server ends, without anyone asking.
 
-    `broken` is called then, and says whether to watch on. `close` it.
+    `on_broken` is called then, and says whether to watch on. `close` it.
     """
 
-    def __init__(self, url: str, broken: Callable[[], Awaitable[bool]]) -> None:
+    def __init__(self, url: str, on_broken: Callable[[], Awaitable[bool]]) -> None:
         parts = urlsplit(url)
         self._host = parts.hostname or ""
         self._port = parts.port or 80
         self._plain = parts.scheme == "http"
-        self._broken = broken
+        self._on_broken = on_broken
         self._task: asyncio.Task[None] | None = None
 
     def watch(self) -> None:
         """Begin, unless it is watched already. Behind TLS only a failing request tells."""
         if self._plain and (self._task is None or self._task.done()):
-            self._task = asyncio.create_task(self._run(), name="ollama: lifeline")
+            self._task = asyncio.create_task(self._run(), name="ollama: connection")
 
     async def close(self) -> None:
         if self._task is not None:
@@ -43,15 +44,15 @@ class ConnectionMonitor:
         quick = 0
         while True:
             began_s = asyncio.get_running_loop().time()
-            await self._until_broken()
+            await self._wait_broken()
             lasted_s = asyncio.get_running_loop().time() - began_s
             quick = 0 if lasted_s > RETRY_S[-1] else min(quick + 1, len(RETRY_S) - 1)
-            if not await self._broken():
+            if not await self._on_broken():
                 return
             # A proxy may cut idle connections: then this must not become a busy loop.
             await asyncio.sleep(RETRY_S[quick])
 
-    async def _until_broken(self) -> None:
+    async def _wait_broken(self) -> None:
         try:
             reader, writer = await asyncio.open_connection(self._host, self._port)
         except OSError:

@@ -49,14 +49,14 @@ class OllamaDriver:
         self._context = context
         self._local = is_local(self._api.url)
         self._details: dict[str, Details] = {}
-        self._probe = SingleFlightCache(self._look, PROBE_KEEP_S)
+        self._probe = SingleFlightCache(self._list_installed, PROBE_KEEP_S)
         self._known: dict[str, Installed] = {}
-        self._residences: dict[str, LoadedModels] = {}
+        self._loaded_models: dict[str, LoadedModels] = {}
         self._lost: list[OllamaModel] = []
         self.server = OllamaServer(
             self._settings, self._api.url, context.accelerators, str(context.settings.home)
         )
-        self._lifeline = ConnectionMonitor(self._api.url, self._still_holds)
+        self._connection = ConnectionMonitor(self._api.url, self._still_holds)
 
     async def available(self, spec: ModelSpec) -> str | None:
         try:
@@ -82,34 +82,34 @@ class OllamaDriver:
         options = OllamaOptions.of(spec.name, spec.options)
         known = self._known.get(untagged(spec.source).lower())
         details = self._details.get(known.digest) if known else None
-        wanted = spec.memory_bytes
-        if wanted is None:
+        bytes_needed = spec.memory_bytes
+        if bytes_needed is None:
             num_ctx = _num_ctx(options, known, details)
             token_bytes = details.token_bytes if details else 0
-            wanted = total_bytes(known.size_bytes, token_bytes, num_ctx) if known else 0
+            bytes_needed = total_bytes(known.size_bytes, token_bytes, num_ctx) if known else 0
         share = f"ollama:{details.weights}" if details and details.weights else ""
-        if details and (residence := self._residences.get(details.weights)) and residence.models:
-            return [residence.models[0].need]  # where its weights are already, they stay
+        if details and (loaded := self._loaded_models.get(details.weights)) and loaded.models:
+            return [loaded.models[0].need]  # where its weights are already, they stay
         return needs(
-            spec, self._context.accelerators, wanted, gpu_layers=options.num_gpu, share=share
+            spec, self._context.accelerators, bytes_needed, gpu_layers=options.num_gpu, share=share
         )
 
     async def load(
         self, spec: ModelSpec, need: MemoryRequirement, progress: Progress
     ) -> OllamaModel:
         options = OllamaOptions.of(spec.name, spec.options)
-        await self._bury()
+        await self._close_lost()
         self._probe.forget()
         installed = await self._find(spec)
         details = self._details[installed.digest]
         weights = details.weights or installed.digest
-        residence = self._residences.setdefault(weights, LoadedModels())
+        loaded = self._loaded_models.setdefault(weights, LoadedModels())
         runner = self._runner_options(options, installed, details, need)
-        async with residence.lock:
-            return await self._enter(spec, need, options, installed, residence, runner)
+        async with loaded.lock:
+            return await self._load_weights(spec, need, options, installed, loaded, runner)
 
     async def pull(self, source: str, progress: Progress) -> None:
-        """As `Puller.pull`: Ollama gets it, and goes on where it was left."""
+        """Pull as `Puller.pull` does: Ollama gets it, and goes on where it was left."""
         try:
             await self._api.version()
         except MotetError as error:
@@ -120,96 +120,96 @@ class OllamaDriver:
         self._probe.forget()
 
     async def close(self) -> None:
-        await self._bury()
-        for residence in self._residences.values():
-            for model in residence.models:
+        await self._close_lost()
+        for loaded in self._loaded_models.values():
+            for model in loaded.models:
                 await model.close()
-        await self._lifeline.close()
+        await self._connection.close()
         await self._probe.close()
         await self._api.close()
         await self.server.stop()
 
-    async def _enter(
+    async def _load_weights(
         self,
         spec: ModelSpec,
         need: MemoryRequirement,
         options: OllamaOptions,
         installed: Installed,
-        residence: LoadedModels,
+        loaded: LoadedModels,
         runner: Mapping[str, Any],
     ) -> OllamaModel:
         """Load the weights, or join who holds them already."""
-        source, runner = installed.name, residence.widened(runner)
+        source, runner = installed.name, loaded.widened(runner)
         model: OllamaModel | None = None
 
         def lost(reason: str) -> None:
             # An answer that was read late may tell of the runner before this one.
-            if model is None or model in residence.models:
-                self._lose(residence.models, reason)
+            if model is None or model in loaded.models:
+                self._mark_lost(loaded.models, reason)
 
         try:
             embeds = spec.task == "embed"
             await self._api.load(source, runner, options.load_timeout_s, embeds=embeds)
             capability = await capability_of(self._api, spec.task, installed, options, runner, lost)
             free = self._context.available_bytes
-            model = OllamaModel(self._api, source, capability, residence, need, free)
+            model = OllamaModel(self._api, source, capability, loaded, need, free)
             await model.measure()
         except BaseException:
-            if not residence.models:
+            if not loaded.models:
                 await asyncio.shield(release(self._api, source))
             if model:
                 await model.close()
             raise
-        residence.enter(model, runner)
-        self._lifeline.watch()
+        loaded.enter(model, runner)
+        self._connection.watch()
         return model
 
-    async def _look(self) -> list[Installed]:
+    async def _list_installed(self) -> list[Installed]:
         try:
             installed = await self._api.installed()
         except MotetError as error:
             if error.code != "ollama_unreachable" or not self.server.plan.ways:
                 raise
-            await self.server.wanted(STARTED_WITHIN_S)
+            await self.server.ensure_started(STARTED_WITHIN_S)
             installed = await self._api.installed()
         models = [await self._with_abilities(model) for model in installed]
         self._known = {model.name.lower(): model for model in models}
         return models
 
     async def _with_abilities(self, model: Installed) -> Installed:
-        """Servers before 0.30 tell the capabilities of a model only when asked for that model."""
+        """Ask for the capabilities that servers before 0.30 do not list."""
         if model.capabilities is not None:
             return model
-        details = await self._detailed(model)
+        details = await self._get_details(model)
         return replace(
             model,
             capabilities=details.capabilities,
             context_length=model.context_length or details.context_length,
         )
 
-    async def _detailed(self, model: Installed) -> Details:
-        """Asked for once: a digest never means another model."""
+    async def _get_details(self, model: Installed) -> Details:
+        """Ask for details, once: a digest never means another model."""
         if model.digest not in self._details:
             self._details[model.digest] = await self._api.details(model.name)
         return self._details[model.digest]
 
     async def _find(self, spec: ModelSpec) -> Installed:
-        """The installed model of a spec. Raises `Unavailable` or `Invalid` saying what to do."""
+        """Find the installed model of a spec. Raises `Unavailable` or `Invalid`."""
         if spec.task not in TASKS:
             raise Invalid(
                 f"{spec.name}: Ollama serves {', '.join(TASKS)}, not {spec.task}.",
                 code="task_unsupported",
             )
-        wanted = untagged(spec.source).lower()
+        name = untagged(spec.source).lower()
         for model in await self._probe.get():
-            if model.name.lower() == wanted:
+            if model.name.lower() == name:
                 if not model.can(spec.task):
                     what = ", ".join(model.capabilities or ["something else"])
                     raise Invalid(
                         f"'{model.name}' cannot {UNABLE[spec.task]}; it is for {what}.",
                         code="capability_unsupported",
                     )
-                await self._detailed(model)
+                await self._get_details(model)
                 return model
         raise errors.missing(spec.source)
 
@@ -220,39 +220,39 @@ class OllamaDriver:
         details: Details,
         need: MemoryRequirement,
     ) -> dict[str, Any]:
-        given = options.model_dump(include=set(RUNNER_OPTIONS), exclude_none=True)
+        chosen = options.model_dump(include=set(RUNNER_OPTIONS), exclude_none=True)
         if self._local and self._context.accelerators and need.device == CPU:
-            given["num_gpu"] = 0
-        return {**given, "num_ctx": _num_ctx(options, installed, details)}
+            chosen["num_gpu"] = 0
+        return {**chosen, "num_ctx": _num_ctx(options, installed, details)}
 
     def _rank(self, name: str) -> int:
         patterns = self._settings.prefer
         ranks = [rank for rank, pattern in enumerate(patterns) if fnmatchcase(name, pattern)]
         return ranks[0] if ranks else len(patterns)
 
-    def _lose(self, models: Sequence[OllamaModel], reason: str) -> None:
+    def _mark_lost(self, models: Sequence[OllamaModel], reason: str) -> None:
         self._probe.forget()
         for model in list(models):
-            model.lose(reason)
+            model.mark_lost(reason)
             self._lost.append(model)
 
-    async def _bury(self) -> None:
+    async def _close_lost(self) -> None:
         """Close what was lost: not at once, since its callers were still being told."""
         lost, self._lost = self._lost, []
         for model in lost:
             await model.close()
 
     async def _still_holds(self) -> bool:
-        """The server's connection broke: whether it still has anything of ours."""
-        held = [model for each in self._residences.values() for model in each.models]
+        """Tell, after the connection broke, whether the server still has anything of ours."""
+        held = [model for each in self._loaded_models.values() for model in each.models]
         try:
             listed = {each.name for each in await self._api.running()}
-            gone = [model for model in held if not model.listed_in(listed)]
-            self._lose(gone, "Ollama was started anew.")
+            lost = [model for model in held if not model.listed_in(listed)]
+            self._mark_lost(lost, "Ollama was started anew.")
         except MotetError as error:
-            gone = held
-            self._lose(held, error.message)
-        return len(gone) < len(held)
+            lost = held
+            self._mark_lost(held, error.message)
+        return len(lost) < len(held)
 
 
 def _spec(source: str, task: Task) -> ModelSpec:
@@ -263,7 +263,7 @@ def _spec(source: str, task: Task) -> ModelSpec:
 def _num_ctx(options: OllamaOptions, installed: Installed | None, details: Details | None) -> int:
     if options.num_ctx is not None:
         return options.num_ctx
-    told = (installed.context_length if installed else None) or (
+    known_length = (installed.context_length if installed else None) or (
         details.context_length if details else None
     )
-    return min(DEFAULT_NUM_CTX, told or DEFAULT_NUM_CTX)
+    return min(DEFAULT_NUM_CTX, known_length or DEFAULT_NUM_CTX)

@@ -24,18 +24,18 @@ class OllamaEmbed(RemoteEmbed):
         options: Mapping[str, Any],
         *,
         digest: str,
-        wanted_dimensions: int | None,
+        chosen_dimensions: int | None,
         silence_s: float,
         on_lost: OnLost,
     ) -> None:
         # The weights, what is read of a text, and what is kept of a vector.
         read = options["num_ctx"]
-        fingerprint = f"ollama:{digest}:{read}:{wanted_dimensions or 'all'}"
+        fingerprint = f"ollama:{digest}:{read}:{chosen_dimensions or 'all'}"
         super().__init__(fingerprint, read * TOKEN_CHARACTERS)
         self._api = api
         self._model = model
         self._options = dict(options)
-        self._wanted = wanted_dimensions
+        self._dimensions_sent = chosen_dimensions
         self._silence_s = silence_s
         self._on_lost = on_lost
 
@@ -43,12 +43,12 @@ class OllamaEmbed(RemoteEmbed):
         self._options.update(options)
 
     async def aclose(self) -> None:
-        """Its connections are the driver's."""
+        """Do nothing: its connections are the driver's."""
 
     async def _ask(self, texts: Sequence[str]) -> list[list[float]]:
         body = {"model": self._model, "keep_alive": FOR_EVER, "options": self._options}
-        if self._wanted:
-            body["dimensions"] = self._wanted
+        if self._dimensions_sent:
+            body["dimensions"] = self._dimensions_sent
         try:
             return await self._api.embed(body, texts, self._silence_s)
         except MotetError as error:

@@ -47,7 +47,7 @@ def missing(model: str) -> Unavailable:
 
 
 def from_transport(error: Exception, url: str, model: str, silence_s: float) -> MotetError:
-    """For an exception of httpx, or the built-in one that Ollama's client makes of it."""
+    """Translate an exception of httpx, or the built-in one that Ollama's client makes of it."""
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | ConnectionError):
         return unreachable(url, "timed out" if isinstance(error, httpx.ConnectTimeout) else "")
     if isinstance(error, httpx.TimeoutException | TimeoutError):
@@ -65,7 +65,7 @@ def from_transport(error: Exception, url: str, model: str, silence_s: float) -> 
 
 
 def from_answer(status: int, text: str, model: str) -> MotetError:
-    """For an error that Ollama told: `status` is its HTTP status, or -1 in mid-stream."""
+    """Translate an error that Ollama sent: `status` is its HTTP status, or -1 in mid-stream."""
     text = _unwrapped(text)
     details = {"model": model, "status": status, "cause": text}
     if status == 404:
@@ -116,14 +116,14 @@ def unreadable(model: str, cause: str) -> Unavailable:
 
 
 def tells_of_loss(error: MotetError) -> bool:
-    """Whether the model is not in memory any more: its server or its runner is gone."""
+    """Tell whether the model is not in memory any more: its server or its runner is gone."""
     cause = str(error.details.get("cause", ""))
     died = error.code == "model_failed" and any(phrase in cause for phrase in _RUNNER_DIED)
     return died or error.code in ("ollama_unreachable", "out_of_memory")
 
 
 def _unwrapped(text: str) -> str:
-    """The message in an error that its runner wrote as JSON, which Ollama hands on as a text."""
+    """Read the message in an error that the runner wrote as JSON and Ollama hands on as a text."""
     try:
         return str(json.loads(text)["error"]["message"])
     except (ValueError, KeyError, TypeError):

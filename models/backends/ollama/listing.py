@@ -30,7 +30,7 @@ class Installed:
         return self.can("chat")
 
     def can(self, task: str) -> bool:
-        """Whether it serves one of our tasks."""
+        """Tell whether it serves one of our tasks."""
         if task not in _ABILITY:
             return False
         if self.capabilities is None:
@@ -63,12 +63,12 @@ class RunningModel:
 
 
 def untagged(name: str) -> str:
-    """The name without the default tag, so that one model has one name."""
+    """Strip the default tag, so that one model has one name."""
     return name.removesuffix(":latest")
 
 
 def installed(entry: dict[str, Any]) -> Installed:
-    """An entry of `/api/tags`."""
+    """Parse an entry of `/api/tags`."""
     details = entry.get("details") or {}
     listed = entry.get("capabilities")
     return Installed(
@@ -83,12 +83,12 @@ def installed(entry: dict[str, Any]) -> Installed:
 
 
 def running(entry: dict[str, Any]) -> RunningModel:
-    """An entry of `/api/ps`."""
+    """Parse an entry of `/api/ps`."""
     return RunningModel(untagged(entry["name"]), entry.get("size", 0), entry.get("size_vram", 0))
 
 
 def details(answer: dict[str, Any]) -> Details:
-    """The answer of `/api/show`."""
+    """Parse the answer of `/api/show`."""
     info = answer.get("model_info") or {}
     listed = answer.get("capabilities")
     return Details(
@@ -113,8 +113,8 @@ def _token_bytes(info: dict[str, Any]) -> int:
 
 
 def _heads(info: dict[str, Any]) -> list[int]:
-    told = _value(info, "attention.head_count_kv")
-    listed = told if isinstance(told, list) else [told]
+    heads = _value(info, "attention.head_count_kv")
+    listed = heads if isinstance(heads, list) else [heads]
     return [each for each in listed if isinstance(each, int)]
 
 

@@ -15,9 +15,9 @@ from models.scheduling.requirement import MemoryRequirement
 
 log = logging.getLogger(__name__)
 
-GONE_WITHIN_S = 20.0
-SETTLE_WITHIN_S = 2.0
-SETTLE_PAUSE_S = 0.05
+UNLOADED_WITHIN_S = 20.0
+STABLE_WITHIN_S = 2.0
+STABLE_PAUSE_S = 0.05
 
 Free = Callable[[], Mapping[str, int]]
 
@@ -28,7 +28,7 @@ class Served(Protocol):
     async def aclose(self) -> None: ...
 
     def fix(self, options: Mapping[str, Any]) -> None:
-        """From now on ask with these options of the runner; others would load it anew."""
+        """Ask with these options of the runner from now on; others would load it anew."""
         ...
 
 
@@ -43,7 +43,7 @@ class LoadedModels:
         self.names: set[str] = set()
 
     def widened(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """The options that serve everyone: those of the first, with the longest context."""
+        """Combine the options that serve everyone: of the first, with the longest context."""
         if not self.models:
             return dict(options)
         longest = max(self.options.get("num_ctx", 0), options.get("num_ctx", 0))
@@ -57,7 +57,7 @@ class LoadedModels:
             each.share(options, model.memory)
 
     def leave(self, model: OllamaModel) -> set[str]:
-        """The names under which Ollama may list what is now free to go: none while it is used."""
+        """Return the names under which Ollama may list what may go now: none while it is used."""
         if model in self.models:
             self.models.remove(model)
         if self.models:
@@ -74,14 +74,14 @@ class OllamaModel:
         api: OllamaApi,
         source: str,
         capability: Served,
-        residence: LoadedModels,
+        loaded: LoadedModels,
         need: MemoryRequirement,
         free: Free,
     ) -> None:
         self.source = source
         self._api = api
         self._capability = capability
-        self._residence = residence
+        self._loaded_models = loaded
         self.need = need
         self._free = free
         self._memory: Mapping[str, int] | None = None
@@ -101,29 +101,29 @@ class OllamaModel:
             self._memory = {}
             return
         for held in await self._api.running():
-            if held.name in self._residence.names | {self.source}:
+            if held.name in self._loaded_models.names | {self.source}:
                 self._memory = needs.measured(held, self.need)
 
     def share(self, options: Mapping[str, Any], memory: Mapping[str, int] | None) -> None:
-        """Another name of its weights had them loaded with these options."""
+        """Take over the options with which another name of its weights had them loaded."""
         self._capability.fix(options)
         self._memory = memory
 
     def listed_in(self, names: Collection[str]) -> bool:
-        """Whether Ollama lists its weights, under whichever of their names."""
-        return not self._residence.names.isdisjoint(names)
+        """Tell whether Ollama lists its weights, under whichever of their names."""
+        return not self._loaded_models.names.isdisjoint(names)
 
-    def lose(self, reason: str) -> None:
-        """It is gone without us."""
-        self._residence.leave(self)
+    def mark_lost(self, reason: str) -> None:
+        """Complete `lost`: the model is not in memory any more."""
+        self._loaded_models.leave(self)
         if not self.lost.done():
             self.lost.set_result(reason)
 
     async def unload(self) -> None:
-        async with self._residence.lock:
-            if names := self._residence.leave(self):
+        async with self._loaded_models.lock:
+            if names := self._loaded_models.leave(self):
                 await release(self._api, self.source, names)
-                await settled(self._free, self._memory or {})
+                await wait_memory_stable(self._free, self._memory or {})
         self.lost.cancel()
         await self.close()
 
@@ -136,7 +136,7 @@ async def release(
     api: OllamaApi,
     source: str,
     names: Collection[str] = (),
-    within_s: float = GONE_WITHIN_S,
+    within_s: float = UNLOADED_WITHIN_S,
 ) -> None:
     """Have Ollama unload a model and see that it did; a server that is down holds nothing.
 
@@ -144,16 +144,18 @@ async def release(
     """
     try:
         await api.unload(source)
-        if not await api.gone({source, *names}, within_s):
+        if not await api.wait_unloaded({source, *names}, within_s):
             log.warning("Ollama still holds '%s' %g s after it was unloaded.", source, within_s)
     except MotetError as error:
         log.info("'%s' could not be unloaded: %s", source, error.message)
 
 
-async def settled(
-    free: Free, freed: Mapping[str, int], within_s: float = SETTLE_WITHIN_S
+async def wait_memory_stable(
+    free: Free, freed: Mapping[str, int], within_s: float = STABLE_WITHIN_S
 ) -> Mapping[str, int]:
-    """What is free once two readings agree, or time is over: a driver frees memory late.
+    """Wait until two readings of what is free agree, or time is over; return the last.
+
+    A driver frees memory late.
 
     Without `freed` there is nothing to wait for.
     """
@@ -161,7 +163,7 @@ async def settled(
     watched = [device for device, size in freed.items() if size and device in before]
     ends_s = asyncio.get_running_loop().time() + within_s
     while watched and asyncio.get_running_loop().time() < ends_s:
-        await asyncio.sleep(SETTLE_PAUSE_S)
+        await asyncio.sleep(STABLE_PAUSE_S)
         now = free()
         risen = [device for device in watched if now[device] - before[device] > freed[device] // 50]
         before = now

@@ -10,15 +10,19 @@ from models.devices import CPU, RAM
 from models.devices.accelerator import Accelerator
 from models.scheduling.requirement import MemoryRequirement
 
-SHARE_OF_FILE = 1.2  # weights and a context, where the model's shape is not known
+SHARE_OF_FILE = 1.2
+"""Weights and a context, where the model's shape is not known."""
 WEIGHTS_OF_FILE = 1.05
-WORK_BYTES = 300_000_000  # buffers of a computation, and what a GPU's context takes
-RUNNER_BYTES = 300_000_000  # of RAM, beside what is on an accelerator
-COMPUTES = ("nvidia", "amd", "apple")  # with Intel's, Ollama computes on the CPU
+WORK_BYTES = 300_000_000
+"""Buffers of a computation, and what a GPU's context takes."""
+RUNNER_BYTES = 300_000_000
+"""Of RAM, beside what is on an accelerator."""
+COMPUTES = ("nvidia", "amd", "apple")
+"""With Intel's accelerators Ollama computes on the CPU."""
 
 
 def total_bytes(size_bytes: int, token_bytes: int, num_ctx: int) -> int:
-    """Weights, context and buffers together."""
+    """Add up weights, context and buffers."""
     if not token_bytes:
         return int(size_bytes * SHARE_OF_FILE)
     return int(size_bytes * WEIGHTS_OF_FILE) + token_bytes * num_ctx + WORK_BYTES
@@ -32,7 +36,7 @@ def needs(
     gpu_layers: int | None,
     share: str,
 ) -> list[MemoryRequirement]:
-    """Every place where Ollama could put it, the preferred first.
+    """Estimate every place where Ollama could put it, the preferred first.
 
     Ollama chooses the accelerator itself: the emptiest that it fits in, else all of them.
     """
@@ -40,14 +44,14 @@ def needs(
     usable = [each for each in accelerators if each.vendor in COMPUTES and _meant(each, spec)]
     if spec.device == "cpu" or gpu_layers == 0 or not usable:
         return [on_cpu]
-    places = [_on([each], bytes_needed, share) for each in usable]
+    requirements = [_on([each], bytes_needed, share) for each in usable]
     if len(usable) > 1:
-        places.append(_on(usable, bytes_needed, share))
-    return [*places, on_cpu] if spec.cpu_fallback else places
+        requirements.append(_on(usable, bytes_needed, share))
+    return [*requirements, on_cpu] if spec.cpu_fallback else requirements
 
 
 def measured(held: RunningModel, need: MemoryRequirement) -> Mapping[str, int]:
-    """What it takes by Ollama's own estimate, on the devices of its place."""
+    """Return what it takes by Ollama's own estimate, on the devices of its place."""
     devices = [device for device in need.memory if device != RAM]
     in_ram = max(held.size_bytes - held.vram_bytes, 0)
     if not devices:  # the CPU, or a machine whose accelerator shares its memory

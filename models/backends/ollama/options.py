@@ -37,12 +37,12 @@ class OllamaOptions(Options):
     )
 
     def sampling(self) -> dict[str, Any]:
-        """What goes with each request of a chat."""
+        """Return what goes with each request of a chat."""
         own = {"timeout_s", "load_timeout_s", "dimensions"}
         return self.model_dump(exclude=own, exclude_none=True)
 
     def generation(self) -> dict[str, Any]:
-        """The same without what is no option of Ollama's own API."""
+        """Return the same without what is no option of Ollama's own API."""
         return {name: value for name, value in self.sampling().items() if name != "reasoning"}
 
 

@@ -21,9 +21,10 @@ class Layers:
     def __init__(self) -> None:
         self._known: dict[str, tuple[int, int]] = {}
 
-    def told(self, line: Mapping[str, Any]) -> dict[str, Any]:
-        """The progress after a line. Small layers have none; a layer's last stays below its total
-        until the next stage begins.
+    def update(self, line: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the progress after a line.
+
+        Small layers have none; a layer's last stays below its total until the next stage begins.
         """
         status = str(line.get("status", ""))
         if "digest" in line:
@@ -36,12 +37,12 @@ class Layers:
 
 
 async def pull(api: OllamaApi, source: str, progress: Progress) -> None:
-    """Leaving stops it; Ollama keeps what it has, and goes on there."""
+    """Pull a model. Leaving stops it; Ollama keeps what it has, and goes on there."""
     layers, ended = Layers(), False
     try:
         async with aclosing(api.lines("/api/pull", {"model": source}, SILENCE_S)) as lines:
             async for line in lines:
-                progress(layers.told(line))
+                progress(layers.update(line))
                 ended = line.get("status") == "success"
     except MotetError as error:
         raise _explained(error, source) from error

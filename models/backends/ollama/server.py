@@ -32,8 +32,8 @@ PORT = 11434
 GRACE_S = 10.0
 RETRY_S = 30.0
 MODELS = "/root/.ollama"  # within the container
-# Only our scheduler lets models go, so Ollama must not think that it has too many.
 SETTINGS = {"OLLAMA_MAX_LOADED_MODELS": "64", "OLLAMA_KEEP_ALIVE": "-1"}
+"""Only our scheduler unloads models, so Ollama must not think that it has too many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class StartPlan:
 
 
 def plan(settings: OllamaSettings, url: str, program: str | None) -> StartPlan:
-    """Pure. `program`: where it was found."""
+    """Decide how to start it. Pure; `program` is where it was found."""
     if settings.start == "never":
         return StartPlan(why_not="`backends: ollama: start:` in models.yaml lets Motet start it.")
     if not is_local(url):
@@ -104,7 +104,7 @@ class OllamaServer:
             reasons = [self.plan.why_not] if self.plan.why_not else []
             for way in self.plan.ways:
                 try:
-                    self._running = await self._begin(way, self._telling(progress))
+                    self._running = await self._begin(way, self._noting(progress))
                 except MotetError as error:
                     reasons.append(error.message)
                     continue
@@ -117,15 +117,17 @@ class OllamaServer:
             f"Ollama cannot be started: {' '.join(reasons)}", code="ollama_not_startable"
         )
 
-    async def wanted(self, within_s: float) -> None:
-        """Something needs it: start it, in the background when `within_s` is not enough.
+    async def ensure_started(self, within_s: float) -> None:
+        """Start it for whoever needs it, in the background when `within_s` is not enough.
 
         Raises `Unavailable`: "ollama_starting", or why it cannot be started, which is kept for a
         while. Safe to be called by many.
         """
         if self._starting is None or self._retriable:
-            self._starting = asyncio.create_task(self.start(lambda news: None), name="ollama")
-            self._starting.add_done_callback(_seen)
+            self._starting = asyncio.create_task(
+                self.start(lambda progress_line: None), name="ollama"
+            )
+            self._starting.add_done_callback(_retrieve_error)
         await asyncio.wait([self._starting], timeout=within_s)
         if not self._starting.done():
             raise Unavailable(
@@ -163,12 +165,12 @@ class OllamaServer:
         await self.stop()
         return await self.start(progress)
 
-    def _telling(self, progress: Progress) -> Progress:
-        def tell(news: Mapping[str, Any]) -> None:
-            self.doing = _described(news)
-            progress(news)
+    def _noting(self, progress: Progress) -> Progress:
+        def report(progress_line: Mapping[str, Any]) -> None:
+            self.doing = _describe_progress(progress_line)
+            progress(progress_line)
 
-        return tell
+        return report
 
     async def _begin(self, way: Way, progress: Progress) -> ServerHandle:
         output = Output("ollama")
@@ -203,9 +205,11 @@ class OllamaServer:
         engine, gpus = await prepare_engine(self._accelerators, self._present)
         if gpus.why and self._accelerators:
             progress({"phase": "starting", "note": gpus.why})
-        return await ServerContainer.start("ollama", self._wanted(gpus), output, engine, progress)
+        return await ServerContainer.start(
+            "ollama", self._container_spec(gpus), output, engine, progress
+        )
 
-    def _wanted(self, gpus: GpuOptions) -> ContainerSpec:
+    def _container_spec(self, gpus: GpuOptions) -> ContainerSpec:
         image = self._settings.image
         if gpus.kind == "rocm" and image == OllamaSettings.model_fields["image"].default:
             image = "ollama/ollama:rocm"
@@ -225,15 +229,15 @@ class OllamaServer:
         return urlsplit(self._url).port or 80
 
 
-def _seen(task: asyncio.Task[Way]) -> None:
+def _retrieve_error(task: asyncio.Task[Way]) -> None:
     if not task.cancelled():
         task.exception()  # told to who asks next, not reported as forgotten
 
 
-def _described(news: Mapping[str, Any]) -> str:
-    """What is being done, for people."""
-    total = news.get("total")
-    if news.get("phase") == "pulling" and total:
-        share = 100 * int(news.get("completed", 0)) // int(total)
+def _describe_progress(progress_line: Mapping[str, Any]) -> str:
+    """Describe what is being done, for people."""
+    total = progress_line.get("total")
+    if progress_line.get("phase") == "pulling" and total:
+        share = 100 * int(progress_line.get("completed", 0)) // int(total)
         return f"its image is being pulled ({share} %)"
-    return str(news.get("note") or f"it is {news.get('phase', 'starting')}")
+    return str(progress_line.get("note") or f"it is {progress_line.get('phase', 'starting')}")

@@ -61,6 +61,6 @@ class OpenAICaption:
 
 
 def data_url(image: bytes) -> str:
-    """The picture, PNG or JPEG, as a URL of itself."""
+    """Write the picture, PNG or JPEG, as a URL of itself."""
     kind = "png" if image.startswith(PNG) else "jpeg"
     return f"data:image/{kind};base64,{b64encode(image).decode()}"

@@ -41,7 +41,7 @@ class Endpoint:
 
     @contextmanager
     def translated(self) -> Iterator[None]:
-        """Errors of the client and of its connection, in our families."""
+        """Translate errors of the client and of its connection into our families."""
         try:
             yield
         except FOREIGN as error:

@@ -152,13 +152,13 @@ class OpenAIDriver:
             await client.aclose()
 
     async def _served_as(self, spec: ModelSpec, options: OpenAIOptions, url: str) -> str:
-        """The model's name on its server. Raises `Unavailable` or `Invalid` saying what to do."""
+        """Find the model's name on its server. Raises `Unavailable` or `Invalid`."""
         if options.serve and spec.source:
             return spec.source
         server = url, options.key()
         if server not in self._probes:
             self._probes[server] = SingleFlightCache(
-                lambda: self._listed(options, url), PROBE_KEEP_S
+                lambda: self._list_models(options, url), PROBE_KEEP_S
             )
         listed = await self._probes[server].get()
         if listed is None:
@@ -181,8 +181,8 @@ class OpenAIDriver:
             )
         return spec.source
 
-    async def _listed(self, options: OpenAIOptions, url: str) -> list[str] | None:
-        """The names of the server's models; None where it does not tell."""
+    async def _list_models(self, options: OpenAIOptions, url: str) -> list[str] | None:
+        """List the names of the server's models; None where it does not tell."""
         url, local = url.rstrip("/"), is_local(url)
         if local not in self._clients:
             self._clients[local] = httpx.AsyncClient(trust_env=not local)

@@ -18,8 +18,8 @@ class OpenAIEmbed(RemoteEmbed):
 
     def __init__(self, endpoint: Endpoint, options: OpenAIEmbedOptions) -> None:
         where = "served" if options.serve else redacted_url(endpoint.url)
-        kept = options.dimensions or "all"
-        super().__init__(f"openai:{where}:{endpoint.model}:{kept}", CHARACTERS)
+        dimensions = options.dimensions or "all"
+        super().__init__(f"openai:{where}:{endpoint.model}:{dimensions}", CHARACTERS)
         self._endpoint = endpoint
         self._options = options
 
@@ -27,16 +27,16 @@ class OpenAIEmbed(RemoteEmbed):
         await self._endpoint.aclose()
 
     async def _ask(self, texts: Sequence[str]) -> list[list[float]]:
-        wanted: dict[str, Any] = {}
+        more_fields: dict[str, Any] = {}
         if self._options.dimensions:
-            wanted["dimensions"] = self._options.dimensions
+            more_fields["dimensions"] = self._options.dimensions
         with self._endpoint.translated():
             answer = await self._endpoint.client.embeddings.create(
                 model=self._endpoint.model,
                 input=list(texts),
                 # As it comes the client asks for base64 and unpacks it with numpy.
                 encoding_format="float",
-                **wanted,
+                **more_fields,
             )
         rows = [one.embedding for one in sorted(answer.data or (), key=lambda one: one.index)]
         if len(rows) != len(texts):

@@ -129,8 +129,8 @@ class Translator:
 
 
 def _message(error: openai.APIStatusError) -> str:
-    told = error.body.get("message") if isinstance(error.body, dict) else None
-    return told if isinstance(told, str) else error.message
+    message = error.body.get("message") if isinstance(error.body, dict) else None
+    return message if isinstance(message, str) else error.message
 
 
 def _retry_after_s(error: openai.APIStatusError) -> float | None:

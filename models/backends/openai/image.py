@@ -38,15 +38,15 @@ class OpenAIImage:
     async def draw(self, request: ImageRequest) -> AsyncGenerator[ImageStep | Picture, None]:
         self._check(request)
         with self._endpoint.translated():
-            answer = await self._asked(request)
+            answer = await self._ask(request)
         settings = {"model": self._endpoint.model, "seed_sent": self._sends_seed(request)}
-        for number, made in enumerate(answer.data or ()):
-            data = self._decoded(made.b64_json)
+        for number, picture in enumerate(answer.data or ()):
+            data = self._decoded(picture.b64_json)
             width, height = struct.unpack(">II", data[16:24])
             seed = request.seed + number if request.seed is not None else 0
             yield Picture(data, width, height, seed, settings)
 
-    async def _asked(self, request: ImageRequest) -> Any:
+    async def _ask(self, request: ImageRequest) -> Any:
         sent = self._fields(request)
         images = self._endpoint.client.images
         if request.image is None:

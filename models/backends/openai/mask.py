@@ -11,8 +11,8 @@ def transparent_where_white(mask: bytes) -> bytes:
     """OpenAI draws anew where a mask is transparent, we where it is white. A PNG file."""
     with Image.open(io.BytesIO(mask)) as opened:
         grey = opened.convert("L")
-    made = Image.new("RGBA", grey.size, (0, 0, 0, 255))
-    made.putalpha(ImageOps.invert(grey))
+    result = Image.new("RGBA", grey.size, (0, 0, 0, 255))
+    result.putalpha(ImageOps.invert(grey))
     target = io.BytesIO()
-    made.save(target, "PNG")
+    result.save(target, "PNG")
     return target.getvalue()

@@ -31,7 +31,7 @@ class OpenAIOptions(Options):
         return self
 
     def key(self) -> str:
-        """Raises `Unavailable` naming the variable that is not set."""
+        """Read the key. Raises `Unavailable` naming the variable that is not set."""
         if self.api_key_env is None:
             return NO_KEY
         if key := os.environ.get(self.api_key_env):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 
 from config.errors import Invalid, nearest
-from models.backends.common.spoken import spoken
+from models.backends.common.spoken import split_for_speech
 from models.backends.common.wav import Wav, read_wav
 from models.backends.openai.client import Endpoint
 from models.backends.openai.options import OpenAISpeechOptions
@@ -33,7 +33,7 @@ class OpenAISpeech:
 
     async def speak(self, request: SpeechRequest) -> AsyncGenerator[Sound, None]:
         voice = self._checked(request)
-        for text in spoken(request.text, MAX_CHARS):
+        for text in split_for_speech(request.text, MAX_CHARS):
             wav = await self._spoken(text, voice, request.speed)
             yield Sound(wav.samples, wav.rate, text)
 
@@ -58,7 +58,7 @@ class OpenAISpeech:
             raise _unable("reference", "this back end does not clone voices")
         if not MIN_SPEED <= request.speed <= MAX_SPEED:
             raise _unable("speed", f"must be from {MIN_SPEED:g} to {MAX_SPEED:g}")
-        if not spoken(request.text, MAX_CHARS):
+        if not split_for_speech(request.text, MAX_CHARS):
             raise _unable("text", "there is nothing to say")
         voice = request.voice or self._options.voice
         if self._options.voices and voice not in self._options.voices:

@@ -35,14 +35,14 @@ class OpenAITranscribe:
         if not request.samples:
             return
         with self._endpoint.translated():
-            answer = await self._asked(request)
+            answer = await self._ask(request)
         segments = getattr(answer, "segments", None) or ()
         for segment in segments:
             yield Segment(float(segment.start), float(segment.end), segment.text.strip())
         if not segments and (text := answer.text.strip()):
             yield Segment(0.0, len(request.samples) / SAMPLE_BYTES / RATE, text)
 
-    async def _asked(self, request: TranscribeRequest) -> Any:
+    async def _ask(self, request: TranscribeRequest) -> Any:
         client = self._endpoint.client
         fields = {
             "model": self._endpoint.model,

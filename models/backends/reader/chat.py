@@ -71,10 +71,10 @@ class ReaderChat(AsyncChat):
             return await lease.embed.embed(texts, urgent=True)
 
 
-def needs_language_model(wish: str) -> Unavailable:
-    """The refusal of the reader: what it cannot do, and how to get a model that can."""
+def needs_language_model(action: str) -> Unavailable:
+    """Return the refusal of the reader: what it cannot do, and how to get a model that can."""
     return Unavailable(
-        f"To {wish} takes a language model, and this machine has none: the embedded reader only "
+        f"To {action} takes a language model, and this machine has none: the embedded reader only "
         "quotes from passages. Install Ollama from ollama.com and run `ollama pull qwen3:4b`, or "
         "declare an OpenAI-compatible server in models.yaml.",
         code="needs_language_model",
@@ -84,34 +84,34 @@ def needs_language_model(wish: str) -> Unavailable:
 
 
 def _read_request(messages: Sequence[BaseMessage]) -> tuple[str, list[Mapping[str, Any]], float]:
-    """Question, passages and threshold of the last human message.
+    """Read question, passages and threshold of the last human message.
 
     Raises `Unavailable` without passages.
     """
     humans = [message for message in messages if isinstance(message, HumanMessage)]
-    given = humans[-1].additional_kwargs.get("motet") if humans else None
-    if not isinstance(given, Mapping) or given.get("passages") is None:
+    request = humans[-1].additional_kwargs.get("motet") if humans else None
+    if not isinstance(request, Mapping) or request.get("passages") is None:
         raise needs_language_model("write freely")
-    enough = float(given.get("threshold", ENOUGH))
-    return str(given.get("question") or ""), list(given["passages"]), enough
+    enough = float(request.get("threshold", ENOUGH))
+    return str(request.get("question") or ""), list(request["passages"]), enough
 
 
 def _write_answer(
-    model: str, passages: Sequence[Mapping[str, Any]], found: Evidence | None
+    model: str, passages: Sequence[Mapping[str, Any]], evidence: Evidence | None
 ) -> Iterator[ChatGenerationChunk]:
-    """A chunk for each sentence, then one with what is to know about the answer."""
+    """Yield a chunk for each sentence, then one with what is to know about the answer."""
     about: dict[str, Any] = {
         "model_name": model,
         "citations": [],
-        "refused": found is None or not found.enough,
-        "score": round(found.score, 4) if found else 0.0,
+        "refused": evidence is None or not evidence.enough,
+        "score": round(evidence.score, 4) if evidence else 0.0,
     }
-    if found is None or not found.enough:
+    if evidence is None or not evidence.enough:
         yield _chunk(REFUSAL)
         yield _chunk("", about)
         return
-    for place, window in enumerate(found.windows):
-        if place:
+    for number, window in enumerate(evidence.windows):
+        if number:
             yield _chunk("\n\n")
         yield from _quotation(passages[window.passage], window, about["citations"])
     yield _chunk("", about)
@@ -120,13 +120,13 @@ def _write_answer(
 def _quotation(
     passage: Mapping[str, Any], window: EvidenceWindow, citations: list[dict[str, Any]]
 ) -> Iterator[ChatGenerationChunk]:
-    """A chunk for each sentence of a window; their citations are added to the list."""
+    """Yield a chunk for each sentence of a window, and add their citations to the list."""
     text, number = str(passage["text"]), window.passage + 1
-    for place, sentence in enumerate(window.sentences):
+    for index, sentence in enumerate(window.sentences):
         quote = text[sentence.start : sentence.end]
         citations.append(_citation(number, passage, sentence.start, sentence.end, quote))
-        gap = text[window.sentences[place - 1].end : sentence.start] if place else ""
-        between = "\n" if "\n" in gap else " " if place else ""
+        gap = text[window.sentences[index - 1].end : sentence.start] if index else ""
+        between = "\n" if "\n" in gap else " " if index else ""
         yield _chunk(f"{between}{quote} [{number}]")
 
 

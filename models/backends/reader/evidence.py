@@ -13,17 +13,22 @@ from typing import Any
 from models.text.sentences import Sentence, split_sentences
 
 WINDOW_SENTENCES = 3
-FRAGMENT_WORDS = 4  # shorter ones ("Note", a signature) come along without counting
+FRAGMENT_WORDS = 4
+"""Shorter sentences ("Note", a signature) come along without counting."""
 WINDOW_SPANS = 6
 MAX_PASSAGES = 8
 MAX_WINDOWS = 80
 PASSAGE_CHARS = 20_000
 
-PASSAGE_SHARE = 0.4  # the search saw more of a passage than the window
+PASSAGE_SHARE = 0.4
+"""Of the score: the search saw more of a passage than the window."""
 MOST_WINDOWS = 3
-NEARLY = 0.05  # what comes so near to the best window may be the answer too
+NEARLY = 0.05
+"""What comes so near to the best window may be the answer too."""
 ENOUGH = 0.45
-NAME_COST = 0.1  # for a name in the question that no passage has
+"""The score from which the reader answers, unless the index has a threshold of its own."""
+NAME_COST = 0.1
+"""For a name in the question that no passage has."""
 
 _NAME = re.compile(r"\w[\w+#.'’-]*")
 
@@ -37,7 +42,7 @@ class EvidenceWindow:
     text: str
 
     def meets(self, other: EvidenceWindow) -> bool:
-        """Whether the two share characters of one passage."""
+        """Tell whether the two share characters of one passage."""
         mine, theirs = self.sentences, other.sentences
         apart = mine[-1].end <= theirs[0].start or theirs[-1].end <= mine[0].start
         return self.passage == other.passage and not apart
@@ -54,8 +59,8 @@ class Evidence:
 
 
 def quoted(passages: Sequence[Mapping[str, Any]]) -> tuple[list[EvidenceWindow], list[float]]:
-    """The windows that the search found nearest, and their cosines to what was looked for."""
-    found: list[EvidenceWindow] = []
+    """Find the windows that the search found nearest, and their cosines to what was looked for."""
+    windows_found: list[EvidenceWindow] = []
     cosines: list[float] = []
     for number, passage in enumerate(passages[:MAX_PASSAGES]):
         text, begin = str(passage.get("text") or ""), int(passage.get("start") or 0)
@@ -65,21 +70,21 @@ def quoted(passages: Sequence[Mapping[str, Any]]) -> tuple[list[EvidenceWindow],
             inside = [each for each in whole if start <= each.start and each.end <= end]
             if inside:
                 span = text[inside[0].start : inside[-1].end]
-                found.append(EvidenceWindow(number, tuple(inside), span))
+                windows_found.append(EvidenceWindow(number, tuple(inside), span))
                 cosines.append(float(quote["score"]))
-    return found, cosines
+    return windows_found, cosines
 
 
 def windows(passages: Sequence[Mapping[str, Any]]) -> list[EvidenceWindow]:
-    """Every window worth comparing, bounded, the passages that rank first first."""
-    found: list[EvidenceWindow] = []
+    """List every window worth comparing, bounded, the passages that rank first first."""
+    windows_found: list[EvidenceWindow] = []
     for number, passage in enumerate(passages[:MAX_PASSAGES]):
         text = str(passage.get("text") or "")[:PASSAGE_CHARS]
         for run in _runs(text, _headings(passage)):
             for group in _groups(text, run):
                 span = text[group[0].start : group[-1].end]
-                found.append(EvidenceWindow(number, tuple(group), span))
-    return found[:MAX_WINDOWS]
+                windows_found.append(EvidenceWindow(number, tuple(group), span))
+    return windows_found[:MAX_WINDOWS]
 
 
 def best(
@@ -90,7 +95,7 @@ def best(
     *,
     enough: float = ENOUGH,
 ) -> Evidence | None:
-    """The windows to answer with; None when there is no candidate.
+    """Choose the windows to answer with; None when there is no candidate.
 
     `cosines` are those of the candidates to the question. From a score of `enough` on they may be
     given as an answer.
@@ -116,7 +121,7 @@ def _in_passage(passage: Mapping[str, Any], cosine: float) -> float:
 
 
 def _in_order(chosen: Sequence[EvidenceWindow]) -> tuple[EvidenceWindow, ...]:
-    """The best passage first, and in each its windows as they stand there."""
+    """Order them: the best passage first, and in each its windows as they stand there."""
     ranks = list(dict.fromkeys(window.passage for window in chosen))
     ordered = sorted(chosen, key=lambda w: (ranks.index(w.passage), w.sentences[0].start))
     return tuple(ordered)
@@ -132,7 +137,7 @@ def _plain(title: str) -> str:
 
 
 def _runs(text: str, headings: set[str]) -> list[list[Sentence]]:
-    """Sentences between headings: a window across one would join two subjects."""
+    """Split into sentences between headings: a window across one would join two subjects."""
     runs: list[list[Sentence]] = [[]]
     for sentence in split_sentences(text):
         if sentence.heading or _plain(text[sentence.start : sentence.end]) in headings:
@@ -160,11 +165,11 @@ def _groups(text: str, run: Sequence[Sentence]) -> list[list[Sentence]]:
 
 
 def _unknown_names(question: str, passages: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether the question names something that the passages do not.
+    """Tell whether the question names something that the passages do not.
 
     "How do I conflate heads in Mercurial?" is near to what Git's documents say, and not answered.
     """
-    known = " ".join(f"{_place(each)} {each.get('text') or ''}" for each in passages).casefold()
+    known = " ".join(f"{_titles(each)} {each.get('text') or ''}" for each in passages).casefold()
     for number, word in enumerate(_NAME.findall(question)):
         name = re.sub(r"['’]s$", "", word).rstrip(".'’-")
         capital = name[:1].isupper() if number else False
@@ -174,6 +179,6 @@ def _unknown_names(question: str, passages: Sequence[Mapping[str, Any]]) -> bool
     return False
 
 
-def _place(passage: Mapping[str, Any]) -> str:
-    """Title and headings of a passage."""
+def _titles(passage: Mapping[str, Any]) -> str:
+    """Join title and headings of a passage."""
     return " ".join(map(str, [passage.get("title") or "", *(passage.get("heading") or [])]))

@@ -19,7 +19,7 @@ async def weigh(
     embed: EmbedTexts,
     enough: float = ENOUGH,
 ) -> Evidence | None:
-    """The best windows of sentences with their score; None where there is nothing to compare.
+    """Find the best windows of sentences; None where there is nothing to compare.
 
     Passages out of a search know their windows and cosines; for others, one call of `embed`.
     """

@@ -17,7 +17,7 @@ from models.backends.common.base_driver import (
 )
 from models.backends.common.batches import chunks, readable
 from models.backends.common.options import Options
-from models.backends.common.sources import folder_of, needed, weights, why_missing
+from models.backends.common.sources import folder_of, require_folder, weights, why_missing
 from models.backends.common.vectors import without_parts
 from models.backends.common.worker_model import EmbedderModel
 from models.capabilities import Embedded, Vectors
@@ -76,7 +76,7 @@ class SentenceTransformersDriver(BaseDriver):
             name=spec.name,
             options={
                 **options.model_dump(),
-                "source": str(needed(spec.name, spec.source)),
+                "source": str(require_folder(spec.name, spec.source)),
                 "device": need.device,
                 "threads": count_threads(options.threads),
             },
@@ -89,15 +89,15 @@ class SentenceTransformersModel(EmbedderModel):
     """The loaded model, which is its own `Embed`. Urgent texts are taken as queries."""
 
     async def embed(self, texts: Sequence[str], *, urgent: bool = False) -> Vectors:
-        """As `Embed.embed`, one small call after the other."""
+        """Embed as `Embed.embed` does, one small call after the other."""
         cut = readable(texts, TEXT_CHARACTERS)
         rows = [b""] * len(cut)
         width = self._row_bytes
         for chunk in chunks(cut):
             header = {"texts": [cut[number] for number in chunk], "query": urgent}
             data = await self._call("embed", header, answer_bytes=width * len(chunk), urgent=urgent)
-            for place_in_chunk, number in enumerate(chunk):
-                rows[number] = data[place_in_chunk * width : (place_in_chunk + 1) * width]
+            for position, number in enumerate(chunk):
+                rows[number] = data[position * width : (position + 1) * width]
         return Vectors.joined(self.dimensions, rows)
 
     async def embed_parts(

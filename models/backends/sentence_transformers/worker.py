@@ -19,31 +19,31 @@ CPU_BATCH = 8
 GPU_BATCH = 64
 READ_BYTES = 2**22
 # What changes vectors: weights, tokens, pooling. Not the words about the model.
-TELLING = (".safetensors", ".bin", ".json", ".txt", ".model")
+FINGERPRINTED_SUFFIXES = (".safetensors", ".bin", ".json", ".txt", ".model")
 
 
 class SentenceTransformersHandler:
     """Methods: `about`, and `embed` (texts, query), which answers with float32 rows."""
 
     def __init__(self, options: dict[str, Any]) -> None:
-        self._place = Placement(options["device"])
-        torch.set_num_threads(options["threads"] if self._place.on_cpu else 1)
-        dtype = self._place.dtype(options["dtype"], fastest_dtype())
-        self._model = _opened(options, str(self._place.device), dtype)
+        self._placement = Placement(options["device"])
+        torch.set_num_threads(options["threads"] if self._placement.on_cpu else 1)
+        dtype = self._placement.dtype(options["dtype"], fastest_dtype())
+        self._model = _opened(options, str(self._placement.device), dtype)
         if options["max_tokens"]:
             self._model.max_seq_length = min(options["max_tokens"], self._longest())
         self._prompts = {
             True: _prompt(self._model, options["query_prompt"], "query"),
             False: _prompt(self._model, options["document_prompt"], "document"),
         }
-        told = [str(dtype), str(self._longest()), self._prompts[True], self._prompts[False]]
+        settings = [str(dtype), str(self._longest()), self._prompts[True], self._prompts[False]]
         self._about = {
             "dimensions": self._model.get_embedding_dimension(),
-            "fingerprint": _fingerprint(Path(options["source"]), told, options["dimensions"]),
+            "fingerprint": _fingerprint(Path(options["source"]), settings, options["dimensions"]),
         }
 
     def memory(self) -> dict[str, Any]:
-        return self._place.memory()
+        return self._placement.memory()
 
     def handle(self, method: str, header: dict[str, Any], body: bytes, task: TaskHandle) -> Answer:
         if method == "about":
@@ -52,13 +52,13 @@ class SentenceTransformersHandler:
             rows = self._model.encode(
                 header["texts"],
                 prompt=self._prompts[header["query"]],
-                batch_size=CPU_BATCH if self._place.on_cpu else GPU_BATCH,
+                batch_size=CPU_BATCH if self._placement.on_cpu else GPU_BATCH,
                 normalize_embeddings=True,
                 show_progress_bar=False,
                 convert_to_tensor=True,
             )
         except torch.OutOfMemoryError:
-            self._place.release()
+            self._placement.release()
             raise
         return {}, rows.float().cpu().numpy().astype("<f4").tobytes()
 
@@ -82,15 +82,15 @@ def _opened(options: dict[str, Any], device: str, dtype: torch.dtype) -> Any:
         ) from error
 
 
-def _prompt(model: Any, given: str | None, kind: str) -> str:
-    """The words before a text: as told, else the model's own."""
-    return given if given is not None else str(model.prompts.get(kind) or "")
+def _prompt(model: Any, chosen: str | None, kind: str) -> str:
+    """Return the words before a text: as chosen, else the model's own."""
+    return chosen if chosen is not None else str(model.prompts.get(kind) or "")
 
 
-def _fingerprint(folder: Path, told: list[str], dimensions: int | None) -> str:
-    digest = hashlib.sha256(json.dumps([told, dimensions]).encode())
+def _fingerprint(folder: Path, settings: list[str], dimensions: int | None) -> str:
+    digest = hashlib.sha256(json.dumps([settings, dimensions]).encode())
     for file in sorted(folder.rglob("*")):
-        if file.suffix in TELLING and file.is_file():
+        if file.suffix in FINGERPRINTED_SUFFIXES and file.is_file():
             digest.update(str(file.relative_to(folder)).encode())
             with file.open("rb") as stream:
                 while data := stream.read(READ_BYTES):

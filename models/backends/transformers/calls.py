@@ -30,7 +30,7 @@ class CallReader:
         self._calling = False
 
     def feed(self, piece: str) -> str:
-        """What is text for certain."""
+        """Take a piece, and return what is text for certain."""
         self._held += piece
         begun = self._held.lstrip()
         if self._calling or not begun:
@@ -40,12 +40,12 @@ class CallReader:
         if not self._shown and begun.startswith(BARE):
             self._calling = True
             return ""
-        place = self._held.find(BEGIN)
-        self._calling = place >= 0
-        return self._show(place if self._calling else safe_prefix_length(self._held, [BEGIN]))
+        call_start = self._held.find(BEGIN)
+        self._calling = call_start >= 0
+        return self._show(call_start if self._calling else safe_prefix_length(self._held, [BEGIN]))
 
     def end(self) -> tuple[str, list[ParsedToolCall]]:
-        """The rest of the text, and the calls; what cannot be read as calls is text."""
+        """Return the rest of the text, and the calls; what cannot be read as calls is text."""
         held, self._held = self._held, ""
         if not self._calling:
             return held, []
@@ -59,34 +59,34 @@ class CallReader:
 
 
 def _calls(text: str) -> Iterator[ParsedToolCall]:
-    """Every JSON value in it that names a tool."""
-    place = 0
-    while (begin := _next(text, place)) is not None:
+    """Yield every JSON value in it that names a tool."""
+    offset = 0
+    while (begin := _next(text, offset)) is not None:
         try:
-            value, place = _DECODER.raw_decode(text, begin)
+            value, offset = _DECODER.raw_decode(text, begin)
         except ValueError:
-            place = begin + 1
+            offset = begin + 1
             continue
         for each in value if isinstance(value, list) else [value]:
             if call := _call(each):
                 yield call
 
 
-def _next(text: str, place: int) -> int | None:
-    found = [at for mark in "{[" if (at := text.find(mark, place)) >= 0]
-    return min(found, default=None)
+def _next(text: str, offset: int) -> int | None:
+    offsets = [at for mark in "{[" if (at := text.find(mark, offset)) >= 0]
+    return min(offsets, default=None)
 
 
 def _call(value: Any) -> ParsedToolCall | None:
     if not isinstance(value, dict):
         return None
     value = value.get("function") if isinstance(value.get("function"), dict) else value
-    name, given = value.get("name"), value.get("arguments", value.get("parameters", {}))
-    if isinstance(given, str):
+    name, arguments = value.get("name"), value.get("arguments", value.get("parameters", {}))
+    if isinstance(arguments, str):
         try:
-            given = json.loads(given)
+            arguments = json.loads(arguments)
         except ValueError:
             return None
-    if not isinstance(name, str) or not isinstance(given, dict):
+    if not isinstance(name, str) or not isinstance(arguments, dict):
         return None
-    return ParsedToolCall(name, given)
+    return ParsedToolCall(name, arguments)

@@ -14,7 +14,7 @@ from models.backends.common.base_driver import (
     check_task,
     count_threads,
 )
-from models.backends.common.sources import needed, why_missing
+from models.backends.common.sources import require_folder, why_missing
 from models.backends.common.torch_options import check_quantizer, find_missing_quantizer
 from models.backends.common.worker_model import SerialWorkerModel, stop_on_failure
 from models.backends.transformers.needs import needs
@@ -67,7 +67,7 @@ class TransformersDriver(BaseDriver):
             name=spec.name,
             options={
                 **options.model_dump(mode="json"),
-                "source": str(needed(spec.name, spec.source)),
+                "source": str(require_folder(spec.name, spec.source)),
                 "device": need.device,
                 "threads": count_threads(options.threads),
             },

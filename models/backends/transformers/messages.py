@@ -11,7 +11,7 @@ from config.errors import Invalid
 
 
 def conversation(model: str, messages: Sequence[BaseMessage]) -> list[dict[str, Any]]:
-    """Raises `Invalid` ("capability_unsupported") for anything but text."""
+    """Convert them. Raises `Invalid` (`capability_unsupported`) for anything but text."""
     return [_message(model, message) for message in messages]
 
 

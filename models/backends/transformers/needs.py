@@ -17,14 +17,14 @@ from models.scheduling.requirement import MemoryRequirement
 LIBRARIES_BYTES = 600_000_000
 CONTEXT_BYTES = 500_000_000
 UNKNOWN_BYTES = 2_000_000_000
-# Of the weights: what a forward pass holds beside them.
 WORKING_SHARE = 0.1
+"""Of the weights: what a forward pass holds beside them."""
 
 
 def needs(
     spec: ModelSpec, options: TransformersOptions, accelerators: Sequence[Accelerator]
 ) -> list[MemoryRequirement]:
-    """Where it could run and what it takes there; `spec.memory_bytes` is believed."""
+    """Estimate where it could run and what it takes there; `spec.memory_bytes` is believed."""
     on_cpu, on_device = _bytes(spec, options)
     return list_placements(
         spec,
@@ -36,7 +36,7 @@ def needs(
 
 
 def _bytes(spec: ModelSpec, options: TransformersOptions) -> tuple[int, int]:
-    """On the CPU and on an accelerator, without the libraries."""
+    """Estimate what it takes on the CPU and on an accelerator, without the libraries."""
     folder = folder_of(spec.source)
     if folder is None:
         return UNKNOWN_BYTES, UNKNOWN_BYTES
@@ -57,8 +57,8 @@ def _taken(numbers: int, remembered: int, width: float, options: TransformersOpt
 
 
 def _numbers_a_token(config: Mapping[str, Any]) -> int:
-    """What the attention of a model remembers of each token."""
+    """Count the numbers that the attention of a model remembers of each token."""
     heads = config.get("num_attention_heads") or 1
-    kept = config.get("num_key_value_heads") or heads
+    key_value_heads = config.get("num_key_value_heads") or heads
     each = config.get("head_dim") or (config.get("hidden_size") or 0) // heads
-    return int(2 * (config.get("num_hidden_layers") or 0) * kept * each)
+    return int(2 * (config.get("num_hidden_layers") or 0) * key_value_heads * each)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def safe_prefix_length(text: str, markers: Sequence[str]) -> int:
-    """How much of `text` cannot be the beginning of a marker whose rest is still to come."""
+    """Measure how much of `text` cannot be the start of a marker whose rest is to come."""
     longest = max((len(marker) for marker in markers), default=0)
     for begin in range(max(0, len(text) - longest + 1), len(text)):
         if any(marker.startswith(text[begin:]) for marker in markers):
@@ -23,19 +23,19 @@ class StopSequenceFilter:
         self.stopped = False
 
     def feed(self, piece: str) -> str:
-        """What can be shown now."""
+        """Take a piece, and return what can be shown now."""
         if self.stopped:
             return ""
         text = self._held + piece
-        places = [place for stop in self._stops if (place := text.find(stop)) >= 0]
-        if places:
+        starts = [start for stop in self._stops if (start := text.find(stop)) >= 0]
+        if starts:
             self.stopped, self._held = True, ""
-            return text[: min(places)]
+            return text[: min(starts)]
         cut = safe_prefix_length(text, self._stops)
         self._held = text[cut:]
         return text[:cut]
 
     def end(self) -> str:
-        """What was held back for a stop that did not come."""
+        """Return what was held back for a stop that did not come."""
         held, self._held = self._held, ""
         return held

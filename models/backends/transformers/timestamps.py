@@ -20,12 +20,12 @@ class TimedTokens:
 def parse_timestamps(
     tokens: Sequence[int], first_time: int, is_text: Callable[[int], bool], window_s: float
 ) -> tuple[list[TimedTokens], float]:
-    """The stretches, and where in the window to listen on.
+    """Return the stretches, and where in the window to listen on.
 
     A token from `first_time` on is a time, by ticks of 20 ms. A stretch stands between two of
     them; one whose end does not come is cut by the window, and heard again from its start.
     """
-    found: list[TimedTokens] = []
+    stretches: list[TimedTokens] = []
     start_s: float | None = 0.0
     words: list[int] = []
     for token in tokens:
@@ -34,17 +34,17 @@ def parse_timestamps(
             continue
         now_s = min((token - first_time) * TICK_S, window_s)
         if words:
-            found.append(_stretch(found, start_s, now_s, words))
+            stretches.append(_stretch(stretches, start_s, now_s, words))
             start_s, words = None, []
         else:
             start_s = now_s
     if not words:
         # A time alone at the end says that the next stretch begins there.
-        return found, start_s if found and start_s else window_s
-    begin_s = start_s if start_s is not None else found[-1].end_s
-    if found and begin_s > 0:
-        return found, begin_s
-    return [*found, _stretch(found, begin_s, window_s, words)], window_s
+        return stretches, start_s if stretches and start_s else window_s
+    begin_s = start_s if start_s is not None else stretches[-1].end_s
+    if stretches and begin_s > 0:
+        return stretches, begin_s
+    return [*stretches, _stretch(stretches, begin_s, window_s, words)], window_s
 
 
 def _stretch(

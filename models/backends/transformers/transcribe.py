@@ -41,19 +41,17 @@ class TransformersTranscribe:
                     yield Segment(start_s, end_s, text)
 
     def _language(self, request: TranscribeRequest) -> str | None:
-        """The language by the model's own short name; None has it find out."""
-        wanted = request.language or self._default
+        """Choose the language by the model's own short name; None has it find out."""
+        tag = request.language or self._default
         if not self._languages:  # an English model, which takes no choice
-            if request.translate or (wanted and _primary(wanted) != "en"):
+            if request.translate or (tag and _primary(tag) != "en"):
                 raise Invalid(
                     f"'{self._name}' understands English alone.", code="capability_unsupported"
                 )
             return None
-        if wanted and _primary(wanted) not in self._languages:
-            raise Invalid(
-                f"'{self._name}' does not know '{wanted}'.", code="capability_unsupported"
-            )
-        return _primary(wanted) if wanted else None
+        if tag and _primary(tag) not in self._languages:
+            raise Invalid(f"'{self._name}' does not know '{tag}'.", code="capability_unsupported")
+        return _primary(tag) if tag else None
 
 
 def _primary(tag: str) -> str:

@@ -14,7 +14,7 @@ from config.errors import Busy, Unavailable
 from config.settings import load_settings
 from models.backends.ollama.driver import OllamaDriver
 from models.backends.ollama.listing import RunningModel, details
-from models.backends.ollama.loaded_models import settled
+from models.backends.ollama.loaded_models import wait_memory_stable
 from models.backends.ollama.needs import RUNNER_BYTES, WORK_BYTES, measured, total_bytes
 from models.capabilities import CaptionRequest
 from models.catalog.spec import ModelSpec, Task
@@ -364,6 +364,6 @@ def rising(*readings: int) -> Callable[[], Mapping[str, int]]:
 
 
 async def test_memory_is_waited_for_until_it_rises_no_more() -> None:
-    assert (await settled(rising(0, 40, 90, 100, 100), {"cuda:0": 100}))["cuda:0"] == 100
-    assert (await settled(rising(7), {}))["cuda:0"] == 7
-    assert (await settled(dict, {"cuda:0": 100})) == {}
+    assert (await wait_memory_stable(rising(0, 40, 90, 100, 100), {"cuda:0": 100}))["cuda:0"] == 100
+    assert (await wait_memory_stable(rising(7), {}))["cuda:0"] == 7
+    assert (await wait_memory_stable(dict, {"cuda:0": 100})) == {}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.backends.common.spoken import STRETCH_CHARS, spoken, stretches
+from models.backends.common.spoken import STRETCH_CHARS, split_for_speech, stretches
 
 
 @pytest.mark.parametrize(
@@ -26,22 +26,22 @@ from models.backends.common.spoken import STRETCH_CHARS, spoken, stretches
 def test_only_what_can_be_spoken_is_left(text: str, parts: list[str] | None) -> None:
     if parts is None:
         parts = ["A title", "Text with bold, slanted and code."]
-    assert spoken(text, 200) == parts
+    assert split_for_speech(text, 200) == parts
 
 
 def test_a_long_sentence_is_cut_where_one_draws_breath() -> None:
     text = "This clause is of some length, and this one follows it; here, after all, it ends."
-    assert spoken(text, 40) == [
+    assert split_for_speech(text, 40) == [
         "This clause is of some length,",
         "and this one follows it;",
         "here, after all, it ends.",
     ]
-    assert spoken("a" * 95, 40) == ["a" * 40, "a" * 40, "a" * 15]
+    assert split_for_speech("a" * 95, 40) == ["a" * 40, "a" * 40, "a" * 15]
 
 
 @given(st.text(max_size=300), st.integers(20, 80))
 def test_no_part_is_longer_than_allowed_and_no_word_is_lost(text: str, most: int) -> None:
-    parts = spoken(text, most)
+    parts = split_for_speech(text, most)
     assert all(len(part) <= most for part in parts)
     assert all(part == part.strip() for part in parts)
 
@@ -54,7 +54,9 @@ def test_a_long_text_is_looked_at_in_stretches_that_end_between_paragraphs() -> 
     assert "".join(pieces) == text
     assert all(len(piece) <= STRETCH_CHARS for piece in pieces)
     assert all(piece.lstrip("\n").startswith("Some") for piece in pieces)
-    assert [part for piece in pieces for part in spoken(piece, 200)] == spoken(text, 200)
+    assert [part for piece in pieces for part in split_for_speech(piece, 200)] == split_for_speech(
+        text, 200
+    )
 
 
 @given(st.text(max_size=200), st.integers(1, 300))

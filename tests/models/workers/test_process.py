@@ -134,7 +134,7 @@ async def test_a_crash_fails_every_pending_call_with_the_last_lines(worker: Work
         assert error.code == "worker_died"
         assert "SIGABRT" in error.message
         assert "about to crash" in error.details["stderr"]
-        assert any("handlers.py" in line for line in error.details["stderr"])
+        assert any("worker_handler.py" in line for line in error.details["stderr"])
     assert worker.exited.result().returncode == -signal.SIGABRT
     with pytest.raises(Unavailable, match="ended unexpectedly"):
         await worker.call("echo")

@@ -10,7 +10,7 @@ import torch
 from config.errors import Invalid
 from models.backends.common.worker import Placement
 from models.backends.coqui.worker.clips import Clips
-from models.backends.coqui.worker.loading import loaded
+from models.backends.coqui.worker.loading import load_tts
 from models.backends.coqui.worker.speaking_rate import has_speed, speaking_rate
 from models.workers.host import Answer, TaskHandle
 
@@ -23,9 +23,9 @@ class CoquiHandler:
     """Methods: `about`, and `say`, which speaks one sentence; its body is a clip to sound like."""
 
     def __init__(self, options: dict[str, Any]) -> None:
-        self._place = Placement(options["device"], options["memory_fraction"])
-        torch.set_num_threads(options["threads"] if self._place.on_cpu else 1)
-        self._tts = loaded(options).to(self._place.device)
+        self._placement = Placement(options["device"], options["memory_fraction"])
+        torch.set_num_threads(options["threads"] if self._placement.on_cpu else 1)
+        self._tts = load_tts(options).to(self._placement.device)
         self._model = self._tts.synthesizer.tts_model
         self._speakers = getattr(self._model, "speaker_manager", None)
         if encoder := getattr(self._speakers, "encoder", None):
@@ -33,7 +33,7 @@ class CoquiHandler:
         self._clips = Clips()
 
     def memory(self) -> dict[str, Any]:
-        return self._place.memory()
+        return self._placement.memory()
 
     def close(self) -> None:
         self._clips.close()
@@ -46,9 +46,9 @@ class CoquiHandler:
             return {"rate": rate}, b""
         torch.manual_seed(header["seed"])
         try:
-            return {"rate": rate}, self._said(header, body)
+            return {"rate": rate}, self._say(header, body)
         except torch.OutOfMemoryError:
-            self._place.release()
+            self._placement.release()
             raise
 
     def _about(self) -> dict[str, Any]:
@@ -63,11 +63,11 @@ class CoquiHandler:
         }
 
     def _char_limits(self) -> dict[str, int]:
-        """The longest text by language, where the model has such bounds."""
+        """Return the longest text by language, where the model has such bounds."""
         tokenizer: Any = getattr(self._model, "tokenizer", None)
         return dict(getattr(tokenizer, "char_limits", {}))
 
-    def _said(self, header: dict[str, Any], clip: bytes) -> bytes:
+    def _say(self, header: dict[str, Any], clip: bytes) -> bytes:
         from TTS.utils.synthesizer import PAD_SILENCE_SAMPLES
 
         voice = {"speaker": header["voice"]}
@@ -82,7 +82,7 @@ class CoquiHandler:
                 **voice,
                 **more,
             )
-        self._clips.heard(clip)
+        self._clips.mark_known(clip)
         samples = np.asarray(wave[:-PAD_SILENCE_SAMPLES], np.float32)
         if not np.isfinite(samples).all():
             raise Invalid(
@@ -91,7 +91,7 @@ class CoquiHandler:
         return (np.clip(samples, -1, 1) * FULL).astype("<i2").tobytes()
 
     def _knows(self, text: str, language: str | None) -> bool:
-        """Whether the model knows a character of it; the library fails on a text of none."""
+        """Tell whether the model knows a character of it; the library fails on a text of none."""
         tokenizer: Any = getattr(self._model, "tokenizer", None)
         if not hasattr(tokenizer, "text_to_ids"):
             return True

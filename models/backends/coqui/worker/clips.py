@@ -24,7 +24,7 @@ class Clips:
         self._known: dict[str, None] = {}
 
     def voice(self, clip: bytes, *, named: bool) -> dict[str, Any]:
-        """What to tell the library, which saves and finds a voice by its name, where it can.
+        """Return the arguments for the library, which saves a voice by its name, where it can.
 
         Raises `Invalid` for a clip that cannot be read, or is too short.
         """
@@ -38,8 +38,8 @@ class Clips:
         voice: dict[str, Any] = {"speaker": name, "voice_dir": self._folder.name}
         return voice if name in self._known else {**voice, "speaker_wav": str(file)}
 
-    def heard(self, clip: bytes) -> None:
-        """The library has made a voice of it."""
+    def mark_known(self, clip: bytes) -> None:
+        """Note that the library has made a voice of it; the oldest beyond `MAX_KEPT` is deleted."""
         if not clip:
             return
         self._known.pop(_name(clip), None)

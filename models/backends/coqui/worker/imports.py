@@ -21,7 +21,7 @@ AUDIO, CODEC, COMPILED = "torchaudio", "torchcodec", "torchaudio._extension"
 
 @contextmanager
 def importable() -> Iterator[None]:
-    """Within it TTS and its models can be imported.
+    """Make TTS and its models importable within the block.
 
     It refuses to be imported unless torchaudio and torchcodec are found. torchaudio is used where
     it is, without its compiled part where that is made for another PyTorch. Only where there is
@@ -85,6 +85,6 @@ def _without_compiled_part() -> ModuleType:
 
 
 def _load(path: Any) -> tuple[torch.Tensor, int]:
-    """As `torchaudio.load`, for the WAV files that we write: without torchcodec and FFmpeg."""
+    """Load as `torchaudio.load`, for the WAV files that we write, without torchcodec and FFmpeg."""
     samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     return torch.from_numpy(samples.T.copy()), rate

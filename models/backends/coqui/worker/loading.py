@@ -11,8 +11,8 @@ from models.backends.coqui.worker.imports import importable
 from models.backends.coqui.worker.phonemes import provide_espeak
 
 
-def loaded(options: dict[str, Any]) -> Any:
-    """The library's `TTS`, on the CPU.
+def load_tts(options: dict[str, Any]) -> Any:
+    """Load the library's `TTS`, on the CPU.
 
     Raises `Unavailable` ("library_missing", "model_unreadable").
     """

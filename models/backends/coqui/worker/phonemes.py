@@ -39,13 +39,13 @@ class _Program:
         self.version = self._espeak.version
 
     def run(self, program: str, arguments: Sequence[str]) -> list[str]:
-        """The lines that it prints."""
+        """Return the lines that the program would print."""
         if arguments[0] == "--voices":
             return [HEADER, *self._voices()]
-        told = dict(pairwise(arguments))
-        self._espeak.use(told["-v"])
+        options = dict(pairwise(arguments))
+        self._espeak.use(options["-v"])
         mode = SEPARATED if "--ipa=1" in arguments else IPA
-        lines = self._espeak.phonemes(Path(told["-f"]).read_text(encoding="utf-8"), mode)
+        lines = self._espeak.phonemes(Path(options["-f"]).read_text(encoding="utf-8"), mode)
         return [line for line in map(str.strip, lines) if line]
 
     def _voices(self) -> list[str]:

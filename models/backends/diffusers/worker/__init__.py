@@ -22,9 +22,9 @@ from models.backends.diffusers.worker.modes import by_mode, grid, parameters, us
 from models.backends.diffusers.worker.request import (
     CheckedRequest,
     DrawingLimits,
+    check_request,
     invalid,
-    order,
-    trial,
+    trial_request,
 )
 from models.backends.diffusers.worker.schedulers import Schedulers, name_of
 from models.backends.diffusers.worker.steps import StepReporter
@@ -41,8 +41,8 @@ class DiffusersHandler:
     def __init__(self, options: dict[str, Any]) -> None:
         torch.set_num_threads(options["threads"])
         self._options = options
-        self._place = Placement(options["device"], options["memory_fraction"])
-        pipeline = load_pipeline(options, self._place)
+        self._placement = Placement(options["device"], options["memory_fraction"])
+        pipeline = load_pipeline(options, self._placement)
         self._pipelines = by_mode(pipeline)
         self._schedulers = Schedulers(pipeline.scheduler)
         self._scheduler = pipeline.scheduler
@@ -50,18 +50,18 @@ class DiffusersHandler:
         self._loras = Loras()
         self._mode = "generate"
         if self._limits.scheduler:
-            self._schedulers.built(self._limits.scheduler)  # a wrong name is told now
-        if options["warm_up"] or (options["warm_up"] is None and not self._place.on_cpu):
+            self._schedulers.build(self._limits.scheduler)  # a wrong name is told now
+        if options["warm_up"] or (options["warm_up"] is None and not self._placement.on_cpu):
             self._warm_up()
 
     def memory(self) -> dict[str, Any]:
-        return self._place.memory()
+        return self._placement.memory()
 
     def handle(self, method: str, header: dict[str, Any], body: bytes, task: TaskHandle) -> Answer:
         if method == "about":
             return self._about(), b""
-        wanted = order(header, body, self._limits, random.SystemRandom().randrange(2**32))
-        self._draw(wanted, task)
+        request = check_request(header, body, self._limits, random.SystemRandom().randrange(2**32))
+        self._draw(request, task)
         return {}, b""
 
     def _about(self) -> dict[str, Any]:
@@ -74,93 +74,95 @@ class DiffusersHandler:
         }
 
     def _warm_up(self) -> None:
-        """The memory that drawing takes stays with this process, and is counted from now on."""
-        wanted = trial(next(iter(self._pipelines)), self._limits)
-        pipeline = self._pipeline(wanted)
-        with self._ready(pipeline, wanted):
-            self._pictures(pipeline, wanted, [wanted.seed], {})
+        """Draw once: the memory that drawing takes stays with this process, and is counted."""
+        request = trial_request(next(iter(self._pipelines)), self._limits)
+        pipeline = self._pipeline(request)
+        with self._ready(pipeline, request):
+            self._draw_batch(pipeline, request, [request.seed], {})
 
-    def _draw(self, wanted: CheckedRequest, task: TaskHandle) -> None:
-        pipeline = self._pipeline(wanted)
-        steps = StepReporter(task, wanted, batches=-(-wanted.count // self._batch(wanted)))
-        seeds = range(wanted.seed, wanted.seed + wanted.count)
-        with self._ready(pipeline, wanted):
+    def _draw(self, request: CheckedRequest, task: TaskHandle) -> None:
+        pipeline = self._pipeline(request)
+        steps = StepReporter(task, request, batches=-(-request.count // self._batch_size(request)))
+        seeds = range(request.seed, request.seed + request.count)
+        with self._ready(pipeline, request):
             for seed, image, notes in in_batches(
                 seeds,
-                self._batch(wanted),
-                lambda part: self._pictures(pipeline, wanted, part, steps.callback(pipeline)),
-                self._place.release,
+                self._batch_size(request),
+                lambda part: self._draw_batch(pipeline, request, part, steps.callback(pipeline)),
+                self._placement.release,
             ):
-                told = {"kind": "picture", "width": image.width, "height": image.height}
-                settings = {**self._settings(pipeline, wanted), **notes}
-                task.emit({**told, "seed": seed, "settings": settings}, _png(image))
+                header = {"kind": "picture", "width": image.width, "height": image.height}
+                settings = {**self._settings(pipeline, request), **notes}
+                task.emit({**header, "seed": seed, "settings": settings}, _png(image))
 
-    def _pipeline(self, wanted: CheckedRequest) -> Any:
-        """The one for the mode. Offloading is bound to one, and moves with the mode."""
-        pipeline = self._pipelines.get(wanted.mode)
+    def _pipeline(self, request: CheckedRequest) -> Any:
+        """Return the pipeline for the mode. Offloading is bound to one, and moves with the mode."""
+        pipeline = self._pipelines.get(request.mode)
         if pipeline is None:
-            field = "mask" if wanted.mask else "image"
+            field = "mask" if request.mask else "image"
             can = ", ".join(self._pipelines)
             raise invalid(
-                field, f"this model cannot {wanted.mode}, only {can}", "capability_unsupported"
+                field, f"this model cannot {request.mode}, only {can}", "capability_unsupported"
             )
-        if wanted.mode != self._mode and self._options["offload"] != "none":
-            put(pipeline, self._place, self._options["offload"])
-        self._mode = wanted.mode
+        if request.mode != self._mode and self._options["offload"] != "none":
+            put(pipeline, self._placement, self._options["offload"])
+        self._mode = request.mode
         return pipeline
 
     @contextlib.contextmanager
-    def _ready(self, pipeline: Any, wanted: CheckedRequest) -> Iterator[None]:
-        """With the scheduler and LoRAs of the request, and as before afterwards."""
-        scheduler = self._schedulers.built(wanted.scheduler or self._schedulers.own)
+    def _ready(self, pipeline: Any, request: CheckedRequest) -> Iterator[None]:
+        """Set the scheduler and LoRAs of the request, and put things back afterwards."""
+        scheduler = self._schedulers.build(request.scheduler or self._schedulers.own)
         pipeline.scheduler = scheduler
-        tiled = wanted.width * wanted.height > TILED_PIXELS
+        tiled = request.width * request.height > TILED_PIXELS
         try:
-            with self._loras.on(pipeline, wanted.loras), _tiling(pipeline, tiled):
+            with self._loras.on(pipeline, request.loras), _tiling(pipeline, tiled):
                 yield
         finally:
             pipeline.scheduler = self._scheduler
             # A pipeline that was left in its midst has modules on the device still.
             pipeline.maybe_free_model_hooks()
 
-    def _batch(self, wanted: CheckedRequest) -> int:
-        """Pictures at once that the device has room for, as far as one can tell."""
-        most = min(wanted.count, self._options["max_batch"])
-        free = self._place.free_bytes()
+    def _batch_size(self, request: CheckedRequest) -> int:
+        """Estimate how many pictures the device has room for at once."""
+        most = min(request.count, self._options["max_batch"])
+        free = self._placement.free_bytes()
         if free is None:
             return int(most)
-        decoder = getattr(self._pipelines[wanted.mode], "vae", None)
+        decoder = getattr(self._pipelines[request.mode], "vae", None)
         widths = getattr(getattr(decoder, "config", None), "block_out_channels", None)
-        each = wanted.width * wanted.height * bytes_a_pixel(max(widths[:2]) if widths else None, 2)
+        each = (
+            request.width * request.height * bytes_a_pixel(max(widths[:2]) if widths else None, 2)
+        )
         return int(max(1, min(most, free // max(1, int(each)))))
 
-    def _pictures(
-        self, pipeline: Any, wanted: CheckedRequest, seeds: Sequence[int], callback: dict[str, Any]
+    def _draw_batch(
+        self, pipeline: Any, request: CheckedRequest, seeds: Sequence[int], callback: dict[str, Any]
     ) -> list[tuple[int, Image.Image, dict[str, Any]]]:
         # The CPU's generator: a seed draws the same picture on every device.
         generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
-        call = call_of(pipeline, wanted, len(seeds), generators)
+        call = call_of(pipeline, request, len(seeds), generators)
         try:
             with torch.inference_mode():
-                made = pipeline(**call, **callback)
+                output = pipeline(**call, **callback)
         except ValueError as error:
             message = f"The pipeline refuses the request: {error}"[:1000]
             raise Invalid(message, code="model_refused") from error
-        flags = getattr(made, "nsfw_content_detected", None) or [False] * len(seeds)
+        flags = getattr(output, "nsfw_content_detected", None) or [False] * len(seeds)
         notes = [
             {"withheld": "by the model's own safety checker"} if flag else {} for flag in flags
         ]
-        return list(zip(seeds, made.images, notes, strict=True))
+        return list(zip(seeds, output.images, notes, strict=True))
 
-    def _settings(self, pipeline: Any, wanted: CheckedRequest) -> dict[str, Any]:
-        """What makes the same picture again, with the seed."""
+    def _settings(self, pipeline: Any, request: CheckedRequest) -> dict[str, Any]:
+        """Return what makes the same picture again, with the seed."""
         used = {
-            "mode": wanted.mode,
-            "steps": wanted.steps,
-            "guidance": wanted.guidance if uses(pipeline, "guidance_scale") else None,
+            "mode": request.mode,
+            "steps": request.steps,
+            "guidance": request.guidance if uses(pipeline, "guidance_scale") else None,
             "scheduler": name_of(pipeline.scheduler),
-            "negative_prompt": wanted.negative_prompt or None,
-            "strength": strength_of(pipeline, wanted),
+            "negative_prompt": request.negative_prompt or None,
+            "strength": strength_of(pipeline, request),
             "note": self._options["note"] or None,
         }
         return {name: value for name, value in used.items() if value is not None}
@@ -185,10 +187,10 @@ def _limits(pipeline: Any, options: dict[str, Any]) -> DrawingLimits:
 
 
 @contextlib.contextmanager
-def _tiling(pipeline: Any, wanted: bool) -> Iterator[None]:
+def _tiling(pipeline: Any, tiled: bool) -> Iterator[None]:
     """Decode a large picture in tiles: a little different, and within the memory there is."""
     decoder: Any = getattr(pipeline, "vae", None)
-    if not wanted or not hasattr(decoder, "enable_tiling"):
+    if not tiled or not hasattr(decoder, "enable_tiling"):
         yield
         return
     decoder.enable_tiling()

@@ -16,7 +16,7 @@ def in_batches(
     draw: Callable[[Sequence[int]], Sequence[Drawn]],
     release: Callable[[], None],
 ) -> Iterator[Drawn]:
-    """What `draw` makes of the seeds, `size` of them at a time.
+    """Yield what `draw` makes of the seeds, `size` of them at a time.
 
     When memory runs out the batch is halved, once; a second time is the caller's to know.
     """

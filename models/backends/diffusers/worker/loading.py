@@ -17,8 +17,8 @@ from models.backends.common.worker import Placement
 from models.backends.diffusers.files import DECODERS
 
 
-def load_pipeline(options: dict[str, Any], place: Placement) -> Any:
-    """The pipeline of the folder `source`, of the class that it names itself.
+def load_pipeline(options: dict[str, Any], placement: Placement) -> Any:
+    """Load the pipeline of the folder `source`, of the class that it names itself.
 
     Raises `Unavailable` ("model_unreadable") when its files are no good.
     """
@@ -30,7 +30,7 @@ def load_pipeline(options: dict[str, Any], place: Placement) -> Any:
         load: Any = DiffusionPipeline.from_pretrained
         pipeline: Any = load(
             options["source"],
-            dtype=place.dtype(options["dtype"], on_cpu),
+            dtype=placement.dtype(options["dtype"], on_cpu),
             variant=options["variant"],
             local_files_only=True,
             **_quantized(options["quantization"], options["source"]),
@@ -46,18 +46,18 @@ def load_pipeline(options: dict[str, Any], place: Placement) -> Any:
     if decoder := getattr(pipeline, "vae", None):
         with contextlib.suppress(AttributeError, NotImplementedError):
             decoder.enable_slicing()  # the same pictures, one after the other
-    put(pipeline, place, options["offload"])
+    put(pipeline, placement, options["offload"])
     return pipeline
 
 
-def put(pipeline: Any, place: Placement, offload: str) -> None:
-    """Onto the device, or beside it with what moves there for its turn."""
-    if offload == "model" and not place.on_cpu:
-        pipeline.enable_model_cpu_offload(device=place.device)
-    elif offload == "sequential" and not place.on_cpu:
-        pipeline.enable_sequential_cpu_offload(device=place.device)
+def put(pipeline: Any, placement: Placement, offload: str) -> None:
+    """Move it onto the device, or beside it with what moves there for its turn."""
+    if offload == "model" and not placement.on_cpu:
+        pipeline.enable_model_cpu_offload(device=placement.device)
+    elif offload == "sequential" and not placement.on_cpu:
+        pipeline.enable_sequential_cpu_offload(device=placement.device)
     else:
-        pipeline.to(place.device)
+        pipeline.to(placement.device)
 
 
 def _quantized(kind: str, source: str) -> dict[str, Any]:
@@ -66,8 +66,10 @@ def _quantized(kind: str, source: str) -> dict[str, Any]:
     index = DiffusionPipeline.load_config(source, local_files_only=True)
     names = [
         name
-        for name, given in index.items()
-        if name not in DECODERS and isinstance(given, (list, tuple)) and _is_model(given)
+        for name, library_and_class in index.items()
+        if name not in DECODERS
+        and isinstance(library_and_class, (list, tuple))
+        and _is_model(library_and_class)
     ]
     if kind == "int8" and importlib.util.find_spec("torchao"):
         return {"quantization_config": PipelineQuantizationConfig(quant_mapping=_torchao(names))}
@@ -100,6 +102,6 @@ def _torchao(names: list[str]) -> dict[str, Any]:
     }
 
 
-def _is_model(given: Any) -> bool:
-    kind = str(given[1])
+def _is_model(library_and_class: Any) -> bool:
+    kind = str(library_and_class[1])
     return kind.endswith(("Model", "Transformer2DModel", "ModelWithProjection", "EncoderModel"))

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from config.errors import Invalid
 
-KEPT = 4
+MAX_FILES_READ = 4
 USUAL_FILE = "pytorch_lora_weights.safetensors"
 MAX_WEIGHT = 10.0
 
@@ -27,20 +27,20 @@ class Loras:
 
     @contextlib.contextmanager
     def on(self, pipeline: Any, loras: Sequence[tuple[str, float]]) -> Iterator[None]:
-        """The pipeline with them. Raises `Invalid` ("lora_incompatible", "lora_missing")."""
+        """Lay them on within the block. Raises `Invalid` (`lora_unfit`, `lora_missing`)."""
         if not loras:
             yield
             return
         if not hasattr(pipeline, "load_lora_weights"):
             raise _unfit("this model takes none")
         try:
-            names = [self._laid(pipeline, n, *lora) for n, lora in enumerate(loras)]
+            names = [self._lay_on(pipeline, n, *lora) for n, lora in enumerate(loras)]
             pipeline.set_adapters(names, [weight for _, weight in loras])
             yield
         finally:
             pipeline.unload_lora_weights()
 
-    def _laid(self, pipeline: Any, number: int, source: str, weight: float) -> str:
+    def _lay_on(self, pipeline: Any, number: int, source: str, weight: float) -> str:
         if not abs(weight) <= MAX_WEIGHT:
             raise _unfit(f"the weight of '{source}' must be between -{MAX_WEIGHT:g} and its like")
         name = f"lora{number}"
@@ -58,7 +58,7 @@ class Loras:
             except (OSError, SafetensorError) as error:
                 raise _unfit(f"'{file}' cannot be read: {error}") from error
         self._read.move_to_end(file)
-        while len(self._read) > KEPT:
+        while len(self._read) > MAX_FILES_READ:
             self._read.popitem(last=False)
         return self._read[file]
 

@@ -25,27 +25,27 @@ MASKED_CHANNELS = (4, 9)
 
 
 def by_mode(pipeline: Any) -> dict[Mode, Any]:
-    """A pipeline for each mode, all of the same weights."""
+    """Build a pipeline for each mode, all of the same weights."""
     own = _own_mode(pipeline)
     if _takes_mask(pipeline):
         return {own: pipeline}
-    found: dict[Mode, Any] = {}
+    pipelines: dict[Mode, Any] = {}
     for mode, auto in AUTO.items():
         with contextlib.suppress(ValueError):
             other = auto.from_pipe(pipeline)
             other.set_progress_bar_config(disable=True)
             if not _refuses(other):
-                found[mode] = pipeline if type(other) is type(pipeline) else other
-    return found or {own: pipeline}
+                pipelines[mode] = pipeline if type(other) is type(pipeline) else other
+    return pipelines or {own: pipeline}
 
 
 def parameters(pipeline: Any) -> Mapping[str, inspect.Parameter]:
-    """What a call of it takes."""
+    """List what a call of it takes."""
     return inspect.signature(type(pipeline).__call__).parameters
 
 
 def usual_size(pipeline: Any) -> tuple[int, int]:
-    """Width and height that it was trained for."""
+    """Read the width and height that it was trained for."""
     core = getattr(pipeline, "unet", None) or getattr(pipeline, "transformer", None)
     latents = getattr(pipeline, "default_sample_size", None)
     latents = latents or getattr(getattr(core, "config", None), "sample_size", None)
@@ -55,7 +55,7 @@ def usual_size(pipeline: Any) -> tuple[int, int]:
 
 
 def grid(pipeline: Any) -> int:
-    """Sides must be multiples of this."""
+    """Return the number of which sides must be multiples."""
     config = getattr(getattr(pipeline, "image_processor", None), "config", None)
     scale: int = getattr(config, "vae_scale_factor", 0) or getattr(pipeline, "vae_scale_factor", 8)
     patch = getattr(pipeline, "patch_size", 1)
@@ -63,7 +63,7 @@ def grid(pipeline: Any) -> int:
 
 
 def _refuses(pipeline: Any) -> bool:
-    """Whether it takes a mask, and latents of other widths alone than its denoiser has."""
+    """Tell whether it takes a mask, and latents of other widths alone than its denoiser has."""
     name, core = type(pipeline).__name__, getattr(pipeline, "unet", None)
     fixed = name.startswith("StableDiffusion") and "mask_image" in parameters(pipeline)
     return fixed and core is not None and core.config.in_channels not in MASKED_CHANNELS
@@ -77,7 +77,7 @@ def _own_mode(pipeline: Any) -> Mode:
 
 
 def _takes_mask(pipeline: Any) -> bool:
-    """Whether its denoiser was made for masks alone, as its inputs tell."""
+    """Tell whether its denoiser was made for masks alone, as its inputs tell."""
     core, decoder = getattr(pipeline, "unet", None), getattr(pipeline, "vae", None)
     if core is None or decoder is None:
         return False

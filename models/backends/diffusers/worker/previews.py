@@ -15,7 +15,7 @@ QUALITY = 75
 
 @torch.inference_mode()
 def preview(pipeline: Any, latents: torch.Tensor, size: tuple[int, int]) -> bytes:
-    """A JPEG file of at most 128 x 128; empty when the latents are of a kind unknown here.
+    """Draw a JPEG file of at most 128 x 128; empty for latents of a kind unknown here.
 
     They are made small before they are decoded: that costs little with any decoder.
     """

@@ -13,11 +13,12 @@ from PIL import Image, UnidentifiedImageError
 from config.errors import Invalid
 from models.capabilities.image import Mode
 
-# Not 1000: some schedulers count beyond their table then.
 MAX_STEPS = 500
+"""Not 1000: some schedulers count beyond their table then."""
 TRIAL_STEPS = 4
 MAX_GUIDANCE = 100.0
 SEEDS = 2**63
+"""Seeds are whole numbers below this, as torch takes them."""
 MAX_PIXELS = 64_000_000
 
 
@@ -57,10 +58,10 @@ class CheckedRequest:
     mask: Image.Image | None
 
 
-def order(
+def check_request(
     header: Mapping[str, Any], body: bytes, limits: DrawingLimits, chance: int
 ) -> CheckedRequest:
-    """Raises `Invalid` with the field. `chance` is the seed of one that names none."""
+    """Check a request. Raises `Invalid` with the field. `chance` is the seed of one without."""
     image_bytes, mask_bytes = header["image_bytes"], header["mask_bytes"]
     if mask_bytes and not image_bytes:
         raise invalid("mask", "it says what of an image is drawn anew: give the `image` too")
@@ -97,8 +98,8 @@ def order(
     )
 
 
-def trial(mode: Mode, limits: DrawingLimits) -> CheckedRequest:
-    """The usual picture, in few steps."""
+def trial_request(mode: Mode, limits: DrawingLimits) -> CheckedRequest:
+    """Request the usual picture, in few steps."""
     size = (limits.width, limits.height)
     return CheckedRequest(
         mode=mode,
@@ -137,7 +138,7 @@ def _opened(field: str, data: bytes) -> Image.Image:
 def _size(
     header: Mapping[str, Any], image: Image.Image | None, limits: DrawingLimits
 ) -> tuple[int, int]:
-    """As asked for; else that of the image, at the model's usual area; else the usual one."""
+    """Choose the size: as asked for; else of the image, at the usual area; else the usual one."""
     width, height = header["width"], header["height"]
     if image and width is None and height is None:
         shrink = math.sqrt(limits.width * limits.height / (image.width * image.height))

@@ -28,8 +28,8 @@ class Schedulers:
         """The name of the pipeline's own."""
         return _short(type(self._own))
 
-    def built(self, name: str) -> Any:
-        """A new one with the settings of the pipeline's own. Raises `Invalid` ("scheduler")."""
+    def build(self, name: str) -> Any:
+        """Build a new one, set as the pipeline's own. Raises `Invalid` (`unknown_scheduler`)."""
         by_key = {_key(each): kind for each, kind in self._kinds.items()}
         kind = by_key.get(_key(name))
         if kind is None:

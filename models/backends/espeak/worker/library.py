@@ -54,11 +54,11 @@ class Espeak:
         self._library = library
         self._data = Path(espeakng_loader.get_data_path())
         self._variants = sorted(file.name for file in (self._data / "voices" / "!v").iterdir())
-        place = str(self._data).encode()
-        self.rate: int = library.espeak_Initialize(SYNCHRONOUS, 0, place, DO_NOT_EXIT)
+        data_folder = str(self._data).encode()
+        self.rate: int = library.espeak_Initialize(SYNCHRONOUS, 0, data_folder, DO_NOT_EXIT)
         if self.rate <= 0:
             raise Unavailable(f"espeak-ng cannot read {self._data}.", code="model_missing")
-        self._heard = bytearray()
+        self._samples = bytearray()
         self._cancelled: Callable[[], bool] = lambda: False
         # Kept: the library calls it as long as it lives.
         self._callback = _CALLBACK(self._hear)
@@ -76,8 +76,8 @@ class Espeak:
 
     @property
     def version(self) -> str:
-        told: bytes = self._library.espeak_Info(None)
-        return told.decode()
+        version: bytes = self._library.espeak_Info(None)
+        return version.decode()
 
     @property
     def variants(self) -> list[str]:
@@ -85,10 +85,12 @@ class Espeak:
         return self._variants
 
     def voices(self) -> list[dict[str, Any]]:
-        """Those with a dictionary: each with `name`, `file`, and `languages`, which are pairs of a
-        tag and how well it fits, the least the best."""
+        """List those with a dictionary: `name`, `file` and `languages` of each.
+
+        Languages are pairs of a tag and how well it fits, the least the best.
+        """
         listed = self._library.espeak_ListVoices(None)
-        found = []
+        voices = []
         for number in range(MAX_VOICES):
             if not listed[number]:
                 break
@@ -96,8 +98,8 @@ class Espeak:
             file, languages = voice.identifier.decode(), list(_languages(voice.languages))
             if self._has_dictionary(file, languages[0][0]):
                 name = voice.name.decode().strip()
-                found.append({"name": name, "file": file, "languages": languages})
-        return found
+                voices.append({"name": name, "file": file, "languages": languages})
+        return voices
 
     def say(
         self,
@@ -108,44 +110,44 @@ class Espeak:
         pitch: int,
         cancelled: Callable[[], bool],
     ) -> bytes:
-        """16-bit samples, `rate` a second. Cut short when `cancelled` says so."""
+        """Speak: 16-bit samples, `rate` a second. Ends early when `cancelled` says so."""
         self.use(voice)
         self._library.espeak_SetParameter(RATE, words_a_minute, 0)
         self._library.espeak_SetParameter(PITCH, pitch, 0)
-        self._heard, self._cancelled = bytearray(), cancelled
+        self._samples, self._cancelled = bytearray(), cancelled
         data = _c_text(text)
         status = self._library.espeak_Synth(data, len(data), 0, 1, 0, UTF8, None, None)
         if status:
             raise Unavailable(f"espeak-ng failed (status {status}).", code="worker_failed")
-        return bytes(self._heard)
+        return bytes(self._samples)
 
     def use(self, voice: str) -> None:
         """Speak as the voice of that file, with or without a variant, or of that language."""
-        wanted = ctypes.create_string_buffer(voice.encode())
-        if not self._library.espeak_SetVoiceByName(wanted):
+        name = ctypes.create_string_buffer(voice.encode())
+        if not self._library.espeak_SetVoiceByName(name):
             return
-        tongue = _Voice(languages=ctypes.cast(wanted, ctypes.POINTER(ctypes.c_ubyte)))
+        tongue = _Voice(languages=ctypes.cast(name, ctypes.POINTER(ctypes.c_ubyte)))
         if self._library.espeak_SetVoiceByProperties(ctypes.byref(tongue)):
             raise Unavailable(f"espeak-ng cannot use its voice '{voice}'.", code="worker_failed")
 
     def phonemes(self, text: str, mode: int) -> list[str]:
-        """In the voice of the last `use`, clause by clause; `mode` as the library defines it."""
-        place = ctypes.c_char_p(_c_text(text))
-        found = []
-        while place.value is not None:
-            told = self._library.espeak_TextToPhonemes(ctypes.byref(place), UTF8, mode)
-            found.append((told or b"").decode(errors="replace"))
-        return found
+        """Return the phonemes of each clause in the voice last used; `mode` is the library's."""
+        rest = ctypes.c_char_p(_c_text(text))
+        clauses = []
+        while rest.value is not None:
+            clause = self._library.espeak_TextToPhonemes(ctypes.byref(rest), UTF8, mode)
+            clauses.append((clause or b"").decode(errors="replace"))
+        return clauses
 
     def _has_dictionary(self, file: str, language: str) -> bool:
-        """The wheel lists a few voices whose dictionaries it left out."""
+        """Look for the dictionary: the wheel lists a few voices whose dictionaries it left out."""
         own = _DICTIONARY.search((self._data / "lang" / file).read_text(encoding="utf-8"))
         name = own[1] if own else language.partition("-")[0]
         return (self._data / f"{name.lower()}_dict").is_file()
 
     def _hear(self, samples: Any, count: int, events: Any) -> int:
         if samples and count > 0:
-            self._heard += ctypes.string_at(samples, 2 * count)
+            self._samples += ctypes.string_at(samples, 2 * count)
         return STOP if self._cancelled() else GO_ON
 
 
@@ -155,10 +157,10 @@ def _c_text(text: str) -> bytes:
 
 def _languages(listed: Any) -> Iterator[tuple[str, int]]:
     """Pairs of a byte and a string, one after the other, until a byte is 0."""
-    place = 0
-    while rank := listed[place]:
-        end = place + 1
+    offset = 0
+    while rank := listed[offset]:
+        end = offset + 1
         while listed[end]:
             end += 1
-        yield bytes(listed[place + 1 : end]).decode(), rank
-        place = end + 1
+        yield bytes(listed[offset + 1 : end]).decode(), rank
+        offset = end + 1

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
 from models.backends.common.batches import batches, fastest_dtype
-from models.backends.minilm.worker.pooling import Floats, pieces, whole
-from models.backends.minilm.worker.runtimes import fastest_runtime
+from models.backends.minilm.worker.pooling import Floats, pool_spans, pool_text
+from models.backends.minilm.worker.runtimes import open_runtime
 from models.capabilities import FLOAT_BYTES
 from models.workers.host import Answer, Request, TaskHandle
 
@@ -40,7 +40,7 @@ class MiniLMHandler:
         self._dtype = options["dtype"] if options["dtype"] != "auto" else fastest_dtype()
         self._max_tokens = options["max_tokens"]
         cache = Path(options["cache"])
-        self._runtime = fastest_runtime(options["runtime"], self._dtype, threads, cache)
+        self._runtime = open_runtime(options["runtime"], self._dtype, threads, cache)
         # The first pass is slow (kernels are chosen, weights are packed): let no one wait for it.
         self._dimensions = len(self._embed(["warm up"])) // FLOAT_BYTES
 
@@ -52,7 +52,7 @@ class MiniLMHandler:
         return {}, self._embed(header["texts"])
 
     def handle_batch(self, method: str, requests: list[Request]) -> list[Answer | Exception]:
-        """Waiting queries in one pass."""
+        """Answer waiting queries in one pass."""
         counts = [len(header["texts"]) for header, _ in requests]
         data = self._embed([text for header, _ in requests for text in header["texts"]])
         width = len(data) // max(1, sum(counts))
@@ -75,30 +75,30 @@ class MiniLMHandler:
         return b"".join(vector.tobytes() for vector, _, _ in self._run(encodings))
 
     def _embed_parts(self, texts: Sequence[str], spans: Sequence[Spans]) -> bytes:
-        """All vectors, then all masses, then the rows of all parts."""
+        """Compute all vectors, then all masses, then the rows of all parts."""
         encodings = self._tokenizer.encode_batch(list(texts))
-        found = self._run(encodings, spans)
+        pooled = self._run(encodings, spans)
         return b"".join(
-            column.tobytes() for columns in zip(*found, strict=True) for column in columns
+            column.tobytes() for columns in zip(*pooled, strict=True) for column in columns
         )
 
     def _run(
         self, encodings: Sequence[Encoding], spans: Sequence[Spans] | None = None
     ) -> list[Pooled]:
-        """Each text's vector and its parts, computed in batches, several at once."""
+        """Compute the vector of each text and of its parts, in batches, several at once."""
         together = list(batches([len(encoding) for encoding in encodings], TOKEN_BUDGET))
-        found: dict[int, Pooled] = {}
+        pooled: dict[int, Pooled] = {}
 
         def compute(batch: Sequence[int]) -> None:
             rows = self._runtime.states([encodings[number].ids for number in batch])
             for number, row in zip(batch, rows, strict=True):
                 states = row[: len(encodings[number])]
                 offsets = encodings[number].offsets if spans else []
-                found[number] = (
-                    whole(states),
-                    *pieces(states, offsets, spans[number] if spans else []),
+                pooled[number] = (
+                    pool_text(states),
+                    *pool_spans(states, offsets, spans[number] if spans else []),
                 )
 
         for _ in (self._pool.map if len(together) > 1 else map)(compute, together):
             pass  # so that an error is raised
-        return [found[number] for number in range(len(encodings))]
+        return [pooled[number] for number in range(len(encodings))]

@@ -18,9 +18,9 @@ import torch
 from openvino.frontend import FrontEndManager
 from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
-from models.backends.minilm.worker.runtimes import OpenVino, padded, torch_model
+from models.backends.minilm.worker.runtimes import OpenVino, load_torch_model, pad
 
-MAKING = "making-"
+UNFINISHED_PREFIX = "making-"
 TOLERANCE = 1e-3
 SAMPLE = [[101, 2129, 2079, 1045, 102], [101, 7592, *range(2000, 2060), 102], [101, 102]]
 
@@ -37,24 +37,26 @@ class _States(torch.nn.Module):
 def main() -> None:
     target = Path(sys.argv[1])
     target.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix=MAKING, dir=target.parent))
+    unfinished_folder = Path(tempfile.mkdtemp(prefix=UNFINISHED_PREFIX, dir=target.parent))
     try:
-        module = _States(torch_model("float32", "sdpa"))
-        openvino.save_model(_converted(module), made / "model.xml", compress_to_fp16=False)
-        _check(module, made / "model.xml")
-        for file in made.iterdir():
+        module = _States(load_torch_model("float32", "sdpa"))
+        openvino.save_model(
+            _convert(module), unfinished_folder / "model.xml", compress_to_fp16=False
+        )
+        _check(module, unfinished_folder / "model.xml")
+        for file in unfinished_folder.iterdir():
             with file.open("rb") as written:
                 os.fsync(written.fileno())
-        made.rename(target)
+        unfinished_folder.rename(target)
     except BaseException:
-        shutil.rmtree(made, ignore_errors=True)
+        shutil.rmtree(unfinished_folder, ignore_errors=True)
         raise
-    for unfinished in target.parent.glob(f"{MAKING}*"):
+    for unfinished in target.parent.glob(f"{UNFINISHED_PREFIX}*"):
         shutil.rmtree(unfinished, ignore_errors=True)  # left by one that was killed
 
 
-def _converted(module: torch.nn.Module) -> Any:
-    """The model, for batches of any shape.
+def _convert(module: torch.nn.Module) -> Any:
+    """Convert the model, for batches of any shape.
 
     By OpenVINO's own front end and not its `convert_model`, which reports its use to a server.
     """
@@ -66,13 +68,15 @@ def _converted(module: torch.nn.Module) -> Any:
 
 
 def _check(module: torch.nn.Module, file: Path) -> None:
-    """A trace may hold for its example alone: compare with texts of other lengths."""
-    ids, mask = padded(SAMPLE)
+    """Compare with texts of other lengths: a trace may hold for its example alone."""
+    ids, mask = pad(SAMPLE)
     with torch.inference_mode():
         own = module(torch.from_numpy(ids), torch.from_numpy(mask)).numpy()
-    found = OpenVino(file, "float32", 1).states(SAMPLE)
-    for place, row in enumerate(SAMPLE):
-        if not np.allclose(own[place, : len(row)], found[place, : len(row)], atol=TOLERANCE):
+    states = OpenVino(file, "float32", 1).states(SAMPLE)
+    for row_number, row in enumerate(SAMPLE):
+        if not np.allclose(
+            own[row_number, : len(row)], states[row_number, : len(row)], atol=TOLERANCE
+        ):
             raise RuntimeError("the converted model does not compute what the original does")
 
 

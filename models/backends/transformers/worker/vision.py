@@ -13,8 +13,8 @@ from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from config.errors import Invalid
-from models.backends.transformers.worker.loading import loaded, opened, placed
-from models.backends.transformers.worker.writing import Pieces
+from models.backends.transformers.worker.loading import load_model, open_device, open_processor
+from models.backends.transformers.worker.writing import PieceStreamer
 from models.workers.host import Answer, TaskHandle
 
 MANY_IMAGES = 8
@@ -24,23 +24,23 @@ class VisionHandler:
     """Methods: `about`, and `caption` (sizes, prompt, max_tokens; the files), which streams."""
 
     def __init__(self, options: dict[str, Any]) -> None:
-        self._place = placed(options)
-        self._processor = opened(AutoProcessor, options["source"])
-        self._model = loaded(AutoModelForImageTextToText, options, self._place)
+        self._placement = open_device(options)
+        self._processor = open_processor(AutoProcessor, options["source"])
+        self._model = load_model(AutoModelForImageTextToText, options, self._placement)
         self._default = options["prompt"]
         self._chats = bool(getattr(self._processor, "chat_template", None))
         # Where a picture stands in the text of a model without a template, as LLaVA 1.5.
         self._mark = getattr(self._processor, "image_token", None)
 
     def memory(self) -> dict[str, Any]:
-        return self._place.memory()
+        return self._placement.memory()
 
     def handle(self, method: str, header: dict[str, Any], body: bytes, task: TaskHandle) -> Answer:
         if method == "about":
             return {"max_images": MANY_IMAGES if self._chats or self._mark else 1}, b""
         images = _images(header["sizes"], body)
         inputs = self._inputs(images, header["prompt"])
-        pieces = Pieces(self._processor.tokenizer, task)
+        pieces = PieceStreamer(self._processor.tokenizer, task)
         try:
             self._model.generate(
                 **inputs,
@@ -48,7 +48,7 @@ class VisionHandler:
                 streamer=pieces,
             )
         except torch.OutOfMemoryError:
-            self._place.release()
+            self._placement.release()
             raise
         return {"output_tokens": pieces.tokens}, b""
 
@@ -56,15 +56,15 @@ class VisionHandler:
         """Without a prompt, a model that only completes begins by itself."""
         if self._chats:
             text = self._chat(len(images), prompt or self._default)
-            told = self._processor(text=[text], images=[images], return_tensors="pt")
+            inputs = self._processor(text=[text], images=[images], return_tensors="pt")
         elif self._mark:
             text = f"USER: {self._mark * len(images)}\n{prompt or self._default} ASSISTANT:"
-            told = self._processor(text=[text], images=images, return_tensors="pt")
+            inputs = self._processor(text=[text], images=images, return_tensors="pt")
         elif prompt:
-            told = self._processor(images=images, text=[prompt], return_tensors="pt")
+            inputs = self._processor(images=images, text=[prompt], return_tensors="pt")
         else:
-            told = self._processor(images=images, return_tensors="pt")
-        return told.to(self._place.device, self._model.dtype)
+            inputs = self._processor(images=images, return_tensors="pt")
+        return inputs.to(self._placement.device, self._model.dtype)
 
     def _chat(self, count: int, prompt: str) -> str:
         content = [*[{"type": "image"}] * count, {"type": "text", "text": prompt}]
@@ -87,7 +87,7 @@ def _images(sizes: Sequence[int], body: bytes) -> list[Image.Image]:
 
 
 def _image(data: bytes) -> Image.Image:
-    """On white where it is transparent."""
+    """Open a picture, on white where it is transparent."""
     try:
         image = Image.open(io.BytesIO(data))
         image.load()

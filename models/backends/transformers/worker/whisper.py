@@ -15,7 +15,7 @@ from transformers import (
 
 from config.errors import Cancelled, Unavailable
 from models.backends.transformers.timestamps import TimedTokens, parse_timestamps
-from models.backends.transformers.worker.loading import loaded, opened, placed
+from models.backends.transformers.worker.loading import load_model, open_device, open_processor
 from models.capabilities.transcribe import RATE
 from models.workers.host import Answer, TaskHandle
 
@@ -30,10 +30,10 @@ class WhisperHandler:
     """Methods: `about`, and `transcribe` (language, translate; 16-bit samples), which streams."""
 
     def __init__(self, options: dict[str, Any]) -> None:
-        self._place = placed(options)
-        self._processor = opened(AutoProcessor, options["source"])
+        self._placement = open_device(options)
+        self._processor = open_processor(AutoProcessor, options["source"])
         self._tokenizer = self._processor.tokenizer
-        self._model = loaded(AutoModelForSpeechSeq2Seq, options, self._place)
+        self._model = load_model(AutoModelForSpeechSeq2Seq, options, self._placement)
         if self._model.config.model_type != "whisper":
             raise Unavailable(
                 f"{options['source']} is a {self._model.config.model_type}; only Whisper models "
@@ -47,7 +47,7 @@ class WhisperHandler:
         self._window_s = float(self._processor.feature_extractor.chunk_length)
 
     def memory(self) -> dict[str, Any]:
-        return self._place.memory()
+        return self._placement.memory()
 
     def handle(self, method: str, header: dict[str, Any], body: bytes, task: TaskHandle) -> Answer:
         if method == "about":
@@ -71,25 +71,25 @@ class WhisperHandler:
         if float(np.abs(samples).max()) < SILENCE:
             return long_s
         if choice and choice["language"] is None:
-            choice["language"] = self._language(samples)
-        found, step_s = parse_timestamps(
+            choice["language"] = self._detect_language(samples)
+        stretches, step_s = parse_timestamps(
             self._tokens(samples, choice, task),
             self._first_time,
             lambda token: token not in self._special,
             long_s,
         )
-        if segments := [each for each in self._told(found, at_s) if each[2]]:
+        if segments := [each for each in self._decode(stretches, at_s) if each[2]]:
             task.emit({"segments": segments})
         return max(step_s, min(LEAST_STEP_S, long_s))
 
-    def _told(self, found: list[TimedTokens], at_s: float) -> list[tuple[float, float, str]]:
+    def _decode(self, stretches: list[TimedTokens], at_s: float) -> list[tuple[float, float, str]]:
         return [
             (
                 round(at_s + each.start_s, 2),
                 round(at_s + each.end_s, 2),
                 self._tokenizer.decode(each.tokens, skip_special_tokens=True).strip(),
             )
-            for each in found
+            for each in stretches
         ]
 
     def _tokens(self, samples: Samples, choice: dict[str, Any], task: TaskHandle) -> list[int]:
@@ -103,27 +103,27 @@ class WhisperHandler:
                 **choice,
             )
         except torch.OutOfMemoryError:
-            self._place.release()
+            self._placement.release()
             raise
         if task.cancelled():
             raise Cancelled("The caller gave up.")
         tokens: list[int] = answer[0].tolist()
         return tokens
 
-    def _language(self, samples: Samples) -> str:
-        """The one it hears, by its short name."""
+    def _detect_language(self, samples: Samples) -> str:
+        """Detect the language, and return its short name."""
         token = int(self._model.detect_language(self._features(samples))[0])
         name: str = self._tokenizer.convert_ids_to_tokens(token)
         return name.strip("<|>")
 
     def _features(self, samples: Samples) -> Any:
-        told = self._processor.feature_extractor(
+        features = self._processor.feature_extractor(
             samples, sampling_rate=RATE, return_tensors="pt", device="cpu"
         )
-        return told["input_features"].to(self._place.device, self._model.dtype)
+        return features["input_features"].to(self._placement.device, self._model.dtype)
 
     def _languages(self) -> list[str]:
-        """By their short names; none of a model that knows English alone."""
+        """List the languages by their short names; none of a model that knows English alone."""
         known = self._model.generation_config
         if not getattr(known, "is_multilingual", False):
             return []

@@ -13,7 +13,7 @@ from models.backends.transformers.stop_sequences import StopSequenceFilter
 from models.workers.host import TaskHandle
 
 
-class Pieces(TextStreamer):  # type: ignore[misc]
+class PieceStreamer(TextStreamer):  # type: ignore[misc]
     """The streamer of one generation: emits {"text": ...} for each piece.
 
     Called between two tokens, so it also is where a request that was given up ends.
@@ -43,12 +43,12 @@ class Pieces(TextStreamer):  # type: ignore[misc]
             self._task.emit({"text": shown})
 
     def criteria(self) -> StoppingCriteriaList:
-        """For `generate`: ends it when a stop came."""
+        """Return the criteria for `generate` that end it when a stop came."""
         return StoppingCriteriaList([_Stop(self)])
 
 
 class _Stop(StoppingCriteria):  # type: ignore[misc]
-    def __init__(self, pieces: Pieces) -> None:
+    def __init__(self, pieces: PieceStreamer) -> None:
         self._pieces = pieces
 
     def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.Tensor:
