@@ -6,7 +6,6 @@ each back end's own. Models that run in worker processes are in `worker_model`.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Sequence
 from importlib.util import find_spec
 from typing import ClassVar
@@ -25,8 +24,6 @@ ABOUT_TIMEOUT_S = 60.0
 """A worker that has loaded its model describes it at once, unless the machine swaps."""
 PYPI_NAMES = {"PIL": "pillow", "espeakng_loader": "espeakng-loader"}
 """Names to install by, where they are not those of the modules."""
-MAX_THREADS = 4
-"""Cores that one model takes on a CPU, unless its options say otherwise."""
 
 
 class BaseDriver:
@@ -83,11 +80,6 @@ def check_task(spec: ModelSpec, tasks: Sequence[str]) -> None:
             code="task_unsupported",
             details={"field": "task"},
         )
-
-
-def count_threads(chosen: int | None) -> int:
-    """Return the threads of a model on the CPU: as chosen, else one a core, `MAX_THREADS` most."""
-    return chosen or min(MAX_THREADS, os.cpu_count() or 1)
 
 
 def estimate_in_ram(spec: ModelSpec, default_bytes: int) -> list[MemoryRequirement]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 from pydantic import Field
 
 from config.errors import Invalid
 from models.backends.common.options import Options
 
+MAX_THREADS = 4
+"""Cores that one model takes on a CPU, unless its options say otherwise."""
 Quantization = Literal["none", "int8", "nf4"]
 QUANTIZERS: dict[Quantization, tuple[str, ...]] = {
     "none": (),
@@ -22,17 +26,37 @@ QUANTIZED_BYTES = {"int8": 1.15, "nf4": 0.65}
 """Bytes of a stored number: more than its bits, for scales and layers that stay as they are."""
 
 
-class TorchOptions(Options):
+class ThreadedOptions(Options):
+    """Base of the options of models that may compute on a CPU."""
+
+    threads: int | None = Field(None, ge=1, description="On a CPU; one for each core, at most 4.")
+
+
+class TorchOptions(ThreadedOptions):
     """Base of the options of models whose weights may be of several types of numbers."""
 
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="auto: bfloat16 where the device computes in it."
     )
     quantization: Quantization = Field("none", description="Fewer bits for each weight.")
-    threads: int | None = Field(None, ge=1, description="On a CPU; one for each core, at most 4.")
     memory_fraction: float | None = Field(
         None, gt=0, le=1, description="Of an NVIDIA or AMD GPU: the most it may take."
     )
+
+
+def count_threads(chosen: int | None) -> int:
+    """Return the threads of a model on the CPU: as chosen, else one a core, `MAX_THREADS` most."""
+    return chosen or min(MAX_THREADS, os.cpu_count() or 1)
+
+
+def build_worker_options(options: ThreadedOptions, folder: Path, device: str) -> dict[str, Any]:
+    """Return what each handler of a torch model reads: its options, files, device and threads."""
+    return {
+        **options.model_dump(mode="json"),
+        "source": str(folder),
+        "device": device,
+        "threads": count_threads(options.threads),
+    }
 
 
 def find_missing_quantizer(options: TorchOptions) -> str | None:

@@ -8,9 +8,9 @@ from models.backends.common.base_driver import (
     ABOUT_TIMEOUT_S,
     LOAD_TIMEOUT_S,
     BaseDriver,
-    count_threads,
 )
 from models.backends.common.sources import missing_model
+from models.backends.common.torch_options import count_threads
 from models.backends.common.worker_model import stop_on_failure
 from models.backends.coqui.model import CoquiModel
 from models.backends.coqui.options import CoquiOptions

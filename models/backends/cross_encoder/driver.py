@@ -12,12 +12,11 @@ from pydantic import Field
 from models.backends.common.base_driver import (
     LOAD_TIMEOUT_S,
     BaseDriver,
-    count_threads,
     estimate_by_weights,
 )
 from models.backends.common.batches import readable
-from models.backends.common.options import Options
 from models.backends.common.sources import folder_of, require_folder, weights, why_missing
+from models.backends.common.torch_options import ThreadedOptions, build_worker_options
 from models.backends.common.worker_model import SupervisedModel
 from models.capabilities import FLOAT_BYTES
 from models.catalog.spec import ModelSpec
@@ -33,13 +32,10 @@ TEXT_CHARACTERS = 20_000
 """More of a text hardly ever reaches the tokens that are read."""
 
 
-class CrossEncoderOptions(Options):
+class CrossEncoderOptions(ThreadedOptions):
     """`options:` of a model of this back end."""
 
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    threads: int | None = Field(
-        None, ge=1, description="As it comes, one for each core, at most 4."
-    )
     max_tokens: int | None = Field(None, ge=8, description="Of query and text; the model's limit.")
 
 
@@ -64,16 +60,12 @@ class CrossEncoderDriver(BaseDriver):
         self, spec: ModelSpec, need: MemoryRequirement, progress: Progress
     ) -> CrossEncoderModel:
         options = CrossEncoderOptions.of(spec.name, spec.options)
+        folder = require_folder(spec.name, spec.source)
         start_worker = partial(
             self._context.workers.start,
             WORKER,
             name=spec.name,
-            options={
-                **options.model_dump(),
-                "source": str(require_folder(spec.name, spec.source)),
-                "device": need.device,
-                "threads": count_threads(options.threads),
-            },
+            options=build_worker_options(options, folder, need.device),
             start_timeout_s=LOAD_TIMEOUT_S,
         )
         return CrossEncoderModel(await SupervisedWorker.open(start_worker), need)

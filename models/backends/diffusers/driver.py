@@ -9,9 +9,12 @@ from models.backends.common.base_driver import (
     LOAD_TIMEOUT_S,
     BaseDriver,
     check_task,
-    count_threads,
 )
-from models.backends.common.torch_options import check_quantizer, find_missing_quantizer
+from models.backends.common.torch_options import (
+    build_worker_options,
+    check_quantizer,
+    find_missing_quantizer,
+)
 from models.backends.common.worker_model import SerialWorkerModel, stop_on_failure
 from models.backends.diffusers.files import require_folder, variant, why_missing
 from models.backends.diffusers.image import DiffusersImage
@@ -47,11 +50,8 @@ class DiffusersDriver(BaseDriver):
             WORKER,
             name=spec.name,
             options={
-                **options.model_dump(mode="json"),
-                "source": str(folder),
+                **build_worker_options(options, folder, need.device),
                 "variant": variant(folder),
-                "device": need.device,
-                "threads": count_threads(options.threads),
                 "offload": offload(spec, options, need.device, self._context.accelerators),
             },
             start_timeout_s=LOAD_TIMEOUT_S,

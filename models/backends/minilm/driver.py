@@ -12,9 +12,10 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from models.backends.common.base_driver import MAX_THREADS, BaseDriver, estimate_in_ram
+from models.backends.common.base_driver import BaseDriver, estimate_in_ram
 from models.backends.common.batches import chunks, readable
 from models.backends.common.options import Options
+from models.backends.common.torch_options import MAX_THREADS
 from models.backends.common.worker_model import EmbedderModel
 from models.capabilities import FLOAT_BYTES, Embedded, Parts, Vectors
 from models.catalog.spec import ModelSpec

@@ -12,12 +12,11 @@ from models.backends.common.base_driver import (
     LOAD_TIMEOUT_S,
     BaseDriver,
     check_task,
-    count_threads,
     estimate_by_weights,
 )
 from models.backends.common.batches import chunks, readable
-from models.backends.common.options import Options
 from models.backends.common.sources import folder_of, require_folder, weights, why_missing
+from models.backends.common.torch_options import ThreadedOptions, build_worker_options
 from models.backends.common.vectors import without_parts
 from models.backends.common.worker_model import EmbedderModel
 from models.capabilities import Embedded, Vectors
@@ -35,11 +34,10 @@ TEXT_CHARACTERS = 40_000
 """More of a text hardly ever reaches the tokens that are read."""
 
 
-class SentenceTransformersOptions(Options):
+class SentenceTransformersOptions(ThreadedOptions):
     """`options:` of a model of this back end."""
 
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    threads: int | None = Field(None, ge=1, description="On a CPU; one for each core, at most 4.")
     max_tokens: int | None = Field(None, ge=8, description="Read of each text; the model's limit.")
     dimensions: int | None = Field(
         None, ge=1, description="Fewer than it has, for a model that is made to be cut."
@@ -70,16 +68,12 @@ class SentenceTransformersDriver(BaseDriver):
         self, spec: ModelSpec, need: MemoryRequirement, progress: Progress
     ) -> SentenceTransformersModel:
         options = _check(spec)
+        folder = require_folder(spec.name, spec.source)
         start_worker = partial(
             self._context.workers.start,
             WORKER,
             name=spec.name,
-            options={
-                **options.model_dump(),
-                "source": str(require_folder(spec.name, spec.source)),
-                "device": need.device,
-                "threads": count_threads(options.threads),
-            },
+            options=build_worker_options(options, folder, need.device),
             start_timeout_s=LOAD_TIMEOUT_S,
         )
         return await SentenceTransformersModel.start(start_worker, need)

@@ -12,10 +12,13 @@ from models.backends.common.base_driver import (
     LOAD_TIMEOUT_S,
     BaseDriver,
     check_task,
-    count_threads,
 )
 from models.backends.common.sources import require_folder, why_missing
-from models.backends.common.torch_options import check_quantizer, find_missing_quantizer
+from models.backends.common.torch_options import (
+    build_worker_options,
+    check_quantizer,
+    find_missing_quantizer,
+)
 from models.backends.common.worker_model import SerialWorkerModel, stop_on_failure
 from models.backends.transformers.needs import needs
 from models.backends.transformers.options import (
@@ -62,15 +65,11 @@ class TransformersDriver(BaseDriver):
     ) -> SerialWorkerModel:
         options = _check(spec)
         check_quantizer(spec.name, options)
+        folder = require_folder(spec.name, spec.source)
         worker = await self._context.workers.start(
             WORKERS[spec.task],
             name=spec.name,
-            options={
-                **options.model_dump(mode="json"),
-                "source": str(require_folder(spec.name, spec.source)),
-                "device": need.device,
-                "threads": count_threads(options.threads),
-            },
+            options=build_worker_options(options, folder, need.device),
             start_timeout_s=LOAD_TIMEOUT_S,
         )
         async with stop_on_failure(worker):
