@@ -1,4 +1,8 @@
-"""Finds the accelerators of this machine, in a child process that cannot hurt the server."""
+"""Finds the accelerators of this machine, in a child process that cannot hurt the server.
+
+Owns the names that torch and our ledger have for them. How each vendor's driver is asked is the
+child's: `models.devices.worker`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Readings that neither hang nor fail: a driver is asked in a thread, for a bounded time."""
+"""Readings that neither hang nor fail: a driver is asked in a thread, for a bounded time.
+
+Invariant: at most one thread asks a driver; while it hangs, the last reading stands, with the
+reason.
+"""
 
 from __future__ import annotations
 

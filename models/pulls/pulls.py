@@ -1,4 +1,8 @@
-"""The pulls of this installation: one job for each model, a few at a time."""
+"""The pulls of this installation: one job for each model, a few at a time.
+
+Owns the jobs, their tasks and their file. How a model is got is the back end's `Puller`.
+Invariant: a model has one job under way at most, and an ended job never changes.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""The server of one model, from its start to its end."""
+"""The server of one model, from its start to its end.
+
+Owns the choice between a command and a container, and the wait until it can be used. Invariant:
+when a start fails or is cancelled, nothing of it runs any more.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A server as a process of this machine: started, watched, ended with all it started."""
+"""A server as a process of this machine: started, watched, ended with all it started.
+
+The command runs behind `guard`, which ends it when this process is gone, however that ended.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""The calls a worker has not answered yet."""
+"""The calls a worker has not answered yet, by number.
+
+Owns what arrived for each call until its caller takes it. Invariants: a call that nobody waits for
+any more is cancelled in the worker; neither the calls nor the pieces of one grow without bound.
+"""
 
 from __future__ import annotations
 

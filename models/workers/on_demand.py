@@ -1,4 +1,8 @@
-"""A worker for work that anyone may hand in: started when needed, ended when idle or stuck."""
+"""A worker for work that anyone may hand in: started when needed, ended when idle or stuck.
+
+Owns one process at a time, for one call at a time. Invariant: a call that hangs or is given up
+costs its process, never the next call.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Starts workers that import torch, the next one from a process that did so beforehand."""
+"""Starts workers that import torch, the next one from a process that did so beforehand.
+
+Owns the spare process until a worker is started in it. Invariant: a spare is an economy alone; one
+that died, or could not be started, costs no load.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,10 @@
-"""The server's end of a worker: start it, call it, watch it, end it."""
+"""The server's end of a worker: start it, call it, watch it, end it.
+
+Owns the process, its socket and its output. Whether a dead worker is started again is
+`supervised`'s and the scheduler's business. Invariants: `exited` completes once and says how the
+process ended; every call ends with an answer or an error, at the latest when the process has
+ended; when `stop` returns its memory is free.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A worker that comes back: started again when it died, its repeatable calls tried once more."""
+"""A worker that comes back: started again when it died, its repeatable calls tried once more.
+
+Owns one worker at a time. Invariant: however many calls find it dead, one restart serves them all.
+"""
 
 from __future__ import annotations
 

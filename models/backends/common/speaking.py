@@ -1,4 +1,7 @@
-"""A model in a worker that speaks, sentence by sentence, for several at once."""
+"""A model in a worker that speaks, sentence by sentence, for several at once.
+
+Owns the order of sentences and the turns of speeches; how a sentence is spoken is the worker's.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""Models of an Ollama server: finds what is installed, loads it, lets it go."""
+"""Models of an Ollama server: finds what is installed, loads it, unloads it.
+
+Owns what this process asked Ollama to hold, by weights (`loaded_models`), and notices when the
+server or a runner went. Invariants: weights are loaded once however many names they have, and are
+unloaded with the last of them; only Ollama's own list says that memory is free.
+"""
 
 from __future__ import annotations
 

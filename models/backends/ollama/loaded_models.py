@@ -1,4 +1,8 @@
-"""What Ollama holds for us: the weights, under all the names that they have."""
+"""What Ollama holds for us: the weights, under all the names that they have.
+
+Owns which of our models use one set of weights. Invariant: under the lock of a set, loads and
+unloads of it never overlap.
+"""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ def places(driver: OllamaDriver, wanted: ModelSpec) -> list[tuple[str, list[str]
     return [(need.device, sorted(need.memory)) for need in driver.estimate(wanted)]
 
 
-async def test_it_may_be_on_each_gpu_on_all_and_on_the_cpu(ollama: Ollama, tmp_path: Path) -> None:
+async def test_estimate_lists_each_gpu_all_gpus_and_the_cpu(ollama: Ollama, tmp_path: Path) -> None:
     ollama.add("tiny")
     cuda = [("cuda:0", ["cuda:0", "ram"]), ("cuda:1", ["cuda:1", "ram"])]
     spread, cpu = ("cuda:0", ["cuda:0", "cuda:1", "ram"]), ("cpu", ["ram"])
@@ -116,7 +116,7 @@ async def test_it_may_be_on_each_gpu_on_all_and_on_the_cpu(ollama: Ollama, tmp_p
         assert places(driver, spec("tiny")) == [cpu]
 
 
-async def test_one_without_fallback_has_no_place_on_the_cpu(ollama: Ollama, tmp_path: Path) -> None:
+async def test_model_without_fallback_gets_no_cpu_placement(ollama: Ollama, tmp_path: Path) -> None:
     ollama.add("tiny")
     async with driver_for(ollama.url, tmp_path, [GPU]) as driver:
         wanted = spec("tiny").model_copy(update={"cpu_fallback": False})
@@ -152,7 +152,7 @@ def test_what_is_measured_is_put_where_it_was_placed() -> None:
     assert measured(held, MemoryRequirement({"ram": 9}, "mps")) == {"ram": 10}
 
 
-async def test_a_server_elsewhere_takes_nothing_here(ollama: Ollama, tmp_path: Path) -> None:
+async def test_remote_server_takes_no_memory_here(ollama: Ollama, tmp_path: Path) -> None:
     async with driver_for("http://gpu-box:11434", tmp_path, [GPU]) as driver:
         assert list(driver.estimate(spec("tiny"))) == [MemoryRequirement()]
 
@@ -195,7 +195,7 @@ async def test_a_second_name_is_placed_where_the_weights_are(
         assert places(driver, spec("two"))[0][0] == "cuda:0"
 
 
-async def test_names_that_want_other_contexts_get_the_longest_and_none_is_loaded_again(
+async def test_names_of_one_model_share_the_longest_context_without_a_second_load(
     ollama: Ollama, driver: OllamaDriver
 ) -> None:
     ollama.add("one", weights="w")

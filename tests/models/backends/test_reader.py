@@ -109,7 +109,9 @@ async def test_weak_evidence_is_refused(reader: ReaderChat) -> None:
     assert told["score"] < evidence.ENOUGH
 
 
-async def test_an_index_says_itself_from_which_score_on_it_answers(reader: ReaderChat) -> None:
+async def test_threshold_of_the_index_decides_whether_the_reader_answers(
+    reader: ReaderChat,
+) -> None:
     asked = ask("what fine does a late book cost a day?", PASSAGES)
     told = asked[0].additional_kwargs["motet"]
     score = (await reader.ainvoke(asked)).response_metadata["score"]

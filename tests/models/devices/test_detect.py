@@ -90,7 +90,7 @@ async def test_a_lost_gpu_hides_no_other() -> None:
     assert names(found) == [("cuda:0", "NVIDIA RTX A6000")]
 
 
-async def test_a_torch_for_the_cpu_alone_cannot_use_it_and_an_old_driver_neither() -> None:
+async def test_torch_without_cuda_or_with_an_old_driver_cannot_use_the_gpu() -> None:
     [found] = (await look("nvidia", CPU, {"gpus": [LARGE]})).accelerators
     assert "2.13.0+cpu is not built for nvidia GPUs" in found.problem
     [found] = (await look("nvidia", CUDA, {"gpus": [LARGE], "cuda": 12080})).accelerators
@@ -103,7 +103,7 @@ async def test_a_torch_for_the_cpu_alone_cannot_use_it_and_an_old_driver_neither
     [({"error": "Driver Not Loaded"}, "not its driver (Driver Not Loaded)"),
      ({"error": "Driver Not Loaded"}, "--gpus all")],
 )  # fmt: skip
-async def test_a_gpu_without_its_driver_is_told(nvml: dict[str, Any], said: str) -> None:
+async def test_gpu_without_its_driver_is_reported(nvml: dict[str, Any], said: str) -> None:
     found = await look("nvidia", nvml=nvml)
     assert found.accelerators == ()
     assert said in found.problems[0]

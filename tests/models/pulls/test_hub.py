@@ -103,7 +103,7 @@ async def test_a_file_whose_digest_does_not_match_is_fetched_again(
     assert [path for path, _ in hub.ranges].count("model.safetensors") == 2
 
 
-async def test_one_that_never_matches_is_deleted_and_told(hub: Hub, tmp_path: Path) -> None:
+async def test_file_with_a_wrong_digest_is_deleted_and_reported(hub: Hub, tmp_path: Path) -> None:
     hub.damage = {"model.safetensors": 9}
     with pytest.raises(Unavailable, match="deleted") as caught:
         await pulled()
@@ -144,7 +144,7 @@ def test_weights_are_taken_once_as_safetensors_in_full_precision() -> None:
     assert names("model.fp16.safetensors") == ["model.fp16.safetensors"]
 
 
-def test_of_a_pipeline_the_parts_are_taken_and_not_the_file_with_everything() -> None:
+def test_pipeline_is_pulled_by_its_components_without_the_single_file_copy() -> None:
     taken = names(
         "model_index.json", "sd_xl.safetensors", "unet/x.safetensors", "unet/x.fp16.safetensors",
         "unet/x.bin", "vae/config.json",

@@ -118,7 +118,7 @@ async def test_environment_and_words_are_filled_in(servers: Servers) -> None:
     assert url_of(model).endswith(told.removeprefix("port "))
 
 
-async def test_a_port_of_its_own_is_no_obstacle_while_it_is_loaded(servers: Servers) -> None:
+async def test_loaded_model_on_its_fixed_port_stays_available(servers: Servers) -> None:
     port = find_free_port()
     fixed = spec(port=port)
     model = await servers.load(fixed)
@@ -166,7 +166,9 @@ async def test_a_server_that_ends_by_itself_is_lost_and_says_why(servers: Server
     assert "fell off the bus" in reason
 
 
-async def test_what_the_server_started_ends_with_it_though_it_is_deaf(servers: Servers) -> None:
+async def test_children_of_a_server_end_with_it_although_it_ignores_the_signal(
+    servers: Servers,
+) -> None:
     model = await servers.load(spec("--child", "--deaf", stop_grace_s=0.2))
     running = family(model)
     assert len(running) == 3

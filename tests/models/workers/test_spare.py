@@ -60,7 +60,7 @@ async def test_a_spare_that_died_is_not_used(workers: PrewarmedWorkers) -> None:
     await second.stop()
 
 
-async def test_a_spare_that_waits_in_vain_leaves() -> None:
+async def test_spare_ends_after_its_idle_time() -> None:
     workers = PrewarmedWorkers(idle_s=0.01)
     worker = await workers.start(ECHO, name="only", options={})
     waiting = await workers.spare_pid()
