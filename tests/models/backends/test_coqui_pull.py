@@ -57,30 +57,32 @@ def release(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Releas
 async def test_an_archive_is_pulled_and_unpacked_with_progress(release: Release) -> None:
     told: list[dict[str, Any]] = []
     await get(release, lambda news: told.append(dict(news)))
-    assert release.folder == release.place
-    found = {file.name: file.read_bytes() for file in release.place.iterdir()}
+    assert release.folder == release.archive_folder
+    found = {file.name: file.read_bytes() for file in release.archive_folder.iterdir()}
     assert found == FILES
     assert told[0] == {"status": "license: MIT"}
     counted = [news["completed"] for news in told if "completed" in news]
     assert counted == sorted(counted)
     assert counted[-1] == told[1]["total"]
-    assert [file.name for file in release.place.parent.iterdir()] == [release.place.name]
+    assert [file.name for file in release.archive_folder.parent.iterdir()] == [
+        release.archive_folder.name
+    ]
 
 
 async def test_a_pull_that_was_broken_off_goes_on(
     release: Release, archive: Path, asked: list[str | None]
 ) -> None:
-    release.place.parent.mkdir(parents=True)
-    part = release.place.with_name(f"{release.place.name}.zip.part")
+    release.archive_folder.parent.mkdir(parents=True)
+    part = release.archive_folder.with_name(f"{release.archive_folder.name}.zip.part")
     part.write_bytes(archive.read_bytes()[:300])
     await get(release, lambda news: None)
     assert asked == ["bytes=300-"]
-    assert (release.place / "model_file.pth").read_bytes() == FILES["model_file.pth"]
+    assert (release.archive_folder / "model_file.pth").read_bytes() == FILES["model_file.pth"]
 
 
 async def test_one_of_which_all_is_there_is_only_unpacked(release: Release, archive: Path) -> None:
-    release.place.parent.mkdir(parents=True)
-    part = release.place.with_name(f"{release.place.name}.zip.part")
+    release.archive_folder.parent.mkdir(parents=True)
+    part = release.archive_folder.with_name(f"{release.archive_folder.name}.zip.part")
     part.write_bytes(archive.read_bytes())
     await get(release, lambda news: None)
     assert release.folder
@@ -94,14 +96,14 @@ async def test_a_broken_archive_is_deleted_and_the_next_pull_begins_anew(
     with pytest.raises(Unavailable) as caught:
         await get(release, lambda news: None)
     assert caught.value.code == "digest_mismatch"
-    assert list(release.place.parent.iterdir()) == []
+    assert list(release.archive_folder.parent.iterdir()) == []
     archive.write_bytes(whole)
     await get(release, lambda news: None)
     assert release.folder
 
 
 async def test_what_is_here_is_not_pulled_again(release: Release, asked: list[str | None]) -> None:
-    release.place.mkdir(parents=True)
+    release.archive_folder.mkdir(parents=True)
     await get(release, lambda news: None)
     assert asked == []
 

@@ -161,7 +161,7 @@ async def test_unloading_waits_until_a_running_answer_let_the_model_go(
     model = await loaded(driver)
     answer = asyncio.create_task(chat_of(model).ainvoke("hi"))
     await gate.reached.wait()
-    unloading = asyncio.create_task(driver._api.gone(["tiny"], within_s=10))
+    unloading = asyncio.create_task(driver._api.wait_unloaded(["tiny"], within_s=10))
     await driver._api.unload("tiny")
     assert not unloading.done()
     gate.open()
