@@ -26,7 +26,9 @@ SMALL = ROOT / "models" / "small"
 def made(folder: Path, *names: str) -> Path:
     """The folder, with models of these names made in it."""
     env = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
-    subprocess.run([sys.executable, MAKE, folder, *names], check=True, capture_output=True, env=env)
+    subprocess.run(
+        [sys.executable, "-P", MAKE, folder, *names], check=True, capture_output=True, env=env
+    )
     return folder
 
 

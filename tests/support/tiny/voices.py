@@ -17,7 +17,7 @@ ROOT = MAKE.parents[3]
 def made(folder: Path) -> Path:
     """The folder, with the voices of `make_voices.py` in it."""
     env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    subprocess.run([sys.executable, MAKE, folder], check=True, capture_output=True, env=env)
+    subprocess.run([sys.executable, "-P", MAKE, folder], check=True, capture_output=True, env=env)
     return folder
 
 
