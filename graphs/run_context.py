@@ -1,4 +1,8 @@
-"""What the nodes of one run are given: models, indexes, tools, and for whom they work."""
+"""What the nodes of one run may use: models, indexes, tools, and the tenant they work for.
+
+Owns the protocols of the indexes and tools, as nodes need them; the one of models is
+`models.lease`'s. Python agents get the same context from LangGraph's runtime.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +16,6 @@ from models.lease import ModelSource
 
 if TYPE_CHECKING:
     from tools.spec import Tool
-
-Emit = Callable[[dict[str, Any]], None]
 
 
 class DocumentSource(Protocol):
@@ -45,7 +47,7 @@ class PassageSource(Protocol):
         highlight: bool = False,
         tenant: str = "default",
     ) -> Sequence[Any]:
-        """Passages of one index, or of several given as a list, best first."""
+        """Find passages of one index, or of several (`names` is a list), best first."""
         ...
 
     async def get(self, name: str, tenant: str = "default") -> DocumentSource:
@@ -63,13 +65,7 @@ class ToolSource(Protocol):
 
 @dataclass(frozen=True)
 class RunContext:
-    """LangGraph's run-time context; whoever starts a run makes one. Nodes close none of it.
-
-    `cache` keeps the results of nodes that ask for it; without one nothing is cached. `claim`
-    says whether a step of the run claims it for the first time, over crashes too: durable when it
-    returns. Without one every claim is the first. `picture` makes a data URL of a picture that a
-    value refers to, for a field and a tenant.
-    """
+    """LangGraph's run-time context; whoever starts a run makes one. Nodes close none of it."""
 
     models: ModelSource
     indexes: PassageSource
@@ -78,5 +74,9 @@ class RunContext:
     run_id: str = ""
     thread_id: str | None = None
     cache: BaseCache[Any] | None = None
-    picture: Callable[[Any, str, str], Awaitable[str]] | None = None
-    claim: Callable[[str], Awaitable[bool]] | None = None
+    """Results of nodes that ask for it, of all runs; without one nothing is cached."""
+    read_picture: Callable[[Any, str, str], Awaitable[str]] | None = None
+    """Makes a data URL of a picture: of a reference, the field it stands in, and the tenant."""
+    claim_step: Callable[[str], Awaitable[bool]] | None = None
+    """Tells whether a step (by its id) is claimed for the first time in this run, over crashes too.
+    The claim is durable when the call returns. Without one every claim is the first."""

@@ -1,6 +1,6 @@
 """Asking a chat model, as several node types do.
 
-- `ask`: one leased model, one streamed answer. `messages`: what it is told.
+- `ask`: one leased model, one streamed answer. `messages`: what is sent.
 - `answers`: an answer's parts, as text or as JSON. `output_schema`: JSON checked against a schema.
 - `checking`: an answer compared with what it cites, by the pure functions of `graphs.grounding`.
 """

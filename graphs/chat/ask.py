@@ -1,8 +1,8 @@
 """One answer of a chat model: lease it, stream what it writes, give it back.
 
-Owns the lease of a chat model within a step. What is said to the model is `messages`', what is
-made of its answer `answers`'. Invariant: a model is leased for one answer alone, so a tool that is
-called between two answers can load another model.
+Owns the lease of a chat model within a step. What is sent is `messages`', what becomes of the
+answer `answers`'. Invariant: a model is leased for one answer alone, so a tool that is called
+between two answers can load another model.
 """
 
 from __future__ import annotations

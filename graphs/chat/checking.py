@@ -1,4 +1,4 @@
-"""Checking an answer within a run: embeds what must be compared, and tells the run's readers.
+"""Checking an answer within a run: embeds what must be compared, and emits what came of it.
 
 Owns the lease of the embedder and the events `citation` and `warning`. What is compared with what,
 and what follows from it, is decided by the pure functions of `graphs.grounding`. Invariant: an
@@ -41,9 +41,9 @@ async def check_answer(
     *,
     uncited: bool = True,
 ) -> CheckedAnswer:
-    """Take out invented markers, compare each sentence with the passages it cites, tell readers.
+    """Remove invented markers, compare each sentence with its cited passages, emit the outcome.
 
-    With the mode "keep" nothing is compared. `spans` are places in the passages that the model
+    With the mode "keep" nothing is compared. `spans` are parts of the passages that the model
     itself gave: such an answer is a quote, checked without an embedder. Without `uncited`,
     sentences that cite nothing are passed over.
     """

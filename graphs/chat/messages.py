@@ -1,4 +1,4 @@
-"""What is said to a chat model: a node's fields as messages, with pictures and cited passages.
+"""What is sent to a chat model: a node's fields as messages, with pictures and cited passages.
 
 Owns `additional_kwargs["motet"]` of the last message: question, passages and threshold, from which
 the embedded reader (`models.backends.reader`) answers, because it follows no instructions in prose.
@@ -54,7 +54,7 @@ async def attach_pictures(
     references = [each for each in references if each not in (None, "")]
     if not references:
         return messages
-    read = context.run.picture
+    read = context.run.read_picture
     if read is None:
         raise Unavailable(
             "Pictures cannot be read here.", code="pictures_unavailable", permanent=True

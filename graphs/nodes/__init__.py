@@ -2,9 +2,9 @@
 
 To add a node type, say `shout`:
 
-1. Write `graphs/nodes/shout.py`: a spec, a build function, and a `NodeType` of both. What these are
-   is told in `graphs.compile.node`; `set.py` is the smallest example, `caption.py` one that calls a
-   tool, `text.py` one that asks a chat model.
+1. Write `graphs/nodes/shout.py`: a spec, a build function, and a `NodeType` of both.
+   `graphs.compile.node` says what these are; `set.py` is the smallest example, `caption.py` one
+   that calls a tool, `text.py` one that asks a chat model.
 2. Add one line to `NODE_TYPES` below: `"shout": SHOUT`. The key is the literal `type` of its spec.
 
 Everything else follows from the map: validation, the JSON schema for editors, drawing, `retry`,

@@ -153,8 +153,8 @@ class ToolLoop:
             ToolMessage(f"The call cannot be read: {call['error']}", tool_call_id=call["id"] or "")
             for call in answer.invalid_tool_calls
         ]
-        # Durable results are found by the order in which calls begin, not by name. Tasks begin in
-        # the order in which they are made, so the model's order is the same after a crash.
+        # Durable results are found by the order in which calls begin. Tasks begin in the order in
+        # which they are made, so after a crash each call finds its own result.
         tasks = [
             asyncio.create_task(self._call_tool(call), name=f"{self._context.node} {call['name']}")
             for call in answer.tool_calls

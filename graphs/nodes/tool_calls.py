@@ -1,4 +1,4 @@
-"""How nodes call tools: the nodes whose fields are a tool's arguments, and calls told to readers.
+"""How nodes call tools: nodes whose fields are a tool's arguments, and calls with events.
 
 Owns the events `tool` and the guard against calling twice a tool that must not be repeated. Finding
 tools and checking their arguments is `tools`'.
@@ -42,7 +42,7 @@ async def run_tool(name: str, inputs: Mapping[str, Any], context: NodeContext) -
 
 
 async def call_tool(name: str, arguments: dict[str, Any], context: NodeContext) -> Any:
-    """Call any tool by name, and tell the run's readers of the call and its result.
+    """Call any tool by name, and emit the call and its result.
 
     Raises as `Tool.call` does; the error of a tool that must not be repeated is permanent. Where
     a call of such a tool was cut off, as by a crash, it raises `Unavailable` (`tool_cut_off`).
@@ -50,7 +50,7 @@ async def call_tool(name: str, arguments: dict[str, Any], context: NodeContext) 
     tool = context.run.tools.get(name)
     # The claim is durable before the call begins. A step that runs again after a crash finds its
     # claim taken, whether the tool took effect or not: then a person must look.
-    claim = context.run.claim
+    claim = context.run.claim_step
     if not tool.repeatable and claim and not await claim(context.step):
         raise _cut_off(name)
     context.emit("tool", phase="called", tool=name, arguments=arguments)

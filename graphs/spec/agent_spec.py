@@ -1,7 +1,7 @@
 """An agent as its YAML file declares it: reading, checking, and the JSON schema for editors.
 
 Owns the top level of the file. The fields of each node type stand in its module in `graphs.nodes`.
-What a wrong file is told is `validation`'s, writing YAML `yaml_writer`'s.
+The words for a wrong file are `validation`'s, writing YAML `yaml_writer`'s.
 """
 
 from __future__ import annotations

@@ -129,7 +129,7 @@ class PictureCaptioner:
 
 @dataclass(frozen=True)
 class PictureReader:
-    """Makes a picture part of a prompt: `RunContext.picture`."""
+    """Makes a picture part of a prompt: `RunContext.read_picture`."""
 
     media_tools: MediaToolDeps
 

@@ -36,6 +36,6 @@ class RunContextFactory:
             run_id=run.run_id,
             thread_id=run.thread_id,
             cache=self.cache,
-            picture=self.picture,
-            claim=partial(self.store.claim, run.run_id),
+            read_picture=self.picture,
+            claim_step=partial(self.store.claim, run.run_id),
         )

@@ -286,7 +286,7 @@ async def test_a_prompt_may_have_pictures() -> None:
         return f"data:{tenant}/{field},{value}"
 
     model = chat("A cat.")
-    used = replace(context(models=FakeModels({"chat": model})), picture=picture)
+    used = replace(context(models=FakeModels({"chat": model})), read_picture=picture)
     for given, urls in (
         (["a", "b"], ["data:default/images,a", "data:default/images,b"]),
         ("a", ["data:default/images,a"]),
@@ -306,7 +306,7 @@ async def test_model_without_vision_refuses_pictures() -> None:
         return "data:image/png,"
 
     blind = chat("A cat?", profile={"image_inputs": False})
-    used = replace(context(models=FakeModels({"chat": blind})), picture=picture)
+    used = replace(context(models=FakeModels({"chat": blind})), read_picture=picture)
     with pytest.raises(Unavailable, match="cannot see pictures") as caught:
         await run(agent_of_yaml(SEEING), {"pictures": "a"}, used)
     assert caught.value.code == "needs_vision_model"

@@ -127,7 +127,7 @@ class Deployment:
                     run_id=run.run_id,
                     thread_id=run.thread_id,
                     cache=cache,
-                    claim=partial(store.claim, run.run_id),
+                    claim_step=partial(store.claim, run.run_id),
                 )
 
             bounds = {"max_active": 64, "max_queued": 1000, **limits}
