@@ -1,11 +1,15 @@
-"""Searchable documents. SQLite holds the truth; the search index is derived from it.
+"""Searchable documents. SQLite is the source of truth; the search index is derived from it.
 
-`service.open_indexes` opens everything and hands out `library.Indexes`.
+`service.open_indexes` opens everything and hands out `library.Indexes`, which hands out
+`index.Index` for an index and tenant.
 
 - `formats` and `reading`: from bytes to text with structure, cut into passages, in a worker
-- `truth`: documents, passages and vectors in SQLite
-- `filling` and `crawls`: how they come in, and stay in step with folders and sites
-- `derived`: txtai's vectors and keywords in a worker, kept in step with the truth
-- `retrieval`: from a question to passages and citations
+- `storage`: documents, passages and vectors in SQLite
+- `ingestion` and `crawls`: how documents come in, and stay up to date with folders and sites
+- `derived`: txtai's vectors and keywords in a worker, kept up to date with storage
+- `retrieval`: from a query to passages and citations
 - `quality`: calibrating an index and measuring it
+
+Documents are committed to `storage` first; `derived` follows. Losing the derived index costs time,
+never data.
 """

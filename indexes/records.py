@@ -1,4 +1,8 @@
-"""What the indexes hand out (documents, passages, reports) and what they keep."""
+"""Values that the parts of the indexes hand to each other, and to their callers.
+
+Frozen, but for the report of an ingest, which grows while it runs. `as_dict` is the form in which
+the HTTP API and events show them.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from indexes.reading.chunks import Chunk
 from indexes.spec import IndexSpec
 
 STORE_FAILED = "index_storage_failed"
-"""The truth can be neither read nor written: the disk may be full."""
+"""Storage can be neither read nor written: the disk may be full."""
 SAVE_FAILED = "index_save_failed"
 """A derived index cannot be saved."""
 
@@ -69,17 +73,17 @@ class Passage:
     why: Mapping[str, Any] | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON; `match`, `quotes`, `also`, `highlights` and `why` only where there are any."""
-        found = asdict(self)
+        """Convert to JSON; leave out `match`, `quotes`, `also`, `highlights`, `why` if empty."""
+        shown = asdict(self)
         for name in ("match", "quotes", "also", "highlights", "why"):
-            if not found[name]:
-                del found[name]
-        return found
+            if not shown[name]:
+                del shown[name]
+        return shown
 
 
 @dataclass(frozen=True, slots=True)
 class PassageHit:
-    """A passage as the truth holds it: the how manieth of its document, and its text's hash."""
+    """A passage with its position in its document (from 0), and its text's hash."""
 
     passage: Passage
     ordinal: int
@@ -88,8 +92,10 @@ class PassageHit:
 
 @dataclass(frozen=True, slots=True)
 class PassageContext:
-    """A passage with its neighbours, and its section: all around it below the same headings,
-    as far as that is not too long."""
+    """A passage with its neighbours and its section.
+
+    The section is all text around it below the same headings, if that is not too long.
+    """
 
     passage: Passage
     before: Passage | None
@@ -228,7 +234,10 @@ class IngestReport:
 
 @dataclass(frozen=True, slots=True)
 class IndexRecord:
-    """One row of `indexes` with its vector space."""
+    """An index as storage holds it at one moment, with its vector space.
+
+    `last_change` numbers the latest change; removals up to `saved_change` are forgotten.
+    """
 
     id: str
     tenant: str
@@ -246,7 +255,10 @@ class IndexRecord:
 
 @dataclass(frozen=True, slots=True)
 class FileState:
-    """What is known of a file that was indexed before."""
+    """What is stored of a file: by this the next ingest sees whether it has changed.
+
+    `recipe` names how it was read and cut; `mtime_ns` is 0 if it cannot be trusted.
+    """
 
     id: str
     bytes_hash: str
@@ -269,7 +281,7 @@ class Draft:
     chunks: Sequence[Chunk]
 
     def texts(self) -> list[str]:
-        """Its passages."""
+        """Cut the document's passages out of its text."""
         return [self.text[chunk.start : chunk.end] for chunk in self.chunks]
 
     def titled(self, title: str | None) -> Draft:
@@ -277,7 +289,7 @@ class Draft:
 
 
 class Embedding(NamedTuple):
-    """What a model made of a passage: its vector (float32) and its excerpts as packed."""
+    """A passage's vector (float32, little-endian) and its excerpts (`excerpts.pack_excerpts`)."""
 
     vector: bytes
     excerpts: bytes
@@ -285,7 +297,11 @@ class Embedding(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What happened to an index up to change `upto`: passages added, numbers removed."""
+    """What happened to an index up to change `upto`: passages added, and removed.
+
+    `numbers`, `texts` and `vectors` (float32, little-endian, one after the other) are those of the
+    added passages, in the same order; `removed` are the numbers of removed ones.
+    """
 
     upto: int
     numbers: list[int]

@@ -1,4 +1,7 @@
-"""What an index is declared to be, and reading `indexes.yaml`."""
+"""How an index is declared, and the reading of `indexes.yaml`.
+
+Owns the checks of a declaration. Errors name the file, the line and the field.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,7 @@ class IndexSpec(BaseModel):
     )
 
 
-class _File(BaseModel):
+class _IndexesFile(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     version: Literal[1] = 1
@@ -46,7 +49,7 @@ class _File(BaseModel):
 
 
 def index_spec(fields: dict[str, Any]) -> IndexSpec:
-    """A spec from a request's fields. Raises `Invalid` naming the field."""
+    """Build a spec from a request's fields. Raises `Invalid` (`invalid_index`), with the field."""
     try:
         return IndexSpec.model_validate(fields)
     except ValidationError as error:
@@ -58,7 +61,7 @@ def index_spec(fields: dict[str, Any]) -> IndexSpec:
 
 
 def check_name(name: str) -> str:
-    """The name itself. Raises `Invalid` for what could not name an index."""
+    """Return the name. Raises `Invalid` (`invalid_index`) if it cannot name an index."""
     if not re.fullmatch(NAME, name):
         raise Invalid(
             f"'{name[:80]}' cannot name an index: use lower-case letters, digits, '-' and '_', "
@@ -70,7 +73,10 @@ def check_name(name: str) -> str:
 
 
 def declared_indexes(settings: Settings) -> dict[str, IndexSpec]:
-    """The indexes of `indexes.yaml`, shipped and own. Raises `Invalid` with file, line, field."""
+    """Read the indexes of `indexes.yaml`, the shipped file and then the user's, by name.
+
+    Raises `Invalid` (`invalid_indexes_file`) with file, line and field.
+    """
     declared = _read(SHIPPED / "indexes.yaml")
     if settings.indexes_file.is_file():
         declared |= _read(settings.indexes_file)
@@ -90,15 +96,15 @@ def _read(file: Path) -> dict[str, IndexSpec]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
         raise _invalid(file, None, "", f"cannot be read: {error}") from error
     try:
-        found = _File.model_validate(_named(data)).indexes
+        specs = _IndexesFile.model_validate(_with_names(data)).indexes
     except ValidationError as error:
-        path, message = _complaint(error, _File)
+        path, message = _complaint(error, _IndexesFile)
         raise _invalid(file, _line(root, path), ".".join(map(str, path)), message) from error
-    return {name: _placed(spec, file.parent) for name, spec in found.items()}
+    return {name: _resolve_folders(spec, file.parent) for name, spec in specs.items()}
 
 
-def _named(data: Any) -> Any:
-    """Each entry with its key as its name; `docs:` alone declares an index with all defaults."""
+def _with_names(data: Any) -> Any:
+    """Give each entry its key as its name; `docs:` alone declares an index with all defaults."""
     entries = data.get("indexes") if isinstance(data, dict) else None
     if not isinstance(entries, dict):
         return data
@@ -109,7 +115,8 @@ def _named(data: Any) -> Any:
     return {**data, "indexes": named}
 
 
-def _placed(spec: IndexSpec, base: Path) -> IndexSpec:
+def _resolve_folders(spec: IndexSpec, base: Path) -> IndexSpec:
+    """Make the folders absolute; relative ones are below the file's own folder."""
     folders = tuple(str((base / Path(folder).expanduser()).resolve()) for folder in spec.folders)
     return spec.model_copy(update={"folders": folders})
 
@@ -129,7 +136,7 @@ def _complaint(
 
 
 def _line(node: yaml.Node | None, path: tuple[str | int, ...]) -> int | None:
-    """The line of the innermost part of `path` that the file has."""
+    """Find the line of the innermost part of `path` that the file has."""
     line = None
     for key in path:
         children: list[tuple[Any, yaml.Node]] = []

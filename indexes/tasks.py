@@ -1,4 +1,4 @@
-"""Background tasks that are named, watched and ended."""
+"""Starts background tasks whose failure is logged, and ends them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ log = logging.getLogger(__name__)
 
 
 def spawn_logged(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-    """A task for `work`; the log says when it fails."""
+    """Start a task for `work`; the log says when it fails."""
     task = asyncio.create_task(work, name=name)
     task.add_done_callback(_log_failure)
     return task
 
 
 async def cancel_and_wait(tasks: Sequence[asyncio.Task[None] | None]) -> None:
-    """Cancel what still runs, and wait until it has ended."""
+    """Cancel the tasks that still run, and wait until they have ended."""
     running = [task for task in tasks if task and not task.done()]
     for task in running:
         task.cancel()
@@ -29,6 +29,6 @@ async def cancel_and_wait(tasks: Sequence[asyncio.Task[None] | None]) -> None:
 
 
 def _log_failure(task: asyncio.Task[None]) -> None:
-    # The index may have been deleted meanwhile.
+    # `NotFound`: the index was deleted under the task, which is no failure.
     if not task.cancelled() and not isinstance(error := task.exception(), NotFound | None):
         log.error("%s failed: %s", task.get_name(), error, exc_info=error)

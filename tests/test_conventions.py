@@ -12,20 +12,6 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("config", "models", "indexes", "tools", "graphs", "runs", "server")
-PENDING: tuple[str, ...] = (
-    "indexes.checks",
-    "indexes.crawls",
-    "indexes.derived",
-    "indexes.ingestion",
-    "indexes.library",
-    "indexes.records",
-    "indexes.service",
-    "indexes.spec",
-    "indexes.storage",
-    "indexes.tasks",
-)
-"""Modules, by the beginning of their names, that do not hold the conventions yet."""
-
 BANNED_WORDS = (
     "told settle settled settling lending filling making findings wish wishes happened judged "
     "folded blended grown leans unpark parked truth keeper"
@@ -91,16 +77,13 @@ def is_property(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
 
 
 def in_package(package: str) -> Iterator[tuple[str, ast.Module]]:
-    """Yield the package's modules that hold the conventions already."""
     for name, tree in MODULES.items():
-        if name.split(".")[0] == package and not name.startswith(PENDING):
+        if name.split(".")[0] == package:
             yield name, tree
 
 
 def test_no_module_imports_itself_through_others() -> None:
     """Circles of TYPE_CHECKING count too: they show two modules that are one concept."""
-    if PENDING:
-        pytest.skip("packages are pending")
     graph = {
         name: {each for each in imported(tree) if each in MODULES and each != name}
         for name, tree in MODULES.items()

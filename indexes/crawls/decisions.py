@@ -1,6 +1,6 @@
-"""What a crawl has to decide: which addresses are one, which belong to it, what a page leads to.
+"""Pure decisions of a crawl: which addresses are one, what a page, a robots.txt, a site map say.
 
-Nothing here fetches anything.
+Fetches nothing, and trusts nothing that was fetched: every parser here is bounded.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from config.errors import Invalid
 from indexes.formats import BY_TYPE
 
 AGENT = "Motet"
+"""The name by which robots.txt and robots' meta speak to us."""
 MAX_URL_CHARS = 2000
 MAX_LINKS = 2000
-"""Taken from one page."""
+"""Followed from one page."""
 PORTS = {"http": 80, "https": 443}
-# Everything that may stand in an address as it is; `%` keeps what is quoted already.
 UNQUOTED = "!#$%&'()*+,/:;=?@[]~"
-HTML = {"text/html", "application/xhtml+xml"}
+"""Everything that an address may hold as it is; `%` leaves what is quoted already."""
+HTML_TYPES = {"text/html", "application/xhtml+xml"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class Crawl:
 
 
 def canonical(url: str, base: str = "") -> str | None:
-    """The address in the one form that stands for it; None for what is no web page's.
+    """Reduce an address to the one form that names it; None if it is no web page's.
 
     Without fragment, default port and dots; the host in lower case; the query stays.
     """
@@ -65,11 +66,11 @@ def canonical(url: str, base: str = "") -> str | None:
         return None
     if parts.scheme not in PORTS or not host or parts.username or parts.password:
         return None
-    shown = f"[{host}]" if ":" in host else host
-    place = shown if port in (None, PORTS[parts.scheme]) else f"{shown}:{port}"
+    bracketed = f"[{host}]" if ":" in host else host
+    site = bracketed if port in (None, PORTS[parts.scheme]) else f"{bracketed}:{port}"
     path = quote(_without_dots(parts.path), safe=UNQUOTED) or "/"
-    found = urlunsplit((parts.scheme, place, path, quote(parts.query, safe=UNQUOTED), ""))
-    return found if len(found) <= MAX_URL_CHARS and found.isprintable() else None
+    address = urlunsplit((parts.scheme, site, path, quote(parts.query, safe=UNQUOTED), ""))
+    return address if len(address) <= MAX_URL_CHARS and address.isprintable() else None
 
 
 def _is_ascii(parts: SplitResult) -> bool:
@@ -77,12 +78,12 @@ def _is_ascii(parts: SplitResult) -> bool:
 
 
 def _without_dots(path: str) -> str:
-    """The path as a base would resolve it: `urljoin` leaves whole addresses as they are."""
+    """Resolve the dots of a path: `urljoin` leaves those of whole addresses as they are."""
     return urlsplit(urljoin(f"http://x{path}", path)).path if "/." in path else path
 
 
 def host_of(url: str) -> str:
-    """The host of a canonical address, with its port where that is not the usual one.
+    """Return the host of a canonical address, with its port unless that is the usual one.
 
     Both schemes of a host are one site.
     """
@@ -90,15 +91,15 @@ def host_of(url: str) -> str:
 
 
 def content_type(media_type: str, charset: str | None) -> str:
-    """The type of a page with its charset, unless that is none that anybody knows."""
+    """Join a page's type and charset; leave out a charset that Python does not know."""
     try:
         return f"{media_type}; charset={codecs.lookup(charset or '').name}"
     except (LookupError, ValueError):
         return media_type
 
 
-def worth_a_visit(url: str) -> bool:
-    """Whether the address may hold a document: not when its ending says image, archive, style."""
+def may_be_document(url: str) -> bool:
+    """Say whether an address may hold a document: not if it ends like an image, archive, style."""
     kind, packed = mimetypes.guess_type(urlsplit(url).path)
     return packed is None and (kind is None or (kind in BY_TYPE and not kind.startswith("image/")))
 
@@ -107,22 +108,22 @@ def worth_a_visit(url: str) -> bool:
 
 
 @dataclass(slots=True)
-class Links:
-    """What a page says to who crawls it: canonical addresses, each once, in order."""
+class PageLinks:
+    """What a page says to a crawler: canonical addresses, each once, in order."""
 
     urls: list[str] = field(default_factory=list)
     index: bool = True
     """It may be indexed."""
 
 
-def links(data: bytes, url: str, charset: str | None = None) -> Links:
-    """What the HTML page at `url` leads to. Honours `<base>`, `rel="nofollow"` and robots' meta.
+def read_links(data: bytes, url: str, charset: str | None = None) -> PageLinks:
+    """Read the links of the HTML page at `url`; honour `<base>`, `nofollow` and robots' meta.
 
     Blocks for as long as the parser takes.
     """
     from lxml import etree  # only crawls need it here
 
-    target = _Target(url)
+    target = _LinkTarget(url)
     try:
         parser = etree.HTMLParser(target=target, encoding=charset, no_network=True)
     except (LookupError, ValueError):
@@ -132,10 +133,10 @@ def links(data: bytes, url: str, charset: str | None = None) -> Links:
         parser.close()
     except (etree.XMLSyntaxError, AssertionError):  # an empty page
         pass
-    return Links(list(target.urls) if target.follow else [], target.index)
+    return PageLinks(list(target.urls) if target.follow else [], target.index)
 
 
-class _Target:
+class _LinkTarget:
     """Collects links while a page is parsed: no tree of it is ever built."""
 
     def __init__(self, url: str) -> None:
@@ -148,9 +149,9 @@ class _Target:
         if tag == "base" and (base := canonical(attributes.get("href", ""), self._base)):
             self._base = base
         elif tag == "meta" and attributes.get("name", "").lower() in ("robots", AGENT.lower()):
-            said = set(re.findall(r"[\w:-]+", attributes.get("content", "").lower()))
-            self.follow = self.follow and "nofollow" not in said and "none" not in said
-            self.index = self.index and "noindex" not in said and "none" not in said
+            directives = set(re.findall(r"[\w:-]+", attributes.get("content", "").lower()))
+            self.follow = self.follow and "nofollow" not in directives and "none" not in directives
+            self.index = self.index and "noindex" not in directives and "none" not in directives
         elif tag in ("a", "area") and "href" in attributes and len(self.urls) < MAX_LINKS:
             self._link(attributes)
 
@@ -166,8 +167,8 @@ class _Target:
 # Robots
 
 
-def robots(text: str) -> RobotFileParser:
-    """The rules of a robots.txt; a line that makes no sense is none."""
+def parse_robots(text: str) -> RobotFileParser:
+    """Parse a robots.txt; lines that make no sense are ignored."""
     rules = RobotFileParser()
     try:
         rules.parse(text.splitlines())
@@ -185,10 +186,10 @@ def _makes_sense(line: str) -> bool:
     return True
 
 
-def delay_s(rules: RobotFileParser, least_s: float, most_s: float) -> float:
-    """The pause between two requests that the rules ask for, within bounds."""
-    asked = rules.crawl_delay(AGENT)
-    return min(max(float(asked or 0), least_s), most_s)
+def delay_s(rules: RobotFileParser, min_s: float, max_s: float) -> float:
+    """Return the pause between two requests that the rules demand, within bounds."""
+    demanded_s = float(rules.crawl_delay(AGENT) or 0)
+    return min(max(demanded_s, min_s), max_s)
 
 
 # Site maps
@@ -202,20 +203,23 @@ class SiteMap:
     maps: list[str] = field(default_factory=list)
 
 
-def site_map(data: bytes, url: str, max_urls: int, max_bytes: int) -> SiteMap:
-    """Reads XML, an index of site maps, or lines of text; each also packed with gzip.
+def read_site_map(data: bytes, url: str, max_urls: int, max_bytes: int) -> SiteMap:
+    """Read a site map: XML, an index of site maps, or lines of text; each also packed with gzip.
 
-    Raises `Invalid` (`invalid_site_map`) for what is none of these or unpacks to too much.
+    Stops at `max_urls`. Raises `Invalid` (`invalid_site_map`) for what is none of these, or unpacks
+    to more than `max_bytes`.
     """
-    data = _unpacked(data, url, max_bytes)
+    data = _unpack(data, url, max_bytes)
     text = data.removeprefix(b"\xef\xbb\xbf").lstrip()
-    found = _in_xml(data, url, max_urls) if text.startswith(b"<") else _in_lines(text, max_urls)
-    if not found.pages and not found.maps:
-        raise bad_site_map(url, "it lists no addresses")
-    return found
+    listed = (
+        _read_xml(data, url, max_urls) if text.startswith(b"<") else _read_lines(text, max_urls)
+    )
+    if not listed.pages and not listed.maps:
+        raise invalid_site_map(url, "it lists no addresses")
+    return listed
 
 
-def bad_site_map(url: str, why: str) -> Invalid:
+def invalid_site_map(url: str, why: str) -> Invalid:
     return Invalid(
         f"{url} is no site map that can be read: {why}.",
         code="invalid_site_map",
@@ -223,7 +227,7 @@ def bad_site_map(url: str, why: str) -> Invalid:
     )
 
 
-def _unpacked(data: bytes, url: str, max_bytes: int) -> bytes:
+def _unpack(data: bytes, url: str, max_bytes: int) -> bytes:
     import zlib
 
     if not data.startswith(b"\x1f\x8b"):
@@ -232,21 +236,21 @@ def _unpacked(data: bytes, url: str, max_bytes: int) -> bytes:
     try:
         unpacked = unpacker.decompress(data, max_bytes + 1)
     except zlib.error as error:
-        raise bad_site_map(url, "it is damaged") from error
+        raise invalid_site_map(url, "it is damaged") from error
     if len(unpacked) > max_bytes:
-        raise bad_site_map(url, f"it unpacks to more than {max_bytes / 2**20:g} MiB")
+        raise invalid_site_map(url, f"it unpacks to more than {max_bytes / 2**20:g} MiB")
     return unpacked
 
 
-def _in_lines(text: bytes, max_urls: int) -> SiteMap:
+def _read_lines(text: bytes, max_urls: int) -> SiteMap:
     lines = (canonical(line) for line in text.decode(errors="replace").splitlines())
     return SiteMap(list(dict.fromkeys(line for line in lines if line))[:max_urls])
 
 
-def _in_xml(data: bytes, url: str, max_urls: int) -> SiteMap:
+def _read_xml(data: bytes, url: str, max_urls: int) -> SiteMap:
     from lxml import etree
 
-    found: dict[str, dict[str, None]] = {"url": {}, "sitemap": {}}
+    addresses: dict[str, dict[str, None]] = {"url": {}, "sitemap": {}}
     entries = etree.iterparse(
         BytesIO(data),
         tag=("{*}url", "{*}sitemap"),
@@ -258,19 +262,19 @@ def _in_xml(data: bytes, url: str, max_urls: int) -> SiteMap:
     try:
         for _, entry in entries:
             if address := canonical(entry.findtext("{*}loc") or ""):
-                found[etree.QName(entry).localname][address] = None
-            _forget(entry)
-            if sum(map(len, found.values())) >= max_urls:
+                addresses[etree.QName(entry).localname][address] = None
+            _release(entry)
+            if sum(map(len, addresses.values())) >= max_urls:
                 break
     except etree.XMLSyntaxError as error:
-        # What stands before the fault is as good as ever.
-        if not any(found.values()):
-            raise bad_site_map(url, f"not valid XML: {error.msg}") from error
-    return SiteMap(list(found["url"]), list(found["sitemap"]))
+        # What comes before the fault is as good as ever.
+        if not any(addresses.values()):
+            raise invalid_site_map(url, f"not valid XML: {error.msg}") from error
+    return SiteMap(list(addresses["url"]), list(addresses["sitemap"]))
 
 
-def _forget(entry: Any) -> None:
-    """Let go of an entry that was read, or a site map would grow to a tree many times its size."""
+def _release(entry: Any) -> None:
+    """Free an entry that was read, or a site map would grow to a tree many times its size."""
     entry.clear()
     while entry.getprevious() is not None:
         del entry.getparent()[0]

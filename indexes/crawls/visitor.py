@@ -1,4 +1,11 @@
-"""One crawl under way: from page to page, each kept as a document."""
+"""Visits the pages of one crawl, and indexes each as a document.
+
+Owns the way from page to page, what of earlier crawls is unchanged or missing, and the report.
+
+Invariant: a document of an earlier crawl is removed only if its host says that the page is gone
+(404, 410), or if this crawl was complete and met no link to it. Whatever fails or is cut short
+makes the crawl incomplete.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +14,21 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from config.errors import Busy, Invalid, MotetError, NotFound
 from indexes.crawls.decisions import (
-    HTML,
+    HTML_TYPES,
     Crawl,
-    Links,
+    PageLinks,
     SiteMap,
     canonical,
     content_type,
-    links,
-    site_map,
+    read_links,
+    read_site_map,
 )
 from indexes.crawls.frontier import Frontier
-from indexes.crawls.polite_fetcher import CrawlLimits, Fetch, Page, PoliteFetcher
+from indexes.crawls.polite_fetcher import CrawlLimits, Fetch, FetchedPage, PoliteFetcher
 from indexes.index import Index
 from indexes.reading.reader import READER_VERSION
 from indexes.records import Document, IngestFailure, IngestReport, OnProgress, Progress
@@ -31,11 +39,21 @@ DOCUMENTS_PAGE = 1000
 
 @dataclass(slots=True)
 class CrawlReport(IngestReport):
-    """An ingest's report. `skipped` addresses did not belong to the crawl or asked to be left
-    out; `stopped` names the bound that ended it early: `max_pages`, `max_bytes`, `timeout`."""
+    """An ingest's report, with what is special to a crawl.
+
+    `skipped` addresses did not belong to it, or their host or page forbids them; `stopped` names
+    the bound that ended it early: `max_pages`, `max_bytes`, `timeout`.
+    """
 
     skipped: int = 0
     stopped: str | None = None
+
+
+class _Validators(NamedTuple):
+    """The headers `If-None-Match` and `If-Modified-Since` of a conditional request."""
+
+    etag: str | None
+    last_modified: str | None
 
 
 class SiteVisitor:
@@ -58,32 +76,34 @@ class SiteVisitor:
         self._report = CrawlReport(index.name)
         self._recipe = ""
         self._known: dict[str, Document] = {}
-        self._there: set[str] = set()
-        self._gone: set[str] = set()
-        self._whole = True
+        self._reached: set[str] = set()
+        """Sources that were met, indexed or not, and stay."""
+        self._missing: set[str] = set()
+        """Sources of earlier crawls whose host says that it has them no more."""
+        self._complete = True
         self._pages_done = self._pages_total = 0
 
     async def run(self) -> CrawlReport:
-        """Visit them all, within the limits; then forget what is gone."""
+        """Visit all pages, within the limits; then remove documents that are missing."""
         loop = asyncio.get_running_loop()
-        began = loop.time()
-        await self._recall()
+        began_s = loop.time()
+        await self._load_known()
         try:
             async with asyncio.timeout(self._limits.timeout_s) as deadline:
-                await self._go()
+                await self._visit_site()
         except TimeoutError:
             if not deadline.expired():
                 raise
             self._stop("timeout")
         if self._frontier.full:
             self._stop("max_pages")
-        await self._forget()
+        await self._remove_missing()
         self._report.skipped = self._frontier.skipped
-        self._report.elapsed_s = loop.time() - began
+        self._report.elapsed_s = loop.time() - began_s
         return self._report
 
-    async def _recall(self) -> None:
-        """What earlier crawls from the same start have left in the index."""
+    async def _load_known(self) -> None:
+        """Load what earlier crawls from the same start have put into the index."""
         info = await self._index.describe()
         self._recipe = f"{READER_VERSION}:{info.chunk_words}"
         while True:
@@ -96,18 +116,18 @@ class SiteVisitor:
             if len(page) < DOCUMENTS_PAGE:
                 return
 
-    async def _go(self) -> None:
+    async def _visit_site(self) -> None:
         start = self._frontier.start
         if self._crawl.kind == "sitemap":
-            await self._visit_all(self._frontier.take(await self._mapped(start)))
+            await self._visit_all(self._frontier.take(await self._read_maps(start)))
             return
         level = self._frontier.take([start]) or [start]
         for _ in range(self._crawl.max_depth):
             level = self._frontier.take(await self._visit_all(level))
         await self._visit_all(level)
 
-    async def _mapped(self, start: str) -> list[str]:
-        """The pages that the site map lists, and those that it names."""
+    async def _read_maps(self, start: str) -> list[str]:
+        """List the pages of a site map, and of those that it names."""
         pages: dict[str, None] = {}
         maps = [start]
         for at, url in enumerate(maps):
@@ -115,33 +135,39 @@ class SiteVisitor:
                 self._frontier.full = True
                 break
             try:
-                found = await self._read_map(url)
+                site_map = await self._read_map(url)
             except MotetError as error:
                 if url == start:
                     raise
-                self._whole = False
-                self._failed(url, error)
+                self._complete = False
+                self._note_failure(url, error)
                 continue
-            pages |= dict.fromkeys(found.pages)
+            pages |= dict.fromkeys(site_map.pages)
             maps += [
-                each for each in found.maps if each not in maps and self._frontier.belongs(each)
+                each for each in site_map.maps if each not in maps and self._frontier.belongs(each)
             ]
         return list(pages)
 
     async def _read_map(self, url: str) -> SiteMap:
         page = await self._fetcher.page(url)
         self._frontier.arrive(url, canonical(page.url) or url)
-        most = self._crawl.max_pages + 1
-        return await asyncio.to_thread(site_map, page.data, url, most, self._limits.map_bytes)
+        # One more than may be visited, so that the frontier sees that there are more.
+        max_urls = self._crawl.max_pages + 1
+        return await asyncio.to_thread(
+            read_site_map, page.data, url, max_urls, self._limits.map_bytes
+        )
 
     async def _visit_all(self, urls: list[str]) -> list[str]:
-        """Visit pages, some at once; what they lead to."""
+        """Visit pages, some at once; return what they link to, each once."""
         if not urls:
             return []
         self._pages_total += len(urls)
-        waiting, found = iter(urls), list[str]()
+        # The workers share the iterator: each takes the next page when it is through with one.
+        waiting, linked = iter(urls), list[str]()
         tasks = [
-            asyncio.create_task(self._worker(waiting, found), name=f"crawl {self._index.name} {n}")
+            asyncio.create_task(
+                self._visit_waiting(waiting, linked), name=f"crawl {self._index.name} {n}"
+            )
             for n in range(min(self._limits.at_once, len(urls)))
         ]
         try:
@@ -150,45 +176,46 @@ class SiteVisitor:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
-        return list(dict.fromkeys(found))
+        return list(dict.fromkeys(linked))
 
-    async def _worker(self, waiting: Iterator[str], found: list[str]) -> None:
+    async def _visit_waiting(self, waiting: Iterator[str], linked: list[str]) -> None:
         for url in waiting:
             if self._fetcher.fetched_bytes > self._limits.max_bytes:
                 self._stop("max_bytes")
                 return
-            found += await self._visit(url)
+            linked += await self._visit(url)
             self._pages_done += 1
             passages = self._report.passages
             self._on_progress(Progress(self._pages_done, self._pages_total, passages, passages))
 
     async def _visit(self, url: str) -> list[str]:
-        """Index one page; what it leads to."""
+        """Index one page; return what it links to."""
         try:
-            page = await self._page(url)
+            page = await self._fetch_page(url)
         except MotetError as error:
             if url == self._frontier.start:
                 raise
-            self._failed(url, error)
+            self._note_failure(url, error)
             return []
         if page is None:
             return []
         source = canonical(page.url) or url
-        found = await _links(page, source)
-        if found.index:
-            await self._keep(source, page)
+        links = await _read_links(page, source)
+        if links.index:
+            await self._index_page(source, page)
         else:
             self._frontier.skip(url)
-        return found.urls
+        return links.urls
 
-    async def _page(self, url: str) -> Page | None:
-        """The page, unless its host asks to leave it out or it leads to where another did."""
+    async def _fetch_page(self, url: str) -> FetchedPage | None:
+        """Fetch a page; None if its host forbids it, or it redirects to one that was visited."""
         if not await self._may_visit(url):
             return None
         page = await self._fetcher.page(url, *self._validators(url))
         led_to = canonical(page.url) or url
-        arrived = self._frontier.arrive(url, led_to)
-        return page if arrived and await self._may_visit(led_to) else None
+        is_new = self._frontier.arrive(url, led_to)
+        # A redirect may lead to what robots.txt forbids: it is not indexed.
+        return page if is_new and await self._may_visit(led_to) else None
 
     async def _may_visit(self, url: str) -> bool:
         if await self._fetcher.may_visit(url):
@@ -196,22 +223,25 @@ class SiteVisitor:
         self._frontier.skip(url)
         return False
 
-    def _validators(self, url: str) -> tuple[str | None, str | None]:
-        """Only of a site map's pages: the links of a page that does not come are not known."""
+    def _validators(self, url: str) -> _Validators:
+        """Return what makes the host answer only if the page has changed.
+
+        For a site map's pages alone: the links of a page that does not come are not known.
+        """
         document = self._known.get(url)
         if document is None or self._crawl.kind == "links" or not self._is_current(document):
-            return None, None
+            return _Validators(None, None)
         fetched = document.metadata["fetched"]
-        return fetched.get("etag"), fetched.get("last_modified")
+        return _Validators(fetched.get("etag"), fetched.get("last_modified"))
 
     def _is_current(self, document: Document) -> bool:
-        """Whether it was read and cut as it would be today."""
+        """Say whether a document was read and cut as it would be today."""
         fetched = document.metadata.get("fetched")
         return isinstance(fetched, dict) and fetched.get("recipe") == self._recipe
 
-    async def _keep(self, source: str, page: Page) -> None:
-        """Index what came, unless it is known as it is."""
-        self._there.add(source)
+    async def _index_page(self, source: str, page: FetchedPage) -> None:
+        """Index what came, unless it is stored just so."""
+        self._reached.add(source)
         known = self._known.get(source)
         hash = hashlib.sha256(page.data).hexdigest()
         if page.unchanged or (known and known.bytes_hash == hash and self._is_current(known)):
@@ -233,33 +263,32 @@ class SiteVisitor:
         else:
             self._report.join(part)
 
-    async def _forget(self) -> None:
-        """Remove what is gone: pages that their host says it has not, and, where the crawl was
-        whole, those that nothing leads to any more."""
+    async def _remove_missing(self) -> None:
+        """Remove pages that their host has no more and, after a complete crawl, unlinked ones."""
         for source, document in self._known.items():
-            unreached = self._whole and source not in self._there
-            if source in self._gone or unreached:
+            unreached = self._complete and source not in self._reached
+            if source in self._missing or unreached:
                 with suppress(NotFound):
                     await self._index.delete_document(document.id)
                     self._report.removed += 1
 
-    def _failed(self, url: str, error: MotetError) -> None:
+    def _note_failure(self, url: str, error: MotetError) -> None:
         if isinstance(error, NotFound) and url in self._known:
-            self._gone.add(url)
+            self._missing.add(url)
             return
         self._report.failed.append(IngestFailure(url, error.code, error.message))
         if isinstance(error, Invalid):
-            self._there.add(url)
+            self._reached.add(url)
         elif not isinstance(error, NotFound):
-            # It may be there again, and whatever it leads to.
-            self._whole = False
+            # The page may be there again next time, and whatever it links to.
+            self._complete = False
 
     def _stop(self, why: str) -> None:
-        self._whole = False
+        self._complete = False
         self._report.stopped = why
 
 
-async def _links(page: Page, url: str) -> Links:
-    if page.media_type not in HTML or page.unchanged:
-        return Links()
-    return await asyncio.to_thread(links, page.data, url, page.charset)
+async def _read_links(page: FetchedPage, url: str) -> PageLinks:
+    if page.media_type not in HTML_TYPES or page.unchanged:
+        return PageLinks()
+    return await asyncio.to_thread(read_links, page.data, url, page.charset)

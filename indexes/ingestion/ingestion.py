@@ -12,7 +12,7 @@ from pathlib import Path
 from indexes.checks import checked_metadata
 from indexes.ingestion.ingest import Ingest, IngestDeps, Upload
 from indexes.ingestion.jobs import IngestJobs, Work
-from indexes.ingestion.walk import resolved, too_large
+from indexes.ingestion.walk import resolve_folder, too_large
 from indexes.records import IndexRecord, IngestReport, OnProgress
 from indexes.storage import documents, index_rows, lookup
 from indexes.storage.ingests import list_unfinished
@@ -30,12 +30,12 @@ class Ingestion:
         self, record: IndexRecord, folder: Path, on_progress: OnProgress
     ) -> IngestReport:
         """Index a folder, as `Index.add_folder` says."""
-        root = await asyncio.to_thread(resolved, folder)
+        root = await asyncio.to_thread(resolve_folder, folder)
         return await self.jobs.run(record, str(root), self._folder_work(record, root), on_progress)
 
     async def begin_folder(self, record: IndexRecord, folder: Path) -> str:
         """Start `add_folder` in the background; return the ingest's id."""
-        root = await asyncio.to_thread(resolved, folder)
+        root = await asyncio.to_thread(resolve_folder, folder)
         return await self.jobs.begin(record, str(root), self._folder_work(record, root))
 
     async def resume_folders(self) -> None:

@@ -1,4 +1,7 @@
-"""The files of a folder that can be indexed, and their bytes. All of it blocks."""
+"""Lists the files of a folder that can be indexed, and reads them. Everything here blocks.
+
+Owns which files count: not hidden ones, not those of version control, no links that lead outside.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ SKIPPED_FOLDERS = {
     "_static",  # what a documentation generator ships with its pages
 }
 MAX_FILES = 200_000
+"""In one folder; all are listed before the first is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,22 +36,22 @@ class WalkedFile:
 
 @dataclass(slots=True)
 class Listing:
-    """What a walk found. `closed` are folders that could not be listed: their files may exist."""
+    """The files of a folder. `unlisted` are folders below it that could not be listed."""
 
     files: list[WalkedFile] = field(default_factory=list)
     failed: list[IngestFailure] = field(default_factory=list)
-    closed: list[str] = field(default_factory=list)
+    unlisted: list[str] = field(default_factory=list)
 
     def lacks(self, source: str) -> bool:
-        """Whether a file that was there once has surely gone."""
-        return not any(source.startswith(folder) for folder in self.closed)
+        """Say whether a file that is not listed is surely missing, and not only out of sight."""
+        return not any(source.startswith(folder) for folder in self.unlisted)
 
 
 def walk(root: Path, *, pictures: bool = False) -> Listing:
-    """The files below `root` that have a reader, by name; `pictures` only if they are wanted.
+    """List the files below `root` that have a reader, by name; pictures only on demand.
 
-    Hidden files and folders, those of version control, and links that lead outside are left out.
-    Raises `Invalid` when `root` is no folder, or holds too many files.
+    Raises `Invalid` if `root` is no folder (`unreadable_folder`), or holds too many files
+    (`too_many_documents`).
     """
     if not root.is_dir():
         raise _no_folder(root)
@@ -63,8 +67,11 @@ def walk(root: Path, *, pictures: bool = False) -> Listing:
     return listing
 
 
-def resolved(folder: Path) -> Path:
-    """The folder without `~`, links and dots. Raises `Invalid` for what can be no folder."""
+def resolve_folder(folder: Path) -> Path:
+    """Resolve `~`, links and dots of a folder, which may be missing.
+
+    Raises `Invalid` (`unreadable_folder`) for what can be no folder.
+    """
     try:
         root = Path(folder).expanduser().resolve()
         root.stat()
@@ -84,9 +91,10 @@ def _no_folder(folder: Path) -> Invalid:
 
 
 def read_file(file: WalkedFile, max_bytes: int) -> bytes:
-    """The bytes of a file. Raises `Invalid` when it is too large or cannot be read."""
+    """Read a file. Raises `Invalid` if it is too large or cannot be read."""
     if file.size_bytes > max_bytes:
         raise too_large(file.source, max_bytes)
+    # It may have grown since it was listed: one byte more than allowed tells.
     try:
         with file.path.open("rb") as opened:
             data = opened.read(max_bytes + 1)
@@ -102,13 +110,13 @@ def too_large(source: str, max_bytes: int) -> Invalid:
 
 
 def _paths(root: Path, listing: Listing, pictures: bool) -> Iterator[Path]:
-    def closed(error: OSError) -> None:
+    def note_unlisted(error: OSError) -> None:
         folder = _source(root, Path(error.filename))
-        listing.closed.append("" if folder == "." else f"{folder}/")
+        listing.unlisted.append("" if folder == "." else f"{folder}/")
         why = f"{folder} cannot be listed: {error.strerror}."
         listing.failed.append(IngestFailure(folder, "unreadable_folder", why))
 
-    for folder, below, names in os.walk(root, onerror=closed):
+    for folder, below, names in os.walk(root, onerror=note_unlisted):
         below[:] = sorted(name for name in below if name[0] != "." and name not in SKIPPED_FOLDERS)
         for name in sorted(names):
             if name[0] != "." and is_supported(name, captions=pictures):
@@ -120,7 +128,7 @@ def _take(root: Path, path: Path, listing: Listing) -> None:
     try:
         if path.is_symlink() and not path.resolve().is_relative_to(root):
             return
-        found = path.stat()
+        status = path.stat()
         source.encode()
     except UnicodeEncodeError:
         shown = source.encode(errors="replace").decode()
@@ -130,8 +138,8 @@ def _take(root: Path, path: Path, listing: Listing) -> None:
         why = f"{source} cannot be indexed: {error.strerror}."
         listing.failed.append(IngestFailure(source, "unreadable_document", why))
     else:
-        if stat.S_ISREG(found.st_mode):  # a pipe or a device would be read for ever
-            listing.files.append(WalkedFile(path, source, found.st_size, found.st_mtime_ns))
+        if stat.S_ISREG(status.st_mode):  # a pipe or a device would be read for ever
+            listing.files.append(WalkedFile(path, source, status.st_size, status.st_mtime_ns))
 
 
 def _source(root: Path, path: Path) -> str:

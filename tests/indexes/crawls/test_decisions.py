@@ -16,10 +16,10 @@ from indexes.crawls.decisions import (
     canonical,
     content_type,
     delay_s,
-    links,
-    robots,
-    site_map,
-    worth_a_visit,
+    may_be_document,
+    parse_robots,
+    read_links,
+    read_site_map,
 )
 from indexes.crawls.frontier import Frontier
 
@@ -65,7 +65,7 @@ def test_the_one_form_of_an_address_is_its_own(path: str) -> None:
 @given(st.text(max_size=80))
 def test_no_text_of_a_link_breaks_anything(text: str) -> None:
     canonical(text, HOME)
-    robots(f"User-agent: *\nDisallow: {text}\nCrawl-delay: {text}").can_fetch(AGENT, HOME)
+    parse_robots(f"User-agent: *\nDisallow: {text}\nCrawl-delay: {text}").can_fetch(AGENT, HOME)
 
 
 def test_links_are_found_once_and_in_order() -> None:
@@ -73,7 +73,7 @@ def test_links_are_found_once_and_in_order() -> None:
     <a href="b?x=1">b</a>
     <a href="a#2">a</a> <map><area href="/c"></map> <a rel="ugc nofollow" href="no">no</a>
     <a>none</a> <a href="mailto:x@example.org">mail</a> <a href="//other.org/d">d</a>"""
-    assert links(page, HOME).urls == [
+    assert read_links(page, HOME).urls == [
         "https://example.org/docs/a",
         "https://example.org/docs/b?x=1",
         "https://example.org/c",
@@ -82,9 +82,9 @@ def test_links_are_found_once_and_in_order() -> None:
 
 
 def test_a_page_may_ask_not_to_be_followed_or_indexed() -> None:
-    found = links(b'<meta name="ROBOTS" content="NoIndex, NoFollow"><a href="a">a</a>', HOME)
+    found = read_links(b'<meta name="ROBOTS" content="NoIndex, NoFollow"><a href="a">a</a>', HOME)
     assert (found.urls, found.index) == ([], False)
-    found = links(b'<meta name="robots" content="noindex"><a href="a">a</a>', HOME)
+    found = read_links(b'<meta name="robots" content="noindex"><a href="a">a</a>', HOME)
     assert (found.urls, found.index) == (["https://example.org/a"], False)
 
 
@@ -92,13 +92,13 @@ def test_a_page_may_ask_not_to_be_followed_or_indexed() -> None:
     "page", [b"", b"\0\0", b"<a href", b"<" * 10_000, b"<div>" * 50_000, b"\xff\xfe<\0a\0>\0"]
 )
 def test_no_page_breaks_its_reader(page: bytes) -> None:
-    assert links(page, HOME, "no-such-charset").urls == []
-    assert links(page, HOME, "utf\0").urls == []
+    assert read_links(page, HOME, "no-such-charset").urls == []
+    assert read_links(page, HOME, "utf\0").urls == []
 
 
 def test_links_of_one_page_are_bounded() -> None:
     page = b"".join(b'<a href="%d">' % n for n in range(MAX_LINKS + 100))
-    assert len(links(page, HOME).urls) == MAX_LINKS
+    assert len(read_links(page, HOME).urls) == MAX_LINKS
 
 
 def test_a_page_is_read_in_the_charset_that_its_host_declares() -> None:
@@ -110,17 +110,19 @@ def test_a_page_is_read_in_the_charset_that_its_host_declares() -> None:
 def test_what_is_no_document_is_not_visited() -> None:
     kept = ("a", "a.html", "a.php", "guide/v1.2", "a.pdf", "a.docx", "a.md")
     left = ("a.png", "a.css", "a.zip", "a.tar.gz", "a.mp4", "a.woff2")
-    assert all(worth_a_visit(HOME + path) for path in kept)
-    assert not any(worth_a_visit(HOME + path) for path in left)
+    assert all(may_be_document(HOME + path) for path in kept)
+    assert not any(may_be_document(HOME + path) for path in left)
 
 
 def test_rules_of_a_host_are_read_though_lines_make_no_sense() -> None:
-    rules = robots("User-agent: *\nDisallow: //[\nCrawl-delay: ²\nCrawl-delay: 3\nDisallow: /no\n")
+    rules = parse_robots(
+        "User-agent: *\nDisallow: //[\nCrawl-delay: ²\nCrawl-delay: 3\nDisallow: /no\n"
+    )
     assert rules.can_fetch(AGENT, HOME + "yes")
     assert not rules.can_fetch(AGENT, HOME + "no/1")
     assert delay_s(rules, 0.1, 10) == 3
-    assert delay_s(robots("User-agent: *\nCrawl-delay: 99"), 0.1, 10) == 10
-    assert delay_s(robots(""), 0.1, 10) == 0.1
+    assert delay_s(parse_robots("User-agent: *\nCrawl-delay: 99"), 0.1, 10) == 10
+    assert delay_s(parse_robots(""), 0.1, 10) == 0.1
 
 
 def entries(*urls: str) -> bytes:
@@ -136,29 +138,29 @@ def test_a_site_map_lists_pages_in_xml_gzip_or_lines() -> None:
         gzip.compress(listed),
         "\n".join(["\ufeff" + pages[0], pages[1]]).encode(),
     ):
-        assert site_map(data, HOME, MOST, MAP_BYTES).pages == pages
+        assert read_site_map(data, HOME, MOST, MAP_BYTES).pages == pages
 
 
 def test_a_site_map_may_name_others_and_pictures_are_no_pages() -> None:
     index = b"<sitemapindex><sitemap><loc>https://example.org/1.xml</loc></sitemap></sitemapindex>"
-    found = site_map(index, HOME, MOST, MAP_BYTES)
+    found = read_site_map(index, HOME, MOST, MAP_BYTES)
     assert (found.pages, found.maps) == ([], ["https://example.org/1.xml"])
     page = b"<url><loc>https://example.org/a</loc><i:image><i:loc>https://example.org/i</i:loc>"
-    found = site_map(
+    found = read_site_map(
         b'<urlset xmlns:i="i">' + page + b"</i:image></url></urlset>", HOME, MOST, MAP_BYTES
     )
     assert found.pages == ["https://example.org/a"]
 
 
 def test_a_site_map_that_breaks_off_counts_as_far_as_it_goes() -> None:
-    found = site_map(entries("https://example.org/a") + b"<", HOME, MOST, MAP_BYTES)
+    found = read_site_map(entries("https://example.org/a") + b"<", HOME, MOST, MAP_BYTES)
     assert found.pages == ["https://example.org/a"]
 
 
 def test_a_site_map_is_read_no_further_than_asked() -> None:
     urls = [f"https://example.org/{n}" for n in range(50)]
-    assert len(site_map(entries(*urls), HOME, 10, MAP_BYTES).pages) == 10
-    assert len(site_map("\n".join(urls).encode(), HOME, 10, MAP_BYTES).pages) == 10
+    assert len(read_site_map(entries(*urls), HOME, 10, MAP_BYTES).pages) == 10
+    assert len(read_site_map("\n".join(urls).encode(), HOME, 10, MAP_BYTES).pages) == 10
 
 
 LAUGHS = b"""<!DOCTYPE a [<!ENTITY a "https://example.org/"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;">
@@ -176,7 +178,7 @@ LAUGHS = b"""<!DOCTYPE a [<!ENTITY a "https://example.org/"><!ENTITY b "&a;&a;&a
 )
 def test_what_is_no_site_map_says_so(data: bytes) -> None:
     with pytest.raises(Invalid) as caught:
-        site_map(data, HOME, MOST, MAP_BYTES)
+        read_site_map(data, HOME, MOST, MAP_BYTES)
     assert caught.value.code == "invalid_site_map"
 
 
