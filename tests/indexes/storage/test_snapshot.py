@@ -182,7 +182,9 @@ async def test_an_import_that_fails_or_is_killed_leaves_nothing(
 ) -> None:
     notes = await filled.get("notes")
     await notes.export(tmp_path / "a")
-    monkeypatch.setattr(snapshot, "SLICE", (*snapshot.SLICE, "SELECT * FROM nowhere"))
+    monkeypatch.setattr(
+        snapshot, "_IMPORT_SLICE", (*snapshot._IMPORT_SLICE, "SELECT * FROM nowhere")
+    )
     async with open_store(tmp_path / "other") as store:
         with pytest.raises(Unavailable):
             await store.beside(
@@ -191,7 +193,7 @@ async def test_an_import_that_fails_or_is_killed_leaves_nothing(
         assert await store(counts) == {"indexes": 0, "documents": 0, "vectors": 0, "spaces": 0}
         # As a process leaves it that is killed now.
         spec = IndexSpec(name="half")
-        monkeypatch.setattr(snapshot, "SLICE", snapshot.SLICE[:-1])
+        monkeypatch.setattr(snapshot, "_IMPORT_SLICE", snapshot._IMPORT_SLICE[:-1])
         await store.beside(lambda db: half(db, tmp_path / "a", spec))
         assert (await store(counts))["documents"] == 3
         await store(snapshot.sweep)
