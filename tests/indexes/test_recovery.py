@@ -242,7 +242,6 @@ from pathlib import Path
 from config.settings import load_settings
 from indexes.service import open_indexes
 from indexes.storage.store import Store
-from indexes.storage.tables import Tables
 from tests.support.indexes import Models
 
 async def main():
