@@ -22,17 +22,8 @@ from indexes.ingestion.ingestion import Ingestion
 from indexes.ingestion.jobs import Work
 from indexes.quality import calibration
 from indexes.quality.calibration import Threshold
-from indexes.records import (
-    Citation,
-    Document,
-    IndexInfo,
-    IndexRecord,
-    IngestReport,
-    OnProgress,
-    Passage,
-    PassageContext,
-    ignore_progress,
-)
+from indexes.records import Citation, Document, IndexInfo, IndexRecord, Passage, PassageContext
+from indexes.reports import IngestReport, OnProgress, ignore_progress
 from indexes.retrieval import expansion
 from indexes.retrieval.citing import cite
 from indexes.retrieval.filters import Where, compile_filter

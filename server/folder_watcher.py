@@ -16,7 +16,8 @@ from typing import NamedTuple
 
 from config.errors import MotetError, NotFound
 from indexes.library import Indexes
-from indexes.records import IndexInfo, IngestReport
+from indexes.records import IndexInfo
+from indexes.reports import IngestReport
 
 log = logging.getLogger(__name__)
 

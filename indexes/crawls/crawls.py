@@ -15,7 +15,7 @@ from indexes.crawls.visitor import SiteVisitor
 from indexes.index import Index
 from indexes.ingestion.jobs import Work
 from indexes.library import Indexes
-from indexes.records import IngestReport, OnProgress, ignore_progress
+from indexes.reports import IngestReport, OnProgress, ignore_progress
 
 
 class Crawler:

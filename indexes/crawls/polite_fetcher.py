@@ -18,7 +18,7 @@ MAX_ROBOTS_BYTES = 512 * 1024
 """More of a robots.txt is not read, as RFC 9309 demands at least."""
 
 
-class FetchedPage(Protocol):
+class CrawledPage(Protocol):
     """What an address held.
 
     `unchanged`: it is as its `etag` or `last_modified` said, and came without data.
@@ -69,13 +69,13 @@ class PoliteFetcher:
 
     async def page(
         self, url: str, etag: str | None = None, last_modified: str | None = None
-    ) -> FetchedPage:
+    ) -> CrawledPage:
         """Fetch a page once the pause that its host demands is over. Raises what `Fetch` raises."""
         rules = self._rules.get(_robots_of(url))
         known_rules = rules if isinstance(rules, RobotFileParser) else parse_robots("")
         limits = self._limits
         await self._pause(url, delay_s(known_rules, limits.delay_s, limits.max_delay_s))
-        page: FetchedPage = await self._fetch(url, etag, last_modified)
+        page: CrawledPage = await self._fetch(url, etag, last_modified)
         self.fetched_bytes += len(page.data)
         return page
 

@@ -28,10 +28,11 @@ from indexes.crawls.decisions import (
     read_site_map,
 )
 from indexes.crawls.frontier import Frontier
-from indexes.crawls.polite_fetcher import CrawlLimits, Fetch, FetchedPage, PoliteFetcher
+from indexes.crawls.polite_fetcher import CrawledPage, CrawlLimits, Fetch, PoliteFetcher
 from indexes.index import Index
 from indexes.reading.reader import READER_VERSION
-from indexes.records import Document, IngestFailure, IngestReport, OnProgress, Progress
+from indexes.records import Document
+from indexes.reports import IngestFailure, IngestProgress, IngestReport, OnProgress
 
 DOCUMENTS_PAGE = 1000
 """Documents of earlier crawls that are listed by one query."""
@@ -186,7 +187,9 @@ class SiteVisitor:
             linked += await self._visit(url)
             self._pages_done += 1
             passages = self._report.passages
-            self._on_progress(Progress(self._pages_done, self._pages_total, passages, passages))
+            self._on_progress(
+                IngestProgress(self._pages_done, self._pages_total, passages, passages)
+            )
 
     async def _visit(self, url: str) -> list[str]:
         """Index one page; return what it links to."""
@@ -207,7 +210,7 @@ class SiteVisitor:
             self._frontier.skip(url)
         return links.urls
 
-    async def _fetch_page(self, url: str) -> FetchedPage | None:
+    async def _fetch_page(self, url: str) -> CrawledPage | None:
         """Fetch a page; None if its host forbids it, or it redirects to one that was visited."""
         if not await self._may_visit(url):
             return None
@@ -239,7 +242,7 @@ class SiteVisitor:
         fetched = document.metadata.get("fetched")
         return isinstance(fetched, dict) and fetched.get("recipe") == self._recipe
 
-    async def _index_page(self, source: str, page: FetchedPage) -> None:
+    async def _index_page(self, source: str, page: CrawledPage) -> None:
         """Index what came, unless it is stored just so."""
         self._reached.add(source)
         known = self._known.get(source)
@@ -288,7 +291,7 @@ class SiteVisitor:
         self._report.stopped = why
 
 
-async def _read_links(page: FetchedPage, url: str) -> PageLinks:
+async def _read_links(page: CrawledPage, url: str) -> PageLinks:
     if page.media_type not in HTML_TYPES or page.unchanged:
         return PageLinks()
     return await asyncio.to_thread(read_links, page.data, url, page.charset)

@@ -25,7 +25,7 @@ class LeasedModel(Protocol):
     def name(self) -> str: ...
 
 
-class EmbedLease(Protocol):
+class EmbeddingLease(Protocol):
     """A lease of an embedding model."""
 
     @property
@@ -34,7 +34,7 @@ class EmbedLease(Protocol):
     def model(self) -> LeasedModel: ...
 
 
-class RerankLease(Protocol):
+class RerankingLease(Protocol):
     """A lease of a cross-encoder."""
 
     @property
@@ -47,11 +47,11 @@ class Embedders(Protocol):
     @overload
     def lease(
         self, name: str, task: Literal["embed"], *, tenant: str = "default"
-    ) -> AbstractAsyncContextManager[EmbedLease]: ...
+    ) -> AbstractAsyncContextManager[EmbeddingLease]: ...
     @overload
     def lease(
         self, name: str, task: Literal["rerank"], *, tenant: str = "default"
-    ) -> AbstractAsyncContextManager[RerankLease]: ...
+    ) -> AbstractAsyncContextManager[RerankingLease]: ...
 
 
 async def embed_texts(
@@ -78,7 +78,7 @@ async def embed_texts(
     return embeddings
 
 
-async def adopt_model(store: Store, record: IndexRecord, lease: EmbedLease) -> IndexRecord:
+async def adopt_model(store: Store, record: IndexRecord, lease: EmbeddingLease) -> IndexRecord:
     """Let an index that nothing was embedded for be embedded by this model; return its record."""
     model = (lease.embed.fingerprint, lease.embed.dimensions, lease.model.name)
     await store(spaces.use_space, record.id, *model)

@@ -25,16 +25,8 @@ from indexes.ingestion.embedding import Embedders, embed_texts
 from indexes.ingestion.reembedding import ReembeddingJobs
 from indexes.ingestion.walk import Listing, WalkedFile, read_file, walk
 from indexes.reading.reader import DocumentReader
-from indexes.records import (
-    Draft,
-    Embedding,
-    FileState,
-    IndexRecord,
-    IngestFailure,
-    IngestReport,
-    OnProgress,
-    Progress,
-)
+from indexes.records import Draft, Embedding, FileState, IndexRecord
+from indexes.reports import IngestFailure, IngestProgress, IngestReport, OnProgress
 from indexes.storage import documents, index_rows, spaces
 from indexes.storage.documents import VectorsMissing
 from indexes.storage.hashes import document_id, passage_hash
@@ -244,5 +236,7 @@ class Ingest:
 
     def _notify(self) -> None:
         self.on_progress(
-            Progress(self._files_done, self._files_total, self._passages_done, self._passages_total)
+            IngestProgress(
+                self._files_done, self._files_total, self._passages_done, self._passages_total
+            )
         )

@@ -13,7 +13,8 @@ from indexes.checks import checked_metadata
 from indexes.ingestion.ingest import Ingest, IngestDeps, Upload
 from indexes.ingestion.jobs import IngestJobs, Work
 from indexes.ingestion.walk import resolve_folder, too_large
-from indexes.records import IndexRecord, IngestReport, OnProgress
+from indexes.records import IndexRecord
+from indexes.reports import IngestReport, OnProgress
 from indexes.storage import documents, index_rows, lookup
 from indexes.storage.ingests import list_unfinished
 

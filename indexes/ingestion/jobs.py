@@ -16,7 +16,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from config.errors import Busy, MotetError, NotFound
-from indexes.records import IndexRecord, IngestReport, OnProgress, Progress, ignore_progress
+from indexes.records import IndexRecord
+from indexes.reports import IngestProgress, IngestReport, OnProgress, ignore_progress
 from indexes.storage.ingests import (
     IngestKind,
     IngestStatus,
@@ -155,12 +156,12 @@ class IngestJobs:
         return report
 
     async def _end(
-        self, id: str, latest: Progress, status: IngestStatus, error: str | None = None
+        self, id: str, latest: IngestProgress, status: IngestStatus, error: str | None = None
     ) -> None:
         await self._store(record_progress, id, latest.files_done, latest.files_total)
         await self._store(end_ingest, id, status, error)
 
-    def _write_progress(self, id: str, progress: Progress) -> bool:
+    def _write_progress(self, id: str, progress: IngestProgress) -> bool:
         """Store progress in the background; False while an earlier write is under way."""
         if self._progress_writes:
             return False
@@ -180,15 +181,15 @@ class _ProgressRecorder:
     """Passes an ingest's progress on, and stores it now and then."""
 
     def __init__(
-        self, write: Callable[[str, Progress], bool], id: str, on_progress: OnProgress
+        self, write: Callable[[str, IngestProgress], bool], id: str, on_progress: OnProgress
     ) -> None:
         self._write = write
         self._id = id
         self._on_progress = on_progress
         self._written_at_s = time.monotonic()
-        self.latest = Progress(0, 0, 0, 0)
+        self.latest = IngestProgress(0, 0, 0, 0)
 
-    def __call__(self, progress: Progress) -> None:
+    def __call__(self, progress: IngestProgress) -> None:
         self.latest = progress
         due = time.monotonic() - self._written_at_s >= PROGRESS_INTERVAL_S
         if due and self._write(self._id, progress):

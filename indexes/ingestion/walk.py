@@ -14,7 +14,7 @@ from pathlib import Path
 from config.errors import Invalid
 from indexes.reading.content import unreadable_document
 from indexes.reading.documents import is_supported
-from indexes.records import IngestFailure
+from indexes.reports import IngestFailure
 
 SKIPPED_FOLDERS = {
     *("CVS", "_darcs", "__pycache__", "node_modules", "site-packages", "venv"),

@@ -17,7 +17,7 @@ from starlette.datastructures import FormData, UploadFile
 from config.errors import Invalid
 from indexes.crawls.decisions import Crawl, content_type
 from indexes.index import Index
-from indexes.records import IngestFailure, IngestReport, Progress
+from indexes.reports import IngestFailure, IngestProgress, IngestReport
 from server.http.bodies import parse_json_object
 from server.http.loopback import require_loopback
 from server.http.progress import ReportProgress
@@ -162,7 +162,7 @@ class FormIngest:
                 whole.join(await self._add(file))
             except Invalid as error:
                 whole.failed.append(IngestFailure(_source(file), error.code, error.message))
-            report(Progress(done, len(self.files), whole.passages, whole.passages))
+            report(IngestProgress(done, len(self.files), whole.passages, whole.passages))
         return whole
 
 

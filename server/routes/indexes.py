@@ -14,7 +14,7 @@ from starlette.datastructures import UploadFile
 from starlette.responses import StreamingResponse
 
 from config.errors import Invalid
-from indexes.records import IngestReport
+from indexes.reports import IngestReport
 from indexes.spec import index_spec
 from server.http.access import CallerOf
 from server.http.bodies import StrictRoute, media_type, read_json, unsupported

@@ -68,7 +68,7 @@ async def found(indexes: Indexes) -> list[str]:
 FIVE = [f"{number}.md" for number in range(5)]
 
 
-async def test_what_cannot_be_kept_is_refused_and_what_was_kept_is_served(filled: Indexes) -> None:
+async def test_full_disk_refuses_changes_and_still_serves_searches(filled: Indexes) -> None:
     notes = await filled.get("notes")
     first, *_ = await notes.list_documents()
     with full(filled):
@@ -82,7 +82,7 @@ async def test_what_cannot_be_kept_is_refused_and_what_was_kept_is_served(filled
     assert await found(filled) == ["1.md", "2.md", "3.md", "4.md", "5.md"]
 
 
-async def test_an_index_that_cannot_be_saved_serves_and_is_saved_later(
+async def test_index_that_full_disk_keeps_from_saving_serves_and_is_saved_later(
     filled: Indexes, tmp_path: Path
 ) -> None:
     notes = await filled.get("notes")
@@ -121,7 +121,7 @@ async def test_no_half_snapshot_is_written_and_none_imported(
     assert await found(filled) == FIVE
 
 
-async def test_words_that_could_not_be_scrubbed_are_once_there_is_space(
+async def test_deleted_words_leave_the_files_once_a_full_disk_has_space(
     filled: Indexes, tmp_path: Path
 ) -> None:
     notes = await filled.get("notes")

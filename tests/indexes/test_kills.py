@@ -36,7 +36,7 @@ async def lives(home: Path, seed: int, kills: int, *mode: str) -> dict[str, int]
     return counts
 
 
-async def test_nothing_acknowledged_is_lost_and_nothing_half_is_served_however_it_is_killed(
+async def test_killed_service_loses_nothing_acknowledged_and_serves_nothing_half(
     tmp_path: Path,
 ) -> None:
     each = -(-KILLS // SIDE_BY_SIDE)
@@ -50,7 +50,7 @@ async def test_nothing_acknowledged_is_lost_and_nothing_half_is_served_however_i
     assert acknowledged > KILLS // 4, "hardly anything was done between the kills"
 
 
-async def test_a_service_whose_index_worker_is_killed_again_and_again_serves_and_loses_nothing(
+async def test_service_whose_index_worker_is_killed_repeatedly_serves_and_loses_nothing(
     tmp_path: Path,
 ) -> None:
     counts = await lives(tmp_path / "home", SEED, WORKER_KILLS, "workers")

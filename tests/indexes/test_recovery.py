@@ -162,7 +162,7 @@ async def test_a_saved_index_is_opened_as_it_is_and_a_damaged_or_lost_one_built_
     assert set(recovery_models.embedder.seen) == {"subject1"}, "a passage was embedded again"
 
 
-async def test_what_came_after_the_last_save_is_replayed(filled: Indexes) -> None:
+async def test_changes_after_the_last_save_are_replayed_in_a_new_worker(filled: Indexes) -> None:
     added = await add(filled, 5)
     first = next(
         d for d in await (await filled.get("notes")).list_documents() if d.source == "0.md"
@@ -218,7 +218,7 @@ async def test_the_words_of_a_replaced_document_and_a_deleted_index_are_found_in
     assert files_with(home, "gribbleflix") == []
 
 
-async def test_what_a_killed_process_left_of_deleted_things_is_gone_at_the_next_start(
+async def test_next_start_removes_deleted_words_that_a_killed_process_left(
     tmp_path: Path,
 ) -> None:
     settings = load_settings(home=tmp_path)
@@ -255,7 +255,7 @@ asyncio.run(main())
 """
 
 
-async def test_a_deleted_index_that_was_never_saved_is_gone_after_a_crash_before_its_words_were(
+async def test_deleted_unsaved_index_leaves_no_words_after_a_crash_before_the_purge(
     tmp_path: Path,
 ) -> None:
     child = await asyncio.create_subprocess_exec(
@@ -273,7 +273,7 @@ class NeverStarts(WorkerProcess):
         raise Unavailable("There is no memory.", code="worker_start_failed")
 
 
-async def test_without_its_worker_an_index_says_so_and_keeps_what_it_was_given(
+async def test_index_without_a_worker_refuses_searches_and_stores_documents(
     tmp_path: Path,
 ) -> None:
     settings = load_settings(home=tmp_path)
@@ -317,7 +317,7 @@ asyncio.run(main())
 """
 
 
-async def test_what_was_acknowledged_before_the_server_was_killed_is_found_after(
+async def test_acknowledged_documents_are_found_after_the_server_was_killed(
     tmp_path: Path,
 ) -> None:
     child = await asyncio.create_subprocess_exec(

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from config.errors import Conflict, Invalid, NotFound
-from indexes.records import Passage, Progress
+from indexes.records import Passage
+from indexes.reports import IngestProgress
 from indexes.service import Indexes
 from indexes.spec import IndexSpec
 from tests.support.indexes import HashingEmbedder
@@ -49,7 +50,7 @@ def sources(passages: list[Passage]) -> list[str]:
     return [passage.source for passage in passages]
 
 
-async def test_a_folder_is_found_again_by_meaning_keywords_and_both(
+async def test_documents_of_a_folder_are_found_by_meaning_keywords_and_both(
     indexes: Indexes, folder: Path
 ) -> None:
     notes = await indexes.get("notes")
@@ -79,7 +80,7 @@ async def test_a_passages_span_is_exact_in_its_documents_text(
         assert document.metadata["path"] == str(folder / document.source)
 
 
-async def test_unchanged_files_cost_a_stat_changed_ones_are_replaced_gone_ones_removed(
+async def test_second_ingest_skips_unchanged_files_replaces_changed_and_removes_missing(
     indexes: Indexes, folder: Path, embedder: HashingEmbedder
 ) -> None:
     notes = await indexes.get("notes")
@@ -125,9 +126,9 @@ async def test_a_broken_file_is_reported_and_the_rest_goes_on(
 
 async def test_progress_counts_files_and_passages(indexes: Indexes, folder: Path) -> None:
     notes = await indexes.get("notes")
-    told: list[Progress] = []
+    told: list[IngestProgress] = []
     await notes.add_folder(folder, on_progress=told.append)
-    assert told[-1] == Progress(3, 3, 3, 3)
+    assert told[-1] == IngestProgress(3, 3, 3, 3)
     assert [p.files_done for p in told] == sorted(p.files_done for p in told)
 
 
@@ -237,7 +238,7 @@ async def test_tenants_do_not_see_each_others_indexes(indexes: Indexes) -> None:
         "x" * 9999,
     ],
 )
-async def test_a_query_is_never_more_than_words(indexes: Indexes, query: str) -> None:
+async def test_query_syntax_is_searched_as_plain_words(indexes: Indexes, query: str) -> None:
     await add(indexes, "a.md", GARDEN)
     for mode in ("hybrid", "dense", "keyword"):
         found = await indexes.search("notes", query, mode=mode)
@@ -253,7 +254,7 @@ async def test_text_that_is_a_path_or_sql_is_only_text(indexes: Indexes, tmp_pat
     assert len(found) == 2
 
 
-async def test_what_does_not_exist_is_named_with_its_nearest(indexes: Indexes) -> None:
+async def test_unknown_names_are_refused_with_the_nearest(indexes: Indexes) -> None:
     with pytest.raises(NotFound, match="Did you mean 'notes'") as caught:
         await indexes.search("note", "x")
     assert caught.value.code == "index_not_found"
@@ -304,7 +305,7 @@ async def test_a_wrong_upload_names_its_field_and_leaves_nothing(
     assert await notes.list_documents() == []
 
 
-async def test_an_upload_beyond_the_bound_is_refused(indexes: Indexes) -> None:
+async def test_upload_larger_than_allowed_is_refused(indexes: Indexes) -> None:
     notes = await indexes.get("notes")
     with pytest.raises(Invalid, match="64 MiB"):
         await notes.add_document(source="a.txt", data=b"x" * (64 * 2**20 + 1))

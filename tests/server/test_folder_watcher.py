@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from config.settings import load_settings
-from indexes.records import IngestReport
+from indexes.reports import IngestReport
 from indexes.service import Indexes, open_indexes
 from indexes.spec import IndexSpec
 from server.folder_watcher import MAX_FOLDERS, FolderWatcher

@@ -17,7 +17,7 @@ from indexes.crawls.crawls import Crawler
 from indexes.crawls.decisions import Crawl
 from indexes.crawls.polite_fetcher import CrawlLimits
 from indexes.crawls.visitor import CrawlReport
-from indexes.records import IngestReport, OnProgress, Progress, ignore_progress
+from indexes.reports import IngestProgress, IngestReport, OnProgress, ignore_progress
 from indexes.service import Indexes, open_indexes
 from indexes.spec import IndexSpec
 from tests.support.indexes import Models
@@ -110,14 +110,14 @@ async def test_a_page_is_crawled_with_all_it_leads_to(
     assert (state.kind, state.state, state.files_done) == ("crawl", "finished", 4)
 
 
-async def test_a_site_map_is_crawled_and_pages_that_fail_hold_nothing_up(
+async def test_failing_pages_of_a_site_map_do_not_stop_its_crawl(
     site: Site, crawler: NotesCrawler, indexes: Indexes
 ) -> None:
     put(site, "/a", "Apples.", ["/not-listed"])
     site.page("/broken", b"\xff\xfe\xfd", "text/plain; charset=utf-8")
     site.page("/down", b"", status="503 Down")
     put(site, "/z", "Zebras.")
-    told: list[Progress] = []
+    told: list[IngestProgress] = []
     start = put_map(site, "/a", "/broken", "/missing", "/down", "/z")
     report = await crawler.crawl_notes(Crawl(start, "sitemap"), told.append)
     assert report.added == 2
@@ -144,7 +144,7 @@ async def test_packed_site_maps_and_indexes_of_them_are_read(
     assert await paths(indexes, site) == ["/a"]
 
 
-async def test_a_second_crawl_costs_little_and_forgets_what_is_gone(
+async def test_second_crawl_fetches_only_changes_and_removes_missing_pages(
     site: Site, crawler: NotesCrawler, indexes: Indexes
 ) -> None:
     for path in ("/same", "/changed", "/gone", "/unlisted"):
@@ -161,7 +161,7 @@ async def test_a_second_crawl_costs_little_and_forgets_what_is_gone(
     assert await paths(indexes, site) == ["/changed", "/same"]
 
 
-async def test_pages_of_a_site_that_has_troubles_are_kept(
+async def test_pages_stay_indexed_while_their_site_fails(
     site: Site, crawler: NotesCrawler, indexes: Indexes
 ) -> None:
     put(site, "/", "Welcome.", ["/a"])
@@ -177,7 +177,7 @@ async def test_pages_of_a_site_that_has_troubles_are_kept(
     assert await paths(indexes, site) == ["/"]
 
 
-async def test_a_host_is_asked_what_may_be_visited(
+async def test_robots_txt_decides_which_pages_are_visited(
     site: Site, crawler: NotesCrawler, indexes: Indexes
 ) -> None:
     site.page("/robots.txt", b"User-agent: *\nDisallow: /private\n")
@@ -190,7 +190,7 @@ async def test_a_host_is_asked_what_may_be_visited(
     assert await paths(indexes, site) == ["/", "/open"]
 
 
-async def test_a_host_that_does_not_say_what_may_be_visited_is_not(
+async def test_host_whose_robots_txt_fails_is_not_visited(
     site: Site, crawler: NotesCrawler
 ) -> None:
     site.page("/robots.txt", b"", status="500 Trouble")
@@ -222,7 +222,7 @@ async def test_a_page_may_ask_not_to_be_indexed(
     assert await paths(indexes, site) == ["/a"]
 
 
-async def test_a_calendar_without_end_is_left_at_the_bound(
+async def test_endless_calendar_is_left_at_the_page_limit(
     site: Site, crawler: NotesCrawler, indexes: Indexes
 ) -> None:
     class Calendar(dict[str, Any]):
@@ -242,7 +242,7 @@ async def test_a_calendar_without_end_is_left_at_the_bound(
     assert (report.added + report.unchanged, report.stopped) == (4, None)
 
 
-async def test_ways_into_our_own_network_are_closed(
+async def test_redirects_into_our_own_network_are_refused(
     site: Site, crawler: NotesCrawler, indexes: Indexes
 ) -> None:
     notes = await indexes.get("notes")
@@ -266,7 +266,7 @@ async def test_a_site_map_that_unpacks_to_too_much_is_refused(site: Site, indexe
     assert caught.value.code == "invalid_site_map"
 
 
-async def test_slow_and_large_pages_hold_nothing_up(site: Site, indexes: Indexes) -> None:
+async def test_slow_and_too_large_pages_fail_alone(site: Site, indexes: Indexes) -> None:
     over = asyncio.Event()
 
     async def silent(writer: asyncio.StreamWriter) -> None:
@@ -284,9 +284,7 @@ async def test_slow_and_large_pages_hold_nothing_up(site: Site, indexes: Indexes
     assert await paths(indexes, site) == ["/a"]
 
 
-async def test_a_crawl_ends_when_its_bytes_or_its_time_are_spent(
-    site: Site, indexes: Indexes
-) -> None:
+async def test_crawl_stops_at_its_limit_of_bytes_or_time(site: Site, indexes: Indexes) -> None:
     put(site, "/", "Welcome. " * 100, ["/a", "/b", "/c"])
     few = NotesCrawler(indexes, fetching(), replace(QUICK, max_bytes=500, at_once=1))
     report = await run(few, site.url("/"))
@@ -297,13 +295,13 @@ async def test_a_crawl_ends_when_its_bytes_or_its_time_are_spent(
     assert (report.unchanged, report.stopped) == (1, "timeout")
 
 
-async def test_a_start_that_cannot_be_had_is_an_error(site: Site, crawler: NotesCrawler) -> None:
+async def test_crawl_whose_start_is_missing_raises(site: Site, crawler: NotesCrawler) -> None:
     for kind in ("links", "sitemap"):
         with pytest.raises(NotFound):
             await run(crawler, site.url("/none"), kind)
 
 
-async def test_a_crawl_that_a_close_cut_short_goes_on_at_the_next_start(
+async def test_crawl_interrupted_by_a_close_resumes_at_the_next_start(
     site: Site, tmp_path: Path
 ) -> None:
     reached, over = asyncio.Event(), asyncio.Event()

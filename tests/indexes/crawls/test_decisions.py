@@ -40,7 +40,7 @@ MAP_BYTES = 100_000
         ("  http://exam\nple.org/  ", "http://example.org/"),
     ],
 )
-def test_an_address_has_one_form(given: str, found: str) -> None:
+def test_address_is_reduced_to_its_canonical_form(given: str, found: str) -> None:
     assert canonical(given) == found
 
 
@@ -52,18 +52,18 @@ def test_an_address_has_one_form(given: str, found: str) -> None:
         *("file:///etc/passwd", f"http://example.org/{'a' * 3000}", "http://example.org:x/"),
     ],
 )
-def test_what_is_no_page_has_none(given: str) -> None:
+def test_text_that_is_no_web_address_has_no_canonical_form(given: str) -> None:
     assert canonical(given) is None
 
 
 @given(st.text(max_size=60))
-def test_the_one_form_of_an_address_is_its_own(path: str) -> None:
+def test_canonical_address_is_its_own_canonical_form(path: str) -> None:
     found = canonical(f"/{path}", HOME)
     assert found is None or canonical(found) == found
 
 
 @given(st.text(max_size=80))
-def test_no_text_of_a_link_breaks_anything(text: str) -> None:
+def test_arbitrary_text_never_breaks_addresses_and_rules(text: str) -> None:
     canonical(text, HOME)
     parse_robots(f"User-agent: *\nDisallow: {text}\nCrawl-delay: {text}").can_fetch(AGENT, HOME)
 
@@ -91,7 +91,7 @@ def test_a_page_may_ask_not_to_be_followed_or_indexed() -> None:
 @pytest.mark.parametrize(
     "page", [b"", b"\0\0", b"<a href", b"<" * 10_000, b"<div>" * 50_000, b"\xff\xfe<\0a\0>\0"]
 )
-def test_no_page_breaks_its_reader(page: bytes) -> None:
+def test_arbitrary_bytes_never_break_the_reading_of_links(page: bytes) -> None:
     assert read_links(page, HOME, "no-such-charset").urls == []
     assert read_links(page, HOME, "utf\0").urls == []
 
@@ -107,7 +107,7 @@ def test_a_page_is_read_in_the_charset_that_its_host_declares() -> None:
         assert content_type("text/html", none) == "text/html"
 
 
-def test_what_is_no_document_is_not_visited() -> None:
+def test_addresses_that_end_like_no_document_are_not_visited() -> None:
     kept = ("a", "a.html", "a.php", "guide/v1.2", "a.pdf", "a.docx", "a.md")
     left = ("a.png", "a.css", "a.zip", "a.tar.gz", "a.mp4", "a.woff2")
     assert all(may_be_document(HOME + path) for path in kept)
@@ -157,7 +157,7 @@ def test_a_site_map_that_breaks_off_counts_as_far_as_it_goes() -> None:
     assert found.pages == ["https://example.org/a"]
 
 
-def test_a_site_map_is_read_no_further_than_asked() -> None:
+def test_site_map_is_read_up_to_the_limit_of_addresses() -> None:
     urls = [f"https://example.org/{n}" for n in range(50)]
     assert len(read_site_map(entries(*urls), HOME, 10, MAP_BYTES).pages) == 10
     assert len(read_site_map("\n".join(urls).encode(), HOME, 10, MAP_BYTES).pages) == 10
@@ -176,7 +176,7 @@ LAUGHS = b"""<!DOCTYPE a [<!ENTITY a "https://example.org/"><!ENTITY b "&a;&a;&a
         gzip.compress(b"<urlset>" + b" " * 10 * MAP_BYTES),
     ],
 )
-def test_what_is_no_site_map_says_so(data: bytes) -> None:
+def test_data_that_is_no_site_map_is_refused(data: bytes) -> None:
     with pytest.raises(Invalid) as caught:
         read_site_map(data, HOME, MOST, MAP_BYTES)
     assert caught.value.code == "invalid_site_map"
@@ -199,7 +199,7 @@ def test_each_address_is_visited_once_on_its_host_and_no_more_than_allowed() -> 
     assert frontier.full
 
 
-def test_where_the_start_leads_belongs_to_the_crawl_and_other_ways_out_do_not() -> None:
+def test_host_that_the_start_redirects_to_belongs_to_the_crawl_and_others_do_not() -> None:
     frontier = Frontier(Crawl(HOME, "links"))
     frontier.take([HOME])
     assert frontier.arrive(HOME, "https://www.example.org/")

@@ -113,7 +113,7 @@ def test_an_index_can_be_emptied_saved_and_filled_again(tmp_path: Path) -> None:
         assert_equal(each, built([7, 8]))
 
 
-def test_a_choice_of_passages_has_the_scores_that_they_have_among_all() -> None:
+def test_filtered_passages_have_the_scores_that_they_have_unfiltered() -> None:
     index = built(list(range(1, 400)))
     allowed = np.array([399, 5, 17, 5, 1000], np.int64)
     for mode in MODES:

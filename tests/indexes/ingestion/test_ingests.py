@@ -11,7 +11,7 @@ import pytest
 
 from config.errors import Invalid, NotFound
 from config.settings import load_settings
-from indexes.records import IngestReport, OnProgress, Progress
+from indexes.reports import IngestProgress, IngestReport, OnProgress
 from indexes.service import Indexes, open_indexes
 from indexes.storage import index_rows
 from indexes.storage.ingests import MAX_ENDED_INGESTS, IngestState, begin_ingest
@@ -49,7 +49,9 @@ async def settled(indexes: Indexes, name: str = "docs") -> list[IngestState]:
     return await (await indexes.get(name)).list_ingests()
 
 
-async def test_what_became_of_a_folder_is_listed(indexes: Indexes, folder: Path) -> None:
+async def test_finished_and_failed_folders_are_listed_with_their_counts(
+    indexes: Indexes, folder: Path
+) -> None:
     notes = await indexes.get("notes")
     await notes.add_folder(folder)
     with pytest.raises(Invalid):
@@ -83,7 +85,7 @@ async def test_a_folder_begun_in_the_background_is_indexed_and_can_be_cancelled(
     assert caught.value.code == "ingest_not_found"
 
 
-async def test_a_caller_who_cancels_is_not_gone_on_for(
+async def test_ingest_whose_caller_cancels_ends_as_cancelled(
     indexes: Indexes, folder: Path, embedder: HashingEmbedder
 ) -> None:
     notes = await indexes.get("notes")
@@ -95,7 +97,9 @@ async def test_a_caller_who_cancels_is_not_gone_on_for(
     assert [each.state for each in await notes.list_ingests()] == ["cancelled"]
 
 
-async def test_what_a_close_cut_short_goes_on_at_the_next_start(home: Path, folder: Path) -> None:
+async def test_folder_interrupted_by_a_close_resumes_at_the_next_start(
+    home: Path, folder: Path
+) -> None:
     models = Models()
     models.embedder.gate = asyncio.Event()
     async with open_indexes(load_settings(home=home), models) as indexes:
@@ -129,7 +133,9 @@ asyncio.run(main())
 """
 
 
-async def test_what_a_kill_cut_short_goes_on_at_the_next_start(home: Path, folder: Path) -> None:
+async def test_folder_interrupted_by_a_kill_resumes_at_the_next_start(
+    home: Path, folder: Path
+) -> None:
     child = await asyncio.create_subprocess_exec(
         sys.executable, "-c", CHILD, str(home), str(folder), stdout=asyncio.subprocess.PIPE
     )
@@ -144,7 +150,7 @@ async def test_what_a_kill_cut_short_goes_on_at_the_next_start(home: Path, folde
         assert len(await docs.list_documents()) == 5
 
 
-async def test_a_folder_that_has_gone_meanwhile_fails_and_the_rest_starts(home: Path) -> None:
+async def test_missing_folder_fails_at_the_next_start_and_others_are_served(home: Path) -> None:
     async with open_store(home / "indexes"):
         pass
     async with open_indexes(load_settings(home=home), Models()):
@@ -157,7 +163,7 @@ async def test_a_folder_that_has_gone_meanwhile_fails_and_the_rest_starts(home: 
         assert only.state == "failed"
 
 
-async def test_deleting_an_index_ends_what_fills_it(
+async def test_deleting_an_index_cancels_its_ingests(
     opened: Indexes, folder: Path, home: Path
 ) -> None:
     docs = await opened.get("docs")
@@ -168,7 +174,9 @@ async def test_deleting_an_index_ends_what_fills_it(
         await docs.list_ingests()
 
 
-async def test_a_crawl_that_a_close_cut_short_is_found_after_a_restart(home: Path) -> None:
+async def test_crawl_interrupted_by_a_close_is_listed_as_unfinished_after_a_restart(
+    home: Path,
+) -> None:
     began = asyncio.Event()
 
     async def endless(on_progress: OnProgress) -> IngestReport:
@@ -177,7 +185,7 @@ async def test_a_crawl_that_a_close_cut_short_is_found_after_a_restart(home: Pat
         return IngestReport("docs")
 
     async def short(on_progress: OnProgress) -> IngestReport:
-        on_progress(Progress(3, 9, 0, 0))
+        on_progress(IngestProgress(3, 9, 0, 0))
         return IngestReport("docs")
 
     async with open_indexes(load_settings(home=home), Models()) as indexes:
@@ -202,7 +210,7 @@ async def test_a_crawl_that_a_close_cut_short_is_found_after_a_restart(home: Pat
         assert await indexes.unfinished_crawls() == []
 
 
-async def test_only_the_latest_ended_ingests_are_kept(indexes: Indexes, folder: Path) -> None:
+async def test_only_the_latest_ended_ingests_are_remembered(indexes: Indexes, folder: Path) -> None:
     notes = await indexes.get("notes")
 
     async def nothing(on_progress: OnProgress) -> IngestReport:

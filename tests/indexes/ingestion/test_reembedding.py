@@ -106,7 +106,7 @@ def changed(models: Models, *, former: bool = True, held: bool = True) -> Hashin
     return models.embedder
 
 
-async def test_searches_and_ingests_go_on_while_all_is_embedded_anew(home: Path) -> None:
+async def test_searches_and_ingests_go_on_during_reembedding(home: Path) -> None:
     models = Models()
     async with filled(home, models) as indexes:
         notes = await indexes.get("notes")
@@ -131,7 +131,7 @@ async def test_searches_and_ingests_go_on_while_all_is_embedded_anew(home: Path)
         assert max(new.seen[text] for text in TEXTS.values()) == 1
 
 
-async def test_searches_never_fail_while_the_models_change_places(home: Path) -> None:
+async def test_searches_never_fail_while_the_next_model_takes_over(home: Path) -> None:
     models = Models()
     async with filled(home, models) as indexes:
         notes = await indexes.get("notes")
@@ -149,7 +149,7 @@ async def test_searches_never_fail_while_the_models_change_places(home: Path) ->
             assert await embedded_by(indexes) == other
 
 
-async def test_without_the_former_model_keywords_remain_and_the_log_says_so(
+async def test_index_whose_former_model_is_missing_is_searched_by_keywords_and_logged(
     home: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     models = Models()
@@ -192,7 +192,7 @@ async def test_what_was_embedded_before_a_restart_is_not_embedded_again(home: Pa
         assert await first(indexes, "subject7", "dense") == "7.md"
 
 
-async def test_a_model_that_comes_back_ends_the_move(home: Path) -> None:
+async def test_former_model_that_is_named_again_ends_the_move(home: Path) -> None:
     models = Models()
     async with filled(home, models) as indexes:
         notes = await indexes.get("notes")
@@ -212,7 +212,7 @@ async def excerpts(indexes: Indexes) -> dict[str, float | None]:
     return {passage.source: (passage.why or {}).get("excerpt") for passage in found}
 
 
-async def test_a_search_over_which_the_models_change_places_compares_vectors_of_one_model(
+async def test_search_during_the_swap_compares_vectors_of_one_model(
     home: Path,
 ) -> None:
     models = Models()
@@ -232,7 +232,7 @@ async def test_a_search_over_which_the_models_change_places_compares_vectors_of_
 
 
 @pytest.mark.parametrize("method", ["build", "apply", "swap"])
-async def test_a_move_outlives_the_worker(home: Path, method: str) -> None:
+async def test_reembedding_survives_the_death_of_the_worker(home: Path, method: str) -> None:
     models = Models()
     async with filled(home, models, Stopped) as indexes:
         notes = await indexes.get("notes")

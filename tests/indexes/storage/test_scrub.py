@@ -95,7 +95,7 @@ def test_no_word_of_a_deleted_row_is_left_and_every_other_row_is(
     assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
-def test_what_a_reader_still_sees_goes_when_it_has_ended(
+def test_deleted_rows_leave_the_file_once_the_reader_that_sees_them_ends(
     connection: sqlite3.Connection, scrubber: Scrubber, path: Path
 ) -> None:
     churn(connection, Random(2))

@@ -121,7 +121,7 @@ async def test_a_snapshot_is_of_one_moment_while_ingests_go_on(
     assert not any("subject0" in text for text in texts)
 
 
-async def test_what_is_deleted_while_a_snapshot_is_taken_is_then_found_in_no_file(
+async def test_documents_deleted_during_an_export_are_in_no_file_afterwards(
     filled: Indexes, tmp_path: Path, data_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     notes = await filled.get("notes")
@@ -146,7 +146,7 @@ async def test_what_is_deleted_while_a_snapshot_is_taken_is_then_found_in_no_fil
     assert not any(word in data for data in files for word in (b"quuxling", b"blorbo"))
 
 
-async def test_ingests_and_searches_go_on_during_an_import_that_nobody_sees_before_its_end(
+async def test_import_is_invisible_until_its_end_and_holds_up_no_ingest_or_search(
     filled: Indexes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     notes = await filled.get("notes")
@@ -255,7 +255,7 @@ async def imports(indexes: Indexes, file: Path) -> bool:
     return True
 
 
-async def test_an_index_that_lacks_vectors_until_another_model_has_made_them_is_not_exported(
+async def test_index_without_all_vectors_of_its_next_model_is_not_exported(
     filled: Indexes, tmp_path: Path
 ) -> None:
     notes = await filled.get("notes")
