@@ -18,15 +18,11 @@ import psutil
 
 from config.errors import Unavailable
 from models.servers.output import Output
-from models.workers.launch import describe_exit, kill_group
+from models.workers.launch import EXIT_S, LAST_WORDS_S, describe_exit, kill_group
 
 log = logging.getLogger(__name__)
 
 GUARD = Path(__file__).with_name("guard.py")
-EXIT_S = 5.0
-"""A killed process is gone within milliseconds, unless the kernel holds it."""
-LAST_WORDS_S = 1.0
-"""How long its output is still read after its end."""
 
 
 class ServerProcess:

@@ -20,6 +20,10 @@ from config.errors import Unavailable
 log = logging.getLogger(__name__)
 
 ROOT = Path(__file__).resolve().parents[2]
+EXIT_S = 5.0
+"""A killed process is gone within milliseconds, unless the kernel holds it."""
+LAST_WORDS_S = 1.0
+"""How long its output is still read after its end."""
 STDERR_LINES = 40
 """An error carries so many of the last lines."""
 STDERR_LINE_BYTES = 2000
@@ -142,3 +146,9 @@ def describe_exit(returncode: int | None) -> str:
         with contextlib.suppress(ValueError):
             return f"killed by {signal.Signals(-returncode).name}"
     return f"exit status {returncode}"
+
+
+def log_failure(task: asyncio.Task[None]) -> None:
+    """Log what a task raised that nobody awaits; a callback of its end."""
+    if not task.cancelled() and (error := task.exception()):
+        log.error("%s failed", task.get_name(), exc_info=error)

@@ -15,8 +15,8 @@ from typing import Any
 import psutil
 
 from config.errors import MotetError, Unavailable
-from models.workers.launch import Launched, kill_group, launch
-from models.workers.process import EXIT_S, WorkerProcess
+from models.workers.launch import EXIT_S, Launched, kill_group, launch
+from models.workers.process import WorkerProcess
 
 log = logging.getLogger(__name__)
 

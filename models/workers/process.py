@@ -17,17 +17,22 @@ from typing import Any
 
 from config.errors import MotetError, TimedOut, Unavailable
 from models.workers.calls import Calls, PendingCall, Reply
-from models.workers.launch import ExitInfo, LastLines, Launched, describe_exit, kill_group, launch
+from models.workers.launch import (
+    EXIT_S,
+    LAST_WORDS_S,
+    ExitInfo,
+    LastLines,
+    Launched,
+    describe_exit,
+    kill_group,
+    launch,
+    log_failure,
+)
 from models.workers.protocol import Frame, error_from, read_frame
 
 __all__ = ["ExitInfo", "Reply", "WorkerProcess"]
 
 log = logging.getLogger(__name__)
-
-EXIT_S = 5.0
-"""A killed process is gone within milliseconds, unless the kernel holds it."""
-LAST_WORDS_S = 1.0
-"""How long its output is still read after its end."""
 
 
 class WorkerProcess:
@@ -186,7 +191,7 @@ class WorkerProcess:
 
     def _spawn(self, work: Any, what: str) -> None:
         task: asyncio.Task[None] = asyncio.create_task(work, name=f"worker {self.name}: {what}")
-        task.add_done_callback(_log_failure)
+        task.add_done_callback(log_failure)
         self._tasks.append(task)
 
     def _request(
@@ -297,8 +302,3 @@ class WorkerProcess:
                 code="worker_timed_out",
                 details={"worker": self.name, "stderr": self.stderr},
             ) from error
-
-
-def _log_failure(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()):
-        log.error("%s failed", task.get_name(), exc_info=error)
