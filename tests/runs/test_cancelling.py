@@ -65,8 +65,8 @@ async def test_after_many_runs_ended_in_every_way_nothing_is_left(
         ends = Counter(await asyncio.wait_for(asyncio.gather(*runs), 120))
         assert {"finished", "failed", "cancelled", "waiting", "refused", "gone"} <= set(ends), ends
         assert idle(process)
-        # Ollama's lifeline is the driver's: it stays as long as the models are open.
-        left = {t for t in asyncio.all_tasks() - before if t.get_name() != "ollama: lifeline"}
+        # The watch of Ollama's connection is the driver's: it stays as long as the models are open.
+        left = {t for t in asyncio.all_tasks() - before if t.get_name() != "ollama: connection"}
         if left:
             _, left = await asyncio.wait(left, timeout=10)
         assert not left
