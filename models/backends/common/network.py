@@ -6,7 +6,10 @@ from urllib.parse import urlsplit
 
 from config.settings import LOOPBACK
 
-CONNECT_TIMEOUT_S = 2.0
+CONNECT_TIMEOUT_S = 10.0
+"""How long a server may take to accept a connection. One that is there accepts or refuses at once;
+only a host that drops packets takes so long. But this process may see the connection late: where
+many requests began together while all cores were busy, 2 s ended them and the model as lost."""
 PROBE_TIMEOUT_S = 1.5
 IDLE_CONNECTIONS = 16
 
