@@ -20,10 +20,10 @@ DOCS ?=
 unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test check format bench clean
+.PHONY: help install demo serve test test-fast check format hooks bench clean
 
 help: ## Show this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
 
 install: $(STAMP) ## Set up .venv, which every other target does by itself
 
@@ -36,6 +36,9 @@ serve: $(STAMP) ## Run the service on http://127.0.0.1:8000
 test: $(STAMP) ## Run the tests
 	@$(VENV)/bin/python -m pytest $(ARGS)
 
+test-fast: $(STAMP) ## Run the tests that take no more than a minute
+	@$(VENV)/bin/python -m pytest -q -m "not slow and not acceptance" $(ARGS)
+
 check: $(STAMP) ## Check format, style, types and import rules
 	@$(VENV)/bin/ruff format --quiet --check .
 	@$(VENV)/bin/ruff check --quiet .
@@ -45,6 +48,9 @@ check: $(STAMP) ## Check format, style, types and import rules
 format: $(STAMP) ## Format the code
 	@$(VENV)/bin/ruff format .
 	@$(VENV)/bin/ruff check --fix .
+
+hooks: ## Have git run `make check` before a commit, and look at its message
+	@git config core.hooksPath .githooks
 
 bench: $(STAMP) ## Measure the service against its parts
 	@$(VENV)/bin/python -m benchmarks $(ARGS)

@@ -1,17 +1,57 @@
-"""What every ring of tests shares."""
+"""What all tests share: their ring, their speed, and the event loop that they run on."""
 
 from __future__ import annotations
 
 import os
+import sys
+from typing import Any
 
 import pytest
+
+from tests.support.rings import RingGuard, is_slow, ring_of
 
 pytest_plugins = ["tests.support.fixtures"]
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
+GUARD = pytest.StashKey[RingGuard]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--loop",
+        choices=("asyncio", "uvloop"),
+        default="asyncio",
+        help="the event loop of asynchronous tests; the service runs on uvloop",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[GUARD] = RingGuard()
+    # An audit hook cannot be removed: it lives as long as the process, and the guard in it is idle
+    # but for pure tests.
+    sys.addaudithook(config.stash[GUARD])
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        item.add_marker(ring_of(item.nodeid))
+        if is_slow(item.nodeid):
+            item.add_marker("slow")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Any:
+    """Hold a pure test, its fixtures included, to what its ring allows."""
+    guard = item.config.stash[GUARD]
+    guard.test = item.nodeid if item.get_closest_marker("pure") else ""
+    try:
+        return (yield)
+    finally:
+        guard.test = ""
+
 
 @pytest.fixture(scope="session")
-def anyio_backend() -> str:
-    return "asyncio"
+def anyio_backend(pytestconfig: pytest.Config) -> tuple[str, dict[str, Any]]:
+    return "asyncio", {"use_uvloop": pytestconfig.getoption("loop") == "uvloop"}

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 
-from models.backends.diffusers.worker.batches import in_batches
+
+def in_batches(*arguments: Any) -> Iterator[str]:
+    # Imported here: the package of the module imports diffusers, which takes seconds, and would do
+    # so whenever tests are collected.
+    from models.backends.diffusers.worker import batches
+
+    return batches.in_batches(*arguments)
 
 
 class Device:
