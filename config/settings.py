@@ -10,7 +10,6 @@ import os
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
@@ -21,6 +20,7 @@ from pydantic_settings import (
 )
 
 from config.errors import Invalid, nearest
+from config.yaml_reader import drop_extensions, read_yaml
 
 SHIPPED = Path(__file__).parent
 """The folder with the YAML that Motet comes with."""
@@ -119,7 +119,7 @@ def load_settings(config_file: Path | None = None, **flags: Any) -> Settings:
         raise _explain(error, overrides, file) from error
     except SettingsError as error:
         raise _not_json(error) from error
-    except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise _invalid(f"{file}: cannot be read: {error}", file=file) from error
     except (TypeError, ValueError) as error:
         raise _invalid(f"{file}: settings are lines of `key: value`.", file=file) from error
@@ -142,9 +142,24 @@ def _layered_settings(file: Path | None) -> type[Settings]:
         ) -> tuple[PydanticBaseSettingsSource, ...]:
             # The first source wins: flags, then the environment, then files.
             files = [SHIPPED / "motet.yaml", *([file] if file else [])]
-            return init_settings, env_settings, YamlConfigSettingsSource(settings_cls, files)
+            return init_settings, env_settings, _YamlSource(settings_cls, files)
 
     return LayeredSettings
+
+
+class _YamlSource(YamlConfigSettingsSource):
+    """Settings of files in the YAML of all of Motet's files."""
+
+    def _read_file(self, file_path: Any) -> dict[str, Any]:
+        document = read_yaml(file_path.read_bytes())
+        if document.first_fault:
+            line, key, message = document.first_fault
+            where = f"{file_path}:{line}" if line else f"{file_path}"
+            raise _invalid(f"{where}: {key + ': ' if key else ''}{message}", file=file_path)
+        values = {} if document.value is None else document.value
+        if not isinstance(values, dict):
+            raise _invalid(f"{file_path}: settings are lines of `key: value`.", file=file_path)
+        return drop_extensions(values)
 
 
 def _not_json(error: SettingsError) -> Invalid:

@@ -9,11 +9,11 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from config.errors import Invalid, nearest
 from config.settings import SHIPPED, Settings
+from config.yaml_reader import drop_extensions, read_yaml
 
 NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 Name = Annotated[str, Field(pattern=NAME)]
@@ -87,29 +87,31 @@ def declared_indexes(settings: Settings) -> dict[str, IndexSpec]:
 
 def _read(file: Path) -> dict[str, IndexSpec]:
     try:
-        text = file.read_text(encoding="utf-8")
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text) or {}
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else None
-        raise _invalid(file, line, "", f"not valid YAML: {error.problem}") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        document = read_yaml(file.read_bytes())
+    except OSError as error:
         raise _invalid(file, None, "", f"cannot be read: {error}") from error
+    if document.first_fault:
+        raise _invalid(file, *document.first_fault)
     try:
-        specs = _IndexesFile.model_validate(_with_names(data)).indexes
+        specs = _IndexesFile.model_validate(_with_names(document.value or {})).indexes
     except ValidationError as error:
         path, message = _complaint(error, _IndexesFile)
-        raise _invalid(file, _line(root, path), ".".join(map(str, path)), message) from error
+        raise _invalid(file, document.line(path), ".".join(map(str, path)), message) from error
     return {name: _resolve_folders(spec, file.parent) for name, spec in specs.items()}
 
 
 def _with_names(data: Any) -> Any:
     """Give each entry its key as its name; `docs:` alone declares an index with all defaults."""
-    entries = data.get("indexes") if isinstance(data, dict) else None
-    if not isinstance(entries, dict):
+    if not isinstance(data, dict):
         return data
+    data = drop_extensions(data)
+    entries = data.get("indexes")
+    if not isinstance(entries, dict):
+        return data if entries is not None else {**data, "indexes": {}}
     named = {
-        key: {**(fields or {}), "name": str(key)} if isinstance(fields or {}, dict) else fields
+        key: {**drop_extensions(fields or {}), "name": key}
+        if isinstance(fields or {}, dict)
+        else fields
         for key, fields in entries.items()
     }
     return {**data, "indexes": named}
@@ -133,24 +135,6 @@ def _complaint(
     elif first["type"] == "string_pattern_mismatch":
         message = "use lower-case letters, digits, '-' and '_', at most 64 of them"
     return path, message
-
-
-def _line(node: yaml.Node | None, path: tuple[str | int, ...]) -> int | None:
-    """Find the line of the innermost part of `path` that the file has."""
-    line = None
-    for key in path:
-        children: list[tuple[Any, yaml.Node]] = []
-        if isinstance(node, yaml.MappingNode):
-            children = [(name.value, value) for name, value in node.value]
-            lines = [name.start_mark.line + 1 for name, _ in node.value]
-        elif isinstance(node, yaml.SequenceNode):
-            children = list(enumerate(node.value))
-            lines = [value.start_mark.line + 1 for value in node.value]
-        matches = [at for at, (name, _) in enumerate(children) if str(name) == str(key)]
-        if not matches:
-            break
-        node, line = children[matches[0]][1], lines[matches[0]]
-    return line
 
 
 def _invalid(file: Path, line: int | None, field: str, message: str) -> Invalid:

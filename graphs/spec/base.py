@@ -7,9 +7,11 @@ misspelt key that is ignored changes what an agent does without a word.
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
+
+from config.yaml_reader import EXTENSION, drop_extensions
 
 START = "start"
 """In `edges`, what stands before the first node."""
@@ -36,8 +38,17 @@ ChannelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0
 
 
 class SpecModel(BaseModel):
-    """Base of all parts of a spec: frozen, and refuses unknown keys."""
+    """Base of all parts of a spec: frozen, and refuses unknown keys but those with `x-`."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, populate_by_name=True, hide_input_in_errors=True
+        extra="forbid",
+        frozen=True,
+        populate_by_name=True,
+        hide_input_in_errors=True,
+        json_schema_extra={"patternProperties": {f"^{EXTENSION}": {}}},
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_extensions(cls, value: Any) -> Any:
+        return drop_extensions(value) if isinstance(value, dict) else value

@@ -6,15 +6,13 @@ the list `problems`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from config.errors import Invalid
+from config.yaml_reader import Marks, Path
 
-Path = tuple[str | int, ...]
-Marks = Mapping[Path, tuple[int, int]]
-"""Line and column, both from 1, of every value in a file by its path."""
+__all__ = ["Path", "Problem", "Problems"]
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ from typing import Any
 
 import yaml
 
+from config.yaml_reader import add_core_resolvers
+
 MAX_LINE_CHARS = 40
 """Of a list or an object that is written on one line."""
 
@@ -38,3 +40,5 @@ def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
 
 
 _Dumper.add_representer(str, _represent_text)
+# Texts that only YAML 1.2 reads as numbers, such as 1e3, are put in quotes too.
+add_core_resolvers(_Dumper)

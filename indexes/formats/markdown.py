@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-import yaml
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from config.yaml_reader import read_yaml
 from indexes.reading.content import Block, Kind, ParsedText, first_heading, trim_span
 from indexes.reading.source import SourceFile
 
@@ -49,10 +49,9 @@ def _read_front_matter(source: str) -> tuple[str, int]:
     match = FRONT_MATTER.match(source)
     if not match:
         return "", 0
-    try:
-        fields = yaml.safe_load(match[1])
-    except yaml.YAMLError:
-        return "", 0
+    document = read_yaml(match[1])
+    fields = document.value
+    # Front matter is other people's: a tag or a key given twice leaves the rest as it is.
     if not isinstance(fields, dict):
         return "", 0
     title = fields.get("title")

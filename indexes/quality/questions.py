@@ -7,14 +7,16 @@ from collections.abc import Iterable, Mapping
 from pathlib import PurePath
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from config.errors import Invalid
+from config.yaml_reader import read_yaml
 
 Kind = Literal["answerable", "near", "far", "unanswerable"]
 MAX_QUESTIONS = 2000
 """Each takes a search and an answer."""
+MAX_FILE_BYTES = 8 * 2**20
+MAX_FILE_VALUES = 50 * MAX_QUESTIONS
 
 
 class Question(BaseModel):
@@ -101,10 +103,11 @@ def check_questions(entries: Iterable[Any]) -> list[Question]:
 
 
 def _parse_yaml(text: str, filename: str) -> list[tuple[str, Any]]:
-    try:
-        entries = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise _invalid_questions(filename, "", f"it is no YAML: {error}") from error
+    document = read_yaml(text, max_bytes=MAX_FILE_BYTES, max_values=MAX_FILE_VALUES)
+    if document.first_fault:
+        line, _, message = document.first_fault
+        raise _invalid_questions(filename, f"line {line}" if line else "", message.rstrip("."))
+    entries = document.value
     if not isinstance(entries, list):
         raise _invalid_questions(filename, "", "it must be a list of questions")
     return [(f"question {number}", entry) for number, entry in enumerate(entries, start=1)]

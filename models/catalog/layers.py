@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import yaml
-
 from config.errors import Invalid
+from config.yaml_reader import YamlDocument, drop_extensions, read_yaml
 
 KeyPath: TypeAlias = tuple[str | int, ...]
 """The keys that lead to a value."""
@@ -22,22 +21,18 @@ KeyPath: TypeAlias = tuple[str | int, ...]
 class Layer:
     """A mapping out of a file. `prefix` are the keys that lead to it, as in "environments.x".
 
-    `root` is the same mapping as nodes of YAML, which know their lines.
+    `document` is the whole file, which knows the line of each value.
     """
 
     file: Path
     data: dict[str, Any]
-    root: yaml.Node | None
+    document: YamlDocument
     prefix: tuple[str, ...] = ()
 
     def line(self, path: KeyPath) -> int | None:
         """Return the line of the innermost key of `path` that is here; None without the first."""
-        node, line = self.root, None
-        for key in path:
-            if (child := _child(node, key)) is None:
-                break
-            line, node = child
-        return line
+        line = self.document.line((*self.prefix, *path))
+        return line if self.depth(path[:1]) else None
 
     def depth(self, path: KeyPath) -> int:
         """Count the keys of `path` that are here."""
@@ -51,12 +46,11 @@ class Layer:
     def inner(self, path: tuple[str, ...]) -> Layer | None:
         """Return the mapping at `path` as a layer of its own; None where there is none."""
         data: Any = self.data
-        node = self.root
         for key in path:
             data = _value(data, key)
-            child = _child(node, key)
-            node = child[1] if child else None
-        return Layer(self.file, data, node, path) if isinstance(data, dict) else None
+        if not isinstance(data, dict):
+            return None
+        return Layer(self.file, drop_extensions(data), self.document, path)
 
     def invalid(self, path: KeyPath, message: str) -> Invalid:
         """Build the error about a value of this layer."""
@@ -67,19 +61,15 @@ class Layer:
 def read_layer(file: Path) -> Layer:
     """Read a whole file; blocks. Raises `Invalid` where it is no YAML that holds a mapping."""
     try:
-        text = file.read_text(encoding="utf-8")
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else None
-        raise invalid(file, line, "", f"not valid YAML: {error.problem}") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        document = read_yaml(file.read_bytes())
+    except OSError as error:
         raise invalid(file, None, "", f"cannot be read: {error}") from error
-    if data is None:
-        data = {}
+    if document.first_fault:
+        raise invalid(file, *document.first_fault)
+    data = {} if document.value is None else document.value
     if not isinstance(data, dict):
         raise invalid(file, 1, "", "must hold sections such as `models:` and `roles:`")
-    return Layer(file, data, root)
+    return Layer(file, drop_extensions(data), document)
 
 
 def add_sections(layer: Layer, sections: Sequence[str]) -> Layer:
@@ -93,7 +83,7 @@ def add_sections(layer: Layer, sections: Sequence[str]) -> Layer:
             data[section] = {}
         elif not isinstance(data[section], dict):
             raise layer.invalid((section,), "must hold names with their values")
-    return Layer(layer.file, data, layer.root, layer.prefix)
+    return Layer(layer.file, data, layer.document, layer.prefix)
 
 
 def merge(layers: Sequence[Layer]) -> dict[str, Any]:
@@ -131,17 +121,6 @@ def _over(below: Any, above: Any, depth: int) -> Any:
         return dict(above) if isinstance(above, dict) else above
     keys = {**below, **above}
     return {key: _over(below.get(key), above.get(key, below.get(key)), depth - 1) for key in keys}
-
-
-def _child(node: yaml.Node | None, key: str | int) -> tuple[int, yaml.Node] | None:
-    """Return the line and the value of a key; None where there is none."""
-    if isinstance(node, yaml.MappingNode):
-        for name, value in node.value:
-            if name.value == str(key):
-                return name.start_mark.line + 1, value
-    if isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
-        return node.value[key].start_mark.line + 1, node.value[key]
-    return None
 
 
 def _value(node: Any, key: str | int) -> Any:

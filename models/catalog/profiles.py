@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from config.settings import SHIPPED
+from config.yaml_reader import read_yaml
 from models.catalog.roles import ROLE_TASKS
 from models.catalog.spec import Task
 from models.devices import CPU, RAM, DeviceMemory
@@ -94,7 +94,7 @@ class Recommendation:
 def load_profiles() -> Profiles:
     """Read the shipped profiles; blocks."""
     text = (SHIPPED / "profiles.yaml").read_text(encoding="utf-8")
-    return Profiles.model_validate(yaml.safe_load(text))
+    return Profiles.model_validate(read_yaml(text).value)
 
 
 def choose_profile(

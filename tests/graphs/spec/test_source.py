@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from config.errors import Invalid
-from graphs.spec.source import MAX_BYTES, read_source
+from config.yaml_reader import MAX_BYTES
+from graphs.spec.source import read_source
 
 BOMB = "\n".join(
     ["a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1]"]

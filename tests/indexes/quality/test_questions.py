@@ -43,7 +43,7 @@ def test_json_lines_and_yaml_say_the_same() -> None:
         ('{"question": "A?", "kind": "near", "answerable": true}', "q.jsonl", "contradict"),
         ("- question: A?\n- just text", "q.yml", "question 2"),
         ("question: A?", "q.yml", "must be a list"),
-        ("[", "q.yaml", "no YAML"),
+        ("[", "q.yaml", "not YAML"),
         ("", "q.jsonl", "0 questions"),
         ("7", "q.jsonl", "must be an object"),
     ],

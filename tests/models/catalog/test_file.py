@@ -66,7 +66,7 @@ backends: {ollama: {timeout_s: 5}}
         ("backends:\n  olama: {}", 2, "backends.olama", "mean 'ollama'"),
         ("rolls: {}", 1, "rolls", "mean 'roles'"),
         ("version: 2", 1, "version", "1"),
-        ("models: {a: [}", 1, "", "not valid YAML"),
+        ("models: {a: [}", 1, "", "not YAML"),
         ("- a", 1, "", "sections"),
     ],
 )  # fmt: skip
@@ -83,7 +83,7 @@ def test_an_error_names_file_line_and_field(
 
 def test_a_file_that_is_no_text_or_missing_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "models.yaml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(Invalid, match="cannot be read"):
+    with pytest.raises(Invalid, match="not UTF-8 text"):
         load_models(load_settings(home=tmp_path))
     with pytest.raises(Invalid, match="no such file"):
         load_models(load_settings(home=tmp_path, models=tmp_path / "other.yaml"))

@@ -1,0 +1,300 @@
+"""YAML text to plain values and their positions: one dialect for every file that people write.
+
+Owns what YAML means here: the core schema of YAML 1.2, whose values JSON has too, with merge keys.
+Keys are the text that stands in the file; tags of other kinds are refused. Which error a fault
+becomes is the caller's choice. Invariant: whatever a text holds, reading it takes bounded time,
+memory and depth.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import yaml
+
+MAX_BYTES = 256 * 1024
+MAX_VALUES = 20_000
+"""Of one file, those that aliases and merge keys repeat included."""
+MAX_DEPTH = 32
+MAX_DIGITS = 24
+"""More digits than any whole number of 64 bits has, in any base."""
+EXTENSION = "x-"
+"""How keys begin that stand in a file for its author alone, to be named by aliases."""
+
+Path: TypeAlias = tuple[str | int, ...]
+"""The keys and positions that lead to a value."""
+Marks: TypeAlias = Mapping[Path, tuple[int, int]]
+"""Line and column, both from 1, of every value in a file by its path."""
+
+TAG = "tag:yaml.org,2002:"
+MERGE = f"{TAG}merge"
+CORE_SCALARS: Mapping[str, tuple[re.Pattern[str], str]] = {
+    f"{TAG}null": (re.compile(r"^(?:~|null|Null|NULL|)$"), "~nN"),
+    f"{TAG}bool": (re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), "tTfF"),
+    f"{TAG}int": (re.compile(r"^(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)$"), "-+0123456789"),
+    f"{TAG}float": (
+        re.compile(
+            r"^(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
+            r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
+        ),
+        "-+.0123456789",
+    ),
+}
+"""By tag: what a plain scalar of it looks like, and the characters with which it may begin.
+
+An int comes before a float, whose pattern it fits too."""
+KINDS: Mapping[str, type[yaml.Node]] = {
+    f"{TAG}str": yaml.ScalarNode,
+    MERGE: yaml.ScalarNode,
+    f"{TAG}seq": yaml.SequenceNode,
+    f"{TAG}map": yaml.MappingNode,
+    **dict.fromkeys(CORE_SCALARS, yaml.ScalarNode),
+}
+
+
+# libyaml's parser where PyYAML was built with it: it reads the largest file in a tenth of the time.
+_Parser: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class CoreLoader(_Parser):  # type: ignore[misc]
+    """PyYAML's parser with the plain scalars of YAML 1.2: `8:30`, `on` and dates are text."""
+
+    yaml_implicit_resolvers: Any = {}  # noqa: RUF012 - PyYAML's own, replaced and not added to
+
+
+def add_core_resolvers(resolver: Any) -> None:
+    """Teach a loader or a dumper of PyYAML which plain scalars are no text."""
+    for tag, (pattern, first) in CORE_SCALARS.items():
+        resolver.add_implicit_resolver(tag, pattern, [*first, *([""] if "null" in tag else [])])
+
+
+add_core_resolvers(CoreLoader)
+CoreLoader.add_implicit_resolver(MERGE, re.compile("^<<$"), ["<"])
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong, at the path where it stands."""
+
+    path: Path
+    message: str
+
+
+@dataclass(frozen=True)
+class YamlDocument:
+    """What a text holds: its value, the position of each part, and everything that is wrong."""
+
+    value: Any
+    marks: Marks
+    faults: tuple[Fault, ...] = ()
+
+    def line(self, path: Path) -> int | None:
+        """Return the line of the innermost part of a path that the file has; None without any."""
+        for length in range(len(path), 0, -1):
+            if mark := self.marks.get(path[:length]):
+                return mark[0]
+        return None
+
+    @property
+    def first_fault(self) -> tuple[int | None, str, str] | None:
+        """Line, path as text and message of the first fault in the file."""
+        located = [(self._position(fault.path), fault) for fault in self.faults]
+        if not located:
+            return None
+        position, fault = min(located, key=lambda each: each[0] or (0, 0))
+        return position[0] if position else None, ".".join(map(str, fault.path)), fault.message
+
+    def _position(self, path: Path) -> tuple[int, int] | None:
+        return next(
+            (self.marks[path[:n]] for n in range(len(path), -1, -1) if path[:n] in self.marks), None
+        )
+
+
+def read_yaml(
+    text: str | bytes, *, max_bytes: int = MAX_BYTES, max_values: int = MAX_VALUES
+) -> YamlDocument:
+    """Read one YAML document; what is wrong with it stands in `faults`. An empty one is null."""
+    size = len(text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass"))
+    if size > max_bytes:
+        return _refuse(f"the file has {size} bytes; at most {max_bytes} are read.")
+    try:
+        decoded = text.decode("utf-8") if isinstance(text, bytes) else text
+        if position := _find_excess(decoded, max_values):
+            return _refuse(
+                f"there are too many values, or they are nested too deeply; at most {max_values} "
+                f"values and {MAX_DEPTH} levels are read.",
+                position,
+            )
+        root: yaml.Node | None = yaml.compose(decoded, Loader=CoreLoader)
+    except UnicodeDecodeError as error:
+        return _refuse(f"byte {error.start} is not UTF-8 text.")
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        # What is missing at the end of a file is missing on its last line, not below that.
+        last = len(decoded.rstrip().splitlines()) or 1
+        position = (min(mark.line + 1, last), mark.column + 1) if mark else None
+        return _refuse(f"this is not YAML: {error.problem or error.context}.", position)
+    except (yaml.YAMLError, ValueError) as error:
+        return _refuse(f"this is not YAML: {error}.")
+    if root is None:
+        return YamlDocument(None, {})
+    reader = _Reader(max_values)
+    try:
+        value = reader.read(root, ())
+    except _TooLarge as error:
+        reader.faults.append(Fault(error.path, "there are too many values, or too deep ones."))
+        value = None
+    return YamlDocument(value, reader.marks, tuple(reader.faults))
+
+
+def drop_extensions(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a mapping without its `x-` keys."""
+    return {key: value for key, value in values.items() if not str(key).startswith(EXTENSION)}
+
+
+def _refuse(message: str, position: tuple[int, int] | None = None) -> YamlDocument:
+    return YamlDocument(None, {(): position} if position else {}, (Fault((), message),))
+
+
+def _find_excess(text: str, max_values: int) -> tuple[int, int] | None:
+    """Find where a text goes past the bounds: composing recurses, a stream of events does not."""
+    depth = count = 0
+    for event in yaml.parse(text, Loader=CoreLoader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        count += isinstance(event, yaml.NodeEvent)
+        # Keys are events too; the reader counts values alone.
+        if depth > MAX_DEPTH or count > 2 * max_values:
+            mark = event.start_mark
+            return (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    return None
+
+
+class _TooLarge(Exception):
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.path = path[:MAX_DEPTH]
+
+
+@dataclass
+class _Reader:
+    max_values: int
+    marks: dict[Path, tuple[int, int]] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+    count: int = 0
+
+    def read(self, node: yaml.Node, path: Path) -> Any:
+        # The text of a block begins on the line after its sign.
+        block = isinstance(node, yaml.ScalarNode) and node.style in ("|", ">")
+        self.marks[path] = (node.start_mark.line + 1 + block, node.start_mark.column + 1)
+        self._count(path)
+        if not isinstance(node, KINDS.get(node.tag, ())):
+            return self._fault(path, f"the YAML tag '{node.tag[:80]}' is not allowed here.")
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, path)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.read(item, (*path, i)) for i, item in enumerate(node.value)]
+        assert isinstance(node, yaml.ScalarNode)
+        return self._scalar(node, path)
+
+    def _mapping(
+        self, node: yaml.MappingNode, path: Path, merging: tuple[yaml.Node, ...] = ()
+    ) -> dict[str, Any]:
+        """Read a mapping: its own keys, and before them those that `<<` brings.
+
+        `merging` are the mappings on the way here, of which none may bring itself.
+        """
+        if len(merging) > MAX_DEPTH or node in merging:
+            raise _TooLarge(path)
+        values: dict[str, Any] = {}
+        sources: yaml.Node | None = None
+        for key_node, value_node in node.value:
+            if (key := self._key(key_node, path)) is None:
+                continue
+            at = (*path, key)
+            mark = (key_node.start_mark.line + 1, key_node.start_mark.column + 1)
+            if key in values or (key_node.tag == MERGE and sources is not None):
+                self.marks[at] = mark
+                self._fault(at, f"'{key}' is given twice.")
+            elif key_node.tag == MERGE:
+                sources = value_node
+            else:
+                values[key] = self.read(value_node, at)
+                # A problem with a list or an object is shown at its key, not at its first line.
+                if not isinstance(value_node, yaml.ScalarNode):
+                    self.marks[at] = mark
+        merged = self._merged(sources, path, (*merging, node)) if sources is not None else {}
+        return {**merged, **values}
+
+    def _merged(
+        self, sources: yaml.Node, path: Path, merging: tuple[yaml.Node, ...]
+    ) -> dict[str, Any]:
+        """Read what `<<` names: one mapping, or several of which the first stands before."""
+        several = isinstance(sources, yaml.SequenceNode)
+        values: dict[str, Any] = {}
+        for source in sources.value if several else [sources]:
+            self._count(path)
+            if not isinstance(source, yaml.MappingNode):
+                self._fault((*path, "<<"), "takes a mapping, or a list of mappings.")
+                continue
+            values = {**self._mapping(source, path, merging), **values}
+        return values
+
+    def _key(self, node: yaml.Node, path: Path) -> str | None:
+        plain = isinstance(node, yaml.ScalarNode) and node.tag in KINDS
+        key = str(node.value) if plain else ""
+        if not key:
+            self.faults.append(Fault(path, "a name must be plain text."))
+        return key or None
+
+    def _scalar(self, node: yaml.ScalarNode, path: Path) -> Any:
+        text = str(node.value)
+        if node.tag not in CORE_SCALARS:
+            return text
+        if not CORE_SCALARS[node.tag][0].match(text):
+            return self._fault(path, f"'{text[:80]}' is no {node.tag.removeprefix(TAG)}.")
+        try:
+            return SCALARS[node.tag](text)
+        except ValueError as error:
+            return self._fault(path, str(error))
+
+    def _count(self, path: Path) -> None:
+        self.count += 1
+        if len(path) > MAX_DEPTH or self.count > self.max_values:
+            raise _TooLarge(path)
+
+    def _fault(self, path: Path, message: str) -> None:
+        self.faults.append(Fault(path, message))
+
+
+def _whole_number(text: str) -> int:
+    digits = text.lstrip("+-")
+    significant = digits.lstrip("0oxOX") or "0"
+    number = 2**64
+    if len(significant) <= MAX_DIGITS:
+        bases = {"0o": 8, "0x": 16}
+        number = int(text, bases.get(digits[:2], 10))
+    if not -(2**63) <= number < 2**63:
+        raise ValueError("a whole number has at most 64 bits; in quotes it is text.")
+    return number
+
+
+def _number(text: str) -> float:
+    number = math.inf if text[-1] in "fFnN" else float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"'{text[:80]}' is no number that JSON has; in quotes it is text.")
+    return number
+
+
+SCALARS: Mapping[str, Callable[[str], Any]] = {
+    f"{TAG}null": lambda text: None,
+    f"{TAG}bool": lambda text: text.lower() == "true",
+    f"{TAG}int": _whole_number,
+    f"{TAG}float": _number,
+}

@@ -1,0 +1,231 @@
+"""The one dialect of YAML: the core schema of YAML 1.2, with merge keys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config.errors import Invalid
+from config.settings import Settings, load_settings
+from config.yaml_reader import MAX_VALUES, read_yaml
+from graphs.spec.agent_spec import read_spec
+from graphs.spec.yaml_writer import write_yaml
+from indexes.quality.questions import read_questions
+from indexes.spec import declared_indexes
+from models.catalog.file import load_models
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("8:30", "8:30"),
+        ("190:20:30", "190:20:30"),
+        ("01234", 1234),
+        ("0o17", 15),
+        ("0x1F", 31),
+        ("0b11", "0b11"),
+        ("1_000", "1_000"),
+        ("+12", 12),
+        ("1e3", 1000.0),
+        (".5", 0.5),
+        ("5.", 5.0),
+        ("1.2.3", "1.2.3"),
+        ("yes", "yes"),
+        ("off", "off"),
+        ("y", "y"),
+        ("TRUE", True),
+        ("False", False),
+        ("~", None),
+        ("Null", None),
+        ("", None),
+        ("2026-11-28", "2026-11-28"),
+        ("2026-11-28T10:00:00Z", "2026-11-28T10:00:00Z"),
+        ("=", "="),
+        ("'5'", "5"),
+        ("!!str 5", "5"),
+        ("9223372036854775807", 2**63 - 1),
+    ],
+)
+def test_plain_scalar_is_what_yaml_1_2_says(written: str, value: Any) -> None:
+    read = read_yaml(f"a: {written}").value["a"]
+
+    assert read == value
+    assert type(read) is type(value)
+
+
+def test_keys_are_the_text_that_stands_there() -> None:
+    assert read_yaml("on: 1\nno: 2\n8:30: 3\n01: 4\n~: 5\ntrue: 6").value == {
+        "on": 1,
+        "no": 2,
+        "8:30": 3,
+        "01": 4,
+        "~": 5,
+        "true": 6,
+    }
+
+
+@pytest.mark.parametrize(
+    ("written", "word"),
+    [
+        ("9223372036854775808", "64 bits"),
+        ("0xFFFFFFFFFFFFFFFFFF", "64 bits"),
+        ("9" * 5000, "64 bits"),
+        (".inf", "no number that JSON has"),
+        (".NaN", "no number that JSON has"),
+        ("1e999", "no number that JSON has"),
+        ("!!int abc", "no int"),
+        ("!!set {a}", "tag"),
+        ("!!map [a]", "tag"),
+        ("!own 1", "tag"),
+        ("{b: 1, b: 2}", "'b' is given twice"),
+        ("{<<: 5}", "mapping"),
+        ("{<<: {}, <<: {}}", "'<<' is given twice"),
+        ("&x {<<: *x}", "too deep"),
+    ],
+)
+def test_value_that_json_lacks_is_a_fault_with_its_line(written: str, word: str) -> None:
+    fault = read_yaml(f"first: 1\na: {written}").first_fault
+
+    assert fault is not None
+    assert fault[0] == 2
+    assert word in fault[2]
+
+
+def test_merge_key_brings_what_a_mapping_does_not_say_itself() -> None:
+    text = "x: &x {a: 1, b: 2}\ny: {b: 3, <<: *x}\nz: {<<: [{b: 4, c: 5}, *x]}\nw: {'<<': 6}"
+
+    value = read_yaml(text).value
+
+    assert value["y"] == {"a": 1, "b": 3}
+    assert value["z"] == {"a": 1, "b": 4, "c": 5}
+    assert value["w"] == {"<<": 6}
+
+
+def test_merged_keys_come_before_own_ones_because_nodes_run_in_order() -> None:
+    assert list(read_yaml("x: &x {a: 1, b: 2}\ny: {c: 3, <<: *x}").value["y"]) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: " + "[" * 50,
+        "a: " + "{b: " * 50,
+        "\n".join(f"k{number}:" for number in range(MAX_VALUES + 1)),
+        "\n".join(
+            ["a0: &a0 {k: 1}", *(f"a{n}: &a{n} {{<<: *a{n - 1}, k{n}: 1}}" for n in range(1, 50))]
+        ),
+        "\n".join(
+            ["a0: &a0 {}", *(f"a{n}: &a{n} {{<<: [*a{n - 1}, *a{n - 1}]}}" for n in range(1, 30))]
+        ),
+    ],
+)
+def test_text_past_the_bounds_is_refused(text: str) -> None:
+    fault = read_yaml(text).first_fault
+
+    assert fault is not None
+    assert "too many values" in fault[2]
+
+
+@pytest.mark.parametrize("text", ["1e3", "0o17", "01234", "yes", "8:30", "~", ".inf", "<<", ""])
+def test_text_that_looks_like_another_value_survives_being_written(text: str) -> None:
+    assert read_yaml(write_yaml({"a": text, "b": [text, 1]})).value == {"a": text, "b": [text, 1]}
+
+
+AGENT = """
+version: 1
+name: hours
+x-common: &common {type: set, x-note: shared, description: All alike}
+input:
+  opens: {type: string, default: 8:30, x-unit: hours}
+nodes:
+  on: {<<: *common, values: {answer: "{{ opens }}"}}
+  no: {<<: *common, values: {zip: 01234, odd: {x-kept: off}}}
+output: answer
+"""
+
+
+def test_agent_may_use_merge_keys_and_keys_of_its_own() -> None:
+    spec, _ = read_spec(AGENT)
+
+    assert spec.input["opens"].default == "8:30"
+    assert [node.description for node in spec.nodes.values()] == ["All alike"] * 2
+    assert list(spec.nodes) == ["on", "no"]
+    assert spec.nodes["no"].values == {"zip": 1234, "odd": {"x-kept": "off"}}  # type: ignore[union-attr]
+
+
+def test_key_that_only_nearly_begins_as_ones_own_is_still_refused() -> None:
+    with pytest.raises(Invalid, match="there is no key 'x_common' here"):
+        read_spec(AGENT.replace("x-common", "x_common"))
+
+
+def test_models_file_is_read_in_the_same_dialect(tmp_path: Path) -> None:
+    file = tmp_path / "models.yaml"
+    file.write_text(
+        "x-own: &own {backend: ollama, task: chat, keep_alive_s: 1e3, x-note: mine}\n"
+        "models:\n"
+        "  on: {<<: *own, source: 'a:1'}\n"
+        "  no: {<<: *own, source: 8:30, options: {context: 01024, stop: yes}}\n"
+        "environments: {off: {x-why: none, roles: {chat: [no]}}}\n"
+    )
+
+    loaded = load_models(Settings(home=tmp_path, environment="off"))
+
+    assert loaded.models["on"].keep_alive_s == 1000
+    assert loaded.models["no"].source == "8:30"
+    assert loaded.models["no"].options == {"context": 1024, "stop": "yes"}
+    assert loaded.roles["chat"] == ["no"]
+
+
+def test_models_file_that_gives_a_model_twice_is_refused_with_its_line(tmp_path: Path) -> None:
+    one = "{backend: ollama, task: chat, source: x}"
+    (tmp_path / "models.yaml").write_text(f"models:\n  a: {one}\n  a: {one}\n")
+
+    with pytest.raises(Invalid, match=r"models.yaml:3: models.a: 'a' is given twice") as caught:
+        load_models(Settings(home=tmp_path))
+
+    assert caught.value.code == "invalid_models_file"
+
+
+def test_indexes_file_is_read_in_the_same_dialect(tmp_path: Path) -> None:
+    (tmp_path / "indexes.yaml").write_text(
+        "x-own: &own {chunk_words: 0100, description: 8:30, x-note: mine}\n"
+        "indexes:\n  on: *own\n  no:\n  off: {<<: *own, weight: 1}\n  007: {}\n"
+    )
+
+    declared = declared_indexes(Settings(home=tmp_path))
+
+    assert {"on", "no", "off", "007"} <= set(declared)
+    assert declared["on"].chunk_words == 100
+    assert declared["off"].description == "8:30"
+
+
+def test_index_given_twice_is_refused_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "indexes.yaml").write_text("indexes:\n  on:\n  on:\n")
+
+    with pytest.raises(Invalid, match=r"indexes.yaml:3: indexes.on: 'on' is given twice"):
+        declared_indexes(Settings(home=tmp_path))
+
+
+def test_settings_file_is_read_in_the_same_dialect(tmp_path: Path) -> None:
+    file = tmp_path / "motet.yaml"
+    file.write_text("x-rate: &rate 2e1\nheartbeat_s: *rate\nenvironment: off\nport: 08123\n")
+
+    settings = load_settings(file, home=str(tmp_path))
+
+    assert (settings.heartbeat_s, settings.environment, settings.port) == (20, "off", 8123)
+
+
+def test_setting_given_twice_is_refused_with_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "motet.yaml"
+    file.write_text("port: 1\nport: 2\n")
+
+    with pytest.raises(Invalid, match=r"motet.yaml:2: port: 'port' is given twice"):
+        load_settings(file, home=str(tmp_path))
+
+
+def test_answer_in_a_file_of_questions_stays_the_text_that_stands_there() -> None:
+    questions = read_questions("- {question: When does it open?, answer: 8:30}", "q.yaml")
+
+    assert questions[0].answer == ("8:30",)
