@@ -18,6 +18,7 @@ from jinja2.runtime import Context
 from graphs.templates import followup
 from graphs.templates.sandbox import RENDERING, Rendering, plain
 from graphs.templates.scenes import FENCED, chapters, scenes, spoken
+from graphs.templates.values import get, read_json, write_date, write_number
 from models.text.sentences import find_sentence_ends
 
 NO_PROSE = re.compile(r"^\s*(#|\||!\[|<|={3,}|-{3,}|\[[^\]]*\]:)")
@@ -138,9 +139,13 @@ def rewrite_followup(question: Any, history: Any) -> str:
 OWN_FILTERS: Mapping[str, Callable[..., Any]] = {
     "chapters": chapters,
     "cite": cite,
+    "date": write_date,
     "flatten": flatten,
+    "from_json": read_json,
     "fuse": fuse,
+    "get": get,
     "json": as_json,
+    "number": write_number,
     "pick": pick,
     "recent": recent,
     "scenes": scenes,
