@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -75,6 +75,11 @@ class Settings(BaseSettings):
         (),
         description="Networks, e.g. 10.0.0.0/8, that web fetches and webhooks may reach "
         "although they are not public.",
+    )
+    webhook_secret: SecretStr | None = Field(
+        None,
+        description="Signs webhooks: `whsec_` and base64 of 24 to 64 bytes. Several, with spaces "
+        "between them, sign each, while one replaces another.",
     )
     heartbeat_s: float = Field(5.0, gt=0, description="Comment interval on a silent stream.")
 

@@ -175,8 +175,7 @@ class RunEngine:
 
         Call this once, before the first `submit`.
         """
-        # Deliveries first: a run that ends meanwhile begins its own.
-        await self._webhooks.recover()
+        self._webhooks.start()
         runs = await self._store.list_unended_runs()
         for run in runs:
             await self._attempts.recover(run)

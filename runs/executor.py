@@ -95,7 +95,7 @@ class Executor:
     def deliver(self, run: Run) -> None:
         """Begin to call the webhook of a run that has ended; `record` has noted it on disk."""
         if run.ended and run.webhook:
-            self._webhooks.deliver(run, run.webhook)
+            self._webhooks.wake()
 
     def take_deferred(self) -> list[str]:
         """Return the runs that the disk had refused, for the caller to take up again."""

@@ -52,7 +52,7 @@ class RunRequest:
     checkpoint_id: str | None = None
     create_thread: bool = False
     multitask: MultitaskStrategy = "enqueue"
-    webhook: str | None = None
+    webhook: str | None = field(default=None, repr=False)
     idempotency_key: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
@@ -82,7 +82,8 @@ class Run:
     interrupts: list[dict[str, Any]] = field(default_factory=list)
     """The open questions of a waiting run."""
     multitask: MultitaskStrategy = "enqueue"
-    webhook: str | None = None
+    webhook: str | None = field(default=None, repr=False)
+    """A URL, which is a secret: it is neither logged nor shown."""
     metadata: dict[str, Any] = field(default_factory=dict)
     started_at: float | None = None
     ended_at: float | None = None

@@ -61,13 +61,6 @@ class ThreadRow(NamedTuple):
     updated_at: float
 
 
-class Delivery(NamedTuple):
-    """A row of `deliveries`: a webhook that is still to be called."""
-
-    run_id: str
-    url: str
-
-
 class RunKey(NamedTuple):
     """What is known of an idempotency key: the run that it made, of which request."""
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from config.errors import Unavailable
 from config.migrations import Steps, migrate, read_version
 
-VERSION = 1
+VERSION = 2
 """The layout that this version of Motet reads and writes."""
 
 TABLES = """
@@ -49,6 +49,30 @@ CREATE TABLE IF NOT EXISTS deliveries (
 ) WITHOUT ROWID;
 """
 
+RETENTION = """
+ALTER TABLE deliveries ADD COLUMN state TEXT NOT NULL DEFAULT 'pending';
+ALTER TABLE deliveries ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE deliveries ADD COLUMN next_at REAL NOT NULL DEFAULT 0;
+ALTER TABLE deliveries ADD COLUMN status INTEGER;
+ALTER TABLE deliveries ADD COLUMN error TEXT;
+CREATE INDEX deliveries_due ON deliveries (state, next_at);
+ALTER TABLE threads ADD COLUMN ttl_s REAL;
+ALTER TABLE idempotency ADD COLUMN created_at REAL NOT NULL DEFAULT 0;
+UPDATE idempotency SET created_at = strftime('%s', 'now');
+CREATE TABLE saved_agents (
+    name TEXT NOT NULL, version TEXT NOT NULL, sources TEXT NOT NULL, modules TEXT NOT NULL,
+    created_at REAL NOT NULL, PRIMARY KEY (name, version)
+) WITHOUT ROWID;
+INSERT INTO saved_agents SELECT name, version, sources, '{}', coalesce(
+    (SELECT min(created_at) FROM runs WHERE runs.version = agent_versions.version),
+    strftime('%s', 'now')
+) FROM agent_versions;
+DROP TABLE agent_versions;
+ALTER TABLE saved_agents RENAME TO agent_versions
+"""
+"""From version 1: webhooks are kept until they are delivered and after, threads have a lifetime,
+keys an age, and an agent's versions hold what was written in Python too."""
+
 
 def _create_tables(connection: sqlite3.Connection) -> None:
     """Lay out an empty file, or complete one from before versions were counted."""
@@ -56,7 +80,12 @@ def _create_tables(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
-STEPS: Steps = {0: _create_tables}
+def _add_retention(connection: sqlite3.Connection) -> None:
+    for statement in RETENTION.split(";"):
+        connection.execute(statement)
+
+
+STEPS: Steps = {0: _create_tables, 1: _add_retention}
 """From a version to the next. Files made before versions were counted have version 0, as empty
 ones do, and the tables of version 1."""
 

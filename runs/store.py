@@ -1,4 +1,4 @@
-"""Queries of runs, their events, threads and webhooks; no other module has any.
+"""Queries of runs, their events and threads; webhooks' are `deliveries`'.
 
 Reads by key block for some 10 µs, scans are awaited. A write takes effect when its method is
 called, in the order of the calls; its future ends with the commit and raises `Unavailable`
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import sqlite3
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -17,12 +18,12 @@ import orjson
 
 from config.errors import Conflict
 from runs.database import RunDatabase, Statement
+from runs.deliveries import note_delivery
 from runs.events import Batch, load_batch
 from runs.record import Run, RunRequest, RunStatus, Thread
 from runs.rows import (
     RUN_COLUMNS,
     THREAD_COLUMNS,
-    Delivery,
     RunKey,
     insert_events,
     insert_run,
@@ -68,8 +69,15 @@ class RunStore:
         if request.idempotency_key:
             statements.append(
                 Statement(
-                    "INSERT INTO idempotency VALUES (?, ?, ?, ?)",
-                    (run.tenant, request.idempotency_key, run.run_id, fingerprint(request)),
+                    "INSERT INTO idempotency (tenant, key, run_id, request, created_at) "
+                    "VALUES (?, ?, ?, ?, ?)",
+                    (
+                        run.tenant,
+                        request.idempotency_key,
+                        run.run_id,
+                        fingerprint(request),
+                        run.created_at,
+                    ),
                 )
             )
         return self._database.write(*statements)
@@ -85,11 +93,7 @@ class RunStore:
         if batch:
             statements.append(insert_events(run.run_id, batch))
         if run.ended and run.webhook:
-            statements.append(
-                Statement(
-                    "INSERT OR REPLACE INTO deliveries VALUES (?, ?)", (run.run_id, run.webhook)
-                )
-            )
+            statements.append(note_delivery(run))
         return self._database.write(*statements, *more)
 
     def find_run(self, run_id: str) -> Run | None:
@@ -183,8 +187,8 @@ class RunStore:
         """Store the sources of an agent, so that its runs continue after the file has changed."""
         return self._database.write(
             Statement(
-                "INSERT OR IGNORE INTO agent_versions VALUES (?, ?, ?)",
-                (version, name, json_text(sources)),
+                "INSERT OR IGNORE INTO agent_versions VALUES (?, ?, ?, '{}', ?)",
+                (name, version, json_text(sources), time.time()),
             )
         )
 
@@ -276,16 +280,6 @@ class RunStore:
             Statement("DELETE FROM runs WHERE thread_id = ?", (thread_id,)),
             Statement("DELETE FROM threads WHERE thread_id = ?", (thread_id,)),
         )
-
-    # webhooks
-
-    async def list_deliveries(self) -> list[Delivery]:
-        """List every webhook that is still to be called."""
-        rows = await self._database.rows("SELECT run_id, url FROM deliveries")
-        return [Delivery._make(row) for row in rows]
-
-    def end_delivery(self, run_id: str) -> asyncio.Future[None]:
-        return self._database.write(Statement("DELETE FROM deliveries WHERE run_id = ?", (run_id,)))
 
 
 def fingerprint(request: RunRequest) -> str:

@@ -25,10 +25,12 @@ from models.catalog.watch import ModelsWatch, watch_models
 from models.devices.machine import Machine, find_machine
 from models.manager import Models, open_models
 from runs.checkpoints import Checkpoints, open_checkpoints
-from runs.database import open_run_database
+from runs.database import RunDatabase, open_run_database
+from runs.deliveries import Deliveries
 from runs.engine import RunEngine
 from runs.store import RunStore
 from runs.threads import Threads
+from runs.webhook_signing import WebhookSigner
 from runs.webhooks import Webhooks
 from server.adapters.media import PictureCaptioner, PictureReader, media_tool_deps, tool_deps
 from server.adapters.run_contexts import RunContextFactory
@@ -63,6 +65,7 @@ class Services:
     store: RunStore
     threads: Threads
     engine: RunEngine
+    webhooks: Webhooks
     fetch_limits: FetchLimits
 
     @property
@@ -104,7 +107,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         storage = await _open_run_storage(settings, stack)
         pictures = PictureReader(media_tools)
         contexts = RunContextFactory(models, indexes, tools, storage.store, pictures)
-        webhooks = Webhooks(storage.store, WebhookSender(limits))
+        webhooks = _make_webhooks(settings, storage, limits)
         stack.close_later("webhooks", webhooks.close)
         engine = _make_engine(settings, storage, catalog, contexts, webhooks)
         stack.close_later("run engine", engine.close, settings.drain_s)
@@ -124,6 +127,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             store=storage.store,
             threads=Threads(storage.store, storage.checkpoints, engine),
             engine=engine,
+            webhooks=webhooks,
             fetch_limits=limits,
         )
 
@@ -131,6 +135,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
 class _RunStorage(NamedTuple):
     """Both sides of the database of runs: ours, and LangGraph's checkpoints."""
 
+    database: RunDatabase
     store: RunStore
     checkpoints: Checkpoints
 
@@ -140,7 +145,21 @@ async def _open_run_storage(settings: Settings, stack: PartStack) -> _RunStorage
     opening = open_run_database(file, settings.durability)
     database = await stack.open_part("database of runs", opening)
     checkpoints = await stack.open_part("checkpoints", open_checkpoints(database, file))
-    return _RunStorage(RunStore(database), checkpoints)
+    return _RunStorage(database, RunStore(database), checkpoints)
+
+
+def _make_webhooks(settings: Settings, storage: _RunStorage, limits: FetchLimits) -> Webhooks:
+    secret = settings.webhook_secret
+    try:
+        signer = WebhookSigner(secret.get_secret_value() if secret else "")
+    except ValueError as error:
+        raise Invalid(
+            f"webhook_secret: {error}.",
+            code="invalid_settings",
+            details={"field": "webhook_secret"},
+        ) from error
+    deliveries = Deliveries(storage.database)
+    return Webhooks(storage.store, deliveries, WebhookSender(limits), signer)
 
 
 def _make_engine(

@@ -86,18 +86,36 @@ async def fetch(
 
 
 async def post(
-    url: str, body: bytes, limits: FetchLimits = FetchLimits(), *, resolve: Resolve = system_resolve
+    url: str,
+    body: bytes,
+    limits: FetchLimits = FetchLimits(),
+    *,
+    headers: Mapping[str, str] | None = None,
+    resolve: Resolve = system_resolve,
 ) -> int:
     """Send a JSON body to `url` and return the HTTP status of the answer; follows no redirect.
 
-    Raises as `fetch` does, but for statuses.
+    What is sent goes over public networks encrypted only. Raises as `fetch` does, but for statuses.
     """
     async with _within_time(url, limits):
         parsed = _parse_url(url)
         addresses = await _resolve_checked(parsed, limits, resolve)
+        if parsed.scheme != "https" and not all(_is_own(each, limits) for each in addresses):
+            raise _unencrypted()
         tls = await _load_certificates(parsed)
-        async with _open(parsed, addresses, limits, tls, JSON_HEADERS, body) as response:
+        sent = {**JSON_HEADERS, **(headers or {})}
+        async with _open(parsed, addresses, limits, tls, sent, body) as response:
             return response.status_code
+
+
+def check_post_url(url: str, limits: FetchLimits = FetchLimits()) -> None:
+    """Raise `Invalid` for a URL to which nothing is posted, wherever its host may lead.
+
+    Plain http is for hosts in `allowed_networks`; where a name leads is checked by `post`.
+    """
+    check_url(url, limits)
+    if _parse_url(url).scheme != "https" and not limits.allowed_networks:
+        raise _unencrypted()
 
 
 def check_url(url: str, limits: FetchLimits = FetchLimits()) -> None:
@@ -270,6 +288,14 @@ async def _send_first(
         except httpx.HTTPError as error:
             raise unreachable(host, error) from error
     raise unreachable(host, refusal) from refusal
+
+
+def _is_own(address: Address, limits: FetchLimits) -> bool:
+    return any(address in network for network in limits.allowed_networks)
+
+
+def _unencrypted() -> Invalid:
+    return _refusal("Results are sent by https, or by http to hosts in allowed_networks alone.")
 
 
 def _refusal(message: str) -> Invalid:

@@ -81,6 +81,10 @@ CONFLICT: Mapping[str, ErrorCode] = {
         "An index of this name exists already.", "Choose another name, or delete the index."
     ),
     "run_ended": ErrorCode("The run has ended, so it cannot be cancelled.", "Read its result."),
+    "run_not_ended": ErrorCode(
+        "The run has not ended, and what was asked for needs its end.",
+        "Wait for its end, or cancel it.",
+    ),
     "run_not_waiting": ErrorCode(
         "The run does not wait for an answer.", "Look at its status before resuming it."
     ),
@@ -102,6 +106,10 @@ CONFLICT: Mapping[str, ErrorCode] = {
     ),
     "tool_name_taken": ErrorCode(
         "Two tools have the same name.", "Rename the one in your tools folder."
+    ),
+    "webhook_missing": ErrorCode(
+        "The run was given no webhook, so none can be sent again.",
+        "Give `webhook` with the request that starts a run.",
     ),
 }
 

@@ -5,6 +5,7 @@ Addresses are checked in `tools.safe_fetch`; the bounds are chosen here.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from tools.responses import FetchedPage
@@ -32,6 +33,6 @@ class WebhookSender:
 
     limits: FetchLimits
 
-    async def __call__(self, url: str, body: bytes) -> int:
+    async def __call__(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
         """Post a JSON body and give the HTTP status."""
-        return await post(url, body, self.limits)
+        return await post(url, body, self.limits, headers=headers)

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from config.errors import Conflict, Invalid
 from graphs.agent import Agent
 from runs.record import Run, RunRequest
+from runs.webhooks import redact_url
 from server.http.access import Caller, CallerOf
 from server.http.bodies import StrictRoute, media_type, read_json, read_text, unsupported
 from server.http.openapi import request_body
@@ -19,7 +20,8 @@ from server.http.run_bodies import RUN_BODY, RunBody, read_run
 from server.http.run_responses import stream_run, wait_for_run
 from server.http.sse import SSE_TYPE, prefers_json
 from server.services import Services, ServicesOf
-from tools.safe_fetch import check_url
+from tools.responses import shorten_url
+from tools.safe_fetch import check_post_url
 
 router = APIRouter(tags=["agents"], route_class=StrictRoute)
 
@@ -209,9 +211,11 @@ def _find_waiting(name: str, body: RunBody, services: Services, caller: Caller) 
 def _check_webhook(url: str | None, services: Services) -> None:
     try:
         if url is not None:
-            check_url(url, services.fetch_limits)
+            check_post_url(url, services.fetch_limits)
     except Invalid as error:
-        raise Invalid(error.message, code=error.code, details={"field": "webhook"}) from error
+        # The URL is a secret, also in an answer that some proxy logs.
+        message = error.message.replace(shorten_url(str(url)), redact_url(str(url)))
+        raise Invalid(message, code=error.code, details={"field": "webhook"}) from error
 
 
 def _summary(agent: Agent) -> dict[str, Any]:

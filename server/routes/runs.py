@@ -49,8 +49,9 @@ async def list_runs(
 
 @router.get("/runs/{run_id}")
 async def show_run(run_id: str, services: ServicesOf, caller: CallerOf) -> Response:
-    """Show a run: status, input, output, error, open questions."""
-    return json_response(services.engine.get(run_id, caller.tenant).as_dict())
+    """Show a run: status, input, output, error, open questions, its webhook."""
+    run = services.engine.get(run_id, caller.tenant)
+    return json_response({**run.as_dict(), "webhook": services.webhooks.describe(run)})
 
 
 @router.get("/runs/{run_id}/events", response_class=Response)
@@ -84,6 +85,13 @@ async def follow_run(
 async def cancel_run(run_id: str, services: ServicesOf, caller: CallerOf) -> Response:
     """End a run that has not ended."""
     return json_response((await services.engine.cancel(run_id, caller.tenant)).as_dict())
+
+
+@router.post("/runs/{run_id}/webhook", status_code=202)
+async def resend_webhook(run_id: str, services: ServicesOf, caller: CallerOf) -> Response:
+    """Call the webhook of an ended run again, as often as it takes."""
+    run = services.engine.get(run_id, caller.tenant)
+    return json_response(await services.webhooks.resend(run), 202)
 
 
 @router.post("/runs/{run_id}/resume", response_class=Response)

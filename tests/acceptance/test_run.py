@@ -304,8 +304,13 @@ async def test_a_webhook_is_told_of_the_end(client: httpx.AsyncClient) -> None:
         body = {"input": {"x": 0}, "background": True, "webhook": url}
         accepted = (await client.post("/agents/quick/run", json=body)).json()
         run = await asyncio.wait_for(told.get(), 30)
+        again = await client.post(f"/runs/{run['run_id']}/webhook")
+        assert (await asyncio.wait_for(told.get(), 30))["run_id"] == run["run_id"]
     assert run["run_id"] == accepted["run_id"]
     assert (run["status"], run["output"]) == ("finished", QUICK)
+    assert again.status_code == 202
+    shown = (await client.get(f"/runs/{run['run_id']}")).json()["webhook"]
+    assert shown["to"] == url.removesuffix("/hook")
 
 
 async def test_runs_are_listed_by_agent_thread_and_status(client: httpx.AsyncClient) -> None:

@@ -128,10 +128,12 @@ async def test_a_webhook_that_was_not_told_is_told_by_the_next_process(
     async with process.engine() as engine:
         run = await engine.submit(RunRequest(agent="three", input={"x": 0}))
         await ended(engine, run.run_id)
-        owed = Statement("INSERT INTO deliveries VALUES (?, 'http://hook.test/')", (run.run_id,))
+        owed = Statement(
+            "INSERT INTO deliveries (run_id, url) VALUES (?, 'http://hook.test/')", (run.run_id,)
+        )
         await process.database.write(owed)
     async with process.engine():
-        await asyncio.wait_for(process.webhooks.wait_delivered(), 10)
+        await asyncio.wait_for(process.webhooks.wait_idle(), 10)
     assert [(url, body["run_id"]) for url, body in process.posted] == [
         ("http://hook.test/", run.run_id)
     ]

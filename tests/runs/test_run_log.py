@@ -102,11 +102,11 @@ async def test_a_reader_that_leaves_takes_nobody_with_it(storage: Storage) -> No
 
 
 def write(number: int) -> Statement:
-    return Statement("INSERT INTO deliveries VALUES (?, ?)", (f"run {number}", "http://hook.test/"))
+    return Statement("INSERT INTO claims VALUES (?, ?)", (f"run {number}", "step"))
 
 
 async def written(storage: Storage) -> list[str]:
-    return [run_id for run_id, _ in await storage.store.list_deliveries()]
+    return [run_id for (run_id,) in await storage.database.rows("SELECT run_id FROM claims")]
 
 
 async def test_what_a_step_left_is_stored_with_the_event_of_its_end(storage: Storage) -> None:

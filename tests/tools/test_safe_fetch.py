@@ -14,7 +14,7 @@ import pytest
 from config.errors import Invalid, NotFound, TimedOut, Unavailable
 from tests.support.site import Site, serving
 from tools.addresses import is_forbidden
-from tools.safe_fetch import CacheValidators, FetchLimits, fetch, post
+from tools.safe_fetch import CacheValidators, FetchLimits, check_post_url, fetch, post
 
 
 class Names:
@@ -240,6 +240,22 @@ async def test_a_post_follows_no_redirect_and_stays_out_of_our_network(
         await post(site.url("/hook"), b"{}", FetchLimits())
     assert raised.value.code == "forbidden_address"
     assert len(site.seen) == 1
+
+
+@pytest.mark.parametrize("url", ["http://93.184.216.34/hook", "http://hook.test/T0KEN"])
+async def test_a_post_goes_over_public_networks_encrypted_only(
+    url: str, loopback: FetchLimits
+) -> None:
+    async def resolve(host: str, port: int) -> list[str]:
+        return ["93.184.216.34"]
+
+    with pytest.raises(Invalid) as raised:
+        await post(url, b"{}", loopback, resolve=resolve)
+    with pytest.raises(Invalid) as unasked:
+        check_post_url(url)
+
+    assert (raised.value.code, unasked.value.code) == ("forbidden_url", "forbidden_url")
+    assert "https" in raised.value.message
 
 
 async def test_an_ipv6_address_is_connected_to_as_it_is(loopback: FetchLimits) -> None:

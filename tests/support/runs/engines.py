@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from config.settings import Settings
 from graphs.catalog import Catalog
 from runs.checkpoints import Checkpoints, open_checkpoints
 from runs.database import RunDatabase, open_run_database
+from runs.deliveries import Deliveries
 from runs.engine import RunEngine
 from runs.record import Run
 from runs.store import RunStore
@@ -50,7 +51,7 @@ class EngineFactory:
         catalog.reload()
         async with open_run_database(path) as database, open_checkpoints(database, path) as saver:
             store = RunStore(database)
-            webhooks = Webhooks(store, self._post, pauses_s=(0.0, 0.0))
+            webhooks = Webhooks(store, Deliveries(database), self._post, pauses_s=(0.0, 0.0))
             engine = RunEngine(
                 store,
                 saver,
@@ -70,7 +71,7 @@ class EngineFactory:
                 await engine.close(grace_s=0)
                 await webhooks.close()
 
-    async def _post(self, url: str, body: bytes) -> int:
+    async def _post(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
         self.posted.append((url, orjson.loads(body)))
         return self.statuses.pop(0) if self.statuses else 200
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +17,7 @@ from graphs.run_context import RunContext
 from models.manager import Models, open_models
 from runs.checkpoints import Checkpoints, open_checkpoints
 from runs.database import RunDatabase, open_run_database
+from runs.deliveries import Deliveries
 from runs.engine import RunEngine
 from runs.record import Run
 from runs.store import RunStore
@@ -115,7 +116,7 @@ class Deployment:
             open_checkpoints(database, file) as checkpoints,
         ):
             store = RunStore(database)
-            webhooks = Webhooks(store, _no_post)
+            webhooks = Webhooks(store, Deliveries(database), _no_post)
             calls: Counter[str] = Counter()
             tools, cache = Toolbox(_tools(calls)), NodeCache()
 
@@ -169,5 +170,5 @@ def _tools(calls: Counter[str]) -> Sequence[Tool]:
     ]
 
 
-async def _no_post(url: str, body: bytes) -> int:
+async def _no_post(url: str, body: bytes, headers: Mapping[str, str]) -> int:
     return 200

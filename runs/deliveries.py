@@ -1,0 +1,83 @@
+"""Webhooks on disk: which call is due, how the last attempt went, what was delivered.
+
+Owns the table `deliveries`, with one row for each run that has ended and has a webhook. The row is
+made in the transaction of the run's end and stays until the run is deleted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Literal, NamedTuple
+
+from runs.database import RunDatabase, Statement
+from runs.record import Run
+
+DeliveryState = Literal["pending", "delivered", "given_up"]
+
+
+class Delivery(NamedTuple):
+    """A row of `deliveries`. `next_at` is the epoch second of the next call of a pending one."""
+
+    run_id: str
+    url: str
+    state: DeliveryState
+    attempts: int
+    next_at: float
+    status: int | None
+    error: str | None
+
+
+COLUMNS = ", ".join(Delivery._fields)
+
+
+def note_delivery(run: Run) -> Statement:
+    """Note that the webhook of a run that ends is to be called, at once."""
+    return Statement(
+        "INSERT OR REPLACE INTO deliveries (run_id, url) VALUES (?, ?)", (run.run_id, run.webhook)
+    )
+
+
+class Deliveries:
+    """Reads and writes of webhooks."""
+
+    def __init__(self, database: RunDatabase) -> None:
+        self._database = database
+
+    def find(self, run_id: str) -> Delivery | None:
+        row = self._database.row(f"SELECT {COLUMNS} FROM deliveries WHERE run_id = ?", (run_id,))
+        return Delivery._make(row) if row else None
+
+    async def list_due(self, now: float, limit: int) -> list[Delivery]:
+        """List the calls that are due, first those that failed least often.
+
+        So a new call does not wait behind those that a dead receiver refuses for hours.
+        """
+        rows = await self._database.rows(
+            f"SELECT {COLUMNS} FROM deliveries WHERE state = 'pending' AND next_at <= ? "
+            "ORDER BY attempts, next_at LIMIT ?",
+            (now, limit),
+        )
+        return [Delivery._make(row) for row in rows]
+
+    def find_next_time(self, now: float) -> float | None:
+        """Return when the first call after `now` is due."""
+        row = self._database.row(
+            "SELECT next_at FROM deliveries WHERE state = 'pending' AND next_at > ? "
+            "ORDER BY next_at LIMIT 1",
+            (now,),
+        )
+        return float(row[0]) if row else None
+
+    def save(self, delivery: Delivery) -> asyncio.Future[None]:
+        """Store how a delivery stands; nothing where its run was deleted meanwhile."""
+        return self._database.write(
+            Statement(
+                "UPDATE deliveries SET state = ?, attempts = ?, next_at = ?, status = ?, "
+                "error = ? WHERE run_id = ?",
+                (*delivery[2:], delivery.run_id),
+            )
+        )
+
+    def renew(self, run: Run) -> asyncio.Future[None]:
+        """Note that the webhook of an ended run is to be called again, from the beginning."""
+        return self._database.write(note_delivery(run))
