@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import best_match
 from langchain_core.messages import BaseMessage
-from referencing import Registry
 
 from config.errors import Invalid, nearest
 from graphs.compile.compiler import BuiltGraph
@@ -21,6 +19,7 @@ from graphs.spec.channel_types import JSON_TYPES
 from graphs.spec.channels import InputField
 from graphs.spec.fields import check_fields, fields_schema
 from graphs.templates.expressions import Expressions, Template
+from tools.json_schema.schema import JsonSchema
 
 
 class Interface(Protocol):
@@ -93,12 +92,18 @@ class SchemaInterface:
             if name not in fields:
                 hint = nearest(str(name), fields)
                 raise _invalid_input(self.agent, str(name), f"there is no such field. {hint}")
-        # An empty registry: references in a schema must not be fetched from the network.
-        validator = Draft202012Validator(self.input_schema, registry=Registry())
-        if (error := best_match(validator.iter_errors(values))) is not None:
+        if (error := self._checked.find_error_here(values)) is not None:
             field = ".".join(map(str, error.absolute_path))
             raise _invalid_input(self.agent, field, error.message)
         return dict(values)
+
+    def problem(self) -> str | None:
+        """Return why input cannot be checked by the schema; None where it can."""
+        return self._checked.problem()
+
+    @cached_property
+    def _checked(self) -> JsonSchema:
+        return JsonSchema(self.input_schema)
 
     def output(self, values: Mapping[str, Any]) -> dict[str, Any]:
         names = self.output_schema.get("properties", {})

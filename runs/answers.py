@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import best_match
-
 from config.errors import Invalid
 from runs.record import Run
+from tools.json_schema.schema import JsonSchema
 
 
-def match_answers(run: Run, answer: Any) -> dict[str, Any]:
+async def match_answers(run: Run, answer: Any) -> dict[str, Any]:
     """Return the answers to a waiting run's questions, by their ids; some may be left open.
 
     With one open question `answer` is its answer; with several it maps their ids to answers.
@@ -30,16 +28,16 @@ def match_answers(run: Run, answer: Any) -> dict[str, Any]:
             details={"field": "answer", "interrupts": list(questions)},
         )
     for id_, value in answers.items():
-        _check(questions[id_], value)
+        await _check(questions[id_], value)
     return answers
 
 
-def _check(question: Any, value: Any) -> None:
+async def _check(question: Any, value: Any) -> None:
     """Check an answer against the question's JSON schema, where it has one."""
     schema = question.get("schema") if isinstance(question, Mapping) else None
     if not isinstance(schema, Mapping):
         return
-    error = best_match(Draft202012Validator(schema).iter_errors(value))
+    error = await JsonSchema(schema).find_error(value)
     if error is not None:
         field = ".".join(["answer", *map(str, error.absolute_path)])
         raise Invalid(

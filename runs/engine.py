@@ -92,7 +92,7 @@ class RunEngine:
             self._check_capacity()
             agent = self.agents.find_of_run(run)
             run.resume = {
-                "answers": match_answers(run, answer),
+                "answers": await match_answers(run, answer),
                 "checkpoint_id": run.interrupts[0]["checkpoint_id"],
             }
             run.interrupts = []

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeAlias
 
-from jsonschema import Draft202012Validator, SchemaError, ValidationError
-from jsonschema.exceptions import best_match
+from jsonschema import ValidationError
 
 from config.errors import Invalid, MotetError, TimedOut, Unavailable, nearest
+from tools.json_schema.schema import JsonSchema
 
 JSON: TypeAlias = Any
 # What every tool-calling model accepts as the name of a function.
@@ -74,13 +74,11 @@ class Tool:
                 "at most 64, and begin with a letter.",
                 details={"field": "name"},
             )
-        try:
-            Draft202012Validator.check_schema(self.parameters)
-        except SchemaError as error:
+        if problem := self._schema.problem():
             raise Invalid(
-                f"Tool '{self.name}': its parameters are no JSON schema: {error.message}",
+                f"Tool '{self.name}': its parameters cannot be used: {problem}",
                 details={"field": "parameters", "tool": self.name},
-            ) from error
+            )
 
     async def call(self, arguments: dict[str, Any], context: ToolContext) -> JSON:
         """Check the arguments, run the tool and return its result as JSON.
@@ -89,7 +87,7 @@ class Tool:
         schema, `TimedOut` (`tool_timed_out`) after `timeout_s`, and `Unavailable` (`tool_failed`)
         for any foreign exception.
         """
-        checked = self.validate(arguments)
+        checked = await self.validate(arguments)
         try:
             async with asyncio.timeout(self.timeout_s):
                 return await self.run(checked, context)
@@ -108,12 +106,12 @@ class Tool:
                 details={"tool": self.name, "origin": self.origin},
             ) from error
 
-    def validate(self, arguments: dict[str, Any]) -> dict[str, Any]:
+    async def validate(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Complete `arguments` by the schema's defaults.
 
         Raises `Invalid` (`invalid_arguments`) naming the field.
         """
-        error = best_match(self._validator.iter_errors(arguments))
+        error = await self._schema.find_error(arguments)
         if error is not None:
             raise self._invalid_arguments(error)
         return {**self._defaults, **arguments}
@@ -138,8 +136,8 @@ class Tool:
         }
 
     @cached_property
-    def _validator(self) -> Draft202012Validator:
-        return Draft202012Validator(self.parameters)
+    def _schema(self) -> JsonSchema:
+        return JsonSchema(self.parameters)
 
     @cached_property
     def _defaults(self) -> dict[str, Any]:

@@ -102,7 +102,7 @@ async def answer_in_json(
             context, str(inputs["model"]), messages, lambda chat: _bind_schema(chat, schema)
         )
         try:
-            parsed = schema.parse(str(message.text))
+            parsed = await schema.parse(str(message.text))
         except ValueError as error:
             reason = str(error)
         else:

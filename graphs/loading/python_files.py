@@ -96,7 +96,10 @@ def _call_build(
             raise _invalid(file, "build() must return a StateGraph that is not compiled yet.")
         compiled = builder.compile()
         schemas = compiled.get_input_jsonschema(), compiled.get_output_jsonschema()
-        return builder, SchemaInterface(name, *schemas)
+        interface = SchemaInterface(name, *schemas)
+        if problem := interface.problem():
+            raise _invalid(file, f"the schema of its input cannot be used: {problem}")
+        return builder, interface
     except MotetError:
         raise
     except Exception as error:

@@ -45,7 +45,7 @@ def build(spec: HumanSpec, scope: CompileScope) -> CompiledNode:
             # answer, so this loop meets the refused ones again before it asks the next question.
             answer = interrupt(question, response_schema=schema)
             try:
-                checked = _check_answer(spec, answer)
+                checked = await _check_answer(spec, answer)
             except Invalid as error:
                 question = {**question, "error": error.message}
                 continue
@@ -65,12 +65,14 @@ def _check_spec(spec: HumanSpec, scope: CompileScope) -> None:
     scope.check_parts(spec.save, ["answer", *(spec.answer or {})])
 
 
-def _check_answer(spec: HumanSpec, answer: Any) -> Any:
+async def _check_answer(spec: HumanSpec, answer: Any) -> Any:
     """Return a person's answer with defaults. Raises `Invalid` (`invalid_answer`)."""
     if spec.answer is not None:
         return check_fields(spec.answer, answer, _invalid)
-    if spec.answer_schema is not None and (error := OutputSchema(spec.answer_schema).error(answer)):
-        raise _invalid("", error)
+    if spec.answer_schema is not None:
+        error = await OutputSchema(spec.answer_schema).describe_error(answer)
+        if error is not None:
+            raise _invalid("", error)
     return answer
 
 

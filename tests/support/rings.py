@@ -56,6 +56,7 @@ PURE = (
     "tests/server/http/",
     "tests/test_conventions.py",
     "tests/test_error_codes.py",
+    "tests/tools/json_schema/",
     "tests/tools/media/test_kinds.py",
     "tests/tools/test_artifacts.py",
     "tests/tools/test_calculate.py",

@@ -122,6 +122,22 @@ def test_a_name_that_models_cannot_call_is_refused(name: str) -> None:
         made(name=name)
 
 
+@pytest.mark.parametrize(
+    "reference",
+    [
+        {"$ref": "http://127.0.0.1:9/schema"},
+        {"$ref": "file:///etc/hostname"},
+        {"$dynamicRef": "#node"},
+        {"$ref": "#/$defs/missing"},
+    ],
+)
+def test_parameters_that_refer_to_elsewhere_are_refused(reference: dict[str, str]) -> None:
+    with pytest.raises(Invalid, match="cannot be used") as caught:
+        made(parameters={"type": "object", "properties": {"city": reference}})
+
+    assert caught.value.details["field"] == "parameters"
+
+
 def test_parameters_that_are_no_schema_are_refused() -> None:
     with pytest.raises(Invalid, match="no JSON schema"):
         made(parameters={"type": "objekt"})

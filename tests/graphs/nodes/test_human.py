@@ -8,6 +8,7 @@ import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
+from config.errors import Invalid
 from tests.support.graph_runs import agent_of_yaml, run
 from tests.support.graphs import (
     context,
@@ -63,6 +64,30 @@ async def test_answer_of_a_person_that_does_not_fit_is_asked_for_again(
     good = Command(resume={"good": False, "why": "w"})
     transcript = await run(agent, context=context(), graph=graph, given=good)
     assert transcript.output["why"] == "w"
+
+
+@pytest.mark.parametrize("type_", ["human", "text"])
+@pytest.mark.parametrize(
+    "schema",
+    [
+        '{"$dynamicRef": "http://127.0.0.1:9/schema"}',
+        '{items: {"$ref": "file:///etc/hostname"}}',
+        '{"$ref": "#"}',
+        '{pattern: "(?=a)b"}',
+    ],
+)
+def test_a_schema_that_refers_to_elsewhere_is_a_problem_of_the_file(
+    type_: str, schema: str
+) -> None:
+    asked = "message" if type_ == "human" else "prompt"
+
+    with pytest.raises(Invalid) as caught:
+        agent_of_yaml(
+            f"nodes: {{a: {{type: {type_}, {asked}: M, schema: {schema}}}}}\noutput: []\n"
+        )
+
+    assert caught.value.code == "invalid_agent"
+    assert "nodes.a.schema" in str(caught.value)
 
 
 async def test_answer_of_a_person_is_checked_against_a_json_schema() -> None:

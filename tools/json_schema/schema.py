@@ -1,0 +1,81 @@
+"""A JSON schema from outside, and the checking of values against it.
+
+Invariants: checking fetches nothing, and takes a bounded number of steps, whatever the schema and
+the value hold. What takes more than a moment leaves the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from jsonschema import Draft202012Validator, SchemaError, ValidationError
+from jsonschema.exceptions import best_match
+from referencing import Registry
+from referencing.exceptions import Unresolvable
+
+from tools.json_schema.keywords import CountingValidator, TooManySteps, counting
+from tools.json_schema.references import find_problem
+
+STEPS_ON_LOOP = 5_000
+"""Some 20 ms; a check that takes more is begun anew in a thread."""
+MAX_STEPS = 500_000
+
+
+@dataclass(frozen=True)
+class JsonSchema:
+    """A schema that values must fit. Where `problem` has words, it must not be used."""
+
+    schema: Mapping[str, Any]
+
+    def problem(self) -> str | None:
+        """Return why this is no usable schema; None where it is one. Blocks for a large one."""
+        try:
+            if problem := find_problem(self.schema):
+                return problem
+            Draft202012Validator.check_schema(self._without_dialect)
+        except SchemaError as error:
+            return f"this is no JSON schema: {error.message[:300]}"
+        except RecursionError:
+            return "this JSON schema is nested too deeply."
+        return None
+
+    async def find_error(self, value: Any) -> ValidationError | None:
+        """Return what of a value does not fit, the first that matters; None where all of it does.
+
+        Long checks run in a thread.
+        """
+        try:
+            return self._check(value, STEPS_ON_LOOP)
+        except TooManySteps:
+            return await asyncio.to_thread(self.find_error_here, value)
+
+    def find_error_here(self, value: Any) -> ValidationError | None:
+        """Return what `find_error` does. Blocks, up to seconds for the largest values."""
+        try:
+            return self._check(value, MAX_STEPS)
+        except TooManySteps:
+            return ValidationError("the value takes too much work to be checked by this schema.")
+
+    def _check(self, value: Any, steps: int) -> ValidationError | None:
+        with counting(steps):
+            try:
+                error: ValidationError | None = best_match(self._validator.iter_errors(value))
+            except RecursionError:
+                return ValidationError("the value is nested too deeply.")
+            except Unresolvable as unresolvable:
+                return ValidationError(f"the schema cannot be used: {unresolvable}")
+        return error
+
+    @cached_property
+    def _without_dialect(self) -> dict[str, Any]:
+        # The library would take another validator for `$schema`, one that counts nothing.
+        return {name: part for name, part in self.schema.items() if name not in ("$schema", "$id")}
+
+    @cached_property
+    def _validator(self) -> Any:
+        # An empty registry: the default one would fetch references from the network.
+        return CountingValidator(self._without_dialect, registry=Registry())
