@@ -70,6 +70,12 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(64 * 2**20, ge=1024, description="Bound on an uploaded file.")
     max_active_runs: int = Field(256, ge=1, description="Runs executing at once; more wait.")
     max_queued_runs: int = Field(10_000, ge=1, description="Runs waiting; more are refused.")
+    max_crashes: int = Field(
+        5, ge=1, description="Attempts in a row that may end with the process before a run fails."
+    )
+    hold_runs: bool = Field(
+        False, description="Take up no run that an earlier process left; somebody resumes each."
+    )
     drain_s: float = Field(5.0, ge=0, description="Grace for running steps when the server stops.")
     allowed_networks: tuple[str, ...] = Field(
         (),

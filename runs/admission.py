@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(slots=True)
@@ -45,6 +46,7 @@ class Admission:
     def __init__(self, max_active: int) -> None:
         self.max_active = max_active
         self._threads = KeyedLocks()
+        self._alone = asyncio.Lock()
         self._capacity = asyncio.Semaphore(max_active)
 
     def must_wait(self, thread_id: str) -> bool:
@@ -52,10 +54,12 @@ class Admission:
         return self._threads.is_held(thread_id) or self._capacity.locked()
 
     @asynccontextmanager
-    async def acquire(self, thread_id: str) -> AsyncIterator[None]:
+    async def acquire(self, thread_id: str, *, alone: bool = False) -> AsyncIterator[None]:
         """Wait for the thread's turn and then for capacity, and hold both.
 
-        In this order a run that waits for its thread takes no capacity from others.
+        In this order a run that waits for its thread takes no capacity from others. Of the runs
+        that come `alone` one at a time has its turn.
         """
-        async with self._threads.hold(thread_id), self._capacity:
+        line: AbstractAsyncContextManager[Any] = self._alone if alone else nullcontext()
+        async with self._threads.hold(thread_id), line, self._capacity:
             yield

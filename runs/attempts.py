@@ -4,13 +4,14 @@ Owns the order in which an attempt's first event is written, its task started an
 published. Whether a run may begin is `engine`'s, when its turn comes `executor`'s.
 
 Invariants:
-- The write of the first event is queued before the task that goes on from it starts, so the log
-  has no hole; if that write fails, nothing that the attempt says is stored.
+- The write of the first event is on disk before anything of the attempt is executed; if that
+  write fails, nothing is.
 - An attempt that cannot be prepared (its agent is gone) leaves no execution behind.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from asyncio import Future
@@ -21,7 +22,7 @@ from langchain_core.utils.uuid import uuid7
 from config.errors import MotetError
 from runs.agent_versions import AgentVersions
 from runs.events import Batch, RunEvent
-from runs.execution import Execution, describe_error, describe_start
+from runs.execution import Execution, describe_error, describe_start, is_storage_failure
 from runs.executor import Executor
 from runs.record import Run, RunRequest
 from runs.run_log import RunLog
@@ -58,45 +59,42 @@ class AttemptStarter:
 
     async def resume(self, run: Run, agent: Agent) -> None:
         """Go on with a run that has its answer; the answer is on disk on return."""
-        await self._begin_attempt(run, agent, "resumed")
+        execution = self._prepare(run, agent, self._executor.open_log(run))
+        run.transition("running", "resumed")
+        data = {**describe_start(run), "reason": "resumed"}
+        first = execution.log.number("run.started", attempt=run.attempt, data=data)
+        await self._start(execution, first, self._store.save_run(run, Batch([first])))
 
-    async def recover(self, run: Run) -> None:
-        """Go on with a run that was under way, or queue it again.
+    async def recover(self, run: Run, *, alone: bool = False) -> None:
+        """Go on with a run that was under way, or queue it again; its attempt begins in its turn.
 
-        A run whose agent is gone, or does not take its input any more, fails.
+        A run whose agent is gone, or does not take its input any more, fails. Of the runs that
+        come `alone` one is executed at a time. Raises what the store raises.
         """
         try:
             agent = self._agents.find_of_run(run)
-            self._agents.compile(agent)
             if run.status == "queued":
-                self._requeue(run, agent)
-                return
-        except MotetError as error:
-            await self._fail(run, error)
+                first_writes = agent.initial_state(run.input)
+                execution = self._prepare(run, agent, self._executor.open_log(run), first_writes)
+            else:
+                execution = self._prepare(run, agent, self._executor.open_log(run))
+                execution.again, execution.alone = "recovered", alone
+        except Exception as error:
+            if is_storage_failure(error):
+                raise
+            if not isinstance(error, MotetError):  # a Python module that does not build any more
+                log.error("run %s cannot be prepared", run.run_id, exc_info=error)
+            await self.fail(run, describe_error(error))
             return
-        # Outside of the `try`: a full disk does not make the run fail.
-        await self._begin_attempt(run, agent, "recovered")
-
-    def _requeue(self, run: Run, agent: Agent) -> None:
-        first_writes = agent.initial_state(run.input)
-        execution = self._prepare(run, agent, self._executor.open_log(run), first_writes)
-        log.info("run %s recovered: queued again", run.run_id)
+        log.info("run %s recovered: %s", run.run_id, run.status)
         self._executor.start(execution)
 
-    async def _begin_attempt(self, run: Run, agent: Agent, reason: str) -> None:
-        execution = self._prepare(run, agent, self._executor.open_log(run))
-        run.transition("running", reason)
-        data = {**describe_start(run), "reason": reason}
-        first = execution.log.number("run.started", attempt=run.attempt, data=data)
-        stored = self._store.save_run(run, Batch([first]))
-        await self._start(execution, first, stored)
-
-    async def _fail(self, run: Run, error: MotetError) -> None:
-        log.error("run %s cannot continue: %s", run.run_id, error)
-        run.error = describe_error(error)
+    async def fail(self, run: Run, error: dict[str, Any]) -> None:
+        """End a run that nothing executes and that cannot go on; on disk when this returns."""
+        log.error("run %s cannot continue: %s", run.run_id, error["code"])
+        run.error = error
         run_log = self._executor.open_log(run)
-        last = run_log.number("run.failed", data={"error": run.error})
-        run.transition("failed", error.code)
+        last = run_log.number_end(run, "failed", error["code"], {"error": error})
         await run_log.record(run, last)
         self._executor.deliver(run)
 
@@ -106,17 +104,21 @@ class AttemptStarter:
         return Execution(run, agent, self._agents.compile(agent), run_log, first_writes)
 
     async def _start(self, execution: Execution, first: RunEvent, stored: Future[None]) -> None:
-        """Start the execution, and publish its first event once `stored` has written it."""
-        # The write stands in the queue before any of the task's, so the run may begin at once;
-        # and its future ends before theirs, so its event is published before theirs.
+        """Start the execution once `stored` has written its first event; raises where it does not.
+
+        The execution is there at once, so that its thread and the engine's bounds know it, but
+        nothing of it is executed before its begin is on disk: what is refused does not run.
+        """
+
+        async def accepted() -> None:
+            # Shielded: the caller may be cancelled, and then the write stands and the run goes on.
+            await asyncio.shield(stored)
+            execution.log.publish(Batch([first]))
+
+        execution.accepted = accepted
+        execution.begun = execution.run.status == "running"
         self._executor.start(execution)
-        try:
-            await stored
-        except Exception as error:
-            # Whatever the task says meanwhile must not be stored behind the missing event.
-            execution.log.fail(error)
-            raise
-        execution.log.publish(Batch([first]))
+        await asyncio.shield(stored)
 
 
 def _new_run(request: RunRequest, agent: Agent, run_id: str, *, queued: bool) -> Run:
@@ -132,6 +134,7 @@ def _new_run(request: RunRequest, agent: Agent, run_id: str, *, queued: bool) ->
         attempt=1,
         input=request.input,
         created_at=now,
+        open_attempts=0 if queued else 1,
         started_at=None if queued else now,
         checkpoint_id=request.checkpoint_id,
         multitask=request.multitask,

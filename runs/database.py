@@ -28,6 +28,22 @@ log = logging.getLogger(__name__)
 
 GROUP_LIMIT = 512
 """Writes that share one commit at most, so that the first of them does not wait for long."""
+_REFUSALS = frozenset(
+    {
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_PROTOCOL,
+    }
+)
+"""SQLite's codes for a disk or file that takes no writes now, whatever the statement."""
 BUSY_TIMEOUT_S = 30
 """How long a connection waits for SQLite's lock: LangGraph's saver has one of its own."""
 
@@ -74,8 +90,8 @@ class RunDatabase:
         """Queue one transaction and return at once; the future ends when it is committed.
 
         All its statements are applied or none, and cancelling the future does not take them back.
-        The future raises `sqlite3.IntegrityError` for a
-        broken constraint and `Unavailable` (`run_storage_failed`) when the disk does not take it.
+        The future raises `Unavailable` (`run_storage_failed`) when the disk does not take it, and
+        for a write that is at fault itself what it raised, such as `sqlite3.IntegrityError`.
         """
         done: asyncio.Future[None] = self._loop.create_future()
         # What is written in one turn of the event loop wakes the thread once.
@@ -120,9 +136,10 @@ class RunDatabase:
         while (group := self._next_group()) is not None:
             try:
                 self._commit(group)
-            except sqlite3.Error:
+            except Exception:
                 # The group is rolled back. One bad write must not fail its neighbours: each gets a
-                # commit of its own, still in order.
+                # commit of its own, still in order. Not SQLite's errors alone: a value that it
+                # cannot hold raises others, and none may end this thread, or all writes would hang.
                 for write in group:
                     self._commit_alone(write)
             self._loop.call_soon_threadsafe(_complete, group)
@@ -155,8 +172,17 @@ class RunDatabase:
     def _commit_alone(self, write: _Write) -> None:
         try:
             self._commit([write])
-        except sqlite3.Error as error:
+        except Exception as error:
             write.error = error
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Return whether the disk or the file refused a write; else the write itself is at fault."""
+    if not isinstance(error, sqlite3.DatabaseError):
+        return False
+    # The lower byte is the primary code. An error without one was not raised by SQLite itself.
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_IOERR) & 0xFF
+    return code in _REFUSALS and not isinstance(error, sqlite3.IntegrityError)
 
 
 def _complete(group: Sequence[_Write]) -> None:
@@ -166,13 +192,13 @@ def _complete(group: Sequence[_Write]) -> None:
             continue  # nobody waits any more; the write stands
         if write.error is None:
             write.done.set_result(None)
-        elif isinstance(write.error, sqlite3.IntegrityError):
+        elif not is_refusal(write.error):
             write.done.set_exception(write.error)
         else:
             log.error("the run database refused a write: %s", write.error)
             failure = Unavailable(
                 f"The run database cannot be written: {write.error}. Free some disk space or mend "
-                "the data folder; runs under way continue at the next start.",
+                "the data folder; runs under way continue then by themselves.",
                 code="run_storage_failed",
             )
             failure.__cause__ = write.error

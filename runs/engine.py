@@ -10,11 +10,10 @@ Invariants:
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any
 
-from config.errors import Busy, Conflict, MotetError, NotFound, Unavailable
+from config.errors import Busy, Conflict, Invalid, NotFound, Unavailable
 from runs.admission import KeyedLocks
 from runs.agent_versions import AgentVersions
 from runs.answers import match_answers
@@ -23,15 +22,15 @@ from runs.checkpoints import Checkpoints
 from runs.events import Batch
 from runs.execution import Execution
 from runs.executor import Executor
+from runs.held import HeldRuns
 from runs.multitask import MultitaskPolicy
 from runs.record import Run, RunRequest
+from runs.recovery import RETRY_PAUSES_S, Recovery
 from runs.store import RunStore
 from runs.webhooks import Webhooks
 
 if TYPE_CHECKING:
     from graphs.catalog import Catalog
-
-log = logging.getLogger(__name__)
 
 
 class RunEngine:
@@ -47,14 +46,26 @@ class RunEngine:
         *,
         max_active: int,
         max_queued: int,
+        max_crashes: int = 5,
+        retry_pauses_s: tuple[float, ...] = RETRY_PAUSES_S,
     ) -> None:
         self.agents = AgentVersions(catalog, store, checkpoints)
+        self.held = HeldRuns()
         self._store = store
         self._webhooks = webhooks
-        self._executor = Executor(store, checkpoints, context, webhooks, max_active)
+        self._executor = Executor(store, checkpoints, context, webhooks, self.held, max_active)
         self._attempts = AttemptStarter(store, self.agents, self._executor)
         self._multitask = MultitaskPolicy(store, checkpoints, self._executor)
         self._thread_locks = self._executor.thread_locks
+        self._recovery = Recovery(
+            store,
+            checkpoints,
+            self._attempts,
+            self._thread_locks,
+            self.held,
+            max_crashes=max_crashes,
+            pauses_s=retry_pauses_s,
+        )
         self._key_locks = KeyedLocks()
         self._max_accepted = max_active + max_queued
         self._closing = False
@@ -98,6 +109,25 @@ class RunEngine:
             run.interrupts = []
             await self._attempts.resume(run, agent)
             return run
+
+    async def take_up(self, run_id: str, tenant: str = "default") -> Run:
+        """Let a run go on that is held.
+
+        Raises `Conflict` (`run_not_held`) for one that is not, `Invalid` for one that waits for an
+        answer, and what the store raises while the disk takes no writes.
+        """
+        run = self.get(run_id, tenant)
+        if run.status == "waiting":
+            raise Invalid(f"Run {run_id} waits for an answer.", details={"field": "answer"})
+        if self.held.find(run_id) is None:
+            raise Conflict(
+                f"Run {run_id} is not held: it is {run.status}.",
+                code="run_not_held",
+                details={"field": "run_id", "status": run.status},
+            )
+        self._check_capacity()
+        await self._recovery.take_up(run_id)
+        return self.get(run_id, tenant)
 
     async def cancel(self, run_id: str, tenant: str = "default", reason: str = "requested") -> Run:
         """End a run that has not ended. Its end is on disk when this returns.
@@ -155,6 +185,12 @@ class RunEngine:
         """List the runs under way or queued on a thread, oldest first."""
         return self._executor.active_on_thread(thread_id)
 
+    def find_busy(self, thread_id: str) -> str | None:
+        """Return a run, by its id, that has not ended on a thread and does not wait: also held."""
+        active = [each.run.run_id for each in self.active_on_thread(thread_id)]
+        held = [each.run_id for each in self.held.on_thread(thread_id)]
+        return next(iter(active + held), None)
+
     def find_waiting(self, thread_id: str, tenant: str = "default") -> Run | None:
         """Return the run that waits for a person on a thread."""
         run = self._store.find_waiting_run(thread_id)
@@ -170,16 +206,14 @@ class RunEngine:
 
     # life
 
-    async def recover(self) -> int:
+    async def recover(self, *, hold: bool = False) -> int:
         """Continue every run that was accepted and has not ended; return how many.
 
-        Call this once, before the first `submit`.
+        With `hold` they are held until somebody resumes or cancels them. Call this once, before
+        the first `submit`.
         """
         self._webhooks.start()
-        runs = await self._store.list_unended_runs()
-        for run in runs:
-            await self._attempts.recover(run)
-        return len(runs)
+        return await self._recovery.recover(hold=hold)
 
     async def close(self, grace_s: float) -> None:
         """Accept no more, drain runs at their next step, cut them off after the grace period.
@@ -187,6 +221,7 @@ class RunEngine:
         What was drained or cut off continues at the next start.
         """
         self._closing = True
+        await self._recovery.close()
         await self._executor.close(grace_s)
 
     # inside
@@ -201,26 +236,21 @@ class RunEngine:
         else:
             # Between looking at the thread and joining it, no other request may change it.
             async with self._thread_locks.hold(request.thread_id):
+                await self._recovery.take_up_on_thread(request.thread_id)
+                self._check_held(request.thread_id)
                 await self._multitask.apply(request)
                 run = await self._attempts.accept(request, agent, first_writes)
         # The disk took a write. Outside of the thread's lock: this takes locks of other threads.
-        await self._resume_deferred()
+        await self._recovery.take_up_refused()
         return run
 
-    async def _resume_deferred(self) -> None:
-        """Take up the runs that a full disk had deferred, after a write that it did take."""
-        for run_id in self._executor.take_deferred():
-            if (run := self._store.find_run(run_id)) is None:
-                continue
-            # The lock keeps off who cancels it, or starts another run on its thread, meanwhile.
-            async with self._thread_locks.hold(run.thread_id):
-                run = self._store.find_run(run_id)
-                if run is None or run.ended:
-                    continue
-                try:
-                    await self._attempts.recover(run)
-                except MotetError as error:  # refused once more: its execution defers it again
-                    log.error("run %s could not be resumed: %s", run_id, error)
+    def _check_held(self, thread_id: str) -> None:
+        if held := self.held.on_thread(thread_id):
+            raise Conflict(
+                f"Run {held[0].run_id} is held on thread {thread_id}: resume or cancel it first.",
+                code="thread_busy",
+                details={"field": "thread_id", "run_id": held[0].run_id},
+            )
 
     def _check_waits(self, run: Run) -> None:
         if run.status != "waiting":

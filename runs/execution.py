@@ -48,9 +48,17 @@ class Execution:
     log: RunLog
     first_writes: Any = None
     """The graph's first writes, made from the input; None where an earlier attempt stored them."""
+    accepted: Callable[[], Coroutine[Any, Any, None]] | None = None
+    """Waits until the attempt is on disk; where it raises, the attempt is not made."""
+    again: str | None = None
+    """Why the run, under way on disk, is taken up again; the attempt begins in its turn."""
+    alone: bool = False
+    """Whether it waits for other such runs: each of them may be what ended earlier processes."""
     control: RunControl = field(default_factory=RunControl)
     task: asyncio.Task[None] | None = None
     cancel_reason: str | None = None
+    begun: bool = False
+    """Whether this attempt counts among the run's `open_attempts`."""
 
     def cancel(self, reason: str) -> None:
         """Ask the attempt to end, and return at once; the first reason counts."""
@@ -70,8 +78,10 @@ class Execution:
         Raises only what the store raises: the run is then on disk as it was.
         """
         try:
-            if self.run.status == "queued":
-                await self._start_queued()
+            if self.again or self.run.status == "queued":
+                await finish_shielded(self._begin())
+                if self.cancel_reason:
+                    raise asyncio.CancelledError
             stream = await self._stream(checkpoints, context)
             if stream.interrupts:
                 await self._wait_for_person(stream, checkpoints)
@@ -79,7 +89,7 @@ class Execution:
                 self.run.output = self.agent.output(await self._values(stream))
                 await self._end("finished", "agent's output", {"output": self.run.output})
         except GraphDrained:
-            await self.log.wait_flushed()
+            await self._leave()
             log.info("run %s drained: it continues at the next start", self.run.run_id)
         except asyncio.CancelledError:
             await self.end_cancelled()
@@ -92,17 +102,26 @@ class Execution:
     async def end_cancelled(self) -> None:
         """Record the cancellation, unless the run is to continue at the next start."""
         if self.cancel_reason == SHUTDOWN:
-            await finish_shielded(self.log.wait_flushed())
+            await finish_shielded(self._leave())
             log.info("run %s cut off: it continues at the next start", self.run.run_id)
         else:
             reason = self.cancel_reason or "requested"
             await self._end("cancelled", reason, {"reason": reason})
 
-    async def _start_queued(self) -> None:
+    async def _leave(self) -> None:
+        """Note on disk that the attempt has ended with an orderly end of the process."""
+        await self.log.wait_flushed()
+        if self.begun:
+            self.run.open_attempts -= 1
+            await self.log.save(self.run)
+
+    async def _begin(self) -> None:
+        """Begin the attempt, now that its turn has come."""
         run = self.run
-        first = self.log.number("run.started", attempt=run.attempt, data=describe_start(run))
-        run.transition("running", "its turn has come")
-        await self.log.record(run, first)
+        run.transition("running", self.again or "its turn has come")
+        self.begun = True
+        data = {**describe_start(run), **({"reason": self.again} if self.again else {})}
+        await self.log.record(run, self.log.number("run.started", attempt=run.attempt, data=data))
 
     async def _stream(
         self, checkpoints: Checkpoints, context: Callable[[Run], Any]
@@ -195,19 +214,25 @@ class Execution:
         at = latest.config["configurable"]["checkpoint_id"] if latest else None
         run.interrupts = [{**interrupt, "checkpoint_id": at} for interrupt in translator.interrupts]
         questions = [{"id": each["id"], "value": each["value"]} for each in run.interrupts]
-        last = self.log.number("run.waiting", data={"interrupts": questions})
-        run.transition("waiting", f"{len(questions)} open questions")
+        reason = f"{len(questions)} open questions"
+        last = self.log.number_end(run, "waiting", reason, {"interrupts": questions})
         await finish_shielded(self.log.record(run, last))
 
     async def _end(self, status: RunStatus, reason: str, data: dict[str, Any]) -> None:
         run = self.run
         # What steps had done stays on the thread, though no event reports their end any more.
         self.log.release_all_writes()
-        # Encoded before the status changes: an output without JSON fails the run instead.
-        last = self.log.number(f"run.{status}", data=data)
-        run.transition(status, reason)
+        last = self.log.number_end(run, status, reason, data)
         forgotten = delete_thread(run.thread_id) if run.own_thread else ()
         await finish_shielded(self.log.record(run, last, *forgotten))
+
+    async def fail(self, stored: Run, error: BaseException) -> None:
+        """Record that the attempt broke on a fault of the engine; `stored` is the run on disk."""
+        self.run = stored
+        self.log.rewind()
+        fault = MotetError(_text(error), code="internal_error")
+        stored.error = fault.as_dict()
+        await self._end("failed", fault.code, {"error": stored.error})
 
 
 def is_storage_failure(error: BaseException) -> bool:
@@ -249,4 +274,9 @@ def describe_error(error: Exception) -> dict[str, Any]:
             f"write different ones. ({first_line})",
             code="parallel_writes",
         ).as_dict()
-    return MotetError(f"{type(error).__name__}: {error}", code="step_failed").as_dict()
+    return MotetError(_text(error), code="step_failed").as_dict()
+
+
+def _text(error: BaseException) -> str:
+    """Return a foreign error's type and text; what of it has no JSON is replaced."""
+    return f"{type(error).__name__}: {error}".encode(errors="replace").decode()

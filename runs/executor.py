@@ -1,12 +1,14 @@
 """Executes accepted runs: each in its turn, as a task of its own, until it has left the process.
 
-Owns the executions of this process, the order in which they begin, and the runs that a full disk
-deferred. What happens within an attempt is `execution`'s; accepting and resuming is `engine`'s.
+Owns the executions of this process, the order in which they begin, and what becomes of one that
+broke. What happens within an attempt is `execution`'s; accepting and resuming is `engine`'s, taking
+up again what the disk refused `recovery`'s.
 
 Invariants:
 - A run has at most one execution, and a thread at most one that has begun.
+- Nothing of an attempt is executed before its begin is on disk.
 - A run without an execution changes under its thread's lock (`thread_locks`) alone.
-- A run that the disk did not take stays there as it was, and is executed again later.
+- A run that the disk did not take stays there as it was, and is held until the disk takes writes.
 """
 
 from __future__ import annotations
@@ -19,8 +21,9 @@ from typing import Any
 from runs.admission import Admission, KeyedLocks
 from runs.checkpoint_statements import delete_thread
 from runs.checkpoints import Checkpoints
-from runs.execution import SHUTDOWN, Execution
-from runs.record import Run
+from runs.execution import SHUTDOWN, Execution, finish_shielded, is_storage_failure
+from runs.held import HeldRuns
+from runs.record import TRANSITIONS, Run
 from runs.run_log import RunLog
 from runs.store import RunStore
 from runs.webhooks import Webhooks
@@ -40,6 +43,7 @@ class Executor:
         checkpoints: Checkpoints,
         context: Callable[[Run], Any],
         webhooks: Webhooks,
+        held: HeldRuns,
         max_active: int,
     ) -> None:
         self.thread_locks = KeyedLocks()
@@ -47,9 +51,9 @@ class Executor:
         self._checkpoints = checkpoints
         self._context = context
         self._webhooks = webhooks
+        self._held = held
         self._admission = Admission(max_active)
         self._executions: dict[str, Execution] = {}
-        self._deferred: list[str] = []
 
     def __len__(self) -> int:
         return len(self._executions)
@@ -73,6 +77,7 @@ class Executor:
     def start(self, execution: Execution) -> None:
         """Take the run up in a task of its own; it begins when its turn comes. Never blocks."""
         run_id = execution.run.run_id
+        self._held.release(run_id)
         self._executions[run_id] = execution
         execution.task = asyncio.create_task(self._execute(execution), name=f"run {run_id}")
 
@@ -81,26 +86,22 @@ class Executor:
         return RunLog(run.run_id, self._store, self._store.last_seq(run.run_id))
 
     async def cancel_inactive(self, run: Run, reason: str) -> None:
-        """Cancel a run that nothing executes: it waits for a person, or the disk deferred it.
+        """Cancel a run that nothing executes: it waits for a person, or is held.
 
         On disk when this returns. The caller holds the thread's lock.
         """
         run_log = self.open_log(run)
-        last = run_log.number("run.cancelled", data={"reason": reason})
-        run.transition("cancelled", reason)
+        last = run_log.number_end(run, "cancelled", reason, {"reason": reason})
         forgotten = delete_thread(run.thread_id) if run.own_thread else ()
         await run_log.record(run, last, *forgotten)
         self.deliver(run)
 
     def deliver(self, run: Run) -> None:
         """Begin to call the webhook of a run that has ended; `record` has noted it on disk."""
+        if run.ended:
+            self._held.release(run.run_id)
         if run.ended and run.webhook:
             self._webhooks.wake()
-
-    def take_deferred(self) -> list[str]:
-        """Return the runs that the disk had refused, for the caller to take up again."""
-        deferred, self._deferred = self._deferred, []
-        return deferred
 
     async def close(self, grace_s: float) -> None:
         """Drain all runs at their next step, and after the grace period cut the rest off."""
@@ -116,30 +117,54 @@ class Executor:
             await asyncio.wait(tasks)
 
     async def _execute(self, execution: Execution) -> None:
-        run = execution.run
         try:
             await self._execute_in_turn(execution)
         except Exception as error:
-            # The run is on disk as it was before: it is neither ended nor failed.
-            log.error("run %s deferred until the disk takes writes: %s", run.run_id, error)
-            self._deferred.append(run.run_id)
+            await finish_shielded(self._hold_or_fail(execution, execution.log.failure or error))
         finally:
             # First out of the executions, then closed: a reader that sees the end may resume or
             # read the run at once, and must find it in the store.
-            del self._executions[run.run_id]
+            del self._executions[execution.run.run_id]
             execution.log.close()
         if execution.log.failure is None:
-            self.deliver(run)
+            self.deliver(execution.run)
 
     async def _execute_in_turn(self, execution: Execution) -> None:
         run = execution.run
         try:
-            async with self._admission.acquire(run.thread_id):
+            if execution.accepted:
+                await finish_shielded(execution.accepted())
+                if execution.cancel_reason:
+                    raise asyncio.CancelledError
+            async with self._admission.acquire(run.thread_id, alone=execution.alone):
                 if run.status == "queued":
                     await self._supersede_waiting(run)
                 await execution.execute(self._checkpoints, self._context)
         except asyncio.CancelledError:
             await execution.end_cancelled()  # it was still queued
+
+    async def _hold_or_fail(self, execution: Execution, error: BaseException) -> None:
+        """Hold a run that the disk refused; fail one that broke on a fault of ours. Never raises.
+
+        What was not accepted is not on disk, or not under way there: its caller has the error.
+        """
+        run_id = execution.run.run_id
+        stored = self._store.find_run(run_id)
+        if stored is None or "failed" not in TRANSITIONS[stored.status]:
+            return
+        if not is_storage_failure(error):
+            log.error("run %s broke", run_id, exc_info=error)
+            try:
+                await execution.fail(stored, error)
+                return
+            except Exception as refused:
+                error = execution.log.failure = refused
+                if not is_storage_failure(refused):
+                    log.error("run %s cannot be failed: left as it is", run_id, exc_info=refused)
+                    return
+        # The run is on disk as it was before: it is neither ended nor failed.
+        log.error("run %s held until the disk takes writes: %s", run_id, error)
+        self._held.hold(stored, "storage")
 
     async def _supersede_waiting(self, run: Run) -> None:
         """Cancel the run that came to wait for a person while `run` was queued behind it."""

@@ -74,6 +74,8 @@ class Run:
     attempt: int
     input: Any
     created_at: float
+    open_attempts: int = 0
+    """Attempts in a row, the present one included, of which no end is on disk."""
     checkpoint_id: str | None = None
     resume: Any = None
     """A person's answers, with the checkpoint at which the questions were asked."""
@@ -92,6 +94,14 @@ class Run:
     def ended(self) -> bool:
         return not TRANSITIONS[self.status]
 
+    def check_transition(self, status: RunStatus, reason: str) -> None:
+        """Raise `IllegalTransition` for a move that `TRANSITIONS` does not have."""
+        if status not in TRANSITIONS[self.status]:
+            raise IllegalTransition(
+                f"Run {self.run_id} is {self.status} and cannot become {status} ({reason}): "
+                f"only {' or '.join(TRANSITIONS[self.status]) or 'nothing'} may follow."
+            )
+
     def transition(self, status: RunStatus, reason: str) -> None:
         """Move to `status`, stamp the attempt and the times, and log the move with its reason.
 
@@ -99,17 +109,16 @@ class Run:
         move. `reason` stands in the log at info: no inputs, outputs or messages of errors.
         Raises `IllegalTransition` for a move that `TRANSITIONS` does not have.
         """
-        if status not in TRANSITIONS[self.status]:
-            raise IllegalTransition(
-                f"Run {self.run_id} is {self.status} and cannot become {status} ({reason}): "
-                f"only {' or '.join(TRANSITIONS[self.status]) or 'nothing'} may follow."
-            )
+        self.check_transition(status, reason)
         now = time.time()
         if status == "running":
             if self.status == "queued":
                 self.started_at = now
             else:
                 self.attempt += 1
+            self.open_attempts += 1
+        elif status == "waiting":
+            self.open_attempts = 0
         self.status = status
         if self.ended:
             self.ended_at, self.resume, self.interrupts = now, None, []

@@ -34,6 +34,7 @@ class RunRow(NamedTuple):
     metadata: str
     started_at: float | None
     ended_at: float | None
+    open_attempts: int
 
 
 class RunUpdate(NamedTuple):
@@ -47,6 +48,7 @@ class RunUpdate(NamedTuple):
     interrupts: str | None
     started_at: float | None
     ended_at: float | None
+    open_attempts: int
     run_id: str
 
 
@@ -108,6 +110,7 @@ def insert_run(run: Run) -> Statement:
         dumps(run.metadata).decode(),
         run.started_at,
         run.ended_at,
+        run.open_attempts,
     )
     return Statement(_INSERT_RUN, row)
 
@@ -123,6 +126,7 @@ def update_run(run: Run) -> Statement:
         json_text(run.interrupts or None),
         run.started_at,
         run.ended_at,
+        run.open_attempts,
         run.run_id,
     )
     return Statement(_UPDATE_RUN, update)
@@ -181,6 +185,7 @@ def load_run(row: tuple[Any, ...]) -> Run:
         metadata=load_json(stored.metadata),
         started_at=stored.started_at,
         ended_at=stored.ended_at,
+        open_attempts=stored.open_attempts,
     )
 
 

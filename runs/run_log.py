@@ -23,7 +23,7 @@ from typing import Any
 
 from runs.database import Statement
 from runs.events import Batch, RunEvent, encode_event
-from runs.record import Run
+from runs.record import Run, RunStatus
 from runs.store import RunStore
 
 TAIL_EVENTS = 2_000
@@ -82,6 +82,19 @@ class RunLog:
         """
         return self._number(type_, fields)
 
+    def number_end(
+        self, run: Run, status: RunStatus, reason: str, data: dict[str, Any]
+    ) -> RunEvent:
+        """Move the run to `status` and number the event that reports it: both, or neither.
+
+        Raises `IllegalTransition` and, for data without JSON, `TypeError`; no number is spent and
+        the run stays as it is then.
+        """
+        run.check_transition(status, reason)
+        event = self._number(f"run.{status}", {"data": data})
+        run.transition(status, reason)
+        return event
+
     def defer_write(self, statement: Statement, namespace: str, step: str | None = None) -> None:
         """Store a write of the graph soon, in the order of the calls.
 
@@ -126,6 +139,11 @@ class RunLog:
             raise
         self.publish(batch)
 
+    async def save(self, run: Run) -> None:
+        """Store the run's state, behind all events so far, where no event reports it."""
+        await self.wait_flushed()
+        await self._store.save_run(run)
+
     def publish(self, batch: Batch) -> None:
         """Show readers a batch that is committed."""
         if not batch.events:
@@ -152,6 +170,16 @@ class RunLog:
         """Store nothing more: a write of this log that was made elsewhere has failed."""
         if self.failure is None:
             self.failure = error
+
+    def rewind(self) -> None:
+        """Forget what was not stored, and continue behind what was.
+
+        For the last word on an attempt that broke; nothing of its own may be stored any more.
+        """
+        self._last = self._store.last_seq(self.run_id)
+        self._pending, self._ready = [], []
+        self._deferred.clear()
+        self.failure = None
 
     def close(self) -> None:
         """End the readers once they have seen the last event; no more may be appended."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from config.errors import Unavailable
 from config.migrations import Steps, migrate, read_version
 
-VERSION = 2
+VERSION = 3
 """The layout that this version of Motet reads and writes."""
 
 TABLES = """
@@ -85,9 +85,13 @@ def _add_retention(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
-STEPS: Steps = {0: _create_tables, 1: _add_retention}
+def _count_open_attempts(connection: sqlite3.Connection) -> None:
+    connection.execute("ALTER TABLE runs ADD COLUMN open_attempts INTEGER NOT NULL DEFAULT 0")
+
+
+STEPS: Steps = {0: _create_tables, 1: _add_retention, 2: _count_open_attempts}
 """From a version to the next. Files made before versions were counted have version 0, as empty
-ones do, and the tables of version 1."""
+ones do, and the tables of version 1; `TABLES` are those."""
 
 
 def prepare(path: Path) -> None:

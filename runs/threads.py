@@ -135,9 +135,9 @@ class Threads:
         Raises `Conflict` (`thread_busy`) while a run is under way.
         """
         self._find(thread_id, tenant)
-        if active := self._engine.active_on_thread(thread_id):
+        if busy := self._engine.find_busy(thread_id):
             raise Conflict(
-                f"Thread {thread_id} is busy with run {active[0].run.run_id}: cancel it first.",
+                f"Thread {thread_id} is busy with run {busy}: cancel it first.",
                 code="thread_busy",
             )
         await self._checkpoints.adelete_thread(thread_id)
@@ -216,7 +216,7 @@ class Threads:
                 f"Thread {thread_id} has no state yet: run an agent on it first.",
                 code="thread_without_agent",
             )
-        if self._engine.active_on_thread(thread_id):
+        if self._engine.find_busy(thread_id):
             raise Conflict(f"Thread {thread_id} is busy.", code="thread_busy", retry_after_s=1)
         graph = await self._graph(thread)
         if checkpoint_id:
@@ -266,7 +266,7 @@ class Threads:
         return snapshot
 
     def _status(self, thread_id: str, snapshot: StateSnapshot, failed: Any) -> str:
-        if self._engine.active_on_thread(thread_id):
+        if self._engine.find_busy(thread_id):
             return "busy"
         if failed:
             return "error"

@@ -111,7 +111,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         stack.close_later("webhooks", webhooks.close)
         engine = _make_engine(settings, storage, catalog, contexts, webhooks)
         stack.close_later("run engine", engine.close, settings.drain_s)
-        await engine.recover()
+        await engine.recover(hold=settings.hold_runs)
         yield Services(
             settings=settings,
             machine=machine,
@@ -177,6 +177,7 @@ def _make_engine(
         webhooks,
         max_active=settings.max_active_runs,
         max_queued=settings.max_queued_runs,
+        max_crashes=settings.max_crashes,
     )
 
 

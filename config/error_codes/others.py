@@ -85,6 +85,9 @@ CONFLICT: Mapping[str, ErrorCode] = {
         "The run has not ended, and what was asked for needs its end.",
         "Wait for its end, or cancel it.",
     ),
+    "run_not_held": ErrorCode(
+        "The run is not held, so it cannot be taken up.", "Look at its status before resuming it."
+    ),
     "run_not_waiting": ErrorCode(
         "The run does not wait for an answer.", "Look at its status before resuming it."
     ),
@@ -186,5 +189,9 @@ INTERNAL: Mapping[str, ErrorCode] = {
     "step_failed": ErrorCode(
         "The code of a node raised an exception that is not one of Motet's errors.",
         "Mend the node; the message holds the exception.",
+    ),
+    "too_many_crashes": ErrorCode(
+        "The process ended during several attempts in a row at this run, each without progress.",
+        "Find in the log what ended the process, mend it, and run the agent again.",
     ),
 }

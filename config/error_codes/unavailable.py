@@ -144,7 +144,7 @@ UNAVAILABLE: Mapping[str, ErrorCode] = {
     ),
     "run_storage_failed": ErrorCode(
         "The database of runs cannot be opened or written.",
-        "Free disk space, or mend the data folder; runs continue at the next start.",
+        "Free disk space, or mend the data folder; runs under way continue by themselves.",
     ),
     "run_storage_version": ErrorCode(
         "The database of runs was made by a newer version of Motet.",

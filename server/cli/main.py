@@ -50,10 +50,14 @@ def serve(
     environment: Annotated[
         str | None, typer.Option(help="Which of the environments of models.yaml is taken.")
     ] = None,
+    hold_runs: Annotated[
+        bool, typer.Option("--hold-runs", help="Take up no run that is left; see `motet runs`.")
+    ] = False,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
 ) -> None:
     """Start the service on http://127.0.0.1:8000."""
     flags = {"home": home, "host": host, "port": port, "log_level": log_level}
+    flags["hold_runs"] = hold_runs or None
     settings = load_settings(config, environment=environment, **flags)
     configure_logging(settings.log_level)
     from server.serving import serve as serve_

@@ -82,7 +82,8 @@ async def test_whenever_and_however_processes_end_every_run_comes_to_its_end(
     for number in range(LIVES):
         folder = tmp_path / str(number)
         folder.mkdir(exist_ok=True)
-        async with world.start_process(folder, grace_s=chance.choice([0, 0, 5])) as process:
+        grace_s = chance.choice([0, 0, 5])
+        async with world.start_process(folder, grace_s, max_crashes=LIVES) as process:
             process.database._writing.execute("PRAGMA wal_autocheckpoint = 0")
             for agent in agents if not readers else ():
                 run = await process.engine.submit(RunRequest(agent=agent, input=CASES[agent][0]))

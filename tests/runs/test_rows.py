@@ -33,6 +33,7 @@ RUN = Run(
     attempt=2,
     input={"in": 1},
     created_at=1.5,
+    open_attempts=2,
     checkpoint_id="checkpoint",
     resume={"answers": {"q": 1}},
     output={"out": 1},
@@ -49,7 +50,8 @@ RUN = Run(
 @pytest.fixture
 def connection() -> Iterator[sqlite3.Connection]:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
-        schema._create_tables(connection)
+        for step in schema.STEPS.values():
+            step(connection)
         yield connection
 
 

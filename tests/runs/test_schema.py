@@ -24,6 +24,8 @@ WAITING = "01a22278-697f-708d-9d4e-eb6264d89048"
 RUNNING = "01a22278-6997-7124-9acb-812bdaf0df66"
 THREAD = "0d8f3c8e-6f0a-4a50-9f0b-1d1f5f6f7a01"
 
+LIBRARY = ("checkpoints", "writes")
+
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
@@ -38,6 +40,10 @@ def query(file: Path, sql: str) -> list[tuple[Any, ...]]:
 def layout(file: Path) -> Sequence[Any]:
     rows = query(file, "SELECT type, name, sql FROM sqlite_master WHERE sql NOT NULL ORDER BY name")
     return [(type_, name, sql.replace("IF NOT EXISTS ", "")) for type_, name, sql in rows]
+
+
+def library_layout(file: Path) -> Sequence[Any]:
+    return [each for each in layout(file) if each[1] in LIBRARY]
 
 
 async def test_runs_of_an_unversioned_database_go_on_where_they_were(
@@ -68,23 +74,17 @@ def test_an_unversioned_database_gets_the_layout_of_a_new_one(file: Path, tmp_pa
     schema.prepare(fresh)
     schema.prepare(file)
 
-    library = ("checkpoints", "writes")
-    assert [each for each in layout(file) if each[1] not in library] == layout(fresh)
+    assert [each for each in layout(file) if each[1] not in LIBRARY] == layout(fresh)
 
 
 def test_the_migration_leaves_the_tables_of_langgraph_as_they_are(file: Path) -> None:
     selects = ("SELECT * FROM checkpoints", "SELECT * FROM writes")
-
-    def library() -> Sequence[Any]:
-        tables = [each for each in layout(file) if each[1] in ("checkpoints", "writes")]
-        return [tables, *(query(file, select) for select in selects)]
-
-    before = library()
+    before = [query(file, select) for select in selects], library_layout(file)
 
     schema.prepare(file)
 
-    assert library() == before
-    assert all(before)
+    assert ([query(file, select) for select in selects], library_layout(file)) == before
+    assert all(before[0])
 
 
 async def test_a_newer_database_is_refused_and_left_as_it_is(file: Path) -> None:

@@ -44,8 +44,13 @@ class EngineFactory:
         self.statuses: list[int] = []
 
     @asynccontextmanager
-    async def engine(self, **limits: int) -> AsyncIterator[RunEngine]:
-        """A started engine; on leaving it is closed as at a shutdown, without grace."""
+    async def engine(
+        self, *, hold: bool = False, crash: bool = False, **limits: int
+    ) -> AsyncIterator[RunEngine]:
+        """A started engine; on leaving it is closed as at a shutdown, without grace.
+
+        With `crash` its process ends before an orderly end of its runs is on disk.
+        """
         path = self.folder / "runs.db"
         catalog = Catalog(Settings(home=self.folder), graphs=graphs(self.gates))
         catalog.reload()
@@ -59,15 +64,18 @@ class EngineFactory:
                 lambda run: None,
                 webhooks,
                 **{"max_active": 8, "max_queued": 8, **limits},
+                retry_pauses_s=(0.0,),
             )
             self.threads = Threads(store, saver, engine)
             self.database = database
             self.store = store
             self.webhooks = webhooks
-            await engine.recover()
+            await engine.recover(hold=hold)
             try:
                 yield engine
             finally:
+                if crash:
+                    database._writing.execute("PRAGMA query_only = ON")
                 await engine.close(grace_s=0)
                 await webhooks.close()
 
