@@ -4,13 +4,15 @@ Owns the folder of own agents: following its changes, and writing there. Which a
 is `graphs.loading.folders`'s. Invariant: a file is written only after its agent was built, so what
 is saved can be run.
 
-Methods read and write files on the event loop: agents are small and few.
+Methods block: they read, build and write files. On a server they are called in threads, where those
+that write take turns; `get` and the other readers see all agents as they were after one of them.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -63,6 +65,9 @@ class Catalog:
         embedded = {name: python_agent(name, build) for name, build in (graphs or {}).items()}
         self._folders = AgentFolders(shipped, settings.agents_folder, embedded)
         self._loaded = LoadedAgents({}, {})
+        # One writer at a time, from its look at the agents to the new ones. Readers take no lock:
+        # `_loaded` is replaced as a whole.
+        self._writing = threading.RLock()
         self.reload()
 
     # reading
@@ -120,14 +125,15 @@ class Catalog:
 
     def create(self, yaml: str) -> Agent:
         """Save a new agent of one's own. Raises `Conflict` (`agent_exists`)."""
-        agent = self.check(yaml)
-        if agent.name in self._loaded.agents or self._file(agent.name).exists():
-            raise Conflict(
-                f"There is an agent '{agent.name}' already; replace it instead.",
-                code="agent_exists",
-                details={"field": "name", "agent": agent.name},
-            )
-        return self._save(agent.name, yaml)
+        with self._writing:
+            agent = self.check(yaml)
+            if agent.name in self._loaded.agents or self._file(agent.name).exists():
+                raise Conflict(
+                    f"There is an agent '{agent.name}' already; replace it instead.",
+                    code="agent_exists",
+                    details={"field": "name", "agent": agent.name},
+                )
+            return self._save(agent.name, yaml)
 
     def replace(self, name: str, yaml: str) -> Agent:
         """Save a new version of an agent; one of a shipped agent stands before that.
@@ -135,6 +141,10 @@ class Catalog:
         Raises `NotFound` (`agent_not_found`), `Conflict` (`agent_read_only`) for a graph written in
         Python, and `Invalid` (`invalid_agent`).
         """
+        with self._writing:
+            return self._replace(name, yaml)
+
+    def _replace(self, name: str, yaml: str) -> Agent:
         if name not in self._loaded.agents and not self._file(name).exists():
             self.get(name)  # raises
         if name in self._loaded.agents and self._loaded.agents[name].origin == "python":
@@ -154,6 +164,10 @@ class Catalog:
         Raises `NotFound` (`agent_not_found`), and `Conflict` for a shipped one (`agent_read_only`)
         or while other agents call it (`agent_in_use`).
         """
+        with self._writing:
+            self._delete(name)
+
+    def _delete(self, name: str) -> None:
         agent = self._loaded.agents.get(name)
         file = self._file(name)
         if agent is None and not file.exists():
@@ -181,6 +195,10 @@ class Catalog:
 
     def reload(self) -> Reload:
         """Read what has changed, and log it."""
+        with self._writing:
+            return self._reload()
+
+    def _reload(self) -> Reload:
         before, problems_before = self._loaded.agents, self._loaded.problems
         self._loaded = self._folders.load(before)
         after = self._loaded.agents
@@ -199,7 +217,7 @@ class Catalog:
             self._folders.own, debounce=WATCH_DEBOUNCE_MS, step=WATCH_STEP_MS, recursive=False
         )
         async for _ in changes:
-            notify(self.reload())
+            notify(await asyncio.to_thread(self.reload))
 
     def _log_reload(
         self, reload: Reload, problems_before: Mapping[str, MotetError], *, first: bool

@@ -222,15 +222,38 @@ def _find_joins(flow: Flow, forward: Successors) -> dict[str, frozenset[str]]:
 
     A node with one predecessor is none, even behind a join: it runs once for each run of that.
     """
-    joins: set[str] = set()
-    for exits in flow.exits.values():
-        for exit_ in exits:
-            reached = [_reach(target, forward) for target in exit_.targets if target != END]
-            for i, one in enumerate(reached):
-                joins |= set().union(*(one & other for other in reached[i + 1 :]))
+    # Sets of nodes are the bits of integers, so that a dense graph takes one operation per edge.
+    names = list(forward)
+    bits = {name: 1 << number for number, name in enumerate(names)}
+    order = list(TopologicalSorter(forward).static_order())
+    below, above = dict(bits), dict(bits)
+    for node in order:
+        for target in forward[node]:
+            below[node] |= below[target]
+    entered = 0
+    entered_twice = 0
+    for node in reversed(order):
+        for target in forward[node]:
+            above[target] |= above[node]
+            entered_twice |= entered & bits[target]
+            entered |= bits[target]
+    joins = _below_forks(flow, below) & entered_twice
     regions = {}
-    for node in joins:
-        if sum(node in targets for targets in forward.values()) > 1:
-            region = {other for other in forward if node in _reach(other, forward)}
+    for node in names:
+        if joins & bits[node]:
+            region = {other for other in names if above[node] & bits[other]}
             regions[node] = frozenset(region - {node, START})
     return regions
+
+
+def _below_forks(flow: Flow, below: Mapping[str, int]) -> int:
+    """Return the nodes, as bits, to which two branches of one fork lead."""
+    shared = 0
+    for exits in flow.exits.values():
+        for exit_ in exits:
+            reached = 0
+            for target in exit_.targets:
+                if target != END:
+                    shared |= reached & below[target]
+                    reached |= below[target]
+    return shared

@@ -30,20 +30,23 @@ def connect(builder: StateGraph[Any, Any, Any, Any], flow: Flow, empty: Mapping[
     A node with one unbounded exit gets plain edges, which cost nothing at run time. Where any node
     of the graph is a join, every node must report its moves, so all of them get a router.
     """
+    targets: dict[str, list[str]] = {node: [] for node in flow.exits}
+    for source, target, _ in flow.edges():
+        targets[source].append(target)
     for node, exits in flow.exits.items():
         plain = len(exits) == 1 and exits[0].max_loops is None and node not in flow.gotos
         if plain and not flow.joins:
             for target in exits[0].targets:
                 builder.add_edge(_langgraph_name(node), _langgraph_name(target))
         else:
+            ends = _possible_ends(targets[node], flow)
             builder.add_conditional_edges(
-                _langgraph_name(node), _make_router(node, flow, empty), _possible_ends(node, flow)
+                _langgraph_name(node), _make_router(node, flow, empty), ends
             )
 
 
-def _possible_ends(node: str, flow: Flow) -> dict[Any, str]:
+def _possible_ends(targets: Sequence[str], flow: Flow) -> dict[Any, str]:
     """Return the targets that LangGraph starts itself. Joins are started by their channel."""
-    targets = [target for source, target, _ in flow.edges() if source == node]
     names = [_langgraph_name(target) for target in targets if target not in flow.joins]
     return {name: name for name in (*names, LANGGRAPH_END)}
 

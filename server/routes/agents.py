@@ -76,7 +76,7 @@ async def show_agent(name: str, services: ServicesOf, caller: CallerOf) -> Any:
         "input_schema": agent.input_schema,
         "output_schema": agent.output_schema,
         "yaml": agent.sources.get(agent.name),
-        "mermaid": agent.mermaid(),
+        "mermaid": await asyncio.to_thread(agent.mermaid),
         "picture": f"/agents/{agent.name}/picture.svg",
     }
 
@@ -92,21 +92,22 @@ async def draw_agent(name: str, services: ServicesOf, caller: CallerOf) -> Respo
 @router.post("/agents", status_code=201, openapi_extra=AGENT_BODY)
 async def create_agent(services: ServicesOf, caller: CallerOf, request: Request) -> Any:
     """Create an agent from YAML: `{"yaml": "..."}`, or the YAML itself as `application/yaml`."""
-    agent = services.catalog.create(await _read_yaml(request))
+    agent = await asyncio.to_thread(services.catalog.create, await _read_yaml(request))
     return await show_agent(agent.name, services, caller)
 
 
 @router.put("/agents/{name}", openapi_extra=AGENT_BODY)
 async def replace_agent(name: str, services: ServicesOf, caller: CallerOf, request: Request) -> Any:
     """Replace one's own agent; runs under way keep the version they began with."""
-    agent = services.catalog.replace(name, await _read_yaml(request))
+    yaml = await _read_yaml(request)
+    agent = await asyncio.to_thread(services.catalog.replace, name, yaml)
     return await show_agent(agent.name, services, caller)
 
 
 @router.delete("/agents/{name}", status_code=204)
 async def delete_agent(name: str, services: ServicesOf, caller: CallerOf) -> None:
     """Delete one's own agent. Shipped ones stay."""
-    services.catalog.delete(name)
+    await asyncio.to_thread(services.catalog.delete, name)
 
 
 @router.post(

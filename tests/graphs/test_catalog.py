@@ -327,3 +327,16 @@ def test_reading_a_file_does_not_save_its_agent(catalog: Catalog, tmp_path: Path
     (tmp_path / "counter.py").write_text(PYTHON)
     assert catalog.read(tmp_path / "counter.py").origin == "python"
     told(Invalid, catalog.read, tmp_path / "missing.yaml")
+
+
+async def test_agents_that_are_created_at_once_in_threads_are_all_there(tmp_path: Path) -> None:
+    catalog = Catalog(Settings(agents=tmp_path))
+    texts = [
+        f"version: 1\nname: a{n}\ndescription: D\nnodes: {{a: {{type: set, values: {{x: {n}}}}}}}\n"
+        "output: [x]\n"
+        for n in range(8)
+    ]
+
+    await asyncio.gather(*(asyncio.to_thread(catalog.create, text) for text in texts))
+
+    assert {f"a{n}" for n in range(8)} <= {agent.name for agent in catalog.list()}

@@ -201,3 +201,16 @@ def _taken(agent: Any, n: int) -> dict[str, set[str]]:
     exits = agent.graph.flow.exits
     taken = {name: choose_exit(found, {"n": n}, {}) for name, found in exits.items()}
     return {name: set(exit_.targets) - {"end"} for name, exit_ in taken.items() if exit_}
+
+
+async def test_a_dense_graph_has_a_join_at_every_node_behind_the_second() -> None:
+    names = [f"n{number}" for number in range(60)]
+    nodes = "\n".join(f"  {name}: {{type: set, values: {{log: '1'}}}}" for name in names)
+    edges = "\n".join(f"  {name}: [{', '.join(names[i:])}]" for i, name in enumerate(names[:-1], 1))
+
+    agent = agent_of_yaml(f"{HEAD}nodes:\n{nodes}\nedges:\n{edges}\n")
+
+    joins = agent.graph.flow.joins
+    assert set(joins) == set(names[2:])
+    assert joins["n59"] == frozenset(names[:59])
+    assert joins["n2"] == frozenset(names[:2])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -9,7 +10,9 @@ import pytest
 
 from config.settings import Settings
 from graphs.catalog import Catalog
+from graphs.drawing.diagram import Arrow, Drawing
 from graphs.drawing.layout import lay_out
+from graphs.spec.base import MAX_NODES
 from tests.support.graph_runs import agent_of_yaml
 
 BRANCHED = """
@@ -66,3 +69,40 @@ def test_boxes_of_shipped_agents_do_not_overlap_and_arrows_lead_down(
         assert layout.boxes[arrow.source].xy[1] < layout.boxes[arrow.target].xy[1]
         assert points[0][1] <= points[-1][1]
     ElementTree.fromstring(agent.picture_svg())
+
+
+def dense(count: int, span: int, loops: int = 0) -> Drawing:
+    """Draw nodes of which each leads to the `span` next ones, and the last `loops` back."""
+    names = [f"n{number}" for number in range(count)]
+    arrows = [Arrow("start", names[0]), Arrow(names[-1], "end")]
+    for number, name in enumerate(names):
+        arrows += [Arrow(name, target) for target in names[number + 1 : number + 1 + span]]
+    arrows += [Arrow(name, names[0], "again", True, True) for name in names[count - loops :]]
+    return Drawing({"start": "", **dict.fromkeys(names, "set"), "end": ""}, tuple(arrows))
+
+
+@pytest.mark.parametrize(
+    "drawing", [dense(150, 150), dense(480, 20), dense(450, 3, 440)], ids=["all", "long", "loops"]
+)
+def test_a_dense_graph_is_laid_out_in_rows_with_straight_arrows(drawing: Drawing) -> None:
+    layout = lay_out(drawing)
+
+    assert all(len(points) == 2 for _, points in layout.forward)
+    assert len(layout.forward) + len(layout.back) == len(drawing.arrows)
+    for arrow, _ in layout.forward:
+        assert layout.boxes[arrow.source].xy[1] < layout.boxes[arrow.target].xy[1]
+
+
+def test_boxes_of_a_row_do_not_overlap() -> None:
+    left, right = [f"a{n}" for n in range(40)], [f"b{n}" for n in range(40)]
+    arrows = tuple(Arrow(one, other) for one in left for other in right)
+
+    boxes = lay_out(Drawing(dict.fromkeys((*left, *right), "set"), arrows)).boxes
+
+    for row in (left, right):
+        for one, other in pairwise(row):
+            assert boxes[one].right < boxes[other].xy[0] - boxes[other].w / 2
+
+
+def test_a_way_through_as_many_nodes_as_a_file_may_have_is_drawn() -> None:
+    assert len(lay_out(dense(MAX_NODES, 1)).forward) == MAX_NODES + 1
