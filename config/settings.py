@@ -82,6 +82,18 @@ class Settings(BaseSettings):
         description="Networks, e.g. 10.0.0.0/8, that web fetches and webhooks may reach "
         "although they are not public.",
     )
+    keep_runs_days: float | None = Field(
+        None, ge=0, description="Ended runs and their events are deleted after so long."
+    )
+    keep_threads_days: float | None = Field(
+        None, ge=0, description="Threads are deleted when they were not used for so long."
+    )
+    keep_artifacts_days: float | None = Field(
+        None, ge=0, description="Artifacts that nothing names are deleted after so long."
+    )
+    keep_keys_days: float = Field(
+        7.0, ge=0, description="Idempotency keys are forgotten after so long."
+    )
     webhook_secret: SecretStr | None = Field(
         None,
         description="Signs webhooks: `whsec_` and base64 of 24 to 64 bytes. Several, with spaces "

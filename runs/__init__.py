@@ -9,7 +9,8 @@
 - `stream_translator` makes events of LangGraph's stream, `event_types` declares them, `events`
   encodes them, `run_log` orders, stores and publishes them.
 - `database` commits and reads, `schema` and `rows` lay the tables out, `store` is the only module
-  with queries of runs, events and threads. `checkpoints` is LangGraph's saver on the same file.
+  with queries of runs, events and threads, `deliveries` those of webhooks. `wal` bounds the file's
+  log, `retention` deletes what has grown old. `checkpoints` is LangGraph's saver on the same file.
 - `threads` and `thread_shapes` serve conversations in the shapes of the LangGraph server protocol;
-  `webhooks` calls other services when a run has ended.
+  `webhooks` calls other services when a run has ended, `webhook_signing` signs the calls.
 """

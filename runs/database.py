@@ -23,6 +23,7 @@ from typing import Any, Literal
 
 from config.errors import Unavailable
 from runs.schema import prepare
+from runs.wal import WAL_LIMIT_BYTES, WalBound, truncate_log
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +81,7 @@ class RunDatabase:
         """Groups for the writing thread; None ends it."""
         self._gathered: list[_Write] = []
         self._writing = _connect(path, durability)
+        self._wal = WalBound(path)
         self._inline_reader = _connect(path, durability)
         self._thread_reader = _connect(path, durability)
         self._read_pool = ThreadPoolExecutor(1, thread_name_prefix="runs-read")
@@ -123,6 +125,10 @@ class RunDatabase:
             self._read_pool, lambda: self._thread_reader.execute(sql, parameters).fetchall()
         )
 
+    async def fold_log(self) -> None:
+        """Write the log into the file, which shrinks by its free pages; readers may prevent it."""
+        await self._loop.run_in_executor(self._read_pool, truncate_log, self._thread_reader)
+
     async def close(self) -> None:
         """Commit what is queued, then close the connections. Nothing may be written afterwards."""
         self._hand_over()
@@ -143,6 +149,7 @@ class RunDatabase:
                 for write in group:
                     self._commit_alone(write)
             self._loop.call_soon_threadsafe(_complete, group)
+            self._wal.apply(self._writing)
 
     def _next_group(self) -> list[_Write] | None:
         group = self._queue.get()
@@ -210,6 +217,7 @@ def _connect(path: Path, durability: str) -> sqlite3.Connection:
         path, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_S
     )
     connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute(f"PRAGMA journal_size_limit={WAL_LIMIT_BYTES}")
     connection.execute(f"PRAGMA synchronous={'FULL' if durability == 'power' else 'NORMAL'}")
     return connection
 

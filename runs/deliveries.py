@@ -30,10 +30,11 @@ class Delivery(NamedTuple):
 COLUMNS = ", ".join(Delivery._fields)
 
 
-def note_delivery(run: Run) -> Statement:
-    """Note that the webhook of a run that ends is to be called, at once."""
+def note_delivery(run: Run, at: float = 0.0) -> Statement:
+    """Note that the webhook of a run that has ended is to be called `at` that time, or at once."""
     return Statement(
-        "INSERT OR REPLACE INTO deliveries (run_id, url) VALUES (?, ?)", (run.run_id, run.webhook)
+        "INSERT OR REPLACE INTO deliveries (run_id, url, next_at) VALUES (?, ?, ?)",
+        (run.run_id, run.webhook, at),
     )
 
 
@@ -68,16 +69,19 @@ class Deliveries:
         )
         return float(row[0]) if row else None
 
-    def save(self, delivery: Delivery) -> asyncio.Future[None]:
-        """Store how a delivery stands; nothing where its run was deleted meanwhile."""
+    def save(self, before: Delivery, after: Delivery) -> asyncio.Future[None]:
+        """Store how a delivery stands after a call.
+
+        Nothing is stored where its run was deleted or it was renewed while the call was under way.
+        """
         return self._database.write(
             Statement(
                 "UPDATE deliveries SET state = ?, attempts = ?, next_at = ?, status = ?, "
-                "error = ? WHERE run_id = ?",
-                (*delivery[2:], delivery.run_id),
+                "error = ? WHERE run_id = ? AND attempts = ? AND next_at = ?",
+                (*after[2:], before.run_id, before.attempts, before.next_at),
             )
         )
 
-    def renew(self, run: Run) -> asyncio.Future[None]:
+    def renew(self, run: Run, at: float) -> asyncio.Future[None]:
         """Note that the webhook of an ended run is to be called again, from the beginning."""
-        return self._database.write(note_delivery(run))
+        return self._database.write(note_delivery(run, at))

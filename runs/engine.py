@@ -11,6 +11,7 @@ Invariants:
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any
 
 from config.errors import Busy, Conflict, Invalid, NotFound, Unavailable
@@ -152,6 +153,26 @@ class RunEngine:
                 )
             await self._executor.cancel_inactive(run, reason)
             return run
+
+    async def delete(self, run_id: str, tenant: str = "default") -> None:
+        """Delete an ended run with its events; the state of a shared thread stays.
+
+        Raises `Conflict` (`run_not_ended`).
+        """
+        run = self.get(run_id, tenant)
+        if not run.ended:
+            raise Conflict(
+                f"Run {run_id} is {run.status}: cancel it first.",
+                code="run_not_ended",
+                details={"field": "run_id", "status": run.status},
+            )
+        # It may still be leaving; afterwards it does not change any more.
+        await self.wait_ended(run_id, tenant)
+        await self._store.delete_run(run_id)
+
+    def hold_thread(self, thread_id: str) -> AbstractAsyncContextManager[None]:
+        """Hold a thread's lock: while it is held, nothing begins on the thread."""
+        return self._thread_locks.hold(thread_id)
 
     # reading
 

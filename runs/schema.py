@@ -12,6 +12,7 @@ from pathlib import Path
 
 from config.errors import Unavailable
 from config.migrations import Steps, migrate, read_version
+from runs.wal import INCREMENTAL, enable_shrinking
 
 VERSION = 3
 """The layout that this version of Motet reads and writes."""
@@ -101,7 +102,11 @@ def prepare(path: Path) -> None:
     """
     with closing(sqlite3.connect(path, isolation_level=None, timeout=30)) as connection:
         version = read_version(connection)
+        if version == 0:
+            # Counts for a database that is empty yet.
+            connection.execute(f"PRAGMA auto_vacuum={INCREMENTAL}")
         if version == VERSION or migrate(connection, STEPS, VERSION):
+            enable_shrinking(connection, path)
             return
     raise Unavailable(
         f"The run database {path} was made by a newer version of Motet (layout {version}; this "

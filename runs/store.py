@@ -21,6 +21,7 @@ from runs.database import RunDatabase, Statement
 from runs.deliveries import note_delivery
 from runs.events import Batch, load_batch
 from runs.record import Run, RunRequest, RunStatus, Thread
+from runs.retention_statements import delete_runs, delete_thread
 from runs.rows import (
     RUN_COLUMNS,
     THREAD_COLUMNS,
@@ -142,12 +143,7 @@ class RunStore:
 
     def delete_run(self, run_id: str) -> asyncio.Future[None]:
         """Delete the run with its events, its idempotency key and its webhook."""
-        return self._database.write(
-            *(
-                Statement(f"DELETE FROM {table} WHERE run_id = ?", (run_id,))
-                for table in ("runs", "events", "idempotency", "deliveries", "claims")
-            )
-        )
+        return self._database.write(*delete_runs([run_id]))
 
     def find_run_of_key(self, request: RunRequest) -> Run | None:
         """Return the run that this idempotency key made.
@@ -227,9 +223,12 @@ class RunStore:
 
     # threads
 
-    def create_thread(self, thread: Thread) -> asyncio.Future[None]:
+    def create_thread(self, thread: Thread, ttl_s: float | None = None) -> asyncio.Future[None]:
         """Store a new thread. The future raises `sqlite3.IntegrityError` where it exists."""
-        return self._database.write(insert_thread(thread))
+        expiry = Statement(
+            "UPDATE threads SET ttl_s = ? WHERE thread_id = ?", (ttl_s, thread.thread_id)
+        )
+        return self._database.write(insert_thread(thread), expiry)
 
     def save_thread(self, thread: Thread) -> asyncio.Future[None]:
         return self._database.write(
@@ -271,15 +270,7 @@ class RunStore:
 
     def delete_thread(self, thread_id: str) -> asyncio.Future[None]:
         """Delete the thread with its runs and all that belongs to them; not its checkpoints."""
-        runs_of_thread = "run_id IN (SELECT run_id FROM runs WHERE thread_id = ?)"
-        return self._database.write(
-            *(
-                Statement(f"DELETE FROM {table} WHERE {runs_of_thread}", (thread_id,))
-                for table in ("events", "idempotency", "deliveries", "claims")
-            ),
-            Statement("DELETE FROM runs WHERE thread_id = ?", (thread_id,)),
-            Statement("DELETE FROM threads WHERE thread_id = ?", (thread_id,)),
-        )
+        return self._database.write(*delete_thread(thread_id))
 
 
 def fingerprint(request: RunRequest) -> str:

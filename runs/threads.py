@@ -51,9 +51,12 @@ class Threads:
         metadata: Mapping[str, Any] | None = None,
         *,
         if_exists: IfExists = "raise",
+        ttl_s: float | None = None,
         tenant: str = "default",
     ) -> dict[str, Any]:
         """Make a thread; with `do_nothing`, return the one that exists.
+
+        `ttl_s` after it was last used, it is deleted.
 
         Raises `Conflict` (`thread_exists`) otherwise, `Invalid` for an id that is no UUID.
         """
@@ -67,7 +70,7 @@ class Threads:
             updated_at=now,
         )
         try:
-            await self._store.create_thread(thread)
+            await self._store.create_thread(thread, ttl_s)
         except Exception as error:
             if not is_duplicate(error):
                 raise
@@ -135,13 +138,15 @@ class Threads:
         Raises `Conflict` (`thread_busy`) while a run is under way.
         """
         self._find(thread_id, tenant)
-        if busy := self._engine.find_busy(thread_id):
-            raise Conflict(
-                f"Thread {thread_id} is busy with run {busy}: cancel it first.",
-                code="thread_busy",
-            )
-        await self._checkpoints.adelete_thread(thread_id)
-        await self._store.delete_thread(thread_id)
+        # Under the lock no run can join the thread between the look and the deletion.
+        async with self._engine.hold_thread(thread_id):
+            if busy := self._engine.find_busy(thread_id):
+                raise Conflict(
+                    f"Thread {thread_id} is busy with run {busy}: cancel it first.",
+                    code="thread_busy",
+                )
+            await self._checkpoints.adelete_thread(thread_id)
+            await self._store.delete_thread(thread_id)
 
     async def copy(self, thread_id: str, tenant: str = "default") -> dict[str, Any]:
         """Make a new thread with the same state and history: a fork that goes its own way."""

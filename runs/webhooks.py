@@ -92,7 +92,7 @@ class Webhooks:
                 code="run_not_ended",
                 details={"field": "run_id", "status": run.status},
             )
-        await self._deliveries.renew(run)
+        await self._deliveries.renew(run, self._now())
         self.wake()
         return self.describe(run) or {}
 
@@ -140,7 +140,10 @@ class Webhooks:
         # Calls under way are pending on disk too, so more is read than can be begun.
         due = await self._deliveries.list_due(now, 2 * MAX_CALLS)
         for delivery in due:
-            if len(self._calls) < MAX_CALLS and delivery.run_id not in self._calls:
+            if len(self._calls) >= MAX_CALLS or delivery.run_id in self._calls:
+                continue
+            # While the list was read, a call under way may have ended and been noted.
+            if self._deliveries.find(delivery.run_id) == delivery:
                 self._start_call(delivery)
         next_at = self._deliveries.find_next_time(now)
         if not self._calls and not self._changed.is_set():
@@ -188,7 +191,7 @@ class Webhooks:
         else:
             after = after._replace(next_at=self._now() + self._pauses_s[attempts - 1])
             log.info("run %s: webhook not taken by %s: %s", delivery.run_id, to, reason)
-        await self._deliveries.save(after)
+        await self._deliveries.save(delivery, after)
 
 
 def redact_url(url: str) -> str:

@@ -16,6 +16,7 @@ from server.routes import (
     indexes,
     models,
     pulls,
+    retention,
     runs,
     search,
     threads,
@@ -44,7 +45,7 @@ def create_app(services: Services) -> FastAPI:
     install_error_handlers(app)
     for routes in (
         *(agents, runs, threads, search, indexes, documents, index_quality),
-        *(pulls, models, tools, artifacts, health),
+        *(pulls, models, tools, artifacts, retention, health),
     ):
         app.include_router(routes.router)
     return app

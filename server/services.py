@@ -7,6 +7,7 @@ by `ServicesOf`; commands and notebooks open the same root without HTTP.
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -28,6 +29,7 @@ from runs.checkpoints import Checkpoints, open_checkpoints
 from runs.database import RunDatabase, open_run_database
 from runs.deliveries import Deliveries
 from runs.engine import RunEngine
+from runs.retention import Retention, RetentionPolicy
 from runs.store import RunStore
 from runs.threads import Threads
 from runs.webhook_signing import WebhookSigner
@@ -66,6 +68,7 @@ class Services:
     threads: Threads
     engine: RunEngine
     webhooks: Webhooks
+    retention: Retention
     fetch_limits: FetchLimits
 
     @property
@@ -112,6 +115,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         engine = _make_engine(settings, storage, catalog, contexts, webhooks)
         stack.close_later("run engine", engine.close, settings.drain_s)
         await engine.recover(hold=settings.hold_runs)
+        retention = Retention(storage.database, engine, artifacts)
+        await stack.open_part("retention", _prune_regularly(retention, settings))
         yield Services(
             settings=settings,
             machine=machine,
@@ -128,6 +133,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             threads=Threads(storage.store, storage.checkpoints, engine),
             engine=engine,
             webhooks=webhooks,
+            retention=retention,
             fetch_limits=limits,
         )
 
@@ -146,6 +152,22 @@ async def _open_run_storage(settings: Settings, stack: PartStack) -> _RunStorage
     database = await stack.open_part("database of runs", opening)
     checkpoints = await stack.open_part("checkpoints", open_checkpoints(database, file))
     return _RunStorage(database, RunStore(database), checkpoints)
+
+
+@asynccontextmanager
+async def _prune_regularly(retention: Retention, settings: Settings) -> AsyncIterator[None]:
+    policy = RetentionPolicy(
+        runs_days=settings.keep_runs_days,
+        threads_days=settings.keep_threads_days,
+        artifacts_days=settings.keep_artifacts_days,
+        keys_days=settings.keep_keys_days,
+    )
+    task = asyncio.create_task(retention.prune_regularly(policy), name="retention")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
 
 
 def _make_webhooks(settings: Settings, storage: _RunStorage, limits: FetchLimits) -> Webhooks:

@@ -4,8 +4,8 @@
     <folder>/<tenant>/<first two digits>/<sha256>.json    what they are
 
 Invariants: the JSON is written last, and an artifact without it does not exist. Writing the same
-bytes again changes nothing, so a step that runs twice leaves one artifact. Nothing here deletes an
-artifact.
+bytes again changes nothing but when they were last written, so a step that runs twice leaves one
+artifact. The JSON goes first when an artifact is deleted.
 """
 
 from __future__ import annotations
@@ -131,12 +131,37 @@ class Artifacts:
         artifact = await self.get(id, tenant=tenant)
         return await asyncio.to_thread(artifact.path.read_bytes)
 
+    async def list_older(self, before: float, tenant: str | None) -> list[Artifact]:
+        """List what was last written before an epoch second, of one tenant or of all (None)."""
+        folders = self._folder.glob("*") if tenant is None else [self._tenant_folder(tenant)]
+        return await asyncio.to_thread(_list_older, list(folders), before)
+
     async def list(
         self, *, tenant: str = "default", limit: int = 100, offset: int = 0
     ) -> list[Artifact]:
         """List artifacts of a tenant, the newest first."""
         folder = self._tenant_folder(tenant)
         return await asyncio.to_thread(_list_page, folder, limit, offset)
+
+    async def delete(self, id: str, *, tenant: str = "default") -> None:
+        """Delete an artifact, whoever names it. Raises `NotFound` (`artifact_not_found`)."""
+        artifact = await self.get(id, tenant=tenant)
+        await asyncio.to_thread(self._delete, artifact)
+
+    async def delete_older(self, artifact: Artifact, before: float) -> bool:
+        """Delete an artifact unless it was written again since `before`; return whether it was."""
+        return await asyncio.to_thread(self._delete, artifact, before)
+
+    def _delete(self, artifact: Artifact, before: float | None = None) -> bool:
+        description, folder = artifact.path.with_suffix(".json"), artifact.path.parent.parent
+        with self._writing:
+            if not description.exists() or (before and description.stat().st_mtime >= before):
+                return False
+            description.unlink()
+            artifact.path.unlink(missing_ok=True)
+            if folder in self._used_bytes:
+                self._used_bytes[folder] -= artifact.size_bytes
+        return True
 
     def _tenant_folder(self, tenant: str) -> Path:
         if not TENANT_NAME.fullmatch(tenant):
@@ -159,6 +184,8 @@ class Artifacts:
         description = orjson.dumps(artifact.as_dict(), option=orjson.OPT_INDENT_2)
         with self._writing:
             if known := _read_description(path):
+                # Written anew: it is not old any more for who deletes what is old.
+                os.utime(path.with_suffix(".json"))
                 return known
             used = self._room_for(len(data), folder)
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -225,6 +252,13 @@ def _sweep(folder: Path) -> int:
     return sum(
         file.stat().st_size for file in folder.glob("??/*") if CONTENT_HASH.fullmatch(file.name)
     )
+
+
+def _list_older(folders: list[Path], before: float) -> list[Artifact]:
+    described = (file for folder in folders for file in folder.glob("??/*.json"))
+    old = [file for file in described if file.stat().st_mtime < before]
+    artifacts = (_read_description(file.with_suffix("")) for file in old)
+    return [artifact for artifact in artifacts if artifact]
 
 
 def _list_page(folder: Path, limit: int, offset: int) -> list[Artifact]:

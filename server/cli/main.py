@@ -142,6 +142,27 @@ def schema() -> None:
 
 
 @app.command()
+def prune(
+    runs_days: Annotated[float | None, typer.Option(help="Delete runs that ended before.")] = None,
+    threads_days: Annotated[
+        float | None, typer.Option(help="Delete threads that were not used since.")
+    ] = None,
+    artifacts_days: Annotated[
+        float | None, typer.Option(help="Delete older artifacts that nothing names.")
+    ] = None,
+    keys_days: Annotated[float | None, typer.Option(help="Forget older idempotency keys.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count, and delete nothing.")] = False,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Delete what is older than so many days; the data folder shrinks."""
+    from server.cli.retention import prune as prune_
+
+    given = (runs_days, threads_days, artifacts_days, keys_days)
+    prune_(settings_of(home), given, dry_run, None if as_json else out)
+
+
+@app.command()
 def doctor(home: Home = None) -> None:
     """Tell what this machine has, what was chosen for each role and why, and what is missing."""
     from server.cli.doctor import examine

@@ -79,3 +79,9 @@ async def fetch_artifact(artifact_id: str, services: ServicesOf, caller: CallerO
 async def describe_artifact(artifact_id: str, services: ServicesOf, caller: CallerOf) -> Any:
     """Describe an artifact: media type, size and provenance."""
     return (await services.artifacts.get(artifact_id, tenant=caller.tenant)).as_dict()
+
+
+@router.delete("/artifacts/{artifact_id}", status_code=204)
+async def delete_artifact(artifact_id: str, services: ServicesOf, caller: CallerOf) -> None:
+    """Delete an artifact, also where runs and threads name it."""
+    await services.artifacts.delete(artifact_id, tenant=caller.tenant)

@@ -54,6 +54,12 @@ async def show_run(run_id: str, services: ServicesOf, caller: CallerOf) -> Respo
     return json_response({**run.as_dict(), "webhook": services.webhooks.describe(run)})
 
 
+@router.delete("/runs/{run_id}", status_code=204)
+async def delete_run(run_id: str, services: ServicesOf, caller: CallerOf) -> None:
+    """Delete an ended run and its events."""
+    await services.engine.delete(run_id, caller.tenant)
+
+
 @router.get("/runs/{run_id}/events", response_class=Response)
 async def follow_run(
     run_id: str,

@@ -19,6 +19,18 @@ CheckpointRef = dict[str, Any] | str
 """A checkpoint: its id, or the object that holds it, bare or under `configurable`."""
 
 
+Minutes = Annotated[float, Field(gt=0, le=100_000_000)]
+
+
+class ThreadTtl(BaseModel):
+    """How long a thread lives, as the protocol says it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    ttl: Minutes
+    strategy: Literal["delete"] = "delete"
+
+
 class ThreadBody(BaseModel):
     """A new thread."""
 
@@ -29,6 +41,9 @@ class ThreadBody(BaseModel):
     thread_id: str | None = Field(None, description="A UUID; made where none is given.")
     metadata: dict[str, Any] = Field(default_factory=dict)
     if_exists: Literal["raise", "do_nothing"] = "raise"
+    ttl: Minutes | ThreadTtl | None = Field(
+        None, description="Minutes after its last use, after which it is deleted."
+    )
 
 
 class ThreadPatch(BaseModel):
@@ -90,9 +105,14 @@ async def create_thread(
 ) -> Response:
     """Create a thread: a conversation with a state of its own."""
     body = body or ThreadBody()
+    minutes = body.ttl.ttl if isinstance(body.ttl, ThreadTtl) else body.ttl
     return json_response(
         await services.threads.create(
-            body.thread_id, body.metadata, if_exists=body.if_exists, tenant=caller.tenant
+            body.thread_id,
+            body.metadata,
+            if_exists=body.if_exists,
+            ttl_s=minutes * 60 if minutes else None,
+            tenant=caller.tenant,
         )
     )
 

@@ -313,6 +313,20 @@ async def test_a_webhook_is_told_of_the_end(client: httpx.AsyncClient) -> None:
     assert shown["to"] == url.removesuffix("/hook")
 
 
+async def test_a_run_and_an_artifact_are_deleted_on_request(client: httpx.AsyncClient) -> None:
+    run = (await client.post("/agents/quick/run", json={"input": {"x": 0}, "stream": False})).json()
+    uploaded = await client.post("/artifacts", json={"data": "data:text/plain,words"})
+    artifact = f"/artifacts/{uploaded.json()['artifacts'][0]['id']}"
+    counted = await client.post("/prune", json={"runs_days": 0, "dry_run": True})
+
+    deleted = [await client.delete(path) for path in (f"/runs/{run['run_id']}", artifact)]
+
+    assert counted.json()["runs"] >= 1
+    assert [response.status_code for response in deleted] == [204, 204]
+    assert (await client.get(f"/runs/{run['run_id']}")).status_code == 404
+    assert (await client.get(artifact)).status_code == 404
+
+
 async def test_runs_are_listed_by_agent_thread_and_status(client: httpx.AsyncClient) -> None:
     thread_id = await new_thread(client)
     for x in (1, 2):

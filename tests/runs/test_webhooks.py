@@ -190,6 +190,27 @@ async def test_a_webhook_is_sent_again_on_request(storage: Storage) -> None:
     assert state(hooks, run) == ("delivered", 1, 200, None)
 
 
+async def test_a_call_that_is_asked_for_while_another_is_under_way_is_made(
+    storage: Storage,
+) -> None:
+    run = ended_run()
+    await store(storage, run)
+    hooks: Webhooks
+
+    class Asking(Receiver):
+        async def __call__(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
+            if not self.calls:
+                await hooks.resend(run)
+            return await super().__call__(url, body, headers)
+
+    receiver = Asking()
+    hooks = webhooks(storage, receiver)
+
+    await deliver(hooks)
+
+    assert len(receiver.calls) == 2
+
+
 @pytest.mark.parametrize(
     ("run", "code"),
     [

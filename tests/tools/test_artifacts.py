@@ -153,3 +153,40 @@ async def test_an_artifact_can_be_made_to_survive_a_power_loss(
     made = await Artifacts(tmp_path, fsync=True).put(b"x", media_type="text/plain")
     assert synced.count(str(made.path.parent)) == 2
     assert len([name for name in synced if name.endswith(".part")]) == 2
+
+
+async def test_a_deleted_artifact_is_gone_with_its_bytes_and_its_room(tmp_path: Path) -> None:
+    store = Artifacts(tmp_path, max_tenant_bytes=7)
+    made = await store.put(b"picture", media_type="image/png")
+
+    await store.delete(made.id)
+
+    with pytest.raises(NotFound):
+        await store.get(made.id)
+    with pytest.raises(NotFound):
+        await store.delete(made.id)
+    assert [file for file in everything(tmp_path) if file.is_file()] == []
+    assert (await store.put(b"another", media_type="image/png")).size_bytes == 7
+
+
+async def test_an_artifact_of_another_tenant_is_not_deleted(tmp_path: Path) -> None:
+    store = Artifacts(tmp_path)
+    made = await store.put(b"picture", media_type="image/png", tenant="one")
+
+    with pytest.raises(NotFound):
+        await store.delete(made.id, tenant="two")
+
+    assert await store.read(made.id, tenant="one") == b"picture"
+
+
+async def test_an_old_artifact_that_is_written_again_is_not_old_any_more(tmp_path: Path) -> None:
+    store = Artifacts(tmp_path)
+    made = await store.put(b"picture", media_type="image/png")
+    os.utime(made.path.with_suffix(".json"), (1, 1))
+    [old] = await store.list_older(1000, None)
+
+    await store.put(b"picture", media_type="image/png")
+
+    assert await store.list_older(1000, None) == []
+    assert not await store.delete_older(old, 1000)
+    assert await store.read(made.id) == b"picture"

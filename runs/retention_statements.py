@@ -1,0 +1,95 @@
+"""Statements that find and delete what has grown old."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from runs.database import Statement
+from runs.rows import json_text
+
+OF_TENANT = "(? IS NULL OR tenant = ?)"
+RUN_TABLES = ("events", "idempotency", "deliveries", "claims", "runs")
+"""Every table with rows of a run, that of the runs last."""
+
+EXPIRED_RUNS = f"""
+SELECT run_id FROM runs AS old
+WHERE ended_at < ? AND {OF_TENANT}
+AND NOT EXISTS (
+    SELECT 1 FROM deliveries WHERE deliveries.run_id = old.run_id AND state = 'pending'
+)
+AND (own_thread OR EXISTS (
+    SELECT 1 FROM runs AS later
+    WHERE later.thread_id = old.thread_id AND later.created_at > old.created_at
+))
+"""
+OLDEST_UNENDED = "SELECT min(created_at) FROM runs WHERE status IN ('queued', 'running')"
+EXPIRED_KEYS = f"SELECT count(*) FROM idempotency WHERE created_at < ? AND {OF_TENANT}"
+
+_IS_EXPIRED = """
+(updated_at < ? OR updated_at + ttl_s < ?) AND NOT EXISTS (
+    SELECT 1 FROM runs WHERE runs.thread_id = threads.thread_id AND ended_at IS NULL
+)
+"""
+EXPIRED_THREADS = f"SELECT thread_id FROM threads WHERE {_IS_EXPIRED} AND {OF_TENANT}"
+
+
+class Scan(NamedTuple):
+    """A table read page by page; the columns of its key come first, and `first` is before all."""
+
+    sql: str
+    first: tuple[Any, ...]
+
+
+SCANS = (
+    Scan(
+        "SELECT run_id, input, output, error, interrupts, resume, metadata FROM runs "
+        "WHERE run_id > ? ORDER BY run_id LIMIT 100",
+        ("",),
+    ),
+    Scan(
+        "SELECT run_id, first, batch FROM events WHERE (run_id, first) > (?, ?) "
+        "ORDER BY run_id, first LIMIT 100",
+        ("", 0),
+    ),
+    Scan(
+        "SELECT rowid, checkpoint FROM checkpoints WHERE rowid > ? ORDER BY rowid LIMIT 50",
+        (-1,),
+    ),
+    Scan("SELECT rowid, value FROM writes WHERE rowid > ? ORDER BY rowid LIMIT 100", (-1,)),
+)
+"""Everywhere an artifact may be named."""
+
+
+def expired_thread(thread_id: str, before: float | None, now: float) -> tuple[str, tuple[Any, ...]]:
+    """Return the query of one thread, which has a row where it is expired."""
+    return (
+        f"SELECT 1 FROM threads WHERE {_IS_EXPIRED} AND thread_id = ?",
+        (before, now, thread_id),
+    )
+
+
+def delete_runs(run_ids: Sequence[str]) -> list[Statement]:
+    """Delete runs with their events, keys, webhooks and claims; not their threads' state."""
+    among = "run_id IN (SELECT value FROM json_each(?))"
+    ids = json_text(list(run_ids))
+    return [Statement(f"DELETE FROM {table} WHERE {among}", (ids,)) for table in RUN_TABLES]
+
+
+def delete_thread(thread_id: str) -> list[Statement]:
+    """Delete a thread with its runs and all that belongs to them; not its checkpoints."""
+    of_thread = "run_id IN (SELECT run_id FROM runs WHERE thread_id = ?)"
+    return [
+        *(
+            Statement(f"DELETE FROM {table} WHERE {of_thread}", (thread_id,))
+            for table in RUN_TABLES
+        ),
+        Statement("DELETE FROM threads WHERE thread_id = ?", (thread_id,)),
+    ]
+
+
+def delete_keys(before: float, tenant: str | None) -> Statement:
+    """Delete the idempotency keys that were given before a time."""
+    return Statement(
+        f"DELETE FROM idempotency WHERE created_at < ? AND {OF_TENANT}", (before, tenant, tenant)
+    )

@@ -1,0 +1,279 @@
+"""What is deleted when it has grown old, and what is held however old it is."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config.errors import Conflict, NotFound
+from runs.database import Statement, open_run_database
+from runs.engine import RunEngine
+from runs.record import Run, RunRequest
+from runs.retention import Retention, RetentionPolicy
+from runs.wal import WAL_LIMIT_BYTES
+from tests.support.runs.engines import EngineFactory, ended
+from tests.support.runs.graphs import NodeGates
+from tools.artifacts import Artifacts
+
+DAY_S = 86_400.0
+ALL = RetentionPolicy(runs_days=1, threads_days=1, artifacts_days=1, keys_days=1)
+
+
+@pytest.fixture
+def artifacts(tmp_path: Path) -> Artifacts:
+    return Artifacts(tmp_path / "artifacts")
+
+
+@pytest.fixture
+async def later(engine: RunEngine, process: EngineFactory, artifacts: Artifacts) -> Retention:
+    """Two days after everything that the test does."""
+    return Retention(process.database, engine, artifacts, now=lambda: time.time() + 2 * DAY_S)
+
+
+async def finish(engine: RunEngine, agent: str = "three", **fields: Any) -> Run:
+    run = await engine.submit(RunRequest(agent=agent, input={"x": 0}, **fields))
+    return await ended(engine, run.run_id)
+
+
+async def test_old_ended_runs_go_with_their_events_and_young_ones_stay(
+    engine: RunEngine, process: EngineFactory, artifacts: Artifacts, later: Retention
+) -> None:
+    run = await finish(engine)
+
+    now = Retention(process.database, engine, artifacts)
+    assert (await now.prune(ALL, tenant=None)).runs == 0
+    assert engine.get(run.run_id).ended
+
+    pruned = await later.prune(ALL, tenant=None)
+
+    assert pruned.runs == 1
+    assert process.database.row("SELECT count(*) FROM events") == (0,)
+    with pytest.raises(NotFound):
+        engine.get(run.run_id)
+
+
+async def test_runs_that_wait_or_are_under_way_are_held(
+    engine: RunEngine, gates: NodeGates, later: Retention
+) -> None:
+    waiting = await finish(engine, "asking")
+    gates.hold("a")
+    under_way = await engine.submit(RunRequest(agent="three", input={"x": 0}))
+    await gates.arrival("a")
+
+    assert (await later.prune(ALL, tenant=None)).runs == 0
+    gates.release("a")
+
+    assert engine.get(waiting.run_id).status == "waiting"
+    assert (await ended(engine, under_way.run_id)).status == "finished"
+
+
+async def test_a_run_whose_webhook_is_pending_is_held(
+    engine: RunEngine, process: EngineFactory, later: Retention
+) -> None:
+    run = await finish(engine)
+    pending = "INSERT INTO deliveries (run_id, url, next_at) VALUES (?, 'https://hook.test', 9e9)"
+    await process.database.write(Statement(pending, (run.run_id,)))
+
+    assert (await later.prune(ALL, tenant=None)).runs == 0
+    await process.database.write(Statement("UPDATE deliveries SET state = 'given_up'"))
+    assert (await later.prune(ALL, tenant=None)).runs == 1
+
+
+async def test_a_copied_thread_keeps_its_state_when_the_first_one_goes(
+    engine: RunEngine, process: EngineFactory, later: Retention
+) -> None:
+    source = await process.threads.create()
+    await finish(engine, thread_id=source["thread_id"])
+    fork = await process.threads.copy(source["thread_id"])
+    await process.threads.delete(source["thread_id"])
+
+    await later.prune(RetentionPolicy(runs_days=1), tenant=None)
+
+    state = await process.threads.get_state(fork["thread_id"])
+    assert state["values"] == {"x": 3, "log": ["a", "b", "c"]}
+    assert (await finish(engine, thread_id=fork["thread_id"])).status == "finished"
+
+
+async def test_of_a_threads_runs_the_last_one_and_the_state_stay(
+    engine: RunEngine, process: EngineFactory, later: Retention
+) -> None:
+    thread_id = (await process.threads.create())["thread_id"]
+    first = await finish(engine, thread_id=thread_id)
+    last = await finish(engine, thread_id=thread_id)
+
+    pruned = await later.prune(RetentionPolicy(runs_days=1), tenant=None)
+
+    assert pruned.runs == 1
+    assert [run.run_id for run in await process.store.list_runs("default")] == [last.run_id]
+    history = await process.threads.get_history(thread_id, limit=100)
+    assert {state["metadata"]["run_id"] for state in history} == {first.run_id, last.run_id}
+
+
+async def test_unused_threads_go_with_their_state_unless_a_person_is_asked(
+    engine: RunEngine, process: EngineFactory, later: Retention
+) -> None:
+    old, asked = [(await process.threads.create())["thread_id"] for _ in range(2)]
+    await finish(engine, thread_id=old)
+    await finish(engine, "asking", thread_id=asked)
+
+    pruned = await later.prune(ALL, tenant=None)
+
+    assert pruned.threads == 1
+    assert process.database.row("SELECT DISTINCT thread_id FROM checkpoints") == (asked,)
+    with pytest.raises(NotFound):
+        await process.threads.get(old)
+
+
+async def test_a_threads_own_lifetime_ends_it_without_a_policy(
+    process: EngineFactory, later: Retention
+) -> None:
+    short = await process.threads.create(ttl_s=DAY_S)
+    long = await process.threads.create(ttl_s=3 * DAY_S)
+    await process.threads.create()
+
+    pruned = await later.prune(RetentionPolicy(), tenant=None)
+
+    assert pruned.threads == 1
+    left = {each["thread_id"] for each in await process.threads.search()}
+    assert long["thread_id"] in left
+    assert short["thread_id"] not in left
+
+
+async def test_an_idempotency_key_expires_before_its_run(
+    engine: RunEngine, later: Retention
+) -> None:
+    first = await finish(engine, idempotency_key="order")
+
+    assert (await later.prune(RetentionPolicy(keys_days=1), tenant=None)).idempotency_keys == 1
+
+    assert (await finish(engine, idempotency_key="order")).run_id != first.run_id
+    assert engine.get(first.run_id).ended
+
+
+async def test_artifacts_that_a_run_or_a_threads_state_names_are_held(
+    engine: RunEngine, process: EngineFactory, artifacts: Artifacts, later: Retention
+) -> None:
+    of_run, of_state, loose = [
+        await artifacts.put(data, media_type="text/plain") for data in (b"1", b"2", b"3")
+    ]
+    thread_id = (await process.threads.create())["thread_id"]
+    await finish(engine, thread_id=thread_id)
+    await process.threads.update_state(thread_id, {"log": [f"saw {of_state.id}"]})
+    run = await finish(engine)
+    noted = Statement("UPDATE runs SET output = ? WHERE run_id = ?", (of_run.id, run.run_id))
+    await process.database.write(noted)
+
+    pruned = await later.prune(RetentionPolicy(artifacts_days=1), tenant=None)
+
+    assert (pruned.artifacts, pruned.artifact_bytes) == (1, 1)
+    left = {each.id for each in await artifacts.list()}
+    assert left == {of_run.id, of_state.id}
+    assert loose.id not in left
+
+
+async def test_a_dry_run_counts_and_deletes_nothing(
+    engine: RunEngine, artifacts: Artifacts, later: Retention
+) -> None:
+    await artifacts.put(b"1", media_type="text/plain")
+    await finish(engine, idempotency_key="k")
+
+    counted = await later.prune(ALL, tenant=None, dry_run=True)
+
+    assert (counted.runs, counted.artifacts, counted.idempotency_keys) == (1, 1, 1)
+    deleted = await later.prune(ALL, tenant=None)
+    assert (deleted.runs, deleted.artifacts) == (1, 1)
+
+
+async def test_pruning_for_one_tenant_leaves_those_of_others(
+    engine: RunEngine, artifacts: Artifacts, later: Retention
+) -> None:
+    await finish(engine)
+    await artifacts.put(b"1", media_type="text/plain")
+
+    of_other = await later.prune(ALL, tenant="other")
+    assert (of_other.runs, of_other.artifacts) == (0, 0)
+    assert (await later.prune(ALL, tenant="default")).runs == 1
+
+
+async def test_the_file_shrinks_when_runs_are_deleted(
+    engine: RunEngine, process: EngineFactory, later: Retention
+) -> None:
+    run = await finish(engine)
+    row = Statement(
+        "INSERT INTO events VALUES (?, ?, ?, zeroblob(1000000))", (run.run_id, 1000, 1000)
+    )
+    await process.database.write(row)
+    (before,) = process.database.row("PRAGMA page_count") or (0,)
+
+    pruned = await later.prune(ALL, tenant=None)
+
+    (after,) = process.database.row("PRAGMA page_count") or (0,)
+    assert pruned.freed_bytes >= 1_000_000
+    assert after < before - 200
+
+
+async def test_a_database_from_before_shrinks_too(tmp_path: Path) -> None:
+    file = tmp_path / "runs.db"
+    async with open_run_database(file):
+        pass
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA auto_vacuum=NONE")
+        connection.execute("VACUUM")
+
+    async with open_run_database(file) as database:
+        assert database.row("PRAGMA auto_vacuum") == (2,)
+
+
+async def test_the_log_of_the_database_is_cut_when_a_long_reader_has_ended(
+    engine: RunEngine, process: EngineFactory, tmp_path: Path
+) -> None:
+    run = await finish(engine)
+    reader = sqlite3.connect(tmp_path / "runs.db", isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM runs").fetchall()
+    log = tmp_path / "runs.db-wal"
+
+    def append(number: int) -> asyncio.Future[None]:
+        return process.database.write(
+            Statement(
+                "INSERT INTO events VALUES (?, ?, ?, zeroblob(1000000))",
+                (run.run_id, 1000 + number, 1000 + number),
+            )
+        )
+
+    for number in range(40):
+        await append(number)
+    assert log.stat().st_size > WAL_LIMIT_BYTES
+    reader.close()
+    for number in range(40, 80):
+        await append(number)
+    await finish(engine)
+
+    assert log.stat().st_size <= WAL_LIMIT_BYTES + 8_000_000
+
+
+async def test_an_ended_run_is_deleted_on_request_and_another_is_not(engine: RunEngine) -> None:
+    done, waiting = await finish(engine), await finish(engine, "asking")
+
+    await engine.delete(done.run_id)
+
+    with pytest.raises(NotFound):
+        engine.get(done.run_id)
+    with pytest.raises(Conflict) as caught:
+        await engine.delete(waiting.run_id)
+    assert caught.value.code == "run_not_ended"
+
+
+async def test_a_run_of_another_tenant_is_not_deleted(engine: RunEngine) -> None:
+    run = await finish(engine)
+
+    with pytest.raises(NotFound):
+        await engine.delete(run.run_id, "other")
+
+    assert engine.get(run.run_id).ended
