@@ -29,8 +29,9 @@ Origin = Literal["shipped", "own", "python"]
 class Agent:
     """A named graph. It is a value: a file that changes makes another one.
 
-    `version` is a hash over this agent and every agent it calls; `sources` holds their YAML by
-    name, enough to make the same agent again (empty for a graph written in Python).
+    `version` is a hash over this agent and every agent it calls; `sources` holds the YAML of those
+    by name, `modules` the text of those that are Python files: enough to make the same agent again
+    (nothing of a graph that the catalog's caller made).
     """
 
     name: str
@@ -42,6 +43,7 @@ class Agent:
     builder: StateGraph[Any, Any, Any, Any] = field(repr=False)
     interface: Interface = field(repr=False)
     recursion_limit: int
+    modules: Mapping[str, str] = field(default_factory=dict, repr=False)
     calls: tuple[str, ...] = ()
     """The agents that it calls itself."""
     graph: BuiltGraph | None = field(default=None, repr=False)

@@ -11,11 +11,9 @@ that write take turns; `get` and the other readers see all agents as they were a
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +24,15 @@ from config.settings import Settings
 from graphs.agent import Agent
 from graphs.loading.build import AgentSource, build_agent
 from graphs.loading.folders import AgentFolders, LoadedAgents, make_finder
-from graphs.loading.python_files import python_agent, read_python_agent
+from graphs.loading.python_files import (
+    python_agent,
+    read_python_agent,
+    revive_python_agent,
+)
+from graphs.loading.reload import Reload, log_reload
 from graphs.loading.yaml_files import read_text, write_atomically
 from graphs.spec.agent_spec import read_spec
 from graphs.spec.base import AGENT_NAME
-
-log = logging.getLogger(__name__)
 
 SHIPPED = Path(__file__).parent / "library"
 WATCH_DEBOUNCE_MS = 400
@@ -39,14 +40,6 @@ WATCH_DEBOUNCE_MS = 400
 WATCH_STEP_MS = 50
 """How often the watcher looks whether changes go on; it debounces in steps of this."""
 BuildGraph = Callable[[], StateGraph[Any, Any, Any, Any]]
-
-
-@dataclass(frozen=True)
-class Reload:
-    """What a reload changed, by agent name."""
-
-    changed: tuple[str, ...]
-    removed: tuple[str, ...]
 
 
 class Catalog:
@@ -68,6 +61,8 @@ class Catalog:
         # One writer at a time, from its look at the agents to the new ones. Readers take no lock:
         # `_loaded` is replaced as a whole.
         self._writing = threading.RLock()
+        self.reloaded = asyncio.Event()
+        """Set by `watch` after each reload; who waits for the next one clears it."""
         self.reload()
 
     # reading
@@ -158,6 +153,22 @@ class Catalog:
             )
         return self._save(name, yaml)
 
+    def restore(self, name: str, sources: Mapping[str, str], modules: Mapping[str, str]) -> Agent:
+        """Write an earlier version of an agent into its file; what it calls stays as it is.
+
+        Raises as `replace` and `create` do; `Conflict` (`agent_exists`) where the name is now that
+        of an agent written in the other language.
+        """
+        with self._writing:
+            current = self._loaded.agents.get(name)
+            if name in sources:
+                return self.replace(name, sources[name]) if current else self.create(sources[name])
+            if current and current.origin != "python":
+                raise Conflict(f"'{name}' is YAML now: delete that first.", code="agent_exists")
+            file = self._file(name).with_suffix(".py")
+            revive_python_agent(file, modules[name])  # raises
+            return self._save_text(name, file, modules[name])
+
     def delete(self, name: str) -> None:
         """Delete an agent of one's own; a shipped one of that name comes back.
 
@@ -184,12 +195,22 @@ class Catalog:
         (agent.path if agent and agent.path else file).unlink(missing_ok=True)
         self.reload()
 
-    def revive(self, sources: Mapping[str, str], name: str) -> Agent:
-        """Build the agent as it was in an earlier version, from its own `sources`."""
+    def revive(
+        self, sources: Mapping[str, str], name: str, modules: Mapping[str, str] | None = None
+    ) -> Agent:
+        """Build the agent as it was in an earlier version, from its own `sources` and `modules`.
+
+        A Python module runs.
+        """
+        file = self._folders.own / "revived.py"
+        python = {
+            key: revive_python_agent(file.with_name(f"{key}.py"), text)
+            for key, text in (modules or {}).items()
+        }
         if name not in sources:
-            return self.get(name)
+            return python.get(name) or self.get(name)
         texts = {key: AgentSource(key, text, "own") for key, text in sources.items()}
-        return build_agent(texts[name], make_finder(texts, self._loaded.agents))
+        return build_agent(texts[name], make_finder(texts, {**self._loaded.agents, **python}))
 
     # files
 
@@ -205,7 +226,7 @@ class Catalog:
         changed = tuple(name for name, agent in after.items() if before.get(name) is not agent)
         removed = tuple(name for name in before if name not in after)
         reload = Reload(changed, removed)
-        self._log_reload(reload, problems_before, first=not before)
+        log_reload(reload, self._loaded, problems_before, first=not before)
         return reload
 
     async def watch(self, notify: Callable[[Reload], None] = lambda reload: None) -> None:
@@ -218,29 +239,16 @@ class Catalog:
         )
         async for _ in changes:
             notify(await asyncio.to_thread(self.reload))
-
-    def _log_reload(
-        self, reload: Reload, problems_before: Mapping[str, MotetError], *, first: bool
-    ) -> None:
-        """Log what is new: a file that stays wrong is logged once, not at each reload."""
-        # Commands read the catalog too and show problems in their own way: no warning at first.
-        level = logging.INFO if first else logging.WARNING
-        for file, problem in self._loaded.problems.items():
-            if str(problems_before.get(file)) != str(problem):
-                log.log(level, "agent file not loaded: %s", problem.message)
-        if first:
-            log.debug("%d agents loaded", len(self._loaded.agents))
-            return
-        for name in reload.changed:
-            log.info("agent %s loaded: version %s", name, self._loaded.agents[name].version)
-        for name in reload.removed:
-            log.info("agent %s removed", name)
+            self.reloaded.set()
 
     def _save(self, name: str, yaml: str) -> Agent:
-        self._folders.own.mkdir(parents=True, exist_ok=True)
         own = self._loaded.agents.get(name)
         file = own.path if own and own.origin == "own" and own.path else self._file(name)
-        write_atomically(file, yaml)
+        return self._save_text(name, file, yaml)
+
+    def _save_text(self, name: str, file: Path, text: str) -> Agent:
+        self._folders.own.mkdir(parents=True, exist_ok=True)
+        write_atomically(file, text)
         self.reload()
         return self.get(name)
 

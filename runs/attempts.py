@@ -72,7 +72,7 @@ class AttemptStarter:
         come `alone` one is executed at a time. Raises what the store raises.
         """
         try:
-            agent = self._agents.find_of_run(run)
+            agent = await self._agents.find_of_run(run)
             if run.status == "queued":
                 first_writes = agent.initial_state(run.input)
                 execution = self._prepare(run, agent, self._executor.open_log(run), first_writes)

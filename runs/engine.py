@@ -102,7 +102,7 @@ class RunEngine:
             run = self.get(run_id, tenant)
             self._check_waits(run)
             self._check_capacity()
-            agent = self.agents.find_of_run(run)
+            agent = await self.agents.find_of_run(run)
             run.resume = {
                 "answers": await match_answers(run, answer),
                 "checkpoint_id": run.interrupts[0]["checkpoint_id"],
@@ -160,14 +160,15 @@ class RunEngine:
         Raises `Conflict` (`run_not_ended`).
         """
         run = self.get(run_id, tenant)
+        if run.ended:
+            # It may still be leaving, or come to be held; afterwards it does not change any more.
+            run = await self.wait_ended(run_id, tenant)
         if not run.ended:
             raise Conflict(
                 f"Run {run_id} is {run.status}: cancel it first.",
                 code="run_not_ended",
                 details={"field": "run_id", "status": run.status},
             )
-        # It may still be leaving; afterwards it does not change any more.
-        await self.wait_ended(run_id, tenant)
         await self._store.delete_run(run_id)
 
     def hold_thread(self, thread_id: str) -> AbstractAsyncContextManager[None]:
@@ -177,7 +178,7 @@ class RunEngine:
     # reading
 
     def get(self, run_id: str, tenant: str = "default") -> Run:
-        """Return the run as it is now. Raises `NotFound`, also for another tenant's run."""
+        """Return the run as it is now. Raises `NotFound`, also for another tenant's."""
         execution = self._executor.find(run_id)
         run = execution.run if execution else self._store.find_run(run_id)
         if run is None or run.tenant != tenant:
@@ -249,7 +250,7 @@ class RunEngine:
 
     async def _submit(self, request: RunRequest) -> Run:
         self._check_capacity()
-        agent = self.agents.find(request.agent)
+        agent = await self.agents.find(request.agent)
         first_writes = agent.initial_state(request.input)
         await self.agents.save(agent)
         if request.thread_id is None:

@@ -10,9 +10,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import sqlite3
-import time
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import orjson
 
@@ -30,12 +29,12 @@ from runs.rows import (
     insert_run,
     insert_thread,
     json_text,
-    load_json,
     load_run,
     load_thread,
     touch_thread,
     update_run,
 )
+from runs.saved_versions import SavedVersions
 
 HAS_METADATA = """
 NOT EXISTS (
@@ -56,6 +55,7 @@ class RunStore:
 
     def __init__(self, database: RunDatabase) -> None:
         self._database = database
+        self.versions = SavedVersions(database)
 
     # runs
 
@@ -174,27 +174,6 @@ class RunStore:
         except sqlite3.IntegrityError:
             return False
         return True
-
-    # versions of agents
-
-    def save_version(
-        self, version: str, name: str, sources: Mapping[str, str]
-    ) -> asyncio.Future[None]:
-        """Store the sources of an agent, so that its runs continue after the file has changed."""
-        return self._database.write(
-            Statement(
-                "INSERT OR IGNORE INTO agent_versions VALUES (?, ?, ?, '{}', ?)",
-                (name, version, json_text(sources), time.time()),
-            )
-        )
-
-    def find_sources(self, version: str) -> dict[str, str] | None:
-        """Return an agent's files by name, as they were in this version."""
-        row = self._database.row("SELECT sources FROM agent_versions WHERE version = ?", (version,))
-        if row is None:
-            return None
-        (sources,) = row
-        return cast("dict[str, str]", load_json(sources))
 
     # events
 

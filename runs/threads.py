@@ -254,14 +254,14 @@ class Threads:
 
     async def _graph(self, thread: Thread) -> Any:
         """Return the graph of the thread's agent; of one that is gone, as the last run had it."""
+        agents = self._engine.agents
         try:
-            return self._engine.agents.compile(self._engine.agents.find(str(thread.agent)))
+            return agents.compile(await agents.find(str(thread.agent)))
         except MotetError:
             last = await self._store.list_runs(thread.tenant, thread_id=thread.thread_id, limit=1)
-            if not last:
-                raise
-            agents = self._engine.agents
-            return agents.compile(agents.find_of_run(last[0]))
+            # Of a copy, or where its runs were deleted: as it was saved last.
+            find = agents.find_of_run(last[0]) if last else agents.find_last(str(thread.agent))
+            return agents.compile(await find)
 
     async def _snapshot(self, thread: Thread, checkpoint_id: str | None = None) -> StateSnapshot:
         graph = await self._graph(thread)

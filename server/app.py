@@ -8,6 +8,7 @@ from server.http.errors import install_error_handlers
 from server.http.limits import BodyLimit
 from server.http.origins import LocalOnly
 from server.routes import (
+    agent_versions,
     agents,
     artifacts,
     documents,
@@ -44,7 +45,7 @@ def create_app(services: Services) -> FastAPI:
         app.add_middleware(LocalOnly)
     install_error_handlers(app)
     for routes in (
-        *(agents, runs, threads, search, indexes, documents, index_quality),
+        *(agents, agent_versions, runs, threads, search, indexes, documents, index_quality),
         *(pulls, models, tools, artifacts, retention, health),
     ):
         app.include_router(routes.router)

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from fastapi import Depends, Request
 
@@ -115,8 +115,11 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         engine = _make_engine(settings, storage, catalog, contexts, webhooks)
         stack.close_later("run engine", engine.close, settings.drain_s)
         await engine.recover(hold=settings.hold_runs)
+        following = engine.agents.follow()
+        await stack.open_part("versions of agents", _in_background(following, "agent versions"))
         retention = Retention(storage.database, engine, artifacts)
-        await stack.open_part("retention", _prune_regularly(retention, settings))
+        pruning = retention.prune_regularly(_retention_policy(settings))
+        await stack.open_part("retention", _in_background(pruning, "retention"))
         yield Services(
             settings=settings,
             machine=machine,
@@ -154,15 +157,18 @@ async def _open_run_storage(settings: Settings, stack: PartStack) -> _RunStorage
     return _RunStorage(database, RunStore(database), checkpoints)
 
 
-@asynccontextmanager
-async def _prune_regularly(retention: Retention, settings: Settings) -> AsyncIterator[None]:
-    policy = RetentionPolicy(
+def _retention_policy(settings: Settings) -> RetentionPolicy:
+    return RetentionPolicy(
         runs_days=settings.keep_runs_days,
         threads_days=settings.keep_threads_days,
         artifacts_days=settings.keep_artifacts_days,
         keys_days=settings.keep_keys_days,
     )
-    task = asyncio.create_task(retention.prune_regularly(policy), name="retention")
+
+
+@asynccontextmanager
+async def _in_background(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[None]:
+    task = asyncio.create_task(work, name=name)
     try:
         yield
     finally:

@@ -10,6 +10,10 @@ NOT_FOUND: Mapping[str, ErrorCode] = {
     "agent_not_found": ErrorCode(
         "There is no agent of this name.", "Take a name from `GET /agents`."
     ),
+    "agent_version_not_found": ErrorCode(
+        "Neither the agent's file is that version, nor was its source saved.",
+        "Take a version from `motet agents versions NAME`, or start the run anew.",
+    ),
     "artifact_not_found": ErrorCode(
         "The tenant has no artifact of this id.",
         "Upload the file, or take an id of a run's output.",

@@ -54,8 +54,10 @@ def build_agent(source: AgentSource, find: FindAgent, callers: tuple[str, ...] =
     graph, outputs = _compile(spec, problems, linker)
     problems.check()
     sources = {spec.name: source.text}
+    modules: dict[str, str] = {}
     for called in linker.called.values():
         sources |= called.sources
+        modules |= called.modules
     return Agent(
         name=spec.name,
         version=_version(sources, linker.called),
@@ -63,6 +65,7 @@ def build_agent(source: AgentSource, find: FindAgent, callers: tuple[str, ...] =
         origin=source.origin,
         path=source.path,
         sources=sources,
+        modules=modules,
         builder=graph.builder,
         interface=DeclaredInterface(spec.name, spec.input, outputs, graph),
         recursion_limit=spec.max_steps or graph.recursion_limit,

@@ -6,7 +6,6 @@ Owns importing them. The files are trusted: they run in the service.
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import inspect
 import sys
 import traceback
@@ -59,8 +58,24 @@ def read_python_agent(file: Path) -> Agent:
 
     Raises `Invalid` (`invalid_agent`) naming the file and line.
     """
-    module = _import(file)
-    return python_agent(file.stem, module.build, file, inspect.getdoc(module) or "")
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise _wrap_error(file, error) from error
+    return _agent_of_module(file, text, f"motet_agent_{file.stem}")
+
+
+def revive_python_agent(file: Path, text: str) -> Agent:
+    """Make the agent of a text that `file`, which may be gone or another now, once held.
+
+    Raises `Invalid` (`invalid_agent`) naming the file and line.
+    """
+    return _agent_of_module(file, text, f"motet_agent_{file.stem}_{_digest(text)}")
+
+
+def _agent_of_module(file: Path, text: str, module_name: str) -> Agent:
+    module = _import(file, text, module_name)
+    return python_agent(file.stem, module.build, file, inspect.getdoc(module) or "", text)
 
 
 def python_agent(
@@ -68,12 +83,16 @@ def python_agent(
     build: Callable[[], StateGraph[Any, Any, Any, Any]],
     file: Path | None = None,
     description: str = "",
+    module_text: str | None = None,
 ) -> Agent:
-    """Make the agent of a function that builds a graph. Raises `Invalid` (`invalid_agent`)."""
+    """Make the agent of a function that builds a graph. Raises `Invalid` (`invalid_agent`).
+
+    `module_text` is that of the module that it stands in, from which it can be made again.
+    """
     if not AGENT_NAME.fullmatch(name):
         raise _invalid(file, f"'{name}' cannot name an agent: use a-z, 0-9, '-' and '_'.")
     builder, interface = _call_build(name, build, file)
-    text = file.read_text(encoding="utf-8") if file else inspect.getsource(build)
+    text = inspect.getsource(build) if module_text is None else module_text
     return Agent(
         name=name,
         version=_digest(text),
@@ -81,6 +100,7 @@ def python_agent(
         origin="python",
         path=file,
         sources={},
+        modules={} if module_text is None else {name: module_text},
         builder=builder,
         interface=interface,
         recursion_limit=getattr(build, "recursion_limit", RECURSION_LIMIT),
@@ -110,16 +130,14 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _import(file: Path) -> ModuleType:
-    # Under a name of its own, so that `chat.py` in the folder hides no library.
-    name = f"motet_agent_{file.stem}"
-    spec = importlib.util.spec_from_file_location(name, file)
-    if spec is None or spec.loader is None:
-        raise _invalid(file, "cannot be imported.")
-    module = importlib.util.module_from_spec(spec)
+def _import(file: Path, text: str, name: str) -> ModuleType:
+    # Under a name of its own, so that `chat.py` in the folder hides no library, and from the text
+    # that was read, so that the version is that of the code even while the file is being saved.
+    module = ModuleType(name)
+    module.__file__ = str(file)
     sys.modules[name] = module  # typing looks up annotations of the state there
     try:
-        spec.loader.exec_module(module)
+        exec(compile(text, str(file), "exec", dont_inherit=True), module.__dict__)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise _wrap_error(file, error) from error

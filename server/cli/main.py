@@ -16,9 +16,10 @@ import typer
 from config.errors import MotetError
 from config.logging import configure_logging
 from config.settings import load_settings
-from server.cli.command import AsJson, Home, get, out, settings_of
+from server.cli.agent_versions import agents_app
+from server.cli.command import AsJson, Home, out, settings_of
 from server.cli.command import run as run_
-from server.cli.console import listing, plain_console, say
+from server.cli.console import plain_console
 from server.cli.index import index_app
 from server.cli.models import model_app
 
@@ -28,6 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+app.add_typer(agents_app, name="agents")
 app.add_typer(index_app, name="index")
 app.add_typer(model_app, name="models")
 
@@ -96,19 +98,6 @@ def run(
 
 
 @app.command()
-def agents(home: Home = None, as_json: AsJson = False) -> None:
-    """List the agents: shipped, your own, Python graphs."""
-    listed = get(home, "/agents")
-    if as_json:
-        out.print_json(data=listed)
-        return
-    rows = ((each["name"], each["origin"], each["description"]) for each in listed["agents"])
-    out.print(listing(("agent", "origin", "description"), rows))
-    for problem in listed["problems"]:
-        say(out, ("not loaded: ", "red"), problem["message"])
-
-
-@app.command()
 def check(
     file: Annotated[Path, typer.Argument(help="An agent's YAML file.")], home: Home = None
 ) -> None:
@@ -158,8 +147,8 @@ def prune(
     """Delete what is older than so many days; the data folder shrinks."""
     from server.cli.retention import prune as prune_
 
-    given = (runs_days, threads_days, artifacts_days, keys_days)
-    prune_(settings_of(home), given, dry_run, None if as_json else out)
+    days = (runs_days, threads_days, artifacts_days, keys_days)
+    prune_(settings_of(home), days, dry_run, None if as_json else out)
 
 
 @app.command()

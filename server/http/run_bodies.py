@@ -72,7 +72,7 @@ async def read_run(name: str, request: Request, services: Services, caller: Call
     Raises `RequestValidationError`, and `Invalid` naming the field of a file that is none.
     """
     if media_type(request) == "multipart/form-data":
-        schema = services.catalog.get(name).input_schema
+        schema = (await services.engine.agents.find(name)).input_schema
         async with read_file_form(request) as uploaded:
             body = _parse_fields(uploaded.form, {each.field for each in uploaded.files})
             values = await read_form_input(uploaded, schema, services, caller)
@@ -85,7 +85,7 @@ async def read_run(name: str, request: Request, services: Services, caller: Call
     body = await read_json(request, RunBody)
     if not has_data_urls(body.input):
         return body
-    schema = services.catalog.get(name).input_schema
+    schema = (await services.engine.agents.find(name)).input_schema
     values = await store_data_urls(body.input, schema, services, caller)
     return body.model_copy(update={"input": values})
 

@@ -69,22 +69,26 @@ async def list_agents(services: ServicesOf, caller: CallerOf) -> Any:
 
 @router.get("/agents/{name}")
 async def show_agent(name: str, services: ServicesOf, caller: CallerOf) -> Any:
-    """Show an agent: description, input and output JSON schemas, source, picture."""
-    agent = services.catalog.get(name)
+    """Show an agent: description, input and output JSON schemas, source, picture.
+
+    `name@version` is one of its earlier versions.
+    """
+    agent = await services.engine.agents.find(name)
     return {
         **_summary(agent),
         "input_schema": agent.input_schema,
         "output_schema": agent.output_schema,
         "yaml": agent.sources.get(agent.name),
+        "python": agent.modules.get(agent.name),
         "mermaid": await asyncio.to_thread(agent.mermaid),
-        "picture": f"/agents/{agent.name}/picture.svg",
+        "picture": f"/agents/{name}/picture.svg",
     }
 
 
 @router.get("/agents/{name}/picture.svg", response_class=Response)
 async def draw_agent(name: str, services: ServicesOf, caller: CallerOf) -> Response:
     """Draw the agent's graph as an SVG picture."""
-    agent = services.catalog.get(name)
+    agent = await services.engine.agents.find(name)
     picture = await asyncio.to_thread(agent.picture_svg)
     return Response(picture, media_type="image/svg+xml")
 
@@ -93,6 +97,7 @@ async def draw_agent(name: str, services: ServicesOf, caller: CallerOf) -> Respo
 async def create_agent(services: ServicesOf, caller: CallerOf, request: Request) -> Any:
     """Create an agent from YAML: `{"yaml": "..."}`, or the YAML itself as `application/yaml`."""
     agent = await asyncio.to_thread(services.catalog.create, await _read_yaml(request))
+    await services.engine.agents.save(agent)
     return await show_agent(agent.name, services, caller)
 
 
@@ -100,13 +105,16 @@ async def create_agent(services: ServicesOf, caller: CallerOf, request: Request)
 async def replace_agent(name: str, services: ServicesOf, caller: CallerOf, request: Request) -> Any:
     """Replace one's own agent; runs under way keep the version they began with."""
     yaml = await _read_yaml(request)
+    await services.engine.agents.save_own()
     agent = await asyncio.to_thread(services.catalog.replace, name, yaml)
+    await services.engine.agents.save(agent)
     return await show_agent(agent.name, services, caller)
 
 
 @router.delete("/agents/{name}", status_code=204)
 async def delete_agent(name: str, services: ServicesOf, caller: CallerOf) -> None:
-    """Delete one's own agent. Shipped ones stay."""
+    """Delete one's own agent; its saved versions stay. Shipped ones stay."""
+    await services.engine.agents.save_own()
     await asyncio.to_thread(services.catalog.delete, name)
 
 
@@ -200,7 +208,7 @@ def _find_waiting(name: str, body: RunBody, services: Services, caller: Caller) 
             details={"field": "thread_id"},
         )
     run = services.engine.find_waiting(str(body.thread_id), caller.tenant)
-    if run is None or run.agent != name:
+    if run is None or name not in (run.agent, f"{run.agent}@{run.version}"):
         raise Conflict(
             f"No run of agent '{name}' waits for an answer on thread {body.thread_id}.",
             code="run_not_waiting",

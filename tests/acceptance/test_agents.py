@@ -55,6 +55,49 @@ async def test_an_agent_is_replaced_and_its_runs_tell_their_version(
     assert run["version"] != again["version"] == response.json()["version"]
 
 
+async def test_an_earlier_version_is_compared_run_and_brought_back(
+    client: httpx.AsyncClient,
+) -> None:
+    made = (await client.post("/agents", json={"yaml": shouting_agent("turning")})).json()
+    changed = shouting_agent("turning").replace("upper", "lower")
+    now = (await client.put("/agents/turning", json={"yaml": changed})).json()
+    old = f"/agents/turning/versions/{made['version']}"
+
+    listed = (await client.get("/agents/turning/versions")).json()["versions"]
+    assert [(each["version"], each["current"]) for each in listed] == [
+        (now["version"], True),
+        (made["version"], False),
+    ]
+    diff = (await client.get(f"{old}/diff")).json()["diff"]
+    assert [line[0] for line in diff.splitlines() if "{{" in line] == ["-", "+"]
+    assert (await client.get(f"{old}/diff", params={"to": made["version"]})).json()["diff"] == ""
+    shown = (await client.get(f"/agents/turning@{made['version']}")).json()
+    assert shown["yaml"] == shouting_agent("turning")
+    assert (await client.get(shown["picture"])).text.startswith("<svg")
+    run = await run_to_end(client, f"turning@{made['version']}", {"text": "Hi"})
+    assert (run["agent"], run["output"]) == ("turning", {"answer": "HI!"})
+    await client.delete("/agents/turning")
+    restored = (await client.post(f"{old}/restore")).json()
+    assert restored["version"] == made["version"]
+    again = await run_to_end(client, "turning", {"text": "Hi"})
+    assert again["output"] == {"answer": "HI!"}
+
+
+async def test_the_files_of_a_python_version_are_shown(client: httpx.AsyncClient) -> None:
+    shown = (await client.get("/agents/quick")).json()
+
+    saved = (await client.get(f"/agents/quick/versions/{shown['version']}")).json()
+
+    assert saved["files"] == {"quick.py": shown["python"]}
+
+
+@pytest.mark.parametrize("rest", ["/versions/0123", "/versions/0123/diff", "@0123"])
+async def test_a_version_that_was_not_saved_is_not_found(
+    client: httpx.AsyncClient, rest: str
+) -> None:
+    error_of(await client.get(f"/agents/quick{rest}"), 404, "agent_version_not_found")
+
+
 async def test_an_agent_is_deleted(client: httpx.AsyncClient) -> None:
     await client.post("/agents", json={"yaml": shouting_agent("doomed")})
     assert (await client.delete("/agents/doomed")).status_code == 204

@@ -45,6 +45,26 @@ def motet(request: pytest.FixtureRequest, server: ServerProcess, alone: Motet) -
     return alone if request.param == "alone" else Motet(server.home)
 
 
+async def test_an_earlier_version_is_listed_compared_and_brought_back(
+    motet: Motet,
+) -> None:
+    file = motet.home / "agents" / "turned.py"
+    first = (motet.home / "agents" / "quick.py").read_text()
+    file.write_text(first)
+    assert (await motet("run", "turned", "x=2")).status == 0
+    version = (await motet("agents", "versions", "turned")).out.splitlines()[1].split()[0]
+    file.write_text("1 / 0")
+
+    compared = await motet("agents", "diff", f"turned@{version}", version)
+    ran = await motet("run", f"turned@{version}", "x=2")
+    restored = await motet("agents", "restore", f"turned@{version}")
+
+    assert (compared.status, compared.out) == (0, "")
+    assert ran.status == 0
+    assert version in restored.out
+    assert file.read_text() == first
+
+
 async def test_agents_are_listed_and_run(motet: Motet) -> None:
     listed = await motet("agents")
     assert "quick" in listed.out

@@ -12,7 +12,8 @@ import pytest
 
 from config.errors import Conflict, Invalid, MotetError, NotFound
 from config.settings import Settings
-from graphs.catalog import Catalog, Reload, open_catalog
+from graphs.catalog import Catalog, open_catalog
+from graphs.loading.reload import Reload
 from tests.support.graph_runs import run
 from tests.support.graphs import context
 
@@ -299,6 +300,50 @@ async def test_a_yaml_agent_calls_a_python_graph(catalog: Catalog, folder: Path)
     assert agent.calls == ("counter",)
     assert catalog.agents_using("counter") == ["uses"]
     assert (await run(catalog.revive(agent.sources, "uses"), {}, context())).output["n"] == 5
+
+
+async def test_a_yaml_agent_is_revived_with_the_python_graph_that_it_called(
+    catalog: Catalog, folder: Path
+) -> None:
+    folder.mkdir()
+    (folder / "counter.py").write_text(PYTHON)
+    catalog.reload()
+    before = catalog.create(
+        "version: 1\nname: uses\nnodes: {c: {type: subgraph, agent: counter, input: {number: 4}, "
+        "save: {n: number}}}\noutput: [n]\n"
+    )
+    (folder / "counter.py").write_text(PYTHON.replace("+ 1", "+ 2"))
+    catalog.reload()
+
+    revived = catalog.revive(before.sources, "uses", before.modules)
+
+    assert revived.version == before.version != catalog.get("uses").version
+    assert (await run(revived, {}, context())).output["n"] == 5
+    assert (await run(catalog.get("uses"), {}, context())).output["n"] == 6
+
+
+def test_an_earlier_version_of_an_agent_is_written_again(catalog: Catalog, folder: Path) -> None:
+    folder.mkdir()
+    file = folder / "counter.py"
+    file.write_text(PYTHON)
+    catalog.reload()
+    before = catalog.get("counter")
+    file.unlink()
+    catalog.reload()
+
+    assert catalog.restore("counter", {}, before.modules).version == before.version
+    assert file.read_text() == PYTHON
+
+
+def test_a_python_version_is_not_written_beside_yaml_of_its_name(
+    catalog: Catalog, folder: Path
+) -> None:
+    catalog.create(SHOUT.replace("name: shout", "name: counter"))
+
+    error = told(Conflict, catalog.restore, "counter", {}, {"counter": PYTHON})
+
+    assert error.code == "agent_exists"
+    assert not (folder / "counter.py").exists()
 
 
 def test_graphs_of_the_caller_are_agents_of_the_catalog(folder: Path) -> None:

@@ -118,7 +118,7 @@ async def test_a_run_whose_agent_is_gone_fails_with_a_reason(
         lost = "UPDATE runs SET agent = 'gone', version = 'gone' WHERE run_id = ?"
         await process.database.write(Statement(lost, (run.run_id,)))
     async with process.engine() as engine:
-        assert (engine.get(run.run_id).error or {})["code"] == "agent_not_found"
+        assert (engine.get(run.run_id).error or {})["code"] == "agent_version_not_found"
         assert (await read_events(engine, run.run_id))[-1]["type"] == "run.failed"
 
 
