@@ -343,7 +343,9 @@ FORGERIES = [
 ]
 
 
-@pytest.mark.parametrize("forgery", FORGERIES, ids=str)
+@pytest.mark.parametrize(
+    "forgery", FORGERIES, ids=lambda forgery: getattr(forgery, "__name__", forgery)
+)
 async def test_a_forged_snapshot_is_refused(
     filled: Indexes, tmp_path: Path, forgery: str | Callable[[sqlite3.Connection], None]
 ) -> None:

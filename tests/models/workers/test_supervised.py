@@ -50,6 +50,7 @@ async def call(supervised: SupervisedWorker, method: str, **options: Any) -> dic
 async def test_calls_in_flight_when_the_worker_is_killed_are_made_again(
     supervised: SupervisedWorker, starts: Starts
 ) -> None:
+    os.kill(supervised.worker.pid, signal.SIGSTOP)  # it answers none of them before it is killed
     waiting = [asyncio.create_task(call(supervised, "echo")) for _ in range(5)]
     await asyncio.sleep(0)
     os.kill(supervised.worker.pid, signal.SIGKILL)
