@@ -14,7 +14,7 @@ import logging
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.errors import GraphDrained, GraphRecursionError, InvalidUpdateError
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from graphs.agent import Agent
 
 log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
 
 SHUTDOWN = "shutdown"
 """The reason of a cancellation after which the run continues at the next start."""
@@ -240,16 +242,16 @@ def is_storage_failure(error: BaseException) -> bool:
     return isinstance(error, MotetError) and error.code == "run_storage_failed"
 
 
-async def finish_shielded(work: Coroutine[Any, Any, None]) -> None:
+async def finish_shielded(work: Coroutine[Any, Any, Result]) -> Result:
     """Finish `work` even while the task is being cancelled: the end of a run is always written.
 
     The cancellation itself is dropped: what it was to end has just ended.
     """
     task = asyncio.ensure_future(work)
     try:
-        await asyncio.shield(task)
+        return await asyncio.shield(task)
     except asyncio.CancelledError:
-        await task
+        return await task
 
 
 def describe_start(run: Run) -> dict[str, Any]:

@@ -117,15 +117,21 @@ class Executor:
             await asyncio.wait(tasks)
 
     async def _execute(self, execution: Execution) -> None:
+        refused: Run | None = None
         try:
             await self._execute_in_turn(execution)
         except Exception as error:
-            await finish_shielded(self._hold_or_fail(execution, execution.log.failure or error))
+            cause = execution.log.failure or error
+            refused = await finish_shielded(self._fail_unless_refused(execution, cause))
         finally:
             # First out of the executions, then closed: a reader that sees the end may resume or
             # read the run at once, and must find it in the store.
             del self._executions[execution.run.run_id]
             execution.log.close()
+        # Held only now, with no await between: what is held may be taken up at once, by an
+        # execution that must not find this one in its place.
+        if refused:
+            self._held.hold(refused, "storage")
         if execution.log.failure is None:
             self.deliver(execution.run)
 
@@ -143,28 +149,29 @@ class Executor:
         except asyncio.CancelledError:
             await execution.end_cancelled()  # it was still queued
 
-    async def _hold_or_fail(self, execution: Execution, error: BaseException) -> None:
-        """Hold a run that the disk refused; fail one that broke on a fault of ours. Never raises.
+    async def _fail_unless_refused(self, execution: Execution, error: BaseException) -> Run | None:
+        """Fail a run that broke on a fault of ours; return one that the disk refused, to be held.
 
-        What was not accepted is not on disk, or not under way there: its caller has the error.
+        Never raises. What was not accepted is not on disk, or not under way there: its caller has
+        the error.
         """
         run_id = execution.run.run_id
         stored = self._store.find_run(run_id)
         if stored is None or "failed" not in TRANSITIONS[stored.status]:
-            return
+            return None
         if not is_storage_failure(error):
             log.error("run %s broke", run_id, exc_info=error)
             try:
                 await execution.fail(stored, error)
-                return
+                return None
             except Exception as refused:
                 error = execution.log.failure = refused
                 if not is_storage_failure(refused):
                     log.error("run %s cannot be failed: left as it is", run_id, exc_info=refused)
-                    return
+                    return None
         # The run is on disk as it was before: it is neither ended nor failed.
         log.error("run %s held until the disk takes writes: %s", run_id, error)
-        self._held.hold(stored, "storage")
+        return stored
 
     async def _supersede_waiting(self, run: Run) -> None:
         """Cancel the run that came to wait for a person while `run` was queued behind it."""
