@@ -1,27 +1,27 @@
 """YAML text to plain values and their positions: one dialect for every file that people write.
 
-Owns what YAML means here: the core schema of YAML 1.2, whose values JSON has too, with merge keys.
-Keys are the text that stands in the file; tags of other kinds are refused. Which error a fault
+Owns the reading: the scalars are those of `config.yaml_schema`, mappings have merge keys, keys are
+the text that stands in the file, and tags of other kinds are refused. Which error a fault
 becomes is the caller's choice. Invariant: whatever a text holds, reading it takes bounded time,
 memory and depth.
 """
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import yaml
+from yaml.reader import ReaderError
+
+from config.yaml_schema import CORE_SCALARS, KINDS, MERGE, SCALARS, TAG, CoreLoader
 
 MAX_BYTES = 256 * 1024
 MAX_VALUES = 20_000
 """Of one file, those that aliases and merge keys repeat included."""
 MAX_DEPTH = 32
-MAX_DIGITS = 24
-"""More digits than any whole number of 64 bits has, in any base."""
 EXTENSION = "x-"
 """How keys begin that stand in a file for its author alone, to be named by aliases."""
 
@@ -29,51 +29,6 @@ Path: TypeAlias = tuple[str | int, ...]
 """The keys and positions that lead to a value."""
 Marks: TypeAlias = Mapping[Path, tuple[int, int]]
 """Line and column, both from 1, of every value in a file by its path."""
-
-TAG = "tag:yaml.org,2002:"
-MERGE = f"{TAG}merge"
-CORE_SCALARS: Mapping[str, tuple[re.Pattern[str], str]] = {
-    f"{TAG}null": (re.compile(r"^(?:~|null|Null|NULL|)$"), "~nN"),
-    f"{TAG}bool": (re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), "tTfF"),
-    f"{TAG}int": (re.compile(r"^(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)$"), "-+0123456789"),
-    f"{TAG}float": (
-        re.compile(
-            r"^(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
-            r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
-        ),
-        "-+.0123456789",
-    ),
-}
-"""By tag: what a plain scalar of it looks like, and the characters with which it may begin.
-
-An int comes before a float, whose pattern it fits too."""
-KINDS: Mapping[str, type[yaml.Node]] = {
-    f"{TAG}str": yaml.ScalarNode,
-    MERGE: yaml.ScalarNode,
-    f"{TAG}seq": yaml.SequenceNode,
-    f"{TAG}map": yaml.MappingNode,
-    **dict.fromkeys(CORE_SCALARS, yaml.ScalarNode),
-}
-
-
-# libyaml's parser where PyYAML was built with it: it reads the largest file in a tenth of the time.
-_Parser: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-class CoreLoader(_Parser):  # type: ignore[misc]
-    """PyYAML's parser with the plain scalars of YAML 1.2: `8:30`, `on` and dates are text."""
-
-    yaml_implicit_resolvers: Any = {}  # noqa: RUF012 - PyYAML's own, replaced and not added to
-
-
-def add_core_resolvers(resolver: Any) -> None:
-    """Teach a loader or a dumper of PyYAML which plain scalars are no text."""
-    for tag, (pattern, first) in CORE_SCALARS.items():
-        resolver.add_implicit_resolver(tag, pattern, [*first, *([""] if "null" in tag else [])])
-
-
-add_core_resolvers(CoreLoader)
-CoreLoader.add_implicit_resolver(MERGE, re.compile("^<<$"), ["<"])
 
 
 @dataclass(frozen=True)
@@ -131,13 +86,17 @@ def read_yaml(
             )
         root: yaml.Node | None = yaml.compose(decoded, Loader=CoreLoader)
     except UnicodeDecodeError as error:
-        return _refuse(f"byte {error.start} is not UTF-8 text.")
+        before = error.object[: error.start].decode("utf-8")
+        return _refuse(f"byte {error.start} is not UTF-8 text.", _end_of(before))
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        # What is missing at the end of a file is missing on its last line, not below that.
-        last = len(decoded.rstrip().splitlines()) or 1
-        position = (min(mark.line + 1, last), mark.column + 1) if mark else None
-        return _refuse(f"this is not YAML: {error.problem or error.context}.", position)
+        return _refuse(*_syntax_fault(error, decoded))
+    except ReaderError as error:
+        message = f"the character #x{error.character:04x} cannot stand in YAML."
+        before, _, _ = decoded.partition(chr(error.character))
+        return _refuse(f"this is not YAML: {message}", _end_of(before))
+    except UnicodeEncodeError as error:
+        message = "half a character (a lone surrogate) cannot stand in YAML."
+        return _refuse(f"this is not YAML: {message}", _end_of(error.object[: error.start]))
     except (yaml.YAMLError, ValueError) as error:
         return _refuse(f"this is not YAML: {error}.")
     if root is None:
@@ -158,6 +117,25 @@ def drop_extensions(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _refuse(message: str, position: tuple[int, int] | None = None) -> YamlDocument:
     return YamlDocument(None, {(): position} if position else {}, (Fault((), message),))
+
+
+def _syntax_fault(error: yaml.MarkedYAMLError, text: str) -> tuple[str, tuple[int, int] | None]:
+    """Word an error of the parser, and place it where its author can see something."""
+    message = f"this is not YAML: {error.problem or error.context}"
+    mark, context = error.problem_mark or error.context_mark, error.context_mark
+    if mark is None:
+        return f"{message}.", None
+    if error.context and context and context.line < mark.line:
+        message = f"{message} ({error.context} from line {context.line + 1})"
+    # What is missing at the end of a file is missing on its last line, not below that.
+    end = _end_of(text.rstrip())
+    return f"{message}.", min((mark.line + 1, mark.column + 1), end)
+
+
+def _end_of(text: str) -> tuple[int, int]:
+    """Give the line and the column, both from 1, that come after a text."""
+    lines = re.split(r"\r\n|[\r\n\x85\u2028\u2029]", text)
+    return len(lines), len(lines[-1]) + 1
 
 
 def _find_excess(text: str, max_values: int) -> tuple[int, int] | None:
@@ -271,30 +249,3 @@ class _Reader:
 
     def _fault(self, path: Path, message: str) -> None:
         self.faults.append(Fault(path, message))
-
-
-def _whole_number(text: str) -> int:
-    digits = text.lstrip("+-")
-    significant = digits.lstrip("0oxOX") or "0"
-    number = 2**64
-    if len(significant) <= MAX_DIGITS:
-        bases = {"0o": 8, "0x": 16}
-        number = int(text, bases.get(digits[:2], 10))
-    if not -(2**63) <= number < 2**63:
-        raise ValueError("a whole number has at most 64 bits; in quotes it is text.")
-    return number
-
-
-def _number(text: str) -> float:
-    number = math.inf if text[-1] in "fFnN" else float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"'{text[:80]}' is no number that JSON has; in quotes it is text.")
-    return number
-
-
-SCALARS: Mapping[str, Callable[[str], Any]] = {
-    f"{TAG}null": lambda text: None,
-    f"{TAG}bool": lambda text: text.lower() == "true",
-    f"{TAG}int": _whole_number,
-    f"{TAG}float": _number,
-}

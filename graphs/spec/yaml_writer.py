@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from config.yaml_reader import add_core_resolvers
+from config.yaml_schema import add_core_resolvers
 
 MAX_LINE_CHARS = 40
 """Of a list or an object that is written on one line."""

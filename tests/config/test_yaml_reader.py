@@ -93,6 +93,40 @@ def test_value_that_json_lacks_is_a_fault_with_its_line(written: str, word: str)
     assert word in fault[2]
 
 
+@pytest.mark.parametrize(
+    ("text", "position"),
+    [
+        ("a: 1\nb: [\n", (2, 5)),
+        ("a: 1\nb: [\n\n\n", (2, 5)),
+        ("a: 'open\nb: 2\n\n", (2, 5)),
+        ("a: [\nb: 1\nc: d: 2\n", (3, 2)),
+        ('a: 1\nbé: "\0"\n', (2, 6)),
+        ("a: 1\r\nb: \x07\r\n", (2, 4)),
+        (b"a: 1\nb: \xff\n", (2, 4)),
+        ("a: 1\n\tb: 2\n", (2, 1)),
+        ("a: 1\n---\nb: 2\n", (2, 1)),
+        ("a: 1\nb: *none\n", (2, 4)),
+        ("a: 1\nb: " + "[" * 50, (2, 35)),
+        ("a: 1\nb: é\ud800\n", (2, 5)),
+    ],
+)
+def test_text_that_is_no_yaml_is_refused_where_its_author_can_see_something(
+    text: str | bytes, position: tuple[int, int]
+) -> None:
+    assert read_yaml(text).marks[()] == position
+
+
+def test_fault_far_from_what_was_left_open_names_both_lines() -> None:
+    fault = read_yaml("a: 1\nb: {\nc: 2\nd:: [\n").first_fault
+
+    assert fault is not None
+    assert "from line 2" in fault[2]
+
+
+def test_mark_of_byte_order_before_a_text_is_no_part_of_it() -> None:
+    assert read_yaml("\ufeffa: 1").value == read_yaml(b"\xef\xbb\xbfa: 1").value == {"a": 1}
+
+
 def test_merge_key_brings_what_a_mapping_does_not_say_itself() -> None:
     text = "x: &x {a: 1, b: 2}\ny: {b: 3, <<: *x}\nz: {<<: [{b: 4, c: 5}, *x]}\nw: {'<<': 6}"
 
