@@ -138,8 +138,10 @@ class Executor:
     async def _execute_in_turn(self, execution: Execution) -> None:
         run = execution.run
         try:
-            if execution.accepted:
-                await finish_shielded(execution.accepted())
+            if accepted := execution.accepted:
+                # It holds the execution; a circle would keep what the run did in memory for long.
+                execution.accepted = None
+                await finish_shielded(accepted())
                 if execution.cancel_reason:
                     raise asyncio.CancelledError
             async with self._admission.acquire(run.thread_id, alone=execution.alone):
