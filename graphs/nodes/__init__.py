@@ -27,6 +27,7 @@ from pydantic import Discriminator
 from graphs.compile.node import NodeType
 from graphs.nodes.agent import AGENT
 from graphs.nodes.caption import CAPTION
+from graphs.nodes.condense import CONDENSE
 from graphs.nodes.human import HUMAN
 from graphs.nodes.image import IMAGE
 from graphs.nodes.map import MAP, MapSpec
@@ -43,6 +44,7 @@ from graphs.spec.node_spec import NodeSpec
 NODE_TYPES: Mapping[str, NodeType] = {
     "text": TEXT,
     "agent": AGENT,
+    "condense": CONDENSE,
     "caption": CAPTION,
     "image": IMAGE,
     "speech": SPEECH,
