@@ -45,6 +45,27 @@ def motet(request: pytest.FixtureRequest, server: ServerProcess, alone: Motet) -
     return alone if request.param == "alone" else Motet(server.home)
 
 
+async def test_what_would_be_pruned_is_counted(motet: Motet) -> None:
+    await motet("run", "quick", "x=2")
+
+    counted = await motet("prune", "--runs-days", "0", "--dry-run")
+
+    assert counted.out.startswith("Would delete: ")
+    assert " runs" in counted.out
+
+
+async def test_what_is_old_is_pruned_without_a_server(alone: Motet) -> None:
+    ran = await alone("run", "quick", "x=2", "--json")
+    run_id = orjson.loads(ran.out.splitlines()[0])["run_id"]
+
+    pruned = orjson.loads((await alone("prune", "--runs-days", "0", "--json")).out)
+
+    assert pruned["runs"] >= 1
+    counted = orjson.loads((await alone("prune", "--runs-days", "0", "--dry-run", "--json")).out)
+    assert counted["runs"] == 0
+    assert run_id not in (alone.home / "runs.db").read_bytes().decode("latin-1")
+
+
 async def test_an_earlier_version_is_listed_compared_and_brought_back(
     motet: Motet,
 ) -> None:

@@ -277,3 +277,89 @@ async def test_a_run_of_another_tenant_is_not_deleted(engine: RunEngine) -> None
         await engine.delete(run.run_id, "other")
 
     assert engine.get(run.run_id).ended
+
+
+async def test_held_runs_and_their_threads_are_not_deleted(
+    process: EngineFactory, gates: NodeGates, artifacts: Artifacts
+) -> None:
+    gates.hold("a")
+    async with process.engine() as engine:
+        thread_id = (await process.threads.create())["thread_id"]
+        run = await engine.submit(RunRequest(agent="three", input={"x": 0}, thread_id=thread_id))
+        await gates.arrival("a")
+    gates.release("a")
+
+    async with process.engine(hold=True) as engine:
+        later = Retention(process.database, engine, artifacts, now=lambda: time.time() + 2 * DAY_S)
+        pruned = await later.prune(ALL, tenant=None)
+        with pytest.raises(Conflict):
+            await engine.delete(run.run_id)
+        await engine.take_up(run.run_id)
+
+        assert (pruned.runs, pruned.threads) == (0, 0)
+        assert (await ended(engine, run.run_id)).status == "finished"
+
+
+async def test_an_artifact_that_a_run_under_way_may_be_about_to_name_is_held(
+    engine: RunEngine, process: EngineFactory, gates: NodeGates, artifacts: Artifacts
+) -> None:
+    gates.hold("a")
+    run = await engine.submit(RunRequest(agent="three", input={"x": 0}))
+    await gates.arrival("a")
+    made = await artifacts.put(b"1", media_type="text/plain")
+    soon = Retention(process.database, engine, artifacts, now=lambda: time.time() + 1)
+
+    assert (await soon.prune(RetentionPolicy(artifacts_days=0), tenant=None)).artifacts == 0
+    gates.release("a")
+    await ended(engine, run.run_id)
+
+    assert (await artifacts.get(made.id)).id == made.id
+    assert (await soon.prune(RetentionPolicy(artifacts_days=0), tenant=None)).artifacts == 1
+
+
+async def test_both_files_of_the_database_are_small_when_all_is_pruned(
+    engine: RunEngine, process: EngineFactory, later: Retention, tmp_path: Path
+) -> None:
+    run = await finish(engine)
+    row = Statement(
+        "INSERT INTO events VALUES (?, ?, ?, zeroblob(9000000))", (run.run_id, 1000, 1000)
+    )
+    await process.database.write(row)
+
+    await later.prune(ALL, tenant=None)
+
+    sizes = [(tmp_path / name).stat().st_size for name in ("runs.db", "runs.db-wal")]
+    assert sum(sizes) < 1_000_000
+
+
+async def test_a_thread_whose_runs_were_deleted_is_read_and_goes_on(
+    engine: RunEngine, process: EngineFactory
+) -> None:
+    thread_id = (await process.threads.create())["thread_id"]
+    run = await finish(engine, thread_id=thread_id)
+
+    await engine.delete(run.run_id)
+
+    state = await process.threads.get_state(thread_id)
+    assert state["values"]["x"] == 3
+    assert (await finish(engine, thread_id=thread_id)).status == "finished"
+
+
+async def test_a_run_from_an_older_checkpoint_stands_when_the_run_that_made_it_is_deleted(
+    engine: RunEngine, process: EngineFactory, later: Retention
+) -> None:
+    thread_id = (await process.threads.create())["thread_id"]
+    first = await finish(engine, thread_id=thread_id)
+    history = await process.threads.get_history(thread_id, limit=100)
+    checkpoint_id = history[1]["checkpoint"]["checkpoint_id"]
+    await finish(engine, thread_id=thread_id, checkpoint_id=checkpoint_id)
+
+    pruned = await later.prune(RetentionPolicy(runs_days=1), tenant=None)
+    with pytest.raises(NotFound):
+        engine.get(first.run_id)
+
+    assert pruned.runs == 1
+    state = await process.threads.get_state(thread_id, checkpoint_id)
+    assert state["checkpoint"]["checkpoint_id"] == checkpoint_id
+    again = await finish(engine, thread_id=thread_id, checkpoint_id=checkpoint_id)
+    assert again.status == "finished"
