@@ -39,8 +39,8 @@ COPY --from=build /app /app
 WORKDIR /app
 USER motet
 
-# Inside a container the port is reached through the address of the container, and who may
-# reach it is decided where the port is published.
+# Inside a container the port is reached through the address of the container, and which machines
+# may reach it is decided where the port is published. Web pages are kept out here as elsewhere.
 ENV PATH=/opt/motet/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     MOTET_HOME=/data \

@@ -20,6 +20,7 @@ from pydantic_settings import (
 )
 
 from config.errors import Invalid, nearest
+from config.origins import HostName, OriginName
 from config.yaml_reader import drop_extensions, read_yaml
 
 SHIPPED = Path(__file__).parent
@@ -39,6 +40,15 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     trust_network: bool = Field(
         False, description="Allow an address other than loopback: something else guards the port."
+    )
+    allowed_hosts: tuple[HostName, ...] = Field(
+        (),
+        description="Names, besides those of loopback and the address that is reached, under which "
+        "clients may ask for the service.",
+    )
+    allowed_origins: tuple[OriginName, ...] = Field(
+        (),
+        description="Web sites, e.g. https://motet.example, whose pages may use the service.",
     )
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     server_url: str | None = Field(
@@ -190,7 +200,7 @@ def _not_json(error: SettingsError) -> Invalid:
     field = next((name for name in Settings.model_fields if f'"{name}"' in str(error)), "")
     return _invalid(
         f"environment variable MOTET_{field.upper()}: must be a list in JSON, as in "
-        '["10.0.0.0/8"].',
+        '["10.0.0.0/8"] for networks.',
         field=field,
     )
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 
+from config.settings import Settings
 from server.http.errors import install_error_handlers
 from server.http.limits import BodyLimit
-from server.http.origins import LocalOnly
+from server.http.origins import OriginGuard
 from server.routes import (
     agent_versions,
     agents,
@@ -41,8 +43,7 @@ def create_app(services: Services) -> FastAPI:
         max_body_bytes=services.settings.max_body_bytes,
         max_upload_bytes=services.settings.max_upload_bytes,
     )
-    if not services.settings.trust_network:
-        app.add_middleware(LocalOnly)
+    _guard_origins(app, services.settings)
     install_error_handlers(app)
     for routes in (
         *(agents, agent_versions, runs, threads, search, indexes, documents, index_quality),
@@ -50,3 +51,21 @@ def create_app(services: Services) -> FastAPI:
     ):
         app.include_router(routes.router)
     return app
+
+
+def _guard_origins(app: FastAPI, settings: Settings) -> None:
+    """Refuse pages of other sites; those that settings allow may read answers (CORS)."""
+    if settings.allowed_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.allowed_origins,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=["Location", "Content-Location", "ETag", "Retry-After"],
+        )
+    # Added last, so it comes first: nothing else sees what it refuses.
+    app.add_middleware(
+        OriginGuard,
+        allowed_hosts=settings.allowed_hosts,
+        allowed_origins=settings.allowed_origins,
+    )

@@ -50,7 +50,7 @@ class AgentBody(BaseModel):
     yaml: str
 
 
-YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml", "text/plain")
+YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml")
 AGENT_BODY = request_body(
     json=AgentBody,
     text={"application/yaml": {"schema": {"type": "string"}, "example": YAML_EXAMPLE}},

@@ -31,7 +31,7 @@ async def test_an_agent_is_made_from_yaml_and_runs(client: httpx.AsyncClient) ->
     assert run["output"] == {"answer": "HELLO!"}
 
 
-@pytest.mark.parametrize("media_type", ["application/yaml", "text/yaml", "text/plain"])
+@pytest.mark.parametrize("media_type", ["application/yaml", "text/yaml"])
 async def test_an_agent_is_made_from_a_bare_yaml_body(
     client: httpx.AsyncClient, media_type: str
 ) -> None:

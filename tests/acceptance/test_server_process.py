@@ -22,6 +22,7 @@ from tests.support.service import (
     error_of,
     read_events,
     run_to_end,
+    shouting_agent,
     types_of,
 )
 from tests.support.socket_gate import SocketGate
@@ -209,10 +210,33 @@ async def motet(*arguments: str) -> tuple[int, str]:
     return process.returncode, said.decode()
 
 
-async def test_trust_network_accepts_any_host_name(tmp_path: Path) -> None:
-    server = ServerProcess(tmp_path, trust_network="true")
+async def test_pages_of_other_sites_are_refused_on_every_address_too(tmp_path: Path) -> None:
+    """As in a container: the published port is the host's, and browsers of the host reach it."""
+    settings = {"host": "0.0.0.0", "trust_network": "true"}
+    server = ServerProcess(tmp_path, **settings, allowed_origins='["https://motet.example"]')
     await server.start()
-    async with httpx.AsyncClient(base_url=server.url, timeout=TIMEOUT) as client:
-        headers = {"Host": "motet.example", "Origin": "https://motet.example"}
-        assert (await client.get("/agents", headers=headers)).status_code == 200
+    url = server.url.replace("0.0.0.0", "127.0.0.1")
+    yaml = shouting_agent("planted")
+    async with httpx.AsyncClient(base_url=url, timeout=TIMEOUT) as client:
+        foreign = {"Origin": "https://evil.example", "Content-Type": "text/plain"}
+        error_of(await client.post("/agents", content=yaml, headers=foreign), 403, "forbidden")
+        form = {"input": (None, '{"x": 0}'), "a": ("a", b"b")}
+        page = {"Origin": "http://localhost:3000"}
+        error_of(await client.post("/agents/quick/run", files=form, headers=page), 403, "forbidden")
+        error_of(await client.get("/agents", headers={"Host": "evil.example"}), 403, "forbidden")
+        blob = await client.post("/agents", content=yaml, headers={"Content-Type": "text/plain"})
+        error_of(blob, 415, "unsupported_media_type")
+
+        allowed = await client.options(
+            "/agents",
+            headers={
+                "Origin": "https://motet.example",
+                "Access-Control-Request-Method": "PUT",
+                "Access-Control-Request-Headers": "content-type",
+            },
+        )
+        listed = await client.get("/agents", headers={"Origin": "https://motet.example"})
+    for response in (allowed, listed):
+        assert response.status_code == 200
+        assert response.headers["access-control-allow-origin"] == "https://motet.example"
     await server.stop()
