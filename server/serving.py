@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import ipaddress
 import logging
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -92,8 +93,7 @@ async def serve(settings: Settings) -> None:
     """Serve until a signal ends it. Raises `Unavailable` (`address_in_use`) before all else."""
     listening = _bind(settings)
     with listening:
-        host, port = listening.getsockname()[:2]
-        url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        url = local_url(*listening.getsockname()[:2])
         async with open_services(settings) as services:
             server = Server(_uvicorn_config(services), services)
             _freeze_garbage()
@@ -128,6 +128,17 @@ async def serve_on_socket(settings: Settings, path: Path) -> AsyncIterator[None]
             services.models.end_events()
             server.should_exit = True
             await serving
+
+
+def local_url(host: str, port: int) -> str:
+    """Say where commands of this machine reach a server that listens on an address.
+
+    All addresses of a machine are named by loopback: `0.0.0.0` as a `Host` is nobody's.
+    """
+    address = ipaddress.ip_address(host)
+    if address.is_unspecified:
+        address = ipaddress.ip_address("127.0.0.1" if address.version == 4 else "::1")
+    return f"http://{address}:{port}" if address.version == 4 else f"http://[{address}]:{port}"
 
 
 def _freeze_garbage() -> None:

@@ -53,6 +53,20 @@ def test_the_settings_of_the_image_are_accepted_together(monkeypatch: pytest.Mon
     assert (settings.host, settings.port, settings.home) == ("0.0.0.0", 8000, Path("/data"))
 
 
+def test_neither_the_image_nor_compose_lets_in_web_pages_of_other_sites(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    defaults = COMPOSE["x-motet"]["environment"]
+    allowed = [defaults[f"MOTET_ALLOWED_{each}"] for each in ("HOSTS", "ORIGINS")]
+    for key, value in zip(("HOSTS", "ORIGINS"), allowed, strict=True):
+        monkeypatch.setenv(f"MOTET_ALLOWED_{key}", value.rpartition(":-")[2].rstrip("}"))
+
+    settings = load_settings()
+
+    assert "ALLOWED" not in DOCKERFILE
+    assert (settings.allowed_hosts, settings.allowed_origins) == ((), ())
+
+
 def test_what_the_image_copies_is_not_kept_out() -> None:
     let_in = {
         line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line[:1] == "!"

@@ -215,9 +215,8 @@ async def test_pages_of_other_sites_are_refused_on_every_address_too(tmp_path: P
     settings = {"host": "0.0.0.0", "trust_network": "true"}
     server = ServerProcess(tmp_path, **settings, allowed_origins='["https://motet.example"]')
     await server.start()
-    url = server.url.replace("0.0.0.0", "127.0.0.1")
     yaml = shouting_agent("planted")
-    async with httpx.AsyncClient(base_url=url, timeout=TIMEOUT) as client:
+    async with httpx.AsyncClient(base_url=server.url, timeout=TIMEOUT) as client:
         foreign = {"Origin": "https://evil.example", "Content-Type": "text/plain"}
         error_of(await client.post("/agents", content=yaml, headers=foreign), 403, "forbidden")
         form = {"input": (None, '{"x": 0}'), "a": ("a", b"b")}
@@ -239,4 +238,6 @@ async def test_pages_of_other_sites_are_refused_on_every_address_too(tmp_path: P
     for response in (allowed, listed):
         assert response.status_code == 200
         assert response.headers["access-control-allow-origin"] == "https://motet.example"
+    status, said = await motet("agents", "--home", str(tmp_path))
+    assert (status, "ask" in said) == (0, True), said
     await server.stop()
