@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import filecmp
 import mimetypes
+import os
+import stat
+from collections import deque
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +15,8 @@ import httpx
 
 from config.errors import Invalid, NotFound
 from server.cli.client import download, read_answer
+from server.cli.file_names import safe_name, temporary_path
+from tools.artifacts import CONTENT_HASH
 
 FILE_FORMATS = ("image", "audio", "file")
 MAX_TEXT_BYTES = 2 * 2**20
@@ -50,15 +56,17 @@ async def upload(client: httpx.AsyncClient, path: Path) -> dict[str, Any]:
 
 
 async def save(client: httpx.AsyncClient, artifact: Mapping[str, Any], folder: Path) -> Path:
-    """Write an artifact into a folder, under its name or one like it; whole or not at all."""
+    """Write an artifact into a folder, under its name or one like it; whole or not at all.
+
+    The artifact is fetched from the service alone, whatever address it claims. Raises `NotFound`
+    (`artifact_not_found`).
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    part = folder / f".{artifact['id']}.part"
+    part = temporary_path(folder)
     try:
-        await download(client, str(artifact["url"]), part)
-        # Whoever named the artifact may have written a path: the file stays in the folder.
-        name = Path(str(artifact.get("name") or "")).name
-        file_name = name if name not in ("", "..") else str(artifact["id"])
-        return part.replace(_free_path(folder, file_name, part))
+        await download(client, address_of(artifact), part)
+        name = safe_name(str(artifact.get("name") or ""), artifact["id"])
+        return part.replace(_free_path(folder, name, part))
     finally:
         part.unlink(missing_ok=True)
 
@@ -66,9 +74,9 @@ async def save(client: httpx.AsyncClient, artifact: Mapping[str, Any], folder: P
 def artifacts_in(value: Any) -> Iterator[dict[str, Any]]:
     """Yield every artifact in a run's output, each once."""
     yielded: set[str] = set()
-    pending = [value]
+    pending = deque([value])
     while pending:
-        item = pending.pop(0)
+        item = pending.popleft()
         if is_artifact(item):
             if item["id"] not in yielded:
                 yielded.add(item["id"])
@@ -80,8 +88,19 @@ def artifacts_in(value: Any) -> Iterator[dict[str, Any]]:
 
 
 def is_artifact(value: Any) -> bool:
-    """Tell whether a value of a run's output is an artifact."""
-    return isinstance(value, Mapping) and {"id", "url", "media_type", "size_bytes"} <= set(value)
+    """Tell whether a value of a run's output is an artifact; a model may have written any value."""
+    return (
+        isinstance(value, Mapping)
+        and isinstance(value.get("id"), str)
+        and CONTENT_HASH.fullmatch(value["id"]) is not None
+        and isinstance(value.get("media_type"), str)
+        and isinstance(value.get("size_bytes"), int)
+    )
+
+
+def address_of(artifact: Mapping[str, Any]) -> str:
+    """Return the path of an artifact at the service, which its id alone decides."""
+    return f"/artifacts/{artifact['id']}"
 
 
 def _free_path(folder: Path, name: str, new: Path) -> Path:
@@ -89,9 +108,14 @@ def _free_path(folder: Path, name: str, new: Path) -> Path:
     stem, suffix = Path(name).stem, Path(name).suffix
     for number in range(1, 10_000):
         path = folder / (name if number == 1 else f"{stem}-{number}{suffix}")
-        if not path.exists() or path.read_bytes() == new.read_bytes():
+        if not os.path.lexists(path) or _is_same(path, new):
             return path
     raise Invalid(f"'{folder}' holds too many files called '{name}'.")
+
+
+def _is_same(path: Path, new: Path) -> bool:
+    # Neither a link is followed, nor a device or a pipe read.
+    return stat.S_ISREG(path.lstat().st_mode) and filecmp.cmp(path, new, shallow=False)
 
 
 def _read_text(path: Path) -> str:

@@ -115,10 +115,11 @@ async def follow_work(
 
 
 async def download(client: httpx.AsyncClient, url: str, file: Path) -> None:
-    """Write what a URL holds to `file`. Raises its error; the file is then incomplete."""
+    """Write what a URL holds to a new file. Raises its error; the file is then incomplete."""
     async with client.stream("GET", url) as response:
-        if response.is_error:
+        # A redirect is none of our answers, and may lead anywhere.
+        if not response.is_success:
             raise await read_error(response)
-        with file.open("wb") as opened:
+        with file.open("xb") as opened:
             async for chunk in response.aiter_bytes():
                 opened.write(chunk)

@@ -13,11 +13,17 @@ import orjson
 from rich.console import Console
 from rich.text import Text
 
-from config.errors import Invalid, MotetError
+from config.errors import Invalid, MotetError, NotFound
 from config.settings import Settings
-from server.cli.artifact_files import artifacts_in, save, upload_input_files
+from server.cli.artifact_files import (
+    address_of,
+    artifacts_in,
+    save,
+    upload_input_files,
+)
 from server.cli.client import connect, read_answer, read_events
 from server.cli.console import say
+from server.cli.file_names import safe_name
 from server.cli.run_output import RunPrinter, print_output
 from server.data_folder import server_address
 
@@ -51,7 +57,7 @@ async def run_agent(settings: Settings, options: RunOptions, console: Console) -
         await _follow(client, f"/agents/{options.agent}/run", body, printer, options.as_json)
         if not options.as_json and sys.stdin.isatty():
             await _answer_interrupts(client, printer, console)
-        unsaved = None if address else settings.home / "saved" / printer.run_id
+        unsaved = None if address else settings.home / "saved" / safe_name(printer.run_id, "run")
         locations = await _locate(client, printer.output, options.save_to or unsaved, address)
     if printer.error:
         raise MotetError.from_dict(printer.error)
@@ -101,10 +107,14 @@ async def _locate(
     """Say where each artifact of an output can be opened: saved in `folder`, or by its URL."""
     locations = {}
     for artifact in artifacts_in(output):
+        location = f"{address}{address_of(artifact)}"
         if folder:
-            locations[artifact["id"]] = str(await save(client, artifact, folder))
-        else:
-            locations[artifact["id"]] = f"{address}{artifact['url']}"
+            # A model may have made the artifact up: the rest of the output is printed all the same.
+            try:
+                location = str(await save(client, artifact, folder))
+            except NotFound:
+                location = f"{location} (not saved: there is no such artifact)"
+        locations[artifact["id"]] = location
     return locations
 
 

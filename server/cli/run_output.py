@@ -14,7 +14,7 @@ from rich.segment import ControlType
 from rich.table import Table
 from rich.text import Text
 
-from server.cli.artifact_files import is_artifact
+from server.cli.artifact_files import address_of, is_artifact
 from server.cli.client import ServerEvent
 from server.cli.console import StyledText, say
 
@@ -65,7 +65,7 @@ class RunPrinter:
                 self._line((f"  model {data.get('model')}: {data.get('reason')}", "dim"))
             case "progress":
                 self._progress(node, data)
-            case "artifact":
+            case "artifact" if is_artifact(data):
                 self._artifact(data)
             case "tool" | "warning":
                 self._line((f"  {event.type} {_brief(data)}", "dim"))
@@ -90,9 +90,11 @@ class RunPrinter:
             self._line((f"  progress {_brief(data)}", "dim"))
 
     def _artifact(self, data: Mapping[str, Any]) -> None:
-        self._line("  ", (data["name"], "magenta"), (f" {describe_artifact(data)}", "dim"))
+        self._line(
+            "  ", (str(data.get("name") or ""), "magenta"), (f" {describe_artifact(data)}", "dim")
+        )
         if self._address:
-            url = Text(f"    {self._address}{data['url']}", "dim")
+            url = Text(f"    {self._address}{address_of(data)}", "dim")
             self._console.print(url, soft_wrap=True)
 
     def _transient_line(self, text: str) -> None:
@@ -148,7 +150,7 @@ def print_output(console: Console, output: Any, locations: Mapping[str, str] | N
 
 def _print_value(console: Console, name: str, value: Any, locations: Mapping[str, str]) -> None:
     if is_artifact(value):
-        location = locations.get(value["id"], value["url"])
+        location = locations.get(value["id"], address_of(value))
         called = str(value.get("name") or "")
         shown = location if location.endswith(called) else f"{called}  {location}"
         about = (f"  {describe_artifact(value)}", "dim")
@@ -183,7 +185,7 @@ def describe_artifact(artifact: Mapping[str, Any]) -> str:
     facts = [str(artifact["media_type"]).partition(";")[0], _size(artifact["size_bytes"])]
     if artifact.get("width"):
         facts.append(f"{artifact['width']} × {artifact['height']}")
-    if artifact.get("seconds"):
+    if isinstance(artifact.get("seconds"), int | float):
         facts.append(f"{artifact['seconds']:.1f} s")
     return ", ".join(facts)
 
@@ -208,7 +210,7 @@ def _brief(value: Any) -> str:
         if isinstance(item, list):
             parts.append(f"{name}: {len(item)} items")
         elif is_artifact(item):
-            parts.append(f"{name}: {item.get('name') or item['url']}")
+            parts.append(f"{name}: {item.get('name') or address_of(item)}")
         else:
             parts.append(f"{name}: {_short(str(item), 60)}")
     return _short(", ".join(parts), 120)

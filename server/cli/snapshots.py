@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
 from config.errors import MotetError, NotFound
 from config.settings import Settings
 from server.cli.client import connect, download, read_answer
+from server.cli.file_names import temporary_path
 
 
 async def export_index(settings: Settings, name: str, file: Path) -> int:
     """Write the index to `file`, whole or not at all; gives its size in bytes."""
-    part = file.with_name(f"{file.name}.part")
+    part = temporary_path(file.parent)
     try:
         async with connect(settings) as client:
-            await download(client, f"/indexes/{name}/export", part)
+            await download(client, f"/indexes/{quote(name, safe='')}/export", part)
         return part.replace(file).stat().st_size
     finally:
         part.unlink(missing_ok=True)

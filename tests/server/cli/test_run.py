@@ -5,6 +5,7 @@ from __future__ import annotations
 from io import StringIO
 from pathlib import Path
 
+import orjson
 import pytest
 from rich.console import Console
 
@@ -12,6 +13,7 @@ from config.errors import Invalid, MotetError
 from config.settings import load_settings
 from server.cli.agents import check_file
 from server.cli.ingest import add_sources
+from server.cli.run import RunOptions, run_agent
 
 INDEXES = """
 version: 1
@@ -62,3 +64,31 @@ def test_checking_a_file_names_place_field_and_what_is_wrong(
         line.startswith(f"{file}:3:1: inputs: there is no key 'inputs' here.") for line in problems
     )
     assert any("nodes.a.type: there is no node type 'sett'." in line for line in problems)
+
+
+MADE_UP = """
+version: 1
+name: forger
+input: {claim: list}
+nodes:
+  claim: {type: set, values: {made: "{{ claim }}", answer: done}}
+output: [answer, made]
+"""
+
+
+async def test_run_saves_no_file_that_its_output_only_claims(
+    tmp_path: Path, console: Console
+) -> None:
+    home, folder = tmp_path / "home", tmp_path / "folder"
+    (home / "agents").mkdir(parents=True)
+    (home / "agents" / "forger.yaml").write_text(MADE_UP)
+    stranger = {"url": "http://127.0.0.1:9/x", "media_type": "a/b", "size_bytes": 1, "name": "n"}
+    claims = [{**stranger, "id": "../../escaped"}, {**stranger, "id": "0" * 64}]
+    text = orjson.dumps({"claim": claims}).decode()
+
+    options = RunOptions("forger", input_json=text, save_to=folder)
+    await run_agent(load_settings(home=home), options, console)
+
+    assert "done" in printed(console)
+    assert list(tmp_path.iterdir()) == [home, folder]
+    assert list(folder.iterdir()) == []
