@@ -25,6 +25,7 @@ from indexes.service import Indexes, open_indexes
 from models.catalog.watch import ModelsWatch, watch_models
 from models.devices.machine import Machine, find_machine
 from models.manager import Models, open_models
+from runs.abandoned_steps import ignore_abandoned_steps
 from runs.checkpoints import Checkpoints, open_checkpoints
 from runs.database import RunDatabase, open_run_database
 from runs.deliveries import Deliveries
@@ -86,6 +87,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     async with PartStack() as stack:
         # First in, last out: another process may open the folder once nothing here writes to it.
         stack.enter_context(lock_data_folder(settings.home))
+        stack.enter_context(ignore_abandoned_steps())
         limits = FetchLimits(allowed_networks=_networks(settings))
 
         machine = await find_machine()
