@@ -108,7 +108,8 @@ class Checkpoints(AsyncSqliteSaver):
             pending_writes_sql(True), (thread_id, ns, checkpoint_id)
         )
         return CheckpointTuple(
-            config if get_checkpoint_id(config) else _config(thread_id, ns, checkpoint_id),
+            # Whole even where the caller named no namespace: LangGraph writes beside it.
+            _config(thread_id, ns, checkpoint_id),
             self.serde.loads_typed((type_, checkpoint)),
             cast(CheckpointMetadata, orjson.loads(metadata) if metadata else {}),
             _config(thread_id, ns, parent_id) if parent_id else None,

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -12,12 +14,14 @@ from uuid import UUID
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import StateSnapshot
 
-from config.errors import Invalid, nearest
+from config.errors import Invalid
 from runs.record import Thread
 from runs.stream_translator import visible
 
 _ADDRESS = ("thread_id", "checkpoint_ns", "checkpoint_id")
 """The fields of a checkpoint's address."""
+_FILTER_NAME = re.compile(r"[A-Za-z_][\w-]*(\.[A-Za-z_][\w-]*)*", re.ASCII)
+"""What SQLite's path into a JSON object takes of what LangGraph lets through."""
 EMPTY_STATE: dict[str, Any] = {
     "values": {},
     "next": [],
@@ -71,20 +75,6 @@ def updated_dict(config: RunnableConfig) -> dict[str, Any]:
     }
 
 
-def check_channels(graph: Any, values: Any) -> None:
-    """Check that `values` names channels of the graph. Raises `Invalid`.
-
-    LangGraph drops what no channel takes; a misspelt name must never be ignored.
-    """
-    known = [name for name in graph.channels if ":" not in name and not name.startswith("__")]
-    for name in values if isinstance(values, dict) else ():
-        if name not in known:
-            raise Invalid(
-                f"The state has no channel '{name}'. {nearest(name, known)}",
-                details={"field": f"values.{name}"},
-            )
-
-
 def address_of(config: Any) -> dict[str, Any] | None:
     """Return the checkpoint that a config points to."""
     if not config:
@@ -98,7 +88,7 @@ def interrupt_dict(interrupt: Any) -> dict[str, Any]:
 
 
 def thread_config(thread_id: str, checkpoint_id: str | None = None) -> RunnableConfig:
-    configurable = {"thread_id": thread_id}
+    configurable = {"thread_id": thread_id, "checkpoint_ns": ""}
     if checkpoint_id:
         configurable["checkpoint_id"] = checkpoint_id
     return {"configurable": configurable}
@@ -132,3 +122,14 @@ def check_uuid(thread_id: str) -> str:
         raise Invalid(
             "Invalid thread ID: must be a UUID", details={"field": "thread_id"}
         ) from error
+
+
+def check_filter(metadata: Mapping[str, Any] | None) -> None:
+    """Check that a history can be chosen by this metadata. Raises `Invalid`."""
+    for name in metadata or {}:
+        if not _FILTER_NAME.fullmatch(name):
+            raise Invalid(
+                f"History cannot be chosen by '{name}': names are letters, digits, _ and -, with "
+                "dots between the parts of a path.",
+                details={"field": f"metadata.{name}"},
+            )

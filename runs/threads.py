@@ -18,11 +18,12 @@ from config.errors import Conflict, Invalid, MotetError, NotFound
 from runs.checkpoints import Checkpoints
 from runs.engine import RunEngine
 from runs.record import Thread
+from runs.state_edits import check_node, check_values
 from runs.store import RunStore, is_duplicate
 from runs.stream_translator import visible
 from runs.thread_shapes import (
     EMPTY_STATE,
-    check_channels,
+    check_filter,
     check_uuid,
     interrupt_dict,
     state_dict,
@@ -183,10 +184,14 @@ class Threads:
         metadata: Mapping[str, Any] | None = None,
         tenant: str = "default",
     ) -> list[dict[str, Any]]:
-        """List the thread's states, newest first; with `before`, those before that checkpoint."""
+        """List the thread's states, newest first; with `before`, those before that checkpoint.
+
+        Raises `Invalid` for metadata whose names no filter takes.
+        """
         thread = self._find(thread_id, tenant)
         if thread.agent is None:
             return []
+        check_filter(metadata)
         graph = await self._graph(thread)
         states = graph.aget_state_history(
             thread_config(thread_id),
@@ -194,13 +199,7 @@ class Threads:
             before=thread_config(thread_id, before) if before else None,
             filter=dict(metadata) if metadata else None,
         )
-        try:
-            return [state_dict(snapshot) async for snapshot in states]
-        except ValueError as error:
-            raise Invalid(
-                f"History cannot be chosen by this metadata: {error}",
-                details={"field": "metadata"},
-            ) from error
+        return [state_dict(snapshot) async for snapshot in states]
 
     async def update_state(
         self,
@@ -226,16 +225,14 @@ class Threads:
         graph = await self._graph(thread)
         if checkpoint_id:
             await self.get_state(thread_id, checkpoint_id, tenant)
-        check_channels(graph, values)
-        if as_node is not None and as_node not in graph.nodes:
-            raise Invalid(
-                f"Agent '{thread.agent}' has no node '{as_node}'.", details={"field": "as_node"}
-            )
+        snapshot = await graph.aget_state(thread_config(thread_id, checkpoint_id))
+        check_values(graph, snapshot.values, values)
+        check_node(graph, as_node)
         try:
             config = await graph.aupdate_state(
                 thread_config(thread_id, checkpoint_id), values, as_node=as_node
             )
-        except (InvalidUpdateError, KeyError, TypeError, ValueError) as error:
+        except InvalidUpdateError as error:  # what LangGraph itself refuses
             raise Invalid(
                 f"The state cannot be updated: {error}", details={"field": "values"}
             ) from error
