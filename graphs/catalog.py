@@ -11,6 +11,7 @@ that write take turns; `get` and the other readers see all agents as they were a
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -20,6 +21,7 @@ from typing import Any
 from langgraph.graph import StateGraph
 
 from config.errors import Conflict, Invalid, MotetError, NotFound, nearest
+from config.files import replace_file, storage_errors
 from config.settings import Settings
 from graphs.agent import Agent
 from graphs.loading.build import AgentSource, build_agent
@@ -30,9 +32,11 @@ from graphs.loading.python_files import (
     revive_python_agent,
 )
 from graphs.loading.reload import Reload, log_reload
-from graphs.loading.yaml_files import read_text, write_atomically
+from graphs.loading.yaml_files import read_text
 from graphs.spec.agent_spec import read_spec
 from graphs.spec.base import AGENT_NAME
+
+log = logging.getLogger(__name__)
 
 SHIPPED = Path(__file__).parent / "library"
 WATCH_DEBOUNCE_MS = 400
@@ -192,7 +196,8 @@ class Catalog:
                 code="agent_in_use",
                 details={"agents": users},
             )
-        (agent.path if agent and agent.path else file).unlink(missing_ok=True)
+        with storage_errors(f"The file of agent '{name}'", "deleted"):
+            (agent.path if agent and agent.path else file).unlink(missing_ok=True)
         self.reload()
 
     def revive(
@@ -230,7 +235,16 @@ class Catalog:
         return reload
 
     async def watch(self, notify: Callable[[Reload], None] = lambda reload: None) -> None:
-        """Reload whenever a file of one's own changes, until cancelled."""
+        """Reload whenever a file of one's own changes, until cancelled.
+
+        A folder that cannot be made or watched is logged, and not followed.
+        """
+        try:
+            await self._watch(notify)
+        except OSError as error:
+            log.error("agents are not followed, changes count at the next start: %s", error)
+
+    async def _watch(self, notify: Callable[[Reload], None]) -> None:
         from watchfiles import awatch  # a native library that only a server needs
 
         self._folders.own.mkdir(parents=True, exist_ok=True)
@@ -247,8 +261,8 @@ class Catalog:
         return self._save_text(name, file, yaml)
 
     def _save_text(self, name: str, file: Path, text: str) -> Agent:
-        self._folders.own.mkdir(parents=True, exist_ok=True)
-        write_atomically(file, text)
+        with storage_errors(f"The file of agent '{name}'"):
+            replace_file(file, text)
         self.reload()
         return self.get(name)
 

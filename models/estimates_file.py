@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from dataclasses import asdict
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from config.files import replace_file, set_aside
 from models.scheduling.memory_estimates import Measurement, MemoryEstimates
 
 log = logging.getLogger(__name__)
@@ -22,13 +22,16 @@ _FORMAT = TypeAdapter(dict[str, Measurement])
 
 
 def load_estimates(file: Path) -> MemoryEstimates:
-    """Read what earlier starts measured; nothing where there is no file, or a broken one."""
+    """Read what earlier starts measured; nothing where there is no file.
+
+    A file that cannot be read is set aside.
+    """
     try:
         return MemoryEstimates(_FORMAT.validate_json(file.read_bytes()))
     except FileNotFoundError:
         pass
     except (OSError, ValidationError) as error:
-        log.warning("%s is not used: %s", file, error)
+        set_aside(file, type(error).__name__)
     return MemoryEstimates()
 
 
@@ -37,10 +40,8 @@ def save_estimates(file: Path, estimates: MemoryEstimates) -> None:
     if not estimates.changed:
         return
     estimates.changed = False
-    new = file.with_suffix(".new")
     entries = {key: asdict(each) for key, each in estimates.measurements.items()}
     try:
-        new.write_text(json.dumps(entries))
-        os.replace(new, file)  # atomic: a crash leaves the old file or the new one
+        replace_file(file, json.dumps(entries))
     except OSError as error:
         log.warning("what models need could not be remembered: %s", error)

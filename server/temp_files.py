@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from config.files import remove_path
 
 
 class TempFiles:
@@ -17,7 +18,7 @@ class TempFiles:
 
     def __init__(self, home: Path) -> None:
         self._folder = home / "exchange"
-        shutil.rmtree(self._folder, ignore_errors=True)
+        remove_path(self._folder)
         self._folder.mkdir(parents=True)
 
     @contextmanager

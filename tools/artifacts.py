@@ -12,58 +12,40 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import mimetypes
+import logging
 import os
 import re
-import tempfile
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from config.errors import Busy, Invalid, NotFound
-from config.files import sync_path
+from config.errors import Busy, Invalid, NotFound, Unavailable
+from config.files import remove_path, replace_file, set_aside, storage_errors
+from tools.artifact_record import (
+    CONTENT_HASH,
+    MEDIA_TYPE,
+    Artifact,
+    damaged,
+    description_of,
+    digest_file,
+    list_descriptions,
+    read_artifact,
+    stamp_of,
+)
 
-CONTENT_HASH = re.compile(r"[0-9a-f]{64}")
+log = logging.getLogger(__name__)
+
 TENANT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]*/[a-z0-9][a-z0-9!#$&^_.+-]*(;[\x20-\x7e]*)?")
-
-SUFFIXES = {"audio/wav": ".wav", "audio/ogg": ".ogg", "audio/flac": ".flac"}
-"""Of media types that the standard library names otherwise, or not at all."""
-
-
-@dataclass(frozen=True)
-class Artifact:
-    """One artifact. `path` holds the bytes and is never changed; it stays with the server."""
-
-    id: str
-    media_type: str
-    size_bytes: int
-    created_at: str
-    provenance: dict[str, Any]
-    path: Path
-
-    @property
-    def filename(self) -> str:
-        """A name for the file: after what its provenance calls it, or what made it."""
-        called = str(self.provenance.get("name") or "")
-        words = "-".join(re.findall(r"[^\W_]+", called.lower()))[:80].strip("-")
-        made_by = str(self.provenance.get("tool") or "artifact")
-        return f"{words or f'{made_by}-{self.id[:8]}'}{_file_suffix(self.media_type)}"
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the artifact as JSON, without its path on disk."""
-        return {
-            "id": self.id,
-            "media_type": self.media_type,
-            "size_bytes": self.size_bytes,
-            "created_at": self.created_at,
-            "provenance": self.provenance,
-        }
+KNOWN_DIGESTS = 10_000
+"""Files whose digest is known as long as they do not change: none is read twice."""
+MAX_PROBLEMS = 100
+"""Damaged artifacts that are logged and remembered; `list_damaged` finds all."""
 
 
 class Artifacts:
@@ -85,6 +67,8 @@ class Artifacts:
         self._max_tenant_bytes = max_tenant_bytes
         self._fsync = fsync
         self._used_bytes: dict[Path, int] = {}
+        self._digest = lru_cache(KNOWN_DIGESTS)(digest_file)
+        self._problems: dict[Path, Unavailable] = {}
         # Writers run in threads; they must agree on what exists and on the room that is left.
         self._writing = threading.Lock()
 
@@ -98,8 +82,9 @@ class Artifacts:
     ) -> Artifact:
         """Store bytes; on return they survive a killed process, with `fsync` a power loss.
 
-        The first provenance of the same bytes stays. Raises `Invalid` (`too_large`), or `Busy`
-        (`artifact_storage_full`) when the tenant's room is used up.
+        The first provenance of the same bytes stays; a damaged artifact is written anew. Raises
+        `Invalid` (`too_large`), `Busy` (`artifact_storage_full`) when the tenant's room is used up,
+        and `Unavailable` (`storage_full` and others) when the disk does not take it.
         """
         if not MEDIA_TYPE.fullmatch(media_type):
             raise Invalid(f"'{media_type}' is no media type.", details={"field": "media_type"})
@@ -113,54 +98,65 @@ class Artifacts:
         return await asyncio.to_thread(self._put, folder, data, media_type, dict(provenance or {}))
 
     async def get(self, id: str, *, tenant: str = "default") -> Artifact:
-        """Return what an artifact is; its bytes are at `path`. Raises `NotFound`
-        (`artifact_not_found`).
+        """Return what an artifact is; its bytes are at `path`.
+
+        Raises `NotFound` (`artifact_not_found`), and `Unavailable` (`artifact_damaged`) for one
+        that is not its digest, or whose description is not whole.
         """
         path = _path_of(self._tenant_folder(tenant), id)
-        artifact = await asyncio.to_thread(_read_description, path) if path else None
+        artifact = await asyncio.to_thread(self._read_checked, path) if path else None
         if artifact is None:
-            raise NotFound(
-                f"There is no artifact '{id[:80]}'.",
-                code="artifact_not_found",
-                details={"field": "artifact"},
-            )
+            raise _not_found(id)
         return artifact
 
     async def read(self, id: str, *, tenant: str = "default") -> bytes:
-        """Return the bytes of an artifact. Raises `NotFound` (`artifact_not_found`)."""
+        """Return the bytes of an artifact. Raises as `get` does."""
         artifact = await self.get(id, tenant=tenant)
-        return await asyncio.to_thread(artifact.path.read_bytes)
+        with storage_errors("The artifact", "read"):
+            return await asyncio.to_thread(artifact.path.read_bytes)
 
-    async def list_older(self, before: float, tenant: str | None) -> list[Artifact]:
+    async def list_older(self, before: float, tenant: str | None) -> Sequence[Artifact]:
         """List what was last written before an epoch second, of one tenant or of all (None)."""
         folders = self._folder.glob("*") if tenant is None else [self._tenant_folder(tenant)]
-        return await asyncio.to_thread(_list_older, list(folders), before)
+        return await asyncio.to_thread(self._list_older, list(folders), before)
 
     async def list(
         self, *, tenant: str = "default", limit: int = 100, offset: int = 0
-    ) -> list[Artifact]:
-        """List artifacts of a tenant, the newest first."""
+    ) -> Sequence[Artifact]:
+        """List artifacts of a tenant, the newest first; damaged ones are left out."""
         folder = self._tenant_folder(tenant)
-        return await asyncio.to_thread(_list_page, folder, limit, offset)
+        return await asyncio.to_thread(self._list_page, folder, limit, offset)
 
     async def delete(self, id: str, *, tenant: str = "default") -> None:
-        """Delete an artifact, whoever names it. Raises `NotFound` (`artifact_not_found`)."""
-        artifact = await self.get(id, tenant=tenant)
-        await asyncio.to_thread(self._delete, artifact)
+        """Delete an artifact, whoever names it, also a damaged one.
+
+        Raises `NotFound` (`artifact_not_found`), and `Unavailable` when the disk refuses it.
+        """
+        path = _path_of(self._tenant_folder(tenant), id)
+        if path is None or not await asyncio.to_thread(self._delete, path):
+            raise _not_found(id)
 
     async def delete_older(self, artifact: Artifact, before: float) -> bool:
         """Delete an artifact unless it was written again since `before`; return whether it was."""
-        return await asyncio.to_thread(self._delete, artifact, before)
+        return await asyncio.to_thread(self._delete, artifact.path, before)
 
-    def _delete(self, artifact: Artifact, before: float | None = None) -> bool:
-        description, folder = artifact.path.with_suffix(".json"), artifact.path.parent.parent
-        with self._writing:
-            if not description.exists() or (before and description.stat().st_mtime >= before):
+    def problems(self) -> Sequence[Unavailable]:
+        """Return what is damaged, as far as somebody has asked for it since the start."""
+        return tuple(self._problems.values())
+
+    def _delete(self, path: Path, before: float | None = None) -> bool:
+        description, folder = description_of(path), path.parent.parent
+        with self._writing, storage_errors("The artifact", "deleted"):
+            if not os.path.lexists(description):
                 return False
-            description.unlink()
-            artifact.path.unlink(missing_ok=True)
+            if before and description.lstat().st_mtime >= before:
+                return False
+            remove_path(description)
+            size_bytes = path.lstat().st_size if os.path.lexists(path) else 0
+            remove_path(path)
             if folder in self._used_bytes:
-                self._used_bytes[folder] -= artifact.size_bytes
+                self._used_bytes[folder] -= size_bytes
+            self._problems.pop(path, None)
         return True
 
     def _tenant_folder(self, tenant: str) -> Path:
@@ -181,18 +177,66 @@ class Artifacts:
             provenance=provenance,
             path=path,
         )
-        description = orjson.dumps(artifact.as_dict(), option=orjson.OPT_INDENT_2)
         with self._writing:
-            if known := _read_description(path):
-                # Written anew: it is not old any more for who deletes what is old.
-                os.utime(path.with_suffix(".json"))
+            if known := self._read_known(path):
                 return known
             used = self._room_for(len(data), folder)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._write(path, data)
-            self._write(path.with_suffix(".json"), description)
+            with storage_errors("The artifact"):
+                self._write(artifact, data)
             self._used_bytes[folder] = used + len(data)
+            self._problems.pop(path, None)
         return artifact
+
+    def _read_known(self, path: Path) -> Artifact | None:
+        """Return an artifact that is written again; one that is damaged is to be replaced."""
+        try:
+            known = self._read_checked(path)
+        except Unavailable as error:
+            set_aside(description_of(path), error.code)
+            if path.is_dir():
+                set_aside(path, error.code)
+            return None
+        if known:
+            # Written anew: it is not old any more for who deletes what is old.
+            with storage_errors("The artifact"):
+                os.utime(description_of(path))
+        return known
+
+    def _read_checked(self, path: Path) -> Artifact | None:
+        """Read what an artifact is. Raises `Unavailable` where its bytes are not its digest."""
+        try:
+            artifact = read_artifact(path)
+            if artifact and self._digest(stamp_of(path)) != path.name:
+                raise damaged(path, "its bytes are not what was stored")
+        except Unavailable as error:
+            self._note(path, error)
+            raise
+        self._problems.pop(path, None)
+        return artifact
+
+    def _note(self, path: Path, error: Unavailable) -> None:
+        """Log a damaged artifact when it is met first."""
+        if path not in self._problems and len(self._problems) < MAX_PROBLEMS:
+            self._problems[path] = error
+            log.error("%s: %s", path, error.message)
+
+    def _read_whole(self, descriptions: Iterable[Path]) -> Iterator[Artifact]:
+        """Read artifacts by their descriptions, without those that are damaged or gone."""
+        for description in descriptions:
+            path = description.with_suffix("")
+            try:
+                if artifact := read_artifact(path):
+                    yield artifact
+            except Unavailable as error:
+                self._note(path, error)
+
+    def _list_older(self, folders: Iterable[Path], before: float) -> Sequence[Artifact]:
+        described = (entry for folder in folders for entry in list_descriptions(folder))
+        return [*self._read_whole(file for mtime_ns, file in described if mtime_ns < before * 1e9)]
+
+    def _list_page(self, folder: Path, limit: int, offset: int) -> Sequence[Artifact]:
+        newest = sorted(list_descriptions(folder), reverse=True)[offset : offset + limit]
+        return [*self._read_whole(file for _, file in newest)]
 
     def _room_for(self, size_bytes: int, folder: Path) -> int:
         """Return the bytes used until now; the first call for a folder counts them.
@@ -211,58 +255,34 @@ class Artifacts:
             )
         return used
 
-    def _write(self, path: Path, data: bytes) -> None:
-        """Write beside, then rename: a reader sees all of the file or none."""
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
+    def _write(self, artifact: Artifact, data: bytes) -> None:
+        """Write the bytes, then the description; neither stays where the other does not fit."""
+        description = orjson.dumps(artifact.as_dict(), option=orjson.OPT_INDENT_2)
         try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                if self._fsync:
-                    file.flush()
-                    os.fsync(file.fileno())
-            os.replace(name, path)
-            if self._fsync:
-                sync_path(path.parent)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
+            replace_file(artifact.path, data, durable=self._fsync)
+            replace_file(description_of(artifact.path), description, durable=self._fsync)
+        except OSError:
+            with suppress(OSError):
+                artifact.path.unlink()
             raise
-
-
-def _file_suffix(media_type: str) -> str:
-    kind = media_type.partition(";")[0].strip()
-    return SUFFIXES.get(kind) or mimetypes.guess_extension(kind) or ""
 
 
 def _path_of(folder: Path, id: str) -> Path | None:
     return folder / id[:2] / id if CONTENT_HASH.fullmatch(id) else None
 
 
-def _read_description(path: Path) -> Artifact | None:
-    try:
-        fields = orjson.loads(path.with_suffix(".json").read_bytes())
-    except FileNotFoundError:
-        return None
-    return Artifact(**fields, path=path)
+def _not_found(id: str) -> NotFound:
+    return NotFound(
+        f"There is no artifact '{id[:80]}'.",
+        code="artifact_not_found",
+        details={"field": "artifact"},
+    )
 
 
 def _sweep(folder: Path) -> int:
     """Count the bytes used in a folder, cleared of what a killed process left half-written."""
     for part in folder.glob("??/.*.part"):
-        part.unlink()
+        part.unlink(missing_ok=True)
     return sum(
         file.stat().st_size for file in folder.glob("??/*") if CONTENT_HASH.fullmatch(file.name)
     )
-
-
-def _list_older(folders: list[Path], before: float) -> list[Artifact]:
-    described = (file for folder in folders for file in folder.glob("??/*.json"))
-    old = [file for file in described if file.stat().st_mtime < before]
-    artifacts = (_read_description(file.with_suffix("")) for file in old)
-    return [artifact for artifact in artifacts if artifact]
-
-
-def _list_page(folder: Path, limit: int, offset: int) -> list[Artifact]:
-    described = [(file.stat().st_mtime_ns, file) for file in folder.glob("??/*.json")]
-    newest = sorted(described, reverse=True)[offset : offset + limit]
-    artifacts = (_read_description(file.with_suffix("")) for _, file in newest)
-    return [artifact for artifact in artifacts if artifact]

@@ -14,7 +14,8 @@ from typing import Any, TypeAlias, TypeVar
 from config.errors import Unavailable
 from models.catalog.spec import Task
 from models.lease import Lease, ModelSource
-from tools.artifacts import Artifact, Artifacts
+from tools.artifact_record import Artifact
+from tools.artifacts import Artifacts
 from tools.media import Media, PreparedPicture
 from tools.references import ReferencedFile, ReferenceReader
 from tools.spec import Tool, ToolContext

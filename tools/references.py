@@ -15,7 +15,8 @@ from typing import Any, Literal
 from urllib.parse import unquote_to_bytes
 
 from config.errors import Invalid
-from tools.artifacts import CONTENT_HASH, Artifacts
+from tools.artifact_record import CONTENT_HASH
+from tools.artifacts import Artifacts
 from tools.safe_fetch import FetchLimits, Resolve, fetch, system_resolve
 
 Kind = Literal["artifact", "data", "url"]

@@ -11,6 +11,10 @@ UNAVAILABLE: Mapping[str, ErrorCode] = {
         "The service cannot listen on its port.",
         "Choose another with `--port`; 0 takes a free one.",
     ),
+    "artifact_damaged": ErrorCode(
+        "The bytes or the description of an artifact are not what was stored.",
+        "Store the same file again, or delete the artifact; `motet doctor` lists damaged ones.",
+    ),
     "async_only": ErrorCode(
         "A notebook called a chat model synchronously.", "Use `ainvoke` or `astream`."
     ),
@@ -168,6 +172,22 @@ UNAVAILABLE: Mapping[str, ErrorCode] = {
         "The service that a command started ended at once.", "Read what it printed."
     ),
     "shutting_down": ErrorCode("The service is stopping.", "Try again when it has started."),
+    "storage_denied": ErrorCode(
+        "The permissions of a file or folder of the service do not allow it.",
+        "Give it to the user who runs the service; the log has its path.",
+    ),
+    "storage_failed": ErrorCode(
+        "A file of the service cannot be read or written.",
+        "Read the log, which has its path; mend the disk or the data folder.",
+    ),
+    "storage_full": ErrorCode(
+        "No space is left for a file of the service, on the disk or in a quota.",
+        "Free some space, and try again.",
+    ),
+    "storage_read_only": ErrorCode(
+        "The disk of the data folder is mounted read-only.",
+        "Mount it for writing, or choose another data folder.",
+    ),
     "structured_output_invalid": ErrorCode(
         "The model did not answer in the form that the node asks for, also after repairs.",
         "Simplify the schema, or take a stronger model.",

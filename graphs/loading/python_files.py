@@ -35,7 +35,7 @@ def read_python_agents(
     """
     agents: dict[str, Agent] = {}
     problems: dict[str, MotetError] = {}
-    for file in sorted(folder.glob("*.py")) if folder.is_dir() else ():
+    for file in _list_files(folder):
         if file.name.startswith(("_", ".")):
             continue
         known = before.get(file.stem)
@@ -51,6 +51,13 @@ def read_python_agents(
             if known:
                 agents[file.stem] = known
     return agents, problems
+
+
+def _list_files(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.glob("*.py")) if folder.is_dir() else []
+    except OSError:  # reading the YAML beside them has told it
+        return []
 
 
 def read_python_agent(file: Path) -> Agent:

@@ -1,9 +1,7 @@
-"""Agent files of a folder: reading their texts, replacing one in one step."""
+"""Agent files of a folder: reading their texts."""
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 
 from config.errors import Invalid, MotetError
@@ -23,7 +21,11 @@ def read_sources(
     """
     sources: dict[str, AgentSource] = {}
     problems: dict[str, MotetError] = {}
-    for path in sorted(folder.glob("*")) if folder.is_dir() else ():
+    try:
+        paths = sorted(folder.glob("*")) if folder.is_dir() else []
+    except OSError as error:
+        return {}, {str(folder): _unreadable(folder, error)}
+    for path in paths:
         if path.suffix not in SUFFIXES or path.name.startswith((".", "_")):
             continue
         try:
@@ -38,20 +40,10 @@ def read_text(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise Invalid(
-            f"{file}: cannot be read: {error}", code="invalid_agent", details={"file": str(file)}
-        ) from error
+        raise _unreadable(file, error) from error
 
 
-def write_atomically(file: Path, text: str) -> None:
-    """Replace a file in one step: readers see the old text or the new, never half of it."""
-    # In the same folder, because a rename is atomic within one file system only. The name begins
-    # with a dot, so that a reload in between leaves it alone.
-    handle, name = tempfile.mkstemp(dir=file.parent, prefix=".", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as out:
-            out.write(text)
-        os.replace(name, file)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+def _unreadable(path: Path, error: OSError | UnicodeDecodeError) -> Invalid:
+    reason = error.strerror if isinstance(error, OSError) else error
+    message = f"{path}: cannot be read: {reason}"
+    return Invalid(message, code="invalid_agent", details={"file": str(path)})

@@ -10,6 +10,7 @@ invisible until it is whole: its index belongs to no tenant ('') until the last 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import sqlite3
@@ -18,8 +19,8 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-from config.errors import Busy, Conflict, Invalid
-from config.files import sync_path
+from config.errors import Busy, Conflict, Invalid, Unavailable
+from config.files import REASONS, storage_error, sync_path
 from indexes.records import IndexRecord
 from indexes.spec import IndexSpec
 from indexes.storage import inspection
@@ -29,6 +30,12 @@ from indexes.storage.schema import VERSION, create
 
 APPLICATION_ID = 0x4D6F7465
 """SQLite's mark in the file's header that says what it is: "Mote"."""
+DISK_FAULTS = {
+    sqlite3.SQLITE_FULL: errno.ENOSPC,
+    sqlite3.SQLITE_IOERR: errno.EIO,
+    sqlite3.SQLITE_READONLY: errno.EROFS,
+}
+"""The system's numbers for what SQLite says of a disk."""
 
 _EXPORT = (
     "INSERT INTO copy.spaces SELECT id, '', fingerprint, dimensions FROM main.spaces WHERE id = "
@@ -75,7 +82,8 @@ SLICE_DOCUMENTS = 100
 def export_snapshot(database: IndexDatabase, record: IndexRecord, path: Path) -> None:
     """Write the index, as it is at one moment, to `path`; a file there is replaced at the end.
 
-    Raises `Invalid` (`invalid_path`), `Busy` (`index_reembedding`).
+    Raises `Invalid` (`invalid_path`), `Busy` (`index_reembedding`), and `Unavailable`
+    (`storage_full` and others) when the disk does not take it.
     """
     new = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
@@ -91,14 +99,25 @@ def export_snapshot(database: IndexDatabase, record: IndexRecord, path: Path) ->
         os.replace(new, path)
         sync_path(path.absolute().parent)
     except (OSError, ValueError, sqlite3.OperationalError) as error:
-        raise Invalid(
-            f"The snapshot cannot be written to {path}: {error}.",
-            code="invalid_path",
-            details={"field": "path"},
-        ) from error
+        raise _write_error(error) from error
     finally:
         with suppress(OSError, ValueError):
             new.unlink()
+
+
+def _write_error(error: Exception) -> Invalid | Unavailable:
+    """Tell a disk that refuses from a path that cannot be; the message does not hold the path."""
+    number = error.errno if isinstance(error, OSError) else None
+    if isinstance(error, sqlite3.Error):
+        number = DISK_FAULTS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
+    if number in DISK_FAULTS.values():
+        return storage_error(OSError(number, ""), "The snapshot")
+    reason = REASONS.get(number or 0, "there can be no file of this name")
+    return Invalid(
+        f"The snapshot cannot be written there: {reason}.",
+        code="invalid_path",
+        details={"field": "path"},
+    )
 
 
 def import_snapshot(database: IndexDatabase, tenant: str, path: Path, name: str | None) -> str:
@@ -205,10 +224,11 @@ def _inspect(path: Path, uri: str) -> IndexSpec:
                 raise ValueError("it is damaged")
             return spec
     except (OSError, ValueError, TypeError, sqlite3.Error, RecursionError) as error:
+        reason = REASONS.get(error.errno or 0) if isinstance(error, OSError) else error
         raise Invalid(
-            f"{path} cannot be imported: {error}.".replace("..", "."),
+            f"The snapshot cannot be imported: {reason}.".replace("..", "."),
             code="invalid_snapshot",
-            details={"field": "path", "file": str(path)},
+            details={"field": "path"},
         ) from error
 
 

@@ -49,12 +49,6 @@ class PullJob:
         """Return the job as JSON, for the API and the file."""
         return {"name": self.name, **asdict(self)}
 
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> PullJob:
-        """Read a stored job. Raises `TypeError`, `KeyError` or `ValueError` where that is none."""
-        fields = {name: value for name, value in stored.items() if name != "name"}
-        return cls(**{**fields, "state": PullState(fields["state"])})
-
     def update(self, progress: Mapping[str, Any]) -> None:
         """Take over what `progress` names; the rest stays."""
         self.state = PullState.RUNNING

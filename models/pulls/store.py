@@ -4,26 +4,32 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
+from config.files import replace_file, set_aside
 from models.pulls.job import PullJob, PullState
 
 log = logging.getLogger(__name__)
 
 MAX_JOBS = 100
 """The latest that are stored."""
+_FORMAT = TypeAdapter(list[PullJob])
 
 
 def read_jobs(file: Path) -> list[PullJob]:
-    """Read the jobs of the last service; those that were under way become interrupted."""
+    """Read the jobs of the last service; those that were under way become interrupted.
+
+    A file that cannot be read is set aside.
+    """
     try:
-        jobs = [PullJob.from_dict(stored) for stored in json.loads(file.read_text("utf-8"))]
+        jobs = _FORMAT.validate_json(file.read_bytes())
     except FileNotFoundError:
         return []
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        log.warning("%s cannot be read and is begun anew: %s", file, error)
+    except (OSError, ValidationError) as error:
+        set_aside(file, type(error).__name__)
         return []
     for job in jobs:
         if job.under_way:
@@ -34,10 +40,7 @@ def read_jobs(file: Path) -> list[PullJob]:
 def write_jobs(file: Path, jobs: Iterable[PullJob]) -> None:
     """Replace the file in one step. A folder that cannot be written costs the memory of pulls."""
     latest = sorted(jobs, key=lambda job: job.started_at)[-MAX_JOBS:]
-    fresh = file.with_suffix(".new")
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        fresh.write_text(json.dumps([job.as_dict() for job in latest], indent=1), "utf-8")
-        os.replace(fresh, file)
+        replace_file(file, json.dumps([job.as_dict() for job in latest], indent=1))
     except OSError as error:
         log.warning("%s cannot be written: %s", file, error)

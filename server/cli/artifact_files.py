@@ -16,7 +16,7 @@ import httpx
 from config.errors import Invalid, NotFound
 from server.cli.client import download, read_answer
 from server.cli.file_names import safe_name, temporary_path
-from tools.artifacts import CONTENT_HASH
+from tools.artifact_record import CONTENT_HASH
 
 FILE_FORMATS = ("image", "audio", "file")
 MAX_TEXT_BYTES = 2 * 2**20

@@ -6,7 +6,9 @@ success has the envelope, also those that FastAPI or a middleware gives.
 
 from __future__ import annotations
 
+import logging
 import math
+import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,9 +17,13 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from config.errors import Invalid, MotetError, NotFound
+from config.errors import Invalid, MotetError, NotFound, Unavailable
+from config.files import REASONS, storage_error
+from runs.database import is_refusal
 from runs.events import dumps
 from server.http.bodies import unsupported
+
+log = logging.getLogger(__name__)
 
 STATUS: Mapping[str, int] = {
     "invalid": 422,
@@ -67,6 +73,8 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(MotetError, _render_own)
     app.add_exception_handler(RequestValidationError, _render_invalid_request)
     app.add_exception_handler(HTTPException, _render_framework_error)
+    app.add_exception_handler(OSError, _render_storage_error)
+    app.add_exception_handler(sqlite3.Error, _render_database_error)
     app.add_exception_handler(Exception, _render_unexpected)
 
 
@@ -91,6 +99,25 @@ async def _render_framework_error(request: Request, error: Exception) -> Respons
     response = error_response(_translate(request, error), error.status_code)
     response.headers.update(error.headers or {})
     return response
+
+
+async def _render_storage_error(request: Request, error: Exception) -> Response:
+    """Render what a disk refused to code that does not explain it, such as a spooled upload's."""
+    assert isinstance(error, OSError)
+    if error.errno not in REASONS:
+        raise error  # it was no disk: a fault of ours
+    log.error("%s %s: %s", request.method, request.url.path, error)
+    return error_response(storage_error(error, "A file of this request", "read or written"))
+
+
+async def _render_database_error(request: Request, error: Exception) -> Response:
+    """Render what the database of runs refused to a reader; writers explain it themselves."""
+    if not is_refusal(error):
+        raise error
+    log.error("%s %s: %s", request.method, request.url.path, error)
+    return error_response(
+        Unavailable("The database of runs cannot be read now.", code="run_storage_failed")
+    )
 
 
 async def _render_unexpected(request: Request, error: Exception) -> Response:

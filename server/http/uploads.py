@@ -18,7 +18,7 @@ from graphs.spec.channel_types import FILES
 from server.http.access import Caller
 from server.http.bodies import parse_json_object
 from server.services import Services
-from tools.artifacts import MEDIA_TYPE
+from tools.artifact_record import MEDIA_TYPE
 from tools.media import kind_of
 from tools.media_deps import describe_artifact
 from tools.references import ReferencedFile, parse_reference

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from config.errors import Invalid, Unavailable
+from config.errors import Unavailable
 from config.settings import load_settings
 from indexes.service import Indexes, open_indexes
 from indexes.spec import IndexSpec
@@ -108,9 +108,9 @@ async def test_no_half_snapshot_is_written_and_none_imported(
     await notes.export(whole)
     before = sorted(tmp_path.iterdir())
     with full(filled):
-        with pytest.raises(Invalid, match="cannot be written") as refused:
+        with pytest.raises(Unavailable, match="The snapshot cannot be written") as refused:
             await notes.export(tmp_path / "other.snapshot")
-        assert refused.value.code == "invalid_path"
+        assert refused.value.code in ("storage_full", "storage_failed")
         assert sorted(tmp_path.iterdir()) == before
         with pytest.raises(Unavailable) as caught:
             await filled.import_snapshot(whole, "copy")

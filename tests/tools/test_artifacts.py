@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from config.errors import Busy, Invalid, NotFound
+from config.errors import Busy, Invalid, NotFound, Unavailable
 from tools.artifacts import Artifacts
 
 MADE = {"run": "r1", "node": "draw", "seed": 7}
@@ -133,7 +133,7 @@ async def test_a_write_that_fails_leaves_nothing(tmp_path: Path) -> None:
     made.path.with_suffix(".json").unlink()
     made.path.unlink()
     made.path.mkdir()
-    with pytest.raises(OSError, match="directory"):
+    with pytest.raises(Unavailable, match="a folder is where a file must be"):
         await Artifacts(tmp_path).put(b"x", media_type="text/plain")
     assert await Artifacts(tmp_path).list() == []
     assert everything(tmp_path, "*.part") == []
