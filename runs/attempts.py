@@ -74,8 +74,9 @@ class AttemptStarter:
         try:
             agent = await self._agents.find_of_run(run)
             if run.status == "queued":
-                first_writes = agent.initial_state(run.input)
-                execution = self._prepare(run, agent, self._executor.open_log(run), first_writes)
+                if run.input is not None:
+                    agent.initial_state(run.input)  # raises where it does not fit any more
+                execution = self._prepare(run, agent, self._executor.open_log(run))
             else:
                 execution = self._prepare(run, agent, self._executor.open_log(run))
                 execution.again, execution.alone = "recovered", alone

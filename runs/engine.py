@@ -21,7 +21,7 @@ from runs.answers import match_answers
 from runs.attempts import AttemptStarter
 from runs.checkpoints import Checkpoints
 from runs.events import Batch
-from runs.execution import Execution
+from runs.execution import Execution, has_steps
 from runs.executor import Executor
 from runs.held import HeldRuns
 from runs.multitask import MultitaskPolicy
@@ -31,6 +31,7 @@ from runs.store import RunStore
 from runs.webhooks import Webhooks
 
 if TYPE_CHECKING:
+    from graphs.agent import Agent
     from graphs.catalog import Catalog
 
 
@@ -251,7 +252,8 @@ class RunEngine:
     async def _submit(self, request: RunRequest) -> Run:
         self._check_capacity()
         agent = await self.agents.find(request.agent)
-        first_writes = agent.initial_state(request.input)
+        goes_on = request.input is None and request.thread_id is not None
+        first_writes = None if goes_on else agent.initial_state(request.input)
         await self.agents.save(agent)
         if request.thread_id is None:
             run = await self._attempts.accept(request, agent, first_writes)
@@ -260,11 +262,23 @@ class RunEngine:
             async with self._thread_locks.hold(request.thread_id):
                 await self._recovery.take_up_on_thread(request.thread_id)
                 self._check_held(request.thread_id)
+                await self._multitask.check(request)
+                if goes_on:
+                    await self._check_goes_on(request, agent)
                 await self._multitask.apply(request)
                 run = await self._attempts.accept(request, agent, first_writes)
         # The disk took a write. Outside of the thread's lock: this takes locks of other threads.
         await self._recovery.take_up_refused()
         return run
+
+    async def _check_goes_on(self, request: RunRequest, agent: Agent) -> None:
+        """Check that a run without input finds something to do: steps left, or an agent that needs
+        no input. Behind other runs it is seen when its turn comes. Raises `Invalid`.
+        """
+        if self.active_on_thread(str(request.thread_id)):
+            return
+        if not await has_steps(self.agents.compile(agent), request):
+            agent.initial_state(None)
 
     def _check_held(self, thread_id: str) -> None:
         if held := self.held.on_thread(thread_id):

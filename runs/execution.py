@@ -25,9 +25,11 @@ from langgraph.types import Command
 from config.errors import Invalid, MotetError
 from runs.checkpoint_statements import delete_thread
 from runs.checkpoints import JOURNAL, Checkpoints
-from runs.record import Run, RunStatus
+from runs.input_choice import Answers, GoOn, InputChoice, NewInput, ThreadPosition, choose_input
+from runs.record import Run, RunRequest, RunStatus
 from runs.run_log import RunLog
 from runs.stream_translator import STREAM_MODES, Part, StreamTranslator, ended_step
+from runs.thread_shapes import thread_config
 
 if TYPE_CHECKING:
     from graphs.agent import Agent
@@ -49,7 +51,8 @@ class Execution:
     graph: CompiledStateGraph[Any, Any, Any, Any]
     log: RunLog
     first_writes: Any = None
-    """The graph's first writes, made from the input; None where an earlier attempt stored them."""
+    """The graph's first writes, made from the input; None where the attempt makes them if it needs
+    them."""
     accepted: Callable[[], Coroutine[Any, Any, None]] | None = None
     """Waits until the attempt is on disk; where it raises, the attempt is not made."""
     again: str | None = None
@@ -128,12 +131,13 @@ class Execution:
     async def _stream(
         self, checkpoints: Checkpoints, context: Callable[[Run], Any]
     ) -> StreamTranslator:
-        translator = await self._translator(checkpoints)
         config = self._config()
+        choice = await self._choose_input(checkpoints)
+        translator = await self._translator(choice, checkpoints)
         stream = cast(
             "AsyncGenerator[Part, None]",
             self.graph.astream(
-                await self._input(checkpoints, config),
+                self._input(choice, config),
                 config,
                 context=context(self.run),
                 stream_mode=list(STREAM_MODES),
@@ -158,8 +162,8 @@ class Execution:
         if self.log.failure:
             raise self.log.failure
 
-    async def _translator(self, checkpoints: Checkpoints) -> StreamTranslator:
-        if self.run.attempt == 1:
+    async def _translator(self, choice: InputChoice, checkpoints: Checkpoints) -> StreamTranslator:
+        if self.run.attempt == 1 and isinstance(choice, NewInput):
             return StreamTranslator()
         earlier = [event async for batch in self.log.read_stored() for event in batch.events]
         done = await checkpoints.list_finished_tasks(self.run.thread_id)
@@ -167,37 +171,38 @@ class Execution:
 
     def _config(self) -> RunnableConfig:
         run = self.run
-        configurable: dict[str, Any] = {"thread_id": run.thread_id, JOURNAL: self.log}
-        if run.checkpoint_id and run.attempt == 1:
-            configurable["checkpoint_id"] = run.checkpoint_id
         return {
-            "configurable": configurable,
+            "configurable": {"thread_id": run.thread_id, JOURNAL: self.log},
             "metadata": {"run_id": run.run_id, "agent": run.agent},
             "recursion_limit": self.agent.recursion_limit,
         }
 
-    async def _input(self, checkpoints: Checkpoints, config: RunnableConfig) -> Any:
-        """Choose what the graph begins with.
-
-        (1) A first attempt: its input. (2) An attempt before which no checkpoint was stored: its
-        input again. (3) Answers that no task has taken yet: those. (4) Otherwise nothing: the
-        graph's own checkpoint holds all.
-        """
+    async def _choose_input(self, checkpoints: Checkpoints) -> InputChoice:
         run = self.run
-        if run.attempt == 1:
-            return self.first_writes  # (1)
-        latest = await checkpoints.aget_tuple({"configurable": {"thread_id": run.thread_id}})
-        if latest is None or latest.metadata.get("run_id") != run.run_id:
-            if run.checkpoint_id:
-                config["configurable"]["checkpoint_id"] = run.checkpoint_id
-            return self.agent.initial_state(run.input)  # (2)
-        latest_id = latest.config["configurable"]["checkpoint_id"]
-        if not run.resume or run.resume["checkpoint_id"] != latest_id:
-            return None  # (4)
-        # An answer that a task has stored already would be taken for that of its next question.
-        taken = await checkpoints.list_answered(run.thread_id)
-        left = {id_: answer for id_, answer in run.resume["answers"].items() if id_ not in taken}
-        return Command(resume=left) if left else None  # (3), (4)
+        # Nothing on the thread could change what a new run with input begins with.
+        if run.attempt == 1 and run.input is not None and run.checkpoint_id is None:
+            return NewInput()
+        latest = await checkpoints.aget_tuple(thread_config(run.thread_id))
+        if latest is None:
+            return NewInput()
+        position = ThreadPosition(
+            latest_id=latest.config["configurable"]["checkpoint_id"],
+            latest_run_id=latest.metadata.get("run_id"),
+            has_steps=run.input is None and await has_steps(self.graph, run),
+            answered=await checkpoints.list_answered(run.thread_id) if run.resume else frozenset(),
+        )
+        return choose_input(run, position)
+
+    def _input(self, choice: InputChoice, config: RunnableConfig) -> Any:
+        """Return what LangGraph is given; `config` comes to name the checkpoint, if any."""
+        first = self.first_writes
+        if isinstance(choice, Answers):
+            return Command(resume=choice.answers)
+        if choice.checkpoint_id is not None:
+            config["configurable"]["checkpoint_id"] = choice.checkpoint_id
+        if isinstance(choice, GoOn):
+            return None
+        return self.agent.initial_state(self.run.input) if first is None else first
 
     async def _values(self, translator: StreamTranslator) -> Any:
         """Return the graph's last state; where it streamed none, that of its checkpoint."""
@@ -235,6 +240,13 @@ class Execution:
         fault = MotetError(_text(error), code="internal_error")
         stored.error = fault.as_dict()
         await self._end("failed", fault.code, {"error": stored.error})
+
+
+async def has_steps(graph: CompiledStateGraph[Any, Any, Any, Any], run: Run | RunRequest) -> bool:
+    """Return whether steps follow where a run starts: at its checkpoint, or its thread's latest."""
+    start = thread_config(str(run.thread_id), run.checkpoint_id)
+    # Not `next`, which leaves out what has finished: a crash may come before the checkpoint.
+    return bool((await graph.aget_state(start)).tasks)
 
 
 def is_storage_failure(error: BaseException) -> bool:

@@ -23,10 +23,9 @@ class MultitaskPolicy:
     async def apply(self, request: RunRequest) -> None:
         """Clear the thread as the strategy says, until the run may join it, first or queued.
 
-        Waits for the end of the runs that it cancels. Raises `NotFound` for a thread or checkpoint
-        that does not exist, `Conflict` for a thread of another agent, or a busy one with `reject`.
+        Waits for the end of the runs that it cancels. Raises `Conflict` for a busy thread with
+        `reject`.
         """
-        await self._check(request)
         thread_id = str(request.thread_id)
         others = self._executor.active_on_thread(thread_id)
         if others and request.multitask == "reject":
@@ -60,7 +59,12 @@ class MultitaskPolicy:
             for run_id in run_ids:
                 await self._store.delete_run(run_id)
 
-    async def _check(self, request: RunRequest) -> None:
+    async def check(self, request: RunRequest) -> None:
+        """Check that the run may join its thread, whatever runs are there.
+
+        Raises `NotFound` for a thread or checkpoint that does not exist, `Conflict` for a thread of
+        another agent.
+        """
         thread = self._store.find_thread(str(request.thread_id))
         if thread is None and request.create_thread:
             return
@@ -71,14 +75,14 @@ class MultitaskPolicy:
                 code="thread_not_found",
                 details={"field": "thread_id"},
             )
-        if thread.agent not in (None, request.agent):
+        if thread.agent not in (None, request.agent.partition("@")[0]):
             raise Conflict(
                 f"Thread {request.thread_id} belongs to agent '{thread.agent}', "
                 f"not to '{request.agent}'.",
                 code="thread_of_other_agent",
                 details={"field": "thread_id"},
             )
-        if request.checkpoint_id:
+        if request.checkpoint_id is not None:
             await self._check_checkpoint(request)
 
     async def _check_checkpoint(self, request: RunRequest) -> None:

@@ -67,7 +67,7 @@ class RunStore:
         statements = [insert_run(run), insert_events(run.run_id, batch)]
         if not run.own_thread:
             statements.append(touch_thread(run))
-        if request.idempotency_key:
+        if request.idempotency_key is not None:
             statements.append(
                 Statement(
                     "INSERT INTO idempotency (tenant, key, run_id, request, created_at) "

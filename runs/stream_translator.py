@@ -85,11 +85,13 @@ class StreamTranslator:
     def _begin(self, namespace: tuple[str, ...], step: str, name: str) -> Iterator[EventDraft]:
         if step in self._ended:
             return
-        self._open[step] = (namespace, name)
-        if step in self._attempts and step in self._done:
-            # It ended just before the crash, and only the event that reports it was lost.
-            yield self._finish(namespace, step, name, {})
+        if step in self._done:
+            # It ended just before the crash, and only the event that reports it was lost; or
+            # another run on the thread has done it.
+            if step in self._attempts:
+                yield self._finish(namespace, step, name, {})
             return
+        self._open[step] = (namespace, name)
         self._attempts[step] = self._attempts.get(step, 0) + 1
         yield EventDraft("step.started", self._fields(namespace, step, name))
 

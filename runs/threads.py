@@ -63,7 +63,7 @@ class Threads:
         """
         now = time.time()
         thread = Thread(
-            thread_id=check_uuid(thread_id) if thread_id else str(uuid4()),
+            thread_id=str(uuid4()) if thread_id is None else check_uuid(thread_id),
             tenant=tenant,
             agent=None,
             metadata=dict(metadata or {}),

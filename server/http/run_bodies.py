@@ -27,13 +27,17 @@ class RunBody(BaseModel):
         json_schema_extra={"examples": [{"input": {"question": "How do I start the service?"}}]},
     )
 
-    input: Any = Field(None, description="What the agent's input schema asks for.")
+    input: Any = Field(
+        None,
+        description="What the agent's input schema asks for. Null, or none: a run on a thread goes "
+        "on with the steps that are left there. `{}` begins anew.",
+    )
     thread_id: UUID | None = Field(None, description="The conversation to run on.")
     if_not_exists: Literal["reject", "create"] = Field(
         "reject", description="What to do about a thread that does not exist."
     )
     checkpoint_id: str | None = Field(
-        None, description="Start from this point of the thread's history."
+        None, min_length=1, description="Start from this point of the thread's history."
     )
     resume: Any = Field(
         None, description="The answer for the run that waits on `thread_id`, which then goes on."

@@ -141,7 +141,7 @@ async def run_agent(
     services: ServicesOf,
     caller: CallerOf,
     accept: Annotated[str, Header()] = "*/*",
-    idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
+    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None,
 ) -> Response:
     """Run an agent: a stream of events, the final output, or an address to come back to.
 

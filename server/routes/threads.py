@@ -15,7 +15,8 @@ from server.services import ServicesOf
 
 router = APIRouter(tags=["threads"], route_class=StrictRoute)
 
-CheckpointRef = dict[str, Any] | str
+CheckpointId = Annotated[str, Field(min_length=1)]
+CheckpointRef = dict[str, Any] | CheckpointId
 """A checkpoint: its id, or the object that holds it, bare or under `configurable`."""
 
 
@@ -66,7 +67,7 @@ class StateUpdate(BaseModel):
     values: Any = None
     as_node: str | None = None
     checkpoint: CheckpointRef | None = None
-    checkpoint_id: str | None = None
+    checkpoint_id: CheckpointId | None = None
 
 
 class HistoryBody(BaseModel):
@@ -214,7 +215,7 @@ async def list_history(
     services: ServicesOf,
     caller: CallerOf,
     limit: Annotated[int, Query(ge=1, le=1000)] = 10,
-    before: str | None = None,
+    before: CheckpointId | None = None,
 ) -> Response:
     """List the thread's states, newest first."""
     return json_response(
@@ -229,7 +230,7 @@ def _checkpoint_id(checkpoint: CheckpointRef | None, field: str) -> str | None:
         return checkpoint
     fields = checkpoint.get("configurable", checkpoint)
     checkpoint_id = fields.get("checkpoint_id") if isinstance(fields, dict) else None
-    if not isinstance(checkpoint_id, str):
+    if not checkpoint_id or not isinstance(checkpoint_id, str):
         raise Invalid(
             f"{field}: there is no checkpoint_id in it.",
             details={"field": f"{field}.checkpoint_id"},

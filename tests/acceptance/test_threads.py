@@ -289,3 +289,71 @@ async def test_a_run_and_its_thread_outlive_their_agent(client: httpx.AsyncClien
     state = (await client.get(f"/threads/{thread_id}/state")).json()
     assert state["values"]["said"] == "soup: true"
     assert (await client.delete(f"/threads/{thread_id}")).status_code == 204
+
+
+@pytest.mark.parametrize("body", [{}, {"input": None}])
+async def test_a_run_from_a_checkpoint_without_input_asks_its_question_again(
+    sdk: LangGraphClient, client: httpx.AsyncClient, body: dict[str, Any]
+) -> None:
+    thread_id = await new_thread(client)
+    first = await start(client, "asking", {"input": {"draft": "hi"}, "thread_id": thread_id})
+    asking: Any = await sdk.threads.get_state(thread_id)
+    await client.post(f"/runs/{first['run_id']}/resume", json={"answer": "no", "stream": False})
+
+    more = {"thread_id": thread_id, "checkpoint_id": asking["checkpoint_id"]}
+    again = await start(client, "asking", {**body, **more})
+    assert [each["value"] for each in again["interrupts"]] == [{"approve": "HI"}]
+    answered = await client.post(
+        f"/runs/{again['run_id']}/resume", json={"answer": "yes", "stream": False}
+    )
+
+    assert answered.json()["output"] == {
+        "draft": "HI",
+        "verdict": "yes",
+        "log": ["write", "ask", "close"],
+    }
+
+
+async def test_an_empty_input_from_a_checkpoint_begins_anew(
+    sdk: LangGraphClient, client: httpx.AsyncClient
+) -> None:
+    thread_id = await new_thread(client)
+    await run_to_end(client, "quick", {"x": 0}, thread_id=thread_id)
+    past: Any = (await sdk.threads.get_history(thread_id))[1]
+    more = {"thread_id": thread_id, "checkpoint_id": past["checkpoint_id"]}
+
+    on = await start(client, "quick", {"input": None, **more})
+    anew = await start(client, "quick", {"input": {}, **more})
+
+    assert on["output"]["log"] == ["one", "two", "three"]
+    assert anew["output"]["log"] == ["one", "two", "one", "two", "three"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("/agents/quick/run", {"input": {"x": 0}, "checkpoint_id": ""}, "checkpoint_id"),
+        ("/threads", {"thread_id": ""}, "thread_id"),
+        ("/threads/{}/state", {"values": {}, "checkpoint_id": ""}, "checkpoint_id"),
+        ("/threads/{}/state", {"values": {}, "checkpoint": {}}, "checkpoint.checkpoint_id"),
+        ("/threads/{}/state", {"values": {}, "as_node": ""}, "as_node"),
+        ("/threads/{}/history", {"before": {"checkpoint_id": ""}}, "before.checkpoint_id"),
+    ],
+)
+async def test_what_is_empty_is_not_taken_for_absent(
+    client: httpx.AsyncClient, path: str, body: dict[str, Any], field: str
+) -> None:
+    thread_id = await new_thread(client)
+    await run_to_end(client, "quick", {"x": 0}, thread_id=thread_id)
+
+    refused = await client.post(path.format(thread_id), json=body)
+
+    assert refused.status_code == 422
+    assert refused.json()["error"]["details"]["field"] == field
+
+
+async def start(client: httpx.AsyncClient, agent: str, body: dict[str, Any]) -> Any:
+    """A run, when it has ended or waits."""
+    answer = await client.post(f"/agents/{agent}/run", json={**body, "stream": False})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
