@@ -17,6 +17,7 @@ from config.errors import NotFound, TimedOut, nearest
 from config.settings import Settings
 from models.backends import build_driver
 from models.catalog.file import ModelsFile, load_models
+from models.catalog.names import find_name_problem
 from models.catalog.resolved import ResolvedModel
 from models.catalog.roles import Resolver, task_of
 from models.catalog.spec import Task
@@ -263,6 +264,10 @@ class Models:
 
     def _available_bytes(self) -> Mapping[str, int]:
         return {name: each.available_bytes for name, each in self._devices.read().items()}
+
+    def find_name_problem(self, name: str, task: Task) -> str | None:
+        """Say why a name can never be taken for a task; None where it can. Asks no back end."""
+        return find_name_problem(self._file, self._drivers, name, task)
 
     @property
     def file(self) -> ModelsFile:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from config.errors import Conflict, MotetError, NotFound, nearest
+from config.errors import Conflict, MotetError, NotFound, Unavailable, nearest
 from tools.book import book_tool
 from tools.calculate import calculate_tool
 from tools.caption import caption_tool
@@ -106,6 +106,20 @@ def load_toolbox(parts: ToolDeps, folder: Path | None = None) -> Toolbox:
     """
     own, problems = load_user_tools(folder) if folder else ([], [])
     return Toolbox([*_build_shipped(parts), *own], problems)
+
+
+def declare_tools(folder: Path | None = None) -> Toolbox:
+    """Load all tools for what they declare; a call of a shipped one fails.
+
+    Blocks as `load_toolbox` does.
+    """
+    nothing: Any = None
+    media = MediaToolDeps(nothing, nothing, nothing, nothing)
+    return load_toolbox(ToolDeps(_refuse, add=_refuse, media=media), folder)
+
+
+async def _refuse(*_: Any, **__: Any) -> Any:
+    raise Unavailable("There is no service behind this tool.", code="tool_failed")
 
 
 def _build_shipped(parts: ToolDeps) -> Iterator[Tool]:

@@ -36,6 +36,7 @@ from graphs.spec.node_spec import NodeSpec
 from graphs.spec.problems import Path, Problems
 from graphs.templates.expressions import Expressions, Template, View
 from graphs.templates.sandbox import Rendering
+from models.catalog.spec import Task
 
 Renderer = Callable[[View, Rendering], Any]
 """A compiled field: gives its value for the state's values. Raises `Invalid`
@@ -221,6 +222,10 @@ class NodeType:
     """The part that `save: channel` means, or a function of the spec that names it."""
     own_channels: Callable[[Any], Iterable[str]] | None = None
     """For a type without `save`: the channels that its parts are named after."""
+    model_task: Task | None = None
+    """For a type with a field `model`: the work that this model is to do."""
+    tool: str = ""
+    """The tool whose arguments the type's own fields are."""
 
     def saved_parts(self, spec: NodeSpec) -> dict[str, str]:
         """Return channel: part, for everything that a node writes."""

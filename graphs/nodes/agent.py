@@ -203,4 +203,4 @@ class ToolLoop:
         return text if len(text) <= MAX_RESULT_CHARS else f"{text[:MAX_RESULT_CHARS]}… (cut off)"
 
 
-AGENT = NodeType(AgentNodeSpec, build, PARTS, "text")
+AGENT = NodeType(AgentNodeSpec, build, PARTS, "text", model_task="chat")

@@ -24,4 +24,6 @@ class CaptionSpec(NodeSpec):
     model: str | None = Field(None, description="A role or a model's name; default `vision`.")
 
 
-CAPTION = NodeType(CaptionSpec, build_tool_node("caption"), PARTS, "text")
+CAPTION = NodeType(
+    CaptionSpec, build_tool_node("caption"), PARTS, "text", model_task="caption", tool="caption"
+)

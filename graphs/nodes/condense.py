@@ -119,4 +119,4 @@ def _request(instruction: Any, messages: Sequence[BaseMessage]) -> list[BaseMess
     return [SystemMessage(str(instruction)), HumanMessage(text)]
 
 
-CONDENSE = NodeType(CondenseSpec, build, PARTS, "messages")
+CONDENSE = NodeType(CondenseSpec, build, PARTS, "messages", model_task="chat")

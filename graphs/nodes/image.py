@@ -41,4 +41,6 @@ class ImageSpec(NodeSpec):
     model: str | None = Field(None, description="A role or a model's name; default `image`.")
 
 
-IMAGE = NodeType(ImageSpec, build_tool_node("image"), PARTS, "artifact")
+IMAGE = NodeType(
+    ImageSpec, build_tool_node("image"), PARTS, "artifact", model_task="image", tool="image"
+)

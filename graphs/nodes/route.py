@@ -108,4 +108,4 @@ def _choice_schema(choices: list[str]) -> dict[str, Any]:
     }
 
 
-ROUTE = NodeType(RouteSpec, build, {"choice": "string"}, "choice")
+ROUTE = NodeType(RouteSpec, build, {"choice": "string"}, "choice", model_task="chat")

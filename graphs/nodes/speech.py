@@ -43,4 +43,4 @@ def build(spec: SpeechSpec, scope: CompileScope) -> CompiledNode:
     return build_tool_node("speech")(spec, scope)
 
 
-SPEECH = NodeType(SpeechSpec, build, PARTS, "artifact")
+SPEECH = NodeType(SpeechSpec, build, PARTS, "artifact", model_task="speech", tool="speech")

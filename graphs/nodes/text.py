@@ -71,4 +71,4 @@ def _main_part(spec: TextSpec) -> str:
     return "text" if spec.answer_schema is None else "parsed"
 
 
-TEXT = NodeType(TextSpec, build, PARTS, _main_part)
+TEXT = NodeType(TextSpec, build, PARTS, _main_part, model_task="chat")

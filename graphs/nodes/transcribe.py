@@ -29,4 +29,11 @@ class TranscribeSpec(NodeSpec):
     model: str | None = Field(None, description="A role or a model's name; default `transcribe`.")
 
 
-TRANSCRIBE = NodeType(TranscribeSpec, build_tool_node("transcribe"), PARTS, "text")
+TRANSCRIBE = NodeType(
+    TranscribeSpec,
+    build_tool_node("transcribe"),
+    PARTS,
+    "text",
+    model_task="transcribe",
+    tool="transcribe",
+)

@@ -44,12 +44,16 @@ class Problems:
         if self.entries:
             raise self.error()
 
-    def error(self) -> Invalid:
-        """Make the error of all problems, in the order of the file; its message is the first."""
-        listed = sorted(
+    def listed(self) -> list[dict[str, Any]]:
+        """Return every problem as JSON, in the order of the file."""
+        return sorted(
             (self._describe(problem) for problem in self.entries),
             key=lambda item: (item["line"] or 0, item["column"] or 0),
         )
+
+    def error(self) -> Invalid:
+        """Make the error of all problems, in the order of the file; its message is the first."""
+        listed = self.listed()
         first = listed[0]
         position = ":".join(str(part) for part in (self.file, first["line"]) if part)
         where = f" {first['field']}:" if first["field"] else ""

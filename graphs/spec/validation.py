@@ -78,8 +78,14 @@ class _Reporter:
     def _path(self, loc: tuple[int | str, ...]) -> Path:
         """Return the path in the file, without the names of models that pydantic puts between."""
         path: list[str | int] = []
+        tagged: set[int] = set()
         here = self.data
         for part in loc:
+            # After a node's name pydantic puts its type, which may be the name of a field too.
+            if len(path) > 1 and path[-2] == "nodes" and len(path) not in tagged:
+                tagged.add(len(path))
+                if isinstance(here, dict) and part == here.get("type"):
+                    continue
             exists = (isinstance(here, dict) and part in here) or (
                 isinstance(here, list) and isinstance(part, int) and part < len(here)
             )

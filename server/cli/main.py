@@ -99,12 +99,16 @@ def run(
 
 @app.command()
 def check(
-    file: Annotated[Path, typer.Argument(help="An agent's YAML file.")], home: Home = None
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="Agents, models.yaml, indexes.yaml, motet.yaml, questions, folders."),
+    ],
+    home: Home = None,
 ) -> None:
-    """Check an agent's file: every problem with its line, its field and a proposal."""
-    from server.cli.agents import check_file
+    """Check files: every problem with its line, its field and a proposal."""
+    from server.cli.check import check_files
 
-    if not check_file(settings_of(home), file, out):
+    if not check_files(settings_of(home), files, out):
         raise typer.Exit(1)
 
 

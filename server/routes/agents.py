@@ -10,8 +10,10 @@ from pydantic import BaseModel, ConfigDict
 
 from config.errors import Conflict, Invalid
 from graphs.agent import Agent
+from graphs.loading.outside import list_missing
 from runs.record import Run, RunRequest
 from runs.webhooks import redact_url
+from server.adapters.surroundings import describe_surroundings
 from server.http.access import Caller, CallerOf
 from server.http.bodies import StrictRoute, media_type, read_json, read_text, unsupported
 from server.http.openapi import request_body
@@ -95,10 +97,13 @@ async def draw_agent(name: str, services: ServicesOf, caller: CallerOf) -> Respo
 
 @router.post("/agents", status_code=201, openapi_extra=AGENT_BODY)
 async def create_agent(services: ServicesOf, caller: CallerOf, request: Request) -> Any:
-    """Create an agent from YAML: `{"yaml": "..."}`, or the YAML itself as `application/yaml`."""
+    """Create an agent from YAML: `{"yaml": "..."}`, or the YAML itself as `application/yaml`.
+
+    `warnings` are what it names that is not there now: tools, models, indexes.
+    """
     agent = await asyncio.to_thread(services.catalog.create, await _read_yaml(request))
     await services.engine.agents.save(agent)
-    return await show_agent(agent.name, services, caller)
+    return await _show_saved(agent, services, caller)
 
 
 @router.put("/agents/{name}", openapi_extra=AGENT_BODY)
@@ -108,7 +113,7 @@ async def replace_agent(name: str, services: ServicesOf, caller: CallerOf, reque
     await services.engine.agents.save_own()
     agent = await asyncio.to_thread(services.catalog.replace, name, yaml)
     await services.engine.agents.save(agent)
-    return await show_agent(agent.name, services, caller)
+    return await _show_saved(agent, services, caller)
 
 
 @router.delete("/agents/{name}", status_code=204)
@@ -225,6 +230,15 @@ def _check_webhook(url: str | None, services: Services) -> None:
         # The URL is a secret, also in an answer that some proxy logs.
         message = error.message.replace(shorten_url(str(url)), redact_url(str(url)))
         raise Invalid(message, code=error.code, details={"field": "webhook"}) from error
+
+
+async def _show_saved(agent: Agent, services: Services, caller: Caller) -> dict[str, Any]:
+    around = await describe_surroundings(
+        services.tools, services.models, services.indexes, caller.tenant
+    )
+    warnings = await asyncio.to_thread(list_missing, agent, around)
+    shown: dict[str, Any] = await show_agent(agent.name, services, caller)
+    return {**shown, "warnings": warnings}
 
 
 def _summary(agent: Agent) -> dict[str, Any]:

@@ -15,13 +15,14 @@ from starlette.responses import StreamingResponse
 
 from config.errors import Invalid
 from indexes.reports import IngestReport
-from indexes.spec import index_spec
+from indexes.spec import IndexSpec, index_spec
+from server.adapters.declarations import find_model_problems
 from server.http.access import CallerOf
 from server.http.bodies import StrictRoute, media_type, read_json, unsupported
 from server.http.loopback import require_loopback
 from server.http.openapi import file_form, request_body
 from server.http.progress import ReportProgress, respond
-from server.services import ServicesOf
+from server.services import Services, ServicesOf
 
 router = APIRouter(tags=["indexes"], route_class=StrictRoute)
 
@@ -61,10 +62,18 @@ async def create_index(body: NewIndex, services: ServicesOf, caller: CallerOf) -
     spec = index_spec(body)
     if spec.folders:
         require_loopback(services.settings, "folders")
+    _check_models(spec, services)
     index = await services.indexes.create(spec, caller.tenant)
     info = await index.describe()
     services.folder_watcher.follow(info, tenant=caller.tenant)
     return info.as_dict()
+
+
+def _check_models(spec: IndexSpec, services: Services) -> None:
+    """Raise `Invalid` (`invalid_index`) for a model that could never embed or sort passages."""
+    for path, problem in find_model_problems(spec, services.models.find_name_problem):
+        field = ".".join(map(str, path))
+        raise Invalid(f"{field}: {problem}", code="invalid_index", details={"field": field})
 
 
 @router.post(

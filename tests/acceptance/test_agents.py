@@ -16,6 +16,7 @@ async def test_an_agent_is_made_from_yaml_and_runs(client: httpx.AsyncClient) ->
     response = await client.post("/agents", json={"yaml": shouting_agent("loud")})
     made = response.json()
     assert response.status_code == 201
+    assert made.pop("warnings") == []
     assert (made["name"], made["origin"]) == ("loud", "own")
     assert made["yaml"] == shouting_agent("loud")
     assert made["input_schema"]["required"] == ["text"]
@@ -179,3 +180,23 @@ def problems(found: dict[str, Any]) -> dict[str, Any]:
         file = str(problem.get("details", {}).get("file", ""))
         listed[file.rpartition("/")[2].removesuffix(".yaml")] = problem
     return listed
+
+
+async def test_saved_agent_tells_what_it_names_that_is_not_there(
+    client: httpx.AsyncClient,
+) -> None:
+    yaml = (
+        "version: 1\nname: missing\nnodes:\n"
+        "  a: {type: tool, tool: calclate}\n"
+        "  b: {type: text, model: chta, prompt: p}\n"
+        "  c: {type: retrieve, index: lost, query: q, save: x}\noutput: x\n"
+    )
+
+    made = await client.post("/agents", json={"yaml": yaml})
+    replaced = await client.put("/agents/missing", json={"yaml": yaml.replace("calclate", "clock")})
+
+    assert (made.status_code, replaced.status_code) == (201, 200)
+    told = [(each["line"], each["field"]) for each in made.json()["warnings"]]
+    assert told == [(4, "nodes.a.tool"), (5, "nodes.b.model"), (6, "nodes.c.index")]
+    assert [each["node"] for each in replaced.json()["warnings"]] == ["b", "c"]
+    await client.delete("/agents/missing")

@@ -188,3 +188,24 @@ async def site(page: str) -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/tower"
     finally:
         server.close()
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"model": "embd"}, "Did you mean 'embed'?"),
+        ({"model": "reader"}, "is for chat, not for embedding"),
+        ({"model": "olama/nomic"}, "no back end 'olama'"),
+        ({"rerank": "chat"}, "no model for reranking"),
+    ],
+)
+async def test_index_with_a_model_that_could_never_serve_it_is_refused(
+    client: httpx.AsyncClient, fields: dict[str, str], words: str
+) -> None:
+    refused = await client.post("/indexes", json={"name": "unserved", **fields})
+
+    error = refused.json()["error"]
+    assert (refused.status_code, error["code"]) == (422, "invalid_index")
+    assert error["details"]["field"] == next(iter(fields))
+    assert words in error["message"]
+    assert (await client.get("/indexes/unserved")).status_code == 404

@@ -30,6 +30,8 @@ class BaseDriver:
     """Base of a `Driver`. A subclass gives `find_problem`, `estimate` and `load`."""
 
     backend: ClassVar[str]
+    tasks: ClassVar[Sequence[Task]] = ()
+    """What its models may be declared for; empty where `find_problem` knows."""
     packages: ClassVar[Sequence[str]] = ()
     """The modules that its worker imports."""
     how_to_install: ClassVar[str] = "pip install"

@@ -34,6 +34,7 @@ class CoquiDriver(BaseDriver):
     """Starts one worker process for each model."""
 
     backend = "coqui"
+    tasks = ("speech",)
     packages = ("torch", "TTS")
     how_to_install = "pip install -e '.[voice]'"
     named_tasks = ("speech",)

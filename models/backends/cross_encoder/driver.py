@@ -43,6 +43,7 @@ class CrossEncoderDriver(BaseDriver):
     """Starts one worker process for each model."""
 
     backend = "cross_encoder"
+    tasks = ("rerank",)
     packages = ("torch", "transformers")
     named_tasks = ("rerank",)
 

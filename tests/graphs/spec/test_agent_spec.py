@@ -242,3 +242,15 @@ def test_the_input_is_checked_field_by_field() -> None:
             agent.initial_state(given)
     assert agent.initial_state({"question": "q", "limit": 4.0})["limit"] == 4
     assert agent.initial_state({"question": "q"})["limit"] == 3
+
+
+def test_wrong_field_is_named_where_a_field_is_called_as_the_type_of_its_node() -> None:
+    nodes = "  a: {type: tool, tool: clock, svae: x}\n"
+    nodes += (
+        "  b: {type: map, over: [1], result: 1, nodes: {c: {type: tool, tool: clock, wehn: x}}}"
+    )
+    text = f"version: 1\nname: test\nnodes:\n{nodes}\noutput: x\n"
+
+    fields = [problem["field"] for problem in problems_of(text)]
+
+    assert fields == ["nodes.a.svae", "nodes.b.nodes.c.wehn"]

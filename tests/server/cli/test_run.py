@@ -11,7 +11,7 @@ from rich.console import Console
 
 from config.errors import Invalid, MotetError
 from config.settings import load_settings
-from server.cli.agents import check_file
+from server.cli.check import check_files
 from server.cli.ingest import add_sources
 from server.cli.run import RunOptions, run_agent
 
@@ -57,7 +57,7 @@ def test_checking_a_file_names_place_field_and_what_is_wrong(
 ) -> None:
     file = tmp_path / "broken.yaml"
     file.write_text("version: 1\nname: broken\ninputs: {}\nnodes:\n  a: {type: sett}\n")
-    assert not check_file(load_settings(home=tmp_path), file, console)
+    assert not check_files(load_settings(home=tmp_path), [file], console)
     problems = printed(console).splitlines()
     assert f"{file}:1:1: output: is required." in problems
     assert any(

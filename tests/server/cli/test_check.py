@@ -1,0 +1,117 @@
+"""`motet check`: which file is what, and where it says that something is wrong."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from config.errors import NotFound
+from config.settings import load_settings
+from server.cli.check import check_files
+
+AGENT = """\
+version: 1
+name: good
+nodes:
+  a: {type: tool, tool: calculate, arguments: {expression: "1"}, save: x}
+output: x
+"""
+
+
+def check(home: Path, *files: Path) -> tuple[bool, str]:
+    screen = io.StringIO()
+    good = check_files(load_settings(home=home), files, Console(file=screen, width=40))
+    return good, screen.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "where"),
+    [
+        ("a.yaml", AGENT.replace("calculate", "calclate"), "a.yaml:4:25: nodes.a.tool: "),
+        ("a.yaml", AGENT.replace("save: x", "svae: x"),
+         "a.yaml:4:72: nodes.a.svae: there is no key"),
+        ("mine.yaml", "roles:\n  chat: [lost]", "mine.yaml:2: roles.chat.0: there is no model"),
+        ("models.yaml",
+         "models:\n  m:\n    task: chat\n    backend: transformers\n    options:\n      contxt: 3",
+         "models.yaml:6: models.m.options.contxt: there is no such option. Did you mean 'context'"),
+        ("models.yaml", "models:\n  m:\n    backend: espeak\n    task: image",
+         "models.yaml:4: models.m.task: "),
+        ("models.yaml", "backends:\n  ollama:\n    tiemout_s: 3",
+         "models.yaml:3: backends.ollama.tiemout_s: "),
+        ("indexes.yaml", "indexes:\n  i:\n    model: embd",
+         "indexes.yaml:3: indexes.i.model: there is no model or role 'embd'. Did you mean 'embed'"),
+        ("indexes.yaml", "indexes:\n  i:\n    rerank: chat", "indexes.yaml:3: indexes.i.rerank: "),
+        ("indexes.yaml", "indexes:\n  i:\n    folders:\n    - ./nowhere",
+         "indexes.yaml:4: indexes.i.folders.0: there is no folder"),
+        ("motet.yaml", "prot: 80", "motet.yaml"),
+        ("questions.yaml", "- qestion: What?", "questions.yaml"),
+    ],
+)  # fmt: skip
+def test_problem_is_printed_with_file_line_and_field(
+    tmp_path: Path, name: str, text: str, where: str
+) -> None:
+    file = tmp_path / "files" / name
+    file.parent.mkdir()
+    file.write_text(text)
+
+    good, said = check(tmp_path / "home", file)
+
+    assert not good
+    assert where in said, said
+    assert len(said.splitlines()) == 1
+
+
+def test_files_of_a_folder_are_all_checked(tmp_path: Path) -> None:
+    (tmp_path / "good.yaml").write_text(AGENT)
+    (tmp_path / "worse.yaml").write_text(AGENT.replace("name: good", "name: worse") + "z: 1")
+    (tmp_path / ".hidden.yaml").write_text("nothing: good")
+
+    good, said = check(tmp_path / "home", tmp_path)
+
+    assert not good
+    assert "good.yaml: agent 'good' is well formed." in said
+    assert "worse.yaml:6:4: z: there is no key 'z' here." in said
+    assert "hidden" not in said
+
+
+def test_index_of_the_data_folder_and_own_tools_are_known(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    (home / "tools").mkdir(parents=True)
+    (home / "tools" / "mine.py").write_text(
+        "from tools import tool\n\n@tool\ndef double(x: int) -> int:\n"
+        "    'Twice.'\n    return 2 * x\n"
+    )
+    (home / "indexes.yaml").write_text("indexes: {notes: {}}")
+    file = tmp_path / "good.yaml"
+    file.write_text(
+        "version: 1\nname: good\nnodes:\n"
+        "  a: {type: tool, tool: double, arguments: {x: 2}, save: x}\n"
+        "  b: {type: retrieve, index: notes, query: q}\n"
+        "  c: {type: tool, tool: double, arguments: {x: two}}\noutput: x"
+    )
+
+    _, said = check(home, file)
+
+    assert "good.yaml:6:48: nodes.c.arguments.x: does not fit tool 'double'" in said
+    assert len(said.splitlines()) == 1
+
+
+def test_broken_file_of_tools_is_told_where_its_tool_is_missed(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    (home / "tools").mkdir(parents=True)
+    (home / "tools" / "mine.py").write_text("1 / 0")
+    file = tmp_path / "good.yaml"
+    file.write_text(AGENT.replace("calculate", "double"))
+
+    _, said = check(home, file)
+
+    assert "there is no tool 'double'." in said
+    assert "mine.py:1: ZeroDivisionError" in said
+
+
+def test_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="no file"):
+        check(tmp_path, tmp_path / "none.yaml")
