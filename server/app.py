@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Response
 from fastapi.middleware.cors import CORSMiddleware
 
 from config.settings import Settings
+from server.http.api_page import api_page
+from server.http.application import Application
 from server.http.errors import install_error_handlers
 from server.http.limits import BodyLimit
 from server.http.origins import OriginGuard
@@ -36,7 +38,10 @@ they happen; `GET /runs/{id}/events` comes back to them. Errors have one shape:
 
 def create_app(services: Services) -> FastAPI:
     """Make the application over services that the caller has opened and will close."""
-    app = FastAPI(title="Motet", version="0.1.0", description=DESCRIPTION, redoc_url=None)
+    # FastAPI's own page of the API runs a script of another site, in the origin of the service.
+    app = Application(
+        title="Motet", version="0.1.0", description=DESCRIPTION, docs_url=None, redoc_url=None
+    )
     app.state.services = services
     app.add_middleware(
         BodyLimit,
@@ -50,6 +55,11 @@ def create_app(services: Services) -> FastAPI:
         *(pulls, models, tools, artifacts, retention, health),
     ):
         app.include_router(routes.router)
+
+    @app.get("/docs", include_in_schema=False)
+    async def describe_api() -> Response:
+        return api_page(app.openapi())
+
     return app
 
 

@@ -22,6 +22,7 @@ from config.errors import MotetError, Unavailable
 from config.settings import Settings
 from server.app import create_app
 from server.data_folder import ADDRESS_FILE
+from server.http.protocol import Protocol
 from server.services import Services, open_services
 
 log = logging.getLogger(__name__)
@@ -172,6 +173,8 @@ def _uvicorn_config(services: Services, uds: str | None = None) -> uvicorn.Confi
     return uvicorn.Config(
         create_app(services),
         uds=uds,
+        http=Protocol,
+        ws="none",
         lifespan="off",
         log_config=None,
         access_log=False,

@@ -7,6 +7,8 @@
 - `openapi`: descriptions of bodies that routes read themselves
 - `responses`: JSON; `run_responses`: a run, streamed or waited for
 - `sse`: server-sent events; `progress`: long work as events
+- `application`, `security_headers`: what every answer has; `api_page`: the page at `/docs`
+- `protocol`: what the HTTP server refuses before the application
 - `errors`: every failure in one envelope, with the status of its family
 
 Nothing here knows a route, an application or the command line.
