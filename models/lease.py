@@ -1,4 +1,5 @@
-"""The right to use a model, a second try for what ran out of memory, and where both come from.
+"""The right to use a model, a second try for what a lost model or full memory ended, and where both
+come from.
 
 `leasing` makes them; graphs, tools and back ends take them from a `ModelSource`.
 """
@@ -20,6 +21,16 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
 OUT_OF_MEMORY = "out_of_memory"
+MODEL_LOST = frozenset(
+    {
+        "model_connection_lost",
+        "ollama_unreachable",
+        "openai_unreachable",
+        "server_died",
+        "worker_died",
+    }
+)
+"""Codes of work that ended because its model did, as one that dies right after it was loaded."""
 
 LeaseListener = Callable[[dict[str, Any]], None]
 """Called with each phase of a request for a lease: {"phase", "model", ...}, JSON values."""
@@ -73,8 +84,8 @@ class Lease:
 class LeaseAttempt:
     """One try of a block with a lease: `async with attempt as lease`.
 
-    When the block ends with "out_of_memory" and may run again, room is made and the error is
-    swallowed. `failed` holds that error then.
+    When the block ends with "out_of_memory" or with an error of `MODEL_LOST` and may run again, the
+    error is swallowed; for the first, room is made. `failed` holds that error then.
     """
 
     def __init__(
@@ -103,11 +114,20 @@ class LeaseAttempt:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> bool:
-        if not (self._entered and isinstance(error, MotetError) and error.code == OUT_OF_MEMORY):
+        if not (self._entered and isinstance(error, MotetError)):
             return bool(await self._lease.__aexit__(kind, error, trace))
+        if error.code == OUT_OF_MEMORY:
+            return await self._exit_out_of_memory(self._entered, error)
+        await self._lease.__aexit__(kind, error, trace)
+        if self._last or error.code not in MODEL_LOST:
+            return False
+        self.failed = error
+        return True
+
+    async def _exit_out_of_memory(self, entered: Lease, error: MotetError) -> bool:
         try:
             # Room is made under the lease, so that the model itself does not go meanwhile.
-            explained = await self._relieve(self._entered, error, self._last)
+            explained = await self._relieve(entered, error, self._last)
         finally:
             await self._lease.__aexit__(None, None, None)
         if self._last:
@@ -116,8 +136,9 @@ class LeaseAttempt:
         return True
 
 
-class OutOfMemoryRetry:
-    """A first attempt, and a last one when that ran out of memory: `async for attempt in ...`."""
+class LeaseAttempts:
+    """A first attempt, and a last one when that ran out of memory or lost its model:
+    `async for attempt in ...`."""
 
     def __init__(self, new_attempt: Callable[[bool], LeaseAttempt]) -> None:
         self._new_attempt = new_attempt
@@ -159,5 +180,5 @@ class ModelSource(Protocol):
         tenant: str = "default",
         on_event: LeaseListener | None = None,
     ) -> AsyncIterator[LeaseAttempt]:
-        """Lease a model for work that may run out of memory and then runs once more."""
+        """Lease a model for work that runs again if it ran out of memory or lost its model."""
         ...

@@ -13,7 +13,7 @@ from models.catalog.roles import Resolver
 from models.catalog.spec import Task
 from models.driver_cache import DriverCache
 from models.executor import EffectExecutor
-from models.lease import Lease, LeaseAttempt, LeaseListener, OutOfMemoryRetry
+from models.lease import Lease, LeaseAttempt, LeaseAttempts, LeaseListener
 
 WAIT_S = 600.0
 """How long a request for a lease waits, unless it says otherwise."""
@@ -53,9 +53,9 @@ class LeaseBroker:
             yield await self._take(stack, request)
 
     def attempts(self, request: LeaseRequest) -> AsyncIterator[LeaseAttempt]:
-        """Lease a model for work that runs once more when it runs out of memory."""
+        """Lease a model for work that runs again if it ran out of memory or lost its model."""
         relieve = partial(self._relieve, request)
-        return OutOfMemoryRetry(lambda last: LeaseAttempt(self.lease(request), relieve, last))
+        return LeaseAttempts(lambda last: LeaseAttempt(self.lease(request), relieve, last))
 
     async def _take(self, stack: contextlib.AsyncExitStack, request: LeaseRequest) -> Lease:
         """Enter the lease of the first model that can be had; `stack` ends it."""

@@ -138,7 +138,8 @@ class Models:
 
         When the block ends with the error "out_of_memory", idle models of that device are
         unloaded and the block runs once more, unless it called `attempt.keep()`; the second
-        time, the error says what was done. Listeners hear of it as phase "out_of_memory".
+        time, the error says what was done. Listeners hear of it as phase "out_of_memory". A
+        block whose model died, by the codes of `lease.MODEL_LOST`, runs once more too.
         """
         return self._broker.attempts(LeaseRequest(name, task, tenant, priority, wait_s, on_event))
 
@@ -201,10 +202,10 @@ class Models:
 
         From now on, or all after number `after` that is kept. Ends when the service does.
 
-        Events: queued, loading, progress, ready, load_failed, unloading (with its reason),
-        unloaded, preempted, crashed, refused, pinned, unpinned, out_of_memory, pressure, pull;
-        "gap" stands for `count` events that a reader was too slow or too late for. Numbers
-        grow over restarts too.
+        Events: queued, loading, progress, ready, load_failed, load_interrupted, unloading (with
+        its reason), unloaded, preempted, crashed, refused, pinned, unpinned, out_of_memory,
+        pressure, pull; "gap" stands for `count` events that a reader was too slow or too late for.
+        Numbers grow over restarts too.
         """
         return self._events.follow(after)
 

@@ -47,13 +47,15 @@ async def ask(
             context.emit("model", **event)
 
     models, tenant = context.run.models, context.run.tenant
-    async with models.lease(model, "chat", tenant=tenant, on_event=forward_event) as lease:
-        _check_vision(lease.chat, messages, model)
-        whole: BaseMessage | None = None
-        # LangGraph's callbacks are in the config: they stream each chunk to the run's readers as
-        # a part of mode "messages". Without the config there are no tokens, only the answer.
-        async for chunk in bind(lease.chat).astream(list(messages), context.config):
-            whole = chunk if whole is None else whole + chunk
+    whole: BaseMessage | None = None
+    async for attempt in models.attempts(model, "chat", tenant=tenant, on_event=forward_event):
+        async with attempt as lease:
+            _check_vision(lease.chat, messages, model)
+            # LangGraph's callbacks are in the config: they stream each chunk to the run's readers
+            # as a part of mode "messages". Without the config there are no tokens, only the answer.
+            async for chunk in bind(lease.chat).astream(list(messages), context.config):
+                attempt.keep()  # readers have its beginning: a second answer would follow it
+                whole = chunk if whole is None else whole + chunk
     if whole is None:
         raise Unavailable(f"Model '{model}' answered with nothing.", code="response_empty")
     answer = message_chunk_to_message(whole) if isinstance(whole, AIMessageChunk) else whole

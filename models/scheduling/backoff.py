@@ -12,6 +12,21 @@ MAX_CRASHES = 3
 """So often in a row a model that dies before it did anything is loaded again at once."""
 MIN_USEFUL_RUN_S = 10.0
 """A model that dies sooner, without finishing a lease, counts as crashing."""
+INTERRUPTED_LOADS = frozenset(
+    {
+        "load_timed_out",
+        "model_connection_lost",
+        "model_timed_out",
+        "ollama_unreachable",
+        "server_died",
+        "server_start_timed_out",
+        "worker_died",
+        "worker_start_failed",
+        "worker_start_timed_out",
+        "worker_timed_out",
+    }
+)
+"""Codes of loads that were ended from outside, which says nothing against a second one."""
 LEASE_END_GRACE_S = 0.5
 """Leases of a dead worker may end so long before its death is known: they were no work done."""
 
@@ -24,7 +39,8 @@ class Backoff:
     retry_at_s: float = 0.0
     error: MotetError | None = None
     retried: bool = False
-    """The last load ran out of memory and was tried again at once, which happens only once."""
+    """The last load ran out of memory, or was interrupted, and was tried again at once, which
+    happens only once."""
 
     def reset(self) -> None:
         """Forget the failures: a load has succeeded."""

@@ -39,7 +39,7 @@ from config.errors import MotetError
 from models.catalog.spec import ModelSpec
 from models.devices import RAM, Devices
 from models.scheduling import rejections
-from models.scheduling.backoff import MAX_CRASHES, died_useless
+from models.scheduling.backoff import INTERRUPTED_LOADS, MAX_CRASHES, died_useless
 from models.scheduling.effects import Effect, EmitEvent, NotifyWaiter, Reject, Unload
 from models.scheduling.eviction import Resident, list_residents
 from models.scheduling.ledger import DeviceBalance, Ledger
@@ -223,19 +223,28 @@ class Scheduler:
         return self.run_pass()
 
     def report_load_failed(self, name: str, generation: int, error: MotetError) -> list[Effect]:
-        """Back off from a load that failed; one out of memory is tried once more at once."""
+        """Back off from a load that failed.
+
+        One that ran out of memory, or was interrupted, is tried once more at once for those who
+        wait, so that the end of one process fails none of them.
+        """
         slot = self._table.find(name, generation, State.LOADING)
         if slot is None:
             return []
         need = slot.load.need
         self._table.mark_absent(slot)
-        if error.code == OUT_OF_MEMORY:
+        ran_out = error.code == OUT_OF_MEMORY
+        if ran_out:
             self._table.raise_need(slot, need, self._caps())
-            if not slot.backoff.retried and slot.queue.waiting:
-                slot.backoff.retried = True
-                self._make_room(slot, need, phase="loading")
-                return self.run_pass()
-        self._moves.back_off(slot, error, self._clock())
+        retryable = ran_out or error.code in INTERRUPTED_LOADS
+        if not retryable or slot.backoff.retried or not slot.queue.waiting:
+            self._moves.back_off(slot, error, self._clock())
+            return self.run_pass()
+        slot.backoff.retried = True
+        if ran_out:
+            self._make_room(slot, need, phase="loading")
+        else:
+            self._notices.emit("load_interrupted", slot, error=error.as_dict())
         return self.run_pass()
 
     def report_unloaded(self, name: str, generation: int) -> list[Effect]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from config.errors import TimedOut, Unavailable
 from models.workers.process import Reply, WorkerProcess
+from models.workers.restart import start_again_if_killed
 
 IDLE_S = 30.0
 
@@ -45,18 +46,23 @@ class OnDemandWorker:
     async def call(
         self, method: str, header: Mapping[str, Any], body: bytes = b"", *, timeout_s: float
     ) -> Reply:
-        """Answer by the handler. Raises as `WorkerProcess.start` and `.call` do.
+        """Answer by the handler. Raises as `start_again_if_killed` and `WorkerProcess.call` do.
 
         `timeout_s` counts from when it is this call's turn. A worker whose call took longer, or was
-        cancelled, is ended, for it cannot be told to stop in the middle of a library.
+        cancelled, is ended, for it cannot be told to stop in the middle of a library. A call whose
+        worker died is made once more, in another: it need not be the call's doing.
         """
         # One at a time, so that the bound on time is the call's own.
         async with self._turn:
             self._stop_idle_timer()
             self._calls_made += 1
             try:
-                worker = await self._ensure_running()
-                return await worker.call(method, header, body, timeout_s=timeout_s)
+                try:
+                    return await self._call_once(method, header, body, timeout_s)
+                except Unavailable as error:
+                    if error.code != "worker_died" or self._closed:
+                        raise
+                return await self._call_once(method, header, body, timeout_s)
             except (TimedOut, asyncio.CancelledError):
                 self._abandon_worker()
                 raise
@@ -72,16 +78,25 @@ class OnDemandWorker:
         if self._ending:
             await asyncio.wait([self._ending])
 
+    async def _call_once(
+        self, method: str, header: Mapping[str, Any], body: bytes, timeout_s: float
+    ) -> Reply:
+        worker = await self._ensure_running()
+        return await worker.call(method, header, body, timeout_s=timeout_s)
+
     async def _ensure_running(self) -> WorkerProcess:
         if self._closed:
             raise Unavailable(f"The {self._name} is closed.", code="shutting_down")
         if self._worker and (self._abandoned or self._worker.exited.done()):
             await self._end_worker()
         if self._worker is None:
-            self._worker = await WorkerProcess.start(
-                self._target, name=self._name, options=self._options, threads=self._threads
-            )
+            self._worker = await start_again_if_killed(self._start)
         return self._worker
+
+    async def _start(self) -> WorkerProcess:
+        return await WorkerProcess.start(
+            self._target, name=self._name, options=self._options, threads=self._threads
+        )
 
     def _abandon_worker(self) -> None:
         """Kill the worker at once; the next call waits for its end and starts another."""

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
+import signal
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from typing import Any
 
@@ -28,6 +29,7 @@ from models.workers.launch import (
     launch,
     log_failure,
 )
+from models.workers.memory_kills import count_memory_kills
 from models.workers.protocol import Frame, error_from, read_frame
 
 __all__ = ["ExitInfo", "Reply", "WorkerProcess"]
@@ -81,16 +83,20 @@ class WorkerProcess:
 
         `threads` bounds the numeric libraries' thread pools. `launched` is a process with the same
         threads and environment that waits to be one, and is this worker's from now on. Raises
-        `Unavailable` ("worker_start_failed", or what the handler's `__init__` raised) or
-        `TimedOut`; nothing is left running then, nor when the caller is cancelled.
+        `Unavailable` ("worker_start_failed", "worker_died", "out_of_memory" when the kernel killed
+        it for want of memory, or what the handler's `__init__` raised) or `TimedOut`; nothing is
+        left running then, nor when the caller is cancelled.
         """
+        memory_kills = count_memory_kills()
         launched = launched or await launch(name, threads, env)
         worker = cls(name, launched)
         try:
             await worker._connect(launched)
             await worker._initialise(target, options, start_timeout_s)
-        except BaseException:
+        except BaseException as error:
             await worker.stop(grace_s=0)
+            if isinstance(error, Unavailable) and worker._was_killed_for_memory(memory_kills):
+                raise worker._out_of_memory() from error
             raise
         return worker
 
@@ -188,6 +194,17 @@ class WorkerProcess:
                 code="worker_start_timed_out",
                 details={"worker": self.name, "stderr": self.stderr},
             ) from error
+
+    def _was_killed_for_memory(self, kills_before: int) -> bool:
+        killed = self.exited.done() and self.exited.result().returncode == -signal.SIGKILL
+        return killed and count_memory_kills() > kills_before
+
+    def _out_of_memory(self) -> Unavailable:
+        return Unavailable(
+            f"The system killed the worker '{self.name}', for the machine's memory ran out.",
+            code="out_of_memory",
+            details={"worker": self.name, "stderr": self.stderr},
+        )
 
     def _spawn(self, work: Any, what: str) -> None:
         task: asyncio.Task[None] = asyncio.create_task(work, name=f"worker {self.name}: {what}")

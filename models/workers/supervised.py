@@ -12,6 +12,7 @@ from typing import Any
 
 from config.errors import MotetError, TimedOut, Unavailable
 from models.workers.process import Reply, WorkerProcess
+from models.workers.restart import start_again_if_killed
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +102,7 @@ class SupervisedWorker:
         log.warning("worker %s is started again", self._worker.name)
         try:
             await self._worker.stop(grace_s=0)
-            self._worker = await self._start()
+            self._worker = await start_again_if_killed(self._start)
         except MotetError as error:
             if not self.lost.done():
                 self.lost.set_result(error.message)

@@ -23,6 +23,7 @@ from indexes.service import Indexes, open_indexes
 from indexes.spec import IndexSpec
 from indexes.storage import documents, index_rows
 from indexes.storage.store import open_store
+from models.workers.launch import launch
 from models.workers.process import Reply, WorkerProcess
 from tests.support.indexes import HashingEmbedder, Models
 
@@ -123,6 +124,36 @@ async def test_searches_survive_the_death_of_the_worker_under_them(filled: Index
     found = await asyncio.wait_for(asyncio.gather(*searches), BOUND_S)
     assert found == [f"{number % 3}.md" for number in range(20)]
     assert worker_of(filled) is not worker
+
+
+class KilledOnce(WorkerProcess):
+    """A real worker; the first that is to start after `armed` was set is killed before."""
+
+    armed = False
+
+    @classmethod
+    async def start(cls, *args: Any, **options: Any) -> WorkerProcess:
+        launched = await launch("index", None, None)
+        if KilledOnce.armed:
+            KilledOnce.armed = False
+            os.kill(launched.process.pid, signal.SIGKILL)
+        return await super().start(*args, launched=launched, **options)
+
+
+async def test_searches_survive_the_death_of_a_worker_that_only_starts(tmp_path: Path) -> None:
+    settings = load_settings(home=tmp_path)
+    async with open_indexes(settings, Models(), worker=KilledOnce) as indexes:
+        await indexes.create(IndexSpec(name="notes"))
+        await add(indexes, 0)
+        KilledOnce.armed = True
+        assert indexes.worker
+        indexes.worker.kill()
+        await asyncio.wait_for(asyncio.shield(indexes.worker.exited), BOUND_S)
+
+        found = await asyncio.gather(*[best(indexes, 0) for _ in range(8)])
+
+        assert found == ["0.md"] * 8
+        assert not KilledOnce.armed
 
 
 async def test_an_ingest_survives_the_death_of_the_worker_under_it(

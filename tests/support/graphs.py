@@ -23,9 +23,10 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 
-from config.errors import NotFound, Unavailable
+from config.errors import MotetError, NotFound, Unavailable
 from graphs.run_context import RunContext
 from models.capabilities import Vectors
+from models.lease import LeaseAttempt, LeaseAttempts
 from tools.calculate import calculate_tool
 from tools.registry import Toolbox
 from tools.spec import Tool, ToolContext
@@ -189,6 +190,14 @@ class FakeModels:
             yield FakeLease(self.chats[name], choice, WordEmbed())
         finally:
             self.leased -= 1
+
+    def attempts(self, name: str, task: Any, **options: Any) -> AsyncIterator[LeaseAttempt]:
+        async def explain(lease: Any, error: MotetError, last: bool) -> MotetError:
+            return error
+
+        return LeaseAttempts(
+            lambda last: LeaseAttempt(self.lease(name, task, **options), explain, last)  # type: ignore[arg-type]
+        )
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 Speaks as much of OpenAI's protocol as a chat needs. `--slow`: healthy only after a GET of `/open`.
 `--dies`: prints why and ends. `--child`: starts a process of its own, and prints its id.
-`--deaf`: does not end when asked to. GET `/die` ends it.
+`--deaf`: does not end when asked to. `--killed-once MARKER`: is killed while it starts, once.
+GET `/die` ends it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import signal
 import subprocess
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 CHUNKS = [
     {"delta": {"role": "assistant", "content": "Hello"}, "index": 0, "finish_reason": None},
@@ -57,6 +59,11 @@ class Answers(BaseHTTPRequestHandler):
 def main() -> None:
     if "--dies" in sys.argv:
         sys.exit("no kernel image is available")
+    if "--killed-once" in sys.argv:
+        marker = Path(sys.argv[sys.argv.index("--killed-once") + 1])
+        if not marker.exists():
+            marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
     if "--deaf" in sys.argv:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if "--child" in sys.argv:

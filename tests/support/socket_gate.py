@@ -23,6 +23,10 @@ class SocketGate:
         """Wait until a node stands at the gate."""
         await asyncio.wait_for(self._knocked.wait(), WAIT_S)
 
+    def close_again(self) -> None:
+        """Forget who knocked, so that `knocked` waits for the next."""
+        self._knocked.clear()
+
     async def left(self) -> None:
         """Wait until a node has gone away from the gate, let through or cancelled."""
         await asyncio.wait_for(self._left.wait(), WAIT_S)

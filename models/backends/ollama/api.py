@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from typing import Any
 
 import httpx
 
-from config.errors import Busy, Invalid
+from config.errors import Busy, Invalid, MotetError
 from models.backends.common.network import CONNECT_TIMEOUT_S, PROBE_TIMEOUT_S, is_local
 from models.backends.ollama import errors, listing
 from models.backends.ollama.listing import Details, Installed, RunningModel, untagged
@@ -29,6 +30,19 @@ class OllamaApi:
         """Ask for its version; quick, so it tells whether the server is there."""
         answer = await self._call("GET", "/api/version", timeout_s=PROBE_TIMEOUT_S)
         return str(answer.get("version", ""))
+
+    async def wait_answering(self, within_s: float) -> bool:
+        """Wait until the server answers, for `within_s` at most; tell whether it does."""
+        pause_s = 0.05
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while True:
+                    with contextlib.suppress(MotetError):
+                        await self.version()
+                        return True
+                    await asyncio.sleep(pause_s)
+                    pause_s = min(2 * pause_s, 0.5)
+        return False
 
     async def installed(self) -> list[Installed]:
         """List every installed model, the one changed last first."""

@@ -41,6 +41,9 @@ log = logging.getLogger(__name__)
 
 PROBE_KEEP_S = 3.0
 STARTED_WITHIN_S = 1.0
+BACK_WITHIN_S = 6.0
+"""A server that went during a load is awaited so long; its systemd unit starts it after 3 s."""
+SERVER_GONE = ("ollama_unreachable", "model_connection_lost")
 TASKS = ("chat", "caption", "embed")
 UNABLE = {"chat": "chat", "caption": "look at pictures", "embed": "embed"}
 
@@ -111,7 +114,13 @@ class OllamaDriver:
         loaded = self._loaded_models.setdefault(weights, LoadedModels())
         runner = self._runner_options(options, installed, details, need)
         async with loaded.lock:
-            return await self._load_weights(spec, need, options, installed, loaded, runner)
+            try:
+                return await self._load_weights(spec, need, options, installed, loaded, runner)
+            except MotetError as error:
+                if error.code in SERVER_GONE:
+                    # One that is restarted answers in a moment, when the scheduler tries again.
+                    await self._api.wait_answering(BACK_WITHIN_S)
+                raise
 
     async def pull(self, source: str, progress: Progress) -> None:
         """Pull as `Puller.pull` does: Ollama gets it, and goes on where it was left."""

@@ -104,6 +104,9 @@ def from_answer(status: int, text: str, model: str) -> MotetError:
         return Unavailable(
             f"Ollama does not let us use '{model}': {text}", code="model_forbidden", details=details
         )
+    if any(phrase in text for phrase in _RUNNER_DIED):
+        message = f"The process of '{model}' in Ollama ended: {text}"
+        return Unavailable(message, code="worker_died", details=details)
     return Unavailable(f"'{model}' failed in Ollama: {text}", code="model_failed", details=details)
 
 
@@ -117,9 +120,7 @@ def unreadable(model: str, cause: str) -> Unavailable:
 
 def tells_of_loss(error: MotetError) -> bool:
     """Tell whether the model is not in memory any more: its server or its runner is gone."""
-    cause = str(error.details.get("cause", ""))
-    died = error.code == "model_failed" and any(phrase in cause for phrase in _RUNNER_DIED)
-    return died or error.code in ("ollama_unreachable", "out_of_memory")
+    return error.code in ("worker_died", "ollama_unreachable", "out_of_memory")
 
 
 def _unwrapped(text: str) -> str:

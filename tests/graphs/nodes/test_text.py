@@ -47,6 +47,12 @@ nodes:
 output: [parsed, text]
 """
 
+PLAIN = """\
+input: {question: string}
+nodes: {answer: {type: text, prompt: "{{ question }}", save: {text: text}}}
+output: [text]
+"""
+
 
 def asked_with(*answers: Any) -> tuple[Any, Any]:
     model = chat(*answers)
@@ -279,6 +285,27 @@ nodes:
   look: {type: text, prompt: "What is it?", images: "{{ pictures }}", save: answer}
 output: [answer]
 """
+
+
+async def test_answer_of_a_model_that_died_before_its_first_word_is_asked_for_again() -> None:
+    died = Unavailable("The worker ended.", code="worker_died")
+    model, used = asked_with(died, "It is so.")
+
+    transcript = await run(agent_of_yaml(PLAIN), {"question": "Q?"}, used)
+
+    assert transcript.output["text"] == "It is so."
+    assert len(model.asked) == 2
+    assert used.models.leased == 0
+
+
+async def test_model_that_dies_each_time_is_asked_twice() -> None:
+    died = Unavailable("The worker ended.", code="worker_died")
+    model, used = asked_with(died, died, "too late")
+
+    with pytest.raises(Unavailable, match=r"The worker ended\."):
+        await run(agent_of_yaml(PLAIN), {"question": "Q?"}, used)
+
+    assert len(model.asked) == 2
 
 
 async def test_a_prompt_may_have_pictures() -> None:

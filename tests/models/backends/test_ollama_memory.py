@@ -272,7 +272,7 @@ async def test_a_runner_that_dies_is_lost_though_ollama_still_lists_it(
         async with models.lease("ollama/tiny", "chat") as lease:
             with pytest.raises(Unavailable) as caught:
                 await lease.chat.ainvoke("hi")
-            assert caught.value.code == "model_failed"
+            assert caught.value.code == "worker_died"
         assert ollama.loaded == ["tiny:latest"]  # stale
         async with models.lease("ollama/tiny", "chat") as lease:
             assert (await lease.chat.ainvoke("hi")).text == "Back."

@@ -113,6 +113,36 @@ async def test_ollama_that_dies_while_it_loads_is_passed_over(
         assert (await on.until("load_failed", TINY))["error"]["family"] == "unavailable"
 
 
+async def test_ollama_restarted_during_a_load_fails_no_run_that_waits(
+    stage: Open, ollama: Ollama, gate: Gate
+) -> None:
+    card = ollama.add("tiny", loading=gate)
+    async with stage({}, ollama_url=ollama.url) as on:
+        waiting = [asyncio.create_task(ask(on, TINY)) for _ in range(8)]
+        await gate.reached.wait()
+        card.loading = None
+        await asyncio.to_thread(ollama.stop)
+        await asyncio.to_thread(ollama.start)
+
+        assert await asyncio.wait_for(asyncio.gather(*waiting), BOUND_S)
+        interrupted = await on.until("load_interrupted", TINY)
+        assert interrupted["error"]["code"] in ("model_connection_lost", "ollama_unreachable")
+
+
+async def test_runner_that_dies_while_it_loads_is_started_again_for_who_waits(
+    stage: Open, ollama: Ollama
+) -> None:
+    card = ollama.add("tiny", loading=Failure("llama runner process has terminated: killed"))
+    async with stage({}, ollama_url=ollama.url) as on:
+        waiting = [asyncio.create_task(ask(on, TINY)) for _ in range(8)]
+        while not ollama.asked("/api/generate"):  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+        card.loading = None
+
+        assert await asyncio.wait_for(asyncio.gather(*waiting), BOUND_S)
+        assert (await on.until("load_interrupted", TINY))["error"]["code"] == "worker_died"
+
+
 async def test_ollama_that_ends_while_idle_is_noticed_without_asking(
     stage: Open, ollama: Ollama
 ) -> None:
@@ -133,7 +163,7 @@ async def test_a_crashed_runner_that_ollama_still_lists_is_loaded_anew(
     async with stage({}, ollama_url=ollama.url) as on:
         with pytest.raises(Unavailable) as caught:
             await ask(on, TINY)
-        assert caught.value.code == "model_failed"
+        assert caught.value.code == "worker_died"
         await on.until("crashed", TINY)
         assert ollama.loaded == ["tiny:latest"]  # as it says
         assert on.reserved_mb == 0

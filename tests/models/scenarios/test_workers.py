@@ -11,7 +11,9 @@ import pytest
 
 from config.errors import MotetError, TimedOut, Unavailable
 from models.scheduling import backoff
+from models.workers import memory_kills
 from tests.models.scenarios.conftest import Open
+from tests.support.scenarios import backend
 from tests.support.scenarios.handlers import FULL
 from tests.support.scenarios.machine import PROCESS_MB, children
 from tests.support.scenarios.stage import BOUND_S, Stage, mb, talking
@@ -46,14 +48,39 @@ async def test_a_crash_of_its_library_is_told_by_its_signal(stage: Open) -> None
         assert await on.say("poet", "again") == ["again"]
 
 
-async def test_a_worker_killed_while_it_loads_fails_who_waits_and_leaves_nothing(
+async def kill_loading_worker(on: Stage, held: SocketGate) -> None:
+    """Kill the worker that stands at the gate while it loads."""
+    await held.knocked()
+    (worker,) = children() - on.machine.others
+    psutil.Process(worker).kill()
+
+
+async def test_worker_killed_while_it_loads_fails_no_run_that_waits(
+    stage: Open, held: SocketGate
+) -> None:
+    async with stage({"poet": mb(20, loads_behind=held.path)}) as on:
+        waiting = [asyncio.create_task(on.say("poet", "hello")) for _ in range(8)]
+        await kill_loading_worker(on, held)
+        held.open()
+
+        assert await asyncio.gather(*waiting) == [["hello"]] * 8
+
+        assert on.driver.started == ["poet", "poet"]
+        interrupted = await on.until("load_interrupted", "poet")
+        assert interrupted["error"]["code"] == "worker_died"
+        assert on.those("load_failed") == []
+
+
+async def test_worker_killed_in_both_loads_fails_who_waits_and_leaves_nothing(
     stage: Open, held: SocketGate
 ) -> None:
     async with stage({"poet": mb(20, loads_behind=held.path)}) as on:
         waiting = [asyncio.create_task(on.say("poet", "hello")) for _ in range(3)]
-        await held.knocked()
-        (worker,) = children() - on.machine.others
-        psutil.Process(worker).kill()
+        await kill_loading_worker(on, held)
+        await on.until("load_interrupted", "poet")
+        held.close_again()
+        await kill_loading_worker(on, held)
+
         for each in waiting:
             with pytest.raises(Unavailable, match="SIGKILL") as caught:
                 await each
@@ -63,6 +90,81 @@ async def test_a_worker_killed_while_it_loads_fails_who_waits_and_leaves_nothing
         held.open()
         await asyncio.sleep(await refused(on, "poet"))
         assert await on.say("poet", "hello") == ["hello"]
+
+
+async def test_load_that_nobody_waits_for_is_not_repeated(stage: Open, held: SocketGate) -> None:
+    async with stage({"poet": mb(20, loads_behind=held.path)}) as on:
+        waiting = asyncio.create_task(on.say("poet", "hello"))
+        await held.knocked()
+        waiting.cancel()
+        await asyncio.wait([waiting], timeout=BOUND_S)
+        await kill_loading_worker(on, held)
+
+        await on.until("load_failed", "poet")
+
+        assert on.driver.started == ["poet"]
+
+
+async def test_worker_killed_for_want_of_memory_is_loaded_again_without_idle_models(
+    stage: Open, held: SocketGate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statistics = tmp_path / "vmstat"
+    statistics.write_text("pgfault 7\noom_kill 3\n")
+    monkeypatch.setattr(memory_kills, "VMSTAT", statistics)
+    async with stage({"poet": mb(20, loads_behind=held.path), "idle": mb(20)}) as on:
+        await on.say("idle", "hello")
+        waiting = [asyncio.create_task(on.say("poet", "hello")) for _ in range(8)]
+        await held.knocked()
+        statistics.write_text("pgfault 9\noom_kill 4\n")
+        (loading,) = children() - on.machine.others - {on.driver.latest("idle").worker.pid}
+        psutil.Process(loading).kill()
+        held.open()
+
+        assert await asyncio.gather(*waiting) == [["hello"]] * 8
+
+        assert (await on.until("unloading", "idle"))["reason"] == "'poet' ran out of memory"
+        first, second = on.those("loading", "poet")
+        assert second["memory"]["ram"] > first["memory"]["ram"]
+
+
+async def test_start_that_takes_too_long_is_tried_again_for_who_waits(
+    stage: Open, held: SocketGate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backend, "START_S", 2.0)
+    async with stage({"poet": mb(20, loads_behind=held.path)}) as on:
+        waiting = [asyncio.create_task(on.say("poet", "hello")) for _ in range(8)]
+        interrupted = await on.until("load_interrupted", "poet")
+        held.open()
+
+        assert await asyncio.gather(*waiting) == [["hello"]] * 8
+        assert interrupted["error"]["code"] == "worker_start_timed_out"
+
+
+async def attempt(on: Stage, shows_first: bool = False) -> list[str]:
+    """Have the poet say something, again where it died before; its first worker is killed."""
+    words: list[str] = []
+    async for each in on.models.attempts("poet", "chat"):
+        async with each as lease:
+            if shows_first:
+                each.keep()
+            if len(on.driver.loaded) == 1:
+                talking(lease).worker.kill()
+            words += [word async for word in talking(lease).say("hello")]
+    return words
+
+
+async def test_work_whose_model_died_right_after_its_load_gets_another(stage: Open) -> None:
+    async with stage({"poet": mb(20)}) as on:
+        assert await asyncio.gather(*[attempt(on) for _ in range(8)]) == [["hello"]] * 8
+        assert on.driver.started == ["poet", "poet"]
+
+
+async def test_work_that_has_shown_something_is_not_begun_again_when_its_model_dies(
+    stage: Open,
+) -> None:
+    async with stage({"poet": mb(20)}) as on:
+        with pytest.raises(Unavailable, match="SIGKILL"):
+            await attempt(on, shows_first=True)
 
 
 async def test_a_worker_killed_while_idle_is_noticed_and_loaded_anew(stage: Open) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import re
 import subprocess
 import sys
@@ -257,4 +258,19 @@ async def test_the_manager_starts_it_on_demand_counts_it_and_ends_it(tmp_path: P
             assert len(ours()) == 2
             (ram,) = [each for each in models.memory() if each.device == "ram"]
             assert ram.reserved_bytes > 10_000_000
+    assert ours() == []
+
+
+async def test_server_killed_while_it_starts_fails_no_run_that_waits(tmp_path: Path) -> None:
+    command = [*SERVER, "--killed-once", str(tmp_path / "killed")]
+    served = {"command": command, "memory": {"ram": 50_000_000}, "stop_grace_s": 5}
+    entry = {"task": "chat", "backend": "openai", "options": {"serve": served}}
+    (tmp_path / "models.yaml").write_text(json.dumps({"version": 1, "models": {"mine": entry}}))
+    async with open_models(load_settings(home=tmp_path)) as models:
+
+        async def ask() -> str:
+            async with models.lease("mine", "chat") as lease:
+                return str((await lease.chat.ainvoke("hi")).text)
+
+        assert await asyncio.gather(*[ask() for _ in range(8)]) == ["Hello there."] * 8
     assert ours() == []

@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import psutil
 import pytest
@@ -24,8 +25,8 @@ Opened = Callable[..., OnDemandWorker]
 async def opened() -> AsyncIterator[Opened]:
     async with AsyncExitStack() as stack:
 
-        def open_worker(idle_s: float = IDLE_S) -> OnDemandWorker:
-            worker = OnDemandWorker(TARGET, name="test", options={}, idle_s=idle_s)
+        def open_worker(idle_s: float = IDLE_S, **options: str) -> OnDemandWorker:
+            worker = OnDemandWorker(TARGET, name="test", options=options, idle_s=idle_s)
             stack.push_async_callback(worker.close)
             return worker
 
@@ -92,6 +93,38 @@ async def test_a_worker_that_was_killed_is_started_again(opened: Opened) -> None
     os.kill(worker._worker.pid, signal.SIGKILL)
     await worker._worker.exited
     assert await echo(worker) == b"same"
+
+
+async def test_worker_killed_while_it_starts_fails_no_call_that_waits(
+    opened: Opened, tmp_path: Path
+) -> None:
+    worker = opened(killed_once=str(tmp_path / "killed"))
+
+    assert await asyncio.gather(*[echo(worker) for _ in range(8)]) == [b"same"] * 8
+
+
+async def test_call_whose_worker_is_killed_is_made_again(opened: Opened, tmp_path: Path) -> None:
+    marker = {"marker": str(tmp_path / "killed")}
+
+    answer = await opened().call("killed_once", marker, b"same", timeout_s=BOUND_S)
+
+    assert answer.body == b"same"
+
+
+async def test_call_that_kills_each_worker_fails_after_the_second(opened: Opened) -> None:
+    worker = opened()
+
+    with pytest.raises(Unavailable, match="SIGABRT"):
+        await worker.call("crash", {}, timeout_s=BOUND_S)
+
+    assert await echo(worker) == b"same"
+
+
+async def test_worker_that_dies_at_each_start_is_not_blamed_on_the_call(opened: Opened) -> None:
+    with pytest.raises(Unavailable, match="exit status 7") as caught:
+        await echo(opened(exit="yes"))
+
+    assert caught.value.code == "worker_start_failed"
 
 
 async def test_a_refusal_leaves_the_worker_running(opened: Opened) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -96,6 +97,20 @@ async def test_a_worker_that_cannot_be_started_again_is_lost(
     assert {str(task.exception()) for task in calls} == {"The model file is broken."}
     assert starts.count == 2
     assert supervised.lost.result() == "The model file is broken."
+
+
+async def test_restart_that_is_killed_is_made_again_for_all_who_wait(
+    supervised: SupervisedWorker, starts: Starts, tmp_path: Path
+) -> None:
+    starts.options = {"killed_once": str(tmp_path / "killed")}
+    supervised.worker.kill()
+    await asyncio.wait([supervised.worker.exited], timeout=BOUND_S)
+
+    calls = [call(supervised, "echo") for _ in range(8)]
+
+    assert await asyncio.gather(*calls) == [{"method": "echo"}] * 8
+    assert starts.count == 3
+    assert not supervised.lost.done()
 
 
 async def test_a_caller_who_gives_up_does_not_stop_the_restart(
