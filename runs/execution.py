@@ -23,6 +23,7 @@ from langgraph.runtime import RunControl
 from langgraph.types import Command
 
 from config.errors import Invalid, MotetError
+from graphs.templates.rendering import evaluate
 from runs.checkpoint_statements import delete_thread
 from runs.checkpoints import JOURNAL, Checkpoints
 from runs.input_choice import Answers, GoOn, InputChoice, NewInput, ThreadPosition, choose_input
@@ -91,7 +92,8 @@ class Execution:
             if stream.interrupts:
                 await self._wait_for_person(stream, checkpoints)
             else:
-                self.run.output = self.agent.output(await self._values(stream))
+                values = await self._values(stream)
+                self.run.output = await evaluate(lambda _: self.agent.output(values))
                 await self._end("finished", "agent's output", {"output": self.run.output})
         except GraphDrained:
             await self._leave()

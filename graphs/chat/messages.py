@@ -20,7 +20,7 @@ from langchain_core.messages import (
 from config.errors import Invalid, NotFound, Unavailable
 from graphs.compile.node import NodeContext
 from graphs.grounding.citations import question_of
-from graphs.templates.sandbox import write_value
+from graphs.templates.plain import write_value
 
 
 def build_messages(inputs: Mapping[str, Any], context: NodeContext) -> list[BaseMessage]:

@@ -16,7 +16,7 @@ from graphs.spec.base import END, START
 from graphs.spec.branches import Branch
 from graphs.spec.node_spec import NodeSpec
 from graphs.spec.problems import Path
-from graphs.templates.sandbox import Rendering
+from graphs.templates.rendering import Rendering
 
 Successors = Mapping[str, frozenset[str]]
 
@@ -79,7 +79,10 @@ def read_flow(
 
 
 def choose_exit(
-    exits: Sequence[Exit], view: Mapping[str, object], loops: Mapping[str, int]
+    exits: Sequence[Exit],
+    view: Mapping[str, object],
+    loops: Mapping[str, int],
+    rendering: Rendering,
 ) -> Exit | None:
     """Return the first exit that holds and is not used up.
 
@@ -89,7 +92,7 @@ def choose_exit(
     for exit_ in exits:
         if exit_.max_loops is not None and loops.get(exit_.key, 0) >= exit_.max_loops:
             continue
-        if exit_.when is None or exit_.when(view, Rendering()):
+        if exit_.when is None or exit_.when(view, rendering):
             return exit_
     return None
 

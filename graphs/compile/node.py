@@ -35,7 +35,7 @@ from graphs.spec.channel_types import Type
 from graphs.spec.node_spec import NodeSpec
 from graphs.spec.problems import Path, Problems
 from graphs.templates.expressions import Expressions, Template, View
-from graphs.templates.sandbox import Rendering
+from graphs.templates.rendering import Rendering
 from models.catalog.spec import Task
 
 Renderer = Callable[[View, Rendering], Any]

@@ -35,7 +35,8 @@ from graphs.compile.state import GOTO
 from graphs.run_context import RunContext
 from graphs.spec.channel_types import Type, fits
 from graphs.spec.node_spec import NodeSpec
-from graphs.templates.sandbox import Rendering, write_value
+from graphs.templates.plain import write_value
+from graphs.templates.rendering import Rendering, evaluate
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +70,7 @@ class NodeRunner:
         context = self._context(state, config, runtime)
         log.debug("run %s: %s begins", context.run.run_id, self.name)
         try:
-            if self.when is not None and not self.when(context.view, context.rendering):
+            if not await evaluate(lambda _: self._applies(context), context.rendering):
                 context.emit("progress", skipped=True)
                 log.debug("run %s: %s is passed over", context.run.run_id, self.name)
                 return {}
@@ -79,7 +80,14 @@ class NodeRunner:
             raise
         # Cancellation is a BaseException: it passes by `on_error` and ends the step.
         except Exception as error:
-            return self._handle_error(error, context)
+            return await self._handle_error(error, context)
+
+    def _applies(self, context: NodeContext) -> bool:
+        try:
+            return self.when is None or bool(self.when(context.view, context.rendering))
+        except MotetError as error:
+            error.details.setdefault("field", "when")
+            raise
 
     def _context(
         self, state: dict[str, Any], config: RunnableConfig, runtime: Runtime[RunContext]
@@ -102,7 +110,7 @@ class NodeRunner:
 
     async def _parts(self, context: NodeContext) -> dict[str, Any]:
         """Return the result's parts, from the cache where the spec asks for one."""
-        inputs = self._render_inputs(context)
+        inputs = await evaluate(lambda _: self._render_inputs(context), context.rendering)
         cache = context.run.cache
         if self.spec.cache is None or cache is None:
             return await self._run_in_time(inputs, context)
@@ -164,7 +172,7 @@ class NodeRunner:
                     details={"node": self.name, "field": channel},
                 )
 
-    def _handle_error(self, error: Exception, context: NodeContext) -> dict[str, Any]:
+    async def _handle_error(self, error: Exception, context: NodeContext) -> dict[str, Any]:
         """Raise the error, for a retry or for good, or return the update that `on_error` means."""
         if isinstance(error, MotetError):
             error.details.setdefault("node", self.name)
@@ -181,22 +189,32 @@ class NodeRunner:
             raise error
         if policy.then == "fail":
             log.info("run %s: %s failed (attempt %d): %s", *where, report["code"])
-            raise self._reworded(error, report, context)
+            raise await self._reworded(error, report, context)
         handled = "goto" if policy.goto else "continue"
         context.emit("warning", **report, handled=handled)
         log.info("run %s: %s failed (attempt %d), %s: %s", *where, handled, report["code"])
-        view = {**context.view, "error": report}
-        update = self.default(view, context.rendering) if self.default else {}
+        update = await self._default_update(report, context)
         self._check_types(update)
         return {**update, **({GOTO: {self.name: policy.goto}} if self.routes_itself else {})}
 
-    def _reworded(
+    async def _default_update(self, report: dict[str, Any], context: NodeContext) -> dict[str, Any]:
+        if (default := self.default) is None:
+            return {}
+        view = {**context.view, "error": report}
+        update: dict[str, Any] = await evaluate(
+            lambda rendering: default(view, rendering), context.rendering
+        )
+        return update
+
+    async def _reworded(
         self, error: Exception, report: dict[str, Any], context: NodeContext
     ) -> Exception:
         """Give the error the file's own words, where it has any."""
-        if self.failure_message is not None and isinstance(error, MotetError):
+        write = self.failure_message
+        if write is not None and isinstance(error, MotetError):
             view = {**context.view, "error": report}
-            error.message = str(write_value(self.failure_message(view, context.rendering)))
+            message = await evaluate(lambda _: write_value(write(view, context.rendering)))
+            error.message = str(message)
             error.args = (error.message,)
         return error
 

@@ -20,6 +20,7 @@ from graphs.compile.flow import Exit, Flow, choose_exit
 from graphs.compile.join import trigger_channel
 from graphs.compile.state import GOTO, LOOPS
 from graphs.spec.base import END, START
+from graphs.templates.rendering import evaluate
 
 LANGGRAPH_NAMES = {END: LANGGRAPH_END, START: LANGGRAPH_START}
 
@@ -62,7 +63,7 @@ def _make_router(node: str, flow: Flow, empty: Mapping[str, Any]) -> Callable[..
         # What the node itself named comes first: a model's choice, or `on_error.goto`.
         if chooses and (goto := state.get(GOTO, {}).get(node)):
             targets = (goto,)
-        elif (exit_ := _choose(node, exits, {**empty, **state}, state)) is not None:
+        elif (exit_ := await _choose(node, exits, {**empty, **state}, state)) is not None:
             targets = exit_.targets
             if exit_.max_loops is not None:
                 writes.append(ChannelWriteEntry(LOOPS, {exit_.key: 1}))
@@ -84,11 +85,13 @@ def _make_router(node: str, flow: Flow, empty: Mapping[str, Any]) -> Callable[..
     return route
 
 
-def _choose(
+async def _choose(
     node: str, exits: Sequence[Exit], view: Mapping[str, Any], state: Mapping[str, Any]
 ) -> Exit | None:
     try:
-        return choose_exit(exits, view, state.get(LOOPS, {}))
+        return await evaluate(
+            lambda rendering: choose_exit(exits, view, state.get(LOOPS, {}), rendering)
+        )
     except MotetError as error:
         error.details.setdefault("node", node)
         error.details.setdefault("field", "when")

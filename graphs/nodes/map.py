@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from langchain_core.runnables import RunnableConfig
@@ -31,7 +32,8 @@ from graphs.spec.branches import Next
 from graphs.spec.channel_types import Type
 from graphs.spec.channels import Channel
 from graphs.spec.node_spec import NodeSpec
-from graphs.templates.sandbox import Rendering
+from graphs.templates.expressions import View
+from graphs.templates.rendering import Rendering, evaluate
 
 if TYPE_CHECKING:
     AnyNode: TypeAlias = NodeSpec
@@ -130,7 +132,7 @@ class ItemRunner:
         """Run one item to its `result`, or to its `error` where the others are to go on."""
         view = {**context.view, self._spec.as_: item, "item_index": index}
         try:
-            values = {key: part(view, Rendering()) for key, part in self._graph.inputs.items()}
+            values = await evaluate(lambda rendering: self._values(view, rendering))
             return {"result": await self._graph.run(values)}
         except MotetError as error:
             if self._spec.on_item_error == "fail" or will_retry(error, context, self._spec):
@@ -139,6 +141,9 @@ class ItemRunner:
             report = {"index": index, "code": error.code, "message": error.message}
             context.emit("warning", **report, handled=self._spec.on_item_error)
             return {"error": report}
+
+    def _values(self, view: View, rendering: Rendering) -> dict[str, Any]:
+        return {key: part(view, rendering) for key, part in self._graph.inputs.items()}
 
 
 def _build_item_graph(spec: MapSpec, scope: CompileScope) -> ItemGraph:
@@ -165,8 +170,8 @@ def _build_by_agent(spec: MapSpec, scope: CompileScope) -> ItemGraph:
 
     async def run(values: dict[str, Any]) -> Any:
         state = await compiled.ainvoke(agent.initial_state(values), limit)
-        output = agent.output(state)
-        return output if result is None else result(output, Rendering())
+        output = await evaluate(lambda _: agent.output(state))
+        return output if result is None else await evaluate(partial(result, output))
 
     return ItemGraph(inputs, run)
 
@@ -193,7 +198,8 @@ def _build_by_nodes(spec: MapSpec, scope: CompileScope) -> ItemGraph:
 
     async def run(values: dict[str, Any]) -> Any:
         state = await compiled.ainvoke(graph.initial_state(values), limit)
-        return result({**graph.empty, **state}, Rendering()) if result else None
+        view = {**graph.empty, **state}
+        return await evaluate(partial(result, view)) if result else None
 
     return ItemGraph({name: _read_channel(name) for name in input_names}, run)
 

@@ -18,6 +18,7 @@ from graphs.compile.node import (
 )
 from graphs.spec.base import ChannelName
 from graphs.spec.node_spec import NodeSpec
+from graphs.templates.rendering import evaluate
 
 
 class SubgraphSpec(NodeSpec):
@@ -41,7 +42,7 @@ def build(spec: SubgraphSpec, scope: CompileScope) -> CompiledNode:
         # LangGraph finds the outer run in context variables: the inner graph has its checkpoints,
         # run-time context and stream, and after a crash goes on where it was.
         values = await compiled.ainvoke(agent.initial_state(inputs), limit)
-        output = agent.output(values)
+        output = await evaluate(lambda _: agent.output(values))
         return {**output, "output": output}
 
     return CompiledNode(inputs, run)

@@ -15,15 +15,12 @@ from jinja2.exceptions import SecurityError, UndefinedError
 from jinja2.meta import find_undeclared_variables
 
 from config.errors import Invalid
+from config.steps import STEPS, TooManySteps, counting
 from graphs.templates.filters import OWN_FILTERS
-from graphs.templates.sandbox import (
-    MAX_VALUE,
-    RENDERING,
-    Rendering,
-    Sandbox,
-    plain,
-    write_value,
-)
+from graphs.templates.plain import MAX_VALUE, plain, write_value
+from graphs.templates.rendering import RENDERING, Rendering
+from graphs.templates.sandbox import Sandbox
+from graphs.templates.work import MAX_STEPS, count_chars
 
 MAX_SOURCE_CHARS = 32 * 1024
 View = Mapping[str, Any]
@@ -40,9 +37,21 @@ class Template:
     lone: bool = False
 
     def value(self, view: View, rendering: Rendering | None = None) -> Any:
-        """Evaluate the template on a state. Raises `Invalid` (`expression_failed`)."""
+        """Evaluate the template on a state. Raises `Invalid` (`expression_failed`).
+
+        Within `work.evaluate` it spends that one's steps, and raises `TooManySteps` where the work
+        is to be begun anew in a thread.
+        """
+        steps = STEPS.get(None)
+        if steps is None:
+            with counting(MAX_STEPS):
+                return self.value(view, rendering)
         try:
             return self.evaluate(view, rendering or Rendering())
+        except TooManySteps as error:
+            if not steps.is_final:
+                raise
+            raise self._failed("it takes too much work; give it less, or do less") from error
         except UndefinedError as error:
             raise self._failed(str(error)) from error
         except SecurityError as error:
@@ -77,6 +86,13 @@ class Expressions:
     def template(self, source: str) -> Template:
         """Compile a template. Raises `ValueError` or `TemplateSyntaxError` where it is wrong."""
         _check_length(source)
+        try:
+            return self._compile(source)
+        except (RecursionError, MemoryError, SyntaxError) as error:
+            # Of Python, which compiles what Jinja writes.
+            raise ValueError("the template is nested too deeply") from error
+
+    def _compile(self, source: str) -> Template:
         if "{" not in source:
             return Template(source, frozenset(), lambda view, rendering: source)
         stripped = source.strip()
@@ -128,6 +144,7 @@ class Expressions:
             context = compiled.new_context({**view, RENDERING: rendering})
             for part in compiled.root_render_func(context):
                 size += len(part)
+                count_chars(part)
                 if size > MAX_VALUE:
                     raise SecurityError(f"a text longer than {MAX_VALUE} characters")
                 parts.append(part)

@@ -16,13 +16,18 @@ from jinja2 import pass_context
 from jinja2.runtime import Context
 
 from graphs.templates import followup
-from graphs.templates.sandbox import RENDERING, Rendering, plain
-from graphs.templates.scenes import FENCED, chapters, scenes, spoken
+from graphs.templates.markdown import drop_fenced_code
+from graphs.templates.plain import check_size, plain
+from graphs.templates.rendering import RENDERING, Rendering
+from graphs.templates.scenes import chapters, scenes, spoken
 from graphs.templates.values import get, read_json, write_date, write_number
+from graphs.templates.work import count_prose, spend
 from models.text.sentences import find_sentence_ends
 
 NO_PROSE = re.compile(r"^\s*(#|\||!\[|<|={3,}|-{3,}|\[[^\]]*\]:)")
 BULLET = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s+")
+LINE_STEPS = 30
+INDENTED_STEPS = 30
 RANK_OFFSET = 60
 """The constant of reciprocal rank fusion (Cormack, Clarke and Buettcher, SIGIR 2009)."""
 
@@ -52,9 +57,23 @@ def number_passage(number: int, passage: Mapping[str, Any]) -> str:
 
 def as_json(value: Any, indent: int | None = None) -> str:
     """Write a value as JSON text."""
-    return json.dumps(
-        plain(value), ensure_ascii=False, default=str, indent=min(indent, 8) if indent else None
-    )
+    whole, indent = plain(value), min(indent, 8) if indent else None
+    if indent:
+        _check_indented(whole, indent)
+    return json.dumps(whole, ensure_ascii=False, default=str, indent=indent)
+
+
+def _check_indented(value: Any, indent: int) -> None:
+    """Refuse a value that is too large when each line of it is indented."""
+    size, pending = 0, [(value, 1)]
+    while pending:
+        item, depth = pending.pop()
+        if isinstance(item, list | tuple | dict):
+            size += len(item) * depth * indent
+            check_size(size)
+            spend(len(item) * INDENTED_STEPS)
+            items = item.values() if isinstance(item, dict) else item
+            pending += [(each, depth + 1) for each in items]
 
 
 def truncate(text: Any, length: int = 1000, end: str = "…") -> str:
@@ -71,9 +90,11 @@ def truncate(text: Any, length: int = 1000, end: str = "…") -> str:
 
 def sentences(text: Any, count: int = 3) -> str:
     """Take the first `count` sentences of running text: no headings, tables, code or pictures."""
-    lines = FENCED.sub("", str(text)).splitlines()
+    lines = drop_fenced_code(str(text)).splitlines()
+    spend(len(lines) * LINE_STEPS)
     running = [BULLET.sub("", line) for line in lines if not NO_PROSE.match(line)]
     prose = " ".join(" ".join(running).split())
+    count_prose(prose)
     ends = [0, *islice(find_sentence_ends(prose), max(count, 0))]
     return prose[: ends[-1]] if len(ends) > count else prose
 

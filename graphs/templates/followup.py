@@ -15,6 +15,8 @@ from graphs.grounding.stopwords import OWNING, POINTING, content_words
 MIN_OWN_WORDS = 2
 """Content words; a question with fewer depends on what was said before."""
 MAX_ADDED_WORDS = 12
+MAX_QUESTION_CHARS = 2000
+"""A longer question stands by itself; of a longer one before, so much is read."""
 _OPENING = re.compile(
     r"^\s*(?:and|but|or|so|then|also|what about|how about|what else|why(?: not)?\s*\??$|"
     r"and (?:what|how|why|when|where)|und|aber|warum)\b",
@@ -37,8 +39,8 @@ def rewrite_followup(question: str, history: Sequence[Mapping[str, Any]]) -> str
     `history` are earlier turns, `question` and `query` (that one standing by itself), oldest
     first. A question that stands by itself stays as it is.
     """
-    before = _last_query(history)
-    if not before or not depends_on_context(question):
+    before = _last_query(history)[:MAX_QUESTION_CHARS]
+    if len(question) > MAX_QUESTION_CHARS or not before or not depends_on_context(question):
         return question
     own = set(content_words(question))
     added = [word for word in _subject_words(before) if word.casefold() not in own]

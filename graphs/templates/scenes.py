@@ -7,29 +7,20 @@ text; nothing is added or lost but white space between them.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from itertools import pairwise
 from typing import Any
 
+from graphs.templates.markdown import drop_fenced_code, drop_marks, find_headings
+from graphs.templates.work import count_prose
 from models.text.sentences import find_prose_breaks
 
 BREAK = re.compile(r"\n\s*\n")
-HEADING = re.compile(r"^#{1,6}[ \t]+(.+?)[ \t]*#*[ \t]*$", re.MULTILINE)
 CHAPTER_WORDS = 250
 """About so many words are a chapter where a text has no headings."""
 MAX_PIECES = 200
 PARAGRAPH_WEIGHT = 0.4
 """A cut between paragraphs may be 2.5 times as far from the ideal as one between sentences."""
-
-FENCED = re.compile(r"^(```|~~~).*?^\1\s*?$", re.DOTALL | re.MULTILINE)
-UNSPOKEN = (
-    (re.compile(r"!\[[^\]]*\]\([^)]*\)"), ""),
-    (re.compile(r"\[([^\]]+)\]\([^)]*\)"), r"\1"),
-    (re.compile(r"\s?\[\d+(?:,\s*\d+)*\]"), ""),
-    (re.compile(r"^[ \t]*(?:#{1,6}|[-*+]|\d+[.)]|>)[ \t]+", re.MULTILINE), ""),
-    (re.compile(r"(\*{1,3}|`+|~~)(?=\S)(.+?)(?<=\S)\1"), r"\2"),
-    (re.compile(r"(?<!\w)(_{1,3})(?=\S)(.+?)(?<=\S)\1(?!\w)"), r"\2"),
-    (re.compile(r"^[ \t]*(?:[-*_=][ \t]*){3,}$", re.MULTILINE), ""),
-)
 
 
 def scenes(text: Any, count: int = 6) -> list[str]:
@@ -39,6 +30,7 @@ def scenes(text: Any, count: int = 6) -> list[str]:
     """
     whole = str(text or "").strip()
     count = max(1, min(int(count), MAX_PIECES))
+    count_prose(whole)
     paragraphs = [part.strip() for part in BREAK.split(whole) if part.strip()]
     if 1 < len(paragraphs) <= count <= 1.5 * len(paragraphs):
         return paragraphs
@@ -50,20 +42,26 @@ def scenes(text: Any, count: int = 6) -> list[str]:
 
 def _choose_cuts(text: str, ends: list[int], count: int) -> list[int]:
     """Choose the ends that are nearest to equal parts; ends of paragraphs count as nearer."""
+    paragraphs = [end for end in ends if BREAK.search(text, max(end - 4, 0), end)]
     cuts: list[int] = []
     for number in range(1, count):
-        remaining = count - number
-        candidates = [end for end in ends if not cuts or end > cuts[-1]]
+        first = bisect_right(ends, cuts[-1]) if cuts else 0
         # As many ends must be left as there are cuts to come.
-        candidates = candidates[: len(candidates) - remaining + 1]
+        last = ends[len(ends) - (count - number)]
         ideal = len(text) * number / count
-        cuts.append(min(candidates, key=lambda end: _distance(text, end, ideal)))
+        near = [
+            *((1.0, end) for end in _nearest(ends, ends[first], last, ideal)),
+            *((PARAGRAPH_WEIGHT, end) for end in _nearest(paragraphs, ends[first], last, ideal)),
+        ]
+        cuts.append(min(near, key=lambda cut: (abs(cut[1] - ideal) * cut[0], cut[1]))[1])
     return cuts
 
 
-def _distance(text: str, end: int, ideal: float) -> float:
-    after_paragraph = BREAK.search(text[max(end - 4, 0) : end])
-    return abs(end - ideal) * (PARAGRAPH_WEIGHT if after_paragraph else 1.0)
+def _nearest(ends: list[int], first: int, last: int, ideal: float) -> list[int]:
+    """Return the ends on both sides of the ideal, of those from `first` to `last`."""
+    low, high = bisect_left(ends, first), bisect_right(ends, last)
+    middle = bisect_left(ends, ideal, low, high)
+    return ends[max(middle - 1, low) : min(middle + 1, high)]
 
 
 def chapters(text: Any) -> list[dict[str, str]]:
@@ -72,18 +70,18 @@ def chapters(text: Any) -> list[dict[str, str]]:
     Where it has none, it is cut by its length, and chapters are called by how they begin.
     """
     whole = str(text or "").strip()
-    headings = list(HEADING.finditer(whole))[:MAX_PIECES]
+    headings = find_headings(whole, MAX_PIECES)
     if not headings:
         words = len(whole.split())
         parts = scenes(whole, -(-words // CHAPTER_WORDS) or 1)
         return [{"title": _opening(part), "text": part} for part in parts]
     cut = []
-    if before := whole[: headings[0].start()].strip():
+    if before := whole[: headings[0].start].strip():
         cut.append({"title": _opening(before), "text": before})
-    ends = [*(heading.start() for heading in headings[1:]), len(whole)]
+    ends = [*(heading.start for heading in headings[1:]), len(whole)]
     for heading, end in zip(headings, ends, strict=True):
-        title = spoken(heading[1])
-        body = whole[heading.end() : end].strip()
+        title = spoken(heading.title)
+        body = whole[heading.end : end].strip()
         stop = "" if title.endswith((".", "!", "?", "…")) else "."
         cut.append({"title": title, "text": f"{title}{stop}\n\n{body}".strip()})
     return cut
@@ -96,7 +94,4 @@ def _opening(text: str) -> str:
 
 def spoken(text: Any) -> str:
     """Write a text as it is said: without Markdown's marks, links, code and citation numbers."""
-    speech = FENCED.sub("", str(text or ""))
-    for pattern, replacement in UNSPOKEN:
-        speech = pattern.sub(replacement, speech)
-    return re.sub(r"\n{3,}", "\n\n", speech).strip()
+    return drop_marks(drop_fenced_code(str(text or ""))).strip()

@@ -66,6 +66,7 @@ PURE = (
     "tests/tools/test_user_tools.py",
 )
 SLOW = (
+    "tests/graphs/templates/test_work.py",
     "tests/graphs/test_catalog.py",
     "tests/graphs/test_components.py",
     "tests/graphs/test_library",

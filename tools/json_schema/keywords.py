@@ -1,57 +1,24 @@
 """The keywords of JSON Schema, each counting what it touches.
 
 Owns the validator class that `schema` uses: the library's, whose keywords spend steps of the check
-under way, and whose patterns and comparisons of items are linear.
+under way (one keyword, item or name each), and whose patterns and comparisons of items are linear.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any
 
 from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.validators import extend
 
+from config.steps import STEPS
 from tools.json_schema.patterns import compile_pattern
 
 CHARS_PER_STEP = 64
 """Of an error's text: it is written in about the time of one step."""
 
 Keyword = Callable[[Any, Any, Any, Any], Iterator[ValidationError] | None]
-
-
-class TooManySteps(Exception):
-    """A check has used up its steps."""
-
-
-@dataclass
-class Steps:
-    """The steps that a check may still take: one keyword, item or name each."""
-
-    left: int
-
-    def spend(self, count: int) -> None:
-        """Take steps away. Raises `TooManySteps` when there are none left."""
-        self.left -= count
-        if self.left < 0:
-            raise TooManySteps
-
-
-STEPS: ContextVar[Steps] = ContextVar("steps of a schema check")
-
-
-@contextmanager
-def counting(steps: int) -> Iterator[Steps]:
-    """Let the checks within the block take so many steps."""
-    counter = Steps(steps)
-    token = STEPS.set(counter)
-    try:
-        yield counter
-    finally:
-        STEPS.reset(token)
 
 
 def _counted(keyword: Keyword, cost: Callable[[Any, Any], int] | None = None) -> Keyword:

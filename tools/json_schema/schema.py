@@ -6,7 +6,6 @@ the value hold. What takes more than a moment leaves the event loop.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +16,8 @@ from jsonschema.exceptions import best_match
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
-from tools.json_schema.keywords import CountingValidator, TooManySteps, counting
+from config.steps import TooManySteps, counting, run_counted
+from tools.json_schema.keywords import CountingValidator
 from tools.json_schema.references import find_problem
 
 STEPS_ON_LOOP = 5_000
@@ -49,25 +49,25 @@ class JsonSchema:
         Long checks run in a thread.
         """
         try:
-            return self._check(value, STEPS_ON_LOOP)
+            return await run_counted(lambda: self._check(value), STEPS_ON_LOOP, MAX_STEPS)
         except TooManySteps:
-            return await asyncio.to_thread(self.find_error_here, value)
+            return _too_much_work()
 
     def find_error_here(self, value: Any) -> ValidationError | None:
         """Return what `find_error` does. Blocks, up to seconds for the largest values."""
         try:
-            return self._check(value, MAX_STEPS)
+            with counting(MAX_STEPS):
+                return self._check(value)
         except TooManySteps:
-            return ValidationError("the value takes too much work to be checked by this schema.")
+            return _too_much_work()
 
-    def _check(self, value: Any, steps: int) -> ValidationError | None:
-        with counting(steps):
-            try:
-                error: ValidationError | None = best_match(self._validator.iter_errors(value))
-            except RecursionError:
-                return ValidationError("the value is nested too deeply.")
-            except Unresolvable as unresolvable:
-                return ValidationError(f"the schema cannot be used: {unresolvable}")
+    def _check(self, value: Any) -> ValidationError | None:
+        try:
+            error: ValidationError | None = best_match(self._validator.iter_errors(value))
+        except RecursionError:
+            return ValidationError("the value is nested too deeply.")
+        except Unresolvable as unresolvable:
+            return ValidationError(f"the schema cannot be used: {unresolvable}")
         return error
 
     @cached_property
@@ -79,3 +79,7 @@ class JsonSchema:
     def _validator(self) -> Any:
         # An empty registry: the default one would fetch references from the network.
         return CountingValidator(self._without_dialect, registry=Registry())
+
+
+def _too_much_work() -> ValidationError:
+    return ValidationError("the value takes too much work to be checked by this schema.")

@@ -11,6 +11,7 @@ from langgraph.types import Command
 
 from config.errors import Invalid
 from graphs.compile.flow import choose_exit
+from graphs.templates.rendering import Rendering
 from tests.support.graph_runs import agent_of_yaml, run
 from tests.support.graphs import context
 
@@ -199,7 +200,7 @@ async def test_in_any_acyclic_graph_each_reached_node_runs_once_after_its_predec
 def _taken(agent: Any, n: int) -> dict[str, set[str]]:
     """What follows each node for this input."""
     exits = agent.graph.flow.exits
-    taken = {name: choose_exit(found, {"n": n}, {}) for name, found in exits.items()}
+    taken = {name: choose_exit(found, {"n": n}, {}, Rendering()) for name, found in exits.items()}
     return {name: set(exit_.targets) - {"end"} for name, exit_ in taken.items() if exit_}
 
 

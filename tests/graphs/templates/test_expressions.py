@@ -12,7 +12,8 @@ from langchain_core.messages import AIMessage, HumanMessage
 
 from config.errors import Invalid
 from graphs.templates.expressions import Expressions
-from graphs.templates.sandbox import MAX_VALUE, Rendering
+from graphs.templates.plain import MAX_VALUE
+from graphs.templates.rendering import Rendering
 
 EXPRESSIONS = Expressions()
 VIEW: dict[str, Any] = {

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from tools.json_schema.keywords import CountingValidator, TooManySteps, counting
+from config.steps import TooManySteps, counting
+from tools.json_schema.keywords import CountingValidator
 from tools.json_schema.schema import MAX_STEPS, JsonSchema
 
 NAMES = [f"n{number}" for number in range(4000)]
