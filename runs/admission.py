@@ -41,7 +41,7 @@ class KeyedLocks:
 
 
 class Admission:
-    """Turns in order of arrival, on each thread and over all of them."""
+    """Turns in order of arrival, on each thread, by its key, and over all of them."""
 
     def __init__(self, max_active: int) -> None:
         self.max_active = max_active
@@ -49,17 +49,17 @@ class Admission:
         self._alone = asyncio.Lock()
         self._capacity = asyncio.Semaphore(max_active)
 
-    def must_wait(self, thread_id: str) -> bool:
+    def must_wait(self, key: str) -> bool:
         """Return whether a run that came now would be queued."""
-        return self._threads.is_held(thread_id) or self._capacity.locked()
+        return self._threads.is_held(key) or self._capacity.locked()
 
     @asynccontextmanager
-    async def acquire(self, thread_id: str, *, alone: bool = False) -> AsyncIterator[None]:
+    async def acquire(self, key: str, *, alone: bool = False) -> AsyncIterator[None]:
         """Wait for the thread's turn and then for capacity, and hold both.
 
         In this order a run that waits for its thread takes no capacity from others. Of the runs
         that come `alone` one at a time has its turn.
         """
         line: AbstractAsyncContextManager[Any] = self._alone if alone else nullcontext()
-        async with self._threads.hold(thread_id), line, self._capacity:
+        async with self._threads.hold(key), line, self._capacity:
             yield

@@ -24,7 +24,7 @@ from runs.agent_versions import AgentVersions
 from runs.events import Batch, RunEvent
 from runs.execution import Execution, describe_error, describe_start, is_storage_failure
 from runs.executor import Executor
-from runs.record import Run, RunRequest
+from runs.record import Run, RunRequest, own_thread_key
 from runs.run_log import RunLog
 from runs.store import RunStore
 
@@ -45,10 +45,11 @@ class AttemptStarter:
     async def accept(self, request: RunRequest, agent: Agent, first_writes: Any) -> Run:
         """Make a run of the request and start it, or queue it; it is on disk on return."""
         run_id = str(uuid7())
-        thread_id = request.thread_id or run_id
-        blocker = self._executor.find_blocker(thread_id)
+        key = request.thread_key or own_thread_key(request.tenant, run_id)
+        blocker = self._executor.find_blocker(key)
         run = _new_run(request, agent, run_id, queued=blocker is not None)
-        execution = self._prepare(run, agent, RunLog(run_id, self._store), first_writes)
+        run_log = RunLog(run_id, self._store, tenant=run.tenant)
+        execution = self._prepare(run, agent, run_log, first_writes)
         opening = "run.queued" if blocker else "run.started"
         first = execution.log.number(opening, attempt=1, data=describe_start(run))
         stored = self._store.create_run(run, Batch([first]), request)

@@ -3,8 +3,11 @@
 Owns what of LangGraph's tables is written and read by a run; the tables, their listing and their
 delta history are the library's.
 
-Invariant: a run's checkpoints and writes reach the disk in the order in which they were made,
-among the events of the run (`Journal`).
+Invariants:
+- A run's checkpoints and writes reach the disk in the order in which they were made, among the
+  events of the run (`Journal`).
+- What LangGraph calls a thread's id, in configs and tables, is its key (`record.thread_key`): the
+  state of no tenant is found by the id of another's thread.
 """
 
 from __future__ import annotations
@@ -203,24 +206,24 @@ class Checkpoints(AsyncSqliteSaver):
         """Delete all checkpoints of a thread; on disk on return, as what follows."""
         await self._database.write(*delete_thread(thread_id))
 
-    async def rollback(self, thread_id: str, run_ids: Sequence[str]) -> None:
+    async def rollback(self, key: str, run_ids: Sequence[str]) -> None:
         """Take a thread back to its state before these runs, its last ones."""
-        await self._database.write(*delete_runs(thread_id, run_ids))
+        await self._database.write(*delete_runs(key, run_ids))
 
     async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """Copy every checkpoint of a thread under another name."""
         await self._database.write(*copy_thread(source_thread_id, target_thread_id))
 
-    async def list_finished_tasks(self, thread_id: str) -> set[str]:
+    async def list_finished_tasks(self, key: str) -> set[str]:
         """List the LangGraph tasks of a thread that are done: their writes are stored."""
         rows = await self._database.rows(
             "SELECT DISTINCT task_id FROM writes WHERE thread_id = ? "
             f"AND channel NOT IN ({_BOOKKEEPING_NAMES})",
-            (thread_id,),
+            (key,),
         )
         return {task_id for (task_id,) in rows}
 
-    async def list_answered(self, thread_id: str) -> set[str]:
+    async def list_answered(self, key: str) -> set[str]:
         """List the first questions of tasks that have stored an answer, by their ids.
 
         The answer must not be given again: LangGraph would take it for the answer to the task's
@@ -229,7 +232,7 @@ class Checkpoints(AsyncSqliteSaver):
         rows = await self._database.rows(
             "SELECT checkpoint_ns, task_id, task_path FROM writes "
             "WHERE thread_id = ? AND channel = ?",
-            (thread_id, RESUME),
+            (key, RESUME),
         )
         return {Interrupt.from_ns(None, ns=_namespace(*row)).id for row in rows}
 

@@ -16,9 +16,13 @@ DeliveryState = Literal["pending", "delivered", "given_up"]
 
 
 class Delivery(NamedTuple):
-    """A row of `deliveries`. `next_at` is the epoch second of the next call of a pending one."""
+    """A row of `deliveries`, with the tenant of its run.
+
+    `next_at` is the epoch second of the next call of a pending one.
+    """
 
     run_id: str
+    tenant: str
     url: str
     state: DeliveryState
     attempts: int
@@ -27,7 +31,11 @@ class Delivery(NamedTuple):
     error: str | None
 
 
-COLUMNS = ", ".join(Delivery._fields)
+_SELECT = (
+    "SELECT "
+    + ", ".join(f"{'runs' if f == 'tenant' else 'deliveries'}.{f}" for f in Delivery._fields)
+    + " FROM deliveries JOIN runs ON runs.run_id = deliveries.run_id"
+)
 
 
 def note_delivery(run: Run, at: float = 0.0) -> Statement:
@@ -44,24 +52,26 @@ class Deliveries:
     def __init__(self, database: RunDatabase) -> None:
         self._database = database
 
-    def find(self, run_id: str) -> Delivery | None:
-        row = self._database.row(f"SELECT {COLUMNS} FROM deliveries WHERE run_id = ?", (run_id,))
+    def find(self, run_id: str, *, tenant: str) -> Delivery | None:
+        row = self._database.row(
+            f"{_SELECT} WHERE deliveries.run_id = ? AND tenant = ?", (run_id, tenant)
+        )
         return Delivery._make(row) if row else None
 
     async def list_due(self, now: float, limit: int) -> list[Delivery]:
-        """List the calls that are due, first those that failed least often.
+        """List the calls of all tenants that are due, first those that failed least often.
 
         So a new call does not wait behind those that a dead receiver refuses for hours.
         """
         rows = await self._database.rows(
-            f"SELECT {COLUMNS} FROM deliveries WHERE state = 'pending' AND next_at <= ? "
+            f"{_SELECT} WHERE state = 'pending' AND next_at <= ? "
             "ORDER BY attempts, next_at LIMIT ?",
             (now, limit),
         )
         return [Delivery._make(row) for row in rows]
 
     def find_next_time(self, now: float) -> float | None:
-        """Return when the first call after `now` is due."""
+        """Return when the first call after `now` is due, of all tenants."""
         row = self._database.row(
             "SELECT next_at FROM deliveries WHERE state = 'pending' AND next_at > ? "
             "ORDER BY next_at LIMIT 1",
@@ -78,7 +88,7 @@ class Deliveries:
             Statement(
                 "UPDATE deliveries SET state = ?, attempts = ?, next_at = ?, status = ?, "
                 "error = ? WHERE run_id = ? AND attempts = ? AND next_at = ?",
-                (*after[2:], before.run_id, before.attempts, before.next_at),
+                (*after[3:], before.run_id, before.attempts, before.next_at),
             )
         )
 

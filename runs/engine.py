@@ -25,7 +25,7 @@ from runs.execution import Execution, has_steps
 from runs.executor import Executor
 from runs.held import HeldRuns
 from runs.multitask import MultitaskPolicy
-from runs.record import Run, RunRequest
+from runs.record import Run, RunRequest, thread_id_of, thread_key
 from runs.recovery import RETRY_PAUSES_S, Recovery
 from runs.store import RunStore
 from runs.webhooks import Webhooks
@@ -87,7 +87,7 @@ class RunEngine:
         async with self._key_locks.hold(f"{request.tenant} {request.idempotency_key}"):
             return self._store.find_run_of_key(request) or await self._submit(request)
 
-    async def resume(self, run_id: str, answer: Any, tenant: str = "default") -> Run:
+    async def resume(self, run_id: str, answer: Any, *, tenant: str) -> Run:
         """Give a waiting run its answer and let it go on; the answer is durable on return.
 
         With one open question `answer` is its answer; with several it maps each question's id to
@@ -95,12 +95,12 @@ class RunEngine:
         to the next one on its thread (`run_superseded`), `Invalid` for an answer that does not
         fit.
         """
-        run = self.get(run_id, tenant)
+        run = self.get(run_id, tenant=tenant)
         # Readers see the question just before the execution leaves; who answers at once waits.
         if (execution := self._executor.find(run_id)) and run.status == "waiting":
             await execution.wait_done()
-        async with self._thread_locks.hold(run.thread_id):
-            run = self.get(run_id, tenant)
+        async with self._thread_locks.hold(run.thread_key):
+            run = self.get(run_id, tenant=tenant)
             self._check_waits(run)
             self._check_capacity()
             agent = await self.agents.find_of_run(run)
@@ -112,13 +112,13 @@ class RunEngine:
             await self._attempts.resume(run, agent)
             return run
 
-    async def take_up(self, run_id: str, tenant: str = "default") -> Run:
+    async def take_up(self, run_id: str, *, tenant: str) -> Run:
         """Let a run go on that is held.
 
         Raises `Conflict` (`run_not_held`) for one that is not, `Invalid` for one that waits for an
         answer, and what the store raises while the disk takes no writes.
         """
-        run = self.get(run_id, tenant)
+        run = self.get(run_id, tenant=tenant)
         if run.status == "waiting":
             raise Invalid(f"Run {run_id} waits for an answer.", details={"field": "answer"})
         if self.held.find(run_id) is None:
@@ -129,14 +129,14 @@ class RunEngine:
             )
         self._check_capacity()
         await self._recovery.take_up(run_id)
-        return self.get(run_id, tenant)
+        return self.get(run_id, tenant=tenant)
 
-    async def cancel(self, run_id: str, tenant: str = "default", reason: str = "requested") -> Run:
+    async def cancel(self, run_id: str, *, tenant: str, reason: str = "requested") -> Run:
         """End a run that has not ended. Its end is on disk when this returns.
 
         Raises `Conflict` (`run_ended`) where it has ended already.
         """
-        run = self.get(run_id, tenant)
+        run = self.get(run_id, tenant=tenant)
         if execution := self._executor.find(run_id):
             execution.cancel(reason)
             await execution.wait_done()
@@ -144,8 +144,8 @@ class RunEngine:
             # refused its end: both are cancelled below.
             if execution.run.ended and execution.log.failure is None:
                 return execution.run
-        async with self._thread_locks.hold(run.thread_id):
-            run = self.get(run_id, tenant)
+        async with self._thread_locks.hold(run.thread_key):
+            run = self.get(run_id, tenant=tenant)
             if run.ended:
                 raise Conflict(
                     f"Run {run_id} has ended already: it is {run.status}.",
@@ -155,73 +155,73 @@ class RunEngine:
             await self._executor.cancel_inactive(run, reason)
             return run
 
-    async def delete(self, run_id: str, tenant: str = "default") -> None:
+    async def delete(self, run_id: str, *, tenant: str) -> None:
         """Delete an ended run with its events; the state of a shared thread stays.
 
         Raises `Conflict` (`run_not_ended`).
         """
-        run = self.get(run_id, tenant)
+        run = self.get(run_id, tenant=tenant)
         if run.ended:
             # It may still be leaving, or come to be held; afterwards it does not change any more.
-            run = await self.wait_ended(run_id, tenant)
+            run = await self.wait_ended(run_id, tenant=tenant)
         if not run.ended:
             raise Conflict(
                 f"Run {run_id} is {run.status}: cancel it first.",
                 code="run_not_ended",
                 details={"field": "run_id", "status": run.status},
             )
-        await self._store.delete_run(run_id)
+        await self._store.delete_run(run_id, tenant=tenant)
 
-    def hold_thread(self, thread_id: str) -> AbstractAsyncContextManager[None]:
+    def hold_thread(self, thread_id: str, *, tenant: str) -> AbstractAsyncContextManager[None]:
         """Hold a thread's lock: while it is held, nothing begins on the thread."""
-        return self._thread_locks.hold(thread_id)
+        return self._thread_locks.hold(thread_key(tenant, thread_id))
 
     # reading
 
-    def get(self, run_id: str, tenant: str = "default") -> Run:
+    def get(self, run_id: str, *, tenant: str) -> Run:
         """Return the run as it is now. Raises `NotFound`, also for another tenant's."""
         execution = self._executor.find(run_id)
-        run = execution.run if execution else self._store.find_run(run_id)
+        run = execution.run if execution else self._store.find_run(run_id, tenant=tenant)
         if run is None or run.tenant != tenant:
             raise NotFound(
                 f"There is no run {run_id}.", code="run_not_found", details={"field": "run_id"}
             )
         return run
 
-    def follow(self, run_id: str, after: int = 0, tenant: str = "default") -> AsyncIterator[Batch]:
+    def follow(self, run_id: str, after: int = 0, *, tenant: str) -> AsyncIterator[Batch]:
         """Return the run's events behind `after`: each once, in order, until it ends or waits."""
-        run = self.get(run_id, tenant)
+        run = self.get(run_id, tenant=tenant)
         if execution := self._executor.find(run_id):
             return execution.log.follow(after)
         stored = self._executor.open_log(run)
         stored.close()
         return stored.follow(after)
 
-    async def wait_ended(self, run_id: str, tenant: str = "default") -> Run:
+    async def wait_ended(self, run_id: str, *, tenant: str) -> Run:
         """Wait until the run has ended or waits for a person, and return it."""
-        self.get(run_id, tenant)
+        self.get(run_id, tenant=tenant)
         if execution := self._executor.find(run_id):
             await execution.wait_done()
-        return self.get(run_id, tenant)
+        return self.get(run_id, tenant=tenant)
 
-    def active_on_thread(self, thread_id: str) -> list[Execution]:
+    def active_on_thread(self, thread_id: str, *, tenant: str) -> list[Execution]:
         """List the runs under way or queued on a thread, oldest first."""
-        return self._executor.active_on_thread(thread_id)
+        return self._executor.active_on_thread(thread_key(tenant, thread_id))
 
-    def find_busy(self, thread_id: str) -> str | None:
+    def find_busy(self, thread_id: str, *, tenant: str) -> str | None:
         """Return a run, by its id, that has not ended on a thread and does not wait: also held."""
-        active = [each.run.run_id for each in self.active_on_thread(thread_id)]
-        held = [each.run_id for each in self.held.on_thread(thread_id)]
+        key = thread_key(tenant, thread_id)
+        active = [each.run.run_id for each in self._executor.active_on_thread(key)]
+        held = [each.run_id for each in self.held.on_thread(key)]
         return next(iter(active + held), None)
 
-    def find_waiting(self, thread_id: str, tenant: str = "default") -> Run | None:
+    def find_waiting(self, thread_id: str, *, tenant: str) -> Run | None:
         """Return the run that waits for a person on a thread."""
-        run = self._store.find_waiting_run(thread_id)
-        return run if run and run.tenant == tenant else None
+        return self._store.find_waiting_run(thread_id, tenant=tenant)
 
-    def last_seq(self, run_id: str) -> int:
+    def last_seq(self, run_id: str, *, tenant: str) -> int:
         """Return the number of the last event that a run's log holds on disk."""
-        return self._store.last_seq(run_id)
+        return self._store.last_seq(run_id, tenant=tenant)
 
     @property
     def active(self) -> int:
@@ -255,13 +255,13 @@ class RunEngine:
         goes_on = request.input is None and request.thread_id is not None
         first_writes = None if goes_on else agent.initial_state(request.input)
         await self.agents.save(agent)
-        if request.thread_id is None:
+        if (key := request.thread_key) is None:
             run = await self._attempts.accept(request, agent, first_writes)
         else:
             # Between looking at the thread and joining it, no other request may change it.
-            async with self._thread_locks.hold(request.thread_id):
-                await self._recovery.take_up_on_thread(request.thread_id)
-                self._check_held(request.thread_id)
+            async with self._thread_locks.hold(key):
+                await self._recovery.take_up_on_thread(key)
+                self._check_held(key)
                 await self._multitask.check(request)
                 if goes_on:
                     await self._check_goes_on(request, agent)
@@ -275,15 +275,16 @@ class RunEngine:
         """Check that a run without input finds something to do: steps left, or an agent that needs
         no input. Behind other runs it is seen when its turn comes. Raises `Invalid`.
         """
-        if self.active_on_thread(str(request.thread_id)):
+        if self._executor.active_on_thread(str(request.thread_key)):
             return
         if not await has_steps(self.agents.compile(agent), request):
             agent.initial_state(None)
 
-    def _check_held(self, thread_id: str) -> None:
-        if held := self.held.on_thread(thread_id):
+    def _check_held(self, key: str) -> None:
+        if held := self.held.on_thread(key):
             raise Conflict(
-                f"Run {held[0].run_id} is held on thread {thread_id}: resume or cancel it first.",
+                f"Run {held[0].run_id} is held on thread {thread_id_of(key)}: resume or cancel it "
+                "first.",
                 code="thread_busy",
                 details={"field": "thread_id", "run_id": held[0].run_id},
             )
@@ -295,7 +296,7 @@ class RunEngine:
                 code="run_not_waiting",
                 details={"field": "run_id", "status": run.status},
             )
-        if others := self.active_on_thread(run.thread_id):
+        if others := self._executor.active_on_thread(run.thread_key):
             raise Conflict(
                 f"Run {run.run_id} gives way to run {others[0].run.run_id}, which begins on its "
                 "thread now.",

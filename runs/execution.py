@@ -168,13 +168,13 @@ class Execution:
         if self.run.attempt == 1 and isinstance(choice, NewInput):
             return StreamTranslator()
         earlier = [event async for batch in self.log.read_stored() for event in batch.events]
-        done = await checkpoints.list_finished_tasks(self.run.thread_id)
+        done = await checkpoints.list_finished_tasks(self.run.thread_key)
         return StreamTranslator(earlier, done)
 
     def _config(self) -> RunnableConfig:
         run = self.run
         return {
-            "configurable": {"thread_id": run.thread_id, JOURNAL: self.log},
+            "configurable": {"thread_id": run.thread_key, JOURNAL: self.log},
             "metadata": {"run_id": run.run_id, "agent": run.agent},
             "recursion_limit": self.agent.recursion_limit,
         }
@@ -184,14 +184,14 @@ class Execution:
         # Nothing on the thread could change what a new run with input begins with.
         if run.attempt == 1 and run.input is not None and run.checkpoint_id is None:
             return NewInput()
-        latest = await checkpoints.aget_tuple(thread_config(run.thread_id))
+        latest = await checkpoints.aget_tuple(thread_config(run.thread_key))
         if latest is None:
             return NewInput()
         position = ThreadPosition(
             latest_id=latest.config["configurable"]["checkpoint_id"],
             latest_run_id=latest.metadata.get("run_id"),
             has_steps=run.input is None and await has_steps(self.graph, run),
-            answered=await checkpoints.list_answered(run.thread_id) if run.resume else frozenset(),
+            answered=await checkpoints.list_answered(run.thread_key) if run.resume else frozenset(),
         )
         return choose_input(run, position)
 
@@ -219,7 +219,7 @@ class Execution:
         run = self.run
         # The answers are valid at the checkpoint of the questions alone, which must be on disk.
         await self.log.wait_flushed()
-        latest = await checkpoints.aget_tuple({"configurable": {"thread_id": run.thread_id}})
+        latest = await checkpoints.aget_tuple({"configurable": {"thread_id": run.thread_key}})
         at = latest.config["configurable"]["checkpoint_id"] if latest else None
         run.interrupts = [{**interrupt, "checkpoint_id": at} for interrupt in translator.interrupts]
         questions = [{"id": each["id"], "value": each["value"]} for each in run.interrupts]
@@ -232,7 +232,7 @@ class Execution:
         # What steps had done stays on the thread, though no event reports their end any more.
         self.log.release_all_writes()
         last = self.log.number_end(run, status, reason, data)
-        forgotten = delete_thread(run.thread_id) if run.own_thread else ()
+        forgotten = delete_thread(run.thread_key) if run.own_thread else ()
         await finish_shielded(self.log.record(run, last, *forgotten))
 
     async def fail(self, stored: Run, error: BaseException) -> None:
@@ -246,7 +246,7 @@ class Execution:
 
 async def has_steps(graph: CompiledStateGraph[Any, Any, Any, Any], run: Run | RunRequest) -> bool:
     """Return whether steps follow where a run starts: at its checkpoint, or its thread's latest."""
-    start = thread_config(str(run.thread_id), run.checkpoint_id)
+    start = thread_config(str(run.thread_key), run.checkpoint_id)
     # Not `next`, which leaves out what has finished: a crash may come before the checkpoint.
     return bool((await graph.aget_state(start)).tasks)
 

@@ -61,15 +61,15 @@ class Executor:
     def find(self, run_id: str) -> Execution | None:
         return self._executions.get(run_id)
 
-    def active_on_thread(self, thread_id: str) -> list[Execution]:
+    def active_on_thread(self, key: str) -> list[Execution]:
         """List the runs under way or queued on a thread, oldest first."""
-        return [each for each in self._executions.values() if each.run.thread_id == thread_id]
+        return [each for each in self._executions.values() if each.run.thread_key == key]
 
-    def find_blocker(self, thread_id: str) -> str | None:
+    def find_blocker(self, key: str) -> str | None:
         """Return what a run that came now would wait for, in words; None where it may begin."""
-        if not self._admission.must_wait(thread_id):
+        if not self._admission.must_wait(key):
             return None
-        others = self.active_on_thread(thread_id)
+        others = self.active_on_thread(key)
         if others:
             return f"run {others[-1].run.run_id} on its thread"
         return f"one of {self._admission.max_active} active runs"
@@ -83,7 +83,8 @@ class Executor:
 
     def open_log(self, run: Run) -> RunLog:
         """Continue the stored log of a run that has no execution."""
-        return RunLog(run.run_id, self._store, self._store.last_seq(run.run_id))
+        last = self._store.last_seq(run.run_id, tenant=run.tenant)
+        return RunLog(run.run_id, self._store, last, tenant=run.tenant)
 
     async def cancel_inactive(self, run: Run, reason: str) -> None:
         """Cancel a run that nothing executes: it waits for a person, or is held.
@@ -92,7 +93,7 @@ class Executor:
         """
         run_log = self.open_log(run)
         last = run_log.number_end(run, "cancelled", reason, {"reason": reason})
-        forgotten = delete_thread(run.thread_id) if run.own_thread else ()
+        forgotten = delete_thread(run.thread_key) if run.own_thread else ()
         await run_log.record(run, last, *forgotten)
         self.deliver(run)
 
@@ -144,7 +145,7 @@ class Executor:
                 await finish_shielded(accepted())
                 if execution.cancel_reason:
                     raise asyncio.CancelledError
-            async with self._admission.acquire(run.thread_id, alone=execution.alone):
+            async with self._admission.acquire(run.thread_key, alone=execution.alone):
                 if run.status == "queued":
                     await self._supersede_waiting(run)
                 await execution.execute(self._checkpoints, self._context)
@@ -158,7 +159,7 @@ class Executor:
         the error.
         """
         run_id = execution.run.run_id
-        stored = self._store.find_run(run_id)
+        stored = self._store.find_run(run_id, tenant=execution.run.tenant)
         if stored is None or "failed" not in TRANSITIONS[stored.status]:
             return None
         if not is_storage_failure(error):
@@ -177,6 +178,7 @@ class Executor:
 
     async def _supersede_waiting(self, run: Run) -> None:
         """Cancel the run that came to wait for a person while `run` was queued behind it."""
-        async with self.thread_locks.hold(run.thread_id):
-            if waiting := self._store.find_waiting_run(run.thread_id):
+        async with self.thread_locks.hold(run.thread_key):
+            waiting = self._store.find_waiting_run(run.thread_id, tenant=run.tenant)
+            if waiting:
                 await self.cancel_inactive(waiting, "superseded")

@@ -18,7 +18,8 @@ class HeldRun:
     """A run that is held, as its thread knows it."""
 
     run_id: str
-    thread_id: str
+    tenant: str
+    thread_key: str
     reason: HoldReason
 
 
@@ -34,7 +35,7 @@ class HeldRuns:
         return len(self._runs)
 
     def hold(self, run: Run, reason: HoldReason) -> None:
-        self._runs[run.run_id] = HeldRun(run.run_id, run.thread_id, reason)
+        self._runs[run.run_id] = HeldRun(run.run_id, run.tenant, run.thread_key, reason)
         self._note()
 
     def release(self, run_id: str) -> None:
@@ -45,9 +46,9 @@ class HeldRuns:
     def find(self, run_id: str) -> HeldRun | None:
         return self._runs.get(run_id)
 
-    def on_thread(self, thread_id: str) -> list[HeldRun]:
+    def on_thread(self, key: str) -> list[HeldRun]:
         """List what is held on a thread, oldest first."""
-        return [held for held in self._runs.values() if held.thread_id == thread_id]
+        return [held for held in self._runs.values() if held.thread_key == key]
 
     def by_reason(self, reason: HoldReason) -> list[HeldRun]:
         """List what is held for a reason, oldest first."""

@@ -8,7 +8,7 @@ from config.errors import Conflict, NotFound
 from runs.checkpoints import Checkpoints
 from runs.execution import Execution
 from runs.executor import Executor
-from runs.record import RunRequest
+from runs.record import RunRequest, thread_key
 from runs.store import RunStore
 
 
@@ -26,38 +26,37 @@ class MultitaskPolicy:
         Waits for the end of the runs that it cancels. Raises `Conflict` for a busy thread with
         `reject`.
         """
-        thread_id = str(request.thread_id)
-        others = self._executor.active_on_thread(thread_id)
+        key = str(request.thread_key)
+        others = self._executor.active_on_thread(key)
         if others and request.multitask == "reject":
             raise Conflict(
-                f"Thread {thread_id} is busy with run {others[0].run.run_id}.",
+                f"Thread {request.thread_id} is busy with run {others[0].run.run_id}.",
                 code="thread_busy",
                 details={"field": "thread_id", "run_id": others[0].run.run_id},
                 retry_after_s=1,
             )
         if others and request.multitask in ("interrupt", "rollback"):
-            await self._cancel_all(thread_id, others, rollback=request.multitask == "rollback")
-        await self._supersede_waiting(thread_id)
+            await self._cancel_all(key, others, rollback=request.multitask == "rollback")
+        await self._supersede_waiting(str(request.thread_id), request.tenant)
 
-    async def _supersede_waiting(self, thread_id: str) -> None:
-        waiting = self._store.find_waiting_run(thread_id)
+    async def _supersede_waiting(self, thread_id: str, tenant: str) -> None:
+        waiting = self._store.find_waiting_run(thread_id, tenant=tenant)
         # A run that has just come to wait is still active until its execution has left; the next
         # one in the queue supersedes it then.
-        active = {each.run.run_id for each in self._executor.active_on_thread(thread_id)}
+        on_thread = self._executor.active_on_thread(thread_key(tenant, thread_id))
+        active = {each.run.run_id for each in on_thread}
         if waiting and waiting.run_id not in active:
             await self._executor.cancel_inactive(waiting, "superseded")
 
-    async def _cancel_all(
-        self, thread_id: str, executions: list[Execution], *, rollback: bool
-    ) -> None:
+    async def _cancel_all(self, key: str, executions: list[Execution], *, rollback: bool) -> None:
         for execution in executions:
             execution.cancel("rolled_back" if rollback else "interrupted")
         await asyncio.gather(*(execution.wait_done() for execution in executions))
         if rollback:
-            run_ids = [execution.run.run_id for execution in executions]
-            await self._checkpoints.rollback(thread_id, run_ids)
-            for run_id in run_ids:
-                await self._store.delete_run(run_id)
+            runs = [execution.run for execution in executions]
+            await self._checkpoints.rollback(key, [run.run_id for run in runs])
+            for run in runs:
+                await self._store.delete_run(run.run_id, tenant=run.tenant)
 
     async def check(self, request: RunRequest) -> None:
         """Check that the run may join its thread, whatever runs are there.
@@ -65,10 +64,10 @@ class MultitaskPolicy:
         Raises `NotFound` for a thread or checkpoint that does not exist, `Conflict` for a thread of
         another agent.
         """
-        thread = self._store.find_thread(str(request.thread_id))
+        thread = self._store.find_thread(str(request.thread_id), tenant=request.tenant)
         if thread is None and request.create_thread:
             return
-        if thread is None or thread.tenant != request.tenant:
+        if thread is None:
             raise NotFound(
                 f"There is no thread {request.thread_id}. Make one with POST /threads, or send "
                 '"if_not_exists": "create".',
@@ -86,7 +85,7 @@ class MultitaskPolicy:
             await self._check_checkpoint(request)
 
     async def _check_checkpoint(self, request: RunRequest) -> None:
-        at = {"thread_id": request.thread_id, "checkpoint_id": request.checkpoint_id}
+        at = {"thread_id": request.thread_key, "checkpoint_id": request.checkpoint_id}
         if await self._checkpoints.aget_tuple({"configurable": at}) is None:
             raise NotFound(
                 f"Thread {request.thread_id} has no checkpoint {request.checkpoint_id}.",

@@ -36,6 +36,21 @@ def timestamp(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def thread_key(tenant: str, thread_id: str) -> str:
+    """Join what locks, queues and checkpoints know a thread by: ids are unique in a tenant."""
+    return f"{tenant}/{thread_id}"
+
+
+def own_thread_key(tenant: str, run_id: str) -> str:
+    """Return the key of a run's own thread, to which no id of a thread leads."""
+    return thread_key(tenant, f"run:{run_id}")
+
+
+def thread_id_of(key: str) -> str:
+    """Return the thread's id of a key, as clients know it."""
+    return key.rpartition("/")[2]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
     """A client's request to run an agent, whatever surface it came through.
@@ -46,8 +61,8 @@ class RunRequest:
     """
 
     agent: str
+    tenant: str
     input: Any = None
-    tenant: str = "default"
     thread_id: str | None = None
     checkpoint_id: str | None = None
     create_thread: bool = False
@@ -55,6 +70,11 @@ class RunRequest:
     webhook: str | None = field(default=None, repr=False)
     idempotency_key: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def thread_key(self) -> str | None:
+        """What locks, queues and checkpoints know the thread by; None where the run has its own."""
+        return None if self.thread_id is None else thread_key(self.tenant, self.thread_id)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -89,6 +109,13 @@ class Run:
     metadata: dict[str, Any] = field(default_factory=dict)
     started_at: float | None = None
     ended_at: float | None = None
+
+    @property
+    def thread_key(self) -> str:
+        """What locks, queues and checkpoints know the run's thread by."""
+        if self.own_thread:
+            return own_thread_key(self.tenant, self.run_id)
+        return thread_key(self.tenant, self.thread_id)
 
     @property
     def ended(self) -> bool:
@@ -154,3 +181,8 @@ class Thread:
     metadata: dict[str, Any]
     created_at: float
     updated_at: float
+
+    @property
+    def key(self) -> str:
+        """What locks, queues and checkpoints know the thread by."""
+        return thread_key(self.tenant, self.thread_id)

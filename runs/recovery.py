@@ -78,12 +78,12 @@ class Recovery:
     async def take_up(self, run_id: str) -> None:
         """Go on with a run that is held. Raises what the store raises; it stays held then."""
         if held := self._held.find(run_id):
-            async with self._thread_locks.hold(held.thread_id):
+            async with self._thread_locks.hold(held.thread_key):
                 await self._take_up(run_id)
 
-    async def take_up_on_thread(self, thread_id: str) -> None:
+    async def take_up_on_thread(self, key: str) -> None:
         """Go on with what the disk refused of this thread, whose lock the caller holds."""
-        for held in self._held.on_thread(thread_id):
+        for held in self._held.on_thread(key):
             if held.reason == "storage":
                 await self._take_up(held.run_id)
 
@@ -119,19 +119,19 @@ class Recovery:
         """Return whether the last attempt finished a step that no later one will do again."""
         finished: dict[str, int] = {}
         attempt, after = 1, 0
-        while batches := await self._store.read_events(run.run_id, after):
+        while batches := await self._store.read_events(run.run_id, after, tenant=run.tenant):
             for event in (event for batch in batches for event in batch.events):
                 if event.type == "run.started":
                     attempt = event.as_dict()["attempt"]
                 elif event.type == "step.finished":
                     finished.setdefault(event.as_dict()["step"], attempt)
             after = batches[-1].last
-        stored = await self._checkpoints.list_finished_tasks(run.thread_id)
+        stored = await self._checkpoints.list_finished_tasks(run.thread_key)
         return any(at == run.attempt for step, at in finished.items() if step in stored)
 
     async def _take_up(self, run_id: str) -> None:
-        run = self._store.find_run(run_id)
         held = self._held.find(run_id)
+        run = self._store.find_run(run_id, tenant=held.tenant) if held else None
         # Until the lock was taken, it may have been cancelled, or taken up by somebody else.
         if held is None or run is None:
             return

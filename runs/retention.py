@@ -25,6 +25,7 @@ from typing import Any
 from runs.checkpoint_statements import delete_thread as delete_checkpoints
 from runs.database import RunDatabase, Statement
 from runs.engine import RunEngine
+from runs.record import thread_key
 from runs.retention_statements import (
     EXPIRED_KEYS,
     EXPIRED_RUNS,
@@ -144,18 +145,20 @@ class Retention:
     ) -> None:
         bounds = (self._before(policy.threads_days), self._now())
         expired = await self._database.rows(EXPIRED_THREADS, (*bounds, tenant, tenant))
-        for (thread_id,) in expired:
+        for owner, thread_id in expired:
             if dry_run:
                 pruned.threads += 1
                 continue
             # Under the lock no run can join the thread between the look and the deletion.
-            async with self._engine.hold_thread(thread_id):
-                if self._engine.find_busy(thread_id):
+            async with self._engine.hold_thread(thread_id, tenant=owner):
+                if self._engine.find_busy(thread_id, tenant=owner):
                     continue
-                if self._database.row(*expired_thread(thread_id, *bounds)) is None:
+                still = expired_thread(thread_id, *bounds, tenant=owner)
+                if self._database.row(*still) is None:
                     continue
                 await self._database.write(
-                    *delete_checkpoints(thread_id), *delete_thread(thread_id)
+                    *delete_checkpoints(thread_key(owner, thread_id)),
+                    *delete_thread(thread_id, tenant=owner),
                 )
                 pruned.threads += 1
 
@@ -170,7 +173,8 @@ class Retention:
         ]
         pruned.runs += len(expired)
         for first in range(0, 0 if dry_run else len(expired), BATCH_RUNS):
-            await self._database.write(*delete_runs(expired[first : first + BATCH_RUNS]))
+            batch = expired[first : first + BATCH_RUNS]
+            await self._database.write(*delete_runs(batch, tenant=tenant))
 
     async def _prune_keys(
         self, policy: RetentionPolicy, tenant: str | None, pruned: Pruned, dry_run: bool

@@ -20,7 +20,8 @@ AND NOT EXISTS (
 )
 AND (own_thread OR EXISTS (
     SELECT 1 FROM runs AS later
-    WHERE later.thread_id = old.thread_id AND later.created_at > old.created_at
+    WHERE later.tenant = old.tenant AND later.thread_id = old.thread_id
+    AND later.created_at > old.created_at
 ))
 """
 OLDEST_UNENDED = "SELECT min(created_at) FROM runs WHERE status IN ('queued', 'running')"
@@ -28,10 +29,11 @@ EXPIRED_KEYS = f"SELECT count(*) FROM idempotency WHERE created_at < ? AND {OF_T
 
 _IS_EXPIRED = """
 (updated_at < ? OR updated_at + ttl_s < ?) AND NOT EXISTS (
-    SELECT 1 FROM runs WHERE runs.thread_id = threads.thread_id AND ended_at IS NULL
+    SELECT 1 FROM runs WHERE runs.tenant = threads.tenant
+    AND runs.thread_id = threads.thread_id AND NOT own_thread AND ended_at IS NULL
 )
 """
-EXPIRED_THREADS = f"SELECT thread_id FROM threads WHERE {_IS_EXPIRED} AND {OF_TENANT}"
+EXPIRED_THREADS = f"SELECT tenant, thread_id FROM threads WHERE {_IS_EXPIRED} AND {OF_TENANT}"
 
 
 class Scan(NamedTuple):
@@ -61,30 +63,38 @@ SCANS = (
 """Everywhere an artifact may be named."""
 
 
-def expired_thread(thread_id: str, before: float | None, now: float) -> tuple[str, tuple[Any, ...]]:
+def expired_thread(
+    thread_id: str, before: float | None, now: float, *, tenant: str
+) -> tuple[str, tuple[Any, ...]]:
     """Return the query of one thread, which has a row where it is expired."""
     return (
-        f"SELECT 1 FROM threads WHERE {_IS_EXPIRED} AND thread_id = ?",
-        (before, now, thread_id),
+        f"SELECT 1 FROM threads WHERE {_IS_EXPIRED} AND tenant = ? AND thread_id = ?",
+        (before, now, tenant, thread_id),
     )
 
 
-def delete_runs(run_ids: Sequence[str]) -> list[Statement]:
-    """Delete runs with their events, keys, webhooks and claims; not their threads' state."""
-    among = "run_id IN (SELECT value FROM json_each(?))"
-    ids = json_text(list(run_ids))
-    return [Statement(f"DELETE FROM {table} WHERE {among}", (ids,)) for table in RUN_TABLES]
+def delete_runs(run_ids: Sequence[str], *, tenant: str | None) -> list[Statement]:
+    """Delete runs with their events, keys, webhooks and claims; not their threads' state.
+
+    Only those of the tenant; of all tenants with None.
+    """
+    among = (
+        "run_id IN (SELECT run_id FROM runs "
+        f"WHERE run_id IN (SELECT value FROM json_each(?)) AND {OF_TENANT})"
+    )
+    parameters = (json_text(list(run_ids)), tenant, tenant)
+    return [Statement(f"DELETE FROM {table} WHERE {among}", parameters) for table in RUN_TABLES]
 
 
-def delete_thread(thread_id: str) -> list[Statement]:
+def delete_thread(thread_id: str, *, tenant: str) -> list[Statement]:
     """Delete a thread with its runs and all that belongs to them; not its checkpoints."""
-    of_thread = "run_id IN (SELECT run_id FROM runs WHERE thread_id = ?)"
+    of_thread = (
+        "run_id IN (SELECT run_id FROM runs WHERE tenant = ? AND thread_id = ? AND NOT own_thread)"
+    )
+    thread = (tenant, thread_id)
     return [
-        *(
-            Statement(f"DELETE FROM {table} WHERE {of_thread}", (thread_id,))
-            for table in RUN_TABLES
-        ),
-        Statement("DELETE FROM threads WHERE thread_id = ?", (thread_id,)),
+        *(Statement(f"DELETE FROM {table} WHERE {of_thread}", thread) for table in RUN_TABLES),
+        Statement("DELETE FROM threads WHERE tenant = ? AND thread_id = ?", thread),
     ]
 
 

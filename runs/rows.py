@@ -38,7 +38,7 @@ class RunRow(NamedTuple):
 
 
 class RunUpdate(NamedTuple):
-    """The columns of `runs` that attempts change, and last the key."""
+    """The columns of `runs` that attempts change, and last those that find it."""
 
     status: str
     attempt: int
@@ -50,6 +50,7 @@ class RunUpdate(NamedTuple):
     ended_at: float | None
     open_attempts: int
     run_id: str
+    tenant: str
 
 
 class ThreadRow(NamedTuple):
@@ -80,9 +81,11 @@ RUN_COLUMNS, THREAD_COLUMNS = ", ".join(RunRow._fields), ", ".join(ThreadRow._fi
 _INSERT_RUN = _insert("runs", RunRow._fields)
 _INSERT_THREAD = _insert("threads", ThreadRow._fields)
 _INSERT_EVENTS = "INSERT INTO events (run_id, first, last, batch) VALUES (?, ?, ?, ?)"
-_UPDATE_RUN = f"UPDATE runs SET {' = ?, '.join(RunUpdate._fields[:-1])} = ? WHERE run_id = ?"
+_UPDATE_RUN = (
+    f"UPDATE runs SET {' = ?, '.join(RunUpdate._fields[:-2])} = ? WHERE run_id = ? AND tenant = ?"
+)
 _TOUCH_THREAD = (
-    f"{_INSERT_THREAD} ON CONFLICT (thread_id) DO UPDATE SET agent = excluded.agent, "
+    f"{_INSERT_THREAD} ON CONFLICT (tenant, thread_id) DO UPDATE SET agent = excluded.agent, "
     "updated_at = excluded.updated_at"
 )
 
@@ -128,6 +131,7 @@ def update_run(run: Run) -> Statement:
         run.ended_at,
         run.open_attempts,
         run.run_id,
+        run.tenant,
     )
     return Statement(_UPDATE_RUN, update)
 

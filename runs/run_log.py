@@ -48,9 +48,10 @@ class RunLog:
     Readers hold nothing but their own position: a slow one costs no memory and loses nothing.
     """
 
-    def __init__(self, run_id: str, store: RunStore, last: int = 0) -> None:
+    def __init__(self, run_id: str, store: RunStore, last: int = 0, *, tenant: str) -> None:
         """Continue behind event `last`, the last one in the store."""
         self.run_id = run_id
+        self._tenant = tenant
         self._store = store
         self._last = last
         self._published = last
@@ -176,7 +177,7 @@ class RunLog:
 
         For the last word on an attempt that broke; nothing of its own may be stored any more.
         """
-        self._last = self._store.last_seq(self.run_id)
+        self._last = self._store.last_seq(self.run_id, tenant=self._tenant)
         self._pending, self._ready = [], []
         self._deferred.clear()
         self.failure = None
@@ -209,7 +210,7 @@ class RunLog:
     async def read_stored(self) -> AsyncIterator[Batch]:
         """Yield what earlier attempts stored, from the first event on."""
         after = 0
-        while batches := await self._store.read_events(self.run_id, after):
+        while batches := await self._load_stored(after):
             for batch in batches:
                 yield batch
                 after = batch.last
@@ -222,7 +223,10 @@ class RunLog:
     async def _read_stored(self, after: int) -> list[Batch]:
         if after >= self._published:
             return []
-        return await self._store.read_events(self.run_id, after)
+        return await self._load_stored(after)
+
+    async def _load_stored(self, after: int) -> list[Batch]:
+        return await self._store.read_events(self.run_id, after, tenant=self._tenant)
 
     def _release_writes(self) -> None:
         # In order: a write that waits for its step holds back all that came later.

@@ -1,7 +1,7 @@
 """The tables of runs, events and threads, and the version of their layout.
 
 `user_version` of the file counts layouts. LangGraph's tables (`checkpoints`, `writes`) lie in the
-same file, are its saver's, and are never touched here.
+same file and are its saver's; of them the names of threads alone are changed here.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from config.errors import Unavailable
 from config.migrations import Steps, migrate, read_version
 from runs.wal import INCREMENTAL, enable_shrinking
 
-VERSION = 3
+VERSION = 4
 """The layout that this version of Motet reads and writes."""
 
 TABLES = """
@@ -75,6 +75,31 @@ ALTER TABLE saved_agents RENAME TO agent_versions
 keys an age, and an agent's versions hold what was written in Python too."""
 
 
+TENANT_KEYS = """
+CREATE TABLE threads_by_tenant (
+    thread_id TEXT NOT NULL, tenant TEXT NOT NULL, agent TEXT, metadata TEXT NOT NULL,
+    created_at REAL NOT NULL, updated_at REAL NOT NULL, ttl_s REAL,
+    PRIMARY KEY (tenant, thread_id)
+) WITHOUT ROWID;
+INSERT INTO threads_by_tenant SELECT thread_id, tenant, agent, metadata, created_at, updated_at,
+    ttl_s FROM threads;
+DROP TABLE threads;
+ALTER TABLE threads_by_tenant RENAME TO threads;
+DROP INDEX runs_by_thread;
+CREATE INDEX runs_by_thread ON runs (tenant, thread_id, created_at)
+"""
+"""From version 3: ids of threads are unique within a tenant alone."""
+CHECKPOINT_KEYS = """
+UPDATE {table} SET thread_id = coalesce(
+    (SELECT tenant || '/' || threads.thread_id FROM threads
+        WHERE threads.thread_id = {table}.thread_id),
+    (SELECT tenant || '/run:' || run_id FROM runs WHERE run_id = {table}.thread_id AND own_thread),
+    thread_id
+)
+"""
+"""From version 3: LangGraph's tables name threads by their keys (`record.thread_key`)."""
+
+
 def _create_tables(connection: sqlite3.Connection) -> None:
     """Lay out an empty file, or complete one from before versions were counted."""
     for statement in TABLES.split(";"):
@@ -90,7 +115,16 @@ def _count_open_attempts(connection: sqlite3.Connection) -> None:
     connection.execute("ALTER TABLE runs ADD COLUMN open_attempts INTEGER NOT NULL DEFAULT 0")
 
 
-STEPS: Steps = {0: _create_tables, 1: _add_retention, 2: _count_open_attempts}
+def _key_by_tenant(connection: sqlite3.Connection) -> None:
+    # First, while the ids of threads are their key still: without it each row would scan them all.
+    if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'writes'").fetchone():
+        for table in ("checkpoints", "writes"):
+            connection.execute(CHECKPOINT_KEYS.format(table=table))
+    for statement in TENANT_KEYS.split(";"):
+        connection.execute(statement)
+
+
+STEPS: Steps = {0: _create_tables, 1: _add_retention, 2: _count_open_attempts, 3: _key_by_tenant}
 """From a version to the next. Files made before versions were counted have version 0, as empty
 ones do, and the tables of version 1; `TABLES` are those."""
 

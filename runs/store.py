@@ -46,6 +46,8 @@ NOT EXISTS (
 """
 """A condition on `threads`: each pair of a JSON object stands in the thread's metadata, to which
 its agent belongs as `graph_id`."""
+OF_RUN = "run_id = (SELECT run_id FROM runs WHERE run_id = ? AND tenant = ?)"
+"""A condition on the tables that belong to runs: rows of a run, if it is the tenant's."""
 EVENT_PAGE = 200
 """Stored batches that are read at once while a log is replayed."""
 
@@ -97,14 +99,16 @@ class RunStore:
             statements.append(note_delivery(run))
         return self._database.write(*statements, *more)
 
-    def find_run(self, run_id: str) -> Run | None:
-        row = self._database.row(f"SELECT {RUN_COLUMNS} FROM runs WHERE run_id = ?", (run_id,))
+    def find_run(self, run_id: str, *, tenant: str) -> Run | None:
+        row = self._database.row(
+            f"SELECT {RUN_COLUMNS} FROM runs WHERE run_id = ? AND tenant = ?", (run_id, tenant)
+        )
         return load_run(row) if row else None
 
     async def list_runs(
         self,
-        tenant: str,
         *,
+        tenant: str,
         agent: str | None = None,
         status: RunStatus | None = None,
         thread_id: str | None = None,
@@ -125,25 +129,25 @@ class RunStore:
         return [load_run(row) for row in rows]
 
     async def list_unended_runs(self) -> list[Run]:
-        """List the runs that have neither ended nor wait for a person, oldest first."""
+        """List the runs of all tenants that neither ended nor wait for a person, oldest first."""
         rows = await self._database.rows(
             f"SELECT {RUN_COLUMNS} FROM runs WHERE status IN ('queued', 'running') "
             "ORDER BY created_at, run_id"
         )
         return [load_run(row) for row in rows]
 
-    def find_waiting_run(self, thread_id: str) -> Run | None:
+    def find_waiting_run(self, thread_id: str, *, tenant: str) -> Run | None:
         """Return the run that waits for a person on this thread, the newest of several."""
         row = self._database.row(
-            f"SELECT {RUN_COLUMNS} FROM runs WHERE thread_id = ? AND status = 'waiting' "
-            "ORDER BY created_at DESC LIMIT 1",
-            (thread_id,),
+            f"SELECT {RUN_COLUMNS} FROM runs WHERE tenant = ? AND thread_id = ? "
+            "AND NOT own_thread AND status = 'waiting' ORDER BY created_at DESC LIMIT 1",
+            (tenant, thread_id),
         )
         return load_run(row) if row else None
 
-    def delete_run(self, run_id: str) -> asyncio.Future[None]:
+    def delete_run(self, run_id: str, *, tenant: str) -> asyncio.Future[None]:
         """Delete the run with its events, its idempotency key and its webhook."""
-        return self._database.write(*delete_runs([run_id]))
+        return self._database.write(*delete_runs([run_id], tenant=tenant))
 
     def find_run_of_key(self, request: RunRequest) -> Run | None:
         """Return the run that this idempotency key made.
@@ -163,13 +167,15 @@ class RunStore:
                 code="idempotency_key_reused",
                 details={"field": "Idempotency-Key"},
             )
-        return self.find_run(stored.run_id)
+        return self.find_run(stored.run_id, tenant=request.tenant)
 
-    async def claim(self, run_id: str, step: str) -> bool:
+    async def claim(self, run_id: str, step: str, *, tenant: str) -> bool:
         """Claim a step of a run; return whether it was the first claim. On disk on return."""
+        # Where the run is not the tenant's the id is NULL, which the column refuses.
+        own = "(SELECT run_id FROM runs WHERE run_id = ? AND tenant = ?)"
         try:
             await self._database.write(
-                Statement("INSERT INTO claims VALUES (?, ?)", (run_id, step))
+                Statement(f"INSERT INTO claims VALUES ({own}, ?)", (run_id, tenant, step))
             )
         except sqlite3.IntegrityError:
             return False
@@ -182,18 +188,20 @@ class RunStore:
         events = [insert_events(run_id, batch)] if batch.events else []
         return self._database.write(*events, *more)
 
-    async def read_events(self, run_id: str, after: int, limit: int = EVENT_PAGE) -> list[Batch]:
+    async def read_events(
+        self, run_id: str, after: int, limit: int = EVENT_PAGE, *, tenant: str
+    ) -> list[Batch]:
         """Read stored batches with events behind `after`; the first is cut to begin there."""
         rows = await self._database.rows(
-            "SELECT first, batch FROM events WHERE run_id = ? AND last > ? ORDER BY first LIMIT ?",
-            (run_id, after, limit),
+            f"SELECT first, batch FROM events WHERE {OF_RUN} AND last > ? ORDER BY first LIMIT ?",
+            (run_id, tenant, after, limit),
         )
         return [load_batch(first, stored).after(after) for first, stored in rows]
 
-    def last_seq(self, run_id: str) -> int:
+    def last_seq(self, run_id: str, *, tenant: str) -> int:
         """Return the number of the run's last stored event, 0 where it has none."""
         row = self._database.row(
-            "SELECT last FROM events WHERE run_id = ? ORDER BY first DESC LIMIT 1", (run_id,)
+            f"SELECT last FROM events WHERE {OF_RUN} ORDER BY first DESC LIMIT 1", (run_id, tenant)
         )
         if row is None:
             return 0
@@ -205,28 +213,37 @@ class RunStore:
     def create_thread(self, thread: Thread, ttl_s: float | None = None) -> asyncio.Future[None]:
         """Store a new thread. The future raises `sqlite3.IntegrityError` where it exists."""
         expiry = Statement(
-            "UPDATE threads SET ttl_s = ? WHERE thread_id = ?", (ttl_s, thread.thread_id)
+            "UPDATE threads SET ttl_s = ? WHERE tenant = ? AND thread_id = ?",
+            (ttl_s, thread.tenant, thread.thread_id),
         )
         return self._database.write(insert_thread(thread), expiry)
 
     def save_thread(self, thread: Thread) -> asyncio.Future[None]:
         return self._database.write(
             Statement(
-                "UPDATE threads SET agent = ?, metadata = ?, updated_at = ? WHERE thread_id = ?",
-                (thread.agent, json_text(thread.metadata), thread.updated_at, thread.thread_id),
+                "UPDATE threads SET agent = ?, metadata = ?, updated_at = ? "
+                "WHERE tenant = ? AND thread_id = ?",
+                (
+                    thread.agent,
+                    json_text(thread.metadata),
+                    thread.updated_at,
+                    thread.tenant,
+                    thread.thread_id,
+                ),
             )
         )
 
-    def find_thread(self, thread_id: str) -> Thread | None:
+    def find_thread(self, thread_id: str, *, tenant: str) -> Thread | None:
         row = self._database.row(
-            f"SELECT {THREAD_COLUMNS} FROM threads WHERE thread_id = ?", (thread_id,)
+            f"SELECT {THREAD_COLUMNS} FROM threads WHERE tenant = ? AND thread_id = ?",
+            (tenant, thread_id),
         )
         return load_thread(row) if row else None
 
     async def list_threads(
         self,
-        tenant: str,
         *,
+        tenant: str,
         metadata: Mapping[str, Any] | None = None,
         ids: Sequence[str] | None = None,
         limit: int = 10,
@@ -247,9 +264,9 @@ class RunStore:
         )
         return [load_thread(row) for row in rows]
 
-    def delete_thread(self, thread_id: str) -> asyncio.Future[None]:
+    def delete_thread(self, thread_id: str, *, tenant: str) -> asyncio.Future[None]:
         """Delete the thread with its runs and all that belongs to them; not its checkpoints."""
-        return self._database.write(*delete_thread(thread_id))
+        return self._database.write(*delete_thread(thread_id, tenant=tenant))
 
 
 def fingerprint(request: RunRequest) -> str:

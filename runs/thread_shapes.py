@@ -15,7 +15,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.types import StateSnapshot
 
 from config.errors import Invalid
-from runs.record import Thread
+from runs.record import Thread, thread_id_of
 from runs.stream_translator import visible
 
 _ADDRESS = ("thread_id", "checkpoint_ns", "checkpoint_id")
@@ -67,7 +67,7 @@ def state_dict(snapshot: StateSnapshot) -> dict[str, Any]:
 
 def updated_dict(config: RunnableConfig) -> dict[str, Any]:
     """Return the checkpoint that an update of a state made, as the protocol does."""
-    checkpoint = {key: config["configurable"][key] for key in _ADDRESS}
+    checkpoint = address_of(config) or {}
     return {
         "checkpoint": checkpoint,
         "configurable": checkpoint,
@@ -79,7 +79,8 @@ def address_of(config: Any) -> dict[str, Any] | None:
     """Return the checkpoint that a config points to."""
     if not config:
         return None
-    return {key: value for key, value in config["configurable"].items() if key in _ADDRESS}
+    address = {key: value for key, value in config["configurable"].items() if key in _ADDRESS}
+    return {**address, "thread_id": thread_id_of(address["thread_id"])}
 
 
 def interrupt_dict(interrupt: Any) -> dict[str, Any]:
@@ -87,8 +88,9 @@ def interrupt_dict(interrupt: Any) -> dict[str, Any]:
     return {"id": interrupt.id, "value": interrupt.value}
 
 
-def thread_config(thread_id: str, checkpoint_id: str | None = None) -> RunnableConfig:
-    configurable = {"thread_id": thread_id, "checkpoint_ns": ""}
+def thread_config(key: str, checkpoint_id: str | None = None) -> RunnableConfig:
+    """Return the config by which LangGraph finds a thread's state."""
+    configurable = {"thread_id": key, "checkpoint_ns": ""}
     if checkpoint_id:
         configurable["checkpoint_id"] = checkpoint_id
     return {"configurable": configurable}

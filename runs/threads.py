@@ -53,7 +53,7 @@ class Threads:
         *,
         if_exists: IfExists = "raise",
         ttl_s: float | None = None,
-        tenant: str = "default",
+        tenant: str,
     ) -> dict[str, Any]:
         """Make a thread; with `do_nothing`, return the one that exists.
 
@@ -81,10 +81,10 @@ class Threads:
                     code="thread_exists",
                     details={"field": "thread_id"},
                 ) from error
-            return await self.get(thread.thread_id, tenant)
+            return await self.get(thread.thread_id, tenant=tenant)
         return thread_dict(thread, "idle")
 
-    async def get(self, thread_id: str, tenant: str = "default") -> dict[str, Any]:
+    async def get(self, thread_id: str, *, tenant: str) -> dict[str, Any]:
         """Return the thread with its status, its latest values and its open questions."""
         thread = self._find(thread_id, tenant)
         summary = thread_dict(thread, "idle")
@@ -94,11 +94,11 @@ class Threads:
             snapshot = await self._snapshot(thread)
         except NotFound:  # a Python agent that is gone: nothing can read its state
             return summary
-        runs = await self._store.list_runs(tenant, thread_id=thread_id, limit=1)
+        runs = await self._store.list_runs(tenant=tenant, thread_id=thread_id, limit=1)
         failed = runs[0].error if runs and runs[0].status == "failed" else None
         return {
             **summary,
-            "status": self._status(thread_id, snapshot, failed),
+            "status": self._status(thread, snapshot, failed),
             "values": visible(snapshot.values) or None,
             "error": failed,
             "interrupts": {
@@ -115,52 +115,52 @@ class Threads:
         ids: Sequence[str] | None = None,
         limit: int = 10,
         offset: int = 0,
-        tenant: str = "default",
+        tenant: str,
     ) -> list[dict[str, Any]]:
         """List the tenant's threads that hold this metadata, most recently used first."""
         threads = await self._store.list_threads(
-            tenant, metadata=metadata, ids=ids, limit=limit, offset=offset
+            tenant=tenant, metadata=metadata, ids=ids, limit=limit, offset=offset
         )
-        return [await self.get(thread.thread_id, tenant) for thread in threads]
+        return [await self.get(thread.thread_id, tenant=tenant) for thread in threads]
 
     async def update(
-        self, thread_id: str, metadata: Mapping[str, Any], tenant: str = "default"
+        self, thread_id: str, metadata: Mapping[str, Any], *, tenant: str
     ) -> dict[str, Any]:
         """Merge `metadata` into the thread's; on disk on return."""
         thread = self._find(thread_id, tenant)
         thread.metadata.update(metadata)
         thread.updated_at = time.time()
         await self._store.save_thread(thread)
-        return await self.get(thread_id, tenant)
+        return await self.get(thread_id, tenant=tenant)
 
-    async def delete(self, thread_id: str, tenant: str = "default") -> None:
+    async def delete(self, thread_id: str, *, tenant: str) -> None:
         """Delete the thread, its state and its runs.
 
         Raises `Conflict` (`thread_busy`) while a run is under way.
         """
-        self._find(thread_id, tenant)
+        thread = self._find(thread_id, tenant)
         # Under the lock no run can join the thread between the look and the deletion.
-        async with self._engine.hold_thread(thread_id):
-            if busy := self._engine.find_busy(thread_id):
+        async with self._engine.hold_thread(thread_id, tenant=tenant):
+            if busy := self._engine.find_busy(thread_id, tenant=tenant):
                 raise Conflict(
                     f"Thread {thread_id} is busy with run {busy}: cancel it first.",
                     code="thread_busy",
                 )
-            await self._checkpoints.adelete_thread(thread_id)
-            await self._store.delete_thread(thread_id)
+            await self._checkpoints.adelete_thread(thread.key)
+            await self._store.delete_thread(thread_id, tenant=tenant)
 
-    async def copy(self, thread_id: str, tenant: str = "default") -> dict[str, Any]:
+    async def copy(self, thread_id: str, *, tenant: str) -> dict[str, Any]:
         """Make a new thread with the same state and history: a fork that goes its own way."""
         source = self._find(thread_id, tenant)
         copied = await self.create(metadata=source.metadata, tenant=tenant)
         target = self._find(copied["thread_id"], tenant)
         target.agent = source.agent
-        await self._checkpoints.acopy_thread(thread_id, target.thread_id)
+        await self._checkpoints.acopy_thread(source.key, target.key)
         await self._store.save_thread(target)
-        return await self.get(target.thread_id, tenant)
+        return await self.get(target.thread_id, tenant=tenant)
 
     async def get_state(
-        self, thread_id: str, checkpoint_id: str | None = None, tenant: str = "default"
+        self, thread_id: str, checkpoint_id: str | None = None, *, tenant: str
     ) -> dict[str, Any]:
         """Return the thread's state, now or at a checkpoint of its history."""
         thread = self._find(thread_id, tenant)
@@ -182,7 +182,7 @@ class Threads:
         limit: int = 10,
         before: str | None = None,
         metadata: Mapping[str, Any] | None = None,
-        tenant: str = "default",
+        tenant: str,
     ) -> list[dict[str, Any]]:
         """List the thread's states, newest first; with `before`, those before that checkpoint.
 
@@ -194,9 +194,9 @@ class Threads:
         check_filter(metadata)
         graph = await self._graph(thread)
         states = graph.aget_state_history(
-            thread_config(thread_id),
+            thread_config(thread.key),
             limit=limit,
-            before=thread_config(thread_id, before) if before else None,
+            before=thread_config(thread.key, before) if before else None,
             filter=dict(metadata) if metadata else None,
         )
         return [state_dict(snapshot) async for snapshot in states]
@@ -208,7 +208,7 @@ class Threads:
         *,
         as_node: str | None = None,
         checkpoint_id: str | None = None,
-        tenant: str = "default",
+        tenant: str,
     ) -> dict[str, Any]:
         """Write `values` into the state as node `as_node` would; at an older checkpoint: a fork.
 
@@ -220,17 +220,17 @@ class Threads:
                 f"Thread {thread_id} has no state yet: run an agent on it first.",
                 code="thread_without_agent",
             )
-        if self._engine.find_busy(thread_id):
+        if self._engine.find_busy(thread_id, tenant=tenant):
             raise Conflict(f"Thread {thread_id} is busy.", code="thread_busy", retry_after_s=1)
         graph = await self._graph(thread)
         if checkpoint_id:
-            await self.get_state(thread_id, checkpoint_id, tenant)
-        snapshot = await graph.aget_state(thread_config(thread_id, checkpoint_id))
+            await self.get_state(thread_id, checkpoint_id, tenant=tenant)
+        snapshot = await graph.aget_state(thread_config(thread.key, checkpoint_id))
         check_values(graph, snapshot.values, values)
         check_node(graph, as_node)
         try:
             config = await graph.aupdate_state(
-                thread_config(thread_id, checkpoint_id), values, as_node=as_node
+                thread_config(thread.key, checkpoint_id), values, as_node=as_node
             )
         except InvalidUpdateError as error:  # what LangGraph itself refuses
             raise Invalid(
@@ -239,8 +239,8 @@ class Threads:
         return updated_dict(config)
 
     def _find(self, thread_id: str, tenant: str) -> Thread:
-        thread = self._store.find_thread(thread_id)
-        if thread is None or thread.tenant != tenant:
+        thread = self._store.find_thread(thread_id, tenant=tenant)
+        if thread is None:
             check_uuid(thread_id)
             raise NotFound(
                 f"Thread with ID {thread_id} not found",
@@ -255,20 +255,20 @@ class Threads:
         try:
             return agents.compile(await agents.find(str(thread.agent)))
         except MotetError:
-            last = await self._store.list_runs(thread.tenant, thread_id=thread.thread_id, limit=1)
+            last = await self._store.list_runs(
+                tenant=thread.tenant, thread_id=thread.thread_id, limit=1
+            )
             # Of a copy, or where its runs were deleted: as it was saved last.
             find = agents.find_of_run(last[0]) if last else agents.find_last(str(thread.agent))
             return agents.compile(await find)
 
     async def _snapshot(self, thread: Thread, checkpoint_id: str | None = None) -> StateSnapshot:
         graph = await self._graph(thread)
-        snapshot: StateSnapshot = await graph.aget_state(
-            thread_config(thread.thread_id, checkpoint_id)
-        )
+        snapshot: StateSnapshot = await graph.aget_state(thread_config(thread.key, checkpoint_id))
         return snapshot
 
-    def _status(self, thread_id: str, snapshot: StateSnapshot, failed: Any) -> str:
-        if self._engine.find_busy(thread_id):
+    def _status(self, thread: Thread, snapshot: StateSnapshot, failed: Any) -> str:
+        if self._engine.find_busy(thread.thread_id, tenant=thread.tenant):
             return "busy"
         if failed:
             return "error"

@@ -101,7 +101,7 @@ class Webhooks:
         if run.webhook is None:
             return None
         shown: dict[str, Any] = {"to": redact_url(run.webhook), "state": "not_due"}
-        if delivery := self._deliveries.find(run.run_id):
+        if delivery := self._deliveries.find(run.run_id, tenant=run.tenant):
             shown["state"] = delivery.state
             shown["attempts"] = delivery.attempts
             shown["status"], shown["error"] = delivery.status, delivery.error
@@ -143,7 +143,8 @@ class Webhooks:
             if len(self._calls) >= MAX_CALLS or delivery.run_id in self._calls:
                 continue
             # While the list was read, a call under way may have ended and been noted.
-            if self._deliveries.find(delivery.run_id) == delivery:
+            current = self._deliveries.find(delivery.run_id, tenant=delivery.tenant)
+            if current == delivery:
                 self._start_call(delivery)
         next_at = self._deliveries.find_next_time(now)
         if not self._calls and not self._changed.is_set():
@@ -161,7 +162,7 @@ class Webhooks:
 
     async def _deliver(self, delivery: Delivery) -> None:
         try:
-            if run := self._store.find_run(delivery.run_id):
+            if run := self._store.find_run(delivery.run_id, tenant=delivery.tenant):
                 status, error = await self._call(run, delivery.url)
                 await self._record(delivery, status, error)
         except Exception as error:

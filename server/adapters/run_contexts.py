@@ -37,5 +37,5 @@ class RunContextFactory:
             thread_id=run.thread_id,
             cache=self.cache,
             read_picture=self.picture,
-            claim_step=partial(self.store.claim, run.run_id),
+            claim_step=partial(self.store.claim, run.run_id, tenant=run.tenant),
         )

@@ -10,15 +10,18 @@ from typing import Annotated
 
 from fastapi import Depends
 
+LOCAL_TENANT = "default"
+"""The tenant of everybody who calls a server without keys, and of what no caller asked for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
     """The client of a request; its threads, runs, indexes and artifacts are its tenant's."""
 
-    tenant: str = "default"
+    tenant: str
 
 
-_LOCAL = Caller()
+_LOCAL = Caller(LOCAL_TENANT)
 
 
 async def identify_caller() -> Caller:

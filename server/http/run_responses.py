@@ -23,7 +23,7 @@ def stream_run(
 ) -> EventStream:
     """Stream the run's events behind number `after`, live, until it ends or waits."""
     return EventStream(
-        encode_run(services.engine.follow(run.run_id, after, caller.tenant)),
+        encode_run(services.engine.follow(run.run_id, after, tenant=caller.tenant)),
         heartbeat_s=services.settings.heartbeat_s,
         headers={
             "Location": f"/runs/{run.run_id}/events",
@@ -42,7 +42,7 @@ async def wait_for_run(
     """
     watch = _watch_client(run, services, caller, receive) if receive else None
     try:
-        run = await services.engine.wait_ended(run.run_id, caller.tenant)
+        run = await services.engine.wait_ended(run.run_id, tenant=caller.tenant)
     finally:
         if watch:
             watch.cancel()
@@ -71,4 +71,4 @@ async def _abandon_on_disconnect(
 async def _abandon(run: Run, services: Services, caller: Caller) -> None:
     # The run may have ended as the client left: then there is nothing to cancel.
     with contextlib.suppress(MotetError):
-        await services.engine.cancel(run.run_id, caller.tenant, "client_disconnected")
+        await services.engine.cancel(run.run_id, tenant=caller.tenant, reason="client_disconnected")

@@ -183,8 +183,8 @@ async def _start_run(
     if "resume" in body.model_fields_set:
         waiting = _find_waiting(name, body, services, caller)
         # Read before resuming: the events that follow the answer are the caller's, from the first.
-        after = services.engine.last_seq(waiting.run_id)
-        resumed = await services.engine.resume(waiting.run_id, body.resume, caller.tenant)
+        after = services.engine.last_seq(waiting.run_id, tenant=caller.tenant)
+        resumed = await services.engine.resume(waiting.run_id, body.resume, tenant=caller.tenant)
         return StartedRun(resumed, after)
     if body.checkpoint_id and not body.thread_id:
         raise Invalid(
@@ -214,7 +214,7 @@ def _find_waiting(name: str, body: RunBody, services: Services, caller: Caller) 
             "resumed with POST /runs/{run_id}/resume.",
             details={"field": "thread_id"},
         )
-    run = services.engine.find_waiting(str(body.thread_id), caller.tenant)
+    run = services.engine.find_waiting(str(body.thread_id), tenant=caller.tenant)
     if run is None or name not in (run.agent, f"{run.agent}@{run.version}"):
         raise Conflict(
             f"No run of agent '{name}' waits for an answer on thread {body.thread_id}.",

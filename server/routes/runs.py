@@ -42,7 +42,12 @@ async def list_runs(
 ) -> Response:
     """List runs, newest first."""
     runs = await services.store.list_runs(
-        caller.tenant, agent=agent, status=status, thread_id=thread_id, limit=limit, offset=offset
+        tenant=caller.tenant,
+        agent=agent,
+        status=status,
+        thread_id=thread_id,
+        limit=limit,
+        offset=offset,
     )
     return json_response({"runs": [run.as_dict() for run in runs]})
 
@@ -50,14 +55,14 @@ async def list_runs(
 @router.get("/runs/{run_id}")
 async def show_run(run_id: str, services: ServicesOf, caller: CallerOf) -> Response:
     """Show a run: status, input, output, error, open questions, its webhook."""
-    run = services.engine.get(run_id, caller.tenant)
+    run = services.engine.get(run_id, tenant=caller.tenant)
     return json_response({**run.as_dict(), "webhook": services.webhooks.describe(run)})
 
 
 @router.delete("/runs/{run_id}", status_code=204)
 async def delete_run(run_id: str, services: ServicesOf, caller: CallerOf) -> None:
     """Delete an ended run and its events."""
-    await services.engine.delete(run_id, caller.tenant)
+    await services.engine.delete(run_id, tenant=caller.tenant)
 
 
 @router.get("/runs/{run_id}/events", response_class=Response)
@@ -75,11 +80,11 @@ async def follow_run(
     With `Accept: application/json`: a page of those that there are.
     """
     last_seq = after if after is not None else parse_last_event_id(last_event_id)
-    run = services.engine.get(run_id, caller.tenant)
+    run = services.engine.get(run_id, tenant=caller.tenant)
     if not prefers_json(accept):
         return stream_run(run, last_seq, services, caller, cancel_on_disconnect=False)
     events = []
-    for batch in await services.store.read_events(run_id, last_seq, limit):
+    for batch in await services.store.read_events(run_id, last_seq, limit, tenant=caller.tenant):
         events += [event.as_dict() for event in batch.events]
     page = events[:limit]
     return json_response(
@@ -90,13 +95,13 @@ async def follow_run(
 @router.post("/runs/{run_id}/cancel")
 async def cancel_run(run_id: str, services: ServicesOf, caller: CallerOf) -> Response:
     """End a run that has not ended."""
-    return json_response((await services.engine.cancel(run_id, caller.tenant)).as_dict())
+    return json_response((await services.engine.cancel(run_id, tenant=caller.tenant)).as_dict())
 
 
 @router.post("/runs/{run_id}/webhook", status_code=202)
 async def resend_webhook(run_id: str, services: ServicesOf, caller: CallerOf) -> Response:
     """Call the webhook of an ended run again, as often as it takes."""
-    run = services.engine.get(run_id, caller.tenant)
+    run = services.engine.get(run_id, tenant=caller.tenant)
     return json_response(await services.webhooks.resend(run), 202)
 
 
@@ -110,8 +115,8 @@ async def resume_run(
 ) -> Response:
     """Answer what a run asked; it goes on, and its events with it."""
     # Read before resuming: the events that follow the answer are the caller's, from the first.
-    after = services.engine.last_seq(run_id)
-    run = await services.engine.resume(run_id, body.answer, caller.tenant)
+    after = services.engine.last_seq(run_id, tenant=caller.tenant)
+    run = await services.engine.resume(run_id, body.answer, tenant=caller.tenant)
     if body.background:
         return json_response(run.as_dict(), 202, {"Location": f"/runs/{run_id}"})
     if body.stream and not prefers_json(accept):

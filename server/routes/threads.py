@@ -130,7 +130,7 @@ async def search_threads(
 @router.get("/threads/{thread_id}")
 async def show_thread(thread_id: str, services: ServicesOf, caller: CallerOf) -> Response:
     """Show the thread, its status, latest values and open questions."""
-    return json_response(await services.threads.get(thread_id, caller.tenant))
+    return json_response(await services.threads.get(thread_id, tenant=caller.tenant))
 
 
 @router.patch("/threads/{thread_id}")
@@ -138,19 +138,21 @@ async def update_thread(
     thread_id: str, body: ThreadPatch, services: ServicesOf, caller: CallerOf
 ) -> Response:
     """Merge metadata into the thread's."""
-    return json_response(await services.threads.update(thread_id, body.metadata, caller.tenant))
+    return json_response(
+        await services.threads.update(thread_id, body.metadata, tenant=caller.tenant)
+    )
 
 
 @router.delete("/threads/{thread_id}", status_code=204)
 async def delete_thread(thread_id: str, services: ServicesOf, caller: CallerOf) -> None:
     """Delete the thread, its state and its runs."""
-    await services.threads.delete(thread_id, caller.tenant)
+    await services.threads.delete(thread_id, tenant=caller.tenant)
 
 
 @router.post("/threads/{thread_id}/copy")
 async def copy_thread(thread_id: str, services: ServicesOf, caller: CallerOf) -> Response:
     """Fork: a new thread with the same state and history."""
-    return json_response(await services.threads.copy(thread_id, caller.tenant))
+    return json_response(await services.threads.copy(thread_id, tenant=caller.tenant))
 
 
 @router.get("/threads/{thread_id}/state")
@@ -164,7 +166,9 @@ async def show_past_state(
     thread_id: str, checkpoint_id: str, services: ServicesOf, caller: CallerOf
 ) -> Response:
     """Show the thread's state at a checkpoint."""
-    return json_response(await services.threads.get_state(thread_id, checkpoint_id, caller.tenant))
+    return json_response(
+        await services.threads.get_state(thread_id, checkpoint_id, tenant=caller.tenant)
+    )
 
 
 @router.post("/threads/{thread_id}/state/checkpoint")
@@ -173,7 +177,9 @@ async def find_past_state(
 ) -> Response:
     """Show the thread's state at a checkpoint, named as the protocol names it."""
     checkpoint_id = _checkpoint_id(body.checkpoint, "checkpoint")
-    return json_response(await services.threads.get_state(thread_id, checkpoint_id, caller.tenant))
+    return json_response(
+        await services.threads.get_state(thread_id, checkpoint_id, tenant=caller.tenant)
+    )
 
 
 @router.post("/threads/{thread_id}/state")

@@ -12,6 +12,7 @@ from runs.record import Run, RunRequest
 from runs.saved_versions import SavedVersions
 from tests.support.runs.engines import EngineFactory, ended
 from tests.support.runs.graphs import NodeGates
+from tests.support.tenants import TENANT
 
 PYTHON = '''"""Asks before it answers."""
 from __future__ import annotations
@@ -54,13 +55,13 @@ def file(process: EngineFactory) -> Path:
 
 async def begin(process: EngineFactory, agent: str = "speaker") -> Run:
     async with process.engine() as engine:
-        run = await engine.submit(RunRequest(agent=agent, input={}))
+        run = await engine.submit(RunRequest(agent=agent, input={}, tenant=TENANT))
         return await ended(engine, run.run_id)
 
 
 async def answer(process: EngineFactory, run: Run) -> Run:
     async with process.engine() as engine:
-        await engine.resume(run.run_id, "yes")
+        await engine.resume(run.run_id, "yes", tenant=TENANT)
         return await ended(engine, run.run_id)
 
 
@@ -90,7 +91,7 @@ async def test_a_run_that_was_cut_off_goes_on_with_its_source(
 ) -> None:
     file.write_text(PYTHON.replace("interrupt('go?')", "'slowly'"))
     async with process.engine(max_active=1) as engine:
-        run = await engine.submit(RunRequest(agent="speaker", input={}))
+        run = await engine.submit(RunRequest(agent="speaker", input={}, tenant=TENANT))
     file.write_text(CHANGED)
 
     async with process.engine() as engine:
@@ -108,10 +109,10 @@ async def test_a_run_whose_source_was_not_saved_is_refused_in_words(
         await process.database.write(Statement("DELETE FROM agent_versions"))
 
         with pytest.raises(NotFound, match="was not saved") as caught:
-            await engine.resume(run.run_id, "yes")
+            await engine.resume(run.run_id, "yes", tenant=TENANT)
 
         assert caught.value.code == "agent_version_not_found"
-        assert engine.get(run.run_id).status == "waiting"
+        assert engine.get(run.run_id, tenant=TENANT).status == "waiting"
 
 
 async def test_an_earlier_version_runs_by_its_hash(process: EngineFactory, file: Path) -> None:
@@ -171,17 +172,19 @@ async def test_a_copied_thread_of_a_deleted_agent_is_read_with_its_last_version(
     process: EngineFactory, gates: NodeGates, file: Path
 ) -> None:
     async with process.engine() as engine:
-        thread = (await process.threads.create())["thread_id"]
-        run = await engine.submit(RunRequest(agent="speaker", input={}, thread_id=thread))
+        thread = (await process.threads.create(tenant=TENANT))["thread_id"]
+        run = await engine.submit(
+            RunRequest(agent="speaker", input={}, thread_id=thread, tenant=TENANT)
+        )
         await ended(engine, run.run_id)
-        await engine.resume(run.run_id, "yes")
+        await engine.resume(run.run_id, "yes", tenant=TENANT)
         await ended(engine, run.run_id)
-        copied = (await process.threads.copy(thread))["thread_id"]
-        await process.threads.delete(thread)
+        copied = (await process.threads.copy(thread, tenant=TENANT))["thread_id"]
+        await process.threads.delete(thread, tenant=TENANT)
     file.unlink()
 
     async with process.engine():
-        state = await process.threads.get_state(copied)
+        state = await process.threads.get_state(copied, tenant=TENANT)
 
     assert state["values"] == {"said": "first yes"}
 

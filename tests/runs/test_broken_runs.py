@@ -18,8 +18,9 @@ from runs.run_log import RunLog
 from runs.stream_translator import StreamTranslator
 from tests.support.runs.engines import EngineFactory, Storage, ended, read_events
 from tests.support.runs.graphs import NodeGates
+from tests.support.tenants import TENANT
 
-THREE = RunRequest(agent="three", input={"x": 0})
+THREE = RunRequest(agent="three", input={"x": 0}, tenant=TENANT)
 
 
 def set_disk(process: EngineFactory, *, takes_writes: bool) -> None:
@@ -39,7 +40,7 @@ async def test_a_fault_of_the_engine_fails_the_run_with_its_reason(
     events = await read_events(engine, run.run_id)
 
     assert [event["type"] for event in events] == ["run.started", "run.failed"]
-    failed = engine.get(run.run_id)
+    failed = engine.get(run.run_id, tenant=TENANT)
     assert failed.status == "failed"
     assert (failed.error or {})["code"] == "internal_error"
     assert type(error).__name__ in (failed.error or {})["message"]
@@ -75,7 +76,7 @@ async def test_the_database_goes_on_after_a_value_of_any_kind(storage: Storage, 
 
 async def test_an_illegal_end_spends_no_number(storage: Storage) -> None:
     run = new_run("finished")
-    run_log = RunLog(run.run_id, storage.store)
+    run_log = RunLog(run.run_id, storage.store, tenant=TENANT)
 
     with pytest.raises(IllegalTransition):
         run_log.number_end(run, "failed", "late", {"error": {}})
@@ -85,7 +86,7 @@ async def test_an_illegal_end_spends_no_number(storage: Storage) -> None:
 
 async def test_an_end_without_json_leaves_run_and_number_as_they_were(storage: Storage) -> None:
     run = new_run("running")
-    run_log = RunLog(run.run_id, storage.store)
+    run_log = RunLog(run.run_id, storage.store, tenant=TENANT)
 
     with pytest.raises(TypeError):
         run_log.number_end(run, "finished", "output", {"output": 2**70})
@@ -104,7 +105,7 @@ async def test_a_wait_that_cannot_be_recorded_fails_without_a_hole(
         self.interrupts[0]["value"] = 2**70
 
     monkeypatch.setattr(StreamTranslator, "_ask", unspeakable)
-    run = await engine.submit(RunRequest(agent="asking", input={"x": 0}))
+    run = await engine.submit(RunRequest(agent="asking", input={"x": 0}, tenant=TENANT))
     events = await read_events(engine, run.run_id)
 
     assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
@@ -117,7 +118,7 @@ async def test_a_run_that_cannot_be_prepared_does_not_keep_the_server_down(
     gates.hold("a")
     async with process.engine() as engine:
         broken = await engine.submit(THREE)
-        sound = await engine.submit(RunRequest(agent="talking", input={"x": 0}))
+        sound = await engine.submit(RunRequest(agent="talking", input={"x": 0}, tenant=TENANT))
         await gates.arrival("a")
     gates.release("a")
     find_of_run = AgentVersions.find_of_run
@@ -129,7 +130,7 @@ async def test_a_run_that_cannot_be_prepared_does_not_keep_the_server_down(
 
     monkeypatch.setattr(AgentVersions, "find_of_run", find)
     async with process.engine() as engine:
-        assert (engine.get(broken.run_id).error or {})["code"] == "step_failed"
+        assert (engine.get(broken.run_id, tenant=TENANT).error or {})["code"] == "step_failed"
         assert (await ended(engine, sound.run_id)).status == "finished"
 
 
@@ -141,7 +142,7 @@ async def test_a_request_that_the_disk_refused_does_not_run(
     set_disk(process, takes_writes=False)
     for _ in range(3):
         with pytest.raises(Unavailable, match="cannot be written"):
-            await engine.submit(RunRequest(agent="talking", input={"x": 0}))
+            await engine.submit(RunRequest(agent="talking", input={"x": 0}, tenant=TENANT))
     set_disk(process, takes_writes=True)
     done = await engine.submit(THREE)
     await ended(engine, done.run_id)
@@ -153,16 +154,16 @@ async def test_a_request_that_the_disk_refused_does_not_run(
 async def test_an_answer_that_the_disk_refused_is_not_given(
     engine: RunEngine, process: EngineFactory, gates: NodeGates
 ) -> None:
-    run = await engine.submit(RunRequest(agent="asking", input={"x": 0}))
+    run = await engine.submit(RunRequest(agent="asking", input={"x": 0}, tenant=TENANT))
     await ended(engine, run.run_id)
     set_disk(process, takes_writes=False)
     with pytest.raises(Unavailable, match="cannot be written"):
-        await engine.resume(run.run_id, "no")
+        await engine.resume(run.run_id, "no", tenant=TENANT)
     set_disk(process, takes_writes=True)
 
     assert (await ended(engine, run.run_id)).status == "waiting"
     assert gates.entered["ask"] == 1
-    await engine.resume(run.run_id, "yes")
+    await engine.resume(run.run_id, "yes", tenant=TENANT)
     assert (await ended(engine, run.run_id)).output["log"] == ["a", "answer:yes", "c"]
 
 
@@ -206,7 +207,9 @@ async def test_a_new_run_on_a_thread_goes_behind_the_one_that_the_disk_refused(
     engine: RunEngine, process: EngineFactory, gates: NodeGates
 ) -> None:
     thread = str(uuid4())
-    request = RunRequest(agent="three", input={"x": 0}, thread_id=thread, create_thread=True)
+    request = RunRequest(
+        agent="three", input={"x": 0}, thread_id=thread, create_thread=True, tenant=TENANT
+    )
     gates.hold("b")
     first = await engine.submit(request)
     await gates.arrival("b")
@@ -217,7 +220,7 @@ async def test_a_new_run_on_a_thread_goes_behind_the_one_that_the_disk_refused(
     second = await engine.submit(request)
 
     assert (await ended(engine, second.run_id)).output["log"] == ["a", "b", "c"] * 2
-    assert engine.get(first.run_id).output["log"] == ["a", "b", "c"]
+    assert engine.get(first.run_id, tenant=TENANT).output["log"] == ["a", "b", "c"]
 
 
 async def test_a_held_run_is_taken_up_or_cancelled_by_its_id(
@@ -225,7 +228,9 @@ async def test_a_held_run_is_taken_up_or_cancelled_by_its_id(
 ) -> None:
     gates.hold("a")
     thread = str(uuid4())
-    on_thread = RunRequest(agent="three", input={"x": 0}, thread_id=thread, create_thread=True)
+    on_thread = RunRequest(
+        agent="three", input={"x": 0}, thread_id=thread, create_thread=True, tenant=TENANT
+    )
     async with process.engine() as engine:
         runs = [await engine.submit(each) for each in (THREE, THREE, on_thread)]
         await gates.arrival("a")
@@ -234,25 +239,25 @@ async def test_a_held_run_is_taken_up_or_cancelled_by_its_id(
     async with process.engine(hold=True) as engine:
         assert gates.entered["a"] == entered
         assert len(engine.held) == 3
-        await engine.take_up(runs[0].run_id)
+        await engine.take_up(runs[0].run_id, tenant=TENANT)
         assert (await ended(engine, runs[0].run_id)).status == "finished"
-        assert (await engine.cancel(runs[1].run_id)).status == "cancelled"
+        assert (await engine.cancel(runs[1].run_id, tenant=TENANT)).status == "cancelled"
         with pytest.raises(Conflict, match="is held"):
             await engine.submit(on_thread)
         with pytest.raises(Conflict, match="not held"):
-            await engine.take_up(runs[0].run_id)
-        assert (await process.threads.get(thread))["status"] == "busy"
+            await engine.take_up(runs[0].run_id, tenant=TENANT)
+        assert (await process.threads.get(thread, tenant=TENANT))["status"] == "busy"
         assert len(engine.held) == 1
     async with process.engine() as engine:
         assert (await ended(engine, runs[2].run_id)).status == "finished"
 
 
 async def test_a_waiting_run_is_not_taken_up_without_an_answer(engine: RunEngine) -> None:
-    run = await engine.submit(RunRequest(agent="asking", input={"x": 0}))
+    run = await engine.submit(RunRequest(agent="asking", input={"x": 0}, tenant=TENANT))
     await ended(engine, run.run_id)
 
     with pytest.raises(Invalid, match="waits for an answer"):
-        await engine.take_up(run.run_id)
+        await engine.take_up(run.run_id, tenant=TENANT)
 
 
 def new_run(status: Any) -> Run:

@@ -25,6 +25,7 @@ from tests.support.runs.cases import CASES
 from tests.support.runs.processes import Deployment, EngineProcess
 from tests.support.runs.recording import answer_to
 from tests.support.script import Gate
+from tests.support.tenants import TENANT
 
 RUNS = 300
 SPOKEN = {
@@ -49,9 +50,11 @@ async def test_a_cancelled_run_ends_its_request_to_the_model(
 ) -> None:
     world.voice.gates[SPOKEN[agent]] = gate
     async with world.start_process(tmp_path) as process:
-        run = await process.engine.submit(RunRequest(agent=agent, input=CASES[agent][0]))
+        run = await process.engine.submit(
+            RunRequest(agent=agent, input=CASES[agent][0], tenant=TENANT)
+        )
         await gate.reached.wait()
-        assert (await process.engine.cancel(run.run_id)).status == "cancelled"
+        assert (await process.engine.cancel(run.run_id, tenant=TENANT)).status == "cancelled"
         assert idle(process)
         await gate.abandoned.wait()
 
@@ -91,19 +94,25 @@ async def one(engine: RunEngine, chance: random.Random, number: int) -> str:
         thread_id=f"{agent} {number % 3}" if number % 2 else None,
         create_thread=True,
         multitask=chance.choice(strategies),
+        tenant=TENANT,
     )
     end = chance.choice(["follow", "follow", "leave", "cancel", "cancel twice"])
     try:
         run = await engine.submit(request)
         await read(engine, run.run_id, chance.randint(1, 40))
         if end == "cancel":
-            await engine.cancel(run.run_id)
+            await engine.cancel(run.run_id, tenant=TENANT)
         elif end == "cancel twice":
-            both = [engine.cancel(run.run_id), engine.cancel(run.run_id)]
+            both = [
+                engine.cancel(run.run_id, tenant=TENANT),
+                engine.cancel(run.run_id, tenant=TENANT),
+            ]
             await asyncio.gather(*both, return_exceptions=True)
-        while (now := await engine.wait_ended(run.run_id)).status == "waiting" and end == "follow":
+        while (
+            now := await engine.wait_ended(run.run_id, tenant=TENANT)
+        ).status == "waiting" and end == "follow":
             first = now.interrupts[0]
-            await engine.resume(run.run_id, {first["id"]: answer_to(first["value"])})
+            await engine.resume(run.run_id, {first["id"]: answer_to(first["value"])}, tenant=TENANT)
         return now.status
     except Conflict:
         return "refused"
@@ -113,7 +122,9 @@ async def one(engine: RunEngine, chance: random.Random, number: int) -> str:
 
 async def read(engine: RunEngine, run_id: str, events: int) -> None:
     """Read some events and leave."""
-    async with aclosing(cast("AsyncGenerator[Batch]", engine.follow(run_id))) as batches:
+    async with aclosing(
+        cast("AsyncGenerator[Batch]", engine.follow(run_id, tenant=TENANT))
+    ) as batches:
         async for batch in batches:
             if batch.last >= events:
                 return

@@ -16,6 +16,7 @@ from runs.events import END_TYPES
 from runs.record import RunRequest
 from tests.support.runs.engines import ended
 from tests.support.runs.event_check import problems_of
+from tests.support.tenants import TENANT
 
 EVENT = {
     "type": "token",
@@ -72,7 +73,7 @@ def test_what_is_not_declared_is_found(change: Mapping[str, Any], problem: str) 
 async def test_events_of_a_run_are_checked_in_every_test(
     engine: RunEngine, event_problems: list[str]
 ) -> None:
-    run = await engine.submit(RunRequest(agent="three", input={"x": 0}))
+    run = await engine.submit(RunRequest(agent="three", input={"x": 0}, tenant=TENANT))
     await ended(engine, run.run_id)
     assert event_problems == []
 

@@ -12,10 +12,13 @@ from runs.engine import RunEngine
 from runs.record import Run, RunRequest
 from tests.support.runs.engines import EngineFactory, ended, read_events
 from tests.support.runs.graphs import NodeGates
+from tests.support.tenants import TENANT
 
 
 async def start(engine: RunEngine, agent: str, thread_id: str, input: Any, **more: Any) -> Run:
-    request = RunRequest(agent=agent, input=input, thread_id=thread_id, create_thread=True, **more)
+    request = RunRequest(
+        agent=agent, tenant=TENANT, input=input, thread_id=thread_id, create_thread=True, **more
+    )
     return await ended(engine, (await engine.submit(request)).run_id)
 
 
@@ -27,10 +30,12 @@ async def begun(engine: RunEngine, run: Run) -> list[str]:
 
 async def cancel_at(engine: RunEngine, gates: NodeGates, thread_id: str, node: str) -> None:
     gates.hold(node)
-    request = RunRequest(agent="three", input={"x": 0}, thread_id=thread_id, create_thread=True)
+    request = RunRequest(
+        agent="three", input={"x": 0}, thread_id=thread_id, create_thread=True, tenant=TENANT
+    )
     run = await engine.submit(request)
     await gates.arrival(node)
-    await engine.cancel(run.run_id)
+    await engine.cancel(run.run_id, tenant=TENANT)
     gates.release(node)
 
 
@@ -58,7 +63,7 @@ async def test_a_run_from_a_checkpoint_without_input_goes_on_there(
 ) -> None:
     thread_id = str(uuid4())
     await start(engine, "three", thread_id, {"x": 0})
-    before_b = (await process.threads.get_history(thread_id))[2]
+    before_b = (await process.threads.get_history(thread_id, tenant=TENANT))[2]
 
     run = await start(engine, "three", thread_id, None, checkpoint_id=before_b["checkpoint_id"])
 
@@ -71,9 +76,9 @@ async def test_a_fork_is_where_the_next_run_goes_on(
 ) -> None:
     thread_id = str(uuid4())
     await start(engine, "three", thread_id, {"x": 0})
-    before_b = (await process.threads.get_history(thread_id))[2]
+    before_b = (await process.threads.get_history(thread_id, tenant=TENANT))[2]
     await process.threads.update_state(
-        thread_id, {"x": 10}, as_node="a", checkpoint_id=before_b["checkpoint_id"]
+        thread_id, {"x": 10}, as_node="a", checkpoint_id=before_b["checkpoint_id"], tenant=TENANT
     )
 
     run = await start(engine, "three", thread_id, None)
@@ -87,7 +92,7 @@ async def test_time_travel_to_a_person_asks_again(
     thread_id = str(uuid4())
     first = await start(engine, "asking", thread_id, {"x": 0})
     asking = first.interrupts[0]["checkpoint_id"]
-    await engine.resume(first.run_id, "yes")
+    await engine.resume(first.run_id, "yes", tenant=TENANT)
     assert (await ended(engine, first.run_id)).output["log"] == ["a", "answer:yes", "c"]
 
     again = await start(engine, "asking", thread_id, None, checkpoint_id=asking)
@@ -95,7 +100,7 @@ async def test_time_travel_to_a_person_asks_again(
         "waiting",
         [{"question": "ok?"}],
     )
-    await engine.resume(again.run_id, "no")
+    await engine.resume(again.run_id, "no", tenant=TENANT)
 
     again = await ended(engine, again.run_id)
     assert again.output["log"] == ["a", "answer:no", "c"]
@@ -108,9 +113,9 @@ async def test_a_waiting_thread_that_is_continued_asks_in_the_new_run(engine: Ru
 
     second = await start(engine, "asking", thread_id, None)
 
-    assert engine.get(first.run_id).status == "cancelled"
+    assert engine.get(first.run_id, tenant=TENANT).status == "cancelled"
     assert second.status == "waiting"
-    await engine.resume(second.run_id, "yes")
+    await engine.resume(second.run_id, "yes", tenant=TENANT)
     assert (await ended(engine, second.run_id)).output["log"] == ["a", "answer:yes", "c"]
 
 
@@ -119,13 +124,13 @@ async def test_the_second_question_of_a_step_is_asked_again_not_the_first(
 ) -> None:
     thread_id = str(uuid4())
     first = await start(engine, "asking-twice", thread_id, {"x": 0})
-    await engine.resume(first.run_id, "one")
+    await engine.resume(first.run_id, "one", tenant=TENANT)
     assert (await ended(engine, first.run_id)).status == "waiting"
 
     second = await start(engine, "asking-twice", thread_id, None)
 
     assert [each["value"] for each in second.interrupts] == [{"question": "two?"}]
-    await engine.resume(second.run_id, "two")
+    await engine.resume(second.run_id, "two", tenant=TENANT)
     assert (await ended(engine, second.run_id)).output["log"] == ["one", "two"]
 
 
@@ -134,11 +139,13 @@ async def test_a_run_without_input_behind_another_begins_where_that_one_left(
 ) -> None:
     thread_id = str(uuid4())
     gates.hold("b")
-    request = RunRequest(agent="three", input={"x": 0}, thread_id=thread_id, create_thread=True)
+    request = RunRequest(
+        agent="three", input={"x": 0}, thread_id=thread_id, create_thread=True, tenant=TENANT
+    )
     first = await engine.submit(request)
     await gates.arrival("b")
-    second = await engine.submit(RunRequest(agent="three", thread_id=thread_id))
-    await engine.cancel(first.run_id)
+    second = await engine.submit(RunRequest(agent="three", thread_id=thread_id, tenant=TENANT))
+    await engine.cancel(first.run_id, tenant=TENANT)
     gates.release("b")
 
     assert (await ended(engine, second.run_id)).output == {"x": 3, "log": ["a", "b", "c"]}
@@ -151,7 +158,7 @@ async def test_a_continued_run_that_is_cut_off_goes_on_in_the_next_process(
     async with process.engine() as engine:
         await cancel_at(engine, gates, thread_id, "b")
         gates.hold("b")
-        run = await engine.submit(RunRequest(agent="three", thread_id=thread_id))
+        run = await engine.submit(RunRequest(agent="three", thread_id=thread_id, tenant=TENANT))
         await gates.arrival("b")
     gates.release("b")
 
@@ -171,7 +178,7 @@ async def test_a_continued_run_that_is_answered_in_the_next_process_keeps_the_an
         await start(engine, "asking", thread_id, {"x": 0})
         second = await start(engine, "asking", thread_id, None)
     async with process.engine() as engine:
-        await engine.resume(second.run_id, "yes")
+        await engine.resume(second.run_id, "yes", tenant=TENANT)
 
         assert (await ended(engine, second.run_id)).output["log"] == ["a", "answer:yes", "c"]
 
@@ -198,4 +205,4 @@ async def test_a_missing_input_is_refused_and_leaves_the_thread_as_it_was(
 
     assert refused.value.code == "invalid_input"
     with pytest.raises(NotFound):
-        await engine.submit(RunRequest(agent="three", thread_id=thread_id))
+        await engine.submit(RunRequest(agent="three", thread_id=thread_id, tenant=TENANT))

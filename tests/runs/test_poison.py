@@ -7,8 +7,9 @@ import pytest
 from runs.record import RunRequest
 from tests.support.runs.engines import EngineFactory, ended, read_events
 from tests.support.runs.graphs import NodeGates
+from tests.support.tenants import TENANT
 
-THREE = RunRequest(agent="three", input={"x": 0})
+THREE = RunRequest(agent="three", input={"x": 0}, tenant=TENANT)
 
 
 async def crash_inside(process: EngineFactory, gates: NodeGates, node: str, **more: int) -> None:
@@ -84,7 +85,7 @@ async def test_a_run_that_waited_in_line_is_not_blamed(
     gates.hold("a")
     async with process.engine(crash=True, max_active=1) as engine:
         poison = await engine.submit(THREE)
-        innocent = await engine.submit(RunRequest(agent="talking", input={"x": 0}))
+        innocent = await engine.submit(RunRequest(agent="talking", input={"x": 0}, tenant=TENANT))
         await gates.arrival("a")
     gates.release("a")
     for _ in range(2):
@@ -101,7 +102,9 @@ async def test_of_runs_under_way_together_only_the_one_at_fault_fails(
     async with process.engine(crash=True) as engine:
         poison = await engine.submit(THREE)
         await gates.arrival("a")
-        innocent = await engine.submit(RunRequest(agent="asking-twice", input={"x": 0}))
+        innocent = await engine.submit(
+            RunRequest(agent="asking-twice", input={"x": 0}, tenant=TENANT)
+        )
         assert (await ended(engine, innocent.run_id)).status == "waiting"
         beside = await engine.submit(THREE)
     gates.release("a")
@@ -112,17 +115,17 @@ async def test_of_runs_under_way_together_only_the_one_at_fault_fails(
     async with process.engine(max_crashes=3) as engine:
         assert (await ended(engine, poison.run_id)).status == "failed"
         assert (await ended(engine, beside.run_id)).status == "finished"
-        assert engine.get(innocent.run_id).status == "waiting"
+        assert engine.get(innocent.run_id, tenant=TENANT).status == "waiting"
 
 
 async def test_an_answer_gives_a_run_its_attempts_anew(
     process: EngineFactory, gates: NodeGates
 ) -> None:
     async with process.engine(crash=True) as engine:
-        run = await engine.submit(RunRequest(agent="asking", input={"x": 0}))
+        run = await engine.submit(RunRequest(agent="asking", input={"x": 0}, tenant=TENANT))
         assert (await ended(engine, run.run_id)).open_attempts == 0
         gates.hold("ask")
-        await engine.resume(run.run_id, "yes")
+        await engine.resume(run.run_id, "yes", tenant=TENANT)
         await gates.arrival("ask")
     gates.release("ask")
     await crash_inside(process, gates, "ask")

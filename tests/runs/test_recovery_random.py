@@ -19,6 +19,7 @@ from tests.support.runs.cases import CASES
 from tests.support.runs.processes import Deployment, EngineProcess
 from tests.support.runs.recording import answer_to, log_of
 from tests.support.runs.story import Story
+from tests.support.tenants import TENANT
 
 LIVES = 30
 RUNS = 10
@@ -40,17 +41,17 @@ class Reader:
     async def read(self, process: EngineProcess, patience: Patience) -> None:
         """Go on where the last process stopped, until the run ends."""
         engine, run_id = process.engine, self.run.run_id
-        while not (run := engine.get(run_id)).ended:
-            async for batch in engine.follow(run_id, len(self.seen)):
+        while not (run := engine.get(run_id, tenant=TENANT)).ended:
+            async for batch in engine.follow(run_id, len(self.seen), tenant=TENANT):
                 self.seen += [event.json for event in batch.events]
                 patience.spend(len(batch.events))
-            if (run := await engine.wait_ended(run_id)).status == "waiting":
+            if (run := await engine.wait_ended(run_id, tenant=TENANT)).status == "waiting":
                 some = self.chance.sample(
                     run.interrupts, self.chance.randint(1, len(run.interrupts))
                 )
                 answers = {each["id"]: answer_to(each["value"]) for each in some}
-                await engine.resume(run_id, answers)
-        async for batch in engine.follow(run_id, len(self.seen)):
+                await engine.resume(run_id, answers, tenant=TENANT)
+        async for batch in engine.follow(run_id, len(self.seen), tenant=TENANT):
             self.seen += [event.json for event in batch.events]
 
     def _some_answers(self, run: Run) -> dict[str, Any]:
@@ -86,7 +87,9 @@ async def test_whenever_and_however_processes_end_every_run_comes_to_its_end(
         async with world.start_process(folder, grace_s, max_crashes=LIVES) as process:
             process.database._writing.execute("PRAGMA wal_autocheckpoint = 0")
             for agent in agents if not readers else ():
-                run = await process.engine.submit(RunRequest(agent=agent, input=CASES[agent][0]))
+                run = await process.engine.submit(
+                    RunRequest(agent=agent, input=CASES[agent][0], tenant=TENANT)
+                )
                 readers.append(Reader(run, chance))
             patience = Patience(chance.randint(1, 12 * (number + 1)))
             if await read_all(readers, process, patience):
@@ -116,7 +119,7 @@ async def read_all(readers: list[Reader], process: EngineProcess, patience: Pati
 
 async def check(readers: list[Reader], process: EngineProcess) -> None:
     for reader in readers:
-        run = process.engine.get(reader.run.run_id)
+        run = process.engine.get(reader.run.run_id, tenant=TENANT)
         assert run.output == CASES[run.agent][1], run.error
         assert await log_of(process, run.run_id) == reader.seen
         Story([loads(line) for line in reader.seen]).check()

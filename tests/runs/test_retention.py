@@ -14,11 +14,12 @@ import pytest
 from config.errors import Conflict, NotFound
 from runs.database import Statement, open_run_database
 from runs.engine import RunEngine
-from runs.record import Run, RunRequest
+from runs.record import Run, RunRequest, thread_key
 from runs.retention import Retention, RetentionPolicy
 from runs.wal import WAL_LIMIT_BYTES
 from tests.support.runs.engines import EngineFactory, ended
 from tests.support.runs.graphs import NodeGates
+from tests.support.tenants import TENANT
 from tools.artifacts import Artifacts
 
 DAY_S = 86_400.0
@@ -37,8 +38,9 @@ async def later(engine: RunEngine, process: EngineFactory, artifacts: Artifacts)
 
 
 async def finish(engine: RunEngine, agent: str = "three", **fields: Any) -> Run:
-    run = await engine.submit(RunRequest(agent=agent, input={"x": 0}, **fields))
-    return await ended(engine, run.run_id)
+    request = RunRequest(**{"agent": agent, "input": {"x": 0}, "tenant": TENANT, **fields})
+    run = await engine.submit(request)
+    return await asyncio.wait_for(engine.wait_ended(run.run_id, tenant=request.tenant), 10)
 
 
 async def test_old_ended_runs_go_with_their_events_and_young_ones_stay(
@@ -48,14 +50,14 @@ async def test_old_ended_runs_go_with_their_events_and_young_ones_stay(
 
     now = Retention(process.database, engine, artifacts)
     assert (await now.prune(ALL, tenant=None)).runs == 0
-    assert engine.get(run.run_id).ended
+    assert engine.get(run.run_id, tenant=TENANT).ended
 
     pruned = await later.prune(ALL, tenant=None)
 
     assert pruned.runs == 1
     assert process.database.row("SELECT count(*) FROM events") == (0,)
     with pytest.raises(NotFound):
-        engine.get(run.run_id)
+        engine.get(run.run_id, tenant=TENANT)
 
 
 async def test_runs_that_wait_or_are_under_way_are_held(
@@ -63,13 +65,13 @@ async def test_runs_that_wait_or_are_under_way_are_held(
 ) -> None:
     waiting = await finish(engine, "asking")
     gates.hold("a")
-    under_way = await engine.submit(RunRequest(agent="three", input={"x": 0}))
+    under_way = await engine.submit(RunRequest(agent="three", input={"x": 0}, tenant=TENANT))
     await gates.arrival("a")
 
     assert (await later.prune(ALL, tenant=None)).runs == 0
     gates.release("a")
 
-    assert engine.get(waiting.run_id).status == "waiting"
+    assert engine.get(waiting.run_id, tenant=TENANT).status == "waiting"
     assert (await ended(engine, under_way.run_id)).status == "finished"
 
 
@@ -88,14 +90,14 @@ async def test_a_run_whose_webhook_is_pending_is_held(
 async def test_a_copied_thread_keeps_its_state_when_the_first_one_goes(
     engine: RunEngine, process: EngineFactory, later: Retention
 ) -> None:
-    source = await process.threads.create()
+    source = await process.threads.create(tenant=TENANT)
     await finish(engine, thread_id=source["thread_id"])
-    fork = await process.threads.copy(source["thread_id"])
-    await process.threads.delete(source["thread_id"])
+    fork = await process.threads.copy(source["thread_id"], tenant=TENANT)
+    await process.threads.delete(source["thread_id"], tenant=TENANT)
 
     await later.prune(RetentionPolicy(runs_days=1), tenant=None)
 
-    state = await process.threads.get_state(fork["thread_id"])
+    state = await process.threads.get_state(fork["thread_id"], tenant=TENANT)
     assert state["values"] == {"x": 3, "log": ["a", "b", "c"]}
     assert (await finish(engine, thread_id=fork["thread_id"])).status == "finished"
 
@@ -103,44 +105,46 @@ async def test_a_copied_thread_keeps_its_state_when_the_first_one_goes(
 async def test_of_a_threads_runs_the_last_one_and_the_state_stay(
     engine: RunEngine, process: EngineFactory, later: Retention
 ) -> None:
-    thread_id = (await process.threads.create())["thread_id"]
+    thread_id = (await process.threads.create(tenant=TENANT))["thread_id"]
     first = await finish(engine, thread_id=thread_id)
     last = await finish(engine, thread_id=thread_id)
 
     pruned = await later.prune(RetentionPolicy(runs_days=1), tenant=None)
 
     assert pruned.runs == 1
-    assert [run.run_id for run in await process.store.list_runs("default")] == [last.run_id]
-    history = await process.threads.get_history(thread_id, limit=100)
+    assert [run.run_id for run in await process.store.list_runs(tenant=TENANT)] == [last.run_id]
+    history = await process.threads.get_history(thread_id, limit=100, tenant=TENANT)
     assert {state["metadata"]["run_id"] for state in history} == {first.run_id, last.run_id}
 
 
 async def test_unused_threads_go_with_their_state_unless_a_person_is_asked(
     engine: RunEngine, process: EngineFactory, later: Retention
 ) -> None:
-    old, asked = [(await process.threads.create())["thread_id"] for _ in range(2)]
+    old, asked = [(await process.threads.create(tenant=TENANT))["thread_id"] for _ in range(2)]
     await finish(engine, thread_id=old)
     await finish(engine, "asking", thread_id=asked)
 
     pruned = await later.prune(ALL, tenant=None)
 
     assert pruned.threads == 1
-    assert process.database.row("SELECT DISTINCT thread_id FROM checkpoints") == (asked,)
+    assert process.database.row("SELECT DISTINCT thread_id FROM checkpoints") == (
+        thread_key(TENANT, asked),
+    )
     with pytest.raises(NotFound):
-        await process.threads.get(old)
+        await process.threads.get(old, tenant=TENANT)
 
 
 async def test_a_threads_own_lifetime_ends_it_without_a_policy(
     process: EngineFactory, later: Retention
 ) -> None:
-    short = await process.threads.create(ttl_s=DAY_S)
-    long = await process.threads.create(ttl_s=3 * DAY_S)
-    await process.threads.create()
+    short = await process.threads.create(ttl_s=DAY_S, tenant=TENANT)
+    long = await process.threads.create(ttl_s=3 * DAY_S, tenant=TENANT)
+    await process.threads.create(tenant=TENANT)
 
     pruned = await later.prune(RetentionPolicy(), tenant=None)
 
     assert pruned.threads == 1
-    left = {each["thread_id"] for each in await process.threads.search()}
+    left = {each["thread_id"] for each in await process.threads.search(tenant=TENANT)}
     assert long["thread_id"] in left
     assert short["thread_id"] not in left
 
@@ -153,7 +157,7 @@ async def test_an_idempotency_key_expires_before_its_run(
     assert (await later.prune(RetentionPolicy(keys_days=1), tenant=None)).idempotency_keys == 1
 
     assert (await finish(engine, idempotency_key="order")).run_id != first.run_id
-    assert engine.get(first.run_id).ended
+    assert engine.get(first.run_id, tenant=TENANT).ended
 
 
 async def test_artifacts_that_a_run_or_a_threads_state_names_are_held(
@@ -162,9 +166,9 @@ async def test_artifacts_that_a_run_or_a_threads_state_names_are_held(
     of_run, of_state, loose = [
         await artifacts.put(data, media_type="text/plain") for data in (b"1", b"2", b"3")
     ]
-    thread_id = (await process.threads.create())["thread_id"]
+    thread_id = (await process.threads.create(tenant=TENANT))["thread_id"]
     await finish(engine, thread_id=thread_id)
-    await process.threads.update_state(thread_id, {"log": [f"saw {of_state.id}"]})
+    await process.threads.update_state(thread_id, {"log": [f"saw {of_state.id}"]}, tenant=TENANT)
     run = await finish(engine)
     noted = Statement("UPDATE runs SET output = ? WHERE run_id = ?", (of_run.id, run.run_id))
     await process.database.write(noted)
@@ -261,12 +265,12 @@ async def test_the_log_of_the_database_is_cut_when_a_long_reader_has_ended(
 async def test_an_ended_run_is_deleted_on_request_and_another_is_not(engine: RunEngine) -> None:
     done, waiting = await finish(engine), await finish(engine, "asking")
 
-    await engine.delete(done.run_id)
+    await engine.delete(done.run_id, tenant=TENANT)
 
     with pytest.raises(NotFound):
-        engine.get(done.run_id)
+        engine.get(done.run_id, tenant=TENANT)
     with pytest.raises(Conflict) as caught:
-        await engine.delete(waiting.run_id)
+        await engine.delete(waiting.run_id, tenant=TENANT)
     assert caught.value.code == "run_not_ended"
 
 
@@ -274,9 +278,9 @@ async def test_a_run_of_another_tenant_is_not_deleted(engine: RunEngine) -> None
     run = await finish(engine)
 
     with pytest.raises(NotFound):
-        await engine.delete(run.run_id, "other")
+        await engine.delete(run.run_id, tenant="other")
 
-    assert engine.get(run.run_id).ended
+    assert engine.get(run.run_id, tenant=TENANT).ended
 
 
 async def test_held_runs_and_their_threads_are_not_deleted(
@@ -284,8 +288,10 @@ async def test_held_runs_and_their_threads_are_not_deleted(
 ) -> None:
     gates.hold("a")
     async with process.engine() as engine:
-        thread_id = (await process.threads.create())["thread_id"]
-        run = await engine.submit(RunRequest(agent="three", input={"x": 0}, thread_id=thread_id))
+        thread_id = (await process.threads.create(tenant=TENANT))["thread_id"]
+        run = await engine.submit(
+            RunRequest(agent="three", input={"x": 0}, thread_id=thread_id, tenant=TENANT)
+        )
         await gates.arrival("a")
     gates.release("a")
 
@@ -293,8 +299,8 @@ async def test_held_runs_and_their_threads_are_not_deleted(
         later = Retention(process.database, engine, artifacts, now=lambda: time.time() + 2 * DAY_S)
         pruned = await later.prune(ALL, tenant=None)
         with pytest.raises(Conflict):
-            await engine.delete(run.run_id)
-        await engine.take_up(run.run_id)
+            await engine.delete(run.run_id, tenant=TENANT)
+        await engine.take_up(run.run_id, tenant=TENANT)
 
         assert (pruned.runs, pruned.threads) == (0, 0)
         assert (await ended(engine, run.run_id)).status == "finished"
@@ -304,7 +310,7 @@ async def test_an_artifact_that_a_run_under_way_may_be_about_to_name_is_held(
     engine: RunEngine, process: EngineFactory, gates: NodeGates, artifacts: Artifacts
 ) -> None:
     gates.hold("a")
-    run = await engine.submit(RunRequest(agent="three", input={"x": 0}))
+    run = await engine.submit(RunRequest(agent="three", input={"x": 0}, tenant=TENANT))
     await gates.arrival("a")
     made = await artifacts.put(b"1", media_type="text/plain")
     soon = Retention(process.database, engine, artifacts, now=lambda: time.time() + 1)
@@ -335,12 +341,12 @@ async def test_both_files_of_the_database_are_small_when_all_is_pruned(
 async def test_a_thread_whose_runs_were_deleted_is_read_and_goes_on(
     engine: RunEngine, process: EngineFactory
 ) -> None:
-    thread_id = (await process.threads.create())["thread_id"]
+    thread_id = (await process.threads.create(tenant=TENANT))["thread_id"]
     run = await finish(engine, thread_id=thread_id)
 
-    await engine.delete(run.run_id)
+    await engine.delete(run.run_id, tenant=TENANT)
 
-    state = await process.threads.get_state(thread_id)
+    state = await process.threads.get_state(thread_id, tenant=TENANT)
     assert state["values"]["x"] == 3
     assert (await finish(engine, thread_id=thread_id)).status == "finished"
 
@@ -348,18 +354,18 @@ async def test_a_thread_whose_runs_were_deleted_is_read_and_goes_on(
 async def test_a_run_from_an_older_checkpoint_stands_when_the_run_that_made_it_is_deleted(
     engine: RunEngine, process: EngineFactory, later: Retention
 ) -> None:
-    thread_id = (await process.threads.create())["thread_id"]
+    thread_id = (await process.threads.create(tenant=TENANT))["thread_id"]
     first = await finish(engine, thread_id=thread_id)
-    history = await process.threads.get_history(thread_id, limit=100)
+    history = await process.threads.get_history(thread_id, limit=100, tenant=TENANT)
     checkpoint_id = history[1]["checkpoint"]["checkpoint_id"]
     await finish(engine, thread_id=thread_id, checkpoint_id=checkpoint_id)
 
     pruned = await later.prune(RetentionPolicy(runs_days=1), tenant=None)
     with pytest.raises(NotFound):
-        engine.get(first.run_id)
+        engine.get(first.run_id, tenant=TENANT)
 
     assert pruned.runs == 1
-    state = await process.threads.get_state(thread_id, checkpoint_id)
+    state = await process.threads.get_state(thread_id, checkpoint_id, tenant=TENANT)
     assert state["checkpoint"]["checkpoint_id"] == checkpoint_id
     again = await finish(engine, thread_id=thread_id, checkpoint_id=checkpoint_id)
     assert again.status == "finished"

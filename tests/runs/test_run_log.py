@@ -8,8 +8,30 @@ import pytest
 
 from config.errors import Unavailable
 from runs.database import Statement
+from runs.record import Run
+from runs.rows import insert_run
 from runs.run_log import TAIL_EVENTS, RunLog
 from tests.support.runs.engines import Storage
+from tests.support.tenants import TENANT
+
+
+@pytest.fixture
+async def storage(storage: Storage) -> Storage:
+    """Storage in which the run of the log is."""
+    run = Run(
+        run_id="run",
+        tenant=TENANT,
+        agent="three",
+        version="1",
+        thread_id="run",
+        own_thread=True,
+        status="running",
+        attempt=1,
+        input={},
+        created_at=0.0,
+    )
+    await storage.database.write(insert_run(run))
+    return storage
 
 
 async def read(log: RunLog, after: int = 0) -> list[int]:
@@ -19,7 +41,7 @@ async def read(log: RunLog, after: int = 0) -> list[int]:
 async def test_readers_that_come_at_any_time_see_every_event_once_in_order(
     storage: Storage,
 ) -> None:
-    log = RunLog("run", storage.store)
+    log = RunLog("run", storage.store, tenant=TENANT)
     readers = [asyncio.create_task(read(log))]
     for number in range(50):
         log.append("custom", data={"number": number})
@@ -34,7 +56,7 @@ async def test_readers_that_come_at_any_time_see_every_event_once_in_order(
 
 
 async def test_a_reader_far_behind_reads_the_store(storage: Storage) -> None:
-    log = RunLog("run", storage.store)
+    log = RunLog("run", storage.store, tenant=TENANT)
     for _ in range(10):
         for number in range(TAIL_EVENTS // 4):
             log.append("custom", data=number)
@@ -45,22 +67,22 @@ async def test_a_reader_far_behind_reads_the_store(storage: Storage) -> None:
 
 
 async def test_a_reader_of_a_run_that_is_deleted_comes_to_an_end(storage: Storage) -> None:
-    log = RunLog("run", storage.store)
+    log = RunLog("run", storage.store, tenant=TENANT)
     for number in range(TAIL_EVENTS + 1):
         log.append("custom", data=number)
         if number == 1:
             await log.wait_flushed()
     await log.wait_flushed()
-    await storage.store.delete_run("run")
+    await storage.store.delete_run("run", tenant=TENANT)
     assert await asyncio.wait_for(read(log), 10) == []
 
 
 async def test_an_event_is_stored_before_it_is_shown(storage: Storage) -> None:
-    log = RunLog("run", storage.store)
+    log = RunLog("run", storage.store, tenant=TENANT)
     follower = log.follow()
     log.append("custom", data="first")
     batch = await asyncio.wait_for(anext(follower), 10)
-    stored = await storage.store.read_events("run", 0)
+    stored = await storage.store.read_events("run", 0, tenant=TENANT)
     assert [event.json for b in stored for event in b.events][: len(batch.events)] == [
         event.json for event in batch.events
     ]
@@ -69,11 +91,13 @@ async def test_an_event_is_stored_before_it_is_shown(storage: Storage) -> None:
 
 
 async def test_a_log_goes_on_counting_where_an_earlier_process_stopped(storage: Storage) -> None:
-    first = RunLog("run", storage.store)
+    first = RunLog("run", storage.store, tenant=TENANT)
     first.append("custom", data=1)
     first.append("custom", data=2)
     await first.wait_flushed()
-    second = RunLog("run", storage.store, storage.store.last_seq("run"))
+    second = RunLog(
+        "run", storage.store, storage.store.last_seq("run", tenant=TENANT), tenant=TENANT
+    )
     second.append("custom", data=3)
     await second.wait_flushed()
     second.close()
@@ -82,14 +106,14 @@ async def test_a_log_goes_on_counting_where_an_earlier_process_stopped(storage: 
 
 async def test_a_disk_that_refuses_an_event_is_told_to_whoever_waits(storage: Storage) -> None:
     storage.database._writing.execute("PRAGMA query_only = ON")
-    log = RunLog("run", storage.store)
+    log = RunLog("run", storage.store, tenant=TENANT)
     log.append("custom", data=1)
     with pytest.raises(Unavailable, match="cannot be written"):
         await log.wait_flushed()
 
 
 async def test_a_reader_that_leaves_takes_nobody_with_it(storage: Storage) -> None:
-    log = RunLog("run", storage.store)
+    log = RunLog("run", storage.store, tenant=TENANT)
     leaving, staying = asyncio.create_task(read(log)), asyncio.create_task(read(log))
     log.append("custom", data=1)
     await log.wait_flushed()
@@ -110,22 +134,25 @@ async def written(storage: Storage) -> list[str]:
 
 
 async def test_what_a_step_left_is_stored_with_the_event_of_its_end(storage: Storage) -> None:
-    log = RunLog("run", storage.store)
+    log = RunLog("run", storage.store, tenant=TENANT)
     log.append("custom", data="said by a")
     log.defer_write(write(1), "", step="a")
     log.defer_write(write(2), "")
     await log.wait_flushed()
-    assert (await written(storage), storage.store.last_seq("run")) == ([], 1)
+    assert (await written(storage), storage.store.last_seq("run", tenant=TENANT)) == ([], 1)
     log.append("custom", data="a ended")
     log.release_step_writes("a")
     assert log.has_pending_write("")
     await log.wait_flushed()
-    assert (await written(storage), storage.store.last_seq("run")) == (["run 1", "run 2"], 2)
+    assert (await written(storage), storage.store.last_seq("run", tenant=TENANT)) == (
+        ["run 1", "run 2"],
+        2,
+    )
     assert not log.has_pending_write("")
 
 
 async def test_what_nobody_tells_the_end_of_is_stored_when_all_is_told(storage: Storage) -> None:
-    log = RunLog("run", storage.store)
+    log = RunLog("run", storage.store, tenant=TENANT)
     log.defer_write(write(1), "", step="untold")
     log.release_all_writes()
     await log.wait_flushed()
@@ -133,7 +160,7 @@ async def test_what_nobody_tells_the_end_of_is_stored_when_all_is_told(storage: 
 
 
 async def test_behind_a_write_that_failed_nothing_is_stored(storage: Storage) -> None:
-    log = RunLog("run", storage.store)
+    log = RunLog("run", storage.store, tenant=TENANT)
     storage.database._writing.execute("PRAGMA query_only = ON")
     log.append("custom", data=1)
     with pytest.raises(Unavailable):
@@ -142,4 +169,4 @@ async def test_behind_a_write_that_failed_nothing_is_stored(storage: Storage) ->
     log.append("custom", data=2)
     with pytest.raises(Unavailable):
         await log.wait_flushed()
-    assert storage.store.last_seq("run") == 0
+    assert storage.store.last_seq("run", tenant=TENANT) == 0

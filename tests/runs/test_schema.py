@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from runs import schema
 from runs.database import open_run_database
 from tests.support.runs.engines import EngineFactory, ended, read_events
 from tests.support.runs.graphs import NodeGates
+from tests.support.tenants import TENANT
 
 UNVERSIONED = Path(__file__).parents[1] / "data" / "runs-unversioned.db"
 """Made before versions were counted; holds a run of each status below."""
@@ -51,7 +53,7 @@ async def test_runs_of_an_unversioned_database_go_on_where_they_were(
 ) -> None:
     async with EngineFactory(tmp_path, NodeGates()).engine() as engine:
         assert (await ended(engine, RUNNING)).output == {"x": 8, "log": ["a", "b", "c"]}
-        await engine.resume(WAITING, "yes")
+        await engine.resume(WAITING, "yes", tenant=TENANT)
         assert (await ended(engine, WAITING)).output["log"] == ["a", "answer:yes", "c"]
         events = await read_events(engine, FINISHED)
 
@@ -63,7 +65,7 @@ async def test_state_of_an_unversioned_databases_thread_is_read(file: Path, tmp_
     process = EngineFactory(tmp_path, NodeGates())
 
     async with process.engine():
-        state = await process.threads.get_state(THREAD)
+        state = await process.threads.get_state(THREAD, tenant=TENANT)
 
     assert state["values"] == {"x": 3, "log": ["a", "b", "c"]}
 
@@ -77,14 +79,34 @@ def test_an_unversioned_database_gets_the_layout_of_a_new_one(file: Path, tmp_pa
     assert [each for each in layout(file) if each[1] not in LIBRARY] == layout(fresh)
 
 
-def test_the_migration_leaves_the_tables_of_langgraph_as_they_are(file: Path) -> None:
-    selects = ("SELECT * FROM checkpoints", "SELECT * FROM writes")
-    before = [query(file, select) for select in selects], library_layout(file)
+def test_the_migration_changes_of_the_tables_of_langgraph_the_names_of_threads_alone(
+    file: Path,
+) -> None:
+    selects = [f"SELECT * FROM {table} ORDER BY rowid" for table in LIBRARY]
+    before, layout_before = [query(file, select) for select in selects], library_layout(file)
 
     schema.prepare(file)
 
-    assert ([query(file, select) for select in selects], library_layout(file)) == before
-    assert all(before[0])
+    after = [query(file, select) for select in selects]
+    assert all(before)
+    own = {RUNNING, WAITING, FINISHED}
+    for old, new in zip(chain(*before), chain(*after), strict=True):
+        assert new[0] == f"default/{'run:' if old[0] in own else ''}{old[0]}"
+        assert new[1:] == old[1:]
+    assert library_layout(file) == layout_before
+
+
+def test_a_thread_of_an_older_database_keeps_its_fields_and_gets_a_namesake(file: Path) -> None:
+    schema.prepare(file)
+
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute(
+            "INSERT INTO threads SELECT thread_id, 'other', NULL, '{}', 0, 0, NULL FROM threads"
+        )
+
+    rows = query(file, "SELECT thread_id, tenant, agent, ttl_s FROM threads ORDER BY tenant")
+    assert rows[0] == (THREAD, "default", "three", None)
+    assert rows[1] == (THREAD, "other", None, None)
 
 
 async def test_a_newer_database_is_refused_and_left_as_it_is(file: Path) -> None:

@@ -12,6 +12,7 @@ from runs.engine import RunEngine
 from runs.record import RunRequest
 from runs.threads import Threads
 from tests.support.runs.engines import EngineFactory, ended
+from tests.support.tenants import TENANT
 
 
 @pytest.fixture
@@ -23,7 +24,9 @@ async def run_three(engine: RunEngine) -> str:
     """A thread with one finished run of `three`."""
     thread_id = str(uuid4())
     run = await engine.submit(
-        RunRequest(agent="three", input={"x": 0}, thread_id=thread_id, create_thread=True)
+        RunRequest(
+            agent="three", input={"x": 0}, thread_id=thread_id, create_thread=True, tenant=TENANT
+        )
     )
     assert (await ended(engine, run.run_id)).status == "finished"
     return thread_id
@@ -33,9 +36,11 @@ async def test_state_at_a_checkpoint_names_its_whole_address(
     engine: RunEngine, threads: Threads
 ) -> None:
     thread_id = await run_three(engine)
-    history = await threads.get_history(thread_id)
+    history = await threads.get_history(thread_id, tenant=TENANT)
 
-    states = [await threads.get_state(thread_id, each["checkpoint_id"]) for each in history]
+    states = [
+        await threads.get_state(thread_id, each["checkpoint_id"], tenant=TENANT) for each in history
+    ]
 
     assert [each["checkpoint"] for each in states] == [each["checkpoint"] for each in history]
     assert all(each["checkpoint"]["checkpoint_ns"] == "" for each in states)
@@ -45,14 +50,14 @@ async def test_an_edit_of_an_older_checkpoint_forks_the_history(
     engine: RunEngine, threads: Threads
 ) -> None:
     thread_id = await run_three(engine)
-    first = (await threads.get_history(thread_id))[2]
+    first = (await threads.get_history(thread_id, tenant=TENANT))[2]
     assert first["next"] == ["b"]
 
     written = await threads.update_state(
-        thread_id, {"x": 10}, as_node="a", checkpoint_id=first["checkpoint_id"]
+        thread_id, {"x": 10}, as_node="a", checkpoint_id=first["checkpoint_id"], tenant=TENANT
     )
 
-    state = await threads.get_state(thread_id)
+    state = await threads.get_state(thread_id, tenant=TENANT)
     assert state["checkpoint"] == written["checkpoint"]
     assert state["parent_checkpoint"] == first["checkpoint"]
     assert (state["values"]["x"], state["next"]) == (10, ["b"])
@@ -73,7 +78,7 @@ async def test_a_value_that_no_channel_takes_is_refused_with_its_field(
     thread_id = await run_three(engine)
 
     with pytest.raises(Invalid) as refused:
-        await threads.update_state(thread_id, values, as_node="c")
+        await threads.update_state(thread_id, values, as_node="c", tenant=TENANT)
 
     assert refused.value.details["field"] == field
 
@@ -85,7 +90,7 @@ async def test_values_that_are_no_object_are_refused(
     thread_id = await run_three(engine)
 
     with pytest.raises(Invalid) as refused:
-        await threads.update_state(thread_id, values, as_node="c")
+        await threads.update_state(thread_id, values, as_node="c", tenant=TENANT)
 
     assert refused.value.details["field"] == "values"
 
@@ -94,7 +99,7 @@ async def test_a_node_that_is_none_is_refused(engine: RunEngine, threads: Thread
     thread_id = await run_three(engine)
 
     with pytest.raises(Invalid, match="no node 'd'") as refused:
-        await threads.update_state(thread_id, {"x": 1}, as_node="d")
+        await threads.update_state(thread_id, {"x": 1}, as_node="d", tenant=TENANT)
 
     assert refused.value.details["field"] == "as_node"
 
@@ -106,7 +111,7 @@ async def test_a_fault_of_the_store_is_no_fault_of_the_caller(
     process.database._writing.execute("PRAGMA query_only = ON")
 
     with pytest.raises(MotetError) as failed:
-        await threads.update_state(thread_id, {"x": 1}, as_node="c")
+        await threads.update_state(thread_id, {"x": 1}, as_node="c", tenant=TENANT)
 
     process.database._writing.execute("PRAGMA query_only = OFF")
     assert failed.value.code == "run_storage_failed"
@@ -119,7 +124,7 @@ async def test_history_is_not_chosen_by_a_name_that_is_no_path(
     thread_id = await run_three(engine)
 
     with pytest.raises(Invalid) as refused:
-        await threads.get_history(thread_id, metadata={name: 1})
+        await threads.get_history(thread_id, metadata={name: 1}, tenant=TENANT)
 
     assert refused.value.details["field"] == f"metadata.{name}"
 
@@ -129,7 +134,9 @@ async def test_history_is_chosen_by_what_its_metadata_holds(
 ) -> None:
     thread_id = await run_three(engine)
 
-    found = await threads.get_history(thread_id, metadata={"source": "input", "a-b.c_d": None})
+    found = await threads.get_history(
+        thread_id, metadata={"source": "input", "a-b.c_d": None}, tenant=TENANT
+    )
 
     assert [each["metadata"]["source"] for each in found] == ["input"]
 
@@ -141,6 +148,6 @@ async def test_a_checkpoint_that_is_none_is_not_found(
     thread_id = await run_three(engine)
 
     with pytest.raises(NotFound) as missing:
-        await threads.update_state(thread_id, {"x": 1}, checkpoint_id=checkpoint_id)
+        await threads.update_state(thread_id, {"x": 1}, checkpoint_id=checkpoint_id, tenant=TENANT)
 
     assert missing.value.code == "checkpoint_not_found"

@@ -22,6 +22,7 @@ from runs.store import RunStore
 from runs.threads import Threads
 from runs.webhooks import Webhooks
 from tests.support.runs.graphs import NodeGates, graphs
+from tests.support.tenants import TENANT
 
 
 @dataclass
@@ -88,11 +89,11 @@ async def read_events(engine: RunEngine, run_id: str, after: int = 0) -> list[di
     """Every event of a run until it ends or waits."""
 
     async def read() -> list[dict[str, Any]]:
-        batches = engine.follow(run_id, after)
+        batches = engine.follow(run_id, after, tenant=TENANT)
         return [event.as_dict() async for batch in batches for event in batch.events]
 
     return await asyncio.wait_for(read(), 10)
 
 
 async def ended(engine: RunEngine, run_id: str) -> Run:
-    return await asyncio.wait_for(engine.wait_ended(run_id), 10)
+    return await asyncio.wait_for(engine.wait_ended(run_id, tenant=TENANT), 10)

@@ -14,6 +14,7 @@ from tests.support.runs.disk import Disk
 from tests.support.runs.engines import ended
 from tests.support.runs.processes import Deployment, EngineProcess
 from tests.support.runs.story import Story
+from tests.support.tenants import TENANT
 
 
 @dataclass
@@ -50,7 +51,7 @@ def answer_to(question: Any) -> Any:
 async def answer(process: EngineProcess, run: Run) -> None:
     """Answer the first of a run's open questions."""
     first = run.interrupts[0]
-    await process.engine.resume(run.run_id, {first["id"]: answer_to(first["value"])})
+    await process.engine.resume(run.run_id, {first["id"]: answer_to(first["value"])}, tenant=TENANT)
 
 
 async def follow(process: EngineProcess, run_id: str) -> RecordedRun:
@@ -64,7 +65,7 @@ async def log_of(process: EngineProcess, run_id: str, after: int = 0) -> list[by
     """The run's events behind `after`, until it ends or waits."""
 
     async def read() -> list[bytes]:
-        batches = process.engine.follow(run_id, after)
+        batches = process.engine.follow(run_id, after, tenant=TENANT)
         return [event.json async for batch in batches for event in batch.events]
 
     return await asyncio.wait_for(read(), 10)
@@ -76,7 +77,7 @@ async def record(
     """A run that is left in peace, with every state of the disk on its way."""
     folder.mkdir()
     async with world.start_process(folder) as process:
-        run = await process.engine.submit(RunRequest(agent=agent, input=input))
+        run = await process.engine.submit(RunRequest(agent=agent, input=input, tenant=TENANT))
         return await watch(process, run, Disk(folder / "runs.db", pause_s))
 
 
@@ -87,7 +88,7 @@ async def watch(
     seen = LiveReader()
     disk.watch(process.database)
     while not run.ended:
-        async for batch in process.engine.follow(run.run_id, len(seen.events)):
+        async for batch in process.engine.follow(run.run_id, len(seen.events), tenant=TENANT):
             seen.events += [event.json for event in batch.events]
             seen.lengths += [disk.length] * len(batch.events)
         if (run := await ended(process.engine, run.run_id)).status == "waiting":
