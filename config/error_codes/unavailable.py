@@ -171,6 +171,10 @@ UNAVAILABLE: Mapping[str, ErrorCode] = {
     "service_start_failed": ErrorCode(
         "The service that a command started ended at once.", "Read what it printed."
     ),
+    "service_unreachable": ErrorCode(
+        "The command has no connection to the service, or lost it.",
+        "See whether the service runs, and what its log says.",
+    ),
     "shutting_down": ErrorCode("The service is stopping.", "Try again when it has started."),
     "storage_denied": ErrorCode(
         "The permissions of a file or folder of the service do not allow it.",

@@ -8,6 +8,7 @@ import os
 import stat
 from collections import deque
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,32 +28,65 @@ async def upload_input_files(
 ) -> dict[str, Any]:
     """Upload the files that an agent's input names, as in `picture=@photo.jpg`.
 
-    In a field that takes text the file's text is put instead. Gives the input to send. Raises
-    `NotFound` (`file_not_found`) and `Invalid` (`not_text`, `too_large`).
+    Returns the input to send. Raises `NotFound` (`file_not_found`).
     """
     prepared = dict(values)
     for name, field in schema.get("properties", {}).items():
         value = prepared.get(name)
-        if not isinstance(value, str):
+        if not isinstance(value, str) or field.get("format") not in FILE_FORMATS:
             continue
-        is_file = field.get("format") in FILE_FORMATS
         path = Path(value.removeprefix("@")).expanduser()
-        if is_file and (value.startswith("@") or _exists(path)):
-            prepared[name] = await upload(client, path)
-        elif value.startswith("@") and field.get("type") == "string" and _exists(path):
-            prepared[name] = _read_text(path)
+        if value.startswith("@") or _exists(path):
+            prepared[name] = await upload(client, path, name)
     return prepared
 
 
-async def upload(client: httpx.AsyncClient, path: Path) -> dict[str, Any]:
-    """Upload a local file and give its artifact. Raises `NotFound` (`file_not_found`)."""
-    if not _exists(path):
-        raise NotFound(f"There is no file '{path}'.", code="file_not_found")
+async def upload(client: httpx.AsyncClient, path: Path, field: str) -> dict[str, Any]:
+    """Upload a local file and give its artifact.
+
+    Raises `NotFound` (`file_not_found`), and `Invalid` for one that cannot be read.
+    """
     kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-    with path.open("rb") as opened:
+    with _reading(path, field), path.open("rb") as opened:
         response = await client.post("/artifacts", files={"files": (path.name, opened, kind)})
     artifact: dict[str, Any] = (await read_answer(response))["artifacts"][0]
     return artifact
+
+
+def read_input_text(path: Path, field: str) -> str:
+    """Read the text of a local file for a field of an agent's input.
+
+    Raises `NotFound` (`file_not_found`) and `Invalid` (`not_text`, `too_large`).
+    """
+    path = path.expanduser()
+    with _reading(path, field), path.open("rb") as opened:
+        data = opened.read(MAX_TEXT_BYTES + 1)
+    if len(data) > MAX_TEXT_BYTES:
+        message = f"{field}: '{path}' is too large for an input: over {MAX_TEXT_BYTES} bytes."
+        raise Invalid(message, code="too_large", details={"field": field})
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        message = f"{field}: '{path}' is not text in UTF-8."
+        raise Invalid(message, code="not_text", details={"field": field}) from error
+
+
+@contextmanager
+def _reading(path: Path, field: str) -> Iterator[None]:
+    """Put an error of opening or reading a file into words."""
+    if not _exists(path):
+        what = "is a folder, no file" if path.is_dir() else "is not there"
+        raise NotFound(
+            f"{field}: the file '{path}' {what}. A text that itself begins with '@' is written "
+            "with '@@'.",
+            code="file_not_found",
+            details={"field": field},
+        )
+    try:
+        yield
+    except OSError as error:
+        message = f"{field}: '{path}' cannot be read: {error.strerror}."
+        raise Invalid(message, details={"field": field}) from error
 
 
 async def save(client: httpx.AsyncClient, artifact: Mapping[str, Any], folder: Path) -> Path:
@@ -116,16 +150,6 @@ def _free_path(folder: Path, name: str, new: Path) -> Path:
 def _is_same(path: Path, new: Path) -> bool:
     # Neither a link is followed, nor a device or a pipe read.
     return stat.S_ISREG(path.lstat().st_mode) and filecmp.cmp(path, new, shallow=False)
-
-
-def _read_text(path: Path) -> str:
-    data = path.read_bytes()
-    if len(data) > MAX_TEXT_BYTES:
-        raise Invalid(f"'{path}' is too large for an input: {len(data)} bytes.", code="too_large")
-    try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        raise Invalid(f"'{path}' is not text in UTF-8.", code="not_text") from error
 
 
 def _exists(path: Path) -> bool:

@@ -37,8 +37,22 @@ class ServerEvent:
 async def connect(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     """Open a client of a server: the one that the settings name, or that runs on the data folder.
 
-    Where there is none, a server in this process lives as long as the client.
+    Where there is none, a server in this process lives as long as the client. Raises `Unavailable`
+    (`service_unreachable`) where the connection cannot be made or breaks.
     """
+    try:
+        async with _open_client(settings) as client:
+            yield client
+    except httpx.TransportError as error:
+        raise Unavailable(
+            f"The service cannot be reached any more: {str(error) or type(error).__name__}. See "
+            "whether it runs, and its log.",
+            code="service_unreachable",
+        ) from error
+
+
+@asynccontextmanager
+async def _open_client(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     if url := settings.server_url or server_address(settings.home):
         async with httpx.AsyncClient(base_url=url, timeout=TIMEOUT, trust_env=False) as client:
             yield client

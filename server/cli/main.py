@@ -23,6 +23,9 @@ from server.cli.console import plain_console
 from server.cli.index import index_app
 from server.cli.models import model_app
 
+WAITING = 3
+"""Exit status of `motet run` for a run that waits; 1 is a failure, 2 a wrong command line."""
+
 app = typer.Typer(
     help="Motet runs multi-step AI agents, written as YAML graphs, on your own hardware.",
     no_args_is_help=True,
@@ -89,12 +92,13 @@ def run(
     """Run an agent and watch its steps. Asks you when it waits for a person.
 
     A field that takes a picture, a sound or a file is given one by its path, as in
-    `picture=@photo.jpg`; so is a long text.
+    `picture=@photo.jpg`; so is a long text. Ends with 3 where the run waits for a person.
     """
     from server.cli.run import RunOptions, run_agent
 
     options = RunOptions(agent, inputs or [], input_json, thread, as_json, save)
-    run_(run_agent(settings_of(home), options, out))
+    if run_(run_agent(settings_of(home), options, out)) == "waiting":
+        raise typer.Exit(WAITING)
 
 
 @app.command()

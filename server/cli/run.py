@@ -6,18 +6,20 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import orjson
 from rich.console import Console
 from rich.text import Text
 
-from config.errors import Invalid, MotetError, NotFound
+from config.errors import Invalid, MotetError, NotFound, Unavailable
 from config.settings import Settings
 from server.cli.artifact_files import (
+    FILE_FORMATS,
     address_of,
     artifacts_in,
+    read_input_text,
     save,
     upload_input_files,
 )
@@ -44,11 +46,15 @@ class RunOptions:
     save_to: Path | None = None
 
 
-async def run_agent(settings: Settings, options: RunOptions, console: Console) -> None:
+Outcome = Literal["finished", "waiting"]
+
+
+async def run_agent(settings: Settings, options: RunOptions, console: Console) -> Outcome:
     """Run an agent through the service, print its events, answer its questions, print its output.
 
-    Without a folder to save to, and without a service that goes on running, the files of the
-    output are saved in the data folder. Raises the run's error.
+    Returns whether it finished, or waits for a person. Without a folder to save to, and without a
+    service that goes on running, the files of the output are saved in the data folder. Raises the
+    run's error, and `Unavailable` (`invalid_response`) where nothing tells how it ended.
     """
     address = (settings.server_url or server_address(settings.home) or "").rstrip("/")
     printer = RunPrinter(console, address)
@@ -61,12 +67,15 @@ async def run_agent(settings: Settings, options: RunOptions, console: Console) -
         locations = await _locate(client, printer.output, options.save_to or unsaved, address)
     if printer.error:
         raise MotetError.from_dict(printer.error)
-    if options.as_json:
-        return
+    if not printer.ended:
+        raise _cut_off(printer.run_id)
     if printer.interrupts:
-        _print_interrupts(printer, console)
-    else:
+        if not options.as_json:
+            _print_interrupts(printer, console)
+        return "waiting"
+    if not options.as_json:
         print_output(console, printer.output, locations)
+    return "finished"
 
 
 async def _request_body(client: httpx.AsyncClient, options: RunOptions) -> dict[str, Any]:
@@ -86,8 +95,17 @@ async def _follow(
         async for event in read_events(response):
             if as_json:
                 print(orjson.dumps(event.data).decode(), flush=True)
+                printer.note(event)
             else:
                 printer.show(event)
+
+
+def _cut_off(run_id: str) -> Unavailable:
+    return Unavailable(
+        f"The service ended its answer before run {run_id} did. What became of it is told by "
+        f"GET /runs/{run_id}.",
+        code="invalid_response",
+    )
 
 
 async def _answer_interrupts(
@@ -96,7 +114,7 @@ async def _answer_interrupts(
     """Ask the person at the terminal whatever the run asks, until it asks no more."""
     while printer.interrupts:
         answers = {item["id"]: _ask(item["value"], console) for item in printer.interrupts}
-        printer.interrupts = []
+        printer.interrupts, printer.ended = [], False
         resume = f"/runs/{printer.run_id}/resume"
         await _follow(client, resume, {"answer": answers}, printer, as_json=False)
 
@@ -123,7 +141,7 @@ def parse_input(
 ) -> dict[str, Any]:
     """Parse an agent's input: `name=value` pairs, and texts for the fields in their order.
 
-    Raises `Invalid` for a text that no field is left for.
+    Raises `Invalid` for a text that no field is left for, and as `read_input_text` does.
     """
     if input_json is not None:
         try:
@@ -135,12 +153,24 @@ def parse_input(
     for text in inputs:
         name, equals, value = text.partition("=")
         if equals and name in fields:
-            values[name] = _parse_value(fields[name], value)
+            values[name] = _parse_pair(name, fields[name], value)
         elif missing := [field for field in fields if field not in values]:
             values[missing[0]] = _parse_value(fields[missing[0]], text)
         else:
             raise Invalid(f"The agent takes no input for '{text}'. It takes: {', '.join(fields)}.")
     return values
+
+
+def _parse_pair(name: str, field: Mapping[str, Any], value: str) -> Any:
+    """Parse what stands behind `name=`: `@file` is the file's text, `@@` a text with one `@`.
+
+    A field that takes a file keeps the name: the file is uploaded later.
+    """
+    if value.startswith("@@"):
+        return _parse_value(field, value[1:])
+    if value.startswith("@") and field.get("format") not in FILE_FORMATS:
+        return _parse_value(field, read_input_text(Path(value[1:]), name))
+    return _parse_value(field, value)
 
 
 def _parse_value(field: Mapping[str, Any], text: str) -> Any:

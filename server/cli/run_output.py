@@ -18,6 +18,7 @@ from server.cli.artifact_files import address_of, is_artifact
 from server.cli.client import ServerEvent
 from server.cli.console import StyledText, say
 
+END_EVENTS = ("run.waiting", "run.finished", "run.failed", "run.cancelled")
 ITEM = "/item"
 """How the name of a step ends that is one item of a `map`: the steps within it say more."""
 
@@ -40,9 +41,30 @@ class RunPrinter:
         self.error: dict[str, Any] | None = None
         self.interrupts: list[dict[str, Any]] = []
         self.run_id = ""
+        self.ended = False
+        """Whether the run has told how it ended, or that it waits."""
+
+    def note(self, event: ServerEvent) -> None:
+        """Note what an event says of the run as a whole, without printing anything."""
+        data = event.data.get("data", {})
+        match event.type:
+            case "run.started":
+                self.run_id = event.data["run_id"]
+                self.ended = False
+            case "run.waiting":
+                self.interrupts = data["interrupts"]
+            case "run.finished":
+                self.output = data["output"]
+            case "run.failed":
+                self.error = data["error"]
+            case "run.cancelled":
+                message = f"The run was cancelled: {data['reason']}."
+                self.error = {"code": "cancelled", "family": "cancelled", "message": message}
+        self.ended = self.ended or event.type in END_EVENTS
 
     def show(self, event: ServerEvent) -> None:
-        """Print one event."""
+        """Note one event, and print it."""
+        self.note(event)
         data = event.data.get("data", {})
         node = event.data.get("node", "")
         if event.type == "token":
@@ -53,7 +75,6 @@ class RunPrinter:
         self._end_text()
         match event.type:
             case "run.started":
-                self.run_id = event.data["run_id"]
                 self._line((data["agent"], "bold"), _attempt(event), (f" {self.run_id}", "dim"))
             case "step.started" if f"{ITEM}/" not in node:
                 self._line((f"▸ {node}", "cyan"), _attempt(event))
@@ -69,15 +90,6 @@ class RunPrinter:
                 self._artifact(data)
             case "tool" | "warning":
                 self._line((f"  {event.type} {_brief(data)}", "dim"))
-            case "run.waiting":
-                self.interrupts = data["interrupts"]
-            case "run.finished":
-                self.output = data["output"]
-            case "run.failed":
-                self.error = data["error"]
-            case "run.cancelled":
-                message = f"The run was cancelled: {data['reason']}."
-                self.error = {"code": "cancelled", "family": "cancelled", "message": message}
 
     def _progress(self, node: str, data: Mapping[str, Any]) -> None:
         if "total" in data and "done" in data:

@@ -194,9 +194,34 @@ async def test_a_failed_run_fails_the_command(alone: Motet) -> None:
     assert "No such file" in said.error
 
 
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (("quick", "x=2", "--json"), 0),
+        (("gated", "gate=/nowhere/at/all", "--json"), 1),
+        (("asking", "draft=hello", "--json"), 3),
+    ],
+)
+async def test_status_tells_programs_how_a_run_ended(
+    alone: Motet, arguments: tuple[str, ...], status: int
+) -> None:
+    assert (await alone("run", *arguments)).status == status
+
+
+@pytest.mark.parametrize("value", ["draft=@none.txt", "draft=@."])
+async def test_file_that_an_input_names_and_is_not_there_is_refused(
+    alone: Motet, value: str
+) -> None:
+    said = await alone("run", "asking", value)
+
+    assert said.status == 1
+    assert said.error.startswith("draft: the file '")
+    assert said.out == ""
+
+
 async def test_a_run_that_asks_tells_how_to_answer(alone: Motet) -> None:
     said = await alone("run", "asking", "draft=hello")
-    assert said.status == 0
+    assert said.status == 3
     assert '"approve": "HELLO"' in said.out
     assert "/resume" in said.out
 

@@ -10,7 +10,8 @@ import httpx
 import pytest
 
 from config.errors import Conflict, MotetError
-from server.cli.client import ServerEvent, read_answer, read_events
+from config.settings import load_settings
+from server.cli.client import ServerEvent, connect, read_answer, read_events
 from server.data_folder import ADDRESS_FILE, lock_data_folder, server_address
 
 STREAM = (
@@ -77,3 +78,13 @@ def test_data_folder_is_locked_by_one_process_at_a_time(tmp_path: Path) -> None:
         assert caught.value.code == "data_folder_in_use"
     with lock_data_folder(home):
         pass
+
+
+async def test_service_that_breaks_off_is_told_in_words(tmp_path: Path) -> None:
+    settings = load_settings(home=tmp_path, server_url="http://127.0.0.1:9")
+
+    with pytest.raises(MotetError, match="cannot be reached any more") as caught:
+        async with connect(settings) as client:
+            await client.get("/agents")
+
+    assert caught.value.code == "service_unreachable"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from config.errors import Invalid
+from config.errors import Invalid, MotetError
 from server.cli.client import ServerEvent
 from server.cli.console import listing
 from server.cli.run import parse_input
@@ -159,3 +160,50 @@ def test_the_whole_input_may_be_json() -> None:
     for wrong in ("[1]", "{", "5", "null"):
         with pytest.raises(Invalid, match="--input"):
             parse_input(SCHEMA, [], wrong)
+
+
+FIELDS = {
+    "properties": {
+        "text": {"type": "string"},
+        "items": {"type": "array"},
+        "picture": {"type": ["string", "object"], "format": "image"},
+    }
+}
+
+
+def test_file_of_a_pair_is_read_as_its_field_needs_it(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("A story.")
+    (tmp_path / "b.json").write_text("[1, 2]")
+    pairs = [f"text=@{tmp_path}/a.txt", f"items=@{tmp_path}/b.json", "picture=@cat.png"]
+
+    values = parse_input(FIELDS, pairs, None)
+
+    assert values == {"text": "A story.", "items": [1, 2], "picture": "@cat.png"}
+
+
+def test_text_that_begins_with_an_at_sign_is_written_with_two() -> None:
+    assert parse_input(FIELDS, ["text=@@anna, hello"], None) == {"text": "@anna, hello"}
+    assert parse_input(FIELDS, ["@anna, hello"], None) == {"text": "@anna, hello"}
+    assert parse_input(FIELDS, [], '{"text": "@anna"}') == {"text": "@anna"}
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "words"),
+    [
+        (None, "file_not_found", "is not there. A text that itself begins with '@'"),
+        (b"\xff\xfe", "not_text", "not text in UTF-8"),
+        (b"x" * (2 * 2**20 + 1), "too_large", "too large"),
+    ],
+)
+def test_file_of_a_pair_that_cannot_be_taken_is_refused_with_its_field(
+    tmp_path: Path, content: bytes | None, code: str, words: str
+) -> None:
+    file = tmp_path / "a.txt"
+    if content is not None:
+        file.write_bytes(content)
+
+    with pytest.raises(MotetError) as caught:
+        parse_input(FIELDS, [f"text=@{file}"], None)
+
+    assert (caught.value.code, caught.value.details) == (code, {"field": "text"})
+    assert words in caught.value.message
