@@ -10,6 +10,7 @@ import errno
 import logging
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -64,6 +65,26 @@ def storage_errors(subject: str, verb: str = "written") -> Iterator[None]:
     except OSError as error:
         log.error("%s cannot be %s: %s", subject, verb, error)
         raise storage_error(error, subject, verb) from error
+
+
+def read_file(path: Path) -> bytes:
+    """Read a file. Raises `OSError`, also for what is none: reading a pipe would never end."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
+            number = errno.EISDIR if stat.S_ISDIR(mode) else errno.ENXIO
+            raise OSError(number, "not a file", str(path))
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read()
+    finally:
+        os.close(descriptor)
+
+
+def read_text(path: Path) -> str:
+    """Read a text in UTF-8, with `\\n` between its lines. Raises as `read_file` does, and
+    `UnicodeDecodeError`."""
+    return read_file(path).decode().replace("\r\n", "\n").replace("\r", "\n")
 
 
 def replace_file(path: Path, data: bytes | str, *, durable: bool = True) -> None:

@@ -156,8 +156,26 @@ def load_settings(config_file: Path | None = None, **flags: Any) -> Settings:
         raise _invalid(f"{file}: cannot be read: {error}", file=file) from error
     except (TypeError, ValueError) as error:
         raise _invalid(f"{file}: settings are lines of `key: value`.", file=file) from error
-    home = loaded.home.expanduser().resolve()
+    home = _resolve_home(loaded.home)
     return Settings.model_construct(**{**loaded.model_dump(), "home": home})
+
+
+def _resolve_home(home: Path) -> Path:
+    """Resolve the data folder's path. Raises `Invalid` for one that leads nowhere."""
+    try:
+        path = home.expanduser().absolute()
+        for part in (path, *path.parents):
+            # Resolved, it would be made anew where a disk is not mounted.
+            if part.is_symlink() and not part.exists():
+                raise _invalid(
+                    f"home: the link {part} leads to {os.readlink(part)}, which is not there. Is "
+                    "its disk mounted?",
+                    field="home",
+                )
+        return path.resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise _invalid(f"home: '{home}' cannot be used: {reason}.", field="home") from error
 
 
 def _layered_settings(file: Path | None) -> type[Settings]:
@@ -211,8 +229,11 @@ def _config_file(overrides: dict[str, Any]) -> Path | None:
             raise _invalid(f"MOTET_CONFIG names '{named}', which is not a file.")
         return Path(named)
     home = overrides.get("home") or os.environ.get("MOTET_HOME") or "~/.motet"
-    file = Path(home).expanduser() / "motet.yaml"
-    return file if file.is_file() else None
+    try:
+        file = Path(home).expanduser() / "motet.yaml"
+        return file if file.is_file() else None
+    except (OSError, RuntimeError):  # told when the data folder is opened
+        return None
 
 
 def _explain(error: ValidationError, overrides: dict[str, Any], file: Path | None) -> Invalid:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from config.files import replace_file, set_aside
+from config.files import read_file, replace_file, set_aside
 from models.scheduling.memory_estimates import Measurement, MemoryEstimates
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ def load_estimates(file: Path) -> MemoryEstimates:
     A file that cannot be read is set aside.
     """
     try:
-        return MemoryEstimates(_FORMAT.validate_json(file.read_bytes()))
+        return MemoryEstimates(_FORMAT.validate_json(read_file(file)))
     except FileNotFoundError:
         pass
     except (OSError, ValidationError) as error:

@@ -224,6 +224,11 @@ class RunEngine:
         return self._store.last_seq(run_id, tenant=tenant)
 
     @property
+    def closing(self) -> bool:
+        """Whether no more runs are accepted, because the service is stopping."""
+        return self._closing
+
+    @property
     def active(self) -> int:
         return len(self._executor)
 

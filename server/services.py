@@ -41,6 +41,7 @@ from server.adapters.web import PageFetcher, WebhookSender
 from server.data_folder import lock_data_folder
 from server.folder_watcher import FolderWatcher
 from server.lifecycle import PartStack
+from server.readiness import Readiness
 from server.temp_files import TempFiles
 from tools.addresses import Network
 from tools.artifacts import Artifacts
@@ -71,6 +72,7 @@ class Services:
     webhooks: Webhooks
     retention: Retention
     fetch_limits: FetchLimits
+    readiness: Readiness
 
     @property
     def artifacts(self) -> Artifacts:
@@ -82,7 +84,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     """Open all parts on the data folder, and take up interrupted runs.
 
     On exit runs are drained for `settings.drain_s`; they continue at the next start. Raises
-    `Conflict` (`data_folder_in_use`) while another process has the folder.
+    `Conflict` (`data_folder_in_use`) while another process has the folder, `Unavailable`
+    (`data_folder_unusable`) where it cannot be one. Until the exit, all files that this process
+    makes are its owner's alone.
     """
     async with PartStack() as stack:
         # First in, last out: another process may open the folder once nothing here writes to it.
@@ -140,6 +144,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             webhooks=webhooks,
             retention=retention,
             fetch_limits=limits,
+            readiness=Readiness(settings.home, engine, artifacts),
         )
 
 

@@ -12,13 +12,14 @@ import ipaddress
 import logging
 import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
 import uvicorn
 
 from config.errors import MotetError, Unavailable
+from config.files import replace_file
 from config.settings import Settings
 from server.app import create_app
 from server.data_folder import ADDRESS_FILE
@@ -108,7 +109,8 @@ async def serve(settings: Settings) -> None:
                 # Ended before the address is removed: else it could be written again behind us.
                 announcing.cancel()
                 await asyncio.wait([announcing])
-                address.unlink(missing_ok=True)
+                with suppress(OSError):
+                    address.unlink(missing_ok=True)
 
 
 @asynccontextmanager
@@ -159,7 +161,10 @@ async def _announce(server: Server, address: Path, url: str, services: Services)
     search need not wait for it.
     """
     await server.ready.wait()
-    address.write_text(url)
+    try:
+        await asyncio.to_thread(replace_file, address, url, durable=False)
+    except OSError as error:
+        log.error("commands do not find this server: %s", error)
     log.info("Motet is ready at %s (data in %s)", url, address.parent)
     await services.crawler.resume()
     await services.folder_watcher.start()

@@ -18,6 +18,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from config.errors import Unavailable
+from config.files import read_file
 
 CONTENT_HASH = re.compile(r"[0-9a-f]{64}")
 MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]*/[a-z0-9][a-z0-9!#$&^_.+-]*(;[\x20-\x7e]*)?")
@@ -153,11 +154,9 @@ def list_damaged(folder: Path) -> Iterator[Unavailable]:
 
 
 def _read_description(file: Path) -> _Description:
-    with file.open("rb") as opened:
-        content = opened.read(MAX_DESCRIPTION_BYTES + 1)
-    if len(content) > MAX_DESCRIPTION_BYTES:
+    if file.stat().st_size > MAX_DESCRIPTION_BYTES:
         raise ValueError("too large")
-    return _Description.model_validate(orjson.loads(content))
+    return _Description.model_validate(orjson.loads(read_file(file)))
 
 
 def _file_suffix(media_type: str) -> str:

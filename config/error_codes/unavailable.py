@@ -26,6 +26,10 @@ UNAVAILABLE: Mapping[str, ErrorCode] = {
         "The container of a model's server cannot be run.",
         "Start Docker or Podman, and read the reason in the message.",
     ),
+    "data_folder_unusable": ErrorCode(
+        "The data folder is no folder, cannot be written, or is another user's.",
+        "Read the reason in the message; name another with `--home`.",
+    ),
     "device_missing": ErrorCode(
         "The device that the model may compute on is not there, or PyTorch cannot use it.",
         "Change `device` or `cpu_fallback` in models.yaml.",
@@ -38,6 +42,10 @@ UNAVAILABLE: Mapping[str, ErrorCode] = {
     ),
     "fetch_failed": ErrorCode(
         "The web server answered with an error.", "Open the URL yourself, and try again later."
+    ),
+    "file_damaged": ErrorCode(
+        "A file in which the service remembers something could not be read at a start.",
+        "Nothing else is lost. Mend the file that is set aside and rename it, or delete it.",
     ),
     "host_not_found": ErrorCode("The host name cannot be resolved.", "Correct the URL."),
     "host_unreachable": ErrorCode(
@@ -113,6 +121,10 @@ UNAVAILABLE: Mapping[str, ErrorCode] = {
     "needs_vision_model": ErrorCode(
         "The request needs a chat model that sees images.",
         "Pull one, and name it or make it available to the role `vision`.",
+    ),
+    "not_ready": ErrorCode(
+        "The service is stopping, or its disk takes no writes; `details.reasons` has each reason.",
+        "Ask again later; free disk space where it is full.",
     ),
     "ollama_not_startable": ErrorCode(
         "Ollama does not run, and neither its program nor a container can be started.",

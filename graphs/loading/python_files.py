@@ -17,6 +17,7 @@ from typing import Any
 from langgraph.graph import StateGraph
 
 from config.errors import Invalid, MotetError
+from config.files import read_file
 from graphs.agent import Agent
 from graphs.interface import SchemaInterface
 from graphs.spec.base import AGENT_NAME
@@ -42,7 +43,7 @@ def read_python_agents(
         if known and known.path != file:
             known = None
         try:
-            same = known is not None and known.version == _digest(file.read_text("utf-8"))
+            same = known is not None and known.version == _digest(read_file(file).decode())
             agents[file.stem] = known if known and same else read_python_agent(file)
         except (MotetError, OSError, UnicodeDecodeError) as error:
             problems[str(file)] = (
@@ -66,7 +67,7 @@ def read_python_agent(file: Path) -> Agent:
     Raises `Invalid` (`invalid_agent`) naming the file and line.
     """
     try:
-        text = file.read_text(encoding="utf-8")
+        text = read_file(file).decode()
     except (OSError, UnicodeDecodeError) as error:
         raise _wrap_error(file, error) from error
     return _agent_of_module(file, text, f"motet_agent_{file.stem}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from config.errors import Invalid, MotetError
+from config.files import read_text as read_text_file
 from graphs.agent import Origin
 from graphs.loading.build import AgentSource
 
@@ -38,7 +39,7 @@ def read_sources(
 def read_text(file: Path) -> str:
     """Read a file's text. Raises `Invalid` (`invalid_agent`) naming the file."""
     try:
-        return file.read_text(encoding="utf-8")
+        return read_text_file(file)
     except (OSError, UnicodeDecodeError) as error:
         raise _unreadable(file, error) from error
 

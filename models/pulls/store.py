@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from config.files import replace_file, set_aside
+from config.files import read_file, replace_file, set_aside
 from models.pulls.job import PullJob, PullState
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ def read_jobs(file: Path) -> list[PullJob]:
     A file that cannot be read is set aside.
     """
     try:
-        jobs = _FORMAT.validate_json(file.read_bytes())
+        jobs = _FORMAT.validate_json(read_file(file))
     except FileNotFoundError:
         return []
     except (OSError, ValidationError) as error:

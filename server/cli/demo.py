@@ -23,6 +23,7 @@ from server.cli.ingest import IngestSource, ingest
 from server.cli.model_tables import print_roles
 from server.cli.run_output import RunPrinter, print_output
 from server.data_folder import server_address
+from server.private_folder import prepare_private_folder
 
 ROOT = Path(__file__).parents[2]
 QUESTION = "What happens to a run when the server is killed?"
@@ -84,7 +85,7 @@ async def _service(settings: Settings, console: Console) -> AsyncIterator[str]:
 async def _ready(settings: Settings, process: asyncio.subprocess.Process) -> str:
     from watchfiles import awatch
 
-    settings.home.mkdir(parents=True, exist_ok=True)
+    prepare_private_folder(settings.home)
     ended = asyncio.create_task(process.wait())
     stop = asyncio.Event()
     ended.add_done_callback(lambda _: stop.set())

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import platform
 import shutil
+from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any
 
+import httpx
 from rich.console import Console
 
+from config.errors import MotetError
 from config.settings import Settings
 from server.cli.client import connect, read_answer
 from server.cli.console import say
 from server.cli.model_tables import print_devices, print_models, print_recommended
+from tools.artifact_record import list_damaged
 
 EXTRAS = {
     "fast": ("openvino", "faster embedding", "pip install -e '.[fast]'"),
@@ -30,6 +35,7 @@ async def examine(settings: Settings, console: Console) -> None:
         profile = await read_answer(await client.get("/models/profile"))
         agents = await read_answer(await client.get("/agents"))
         tools = await read_answer(await client.get("/tools"))
+        problems = await _list_problems(client, settings)
     print_devices(profile, console)
     _print_pytorch(profile, console)
     console.print()
@@ -40,10 +46,24 @@ async def examine(settings: Settings, console: Console) -> None:
     _print_missing(models, profile, console)
     for problem in [*agents["problems"], *tools["problems"]]:
         say(console, ("not loaded: ", "red"), problem["message"])
+    for message in problems:
+        say(console, ("problem: ", "red"), message)
+
+
+async def _list_problems(client: httpx.AsyncClient, settings: Settings) -> Sequence[str]:
+    """List what keeps the service from being ready, what is set aside, and damaged artifacts."""
+    try:
+        known = (await read_answer(await client.get("/ready")))["problems"]
+    except MotetError as error:
+        known = error.details.get("reasons", [error.as_dict()])
+    artifacts = await asyncio.to_thread(lambda: [*list_damaged(settings.home / "artifacts")])
+    listed = [each for each in known if each["code"] != "artifact_damaged"]
+    return [*(each["message"] for each in listed), *(each.message for each in artifacts)]
 
 
 def _print_machine(settings: Settings, console: Console) -> None:
-    disk = shutil.disk_usage(settings.home if settings.home.exists() else settings.home.parent)
+    home = settings.home
+    disk = shutil.disk_usage(next(each for each in (home, *home.parents) if each.exists()))
     console.print(
         f"Motet 0.1.0, Python {platform.python_version()}, {platform.system()} "
         f"{platform.machine()}, {os.cpu_count()} CPU cores\n"

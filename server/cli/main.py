@@ -38,11 +38,19 @@ app.add_typer(model_app, name="models")
 
 
 def main() -> None:
-    """Run the command; one of our errors is a sentence on standard error and exit status 1."""
+    """Run the command.
+
+    One of our errors, and what the disk refuses, is a sentence on standard error and exit status 1.
+    """
     try:
         app()
     except MotetError as error:
         plain_console(stderr=True).print(error.message, style="red", soft_wrap=True)
+        sys.exit(1)
+    except OSError as error:
+        named = f"{error.filename}: " if error.filename else ""
+        message = f"{named}{error.strerror or error}."
+        plain_console(stderr=True).print(message, style="red", soft_wrap=True, markup=False)
         sys.exit(1)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from config.errors import Unavailable
 from server.services import ServicesOf
 
 router = APIRouter(tags=["health"])
@@ -19,5 +20,22 @@ async def health() -> dict[str, str]:
 
 @router.get("/ready")
 async def ready(services: ServicesOf) -> dict[str, Any]:
-    """Answer once the data folder is open and interrupted runs have been taken up."""
-    return {"status": "ready", "active_runs": services.engine.active}
+    """Answer once the data folder is open and interrupted runs have been taken up.
+
+    503 with `details.reasons` while the service is stopping, or the disk takes no writes.
+    `problems` are damaged files, which keep nothing else from being served.
+    """
+    if reasons := await services.readiness.reasons():
+        raise Unavailable(
+            " ".join(reason.message for reason in reasons),
+            code="not_ready",
+            details={"reasons": [reason.as_dict() for reason in reasons]},
+            retry_after_s=5,
+        )
+    problems = await services.readiness.problems()
+    return {
+        "status": "ready",
+        "active_runs": services.engine.active,
+        "held_runs": len(services.engine.held),
+        "problems": [problem.as_dict() for problem in problems],
+    }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,12 +28,15 @@ DAMAGES: dict[str, bytes | None] = {
     "wrong types": json.dumps([JOB | {"started_at": "today"}]).encode(),
     "wrong state": json.dumps([JOB | {"state": "sleeping"}]).encode(),
     "a folder": None,
+    "a pipe": b"pipe",
 }
 
 
 def damage(file: Path, content: bytes | None) -> None:
     if content is None:
         file.mkdir()
+    elif content == b"pipe":
+        os.mkfifo(file)
     else:
         file.write_bytes(content)
 

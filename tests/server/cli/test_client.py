@@ -71,7 +71,7 @@ def test_server_address_is_read_only_while_the_lock_is_held(tmp_path: Path) -> N
 
 
 def test_data_folder_is_locked_by_one_process_at_a_time(tmp_path: Path) -> None:
-    home = tmp_path / "new" / "home"
+    home = tmp_path / "new"
     with lock_data_folder(home):
         with pytest.raises(Conflict, match="in use by process") as caught, lock_data_folder(home):
             pass
