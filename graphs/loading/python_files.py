@@ -17,7 +17,7 @@ from typing import Any
 from langgraph.graph import StateGraph
 
 from config.errors import Invalid, MotetError
-from config.files import read_file
+from config.files import read_text
 from graphs.agent import Agent
 from graphs.interface import SchemaInterface
 from graphs.spec.base import AGENT_NAME
@@ -43,7 +43,7 @@ def read_python_agents(
         if known and known.path != file:
             known = None
         try:
-            same = known is not None and known.version == _digest(read_file(file).decode())
+            same = known is not None and known.version == _digest(read_text(file))
             agents[file.stem] = known if known and same else read_python_agent(file)
         except (MotetError, OSError, UnicodeDecodeError) as error:
             problems[str(file)] = (
@@ -67,7 +67,7 @@ def read_python_agent(file: Path) -> Agent:
     Raises `Invalid` (`invalid_agent`) naming the file and line.
     """
     try:
-        text = read_file(file).decode()
+        text = read_text(file)
     except (OSError, UnicodeDecodeError) as error:
         raise _wrap_error(file, error) from error
     return _agent_of_module(file, text, f"motet_agent_{file.stem}")

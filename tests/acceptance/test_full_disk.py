@@ -15,7 +15,15 @@ import httpx
 import pytest
 
 from benchmarks.server import ServerProcess
-from tests.support.service import AGENTS, TIMEOUT, error_of, run_to_end, shouting_agent
+from tests.support.service import (
+    AGENTS,
+    TIMEOUT,
+    begin_gated_run,
+    error_of,
+    run_to_end,
+    shouting_agent,
+)
+from tests.support.socket_gate import SocketGate
 
 STORAGE = ("storage_full", "run_storage_failed", "index_storage_failed", "storage_failed")
 
@@ -135,6 +143,30 @@ async def test_run_that_was_refused_with_503_is_never_executed(
 
     assert ready["active_runs"] == 0
     assert runs["status"] == "finished"
+
+
+async def test_run_under_way_is_held_by_a_full_disk_and_goes_on_by_itself(
+    own_server: ServerProcess, client: httpx.AsyncClient, gate: SocketGate
+) -> None:
+    address = await begin_gated_run(client, gate)
+    with full(own_server):
+        gate.open()
+        not_ready = await client.get("/ready")
+        while not (await client.get("/ready")).json()["error"]["details"]["reasons"][1:]:
+            pass
+        held = (await client.get("/ready")).json()["error"]
+        status = (await client.get(address)).json()["status"]
+
+    async with asyncio.timeout(60):
+        while (ended := (await client.get(address)).json())["status"] == "running":
+            pass
+
+    error_of(not_ready, 503, "not_ready")
+    codes = [reason["code"] for reason in held["details"]["reasons"]]
+    assert codes == ["storage_full", "run_storage_failed"]
+    assert status == "running"
+    assert (ended["status"], ended["output"]["log"]) == ("finished", ["before", "hold", "after"])
+    assert (await client.get("/ready")).json()["held_runs"] == 0
 
 
 async def test_agent_that_cannot_be_replaced_stays_as_it_was(

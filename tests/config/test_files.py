@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from config.errors import Unavailable
-from config.files import remove_path, replace_file, set_aside, storage_errors
+from config.files import read_text, remove_path, replace_file, set_aside, storage_errors
 
 CODES = {
     errno.ENOSPC: "storage_full",
@@ -77,6 +77,12 @@ def test_file_is_on_the_disk_before_its_name_is(
     replace_file(tmp_path / "needs.json", "{}")
 
     assert order == ["fsync", "rename", "fsync"]
+
+
+def test_text_has_plain_ends_of_lines(tmp_path: Path) -> None:
+    (tmp_path / "agent.yaml").write_bytes("a: ä\r\nb: 2\rc: 3\n".encode())
+
+    assert read_text(tmp_path / "agent.yaml") == "a: ä\nb: 2\nc: 3\n"
 
 
 def test_damaged_file_is_set_aside_under_a_name_that_tells_it(tmp_path: Path) -> None:
