@@ -31,6 +31,7 @@ from runs.record import Run, RunRequest, RunStatus
 from runs.run_log import RunLog
 from runs.stream_translator import STREAM_MODES, Part, StreamTranslator, ended_step
 from runs.thread_shapes import thread_config
+from tools.user_code.guard import contain, describe
 
 if TYPE_CHECKING:
     from graphs.agent import Agent
@@ -98,13 +99,23 @@ class Execution:
         except GraphDrained:
             await self._leave()
             log.info("run %s drained: it continues at the next start", self.run.run_id)
-        except asyncio.CancelledError:
-            await self.end_cancelled()
-        except Exception as error:
-            if self.log.failure or is_storage_failure(error):
+        except BaseException as error:
+            # A cancellation that nobody asked for is an error of user code, as an exit is: outside
+            # of nodes, reducers and validators of a state's type run in this very task.
+            if isinstance(error, asyncio.CancelledError) and self._is_being_cancelled():
+                await self.end_cancelled()
+            elif self.log.failure or is_storage_failure(error):
                 raise
-            self.run.error = describe_error(error)
-            await self._end("failed", self.run.error["code"], {"error": self.run.error})
+            else:
+                await self._end_failed(contain(error))
+
+    def _is_being_cancelled(self) -> bool:
+        task = asyncio.current_task()
+        return self.cancel_reason is not None or (task is not None and task.cancelling() > 0)
+
+    async def _end_failed(self, error: Exception) -> None:
+        self.run.error = describe_error(error)
+        await self._end("failed", self.run.error["code"], {"error": self.run.error})
 
     async def end_cancelled(self) -> None:
         """Record the cancellation, unless the run is to continue at the next start."""
@@ -295,4 +306,4 @@ def describe_error(error: Exception) -> dict[str, Any]:
 
 def _text(error: BaseException) -> str:
     """Return a foreign error's type and text; what of it has no JSON is replaced."""
-    return f"{type(error).__name__}: {error}".encode(errors="replace").decode()
+    return describe(error).encode(errors="replace").decode()

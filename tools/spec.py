@@ -17,9 +17,9 @@ from jsonschema import ValidationError
 
 from config.errors import Invalid, MotetError, TimedOut, Unavailable, nearest
 from tools.json_schema.schema import JsonSchema
+from tools.user_code.guard import describe, run_guarded
 
 JSON: TypeAlias = Any
-# What every tool-calling model accepts as the name of a function.
 TOOL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 """What every tool-calling model accepts as the name of a function."""
 
@@ -85,23 +85,21 @@ class Tool:
 
         Raises `Invalid` (`invalid_arguments`) naming the field when `arguments` do not fit the
         schema, `TimedOut` (`tool_timed_out`) after `timeout_s`, and `Unavailable` (`tool_failed`)
-        for any foreign exception.
+        for any foreign exception, `SystemExit` and its like included.
         """
         checked = await self.validate(arguments)
+        limit = asyncio.timeout(self.timeout_s)
         try:
-            async with asyncio.timeout(self.timeout_s):
-                return await self.run(checked, context)
+            async with limit:
+                return await run_guarded(lambda: _run(self.run, checked, context))
         except MotetError:
             raise
-        except TimeoutError as error:
-            raise TimedOut(
-                f"Tool '{self.name}' did not answer within {self.timeout_s:g} s.",
-                code="tool_timed_out",
-                details={"tool": self.name},
-            ) from error
         except Exception as error:
+            # A TimeoutError of the tool's own is a failure of its code.
+            if isinstance(error, TimeoutError) and limit.expired():
+                raise self._timed_out() from error
             raise Unavailable(
-                f"Tool '{self.name}' failed: {type(error).__name__}: {error}",
+                f"Tool '{self.name}' failed: {describe(error)}",
                 code="tool_failed",
                 details={"tool": self.name, "origin": self.origin},
             ) from error
@@ -144,6 +142,13 @@ class Tool:
         properties: dict[str, Any] = self.parameters.get("properties", {})
         return {name: part["default"] for name, part in properties.items() if "default" in part}
 
+    def _timed_out(self) -> TimedOut:
+        return TimedOut(
+            f"Tool '{self.name}' did not answer within {self.timeout_s:g} s.",
+            code="tool_timed_out",
+            details={"tool": self.name},
+        )
+
     def _invalid_arguments(self, error: ValidationError) -> Invalid:
         name, message = _locate_error(error)
         return Invalid(
@@ -151,6 +156,11 @@ class Tool:
             code="invalid_arguments",
             details={"tool": self.name, "field": name},
         )
+
+
+async def _run(run: RunTool, arguments: dict[str, Any], context: ToolContext) -> JSON:
+    """Call and await: of a tool that users made, both may raise anything."""
+    return await run(arguments, context)
 
 
 def _locate_error(error: ValidationError) -> tuple[str, str]:

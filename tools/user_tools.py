@@ -19,6 +19,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar, get_type_hints, overload
@@ -30,6 +31,7 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from config.errors import Invalid, MotetError
 from tools.spec import JSON, Tool, ToolContext
+from tools.user_code.guard import call_guarded, describe
 
 Function = Callable[..., Any]
 F = TypeVar("F", bound=Function)
@@ -83,9 +85,11 @@ def load_user_tools(folder: Path) -> tuple[list[Tool], list[MotetError]]:
         if file.name.startswith("_"):
             continue
         try:
-            tools += read_tools(file)
+            tools += call_guarded(partial(read_tools, file))
         except MotetError as error:
             problems.append(error)
+        except Exception as error:
+            problems.append(_wrap_error(file, error))
     return tools, problems
 
 
@@ -179,7 +183,9 @@ def _build_runner(
             result = await function(**values)
         else:
             result = await anyio.to_thread.run_sync(
-                lambda: function(**values), limiter=threads, abandon_on_cancel=True
+                lambda: call_guarded(partial(function, **values)),
+                limiter=threads,
+                abandon_on_cancel=True,
             )
         try:
             return to_jsonable_python(result)
@@ -223,12 +229,14 @@ def _import_file(file: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        del sys.modules[name]
-        raise _file_error(
-            file, f"{type(error).__name__}: {error}", _failing_line(file, error)
-        ) from error
+    except BaseException as error:
+        sys.modules.pop(name, None)
+        raise _wrap_error(file, error) from error
     return module
+
+
+def _wrap_error(file: Path, error: BaseException) -> Invalid:
+    return _file_error(file, describe(error), _failing_line(file, error))
 
 
 def _file_error(file: Path, message: str, line: int | None = None) -> Invalid:

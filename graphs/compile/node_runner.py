@@ -37,6 +37,7 @@ from graphs.spec.channel_types import Type, fits
 from graphs.spec.node_spec import NodeSpec
 from graphs.templates.plain import write_value
 from graphs.templates.rendering import Rendering, evaluate
+from tools.user_code.guard import describe
 
 log = logging.getLogger(__name__)
 
@@ -222,7 +223,7 @@ class NodeRunner:
 def _describe(error: Exception) -> dict[str, Any]:
     if isinstance(error, MotetError):
         return {"code": error.code, "message": error.message}
-    return {"code": "step_failed", "message": f"{type(error).__name__}: {error}"}
+    return {"code": "step_failed", "message": describe(error)}
 
 
 def _digest(inputs: Mapping[str, Any]) -> str:

@@ -20,7 +20,9 @@ from config.errors import Invalid, MotetError
 from config.files import read_text
 from graphs.agent import Agent
 from graphs.interface import SchemaInterface
+from graphs.loading.user_nodes import guard_nodes
 from graphs.spec.base import AGENT_NAME
+from tools.user_code.guard import describe
 
 RECURSION_LIMIT = 100
 """LangGraph's bound on supersteps, unless `build.recursion_limit` is another."""
@@ -122,6 +124,7 @@ def _call_build(
         builder = build()
         if not isinstance(builder, StateGraph):
             raise _invalid(file, "build() must return a StateGraph that is not compiled yet.")
+        guard_nodes(builder)
         compiled = builder.compile()
         schemas = compiled.get_input_jsonschema(), compiled.get_output_jsonschema()
         interface = SchemaInterface(name, *schemas)
@@ -130,7 +133,7 @@ def _call_build(
         return builder, interface
     except MotetError:
         raise
-    except Exception as error:
+    except BaseException as error:
         raise _wrap_error(file, error) from error
 
 
@@ -146,8 +149,8 @@ def _import(file: Path, text: str, name: str) -> ModuleType:
     sys.modules[name] = module  # typing looks up annotations of the state there
     try:
         exec(compile(text, str(file), "exec", dont_inherit=True), module.__dict__)
-    except (Exception, SystemExit) as error:
-        del sys.modules[name]
+    except BaseException as error:
+        sys.modules.pop(name, None)
         raise _wrap_error(file, error) from error
     if not callable(getattr(module, "build", None)):
         raise _invalid(file, "has no function build() that returns a StateGraph.")
@@ -161,7 +164,7 @@ def _wrap_error(file: Path | None, error: BaseException) -> Invalid:
         if file and frame.filename == str(file)
     ]
     line = error.lineno if isinstance(error, SyntaxError) else (lines[-1] if lines else None)
-    return _invalid(file, f"{type(error).__name__}: {error}", line)
+    return _invalid(file, describe(error), line)
 
 
 def _invalid(file: Path | None, message: str, line: int | None = None) -> Invalid:

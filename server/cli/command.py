@@ -29,9 +29,9 @@ def settings_of(home: Path | None) -> Settings:
 
 def run(work: Coroutine[Any, Any, Any]) -> Any:
     """Do what a command does, in an event loop of its own."""
-    import uvloop
+    from server.event_loop import run_to_end
 
-    return uvloop.run(work)
+    return run_to_end(work)
 
 
 def request(home: Path | None, method: str, path: str, **more: Any) -> Any:

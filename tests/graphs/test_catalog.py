@@ -272,6 +272,8 @@ async def test_python_graph_is_an_agent_of_the_catalog(catalog: Catalog, folder:
         ("x = 1", "has no function build"),
         ("def build():\n    return 3", "must return a StateGraph"),
         ("import sys\nsys.exit(1)", "SystemExit"),
+        ("raise KeyboardInterrupt", "counter.py:1: KeyboardInterrupt"),
+        ("def build():\n    raise SystemExit(2)", "counter.py:2: SystemExit: 2"),
         ("def build():\n    raise ValueError('x')", "counter.py:2: ValueError: x"),
     ],
 )
@@ -300,6 +302,24 @@ async def test_a_yaml_agent_calls_a_python_graph(catalog: Catalog, folder: Path)
     assert agent.calls == ("counter",)
     assert catalog.agents_using("counter") == ["uses"]
     assert (await run(catalog.revive(agent.sources, "uses"), {}, context())).output["n"] == 5
+
+
+@pytest.mark.parametrize("kind", ["def", "async def"])
+async def test_on_error_applies_to_a_python_graph_that_exits(
+    catalog: Catalog, folder: Path, kind: str
+) -> None:
+    folder.mkdir()
+    exits = PYTHON.replace("async def count(", f"{kind} count(")
+    exits = exits.replace('return {"number"', 'raise SystemExit(1)  # {"number"')
+    (folder / "counter.py").write_text(exits)
+    catalog.reload()
+    agent = catalog.create(
+        "version: 1\nname: uses\nnodes: {c: {type: subgraph, agent: counter, input: {number: 4}, "
+        "save: {n: number}, on_error: {then: continue, default: {n: '{{ error.message }}'}}}}\n"
+        "output: [n]\n"
+    )
+    output = (await run(agent, {}, context())).output
+    assert "SystemExit" in output["n"]
 
 
 async def test_a_yaml_agent_is_revived_with_the_python_graph_that_it_called(

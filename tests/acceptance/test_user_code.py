@@ -1,0 +1,148 @@
+"""Code of users that tries to end the server: its own run fails, and other people's finish."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from benchmarks.server import ServerProcess
+from tests.support.service import TIMEOUT, run_to_end
+from tests.support.socket_gate import SocketGate
+
+TOOLS = '''
+import asyncio, sys, threading
+from tools import tool
+
+async def leave():
+    sys.exit(3)
+
+@tool
+def exit_in_a_function():
+    """Leave."""
+    sys.exit(3)
+
+@tool
+async def exit_in_a_coroutine():
+    """Leave."""
+    sys.exit(3)
+
+@tool
+async def exit_in_a_task_within():
+    """Leave."""
+    await asyncio.gather(leave(), leave())
+
+@tool
+async def exit_in_a_thread_within():
+    """Leave."""
+    await asyncio.to_thread(sys.exit, 3)
+
+@tool
+async def exit_in_a_callback():
+    """Leave."""
+    asyncio.get_running_loop().call_soon(sys.exit, 3)
+    await asyncio.sleep(0.01)
+    raise ValueError("after all")
+
+@tool
+async def stop_the_loop():
+    """Leave."""
+    asyncio.get_running_loop().stop()
+    await asyncio.sleep(0.01)
+    raise ValueError("after all")
+
+@tool
+async def raise_a_group():
+    """Leave."""
+    raise BaseExceptionGroup("both", [KeyError(1), KeyboardInterrupt()])
+'''
+AGENT = """
+version: 1
+name: {name}
+nodes:
+  act: {{type: tool, tool: {tool}, save: r{more}}}
+output: [r]
+"""
+PYTHON = """
+import asyncio, sys
+from typing import Any
+
+from langchain_core.runnables import RunnableLambda
+from langgraph.graph import START, StateGraph
+from typing_extensions import TypedDict
+
+class State(TypedDict, total=False):
+    gate: str
+    r: Any
+
+def leave(state): sys.exit(3)
+async def leave_async(state): sys.exit(3)
+
+def one_node(node):
+    graph = StateGraph(State)
+    graph.add_node("act", node)
+    graph.add_edge(START, "act")
+    return graph
+
+inner = one_node(leave_async).compile()
+async def call(state): return await inner.ainvoke(state)
+async def hold(state):
+    reader, writer = await asyncio.open_unix_connection(state["gate"])
+    await reader.read()
+    writer.close()
+    return {{"r": "held"}}
+
+def build(): return one_node({node})
+"""
+EXITS = (
+    *("exit_in_a_function", "exit_in_a_coroutine", "exit_in_a_task_within"),
+    *("exit_in_a_thread_within", "exit_in_a_callback", "stop_the_loop", "raise_a_group"),
+)
+NODES = {
+    "node": "leave",
+    "node_async": "leave_async",
+    "chain": "RunnableLambda(leave)",
+    "graph_within": "call",
+}
+
+
+@pytest.fixture
+async def client(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+    """A server whose users wrote what is above."""
+    (tmp_path / "tools").mkdir()
+    (tmp_path / "tools" / "mine.py").write_text(TOOLS)
+    agents = tmp_path / "agents"
+    agents.mkdir()
+    for name in EXITS:
+        (agents / f"{name}.yaml").write_text(AGENT.format(name=name, tool=name, more=""))
+    for name, node in {**NODES, "holder": "hold"}.items():
+        (agents / f"{name}.py").write_text(PYTHON.format(node=node))
+    server = ServerProcess(tmp_path)
+    await server.start()
+    async with httpx.AsyncClient(base_url=server.url, timeout=TIMEOUT) as client:
+        yield client
+        assert (await client.get("/health")).status_code == 200
+    assert await server.stop() == 0
+
+
+async def test_an_exit_of_user_code_fails_its_run_and_no_other(
+    client: httpx.AsyncClient, gate: SocketGate
+) -> None:
+    holding = asyncio.create_task(run_to_end(client, "holder", {"gate": gate.path}))
+    await gate.knocked()
+
+    codes = {name: await code_of_failure(client, name) for name in (*EXITS, *NODES)}
+
+    tools = dict.fromkeys(EXITS, "tool_failed")
+    assert codes == {**tools, **dict.fromkeys(NODES, "step_failed")}
+    gate.open()
+    assert (await holding)["output"] == {"gate": gate.path, "r": "held"}
+
+
+async def code_of_failure(client: httpx.AsyncClient, agent: str) -> str:
+    answer = await client.post(f"/agents/{agent}/run", json={"input": {}, "stream": False})
+    code: str = answer.json()["error"]["code"]
+    return code
