@@ -8,9 +8,11 @@ from fastapi.middleware.cors import CORSMiddleware
 from config.settings import Settings
 from server.http.api_page import api_page
 from server.http.application import Application
+from server.http.conditional import ConditionalRequests, HeadRequests
 from server.http.errors import install_error_handlers
 from server.http.limits import BodyLimit
 from server.http.origins import OriginGuard
+from server.http.paths import TrailingSlash
 from server.routes import (
     agent_versions,
     agents,
@@ -40,7 +42,12 @@ def create_app(services: Services) -> FastAPI:
     """Make the application over services that the caller has opened and will close."""
     # FastAPI's own page of the API runs a script of another site, in the origin of the service.
     app = Application(
-        title="Motet", version="0.1.0", description=DESCRIPTION, docs_url=None, redoc_url=None
+        title="Motet",
+        version="0.1.0",
+        description=DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
     )
     app.state.services = services
     app.add_middleware(
@@ -48,6 +55,8 @@ def create_app(services: Services) -> FastAPI:
         max_body_bytes=services.settings.max_body_bytes,
         max_upload_bytes=services.settings.max_upload_bytes,
     )
+    for middleware in (TrailingSlash, ConditionalRequests, HeadRequests):
+        app.add_middleware(middleware)
     _guard_origins(app, services.settings)
     install_error_handlers(app)
     for routes in (

@@ -126,7 +126,9 @@ INVALID: Mapping[str, ErrorCode] = {
         "The LoRA is not on this machine.", "Download it, or correct its path."
     ),
     "malformed_body": ErrorCode(
-        "The body is not JSON, not UTF-8, or nested too deeply.", "Send well-formed JSON."
+        "The body is not JSON, not UTF-8, not the gzip that it says, or nested too deeply; or the "
+        "request is no HTTP.",
+        "Send well-formed JSON.",
     ),
     "method_not_allowed": ErrorCode(
         "The route does not take this method.", "Use a method that the header `Allow` names."
@@ -153,6 +155,10 @@ INVALID: Mapping[str, ErrorCode] = {
     "quantization_unavailable": ErrorCode(
         "The model's `quantization` needs a library or device that is not there.",
         "Install what the message names, or leave the option out.",
+    ),
+    "range_not_satisfiable": ErrorCode(
+        "The `Range` is not within the file, or not written as one of bytes.",
+        "Ask for bytes before the size that the header `Content-Range` tells.",
     ),
     "task_unsupported": ErrorCode(
         "The model or back end is for another task.", "Take a model that is for this task."

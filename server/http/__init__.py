@@ -8,6 +8,8 @@
 - `responses`: JSON; `run_responses`: a run, streamed or waited for
 - `sse`: server-sent events; `progress`: long work as events
 - `application`, `security_headers`: what every answer has; `api_page`: the page at `/docs`
+- `conditional`, `paths`: HEAD, entity tags, slashes at the end; `negotiation`: JSON or events
+- `content_coding`: bodies in gzip; `files`: stored files and their ranges
 - `protocol`: what the HTTP server refuses before the application
 - `errors`: every failure in one envelope, with the status of its family
 

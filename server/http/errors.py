@@ -16,6 +16,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
 from config.errors import Invalid, MotetError, NotFound, Unavailable
 from config.files import REASONS, storage_error
@@ -24,6 +25,8 @@ from runs.events import dumps
 from server.http.bodies import unsupported
 
 log = logging.getLogger(__name__)
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 STATUS: Mapping[str, int] = {
     "invalid": 422,
@@ -42,6 +45,7 @@ STATUS_OF_CODE: Mapping[str, int] = {
     "forbidden": 403,
     "method_not_allowed": 405,
     "too_large": 413,
+    "range_not_satisfiable": 416,
     "unsupported_media_type": 415,
 }
 """Codes for which HTTP has a more precise status than their family's."""
@@ -58,6 +62,8 @@ def error_response(error: MotetError, status: int | None = None) -> Response:
     headers = {}
     if error.retry_after_s is not None:
         headers["Retry-After"] = str(math.ceil(error.retry_after_s))
+    if error.code == "range_not_satisfiable":
+        headers["Content-Range"] = f"bytes */{error.details['size_bytes']}"
     if error.permanent:
         headers["x-should-retry"] = "false"
     return Response(
@@ -98,6 +104,8 @@ async def _render_framework_error(request: Request, error: Exception) -> Respons
         return error_response(error.__cause__)
     response = error_response(_translate(request, error), error.status_code)
     response.headers.update(error.headers or {})
+    if error.status_code == 405:
+        response.headers["Allow"] = ", ".join(_allowed_methods(request))
     return response
 
 
@@ -123,6 +131,21 @@ async def _render_database_error(request: Request, error: Exception) -> Response
 async def _render_unexpected(request: Request, error: Exception) -> Response:
     """Render a fault of ours; the HTTP server logs it with its traceback."""
     return error_response(MotetError("The server failed; its log tells why."))
+
+
+def _allowed_methods(request: Request) -> list[str]:
+    """List what a path takes: each of its methods is a route of its own."""
+    scope = {"type": "http", "path": request.scope["path"], "root_path": "", "headers": []}
+    return [
+        method
+        for method in METHODS
+        if any(
+            # Each GET route answers HEAD too.
+            route.matches({**scope, "method": "GET" if method == "HEAD" else method})[0]
+            is Match.FULL
+            for route in request.app.routes
+        )
+    ]
 
 
 def _translate(request: Request, error: HTTPException) -> MotetError:

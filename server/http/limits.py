@@ -1,14 +1,19 @@
-"""Bounds the size of request bodies before anything reads them.
+"""Bounds the size of request bodies before anything reads them, and inflates those in gzip.
 
-Invariant: no part of the service sees more bytes of a body than its bound, declared or not.
+Invariant: no part of the service sees more bytes of a body than its bound, declared or not,
+compressed or not.
 """
 
 from __future__ import annotations
 
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from config.errors import Invalid
+from server.http.content_coding import CODINGS, GzipReceive
 from server.http.errors import error_response
+
+CODING = b"content-encoding"
 
 
 class BodyLimit:
@@ -32,6 +37,13 @@ class BodyLimit:
             return
         # The HTTP server holds a body to the length that it declares; a chunked one is counted.
         bounded = receive if declared.isdigit() else _CountingReceive(receive, bound)
+        coding = headers.get(CODING, b"identity").strip().lower()
+        if coding in CODINGS:
+            bounded = _CountingReceive(GzipReceive(bounded), bound)
+            scope = {**scope, "headers": [each for each in scope["headers"] if each[0] != CODING]}
+        elif coding not in (b"", b"identity"):
+            await _unsupported(coding)(scope, receive, send)
+            return
         await self._app(scope, bounded, send)
 
 
@@ -57,3 +69,14 @@ def _too_large(bound_bytes: int) -> Invalid:
         code="too_large",
         details={"field": "body"},
     )
+
+
+def _unsupported(coding: bytes) -> Response:
+    error = Invalid(
+        f"The body's coding '{coding[:40].decode('latin-1')}' is not one of: gzip, identity.",
+        code="unsupported_media_type",
+        details={"field": "Content-Encoding"},
+    )
+    response = error_response(error)
+    response.headers["Accept-Encoding"] = "gzip, identity"
+    return response

@@ -11,8 +11,9 @@ from starlette.responses import Response
 
 from config.errors import MotetError
 from config.settings import Settings
+from server.http.negotiation import prefers_events
 from server.http.responses import json_response
-from server.http.sse import SSE_TYPE, EventStream, SSEChunk, format_event
+from server.http.sse import EventStream, SSEChunk, format_event
 
 ReportProgress = Callable[[Any], None]
 """Takes a data class that says how far the work is."""
@@ -25,7 +26,7 @@ async def respond(work: Work, accept: str, settings: Settings, name: str) -> Res
 
     `name` is that of the task that does the work.
     """
-    if accept.startswith(SSE_TYPE):
+    if prefers_events(accept):
         return EventStream(progress_chunks(work, name), heartbeat_s=settings.heartbeat_s)
     report = await work(lambda progress: None)
     return json_response(report.as_dict())

@@ -17,9 +17,9 @@ from starlette.types import Receive, Scope, Send
 from config.errors import Invalid
 from runs.events import END_TYPES, Batch, dumps
 from server.http.bodies import MAX_INTEGER
+from server.http.negotiation import SSE_TYPE
 
 HEARTBEAT = b": heartbeat\n\n"
-SSE_TYPE = "text/event-stream"
 
 
 class SSEChunk(NamedTuple):
@@ -53,12 +53,6 @@ async def encode_run(batches: AsyncIterator[Batch]) -> AsyncIterator[SSEChunk]:
     """Encode the batches of a run; the one that ends the run, or leaves it waiting, is the last."""
     async for batch in batches:
         yield SSEChunk(encode_batch(batch), batch.events[-1].type in END_TYPES)
-
-
-def prefers_json(accept: str) -> bool:
-    """Tell whether a client asks for one JSON answer: it names JSON, and events it does not."""
-    accepted = accept.lower()
-    return "application/json" in accepted and SSE_TYPE not in accepted
 
 
 def parse_last_event_id(last_event_id: str | None) -> int:

@@ -16,12 +16,12 @@ from runs.webhooks import redact_url
 from server.adapters.surroundings import describe_surroundings
 from server.http.access import Caller, CallerOf
 from server.http.bodies import StrictRoute, media_type, read_json, read_text, unsupported
+from server.http.negotiation import SSE_TYPE, prefers_json
 from server.http.openapi import request_body
 from server.http.responses import json_response
 from server.http.run_bodies import RUN_BODY, RunBody, read_run
 from server.http.run_responses import stream_run, wait_for_run
 from server.http.security_headers import PICTURE_POLICY
-from server.http.sse import SSE_TYPE, prefers_json
 from server.services import Services, ServicesOf
 from tools.responses import shorten_url
 from tools.safe_fetch import check_post_url
@@ -93,8 +93,8 @@ async def draw_agent(name: str, services: ServicesOf, caller: CallerOf) -> Respo
     """Draw the agent's graph as an SVG picture."""
     agent = await services.engine.agents.find(name)
     picture = await asyncio.to_thread(agent.picture_svg)
-    policy = {"Content-Security-Policy": PICTURE_POLICY}
-    return Response(picture, headers=policy, media_type="image/svg+xml")
+    headers = {"Content-Security-Policy": PICTURE_POLICY, "Cache-Control": "private, no-cache"}
+    return Response(picture, headers=headers, media_type="image/svg+xml")
 
 
 @router.post("/agents", status_code=201, openapi_extra=AGENT_BODY)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import FileResponse
 
 from server.http.access import CallerOf
 from server.http.bodies import Offset, StrictRoute, media_type, read_json, unsupported
+from server.http.files import StoredFile
 from server.http.openapi import files_form, request_body
 from server.http.security_headers import FILE_POLICY
 from server.http.uploads import FileBody, read_file_form, store_referenced, store_upload
@@ -62,17 +62,18 @@ async def upload_artifacts(request: Request, services: ServicesOf, caller: Calle
     return {"artifacts": [await store_referenced(body.source, "url", services, caller, body.name)]}
 
 
-@router.get("/artifacts/{artifact_id}", response_class=FileResponse)
-async def fetch_artifact(artifact_id: str, services: ServicesOf, caller: CallerOf) -> FileResponse:
+@router.get("/artifacts/{artifact_id}", response_class=StoredFile)
+async def fetch_artifact(artifact_id: str, services: ServicesOf, caller: CallerOf) -> StoredFile:
     """Fetch the bytes, which never change under this name; a part of them for `Range`."""
     artifact = await services.artifacts.get(artifact_id, tenant=caller.tenant)
     # Browsers read a second type out of odd parameters: they never see what an uploader sent.
     kind = artifact.media_type.partition(";")[0].strip()
-    return FileResponse(
+    return StoredFile(
         artifact.path,
         media_type=kind if kind in SHOWN | NAMED else "application/octet-stream",
         headers={
             "Cache-Control": "private, max-age=31536000, immutable",
+            "ETag": f'"{artifact.id}"',
             "Content-Security-Policy": FILE_POLICY,
         },
         filename=artifact.filename,

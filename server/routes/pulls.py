@@ -14,8 +14,9 @@ from models.pulls import Pulls
 from models.pulls.job import UNDER_WAY
 from server.http.access import CallerOf
 from server.http.bodies import StrictRoute
+from server.http.negotiation import SSE_TYPE, prefers_events
 from server.http.responses import json_response
-from server.http.sse import SSE_TYPE, EventStream, SSEChunk, format_event, prefers_json
+from server.http.sse import EventStream, SSEChunk, format_event
 from server.services import ServicesOf
 
 router = APIRouter(tags=["models"], route_class=StrictRoute)
@@ -66,7 +67,7 @@ async def start_pull(
 ) -> Response:
     """Get a model, or go on where an earlier pull of it stopped; it goes on without its reader."""
     job = services.models.pulls.start(body.name, body.backend)
-    if SSE_TYPE in accept.lower():
+    if prefers_events(accept):
         return _stream(services.models.pulls, job.name, services.settings.heartbeat_s)
     headers = {"Location": f"/models/pulls/{quote(job.name, safe='/:@')}"}
     return json_response(job.as_dict(), 202, headers)
@@ -85,7 +86,7 @@ async def show_pull(
     """Show a pull, by the model's name; as events, until it has ended."""
     pulls = services.models.pulls
     job = pulls.get(name)
-    if SSE_TYPE in accept.lower() and not prefers_json(accept):
+    if prefers_events(accept):
         return _stream(pulls, name, services.settings.heartbeat_s)
     return json_response(job.as_dict())
 

@@ -10,9 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from runs.record import RunStatus
 from server.http.access import CallerOf
 from server.http.bodies import Offset, StrictRoute
+from server.http.negotiation import prefers_json
 from server.http.responses import json_response
 from server.http.run_responses import stream_run, wait_for_run
-from server.http.sse import parse_last_event_id, prefers_json
+from server.http.sse import parse_last_event_id
 from server.services import ServicesOf
 
 router = APIRouter(tags=["runs"], route_class=StrictRoute)

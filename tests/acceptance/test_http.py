@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import re
 from typing import Any
 
 import httpx
@@ -10,7 +12,7 @@ import pytest
 
 from benchmarks.server import ServerProcess
 from server.http.security_headers import SECURITY_HEADERS
-from tests.support.service import error_of
+from tests.support.service import error_of, shouting_agent
 
 PAGE = b"<!doctype html><title>Mine</title><script>fetch('/agents')</script>"
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
@@ -153,3 +155,151 @@ async def test_offer_of_another_protocol_costs_no_body(
     )
     thread: dict[str, Any] = httpx.Response(answered, content=content).json()
     assert thread["metadata"] == {"who": "java"}
+
+
+@pytest.fixture(scope="module")
+async def paths(client: httpx.AsyncClient) -> list[str]:
+    """The path of every GET route, with what exists where one is needed for a body."""
+    url = await uploaded(client, "a.txt", b"0123456789", "text/plain")
+    named = {"artifact_id": url.rpartition("/")[2], "name": "ask"}
+    described = (await client.get("/openapi.json")).json()["paths"]
+    filled = [
+        re.sub(r"\{(\w+)\}", lambda match: named.get(match[1], "nobody"), path)
+        for path, operations in described.items()
+        if "get" in operations
+    ]
+    return ["/docs", "/openapi.json", *filled]
+
+
+async def test_head_is_answered_on_every_path_as_get_without_a_body(
+    client: httpx.AsyncClient, paths: list[str]
+) -> None:
+    """On streams too, which end at once."""
+    assert len(paths) > 30
+    for path in paths:
+        async with client.stream("GET", path) as got:
+            head = await client.head(path)
+        assert (head.status_code, head.content) == (got.status_code, b""), path
+        assert head.headers.keys() - {"date"} >= got.headers.keys() - {"date", "transfer-encoding"}
+        assert head.headers.get("content-type") == got.headers.get("content-type"), path
+
+
+@pytest.mark.parametrize("path", ["/docs", "/agents", "/agents/ask", "/agents/ask/picture.svg"])
+async def test_answer_that_a_client_has_is_not_sent_again(
+    client: httpx.AsyncClient, path: str
+) -> None:
+    tag = (await client.get(path)).headers["etag"]
+    for method in ("GET", "HEAD"):
+        response = await client.request(method, path, headers={"If-None-Match": f'"x", W/{tag}'})
+        assert (response.status_code, response.content) == (304, b"")
+        assert_secured(response.headers)
+
+
+async def test_tag_of_an_artifact_is_its_content(client: httpx.AsyncClient) -> None:
+    url = await uploaded(client, "b.txt", b"some text", "text/plain")
+    first = await client.get(url)
+    assert first.headers["etag"] == f'"{url.rpartition("/")[2]}"'
+    for headers in (
+        {"If-None-Match": first.headers["etag"]},
+        {"If-None-Match": "*", "Range": "bytes=0-1"},
+        {"If-Modified-Since": first.headers["last-modified"]},
+    ):
+        assert (await client.get(url, headers=headers)).status_code == 304
+    changed = {
+        "If-None-Match": '"other"',
+        "If-Modified-Since": first.headers["last-modified"],
+    }
+    assert (await client.get(url, headers=changed)).content == b"some text"
+
+
+@pytest.mark.parametrize("asked", ["bytes=99-", "bytes=a-b", "nonsense"])
+async def test_range_that_an_artifact_does_not_have_is_told(
+    client: httpx.AsyncClient, asked: str
+) -> None:
+    url = await uploaded(client, "b.txt", b"some text", "text/plain")
+    response = await client.get(url, headers={"Range": asked})
+    error_of(response, 416, "range_not_satisfiable")
+    assert response.headers["content-range"] == "bytes */9"
+    assert_secured(response.headers)
+
+
+async def test_body_in_gzip_is_taken_by_every_kind_of_route(client: httpx.AsyncClient) -> None:
+    headers = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
+    made = await client.post(
+        "/threads", content=gzip.compress(b'{"metadata": {"sent": "small"}}'), headers=headers
+    )
+    assert made.json()["metadata"] == {"sent": "small"}
+    yaml = gzip.compress(shouting_agent("zipped").encode())
+    headers["Content-Type"] = "application/yaml"
+    assert (await client.post("/agents", content=yaml, headers=headers)).status_code == 201
+    form = httpx.Request("POST", "http://x", files={"files": ("z.txt", b"zipped file")})
+    headers["Content-Type"] = form.headers["content-type"]
+    content = gzip.compress(form.read())
+    assert (await client.post("/artifacts", content=content, headers=headers)).status_code == 201
+    await client.delete("/agents/zipped")
+
+
+@pytest.mark.parametrize("kind", ["application/json", "application/yaml", "multipart/form-data"])
+async def test_body_that_inflates_without_end_is_too_large(
+    client: httpx.AsyncClient, kind: str
+) -> None:
+    part = b'--B\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n\r\n'
+    bomb = gzip.compress(part + bytes(2**21))
+    headers = {"Content-Encoding": "gzip", "Content-Type": f"{kind}; boundary=B"}
+    path = "/artifacts" if kind.startswith("multipart") else "/agents"
+    error_of(await client.post(path, content=bomb, headers=headers), 413, "too_large")
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/agents", "GET, HEAD, POST"),
+        ("/agents/ask", "GET, HEAD, PUT, DELETE"),
+        ("/agents/ask/run", "POST"),
+        ("/threads/x", "GET, HEAD, PATCH, DELETE"),
+        ("/models/a/b/pin", "GET, HEAD, PUT, DELETE"),
+        ("/docs", "GET, HEAD"),
+    ],
+)
+async def test_method_that_is_not_allowed_is_answered_with_all_that_are(
+    client: httpx.AsyncClient, path: str, allowed: str
+) -> None:
+    response = await client.request("OPTIONS", path)
+    error_of(response, 405, "method_not_allowed")
+    assert response.headers["allow"] == allowed
+
+
+async def test_slash_at_the_end_of_a_path_makes_no_difference(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/agents/")).json().keys() == {"agents", "problems"}
+    assert (await client.get("/models/")).json().keys() >= {"models", "roles"}
+    made = await client.post("/threads/", json={})
+    assert (await client.delete(f"/threads/{made.json()['thread_id']}/")).status_code == 204
+    error_of(await client.get("/agents//"), 404, "route_not_found")
+    error_of(await client.delete("/agents/"), 405, "method_not_allowed")
+
+
+async def test_events_and_json_are_chosen_by_weight(client: httpx.AsyncClient) -> None:
+    await client.post("/agents", json={"yaml": shouting_agent("chosen")})
+    for accept, kind in (
+        ("application/json, text/plain, */*", "application/json"),
+        ("application/json;q=0, */*", "text/event-stream; charset=utf-8"),
+        ("text/event-stream;q=0, */*", "application/json"),
+    ):
+        response = await client.post(
+            "/agents/chosen/run", json={"input": {"text": "x"}}, headers={"Accept": accept}
+        )
+        assert response.headers["content-type"] == kind
+    await client.delete("/agents/chosen")
+
+
+async def test_client_may_wait_for_leave_to_send_its_body(server: ServerProcess) -> None:
+    url = httpx.URL(server.url)
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    head = b"POST /threads HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+    body = b"Content-Type: application/json\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n"
+    writer.write(head + body)
+    async with asyncio.timeout(10):
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        writer.write(b"{}")
+        assert (await reader.readline()).split()[1] == b"200"
+    writer.close()

@@ -10,15 +10,8 @@ import pytest
 from starlette.types import Message
 
 from runs.events import Batch, encode_event
-from server.http.sse import (
-    HEARTBEAT,
-    SSE_TYPE,
-    EventStream,
-    SSEChunk,
-    encode_batch,
-    encode_run,
-    prefers_json,
-)
+from server.http.negotiation import SSE_TYPE
+from server.http.sse import HEARTBEAT, EventStream, SSEChunk, encode_batch, encode_run
 
 LONG_S = 60.0
 
@@ -182,19 +175,3 @@ async def test_exception_of_the_chunks_is_raised() -> None:
     connection = Connection()
     with pytest.raises(RuntimeError, match="deliberate"):
         await stream(chunks())({}, connection.receive, connection.send)
-
-
-@pytest.mark.parametrize(
-    ("accept", "wanted"),
-    [
-        ("*/*", False),
-        ("", False),
-        ("text/event-stream", False),
-        ("application/json", True),
-        ("Application/JSON; charset=utf-8", True),
-        ("text/plain, application/json", True),
-        ("application/json, text/event-stream", False),
-    ],
-)
-def test_json_is_preferred_only_where_events_are_not_accepted(accept: str, wanted: bool) -> None:
-    assert prefers_json(accept) is wanted
