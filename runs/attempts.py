@@ -21,6 +21,7 @@ from langchain_core.utils.uuid import uuid7
 
 from config.errors import MotetError
 from runs.agent_versions import AgentVersions
+from runs.database import Statement
 from runs.events import Batch, RunEvent
 from runs.execution import Execution, describe_error, describe_start, is_storage_failure
 from runs.executor import Executor
@@ -58,13 +59,13 @@ class AttemptStarter:
         await self._start(execution, first, stored)
         return run
 
-    async def resume(self, run: Run, agent: Agent) -> None:
-        """Go on with a run that has its answer; the answer is on disk on return."""
+    async def resume(self, run: Run, agent: Agent, *more: Statement) -> None:
+        """Go on with a run that has its answer; the answer, and `more`, is on disk on return."""
         execution = self._prepare(run, agent, self._executor.open_log(run))
         run.transition("running", "resumed")
         data = {**describe_start(run), "reason": "resumed"}
         first = execution.log.number("run.started", attempt=run.attempt, data=data)
-        await self._start(execution, first, self._store.save_run(run, Batch([first])))
+        await self._start(execution, first, self._store.save_run(run, Batch([first]), *more))
 
     async def recover(self, run: Run, *, alone: bool = False) -> None:
         """Go on with a run that was under way, or queue it again; its attempt begins in its turn.

@@ -12,7 +12,7 @@ Invariants:
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Collection, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -35,7 +35,14 @@ from langgraph.checkpoint.sqlite.utils import load_pending_writes, pending_write
 from langgraph.constants import START
 from langgraph.types import Interrupt
 
-from runs.checkpoint_statements import copy_thread, delete_runs, delete_thread
+from runs.checkpoint_statements import (
+    copy_thread,
+    delete_runs,
+    delete_thread,
+    mark_finished,
+    replace_writes,
+    stage_write,
+)
 from runs.database import RunDatabase, Statement
 from runs.events import dumps
 
@@ -89,7 +96,7 @@ class Checkpoints(AsyncSqliteSaver):
 
     def __init__(self, database: RunDatabase, connection: aiosqlite.Connection) -> None:
         super().__init__(connection)
-        self._database = database
+        self.database = database
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """Read a checkpoint with its pending writes: the named one, or the latest."""
@@ -101,15 +108,13 @@ class Checkpoints(AsyncSqliteSaver):
             journal.release_all_writes()
             await journal.wait_flushed()
         if checkpoint_id := get_checkpoint_id(config):
-            row = self._database.row(f"{_AT} AND checkpoint_id = ?", (thread_id, ns, checkpoint_id))
+            row = self.database.row(f"{_AT} AND checkpoint_id = ?", (thread_id, ns, checkpoint_id))
         else:
-            row = self._database.row(f"{_AT} ORDER BY checkpoint_id DESC LIMIT 1", (thread_id, ns))
+            row = self.database.row(f"{_AT} ORDER BY checkpoint_id DESC LIMIT 1", (thread_id, ns))
         if row is None:
             return None
         _, checkpoint_id, parent_id, type_, checkpoint, metadata = row
-        writes = self._database.rows_inline(
-            pending_writes_sql(True), (thread_id, ns, checkpoint_id)
-        )
+        writes = self.database.rows_inline(pending_writes_sql(True), (thread_id, ns, checkpoint_id))
         return CheckpointTuple(
             # Whole even where the caller named no namespace: LangGraph writes beside it.
             _config(thread_id, ns, checkpoint_id),
@@ -148,7 +153,7 @@ class Checkpoints(AsyncSqliteSaver):
                 journal.release_all_writes()
             journal.defer_write(put, ns)
         else:
-            await self._database.write(put)
+            await self.database.write(put)
         return _config(thread_id, ns, checkpoint["id"])
 
     def aput_writes(
@@ -168,7 +173,7 @@ class Checkpoints(AsyncSqliteSaver):
             return _raise(error)
         journal: Journal | None = config["configurable"].get(JOURNAL)
         if journal is None:
-            return _write(self._database, put)
+            return _write(self.database, put)
         # Only these have an event of their end, for which the write can wait.
         streamed = task_path and not task_path.endswith(START) and not _is_unfinished(writes)
         namespace = config["configurable"]["checkpoint_ns"]
@@ -204,19 +209,50 @@ class Checkpoints(AsyncSqliteSaver):
 
     async def adelete_thread(self, thread_id: str) -> None:
         """Delete all checkpoints of a thread; on disk on return, as what follows."""
-        await self._database.write(*delete_thread(thread_id))
+        await self.database.write(*delete_thread(thread_id))
 
     async def rollback(self, key: str, run_ids: Sequence[str]) -> None:
         """Take a thread back to its state before these runs, its last ones."""
-        await self._database.write(*delete_runs(key, run_ids))
+        await self.database.write(*delete_runs(key, run_ids))
 
     async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """Copy every checkpoint of a thread under another name."""
-        await self._database.write(*copy_thread(source_thread_id, target_thread_id))
+        await self.database.write(*copy_thread(source_thread_id, target_thread_id))
+
+    async def stage(
+        self, key: str, checkpoint_ids: Collection[str], writes: Mapping[str, Any]
+    ) -> None:
+        """Write into the state of checkpoints whose steps are under way; on disk on return.
+
+        LangGraph applies what belongs to no task before it goes on with the steps. Each channel
+        has one such write, its last one, which stands for what finished steps wrote too.
+        """
+        statements: list[Statement] = []
+        for checkpoint_id in checkpoint_ids:
+            at = (key, "", checkpoint_id)
+            statements += [mark_finished(at, list(writes)), replace_writes(at, list(writes))]
+            for channel, value in writes.items():
+                statements.append(stage_write(at, channel, *self.serde.dumps_typed(value)))
+        if statements:
+            await self.database.write(*statements)
+
+    async def list_updates_above(self, key: str, checkpoint_id: str) -> list[str] | None:
+        """List the checkpoints by which edits have moved a thread on from one, newest first.
+
+        None where the thread has gone another way: by a run, or to an older checkpoint.
+        """
+        above: list[str] = []
+        at = await self.aget_tuple(_config(key, "", ""))
+        while at is not None and at.config["configurable"]["checkpoint_id"] != checkpoint_id:
+            if at.metadata.get("source") != "update" or at.parent_config is None:
+                return None
+            above.append(at.config["configurable"]["checkpoint_id"])
+            at = await self.aget_tuple(at.parent_config)
+        return None if at is None else above
 
     async def list_finished_tasks(self, key: str) -> set[str]:
         """List the LangGraph tasks of a thread that are done: their writes are stored."""
-        rows = await self._database.rows(
+        rows = await self.database.rows(
             "SELECT DISTINCT task_id FROM writes WHERE thread_id = ? "
             f"AND channel NOT IN ({_BOOKKEEPING_NAMES})",
             (key,),
@@ -229,7 +265,7 @@ class Checkpoints(AsyncSqliteSaver):
         The answer must not be given again: LangGraph would take it for the answer to the task's
         next question.
         """
-        rows = await self._database.rows(
+        rows = await self.database.rows(
             "SELECT checkpoint_ns, task_id, task_path FROM writes "
             "WHERE thread_id = ? AND channel = ?",
             (key, RESUME),

@@ -19,7 +19,9 @@ from runs.admission import KeyedLocks
 from runs.agent_versions import AgentVersions
 from runs.answers import match_answers
 from runs.attempts import AttemptStarter
+from runs.checkpoint_statements import take_back
 from runs.checkpoints import Checkpoints
+from runs.database import Statement
 from runs.events import Batch
 from runs.execution import Execution, has_steps
 from runs.executor import Executor
@@ -54,6 +56,7 @@ class RunEngine:
         self.agents = AgentVersions(catalog, store, checkpoints)
         self.held = HeldRuns()
         self._store = store
+        self._checkpoints = checkpoints
         self._webhooks = webhooks
         self._executor = Executor(store, checkpoints, context, webhooks, self.held, max_active)
         self._attempts = AttemptStarter(store, self.agents, self._executor)
@@ -104,12 +107,12 @@ class RunEngine:
             self._check_waits(run)
             self._check_capacity()
             agent = await self.agents.find_of_run(run)
-            run.resume = {
-                "answers": await match_answers(run, answer),
-                "checkpoint_id": run.interrupts[0]["checkpoint_id"],
-            }
+            asked_at = run.interrupts[0]["checkpoint_id"]
+            answers = await match_answers(run, answer)
+            passed_over = await self._find_passed_over(run, asked_at)
+            run.resume = {"answers": answers, "checkpoint_id": asked_at}
             run.interrupts = []
-            await self._attempts.resume(run, agent)
+            await self._attempts.resume(run, agent, *passed_over)
             return run
 
     async def take_up(self, run_id: str, *, tenant: str) -> Run:
@@ -204,6 +207,12 @@ class RunEngine:
             await execution.wait_done()
         return self.get(run_id, tenant=tenant)
 
+    async def wait_left(self, thread_id: str, *, tenant: str) -> None:
+        """Wait until runs on a thread that show their end, or a question, have left."""
+        for execution in self.active_on_thread(thread_id, tenant=tenant):
+            if execution.run.status not in ("queued", "running"):
+                await execution.wait_done()
+
     def active_on_thread(self, thread_id: str, *, tenant: str) -> list[Execution]:
         """List the runs under way or queued on a thread, oldest first."""
         return self._executor.active_on_thread(thread_key(tenant, thread_id))
@@ -293,6 +302,25 @@ class RunEngine:
                 code="thread_busy",
                 details={"field": "thread_id", "run_id": held[0].run_id},
             )
+
+    async def _find_passed_over(self, run: Run, asked_at: str) -> tuple[Statement, ...]:
+        """Return what takes a thread back to the question that a run waits at, after edits.
+
+        Their values are written there (`state_edits`). Raises `Conflict` (`run_superseded`) where
+        the thread has gone another way.
+        """
+        above = await self._checkpoints.list_updates_above(run.thread_key, asked_at)
+        if above is None:
+            raise Conflict(
+                f"Run {run.run_id} cannot go on: its thread was taken back to another checkpoint. "
+                "Go on there with a run without input, or cancel this one.",
+                code="run_superseded",
+                details={"field": "run_id"},
+            )
+        if not above:
+            return ()
+        open_steps = [each["step"] for each in run.interrupts]
+        return take_back(run.thread_key, asked_at, above, open_steps)
 
     def _check_waits(self, run: Run) -> None:
         if run.status != "waiting":

@@ -11,14 +11,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 from uuid import uuid4
 
-from langgraph.errors import InvalidUpdateError
 from langgraph.types import StateSnapshot
 
-from config.errors import Conflict, Invalid, MotetError, NotFound
+from config.errors import Conflict, MotetError, NotFound
 from runs.checkpoints import Checkpoints
 from runs.engine import RunEngine
 from runs.record import Thread
-from runs.state_edits import check_node, check_values
+from runs.state_edits import StateEdit, write_edit
 from runs.store import RunStore, is_duplicate
 from runs.stream_translator import visible
 from runs.thread_shapes import (
@@ -212,6 +211,8 @@ class Threads:
     ) -> dict[str, Any]:
         """Write `values` into the state as node `as_node` would; at an older checkpoint: a fork.
 
+        A run that waits for a person on the thread goes on with the edit when it is answered.
+
         Raises `Invalid` for values that no node could write, `Conflict` while a run is under way.
         """
         thread = self._find(thread_id, tenant)
@@ -220,22 +221,17 @@ class Threads:
                 f"Thread {thread_id} has no state yet: run an agent on it first.",
                 code="thread_without_agent",
             )
-        if self._engine.find_busy(thread_id, tenant=tenant):
-            raise Conflict(f"Thread {thread_id} is busy.", code="thread_busy", retry_after_s=1)
-        graph = await self._graph(thread)
-        if checkpoint_id:
-            await self.get_state(thread_id, checkpoint_id, tenant=tenant)
-        snapshot = await graph.aget_state(thread_config(thread.key, checkpoint_id))
-        check_values(graph, snapshot.values, values)
-        check_node(graph, as_node)
-        try:
-            config = await graph.aupdate_state(
-                thread_config(thread.key, checkpoint_id), values, as_node=as_node
-            )
-        except InvalidUpdateError as error:  # what LangGraph itself refuses
-            raise Invalid(
-                f"The state cannot be updated: {error}", details={"field": "values"}
-            ) from error
+        await self._engine.wait_left(thread_id, tenant=tenant)
+        async with self._engine.hold_thread(thread_id, tenant=tenant):
+            if self._engine.find_busy(thread_id, tenant=tenant):
+                raise Conflict(f"Thread {thread_id} is busy.", code="thread_busy", retry_after_s=1)
+            if checkpoint_id is not None:
+                await self.get_state(thread_id, checkpoint_id, tenant=tenant)
+            graph = await self._graph(thread)
+            waiting = self._engine.find_waiting(thread_id, tenant=tenant)
+            asked_at = waiting.interrupts[0]["checkpoint_id"] if waiting else None
+            edit = StateEdit(values, as_node, checkpoint_id)
+            config = await write_edit(graph, self._checkpoints, thread.key, edit, asked_at)
         return updated_dict(config)
 
     def _find(self, thread_id: str, tenant: str) -> Thread:

@@ -118,6 +118,12 @@ async def test_a_question_is_answered_differently_after_its_state_was_updated(
     state: Any = await sdk.threads.get_state(thread_id)
     assert state["values"]["draft"] == "EDITED"
     assert state["next"] == ["ask"]
+    answered = await start(client, "asking", {"thread_id": thread_id, "resume": {"fine": True}})
+    assert answered["output"] == {
+        "draft": "EDITED",
+        "verdict": {"fine": True},
+        "log": ["write", "ask", "close"],
+    }
 
 
 async def test_copied_thread_changes_independently(

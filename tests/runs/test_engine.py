@@ -19,8 +19,8 @@ from tests.support.tenants import TENANT
 
 
 def on_thread(agent: str, thread_id: str, **more: object) -> RunRequest:
-    request = {"agent": agent, "input": {"x": 0}, "thread_id": thread_id, "create_thread": True}
-    return RunRequest(**{**request, **more})  # type: ignore[arg-type]
+    request = {"agent": agent, "input": {"x": 0}, "tenant": TENANT, "thread_id": thread_id}
+    return RunRequest(**{**request, "create_thread": True, **more})  # type: ignore[arg-type]
 
 
 async def test_a_run_tells_its_steps_in_order_and_ends_with_its_output(engine: RunEngine) -> None:

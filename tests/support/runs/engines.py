@@ -22,6 +22,7 @@ from runs.store import RunStore
 from runs.threads import Threads
 from runs.webhooks import Webhooks
 from tests.support.runs.graphs import NodeGates, graphs
+from tests.support.runs.reviewing import reviewing_graphs
 from tests.support.tenants import TENANT
 
 
@@ -53,7 +54,8 @@ class EngineFactory:
         With `crash` its process ends before an orderly end of its runs is on disk.
         """
         path = self.folder / "runs.db"
-        catalog = Catalog(Settings(home=self.folder), graphs=graphs(self.gates))
+        made = {**graphs(self.gates), **reviewing_graphs(self.gates)}
+        catalog = Catalog(Settings(home=self.folder), graphs=made)
         catalog.reload()
         async with open_run_database(path) as database, open_checkpoints(database, path) as saver:
             store = RunStore(database)
