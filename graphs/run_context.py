@@ -15,6 +15,7 @@ from langgraph.cache.base import BaseCache
 from models.lease import ModelSource
 
 if TYPE_CHECKING:
+    from indexes.retrieval.completeness import SearchResults
     from tools.spec import Tool
 
 
@@ -46,7 +47,7 @@ class PassageSource(Protocol):
         rerank: bool | None = None,
         highlight: bool = False,
         tenant: str = "default",
-    ) -> Sequence[Any]:
+    ) -> SearchResults[Any]:
         """Find passages of one index, or of several (`names` is a list), best first."""
         ...
 

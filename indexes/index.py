@@ -26,6 +26,7 @@ from indexes.records import Citation, Document, IndexInfo, IndexRecord, Passage,
 from indexes.reports import IngestReport, OnProgress, ignore_progress
 from indexes.retrieval import expansion
 from indexes.retrieval.citing import cite
+from indexes.retrieval.completeness import SearchResults
 from indexes.retrieval.filters import Where, compile_filter
 from indexes.retrieval.search import Retriever
 from indexes.retrieval.similar import SimilarDocument, find_similar
@@ -182,16 +183,18 @@ class Index:
 
     def resume_crawl(self, state: IngestState, work: Work) -> None:
         """Start, in the background, the work of a crawl from `Indexes.unfinished_crawls`."""
-        self._ingestion.jobs.resume(state.id, f"indexes crawl {self.name}", work)
+        self._ingestion.jobs.resume(self._id, state.id, f"indexes crawl {self.name}", work)
 
     # Reading
 
-    async def search(self, query: str, **options: Unpack[SearchOptions]) -> list[Passage]:
+    async def search(self, query: str, **options: Unpack[SearchOptions]) -> SearchResults[Passage]:
         """Find the passages that fit the query best, best first, as `Indexes.search` does."""
         question = checked_question(query, **options)
         return await self._services.search([await self._record()], question)
 
-    async def find_similar(self, document: str, *, limit: int = 8) -> list[SimilarDocument]:
+    async def find_similar(
+        self, document: str, *, limit: int = 8
+    ) -> SearchResults[SimilarDocument]:
         """Find the documents most like one of them by meaning, each with its nearest passage.
 
         Raises `NotFound` (`document_not_found`) with the nearest id.

@@ -16,6 +16,7 @@ from indexes.derived.synchronizer import IndexSynchronizer
 from indexes.index import Index, IndexServices
 from indexes.ingestion.reembedding import ReembeddingJobs
 from indexes.records import IndexInfo, IndexRecord, Passage
+from indexes.retrieval.completeness import SearchResults
 from indexes.spec import IndexSpec, check_name
 from indexes.storage import index_rows, snapshot
 from indexes.storage.ingests import UnfinishedIngest, list_unfinished
@@ -89,11 +90,13 @@ class Indexes:
         *,
         tenant: str = "default",
         **options: Unpack[SearchOptions],
-    ) -> builtins.list[Passage]:
+    ) -> SearchResults[Passage]:
         """Find the passages of one index or several that fit the query best, best first.
 
         Passages of the same words are one, which names the others in `also`. An empty index finds
-        nothing. While an index is being embedded by another model, its former one serves.
+        nothing. While an index is being embedded by another model, its former one serves. `gaps` of
+        the answer say what it may lack: an index whose search files are built anew, one that is
+        being filled, a model that could not be had.
 
         Raises `Unavailable` or `TimedOut` when the worker or a model cannot be had.
         """

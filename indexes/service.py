@@ -67,7 +67,7 @@ async def open_indexes(
         stack.push_async_callback(ingestion.jobs.close)
         await reembedding.resume()
         await ingestion.resume_folders()
-        search = Retriever(store, synchronizer, reembedding, models)
+        search = Retriever(store, synchronizer, reembedding, models, ingestion.jobs.is_ingesting)
         yield Indexes(IndexServices(store, ingestion, search), synchronizer, reembedding)
 
 

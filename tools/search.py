@@ -12,7 +12,7 @@ NAME = {"type": "string", "maxLength": 64}
 
 
 class SearchPassages(Protocol):
-    """Finds passages, best first, each as JSON.
+    """Finds `passages`, best first, each as JSON; `complete` and `gaps` where some may be missing.
 
     Raises `NotFound` (`index_not_found`), `Invalid` (`invalid_filter`).
     """
@@ -25,7 +25,7 @@ class SearchPassages(Protocol):
         limit: int,
         where: Mapping[str, Any] | None,
         tenant: str,
-    ) -> list[dict[str, Any]]: ...
+    ) -> dict[str, Any]: ...
 
 
 PARAMETERS: dict[str, Any] = {
@@ -62,14 +62,13 @@ def search_tool(search: SearchPassages) -> Tool:
 
     async def run(arguments: dict[str, Any], context: ToolContext) -> dict[str, Any]:
         names = arguments["index"]
-        passages = await search(
+        return await search(
             [names] if isinstance(names, str) else names,
             arguments["query"],
             limit=arguments["limit"],
             where=arguments.get("where"),
             tenant=context.tenant,
         )
-        return {"passages": passages}
 
     description = "Search the indexed documents and return the passages that fit best."
     return Tool("search", description, PARAMETERS, run, repeatable=True)

@@ -170,6 +170,10 @@ UNAVAILABLE: Mapping[str, ErrorCode] = {
         "`runtime: openvino` is declared and cannot be used.",
         "Install what the message names, or leave the option out.",
     ),
+    "search_incomplete": ErrorCode(
+        "A search could not look at all of an index; as a warning, `reason` says why.",
+        "Read the message; ask again when the index is whole.",
+    ),
     "server_died": ErrorCode(
         "The server of a model ended; `details.output` holds its last lines.",
         "Mend what they say; the next request starts it again.",

@@ -17,6 +17,8 @@ MAX_LIMIT = 1000
 PARTS: dict[str, Type] = {
     "passages": "list",
     "count": "integer",
+    "complete": "boolean",
+    "gaps": "list",
     "document": "object",
     "documents": "list",
 }
@@ -96,7 +98,10 @@ async def _search(
     )
     passages = [passage.as_dict() for passage in results]
     context.emit("progress", passages=len(passages), index=inputs["index"])
-    return {"passages": passages, "count": len(passages)}
+    for gap in results.gaps:
+        context.emit("warning", code="search_incomplete", message=gap.message, reason=gap.reason)
+    gaps = [gap.as_dict() for gap in results.gaps]
+    return {"passages": passages, "count": len(passages), "complete": not gaps, "gaps": gaps}
 
 
 async def _list(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:

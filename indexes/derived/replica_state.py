@@ -34,6 +34,10 @@ class ReplicaState:
     born: int = 0
     """Storage's last change when the replica began from nothing: passages that were removed up to
     then were never in it."""
+    target: int = 0
+    """Storage's last change when the replica was opened: what was searchable once."""
+    restored: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set while the replica is open and has seen the changes up to `target`."""
     saved: int = 0
     erased: bool = False
     """The saved folder was removed, and none has replaced it yet."""
@@ -45,21 +49,35 @@ class ReplicaState:
         return self.erased or self.change > self.saved
 
     @property
+    def searchable_share(self) -> float:
+        """How much of what was searchable once the replica holds again, from 0 to 1."""
+        return 1.0 if self.change >= self.target else self.change / self.target
+
+    @property
     def overdue(self) -> bool:
         """Whether so much is unsaved that it is worth a save although more is coming."""
         return self.change - self.saved > max(MIN_CHANGES_TO_SAVE, MIN_SHARE_TO_SAVE * self.change)
 
     def opened(
-        self, worker: WorkerProcess, fingerprint: str | None, change: int, born: int
+        self, worker: WorkerProcess, fingerprint: str | None, change: int, born: int, target: int
     ) -> None:
         """Note that a worker opened the replica at a change, from its saved folder or empty."""
         self.worker, self.fingerprint = worker, fingerprint
         self.change = self.saved = change
-        self.born, self.erased = born, change == 0
+        self.born, self.erased, self.target = born, change == 0, target
+        self.note_restored()
 
     def advance(self, change: int) -> None:
         """Note that the replica has seen the changes up to `change`."""
         self.change, self.changed_at_s = change, time.monotonic()
+        self.note_restored()
+
+    def note_restored(self) -> None:
+        """Let searches go on once the replica has seen all that was searchable once."""
+        if self.change >= self.target:
+            self.restored.set()
+        else:
+            self.restored.clear()
 
     def erase(self) -> None:
         """Note that nothing is saved any more."""

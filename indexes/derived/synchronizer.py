@@ -9,7 +9,8 @@ Invariants:
 - Storage is committed first, the replica follows, the save comes last. Each is behind the one
   before or equal to it, never ahead: whatever is lost later is replayed from what came before.
 - Everything that changes a replica's worker, change or save holds its lock. Searches do not: they
-  are answered by the replica as it is.
+  are answered by the replica as it is. While it is restored, because its worker or its saved folder
+  was lost, they wait for `RESTORE_WAIT_S`; their answers then tell how much of it they have seen.
 - A saved folder with words of removed documents is off the disk before the removal is replayed.
 """
 
@@ -42,6 +43,8 @@ T = TypeVar("T")
 
 BATCH = 256
 """Passages applied at once: searches wait for one batch at most."""
+RESTORE_WAIT_S = 10.0
+"""So long a search waits for a replica that is being restored, before it is answered in part."""
 EMBEDDING_CHANGED = "embedding_changed"
 """The index has another model by now than the caller believes: look again."""
 WORKER_LOST = ("worker_died", "worker_stopped", "index_stale")
@@ -67,6 +70,7 @@ class IndexSynchronizer:
         self._replicas: dict[str, ReplicaState] = {}
         self._rebuilds: dict[str, asyncio.Task[None]] = {}
         self._follows: set[asyncio.Task[None]] = set()
+        self._restores: dict[str, asyncio.Task[None]] = {}
 
     @property
     def worker(self) -> WorkerProcess | None:
@@ -74,8 +78,9 @@ class IndexSynchronizer:
         return self._supervisor.worker
 
     async def search(self, record: IndexRecord, header: dict[str, Any], body: bytes) -> Hits:
-        """Search the replica as it is; survives one death of the worker.
+        """Search the replica; survives one death of the worker.
 
+        Waits for a replica that is being restored, but not for ever: the hits tell of it then.
         Raises `Unavailable` when the worker dies again, or (`embedding_changed`) when the index has
         another model than `record` says; `TimedOut` when the worker does not answer.
         """
@@ -89,7 +94,9 @@ class IndexSynchronizer:
                     f"The index '{record.spec.name}' has gone over to another model.",
                     code=EMBEDDING_CHANGED,
                 )
-            return await worker_client.search(worker, record, header, body)
+            share = self._replica(record).searchable_share
+            hits = await worker_client.search(worker, record, header, body)
+            return replace(hits, searchable_share=share)
 
         return await self._retry_once(record, ask)
 
@@ -126,11 +133,13 @@ class IndexSynchronizer:
         # A rebuild or a save that ends later would write the folder again.
         await cancel_and_wait([self._rebuilds.pop(record.id, None)])
         await self._saver.cancel(record)
+        await cancel_and_wait([self._restores.pop(record.id, None)])
         replica = self._replicas.pop(record.id, None) or ReplicaState()
         async with replica.lock:
-            if replica.worker and replica.worker is self.worker:
+            # Also where it is not open: a rebuild that was cancelled leaves what it had built.
+            if worker := self.worker:
                 with suppress(MotetError):
-                    await worker_client.drop(replica.worker, record)
+                    await worker_client.drop(worker, record)
             await self._saved_indexes.remove(record.id)
         await self._store.purge()
 
@@ -175,7 +184,8 @@ class IndexSynchronizer:
     async def close(self) -> None:
         """Save what is worth saving, stop the worker. Background work is cancelled."""
         self._supervisor.close()
-        await cancel_and_wait([*self._rebuilds.values(), *self._follows])
+        work = [*self._rebuilds.values(), *self._follows, *self._restores.values()]
+        await cancel_and_wait(work)
         await self._saver.close()
         if worker := self.worker:
             for record in await self._store(index_rows.list_indexes):
@@ -207,14 +217,41 @@ class IndexSynchronizer:
         return await work()
 
     async def _ready(self, record: IndexRecord) -> WorkerProcess:
-        """Return a worker in which the index is open, without waiting for an ingest to end."""
+        """Return a worker in which the index is open, and restored if that takes no longer than
+        `RESTORE_WAIT_S`; never waits for an ingest to end."""
         replica = self._replica(record)
-        if not self._is_open(record, replica):
-            await self.follow(record)
+        if not self._is_open(record, replica) or not replica.restored.is_set():
+            await self._restore(record, replica)
         # `index_stale` in another task may have reset it since.
         if worker := replica.worker:
             return worker
         raise Unavailable("The index worker died.", code="worker_died")
+
+    async def _restore(self, record: IndexRecord, replica: ReplicaState) -> None:
+        """Open the index and bring it up to storage, in a task that outlives who waits for it."""
+        if replica.worker is None or replica.worker is not self.worker:
+            replica.restored.clear()  # what it said was about a worker that is gone
+        task = self._restores.get(record.id)
+        if task is None or task.done():
+            task = spawn_logged(self.follow(record), f"indexes restore {record.spec.name}")
+            self._restores[record.id] = task
+        # `restored` comes before the task ends where an ingest goes on adding.
+        restored = asyncio.create_task(replica.restored.wait(), name="indexes: restored")
+        try:
+            while not task.done():
+                done, _ = await asyncio.wait(
+                    {task, restored}, timeout=RESTORE_WAIT_S, return_when=asyncio.FIRST_COMPLETED
+                )
+                # Only an open index can answer, be it in part.
+                if (restored in done or not done) and self._is_open(record, replica):
+                    return
+                if restored in done:
+                    await asyncio.wait({task})
+        finally:
+            restored.cancel()
+        if task.cancelled():
+            raise index_rows.index_deleted()
+        task.result()
 
     def _is_open(self, record: IndexRecord, replica: ReplicaState) -> bool:
         same_model = replica.fingerprint == record.fingerprint
@@ -228,8 +265,9 @@ class IndexSynchronizer:
         if self._is_open(record, replica):
             return worker
         change = await worker_client.open_index(worker, record)
-        born = 0 if change else await self._store(get_last_change, record.id)
-        replica.opened(worker, record.fingerprint, change, born)
+        last_change = await self._store(get_last_change, record.id)
+        born = 0 if change else last_change
+        replica.opened(worker, record.fingerprint, change, born, last_change)
         return worker
 
     async def _catch_up(
@@ -248,6 +286,7 @@ class IndexSynchronizer:
             # A batch with removals is often followed by another, which would erase the save again.
             if replica.overdue and not changes.removed:
                 await self._saver.try_save(record, replica, worker)
+        replica.note_restored()
         if replica.unsaved:
             self._saver.save_later(record, replica)
 
@@ -279,5 +318,5 @@ class IndexSynchronizer:
 
     async def _swap(self, record: IndexRecord, replica: ReplicaState, build: _Build) -> None:
         change = await worker_client.swap(build.worker, record)
-        replica.opened(build.worker, record.fingerprint, change, build.born)
+        replica.opened(build.worker, record.fingerprint, change, build.born, change)
         await self._saver.note_saved(record, replica)

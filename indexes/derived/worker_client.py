@@ -27,12 +27,14 @@ class Hits:
     """What a search found, best first.
 
     `hits` are (passage number, score); `meaning` is the cosine in each score, None for a search by
-    keywords; `why` says how each score came about, if that was asked for.
+    keywords; `why` says how each score came about, if that was asked for. `searchable_share` is
+    below 1 while the index is being restored from storage.
     """
 
     hits: Sequence[tuple[int, float]]
     meaning: Sequence[float] | None = None
     why: Sequence[dict[str, Any]] | None = None
+    searchable_share: float = 1.0
 
 
 async def search(

@@ -45,7 +45,7 @@ class Ingestion:
             if state.kind == "folder":
                 record = await self._store(index_rows.find_index, tenant, state.index)
                 work = self._folder_work(record, Path(state.origin))
-                self.jobs.resume(state.id, f"indexes ingest {state.index}", work)
+                self.jobs.resume(record.id, state.id, f"indexes ingest {state.index}", work)
 
     async def add_document(
         self, record: IndexRecord, upload: Upload, on_progress: OnProgress
@@ -77,9 +77,18 @@ class Ingestion:
                 same_model = lease.embed.fingerprint == record.fingerprint
             # The lease ends first: re-embedding takes its own, and holds it for long.
             if same_model:
-                await self._deps.synchronizer.rebuild(record)
+                await self._wait_rebuilt(record)
             else:
                 await self._deps.reembedding.begin(record)
+
+    async def _wait_rebuilt(self, record: IndexRecord) -> None:
+        """Wait for the rebuild that all share who ask for one. Raises `NotFound` when the index is
+        deleted meanwhile."""
+        task = self._deps.synchronizer.rebuild(record)
+        await asyncio.wait({task})  # who gives up here ends nobody else's rebuild
+        if task.cancelled():
+            raise index_rows.index_deleted()
+        task.result()
 
     def _folder_work(self, record: IndexRecord, root: Path) -> Work:
         async def work(on_progress: OnProgress) -> IngestReport:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -49,7 +50,13 @@ class IngestJobs:
         self._waiting = 0
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._progress_writes: set[asyncio.Task[None]] = set()
+        self._running: Counter[str] = Counter()
+        """By index: accepted ingests that have not ended."""
         self._closing = False
+
+    def is_ingesting(self, record: IndexRecord) -> bool:
+        """Tell whether documents that were accepted may not be searchable yet."""
+        return self._running[record.id] > 0
 
     @asynccontextmanager
     async def lock(self, record: IndexRecord) -> AsyncIterator[None]:
@@ -82,21 +89,22 @@ class IngestJobs:
         An ingest that a crash or `close` cuts short is found unfinished at the next start.
         """
         id = await self._store(begin_ingest, record.id, kind, origin)
-        return await self._run_recorded(id, work, on_progress)
+        return await self._run_recorded(record.id, id, work, on_progress)
 
     async def begin(
         self, record: IndexRecord, origin: str, work: Work, kind: IngestKind = "folder"
     ) -> str:
         """Start `run` in the background; return the ingest's id, accepted for good."""
         id = await self._store(begin_ingest, record.id, kind, origin)
-        self.resume(id, f"indexes ingest {record.spec.name}", work)
+        self.resume(record.id, id, f"indexes ingest {record.spec.name}", work)
         return id
 
-    def resume(self, id: str, name: str, work: Work) -> None:
+    def resume(self, index_id: str, id: str, name: str, work: Work) -> None:
         """Run an accepted ingest in a task called `name`, unless it is running."""
         if id in self._tasks:
             return
-        task = asyncio.create_task(self._run_in_background(id, name, work), name=name)
+        running = self._run_in_background(index_id, id, name, work)
+        task = asyncio.create_task(running, name=name)
         self._tasks[id] = task
         task.add_done_callback(lambda _: self._tasks.pop(id, None))
 
@@ -132,16 +140,19 @@ class IngestJobs:
         if self._progress_writes:
             await asyncio.wait(self._progress_writes)
 
-    async def _run_in_background(self, id: str, name: str, work: Work) -> None:
+    async def _run_in_background(self, index_id: str, id: str, name: str, work: Work) -> None:
         try:
-            await self._run_recorded(id, work, ignore_progress)
+            await self._run_recorded(index_id, id, work, ignore_progress)
         except MotetError as error:
             log.warning("%s failed: %s", name, error)
         except Exception:
             log.exception("%s failed", name)
 
-    async def _run_recorded(self, id: str, work: Work, on_progress: OnProgress) -> IngestReport:
+    async def _run_recorded(
+        self, index_id: str, id: str, work: Work, on_progress: OnProgress
+    ) -> IngestReport:
         recorder = _ProgressRecorder(self._write_progress, id, on_progress)
+        self._running[index_id] += 1
         try:
             report = await work(recorder)
         except asyncio.CancelledError:
@@ -152,6 +163,10 @@ class IngestJobs:
         except Exception as error:
             await self._end(id, recorder.latest, "failed", str(error))
             raise
+        finally:
+            self._running[index_id] -= 1
+            if not self._running[index_id]:
+                del self._running[index_id]
         await self._end(id, recorder.latest, "finished")
         return report
 

@@ -24,6 +24,7 @@ from indexes.quality.scoring import (
     WriteQuestion,
     answer_question,
 )
+from indexes.quality.searching import search_whole
 from indexes.quality.thresholds import ScoredQuestion, choose_threshold, measure_curve
 from indexes.records import Passage
 
@@ -124,7 +125,7 @@ async def _build_threshold(
 
 
 async def _score_task(index: Index, ask: Ask, task: _CalibrationTask, by_section: bool) -> float:
-    passages = await index.search(task.question, limit=READ_PASSAGES + LEAVE_OUT_OVERFETCH)
+    passages = await search_whole(index, task.question, READ_PASSAGES + LEAVE_OUT_OVERFETCH)
     remaining = passages if task.without is None else leave_out(passages, task.without, by_section)
     answer = await answer_question(ask, task.question, remaining[:READ_PASSAGES])
     return answer.score - (task.too_near if remaining else 0.0)

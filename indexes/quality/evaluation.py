@@ -20,6 +20,7 @@ from indexes.quality.scoring import (
     ReportProgress,
     answer_question,
 )
+from indexes.quality.searching import search_whole
 from indexes.records import Passage
 
 CURVE_STEPS = 40
@@ -99,7 +100,7 @@ async def evaluate(
     threshold = stored.value if stored else default_threshold
     outcomes = []
     for number, question in enumerate(questions, start=1):
-        passages = await index.search(question.question, limit=max(k, READ_PASSAGES))
+        passages = await search_whole(index, question.question, max(k, READ_PASSAGES))
         answer = await answer_question(ask, question.question, passages[:READ_PASSAGES])
         outcomes.append(_build_outcome(question, passages[:k], answer))
         report_progress(QuestionProgress(number, len(questions)))

@@ -8,17 +8,20 @@ texts are read from storage after the search, so a hit may have been deleted mea
 
 from __future__ import annotations
 
+import logging
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from config.errors import NotFound, Unavailable
+from config.errors import NotFound, TimedOut, Unavailable
 from indexes.derived.synchronizer import EMBEDDING_CHANGED, IndexSynchronizer
 from indexes.derived.worker_client import Hits
 from indexes.ingestion.embedding import Embedders
 from indexes.ingestion.reembedding import ReembeddingJobs
 from indexes.records import IndexRecord, Passage, PassageHit
+from indexes.retrieval import completeness
+from indexes.retrieval.completeness import Gap, SearchResults
 from indexes.retrieval.expansion import Expand, expand_passages
 from indexes.retrieval.filters import Filter
 from indexes.retrieval.fusion import deduplicate, fuse_rankings
@@ -29,6 +32,8 @@ from indexes.storage.store import Store
 
 if TYPE_CHECKING:  # 30 ms and 5 MB that only highlights need
     from indexes.derived.tokens import Tokenizer
+
+log = logging.getLogger(__name__)
 
 Mode = Literal["hybrid", "dense", "keyword"]
 
@@ -70,10 +75,14 @@ class _SearchTarget:
 
 
 class _Candidates(NamedTuple):
-    """Hits, best first; `may_have_more` says that asking for more could find more."""
+    """Hits, best first; `may_have_more` says that asking for more could find more.
+
+    `gaps` say what the hits may lack.
+    """
 
     hits: list[PassageHit]
     may_have_more: bool
+    gaps: Sequence[Gap] = ()
 
 
 class Retriever:
@@ -85,18 +94,22 @@ class Retriever:
         synchronizer: IndexSynchronizer,
         reembedding: ReembeddingJobs,
         models: Embedders,
+        is_ingesting: Callable[[IndexRecord], bool] = lambda index: False,
     ) -> None:
+        self._is_ingesting = is_ingesting
         self._store = store
         self._synchronizer = synchronizer
         self._reembedding = reembedding
         self._models = models
         self._tokenizer: Tokenizer | None = None
 
-    async def __call__(self, indexes: Sequence[IndexRecord], query: SearchQuery) -> list[Passage]:
+    async def __call__(
+        self, indexes: Sequence[IndexRecord], query: SearchQuery
+    ) -> SearchResults[Passage]:
         """Return the passages that fit best, best first.
 
-        Waits for the embedder and the index worker, and for a reranker. Raises as `Indexes.search`
-        says.
+        Waits for the embedder and the index worker, for an index that is restored
+        (`RESTORE_WAIT_S`), and for a reranker. Raises as `Indexes.search` says.
         """
         try:
             return await self._retrieve(indexes, query)
@@ -107,7 +120,10 @@ class Retriever:
         present = [await self._store(index_rows.get_index, index.id) for index in indexes]
         return await self._retrieve(present, query)
 
-    async def _retrieve(self, indexes: Sequence[IndexRecord], query: SearchQuery) -> list[Passage]:
+    async def _retrieve(
+        self, indexes: Sequence[IndexRecord], query: SearchQuery
+    ) -> SearchResults[Passage]:
+        gaps = [completeness.ingesting(i.spec.name) for i in indexes if self._is_ingesting(i)]
         targets = await self._choose_targets(indexes, query)
         reranker = _choose_reranker(indexes, query)
         needed = max(query.limit, RERANKED_CANDIDATES if reranker else 0)
@@ -116,24 +132,45 @@ class Retriever:
             candidates = await self._search_all(targets, query, count)
             unique = deduplicate(candidates.hits)
             if reranker:
-                tenant = indexes[0].tenant
-                unique = await rerank(self._models, reranker, tenant, query.text, unique)
+                unique = await self._rerank(reranker, indexes[0], query, unique, gaps)
             passages = await self._expand(indexes, unique, query)
             enough = len(passages) >= query.limit
             # Copies and overlaps became one: only more candidates can fill the limit then.
             if enough or not candidates.may_have_more or count >= MAX_CANDIDATES:
-                return self._highlight(passages, query)
+                gaps += candidates.gaps
+                if not enough and candidates.may_have_more:
+                    gaps.append(completeness.cut_off(indexes[0].spec.name, count))
+                return SearchResults(self._highlight(passages, query), gaps)
             count *= GROWTH_FACTOR
+
+    async def _rerank(
+        self,
+        reranker: str,
+        index: IndexRecord,
+        query: SearchQuery,
+        hits: list[PassageHit],
+        gaps: list[Gap],
+    ) -> list[PassageHit]:
+        """Sort the hits anew; where the search did not ask for it and it fails, leave them."""
+        try:
+            return await rerank(self._models, reranker, index.tenant, query.text, hits)
+        except (NotFound, TimedOut, Unavailable) as error:
+            if query.rerank:
+                raise
+            log.warning("index '%s' is not reranked: %s", index.spec.name, error.message)
+            gaps.append(completeness.not_reranked(index.spec.name, error.message))
+            return hits
 
     async def search_by_vector(
         self, index: IndexRecord, vector: bytes, count: int
-    ) -> list[PassageHit]:
+    ) -> SearchResults[PassageHit]:
         """Return the passages most similar to a vector (little-endian float32), most
         similar first.
         """
         query = SearchQuery("", count, "dense", None, None, "none", False, False, False)
         candidates = await self._search_all([_SearchTarget(index, vector, None)], query, count)
-        return candidates.hits
+        ingesting = [completeness.ingesting(index.spec.name)] if self._is_ingesting(index) else []
+        return SearchResults(candidates.hits, [*candidates.gaps, *ingesting])
 
     async def _choose_targets(
         self, indexes: Sequence[IndexRecord], query: SearchQuery
@@ -197,7 +234,8 @@ class Retriever:
         by_target = [await self._search_one(target, query, count) for target in targets]
         one_model = len({target.index.fingerprint for target in targets}) == 1
         hits = fuse_rankings([each.hits for each in by_target], comparable=one_model)
-        return _Candidates(hits, any(each.may_have_more for each in by_target))
+        gaps = [gap for each in by_target for gap in each.gaps]
+        return _Candidates(hits, any(each.may_have_more for each in by_target), gaps)
 
     async def _search_one(
         self, target: _SearchTarget, query: SearchQuery, count: int
@@ -217,7 +255,7 @@ class Retriever:
             for hit in rescored
             if hit.number in stored
         ]
-        return _Candidates(passages, len(hits.hits) >= count)
+        return _Candidates(passages, len(hits.hits) >= count, _gaps(target, query, hits))
 
     async def _ask_worker(self, target: _SearchTarget, query: SearchQuery, count: int) -> Hits:
         allowed = target.allowed
@@ -250,6 +288,16 @@ class Retriever:
 
         self._tokenizer = self._tokenizer or Tokenizer()
         return add_highlights(self._tokenizer, query.text, passages)
+
+
+def _gaps(target: _SearchTarget, query: SearchQuery, hits: Hits) -> list[Gap]:
+    """Say what the hits of one index may lack."""
+    name, gaps = target.index.spec.name, []
+    if hits.searchable_share < 1:
+        gaps.append(completeness.rebuilding(name, hits.searchable_share))
+    if query.mode != "keyword" and not target.vector:
+        gaps.append(completeness.no_embedder(name))
+    return gaps
 
 
 def _choose_reranker(indexes: Sequence[IndexRecord], query: SearchQuery) -> str | None:

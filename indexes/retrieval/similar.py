@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from indexes.records import Document, IndexRecord, Passage, PassageHit
+from indexes.retrieval.completeness import SearchResults
 from indexes.retrieval.search import GROWTH_FACTOR, MAX_CANDIDATES, Retriever
 from indexes.storage import lookup
 from indexes.storage.store import Store
@@ -36,7 +37,7 @@ class SimilarDocument:
 
 async def find_similar(
     store: Store, search: Retriever, index: IndexRecord, document: str, limit: int
-) -> list[SimilarDocument]:
+) -> SearchResults[SimilarDocument]:
     """Return the documents of the index most similar to one of them, most similar first."""
     mean = _compute_mean(await store(lookup.get_document_vectors, index.id, document))
     count = PASSAGES_PER_DOCUMENT * (limit + 1)
@@ -44,9 +45,9 @@ async def find_similar(
         hits = await search.search_by_vector(index, mean, count)
         best = _best_per_document(hits, document)
         if len(best) >= limit or len(hits) < count or count >= MAX_CANDIDATES:
-            return await _add_documents(store, index, best[:limit])
+            return SearchResults(await _add_documents(store, index, best[:limit]), hits.gaps)
         count *= GROWTH_FACTOR
-    return []
+    return SearchResults()
 
 
 def _compute_mean(vectors: Sequence[bytes]) -> bytes:

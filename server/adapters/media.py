@@ -54,10 +54,11 @@ class PassageSearch:
         limit: int,
         where: Mapping[str, Any] | None,
         tenant: str,
-    ) -> list[dict[str, Any]]:
+    ) -> dict[str, Any]:
         """Search the indexes and give the passages as JSON, best first."""
-        passages = await self.indexes.search(names, query, limit=limit, where=where, tenant=tenant)
-        return [passage.as_dict() for passage in passages]
+        results = await self.indexes.search(names, query, limit=limit, where=where, tenant=tenant)
+        gaps = {} if results.complete else results.completeness()
+        return {"passages": [passage.as_dict() for passage in results], **gaps}
 
 
 @dataclass(frozen=True)

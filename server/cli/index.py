@@ -84,7 +84,7 @@ def index_search(
     body |= {"explain": explain, "highlight": True, "rerank": rerank}
     body |= {"indexes": names.split(","), "where": parse_filter(where or [])}
     answer = request(home, "POST", "/search", json=body)
-    out.print_json(data=answer) if as_json else print_passages(answer["passages"], out)
+    out.print_json(data=answer) if as_json else print_passages(answer, out)
 
 
 @index_app.command("ls")

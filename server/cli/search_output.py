@@ -58,8 +58,14 @@ def parse_value(text: str) -> Any:
         return text
 
 
-def print_passages(passages: Sequence[dict[str, Any]], console: Console) -> None:
-    """Print each passage under its place in the source, the words of the query in colour."""
+def print_passages(answer: Mapping[str, Any], console: Console) -> None:
+    """Print each passage under its place in the source, the words of the query in colour.
+
+    What the answer may lack stands above them.
+    """
+    for gap in answer.get("gaps", ()):
+        say(console, (gap["message"], "yellow"))
+    passages: Sequence[dict[str, Any]] = answer["passages"]
     if not passages:
         say(console, ("Nothing is found.", "yellow"))
     several = len({passage["index"] for passage in passages}) > 1

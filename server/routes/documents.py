@@ -101,7 +101,7 @@ async def similar_documents(
     """Find the documents most like this one by meaning, each with its nearest passage."""
     index = await services.indexes.get(name, caller.tenant)
     similar = await index.find_similar(document, limit=limit)
-    return {"documents": [each.as_dict() for each in similar]}
+    return {"documents": [each.as_dict() for each in similar], **similar.completeness()}
 
 
 @router.delete("/indexes/{name}/documents/{document}", status_code=204)

@@ -73,5 +73,5 @@ async def search_index(name: str, body: SearchBody, services: ServicesOf, caller
 
 async def _search(names: list[str], body: SearchBody, services: Services, caller: Caller) -> Any:
     options = body.model_dump(exclude={"query", "indexes"})
-    passages = await services.indexes.search(names, body.query, **options, tenant=caller.tenant)
-    return {"passages": [passage.as_dict() for passage in passages]}
+    results = await services.indexes.search(names, body.query, **options, tenant=caller.tenant)
+    return {"passages": [passage.as_dict() for passage in results], **results.completeness()}

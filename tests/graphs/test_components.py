@@ -63,7 +63,7 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
 
             async def search(names: list[str], query: str, **how: Any) -> Any:
                 found = await indexes.search(names, query, **how)
-                return [passage.as_dict() for passage in found]
+                return {"passages": [passage.as_dict() for passage in found]}
 
             tools = load_toolbox(ToolDeps(search))
             context = RunContext(models=models, indexes=indexes, tools=tools)

@@ -49,9 +49,9 @@ def indexes() -> FakeIndexes:
 
 
 def with_tools(used: RunContext, indexes: FakeIndexes) -> RunContext:
-    async def search(names: list[str], query: str, **how: Any) -> list[dict[str, Any]]:
+    async def search(names: list[str], query: str, **how: Any) -> dict[str, Any]:
         found = await indexes.search(names, query, **how)
-        return [passage.as_dict() for passage in found]
+        return {"passages": [passage.as_dict() for passage in found]}
 
     return replace(used, tools=load_toolbox(ToolDeps(search)))
 

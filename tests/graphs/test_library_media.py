@@ -52,8 +52,8 @@ class House:
         tools = load_toolbox(ToolDeps(self._search, add=self._add, media=making))
         return await run(self.catalog.get(agent), given, replace(used, tools=tools))
 
-    async def _search(self, names: list[str], query: str, **how: Any) -> list[dict[str, Any]]:
-        return []
+    async def _search(self, names: list[str], query: str, **how: Any) -> dict[str, Any]:
+        return {"passages": []}
 
     async def _add(self, name: str, text: str, **how: Any) -> dict[str, Any]:
         self.added.append({"index": name, "text": text, **how})

@@ -25,6 +25,7 @@ from langchain_core.runnables import Runnable
 
 from config.errors import MotetError, NotFound, Unavailable
 from graphs.run_context import RunContext
+from indexes.retrieval.completeness import Gap, SearchResults
 from models.capabilities import Vectors
 from models.lease import LeaseAttempt, LeaseAttempts
 from tools.calculate import calculate_tool
@@ -243,6 +244,7 @@ class FakeIndexes:
     library: list[FakeDocument] = field(default_factory=list)
     searches: list[dict[str, Any]] = field(default_factory=list)
     failures: list[Exception] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
     thresholds: dict[str, float] = field(default_factory=dict)
     deleted: list[FakeDocument] = field(default_factory=list)
     """Still listed when they cannot be read any more."""
@@ -260,7 +262,7 @@ class FakeIndexes:
         documents: list[str] | None = None,
         tenant: str = "default",
         **more: Any,
-    ) -> list[FakePassage]:
+    ) -> SearchResults[FakePassage]:
         self.searches.append(
             {"name": names, "query": query, "limit": limit, "mode": mode, "tenant": tenant, **more}
         )
@@ -273,7 +275,7 @@ class FakeIndexes:
             if words & set(passage.text.lower().rstrip(".").split())
             and (documents is None or passage.document in documents)
         ]
-        return found[:limit]
+        return SearchResults(found[:limit], self.gaps)
 
 
 @dataclass

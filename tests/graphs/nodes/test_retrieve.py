@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from config.errors import Invalid, NotFound
+from indexes.retrieval.completeness import rebuilding
 from tests.support.graph_runs import agent_of_yaml, run
 from tests.support.graphs import (
     FakeDocument,
@@ -81,3 +82,21 @@ async def test_retrieving_an_unknown_document_is_not_found() -> None:
 async def test_retrieve_with_a_limit_that_is_no_number_is_refused() -> None:
     with pytest.raises(Invalid, match="whole number"):
         await run(retrieving("query: x, limit: '{{ ids }}'"), {}, context(indexes=LIBRARY))
+
+
+async def test_retrieve_tells_what_its_passages_may_lack() -> None:
+    agent = agent_of_yaml(
+        "nodes: {look: {type: retrieve, index: docs, query: start,\n"
+        "  save: {found: passages, whole: complete, gaps: gaps}}}\noutput: [found, whole, gaps]\n"
+    )
+    partial = FakeIndexes(LIBRARY.passages, gaps=[rebuilding("docs", 0.5)])
+
+    transcript = await run(agent, {}, context(indexes=partial))
+
+    assert transcript.output["whole"] is False
+    assert [gap["reason"] for gap in transcript.output["gaps"]] == ["rebuilding"]
+    (warning,) = transcript.kinds("warning")
+    assert (warning["code"], warning["reason"]) == ("search_incomplete", "rebuilding")
+    assert "about 50 %" in warning["message"]
+    whole = await run(agent, {}, context(indexes=LIBRARY))
+    assert (whole.output["whole"], whole.output["gaps"], whole.kinds("warning")) == (True, [], [])

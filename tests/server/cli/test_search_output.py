@@ -94,7 +94,8 @@ def test_any_text_is_parsed_or_refused_as_an_invalid_filter(text: str) -> None:
 
 
 def test_a_passage_is_shown_with_its_place_and_the_words_that_match(console: Console) -> None:
-    print_passages([PASSAGE, {**PASSAGE, "index": "other", "page": None}], console)
+    passages = [PASSAGE, {**PASSAGE, "index": "other", "page": None}]
+    print_passages({"passages": passages, "complete": True}, console)
     lines = printed(console)
     assert "whales.md › page 3 › Whales › Songs" in lines
     assert "\x1b[1;33msing\x1b[0m" in lines
@@ -104,8 +105,16 @@ def test_a_passage_is_shown_with_its_place_and_the_words_that_match(console: Con
     assert "other: " in lines
 
 
+def test_answer_that_is_not_whole_says_so_before_its_passages(console: Console) -> None:
+    gap = {"index": "docs", "reason": "rebuilding", "message": "The search files are built anew."}
+    print_passages({"passages": [PASSAGE], "complete": False, "gaps": [gap]}, console)
+
+    lines = printed(console)
+    assert lines.index("built anew") < lines.index("whales.md")
+
+
 def test_empty_search_result_prints_a_note(console: Console) -> None:
-    print_passages([], console)
+    print_passages({"passages": [], "complete": True}, console)
     assert "Nothing is found." in printed(console)
 
 
