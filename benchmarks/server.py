@@ -7,7 +7,7 @@ import os
 import sys
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 
 import psutil
@@ -21,11 +21,14 @@ class ServerProcess:
     """A server that can be started, killed and started again on the same data folder.
 
     `settings` are given as environment variables: `{"drain_s": "1"}` is `MOTET_DRAIN_S=1`. The code
-    is that of the checkout `root`.
+    is that of the checkout `root`. The log goes to the file `log`, else to this process's.
     """
 
-    def __init__(self, home: Path, *, root: Path = ROOT, **settings: str) -> None:
+    def __init__(
+        self, home: Path, *, root: Path = ROOT, log: Path | None = None, **settings: str
+    ) -> None:
         self.home = home
+        self._log = log
         self._root = root
         self.url = ""
         self._settings = {"port": "0", "log_level": "warning", **settings}
@@ -50,9 +53,14 @@ class ServerProcess:
             **{f"MOTET_{key.upper()}": value for key, value in self._settings.items()},
         }
         (self.home / "address").unlink(missing_ok=True)
-        self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "server", "serve"), env=environment, cwd=self._root
-        )
+        with self._log.open("ab") if self._log else nullcontext() as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "server", "serve"),
+                env=environment,
+                cwd=self._root,
+                stdout=log,
+                stderr=log,
+            )
         self.url = await asyncio.wait_for(self._address(), START_TIMEOUT_S)
 
     async def kill(self) -> None:

@@ -1,19 +1,66 @@
-"""Logs to standard error: one line an entry, no prompts and no secrets at info."""
+"""Logs to standard error: one line an entry, no prompts and no secrets at info.
+
+Owns what is kept out of every entry, whoever wrote it: the secrets of URLs. What an entry says is
+its writer's: ids and codes at info and warning, never what somebody sent or was answered.
+"""
 
 from __future__ import annotations
 
 import logging
+import re
 import sys
+import sysconfig
+
+LIBRARIES = tuple({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
+"""Where installed libraries lie: what they say at info is of requests, with addresses and texts."""
+CHATTY = [
+    "httpx",
+    "httpcore",
+    "httpx2",
+    "httpcore2",
+    "asyncio",
+    "aiosqlite",
+    "openai",
+    "watchfiles",
+]
+"""Libraries that at debug tell all they send and receive."""
+URL = re.compile(
+    r"\b([a-z][a-z0-9+.-]{1,20}://)(?:[^\s/?#@'\"<>]*@)?([^\s?#'\"<>]*)([?#][^\s'\"<>]*)?", re.I
+)
 
 
 def configure_logging(level: str) -> None:
     """Send the log of this process to standard error, from `level` upwards."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
-        logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s", "%H:%M:%S")
+        _RedactingFormatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s", "%H:%M:%S")
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for chatty in ("httpx", "httpcore", "asyncio", "aiosqlite", "openai", "watchfiles"):
+    if root.level > logging.DEBUG:
+        handler.addFilter(_is_for_operators)
+        # Python's warnings quote values; they are for who changes the code.
+        logging.captureWarnings(True)
+        logging.getLogger("py.warnings").setLevel(logging.ERROR)
+    for chatty in CHATTY:
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
+
+
+def redact_urls(text: str) -> str:
+    """Take credentials, queries and fragments out of the URLs in a text."""
+    return URL.sub(_redact_url, text) if "://" in text else text
+
+
+class _RedactingFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return redact_urls(super().format(record))
+
+
+def _redact_url(url: re.Match[str]) -> str:
+    scheme, address, rest = url.groups()
+    return f"{scheme}{address}{rest[0] + '...' if rest else ''}"
+
+
+def _is_for_operators(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.WARNING or not record.pathname.startswith(LIBRARIES)

@@ -93,7 +93,7 @@ class Recovery:
             try:
                 await self.take_up(held.run_id)
             except MotetError as error:
-                log.info("run %s could not be taken up: %s", held.run_id, error)
+                log.info("run %s could not be taken up: %s", held.run_id, error.code)
                 return
 
     async def close(self) -> None:

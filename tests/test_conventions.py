@@ -122,3 +122,22 @@ def test_docstrings_of_functions_begin_with_a_verb(package: str) -> None:
                 nouns.append(f"{module}:{node.lineno} {node.name}: {word}")
 
     assert nouns == []
+
+
+SAID = frozenset({"message", "input", "output", "answer", "answers", "prompt", "text", "args"})
+"""Attributes that hold what somebody sent or was answered, or quote it."""
+
+
+@pytest.mark.parametrize("package", ["graphs", "runs", "tools"])
+def test_entries_of_the_log_at_info_and_warning_name_codes_and_ids(package: str) -> None:
+    """What a run was given and gave stays out of the log; an error goes in by its code."""
+    quoting = [
+        f"{module}:{call.lineno}"
+        for module, tree in in_package(package)
+        for call in ast.walk(tree)
+        if isinstance(call, ast.Call) and ast.unparse(call.func) in ("log.info", "log.warning")
+        for value in ast.walk(call)
+        if isinstance(value, ast.Attribute) and value.attr in SAID
+    ]
+
+    assert quoting == []

@@ -210,7 +210,7 @@ class IndexSynchronizer:
         except Unavailable as error:
             if error.code not in WORKER_LOST:
                 raise
-            log.warning("index '%s': %s Trying again.", record.spec.name, error.message)
+            log.warning("index '%s': %s, trying again", record.spec.name, error.code)
             if error.code == "index_stale":
                 # The worker lives, but not as this side believes: open the index in it anew.
                 self._replica(record).worker = None

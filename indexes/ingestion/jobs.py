@@ -144,7 +144,8 @@ class IngestJobs:
         try:
             await self._run_recorded(index_id, id, work, ignore_progress)
         except MotetError as error:
-            log.warning("%s failed: %s", name, error)
+            # The message, which may quote a document, is in the ingest's record.
+            log.warning("%s failed: %s", name, error.code)
         except Exception:
             log.exception("%s failed", name)
 

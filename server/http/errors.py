@@ -15,6 +15,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Match
 
@@ -79,6 +80,7 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(MotetError, _render_own)
     app.add_exception_handler(RequestValidationError, _render_invalid_request)
     app.add_exception_handler(HTTPException, _render_framework_error)
+    app.add_exception_handler(ClientDisconnect, _log_left)
     app.add_exception_handler(OSError, _render_storage_error)
     app.add_exception_handler(sqlite3.Error, _render_database_error)
     app.add_exception_handler(Exception, _render_unexpected)
@@ -107,6 +109,12 @@ async def _render_framework_error(request: Request, error: Exception) -> Respons
     if error.status_code == 405:
         response.headers["Allow"] = ", ".join(_allowed_methods(request))
     return response
+
+
+async def _log_left(request: Request, error: Exception) -> Response:
+    """Log that the client left before its body was whole; nobody reads the answer."""
+    log.info("%s %s: the client left", request.method, request.url.path)
+    return error_response(Invalid("The body is not whole.", code="malformed_body"))
 
 
 async def _render_storage_error(request: Request, error: Exception) -> Response:

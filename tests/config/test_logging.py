@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import logging
+import sysconfig
+from collections.abc import Iterator
+
+import pytest
+
+from config.logging import configure_logging, redact_urls
+
+SECRET = "k4n4ry"
+
+
+@pytest.mark.parametrize(
+    ("text", "redacted"),
+    [
+        (f"GET https://user:{SECRET}@host:8/a/b?x={SECRET}#y", "GET https://host:8/a/b?..."),
+        (f"http://{SECRET}@host", "http://host"),
+        (f"'http://host/x?{SECRET}' failed", "'http://host/x?...' failed"),
+        (f"postgresql+psycopg://u:{SECRET}@db/name", "postgresql+psycopg://db/name"),
+        (f"<HTTP://host/?{SECRET}> and wss://u:{SECRET}@h/s", "<HTTP://host/?...> and wss://h/s"),
+        (f"https://host/page#{SECRET}", "https://host/page#..."),
+        ("see http://host/path, or /other?x=1", "see http://host/path, or /other?x=1"),
+        ("mail me@host.example about a: b", "mail me@host.example about a: b"),
+    ],
+)
+def test_urls_lose_credentials_queries_and_fragments(text: str, redacted: str) -> None:
+    assert redact_urls(text) == redacted
+
+
+def test_redaction_is_linear() -> None:
+    assert redact_urls("a" * 2**20 + "://" + "b" * 2**20).endswith("b")
+    assert redact_urls("http://" * 100_000).startswith("http://")
+
+
+@pytest.fixture
+def configured() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    configure_logging("info")
+    yield
+    logging.captureWarnings(False)
+    root.handlers[:], root.level = handlers, level
+
+
+def test_secrets_of_urls_are_kept_out_of_tracebacks_and_arguments(
+    configured: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        raise RuntimeError(f"http://user:{SECRET}@host/x?key={SECRET}")
+    except RuntimeError:
+        logging.getLogger("models.x").exception("failed: %s", f"http://h/?{SECRET}")
+
+    (logging.getLogger().handlers[0]).flush()
+    assert SECRET not in capsys.readouterr().err
+
+
+def log_from(name: str, path: str, level: int) -> bool:
+    """Tell whether an entry written in a file comes out."""
+    record = logging.LogRecord(name, level, path, 1, "sent to %s", (SECRET,), None)
+    handler = logging.getLogger().handlers[0]
+    return bool(handler.filter(record)) and logging.getLogger(name).isEnabledFor(level)
+
+
+def test_libraries_are_heard_from_warning_upwards(configured: None) -> None:
+    library = sysconfig.get_path("purelib") + "/client/api.py"
+
+    assert not log_from("client", library, logging.INFO)
+    assert log_from("client", library, logging.WARNING)
+    assert log_from("motet_agent_mine", "/home/me/.motet/agents/mine.py", logging.INFO)
+
+
+@pytest.mark.parametrize("name", ["httpx", "httpx2", "httpcore2", "openai"])
+def test_clients_of_http_do_not_log_their_requests(configured: None, name: str) -> None:
+    assert not logging.getLogger(name).isEnabledFor(logging.INFO)
