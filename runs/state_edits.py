@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.channels.base import BaseChannel
@@ -27,11 +27,15 @@ from langgraph.types import StateSnapshot
 
 from config.errors import Invalid, MotetError, nearest
 from graphs.compile.state import overwrite
+from graphs.spec.channel_types import fits
 from runs.checkpoint_statements import NULL_TASK_ID
 from runs.checkpoints import BOOKKEEPING, Checkpoints
 from runs.rehearsal import rehearse_update
 from runs.stream_translator import visible
 from runs.thread_shapes import thread_config
+
+if TYPE_CHECKING:
+    from graphs.agent import Agent
 
 
 @dataclass(frozen=True)
@@ -118,6 +122,24 @@ def _leaves_steps(state: EditedState, edit: StateEdit, ahead: StateSnapshot | No
     if edit.as_node in state.steps and len(state.steps) > 1:
         return True
     return ahead is not None and sorted(task.name for task in ahead.tasks) == state.steps
+
+
+def check_types(agent: Agent, values: Any) -> None:
+    """Check the values against the types that a YAML agent declares for its channels.
+
+    Raises `Invalid` (`channel_type_mismatch`), as for what a node writes.
+    """
+    if agent.graph is None or not isinstance(values, Mapping):
+        return
+    for name, value in values.items():
+        channel = agent.graph.channels.get(name)
+        # A write to a channel with a reducer is a part of its value, or replaces it.
+        if channel and channel.reducer == "last" and not fits(channel.type, value):
+            raise Invalid(
+                f"Channel '{name}' holds {channel.type}, not {type(value).__name__}.",
+                code="channel_type_mismatch",
+                details={"field": f"values.{name}"},
+            )
 
 
 def check_values(graph: Any, current: Mapping[str, Any], values: Any) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
 from langgraph.types import StateSnapshot
@@ -17,7 +17,7 @@ from config.errors import Conflict, MotetError, NotFound
 from runs.checkpoints import Checkpoints
 from runs.engine import RunEngine
 from runs.record import Thread
-from runs.state_edits import StateEdit, write_edit
+from runs.state_edits import StateEdit, check_types, write_edit
 from runs.store import RunStore, is_duplicate
 from runs.stream_translator import visible
 from runs.thread_shapes import (
@@ -30,6 +30,9 @@ from runs.thread_shapes import (
     thread_dict,
     updated_dict,
 )
+
+if TYPE_CHECKING:
+    from graphs.agent import Agent
 
 IfExists = Literal["raise", "do_nothing"]
 
@@ -227,10 +230,12 @@ class Threads:
                 raise Conflict(f"Thread {thread_id} is busy.", code="thread_busy", retry_after_s=1)
             if checkpoint_id is not None:
                 await self.get_state(thread_id, checkpoint_id, tenant=tenant)
-            graph = await self._graph(thread)
+            agent = await self._agent(thread)
             waiting = self._engine.find_waiting(thread_id, tenant=tenant)
             asked_at = waiting.interrupts[0]["checkpoint_id"] if waiting else None
             edit = StateEdit(values, as_node, checkpoint_id)
+            graph = self._engine.agents.compile(agent)
+            check_types(agent, values)
             config = await write_edit(graph, self._checkpoints, thread.key, edit, asked_at)
         return updated_dict(config)
 
@@ -245,18 +250,21 @@ class Threads:
             )
         return thread
 
-    async def _graph(self, thread: Thread) -> Any:
-        """Return the graph of the thread's agent; of one that is gone, as the last run had it."""
+    async def _agent(self, thread: Thread) -> Agent:
+        """Return the thread's agent; one that is gone as the last run had it."""
         agents = self._engine.agents
         try:
-            return agents.compile(await agents.find(str(thread.agent)))
+            return await agents.find(str(thread.agent))
         except MotetError:
             last = await self._store.list_runs(
                 tenant=thread.tenant, thread_id=thread.thread_id, limit=1
             )
             # Of a copy, or where its runs were deleted: as it was saved last.
             find = agents.find_of_run(last[0]) if last else agents.find_last(str(thread.agent))
-            return agents.compile(await find)
+            return await find
+
+    async def _graph(self, thread: Thread) -> Any:
+        return self._engine.agents.compile(await self._agent(thread))
 
     async def _snapshot(self, thread: Thread, checkpoint_id: str | None = None) -> StateSnapshot:
         graph = await self._graph(thread)

@@ -128,7 +128,7 @@ class Deployment:
                     run_id=run.run_id,
                     thread_id=run.thread_id,
                     cache=cache,
-                    claim_step=partial(store.claim, run.run_id),
+                    claim_step=partial(store.claim, run.run_id, tenant=run.tenant),
                 )
 
             bounds = {"max_active": 64, "max_queued": 1000, **limits}
