@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any
+
+from config.hints import guess_name, list_names, name_unit
 
 
 class MotetError(Exception):
@@ -111,9 +112,8 @@ FAMILIES: Mapping[str, type[MotetError]] = {
 
 
 def nearest(name: str, valid: Mapping[str, Any] | list[str] | tuple[str, ...]) -> str:
-    """Propose the nearest valid name, or list what there is, as a sentence."""
+    """Propose the valid name that was meant, or list what there is, as a sentence."""
     names = [str(item) for item in valid]
-    close = get_close_matches(name, names, n=1)
-    if close:
-        return f"Did you mean '{close[0]}'?"
-    return f"Known: {', '.join(sorted(names))}." if names else "There are none yet."
+    if guess := guess_name(name, names):
+        return f"Did you mean '{guess}'{name_unit(name, guess)}?"
+    return list_names(names)

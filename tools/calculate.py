@@ -12,7 +12,8 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from config.errors import Invalid, nearest
+from config.errors import Invalid
+from config.hints import list_names
 from tools.spec import Tool, ToolContext
 
 Number: TypeAlias = int | float
@@ -159,7 +160,7 @@ def _explain_unknown(node: ast.expr) -> Invalid:
         case ast.BinOp(op=ast.BitXor()):
             hint = "Write ** for powers."
         case ast.Name(id=name) | ast.Call(func=ast.Name(id=name)):
-            hint = f"'{name}' is unknown. {nearest(name, [*FUNCTIONS, *CONSTANTS])}"
+            hint = f"'{name}' is unknown. {list_names([*FUNCTIONS, *CONSTANTS])}"
         case _:
             hint = "Use numbers, + - * / // % **, brackets and functions such as sqrt."
     return Invalid(

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
-from config.errors import Invalid, nearest
+from config.errors import Invalid
+from config.zone_hints import propose_zone
 from tools.spec import Tool, ToolContext
 
 Now = Callable[[], datetime]
@@ -26,7 +27,7 @@ def read_clock(zone: str, now: Now = _utc_now) -> dict[str, Any]:
         moment = now().astimezone(ZoneInfo(zone))
     except (KeyError, ValueError, OSError) as error:
         raise Invalid(
-            f"There is no time zone '{zone}'. {_propose_zone(zone)}",
+            f"There is no time zone '{zone}'. {propose_zone(zone)}",
             code="unknown_zone",
             details={"field": "zone"},
         ) from error
@@ -36,14 +37,6 @@ def read_clock(zone: str, now: Now = _utc_now) -> dict[str, Any]:
         "weekday": moment.strftime("%A"),
         "unix_s": int(moment.timestamp()),
     }
-
-
-def _propose_zone(zone: str) -> str:
-    zones = sorted(available_timezones())
-    city = zone.rsplit("/", 1)[-1].replace(" ", "_").casefold()
-    by_city = [name for name in zones if name.rsplit("/", 1)[-1].casefold() == city]
-    guess = nearest(by_city[0] if by_city else zone, zones)
-    return guess if guess.startswith("Did") else "Use an IANA name such as 'Europe/Paris'."
 
 
 def clock_tool(now: Now = _utc_now) -> Tool:

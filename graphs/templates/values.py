@@ -16,6 +16,8 @@ from zoneinfo import ZoneInfo
 
 from jinja2 import Undefined
 
+from config.zone_hints import propose_zone
+
 MAX_FORMAT_CHARS = 200
 MAX_DECIMALS = 20
 MAX_NUMBER_CHARS = 60
@@ -54,7 +56,7 @@ def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError) as error:
-        raise ValueError(f"there is no time zone '{name[:80]}'; Europe/Berlin is one") from error
+        raise ValueError(f"there is no time zone '{name[:80]}'. {propose_zone(name)}") from error
 
 
 def read_json(text: Any) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from config.errors import Invalid, nearest
+from config.hints import list_names
 from models.backends.common.speaking import SpeakingModel
 from models.backends.coqui.options import CoquiOptions
 from models.capabilities import SpeechRequest, Voice
@@ -87,7 +88,7 @@ class CoquiModel(SpeakingModel):
         main = tag.partition("-")[0]
         own_name = known.get(tag) or known.get(main) or _of_country(known, main)
         if own_name is None and known:
-            message = f"This model does not speak '{tag_or_name}'. {nearest(tag, list(known))}"
+            message = f"This model does not speak '{tag_or_name}'. {list_names(list(known))}"
             raise Invalid(message, code="unknown_language", details={"field": "language"})
         return own_name if self._several else None
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from config.errors import Invalid, nearest
+from config.hints import list_names
 from models.capabilities import Voice
 
 KIND = "formant synthesis"
@@ -73,7 +74,7 @@ class VoiceList:
         known_voice = self._known.get(lowered) or next(named, None) or self._best(_tag(name))
         if known_voice is None:
             raise Invalid(
-                f"espeak-ng has no voice '{name}'. {nearest(lowered, list(self._known))}",
+                f"espeak-ng has no voice '{name}'. {list_names(list(self._known))}",
                 code="unknown_voice",
                 details={"field": "voice"},
             )
@@ -88,7 +89,7 @@ class VoiceList:
             tag = tag.rpartition("-")[0]
         tags = sorted({tag for known in self._known.values() for tag, _ in known.languages})
         raise Invalid(
-            f"espeak-ng does not speak '{language}'. {nearest(_tag(language), tags)}",
+            f"espeak-ng does not speak '{language}'. {list_names(tags)}",
             code="unknown_language",
             details={"field": "language"},
         )
