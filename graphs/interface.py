@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from langchain_core.messages import BaseMessage
 
 from config.errors import Invalid, nearest
+from config.json_values import find_unstorable
 from graphs.compile.compiler import BuiltGraph
 from graphs.spec.channel_types import JSON_TYPES
 from graphs.spec.channels import InputField
@@ -68,6 +69,7 @@ class DeclaredInterface:
         def make_error(name: str, reason: str) -> Invalid:
             return _invalid_input(self.agent, name, reason)
 
+        _check_storable(self.agent, input)
         return self.graph.initial_state(check_fields(self.fields, input, make_error))
 
     def output(self, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -87,6 +89,7 @@ class SchemaInterface:
         values = {} if input is None else input
         if not isinstance(values, Mapping):
             raise _invalid_input(self.agent, "", "must be an object.")
+        _check_storable(self.agent, values)
         fields = self.input_schema.get("properties", {})
         for name in values:
             if name not in fields:
@@ -129,6 +132,11 @@ def as_json(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [as_json(item) for item in value]
     return value
+
+
+def _check_storable(agent: str, input: Any) -> None:
+    if flaw := find_unstorable(input):
+        raise _invalid_input(agent, flaw.path, flaw.reason)
 
 
 def _invalid_input(agent: str, name: str, reason: str) -> Invalid:

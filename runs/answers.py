@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from config.errors import Invalid
+from config.json_values import find_unstorable
 from runs.record import Run
 from tools.json_schema.schema import JsonSchema
 
@@ -27,6 +28,9 @@ async def match_answers(run: Run, answer: Any) -> dict[str, Any]:
             "answer.",
             details={"field": "answer", "interrupts": list(questions)},
         )
+    if flaw := find_unstorable(answer):
+        field = flaw.within("answer")
+        raise Invalid(f"{field}: {flaw.reason}", code="invalid_answer", details={"field": field})
     for id_, value in answers.items():
         await _check(questions[id_], value)
     return answers

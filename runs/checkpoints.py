@@ -29,12 +29,14 @@ from langgraph.checkpoint.base import (
     get_checkpoint_id,
     get_checkpoint_metadata,
 )
-from langgraph.checkpoint.serde.types import ERROR, RESUME
+from langgraph.checkpoint.serde.types import ERROR, INTERRUPT, RESUME
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.checkpoint.sqlite.utils import load_pending_writes, pending_writes_sql
 from langgraph.constants import START
 from langgraph.types import Interrupt
 
+from config.errors import Invalid
+from config.json_values import check_storable
 from runs.checkpoint_statements import (
     copy_thread,
     delete_runs,
@@ -73,6 +75,9 @@ class Journal(Protocol):
     def defer_write(self, statement: Statement, namespace: str, step: str | None = None) -> None:
         """Store a write in its turn; with `step`, together with the end of that step."""
         ...
+
+    unstorable: Exception | None
+    """Set by a write that could not be encoded; checkpoints that follow raise it."""
 
     def has_pending_write(self, namespace: str) -> bool:
         """Return whether a write of this namespace is not on disk yet."""
@@ -134,6 +139,10 @@ class Checkpoints(AsyncSqliteSaver):
         """Write a checkpoint; in a run it is queued, and on disk before events that follow."""
         configurable = config["configurable"]
         thread_id, ns = str(configurable["thread_id"]), configurable["checkpoint_ns"]
+        journal: Journal | None = configurable.get(JOURNAL)
+        # LangGraph goes on to a checkpoint with what a step could not write.
+        if journal and journal.unstorable:
+            raise journal.unstorable
         type_, blob = self.serde.dumps_typed(checkpoint)
         put = Statement(
             _PUT,
@@ -147,7 +156,7 @@ class Checkpoints(AsyncSqliteSaver):
                 dumps(get_checkpoint_metadata(config, metadata)),
             ),
         )
-        if journal := configurable.get(JOURNAL):
+        if journal:
             if not ns:
                 # Steps that LangGraph hides have no event of their end; here they have ended.
                 journal.release_all_writes()
@@ -167,11 +176,13 @@ class Checkpoints(AsyncSqliteSaver):
         # No coroutine function: LangGraph calls this before it streams the step's end, so the
         # journal knows what belongs to the end before the end comes. The body of a coroutine
         # would run later.
+        journal: Journal | None = config["configurable"].get(JOURNAL)
         try:
             put = self._put_writes(config, writes, task_id, task_path)
         except Exception as error:
+            if journal:
+                journal.unstorable = error
             return _raise(error)
-        journal: Journal | None = config["configurable"].get(JOURNAL)
         if journal is None:
             return _write(self.database, put)
         # Only these have an event of their end, for which the write can wait.
@@ -191,6 +202,7 @@ class Checkpoints(AsyncSqliteSaver):
         if any(channel == ERROR for channel, _ in writes):
             # With what a task wrote before it failed, LangGraph would take it for finished.
             writes = [write for write in writes if write[0] in BOOKKEEPING]
+        node = task_path.rpartition(", ")[2]
         task = (
             str(configurable["thread_id"]),
             str(configurable["checkpoint_ns"]),
@@ -199,13 +211,29 @@ class Checkpoints(AsyncSqliteSaver):
             task_path,
         )
         rows = [
-            (*task, WRITES_IDX_MAP.get(channel, idx), channel, *self.serde.dumps_typed(value))
+            (*task, WRITES_IDX_MAP.get(channel, idx), channel, *self._dump(value, node, channel))
             for idx, (channel, value) in enumerate(writes)
         ]
         # As the library does: bookkeeping is replaced, what a task wrote first stays.
         bookkeeping = all(channel in WRITES_IDX_MAP for channel, _ in writes)
         verb = "REPLACE" if bookkeeping else "IGNORE"
         return Statement(_PUT_WRITES.format(verb), rows, many=True)
+
+    def _dump(self, value: Any, node: str, channel: str) -> tuple[str, bytes]:
+        """Encode a value. Raises `Invalid` (`unstorable_value`) naming node and channel."""
+        if channel == INTERRUPT:
+            questions = [getattr(each, "value", each) for each in value]
+            check_storable(questions, f"Node '{node}'", "interrupts", node=node)
+        elif channel not in BOOKKEEPING:
+            check_storable(value, f"Node '{node}'", channel, node=node)
+        try:
+            return self.serde.dumps_typed(value)
+        except (TypeError, ValueError) as error:
+            raise Invalid(
+                f"Node '{node}' gives what cannot be kept at {channel}: {error}.",
+                code="unstorable_value",
+                details={"node": node, "field": channel},
+            ) from error
 
     async def adelete_thread(self, thread_id: str) -> None:
         """Delete all checkpoints of a thread; on disk on return, as what follows."""

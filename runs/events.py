@@ -7,14 +7,17 @@ declared in `event_types`.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
+from config.json_values import MAX_BITS
 from runs.record import timestamp
 
+MAX_DEPTH = 200
+"""Levels of a value that are shown; orjson follows some 250."""
 END_TYPES = frozenset({"run.finished", "run.failed", "run.cancelled"})
 """The events that end a run for good; `run.waiting` ends only its present attempt."""
 
@@ -91,7 +94,35 @@ def encode_event(
 
 def dumps(value: Any) -> bytes:
     """Encode anything that may stand in a graph's state; what has no JSON becomes its text."""
-    return orjson.dumps(value, default=_plain, option=orjson.OPT_NON_STR_KEYS)
+    try:
+        return orjson.dumps(value, default=_plain, option=orjson.OPT_NON_STR_KEYS)
+    except TypeError:
+        return orjson.dumps(make_readable(value))
+
+
+def make_readable(value: Any, depth: int = 0) -> Any:
+    """Turn what orjson refuses into JSON for people: large numbers and odd names as text, halves
+    of characters replaced, what is nested too deeply cut off.
+    """
+    if depth > MAX_DEPTH:
+        return "…"
+    if isinstance(value, Mapping):
+        return {
+            _readable_text(str(key)): make_readable(item, depth + 1) for key, item in value.items()
+        }
+    if isinstance(value, list | tuple | set | frozenset):
+        return [make_readable(item, depth + 1) for item in value]
+    if value is None or isinstance(value, bool | float):
+        return value
+    if isinstance(value, int):
+        return value if value.bit_length() < MAX_BITS else _readable_text(str(value))
+    return (
+        _readable_text(value) if isinstance(value, str) else make_readable(_plain(value), depth + 1)
+    )
+
+
+def _readable_text(text: str) -> str:
+    return text.encode(errors="replace").decode()
 
 
 def _plain(value: Any) -> Any:

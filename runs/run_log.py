@@ -67,6 +67,8 @@ class RunLog:
         self.closed = False
         self.failure: BaseException | None = None
         """What the store raised first; nothing is stored any more."""
+        self.unstorable: Exception | None = None
+        """Why a step's write could not be encoded: no checkpoint may hold it either."""
 
     def append(self, type_: str, **fields: Any) -> None:
         """Number an event and store it soon, together with others that come meanwhile.

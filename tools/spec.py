@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 from jsonschema import ValidationError
 
 from config.errors import Invalid, MotetError, TimedOut, Unavailable, nearest
+from config.json_values import check_storable
 from tools.json_schema.schema import JsonSchema
 from tools.user_code.guard import describe, run_guarded
 
@@ -84,14 +85,15 @@ class Tool:
         """Check the arguments, run the tool and return its result as JSON.
 
         Raises `Invalid` (`invalid_arguments`) naming the field when `arguments` do not fit the
-        schema, `TimedOut` (`tool_timed_out`) after `timeout_s`, and `Unavailable` (`tool_failed`)
-        for any foreign exception, `SystemExit` and its like included.
+        schema, `TimedOut` (`tool_timed_out`) after `timeout_s`, `Unavailable` (`tool_failed`) for
+        any foreign exception, `SystemExit` and its like included, and `Invalid`
+        (`unstorable_value`) for a result such as NaN.
         """
         checked = await self.validate(arguments)
         limit = asyncio.timeout(self.timeout_s)
         try:
             async with limit:
-                return await run_guarded(lambda: _run(self.run, checked, context))
+                result = await run_guarded(lambda: _run(self.run, checked, context))
         except MotetError:
             raise
         except Exception as error:
@@ -103,6 +105,8 @@ class Tool:
                 code="tool_failed",
                 details={"tool": self.name, "origin": self.origin},
             ) from error
+        check_storable(result, f"Tool '{self.name}'", "result", tool=self.name)
+        return result
 
     async def validate(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Complete `arguments` by the schema's defaults.

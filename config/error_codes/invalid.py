@@ -213,6 +213,11 @@ INVALID: Mapping[str, ErrorCode] = {
     "unreadable_image": ErrorCode(
         "The image is damaged or of an unknown format.", "Send PNG, JPEG, WebP or GIF."
     ),
+    "unstorable_value": ErrorCode(
+        "A node or a tool gave what no checkpoint can hold: a whole number of more than 64 bits, "
+        "NaN, half a character, an object that is no JSON.",
+        "Give another value, or its text; `details` names node or tool and the place.",
+    ),
     "unsupported_document": ErrorCode(
         "There is no reader for documents of this type.", "Convert it, for example to PDF or text."
     ),

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from config.json_values import find_unstorable
 from tools.json_schema.schema import JsonSchema
 
 # No two parts of it can match the same characters: the text may be hostile.
@@ -23,6 +24,8 @@ class OutputSchema(JsonSchema):
     async def parse(self, text: str) -> Any:
         """Return the value that a text holds. Raises `ValueError` with words for the model."""
         value = _parse_json(text)
+        if flaw := find_unstorable(value):
+            raise ValueError(f"{flaw.path or 'the value'}: {flaw.reason}")
         if error := await self.describe_error(value):
             raise ValueError(error)
         return value

@@ -23,6 +23,7 @@ from langgraph.func import task
 from langgraph.runtime import get_runtime
 
 from config.errors import MotetError
+from config.json_values import check_storable
 from graphs.compile.node import NodeContext
 from graphs.compile.retry import retry_policy, will_retry
 from graphs.spec.node_spec import NodeSpec
@@ -52,7 +53,9 @@ async def durable_call(
         if own.attempt > 1:
             own.emit("attempt", number=own.attempt)
         try:
-            return await cancel_once(asyncio.create_task(work(own), name=step_name))
+            result = await cancel_once(asyncio.create_task(work(own), name=step_name))
+            check_storable(result, f"Step '{step_name}'", node=context.node)
+            return result
         except MotetError as error:
             if will_retry(error, own, spec):
                 own.emit("warning", code=error.code, message=error.message, attempt=own.attempt)

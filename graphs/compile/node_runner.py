@@ -29,6 +29,7 @@ from langgraph.errors import GraphBubbleUp
 from langgraph.runtime import Runtime
 
 from config.errors import Invalid, MotetError, TimedOut
+from config.json_values import check_storable
 from graphs.compile.node import NEXT_PART, CompiledNode, NodeContext, Renderer
 from graphs.compile.retry import is_retryable
 from graphs.compile.state import GOTO
@@ -158,13 +159,14 @@ class NodeRunner:
 
     def _update(self, parts: Mapping[str, Any]) -> dict[str, Any]:
         update = {channel: parts.get(part) for channel, part in self.save.items()}
-        self._check_types(update)
+        self._check_values(update)
         if self.routes_itself:
             update[GOTO] = {self.name: parts.get(NEXT_PART)}
         return update
 
-    def _check_types(self, update: Mapping[str, Any]) -> None:
+    def _check_values(self, update: Mapping[str, Any]) -> None:
         for channel, value in update.items():
+            check_storable(value, f"Node '{self.name}'", channel, node=self.name)
             if not fits(self.types.get(channel, "any"), value):
                 raise Invalid(
                     f"Node '{self.name}' would write a {type(value).__name__} to channel "
@@ -195,7 +197,7 @@ class NodeRunner:
         context.emit("warning", **report, handled=handled)
         log.info("run %s: %s failed (attempt %d), %s: %s", *where, handled, report["code"])
         update = await self._default_update(report, context)
-        self._check_types(update)
+        self._check_values(update)
         return {**update, **({GOTO: {self.name: policy.goto}} if self.routes_itself else {})}
 
     async def _default_update(self, report: dict[str, Any], context: NodeContext) -> dict[str, Any]:

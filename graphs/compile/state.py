@@ -14,6 +14,7 @@ from langgraph.graph.message import add_messages
 from typing_extensions import TypedDict
 
 from config.errors import Invalid
+from config.json_values import check_storable
 from graphs.spec.channel_types import Reduce
 
 LOOPS = "_loops"
@@ -30,12 +31,14 @@ def _add(old: Any, new: Any) -> Any:
     if old is None or new is None:
         return new if old is None else old
     try:
-        return operator.add(old, new)
+        result = operator.add(old, new)
     except TypeError as error:
         raise Invalid(
             f"A {type(new).__name__} cannot be added to a {type(old).__name__}.",
             code="channel_type_mismatch",
         ) from error
+    check_storable(result, "The reducer 'add'")
+    return result
 
 
 def _merge(old: dict[str, Any], new: dict[str, Any] | None) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from config.errors import Invalid, MotetError, NotFound, Unavailable
+from config.json_values import parse_json
 from config.settings import Settings
 from server.cli.artifact_files import (
     FILE_FORMATS,
@@ -145,7 +146,7 @@ def parse_input(
     """
     if input_json is not None:
         try:
-            return dict(orjson.loads(input_json))
+            return dict(parse_json(input_json, "input"))
         except (orjson.JSONDecodeError, TypeError, ValueError) as error:
             raise Invalid(f"--input is not a JSON object: {error}.") from error
     fields = schema.get("properties", {})
@@ -185,7 +186,7 @@ def _parse_value(field: Mapping[str, Any], text: str) -> Any:
 def _parse_json(text: str) -> Any:
     """Parse JSON; what is none is a text."""
     try:
-        return orjson.loads(text)
+        return parse_json(text)
     except orjson.JSONDecodeError:
         return text
 

@@ -16,6 +16,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 
 from config.errors import Invalid
+from config.json_values import parse_json
 
 MAX_DEPTH = 100
 """Levels of lists and objects: a run's input is stored a few levels deeper, and read again."""
@@ -31,10 +32,10 @@ class StrictRequest(Request):
     """A request whose JSON is that of the standard: no NaN, no halves of surrogate pairs."""
 
     async def json(self) -> Any:
-        """Parse the body once. Raises `orjson.JSONDecodeError`, and `Invalid` where too deep."""
+        """Parse the body once. Raises as `parse_json` does, and `Invalid` where too deep."""
         if not hasattr(self, "_json"):
             data = await self.body()
-            self._json = orjson.loads(data)
+            self._json = parse_json(data)
             check_depth(data, self._json)
         return self._json
 
@@ -56,7 +57,7 @@ async def read_json(request: Request, model: type[Body]) -> Body:
     """Read the body as JSON that fits `model`. Raises `RequestValidationError`, as FastAPI does."""
     data = await request.body()
     try:
-        value = orjson.loads(data)
+        value = parse_json(data)
     except orjson.JSONDecodeError as error:
         problem = {"type": "json_invalid", "loc": ("body", error.pos), "msg": error.msg}
         raise RequestValidationError([problem]) from error
@@ -76,11 +77,12 @@ def validate_body(model: type[Body], value: Any) -> Body:
 def parse_json_object(text: Any, field: str) -> dict[str, Any]:
     """Parse a form's field that holds a JSON object; {} where it is empty. Raises `Invalid`."""
     try:
-        value = orjson.loads(text) if isinstance(text, str) and text else {}
+        value = parse_json(text, field) if isinstance(text, str) and text else {}
     except orjson.JSONDecodeError:
         value = None
     if not isinstance(value, dict):
         raise Invalid(f"{field} is no JSON object.", details={"field": field})
+    check_depth(str(text).encode(), value)
     return value
 
 

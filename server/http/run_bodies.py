@@ -11,9 +11,10 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.datastructures import FormData
 
+from config.json_values import parse_json
 from runs.record import MultitaskStrategy, OnDisconnect
 from server.http.access import Caller
-from server.http.bodies import media_type, read_json, unsupported, validate_body
+from server.http.bodies import check_depth, media_type, read_json, unsupported, validate_body
 from server.http.openapi import request_body
 from server.http.uploads import has_data_urls, read_file_form, read_form_input, store_data_urls
 from server.services import Services
@@ -97,15 +98,17 @@ async def read_run(name: str, request: Request, services: Services, caller: Call
 def _parse_fields(form: FormData, files: set[str]) -> RunBody:
     """Parse the fields of a form that say how to run: each as JSON, or as the text that it is."""
     fields = {
-        name: _parse_value(value)
+        name: _parse_value(name, value)
         for name, value in form.multi_items()
         if isinstance(value, str) and name != "input" and name not in files
     }
     return validate_body(RunBody, fields)
 
 
-def _parse_value(text: str) -> Any:
+def _parse_value(name: str, text: str) -> Any:
     try:
-        return orjson.loads(text)
+        value = parse_json(text, name)
+        check_depth(text.encode(), value)
+        return value
     except orjson.JSONDecodeError:
         return text

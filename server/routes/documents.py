@@ -8,6 +8,7 @@ import orjson
 from fastapi import APIRouter, Header, Query, Request, Response
 
 from config.errors import Invalid
+from config.json_values import parse_json
 from indexes.checks import MAX_LIMIT
 from server.http.access import CallerOf
 from server.http.bodies import Offset, StrictRoute, media_type, read_json, unsupported
@@ -120,7 +121,7 @@ async def show_passage(name: str, passage: str, services: ServicesOf, caller: Ca
 
 def _parse_filter(text: str | None) -> Any:
     try:
-        return orjson.loads(text) if text else None
+        return parse_json(text, "where") if text else None
     except orjson.JSONDecodeError as error:
         raise Invalid(
             f"where is no JSON: {error}.", code="invalid_filter", details={"field": "where"}

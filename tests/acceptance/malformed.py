@@ -82,6 +82,17 @@ BODIES = [
     raw("NaN", RUN, b'{"metadata": {"x": NaN}}', 400, "malformed_body", "body"),
     raw("infinity", RUN, b'{"metadata": {"x": 1e999}}', 400, "malformed_body", "body"),
     raw("half a surrogate", RUN, b'{"input": "\\ud800"}', 400, "malformed_body", "body"),
+    *(
+        raw(f"{name} with a number of 80 bits", path, content, 422, "invalid_request", field)
+        for name, path, content, field in (
+            ("input", RUN, b'{"input": {"text": 1208925819614629174706176}}', "input.text"),
+            ("metadata", RUN, b'{"metadata": {"n": [1208925819614629174706176]}}', "metadata.n.0"),
+            ("state", STATE, b'{"values": {"n": 1208925819614629174706176}}', "values.n"),
+            ("thread", "/threads", b'{"metadata": {"n": 1208925819614629174706176}}', "metadata.n"),
+            ("answer", "/runs/{run}/resume", b'{"answer": 1208925819614629174706176}', "answer"),
+            ("search", "/threads/search", b'{"limit": 1208925819614629174706176}', "limit"),
+        )
+    ),
     raw("broken UTF-8", RUN, b'{"input": "\xff"}', 400, "malformed_body", "body"),
     raw("UTF-16", RUN, '{"input": 1}'.encode("utf-16"), 400, "malformed_body", "body"),
     raw(

@@ -77,3 +77,12 @@ async def test_a_schema_of_an_older_version_fetches_nothing(schema: dict[str, An
         await match_answers(waiting(a=question), {})
 
     assert caught.value.code == "invalid_answer"
+
+
+@pytest.mark.parametrize("value", [2**63, float("nan"), "\ud800"])
+async def test_answer_that_no_checkpoint_holds_is_refused_with_its_field(value: Any) -> None:
+    with pytest.raises(Invalid) as caught:
+        await match_answers(waiting(a="?"), {"rows": [value]})
+
+    assert caught.value.code == "invalid_answer"
+    assert caught.value.details["field"] == "answer.rows.0"

@@ -150,3 +150,16 @@ def test_the_declaration_is_what_tool_calling_models_take() -> None:
         "parameters": PARAMETERS,
     }
     assert made().as_function() == {"type": "function", "function": function}
+
+
+@pytest.mark.parametrize("value", [float("nan"), 2**63, "\ud800", {"a": [float("inf")]}])
+async def test_result_that_no_checkpoint_holds_is_refused_with_its_place(value: Any) -> None:
+    async def run(arguments: dict[str, Any], context: ToolContext) -> Any:
+        return {"rows": [value]}
+
+    with pytest.raises(Invalid, match="Tool 'weather' gives what cannot be kept") as caught:
+        await made(run).call({"city": "Rome"}, ToolContext())
+
+    assert caught.value.code == "unstorable_value"
+    assert caught.value.details["tool"] == "weather"
+    assert caught.value.details["field"].startswith("result.rows.0")

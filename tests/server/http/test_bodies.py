@@ -80,6 +80,29 @@ async def test_malformed_json_is_refused_with_its_position(
 
 
 @pytest.mark.parametrize("path", ["/note", "/read"])
+@pytest.mark.parametrize("number", ["9223372036854775808", "-9223372036854775809", "1" * 30])
+async def test_whole_number_that_would_lose_digits_is_refused_with_its_field(
+    client: httpx.AsyncClient, path: str, number: str
+) -> None:
+    content = f'{{"text": [{{"n": {number}}}]}}'.encode()
+
+    response = await client.post(path, content=content, headers=JSON)
+
+    assert response.status_code == 422
+    assert response.json()["error"]["details"]["field"] == "text.0.n"
+
+
+@pytest.mark.parametrize("path", ["/note", "/read"])
+@pytest.mark.parametrize("value", [2**63 - 1, -(2**63), "1" * 30, 1234567890123456789.5, -0.0])
+async def test_numbers_of_64_bits_and_digits_in_texts_are_read_exactly(
+    client: httpx.AsyncClient, path: str, value: Any
+) -> None:
+    response = await client.post(path, json={"text": value})
+
+    assert repr(response.json()) == repr(value)
+
+
+@pytest.mark.parametrize("path", ["/note", "/read"])
 async def test_depth_is_bounded(client: httpx.AsyncClient, path: str) -> None:
     def nested(levels: int) -> bytes:
         return b'{"text": ' + b"[" * levels + b"]" * levels + b"}"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
+from langgraph.graph import StateGraph
 
 from config.settings import Settings
 from graphs.catalog import Catalog
@@ -44,6 +45,10 @@ class EngineFactory:
         self.gates = gates
         self.posted: list[tuple[str, dict[str, Any]]] = []
         self.statuses: list[int] = []
+        self.graphs: dict[str, Callable[[], StateGraph[Any]]] = {
+            **graphs(gates),
+            **reviewing_graphs(gates),
+        }
 
     @asynccontextmanager
     async def engine(
@@ -54,8 +59,7 @@ class EngineFactory:
         With `crash` its process ends before an orderly end of its runs is on disk.
         """
         path = self.folder / "runs.db"
-        made = {**graphs(self.gates), **reviewing_graphs(self.gates)}
-        catalog = Catalog(Settings(home=self.folder), graphs=made)
+        catalog = Catalog(Settings(home=self.folder), graphs=self.graphs)
         catalog.reload()
         async with open_run_database(path) as database, open_checkpoints(database, path) as saver:
             store = RunStore(database)

@@ -1,0 +1,185 @@
+"""Values of JSON that can be kept: in a checkpoint, in a database, and in JSON again.
+
+Owns what the three have in common, and parsing JSON without a silent change of it. Messages, dates
+and other objects that graphs in Python hold are left to those who store them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import orjson
+
+from config.errors import Invalid
+
+MAX_DEPTH = 200
+"""Levels of lists and objects: encoders follow some 250, and values stand in others."""
+MAX_ITEMS = 5_000_000
+"""Items in all, those that lists share counted each time: they are written each time."""
+MAX_BITS = 64
+MAX_PATH_CHARS = 200
+_LONG_NUMBER = re.compile(rb"[0-9]{19}")
+_KEYS = (str, int, float, type(None))
+
+
+class Flaw(NamedTuple):
+    """What of a value cannot be kept: its place, as in `items.0.name`, and why."""
+
+    path: str
+    reason: str
+
+    def within(self, field: str) -> str:
+        """Return the place within a field."""
+        return f"{field}.{self.path}" if self.path else field
+
+
+class _Large(NamedTuple):
+    """A whole number that was not read, for it would not be kept exactly."""
+
+    text: str
+
+
+def parse_json(data: bytes | str, field: str = "") -> Any:
+    """Parse JSON of the standard, each number as it stands: no NaN, no half of a surrogate pair.
+
+    Raises `orjson.JSONDecodeError` for what is no JSON, and `Invalid` (`invalid_request`) naming
+    the place, within `field`, of a whole number that has more than 64 bits.
+    """
+    value = orjson.loads(data)
+    raw = data.encode() if isinstance(data, str) else data
+    if _LONG_NUMBER.search(raw) is None:
+        return value
+    # orjson would make a float of it, in silence.
+    try:
+        flaw = find_unstorable(json.loads(raw, parse_int=_read_integer))
+    except RecursionError as error:
+        raise Invalid(
+            "The JSON is nested too deeply.", details={"field": field or "body"}
+        ) from error
+    if flaw is not None:
+        position = flaw.within(field) if field else flaw.path
+        raise Invalid(
+            f"{position or 'The body'}: {flaw.reason}", details={"field": position or "body"}
+        )
+    return value
+
+
+def find_unstorable(value: Any) -> Flaw | None:
+    """Return the first thing in a value that cannot be kept, in order of depth; None for nothing.
+
+    Objects that are no JSON are taken as they are, but for the fields of
+    models, such as messages.
+    """
+    if (flaw := _look(value)) is None or flaw.reason:
+        return flaw
+    level: list[tuple[Any, Any]] = [((), value)]
+    while True:
+        inner: list[tuple[Any, Any]] = []
+        for path, item in level:
+            if reason := _describe(item):
+                return Flaw(_join(path), reason)
+            inner += [((path, key), part) for key, part in _parts(item)]
+        level = inner
+
+
+def check_storable(value: Any, subject: str, field: str = "", **details: Any) -> None:
+    """Check that a value can be kept. Raises `Invalid` (`unstorable_value`).
+
+    `subject` is what gives the value; the error's details are `details` and the place in `field`.
+    """
+    if flaw := find_unstorable(value):
+        position = flaw.within(field) if field else flaw.path
+        where = f" at {position}" if position else ""
+        raise Invalid(
+            f"{subject} gives what cannot be kept{where}: {flaw.reason}",
+            code="unstorable_value",
+            details={**details, "field": position},
+        )
+
+
+def _look(value: Any) -> Flaw | None:
+    """Look at a value without its paths, which takes a fraction of the time.
+
+    Returns a flaw without a reason where there is one of a single value, whose path is not known.
+    """
+    level, size = [value], 0
+    for _ in range(MAX_DEPTH):
+        inner: list[Any] = []
+        for item in level:
+            if _describe(item):
+                return Flaw("", "")
+            if isinstance(item, Mapping):
+                inner += item.values()
+            elif isinstance(item, list | tuple | set | frozenset):
+                inner += item
+            elif fields := getattr(type(item), "model_fields", None):
+                inner += [getattr(item, name, None) for name in fields]
+        size += len(inner)
+        if size > MAX_ITEMS:
+            return Flaw("", f"there are more than {MAX_ITEMS} values in it.")
+        if not inner:
+            return None
+        level = inner
+    return Flaw("", f"lists and objects in it are more than {MAX_DEPTH} levels deep.")
+
+
+def _describe(value: Any) -> str | None:
+    """Return why a value by itself cannot be kept."""
+    if isinstance(value, str):
+        return (
+            None if value.isascii() or _is_text(value) else "half a character (a lone surrogate)."
+        )
+    if isinstance(value, float):
+        return None if math.isfinite(value) else f"{value} is no number that JSON has."
+    if isinstance(value, int):
+        fits = value.bit_length() < MAX_BITS or value == -(2 ** (MAX_BITS - 1))
+        return None if fits else _too_large()
+    if isinstance(value, _Large):
+        return _too_large()
+    if isinstance(value, Mapping):
+        for key in value:
+            if not isinstance(key, _KEYS):
+                return f"a {type(key).__name__} is no name that an object in JSON can have."
+            if reason := _describe(key):
+                return f"one of its names is {reason}"
+    return None
+
+
+def _too_large() -> str:
+    return "a whole number has at most 64 bits; as a text it is kept."
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _parts(value: Any) -> Iterator[tuple[Any, Any]]:
+    if isinstance(value, _Large):
+        return
+    if isinstance(value, Mapping):
+        yield from value.items()
+    elif isinstance(value, list | tuple | set | frozenset):
+        yield from enumerate(value)
+    elif fields := getattr(type(value), "model_fields", None):
+        yield from ((name, getattr(value, name, None)) for name in fields)
+
+
+def _join(path: Any) -> str:
+    """Write a path, which is nested pairs of what stands before and a key, as text with points."""
+    keys = []
+    while path:
+        path, key = path
+        keys.append(str(key).encode(errors="replace").decode()[:100])
+    return ".".join(reversed(keys))[:MAX_PATH_CHARS]
+
+
+def _read_integer(text: str) -> Any:
+    return int(text) if len(text) <= 20 else _Large(text)
