@@ -26,6 +26,7 @@ FAISS_FACTORY = "IDMap,Flat"
 """Exact. Above 5,000 rows txtai would otherwise choose an approximate index without a word."""
 VECTORS_NAME = "vectors"
 KEYWORDS_NAME = "keywords"
+WORDS_NAME = "words"
 
 
 class HybridIndex:
@@ -92,14 +93,18 @@ class HybridIndex:
                 # faiss's own file is short, without a word, when the disk is full.
                 writer = faiss.PyCallbackIOWriter(file.write)  # type: ignore[attr-defined]
                 faiss.write_index(self._vectors.backend, writer)
-            self._keywords.save(str(folder / KEYWORDS_NAME))
+            self._keywords.save(str(folder / KEYWORDS_NAME), str(folder / WORDS_NAME))
+
+    def used_words(self) -> set[str]:
+        """Return the words that are in any passage."""
+        return self._keywords.terms.used_words()
 
     @classmethod
-    def load_from(cls, folder: Path) -> HybridIndex:
+    def load_from(cls, folder: Path, words_name: str = WORDS_NAME) -> HybridIndex:
         """Read what `save_to` wrote. Raises whatever faiss and numpy raise for damaged files."""
         index = cls()
         index._vectors.load(str(folder / VECTORS_NAME))
-        index._keywords.load(str(folder / KEYWORDS_NAME))
+        index._keywords.load(str(folder / KEYWORDS_NAME), str(folder / words_name))
         index.numbers = faiss.vector_to_array(index._vectors.backend.id_map)
         if not len(index) == index._vectors.count() == len(index._keywords):
             raise ValueError("the parts of the saved index do not agree")

@@ -67,12 +67,12 @@ class Keywords(BM25):  # type: ignore[misc]  # txtai has no types
             {word: round(share / full_score, 6) for word, share in each.items()} for each in shares
         ]
 
-    def save(self, path: str) -> None:
-        self.terms.save(path)
+    def save(self, path: str, words_path: str) -> None:
+        self.terms.save(path, words_path)
 
-    def load(self, path: str) -> None:
+    def load(self, path: str, words_path: str) -> None:
         """Read what `save` wrote. Raises what numpy raises for damaged files."""
-        self.terms.load(path)
+        self.terms.load(path, words_path)
         self._stale = True
 
     def _weigh(self, query: Sequence[str]) -> Iterator[tuple[str, Rows, Scores]]:

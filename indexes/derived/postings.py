@@ -158,26 +158,35 @@ class Postings:
             numbered.append(number)
         return numbered
 
-    # On disk
+    def used_words(self) -> set[str]:
+        """Return the words that are in any passage."""
+        used = self._frequencies() > 0
+        return {word for word, use in zip(self._words, used, strict=True) if use}
 
-    def save(self, path: str) -> None:
+    # On disk: words in a file of their own, so that they can be redacted without the rest
+
+    def save(self, path: str, words_path: str) -> None:
         """Write everything, but no word that is in no passage any more."""
         self._forget_words()
         self._base, self._tail = self._base.merge(self._tail), empty_segment()
-        words = np.frombuffer("\n".join(self._words).encode(), np.uint8)
         base = self._base
+        with open(words_path, "wb") as file:
+            file.write("\n".join(self._words).encode())
         with open(path, "wb") as file:
-            for array in (self.lengths, words, base.starts, base.rows, base.counts):
+            for array in (self.lengths, base.starts, base.rows, base.counts):
                 np.save(file, array, allow_pickle=False)
 
-    def load(self, path: str) -> None:
-        """Read what `save` wrote. Raises what numpy raises for damaged files."""
+    def load(self, path: str, words_path: str) -> None:
+        """Read what `save` wrote; redacted words are empty. Raises what numpy raises for damaged
+        files."""
         with open(path, "rb") as file:
-            arrays = [np.load(file, allow_pickle=False) for _ in range(5)]
-        self.lengths, words = arrays[:2]
-        self._words = words.tobytes().decode().split("\n") if len(words) else []
-        self._numbers = {word: number for number, word in enumerate(self._words)}
-        self._base, self._tail = PostingsSegment(*arrays[2:]), empty_segment()
+            arrays = [np.load(file, allow_pickle=False) for _ in range(4)]
+        with open(words_path, "rb") as file:
+            words = file.read()
+        self._words = words.decode().split("\n") if len(arrays[1]) > 1 else []
+        self._numbers = {word: number for number, word in enumerate(self._words) if word}
+        self.lengths = arrays[0]
+        self._base, self._tail = PostingsSegment(*arrays[1:]), empty_segment()
 
     def _forget_words(self) -> None:
         """Drop words without postings: deleted documents may have been the only ones with them."""
@@ -185,7 +194,7 @@ class Postings:
         if used.all():
             return
         self._words = [word for word, use in zip(self._words, used, strict=True) if use]
-        self._numbers = {word: number for number, word in enumerate(self._words)}
+        self._numbers = {word: number for number, word in enumerate(self._words) if word}
         self._base, self._tail = (_narrow(each, used) for each in (self._base, self._tail))
 
 

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 
-from config.errors import Unavailable
+from config.errors import MotetError, Unavailable
 from indexes.derived import worker_client
 from indexes.derived.replica_state import ReplicaState
 from indexes.derived.saved_indexes import SavedIndexes
@@ -68,6 +68,20 @@ class ReplicaSaver:
         """
         replica.saved, replica.erased = replica.change, False
         await self._store(changes.mark_saved, record.id, replica.saved)
+
+    async def redact(self, record: IndexRecord, replica: ReplicaState) -> None:
+        """Take the words of removed documents out of what is saved, which stays otherwise.
+
+        Where that fails, nothing of the index stays saved: a word that was deleted goes first.
+        """
+        removed = await self._store(changes.list_removed, record.id)
+        if not removed or not await self._saved_indexes.exists(record.id):
+            return
+        try:
+            await worker_client.redact(await self._supervisor.running(), record, removed)
+        except MotetError as error:
+            log.warning("index '%s' is saved anew: %s", record.spec.name, error.message)
+            await self.erase(record, replica)
 
     async def erase(self, record: IndexRecord, replica: ReplicaState) -> None:
         """Take what was saved off the disk."""

@@ -6,9 +6,9 @@ Owns their removal. Writing and reading them is `folder`'s, in the worker.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 
-from indexes.storage import changes
 from indexes.storage.store import Store
 
 
@@ -19,13 +19,15 @@ class SavedIndexes:
         self._store = store
         self._folder = folder
 
-    async def sweep(self) -> None:
-        """Remove what a killed process left: folders of deleted indexes, and those that hold words
-        of documents removed since they were saved."""
-        clean = await self._store(changes.list_indexes_without_removals)
+    async def sweep(self, ids: Collection[str]) -> None:
+        """Remove the folders of other indexes than these, which a killed process left."""
         for folder in await self._store.blocking(self._list_folders):
-            if folder.name not in clean:
+            if folder.name not in ids:
                 await self.remove(folder.name)
+
+    async def exists(self, id: str) -> bool:
+        """Tell whether anything of an index is saved."""
+        return await self._store.blocking((self._folder / id).is_dir)
 
     async def remove(self, id: str) -> None:
         """Remove the folder of an index, if it has one."""

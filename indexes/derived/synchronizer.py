@@ -11,7 +11,8 @@ Invariants:
 - Everything that changes a replica's worker, change or save holds its lock. Searches do not: they
   are answered by the replica as it is. While it is restored, because its worker or its saved folder
   was lost, they wait for `RESTORE_WAIT_S`; their answers then tell how much of it they have seen.
-- A saved folder with words of removed documents is off the disk before the removal is replayed.
+- Words of removed documents are out of the saved folder before the removal is replayed. The rest of
+  it stays until the next save stands, so that a killed service opens it instead of building anew.
 """
 
 from __future__ import annotations
@@ -33,7 +34,11 @@ from indexes.derived.supervisor import StartWorker, WorkerSupervisor
 from indexes.derived.worker_client import Hits
 from indexes.records import IndexRecord
 from indexes.storage import index_rows, spaces
-from indexes.storage.changes import get_last_change, read_changes
+from indexes.storage.changes import (
+    get_last_change,
+    list_indexes_without_removals,
+    read_changes,
+)
 from indexes.storage.store import Store
 from indexes.tasks import cancel_and_wait, spawn_logged
 from models.workers.process import WorkerProcess
@@ -112,8 +117,17 @@ class IndexSynchronizer:
         await self._retry_once(record, catch_up)
 
     async def sweep(self) -> None:
-        """Remove from the disk what a killed process left of deleted indexes and documents."""
-        await self._saved_indexes.sweep()
+        """Remove from the disk what a killed process left of deleted indexes and documents.
+
+        Starts the worker if words of documents are to be removed.
+        """
+        records = await self._store(index_rows.list_indexes)
+        await self._saved_indexes.sweep({record.id for record in records})
+        clean = await self._store(list_indexes_without_removals)
+        for record in records:
+            if record.id not in clean and await self._saved_indexes.exists(record.id):
+                await self.redact_removed(record)
+                self.follow_later(record)
 
     def follow_later(self, record: IndexRecord) -> None:
         """Start `follow` in the background."""
@@ -121,11 +135,11 @@ class IndexSynchronizer:
         self._follows.add(task)
         task.add_done_callback(self._follows.discard)
 
-    async def erase_removed(self, record: IndexRecord) -> None:
+    async def redact_removed(self, record: IndexRecord) -> None:
         """Take the words of what was just removed from storage off the disk."""
         replica = self._replica(record)
         async with replica.lock:
-            await self._saver.erase(record, replica)
+            await self._saver.redact(record, replica)
         await self._store.purge()
 
     async def forget(self, record: IndexRecord) -> None:
@@ -273,17 +287,19 @@ class IndexSynchronizer:
     async def _catch_up(
         self, record: IndexRecord, replica: ReplicaState, worker: WorkerProcess
     ) -> None:
+        redacted = False
         while changes := await self._store(
             read_changes, record.id, replica.change, replica.born, BATCH
         ):
-            if changes.removed and not replica.erased:
-                # The saved folder holds words of what was removed: off the disk with it, before
+            if changes.removed and not redacted:
+                # The saved folder holds words of what was removed: off the disk with them, before
                 # anything else can fail.
-                await self._saver.erase(record, replica)
+                await self._saver.redact(record, replica)
                 await self._store.purge()
+                redacted = True
             await worker_client.apply(worker, record, replica.change, changes)
             replica.advance(changes.upto)
-            # A batch with removals is often followed by another, which would erase the save again.
+            # A batch with removals is often followed by another, whose words would be redacted.
             if replica.overdue and not changes.removed:
                 await self._saver.try_save(record, replica, worker)
         replica.note_restored()

@@ -3,7 +3,8 @@
 Owns which indexes are open and which are being built. One thread runs every request, in order;
 only searches that wait at the same time are answered together.
 
-Invariant: an index in memory has seen exactly the changes up to `change`, or it is dropped.
+Invariant: an index in memory has seen exactly the changes up to `change`, or it is dropped; but it
+may lack passages that a later change removes.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ class IndexHandler:
             "apply": self._apply,
             "swap": self._swap,
             "save": self._save,
+            "redact": self._redact,
             "drop": self._drop,
         }
         return methods[method](header["index"], header, body), b""
@@ -129,6 +131,15 @@ class IndexHandler:
         opened = self._opened(id)
         folder.save(opened.index, self._folder / id, opened.fingerprint, opened.change)
         return {"change": opened.change}
+
+    def _redact(self, id: str, header: dict[str, Any], body: bytes) -> dict[str, Any]:
+        """Take the words of removed passages out of what is saved."""
+        opened = self._open.get(id)
+        root = self._folder / id
+        index = opened.index if opened else folder.load(root, header["fingerprint"]).index
+        index.delete(header["removed"])
+        folder.redact(index, root)
+        return {}
 
     def _drop(self, id: str, header: dict[str, Any], body: bytes) -> dict[str, Any]:
         self._open.pop(id, None)

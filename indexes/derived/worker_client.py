@@ -91,6 +91,12 @@ async def save(worker: WorkerProcess, record: IndexRecord) -> None:
     await _call(worker, "save", record, {})
 
 
+async def redact(worker: WorkerProcess, record: IndexRecord, removed: Sequence[int]) -> None:
+    """Take the words of removed passages out of what is saved."""
+    header = {"fingerprint": record.fingerprint, "removed": list(removed)}
+    await _call(worker, "redact", record, header)
+
+
 async def drop(worker: WorkerProcess, record: IndexRecord) -> None:
     """Close an index that was deleted."""
     await _call(worker, "drop", record, {}, timeout_s=SEARCH_TIMEOUT_S)

@@ -125,7 +125,7 @@ class Ingest:
             self.deps.synchronizer.follow_later(self.index)
             raise
         if self.report.changed or self.report.removed:
-            await self.deps.synchronizer.erase_removed(self.index)
+            await self.deps.synchronizer.redact_removed(self.index)
         await self.deps.synchronizer.follow(self.index)
         self.report.elapsed_s = time.monotonic() - self._began_s
         return self.report

@@ -62,7 +62,7 @@ class Ingestion:
         """Delete a document, as `Index.delete_document` says."""
         await self._store(lookup.get_document, record.id, record.spec.name, id)
         await self._store(documents.delete_documents, record.id, [id])
-        await self._deps.synchronizer.erase_removed(record)
+        await self._deps.synchronizer.redact_removed(record)
         # Searches read texts from the store, so the document is not found any more already.
         self._deps.synchronizer.follow_later(record)
 

@@ -76,6 +76,12 @@ def mark_saved(database: IndexDatabase, id: str, change: int) -> None:
         connection.execute("DELETE FROM removals WHERE index_id = ? AND number <= ?", (id, change))
 
 
+def list_removed(database: IndexDatabase, id: str) -> list[int]:
+    """List the passages that were removed since the derived index was saved."""
+    rows = database.rows("SELECT passage FROM removals WHERE index_id = ?", id)
+    return [passage for (passage,) in rows]
+
+
 def list_indexes_without_removals(database: IndexDatabase) -> set[str]:
     """List the ids of indexes from which nothing was removed since they were saved."""
     return {id for (id,) in database.rows(_WITHOUT_REMOVALS)}

@@ -235,6 +235,45 @@ async def test_the_words_of_a_deleted_document_are_found_in_no_file(
     assert files_with(home, *words) == []
 
 
+async def test_removal_leaves_the_saved_index_to_the_next_worker_and_its_words_to_nobody(
+    filled: Indexes, home: Path
+) -> None:
+    notes = await filled.get("notes")
+    report = await notes.add_document(source="plain.md", data=b"The quuxling is frobnicated.")
+    await notes.rebuild()
+
+    await notes.delete_document(report.documents[0])
+    await kill(filled)
+
+    assert (saved_folder(home) / "vectors").exists()
+    assert files_with(home, "quuxling", "frobnic") == []
+    found = await filled.search("notes", "document", limit=10)
+    assert (sorted(passage.source for passage in found), found.complete) == (
+        ["0.md", "1.md", "2.md"],
+        True,
+    )
+    assert worker_of(filled).calls.count("apply") == 1, "the index was built anew"
+
+
+async def test_words_are_gone_also_when_no_worker_can_redact_them(
+    tmp_path: Path,
+) -> None:
+    settings = load_settings(home=tmp_path)
+    async with open_indexes(settings, Models(), worker=KilledOnce) as indexes:
+        docs = await indexes.get("docs")
+        report = await docs.add_document(source="a.md", data=b"The gribbleflix.")
+        await docs.rebuild()
+        assert files_with(tmp_path / "indexes" / "derived", "gribbleflix")
+        assert indexes.worker
+        indexes.worker.kill()
+        await asyncio.wait_for(asyncio.shield(indexes.worker.exited), BOUND_S)
+        KilledOnce.armed = True
+
+        await docs.delete_document(report.documents[0])
+
+        assert files_with(tmp_path, "gribbleflix") == []
+
+
 async def test_the_words_of_a_replaced_document_and_a_deleted_index_are_found_in_no_file(
     filled: Indexes, home: Path
 ) -> None:
@@ -265,6 +304,7 @@ async def test_next_start_removes_deleted_words_that_a_killed_process_left(
     (left / "terms").write_text("gribbleflix")
     async with open_indexes(settings, Models()) as indexes:
         assert files_with(tmp_path, "gribbleflix") == []
+        assert saved_folder(tmp_path), "what was saved stays until the next save"
 
 
 DELETED_AND_KILLED = """

@@ -99,6 +99,72 @@ def test_a_word_that_no_passage_holds_any_more_is_written_to_no_file(tmp_path: P
     assert b"frobnicate" not in saved
 
 
+def files_of(root: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in root.rglob("*") if path.is_file())
+
+
+def with_secret() -> HybridIndex:
+    index = built([1, 2, 3])
+    index.add([4], [["frobnicate", *words(1)]], vectors([4]))
+    return index
+
+
+def test_redacted_word_leaves_the_files_and_what_was_saved_is_opened_and_caught_up(
+    tmp_path: Path,
+) -> None:
+    index = with_secret()
+    folder.save(index, tmp_path, "model", 4)
+    index.delete([4])
+
+    folder.redact(index, tmp_path)
+
+    assert b"frobnicate" not in files_of(tmp_path)
+    loaded = folder.load(tmp_path, "model")
+    assert (len(loaded.index), loaded.change) == (4, 4)
+    loaded.index.delete([4])
+    assert_equal(loaded.index, built([1, 2, 3]))
+    for each in (index, loaded.index):
+        each.add([5], [["frobnicate", *words(5)]], vectors([5]))
+    assert_equal(index, loaded.index)
+
+
+def test_redacting_twice_and_saving_again_changes_no_score(tmp_path: Path) -> None:
+    index = with_secret()
+    folder.save(index, tmp_path, "model", 4)
+    index.delete([4])
+    folder.redact(index, tmp_path)
+    index.delete([1])
+    folder.redact(index, tmp_path)
+
+    loaded = folder.load(tmp_path, "model").index
+    loaded.delete([1, 4])
+    folder.save(loaded, tmp_path, "model", 6)
+
+    assert_equal(folder.load(tmp_path, "model").index, built([2, 3]))
+
+
+def test_words_from_before_a_redaction_that_was_cut_short_are_removed_when_opened(
+    tmp_path: Path,
+) -> None:
+    index = with_secret()
+    folder.save(index, tmp_path, "model", 4)
+    (saved,) = tmp_path.glob("saved-*")
+    (saved / "words-of-before").write_text("frobnicate")
+    index.delete([4])
+    folder.redact(index, tmp_path)
+
+    assert b"frobnicate" not in files_of(tmp_path)
+
+
+def test_where_nothing_is_saved_there_is_nothing_to_redact(tmp_path: Path) -> None:
+    folder.redact(built([1]), tmp_path)
+    folder.save(HybridIndex(), tmp_path, "model", 1)
+
+    folder.redact(built([1]), tmp_path)
+
+    assert folder.load(tmp_path, "model").change == 1
+
+
 def test_an_index_can_be_emptied_saved_and_filled_again(tmp_path: Path) -> None:
     index = built([1, 2, 3])
     index.delete([1, 2, 3])
