@@ -145,6 +145,9 @@ BUSY: Mapping[str, ErrorCode] = {
 }
 
 TIMED_OUT: Mapping[str, ErrorCode] = {
+    "body_timed_out": ErrorCode(
+        "The client stopped sending the body of its request.", "Send the request again."
+    ),
     "fetch_timed_out": ErrorCode("A web server did not send the page in time.", "Try again later."),
     "lease_timed_out": ErrorCode(
         "The model was not free within the wait that was asked for.",

@@ -45,6 +45,7 @@ STATUS_OF_CODE: Mapping[str, int] = {
     "malformed_body": 400,
     "forbidden": 403,
     "method_not_allowed": 405,
+    "body_timed_out": 408,
     "too_large": 413,
     "range_not_satisfiable": 416,
     "unsupported_media_type": 415,

@@ -1,4 +1,4 @@
-"""Bounds the size of request bodies before anything reads them, and inflates those in gzip.
+"""Bounds request bodies in size and time before anything reads them; inflates those in gzip.
 
 Invariant: no part of the service sees more bytes of a body than its bound, declared or not,
 compressed or not.
@@ -6,10 +6,12 @@ compressed or not.
 
 from __future__ import annotations
 
+import asyncio
+
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from config.errors import Invalid
+from config.errors import Invalid, TimedOut
 from server.http.content_coding import CODINGS, GzipReceive
 from server.http.errors import error_response
 
@@ -17,10 +19,16 @@ CODING = b"content-encoding"
 
 
 class BodyLimit:
-    """ASGI middleware: answers 413 to a body over the bound. Uploads (multipart) have their own."""
+    """ASGI middleware: answers 413 to a body over the bound. Uploads (multipart) have their own.
 
-    def __init__(self, app: ASGIApp, max_body_bytes: int, max_upload_bytes: int) -> None:
+    A body that stops coming for `pause_s` is answered 408.
+    """
+
+    def __init__(
+        self, app: ASGIApp, max_body_bytes: int, max_upload_bytes: int, pause_s: float = 60.0
+    ) -> None:
         self._app = app
+        self._pause_s = pause_s
         self._max_body_bytes = max_body_bytes
         self._max_upload_bytes = max_upload_bytes
 
@@ -36,7 +44,8 @@ class BodyLimit:
             await error_response(_too_large(bound))(scope, receive, send)
             return
         # The HTTP server holds a body to the length that it declares; a chunked one is counted.
-        bounded = receive if declared.isdigit() else _CountingReceive(receive, bound)
+        timed = _TimedReceive(receive, self._pause_s)
+        bounded = timed if declared.isdigit() else _CountingReceive(timed, bound)
         coding = headers.get(CODING, b"identity").strip().lower()
         if coding in CODINGS:
             bounded = _CountingReceive(GzipReceive(bounded), bound)
@@ -45,6 +54,31 @@ class BodyLimit:
             await _unsupported(coding)(scope, receive, send)
             return
         await self._app(scope, bounded, send)
+
+
+class _TimedReceive:
+    """Receives a body, and waits for no part longer than `pause_s`. Raises `TimedOut`."""
+
+    def __init__(self, receive: Receive, pause_s: float) -> None:
+        self._receive = receive
+        self._pause_s = pause_s
+        self._is_whole = False
+
+    async def __call__(self) -> Message:
+        # Behind the body, who receives waits for the client to leave.
+        if self._is_whole:
+            return await self._receive()
+        try:
+            async with asyncio.timeout(self._pause_s):
+                message = await self._receive()
+        except TimeoutError as error:
+            raise TimedOut(
+                f"Nothing more of the body came for {self._pause_s:g} seconds.",
+                code="body_timed_out",
+                details={"field": "body"},
+            ) from error
+        self._is_whole = not message.get("more_body", False)
+        return message
 
 
 class _CountingReceive:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -32,7 +32,7 @@ async def respond(work: Work, accept: str, settings: Settings, name: str) -> Res
     return json_response(report.as_dict())
 
 
-async def progress_chunks(work: Work, name: str) -> AsyncIterator[SSEChunk]:
+async def progress_chunks(work: Work, name: str) -> AsyncGenerator[SSEChunk]:
     """Do the work in a task and yield its events: `progress`, then `finished` or `failed`.
 
     The work is cancelled when its reader leaves, which closes this generator.

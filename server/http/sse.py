@@ -8,7 +8,8 @@ its log closes.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
 from starlette.responses import Response
@@ -20,6 +21,8 @@ from server.http.bodies import MAX_INTEGER
 from server.http.negotiation import SSE_TYPE
 
 HEARTBEAT = b": heartbeat\n\n"
+ABORT = "motet.abort"
+"""Extension of the HTTP server: closes the connection at once."""
 
 
 class SSEChunk(NamedTuple):
@@ -49,7 +52,7 @@ def encode_batch(batch: Batch) -> bytes:
     return wire
 
 
-async def encode_run(batches: AsyncIterator[Batch]) -> AsyncIterator[SSEChunk]:
+async def encode_run(batches: AsyncIterator[Batch]) -> AsyncGenerator[SSEChunk]:
     """Encode the batches of a run; the one that ends the run, or leaves it waiting, is the last."""
     async for batch in batches:
         yield SSEChunk(encode_batch(batch), batch.events[-1].type in END_TYPES)
@@ -74,20 +77,26 @@ def parse_last_event_id(last_event_id: str | None) -> int:
     return number
 
 
+class ReaderGoneError(Exception):
+    """The reader of a stream cannot be reached any more, or takes nothing any more."""
+
+
 class EventStream(Response):
     """Sends chunks as they come, and comments meanwhile, until the last one.
 
-    `on_disconnect` is awaited when the client leaves before the end. The chunks are not asked
-    for more than the client takes: `send` waits while its connection is full.
+    `on_disconnect` is awaited when the reader is gone before the end: it left, a heartbeat could
+    not be sent, or it has taken nothing for `patience_s`. The chunks are closed with the stream,
+    and are not asked for more than the reader takes: `send` waits while its connection is full.
     """
 
     media_type = SSE_TYPE
 
     def __init__(
         self,
-        chunks: AsyncIterator[SSEChunk],
+        chunks: AsyncGenerator[SSEChunk],
         *,
         heartbeat_s: float,
+        patience_s: float = 60.0,
         headers: Mapping[str, str] | None = None,
         on_disconnect: Callable[[], Awaitable[object]] | None = None,
     ) -> None:
@@ -95,42 +104,86 @@ class EventStream(Response):
         self.background = None
         self._chunks = chunks
         self._heartbeat_s = heartbeat_s
+        self._patience_s = patience_s
         self._on_disconnect = on_disconnect
         # No proxy may hold events back or keep them.
         unbuffered = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         self.init_headers({**unbuffered, **(headers or {})})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Stream to the end, or until the reader is gone. Raises what the chunks raise."""
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-        pump = asyncio.create_task(self._pump(send), name="sse")
+        body = _Body(send)
+        pump = asyncio.create_task(self._pump(body), name="sse")
         disconnect = asyncio.create_task(wait_disconnected(receive), name="sse disconnect")
-        beat = asyncio.create_task(self._beat(send), name="sse heartbeat")
+        beat = asyncio.create_task(self._beat(body), name="sse heartbeat")
+        tasks = (pump, disconnect, beat)
         try:
-            await asyncio.wait({pump, disconnect}, return_when=asyncio.FIRST_COMPLETED)
-            # Both may be done: a client that left as the last chunk went out has all of it.
-            if not pump.done() and self._on_disconnect:
-                await self._on_disconnect()
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            # Several may be done: a client that left as the last chunk went out has all of it.
+            if not pump.done() or _is_reader_gone(pump):
+                if not disconnect.done():
+                    abort_connection(scope)
+                if self._on_disconnect:
+                    await self._on_disconnect()
         finally:
             # None of the tasks outlives the request: all have ended before this returns.
-            for task in (pump, disconnect, beat):
+            for task in tasks:
                 task.cancel()
-            await asyncio.wait({pump, disconnect, beat})
-        if not pump.cancelled():
-            pump.result()
+            await asyncio.wait(tasks)
+        for task in (beat, pump):
+            with contextlib.suppress(asyncio.CancelledError, ReaderGoneError):
+                task.result()
 
-    async def _pump(self, send: Send) -> None:
-        async for chunk, last in self._chunks:
-            await send({"type": "http.response.body", "body": chunk, "more_body": not last})
-            # The end went out with the last event, in one packet.
-            if last:
-                return
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+    async def _pump(self, body: _Body) -> None:
+        async with contextlib.aclosing(self._chunks) as chunks:
+            async for chunk, last in chunks:
+                # The end goes out with the last event, in one packet.
+                await body.send(chunk, last=last)
+                if last:
+                    return
+        await body.send(b"", last=True)
 
-    async def _beat(self, send: Send) -> None:
-        # Comments fall between chunks, never into one: each is sent whole.
+    async def _beat(self, body: _Body) -> None:
         while True:
             await asyncio.sleep(self._heartbeat_s)
-            await send({"type": "http.response.body", "body": HEARTBEAT, "more_body": True})
+            try:
+                async with asyncio.timeout(self._patience_s):
+                    await body.send(HEARTBEAT)
+            except TimeoutError as error:
+                raise ReaderGoneError from error
+
+
+def _is_reader_gone(pump: asyncio.Task[None]) -> bool:
+    return not pump.cancelled() and isinstance(pump.exception(), ReaderGoneError)
+
+
+class _Body:
+    """Sends the parts of a body one at a time: comments between chunks, and none behind the end."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._lock = asyncio.Lock()
+        self._is_ended = False
+
+    async def send(self, part: bytes, *, last: bool = False) -> None:
+        """Send a part unless the body has ended. Raises `ReaderGoneError` where that fails."""
+        async with self._lock:
+            if self._is_ended:
+                return
+            self._is_ended = last
+            try:
+                await self._send(
+                    {"type": "http.response.body", "body": part, "more_body": not last}
+                )
+            except Exception as error:
+                raise ReaderGoneError from error
+
+
+def abort_connection(scope: Scope) -> None:
+    """Close a client's connection with all that it has not taken, where the HTTP server can."""
+    if extension := scope.get("extensions", {}).get(ABORT):
+        extension["abort"]()
 
 
 async def wait_disconnected(receive: Receive) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Response
@@ -134,6 +134,6 @@ async def _status(name: str, models: Models) -> ModelStatus:
     return statuses[name]
 
 
-async def _encode_all(events: AsyncIterator[Mapping[str, Any]]) -> AsyncIterator[SSEChunk]:
+async def _encode_all(events: AsyncIterator[Mapping[str, Any]]) -> AsyncGenerator[SSEChunk]:
     async for event in events:
         yield SSEChunk(format_event(event["event"], event, id=event["seq"]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -101,7 +101,7 @@ def _stream(pulls: Pulls, name: str, heartbeat_s: float) -> Response:
     return EventStream(_follow(pulls, name), heartbeat_s=heartbeat_s)
 
 
-async def _follow(pulls: Pulls, name: str) -> AsyncIterator[SSEChunk]:
+async def _follow(pulls: Pulls, name: str) -> AsyncGenerator[SSEChunk]:
     async with aclosing(pulls.watch(name)) as jobs:
         async for job in jobs:
             ended = job["state"] not in UNDER_WAY

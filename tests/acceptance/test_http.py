@@ -8,11 +8,13 @@ import re
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 
 from benchmarks.server import ServerProcess
 from server.http.security_headers import SECURITY_HEADERS
 from tests.support.service import error_of, shouting_agent
+from tests.support.socket_gate import SocketGate
 
 PAGE = b"<!doctype html><title>Mine</title><script>fetch('/agents')</script>"
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
@@ -303,3 +305,27 @@ async def test_client_may_wait_for_leave_to_send_its_body(server: ServerProcess)
         writer.write(b"{}")
         assert (await reader.readline()).split()[1] == b"200"
     writer.close()
+
+
+@pytest.mark.parametrize("vanishes", [True, False], ids=["reset", "left"])
+async def test_run_of_a_reader_that_is_gone_is_cancelled(
+    server: ServerProcess, client: httpx.AsyncClient, gate: SocketGate, vanishes: bool
+) -> None:
+    url = httpx.URL(server.url)
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    body = orjson.dumps({"input": {"gate": gate.path}})
+    writer.write(
+        b"POST /agents/gated/run HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
+    )
+    await gate.knocked()
+    head = (await reader.readuntil(b"\r\n\r\n")).decode()
+    [address] = re.findall("content-location: (.*)\r\n", head)
+
+    if vanishes:
+        writer.transport.abort()
+    else:
+        writer.close()
+
+    events = await client.get(f"{address}/events", timeout=10)
+    assert "event: run.cancelled" in events.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import zlib
 from collections.abc import AsyncIterator
@@ -9,6 +10,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 from fastapi import FastAPI, Request, Response
+from starlette.types import Message
 
 from server.http.errors import install_error_handlers
 from server.http.limits import BodyLimit
@@ -96,3 +98,32 @@ async def test_other_codings_are_refused_with_those_that_are_taken(coding: str) 
 
 async def test_no_coding_may_be_named() -> None:
     assert (await send(TEXT, **{"Content-Encoding": "identity"})).content == TEXT
+
+
+async def test_body_that_stops_coming_is_not_waited_for() -> None:
+    app = FastAPI()
+
+    @app.post("/")
+    async def read(request: Request) -> Response:
+        return Response(await request.body())
+
+    install_error_handlers(app)
+    limited = BodyLimit(app, max_body_bytes=BOUND, max_upload_bytes=BOUND, pause_s=0.01)
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        if not received:
+            received.append(b"half")
+            return {"type": "http.request", "body": b"half", "more_body": True}
+        return await asyncio.get_running_loop().create_future()
+
+    async def keep(message: Message) -> None:
+        sent.append(message)
+
+    received: list[bytes] = []
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": [], "query_string": b""}
+    async with asyncio.timeout(10):
+        await limited(scope, receive, keep)
+
+    assert sent[0]["status"] == 408
+    assert b"body_timed_out" in sent[1]["body"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ from starlette.types import Message
 
 from runs.events import Batch, encode_event
 from server.http.negotiation import SSE_TYPE
-from server.http.sse import HEARTBEAT, EventStream, SSEChunk, encode_batch, encode_run
+from server.http.sse import ABORT, HEARTBEAT, EventStream, SSEChunk, encode_batch, encode_run
 
 LONG_S = 60.0
 
@@ -55,7 +55,7 @@ class Connection:
         return b"".join(message.get("body", b"") for message in self.sent)
 
 
-def stream(chunks: AsyncIterator[SSEChunk], **more: Any) -> EventStream:
+def stream(chunks: AsyncGenerator[SSEChunk], **more: Any) -> EventStream:
     return EventStream(chunks, **{"heartbeat_s": LONG_S, **more})
 
 
@@ -86,7 +86,7 @@ async def test_the_chunk_with_the_last_event_is_marked(end: str) -> None:
 
 
 async def test_a_stream_ends_with_its_last_chunk() -> None:
-    async def chunks() -> AsyncIterator[SSEChunk]:
+    async def chunks() -> AsyncGenerator[SSEChunk]:
         yield SSEChunk(b"one", False)
         yield SSEChunk(b"two", True)
         raise AssertionError("nothing is asked for behind the last one")
@@ -106,7 +106,7 @@ async def test_a_stream_ends_with_its_last_chunk() -> None:
 
 
 async def test_a_stream_without_a_last_chunk_ends_with_an_empty_one() -> None:
-    async def chunks() -> AsyncIterator[SSEChunk]:
+    async def chunks() -> AsyncGenerator[SSEChunk]:
         yield SSEChunk(b"one", False)
 
     connection = Connection()
@@ -117,7 +117,7 @@ async def test_a_stream_without_a_last_chunk_ends_with_an_empty_one() -> None:
 async def test_silent_stream_sends_heartbeats() -> None:
     opened = asyncio.Event()
 
-    async def chunks() -> AsyncIterator[SSEChunk]:
+    async def chunks() -> AsyncGenerator[SSEChunk]:
         await opened.wait()
         yield SSEChunk(b"late", True)
 
@@ -134,7 +134,7 @@ async def test_client_that_leaves_early_calls_on_disconnect_and_ends_the_tasks()
     told: list[str] = []
     closed = asyncio.Event()
 
-    async def chunks() -> AsyncIterator[SSEChunk]:
+    async def chunks() -> AsyncGenerator[SSEChunk]:
         try:
             yield SSEChunk(b"one", False)
             await asyncio.Event().wait()
@@ -157,7 +157,7 @@ async def test_client_that_leaves_early_calls_on_disconnect_and_ends_the_tasks()
 
 
 async def test_client_that_stays_to_the_end_does_not_call_on_disconnect() -> None:
-    async def chunks() -> AsyncIterator[SSEChunk]:
+    async def chunks() -> AsyncGenerator[SSEChunk]:
         yield SSEChunk(b"one", True)
 
     async def gone() -> None:
@@ -168,10 +168,96 @@ async def test_client_that_stays_to_the_end_does_not_call_on_disconnect() -> Non
 
 
 async def test_exception_of_the_chunks_is_raised() -> None:
-    async def chunks() -> AsyncIterator[SSEChunk]:
+    async def chunks() -> AsyncGenerator[SSEChunk]:
         yield SSEChunk(b"one", False)
         raise RuntimeError("deliberate")
 
     connection = Connection()
     with pytest.raises(RuntimeError, match="deliberate"):
         await stream(chunks())({}, connection.receive, connection.send)
+
+
+async def waiting(closed: asyncio.Event) -> AsyncGenerator[SSEChunk]:
+    """One chunk, and then nothing for ever."""
+    try:
+        yield SSEChunk(b"one")
+        await asyncio.Event().wait()
+    finally:
+        closed.set()
+
+
+class BrokenConnection(Connection):
+    """A client that is gone without a word: only sending to it shows it."""
+
+    def __init__(self, error: Exception | None, broken_part: bytes = HEARTBEAT) -> None:
+        super().__init__()
+        self._error = error
+        self._broken_part = broken_part
+        self.aborted = asyncio.Event()
+        self.scope = {"extensions": {ABORT: {"abort": self.aborted.set}}}
+
+    async def send(self, message: Message) -> None:
+        if message.get("body") == self._broken_part:
+            if self._error:
+                raise self._error
+            await asyncio.Event().wait()
+        await super().send(message)
+
+
+@pytest.mark.parametrize(
+    ("error", "part"),
+    [
+        (OSError("broken pipe"), HEARTBEAT),
+        (ConnectionResetError(), HEARTBEAT),
+        (RuntimeError("the transport is closed"), HEARTBEAT),
+        (None, HEARTBEAT),
+        (OSError("broken pipe"), b"one"),
+        (None, b"one"),
+    ],
+    ids=["heartbeat broken", "heartbeat reset", "heartbeat refused", "heartbeat not taken",
+         "chunk broken", "chunk not taken"],
+)  # fmt: skip
+async def test_reader_that_cannot_be_reached_ends_the_stream_and_frees_what_it_holds(
+    error: Exception | None, part: bytes
+) -> None:
+    connection = BrokenConnection(error, part)
+    closed, gone = asyncio.Event(), asyncio.Event()
+
+    async def on_disconnect() -> None:
+        gone.set()
+
+    before = asyncio.all_tasks()
+    response = stream(
+        waiting(closed), heartbeat_s=0.01, patience_s=0.01, on_disconnect=on_disconnect
+    )
+    async with asyncio.timeout(10):
+        await response(connection.scope, connection.receive, connection.send)
+
+    assert closed.is_set()
+    assert gone.is_set()
+    assert connection.aborted.is_set()
+    assert asyncio.all_tasks() == before
+
+
+async def test_no_heartbeat_comes_behind_the_last_event() -> None:
+    """Also where the last event waits for room on the connection, as the heartbeat then does."""
+    room = asyncio.Event()
+
+    class FullConnection(Connection):
+        async def send(self, message: Message) -> None:
+            if message.get("body") == b"last":
+                asyncio.get_running_loop().call_later(0.05, room.set)
+                await room.wait()
+            await super().send(message)
+
+    async def chunks() -> AsyncGenerator[SSEChunk]:
+        yield SSEChunk(b"last", True)
+
+    connection = FullConnection()
+    await stream(chunks(), heartbeat_s=0.001)({}, connection.receive, connection.send)
+
+    assert connection.sent[-1] == {
+        "type": "http.response.body",
+        "body": b"last",
+        "more_body": False,
+    }
