@@ -10,6 +10,7 @@ from runs.execution import Execution
 from runs.executor import Executor
 from runs.record import RunRequest, thread_key
 from runs.store import RunStore
+from runs.thread_names import check_thread_name
 
 
 class MultitaskPolicy:
@@ -62,19 +63,19 @@ class MultitaskPolicy:
         """Check that the run may join its thread, whatever runs are there.
 
         Raises `NotFound` for a thread or checkpoint that does not exist, `Conflict` for a thread of
-        another agent.
+        another agent, or a new one with the id of a run.
         """
         thread = self._store.find_thread(str(request.thread_id), tenant=request.tenant)
         if thread is None and request.create_thread:
-            return
-        if thread is None:
+            check_thread_name(self._store, str(request.thread_id), tenant=request.tenant)
+        elif thread is None:
             raise NotFound(
                 f"There is no thread {request.thread_id}. Make one with POST /threads, or send "
                 '"if_not_exists": "create".',
                 code="thread_not_found",
                 details={"field": "thread_id"},
             )
-        if thread.agent not in (None, request.agent.partition("@")[0]):
+        elif thread.agent not in (None, request.agent.partition("@")[0]):
             raise Conflict(
                 f"Thread {request.thread_id} belongs to agent '{thread.agent}', "
                 f"not to '{request.agent}'.",

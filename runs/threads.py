@@ -20,6 +20,7 @@ from runs.record import Thread
 from runs.state_edits import StateEdit, check_types, write_edit
 from runs.store import RunStore, is_duplicate
 from runs.stream_translator import visible
+from runs.thread_names import check_thread_name
 from runs.thread_shapes import (
     EMPTY_STATE,
     check_filter,
@@ -61,7 +62,8 @@ class Threads:
 
         `ttl_s` after it was last used, it is deleted.
 
-        Raises `Conflict` (`thread_exists`) otherwise, `Invalid` for an id that is no UUID.
+        Raises `Conflict` (`thread_exists`) otherwise, and for a run's id (`thread_names_run`),
+        `Invalid` for an id that is no UUID.
         """
         now = time.time()
         thread = Thread(
@@ -72,6 +74,7 @@ class Threads:
             created_at=now,
             updated_at=now,
         )
+        check_thread_name(self._store, thread.thread_id, tenant=tenant)
         try:
             await self._store.create_thread(thread, ttl_s)
         except Exception as error:

@@ -96,7 +96,9 @@ CONFLICT: Mapping[str, ErrorCode] = {
         "The run does not wait for an answer.", "Look at its status before resuming it."
     ),
     "run_superseded": ErrorCode(
-        "Another run begins on the thread in this one's place.", "Follow the other run."
+        "Another run begins on the thread in this one's place, or the thread was taken back to "
+        "another checkpoint.",
+        "Follow the other run, or go on with one without input.",
     ),
     "thread_busy": ErrorCode(
         "A run is under way on the thread.",
@@ -104,6 +106,9 @@ CONFLICT: Mapping[str, ErrorCode] = {
     ),
     "thread_exists": ErrorCode(
         "A thread of this id exists already.", 'Send `"if_exists": "do_nothing"` to take it.'
+    ),
+    "thread_names_run": ErrorCode(
+        "The id of the new thread is that of a run.", "Choose another UUID, or let one be chosen."
     ),
     "thread_of_other_agent": ErrorCode(
         "The thread belongs to another agent.", "Use a thread for each agent."

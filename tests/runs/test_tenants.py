@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from config.errors import NotFound
+from config.errors import Conflict, NotFound
 from runs.engine import RunEngine
 from runs.record import Run, RunRequest
 from tests.support.runs.engines import EngineFactory
@@ -106,19 +106,41 @@ async def test_a_waiting_run_is_neither_found_nor_superseded_through_anothers_th
     assert engine.find_waiting(thread_id, tenant="c") is None
 
 
-async def test_a_thread_that_has_the_name_of_a_run_does_not_lead_to_it(
+async def test_a_thread_is_not_given_the_name_of_a_run(
     engine: RunEngine, process: EngineFactory
 ) -> None:
     asked = await finish(engine, A, "asking")
-    for tenant in (A, B):
-        await process.threads.create(asked.run_id, tenant=tenant)
-        await finish(engine, tenant, "asking", thread_id=asked.run_id)
-        await process.threads.delete(asked.run_id, tenant=tenant)
+
+    for if_exists in ("raise", "do_nothing"):
+        with pytest.raises(Conflict) as refused:
+            await process.threads.create(asked.run_id, if_exists=if_exists, tenant=A)
+        assert refused.value.code == "thread_names_run"
+    with pytest.raises(Conflict) as refused:
+        await finish(engine, A, "asking", thread_id=asked.run_id)
+
+    assert refused.value.code == "thread_names_run"
+    assert await process.threads.search(tenant=A) == []
+
+
+async def test_a_thread_that_has_the_name_of_anothers_run_does_not_lead_to_it(
+    engine: RunEngine, process: EngineFactory
+) -> None:
+    asked = await finish(engine, A, "asking")
+    await process.threads.create(asked.run_id, tenant=B)
+    await finish(engine, B, "asking", thread_id=asked.run_id)
+    await process.threads.delete(asked.run_id, tenant=B)
 
     await engine.resume(asked.run_id, "yes", tenant=A)
 
     ended = await asyncio.wait_for(engine.wait_ended(asked.run_id, tenant=A), 10)
     assert ended.output["log"] == ["a", "answer:yes", "c"]
+
+
+async def test_a_new_thread_has_no_checkpoint_to_begin_at(engine: RunEngine) -> None:
+    with pytest.raises(NotFound) as missing:
+        await finish(engine, A, "three", thread_id=str(uuid4()), checkpoint_id="c1")
+
+    assert missing.value.code == "checkpoint_not_found"
 
 
 async def test_an_idempotency_key_of_another_makes_a_run_of_ones_own(engine: RunEngine) -> None:
