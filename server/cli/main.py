@@ -22,6 +22,7 @@ from server.cli.command import run as run_
 from server.cli.console import plain_console
 from server.cli.index import index_app
 from server.cli.models import model_app
+from server.cli.runs import runs_app
 
 WAITING = 3
 """Exit status of `motet run` for a run that waits; 1 is a failure, 2 a wrong command line."""
@@ -35,6 +36,7 @@ app = typer.Typer(
 app.add_typer(agents_app, name="agents")
 app.add_typer(index_app, name="index")
 app.add_typer(model_app, name="models")
+app.add_typer(runs_app, name="runs")
 
 
 def main() -> None:

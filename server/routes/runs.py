@@ -7,26 +7,28 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from runs.record import RunStatus
+from runs.record import Run, RunStatus
 from server.http.access import CallerOf
 from server.http.bodies import Offset, StrictRoute
 from server.http.negotiation import prefers_json
 from server.http.responses import json_response
 from server.http.run_responses import stream_run, wait_for_run
 from server.http.sse import parse_last_event_id
-from server.services import ServicesOf
+from server.services import Services, ServicesOf
 
 router = APIRouter(tags=["runs"], route_class=StrictRoute)
 
 
 class ResumeBody(BaseModel):
-    """The answer to what a run asked."""
+    """The answer to what a run asked; none for a run that is held."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"answer": {"approved": True}}]}
     )
 
-    answer: Any = Field(description="One answer, or with several questions a map by their ids.")
+    answer: Any = Field(
+        None, description="One answer, or with several questions a map by their ids."
+    )
     stream: bool = True
     background: bool = False
 
@@ -50,14 +52,17 @@ async def list_runs(
         limit=limit,
         offset=offset,
     )
-    return json_response({"runs": [run.as_dict() for run in runs]})
+    return json_response({"runs": [_describe(run, services) for run in runs]})
 
 
 @router.get("/runs/{run_id}")
 async def show_run(run_id: str, services: ServicesOf, caller: CallerOf) -> Response:
-    """Show a run: status, input, output, error, open questions, its webhook."""
+    """Show a run: status, input, output, error, open questions, its webhook.
+
+    `held` says why nothing executes a run that has not ended: `storage` or `operator`.
+    """
     run = services.engine.get(run_id, tenant=caller.tenant)
-    return json_response({**run.as_dict(), "webhook": services.webhooks.describe(run)})
+    return json_response({**_describe(run, services), "webhook": services.webhooks.describe(run)})
 
 
 @router.delete("/runs/{run_id}", status_code=204)
@@ -114,12 +119,20 @@ async def resume_run(
     caller: CallerOf,
     accept: Annotated[str, Header()] = "*/*",
 ) -> Response:
-    """Answer what a run asked; it goes on, and its events with it."""
+    """Answer what a run asked, or without an answer let a held run go on; its events follow."""
     # Read before resuming: the events that follow the answer are the caller's, from the first.
     after = services.engine.last_seq(run_id, tenant=caller.tenant)
-    run = await services.engine.resume(run_id, body.answer, tenant=caller.tenant)
+    if "answer" in body.model_fields_set:
+        run = await services.engine.resume(run_id, body.answer, tenant=caller.tenant)
+    else:
+        run = await services.engine.take_up(run_id, tenant=caller.tenant)
     if body.background:
         return json_response(run.as_dict(), 202, {"Location": f"/runs/{run_id}"})
     if body.stream and not prefers_json(accept):
         return stream_run(run, after, services, caller, cancel_on_disconnect=False)
     return await wait_for_run(run, services, caller)
+
+
+def _describe(run: Run, services: Services) -> dict[str, Any]:
+    held = services.engine.held.find(run.run_id)
+    return {**run.as_dict(), "held": held.reason if held else None}
