@@ -7,7 +7,18 @@ import os
 import sys
 from importlib import import_module
 
-NAMES = ("startup", "runs", "events", "ask", "search", "embed", "memory", "leases", "simulator")
+NAMES = (
+    "startup",
+    "runs",
+    "events",
+    "ask",
+    "search",
+    "embed",
+    "memory",
+    "leases",
+    "simulator",
+    "growth",
+)
 ON_DEMAND = ("gpu", "roundtrip")
 """Those that need a machine of their own, or measure quality; not part of `make bench`."""
 

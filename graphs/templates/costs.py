@@ -48,9 +48,21 @@ def _items(steps: int, rate: int) -> Cost:
 
 
 def _sorting(value: Any = None, *others: Any) -> int:
-    """Cost what a sort compares in C, and reading each item's key."""
-    spend_at_once(measure(value, *others) * shallow(value).bit_length() // 2)
-    return shallow(value) * 20
+    """Cost what a sort compares in C, and reading each item's keys."""
+    named = next((each for each in others if isinstance(each, str)), None)
+    attributes = named.split(",") if named else []
+    keys = [_key(item, name) for name in attributes for item in value] if attributes else [value]
+    spend_at_once(measure(keys) * shallow(value).bit_length() // 2)
+    return shallow(value) * 20 * (1 + len(attributes))
+
+
+def _key(item: Any, attribute: str) -> Any:
+    """Return what Jinja compares of an item; of what is no object, the whole."""
+    for name in attribute.split("."):
+        if not isinstance(item, Mapping):
+            break
+        item = item.get(name.strip())
+    return item
 
 
 def _path(value: Any = None, path: Any = "", *others: Any) -> int:

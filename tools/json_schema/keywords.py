@@ -44,10 +44,13 @@ def _square(rule: Any, value: Any) -> int:
 
 
 def _comparisons(rule: Any, value: Any) -> int:
-    """Count the comparisons with `const`, or with each of an `enum`."""
-    choices = len(rule) if isinstance(rule, list) else 1
+    """Count the comparisons with each of an `enum`."""
     size = len(value) // CHARS_PER_STEP if isinstance(value, str) else _deep_size(value)
-    return choices * (1 + size)
+    return _length(rule) * (1 + size)
+
+
+def _comparison(rule: Any, value: Any) -> int:
+    return _comparisons([rule], value)
 
 
 def _dependencies(rule: Any, value: Any) -> int:
@@ -126,7 +129,7 @@ def _additional_properties(
 
 
 _COSTS: Mapping[str, Callable[[Any, Any], int]] = {
-    "const": _comparisons,
+    "const": _comparison,
     "enum": _comparisons,
     "dependentRequired": _dependencies,
     "unevaluatedItems": _square,
