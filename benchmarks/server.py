@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 import tempfile
@@ -106,7 +107,8 @@ async def running_server(**settings: str) -> AsyncIterator[ServerProcess]:
     """A server on a fresh data folder, with the benchmarks' agents; stopped on exit."""
     with tempfile.TemporaryDirectory(prefix="motet-bench-") as folder:
         agents = str(Path(__file__).parent / "agents")
-        server = ServerProcess(Path(folder), **{"agents": agents, **settings})
+        folders = json.dumps([str(ROOT)])
+        server = ServerProcess(Path(folder), **{"agents": agents, "folders": folders, **settings})
         await server.start()
         try:
             yield server

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -92,6 +92,11 @@ class Settings(BaseSettings):
         description="Networks, e.g. 10.0.0.0/8, that web fetches and webhooks may reach "
         "although they are not public.",
     )
+    folders: tuple[Path, ...] = Field(
+        (),
+        description="Folders of this machine, e.g. /srv/handbook, that callers may name, with all "
+        "below them. Commands of the owner of the data folder may name every folder.",
+    )
     keep_runs_days: float | None = Field(
         None, ge=0, description="Ended runs and their events are deleted after so long."
     )
@@ -110,6 +115,15 @@ class Settings(BaseSettings):
         "between them, sign each, while one replaces another.",
     )
     heartbeat_s: float = Field(5.0, gt=0, description="Comment interval on a silent stream.")
+
+    @field_validator("folders")
+    @classmethod
+    def _absolute(cls, folders: tuple[Path, ...]) -> tuple[Path, ...]:
+        expanded = tuple(folder.expanduser() for folder in folders)
+        for folder in expanded:
+            if not folder.is_absolute():
+                raise ValueError(f"'{folder}' must be an absolute path, as in /srv/handbook")
+        return expanded
 
     @model_validator(mode="after")
     def _loopback_only(self) -> Self:

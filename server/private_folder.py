@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 OWN_NAMES = (
     *("runs.db", "runs.db-wal", "runs.db-shm", "indexes", "artifacts", "exchange", "saved"),
-    *("agents", "tools", "lock", "address", "needs.json", "pulls.json"),
+    *("agents", "tools", "lock", "address", "owner-token", "needs.json", "pulls.json"),
     *("models.yaml", "indexes.yaml", "motet.yaml"),
 )
 """What Motet writes in the data folder, or reads there as its own."""

@@ -41,6 +41,7 @@ from server.adapters.web import PageFetcher, WebhookSender
 from server.data_folder import lock_data_folder
 from server.folder_watcher import FolderWatcher
 from server.lifecycle import PartStack
+from server.owner_token import OwnerToken
 from server.readiness import Readiness
 from server.temp_files import TempFiles
 from tools.addresses import Network
@@ -73,6 +74,7 @@ class Services:
     retention: Retention
     fetch_limits: FetchLimits
     readiness: Readiness
+    owner_token: OwnerToken
 
     @property
     def artifacts(self) -> Artifacts:
@@ -144,6 +146,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             webhooks=webhooks,
             retention=retention,
             fetch_limits=limits,
+            owner_token=OwnerToken.issue(settings.home),
             readiness=Readiness(settings.home, engine, artifacts),
         )
 

@@ -30,8 +30,8 @@ INVALID: Mapping[str, ErrorCode] = {
         "Correct the expression, or give it a default.",
     ),
     "forbidden": ErrorCode(
-        "A web page of another site asks, or a path of the server is named from the network.",
-        "Call the service from its own machine, or upload the file instead.",
+        "A web page of another site asks, or a path is named that may not be.",
+        "Name the folder in the setting `folders`, or upload the files instead.",
     ),
     "forbidden_address": ErrorCode(
         "The host's address is not public, so it is not fetched.",

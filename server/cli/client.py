@@ -18,6 +18,7 @@ import orjson
 from config.errors import MotetError, Unavailable
 from config.settings import Settings
 from server.data_folder import server_address
+from server.owner_token import owner_headers
 
 TIMEOUT = httpx.Timeout(30.0, read=None)
 """Seconds for connecting and sending; reading has no bound, since a run may take hours."""
@@ -54,7 +55,11 @@ async def connect(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
 @asynccontextmanager
 async def _open_client(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     if url := settings.server_url or server_address(settings.home):
-        async with httpx.AsyncClient(base_url=url, timeout=TIMEOUT, trust_env=False) as client:
+        # Only to the server that the data folder names: its owner's secret is no one else's.
+        headers = {} if settings.server_url else owner_headers(settings.home)
+        async with httpx.AsyncClient(
+            base_url=url, headers=headers, timeout=TIMEOUT, trust_env=False
+        ) as client:
             yield client
         return
     # Commands that only talk to a running server must not pay for the application's imports.
@@ -65,7 +70,10 @@ async def _open_client(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
         async with serve_on_socket(settings, path):
             transport = httpx.AsyncHTTPTransport(uds=str(path))
             async with httpx.AsyncClient(
-                base_url="http://motet", transport=transport, timeout=TIMEOUT
+                base_url="http://motet",
+                headers=owner_headers(settings.home),
+                transport=transport,
+                timeout=TIMEOUT,
             ) as client:
                 yield client
 

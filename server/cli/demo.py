@@ -23,6 +23,7 @@ from server.cli.ingest import IngestSource, ingest
 from server.cli.model_tables import print_roles
 from server.cli.run_output import RunPrinter, print_output
 from server.data_folder import server_address
+from server.owner_token import owner_headers
 from server.private_folder import prepare_private_folder
 
 ROOT = Path(__file__).parents[2]
@@ -42,7 +43,10 @@ async def demonstrate(folder: Path | None, question: str | None, console: Consol
         raise NotFound(f"There is no folder '{folder}'.", code="file_not_found")
     documents = (folder or ROOT / "docs").resolve()
     async with _service(settings, console) as url:
-        async with httpx.AsyncClient(base_url=url, timeout=TIMEOUT, trust_env=False) as client:
+        headers = owner_headers(settings.home)
+        async with httpx.AsyncClient(
+            base_url=url, headers=headers, timeout=TIMEOUT, trust_env=False
+        ) as client:
             print_roles((await read_answer(await client.get("/models")))["roles"], console)
             await _index(client, documents, console)
             if question is None:

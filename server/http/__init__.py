@@ -2,7 +2,7 @@
 
 - `access`: who calls, and for which tenant
 - `origins`, `limits`: middleware that refuses web pages of other sites, and large bodies
-- `loopback`: whether a request may name files of the server
+- `machine_paths`: which files and folders of the server a request may name
 - `bodies`: JSON read strictly; `run_bodies`, `ingest_requests`, `uploads`: bodies with files
 - `openapi`: descriptions of bodies that routes read themselves
 - `responses`: JSON; `run_responses`: a run, streamed or waited for

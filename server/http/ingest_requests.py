@@ -19,7 +19,6 @@ from indexes.crawls.decisions import Crawl, content_type
 from indexes.index import Index
 from indexes.reports import IngestFailure, IngestProgress, IngestReport
 from server.http.bodies import parse_json_object
-from server.http.loopback import require_loopback
 from server.http.progress import ReportProgress
 from server.services import Services
 from tools.safe_fetch import fetch
@@ -84,7 +83,6 @@ async def start_ingest(index: Index, body: DocumentBody, services: Services) -> 
     """Start an ingest in the background; return its id."""
     if crawl := body.to_crawl():
         return await services.crawler.begin(index, crawl)
-    require_loopback(services.settings, "folder")
     return await index.begin_folder(Path(str(body.folder)))
 
 
@@ -95,11 +93,6 @@ class JsonIngest:
     index: Index
     body: DocumentBody
     services: Services
-
-    def __post_init__(self) -> None:
-        """Raise `Invalid` (`forbidden`) for a folder where callers may be elsewhere."""
-        if self.body.folder is not None:
-            require_loopback(self.services.settings, "folder")
 
     async def __call__(self, report: ReportProgress) -> IngestReport:
         """Add the documents and report how far that is."""

@@ -13,6 +13,7 @@ from indexes.checks import MAX_LIMIT
 from server.http.access import CallerOf
 from server.http.bodies import Offset, StrictRoute, media_type, read_json, unsupported
 from server.http.ingest_requests import DocumentBody, JsonIngest, read_form_ingest, start_ingest
+from server.http.machine_paths import MachinePathsOf
 from server.http.openapi import files_form, request_body
 from server.http.progress import Work, respond
 from server.http.responses import json_response
@@ -48,6 +49,7 @@ async def add_documents(
     request: Request,
     services: ServicesOf,
     caller: CallerOf,
+    paths: MachinePathsOf,
     accept: Annotated[str, Header()] = "*/*",
 ) -> Response:
     """Index a folder, a URL, a site, a text, or uploaded files (`curl -F files=@handbook.md`).
@@ -62,6 +64,8 @@ async def add_documents(
         raise unsupported(request, "JSON as application/json, or files as multipart/form-data")
     else:
         body = await read_json(request, DocumentBody)
+        if body.folder is not None:
+            body.folder = str(paths.resolve(body.folder, "folder"))
         if body.background:
             ingest = await start_ingest(index, body, services)
             return json_response({"ingest": ingest}, 202)

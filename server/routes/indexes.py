@@ -19,7 +19,7 @@ from indexes.spec import IndexSpec, index_spec
 from server.adapters.declarations import find_model_problems
 from server.http.access import CallerOf
 from server.http.bodies import StrictRoute, media_type, read_json, unsupported
-from server.http.loopback import require_loopback
+from server.http.machine_paths import MachinePathsOf
 from server.http.openapi import file_form, request_body
 from server.http.progress import ReportProgress, respond
 from server.services import Services, ServicesOf
@@ -57,11 +57,13 @@ async def list_indexes(services: ServicesOf, caller: CallerOf) -> Any:
 
 
 @router.post("/indexes", status_code=201)
-async def create_index(body: NewIndex, services: ServicesOf, caller: CallerOf) -> Any:
+async def create_index(
+    body: NewIndex, services: ServicesOf, caller: CallerOf, paths: MachinePathsOf
+) -> Any:
     """Create an empty index."""
     spec = index_spec(body)
-    if spec.folders:
-        require_loopback(services.settings, "folders")
+    folders = tuple(str(paths.resolve(folder, "folders")) for folder in spec.folders)
+    spec = spec.model_copy(update={"folders": folders})
     _check_models(spec, services)
     index = await services.indexes.create(spec, caller.tenant)
     info = await index.describe()
@@ -81,13 +83,15 @@ def _check_models(spec: IndexSpec, services: Services) -> None:
     status_code=201,
     openapi_extra=request_body(json=ImportBody, form=SNAPSHOT_FORM),
 )
-async def import_index(request: Request, services: ServicesOf, caller: CallerOf) -> Any:
+async def import_index(
+    request: Request, services: ServicesOf, caller: CallerOf, paths: MachinePathsOf
+) -> Any:
     """Make an index of a snapshot that was exported: an upload, or a file of the server."""
     indexes = services.indexes
     if media_type(request) == "application/json":
         body = await read_json(request, ImportBody)
-        require_loopback(services.settings, "path")
-        index = await indexes.import_snapshot(Path(body.path), body.name, caller.tenant)
+        file_path = paths.resolve(body.path, "path")
+        index = await indexes.import_snapshot(file_path, body.name, caller.tenant)
         return (await index.describe()).as_dict()
     if media_type(request) != "multipart/form-data":
         raise unsupported(request, "JSON as application/json, or a file as multipart/form-data")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -26,6 +27,7 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serv
         home,
         drain_s="1",
         heartbeat_s="0.2",
+        folders=json.dumps([str(tmp_path_factory.getbasetemp())]),
         allowed_networks='["127.0.0.1/32"]',
         max_body_bytes=str(MAX_BODY_BYTES),
         max_upload_bytes=str(MAX_UPLOAD_BYTES),

@@ -256,6 +256,26 @@ async def test_a_watched_folder_is_followed(client: httpx.AsyncClient, tmp_path:
 # What a request may not say
 
 
+async def test_folders_and_snapshots_are_named_below_the_roots_of_the_settings_alone(
+    client: httpx.AsyncClient, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    outside = tmp_path_factory.getbasetemp().parent.parent
+    (tmp_path / "link").symlink_to(outside)
+    await client.post("/indexes", json={"name": "rooted"})
+    for named in (outside, tmp_path / "link", f"{tmp_path}/../../../..", "/", "~"):
+        for body in ({"folder": str(named)}, {"folder": str(named), "background": True}):
+            refused = await client.post("/indexes/rooted/documents", json=body)
+            assert error_of(refused, 403, "forbidden")["details"]["setting"] == "folders"
+        for path, body in (
+            ("/indexes", {"name": "n", "folders": [str(named)]}),
+            ("/indexes", {"name": "n", "folders": [str(tmp_path), str(named)], "watch": True}),
+            ("/indexes/import", {"path": f"{named}/x.motet"}),
+        ):
+            forged = {"x-motet-owner": "guess"}
+            error_of(await client.post(path, json=body, headers=forged), 403, "forbidden")
+    assert (await client.get("/indexes/n")).status_code == 404
+
+
 @pytest.mark.parametrize(
     ("path", "body"),
     [

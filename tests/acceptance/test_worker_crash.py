@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,8 @@ TELLING = {"worker_died", "worker_stopped", "index_worker_crash_loop"}
 @pytest.fixture(scope="module")
 async def logged(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ServerProcess]:
     """A server of its own, since its workers die, with an index of some pages."""
-    server = ServerProcess(tmp_path_factory.mktemp("crash"), log_level="error")
+    folders = json.dumps([str(tmp_path_factory.getbasetemp())])
+    server = ServerProcess(tmp_path_factory.mktemp("crash"), log_level="error", folders=folders)
     await server.start()
     async with httpx.AsyncClient(base_url=server.url, timeout=TIMEOUT) as client:
         await client.post("/indexes", json={"name": "log"})

@@ -9,10 +9,11 @@ import pytest
 from rich.console import Console
 
 from config.errors import Invalid, NotFound
-from config.settings import Settings, load_settings
+from config.settings import load_settings
 from server.cli import ingest
 from server.cli.client import connect, read_answer
 from server.cli.ingest import IngestSource, add_sources, list_documents, parse_metadata
+from server.owner_token import HEADER
 
 FILES = {
     "a.md": "Apples grow.",
@@ -41,22 +42,16 @@ def printed(console: Console) -> str:
     return console.file.getvalue()
 
 
-def guarded(home: Path) -> Settings:
-    """Settings of a service in a container: its folders are not its callers'."""
-    return load_settings(home=home, host="0.0.0.0", trust_network=True)
-
-
 async def test_a_folder_is_uploaded_where_the_service_may_not_read_it(
     tmp_path: Path, folder: Path, console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ingest, "MAX_BATCH_FILES", 1)
-    settings = guarded(tmp_path / "home")
-    assert not await add_sources(settings, "notes", [IngestSource(str(folder))], console)
-    assert f"{folder}: 2 added" in printed(console)
-    assert "bad.md cannot be indexed: it is not valid utf-8" in printed(console)
-    found = (await list_documents(settings, "notes", None))["documents"]
-    assert [document["source"] for document in found] == ["a.md", "deep/b.md"]
+    settings = load_settings(home=tmp_path / "home")
     async with connect(settings) as client:
+        del client.headers[HEADER]
+        assert await read_answer(await client.post("/indexes", json={"name": "notes"}))
+        report = await ingest.ingest(client, "notes", IngestSource(str(folder)), console)
+        found = (await client.get("/indexes/notes/documents")).json()["documents"]
         body = {"folder": str(folder)}
         response = await client.post("/indexes/notes/documents", json=body)
         assert (response.status_code, response.json()["error"]["code"]) == (403, "forbidden")
@@ -64,6 +59,22 @@ async def test_a_folder_is_uploaded_where_the_service_may_not_read_it(
         assert made.status_code == 403
         body = {"path": str(folder / "a.md")}
         assert (await client.post("/indexes/import", json=body)).status_code == 403
+    assert report["added"] == 2
+    assert "it is not valid utf-8" in report["failed"][0]["message"]
+    assert sorted(document["source"] for document in found) == ["a.md", "deep/b.md"]
+
+
+async def test_the_owners_command_has_the_service_read_any_folder(
+    tmp_path: Path, folder: Path, console: Console
+) -> None:
+    settings = load_settings(home=tmp_path / "home")
+
+    assert not await add_sources(settings, "notes", [IngestSource(str(folder))], console)
+
+    assert f"{folder}: 2 added" in printed(console)
+    assert "bad.md cannot be indexed: it is not valid utf-8" in printed(console)
+    in_folder = await list_documents(settings, "notes", {"folder": str(folder)})
+    assert len(in_folder["documents"]) == 2
 
 
 async def test_files_with_metadata_are_found_by_it(
