@@ -101,6 +101,6 @@ class QuickModels:
     models: Models
 
     @asynccontextmanager
-    async def lease(self, name: str, task: Any, *, tenant: str = "default") -> AsyncIterator[Any]:
+    async def lease(self, name: str, task: Any, *, tenant: str) -> AsyncIterator[Any]:
         async with self.models.lease(name, task, tenant=tenant) as lease:
             yield Lent(QuickEmbed(lease.embed), lease.model)

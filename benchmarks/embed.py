@@ -27,6 +27,7 @@ import psutil
 from bs4 import BeautifulSoup
 
 from benchmarks.measure import Timing, repeat, show
+from benchmarks.tenants import TENANT
 from config.settings import load_settings
 from models.backends.common.batches import fastest_dtype
 from models.manager import open_models
@@ -172,7 +173,7 @@ async def _contenders() -> AsyncIterator[list[Contender]]:
         models = await stack.enter_async_context(open_models(load_settings(home=home)))
         found = [await _txtai(stack)]
         for name in declared:
-            lease = await stack.enter_async_context(models.lease(name, "embed"))
+            lease = await stack.enter_async_context(models.lease(name, "embed", tenant=TENANT))
             found.append(Contender(name, _embed(lease.embed), _process(name)))
         yield found
 

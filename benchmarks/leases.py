@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import Timing, repeat, show
+from benchmarks.tenants import TENANT
 from config.settings import load_settings
 from models.catalog.spec import ModelSpec, Task
 from models.driver import DriverContext, Progress
@@ -87,10 +88,10 @@ async def _leases() -> list[list[object]]:
         async with open_models(settings, build=NothingDriver) as models:
             async with contextlib.AsyncExitStack() as stack:
                 for name in NAMES:  # others are loaded and in use beside it
-                    await stack.enter_async_context(models.lease(name, "chat"))
+                    await stack.enter_async_context(models.lease(name, "chat", tenant=TENANT))
 
                 async def by(name: str) -> None:
-                    async with models.lease(name, "chat"):
+                    async with models.lease(name, "chat", tenant=TENANT):
                         pass
 
                 return [

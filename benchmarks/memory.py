@@ -13,6 +13,7 @@ import yaml
 
 from benchmarks.measure import show
 from benchmarks.small import declared, use
+from benchmarks.tenants import TENANT
 from config.settings import load_settings
 from models.manager import Models, open_models
 
@@ -35,7 +36,7 @@ async def main() -> None:
 
 async def _lived(models: Models, name: str, entry: Mapping[str, Any]) -> tuple[object, ...]:
     before = _held_mb()
-    async with models.lease(name, entry["task"]) as lease:
+    async with models.lease(name, entry["task"], tenant=TENANT) as lease:
         loaded = _held_mb()
         await use(lease)
         used = _held_mb()

@@ -8,6 +8,7 @@ from contextlib import aclosing
 from pathlib import Path
 
 from benchmarks.measure import show
+from benchmarks.tenants import TENANT
 from config.settings import load_settings
 from models.capabilities import Caption, CaptionRequest, Image, ImageRequest, Picture
 from models.manager import open_models
@@ -21,8 +22,8 @@ async def main() -> None:
     with tempfile.TemporaryDirectory(prefix="motet-roundtrip-") as home:
         async with (
             open_models(load_settings(home=Path(home))) as models,
-            models.lease("drawing", "image") as painter,
-            models.lease("captioner", "caption") as viewer,
+            models.lease("drawing", "image", tenant=TENANT) as painter,
+            models.lease("captioner", "caption", tenant=TENANT) as viewer,
         ):
             begun = time.perf_counter()
             said = {

@@ -22,6 +22,7 @@ import psutil
 from benchmarks.corpus import Corpus, QuickModels, vector
 from benchmarks.measure import Timing, repeat, show
 from benchmarks.server import ServerProcess
+from benchmarks.tenants import TENANT
 from config.settings import load_settings
 from indexes.service import Indexes, open_indexes
 from indexes.spec import IndexSpec
@@ -80,27 +81,27 @@ async def _service(home: Path, size: int) -> Measured:
     settings = load_settings(home=home)
     async with open_models(settings) as models:
         quick = QuickModels(models)
-        async with open_indexes(settings, quick) as indexes:
+        async with open_indexes(settings, quick, tenant=TENANT) as indexes:
             await _built(indexes, size, found)
         found.disk_bytes = _bytes_in(home / "indexes" / "derived")
         found.more["database"] = Timing([_bytes_in(home / "indexes") - found.disk_bytes], 1, 1)
-        async with open_indexes(settings, quick) as indexes:
+        async with open_indexes(settings, quick, tenant=TENANT) as indexes:
             begun = time.perf_counter()
             await indexes.warm()
             found.load_s = time.perf_counter() - begun
             await _searched(indexes, found)
             begun = time.perf_counter()
-            bench = await indexes.get("bench")
+            bench = await indexes.get("bench", tenant=TENANT)
             documents = await bench.list_documents(limit=1)
             await bench.delete_document(documents[0].id)
-            await indexes.search("bench", "wait until it is gone", limit=1)
+            await indexes.search("bench", "wait until it is gone", limit=1, tenant=TENANT)
             found.delete_s = time.perf_counter() - begun
     await _over_http(home, found)
     return found
 
 
 async def _built(indexes: Indexes, size: int, found: Measured) -> None:
-    bench = await indexes.create(IndexSpec(name="bench"))
+    bench = await indexes.create(IndexSpec(name="bench"), tenant=TENANT)
     begun = time.perf_counter()
     for number, text in enumerate(Corpus().documents(size)):
         await bench.add_document(source=f"{number}.txt", data=text.encode())
@@ -112,7 +113,7 @@ async def _searched(indexes: Indexes, found: Measured) -> None:
     corpus = Corpus()
 
     async def call() -> None:
-        assert await indexes.search("bench", corpus.question(), limit=LIMIT)
+        assert await indexes.search("bench", corpus.question(), limit=LIMIT, tenant=TENANT)
 
     found.alone, found.together = await _timed(call)
     assert indexes.worker

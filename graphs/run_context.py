@@ -46,12 +46,12 @@ class PassageSource(Protocol):
         expand: Any = "none",
         rerank: bool | None = None,
         highlight: bool = False,
-        tenant: str = "default",
+        tenant: str,
     ) -> SearchResults[Any]:
         """Find passages of one index, or of several (`names` is a list), best first."""
         ...
 
-    async def get(self, name: str, tenant: str = "default") -> DocumentSource:
+    async def get(self, name: str, tenant: str) -> DocumentSource:
         """Look up one index of a tenant."""
         ...
 
@@ -71,7 +71,7 @@ class RunContext:
     models: ModelSource
     indexes: PassageSource
     tools: ToolSource
-    tenant: str = "default"
+    tenant: str
     run_id: str = ""
     thread_id: str | None = None
     cache: BaseCache[Any] | None = None

@@ -43,20 +43,20 @@ class Indexes:
         self._synchronizer = synchronizer
         self._reembedding = reembedding
 
-    async def create(self, spec: IndexSpec, tenant: str = "default") -> Index:
+    async def create(self, spec: IndexSpec, tenant: str) -> Index:
         """Create an empty index. Raises `Conflict` (`index_exists`)."""
         await self._store(index_rows.create_index, tenant, spec)
-        return await self.get(spec.name, tenant)
+        return await self.get(spec.name, tenant=tenant)
 
-    async def get(self, name: str, tenant: str = "default") -> Index:
+    async def get(self, name: str, tenant: str) -> Index:
         """Look up an index of a tenant; the handle stays good until the index is deleted."""
         return Index(await self._record(name, tenant), self._services)
 
-    async def list(self, tenant: str = "default") -> list[IndexInfo]:
+    async def list(self, tenant: str) -> list[IndexInfo]:
         """List a tenant's indexes with their counts, by name."""
         return await self._store(index_rows.list_infos, tenant)
 
-    async def delete(self, name: str, tenant: str = "default") -> None:
+    async def delete(self, name: str, tenant: str) -> None:
         """Delete an index with all its documents, their vectors and terms.
 
         An index that `indexes.yaml` declares is there again, empty, at the next start.
@@ -68,9 +68,7 @@ class Indexes:
         await self._store(index_rows.delete_index, record.id)
         await self._synchronizer.forget(record)
 
-    async def import_snapshot(
-        self, path: Path, name: str | None = None, tenant: str = "default"
-    ) -> Index:
+    async def import_snapshot(self, path: Path, name: str | None = None, *, tenant: str) -> Index:
         """Create an index from a snapshot, searchable at once if its embedding model is available.
 
         The folders that the exported index declared are left out. Raises `Invalid`
@@ -81,14 +79,14 @@ class Indexes:
         imported = await self._store.beside(
             lambda db: snapshot.import_snapshot(db, tenant, path, new_name)
         )
-        return await self.get(imported, tenant)
+        return await self.get(imported, tenant=tenant)
 
     async def search(
         self,
         names: str | Sequence[str],
         query: str,
         *,
-        tenant: str = "default",
+        tenant: str,
         **options: Unpack[SearchOptions],
     ) -> SearchResults[Passage]:
         """Find the passages of one index or several that fit the query best, best first.
@@ -103,6 +101,10 @@ class Indexes:
         question = checked_question(query, **options)
         records = [await self._record(name, tenant) for name in checked_names(names)]
         return await self._services.search(records, question)
+
+    async def tenants(self) -> builtins.list[str]:
+        """List those who have an index."""
+        return sorted({record.tenant for record in await self._store(index_rows.list_indexes)})
 
     async def unfinished_crawls(self) -> builtins.list[UnfinishedIngest]:
         """List the crawls of all tenants that an earlier process left running."""

@@ -35,10 +35,11 @@ async def open_indexes(
     settings: Settings,
     models: Embedders,
     *,
+    tenant: str,
     caption: CaptionPicture | None = None,
     worker: type[WorkerProcess] = WorkerProcess,
 ) -> AsyncIterator[Indexes]:
-    """Open the indexes of the data folder, those of `indexes.yaml` among them.
+    """Open the indexes of the data folder, those of `indexes.yaml` among them: the tenant's.
 
     No worker starts yet, unless an ingest that was cut short is resumed: the first ingest or search
     starts it, or `Indexes.warm`. Pictures are refused without `caption`. Raises `Invalid` when
@@ -48,7 +49,7 @@ async def open_indexes(
     async with AsyncExitStack() as stack:
         declared = declared_indexes(settings)
         store = await stack.enter_async_context(open_store(folder, settings.durability))
-        await _prepare(store, declared.values())
+        await _prepare(store, tenant, declared.values())
         synchronizer = IndexSynchronizer(
             store, folder / "derived", _starter(folder / "derived", worker)
         )
@@ -71,11 +72,11 @@ async def open_indexes(
         yield Indexes(IndexServices(store, ingestion, search), synchronizer, reembedding)
 
 
-async def _prepare(store: Store, declared: Iterable[IndexSpec]) -> None:
+async def _prepare(store: Store, tenant: str, declared: Iterable[IndexSpec]) -> None:
     """Remove half an import that a crash left, and take over what `indexes.yaml` declares."""
     await store(snapshot.sweep)
     for spec in declared:
-        await store(index_rows.declare_index, "default", spec)
+        await store(index_rows.declare_index, tenant, spec)
 
 
 def _starter(folder: Path, worker: type[WorkerProcess]) -> StartWorker:

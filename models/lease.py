@@ -155,6 +155,10 @@ class LeaseAttempts:
         return before[-1]
 
 
+NO_TENANT = ""
+"""Whose the leases are that models.yaml or another model asks for: in turn with all tenants."""
+
+
 class ModelSource(Protocol):
     """Where models are leased: `models.manager.Models`, or a stand-in of a test."""
 
@@ -163,7 +167,7 @@ class ModelSource(Protocol):
         name: str,
         task: Task,
         *,
-        tenant: str = "default",
+        tenant: str,
         on_event: LeaseListener | None = None,
     ) -> contextlib.AbstractAsyncContextManager[Lease]:
         """Get a model loaded and lease it; entering waits for it.
@@ -177,7 +181,7 @@ class ModelSource(Protocol):
         name: str,
         task: Task,
         *,
-        tenant: str = "default",
+        tenant: str,
         on_event: LeaseListener | None = None,
     ) -> AsyncIterator[LeaseAttempt]:
         """Lease a model for work that runs again if it ran out of memory or lost its model."""

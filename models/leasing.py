@@ -27,7 +27,7 @@ class LeaseRequest:
 
     name: str
     task: Task
-    tenant: str = "default"
+    tenant: str
     priority: int | None = None
     wait_s: float | None = None
     listener: LeaseListener | None = None

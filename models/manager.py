@@ -30,7 +30,7 @@ from models.driver_cache import BuildDriver, DriverCache
 from models.estimates_file import load_estimates, save_estimates
 from models.events import Events
 from models.executor import EffectExecutor
-from models.lease import Lease, LeaseAttempt, LeaseListener
+from models.lease import NO_TENANT, Lease, LeaseAttempt, LeaseListener
 from models.leasing import WAIT_S, LeaseBroker, LeaseRequest
 from models.preloading import Preloads
 from models.pulls import Puller, Pulls
@@ -75,7 +75,9 @@ class Models:
         )
         self._resolver = Resolver(file, self._drivers, self._scheduler.current_refusal)
         self._broker = LeaseBroker(self._resolver, self._drivers, self._executor)
-        self._preloads = Preloads(lambda spec: self.load(spec.name, task=spec.task))
+        self._preloads = Preloads(
+            lambda spec: self.load(spec.name, tenant=NO_TENANT, task=spec.task)
+        )
         self.pulls = Pulls(
             settings.home / PULLS_FILE,
             lambda name, backend: target_of(name, backend, self._file.models),
@@ -106,7 +108,7 @@ class Models:
         name: str,
         task: Task,
         *,
-        tenant: str = "default",
+        tenant: str,
         priority: int | None = None,
         wait_s: float | None = None,
         on_event: LeaseListener | None = None,
@@ -125,7 +127,7 @@ class Models:
         name: str,
         task: Task,
         *,
-        tenant: str = "default",
+        tenant: str,
         priority: int | None = None,
         wait_s: float | None = None,
         on_event: LeaseListener | None = None,
@@ -147,6 +149,7 @@ class Models:
         self,
         name: str,
         *,
+        tenant: str,
         task: Task | None = None,
         wait_s: float | None = None,
         on_event: LeaseListener | None = None,
@@ -156,7 +159,7 @@ class Models:
         `task` is needed only for "<backend>/<source>" with several. Raises as `lease` does.
         """
         task = task or task_of(name, self._file, self._drivers)
-        async with self.lease(name, task, wait_s=wait_s, on_event=on_event) as lease:
+        async with self.lease(name, task, tenant=tenant, wait_s=wait_s, on_event=on_event) as lease:
             return next(each for each in self.status() if each.model.name == lease.model.name)
 
     async def unload(self, name: str, *, wait_s: float = WAIT_S) -> None:

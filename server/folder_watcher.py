@@ -50,13 +50,14 @@ class FolderWatcher:
         self._tasks: dict[WatchedFolder, asyncio.Task[None]] = {}
         self._started = False
 
-    async def start(self, *, tenant: str = "default") -> None:
-        """Watch the folders of every index that says so, and see what changed meanwhile."""
+    async def start(self) -> None:
+        """Watch the folders of every tenant's indexes that say so; see what changed meanwhile."""
         self._started = True
-        for index in await self._indexes.list(tenant=tenant):
-            self.follow(index, tenant=tenant)
+        for tenant in await self._indexes.tenants():
+            for index in await self._indexes.list(tenant=tenant):
+                self.follow(index, tenant=tenant)
 
-    def follow(self, index: IndexInfo, *, tenant: str = "default") -> None:
+    def follow(self, index: IndexInfo, *, tenant: str) -> None:
         """Watch the folders of an index, if it says so."""
         if not self._started or not index.watch:
             return
@@ -70,7 +71,7 @@ class FolderWatcher:
                 self._tasks[watched] = task
                 task.add_done_callback(partial(self._discard, watched))
 
-    def unfollow(self, name: str, *, tenant: str = "default") -> None:
+    def unfollow(self, name: str, *, tenant: str) -> None:
         """Stop watching the folders of an index; does not wait for the end of an ingest."""
         for watched, task in self._tasks.items():
             if (watched.tenant, watched.index_name) == (tenant, name):
@@ -129,7 +130,7 @@ class FolderWatcher:
         """Index the folder, and log what that changed; gives whether the index is still there."""
         tenant, name, _ = watched
         try:
-            index = await self._indexes.get(name, tenant)
+            index = await self._indexes.get(name, tenant=tenant)
             report = await index.add_folder(folder)
         except NotFound:
             return False

@@ -44,6 +44,7 @@ from server.lifecycle import PartStack
 from server.owner_token import OwnerToken
 from server.readiness import Readiness
 from server.temp_files import TempFiles
+from server.tenants import LOCAL_TENANT
 from tools.addresses import Network
 from tools.artifacts import Artifacts
 from tools.media import Media
@@ -107,7 +108,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         media_tools = media_tool_deps(models, media, artifacts, limits)
 
         captioner = PictureCaptioner(models, media)
-        opening = open_indexes(settings, models, caption=captioner)
+        opening = open_indexes(settings, models, tenant=LOCAL_TENANT, caption=captioner)
         indexes = await stack.open_part("indexes", opening)
         folder_watcher = FolderWatcher(indexes)
         stack.close_later("folder watcher", folder_watcher.close)

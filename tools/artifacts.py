@@ -78,7 +78,7 @@ class Artifacts:
         *,
         media_type: str,
         provenance: Mapping[str, Any] | None = None,
-        tenant: str = "default",
+        tenant: str,
     ) -> Artifact:
         """Store bytes; on return they survive a killed process, with `fsync` a power loss.
 
@@ -97,7 +97,7 @@ class Artifacts:
         folder = self._tenant_folder(tenant)
         return await asyncio.to_thread(self._put, folder, data, media_type, dict(provenance or {}))
 
-    async def get(self, id: str, *, tenant: str = "default") -> Artifact:
+    async def get(self, id: str, *, tenant: str) -> Artifact:
         """Return what an artifact is; its bytes are at `path`.
 
         Raises `NotFound` (`artifact_not_found`), and `Unavailable` (`artifact_damaged`) for one
@@ -109,7 +109,7 @@ class Artifacts:
             raise _not_found(id)
         return artifact
 
-    async def read(self, id: str, *, tenant: str = "default") -> bytes:
+    async def read(self, id: str, *, tenant: str) -> bytes:
         """Return the bytes of an artifact. Raises as `get` does."""
         artifact = await self.get(id, tenant=tenant)
         with storage_errors("The artifact", "read"):
@@ -120,14 +120,12 @@ class Artifacts:
         folders = self._folder.glob("*") if tenant is None else [self._tenant_folder(tenant)]
         return await asyncio.to_thread(self._list_older, list(folders), before)
 
-    async def list(
-        self, *, tenant: str = "default", limit: int = 100, offset: int = 0
-    ) -> Sequence[Artifact]:
+    async def list(self, *, tenant: str, limit: int = 100, offset: int = 0) -> Sequence[Artifact]:
         """List artifacts of a tenant, the newest first; damaged ones are left out."""
         folder = self._tenant_folder(tenant)
         return await asyncio.to_thread(self._list_page, folder, limit, offset)
 
-    async def delete(self, id: str, *, tenant: str = "default") -> None:
+    async def delete(self, id: str, *, tenant: str) -> None:
         """Delete an artifact, whoever names it, also a damaged one.
 
         Raises `NotFound` (`artifact_not_found`), and `Unavailable` when the disk refuses it.

@@ -37,7 +37,7 @@ class ToolContext:
     kind of event.
     """
 
-    tenant: str = "default"
+    tenant: str
     run_id: str = ""
     emit: Callable[[dict[str, Any]], None] = _ignore_event
     node: str = ""

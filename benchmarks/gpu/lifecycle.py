@@ -7,6 +7,7 @@ import time
 from benchmarks.gpu.gauge import Gauge
 from benchmarks.gpu.work import work
 from benchmarks.measure import show
+from benchmarks.tenants import TENANT
 from models.catalog.spec import Task
 from models.manager import Models
 
@@ -30,7 +31,7 @@ async def _lived(
     before = gauge.used_bytes()
     estimated = (await models.estimate(name))[0].memory.get(gauge.device, 0)
     begun = time.perf_counter()
-    async with gauge.peak() as seen, models.lease(name, task) as lease:
+    async with gauge.peak() as seen, models.lease(name, task, tenant=TENANT) as lease:
         loaded_s = time.perf_counter() - begun
         loaded = gauge.used_bytes() - before
         told = await work(lease, tiny)

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 
 from benchmarks.gpu.gauge import Gauge
 from benchmarks.gpu.work import work
+from benchmarks.tenants import TENANT
 from config.errors import MotetError
 from models.manager import Models
 
@@ -41,7 +42,10 @@ async def _tried(models: Models, tiny: bool, what: str, pixels: int = 1024) -> N
     events: list[str] = []
     try:
         async for attempt in models.attempts(
-            "sdxl", "image", on_event=lambda event: events.append(str(event.get("phase")))
+            "sdxl",
+            "image",
+            on_event=lambda event: events.append(str(event.get("phase"))),
+            tenant=TENANT,
         ):
             async with attempt as lease:
                 told = await work(lease, tiny, pixels)

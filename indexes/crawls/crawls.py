@@ -47,7 +47,7 @@ class Crawler:
     async def resume(self) -> None:
         """Start, in the background, the crawls that an earlier process did not finish."""
         for state, tenant in await self._indexes.unfinished_crawls():
-            index = await self._indexes.get(state.index, tenant)
+            index = await self._indexes.get(state.index, tenant=tenant)
             index.resume_crawl(state, self._work(index, _from_json(state.origin)))
 
     def _work(self, index: Index, crawl: Crawl) -> Work:

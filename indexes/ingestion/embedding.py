@@ -46,11 +46,11 @@ class Embedders(Protocol):
 
     @overload
     def lease(
-        self, name: str, task: Literal["embed"], *, tenant: str = "default"
+        self, name: str, task: Literal["embed"], *, tenant: str
     ) -> AbstractAsyncContextManager[EmbeddingLease]: ...
     @overload
     def lease(
-        self, name: str, task: Literal["rerank"], *, tenant: str = "default"
+        self, name: str, task: Literal["rerank"], *, tenant: str
     ) -> AbstractAsyncContextManager[RerankingLease]: ...
 
 

@@ -144,7 +144,7 @@ class Scheduler:
         spec: ModelSpec,
         placements: Sequence[MemoryRequirement],
         priority: int,
-        tenant: str = "default",
+        tenant: str,
     ) -> list[Effect]:
         """Ask for a lease. `placements` are estimates; measurements take their place."""
         if error := self.current_refusal(spec.name):

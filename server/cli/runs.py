@@ -166,7 +166,7 @@ async def _open_runs(settings: Settings) -> AsyncIterator[RunsAccess]:
         return
     # Commands that only talk to a running server must not pay for these imports.
     from runs.stored_runs import open_stored_runs
-    from server.http.access import LOCAL_TENANT
+    from server.tenants import LOCAL_TENANT
 
     with lock_data_folder(settings.home):
         async with open_stored_runs(settings.home / "runs.db", settings.durability) as runs:

@@ -10,8 +10,7 @@ from typing import Annotated
 
 from fastapi import Depends
 
-LOCAL_TENANT = "default"
-"""The tenant of everybody who calls a server without keys, and of what no caller asked for."""
+from server.tenants import LOCAL_TENANT
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,7 +91,7 @@ async def import_index(
     if media_type(request) == "application/json":
         body = await read_json(request, ImportBody)
         file_path = paths.resolve(body.path, "path")
-        index = await indexes.import_snapshot(file_path, body.name, caller.tenant)
+        index = await indexes.import_snapshot(file_path, body.name, tenant=caller.tenant)
         return (await index.describe()).as_dict()
     if media_type(request) != "multipart/form-data":
         raise unsupported(request, "JSON as application/json, or a file as multipart/form-data")
@@ -104,7 +104,7 @@ async def import_index(
         with services.temp_files.reserve_path() as path:
             await asyncio.to_thread(_copy, file.file, path)
             new_name = str(name) if name else None
-            index = await indexes.import_snapshot(path, new_name, caller.tenant)
+            index = await indexes.import_snapshot(path, new_name, tenant=caller.tenant)
     return (await index.describe()).as_dict()
 
 

@@ -96,7 +96,7 @@ async def load_model(
 ) -> Any:
     """Load a model, or the one that a role stands for; the answer comes when it is ready."""
     wait_s = (body or WaitBody()).wait_s
-    loaded = await services.models.load(name, wait_s=wait_s)
+    loaded = await services.models.load(name, tenant=caller.tenant, wait_s=wait_s)
     return (await _status(loaded.model.name, services.models)).as_dict()
 
 

@@ -21,6 +21,7 @@ from models.manager import Models, open_models
 from tests.support.graph_runs import agent_of_yaml, run
 from tests.support.ollama import Ollama
 from tests.support.script import Call, Failure, Turn
+from tests.support.tenants import TENANT
 from tools.registry import ToolDeps, load_toolbox
 
 pytestmark = pytest.mark.timeout(120)
@@ -57,8 +58,11 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
     ollama.add("llama3", lambda turn: "Hello.")
     settings = load_settings(home=home, ollama_url=ollama.url)
     try:
-        async with open_models(settings) as models, open_indexes(settings, models) as indexes:
-            docs = await indexes.get("docs")
+        async with (
+            open_models(settings) as models,
+            open_indexes(settings, models, tenant=TENANT) as indexes,
+        ):
+            docs = await indexes.get("docs", tenant=TENANT)
             await docs.add_document(source="guide.md", data=GUIDE)
 
             async def search(names: list[str], query: str, **how: Any) -> Any:
@@ -66,7 +70,7 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
                 return {"passages": [passage.as_dict() for passage in found]}
 
             tools = load_toolbox(ToolDeps(search))
-            context = RunContext(models=models, indexes=indexes, tools=tools)
+            context = RunContext(models=models, indexes=indexes, tools=tools, tenant=TENANT)
             yield World(ollama, models, indexes, Catalog(settings), context)
     finally:
         ollama.stop()
@@ -77,7 +81,7 @@ def says(world: World, answer: Any) -> None:
 
 
 async def test_ask_answers_over_ollama_with_citations_that_resolve(world: World) -> None:
-    docs = await world.indexes.get("docs")
+    docs = await world.indexes.get("docs", tenant=TENANT)
     says(world, lambda turn: "Run make serve [1]. Wrong [9].")
     transcript = await run(
         world.catalog.get("ask"), {"question": "How is the service started?"}, world.context
@@ -94,7 +98,7 @@ async def test_ask_answers_over_ollama_with_citations_that_resolve(world: World)
 
 
 async def test_an_answer_over_ollama_is_checked_against_its_sources(world: World) -> None:
-    docs = await world.indexes.get("docs")
+    docs = await world.indexes.get("docs", tenant=TENANT)
     said = (
         "The service is started with `make serve` [1]. You can reach it at port 8000 [1]. "
         "It listens on port 9999 [1]. It was written by Smith [1][8]. Most people are fond of it."
@@ -136,12 +140,12 @@ async def test_a_follow_up_is_rewritten_over_ollama(world: World) -> None:
 async def test_ask_deep_answers_from_several_indexes_with_conditions(
     world: World, alone: RunContext
 ) -> None:
-    await world.indexes.create(IndexSpec(name="towns"))
+    await world.indexes.create(IndexSpec(name="towns"), tenant=TENANT)
     for source, text, country in (
         ("harbour.md", "The harbour of the town was built by Ms Brandt in 1911.", "north"),
         ("bridge.md", "The bridge of the town was built by Mr Holm in 1950.", "south"),
     ):
-        await (await world.indexes.get("towns")).add_document(
+        await (await world.indexes.get("towns", tenant=TENANT)).add_document(
             source=source, data=text.encode(), metadata={"country": country}
         )
     agent = world.catalog.get("ask_deep")
@@ -157,7 +161,7 @@ async def test_ask_deep_answers_from_several_indexes_with_conditions(
 async def test_the_threshold_of_an_index_decides_what_the_reader_answers(
     world: World, alone: RunContext
 ) -> None:
-    docs = await world.indexes.get("docs")
+    docs = await world.indexes.get("docs", tenant=TENANT)
     question = {"question": "How is the service started?"}
     try:
         for value, refused in ((0.99, True), (0.05, False)):
@@ -246,7 +250,7 @@ async def alone(
 async def test_the_embedded_reader_answers_with_exact_spans(
     world: World, alone: RunContext
 ) -> None:
-    docs = await world.indexes.get("docs")
+    docs = await world.indexes.get("docs", tenant=TENANT)
     question = {"question": "How is the service started?"}
     for name in ("ask", "ask_deep"):
         transcript = await run(world.catalog.get(name), question, alone)

@@ -17,6 +17,7 @@ from graphs.run_context import RunContext
 from tests.support.graph_runs import Transcript, run
 from tests.support.graphs import FakeIndexes, FakeModels, FakePassage, chat, context
 from tests.support.media import FakeMediaModels, png
+from tests.support.tenants import TENANT
 from tools.artifacts import Artifacts
 from tools.media import Media
 from tools.media_deps import MediaToolDeps
@@ -60,7 +61,9 @@ class House:
         return {"index": name, "document": "d1", "source": how["source"], "unchanged": False}
 
     async def page(self, artifact: Mapping[str, Any]) -> BeautifulSoup:
-        return BeautifulSoup(await self.artifacts.read(artifact["id"]), "html.parser")
+        return BeautifulSoup(
+            await self.artifacts.read(artifact["id"], tenant=TENANT), "html.parser"
+        )
 
 
 @pytest.fixture
@@ -104,7 +107,7 @@ async def test_a_storybook_of_a_topic_alone_says_what_it_needs(house: House) -> 
     with pytest.raises(Unavailable, match=r"Give the story itself\s+as `text`.*`model`") as caught:
         await house.run("storybook", context(), topic="a red circle")
     assert caught.value.code == "needs_language_model"
-    assert await house.artifacts.list() == []
+    assert await house.artifacts.list(tenant=TENANT) == []
 
 
 async def test_style_is_in_the_prompt_of_every_picture(house: House) -> None:
@@ -160,7 +163,7 @@ async def test_narrate_reads_out_what_an_index_says(house: House) -> None:
 
 
 async def test_describe_indexes_what_is_seen_under_the_picture(house: House) -> None:
-    kept = await house.artifacts.put(png("a", 20, 10), media_type="image/png")
+    kept = await house.artifacts.put(png("a", 20, 10), media_type="image/png", tenant=TENANT)
     picture = {"id": kept.id, "url": f"/artifacts/{kept.id}"}
     transcript = await house.run("describe", context(), picture=picture, question="How large?")
     assert transcript.output["caption"] == "plain 20x10 picture"

@@ -11,6 +11,7 @@ from config.settings import load_settings
 from indexes.service import Indexes, open_indexes
 from indexes.spec import IndexSpec
 from tests.support.indexes import HashingEmbedder, Models
+from tests.support.tenants import TENANT
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +26,7 @@ def models() -> Models:
 
 @pytest.fixture(scope="session")
 async def shared(data_folder: Path, models: Models) -> AsyncIterator[Indexes]:
-    async with open_indexes(load_settings(home=data_folder), models) as opened:
+    async with open_indexes(load_settings(home=data_folder), models, tenant=TENANT) as opened:
         yield opened
     assert models.leased == 0
 
@@ -40,6 +41,6 @@ def embedder(models: Models) -> HashingEmbedder:
 @pytest.fixture
 async def indexes(shared: Indexes, embedder: HashingEmbedder) -> AsyncIterator[Indexes]:
     """The shared indexes with an empty index `notes`, which is deleted afterwards."""
-    await shared.create(IndexSpec(name="notes"))
+    await shared.create(IndexSpec(name="notes"), tenant=TENANT)
     yield shared
-    await shared.delete("notes")
+    await shared.delete("notes", tenant=TENANT)

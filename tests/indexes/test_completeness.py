@@ -18,6 +18,7 @@ from indexes.service import Indexes, open_indexes
 from indexes.spec import IndexSpec
 from models.workers.process import Reply, WorkerProcess
 from tests.support.indexes import HashingEmbedder, LongestFirst, Models
+from tests.support.tenants import TENANT
 
 BOUND_S = 30
 COUNT = 4
@@ -55,14 +56,14 @@ async def opened(home: Path, models: Models | None = None) -> AsyncIterator[Inde
     settings = load_settings(home=home)
     async with (
         asyncio.timeout(BOUND_S),
-        open_indexes(settings, models or Models(), worker=Held) as indexes,
+        open_indexes(settings, models or Models(), worker=Held, tenant=TENANT) as indexes,
     ):
         yield indexes
 
 
 async def add(indexes: Indexes, number: int, index: str = "docs") -> str:
     text = f"# Document {number}\n\nAll about subject{number} is here.\n"
-    docs = await indexes.get(index)
+    docs = await indexes.get(index, tenant=TENANT)
     report = await docs.add_document(source=f"{number}.md", data=text.encode())
     return report.documents[0]
 
@@ -84,9 +85,11 @@ def reasons(found: Any) -> list[str]:
 async def test_searches_wait_for_lost_search_files_and_then_miss_nothing(lost: Path) -> None:
     async with opened(lost) as indexes:
         Held.hold("apply", after=1)
-        searches = [asyncio.create_task(indexes.search("docs", "subject")) for _ in range(8)]
+        searches = [
+            asyncio.create_task(indexes.search("docs", "subject", tenant=TENANT)) for _ in range(8)
+        ]
         await Held.reached.wait()
-        late = asyncio.create_task(indexes.search("docs", "subject"))
+        late = asyncio.create_task(indexes.search("docs", "subject", tenant=TENANT))
         await asyncio.sleep(0)
         Held.go_on.set()
 
@@ -102,7 +105,7 @@ async def test_search_beyond_its_wait_answers_in_part_and_says_so(
     monkeypatch.setattr(synchronizer, "RESTORE_WAIT_S", 0.05)
     async with opened(lost) as indexes:
         Held.hold("apply", after=1)
-        first = asyncio.create_task(indexes.search("docs", "subject"))
+        first = asyncio.create_task(indexes.search("docs", "subject", tenant=TENANT))
         await Held.reached.wait()
 
         found = await first
@@ -111,24 +114,24 @@ async def test_search_beyond_its_wait_answers_in_part_and_says_so(
         assert not found.complete
         assert found.completeness()["gaps"][0]["reason"] == "rebuilding"
         assert "built anew" in found.gaps[0].message
-        similar = await (await indexes.get("docs")).find_similar(found[0].document)
+        similar = await (await indexes.get("docs", tenant=TENANT)).find_similar(found[0].document)
         assert reasons(similar) == ["rebuilding"]
         monkeypatch.setattr(synchronizer, "RESTORE_WAIT_S", BOUND_S)
         Held.go_on.set()
-        whole = await indexes.search("docs", "subject")
+        whole = await indexes.search("docs", "subject", tenant=TENANT)
         assert (len(whole), whole.complete) == (COUNT, True)
 
 
 async def test_client_that_leaves_does_not_stop_what_brings_the_index_back(lost: Path) -> None:
     async with opened(lost) as indexes:
         Held.hold("apply", after=1)
-        first = asyncio.create_task(indexes.search("docs", "subject"))
+        first = asyncio.create_task(indexes.search("docs", "subject", tenant=TENANT))
         await Held.reached.wait()
         first.cancel()
         await asyncio.wait([first])
         Held.go_on.set()
 
-        found = await indexes.search("docs", "subject")
+        found = await indexes.search("docs", "subject", tenant=TENANT)
 
         assert (len(found), found.complete) == (COUNT, True)
 
@@ -136,7 +139,7 @@ async def test_client_that_leaves_does_not_stop_what_brings_the_index_back(lost:
 async def test_worker_killed_while_the_index_is_brought_back_hides_nothing(lost: Path) -> None:
     async with opened(lost) as indexes:
         Held.hold("apply", after=2)
-        first = asyncio.create_task(indexes.search("docs", "subject"))
+        first = asyncio.create_task(indexes.search("docs", "subject", tenant=TENANT))
         await Held.reached.wait()
         assert indexes.worker
         indexes.worker.kill()
@@ -150,12 +153,12 @@ async def test_several_indexes_name_the_one_that_is_not_whole(
     lost: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with opened(lost) as indexes:
-        await indexes.create(IndexSpec(name="whole"))
+        await indexes.create(IndexSpec(name="whole"), tenant=TENANT)
         await add(indexes, 9, "whole")
         monkeypatch.setattr(synchronizer, "RESTORE_WAIT_S", 0.05)
         Held.hold("apply", after=1)
 
-        found = await indexes.search(["whole", "docs"], "subject")
+        found = await indexes.search(["whole", "docs"], "subject", tenant=TENANT)
 
         assert [(gap.index, gap.reason) for gap in found.gaps] == [("docs", "rebuilding")]
         Held.go_on.set()
@@ -168,7 +171,7 @@ async def test_ingest_under_way_is_told_until_it_ends(tmp_path: Path, before: in
     (folder / "a.md").write_text("# A\n\nAll about subject7 is here.\n")
     models = Models(HashingEmbedder())
     async with opened(tmp_path, models) as indexes:
-        docs = await indexes.get("docs")
+        docs = await indexes.get("docs", tenant=TENANT)
         for number in range(before):
             await add(indexes, number)
         models.embedder.gate = asyncio.Event()
@@ -193,14 +196,14 @@ async def test_reranker_that_fails_leaves_the_order_of_the_search_and_is_told(
     tmp_path: Path,
 ) -> None:
     async with opened(tmp_path, Models(reranker=Broken())) as indexes:
-        await indexes.create(IndexSpec(name="sorted", rerank="rerank"))
+        await indexes.create(IndexSpec(name="sorted", rerank="rerank"), tenant=TENANT)
         await add(indexes, 0, "sorted")
 
-        found = await indexes.search("sorted", "subject0")
+        found = await indexes.search("sorted", "subject0", tenant=TENANT)
 
         assert ([p.source for p in found], reasons(found)) == (["0.md"], ["not_reranked"])
         with pytest.raises(Unavailable, match="reranker's worker"):
-            await indexes.search("sorted", "subject0", rerank=True)
+            await indexes.search("sorted", "subject0", rerank=True, tenant=TENANT)
 
 
 async def test_index_whose_embedder_is_gone_is_searched_by_keywords_and_says_so(
@@ -211,8 +214,8 @@ async def test_index_whose_embedder_is_gone_is_searched_by_keywords_and_says_so(
     Held.hold("build")  # it stays embedded by the former model
     models = Models(HashingEmbedder(fingerprint="another"))
     async with opened(tmp_path, models) as indexes:
-        found = await indexes.search("docs", "subject0")
-        by_words = await indexes.search("docs", "subject0", mode="keyword")
+        found = await indexes.search("docs", "subject0", tenant=TENANT)
+        by_words = await indexes.search("docs", "subject0", mode="keyword", tenant=TENANT)
         Held.go_on.set()
 
     assert ([p.source for p in found], reasons(found)) == (["0.md"], ["no_embedder"])
@@ -222,11 +225,11 @@ async def test_index_whose_embedder_is_gone_is_searched_by_keywords_and_says_so(
 async def test_index_deleted_while_it_is_rebuilt_is_not_found(tmp_path: Path) -> None:
     async with opened(tmp_path) as indexes:
         await add(indexes, 0)
-        docs = await indexes.get("docs")
+        docs = await indexes.get("docs", tenant=TENANT)
         Held.hold("build")
         rebuilds = [asyncio.create_task(docs.rebuild()) for _ in range(2)]
         await Held.reached.wait()
-        deleting = asyncio.create_task(indexes.delete("docs"))
+        deleting = asyncio.create_task(indexes.delete("docs", tenant=TENANT))
         await asyncio.sleep(0)
         Held.go_on.set()
         await deleting
@@ -242,7 +245,7 @@ async def test_index_deleted_while_it_is_rebuilt_is_not_found(tmp_path: Path) ->
 async def test_who_gives_up_a_rebuild_ends_nobody_elses(tmp_path: Path) -> None:
     async with opened(tmp_path) as indexes:
         await add(indexes, 0)
-        docs = await indexes.get("docs")
+        docs = await indexes.get("docs", tenant=TENANT)
         Held.hold("build")
         first = asyncio.create_task(docs.rebuild())
         await Held.reached.wait()

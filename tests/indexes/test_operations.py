@@ -17,6 +17,7 @@ from indexes.retrieval.search import Mode
 from indexes.service import Indexes, open_indexes
 from indexes.spec import IndexSpec
 from tests.support.indexes import Models
+from tests.support.tenants import TENANT
 
 OPERATIONS = int(os.environ.get("MOTET_TEST_OPERATIONS", "10000"))
 SEED = int(os.environ.get("MOTET_TEST_SEED", "1"))
@@ -42,10 +43,12 @@ class Operations:
         await asyncio.gather(*(self._one(indexes, source) for source in sources))
 
     async def _one(self, indexes: Indexes, source: str) -> None:
-        notes = await indexes.get("notes")
+        notes = await indexes.get("notes", tenant=TENANT)
         choice = self.random.random()
         if choice < 0.2:
-            await indexes.search("notes", self.text(4), mode=self.random.choice(MODES))
+            await indexes.search(
+                "notes", self.text(4), mode=self.random.choice(MODES), tenant=TENANT
+            )
         elif choice < 0.5 and source in self.texts:
             del self.texts[source]
             await notes.delete_document(self.ids.pop(source))
@@ -68,21 +71,23 @@ class Operations:
 async def found(
     indexes: Indexes, name: str, query: str, mode: Mode
 ) -> dict[tuple[str, int], float]:
-    passages = await indexes.search(name, query, limit=EVERYTHING, mode=mode)
+    passages = await indexes.search(name, query, limit=EVERYTHING, mode=mode, tenant=TENANT)
     assert len(passages) < EVERYTHING
     return {(passage.source, passage.start): passage.score for passage in passages}
 
 
 async def assert_equals_one_built_anew(indexes: Indexes, operations: Operations) -> None:
-    await indexes.create(IndexSpec(name="anew", chunk_words=20))
+    await indexes.create(IndexSpec(name="anew", chunk_words=20), tenant=TENANT)
     try:
         for source, text in operations.texts.items():
-            await (await indexes.get("anew")).add_document(source=source, data=text.encode())
+            await (await indexes.get("anew", tenant=TENANT)).add_document(
+                source=source, data=text.encode()
+            )
         for query, mode in operations.queries():
             expected = await found(indexes, "anew", query, mode)
             assert await found(indexes, "notes", query, mode) == pytest.approx(expected, abs=2e-6)
     finally:
-        await indexes.delete("anew")
+        await indexes.delete("anew", tenant=TENANT)
 
 
 async def test_after_random_operations_an_index_equals_one_built_from_nothing(
@@ -91,9 +96,9 @@ async def test_after_random_operations_an_index_equals_one_built_from_nothing(
     operations = Operations(Random(SEED))
     done = 0
     while done < OPERATIONS:
-        async with open_indexes(load_settings(home=tmp_path), Models()) as indexes:
+        async with open_indexes(load_settings(home=tmp_path), Models(), tenant=TENANT) as indexes:
             if not done:
-                await indexes.create(IndexSpec(name="notes", chunk_words=20))
+                await indexes.create(IndexSpec(name="notes", chunk_words=20), tenant=TENANT)
             until = min(OPERATIONS, done + BETWEEN_RESTARTS)
             while done < until:
                 await operations.several(indexes, AT_ONCE)

@@ -26,6 +26,7 @@ from indexes.storage.store import open_store
 from models.workers.launch import launch
 from models.workers.process import Reply, WorkerProcess
 from tests.support.indexes import HashingEmbedder, Models
+from tests.support.tenants import TENANT
 
 BOUND_S = 60
 
@@ -67,15 +68,15 @@ def recovery_models() -> Models:
 @pytest.fixture(scope="module")
 async def opened(home: Path, recovery_models: Models) -> AsyncIterator[Indexes]:
     settings = load_settings(home=home)
-    async with open_indexes(settings, recovery_models, worker=Watched) as indexes:
-        await indexes.create(IndexSpec(name="notes"))
+    async with open_indexes(settings, recovery_models, worker=Watched, tenant=TENANT) as indexes:
+        await indexes.create(IndexSpec(name="notes"), tenant=TENANT)
         yield indexes
 
 
 @pytest.fixture
 async def filled(opened: Indexes, recovery_models: Models) -> AsyncIterator[Indexes]:
     """The index `notes` with three documents, saved."""
-    notes = await opened.get("notes")
+    notes = await opened.get("notes", tenant=TENANT)
     recovery_models.embedder = HashingEmbedder()
     for number in range(3):
         await add(opened, number)
@@ -87,14 +88,14 @@ async def filled(opened: Indexes, recovery_models: Models) -> AsyncIterator[Inde
 
 
 async def add(indexes: Indexes, number: int) -> str:
-    notes = await indexes.get("notes")
+    notes = await indexes.get("notes", tenant=TENANT)
     text = f"# Document {number}\n\nIt is about subject{number} and nothing else.\n"
     report = await notes.add_document(source=f"{number}.md", data=text.encode())
     return report.documents[0]
 
 
 async def best(indexes: Indexes, number: int) -> str:
-    found = await indexes.search("notes", f"subject{number}", limit=1)
+    found = await indexes.search("notes", f"subject{number}", limit=1, tenant=TENANT)
     return found[0].source
 
 
@@ -142,8 +143,8 @@ class KilledOnce(WorkerProcess):
 
 async def test_searches_survive_the_death_of_a_worker_that_only_starts(tmp_path: Path) -> None:
     settings = load_settings(home=tmp_path)
-    async with open_indexes(settings, Models(), worker=KilledOnce) as indexes:
-        await indexes.create(IndexSpec(name="notes"))
+    async with open_indexes(settings, Models(), worker=KilledOnce, tenant=TENANT) as indexes:
+        await indexes.create(IndexSpec(name="notes"), tenant=TENANT)
         await add(indexes, 0)
         KilledOnce.armed = True
         assert indexes.worker
@@ -185,7 +186,7 @@ async def test_a_saved_index_is_opened_as_it_is_and_a_damaged_or_lost_one_built_
     assert await best(filled, 1) == "1.md"
     assert "apply" in worker_of(filled).calls
 
-    await (await filled.get("notes")).rebuild()
+    await (await filled.get("notes", tenant=TENANT)).rebuild()
     for path in saved_folder(home).iterdir():
         path.unlink()
     await kill(filled)
@@ -196,12 +197,14 @@ async def test_a_saved_index_is_opened_as_it_is_and_a_damaged_or_lost_one_built_
 async def test_changes_after_the_last_save_are_replayed_in_a_new_worker(filled: Indexes) -> None:
     added = await add(filled, 5)
     first = next(
-        d for d in await (await filled.get("notes")).list_documents() if d.source == "0.md"
+        d
+        for d in await (await filled.get("notes", tenant=TENANT)).list_documents()
+        if d.source == "0.md"
     )
     await kill(filled)
-    await (await filled.get("notes")).delete_document(first.id)
+    await (await filled.get("notes", tenant=TENANT)).delete_document(first.id)
     assert await best(filled, 5) == "5.md"
-    found = await filled.search("notes", "subject0 subject5 document", limit=10)
+    found = await filled.search("notes", "subject0 subject5 document", limit=10, tenant=TENANT)
     assert sorted(passage.source for passage in found) == ["1.md", "2.md", "5.md"]
     assert added in {passage.document for passage in found}
 
@@ -220,7 +223,7 @@ def files_with(home: Path, *words: str) -> list[str]:
 async def test_the_words_of_a_deleted_document_are_found_in_no_file(
     filled: Indexes, home: Path
 ) -> None:
-    notes = await filled.get("notes")
+    notes = await filled.get("notes", tenant=TENANT)
     secret = "# Zyxomorph\n\nThe quuxling password is frobnicated.\n"
     report = await notes.add_document(
         source="plain.md", data=secret.encode(), metadata={"owner": "blorbo"}
@@ -238,7 +241,7 @@ async def test_the_words_of_a_deleted_document_are_found_in_no_file(
 async def test_removal_leaves_the_saved_index_to_the_next_worker_and_its_words_to_nobody(
     filled: Indexes, home: Path
 ) -> None:
-    notes = await filled.get("notes")
+    notes = await filled.get("notes", tenant=TENANT)
     report = await notes.add_document(source="plain.md", data=b"The quuxling is frobnicated.")
     await notes.rebuild()
 
@@ -247,7 +250,7 @@ async def test_removal_leaves_the_saved_index_to_the_next_worker_and_its_words_t
 
     assert (saved_folder(home) / "vectors").exists()
     assert files_with(home, "quuxling", "frobnic") == []
-    found = await filled.search("notes", "document", limit=10)
+    found = await filled.search("notes", "document", limit=10, tenant=TENANT)
     assert (sorted(passage.source for passage in found), found.complete) == (
         ["0.md", "1.md", "2.md"],
         True,
@@ -259,8 +262,8 @@ async def test_words_are_gone_also_when_no_worker_can_redact_them(
     tmp_path: Path,
 ) -> None:
     settings = load_settings(home=tmp_path)
-    async with open_indexes(settings, Models(), worker=KilledOnce) as indexes:
-        docs = await indexes.get("docs")
+    async with open_indexes(settings, Models(), worker=KilledOnce, tenant=TENANT) as indexes:
+        docs = await indexes.get("docs", tenant=TENANT)
         report = await docs.add_document(source="a.md", data=b"The gribbleflix.")
         await docs.rebuild()
         assert files_with(tmp_path / "indexes" / "derived", "gribbleflix")
@@ -277,14 +280,16 @@ async def test_words_are_gone_also_when_no_worker_can_redact_them(
 async def test_the_words_of_a_replaced_document_and_a_deleted_index_are_found_in_no_file(
     filled: Indexes, home: Path
 ) -> None:
-    notes = await filled.get("notes")
-    await filled.create(IndexSpec(name="other"))
+    notes = await filled.get("notes", tenant=TENANT)
+    await filled.create(IndexSpec(name="other"), tenant=TENANT)
     for name in ("notes", "other"):
-        await (await filled.get(name)).add_document(source="a.md", data=b"The gribbleflix is here.")
-        await (await filled.get(name)).rebuild()
+        await (await filled.get(name, tenant=TENANT)).add_document(
+            source="a.md", data=b"The gribbleflix is here."
+        )
+        await (await filled.get(name, tenant=TENANT)).rebuild()
     assert files_with(home, "gribbleflix")
     await notes.add_document(source="a.md", data=b"Nothing of it is left.")
-    await filled.delete("other")
+    await filled.delete("other", tenant=TENANT)
     assert files_with(home, "gribbleflix") == []
 
 
@@ -292,8 +297,8 @@ async def test_next_start_removes_deleted_words_that_a_killed_process_left(
     tmp_path: Path,
 ) -> None:
     settings = load_settings(home=tmp_path)
-    async with open_indexes(settings, Models()) as indexes:
-        docs = await indexes.get("docs")
+    async with open_indexes(settings, Models(), tenant=TENANT) as indexes:
+        docs = await indexes.get("docs", tenant=TENANT)
         report = await docs.add_document(source="a.md", data=b"The gribbleflix.")
     assert len(files_with(tmp_path, "gribbleflix")) >= 2
     async with open_store(tmp_path / "indexes") as store:
@@ -302,7 +307,7 @@ async def test_next_start_removes_deleted_words_that_a_killed_process_left(
     left = tmp_path / "indexes" / "derived" / "deleted-index"
     left.mkdir()
     (left / "terms").write_text("gribbleflix")
-    async with open_indexes(settings, Models()) as indexes:
+    async with open_indexes(settings, Models(), tenant=TENANT) as indexes:
         assert files_with(tmp_path, "gribbleflix") == []
         assert saved_folder(tmp_path), "what was saved stays until the next save"
 
@@ -317,10 +322,11 @@ from tests.support.indexes import Models
 
 async def main():
     Store.purge = lambda self: os._exit(9)
-    async with open_indexes(load_settings(home=Path(sys.argv[1])), Models()) as indexes:
-        docs = await indexes.get("docs")
+    settings = load_settings(home=Path(sys.argv[1]))
+    async with open_indexes(settings, Models(), tenant="default") as indexes:
+        docs = await indexes.get("docs", "default")
         await docs.add_document(source="a.md", data=b"The gribbleflix is here.")
-        await indexes.delete("docs")
+        await indexes.delete("docs", "default")
 
 asyncio.run(main())
 """
@@ -334,7 +340,7 @@ async def test_deleted_unsaved_index_leaves_no_words_after_a_crash_before_the_pu
     )
     assert await asyncio.wait_for(child.wait(), BOUND_S) == 9
     assert files_with(tmp_path, "gribbleflix")
-    async with open_indexes(load_settings(home=tmp_path), Models()):
+    async with open_indexes(load_settings(home=tmp_path), Models(), tenant=TENANT):
         assert files_with(tmp_path, "gribbleflix") == []
 
 
@@ -348,21 +354,21 @@ async def test_index_without_a_worker_refuses_searches_and_stores_documents(
     tmp_path: Path,
 ) -> None:
     settings = load_settings(home=tmp_path)
-    async with open_indexes(settings, Models(), worker=NeverStarts) as indexes:
-        docs = await indexes.get("docs")
+    async with open_indexes(settings, Models(), worker=NeverStarts, tenant=TENANT) as indexes:
+        docs = await indexes.get("docs", tenant=TENANT)
         with pytest.raises(Unavailable) as caught:
             await docs.add_document(source="a.md", data=b"Text.")
         assert caught.value.code == "worker_start_failed"
         with pytest.raises(Unavailable):
-            await indexes.search("docs", "text")
+            await indexes.search("docs", "text", tenant=TENANT)
         assert [document.source for document in await docs.list_documents()] == ["a.md"]
 
 
 async def test_a_second_process_on_the_same_folder_is_refused(tmp_path: Path) -> None:
     settings = load_settings(home=tmp_path)
-    async with open_indexes(settings, Models()):
+    async with open_indexes(settings, Models(), tenant=TENANT):
         with pytest.raises(Conflict) as caught:
-            async with open_indexes(settings, Models()):
+            async with open_indexes(settings, Models(), tenant=TENANT):
                 pass
     assert caught.value.code == "data_folder_in_use"
 
@@ -377,8 +383,9 @@ from indexes.spec import IndexSpec
 from tests.support.indexes import Models
 
 async def main():
-    async with open_indexes(load_settings(home=Path(sys.argv[1])), Models()) as indexes:
-        notes = await indexes.create(IndexSpec(name="notes"))
+    settings = load_settings(home=Path(sys.argv[1]))
+    async with open_indexes(settings, Models(), tenant="default") as indexes:
+        notes = await indexes.create(IndexSpec(name="notes"), "default")
         for number in range(10_000):
             text = f"# Document {number}\\n\\nIt is about subject{number}.\\n"
             await notes.add_document(source=f"{number}.md", data=text.encode())
@@ -402,8 +409,8 @@ async def test_acknowledged_documents_are_found_after_the_server_was_killed(
     rest = (await child.stdout.read()).decode().split("\n")
     await child.wait()
     acknowledged += [int(line) for line in rest[:-1]]
-    async with open_indexes(load_settings(home=tmp_path), Models()) as indexes:
-        notes = await indexes.get("notes")
+    async with open_indexes(load_settings(home=tmp_path), Models(), tenant=TENANT) as indexes:
+        notes = await indexes.get("notes", tenant=TENANT)
         sources = {d.source for d in await notes.list_documents(limit=1000)}
         assert sources >= {f"{number}.md" for number in acknowledged}
         for number in (acknowledged[0], acknowledged[-1]):

@@ -14,6 +14,7 @@ from indexes.reports import IngestProgress
 from indexes.service import Indexes
 from indexes.spec import IndexSpec
 from tests.support.indexes import HashingEmbedder
+from tests.support.tenants import TENANT
 
 GARDEN = "# Garden\n\nTomatoes like warm soil and regular water.\n"
 KITCHEN = "# Kitchen\n\nBread rises overnight in a cold place.\n"
@@ -53,11 +54,11 @@ def sources(passages: list[Passage]) -> list[str]:
 async def test_documents_of_a_folder_are_found_by_meaning_keywords_and_both(
     indexes: Indexes, folder: Path
 ) -> None:
-    notes = await indexes.get("notes")
+    notes = await indexes.get("notes", tenant=TENANT)
     report = await notes.add_folder(folder)
     assert (report.added, report.passages, report.embedded) == (3, 3, 3)
     for mode in ("hybrid", "dense", "keyword"):
-        found = await indexes.search("notes", "sharp chisel for oak", mode=mode)
+        found = await indexes.search("notes", "sharp chisel for oak", mode=mode, tenant=TENANT)
         assert found[0].source == "deep/workshop.html"
         assert found[0].heading == ["Workshop"]
         assert found[0].title == "Workshop"
@@ -69,9 +70,9 @@ async def test_documents_of_a_folder_are_found_by_meaning_keywords_and_both(
 async def test_a_passages_span_is_exact_in_its_documents_text(
     indexes: Indexes, folder: Path
 ) -> None:
-    notes = await indexes.get("notes")
+    notes = await indexes.get("notes", tenant=TENANT)
     await notes.add_folder(folder)
-    found = await indexes.search("notes", "water bread oak")
+    found = await indexes.search("notes", "water bread oak", tenant=TENANT)
     assert len(found) == 3
     for passage in found:
         document = await notes.get_document(passage.document)
@@ -83,7 +84,7 @@ async def test_a_passages_span_is_exact_in_its_documents_text(
 async def test_second_ingest_skips_unchanged_files_replaces_changed_and_removes_missing(
     indexes: Indexes, folder: Path, embedder: HashingEmbedder
 ) -> None:
-    notes = await indexes.get("notes")
+    notes = await indexes.get("notes", tenant=TENANT)
     await notes.add_folder(folder)
     # Other words of the same size and time: only reading the file would tell.
     (folder / "garden.md").write_text(GARDEN.swapcase())
@@ -95,15 +96,17 @@ async def test_second_ingest_skips_unchanged_files_replaces_changed_and_removes_
     (folder / "kitchen.txt").unlink()
     later = await notes.add_folder(folder)
     assert (later.unchanged, later.added, later.changed, later.removed) == (1, 0, 1, 1)
-    assert sources(await indexes.search("notes", "basil sun"))[0] == "garden.md"
-    assert "kitchen.txt" not in sources(await indexes.search("notes", "bread rises overnight"))
+    assert sources(await indexes.search("notes", "basil sun", tenant=TENANT))[0] == "garden.md"
+    assert "kitchen.txt" not in sources(
+        await indexes.search("notes", "bread rises overnight", tenant=TENANT)
+    )
     assert max(embedder.seen.values()) == 1
 
 
 async def test_a_touched_file_is_compared_by_its_content(
     indexes: Indexes, folder: Path, embedder: HashingEmbedder
 ) -> None:
-    notes = await indexes.get("notes")
+    notes = await indexes.get("notes", tenant=TENANT)
     await notes.add_folder(folder)
     os.utime(folder / "garden.md")
     assert (await notes.add_folder(folder)).unchanged == 3
@@ -113,7 +116,7 @@ async def test_a_touched_file_is_compared_by_its_content(
 async def test_a_broken_file_is_reported_and_the_rest_goes_on(
     indexes: Indexes, folder: Path
 ) -> None:
-    notes = await indexes.get("notes")
+    notes = await indexes.get("notes", tenant=TENANT)
     (folder / "broken.md").write_bytes(b"\xff\xfe\xfa")
     (folder / "empty.txt").write_text("")
     (folder / "image.txt").write_bytes(b"\x89PNG\0\0")
@@ -125,7 +128,7 @@ async def test_a_broken_file_is_reported_and_the_rest_goes_on(
 
 
 async def test_progress_counts_files_and_passages(indexes: Indexes, folder: Path) -> None:
-    notes = await indexes.get("notes")
+    notes = await indexes.get("notes", tenant=TENANT)
     told: list[IngestProgress] = []
     await notes.add_folder(folder, on_progress=told.append)
     assert told[-1] == IngestProgress(3, 3, 3, 3)
@@ -139,12 +142,14 @@ async def test_an_upload_replaces_the_one_of_its_source(
     assert await add(indexes, "a.md", GARDEN) == first
     second = await add(indexes, "a.md", KITCHEN)
     assert second == first
-    assert [p.title for p in await indexes.search("notes", "tomatoes bread")] == ["Kitchen"]
+    assert [p.title for p in await indexes.search("notes", "tomatoes bread", tenant=TENANT)] == [
+        "Kitchen"
+    ]
     assert embedder.seen[GARDEN.strip()] == 1
 
 
 async def test_an_uploads_title_and_metadata_are_kept(indexes: Indexes) -> None:
-    notes = await indexes.get("notes")
+    notes = await indexes.get("notes", tenant=TENANT)
     report = await notes.add_document(
         source="https://example.org/page?id=1",
         media_type="text/html; charset=utf-8",
@@ -163,32 +168,36 @@ async def test_the_same_passage_in_two_documents_is_embedded_once(
     await add(indexes, "a.md", GARDEN)
     await add(indexes, "b.md", GARDEN)
     assert embedder.seen == {GARDEN.strip(): 1}
-    (found,) = await indexes.search("notes", "tomatoes")
+    (found,) = await indexes.search("notes", "tomatoes", tenant=TENANT)
     assert sorted([found.source, found.also[0].source]) == ["a.md", "b.md"]
 
 
 async def test_a_narrow_filter_finds_its_best_though_they_rank_low_among_all(
     indexes: Indexes, folder: Path
 ) -> None:
-    notes = await indexes.get("notes")
+    notes = await indexes.get("notes", tenant=TENANT)
     for number in range(300):
         (folder / f"oak{number}.md").write_text(f"# Oak {number}\n\nOak and chisel {number}.\n")
     await notes.add_folder(folder)
     chosen = await add(indexes, "lone.md", "# Lone\n\nNothing in common but one chisel.\n")
     other = await add(indexes, "far.md", "# Far\n\nEntirely unrelated text.\n")
     for mode in ("hybrid", "dense"):
-        found = await indexes.search("notes", "oak chisel", mode=mode, documents=[chosen, other])
+        found = await indexes.search(
+            "notes", "oak chisel", mode=mode, documents=[chosen, other], tenant=TENANT
+        )
         assert [p.document for p in found] == [chosen, other]
-    found = await indexes.search("notes", "oak chisel", mode="keyword", documents=[chosen, other])
+    found = await indexes.search(
+        "notes", "oak chisel", mode="keyword", documents=[chosen, other], tenant=TENANT
+    )
     assert [p.document for p in found] == [chosen]
-    assert await indexes.search("notes", "oak", documents=[]) == []
+    assert await indexes.search("notes", "oak", documents=[], tenant=TENANT) == []
 
 
 async def test_a_deleted_document_is_found_no_more(indexes: Indexes) -> None:
-    notes = await indexes.get("notes")
+    notes = await indexes.get("notes", tenant=TENANT)
     first, second = await add(indexes, "a.md", GARDEN), await add(indexes, "b.md", KITCHEN)
     await notes.delete_document(first)
-    assert sources(await indexes.search("notes", "tomatoes warm soil")) == ["b.md"]
+    assert sources(await indexes.search("notes", "tomatoes warm soil", tenant=TENANT)) == ["b.md"]
     with pytest.raises(NotFound) as caught:
         await notes.get_document(first)
     assert caught.value.code == "document_not_found"
@@ -198,9 +207,9 @@ async def test_a_deleted_document_is_found_no_more(indexes: Indexes) -> None:
 async def test_a_citation_shows_the_span_and_says_when_the_source_changed(
     indexes: Indexes,
 ) -> None:
-    notes = await indexes.get("notes")
+    notes = await indexes.get("notes", tenant=TENANT)
     id = await add(indexes, "a.md", GARDEN)
-    (passage,) = await indexes.search("notes", "tomatoes")
+    (passage,) = await indexes.search("notes", "tomatoes", tenant=TENANT)
     start = GARDEN.index("Tomatoes")
     shown = await notes.cite(id, start, start + 8, hash=passage.hash)
     assert (shown.text, shown.changed, shown.heading) == ("Tomatoes", False, ["Garden"])
@@ -241,7 +250,7 @@ async def test_tenants_do_not_see_each_others_indexes(indexes: Indexes) -> None:
 async def test_query_syntax_is_searched_as_plain_words(indexes: Indexes, query: str) -> None:
     await add(indexes, "a.md", GARDEN)
     for mode in ("hybrid", "dense", "keyword"):
-        found = await indexes.search("notes", query, mode=mode)
+        found = await indexes.search("notes", query, mode=mode, tenant=TENANT)
         assert sources(found) in (["a.md"], [])
 
 
@@ -249,21 +258,21 @@ async def test_text_that_is_a_path_or_sql_is_only_text(indexes: Indexes, tmp_pat
     (tmp_path / "secret.txt").write_text("the hidden treasure")
     await add(indexes, "a.md", str(tmp_path / "secret.txt"))
     await add(indexes, "b.md", "select text from txtai")
-    found = await indexes.search("notes", "hidden treasure select text")
+    found = await indexes.search("notes", "hidden treasure select text", tenant=TENANT)
     assert not any("treasure" in passage.text for passage in found)
     assert len(found) == 2
 
 
 async def test_unknown_names_are_refused_with_the_nearest(indexes: Indexes) -> None:
     with pytest.raises(NotFound, match="Did you mean 'notes'") as caught:
-        await indexes.search("note", "x")
+        await indexes.search("note", "x", tenant=TENANT)
     assert caught.value.code == "index_not_found"
     with pytest.raises(NotFound):
-        await indexes.search("notes", "x", documents=["nope"])
+        await indexes.search("notes", "x", documents=["nope"], tenant=TENANT)
     with pytest.raises(Invalid):
-        await (await indexes.get("../../etc/passwd")).describe()
+        await (await indexes.get("../../etc/passwd", tenant=TENANT)).describe()
     with pytest.raises(Conflict):
-        await indexes.create(IndexSpec(name="notes"))
+        await indexes.create(IndexSpec(name="notes"), tenant=TENANT)
 
 
 @pytest.mark.parametrize(
@@ -280,7 +289,7 @@ async def test_a_wrong_search_names_its_field(
     indexes: Indexes, query: str, limit: int, mode: str, field: str
 ) -> None:
     with pytest.raises(Invalid) as caught:
-        await indexes.search("notes", query, limit=limit, mode=mode)  # type: ignore[arg-type]
+        await indexes.search("notes", query, limit=limit, mode=mode, tenant=TENANT)  # type: ignore[arg-type]
     assert caught.value.details["field"] == field
 
 
@@ -298,7 +307,7 @@ async def test_a_wrong_search_names_its_field(
 async def test_a_wrong_upload_names_its_field_and_leaves_nothing(
     indexes: Indexes, source: str, title: str | None, metadata: dict[str, object], field: str
 ) -> None:
-    notes = await indexes.get("notes")
+    notes = await indexes.get("notes", tenant=TENANT)
     with pytest.raises(Invalid) as caught:
         await notes.add_document(source=source, data=b"text", title=title, metadata=metadata)
     assert caught.value.details["field"] == field
@@ -306,7 +315,7 @@ async def test_a_wrong_upload_names_its_field_and_leaves_nothing(
 
 
 async def test_upload_larger_than_allowed_is_refused(indexes: Indexes) -> None:
-    notes = await indexes.get("notes")
+    notes = await indexes.get("notes", tenant=TENANT)
     with pytest.raises(Invalid, match="64 MiB"):
         await notes.add_document(source="a.txt", data=b"x" * (64 * 2**20 + 1))
 
@@ -319,17 +328,17 @@ async def test_searches_are_served_while_an_ingest_runs_and_ingests_wait_for_eac
     first = asyncio.create_task(add(indexes, "b.md", KITCHEN))
     await embedder.entered.wait()
     second = asyncio.create_task(add(indexes, "b.md", WORKSHOP))
-    assert sources(await indexes.search("notes", "tomatoes")) == ["a.md"]
+    assert sources(await indexes.search("notes", "tomatoes", tenant=TENANT)) == ["a.md"]
     embedder.gate.set()
     assert await first == await second
-    found = await indexes.search("notes", "chisel")
+    found = await indexes.search("notes", "chisel", tenant=TENANT)
     assert [p.title for p in found if p.source == "b.md"] == ["Workshop"]
 
 
 async def test_a_cancelled_ingest_leaves_what_was_committed_and_nothing_half(
     indexes: Indexes, folder: Path, embedder: HashingEmbedder
 ) -> None:
-    notes = await indexes.get("notes")
+    notes = await indexes.get("notes", tenant=TENANT)
     await add(indexes, "a.md", GARDEN)
     embedder.gate = asyncio.Event()
     ingest = asyncio.create_task(notes.add_folder(folder))

@@ -17,6 +17,7 @@ from models.lease import LeaseAttempt
 from models.manager import Models, open_models
 from tests.support.manager import TenByteMachine
 from tests.support.models import FakeDrivers
+from tests.support.tenants import TENANT
 
 FILE = """
 roles:
@@ -68,16 +69,16 @@ def oom() -> Unavailable:
 
 async def test_a_model_is_loaded_without_being_used(scene: Scene) -> None:
     async with scene.models() as models:
-        status = await models.load("chat")
+        status = await models.load("chat", tenant=TENANT)
         assert (status.model.name, status.state) == ("first", "ready")
         assert [each.leases for each in models.status()] == [0] * len(models.status())
-        await models.load("first")
+        await models.load("first", tenant=TENANT)
         assert scene.log == ["load first"]
 
 
 async def test_unload_returns_when_the_model_is_gone(scene: Scene) -> None:
     async with scene.models() as models:
-        await models.load("first")
+        await models.load("first", tenant=TENANT)
         await models.unload("first")
         assert scene.log == ["load first", "unload first"]
         assert models.memory()[0].reserved_bytes == 0
@@ -87,7 +88,7 @@ async def test_unload_returns_when_the_model_is_gone(scene: Scene) -> None:
 
 async def test_unload_waits_for_the_work_under_way(scene: Scene) -> None:
     async with scene.models() as models:
-        async with models.lease("first", "chat"):
+        async with models.lease("first", "chat", tenant=TENANT):
             unloading = asyncio.create_task(models.unload("first"))
             await asyncio.sleep(0)
             assert scene.log == ["load first"]
@@ -101,7 +102,7 @@ async def test_unload_while_loading_serves_who_waits_and_ends_then(scene: Scene)
     async with scene.models() as models:
         driver = scene.fakes["reader"]
         driver.gate.clear()
-        loading = asyncio.create_task(models.load("first"))
+        loading = asyncio.create_task(models.load("first", tenant=TENANT))
         await asyncio.wait_for(driver.loading.wait(), BOUND_S)
         unloading = asyncio.create_task(models.unload("first"))
         await asyncio.sleep(0)
@@ -113,7 +114,7 @@ async def test_unload_while_loading_serves_who_waits_and_ends_then(scene: Scene)
 
 async def test_unload_of_a_model_that_dies_meanwhile_returns(scene: Scene) -> None:
     async with scene.models() as models:
-        async with models.lease("first", "chat"):
+        async with models.lease("first", "chat", tenant=TENANT):
             unloading = asyncio.create_task(models.unload("first"))
             await asyncio.sleep(0)
             scene.fakes["reader"].loaded.pop().lost.set_result("killed")
@@ -126,7 +127,7 @@ async def test_a_pinned_model_outlives_its_keep_alive_until_the_pin_is_taken_bac
     async with scene.models() as models:
         models.pin("third")
         events = models.follow_events()
-        await models.load("third")
+        await models.load("third", tenant=TENANT)
         assert scene.log == ["load third"]
         models.pin("third", False)
         told = await until(models, events, "unloaded", "third")
@@ -149,14 +150,14 @@ async def test_preload_that_fails_is_published_and_harms_no_one(scene: Scene) ->
         scene.fakes["reader"].broken["eager"] = ValueError("bad weights")
         told = await until(models, events, "load_failed", "eager")
         assert (told["failures"], told["error"]["code"]) == (1, "load_failed")
-        async with models.lease("first", "chat") as lease:
+        async with models.lease("first", "chat", tenant=TENANT) as lease:
             assert lease.model.name == "first"
 
 
 async def test_events_tell_the_life_of_a_model_in_order(scene: Scene) -> None:
     async with scene.models() as models:
         events = models.follow_events()
-        async with models.lease("first", "chat"):
+        async with models.lease("first", "chat", tenant=TENANT):
             pass
         await models.unload("first")
         seen = [await asyncio.wait_for(anext(events), BOUND_S) for _ in range(5)]
@@ -170,9 +171,9 @@ async def test_work_out_of_memory_runs_again_with_idle_models_unloaded(scene: Sc
     phases: list[str] = []
     tries = 0
     async with scene.models() as models:
-        await models.load("second")
+        await models.load("second", tenant=TENANT)
         async for attempt in models.attempts(
-            "first", "chat", on_event=lambda event: phases.append(event["phase"])
+            "first", "chat", tenant=TENANT, on_event=lambda event: phases.append(event["phase"])
         ):
             async with attempt as lease:
                 tries += 1
@@ -195,7 +196,7 @@ async def run_out(models: Models, error: Exception, *, keep: bool = False) -> li
 
 
 async def _fail(models: Models, error: Exception, keep: bool, tried: list[LeaseAttempt]) -> None:
-    async for attempt in models.attempts("first", "chat"):
+    async for attempt in models.attempts("first", "chat", tenant=TENANT):
         tried.append(attempt)
         async with attempt:
             if keep:
@@ -217,7 +218,7 @@ async def test_other_errors_and_success_run_once(scene: Scene) -> None:
     tries = 0
     async with scene.models() as models:
         assert len(await run_out(models, ValueError("a bug"))) == 1
-        async for attempt in models.attempts("first", "chat"):
+        async for attempt in models.attempts("first", "chat", tenant=TENANT):
             async with attempt:
                 tries += 1
         assert tries == 1
@@ -229,7 +230,7 @@ async def test_the_report_shows_how_often_a_load_failed_and_when_it_is_tried_aga
     async with scene.models() as models:
         scene.fakes["reader"].broken["first"] = ValueError("bad weights")
         with pytest.raises(Unavailable, match="bad weights"):
-            await models.load("first")
+            await models.load("first", tenant=TENANT)
         told = next(each for each in models.status() if each.model.name == "first").as_dict()
         assert (told["state"], told["failures"]) == ("failed", 1)
         assert 0 < told["retry_in_s"] <= 1.0
@@ -237,10 +238,10 @@ async def test_the_report_shows_how_often_a_load_failed_and_when_it_is_tried_aga
 
 async def test_what_was_measured_is_known_at_the_next_start(scene: Scene) -> None:
     async with scene.models() as models:
-        await models.load("first")
+        await models.load("first", tenant=TENANT)
     assert (scene.home / "needs.json").is_file()
     async with scene.models() as models:
-        await models.load("first")
+        await models.load("first", tenant=TENANT)
         told = next(each for each in models.status() if each.model.name == "first")
         assert told.memory == {"ram": 3}
 
@@ -250,7 +251,10 @@ async def test_a_file_that_changes_keeps_leases_and_loads_anew_what_it_changed(
 ) -> None:
     async with scene.models() as models:
         events = models.follow_events()
-        async with models.lease("first", "chat"), models.lease("second", "chat"):
+        async with (
+            models.lease("first", "chat", tenant=TENANT),
+            models.lease("second", "chat", tenant=TENANT),
+        ):
             text = FILE.replace("preload: true", "preload: false")
             text = text.replace("first: {", "first: {source: other, ")
             text = text.replace("second: {", "second: {keep_alive_s: 0, ")
@@ -258,6 +262,6 @@ async def test_a_file_that_changes_keeps_leases_and_loads_anew_what_it_changed(
             models.replace_file(load_models(load_settings(home=scene.home)))
             assert [each.leases for each in models.status() if each.leases] == [1, 1]
         await until(models, events, "unloaded", "second")
-        async with models.lease("first", "chat") as lease:
+        async with models.lease("first", "chat", tenant=TENANT) as lease:
             assert lease.model.source == "other"
         assert scene.log.count("load first") == 2

@@ -13,6 +13,7 @@ import uvloop
 from config.errors import Invalid, NotFound, TimedOut, Unavailable
 from models.manager import Models
 from tests.support.manager import Scene
+from tests.support.tenants import TENANT
 
 BOUND_S = 10.0
 
@@ -25,7 +26,7 @@ def scene(tmp_path: Path) -> Scene:
 async def test_lease_gives_the_loaded_model_and_why_it_was_chosen(scene: Scene) -> None:
     events: list[dict[str, Any]] = []
     async with scene.models() as models:
-        async with models.lease("chat", "chat", on_event=events.append) as lease:
+        async with models.lease("chat", "chat", on_event=events.append, tenant=TENANT) as lease:
             assert lease.capability is scene.fakes["reader"].loaded[0].capability
             assert lease.chat is lease.capability
             assert lease.model.name == "first"
@@ -59,7 +60,7 @@ async def test_an_unreachable_back_end_is_passed_over_with_its_reason(scene: Sce
 async def test_a_model_that_cannot_be_loaded_is_passed_over_for_the_next(scene: Scene) -> None:
     async with scene.models() as models:
         scene.fakes["reader"].broken["first"] = ValueError("bad magic number")
-        async with models.lease("chat", "chat") as lease:
+        async with models.lease("chat", "chat", tenant=TENANT) as lease:
             assert lease.model.name == "second"
             why = "'first' cannot be loaded: ValueError: bad magic number"
             assert ("first", why) in lease.choice.passed_over
@@ -83,7 +84,7 @@ async def test_a_role_with_one_model_fails_with_that_models_own_error(scene: Sce
         broken = NotFound("No such file.", code="model_missing")
         scene.fakes["reader"].broken["first"] = broken
         with pytest.raises(NotFound) as caught:
-            async with models.lease("other", "chat"):
+            async with models.lease("other", "chat", tenant=TENANT):
                 pass
         assert caught.value is broken
 
@@ -102,7 +103,7 @@ async def test_names_are_checked(scene: Scene) -> None:
 
 async def test_concurrent_leases_share_one_load(scene: Scene) -> None:
     async def use(models: Models) -> object:
-        async with models.lease("first", "chat") as lease:
+        async with models.lease("first", "chat", tenant=TENANT) as lease:
             return lease.capability
 
     async with scene.models() as models:
@@ -116,11 +117,11 @@ async def test_a_model_waits_for_the_memory_of_one_in_use(scene: Scene) -> None:
     events: list[dict[str, Any]] = []
 
     async def second(models: Models) -> str:
-        async with models.lease("second", "chat", on_event=events.append) as lease:
+        async with models.lease("second", "chat", on_event=events.append, tenant=TENANT) as lease:
             return lease.model.name
 
     async with scene.models() as models:
-        async with models.lease("first", "chat"):
+        async with models.lease("first", "chat", tenant=TENANT):
             waiting = asyncio.create_task(second(models))
             await asyncio.sleep(0.01)
             assert events[-1]["models"] == ["first"]
@@ -131,9 +132,9 @@ async def test_a_model_waits_for_the_memory_of_one_in_use(scene: Scene) -> None:
 
 async def test_waiting_for_a_lease_is_bounded(scene: Scene) -> None:
     async with scene.models() as models:
-        async with models.lease("first", "chat"):
+        async with models.lease("first", "chat", tenant=TENANT):
             with pytest.raises(TimedOut) as caught:
-                async with models.lease("second", "chat", wait_s=0.01):
+                async with models.lease("second", "chat", wait_s=0.01, tenant=TENANT):
                     pass
         assert caught.value.code == "lease_timed_out"
         assert [status.waiting for status in models.status()] == [0] * len(models.status())
@@ -142,7 +143,7 @@ async def test_waiting_for_a_lease_is_bounded(scene: Scene) -> None:
 async def test_what_can_never_fit_is_refused_at_once(scene: Scene) -> None:
     async with scene.models() as models:
         with pytest.raises(Unavailable) as caught:
-            async with models.lease("huge", "chat"):
+            async with models.lease("huge", "chat", tenant=TENANT):
                 pass
         assert (caught.value.code, caught.value.permanent) == ("insufficient_memory", True)
 
@@ -152,7 +153,7 @@ async def test_a_lease_cancelled_in_any_tick_around_its_grant_does_not_leak(
     scene: Scene, ticks: int
 ) -> None:
     async def use(models: Models) -> None:
-        async with models.lease("vectors", "embed"):
+        async with models.lease("vectors", "embed", tenant=TENANT):
             await asyncio.Event().wait()
 
     async with scene.models() as models:
@@ -174,7 +175,7 @@ async def test_a_lease_cancelled_in_any_tick_around_its_grant_does_not_leak(
 
 async def test_many_cancelled_leases_leave_nothing(scene: Scene) -> None:
     async def use(models: Models, name: str) -> None:
-        async with models.lease(name, "chat") as lease:
+        async with models.lease(name, "chat", tenant=TENANT) as lease:
             loaded = next(
                 held for held in scene.fakes["reader"].loaded if held.capability is lease.capability
             )
@@ -203,7 +204,7 @@ async def test_many_cancelled_leases_leave_nothing(scene: Scene) -> None:
 
 async def test_an_idle_model_is_unloaded_by_the_timer(scene: Scene) -> None:
     async with scene.models() as models:
-        async with models.lease("vectors", "embed"):
+        async with models.lease("vectors", "embed", tenant=TENANT):
             pass
         await asyncio.wait_for(scene.fakes["minilm"].unloaded.wait(), BOUND_S)
 
@@ -211,7 +212,7 @@ async def test_an_idle_model_is_unloaded_by_the_timer(scene: Scene) -> None:
 def test_a_timer_that_is_due_at_once_does_no_harm_on_the_loop_of_the_service(scene: Scene) -> None:
     async def brief() -> None:
         async with scene.models() as models:
-            async with models.lease("brief", "chat"):
+            async with models.lease("brief", "chat", tenant=TENANT):
                 pass
             models.pin("first")  # in the tick of the release: its timer has not rung yet
 
@@ -221,17 +222,17 @@ def test_a_timer_that_is_due_at_once_does_no_harm_on_the_loop_of_the_service(sce
 async def test_crashed_model_is_loaded_again_for_the_next_lease(scene: Scene) -> None:
     async with scene.models() as models:
         driver = scene.fakes["reader"]
-        async with models.lease("first", "chat"):
+        async with models.lease("first", "chat", tenant=TENANT):
             driver.loaded.pop().lost.set_result("its process was killed")
             await asyncio.sleep(0.01)
-            async with models.lease("first", "chat"):
+            async with models.lease("first", "chat", tenant=TENANT):
                 pass
         assert driver.log == ["load first", "load first"]
 
 
 async def test_closing_ends_loads_and_refuses_who_waits(scene: Scene) -> None:
     async def use(models: Models) -> None:
-        async with models.lease("first", "chat"):
+        async with models.lease("first", "chat", tenant=TENANT):
             pass
 
     async with scene.models() as models:
@@ -245,7 +246,7 @@ async def test_closing_ends_loads_and_refuses_who_waits(scene: Scene) -> None:
         assert isinstance(error, Unavailable)
         assert error.code == "shutting_down"
     with pytest.raises(Unavailable, match="stopping"):
-        async with models.lease("first", "chat"):
+        async with models.lease("first", "chat", tenant=TENANT):
             pass
 
 
@@ -255,7 +256,7 @@ async def test_a_listener_that_fails_harms_no_one(scene: Scene) -> None:
             raise ValueError("a bug in the listener")
 
     async with scene.models() as models:
-        async with models.lease("first", "chat", on_event=listener) as lease:
+        async with models.lease("first", "chat", on_event=listener, tenant=TENANT) as lease:
             assert lease.model.name == "first"
 
 
@@ -263,7 +264,7 @@ async def test_the_report_shows_models_roles_and_memory_as_json(scene: Scene) ->
     async with scene.models() as models:
         scene.fakes["ollama"].found = ["best"]
         scene.fakes["openai"].down = "no answer"
-        async with models.lease("first", "chat"):
+        async with models.lease("first", "chat", tenant=TENANT):
             by_name = {status.model.name: status.as_dict() for status in models.status()}
             assert by_name["first"]["state"] == "ready"
             assert (by_name["first"]["leases"], by_name["first"]["memory_bytes"]) == (1, 6)

@@ -46,7 +46,7 @@ async def test_a_tool_that_must_not_be_repeated_is_called_once_at_most_whatever_
     world: Deployment, tmp_path: Path, pause_s: float
 ) -> None:
     whole, disk, _ = await record(world, tmp_path / "whole", "careful", TOPIC, pause_s)
-    assert whole.run.status == "finished"
+    assert whole.run.status == "finished", whole.run.error
     ends = set()
     for moment in range(len(disk.lengths)):
         async with world.start_process(disk.leave(moment, tmp_path / str(moment))) as process:

@@ -164,7 +164,8 @@ async def test_artifacts_that_a_run_or_a_threads_state_names_are_held(
     engine: RunEngine, process: EngineFactory, artifacts: Artifacts, later: Retention
 ) -> None:
     of_run, of_state, loose = [
-        await artifacts.put(data, media_type="text/plain") for data in (b"1", b"2", b"3")
+        await artifacts.put(data, media_type="text/plain", tenant=TENANT)
+        for data in (b"1", b"2", b"3")
     ]
     thread_id = (await process.threads.create(tenant=TENANT))["thread_id"]
     await finish(engine, thread_id=thread_id)
@@ -176,7 +177,7 @@ async def test_artifacts_that_a_run_or_a_threads_state_names_are_held(
     pruned = await later.prune(RetentionPolicy(artifacts_days=1), tenant=None)
 
     assert (pruned.artifacts, pruned.artifact_bytes) == (1, 1)
-    left = {each.id for each in await artifacts.list()}
+    left = {each.id for each in await artifacts.list(tenant=TENANT)}
     assert left == {of_run.id, of_state.id}
     assert loose.id not in left
 
@@ -184,7 +185,7 @@ async def test_artifacts_that_a_run_or_a_threads_state_names_are_held(
 async def test_a_dry_run_counts_and_deletes_nothing(
     engine: RunEngine, artifacts: Artifacts, later: Retention
 ) -> None:
-    await artifacts.put(b"1", media_type="text/plain")
+    await artifacts.put(b"1", media_type="text/plain", tenant=TENANT)
     await finish(engine, idempotency_key="k")
 
     counted = await later.prune(ALL, tenant=None, dry_run=True)
@@ -198,7 +199,7 @@ async def test_pruning_for_one_tenant_leaves_those_of_others(
     engine: RunEngine, artifacts: Artifacts, later: Retention
 ) -> None:
     await finish(engine)
-    await artifacts.put(b"1", media_type="text/plain")
+    await artifacts.put(b"1", media_type="text/plain", tenant=TENANT)
 
     of_other = await later.prune(ALL, tenant="other")
     assert (of_other.runs, of_other.artifacts) == (0, 0)
@@ -312,14 +313,14 @@ async def test_an_artifact_that_a_run_under_way_may_be_about_to_name_is_held(
     gates.hold("a")
     run = await engine.submit(RunRequest(agent="three", input={"x": 0}, tenant=TENANT))
     await gates.arrival("a")
-    made = await artifacts.put(b"1", media_type="text/plain")
+    made = await artifacts.put(b"1", media_type="text/plain", tenant=TENANT)
     soon = Retention(process.database, engine, artifacts, now=lambda: time.time() + 1)
 
     assert (await soon.prune(RetentionPolicy(artifacts_days=0), tenant=None)).artifacts == 0
     gates.release("a")
     await ended(engine, run.run_id)
 
-    assert (await artifacts.get(made.id)).id == made.id
+    assert (await artifacts.get(made.id, tenant=TENANT)).id == made.id
     assert (await soon.prune(RetentionPolicy(artifacts_days=0), tenant=None)).artifacts == 1
 
 

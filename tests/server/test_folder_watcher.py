@@ -16,6 +16,7 @@ from indexes.service import Indexes, open_indexes
 from indexes.spec import IndexSpec
 from server.folder_watcher import MAX_FOLDERS, FolderWatcher
 from tests.support.indexes import Models
+from tests.support.tenants import TENANT
 
 BOUND_S = 20
 
@@ -39,7 +40,7 @@ class Heard:
 @pytest.fixture(scope="module")
 async def indexes(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Indexes]:
     settings = load_settings(home=tmp_path_factory.mktemp("home"))
-    async with open_indexes(settings, Models()) as opened:
+    async with open_indexes(settings, Models(), tenant=TENANT) as opened:
         yield opened
 
 
@@ -64,11 +65,14 @@ def watched() -> list[str]:
 
 async def declare(indexes: Indexes, name: str, *folders: Path, watch: bool = True) -> None:
     spec = IndexSpec(name=name, folders=tuple(map(str, folders)), watch=watch)
-    await indexes.create(spec)
+    await indexes.create(spec, tenant=TENANT)
 
 
 async def found(indexes: Indexes, name: str) -> list[str]:
-    return [document.source for document in await (await indexes.get(name)).list_documents()]
+    return [
+        document.source
+        for document in await (await indexes.get(name, tenant=TENANT)).list_documents()
+    ]
 
 
 async def test_what_changes_in_a_folder_is_indexed(
@@ -114,14 +118,14 @@ async def test_an_index_is_watched_from_its_making_until_it_is_deleted(
 ) -> None:
     await watching.start()
     await declare(indexes, "short", tmp_path)
-    info = await (await indexes.get("short")).describe()
-    watching.follow(info)
-    watching.follow(info)
+    info = await (await indexes.get("short", tenant=TENANT)).describe()
+    watching.follow(info, tenant=TENANT)
+    watching.follow(info, tenant=TENANT)
     await heard.until("short", added=0)
     assert watched().count(f"watch short {tmp_path}") == 1
-    await indexes.delete("short")
+    await indexes.delete("short", tenant=TENANT)
     [task] = [task for task in asyncio.all_tasks() if task.get_name().startswith("watch short")]
-    watching.unfollow("short")
+    watching.unfollow("short", tenant=TENANT)
     await asyncio.wait([task], timeout=BOUND_S)
     assert not any(name.startswith("watch short") for name in watched())
 
@@ -130,11 +134,11 @@ async def test_folders_are_watched_only_after_start_and_up_to_the_limit(
     indexes: Indexes, watching: FolderWatcher, tmp_path: Path
 ) -> None:
     await declare(indexes, "many", tmp_path)
-    info = await (await indexes.get("many")).describe()
+    info = await (await indexes.get("many", tenant=TENANT)).describe()
     folders = [str(tmp_path / str(n)) for n in range(MAX_FOLDERS + 5)]
-    watching.follow(replace(info, folders=folders))
+    watching.follow(replace(info, folders=folders), tenant=TENANT)
     assert watched() == []
-    await indexes.delete("many")
+    await indexes.delete("many", tenant=TENANT)
     await watching.start()
-    watching.follow(replace(info, folders=folders))
+    watching.follow(replace(info, folders=folders), tenant=TENANT)
     assert len(watched()) == MAX_FOLDERS

@@ -28,6 +28,7 @@ from graphs.run_context import RunContext
 from indexes.retrieval.completeness import Gap, SearchResults
 from models.capabilities import Vectors
 from models.lease import LeaseAttempt, LeaseAttempts
+from tests.support.tenants import TENANT
 from tools.calculate import calculate_tool
 from tools.registry import Toolbox
 from tools.spec import Tool, ToolContext
@@ -170,7 +171,7 @@ class FakeModels:
         name: str,
         task: Any,
         *,
-        tenant: str = "default",
+        tenant: str,
         on_event: Callable[[dict[str, Any]], None] | None = None,
     ) -> AsyncIterator[FakeLease]:
         if task == "embed" and self.embedder:
@@ -249,7 +250,7 @@ class FakeIndexes:
     deleted: list[FakeDocument] = field(default_factory=list)
     """Still listed when they cannot be read any more."""
 
-    async def get(self, name: str, tenant: str = "default") -> FakeIndex:
+    async def get(self, name: str, tenant: str) -> FakeIndex:
         return FakeIndex(self, name)
 
     async def search(
@@ -260,7 +261,7 @@ class FakeIndexes:
         limit: int = 8,
         mode: Any = "hybrid",
         documents: list[str] | None = None,
-        tenant: str = "default",
+        tenant: str,
         **more: Any,
     ) -> SearchResults[FakePassage]:
         self.searches.append(
@@ -358,5 +359,5 @@ def context(
         models=models,
         indexes=indexes or FakeIndexes(),
         tools=Toolbox([calculate_tool(), *tools]),
-        **fields,
+        **{"tenant": TENANT, **fields},
     )

@@ -103,9 +103,7 @@ class Models:
     leased: int = 0
 
     @asynccontextmanager
-    async def lease(
-        self, name: str, task: str, *, tenant: str = "default"
-    ) -> AsyncIterator[EmbedLease]:
+    async def lease(self, name: str, task: str, *, tenant: str) -> AsyncIterator[EmbedLease]:
         if name != task and name not in self.others:
             raise NotFound(f"There is no model '{name}'.", code="model_not_found")
         self.leased += 1

@@ -29,6 +29,7 @@ from config.settings import load_settings
 from indexes.service import Indexes, open_indexes
 from indexes.spec import IndexSpec
 from tests.support.indexes import HashingEmbedder, Models
+from tests.support.tenants import TENANT
 
 SOURCES = [f"{number}.txt" for number in range(12)]
 COPY = "copy"
@@ -95,9 +96,11 @@ class IndexProcess:
 
     async def live(self) -> None:
         self.models.embedder = self.models.others[self.random.choice(FINGERPRINTS)]
-        async with open_indexes(load_settings(home=self.home), self.models) as indexes:
+        async with open_indexes(
+            load_settings(home=self.home), self.models, tenant=TENANT
+        ) as indexes:
             if "notes" not in await self.names(indexes):
-                await indexes.create(IndexSpec(name="notes", chunk_words=20))
+                await indexes.create(IndexSpec(name="notes", chunk_words=20), tenant=TENANT)
             await self.verify(indexes)
             self.tell(VERIFIED)
             while True:
@@ -106,15 +109,17 @@ class IndexProcess:
     async def outlive_workers(self, kills: int) -> None:
         """Each life ends well, after some deaths of the worker."""
         while self.killed_workers < kills:
-            async with open_indexes(load_settings(home=self.home), self.models) as indexes:
+            async with open_indexes(
+                load_settings(home=self.home), self.models, tenant=TENANT
+            ) as indexes:
                 if "notes" not in await self.names(indexes):
-                    await indexes.create(IndexSpec(name="notes", chunk_words=20))
+                    await indexes.create(IndexSpec(name="notes", chunk_words=20), tenant=TENANT)
                 for _ in range(WORKER_KILLS_BETWEEN_RESTARTS):
                     await asyncio.gather(self.several(indexes), self.kill_worker(indexes))
                     await self.verify(indexes)
 
     async def names(self, indexes: Indexes) -> list[str]:
-        return [info.name for info in await indexes.list()]
+        return [info.name for info in await indexes.list(tenant=TENANT)]
 
     async def verify(self, indexes: Indexes) -> None:
         """What there is was begun, and is there if it was acknowledged; nothing else is."""
@@ -132,21 +137,25 @@ class IndexProcess:
         present = set(" ".join(self.journal.settled.values()).split())
         gone = sorted(self.journal.used - present)
         for word in self.random.sample(gone, min(5, len(gone))):
-            assert not await indexes.search("notes", word, mode="keyword"), f"'{word}' came back"
+            assert not await indexes.search("notes", word, mode="keyword", tenant=TENANT), (
+                f"'{word}' came back"
+            )
         self.check_files(set(gone))
 
     async def contents(self, indexes: Indexes, name: str) -> dict[str, str]:
         """The word of each source. All documents are whole, and found by all ways of searching."""
         words = dict.fromkeys(SOURCES, ABSENT)
-        index = await indexes.get(name)
+        index = await indexes.get(name, tenant=TENANT)
         for each in await index.list_documents(limit=1000):
             document = await index.get_document(each.id)
             words[each.source] = word = document.text.split()[0]
             assert document.text == text_of(word), f"{each.source} is half a document"
-            found = await indexes.search(name, word, mode="keyword", limit=20)
+            found = await indexes.search(name, word, mode="keyword", limit=20, tenant=TENANT)
             assert len(found) == document.passages, f"{len(found)} passages of {each.source}"
             assert {passage.source for passage in found} == {each.source}
-            (nearest,) = await indexes.search(name, f"{word} part0", mode="dense", limit=1)
+            (nearest,) = await indexes.search(
+                name, f"{word} part0", mode="dense", limit=1, tenant=TENANT
+            )
             assert nearest.source == each.source, f"by its meaning {nearest.source} is found"
         return words
 
@@ -158,7 +167,7 @@ class IndexProcess:
                 assert not left, f"{path} still holds {left}"
 
     async def several(self, indexes: Indexes) -> None:
-        notes = await indexes.get("notes")
+        notes = await indexes.get("notes", tenant=TENANT)
         choice = self.random.random()
         if choice < 0.15:
             self.tell(BEGUN)
@@ -167,7 +176,9 @@ class IndexProcess:
             await self.kill_worker(indexes)
         elif choice < 0.3:
             self.models.embedder = self.models.others[self.random.choice(FINGERPRINTS)]
-            await asyncio.gather(indexes.search("notes", "part1"), self.changes(indexes))
+            await asyncio.gather(
+                indexes.search("notes", "part1", tenant=TENANT), self.changes(indexes)
+            )
         elif choice < 0.55:
             await self.copy(indexes)
         else:
@@ -183,9 +194,9 @@ class IndexProcess:
 
     async def copy(self, indexes: Indexes) -> None:
         """Make an index out of a snapshot, or delete that which there is."""
-        notes = await indexes.get("notes")
+        notes = await indexes.get("notes", tenant=TENANT)
         if COPY in await self.names(indexes):
-            await self.acknowledged(COPY, ABSENT, indexes.delete(COPY))
+            await self.acknowledged(COPY, ABSENT, indexes.delete(COPY, tenant=TENANT))
             return
         path = self.home.parent / f"{self.home.name}.snapshot"
         try:
@@ -193,14 +204,14 @@ class IndexProcess:
         except Busy:  # another model is embedding it
             return
         words = joined({source: self.journal.settled[source] for source in SOURCES})
-        await self.acknowledged(COPY, words, indexes.import_snapshot(path, COPY))
+        await self.acknowledged(COPY, words, indexes.import_snapshot(path, COPY, tenant=TENANT))
 
     async def changes(self, indexes: Indexes) -> None:
         chosen = self.random.sample(SOURCES, 3)
         await asyncio.gather(*(self.change(indexes, source) for source in chosen))
 
     async def change(self, indexes: Indexes, source: str) -> None:
-        notes = await indexes.get("notes")
+        notes = await indexes.get("notes", tenant=TENANT)
         if self.journal.settled[source] and self.random.random() < 0.4:
             documents = await notes.list_documents(limit=1000)
             id = next(d.id for d in documents if d.source == source)

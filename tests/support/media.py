@@ -142,7 +142,7 @@ class FakeMediaModels:
         name: str,
         task: Task,
         *,
-        tenant: str = "default",
+        tenant: str,
         on_event: Callable[[dict[str, Any]], None] | None = None,
     ) -> AsyncIterator[AbstractAsyncContextManager[MediaLease]]:
         known: dict[str, tuple[str, Any]] = {

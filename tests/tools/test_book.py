@@ -16,6 +16,7 @@ from bs4 import BeautifulSoup
 from config.errors import Invalid
 from models.capabilities import Sound
 from tests.support.media import RATE, FakeMediaModels, png
+from tests.support.tenants import TENANT
 from tools.artifacts import Artifacts
 from tools.book.pages import Piece, split_paragraphs
 from tools.book.tool import book_tool
@@ -50,9 +51,11 @@ async def scenes(making: MediaToolDeps, count: int = 3) -> list[dict[str, Any]]:
     """Scenes of two sentences in two paragraphs, with a picture and a second of sound."""
     found = []
     for number in range(1, count + 1):
-        picture = await making.artifacts.put(png(f"picture {number}"), media_type="image/png")
+        picture = await making.artifacts.put(
+            png(f"picture {number}"), media_type="image/png", tenant=TENANT
+        )
         sound = await making.media.encode([Sound(bytes(2 * RATE), RATE, "")], "mp3")
-        audio = await making.artifacts.put(sound.data, media_type=sound.media_type)
+        audio = await making.artifacts.put(sound.data, media_type=sound.media_type, tenant=TENANT)
         found.append(
             {
                 "text": f"It was day {number}. It was warm.\n\nNobody said a word.",
@@ -69,9 +72,9 @@ async def scenes(making: MediaToolDeps, count: int = 3) -> list[dict[str, Any]]:
 
 
 async def made(making: MediaToolDeps, **arguments: Any) -> tuple[BeautifulSoup, zipfile.ZipFile]:
-    result = await book_tool(making).call(arguments, ToolContext())
-    page = await making.artifacts.read(result["html"]["id"])
-    file = await making.artifacts.read(result["epub"]["id"])
+    result = await book_tool(making).call(arguments, ToolContext(tenant=TENANT))
+    page = await making.artifacts.read(result["html"]["id"], tenant=TENANT)
+    file = await making.artifacts.read(result["epub"]["id"], tenant=TENANT)
     return BeautifulSoup(page, "html.parser"), zipfile.ZipFile(io.BytesIO(file))
 
 
@@ -168,14 +171,14 @@ async def test_a_book_may_have_neither_pictures_nor_sounds(making: MediaToolDeps
 
 async def test_sounds_that_not_every_reader_plays_become_mp3(making: MediaToolDeps) -> None:
     wave = await making.media.encode([Sound(bytes(2 * RATE), RATE, "")], "wav")
-    kept = await making.artifacts.put(wave.data, media_type="audio/wav")
+    kept = await making.artifacts.put(wave.data, media_type="audio/wav", tenant=TENANT)
     scene = {"text": "One.", "audio": kept.id}
     page, _ = await made(making, title="Words", scenes=[scene])
     assert str(page.select_one("audio")["src"]).startswith("data:audio/mpeg")  # type: ignore[index]
 
 
 async def test_what_is_no_picture_is_refused(making: MediaToolDeps) -> None:
-    text = await making.artifacts.put(b"no picture", media_type="image/png")
+    text = await making.artifacts.put(b"no picture", media_type="image/png", tenant=TENANT)
     with pytest.raises(Invalid):
         await made(making, title="Words", scenes=[{"text": "One.", "image": text.id}])
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.errors import Invalid
+from tests.support.tenants import TENANT
 from tools.calculate import FUNCTIONS, calculate_tool, evaluate
 from tools.spec import ToolContext
 
@@ -31,7 +32,7 @@ from tools.spec import ToolContext
     ],
 )
 async def test_expression_is_evaluated(expression: str, result: float | str) -> None:
-    answer = await calculate_tool().call({"expression": expression}, ToolContext())
+    answer = await calculate_tool().call({"expression": expression}, ToolContext(tenant=TENANT))
     assert answer == {"expression": expression, "result": result}
     orjson.dumps(answer)
 
@@ -46,7 +47,7 @@ async def test_expression_is_evaluated(expression: str, result: float | str) -> 
 )
 async def test_expression_that_grows_too_large_is_refused_at_once(expression: str) -> None:
     with pytest.raises(Invalid) as raised:
-        await calculate_tool().call({"expression": expression}, ToolContext())
+        await calculate_tool().call({"expression": expression}, ToolContext(tenant=TENANT))
     assert raised.value.details["field"] == "expression"
 
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from config.errors import Invalid
+from tests.support.tenants import TENANT
 from tools.clock import clock_tool
 from tools.spec import ToolContext
 
@@ -13,7 +14,7 @@ NOON = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
 
 async def test_the_time_is_told_in_the_zone_asked_for() -> None:
     clock = clock_tool(lambda: NOON)
-    assert await clock.call({"zone": "Asia/Kolkata"}, ToolContext()) == {
+    assert await clock.call({"zone": "Asia/Kolkata"}, ToolContext(tenant=TENANT)) == {
         "time": "2026-07-01T17:30:00+05:30",
         "zone": "Asia/Kolkata",
         "weekday": "Wednesday",
@@ -23,7 +24,7 @@ async def test_the_time_is_told_in_the_zone_asked_for() -> None:
 
 async def test_without_a_zone_the_time_is_utc_and_now() -> None:
     before = int(datetime.now(UTC).timestamp())
-    told = await clock_tool().call({}, ToolContext())
+    told = await clock_tool().call({}, ToolContext(tenant=TENANT))
     assert told["zone"] == "UTC"
     assert before <= told["unix_s"] <= datetime.now(UTC).timestamp()
     assert datetime.fromisoformat(told["time"]).timestamp() == told["unix_s"]
@@ -41,5 +42,5 @@ async def test_without_a_zone_the_time_is_utc_and_now() -> None:
 )
 async def test_an_unknown_zone_is_refused_with_a_proposal(zone: str, hint: str) -> None:
     with pytest.raises(Invalid, match=hint) as raised:
-        await clock_tool().call({"zone": zone}, ToolContext())
+        await clock_tool().call({"zone": zone}, ToolContext(tenant=TENANT))
     assert raised.value.details["field"] == "zone"

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from config.errors import NotFound, Unavailable
+from tests.support.tenants import TENANT
 from tools.artifact_record import Artifact, description_of, list_damaged
 from tools.artifacts import Artifacts
 
@@ -68,12 +69,12 @@ def store(tmp_path: Path) -> Artifacts:
 
 
 async def put(store: Artifacts, data: bytes = b"whole") -> Artifact:
-    return await store.put(data, media_type=TEXT, provenance={"tool": "test"})
+    return await store.put(data, media_type=TEXT, provenance={"tool": "test"}, tenant=TENANT)
 
 
 async def refuse(store: Artifacts, id: str) -> Unavailable:
     with pytest.raises(Unavailable) as caught:
-        await store.read(id)
+        await store.read(id, tenant=TENANT)
     assert caught.value.code == "artifact_damaged"
     assert str(store._folder) not in caught.value.message
     return caught.value
@@ -86,14 +87,14 @@ async def test_damaged_description_is_told_and_hides_no_other_artifact(
     hurt, other = await put(store), await put(store, b"other")
     damage(description_of(hurt.path))
 
-    assert await store.list() == [other]
+    assert await store.list(tenant=TENANT) == [other]
     assert await store.list_older(2**40, None) == [other]
     error = await refuse(store, hurt.id)
 
     assert [each.message for each in store.problems()] == [error.message]
     assert [each.details["artifact"] for each in list_damaged(store._folder)] == [hurt.id]
     assert len([each for each in caplog.records if each.levelno >= logging.ERROR]) == 1
-    assert await store.read(other.id) == b"other"
+    assert await store.read(other.id, tenant=TENANT) == b"other"
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
@@ -106,7 +107,7 @@ async def test_storing_the_same_bytes_again_mends_a_damaged_artifact(
     mended = await put(store)
 
     assert (mended.id, mended.provenance) == (hurt.id, hurt.provenance)
-    assert await store.read(hurt.id) == b"whole"
+    assert await store.read(hurt.id, tenant=TENANT) == b"whole"
     assert list(store.problems()) == []
 
 
@@ -117,10 +118,10 @@ async def test_damaged_artifact_can_be_deleted(
     hurt = await put(store)
     damage(description_of(hurt.path))
 
-    await store.delete(hurt.id)
+    await store.delete(hurt.id, tenant=TENANT)
 
     with pytest.raises(NotFound):
-        await store.get(hurt.id)
+        await store.get(hurt.id, tenant=TENANT)
     assert not hurt.path.exists()
 
 
@@ -147,14 +148,14 @@ async def test_bytes_that_are_not_their_digest_are_not_served(
 
     await refuse(store, hurt.id)
 
-    assert await store.read(other.id) == b"other"
+    assert await store.read(other.id, tenant=TENANT) == b"other"
     assert (await put(store)).id == hurt.id
-    assert await store.read(hurt.id) == b"whole"
+    assert await store.read(hurt.id, tenant=TENANT) == b"whole"
 
 
 async def test_bytes_changed_after_they_were_served_are_not_served_again(store: Artifacts) -> None:
     made = await put(store)
-    assert await store.read(made.id) == b"whole"
+    assert await store.read(made.id, tenant=TENANT) == b"whole"
 
     flip_a_bit(made.path)
     os.utime(made.path, (1, 1))
@@ -166,12 +167,12 @@ async def test_bytes_that_do_not_change_are_hashed_once(
     store: Artifacts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = await put(store)
-    await store.get(made.id)
+    await store.get(made.id, tenant=TENANT)
     reads: list[object] = []
     monkeypatch.setattr("hashlib.file_digest", lambda *arguments: reads.append(arguments))
 
     for _ in range(3):
-        await store.get(made.id)
+        await store.get(made.id, tenant=TENANT)
 
     assert reads == []
 
@@ -197,10 +198,10 @@ async def test_full_disk_refuses_an_artifact_and_leaves_nothing_of_it(
 
     assert caught.value.code == "storage_full"
     assert str(store._folder) not in caught.value.message
-    assert await store.list() == [before]
+    assert await store.list(tenant=TENANT) == [before]
     files = [path.name for path in store._folder.rglob("*") if path.is_file()]
     assert sorted(files) == [before.id, f"{before.id}.json"]
-    assert await store.read((await put(store, b"x" * 50)).id) == b"x" * 50
+    assert await store.read((await put(store, b"x" * 50)).id, tenant=TENANT) == b"x" * 50
 
 
 async def test_file_where_the_folder_must_be_is_told_in_words(store: Artifacts) -> None:
@@ -210,4 +211,4 @@ async def test_file_where_the_folder_must_be_is_told_in_words(store: Artifacts) 
         await put(store)
 
     assert caught.value.code == "storage_failed"
-    assert await store.list() == []
+    assert await store.list(tenant=TENANT) == []

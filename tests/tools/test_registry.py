@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from config.errors import Invalid, NotFound
+from tests.support.tenants import TENANT
 from tools.registry import PLAIN_TOOLS, ToolDeps, load_toolbox
 from tools.spec import ToolContext
 
@@ -20,9 +21,9 @@ class Shelf:
 
     async def __call__(
         self, names: list[str], query: str, *, limit: int, where: Any, tenant: str
-    ) -> list[dict[str, Any]]:
+    ) -> dict[str, Any]:
         self.asked.append((names, query, limit, where, tenant))
-        return [{"id": "p1", "text": "A passage."}]
+        return {"passages": [{"id": "p1", "text": "A passage."}]}
 
 
 def test_every_shipped_tool_is_named_as_it_is_registered() -> None:
@@ -38,7 +39,7 @@ async def test_search_uses_the_indexes_of_the_calling_tenant() -> None:
     search = load_toolbox(ToolDeps(search=shelf)).get("search")
     found = await search.call({"query": "what"}, ToolContext(tenant="acme"))
     assert found == {"passages": [{"id": "p1", "text": "A passage."}]}
-    await search.call({"query": "what", "index": "law", "limit": 2}, ToolContext())
+    await search.call({"query": "what", "index": "law", "limit": 2}, ToolContext(tenant=TENANT))
     assert shelf.asked == [
         (["docs"], "what", 5, None, "acme"),
         (["law"], "what", 2, None, "default"),
@@ -49,18 +50,20 @@ async def test_search_may_ask_several_indexes_and_choose_documents() -> None:
     shelf = Shelf()
     search = load_toolbox(ToolDeps(search=shelf)).get("search")
     where = {"year": {"gte": 2020}}
-    await search.call({"query": "what", "index": ["a", "b"], "where": where}, ToolContext())
+    await search.call(
+        {"query": "what", "index": ["a", "b"], "where": where}, ToolContext(tenant=TENANT)
+    )
     assert shelf.asked == [(["a", "b"], "what", 5, where, "default")]
     wrongs: list[dict[str, Any]] = [{"index": []}, {"index": 3}, {"where": "year"}]
     for wrong in wrongs:
         with pytest.raises(Invalid):
-            await search.call({"query": "what", **wrong}, ToolContext())
+            await search.call({"query": "what", **wrong}, ToolContext(tenant=TENANT))
 
 
 async def test_user_tools_are_listed_beside_shipped_ones(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(OWN.format(name="mine"))
     box = load_toolbox(ToolDeps(search=Shelf()), tmp_path)
-    assert await box.get("mine").call({}, ToolContext()) == "mine"
+    assert await box.get("mine").call({}, ToolContext(tenant=TENANT)) == "mine"
     assert "calculate" in box.names()
 
 

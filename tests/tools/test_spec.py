@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from config.errors import Conflict, Invalid, TimedOut, Unavailable
+from tests.support.tenants import TENANT
 from tools.spec import RunTool, Tool, ToolContext
 
 PARAMETERS = {
@@ -56,18 +57,21 @@ def made(run: RunTool = echo, **changes: Any) -> Tool:
 )
 async def test_an_argument_that_does_not_fit_is_named(arguments: Any, field: str) -> None:
     with pytest.raises(Invalid) as raised:
-        await made().call(arguments, ToolContext())
+        await made().call(arguments, ToolContext(tenant=TENANT))
     assert raised.value.code == "invalid_arguments"
     assert raised.value.details == {"tool": "weather", "field": field}
 
 
 async def test_an_unknown_argument_is_answered_with_the_nearest() -> None:
     with pytest.raises(Invalid, match="Did you mean 'city'"):
-        await made().call({"city": "Rome", "citi": "x"}, ToolContext())
+        await made().call({"city": "Rome", "citi": "x"}, ToolContext(tenant=TENANT))
 
 
 async def test_defaults_of_the_schema_complete_the_arguments() -> None:
-    assert await made().call({"city": "Rome"}, ToolContext()) == {"city": "Rome", "days": 3}
+    assert await made().call({"city": "Rome"}, ToolContext(tenant=TENANT)) == {
+        "city": "Rome",
+        "days": 3,
+    }
 
 
 async def test_the_context_reaches_the_tool() -> None:
@@ -92,7 +96,7 @@ async def test_a_tool_that_takes_too_long_is_ended() -> None:
             ended.set()
 
     with pytest.raises(TimedOut) as raised:
-        await made(run, timeout_s=0.05).call({"city": "Rome"}, ToolContext())
+        await made(run, timeout_s=0.05).call({"city": "Rome"}, ToolContext(tenant=TENANT))
     assert raised.value.code == "tool_timed_out"
     assert ended.is_set()
 
@@ -102,7 +106,7 @@ async def test_a_foreign_exception_becomes_ours_and_keeps_its_cause() -> None:
         raise KeyError("rain")
 
     with pytest.raises(Unavailable, match="KeyError: 'rain'") as raised:
-        await made(run).call({"city": "Rome"}, ToolContext())
+        await made(run).call({"city": "Rome"}, ToolContext(tenant=TENANT))
     assert raised.value.code == "tool_failed"
     assert isinstance(raised.value.__cause__, KeyError)
 
@@ -112,7 +116,7 @@ async def test_an_error_of_ours_passes_unchanged() -> None:
         raise Conflict("taken", code="seat_taken")
 
     with pytest.raises(Conflict) as raised:
-        await made(run).call({"city": "Rome"}, ToolContext())
+        await made(run).call({"city": "Rome"}, ToolContext(tenant=TENANT))
     assert raised.value.code == "seat_taken"
 
 
@@ -158,7 +162,7 @@ async def test_result_that_no_checkpoint_holds_is_refused_with_its_place(value: 
         return {"rows": [value]}
 
     with pytest.raises(Invalid, match="Tool 'weather' gives what cannot be kept") as caught:
-        await made(run).call({"city": "Rome"}, ToolContext())
+        await made(run).call({"city": "Rome"}, ToolContext(tenant=TENANT))
 
     assert caught.value.code == "unstorable_value"
     assert caught.value.details["tool"] == "weather"

@@ -10,6 +10,7 @@ from textwrap import dedent, indent
 import pytest
 
 from config.errors import Invalid, Unavailable
+from tests.support.tenants import TENANT
 from tools.spec import Tool, ToolContext
 from tools.user_code.guard import UserCodeError, call_guarded, describe, run_guarded
 from tools.user_tools import load_user_tools, read_tools
@@ -55,7 +56,7 @@ async def test_whatever_a_tool_raises_is_its_failure(
     tool = write_tool(tmp_path, statement, kind)
 
     with pytest.raises(Unavailable) as caught:
-        await asyncio.wait_for(tool.call({}, ToolContext()), 10)
+        await asyncio.wait_for(tool.call({}, ToolContext(tenant=TENANT)), 10)
 
     assert caught.value.code == "tool_failed"
     assert EXITS[statement] in caught.value.message
@@ -67,7 +68,7 @@ async def test_a_tool_that_cancels_its_own_task_fails_alone(tmp_path: Path) -> N
     )
 
     with pytest.raises(Unavailable, match="CancelledError"):
-        await tool.call({}, ToolContext())
+        await tool.call({}, ToolContext(tenant=TENANT))
 
 
 async def test_a_validator_of_an_argument_that_exits_fails_its_tool(tmp_path: Path) -> None:
@@ -79,7 +80,7 @@ async def test_a_validator_of_an_argument_that_exits_fails_its_tool(tmp_path: Pa
     [tool] = read_tools(file)
 
     with pytest.raises(Unavailable, match="SystemExit: 5"):
-        await tool.call({"x": 1}, ToolContext())
+        await tool.call({"x": 1}, ToolContext(tenant=TENANT))
 
 
 async def test_a_result_whose_serializer_exits_fails_its_tool(tmp_path: Path) -> None:
@@ -92,7 +93,7 @@ async def test_a_result_whose_serializer_exits_fails_its_tool(tmp_path: Path) ->
     tool = write_tool(tmp_path, body)
 
     with pytest.raises(Invalid, match="SystemExit: 6"):
-        await tool.call({}, ToolContext())
+        await tool.call({}, ToolContext(tenant=TENANT))
 
 
 @pytest.mark.parametrize(
@@ -166,7 +167,7 @@ async def test_a_timeout_of_the_tools_own_is_its_failure(tmp_path: Path) -> None
     tool = write_tool(tmp_path, "raise TimeoutError('the far end')")
 
     with pytest.raises(Unavailable, match="TimeoutError: the far end"):
-        await tool.call({}, ToolContext())
+        await tool.call({}, ToolContext(tenant=TENANT))
 
 
 @pytest.mark.parametrize("call", [call_guarded, lambda function: asyncio.run(_async(function))])

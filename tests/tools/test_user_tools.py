@@ -8,6 +8,7 @@ from textwrap import dedent
 import pytest
 
 from config.errors import Invalid, TimedOut, Unavailable
+from tests.support.tenants import TENANT
 from tools.spec import Tool, ToolContext
 from tools.user_tools import load_user_tools, read_tools
 
@@ -81,7 +82,7 @@ def test_the_schema_comes_from_the_signature(tmp_path: Path) -> None:
 async def test_arguments_arrive_in_the_types_of_the_signature(tmp_path: Path) -> None:
     tools = named(read_tools(written(tmp_path, EXCHANGE)))
     given = {"amount": 2, "day": "2026-01-31", "currency": "USD"}
-    result = await tools["exchange"].call(given, ToolContext())
+    result = await tools["exchange"].call(given, ToolContext(tenant=TENANT))
     assert result == {"amount": 4.0, "day": "2026-01-31"}
 
 
@@ -105,7 +106,7 @@ async def test_an_argument_that_does_not_fit_is_named(
 ) -> None:
     tools = named(read_tools(written(tmp_path, EXCHANGE)))
     with pytest.raises(Invalid) as raised:
-        await tools["exchange"].call(arguments, ToolContext())
+        await tools["exchange"].call(arguments, ToolContext(tenant=TENANT))
     assert raised.value.details["field"] == field
 
 
@@ -184,14 +185,14 @@ async def test_a_result_that_json_cannot_hold_is_an_error(tmp_path: Path) -> Non
     text = "def f() -> object:\n    'Doc.'\n    return object()\nTOOLS = [f]\n"
     [tool] = read_tools(written(tmp_path, text))
     with pytest.raises(Invalid, match="JSON"):
-        await tool.call({}, ToolContext())
+        await tool.call({}, ToolContext(tenant=TENANT))
 
 
 async def test_an_exception_names_tool_and_file(tmp_path: Path) -> None:
     file = written(tmp_path, "def f():\n    'Doc.'\n    return 1 / 0\nTOOLS = [f]\n")
     [tool] = read_tools(file)
     with pytest.raises(Unavailable, match="ZeroDivisionError") as raised:
-        await tool.call({}, ToolContext())
+        await tool.call({}, ToolContext(tenant=TENANT))
     assert raised.value.details == {"tool": "f", "origin": str(file)}
 
 
@@ -206,5 +207,5 @@ async def test_blocking_function_is_abandoned_after_its_timeout() -> None:
         return release.wait(20)
 
     with pytest.raises(TimedOut):
-        await build_tool(stuck, "here").call({}, ToolContext())
+        await build_tool(stuck, "here").call({}, ToolContext(tenant=TENANT))
     release.set()

@@ -4,6 +4,7 @@ import pytest
 
 from config.errors import Invalid
 from tests.support.site import Site
+from tests.support.tenants import TENANT
 from tools.responses import FetchedPage
 from tools.safe_fetch import FetchLimits
 from tools.spec import ToolContext
@@ -21,7 +22,7 @@ word.<br>Next&nbsp;line</p>
 
 async def test_a_page_becomes_readable_text(site: Site, loopback: FetchLimits) -> None:
     site.page("/", PAGE, "text/html")
-    result = await web_tool(loopback).call({"url": site.url()}, ToolContext())
+    result = await web_tool(loopback).call({"url": site.url()}, ToolContext(tenant=TENANT))
     assert result["title"] == "A page"
     assert result["url"] == site.url()
     assert result["truncated"] is False
@@ -33,7 +34,7 @@ async def test_a_page_becomes_readable_text(site: Site, loopback: FetchLimits) -
 async def test_a_long_page_is_cut_and_says_so(site: Site, loopback: FetchLimits) -> None:
     site.page("/", b"word " * 1000)
     result = await web_tool(loopback).call(
-        {"url": site.url(), "max_characters": 100}, ToolContext()
+        {"url": site.url(), "max_characters": 100}, ToolContext(tenant=TENANT)
     )
     assert len(result["text"]) == 100
     assert result["truncated"] is True
@@ -42,7 +43,7 @@ async def test_a_long_page_is_cut_and_says_so(site: Site, loopback: FetchLimits)
 async def test_our_own_network_is_refused(site: Site) -> None:
     site.page("/", b"secret")
     with pytest.raises(Invalid) as raised:
-        await web_tool(FetchLimits()).call({"url": site.url()}, ToolContext())
+        await web_tool(FetchLimits()).call({"url": site.url()}, ToolContext(tenant=TENANT))
     assert raised.value.code == "forbidden_address"
     assert site.seen == []
 

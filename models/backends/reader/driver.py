@@ -13,6 +13,7 @@ from models.backends.common.base_driver import BaseDriver
 from models.backends.common.options import Options
 from models.catalog.spec import ModelSpec
 from models.driver import Progress
+from models.lease import NO_TENANT
 from models.scheduling.requirement import MemoryRequirement
 
 if TYPE_CHECKING:
@@ -61,5 +62,5 @@ class ReaderDriver(BaseDriver):
         from models.backends.reader.chat import ReaderChat  # LangChain's chat models: 0.3 s
 
         options = ReaderOptions.of(spec.name, spec.options)
-        lease = partial(self._context.models.lease, options.embed, "embed")
+        lease = partial(self._context.models.lease, options.embed, "embed", tenant=NO_TENANT)
         return ReaderModel(ReaderChat(name=spec.name, lease_embed=lease))

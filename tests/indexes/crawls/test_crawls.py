@@ -22,6 +22,7 @@ from indexes.service import Indexes, open_indexes
 from indexes.spec import IndexSpec
 from tests.support.indexes import Models
 from tests.support.site import LOOPBACK, Site, serving
+from tests.support.tenants import TENANT
 from tools.safe_fetch import CacheValidators, FetchLimits, fetch
 
 PAGE_BYTES = 2 * 2**20
@@ -52,7 +53,7 @@ class NotesCrawler(Crawler):
     async def crawl_notes(
         self, crawl: Crawl, on_progress: OnProgress = ignore_progress
     ) -> IngestReport:
-        notes = await self._indexes.get("notes")
+        notes = await self._indexes.get("notes", tenant=TENANT)
         return await self.crawl(notes, crawl, on_progress=on_progress)
 
 
@@ -82,7 +83,7 @@ async def run(crawler: NotesCrawler, start: str, kind: Any = "links", **more: An
 
 async def paths(indexes: Indexes, site: Site) -> list[str]:
     """What is in the index, as paths of the site."""
-    notes = await indexes.get("notes")
+    notes = await indexes.get("notes", tenant=TENANT)
     found = await notes.list_documents(limit=1000)
     return [document.source.removeprefix(site.url("")) for document in found]
 
@@ -95,7 +96,7 @@ def asked(site: Site) -> list[str]:
 async def test_a_page_is_crawled_with_all_it_leads_to(
     site: Site, crawler: NotesCrawler, indexes: Indexes
 ) -> None:
-    notes = await indexes.get("notes")
+    notes = await indexes.get("notes", tenant=TENANT)
     put(site, "/", "Welcome.", ["/a", "/b#part", "/b", "/", "http://other.example/", "/p.png"])
     put(site, "/a", "Apples grow on trees.", ["/c"])
     put(site, "/b", "Boats float.")
@@ -104,7 +105,7 @@ async def test_a_page_is_crawled_with_all_it_leads_to(
     assert (report.added, report.failed, report.skipped, report.stopped) == (4, [], 2, None)
     assert await paths(indexes, site) == ["/", "/a", "/b", "/c"]
     assert sorted(asked(site)) == ["/", "/a", "/b", "/c"]
-    [best] = await indexes.search("notes", "cats", limit=1)
+    [best] = await indexes.search("notes", "cats", limit=1, tenant=TENANT)
     assert (best.source, best.title) == (site.url("/c"), "/c")
     [state] = await notes.list_ingests()
     assert (state.kind, state.state, state.files_done) == ("crawl", "finished", 4)
@@ -203,7 +204,7 @@ async def test_host_whose_robots_txt_fails_is_not_visited(
 async def test_pages_are_read_in_the_charsets_that_they_come_in(
     site: Site, crawler: NotesCrawler, indexes: Indexes
 ) -> None:
-    notes = await indexes.get("notes")
+    notes = await indexes.get("notes", tenant=TENANT)
     site.page("/a", "<p>Größe in Köln.</p>".encode("latin-1"), "text/html; charset=latin-1")
     site.page("/b", "<p>Größe in Köln.</p>".encode(), "text/html; charset=no-such-thing")
     report = await run(crawler, put_map(site, "/a", "/b"), "sitemap")
@@ -245,7 +246,7 @@ async def test_endless_calendar_is_left_at_the_page_limit(
 async def test_redirects_into_our_own_network_are_refused(
     site: Site, crawler: NotesCrawler, indexes: Indexes
 ) -> None:
-    notes = await indexes.get("notes")
+    notes = await indexes.get("notes", tenant=TENANT)
     put(site, "/", "Welcome.", ["/meta", "/loop"])
     site.redirect("/meta", "http://169.254.169.254/latest/meta-data/")
     site.redirect("/loop", "/loop")
@@ -314,18 +315,18 @@ async def test_crawl_interrupted_by_a_close_resumes_at_the_next_start(
     site.pages["/b"] = hanging
     start = put_map(site, "/a", "/b")
     settings = load_settings(home=tmp_path)
-    async with open_indexes(settings, Models()) as indexes:
-        notes = await indexes.create(IndexSpec(name="notes"))
+    async with open_indexes(settings, Models(), tenant=TENANT) as indexes:
+        notes = await indexes.create(IndexSpec(name="notes"), tenant=TENANT)
         crawler = Crawler(indexes, fetching(), replace(QUICK, at_once=1))
         crawl = asyncio.create_task(crawler.begin(notes, Crawl(start, "sitemap")))
         await asyncio.wait_for(reached.wait(), 20)
         await crawl
     over.set()
     put(site, "/b", "Boats.")
-    async with open_indexes(settings, Models()) as indexes:
+    async with open_indexes(settings, Models(), tenant=TENANT) as indexes:
         await Crawler(indexes, fetching(), QUICK).resume()
         [task] = [task for task in asyncio.all_tasks() if task.get_name() == "indexes crawl notes"]
         await asyncio.wait([task], timeout=20)
         assert await paths(indexes, site) == ["/a", "/b"]
-        notes = await indexes.get("notes")
+        notes = await indexes.get("notes", tenant=TENANT)
         assert [each.state for each in await notes.list_ingests()] == ["finished"]

@@ -17,6 +17,7 @@ from indexes.storage import index_rows
 from indexes.storage.ingests import MAX_ENDED_INGESTS, IngestState, begin_ingest
 from indexes.storage.store import open_store
 from tests.support.indexes import HashingEmbedder, Models
+from tests.support.tenants import TENANT
 
 BOUND_S = 60
 
@@ -37,7 +38,7 @@ def home(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def opened(home: Path) -> AsyncIterator[Indexes]:
-    async with open_indexes(load_settings(home=home), Models()) as indexes:
+    async with open_indexes(load_settings(home=home), Models(), tenant=TENANT) as indexes:
         yield indexes
 
 
@@ -46,13 +47,13 @@ async def settled(indexes: Indexes, name: str = "docs") -> list[IngestState]:
     tasks = [task for task in asyncio.all_tasks() if task.get_name() == f"indexes ingest {name}"]
     if tasks:
         await asyncio.wait(tasks, timeout=BOUND_S)
-    return await (await indexes.get(name)).list_ingests()
+    return await (await indexes.get(name, tenant=TENANT)).list_ingests()
 
 
 async def test_finished_and_failed_folders_are_listed_with_their_counts(
     indexes: Indexes, folder: Path
 ) -> None:
-    notes = await indexes.get("notes")
+    notes = await indexes.get("notes", tenant=TENANT)
     await notes.add_folder(folder)
     with pytest.raises(Invalid):
         await notes.add_folder(folder / "gone")
@@ -67,7 +68,7 @@ async def test_finished_and_failed_folders_are_listed_with_their_counts(
 async def test_a_folder_begun_in_the_background_is_indexed_and_can_be_cancelled(
     indexes: Indexes, folder: Path, embedder: HashingEmbedder
 ) -> None:
-    notes = await indexes.get("notes")
+    notes = await indexes.get("notes", tenant=TENANT)
     first = await notes.begin_folder(folder)
     assert [(each.id, each.state) for each in await settled(indexes, "notes")] == [
         (first, "finished")
@@ -88,7 +89,7 @@ async def test_a_folder_begun_in_the_background_is_indexed_and_can_be_cancelled(
 async def test_ingest_whose_caller_cancels_ends_as_cancelled(
     indexes: Indexes, folder: Path, embedder: HashingEmbedder
 ) -> None:
-    notes = await indexes.get("notes")
+    notes = await indexes.get("notes", tenant=TENANT)
     embedder.gate = asyncio.Event()
     ingest = asyncio.create_task(notes.add_folder(folder))
     await embedder.entered.wait()
@@ -102,14 +103,14 @@ async def test_folder_interrupted_by_a_close_resumes_at_the_next_start(
 ) -> None:
     models = Models()
     models.embedder.gate = asyncio.Event()
-    async with open_indexes(load_settings(home=home), models) as indexes:
-        docs = await indexes.get("docs")
+    async with open_indexes(load_settings(home=home), models, tenant=TENANT) as indexes:
+        docs = await indexes.get("docs", tenant=TENANT)
         await docs.begin_folder(folder)
         await models.embedder.entered.wait()
-    async with open_indexes(load_settings(home=home), Models()) as indexes:
+    async with open_indexes(load_settings(home=home), Models(), tenant=TENANT) as indexes:
         (only,) = await settled(indexes)
         assert (only.state, only.files_done) == ("finished", 5)
-        found = await indexes.search("docs", "subject3", limit=1)
+        found = await indexes.search("docs", "subject3", limit=1, tenant=TENANT)
         assert found[0].source == "3.md"
 
 
@@ -123,8 +124,10 @@ from tests.support.indexes import HashingEmbedder, Models
 async def main():
     models = Models()
     models.embedder.gate = asyncio.Event()
-    async with open_indexes(load_settings(home=Path(sys.argv[1])), models) as indexes:
-        ingest = asyncio.ensure_future((await indexes.get("docs")).add_folder(Path(sys.argv[2])))
+    settings = load_settings(home=Path(sys.argv[1]))
+    async with open_indexes(settings, models, tenant="default") as indexes:
+        docs = await indexes.get("docs", "default")
+        ingest = asyncio.ensure_future(docs.add_folder(Path(sys.argv[2])))
         await models.embedder.entered.wait()
         print("embedding", flush=True)
         await ingest
@@ -143,8 +146,8 @@ async def test_folder_interrupted_by_a_kill_resumes_at_the_next_start(
     assert await asyncio.wait_for(child.stdout.readline(), BOUND_S) == b"embedding\n"
     child.kill()
     await child.wait()
-    async with open_indexes(load_settings(home=home), Models()) as indexes:
-        docs = await indexes.get("docs")
+    async with open_indexes(load_settings(home=home), Models(), tenant=TENANT) as indexes:
+        docs = await indexes.get("docs", tenant=TENANT)
         (only,) = await settled(indexes)
         assert (only.state, only.origin) == ("finished", str(folder))
         assert len(await docs.list_documents()) == 5
@@ -153,12 +156,12 @@ async def test_folder_interrupted_by_a_kill_resumes_at_the_next_start(
 async def test_missing_folder_fails_at_the_next_start_and_others_are_served(home: Path) -> None:
     async with open_store(home / "indexes"):
         pass
-    async with open_indexes(load_settings(home=home), Models()):
+    async with open_indexes(load_settings(home=home), Models(), tenant=TENANT):
         pass
     async with open_store(home / "indexes") as store:
         index = await store(index_rows.find_index, "default", "docs")
         await store(begin_ingest, index.id, "folder", str(home / "gone"))
-    async with open_indexes(load_settings(home=home), Models()) as indexes:
+    async with open_indexes(load_settings(home=home), Models(), tenant=TENANT) as indexes:
         (only,) = await settled(indexes)
         assert only.state == "failed"
 
@@ -166,9 +169,9 @@ async def test_missing_folder_fails_at_the_next_start_and_others_are_served(home
 async def test_deleting_an_index_cancels_its_ingests(
     opened: Indexes, folder: Path, home: Path
 ) -> None:
-    docs = await opened.get("docs")
+    docs = await opened.get("docs", tenant=TENANT)
     await docs.begin_folder(folder)
-    await opened.delete("docs")
+    await opened.delete("docs", tenant=TENANT)
     assert not [t for t in asyncio.all_tasks() if t.get_name() == "indexes ingest docs"]
     with pytest.raises(NotFound):
         await docs.list_ingests()
@@ -188,13 +191,13 @@ async def test_crawl_interrupted_by_a_close_is_listed_as_unfinished_after_a_rest
         on_progress(IngestProgress(3, 9, 0, 0))
         return IngestReport("docs")
 
-    async with open_indexes(load_settings(home=home), Models()) as indexes:
-        docs = await indexes.get("docs")
+    async with open_indexes(load_settings(home=home), Models(), tenant=TENANT) as indexes:
+        docs = await indexes.get("docs", tenant=TENANT)
         await docs.run_crawl("https://example.org/", short)
         left = await docs.begin_crawl("https://example.org/other.xml", endless)
         await began.wait()
-    async with open_indexes(load_settings(home=home), Models()) as indexes:
-        docs = await indexes.get("docs")
+    async with open_indexes(load_settings(home=home), Models(), tenant=TENANT) as indexes:
+        docs = await indexes.get("docs", tenant=TENANT)
         ((state, tenant),) = await indexes.unfinished_crawls()
         assert (state.id, state.origin, tenant) == (
             left,
@@ -211,7 +214,7 @@ async def test_crawl_interrupted_by_a_close_is_listed_as_unfinished_after_a_rest
 
 
 async def test_only_the_latest_ended_ingests_are_remembered(indexes: Indexes, folder: Path) -> None:
-    notes = await indexes.get("notes")
+    notes = await indexes.get("notes", tenant=TENANT)
 
     async def nothing(on_progress: OnProgress) -> IngestReport:
         return IngestReport("notes")

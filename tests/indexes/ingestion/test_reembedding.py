@@ -18,6 +18,7 @@ from indexes.service import Indexes, open_indexes
 from indexes.spec import IndexSpec
 from models.workers.process import Reply, WorkerProcess
 from tests.support.indexes import HashingEmbedder, Models
+from tests.support.tenants import TENANT
 
 BOUND_S = 30
 TEXTS = {
@@ -64,7 +65,7 @@ class Stopped(WorkerProcess):
 async def opened(
     home: Path, models: Models, worker: type[WorkerProcess] = WorkerProcess
 ) -> AsyncIterator[Indexes]:
-    opening = open_indexes(load_settings(home=home), models, worker=worker)
+    opening = open_indexes(load_settings(home=home), models, worker=worker, tenant=TENANT)
     async with asyncio.timeout(BOUND_S), opening as indexes:
         yield indexes
 
@@ -74,25 +75,25 @@ async def filled(
     home: Path, models: Models, worker: type[WorkerProcess] = WorkerProcess
 ) -> AsyncIterator[Indexes]:
     async with opened(home, models, worker) as indexes:
-        await indexes.create(IndexSpec(name="notes"))
+        await indexes.create(IndexSpec(name="notes"), tenant=TENANT)
         for source, text in TEXTS.items():
             await add(indexes, source, text)
         yield indexes
 
 
 async def add(indexes: Indexes, source: str, text: str) -> str:
-    notes = await indexes.get("notes")
+    notes = await indexes.get("notes", tenant=TENANT)
     report = await notes.add_document(source=source, data=text.encode())
     return report.documents[0]
 
 
 async def first(indexes: Indexes, query: str, mode: str = "hybrid") -> str:
-    found = await indexes.search("notes", query, limit=1, mode=mode)  # type: ignore[arg-type]
+    found = await indexes.search("notes", query, limit=1, mode=mode, tenant=TENANT)  # type: ignore[arg-type]
     return found[0].source
 
 
 async def embedded_by(indexes: Indexes) -> str | None:
-    notes = await indexes.get("notes")
+    notes = await indexes.get("notes", tenant=TENANT)
     return (await notes.describe()).embedded_by
 
 
@@ -109,7 +110,7 @@ def changed(models: Models, *, former: bool = True, held: bool = True) -> Hashin
 async def test_searches_and_ingests_go_on_during_reembedding(home: Path) -> None:
     models = Models()
     async with filled(home, models) as indexes:
-        notes = await indexes.get("notes")
+        notes = await indexes.get("notes", tenant=TENANT)
         former, new = models.embedder, changed(models)
         assert await first(indexes, "subject7", "dense") == "7.md"
         assert await embedded_by(indexes) == "hashing-1"
@@ -134,7 +135,7 @@ async def test_searches_and_ingests_go_on_during_reembedding(home: Path) -> None
 async def test_searches_never_fail_while_the_next_model_takes_over(home: Path) -> None:
     models = Models()
     async with filled(home, models) as indexes:
-        notes = await indexes.get("notes")
+        notes = await indexes.get("notes", tenant=TENANT)
         for _ in range(3):
             former = models.embedder
             models.others[former.fingerprint] = former
@@ -154,7 +155,7 @@ async def test_index_whose_former_model_is_missing_is_searched_by_keywords_and_l
 ) -> None:
     models = Models()
     async with filled(home, models) as indexes:
-        notes = await indexes.get("notes")
+        notes = await indexes.get("notes", tenant=TENANT)
         new = changed(models, former=False)
         with caplog.at_level(logging.WARNING):
             for mode in ("dense", "hybrid"):
@@ -185,7 +186,7 @@ async def test_what_was_embedded_before_a_restart_is_not_embedded_again(home: Pa
         assert 0 < len(done) < len(TEXTS)
     new.gate = None
     async with opened(home, models) as indexes:
-        notes = await indexes.get("notes")
+        notes = await indexes.get("notes", tenant=TENANT)
         await notes.rebuild()
         assert await embedded_by(indexes) == "hashing-2"
         assert all(new.seen[text] == 1 for text in TEXTS.values())
@@ -195,7 +196,7 @@ async def test_what_was_embedded_before_a_restart_is_not_embedded_again(home: Pa
 async def test_former_model_that_is_named_again_ends_the_move(home: Path) -> None:
     models = Models()
     async with filled(home, models) as indexes:
-        notes = await indexes.get("notes")
+        notes = await indexes.get("notes", tenant=TENANT)
         former, new = models.embedder, changed(models)
         await first(indexes, "subject7")
         await asyncio.wait_for(new.entered.wait(), BOUND_S)
@@ -208,7 +209,9 @@ async def test_former_model_that_is_named_again_ends_the_move(home: Path) -> Non
 
 async def excerpts(indexes: Indexes) -> dict[str, float | None]:
     """What the best stretch of each passage counted for, by source."""
-    found = await indexes.search("notes", "subject7", limit=40, mode="dense", explain=True)
+    found = await indexes.search(
+        "notes", "subject7", limit=40, mode="dense", explain=True, tenant=TENANT
+    )
     return {passage.source: (passage.why or {}).get("excerpt") for passage in found}
 
 
@@ -217,7 +220,7 @@ async def test_search_during_the_swap_compares_vectors_of_one_model(
 ) -> None:
     models = Models()
     async with filled(home, models, Stopped) as indexes:
-        notes = await indexes.get("notes")
+        notes = await indexes.get("notes", tenant=TENANT)
         before = await excerpts(indexes)
         assert None not in before.values()
         Stopped.after("search")
@@ -235,7 +238,7 @@ async def test_search_during_the_swap_compares_vectors_of_one_model(
 async def test_reembedding_survives_the_death_of_the_worker(home: Path, method: str) -> None:
     models = Models()
     async with filled(home, models, Stopped) as indexes:
-        notes = await indexes.get("notes")
+        notes = await indexes.get("notes", tenant=TENANT)
         changed(models, held=False)
         Stopped.before(method)
         moving = asyncio.create_task(notes.rebuild())

@@ -20,12 +20,13 @@ from indexes.storage import documents, index_rows, spaces
 from indexes.storage.hashes import passage_hash
 from indexes.storage.store import open_store
 from tests.support.indexes import HashingEmbedder, Models
+from tests.support.tenants import TENANT
 
 GARDEN = "# Garden\n\nTomatoes like warm soil and regular water.\n"
 
 
 async def add(indexes: Indexes, source: str, text: str, name: str = "notes", **about: Any) -> str:
-    report = await (await indexes.get(name)).add_document(
+    report = await (await indexes.get(name, tenant=TENANT)).add_document(
         source=source, data=text.encode(), metadata=about
     )
     return report.documents[0]
@@ -34,19 +35,19 @@ async def add(indexes: Indexes, source: str, text: str, name: str = "notes", **a
 @pytest.fixture
 async def second(indexes: Indexes, models: Models) -> AsyncIterator[Indexes]:
     """The shared indexes with another index, `second`."""
-    await indexes.create(IndexSpec(name="second"))
+    await indexes.create(IndexSpec(name="second"), tenant=TENANT)
     yield indexes
-    await indexes.delete("second")
+    await indexes.delete("second", tenant=TENANT)
 
 
 @pytest.fixture
 async def book(indexes: Indexes) -> AsyncIterator[Indexes]:
     """An index `book` of small passages: one document with two long sections."""
-    await indexes.create(IndexSpec(name="book", chunk_words=20))
+    await indexes.create(IndexSpec(name="book", chunk_words=20), tenant=TENANT)
     parts = [f"# {title}\n\n" + "\n\n".join(paragraphs(title)) for title in ("Sowing", "Harvest")]
     await add(indexes, "book.md", "\n\n".join(parts) + "\n", "book")
     yield indexes
-    await indexes.delete("book")
+    await indexes.delete("book", tenant=TENANT)
 
 
 def paragraphs(title: str) -> list[str]:
@@ -58,7 +59,9 @@ def paragraphs(title: str) -> list[str]:
 
 async def exact(indexes: Indexes, passages: list[Passage]) -> bool:
     for passage in passages:
-        document = await (await indexes.get(passage.index)).get_document(passage.document)
+        document = await (await indexes.get(passage.index, tenant=TENANT)).get_document(
+            passage.document
+        )
         if document.text[passage.start : passage.end] != passage.text:
             return False
     return True
@@ -71,26 +74,35 @@ async def test_a_search_finds_only_what_its_filter_allows(indexes: Indexes) -> N
     await add(indexes, "a.md", GARDEN, year=2020)
     await add(indexes, "b.md", "# Far\n\nNothing in common.\n", year=2024)
     for mode in ("hybrid", "dense"):
-        found = await indexes.search("notes", "tomatoes", mode=mode, where={"year": {"gt": 2021}})
+        found = await indexes.search(
+            "notes", "tomatoes", mode=mode, where={"year": {"gt": 2021}}, tenant=TENANT
+        )
         assert [passage.source for passage in found] == ["b.md"]
-    assert await indexes.search("notes", "tomatoes", where={"year": 1999}) == []
+    assert await indexes.search("notes", "tomatoes", where={"year": 1999}, tenant=TENANT) == []
     with pytest.raises(Invalid, match="Did you mean 'gte'"):
-        await indexes.search("notes", "tomatoes", where={"year": {"gtee": 1}})
+        await indexes.search("notes", "tomatoes", where={"year": {"gtee": 1}}, tenant=TENANT)
 
 
 async def test_a_filter_and_documents_choose_together(indexes: Indexes) -> None:
     first = await add(indexes, "a.md", GARDEN, year=2020)
     await add(indexes, "b.md", GARDEN + "More.", year=2020)
-    found = await indexes.search("notes", "tomatoes", documents=[first], where={"year": 2020})
+    found = await indexes.search(
+        "notes", "tomatoes", documents=[first], where={"year": 2020}, tenant=TENANT
+    )
     assert [passage.document for passage in found] == [first]
-    assert await indexes.search("notes", "tomatoes", documents=[first], where={"year": 1}) == []
+    assert (
+        await indexes.search(
+            "notes", "tomatoes", documents=[first], where={"year": 1}, tenant=TENANT
+        )
+        == []
+    )
 
 
 async def test_metadata_of_a_replaced_document_matches_no_filter(indexes: Indexes) -> None:
     await add(indexes, "a.md", GARDEN, year=2020)
     await add(indexes, "a.md", GARDEN, year=2021)
-    assert await indexes.search("notes", "tomatoes", where={"year": 2020}) == []
-    assert len(await indexes.search("notes", "tomatoes", where={"year": 2021})) == 1
+    assert await indexes.search("notes", "tomatoes", where={"year": 2020}, tenant=TENANT) == []
+    assert len(await indexes.search("notes", "tomatoes", where={"year": 2021}, tenant=TENANT)) == 1
 
 
 async def test_filter_matching_one_percent_finds_its_ten_best_of_ten_thousand(
@@ -118,16 +130,20 @@ async def test_filter_matching_one_percent_finds_its_ten_best_of_ten_thousand(
                 space,
                 {passage_hash(text): Embedding(vector.tobytes(), b"")},
             )
-    async with open_indexes(load_settings(home=tmp_path), Models(embedder)) as indexes:
+    async with open_indexes(
+        load_settings(home=tmp_path), Models(embedder), tenant=TENANT
+    ) as indexes:
         for wanted in (3, 42, 99):
             query = f"word{wanted} question"
             vector = np.frombuffer((await embedder.embed([query])).row(0), "<f4")
             mine = np.flatnonzero(group == wanted)
             best = mine[np.argsort(-(vectors[mine] @ vector))][:10]
             where = {"group": wanted}
-            found = await indexes.search("large", query, limit=10, mode="dense", where=where)
+            found = await indexes.search(
+                "large", query, limit=10, mode="dense", where=where, tenant=TENANT
+            )
             assert [int(passage.source) for passage in found] == best.tolist()
-            found = await indexes.search("large", query, limit=10, where=where)
+            found = await indexes.search("large", query, limit=10, where=where, tenant=TENANT)
             assert len(found) == 10
             assert {int(passage.source) for passage in found} <= set(mine.tolist())
 
@@ -136,8 +152,8 @@ async def test_filter_matching_one_percent_finds_its_ten_best_of_ten_thousand(
 
 
 async def test_a_passage_knows_its_neighbours_and_its_section(book: Indexes) -> None:
-    (found,) = await book.search("book", "sowing step3", limit=1)
-    place = await (await book.get("book")).get_passage(found.id)
+    (found,) = await book.search("book", "sowing step3", limit=1, tenant=TENANT)
+    place = await (await book.get("book", tenant=TENANT)).get_passage(found.id)
     assert place.passage.id == found.id
     assert place.before
     assert place.after
@@ -148,22 +164,24 @@ async def test_a_passage_knows_its_neighbours_and_its_section(book: Indexes) -> 
     assert "Harvest" not in section.text
     assert section.match == (found.start, found.end)
     assert await exact(book, [place.before, place.passage, place.after, section])
-    first = await (await book.get("book")).get_passage(f"{found.document}.0")
+    first = await (await book.get("book", tenant=TENANT)).get_passage(f"{found.document}.0")
     assert first.before is None
 
 
 @pytest.mark.parametrize("id", ["", "x", "x.1", "{}.999", "{}.-1", "{}.²", "{}.9999999999999999"])
 async def test_a_passage_that_is_not_there_is_not_found(book: Indexes, id: str) -> None:
-    (document,) = await (await book.get("book")).list_documents()
+    (document,) = await (await book.get("book", tenant=TENANT)).list_documents()
     with pytest.raises(NotFound) as caught:
-        await (await book.get("book")).get_passage(id.format(document.id))
+        await (await book.get("book", tenant=TENANT)).get_passage(id.format(document.id))
     assert caught.value.code == "passage_not_found"
 
 
 async def test_expanded_hits_hold_exactly_their_neighbours(book: Indexes) -> None:
-    (plain,) = await book.search("book", "harvest step4", limit=1)
-    (grown,) = await book.search("book", "harvest step4", limit=1, expand="neighbours")
-    place = await (await book.get("book")).get_passage(plain.id)
+    (plain,) = await book.search("book", "harvest step4", limit=1, tenant=TENANT)
+    (grown,) = await book.search(
+        "book", "harvest step4", limit=1, expand="neighbours", tenant=TENANT
+    )
+    place = await (await book.get("book", tenant=TENANT)).get_passage(plain.id)
     assert place.before
     assert place.after
     assert (grown.start, grown.end) == (place.before.start, place.after.end)
@@ -172,10 +190,14 @@ async def test_expanded_hits_hold_exactly_their_neighbours(book: Indexes) -> Non
 
 
 async def test_hits_that_overlap_after_expansion_become_one(book: Indexes) -> None:
-    found = await book.search("book", "harvest step2 step3 sowing", limit=20, expand="section")
+    found = await book.search(
+        "book", "harvest step2 step3 sowing", limit=20, expand="section", tenant=TENANT
+    )
     assert len(found) == 2
     assert sorted(passage.heading for passage in found) == [["Harvest"], ["Sowing"]]
-    found = await book.search("book", "harvest step2 step3", limit=20, expand="neighbours")
+    found = await book.search(
+        "book", "harvest step2 step3", limit=20, expand="neighbours", tenant=TENANT
+    )
     spans = sorted((passage.start, passage.end) for passage in found)
     assert all(first[1] <= second[0] for first, second in pairwise(spans))
     assert await exact(book, found)
@@ -192,13 +214,15 @@ async def test_equal_passages_are_one_hit_and_the_limit_is_still_reached(
     await add(second, "elsewhere.md", GARDEN, "second")
     for n in range(4):
         await add(second, f"other{n}.md", f"# Other {n}\n\nTomatoes and cellar{n}.\n")
-    found = await second.search(["notes", "second"], "tomatoes warm soil", limit=5)
+    found = await second.search(["notes", "second"], "tomatoes warm soil", limit=5, tenant=TENANT)
     assert len(found) == 5
     assert len({passage.text for passage in found}) == 5
     copies = [found[0].source, *(copy.source for copy in found[0].also)]
     assert len(set(copies)) == len(copies) == 21
     assert not any(passage.also for passage in found[1:])
-    found = await second.search("notes", "tomatoes", where={"source": {"glob": "copy1*"}})
+    found = await second.search(
+        "notes", "tomatoes", where={"source": {"glob": "copy1*"}}, tenant=TENANT
+    )
     assert sorted([found[0].source, *(copy.source for copy in found[0].also)]) == sorted(
         f"copy{n}.md" for n in (1, *range(10, 20))
     )
@@ -211,29 +235,32 @@ async def test_several_indexes_are_merged_by_score(second: Indexes) -> None:
     await add(second, "a.md", GARDEN)
     await add(second, "b.md", "# Tomatoes\n\nTomatoes, tomatoes: warm soil, water.\n", "second")
     await add(second, "c.md", "# Far\n\nEntirely unrelated.\n", "second")
-    found = await second.search(["notes", "second"], "tomatoes water", mode="dense")
+    found = await second.search(["notes", "second"], "tomatoes water", mode="dense", tenant=TENANT)
     assert [(p.index, p.source) for p in found[:2]] in (
         [("second", "b.md"), ("notes", "a.md")],
         [("notes", "a.md"), ("second", "b.md")],
     )
     assert [p.score for p in found] == sorted((p.score for p in found), reverse=True)
-    one = {p.id: p.score for p in await second.search("second", "tomatoes water", mode="dense")}
+    one = {
+        p.id: p.score
+        for p in await second.search("second", "tomatoes water", mode="dense", tenant=TENANT)
+    }
     assert {p.id: p.score for p in found if p.index == "second"} == one
     with pytest.raises(NotFound, match="Did you mean 'second'"):
-        await second.search(["notes", "secnd"], "x")
+        await second.search(["notes", "secnd"], "x", tenant=TENANT)
     for wrong in ([], [str(n) for n in range(33)]):
         with pytest.raises(Invalid):
-            await second.search(wrong, "x")
+            await second.search(wrong, "x", tenant=TENANT)
 
 
 async def test_documents_may_belong_to_any_of_the_indexes(second: Indexes) -> None:
     first = await add(second, "a.md", GARDEN)
     other = await add(second, "b.md", GARDEN + "More.", "second")
     both = ["notes", "second"]
-    found = await second.search(both, "tomatoes", documents=[first, other])
+    found = await second.search(both, "tomatoes", documents=[first, other], tenant=TENANT)
     assert {passage.document for passage in found} == {first, other}
     with pytest.raises(NotFound) as caught:
-        await second.search(both, "tomatoes", documents=[first, "nope"])
+        await second.search(both, "tomatoes", documents=[first, "nope"], tenant=TENANT)
     assert caught.value.code == "document_not_found"
 
 
@@ -241,22 +268,22 @@ async def test_indexes_of_different_models_are_merged_by_rank(
     indexes: Indexes, models: Models
 ) -> None:
     models.others["small"] = HashingEmbedder("small", dimensions=8)
-    await indexes.create(IndexSpec(name="small", model="small"))
+    await indexes.create(IndexSpec(name="small", model="small"), tenant=TENANT)
     try:
         for n in range(3):
             await add(indexes, f"{n}.md", f"# N{n}\n\nTomatoes {'soil ' * n}.\n")
             await add(indexes, f"{n}.md", f"# S{n}\n\nTomatoes {'soil ' * n} there.\n", "small")
-        found = await indexes.search(["notes", "small"], "tomatoes soil", limit=6)
+        found = await indexes.search(["notes", "small"], "tomatoes soil", limit=6, tenant=TENANT)
         assert [p.index for p in found] == ["notes", "small"] * 3
     finally:
-        await indexes.delete("small")
+        await indexes.delete("small", tenant=TENANT)
 
 
 # Similar documents
 
 
 async def test_similar_documents_come_without_the_document_itself(indexes: Indexes) -> None:
-    notes = await indexes.get("notes")
+    notes = await indexes.get("notes", tenant=TENANT)
     first = await add(indexes, "a.md", GARDEN)
     near = await add(indexes, "b.md", "# Bed\n\nTomatoes like warm soil.\n")
     await add(indexes, "c.md", "# Far\n\nEntirely unrelated.\n")
@@ -277,7 +304,7 @@ async def test_similar_documents_reach_the_limit_when_one_holds_the_nearest_pass
     alike = await add(book, "alike.md", "Sowing soil step1.\n", "book")
     for n in range(3):
         await add(book, f"far{n}.md", f"Entirely unrelated{n}.\n", "book")
-    found = await (await book.get("book")).find_similar(alike, limit=4)
+    found = await (await book.get("book", tenant=TENANT)).find_similar(alike, limit=4)
     assert len({each.document.id for each in found}) == 4
 
 
@@ -289,26 +316,30 @@ async def test_highlights_are_the_words_of_the_query_however_they_are_inflected(
 ) -> None:
     text = "# Usage\n\nIt's watering plants that call getUserName or get_user_name, not others.\n"
     await add(indexes, "a.md", text)
-    (found,) = await indexes.search("notes", "watered plant username user_name", highlight=True)
+    (found,) = await indexes.search(
+        "notes", "watered plant username user_name", highlight=True, tenant=TENANT
+    )
     shown = [found.text[start:end] for start, end in found.highlights]
     assert shown == ["watering", "plants", "UserName", "user", "name"]
-    (grown,) = await indexes.search("notes", "plant", highlight=True, expand="section")
+    (grown,) = await indexes.search(
+        "notes", "plant", highlight=True, expand="section", tenant=TENANT
+    )
     assert [grown.text[start:end] for start, end in grown.highlights] == ["plants"]
-    (plain,) = await indexes.search("notes", "plant")
+    (plain,) = await indexes.search("notes", "plant", tenant=TENANT)
     assert plain.highlights == ()
 
 
 async def test_an_explanation_adds_up_to_the_score(indexes: Indexes) -> None:
     await add(indexes, "a.md", GARDEN)
     await add(indexes, "b.md", "# Bed\n\nTomatoes like warm soil.\n")
-    for found in await indexes.search("notes", "tomatoes soil", explain=True):
+    for found in await indexes.search("notes", "tomatoes soil", explain=True, tenant=TENANT):
         why = found.why
         assert why
         meaning = (why["dense"] + why["excerpt"]) / 2
         total = why["weight"] * meaning + (1 - why["weight"]) * why["keyword"]
         assert found.score == pytest.approx(total, abs=1e-4)
         assert set(why["terms"]) == {"tomato", "soil"}
-    assert (await indexes.search("notes", "tomatoes"))[0].why is None
+    assert (await indexes.search("notes", "tomatoes", tenant=TENANT))[0].why is None
 
 
 # Reranking
@@ -317,19 +348,19 @@ async def test_an_explanation_adds_up_to_the_score(indexes: Indexes) -> None:
 async def test_a_model_named_by_the_index_sorts_the_best_again(
     indexes: Indexes, models: Models
 ) -> None:
-    await indexes.create(IndexSpec(name="sorted", rerank="rerank"))
+    await indexes.create(IndexSpec(name="sorted", rerank="rerank"), tenant=TENANT)
     try:
         for n in range(40):
             await add(indexes, f"{n}.md", f"# N{n}\n\nTomatoes {'soil ' * n}.\n", "sorted")
-        found = await indexes.search("sorted", "tomatoes")
+        found = await indexes.search("sorted", "tomatoes", tenant=TENANT)
         assert len(models.reranker.read) == 30
         lengths = [len(passage.text) for passage in found]
         assert lengths == sorted(map(len, models.reranker.read), reverse=True)[:8]
         assert [passage.why["rerank"] for passage in found if passage.why] == lengths
-        plain = await indexes.search("sorted", "tomatoes", rerank=False)
+        plain = await indexes.search("sorted", "tomatoes", rerank=False, tenant=TENANT)
         assert [p.score for p in plain] == sorted((p.score for p in plain), reverse=True)
     finally:
-        await indexes.delete("sorted")
+        await indexes.delete("sorted", tenant=TENANT)
 
 
 async def test_a_search_may_ask_for_reranking_of_any_index(
@@ -337,7 +368,9 @@ async def test_a_search_may_ask_for_reranking_of_any_index(
 ) -> None:
     await add(indexes, "a.md", GARDEN)
     await add(indexes, "b.md", GARDEN + "\nAnd a great deal more about other things.\n")
-    found = await indexes.search("notes", "tomatoes warm soil", rerank=True, explain=True)
+    found = await indexes.search(
+        "notes", "tomatoes warm soil", rerank=True, explain=True, tenant=TENANT
+    )
     assert [passage.source for passage in found] == ["b.md", "a.md"]
     assert found[0].why
     assert {"dense", "rerank"} <= set(found[0].why)
@@ -348,10 +381,12 @@ async def test_a_search_may_ask_for_reranking_of_any_index(
 
 async def test_absent_fields_of_a_passage_are_not_in_its_json(indexes: Indexes) -> None:
     await add(indexes, "a.md", GARDEN)
-    (plain,) = await indexes.search("notes", "tomatoes")
+    (plain,) = await indexes.search("notes", "tomatoes", tenant=TENANT)
     assert not {"match", "also", "highlights", "why"} & set(plain.as_dict())
     await add(indexes, "b.md", GARDEN)
-    (folded,) = await indexes.search("notes", "tomatoes", expand="section", highlight=True)
+    (folded,) = await indexes.search(
+        "notes", "tomatoes", expand="section", highlight=True, tenant=TENANT
+    )
     assert {"match", "also", "highlights"} <= set(folded.as_dict())
     assert set(folded.as_dict()["also"][0]) == {
         "index", "document", "title", "source", "start", "end"
@@ -363,5 +398,5 @@ async def test_invalid_search_argument_is_refused_by_field(
     indexes: Indexes, wrong: dict[str, Any]
 ) -> None:
     with pytest.raises(Invalid) as caught:
-        await indexes.search("notes", "x", **wrong)
+        await indexes.search("notes", "x", tenant=TENANT, **wrong)
     assert caught.value.details["field"] == next(iter(wrong))

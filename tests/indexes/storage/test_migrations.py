@@ -17,6 +17,7 @@ from indexes.storage import migrations
 from indexes.storage.schema import VERSION, connect, create
 from indexes.storage.scrub import Scrubber
 from tests.support.indexes import Models
+from tests.support.tenants import TENANT
 
 MADE_BY_1 = Path(__file__).parents[2] / "data" / "indexes-version-1.db"
 
@@ -30,13 +31,13 @@ def home(tmp_path: Path) -> Path:
 
 async def test_what_version_1_made_is_searched_without_embedding_it_again(home: Path) -> None:
     models = Models()
-    async with open_indexes(load_settings(home=home), models) as indexes:
-        notes = await indexes.get("notes")
-        found = await indexes.search("notes", "bread rises")
+    async with open_indexes(load_settings(home=home), models, tenant=TENANT) as indexes:
+        notes = await indexes.get("notes", tenant=TENANT)
+        found = await indexes.search("notes", "bread rises", tenant=TENANT)
         assert [passage.source for passage in found] == ["kitchen.md", "garden.md"]
         assert set(models.embedder.seen) == {"bread rises"}
         for where in ({"author": "Ada"}, {"tags": "red"}, {"draft": False}, {"year": {"lt": 2022}}):
-            found = await indexes.search("notes", "bread rises", where=where)
+            found = await indexes.search("notes", "bread rises", where=where, tenant=TENANT)
             assert [passage.source for passage in found] == ["garden.md"]
         info = await notes.describe()
         assert (info.rerank, info.watch) == (None, False)

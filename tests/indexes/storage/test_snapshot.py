@@ -21,10 +21,11 @@ from indexes.storage.database import IndexDatabase
 from indexes.storage.schema import create
 from indexes.storage.store import open_store
 from tests.support.indexes import HashingEmbedder
+from tests.support.tenants import TENANT
 
 
 async def add(indexes: Indexes, source: str, text: str, **about: Any) -> str:
-    notes = await indexes.get("notes")
+    notes = await indexes.get("notes", tenant=TENANT)
     report = await notes.add_document(source=source, data=text.encode(), metadata=about)
     return report.documents[0]
 
@@ -32,46 +33,49 @@ async def add(indexes: Indexes, source: str, text: str, **about: Any) -> str:
 @pytest.fixture
 async def filled(indexes: Indexes) -> AsyncIterator[Indexes]:
     """`notes` with three documents; `copy` is deleted afterwards."""
-    notes = await indexes.get("notes")
+    notes = await indexes.get("notes", tenant=TENANT)
     for n in range(3):
         await add(indexes, f"{n}.md", f"# Document {n}\n\nIt is about subject{n}.\n", year=2020 + n)
     await notes.set_threshold(Threshold(0.4, "hashing-1", 10, 0.9, 0.8))
     yield indexes
-    for info in await indexes.list():
+    for info in await indexes.list(tenant=TENANT):
         if info.name not in ("notes", "docs"):
-            await indexes.delete(info.name)
+            await indexes.delete(info.name, tenant=TENANT)
 
 
 async def test_a_snapshot_read_back_answers_as_the_index_did_and_embeds_nothing(
     filled: Indexes, tmp_path: Path, embedder: HashingEmbedder
 ) -> None:
-    notes = await filled.get("notes")
+    notes = await filled.get("notes", tenant=TENANT)
     file = tmp_path / "notes.motet"
     await notes.export(file)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.motet"]
-    copy = await filled.import_snapshot(file, "copy")
+    copy = await filled.import_snapshot(file, "copy", tenant=TENANT)
     info = await copy.describe()
     assert (info.name, info.documents, info.embedded_by) == ("copy", 3, "hashing-1")
     embedder.seen.clear()
     for query in ("subject1", "subject2 document"):
         mine, theirs = [
-            [(p.id, p.text, p.start, p.hash, p.score) for p in await filled.search(name, query)]
+            [
+                (p.id, p.text, p.start, p.hash, p.score)
+                for p in await filled.search(name, query, tenant=TENANT)
+            ]
             for name in ("notes", "copy")
         ]
         assert mine == theirs
-    found = await filled.search("copy", "subject1", where={"year": {"gte": 2022}})
+    found = await filled.search("copy", "subject1", where={"year": {"gte": 2022}}, tenant=TENANT)
     assert [passage.source for passage in found] == ["2.md"]
     assert set(embedder.seen) == {"subject1", "subject2 document"}
     assert await copy.get_threshold() == await notes.get_threshold()
     await copy.add_document(source="0.md", data=b"Now about cucumbers.")
-    assert (await filled.search("copy", "cucumbers", limit=1))[0].source == "0.md"
+    assert (await filled.search("copy", "cucumbers", limit=1, tenant=TENANT))[0].source == "0.md"
     assert (await notes.get_document((await notes.list_documents())[0].id)).text[0] == "#"
 
 
 async def test_a_snapshot_holds_nothing_of_other_indexes_and_tenants(
     filled: Indexes, tmp_path: Path
 ) -> None:
-    notes = await filled.get("notes")
+    notes = await filled.get("notes", tenant=TENANT)
     await filled.create(IndexSpec(name="private"), tenant="zyxtenant")
     try:
         await (await filled.get("private", "zyxtenant")).add_document(
@@ -83,7 +87,7 @@ async def test_a_snapshot_holds_nothing_of_other_indexes_and_tenants(
         assert b"quuxling" not in data
         assert b"zyxtenant" not in data
         with pytest.raises(NotFound):
-            await (await filled.get("private")).export(tmp_path / "b")
+            await (await filled.get("private", tenant=TENANT)).export(tmp_path / "b")
     finally:
         await filled.delete("private", tenant="zyxtenant")
 
@@ -92,7 +96,7 @@ async def test_a_snapshot_is_of_one_moment_while_ingests_go_on(
     filled: Indexes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between its statements a document is replaced: the snapshot knows only the old one."""
-    notes = await filled.get("notes")
+    notes = await filled.get("notes", tenant=TENANT)
     loop = asyncio.get_running_loop()
     replaced = False
 
@@ -112,19 +116,25 @@ async def test_a_snapshot_is_of_one_moment_while_ingests_go_on(
     monkeypatch.setattr(snapshot, "export_snapshot", watched)
     await notes.export(tmp_path / "a")
     assert replaced
-    assert (await filled.search("notes", "subject0", limit=1))[0].text.startswith("# ")
-    await filled.import_snapshot(tmp_path / "a", "copy")
-    texts = [p.text for p in await filled.search("copy", "document subject0", limit=10)]
+    assert (await filled.search("notes", "subject0", limit=1, tenant=TENANT))[0].text.startswith(
+        "# "
+    )
+    await filled.import_snapshot(tmp_path / "a", "copy", tenant=TENANT)
+    texts = [
+        p.text for p in await filled.search("copy", "document subject0", limit=10, tenant=TENANT)
+    ]
     assert any("subject0" in text for text in texts)
     assert len(texts) == 3
-    texts = [p.text for p in await filled.search("notes", "document subject0", limit=10)]
+    texts = [
+        p.text for p in await filled.search("notes", "document subject0", limit=10, tenant=TENANT)
+    ]
     assert not any("subject0" in text for text in texts)
 
 
 async def test_documents_deleted_during_an_export_are_in_no_file_afterwards(
     filled: Indexes, tmp_path: Path, data_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    notes = await filled.get("notes")
+    notes = await filled.get("notes", tenant=TENANT)
     secret = await add(filled, "secret.md", "The frobnicated quuxling.\n", owner="blorbo")
     loop = asyncio.get_running_loop()
     export = snapshot.export_snapshot
@@ -149,7 +159,7 @@ async def test_documents_deleted_during_an_export_are_in_no_file_afterwards(
 async def test_import_is_invisible_until_its_end_and_holds_up_no_ingest_or_search(
     filled: Indexes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    notes = await filled.get("notes")
+    notes = await filled.get("notes", tenant=TENANT)
     await notes.export(tmp_path / "a")
     monkeypatch.setattr(snapshot, "SLICE_DOCUMENTS", 1)
     loop = asyncio.get_running_loop()
@@ -158,8 +168,8 @@ async def test_import_is_invisible_until_its_end_and_holds_up_no_ingest_or_searc
 
     async def meanwhile() -> None:
         await add(filled, f"more{len(seen)}.md", f"# More\n\nAbout cellar{len(seen)}.\n")
-        found = await filled.search("notes", f"cellar{len(seen)}", limit=1)
-        seen.append([found[0].source, *[info.name for info in await filled.list()]])
+        found = await filled.search("notes", f"cellar{len(seen)}", limit=1, tenant=TENANT)
+        seen.append([found[0].source, *[info.name for info in await filled.list(tenant=TENANT)]])
 
     def watched(database: Any, *args: Any) -> None:
         def between(statement: str) -> None:
@@ -171,16 +181,16 @@ async def test_import_is_invisible_until_its_end_and_holds_up_no_ingest_or_searc
         database.connection.set_trace_callback(None)
 
     monkeypatch.setattr(snapshot, "_copy_rows", watched)
-    await filled.import_snapshot(tmp_path / "a", "copy")
+    await filled.import_snapshot(tmp_path / "a", "copy", tenant=TENANT)
     assert seen == [[f"more{n}.md", "docs", "notes"] for n in range(4)]
-    found = await filled.search("copy", "document subject1", limit=10)
+    found = await filled.search("copy", "document subject1", limit=10, tenant=TENANT)
     assert sorted(passage.source for passage in found) == ["0.md", "1.md", "2.md"]
 
 
 async def test_an_import_that_fails_or_is_killed_leaves_nothing(
     filled: Indexes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    notes = await filled.get("notes")
+    notes = await filled.get("notes", tenant=TENANT)
     await notes.export(tmp_path / "a")
     monkeypatch.setattr(
         snapshot, "_IMPORT_SLICE", (*snapshot._IMPORT_SLICE, "SELECT * FROM nowhere")
@@ -211,14 +221,14 @@ def counts(database: IndexDatabase) -> dict[str, int]:
 
 
 async def test_a_name_that_is_taken_is_a_conflict(filled: Indexes, tmp_path: Path) -> None:
-    notes = await filled.get("notes")
+    notes = await filled.get("notes", tenant=TENANT)
     await notes.export(tmp_path / "a")
     for name in (None, "notes"):
         with pytest.raises(Conflict) as caught:
-            await filled.import_snapshot(tmp_path / "a", name)
+            await filled.import_snapshot(tmp_path / "a", name, tenant=TENANT)
         assert caught.value.code == "index_exists"
     with pytest.raises(Invalid):
-        await filled.import_snapshot(tmp_path / "a", "../x")
+        await filled.import_snapshot(tmp_path / "a", "../x", tenant=TENANT)
     again = await filled.import_snapshot(tmp_path / "a", tenant="other")
     assert again.name == "notes"
     await filled.delete("notes", tenant="other")
@@ -227,9 +237,11 @@ async def test_a_name_that_is_taken_is_a_conflict(filled: Indexes, tmp_path: Pat
 async def test_an_imported_index_watches_no_folder_of_another_machine(
     filled: Indexes, tmp_path: Path
 ) -> None:
-    watching = await filled.create(IndexSpec(name="watching", folders=("/etc",), watch=True))
+    watching = await filled.create(
+        IndexSpec(name="watching", folders=("/etc",), watch=True), tenant=TENANT
+    )
     await watching.export(tmp_path / "a")
-    copy = await filled.import_snapshot(tmp_path / "a", "copy")
+    copy = await filled.import_snapshot(tmp_path / "a", "copy", tenant=TENANT)
     info = await copy.describe()
     assert (info.folders, info.watch) == ([], False)
 
@@ -237,7 +249,7 @@ async def test_an_imported_index_watches_no_folder_of_another_machine(
 async def test_a_file_that_cannot_be_written_is_named_and_the_old_one_stays(
     filled: Indexes, tmp_path: Path
 ) -> None:
-    notes = await filled.get("notes")
+    notes = await filled.get("notes", tenant=TENANT)
     (tmp_path / "folder").mkdir()
     for path in (tmp_path / "gone" / "a", tmp_path / "folder", Path("/proc/a")):
         with pytest.raises(Invalid) as caught:
@@ -249,7 +261,7 @@ async def test_a_file_that_cannot_be_written_is_named_and_the_old_one_stays(
 async def imports(indexes: Indexes, file: Path) -> bool:
     """Whether a file is taken for a snapshot."""
     try:
-        await indexes.import_snapshot(file, "copy")
+        await indexes.import_snapshot(file, "copy", tenant=TENANT)
     except Invalid as error:
         return error.code != "invalid_snapshot"
     return True
@@ -258,7 +270,7 @@ async def imports(indexes: Indexes, file: Path) -> bool:
 async def test_index_without_all_vectors_of_its_next_model_is_not_exported(
     filled: Indexes, tmp_path: Path
 ) -> None:
-    notes = await filled.get("notes")
+    notes = await filled.get("notes", tenant=TENANT)
 
     def lose_one(database: IndexDatabase) -> None:
         database.connection.execute(
@@ -275,7 +287,7 @@ async def test_index_without_all_vectors_of_its_next_model_is_not_exported(
 async def test_a_snapshot_damaged_anywhere_is_refused_and_nothing_is_imported(
     filled: Indexes, tmp_path: Path
 ) -> None:
-    notes = await filled.get("notes")
+    notes = await filled.get("notes", tenant=TENANT)
     whole = tmp_path / "whole"
     await notes.export(whole)
     data = whole.read_bytes()
@@ -288,19 +300,20 @@ async def test_a_snapshot_damaged_anywhere_is_refused_and_nothing_is_imported(
         (tmp_path / "broken").write_bytes(broken)
         if await imports(filled, tmp_path / "broken"):
             # A byte of no meaning, in a free page: what was imported is what was exported.
-            documents = await (await filled.get("copy")).list_documents()
+            documents = await (await filled.get("copy", tenant=TENANT)).list_documents()
             texts = [
-                (await (await filled.get("copy")).get_document(each.id)).text for each in documents
+                (await (await filled.get("copy", tenant=TENANT)).get_document(each.id)).text
+                for each in documents
             ]
             assert texts == [f"# Document {n}\n\nIt is about subject{n}.\n" for n in range(3)]
-            await filled.delete("copy")
+            await filled.delete("copy", tenant=TENANT)
         else:
             refused += 1
     assert refused >= len(content)
     (tmp_path / "broken").write_bytes(data[: len(data) // 2])
     with pytest.raises(Invalid):
-        await filled.import_snapshot(tmp_path / "broken", "copy")
-    assert {info.name for info in await filled.list()} == {"docs", "notes"}
+        await filled.import_snapshot(tmp_path / "broken", "copy", tenant=TENANT)
+    assert {info.name for info in await filled.list(tenant=TENANT)} == {"docs", "notes"}
 
 
 def _other_version(copy: sqlite3.Connection) -> None:
@@ -350,16 +363,16 @@ async def test_a_forged_snapshot_is_refused(
     filled: Indexes, tmp_path: Path, forgery: str | Callable[[sqlite3.Connection], None]
 ) -> None:
     """Its digest is right: whoever forges a file can compute that."""
-    notes = await filled.get("notes")
+    notes = await filled.get("notes", tenant=TENANT)
     file = tmp_path / "forged"
     await notes.export(file)
     with closing(sqlite3.connect(file, isolation_level=None)) as copy:
         copy.execute(forgery) if isinstance(forgery, str) else forgery(copy)
         copy.execute("UPDATE snapshot SET digest = ?", (snapshot._digest(copy),))
     with pytest.raises(Invalid) as caught:
-        await filled.import_snapshot(file, "copy")
+        await filled.import_snapshot(file, "copy", tenant=TENANT)
     assert caught.value.code == "invalid_snapshot"
-    assert {info.name for info in await filled.list()} == {"docs", "notes"}
+    assert {info.name for info in await filled.list(tenant=TENANT)} == {"docs", "notes"}
 
 
 async def test_a_file_that_is_no_snapshot_is_refused(filled: Indexes, tmp_path: Path) -> None:
@@ -373,6 +386,6 @@ async def test_a_file_that_is_no_snapshot_is_refused(filled: Indexes, tmp_path: 
     (tmp_path / "folder").mkdir()
     for name in ("foreign", "empty", "text", "nothing", "folder", "missing"):
         with pytest.raises(Invalid) as caught:
-            await filled.import_snapshot(tmp_path / name, "copy")
+            await filled.import_snapshot(tmp_path / name, "copy", tenant=TENANT)
         assert caught.value.code == "invalid_snapshot"
     assert not (tmp_path / "missing").exists()

@@ -9,19 +9,20 @@ import pytest
 from config.errors import NotFound
 from indexes.quality.calibration import Threshold
 from indexes.service import Indexes
+from tests.support.tenants import TENANT
 
 GARDEN = "# Gärten\n\nTomaten mögen Wärme.\n"
 
 
 async def test_an_empty_index_has_nothing(indexes: Indexes) -> None:
-    notes = await indexes.get("notes")
+    notes = await indexes.get("notes", tenant=TENANT)
     stats = await notes.stats()
     assert (stats.documents, stats.passages, stats.vectors, stats.derived_bytes) == (0, 0, 0, 0)
     assert (stats.media_types, stats.updated_at, stats.threshold) == ({}, None, None)
 
 
 async def test_stats_count_what_is_there(indexes: Indexes, data_folder: Path) -> None:
-    notes = await indexes.get("notes")
+    notes = await indexes.get("notes", tenant=TENANT)
     for source in ("a.md", "b.md", "c.txt"):
         await notes.add_document(source=source, data=GARDEN.encode())
     stats = await notes.stats()
@@ -40,7 +41,7 @@ async def test_stats_count_what_is_there(indexes: Indexes, data_folder: Path) ->
 
 
 async def test_a_saved_index_takes_room_on_the_disk(indexes: Indexes) -> None:
-    notes = await indexes.get("notes")
+    notes = await indexes.get("notes", tenant=TENANT)
     await notes.add_document(source="a.md", data=GARDEN.encode())
     await notes.rebuild()
     stats = await notes.stats()
@@ -49,8 +50,8 @@ async def test_a_saved_index_takes_room_on_the_disk(indexes: Indexes) -> None:
 
 
 async def test_a_threshold_is_kept_for_its_index(indexes: Indexes) -> None:
-    notes = await indexes.get("notes")
-    docs = await indexes.get("docs")
+    notes = await indexes.get("notes", tenant=TENANT)
+    docs = await indexes.get("docs", tenant=TENANT)
     await notes.add_document(source="a.md", data=GARDEN.encode())
     threshold = Threshold(0.41, "hashing-1", 40, 0.9, 0.8, 1.5, {"curve": [[0.4, 0.9]]})
     await notes.set_threshold(threshold)
@@ -60,11 +61,11 @@ async def test_a_threshold_is_kept_for_its_index(indexes: Indexes) -> None:
     await notes.set_threshold(None)
     assert await notes.get_threshold() is None
     with pytest.raises(NotFound):
-        await indexes.get("note")
+        await indexes.get("note", tenant=TENANT)
 
 
 async def test_a_threshold_of_other_vectors_does_not_count(indexes: Indexes) -> None:
-    notes = await indexes.get("notes")
+    notes = await indexes.get("notes", tenant=TENANT)
     await notes.set_threshold(Threshold(0.41, "another model"))
     assert await notes.get_threshold() is None
     await notes.set_threshold(Threshold(0.41))

@@ -18,6 +18,7 @@ from config.errors import Invalid, Unavailable
 from config.settings import load_settings
 from models.capabilities import Rerank
 from models.manager import Models, open_models
+from tests.support.tenants import TENANT
 from tests.support.tiny.models import TINY
 
 BOUND_S = 60.0
@@ -57,7 +58,7 @@ async def models(folder: Path) -> AsyncIterator[Models]:
 
 @pytest.fixture
 async def rerank(models: Models) -> AsyncIterator[Rerank]:
-    async with models.lease("labels1", "rerank") as lease:
+    async with models.lease("labels1", "rerank", tenant=TENANT) as lease:
         yield lease.rerank
 
 
@@ -69,14 +70,14 @@ def expected(folder: Path, name: str) -> dict[str, Any]:
 @pytest.mark.parametrize("name", ["labels1", "labels2"])
 async def test_scores_are_the_models_own_in_order(models: Models, folder: Path, name: str) -> None:
     said = expected(folder, name)
-    async with models.lease(name, "rerank") as lease:
+    async with models.lease(name, "rerank", tenant=TENANT) as lease:
         scores = await lease.rerank.rerank(said["query"], said["texts"])
     assert scores == pytest.approx(said["scores"], abs=1e-4)
     assert max(scores) - min(scores) > 0.05
 
 
 async def test_a_role_passes_over_what_has_no_weights(models: Models) -> None:
-    async with asyncio.timeout(BOUND_S), models.lease("rerank", "rerank") as lease:
+    async with asyncio.timeout(BOUND_S), models.lease("rerank", "rerank", tenant=TENANT) as lease:
         assert lease.model.name == "labels1"
         assert [name for name, _ in lease.choice.passed_over] == ["empty", "bare"]
         assert "no config.json" in lease.choice.passed_over[0][1]
@@ -94,7 +95,7 @@ async def test_odd_texts_are_scored_too(rerank: Rerank) -> None:
 
 async def test_absent_weights_are_told_with_how_to_get_them(models: Models) -> None:
     with pytest.raises(Unavailable) as caught:
-        async with asyncio.timeout(BOUND_S), models.lease("absent", "rerank"):
+        async with asyncio.timeout(BOUND_S), models.lease("absent", "rerank", tenant=TENANT):
             pass
     assert caught.value.code == "model_missing"
     assert "motet models pull absent" in caught.value.message
@@ -102,7 +103,7 @@ async def test_absent_weights_are_told_with_how_to_get_them(models: Models) -> N
 
 async def test_a_model_of_three_labels_is_refused(models: Models) -> None:
     with pytest.raises(Invalid, match="3 labels"):
-        async with asyncio.timeout(BOUND_S), models.lease("labels3", "rerank"):
+        async with asyncio.timeout(BOUND_S), models.lease("labels3", "rerank", tenant=TENANT):
             pass
 
 

@@ -36,6 +36,7 @@ from tests.models.backends.contracts.image import (
     pictures,
     pieces,
 )
+from tests.support.tenants import TENANT
 from tests.support.tiny.models import ROOT, SMALL, TINY, loaded, spec
 from tests.support.tiny.models import opened as driver_of
 
@@ -311,7 +312,7 @@ async def test_broken_weights_are_told(driver: Driver, folder: Path, tmp_path: P
 
 
 async def _killed_while_drawing(models: Models) -> None:
-    async with models.lease("tiny", "image") as lease:
+    async with models.lease("tiny", "image", tenant=TENANT) as lease:
         loaded = cast(DiffusersImage, lease.image)._model
         async with aclosing(lease.image.draw(ImageRequest("a", steps=500))) as stream:
             async for _ in stream:
@@ -334,7 +335,7 @@ async def test_a_worker_killed_while_drawing_is_noticed_and_comes_back(
         with pytest.raises(Unavailable) as caught:
             await _killed_while_drawing(models)
         assert caught.value.code == "worker_died"
-        async with asyncio.timeout(BOUND_S), models.lease("tiny", "image") as lease:
+        async with asyncio.timeout(BOUND_S), models.lease("tiny", "image", tenant=TENANT) as lease:
             assert await pictures(lease.image, ImageRequest("a", steps=2))
 
 

@@ -27,6 +27,7 @@ from tests.models.backends.contracts.speech import (
     said,
     seconds,
 )
+from tests.support.tenants import TENANT
 from tests.support.tiny.models import loaded, opened
 from tests.support.tiny.voices import espeak
 
@@ -149,7 +150,7 @@ async def test_a_voice_that_was_killed_says_so_and_can_be_loaded_again(driver: D
 
 async def test_the_role_voice_ends_in_it_and_it_is_loaded_anew_after_a_kill(tmp_path: Path) -> None:
     async with asyncio.timeout(BOUND_S), open_models(load_settings(home=tmp_path)) as models:
-        async with models.lease("voice", "speech") as lease:
+        async with models.lease("voice", "speech", tenant=TENANT) as lease:
             assert lease.model.name == "espeak"
             assert "formant" in lease.model.description
             sounds = lease.speech.speak(SpeechRequest(MANY))
@@ -157,7 +158,7 @@ async def test_the_role_voice_ends_in_it_and_it_is_loaded_anew_after_a_kill(tmp_
             os.kill(cast(EspeakModel, lease.speech)._worker.pid, signal.SIGKILL)
             with pytest.raises(Unavailable):
                 await rest_of(sounds)
-        async with models.lease("voice", "speech") as lease:
+        async with models.lease("voice", "speech", tenant=TENANT) as lease:
             assert await said(lease.speech, SpeechRequest(TEXT))
 
 

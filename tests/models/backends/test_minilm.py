@@ -18,6 +18,7 @@ import pytest
 from config.settings import load_settings
 from models.capabilities import Embed, Parts, Vectors
 from models.manager import Models, open_models
+from tests.support.tenants import TENANT
 
 BOUND_S = 60.0
 
@@ -32,7 +33,7 @@ async def models(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Mode
 
 @pytest.fixture
 async def embed(models: Models) -> AsyncIterator[Embed]:
-    async with models.lease("embed", "embed") as lease:
+    async with models.lease("embed", "embed", tenant=TENANT) as lease:
         yield lease.embed
 
 
@@ -217,7 +218,7 @@ async def test_kill_9_in_the_middle_of_work_is_not_noticed_by_the_caller(
     vectors = await asyncio.wait_for(bulk, BOUND_S)
     assert vectors.count == 30
     assert worker_pid(embed) != pid
-    async with models.lease("embed", "embed") as lease:
+    async with models.lease("embed", "embed", tenant=TENANT) as lease:
         assert lease.embed is embed
 
 
@@ -235,7 +236,7 @@ print({"torch", "transformers", "txtai", "faiss", "numpy", "langchain_core"} & s
 
 
 async def test_memory_is_measured_and_comes_back(models: Models) -> None:
-    async with models.lease("minilm", "embed") as lease:
+    async with models.lease("minilm", "embed", tenant=TENANT) as lease:
         measured = {s.model.name: s.memory_bytes for s in models.status()}["minilm"]
         assert measured is not None
         assert measured > 10**8
@@ -243,7 +244,7 @@ async def test_memory_is_measured_and_comes_back(models: Models) -> None:
         assert models.memory()[0].reserved_bytes == measured
     await models.unload("minilm")
     async with asyncio.timeout(BOUND_S):
-        async with models.lease("minilm", "embed") as lease:
+        async with models.lease("minilm", "embed", tenant=TENANT) as lease:
             assert worker_pid(lease.embed) != pid
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)

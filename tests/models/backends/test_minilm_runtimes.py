@@ -17,6 +17,7 @@ from config.errors import Invalid, Unavailable
 from config.settings import load_settings
 from models.capabilities import Embed
 from models.manager import open_models
+from tests.support.tenants import TENANT
 
 BOUND_S = 120.0
 TEXTS = ["one", "Undo the last commit. " * 4, "A table of " + "numbers " * 90, "日本語 🙂"]
@@ -38,7 +39,7 @@ async def embedder(
     models = {"minilm": {"options": {"threads": 2, "dtype": "float32", **options}}}
     (home / "models.yaml").write_text(json.dumps({"models": models}))
     async with asyncio.timeout(BOUND_S), open_models(load_settings(home=home)) as opened:
-        async with opened.lease("minilm", "embed") as lease:
+        async with opened.lease("minilm", "embed", tenant=TENANT) as lease:
             yield lease.embed
 
 

@@ -20,6 +20,7 @@ from models.manager import open_models
 from models.scheduling.requirement import MemoryRequirement
 from tests.support.ollama import Ollama
 from tests.support.script import RUNNER_DIED, Cut, Drop, Failure, Gate, Thinking, says
+from tests.support.tenants import TENANT
 
 NOW = datetime.now(UTC)
 
@@ -306,13 +307,13 @@ async def test_the_role_chat_takes_ollama_and_falls_to_the_reader_when_it_goes(
     ollama.add("embeds", capabilities=("embedding",))
     ollama.add("tiny", "Yes.")
     async with open_models(load_settings(home=tmp_path, ollama_url=ollama.url)) as models:
-        async with models.lease("chat", "chat") as lease:
+        async with models.lease("chat", "chat", tenant=TENANT) as lease:
             assert lease.model.name == "ollama/tiny"
             assert (await lease.chat.ainvoke("hi")).text == "Yes."
             ollama.stop()
             with pytest.raises(Unavailable):
                 await lease.chat.ainvoke("hi")
-        async with models.lease("chat", "chat") as lease:
+        async with models.lease("chat", "chat", tenant=TENANT) as lease:
             assert lease.model.backend == "reader"
             assert "does not answer" in dict(lease.choice.passed_over)["ollama/*"]
 
@@ -320,6 +321,6 @@ async def test_the_role_chat_takes_ollama_and_falls_to_the_reader_when_it_goes(
 async def test_closing_the_models_leaves_nothing_in_ollama(ollama: Ollama, tmp_path: Path) -> None:
     ollama.add("tiny")
     async with open_models(load_settings(home=tmp_path, ollama_url=ollama.url)) as models:
-        async with models.lease("ollama/tiny", "chat"):
+        async with models.lease("ollama/tiny", "chat", tenant=TENANT):
             assert ollama.loaded == ["tiny:latest"]
     assert ollama.loaded == []

@@ -26,6 +26,7 @@ from models.scheduling.requirement import MemoryRequirement
 from tests.models.backends.contracts.caption import picture
 from tests.support.ollama import Ollama
 from tests.support.script import RUNNER_DIED, Failure, Gate, says
+from tests.support.tenants import TENANT
 
 BOUND_S = 20
 GPU = Accelerator("cuda:0", "nvidia", "H100", 80_000_000_000)
@@ -229,8 +230,8 @@ async def test_the_ledger_counts_weights_of_two_names_once(ollama: Ollama, tmp_p
     ollama.add("one", weights="w", memory_bytes=80_000_000)
     ollama.add("two", weights="w", memory_bytes=80_000_000)
     async with open_models(load_settings(home=tmp_path, ollama_url=ollama.url)) as models:
-        async with models.lease("ollama/one", "chat"):
-            async with models.lease("ollama/two", "chat"):
+        async with models.lease("ollama/one", "chat", tenant=TENANT):
+            async with models.lease("ollama/two", "chat", tenant=TENANT):
                 (ram,) = [each for each in models.memory() if each.device == "ram"]
                 assert ram.reserved_bytes == 80_000_000
 
@@ -269,12 +270,12 @@ async def test_a_runner_that_dies_is_lost_though_ollama_still_lists_it(
 ) -> None:
     ollama.add("tiny", says(["one", RUNNER_DIED], "Back."))
     async with open_models(load_settings(home=tmp_path, ollama_url=ollama.url)) as models:
-        async with models.lease("ollama/tiny", "chat") as lease:
+        async with models.lease("ollama/tiny", "chat", tenant=TENANT) as lease:
             with pytest.raises(Unavailable) as caught:
                 await lease.chat.ainvoke("hi")
             assert caught.value.code == "worker_died"
         assert ollama.loaded == ["tiny:latest"]  # stale
-        async with models.lease("ollama/tiny", "chat") as lease:
+        async with models.lease("ollama/tiny", "chat", tenant=TENANT) as lease:
             assert (await lease.chat.ainvoke("hi")).text == "Back."
         assert len(ollama.asked("/api/generate")) == 2
     assert ollama.loaded == []
@@ -351,7 +352,7 @@ async def test_fifty_first_requests_make_one_load(ollama: Ollama, tmp_path: Path
     async with open_models(load_settings(home=tmp_path, ollama_url=ollama.url)) as models:
 
         async def ask() -> str:
-            async with models.lease("ollama/tiny", "chat") as lease:
+            async with models.lease("ollama/tiny", "chat", tenant=TENANT) as lease:
                 return (await lease.chat.ainvoke("hi")).text
 
         assert await asyncio.gather(*(ask() for _ in range(50))) == ["Yes."] * 50

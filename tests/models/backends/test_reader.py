@@ -18,6 +18,7 @@ from models.capabilities import Embed, Vectors
 from models.catalog.spec import ModelSpec
 from models.manager import open_models
 from tests.support.graphs import WordEmbed
+from tests.support.tenants import TENANT
 
 TEXT = (
     "# Loans\n\nBooks are lent for four weeks. A loan may be renewed twice. Renewing is done at "
@@ -244,7 +245,10 @@ async def fallen_through(
     """The role `chat` of a machine without Ollama, with the real embedder behind it."""
     home: Path = tmp_path_factory.mktemp("home")
     settings = load_settings(home=home, ollama_url="http://127.0.0.1:9")
-    async with open_models(settings) as models, models.lease("chat", "chat") as lease:
+    async with (
+        open_models(settings) as models,
+        models.lease("chat", "chat", tenant=TENANT) as lease,
+    ):
         assert isinstance(lease.chat, ReaderChat)
         yield lease.chat, lease.model
 

@@ -12,6 +12,7 @@ from benchmarks.roundtrip import told_again
 from config.settings import load_settings
 from models.manager import open_models
 from recipes.shapes import scenes
+from tests.support.tenants import TENANT
 from tests.support.tiny.models import SMALL
 
 SAMPLE = 24
@@ -24,8 +25,8 @@ async def test_scenes_are_drawn_and_named_again(tmp_path: Path) -> None:
     async with (
         asyncio.timeout(BOUND_S),
         open_models(load_settings(home=tmp_path)) as models,
-        models.lease("drawing", "image") as painter,
-        models.lease("captioner", "caption") as viewer,
+        models.lease("drawing", "image", tenant=TENANT) as painter,
+        models.lease("captioner", "caption", tenant=TENANT) as viewer,
     ):
         said = [
             await told_again(painter.image, viewer.caption, scene, seed)

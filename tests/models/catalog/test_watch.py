@@ -14,6 +14,7 @@ from config.settings import load_settings
 from models.catalog.file import ModelsFile, load_models
 from models.catalog.watch import ModelsWatch, watch_models
 from tests.support.manager import FILE, Scene
+from tests.support.tenants import TENANT
 
 BOUND_S = 30.0
 ONE = "models:\n  one: {task: chat, backend: openai, source: a}\n"
@@ -109,14 +110,17 @@ roles: {chat: [new, first]}
 async def test_edited_models_are_loaded_anew_and_removed_ones_unloaded(scene: Scene) -> None:
     async with scene.models() as models:
         reader = scene.fakes["reader"]
-        async with models.lease("first", "chat"), models.lease("vectors", "embed"):
+        async with (
+            models.lease("first", "chat", tenant=TENANT),
+            models.lease("vectors", "embed", tenant=TENANT),
+        ):
             (scene.home / "models.yaml").write_text(CHANGED)
             models.replace_file(load_models(load_settings(home=scene.home)))
             assert reader.log == ["load first"]
-        async with models.lease("chat", "chat") as lease:
+        async with models.lease("chat", "chat", tenant=TENANT) as lease:
             assert lease.model.name == "new"
         async with asyncio.timeout(BOUND_S):
-            async with models.lease("first", "chat") as lease:
+            async with models.lease("first", "chat", tenant=TENANT) as lease:
                 assert lease.model.memory_bytes == 7
         assert reader.log == ["load first", "unload first", "load first"]
         assert "vectors" not in {status.model.name for status in models.status()}
@@ -140,11 +144,11 @@ async def test_model_newly_marked_preload_is_loaded(scene: Scene) -> None:
 async def test_other_settings_of_a_back_end_make_its_driver_anew(scene: Scene) -> None:
     async with scene.models() as models:
         before = scene.fakes["reader"]
-        async with models.lease("first", "chat"):
+        async with models.lease("first", "chat", tenant=TENANT):
             del scene.fakes.drivers["reader"]
             (scene.home / "models.yaml").write_text(FILE + "backends: {reader: {x: 1}}")
             models.replace_file(load_models(load_settings(home=scene.home)))
-        async with models.lease("first", "chat"):
+        async with models.lease("first", "chat", tenant=TENANT):
             assert scene.fakes["reader"] is not before
             assert scene.fakes["reader"].context.options == {"x": 1}
             assert before.log == ["load first", "unload first"]

@@ -17,6 +17,7 @@ from models.manager import open_models
 from models.pulls import Puller, Pulls, PullState
 from tests.support.ollama import Ollama
 from tests.support.script import Gate
+from tests.support.tenants import TENANT
 
 BOUND_S = 20
 
@@ -234,7 +235,7 @@ async def test_the_manager_pulls_by_the_names_of_models_and_tells_of_it(
         events = models.follow_events(after=0)
         assert models.pulls.start("big").name == "ollama/qwen3:8b"
         assert (await ended(models.pulls, "big"))[-1]["state"] == "done"
-        async with models.lease("big", "chat") as lease:
+        async with models.lease("big", "chat", tenant=TENANT) as lease:
             assert (await lease.chat.ainvoke("hi")).text == "Yes."
         seen = [await anext(events) for _ in range(2)]
         assert {event["event"] for event in seen} == {"pull"}

@@ -12,6 +12,7 @@ from tests.models.scenarios.conftest import Open
 from tests.support.scenarios.machine import MB, PROCESS_MB, Hog
 from tests.support.scenarios.stage import BOUND_S, Stage, mb, talking
 from tests.support.socket_gate import SocketGate
+from tests.support.tenants import TENANT
 
 
 @pytest.fixture
@@ -79,7 +80,7 @@ async def test_pressure_that_no_unload_would_cure_unloads_nothing(stage: Open) -
 async def test_pressure_never_takes_a_model_that_is_in_use(stage: Open, held: SocketGate) -> None:
     async with stage({"busy": mb(100), "idle": mb(60)}) as on:
         await on.say("idle", "hello")
-        async with on.models.lease("busy", "chat") as lease:
+        async with on.models.lease("busy", "chat", tenant=TENANT) as lease:
             poem = talking(lease).say("one", "two", gate=held)
             assert await anext(poem) == "one"
             with Hog(300):  # 540 MB of 500, and 440 without the idle one
@@ -93,7 +94,7 @@ async def test_pressure_never_takes_a_model_that_is_in_use(stage: Open, held: So
 @pytest.mark.usefixtures("read_often")
 async def test_what_a_model_takes_more_with_time_is_counted(stage: Open) -> None:
     async with stage({"leaky": mb(20), "other": mb(200)}) as on:
-        async with on.models.lease("leaky", "chat") as lease:
+        async with on.models.lease("leaky", "chat", tenant=TENANT) as lease:
             await talking(lease).misbehave("leak")
         async with asyncio.timeout(BOUND_S):
             while on.reserved_mb < 180:  # its worker tells every two seconds
@@ -145,7 +146,7 @@ async def test_a_set_that_has_to_go_is_unloaded_in_one_decision(stage: Open) -> 
 
 async def test_a_small_load_passes_a_big_one_that_waits(stage: Open, held: SocketGate) -> None:
     async with stage({"busy": mb(110), "big": mb(300), "small": mb(30)}) as on:
-        async with on.models.lease("busy", "chat") as lease:
+        async with on.models.lease("busy", "chat", tenant=TENANT) as lease:
             poem = talking(lease).say("one", "two", gate=held)
             assert await anext(poem) == "one"
             big = asyncio.create_task(on.say("big", "at last"))

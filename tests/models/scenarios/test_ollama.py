@@ -20,6 +20,7 @@ from tests.support.ollama import Ollama
 from tests.support.scenarios.machine import MB
 from tests.support.scenarios.stage import BOUND_S, Stage, mb
 from tests.support.script import RUNNER_DIED, Failure, Gate, says
+from tests.support.tenants import TENANT
 
 ROLES = {"chat": ["ollama/*", "fallback"]}
 PICTURE = CaptionRequest([picture()])
@@ -49,12 +50,12 @@ def entry(source: str, **options: Any) -> dict[str, Any]:
 
 
 async def ask(on: Stage, name: str, tell: Callable[[dict[str, Any]], None] | None = None) -> str:
-    async with on.models.lease(name, "chat", wait_s=BOUND_S, on_event=tell) as lease:
+    async with on.models.lease(name, "chat", wait_s=BOUND_S, on_event=tell, tenant=TENANT) as lease:
         return str((await lease.chat.ainvoke("hi")).text)
 
 
 async def chosen(on: Stage) -> str:
-    async with on.models.lease("chat", "chat", wait_s=BOUND_S) as lease:
+    async with on.models.lease("chat", "chat", wait_s=BOUND_S, tenant=TENANT) as lease:
         return lease.model.name
 
 
@@ -85,7 +86,7 @@ async def test_ollama_that_dies_in_mid_stream_is_replaced_and_taken_again_when_i
 ) -> None:
     ollama.add("tiny", says(["one", gate, " two"], "again"))
     async with stage({FALLBACK: mb(20)}, roles=ROLES, ollama_url=ollama.url) as on:
-        async with on.models.lease("chat", "chat") as lease:
+        async with on.models.lease("chat", "chat", tenant=TENANT) as lease:
             words: list[str] = []
             listening = asyncio.create_task(heard(lease, words))
             await gate.reached.wait()
@@ -179,7 +180,7 @@ async def test_news_of_a_crash_that_come_late_harm_no_new_load(
     replies = says(["one", gate, RUNNER_DIED], RUNNER_DIED, "again")
     ollama.add("eye", replies, capabilities=("completion", "vision"))
     async with stage({"eye": {**entry("eye"), "task": "caption"}}, ollama_url=ollama.url) as on:
-        async with on.models.lease("eye", "caption") as lease:
+        async with on.models.lease("eye", "caption", tenant=TENANT) as lease:
             async with aclosing(lease.caption.caption(PICTURE)) as slow:
                 assert await anext(slow) == "one"
                 await gate.reached.wait()
@@ -196,7 +197,7 @@ async def test_news_of_a_crash_that_come_late_harm_no_new_load(
 
 
 async def look(on: Stage) -> str:
-    async with on.models.lease("eye", "caption", wait_s=BOUND_S) as lease:
+    async with on.models.lease("eye", "caption", wait_s=BOUND_S, tenant=TENANT) as lease:
         return "".join([piece async for piece in lease.caption.caption(PICTURE)])
 
 
@@ -290,7 +291,7 @@ async def test_an_answer_that_ran_out_of_memory_in_ollama_is_asked_for_again_wit
     async with stage({"idle": mb(20)}, ollama_url=ollama.url) as on:
         await on.say("idle", "hello")
         answers = []
-        async for attempt in on.models.attempts(TINY, "chat"):
+        async for attempt in on.models.attempts(TINY, "chat", tenant=TENANT):
             async with attempt as lease:
                 answers.append((await lease.chat.ainvoke("hi")).text)
         assert answers == ["yes"]
@@ -339,7 +340,7 @@ async def test_a_client_that_leaves_frees_its_place_in_ollama(
     ) as on:
 
         async def listen() -> None:
-            async with on.models.lease("one_by_one", "chat") as lease:
+            async with on.models.lease("one_by_one", "chat", tenant=TENANT) as lease:
                 await heard(lease, [])
 
         client = asyncio.create_task(listen())
@@ -355,7 +356,7 @@ async def test_unloading_never_cuts_an_answer_of_ollama(
 ) -> None:
     ollama.add("tiny", lambda turn: ["one", gate, " two"])
     async with stage({}, ollama_url=ollama.url) as on:
-        async with on.models.lease(TINY, "chat") as lease:
+        async with on.models.lease(TINY, "chat", tenant=TENANT) as lease:
             words: list[str] = []
             listening = asyncio.create_task(heard(lease, words))
             await gate.reached.wait()
@@ -373,7 +374,7 @@ async def test_ollama_makes_room_for_a_worker_and_is_seen_to(stage: Open, ollama
     async with stage({"worker": mb(110)}, ollama_url=ollama.url) as on:
         await ask(on, TINY)
         assert on.reserved_mb == 300
-        async with on.models.lease("worker", "chat"):
+        async with on.models.lease("worker", "chat", tenant=TENANT):
             assert ollama.loaded == []
         assert on.order("unloaded", "loading")[1:] == [f"unloaded {TINY}", "loading worker"]
         # And the other way round: the worker is small enough to stay.

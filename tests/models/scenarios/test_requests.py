@@ -13,11 +13,12 @@ from config.errors import Unavailable
 from tests.models.scenarios.conftest import Open
 from tests.support.scenarios.stage import BOUND_S, mb, talking
 from tests.support.socket_gate import SocketGate
+from tests.support.tenants import TENANT
 
 
 async def test_unloading_a_model_never_cuts_a_stream(stage: Open, held: SocketGate) -> None:
     async with stage({"poet": mb(20)}) as on:
-        async with on.models.lease("poet", "chat") as lease:
+        async with on.models.lease("poet", "chat", tenant=TENANT) as lease:
             poem = talking(lease).say("one", "two", "three", gate=held)
             heard = [await anext(poem), await anext(poem)]
             await held.knocked()
@@ -125,7 +126,7 @@ async def test_a_client_that_leaves_frees_its_place(stage: Open, held: SocketGat
     async with stage({"poet": mb(20, concurrency=1)}) as on:
 
         async def listen() -> None:
-            async with on.models.lease("poet", "chat") as lease:
+            async with on.models.lease("poet", "chat", tenant=TENANT) as lease:
                 async with aclosing(talking(lease).say("one", "two", gate=held)) as poem:
                     async for _ in poem:
                         pass

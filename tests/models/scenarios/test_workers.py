@@ -18,13 +18,14 @@ from tests.support.scenarios.handlers import FULL
 from tests.support.scenarios.machine import PROCESS_MB, children
 from tests.support.scenarios.stage import BOUND_S, Stage, mb, talking
 from tests.support.socket_gate import SocketGate
+from tests.support.tenants import TENANT
 
 
 async def test_a_worker_killed_while_it_streams_fails_its_reader_and_is_replaced(
     stage: Open, held: SocketGate
 ) -> None:
     async with stage({"poet": mb(20)}) as on:
-        async with on.models.lease("poet", "chat") as lease:
+        async with on.models.lease("poet", "chat", tenant=TENANT) as lease:
             model = talking(lease)
             poem = model.say("one", "two", gate=held)
             assert await anext(poem) == "one"
@@ -41,7 +42,7 @@ async def test_a_worker_killed_while_it_streams_fails_its_reader_and_is_replaced
 
 async def test_a_crash_of_its_library_is_told_by_its_signal(stage: Open) -> None:
     async with stage({"poet": mb(20)}) as on:
-        async with on.models.lease("poet", "chat") as lease:
+        async with on.models.lease("poet", "chat", tenant=TENANT) as lease:
             with pytest.raises(Unavailable, match="SIGSEGV") as caught:
                 await talking(lease).misbehave("crash")
         assert "Segmentation fault" in "\n".join(caught.value.details["stderr"])
@@ -143,7 +144,7 @@ async def test_start_that_takes_too_long_is_tried_again_for_who_waits(
 async def attempt(on: Stage, shows_first: bool = False) -> list[str]:
     """Have the poet say something, again where it died before; its first worker is killed."""
     words: list[str] = []
-    async for each in on.models.attempts("poet", "chat"):
+    async for each in on.models.attempts("poet", "chat", tenant=TENANT):
         async with each as lease:
             if shows_first:
                 each.keep()
@@ -179,7 +180,7 @@ async def test_a_worker_killed_while_idle_is_noticed_and_loaded_anew(stage: Open
 async def test_a_worker_that_dies_whenever_it_is_used_is_left_alone(stage: Open) -> None:
     async with stage({"poet": mb(20)}) as on:
         for _ in range(backoff.MAX_CRASHES + 1):
-            async with on.models.lease("poet", "chat") as lease:
+            async with on.models.lease("poet", "chat", tenant=TENANT) as lease:
                 with pytest.raises(Unavailable, match="SIGSEGV"):
                     await talking(lease).misbehave("crash")
         assert await refused(on, "poet") > 30
@@ -189,7 +190,7 @@ async def test_a_worker_that_dies_whenever_it_is_used_is_left_alone(stage: Open)
 
 async def test_a_worker_that_hangs_is_ended_and_replaced(stage: Open) -> None:
     async with stage({"poet": mb(20)}) as on:
-        async with on.models.lease("poet", "chat") as lease:
+        async with on.models.lease("poet", "chat", tenant=TENANT) as lease:
             with pytest.raises(TimedOut) as caught:
                 await talking(lease).misbehave("hang", silence_s=0.3)
             assert caught.value.code == "worker_timed_out"
@@ -234,7 +235,7 @@ async def test_the_late_exit_of_an_old_worker_harms_no_new_one(
     async with stage({"poet": mb(20, lingers=True)}) as on:
         await on.say("poet", "hello")
         await on.models.unload("poet")  # its process is there all the same
-        async with on.models.lease("poet", "chat") as lease:
+        async with on.models.lease("poet", "chat", tenant=TENANT) as lease:
             poem = talking(lease).say("one", "two", gate=held)
             assert await anext(poem) == "one"
             old, new = on.driver.loaded
@@ -249,7 +250,7 @@ async def test_the_late_exit_of_an_old_worker_harms_no_new_one(
 
 
 async def picture(on: Stage, full: str, tried: list[str]) -> None:
-    async for attempt in on.models.attempts("painter", "chat"):
+    async for attempt in on.models.attempts("painter", "chat", tenant=TENANT):
         async with attempt as lease:
             tried.append(",".join(sorted(loaded(on))))
             await talking(lease).work(300, full)

@@ -25,6 +25,7 @@ from models.lease import ModelSource
 from models.manager import open_models
 from models.scheduling.requirement import MemoryRequirement
 from models.servers.readiness import find_free_port
+from tests.support.tenants import TENANT
 
 SERVER = [sys.executable, "-S", str(Path(__file__).parents[2] / "support" / "managed.py"), "{port}"]
 BOUND_S = 20
@@ -253,7 +254,7 @@ async def test_the_manager_starts_it_on_demand_counts_it_and_ends_it(tmp_path: P
     entry = {"task": "chat", "backend": "openai", "options": {"serve": served}}
     (tmp_path / "models.yaml").write_text(yaml.safe_dump({"version": 1, "models": {"mine": entry}}))
     async with open_models(load_settings(home=tmp_path)) as models:
-        async with models.lease("mine", "chat") as lease:
+        async with models.lease("mine", "chat", tenant=TENANT) as lease:
             assert (await lease.chat.ainvoke("hi")).text == "Hello there."
             assert len(ours()) == 2
             (ram,) = [each for each in models.memory() if each.device == "ram"]
@@ -269,7 +270,7 @@ async def test_server_killed_while_it_starts_fails_no_run_that_waits(tmp_path: P
     async with open_models(load_settings(home=tmp_path)) as models:
 
         async def ask() -> str:
-            async with models.lease("mine", "chat") as lease:
+            async with models.lease("mine", "chat", tenant=TENANT) as lease:
                 return str((await lease.chat.ainvoke("hi")).text)
 
         assert await asyncio.gather(*[ask() for _ in range(8)]) == ["Hello there."] * 8

@@ -26,6 +26,7 @@ from models.servers.gpus import gpu_options
 from models.servers.readiness import find_free_port
 from tests.support.docker import Docker
 from tests.support.ollama import Ollama
+from tests.support.tenants import TENANT
 
 ROOT = Path(__file__).parents[3]
 BOUND_S = 30
@@ -315,5 +316,5 @@ async def test_the_manager_uses_an_ollama_that_it_started(
             job = models.pulls.start("ollama/more")
             async for _ in models.pulls.watch(job.name):
                 pass
-            async with models.lease("ollama/tiny", "chat") as lease:
+            async with models.lease("ollama/tiny", "chat", tenant=TENANT) as lease:
                 assert (await lease.chat.ainvoke("hi")).text

@@ -129,6 +129,7 @@ class Deployment:
                     thread_id=run.thread_id,
                     cache=cache,
                     claim_step=partial(store.claim, run.run_id, tenant=run.tenant),
+                    tenant=run.tenant,
                 )
 
             bounds = {"max_active": 64, "max_queued": 1000, **limits}

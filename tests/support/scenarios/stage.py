@@ -17,6 +17,7 @@ from models.lease import Lease
 from models.manager import Models, open_models
 from tests.support.scenarios.backend import Talking, TalkingDriver
 from tests.support.scenarios.machine import MB, SmallMachine
+from tests.support.tenants import TENANT
 
 BACKEND = "transformers"  # whose name the back end of these scenarios takes
 BOUND_S = 20.0
@@ -84,7 +85,7 @@ class Stage:
 
     async def say(self, name: str, *words: str) -> list[str]:
         """Lease a model and have it say something."""
-        async with self.models.lease(name, "chat", wait_s=BOUND_S) as lease:
+        async with self.models.lease(name, "chat", wait_s=BOUND_S, tenant=TENANT) as lease:
             return [word async for word in talking(lease).say(*words)]
 
     def state(self, name: str) -> str:

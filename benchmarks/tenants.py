@@ -1,0 +1,3 @@
+"""Whose everything is that benchmarks lease, fill and search."""
+
+TENANT = "default"
