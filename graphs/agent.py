@@ -18,6 +18,7 @@ from langgraph.types import Checkpointer
 
 from graphs.compile.compiler import BuiltGraph
 from graphs.compile.join import attach_joins
+from graphs.compile.user_nodes import shield_functions
 from graphs.drawing.diagram import Drawing, draw_flow, draw_graph
 from graphs.drawing.svg import write_svg
 from graphs.interface import Interface
@@ -69,6 +70,8 @@ class Agent:
         compiled = self.builder.compile(checkpointer, cache=cache, name=self.name)
         if self.graph:
             attach_joins(compiled, self.graph.flow.joins)
+        else:
+            shield_functions(compiled)
         return compiled
 
     def initial_state(self, input: Any) -> dict[str, Any]:

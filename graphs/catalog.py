@@ -35,6 +35,7 @@ from graphs.loading.reload import Reload, log_reload
 from graphs.loading.yaml_files import read_text
 from graphs.spec.agent_spec import read_spec
 from graphs.spec.base import AGENT_NAME
+from tools.user_code.threads import UserThreads
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,8 @@ BuildGraph = Callable[[], StateGraph[Any, Any, Any, Any]]
 class Catalog:
     """Agents by name.
 
-    `graphs` are Python graphs made by the caller, by name. All is read when it is made; `reload`
+    `graphs` are Python graphs made by the caller, by name; plain functions of Python graphs run in
+    `threads`. All is read when it is made; `reload`
     and `watch` follow later changes.
     """
 
@@ -58,9 +60,15 @@ class Catalog:
         settings: Settings,
         graphs: Mapping[str, BuildGraph] | None = None,
         shipped: Path = SHIPPED,
+        threads: UserThreads | None = None,
     ) -> None:
-        embedded = {name: python_agent(name, build) for name, build in (graphs or {}).items()}
-        self._folders = AgentFolders(shipped, settings.agents_folder, embedded)
+        self._threads = threads or UserThreads()
+        embedded = {
+            name: python_agent(name, build, threads=self._threads)
+            for name, build in (graphs or {}).items()
+        }
+        folder = settings.agents_folder
+        self._folders = AgentFolders(shipped, folder, embedded, self._threads)
         self._loaded = LoadedAgents({}, {})
         # One writer at a time, from its look at the agents to the new ones. Readers take no lock:
         # `_loaded` is replaced as a whole.
@@ -119,7 +127,7 @@ class Catalog:
     def read(self, file: Path) -> Agent:
         """Build the agent of any file, YAML or Python, without saving it. A Python file runs."""
         if file.suffix == ".py":
-            return read_python_agent(file)
+            return read_python_agent(file, self._threads)
         return self.check(read_text(file), str(file))
 
     def create(self, yaml: str) -> Agent:
@@ -170,7 +178,7 @@ class Catalog:
             if current and current.origin != "python":
                 raise Conflict(f"'{name}' is YAML now: delete that first.", code="agent_exists")
             file = self._file(name).with_suffix(".py")
-            revive_python_agent(file, modules[name])  # raises
+            revive_python_agent(file, modules[name], self._threads)  # raises
             return self._save_text(name, file, modules[name])
 
     def delete(self, name: str) -> None:
@@ -209,7 +217,7 @@ class Catalog:
         """
         file = self._folders.own / "revived.py"
         python = {
-            key: revive_python_agent(file.with_name(f"{key}.py"), text)
+            key: revive_python_agent(file.with_name(f"{key}.py"), text, self._threads)
             for key, text in (modules or {}).items()
         }
         if name not in sources:
@@ -279,10 +287,12 @@ class Catalog:
 
 @asynccontextmanager
 async def open_catalog(
-    settings: Settings, graphs: Mapping[str, BuildGraph] | None = None
+    settings: Settings,
+    graphs: Mapping[str, BuildGraph] | None = None,
+    threads: UserThreads | None = None,
 ) -> AsyncIterator[Catalog]:
     """Open the catalog of these settings, which follows its files until closed."""
-    catalog = Catalog(settings, graphs)
+    catalog = Catalog(settings, graphs, threads=threads)
     task = asyncio.create_task(catalog.watch(), name="watch agents")
     try:
         yield catalog

@@ -31,6 +31,7 @@ from runs.record import Run, RunRequest, RunStatus
 from runs.run_log import RunLog
 from runs.stream_translator import STREAM_MODES, Part, StreamTranslator, ended_step
 from runs.thread_shapes import thread_config
+from tools.user_code.ending import IS_RUN_CANCELLED
 from tools.user_code.guard import contain, describe
 
 if TYPE_CHECKING:
@@ -160,6 +161,7 @@ class Execution:
                 durability="sync",
             ),
         )
+        IS_RUN_CANCELLED.set(lambda: self.cancel_reason is not None)
         async with aclosing(stream) as parts:
             async for part in parts:
                 self._append(translator, part)

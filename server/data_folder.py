@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,8 +28,10 @@ MAX_ADDRESS_BYTES = 1024
 
 
 @contextmanager
-def lock_data_folder(home: Path) -> Iterator[None]:
+def lock_data_folder(home: Path, still_used: Callable[[], bool] = lambda: False) -> Iterator[None]:
     """Lock the data folder for this process, made where it is missing.
+
+    On exit the lock stays with the process, until its end, if the folder is `still_used`.
 
     Until the exit, all that this process writes is its owner's alone. Raises `Conflict`
     (`data_folder_in_use`) at once where another process has the lock, and `Unavailable`
@@ -41,7 +43,9 @@ def lock_data_folder(home: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            os.close(descriptor)
+            # A function of users that nobody can end may still act: a second process must wait.
+            if not still_used():
+                os.close(descriptor)
 
 
 def server_address(home: Path) -> str | None:

@@ -12,6 +12,7 @@ import ipaddress
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, NamedTuple
 
 from fastapi import Depends, Request
@@ -51,6 +52,8 @@ from tools.media import Media
 from tools.media_deps import MediaToolDeps
 from tools.registry import Toolbox, load_toolbox
 from tools.safe_fetch import FetchLimits
+from tools.user_code.executor import PartedExecutor
+from tools.user_code.threads import UserThreads
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ class Services:
     folder_watcher: FolderWatcher
     temp_files: TempFiles
     tools: Toolbox
+    user_threads: UserThreads
     catalog: Catalog
     store: RunStore
     threads: Threads
@@ -93,7 +97,11 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     """
     async with PartStack() as stack:
         # First in, last out: another process may open the folder once nothing here writes to it.
-        stack.enter_context(lock_data_folder(settings.home))
+        user_threads = UserThreads()
+        executor = PartedExecutor()
+        in_use = partial(_runs_user_code, user_threads, executor)
+        stack.enter_context(lock_data_folder(settings.home, in_use))
+        asyncio.get_running_loop().set_default_executor(executor)
         stack.enter_context(ignore_abandoned_steps())
         limits = FetchLimits(allowed_networks=_networks(settings))
 
@@ -113,8 +121,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         folder_watcher = FolderWatcher(indexes)
         stack.close_later("folder watcher", folder_watcher.close)
 
-        tools = load_toolbox(tool_deps(indexes, limits, media_tools), settings.home / "tools")
-        catalog = await stack.open_part("agents", open_catalog(settings))
+        shipped = tool_deps(indexes, limits, media_tools)
+        tools = load_toolbox(shipped, settings.home / "tools", user_threads)
+        catalog = await stack.open_part("agents", open_catalog(settings, threads=user_threads))
 
         storage = await _open_run_storage(settings, stack)
         pictures = PictureReader(media_tools)
@@ -140,6 +149,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             folder_watcher=folder_watcher,
             temp_files=TempFiles(settings.home),
             tools=tools,
+            user_threads=user_threads,
             catalog=catalog,
             store=storage.store,
             threads=Threads(storage.store, storage.checkpoints, engine),
@@ -150,6 +160,10 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             owner_token=OwnerToken.issue(settings.home),
             readiness=Readiness(settings.home, engine, artifacts),
         )
+
+
+def _runs_user_code(threads: UserThreads, executor: PartedExecutor) -> bool:
+    return bool(threads.calls) or executor.runs_user_code
 
 
 class _RunStorage(NamedTuple):

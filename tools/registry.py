@@ -24,6 +24,7 @@ from tools.search import SearchPassages, search_tool
 from tools.spec import Tool
 from tools.speech import speech_tool
 from tools.transcribe import transcribe_tool
+from tools.user_code.threads import UserThreads
 from tools.user_tools import load_user_tools
 from tools.web import web_tool
 
@@ -99,12 +100,14 @@ class Toolbox:
         return [self._tools[name].as_dict() for name in self.names()]
 
 
-def load_toolbox(parts: ToolDeps, folder: Path | None = None) -> Toolbox:
-    """Load the shipped tools and those of `folder`.
+def load_toolbox(
+    parts: ToolDeps, folder: Path | None = None, threads: UserThreads | None = None
+) -> Toolbox:
+    """Load the shipped tools and those of `folder`, whose plain functions run in `threads`.
 
     A broken file is a problem, never a failure. Blocks: it imports the files.
     """
-    own, problems = load_user_tools(folder) if folder else ([], [])
+    own, problems = load_user_tools(folder, threads) if folder else ([], [])
     return Toolbox([*_build_shipped(parts), *own], problems)
 
 

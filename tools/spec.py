@@ -6,7 +6,6 @@ Owns checking arguments, the bound on time and the translation of foreign except
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from config.errors import Invalid, MotetError, TimedOut, Unavailable, nearest
 from config.json_values import check_storable
 from tools.json_schema.schema import JsonSchema
 from tools.user_code.guard import describe, run_guarded
+from tools.user_code.time_limit import TimeLimit
 
 JSON: TypeAlias = Any
 TOOL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
@@ -85,20 +85,23 @@ class Tool:
         """Check the arguments, run the tool and return its result as JSON.
 
         Raises `Invalid` (`invalid_arguments`) naming the field when `arguments` do not fit the
-        schema, `TimedOut` (`tool_timed_out`) after `timeout_s`, `Unavailable` (`tool_failed`) for
-        any foreign exception, `SystemExit` and its like included, and `Invalid`
-        (`unstorable_value`) for a result such as NaN.
+        schema, `TimedOut` (`tool_timed_out`) after `timeout_s` of work (waiting for a thread does
+        not count), `Unavailable` (`tool_failed`) for any foreign exception, be it `SystemExit`, and
+        `Invalid` (`unstorable_value`) for a result such as NaN.
         """
         checked = await self.validate(arguments)
-        limit = asyncio.timeout(self.timeout_s)
+        limit = TimeLimit(self.timeout_s)
         try:
             async with limit:
-                result = await run_guarded(lambda: _run(self.run, checked, context))
+                if self.origin == "shipped":
+                    result = await self.run(checked, context)
+                else:
+                    result = await run_guarded(lambda: _run(self.run, checked, context))
         except MotetError:
             raise
         except Exception as error:
             # A TimeoutError of the tool's own is a failure of its code.
-            if isinstance(error, TimeoutError) and limit.expired():
+            if isinstance(error, TimeoutError) and limit.expired:
                 raise self._timed_out() from error
             raise Unavailable(
                 f"Tool '{self.name}' failed: {describe(error)}",

@@ -24,21 +24,18 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar, get_type_hints, overload
 
-import anyio
-import anyio.to_thread
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from config.errors import Invalid, MotetError
 from tools.spec import JSON, Tool, ToolContext
 from tools.user_code.guard import call_guarded, describe
+from tools.user_code.threads import UserThreads
 
 Function = Callable[..., Any]
 F = TypeVar("F", bound=Function)
 MARK_ATTRIBUTE = "__motet_tool__"
 """Where `tool` leaves its options on a function."""
-MAX_THREADS = 4
-"""Of one tool: a plain function that hangs occupies its threads alone."""
 MODEL_CONFIG = ConfigDict(extra="forbid", protected_namespaces=())
 NAMED_KINDS = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
@@ -73,19 +70,22 @@ def tool(
     return mark(function) if function else mark
 
 
-def load_user_tools(folder: Path) -> tuple[list[Tool], list[MotetError]]:
-    """Load the tools of every `*.py` in a folder.
+def load_user_tools(
+    folder: Path, threads: UserThreads | None = None
+) -> tuple[list[Tool], list[MotetError]]:
+    """Load the tools of every `*.py` in a folder; plain functions run in `threads`.
 
     Returns them with what is wrong with files that gave none. Files whose name begins with an
     underscore are left alone. Blocks: it imports the files.
     """
     tools: list[Tool] = []
     problems: list[MotetError] = []
+    threads = threads or UserThreads()
     for file in sorted(folder.glob("*.py")):
         if file.name.startswith("_"):
             continue
         try:
-            tools += call_guarded(partial(read_tools, file))
+            tools += call_guarded(partial(read_tools, file, threads))
         except MotetError as error:
             problems.append(error)
         except Exception as error:
@@ -93,7 +93,7 @@ def load_user_tools(folder: Path) -> tuple[list[Tool], list[MotetError]]:
     return tools, problems
 
 
-def read_tools(file: Path) -> list[Tool]:
+def read_tools(file: Path, threads: UserThreads | None = None) -> list[Tool]:
     """Read the tools of one file: its `TOOLS` list, else its marked functions in order.
 
     Raises `Invalid` (`invalid_tool_file`) naming the file, and the line where one is known.
@@ -104,13 +104,14 @@ def read_tools(file: Path) -> list[Tool]:
         listed = [value for value in vars(module).values() if _is_marked(value, module)]
     if not isinstance(listed, list | tuple) or not listed:
         raise _file_error(file, "has no tools: mark a function with @tool, or list some in TOOLS.")
+    threads = threads or UserThreads()
     try:
-        return [_build_listed(item, file) for item in listed]
+        return [_build_listed(item, file, threads) for item in listed]
     except MotetError as error:
         raise _file_error(file, error.message, error.details.get("line")) from error
 
 
-def build_tool(function: Function, origin: str) -> Tool:
+def build_tool(function: Function, origin: str, threads: UserThreads) -> Tool:
     """Build a tool from a function's signature and docstring. Raises `Invalid` saying what is
     amiss.
     """
@@ -128,19 +129,19 @@ def build_tool(function: Function, origin: str) -> Tool:
         name=name,
         description=description,
         parameters={"type": "object", **schema},
-        run=_build_runner(function, name, model, context_name),
+        run=_build_runner(function, name, model, context_name, threads),
         repeatable=options["repeatable"],
         timeout_s=options["timeout_s"],
         origin=origin,
     )
 
 
-def _build_listed(item: Any, file: Path) -> Tool:
+def _build_listed(item: Any, file: Path, threads: UserThreads) -> Tool:
     if isinstance(item, Tool):
         return replace(item, origin=str(file))
     if inspect.isfunction(item):
         try:
-            return build_tool(item, str(file))
+            return build_tool(item, str(file), threads)
         except MotetError as error:
             error.details["line"] = item.__code__.co_firstlineno
             raise
@@ -170,11 +171,12 @@ def _model_arguments(function: Function, name: str) -> tuple[type[BaseModel], st
 
 
 def _build_runner(
-    function: Function, name: str, model: type[BaseModel], context_name: str | None
+    function: Function,
+    name: str,
+    model: type[BaseModel],
+    context_name: str | None,
+    threads: UserThreads,
 ) -> Callable[[dict[str, Any], ToolContext], Any]:
-    # A function that never returns holds its thread; the bound keeps it from holding them all.
-    threads = anyio.CapacityLimiter(MAX_THREADS)
-
     async def run(arguments: dict[str, Any], context: ToolContext) -> JSON:
         values = _parse_arguments(name, model, arguments)
         if context_name:
@@ -182,17 +184,29 @@ def _build_runner(
         if inspect.iscoroutinefunction(function):
             result = await function(**values)
         else:
-            result = await anyio.to_thread.run_sync(
-                lambda: call_guarded(partial(function, **values)),
-                limiter=threads,
-                abandon_on_cancel=True,
-            )
+            result = await _call_in_thread(partial(function, **values), name, context, threads)
         try:
             return to_jsonable_python(result)
         except PydanticSerializationError as error:
             raise Invalid(f"Tool '{name}' returned what JSON cannot hold: {error}") from error
 
     return run
+
+
+async def _call_in_thread(
+    call: Callable[[], Any], name: str, context: ToolContext, threads: UserThreads
+) -> Any:
+    def announce_wait() -> None:
+        context.send_event("progress", waits_for="a thread")
+
+    def warn() -> None:
+        context.send_event(
+            "warning",
+            code="function_runs_on",
+            message=f"The function of tool '{name}' runs on in its thread, though nobody waits.",
+        )
+
+    return await threads.call(f"tool '{name}'", call, announce_wait, warn)
 
 
 def _parse_arguments(

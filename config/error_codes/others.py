@@ -147,6 +147,10 @@ BUSY: Mapping[str, ErrorCode] = {
         "As many runs are under way or wait as the service accepts.",
         "Try again later, or raise `MOTET_MAX_QUEUED_RUNS`.",
     ),
+    "user_code_busy": ErrorCode(
+        "No thread is free for a function of a tool or Python graph of one's own.",
+        "Let the function end sooner; the message says what holds its threads.",
+    ),
 }
 
 TIMED_OUT: Mapping[str, ErrorCode] = {

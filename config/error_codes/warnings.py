@@ -15,6 +15,10 @@ WARNINGS: Mapping[str, ErrorCode] = {
         "The answer cites passages that the model was not given.",
         "Treat those sentences as unsupported; a stronger model cites more reliably.",
     ),
+    "function_runs_on": ErrorCode(
+        "A function of a tool was given up, as it took too long; its thread still runs it.",
+        "Give the function a bound of its own, as on each request that it makes.",
+    ),
     "weak_evidence": ErrorCode(
         "The best passages score below the index's threshold.",
         "Ask more precisely, add documents, or calibrate the index.",

@@ -74,7 +74,7 @@ async def cancel_once(work: asyncio.Task[Result]) -> Result:
 
     LangGraph cancels a piece of work by itself and again through the step that waits for it. The
     second cancellation would break into the `finally` blocks that the first one runs, such as the
-    return of a lease.
+    return of a lease. A result that the work still gives is returned: it has been done.
     """
     try:
         return await asyncio.shield(work)
@@ -83,7 +83,9 @@ async def cancel_once(work: asyncio.Task[Result]) -> Result:
         while not work.done():
             with suppress(asyncio.CancelledError):
                 await asyncio.wait([work])
-        raise
+        if work.cancelled() or work.exception():
+            raise
+        return work.result()
 
 
 async def gather_all(work: Sequence[asyncio.Task[Result]]) -> list[Result]:

@@ -15,7 +15,6 @@ error ends the run.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import logging
@@ -39,6 +38,7 @@ from graphs.spec.node_spec import NodeSpec
 from graphs.templates.plain import write_value
 from graphs.templates.rendering import Rendering, evaluate
 from tools.user_code.guard import describe
+from tools.user_code.time_limit import TimeLimit
 
 log = logging.getLogger(__name__)
 
@@ -143,13 +143,13 @@ class NodeRunner:
         if self.spec.timeout_s is None:
             return await self.node.run(inputs, context)
         # Not LangGraph's own limit: it would cancel this step from outside, past `on_error`.
-        limit = asyncio.timeout(self.spec.timeout_s)
+        limit = TimeLimit(self.spec.timeout_s)
         try:
             async with limit:
                 return await self.node.run(inputs, context)
         except TimeoutError as error:
             # A TimeoutError of the work itself is another matter.
-            if not limit.expired():
+            if not limit.expired:
                 raise
             raise TimedOut(
                 f"Node '{self.name}' took longer than {self.spec.timeout_s:g} s.",

@@ -16,6 +16,7 @@ from graphs.agent import Agent
 from graphs.loading.build import AgentSource, FindAgent, build_agent
 from graphs.loading.python_files import read_python_agents
 from graphs.loading.yaml_files import read_sources
+from tools.user_code.threads import UserThreads
 
 
 @dataclass(frozen=True)
@@ -28,16 +29,20 @@ class LoadedAgents:
 
 @dataclass(frozen=True)
 class AgentFolders:
-    """Where agents come from. `embedded` are graphs that the caller made, by name."""
+    """Where agents come from. `embedded` are graphs that the caller made, by name.
+
+    Plain functions of those written in Python run in `threads`.
+    """
 
     shipped: Path
     own: Path
     embedded: Mapping[str, Agent]
+    threads: UserThreads
 
     def load(self, before: Mapping[str, Agent]) -> LoadedAgents:
         """Read every file, and build what has changed since `before`."""
         sources, problems = self.read_yaml()
-        python_agents, python_problems = read_python_agents(self.own, before)
+        python_agents, python_problems = read_python_agents(self.own, before, self.threads)
         problems |= python_problems
         agents: dict[str, Agent] = {**self.embedded, **python_agents}
         # The finder sees this dict as it grows: YAML agents may call those written in Python.

@@ -19,17 +19,18 @@ from langgraph.graph import StateGraph
 from config.errors import Invalid, MotetError
 from config.files import read_text
 from graphs.agent import Agent
+from graphs.compile.user_nodes import guard_nodes
 from graphs.interface import SchemaInterface
-from graphs.loading.user_nodes import guard_nodes
 from graphs.spec.base import AGENT_NAME
 from tools.user_code.guard import describe
+from tools.user_code.threads import UserThreads
 
 RECURSION_LIMIT = 100
 """LangGraph's bound on supersteps, unless `build.recursion_limit` is another."""
 
 
 def read_python_agents(
-    folder: Path, before: Mapping[str, Agent]
+    folder: Path, before: Mapping[str, Agent], threads: UserThreads
 ) -> tuple[dict[str, Agent], dict[str, MotetError]]:
     """Read the agents of every `*.py` in a folder, and by file what is wrong with others.
 
@@ -46,7 +47,7 @@ def read_python_agents(
             known = None
         try:
             same = known is not None and known.version == _digest(read_text(file))
-            agents[file.stem] = known if known and same else read_python_agent(file)
+            agents[file.stem] = known if known and same else read_python_agent(file, threads)
         except (MotetError, OSError, UnicodeDecodeError) as error:
             problems[str(file)] = (
                 error if isinstance(error, MotetError) else _wrap_error(file, error)
@@ -63,7 +64,7 @@ def _list_files(folder: Path) -> list[Path]:
         return []
 
 
-def read_python_agent(file: Path) -> Agent:
+def read_python_agent(file: Path, threads: UserThreads | None = None) -> Agent:
     """Import a module with `build() -> StateGraph`; its docstring is the agent's description.
 
     Raises `Invalid` (`invalid_agent`) naming the file and line.
@@ -72,20 +73,21 @@ def read_python_agent(file: Path) -> Agent:
         text = read_text(file)
     except (OSError, UnicodeDecodeError) as error:
         raise _wrap_error(file, error) from error
-    return _agent_of_module(file, text, f"motet_agent_{file.stem}")
+    return _agent_of_module(file, text, f"motet_agent_{file.stem}", threads)
 
 
-def revive_python_agent(file: Path, text: str) -> Agent:
+def revive_python_agent(file: Path, text: str, threads: UserThreads | None = None) -> Agent:
     """Make the agent of a text that `file`, which may be gone or another now, once held.
 
     Raises `Invalid` (`invalid_agent`) naming the file and line.
     """
-    return _agent_of_module(file, text, f"motet_agent_{file.stem}_{_digest(text)}")
+    return _agent_of_module(file, text, f"motet_agent_{file.stem}_{_digest(text)}", threads)
 
 
-def _agent_of_module(file: Path, text: str, module_name: str) -> Agent:
+def _agent_of_module(file: Path, text: str, module_name: str, threads: UserThreads | None) -> Agent:
     module = _import(file, text, module_name)
-    return python_agent(file.stem, module.build, file, inspect.getdoc(module) or "", text)
+    description = inspect.getdoc(module) or ""
+    return python_agent(file.stem, module.build, file, description, text, threads)
 
 
 def python_agent(
@@ -94,14 +96,16 @@ def python_agent(
     file: Path | None = None,
     description: str = "",
     module_text: str | None = None,
+    threads: UserThreads | None = None,
 ) -> Agent:
     """Make the agent of a function that builds a graph. Raises `Invalid` (`invalid_agent`).
 
-    `module_text` is that of the module that it stands in, from which it can be made again.
+    `module_text` is that of the module that it stands in, from which it can be made again. Plain
+    functions run in `threads`.
     """
     if not AGENT_NAME.fullmatch(name):
         raise _invalid(file, f"'{name}' cannot name an agent: use a-z, 0-9, '-' and '_'.")
-    builder, interface = _call_build(name, build, file)
+    builder, interface = _call_build(name, build, file, threads or UserThreads())
     text = inspect.getsource(build) if module_text is None else module_text
     return Agent(
         name=name,
@@ -118,13 +122,16 @@ def python_agent(
 
 
 def _call_build(
-    name: str, build: Callable[[], StateGraph[Any, Any, Any, Any]], file: Path | None
+    name: str,
+    build: Callable[[], StateGraph[Any, Any, Any, Any]],
+    file: Path | None,
+    threads: UserThreads,
 ) -> tuple[StateGraph[Any, Any, Any, Any], SchemaInterface]:
     try:
         builder = build()
         if not isinstance(builder, StateGraph):
             raise _invalid(file, "build() must return a StateGraph that is not compiled yet.")
-        guard_nodes(builder)
+        guard_nodes(builder, name, threads)
         compiled = builder.compile()
         schemas = compiled.get_input_jsonschema(), compiled.get_output_jsonschema()
         interface = SchemaInterface(name, *schemas)

@@ -81,6 +81,7 @@ class Progress(EventData):
     message: Annotated[str | None, "`repair`: what does not fit"] = None
     skipped: Annotated[bool | None, "true: the node's `when` was false"] = None
     cached: Annotated[bool | None, "true: the result was taken from the cache"] = None
+    waits_for: Annotated[str | None, "what a tool of one's own waits for: `a thread`"] = None
 
 
 @dataclass(frozen=True, kw_only=True)

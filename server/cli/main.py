@@ -43,7 +43,18 @@ def main() -> None:
     """Run the command.
 
     One of our errors, and what the disk refuses, is a sentence on standard error and exit status 1.
+    Threads of users do not keep the process.
     """
+    try:
+        _run_app()
+    except SystemExit as exit_:
+        from server.event_loop import end_despite_threads
+
+        end_despite_threads(exit_.code if isinstance(exit_.code, int) else bool(exit_.code))
+        raise
+
+
+def _run_app() -> None:
     try:
         app()
     except MotetError as error:

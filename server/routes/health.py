@@ -23,7 +23,8 @@ async def ready(services: ServicesOf) -> dict[str, Any]:
     """Answer once the data folder is open and interrupted runs have been taken up.
 
     503 with `details.reasons` while the service is stopping, or the disk takes no writes.
-    `problems` are damaged files, which keep nothing else from being served.
+    `problems` are damaged files, which keep nothing else from being served; `user_functions` counts
+    the calls of users' functions that are in a thread, and those that nobody waits for any more.
     """
     if reasons := await services.readiness.reasons():
         raise Unavailable(
@@ -33,9 +34,14 @@ async def ready(services: ServicesOf) -> dict[str, Any]:
             retry_after_s=5,
         )
     problems = await services.readiness.problems()
+    calls = services.user_threads.calls
     return {
         "status": "ready",
         "active_runs": services.engine.active,
         "held_runs": len(services.engine.held),
         "problems": [problem.as_dict() for problem in problems],
+        "user_functions": {
+            "running": len(calls),
+            "abandoned": sum(call.abandoned for call in calls),
+        },
     }

@@ -142,7 +142,8 @@ async def test_a_cancellation_from_outside_passes() -> None:
 async def test_a_coroutine_that_ignores_its_cancellation_is_left_behind(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("tools.user_code.guard.END_GRACE_S", 0.01)
+    monkeypatch.setattr("tools.user_code.guard.outlast_s", lambda: 0.01)
+    monkeypatch.setattr("tools.user_code.guard.CLEAN_UP_S", 0.01)
     begun, end = asyncio.Event(), asyncio.Event()
 
     async def stubborn() -> None:

@@ -10,6 +10,7 @@ import pytest
 from config.errors import Invalid, TimedOut, Unavailable
 from tests.support.tenants import TENANT
 from tools.spec import Tool, ToolContext
+from tools.user_code.threads import UserThreads
 from tools.user_tools import load_user_tools, read_tools
 
 EXCHANGE = '''
@@ -207,5 +208,5 @@ async def test_blocking_function_is_abandoned_after_its_timeout() -> None:
         return release.wait(20)
 
     with pytest.raises(TimedOut):
-        await build_tool(stuck, "here").call({}, ToolContext(tenant=TENANT))
+        await build_tool(stuck, "here", UserThreads()).call({}, ToolContext(tenant=TENANT))
     release.set()

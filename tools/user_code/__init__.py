@@ -1,4 +1,6 @@
 """Running what users wrote: functions of their tools, and nodes of their Python graphs.
 
-What such code raises is `guard`'s matter.
+guard           what such code may raise
+threads         its plain functions, in threads apart; executor: what it hands to the loop's own
+time_limit      bounds on time that stand still while it waits for a thread
 """

@@ -13,7 +13,10 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import suppress
+from contextvars import ContextVar
 from typing import Any, NoReturn, TypeVar
+
+from tools.user_code.ending import CLEAN_UP_S, outlast_s
 
 log = logging.getLogger(__name__)
 
@@ -21,8 +24,9 @@ Result = TypeVar("Result")
 
 MAX_LEAVES = 5
 """Exceptions of a group that its message tells."""
-END_GRACE_S = 10.0
-"""A coroutine that is cancelled may take so long to end."""
+
+IN_USER_CODE: ContextVar[bool] = ContextVar("in user code", default=False)
+"""Whether what runs now was written by users."""
 
 
 class UserCodeError(Exception):
@@ -56,11 +60,13 @@ def describe(error: BaseException) -> str:
 async def run_guarded(work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
     """Run a coroutine of users in a task of its own.
 
-    Raises what it raises, contained. When cancelled, cancels it and waits `END_GRACE_S` for its
-    end; one that ignores its cancellation is left behind, which the log tells.
+    Raises what it raises, contained. When cancelled, cancels it and waits for its end, for a
+    bounded time: a result that it still gives is returned. One that ignores its cancellation is
+    left behind, which the log tells.
     """
 
     async def run() -> Result:
+        IN_USER_CODE.set(True)
         try:
             return await work()
         except asyncio.CancelledError:
@@ -75,7 +81,9 @@ async def run_guarded(work: Callable[[], Coroutine[Any, Any, Result]]) -> Result
         await asyncio.wait([task])
     except asyncio.CancelledError:
         await _end(task)
-        raise
+        if not task.done() or task.cancelled() or task.exception():
+            raise
+        return task.result()
     try:
         return task.result()
     except asyncio.CancelledError as error:
@@ -86,15 +94,13 @@ async def _end(task: asyncio.Task[Any]) -> None:
     """Cancel a task and wait until it has ended, for a bounded time."""
     task.cancel()
     loop = asyncio.get_running_loop()
-    until_s = loop.time() + END_GRACE_S
+    since_s = loop.time()
     # Cancellations may come more than once; each breaks into the wait, and none ends it.
-    while not task.done() and (left_s := until_s - loop.time()) > 0:
+    while not task.done() and (left_s := since_s + outlast_s() + CLEAN_UP_S - loop.time()) > 0:
         with suppress(asyncio.CancelledError):
             await asyncio.wait([task], timeout=left_s)
     if not task.done():
         log.warning("code of users ignores its cancellation and runs on: %r", task.get_coro())
-    elif not task.cancelled():
-        task.exception()  # read, or asyncio logs that nobody has
 
 
 def call_guarded(function: Callable[[], Result]) -> Result:
