@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 
 from runs.database import RunDatabase, Statement
 from runs.record import Run
+from runs.rows import OF_RUN
 
 DeliveryState = Literal["pending", "delivered", "given_up"]
 
@@ -87,8 +88,8 @@ class Deliveries:
         return self._database.write(
             Statement(
                 "UPDATE deliveries SET state = ?, attempts = ?, next_at = ?, status = ?, "
-                "error = ? WHERE run_id = ? AND attempts = ? AND next_at = ?",
-                (*after[3:], before.run_id, before.attempts, before.next_at),
+                f"error = ? WHERE {OF_RUN} AND attempts = ? AND next_at = ?",
+                (*after[3:], before.run_id, before.tenant, before.attempts, before.next_at),
             )
         )
 

@@ -78,6 +78,9 @@ def _insert(table: str, fields: tuple[str, ...]) -> str:
 RUN_COLUMNS, THREAD_COLUMNS = ", ".join(RunRow._fields), ", ".join(ThreadRow._fields)
 """In the order of the fields: what is selected by them becomes a row by `_make`."""
 
+OF_RUN = "run_id = (SELECT run_id FROM runs WHERE run_id = ? AND tenant = ?)"
+"""A condition on the tables that belong to runs: rows of a run, if it is the tenant's."""
+
 _INSERT_RUN = _insert("runs", RunRow._fields)
 _INSERT_THREAD = _insert("threads", ThreadRow._fields)
 _INSERT_EVENTS = "INSERT INTO events (run_id, first, last, batch) VALUES (?, ?, ?, ?)"

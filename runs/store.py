@@ -22,6 +22,7 @@ from runs.events import Batch, load_batch
 from runs.record import Run, RunRequest, RunStatus, Thread
 from runs.retention_statements import delete_runs, delete_thread
 from runs.rows import (
+    OF_RUN,
     RUN_COLUMNS,
     THREAD_COLUMNS,
     RunKey,
@@ -46,8 +47,6 @@ NOT EXISTS (
 """
 """A condition on `threads`: each pair of a JSON object stands in the thread's metadata, to which
 its agent belongs as `graph_id`."""
-OF_RUN = "run_id = (SELECT run_id FROM runs WHERE run_id = ? AND tenant = ?)"
-"""A condition on the tables that belong to runs: rows of a run, if it is the tenant's."""
 EVENT_PAGE = 200
 """Stored batches that are read at once while a log is replayed."""
 

@@ -124,6 +124,37 @@ def test_docstrings_of_functions_begin_with_a_verb(package: str) -> None:
     assert nouns == []
 
 
+@pytest.mark.parametrize("package", PACKAGES)
+def test_nothing_has_a_default_for_the_tenant(package: str) -> None:
+    """Whoever forgets it is told, and does not work with another's data in silence."""
+    silent = [
+        f"{module}:{node.lineno}"
+        for module, tree in in_package(package)
+        for node in ast.walk(tree)
+        if "tenant" in optional_names(node)
+    ]
+
+    assert silent == []
+
+
+def optional_names(node: ast.AST) -> set[str]:
+    """The arguments of a function, and the fields of a class, that may be left out."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+        positional = [*node.args.posonlyargs, *node.args.args]
+        optional = positional[len(positional) - len(node.args.defaults) :]
+        named = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
+        return {each.arg for each in (*optional, *(arg for arg, default in named if default))}
+    if isinstance(node, ast.ClassDef):
+        fields = [each for each in node.body if isinstance(each, ast.AnnAssign) and each.value]
+        required = re.compile(r"field\((?!.*default)")
+        return {
+            ast.unparse(each.target)
+            for each in fields
+            if not required.match(ast.unparse(each.value or each))
+        }
+    return set()
+
+
 SAID = frozenset({"message", "input", "output", "answer", "answers", "prompt", "text", "args"})
 """Attributes that hold what somebody sent or was answered, or quote it."""
 
