@@ -13,6 +13,8 @@ from difflib import get_close_matches
 
 MAX_COMPARED = 1000
 """Names beyond so many are not compared: the guess is not worth the time."""
+MAX_GUESSED_CHARS = 200
+"""A longer name is no slip of the pen, and comparing it takes its square."""
 MAX_SHOWN = 40
 NUMBER = re.compile(r"[+-]?\d+")
 WORD_END = re.compile(r"[\W_]+")
@@ -51,8 +53,10 @@ NEGATIONS = ("un", "dis", "non", "not", "no")
 
 def guess_name(wrong: str, names: Sequence[str]) -> str | None:
     """Guess which of the names a wrong one was meant for; None where no guess is safe."""
-    compared = names[:MAX_COMPARED]
-    spelled_alike = [name for name in compared if _spell(name) == _spell(wrong)]
+    if len(wrong) > MAX_GUESSED_CHARS:
+        return None
+    compared, spelling = names[:MAX_COMPARED], _spell(wrong)
+    spelled_alike = [name for name in compared if _spell(name) == spelling]
     for name in spelled_alike or get_close_matches(wrong, compared):
         if not _misleads(wrong, name):
             return name

@@ -30,6 +30,7 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 from config.errors import Invalid, MotetError
 from tools.spec import JSON, Tool, ToolContext
 from tools.user_code.guard import call_guarded, describe
+from tools.user_code.importing import import_in_time
 from tools.user_code.threads import UserThreads
 
 Function = Callable[..., Any]
@@ -241,8 +242,9 @@ def _import_file(file: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     # Type hints of the file are looked up here, now and whenever a schema is made.
     sys.modules[name] = module
+    load = partial(spec.loader.exec_module, module)
     try:
-        spec.loader.exec_module(module)
+        import_in_time(f"{file} {file.stat().st_mtime_ns}", load)
     except BaseException as error:
         sys.modules.pop(name, None)
         raise _wrap_error(file, error) from error

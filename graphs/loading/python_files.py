@@ -23,6 +23,7 @@ from graphs.compile.user_nodes import guard_nodes
 from graphs.interface import SchemaInterface
 from graphs.spec.base import AGENT_NAME
 from tools.user_code.guard import describe
+from tools.user_code.importing import import_in_time
 from tools.user_code.threads import UserThreads
 
 RECURSION_LIMIT = 100
@@ -128,7 +129,7 @@ def _call_build(
     threads: UserThreads,
 ) -> tuple[StateGraph[Any, Any, Any, Any], SchemaInterface]:
     try:
-        builder = build()
+        builder = import_in_time(f"{file} build()", build) if file else build()
         if not isinstance(builder, StateGraph):
             raise _invalid(file, "build() must return a StateGraph that is not compiled yet.")
         guard_nodes(builder, name, threads)
@@ -155,7 +156,8 @@ def _import(file: Path, text: str, name: str) -> ModuleType:
     module.__file__ = str(file)
     sys.modules[name] = module  # typing looks up annotations of the state there
     try:
-        exec(compile(text, str(file), "exec", dont_inherit=True), module.__dict__)
+        code = compile(text, str(file), "exec", dont_inherit=True)
+        import_in_time(f"{file} {_digest(text)}", lambda: exec(code, module.__dict__))
     except BaseException as error:
         sys.modules.pop(name, None)
         raise _wrap_error(file, error) from error
