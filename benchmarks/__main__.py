@@ -19,7 +19,7 @@ NAMES = (
     "simulator",
     "growth",
 )
-ON_DEMAND = ("gpu", "roundtrip")
+ON_DEMAND = ("gpu", "roundtrip", "endurance")
 """Those that need a machine of their own, or measure quality; not part of `make bench`."""
 
 

@@ -14,6 +14,7 @@ from config.errors import Invalid
 from graphs.loading.python_files import read_python_agents
 from tools.user_code.guard import UserCodeError
 from tools.user_code.importing import import_in_time
+from tools.user_code.threads import UserThreads
 from tools.user_tools import load_user_tools
 
 ENDLESS = "from gate_of_imports import gate\ngate.wait()\n"
@@ -45,7 +46,7 @@ def importing(file: Path) -> int:
 def test_endless_agent_is_a_problem_and_hides_no_other(tmp_path: Path, text: str) -> None:
     (tmp_path / "endless.py").write_text(text)
 
-    agents, problems = read_python_agents(tmp_path, {})
+    agents, problems = read_python_agents(tmp_path, {}, UserThreads())
 
     assert agents == {}
     (problem,) = problems.values()
@@ -80,10 +81,10 @@ def test_endless_import_is_not_begun_again_while_it_lasts(tmp_path: Path) -> Non
 def test_changed_file_is_imported_although_the_old_one_lasts(tmp_path: Path) -> None:
     file = tmp_path / "endless.py"
     file.write_text(ENDLESS)
-    read_python_agents(tmp_path, {})
+    read_python_agents(tmp_path, {}, UserThreads())
     file.write_text("raise ValueError('mended')")
 
-    _, problems = read_python_agents(tmp_path, {})
+    _, problems = read_python_agents(tmp_path, {}, UserThreads())
 
     assert "mended" in next(iter(problems.values())).message
 
@@ -109,6 +110,6 @@ def test_user_code_error_is_raised_for_one_that_takes_too_long(gate: threading.E
 def test_invalid_names_the_file(tmp_path: Path) -> None:
     (tmp_path / "endless.py").write_text(ENDLESS)
 
-    _, problems = read_python_agents(tmp_path, {})
+    _, problems = read_python_agents(tmp_path, {}, UserThreads())
 
     assert all(isinstance(problem, Invalid) for problem in problems.values())
