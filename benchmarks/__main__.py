@@ -19,8 +19,8 @@ NAMES = (
     "simulator",
     "growth",
 )
-ON_DEMAND = ("gpu", "roundtrip", "endurance")
-"""Those that need a machine of their own, or measure quality; not part of `make bench`."""
+ON_DEMAND = ("gpu", "roundtrip", "endurance", "hostile")
+"""Those that need a machine of their own, measure quality or find faults; not in `make bench`."""
 
 
 def main() -> None:

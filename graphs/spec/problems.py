@@ -14,6 +14,8 @@ from config.yaml_reader import Marks, Path
 
 __all__ = ["Path", "Problem", "Problems"]
 
+MAX_PROBLEMS = 200
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -31,13 +33,20 @@ class Problems:
 
     file: str | None = None
     marks: Marks = field(default_factory=dict)
-    entries: list[Problem] = field(default_factory=list)
+    entries: dict[Problem, None] = field(default_factory=dict)
+    are_cut: bool = False
+    """Whether there are more problems than `MAX_PROBLEMS`, which nobody reads."""
 
     def add(self, path: Path, message: str, hint: str = "", line_offset: int = 0) -> None:
         """Note a problem, once. `line_offset` counts lines within a text of several."""
-        problem = Problem(path, message, hint, line_offset)
-        if problem not in self.entries:
-            self.entries.append(problem)
+        if self.is_full():
+            return
+        self.entries[Problem(path, message, hint, line_offset)] = None
+
+    def is_full(self) -> bool:
+        """Tell whether further problems are left out; from now on the error says so."""
+        self.are_cut = self.are_cut or len(self.entries) >= MAX_PROBLEMS
+        return self.are_cut
 
     def check(self) -> None:
         """Raise `Invalid` (`invalid_agent`) that lists every problem, if there is any."""
@@ -58,7 +67,8 @@ class Problems:
         position = ":".join(str(part) for part in (self.file, first["line"]) if part)
         where = f" {first['field']}:" if first["field"] else ""
         hint = f" {first['hint']}" if first["hint"] else ""
-        more = f" ({len(listed)} problems in all.)" if len(listed) > 1 else ""
+        count = f"more than {MAX_PROBLEMS}" if self.are_cut else len(listed)
+        more = f" ({count} problems in all.)" if len(listed) > 1 else ""
         colon = ":" if position else ""
         message = f"{position}{colon}{where} {first['message']}{hint}{more}".strip()
         shown = {key: value for key, value in first.items() if value is not None}

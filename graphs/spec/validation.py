@@ -40,6 +40,8 @@ def report_errors(
     """
     reporter = _Reporter(data, problems, top, node_specs)
     for each in error.errors(include_url=False, include_input=False):
+        if problems.is_full():
+            break
         reporter.report(each)
 
 

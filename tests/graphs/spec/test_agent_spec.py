@@ -254,3 +254,10 @@ def test_wrong_field_is_named_where_a_field_is_called_as_the_type_of_its_node() 
     fields = [problem["field"] for problem in problems_of(text)]
 
     assert fields == ["nodes.a.svae", "nodes.b.nodes.c.wehn"]
+
+
+def test_file_that_is_wrong_all_over_is_told_so_by_its_first_problems() -> None:
+    wrong = "\n".join(f"k{number}: 1" for number in range(5000))
+    with pytest.raises(Invalid, match="more than 200 problems in all") as caught:
+        build_agent(AgentSource("test", f"{GOOD}{wrong}\n", "own", None), pytest.fail)
+    assert len(caught.value.details["problems"]) == 200
