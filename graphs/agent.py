@@ -16,6 +16,7 @@ from langgraph.graph import StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Checkpointer
 
+from config.errors import Invalid
 from graphs.compile.compiler import BuiltGraph
 from graphs.compile.join import attach_joins
 from graphs.compile.user_nodes import shield_functions
@@ -84,6 +85,19 @@ class Agent:
     def output(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the agent's output as JSON, out of its state's values."""
         return self.interface.output(values)
+
+    def too_many_steps(self) -> Invalid:
+        """Return the error of a run that took more steps than `recursion_limit`, and the remedy."""
+        remedy = (
+            "Set `build.recursion_limit` to a larger number, or bound the graph's loops."
+            if self.origin == "python"
+            else "Raise `max_steps` of the file, or bound its loops."
+        )
+        return Invalid(
+            f"Agent '{self.name}' took more than {self.recursion_limit} steps, its bound. {remedy}",
+            code="too_many_steps",
+            details={"agent": self.name, "max_steps": self.recursion_limit},
+        )
 
     def drawing(self) -> Drawing:
         """Draw the graph as nodes and arrows."""

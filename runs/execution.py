@@ -115,6 +115,8 @@ class Execution:
         return self.cancel_reason is not None or (task is not None and task.cancelling() > 0)
 
     async def _end_failed(self, error: Exception) -> None:
+        if isinstance(error, GraphRecursionError):
+            error = self.agent.too_many_steps()
         self.run.error = describe_error(error)
         await self._end("failed", self.run.error["code"], {"error": self.run.error})
 
@@ -291,11 +293,6 @@ def describe_error(error: Exception) -> dict[str, Any]:
     """Return the error for the run's record: ours as it is, a foreign one by type and text."""
     if isinstance(error, MotetError):
         return error.as_dict()
-    if isinstance(error, GraphRecursionError):
-        return Invalid(
-            "The graph took more steps than its bound allows; raise `max_steps` or bound the loop.",
-            code="too_many_steps",
-        ).as_dict()
     if isinstance(error, InvalidUpdateError):
         first_line = str(error).splitlines()[0]
         return Invalid(

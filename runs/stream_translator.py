@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 from langchain_core.messages import AIMessageChunk
 from langgraph.types import StreamMode
 
-from graphs.compile.state import GOTO, LOOPS
+from graphs.compile.state import GOTO, LOOPS, written_value
 from runs.event_types import NODE_EVENT_TYPES
 from runs.events import RunEvent
 
@@ -198,7 +198,8 @@ def _result_data(result: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a step left: an update of the state, or a result for the step around it."""
     if RETURN in result:
         return {"result": result[RETURN]}
-    return {"update": {key: value for key, value in result.items() if key not in HIDDEN}}
+    update = {key: written_value(value) for key, value in result.items() if key not in HIDDEN}
+    return {"update": update}
 
 
 def _without_address(data: Mapping[str, Any]) -> dict[str, Any]:

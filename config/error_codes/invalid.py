@@ -181,7 +181,7 @@ INVALID: Mapping[str, ErrorCode] = {
     ),
     "too_many_steps": ErrorCode(
         "The graph took more steps than its bound allows.",
-        "Raise `max_steps` of the agent, or bound its loop.",
+        "Raise `max_steps` of the file, or `build.recursion_limit` in Python; or bound its loop.",
     ),
     "undefined_result": ErrorCode(
         "The arithmetic expression has no value, such as 1/0.", "Correct the expression."

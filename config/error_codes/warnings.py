@@ -19,6 +19,14 @@ WARNINGS: Mapping[str, ErrorCode] = {
         "A function of a tool was given up, as it took too long; its thread still runs it.",
         "Give the function a bound of its own, as on each request that it makes.",
     ),
+    "summary_incomplete": ErrorCode(
+        "A `condense` node's model was shown the messages shortened, or the latest of them.",
+        "Condense more often, so that there is less to sum up at once.",
+    ),
+    "tool_result_shortened": ErrorCode(
+        "A tool gave the model of an `agent` node more text than it is shown.",
+        "Let the tool answer in fewer words, or ask it for less.",
+    ),
     "weak_evidence": ErrorCode(
         "The best passages score below the index's threshold.",
         "Ask more precisely, add documents, or calibrate the index.",

@@ -21,6 +21,7 @@ from langgraph.types import Checkpointer
 from config.errors import nearest
 from graphs.compile.flow import Flow, read_flow
 from graphs.compile.join import attach_joins
+from graphs.compile.loops import count_rounds
 from graphs.compile.node import CompileScope, NodeType, Renderer
 from graphs.compile.node_runner import NodeRunner
 from graphs.compile.retry import retry_policy
@@ -101,7 +102,7 @@ def build_graph(
         connect(builder, flow, empty)
     labels = {name: spec.type for name, spec in nodes.items()}
     # Each loop may run every node once more; two more steps for LangGraph's own begin and end.
-    limit = (len(nodes) + 1) * (1 + flow.loops) + 2
+    limit = (len(nodes) + 1) * (1 + count_rounds(flow.loops)) + 2
     return BuiltGraph(builder, flow, channels, empty, limit, labels)
 
 
@@ -133,13 +134,18 @@ def _compile_node(
     if node_type.parts is not None:
         node_scope.check_parts(spec.save, node_type.parts)
     save = node_type.saved_parts(spec)
-    types = {channel: _item_type(channels[channel]) for channel in save}
+    replaced = node_type.replaced_channels(spec) if node_type.replaced_channels else ()
+    types = {
+        channel: channels[channel].type if channel in replaced else _item_type(channels[channel])
+        for channel in save
+    }
     return NodeRunner(
         name=name,
         spec=spec,
         node=node,
         save=save,
         types={channel: type_ for channel, type_ in types.items() if type_ != "any"},
+        replaces={channel: channels[channel].reducer for channel in replaced},
         empty=empty,
         when=None if spec.when is None else node_scope.condition("when", spec.when),
         default=_compile_default(spec, node_scope),

@@ -7,18 +7,17 @@ branch always holds. Making LangGraph follow the flow is `router`'s and `join`'s
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
 
 from config.errors import nearest
+from graphs.compile.loops import Loop, Successors, read_loops
 from graphs.compile.node import CompileScope, Renderer
 from graphs.spec.base import END, START
 from graphs.spec.branches import Branch
 from graphs.spec.node_spec import NodeSpec
 from graphs.spec.problems import Path
 from graphs.templates.rendering import Rendering
-
-Successors = Mapping[str, frozenset[str]]
 
 
 @dataclass(frozen=True)
@@ -37,17 +36,14 @@ class Flow:
     """Every node's ways out, in the order in which they are tried.
 
     `gotos` are the targets that a node may name itself, with labels. `joins` are the nodes that
-    wait for parallel branches, each with all the nodes that can still lead to it.
+    wait for parallel branches, each with all the nodes that can still lead to it. `loops` are the
+    bounded ways back.
     """
 
     exits: Mapping[str, tuple[Exit, ...]]
     gotos: Mapping[str, Mapping[str, str]]
     joins: Mapping[str, frozenset[str]] = field(default_factory=dict)
-
-    @property
-    def loops(self) -> int:
-        """How many loops a run can make in all."""
-        return sum(exit_.max_loops or 0 for exits in self.exits.values() for exit_ in exits)
+    loops: tuple[Loop, ...] = ()
 
     def edges(self) -> Iterable[tuple[str, str, Exit]]:
         """Yield source, target and exit of every edge, those that nodes name included."""
@@ -75,7 +71,7 @@ def read_flow(
     forward = _successors(flow, bounded=False)
     if not (reader.check_loops(forward) and reader.check_reached(flow)):
         return flow
-    return Flow(flow.exits, flow.gotos, _find_joins(flow, forward))
+    return replace(flow, joins=_find_joins(flow, forward), loops=_read_loops(flow, forward))
 
 
 def choose_exit(
@@ -86,7 +82,8 @@ def choose_exit(
 ) -> Exit | None:
     """Return the first exit that holds and is not used up.
 
-    `loops` counts by `Exit.key` how often each bounded exit was taken in this run. Raises `Invalid`
+    `loops` counts by `Exit.key` how often each bounded exit was taken since the loop around it came
+    round. Raises `Invalid`
     (`expression_failed`).
     """
     for exit_ in exits:
@@ -208,6 +205,16 @@ def _successors(flow: Flow, *, bounded: bool) -> dict[str, frozenset[str]]:
         if target != END and (bounded or exit_.max_loops is None):
             successors[source].add(target)
     return {node: frozenset(targets) for node, targets in successors.items()}
+
+
+def _read_loops(flow: Flow, forward: Successors) -> tuple[Loop, ...]:
+    bounded = (
+        (node, exit_.targets, exit_.max_loops, exit_.key)
+        for node, exits in flow.exits.items()
+        for exit_ in exits
+        if exit_.max_loops is not None
+    )
+    return tuple(read_loops(bounded, forward))
 
 
 def _reach(node: str, successors: Successors) -> set[str]:

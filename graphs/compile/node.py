@@ -27,15 +27,16 @@ from typing import Any, Protocol
 
 from jinja2 import TemplateSyntaxError
 from langchain_core.runnables import RunnableConfig
+from langgraph.errors import GraphRecursionError
 from langgraph.graph.state import CompiledStateGraph
 
-from config.errors import nearest
+from config.errors import Invalid, nearest
 from graphs.run_context import RunContext
 from graphs.spec.channel_types import Type
 from graphs.spec.node_spec import NodeSpec
 from graphs.spec.problems import Path, Problems
 from graphs.templates.expressions import Expressions, Template, View
-from graphs.templates.rendering import Rendering
+from graphs.templates.rendering import Rendering, evaluate
 from models.catalog.spec import Task
 
 Renderer = Callable[[View, Rendering], Any]
@@ -106,6 +107,27 @@ class CalledAgent(Protocol):
     def output(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the output as JSON, out of the state's values."""
         ...
+
+    def too_many_steps(self) -> Invalid:
+        """Return the error of a run that took more steps than `recursion_limit`."""
+        ...
+
+
+async def run_called(
+    agent: CalledAgent, compiled: CompiledStateGraph[Any, Any, Any, Any], input: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Run an agent as a part of the step that runs now, and return its output.
+
+    LangGraph finds the outer run in context variables: the inner graph has its checkpoints, its
+    context and its stream, and after a crash goes on where it was. Raises `Invalid`
+    (`too_many_steps`).
+    """
+    limit: RunnableConfig = {"recursion_limit": agent.recursion_limit}
+    try:
+        values = await compiled.ainvoke(agent.initial_state(input), limit)
+    except GraphRecursionError as error:
+        raise agent.too_many_steps() from error
+    return await evaluate(lambda _: agent.output(values))
 
 
 class Linker(Protocol):
@@ -222,6 +244,8 @@ class NodeType:
     """The part that `save: channel` means, or a function of the spec that names it."""
     own_channels: Callable[[Any], Iterable[str]] | None = None
     """For a type without `save`: the channels that its parts are named after."""
+    replaced_channels: Callable[[Any], Iterable[str]] | None = None
+    """Those among them whose values are replaced, whatever their reducers say."""
     model_task: Task | None = None
     """For a type with a field `model`: the work that this model is to do."""
     tool: str = ""

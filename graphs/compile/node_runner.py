@@ -31,9 +31,9 @@ from config.errors import Invalid, MotetError, TimedOut
 from config.json_values import check_storable
 from graphs.compile.node import NEXT_PART, CompiledNode, NodeContext, Renderer
 from graphs.compile.retry import is_retryable
-from graphs.compile.state import GOTO
+from graphs.compile.state import GOTO, overwrite
 from graphs.run_context import RunContext
-from graphs.spec.channel_types import Type, fits
+from graphs.spec.channel_types import Reduce, Type, fits
 from graphs.spec.node_spec import NodeSpec
 from graphs.templates.plain import write_value
 from graphs.templates.rendering import Rendering, evaluate
@@ -54,6 +54,8 @@ class NodeRunner:
     """Channel: part of the result."""
     types: Mapping[str, Type]
     """Of the channels written here, those that do not take anything."""
+    replaces: Mapping[str, Reduce]
+    """Channels whose value is replaced, with their reducers."""
     empty: Mapping[str, Any]
     when: Renderer | None
     default: Renderer | None
@@ -160,6 +162,8 @@ class NodeRunner:
     def _update(self, parts: Mapping[str, Any]) -> dict[str, Any]:
         update = {channel: parts.get(part) for channel, part in self.save.items()}
         self._check_values(update)
+        for channel, reducer in self.replaces.items():
+            update[channel] = overwrite(reducer, update[channel])
         if self.routes_itself:
             update[GOTO] = {self.name: parts.get(NEXT_PART)}
         return update

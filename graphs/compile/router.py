@@ -18,6 +18,7 @@ from langgraph.pregel._write import ChannelWrite, ChannelWriteEntry
 from config.errors import MotetError
 from graphs.compile.flow import Exit, Flow, choose_exit
 from graphs.compile.join import trigger_channel
+from graphs.compile.loops import find_inner_loops
 from graphs.compile.state import GOTO, LOOPS
 from graphs.spec.base import END, START
 from graphs.templates.rendering import evaluate
@@ -34,6 +35,7 @@ def connect(builder: StateGraph[Any, Any, Any, Any], flow: Flow, empty: Mapping[
     targets: dict[str, list[str]] = {node: [] for node in flow.exits}
     for source, target, _ in flow.edges():
         targets[source].append(target)
+    inner = find_inner_loops(flow.loops)
     for node, exits in flow.exits.items():
         plain = len(exits) == 1 and exits[0].max_loops is None and node not in flow.gotos
         if plain and not flow.joins:
@@ -42,7 +44,7 @@ def connect(builder: StateGraph[Any, Any, Any, Any], flow: Flow, empty: Mapping[
         else:
             ends = _possible_ends(targets[node], flow)
             builder.add_conditional_edges(
-                _langgraph_name(node), _make_router(node, flow, empty), ends
+                _langgraph_name(node), _make_router(node, flow, inner, empty), ends
             )
 
 
@@ -52,7 +54,9 @@ def _possible_ends(targets: Sequence[str], flow: Flow) -> dict[Any, str]:
     return {name: name for name in (*names, LANGGRAPH_END)}
 
 
-def _make_router(node: str, flow: Flow, empty: Mapping[str, Any]) -> Callable[..., Any]:
+def _make_router(
+    node: str, flow: Flow, inner: Mapping[str, tuple[str, ...]], empty: Mapping[str, Any]
+) -> Callable[..., Any]:
     exits = flow.exits[node]
     chooses = node in flow.gotos
     watching = [join for join, region in flow.joins.items() if node in region or node == START]
@@ -66,7 +70,9 @@ def _make_router(node: str, flow: Flow, empty: Mapping[str, Any]) -> Callable[..
         elif (exit_ := await _choose(node, exits, {**empty, **state}, state)) is not None:
             targets = exit_.targets
             if exit_.max_loops is not None:
-                writes.append(ChannelWriteEntry(LOOPS, {exit_.key: 1}))
+                # The loops within this one are counted anew each time that it comes round.
+                anew = dict.fromkeys(inner.get(exit_.key, ()))
+                writes.append(ChannelWriteEntry(LOOPS, {**anew, exit_.key: 1}))
         # Every join that this node could lead to learns of the move, also of one that leads
         # elsewhere: it counts what is still under way before it.
         joins = {*watching, *(target for target in targets if target in flow.joins)}

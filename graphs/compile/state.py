@@ -18,9 +18,11 @@ from config.json_values import check_storable
 from graphs.spec.channel_types import Reduce
 
 LOOPS = "_loops"
-"""Hidden channel: how often each bounded edge was taken in this run."""
+"""Hidden channel: how often each bounded edge was taken since the loop around it came round."""
 GOTO = "_goto"
 """Hidden channel: the node that a node itself chose to go on with, by the choosing node."""
+OVERWRITE = "__overwrite__"
+"""What LangGraph calls the plain-data form of a write that overwrites."""
 
 
 def _append(old: list[Any], new: Any) -> list[Any]:
@@ -45,8 +47,10 @@ def _merge(old: dict[str, Any], new: dict[str, Any] | None) -> dict[str, Any]:
     return {**(old or {}), **(new or {})}
 
 
-def _count(old: dict[str, int], new: dict[str, int]) -> dict[str, int]:
-    return {**old, **{key: old.get(key, 0) + more for key, more in new.items()}}
+def _count(old: dict[str, int], new: dict[str, int | None]) -> dict[str, int]:
+    """Add to counts by their keys; None sets one back."""
+    added = {key: 0 if more is None else old.get(key, 0) + more for key, more in new.items()}
+    return {**old, **added}
 
 
 REDUCERS: Mapping[Reduce, Callable[[Any, Any], Any]] = {
@@ -88,5 +92,16 @@ def state_schema(name: str, reducers: Mapping[str, Reduce], hidden: bool) -> typ
 
 def overwrite(reduce: Reduce, value: Any) -> Any:
     """Return the write that makes a channel hold `value`, whatever it held before."""
+    if reduce == "last":
+        return value
+    if reduce == "messages":
+        value = add_messages([], value or [])
     # The plain-data form of LangGraph's Overwrite: it survives being stored as JSON.
-    return value if reduce == "last" else {"type": "__overwrite__", "value": value}
+    return {"type": OVERWRITE, "value": value}
+
+
+def written_value(write: Any) -> Any:
+    """Return the value of a write, be it one that overwrites."""
+    if isinstance(write, dict) and write.keys() == {"type", "value"} and write["type"] == OVERWRITE:
+        return write["value"]
+    return write

@@ -118,7 +118,7 @@ def python_agent(
         modules={} if module_text is None else {name: module_text},
         builder=builder,
         interface=interface,
-        recursion_limit=getattr(build, "recursion_limit", RECURSION_LIMIT),
+        recursion_limit=_read_limit(build, file),
     )
 
 
@@ -143,6 +143,13 @@ def _call_build(
         raise
     except BaseException as error:
         raise _wrap_error(file, error) from error
+
+
+def _read_limit(build: Callable[..., Any], file: Path | None) -> int:
+    limit = getattr(build, "recursion_limit", RECURSION_LIMIT)
+    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+        raise _invalid(file, f"build.recursion_limit is {limit!r}: give a number of steps.")
+    return limit
 
 
 def _digest(text: str) -> str:

@@ -187,7 +187,16 @@ class ToolLoop:
         if "error" in outcome:
             text = f"Error: {outcome['error']}"
             return ToolMessage(text, name=name, tool_call_id=id_, status="error")
-        return ToolMessage(self._write_result(outcome["result"]), name=name, tool_call_id=id_)
+        text = self._write_result(outcome["result"])
+        if len(text) > MAX_RESULT_CHARS:
+            self._context.emit(
+                "warning",
+                code="tool_result_shortened",
+                message=f"The model is shown {MAX_RESULT_CHARS:,} of {len(text):,} characters of "
+                f"what tool '{name}' gave.",
+            )
+            text = f"{text[:MAX_RESULT_CHARS]}… (cut off)"
+        return ToolMessage(text, name=name, tool_call_id=id_)
 
     def _write_result(self, result: Any) -> str:
         """Write a tool's result as text; passages numbered, so that the answer can cite them."""
@@ -200,7 +209,7 @@ class ToolLoop:
             text = result
         else:
             text = json.dumps(result, ensure_ascii=False, default=str)
-        return text if len(text) <= MAX_RESULT_CHARS else f"{text[:MAX_RESULT_CHARS]}… (cut off)"
+        return text
 
 
 AGENT = NodeType(AgentNodeSpec, build, PARTS, "text", model_task="chat")

@@ -68,7 +68,9 @@ def build(spec: CondenseSpec, scope: CompileScope) -> CompiledNode:
             return {"messages": [], "summary": "", "removed": 0, "model": ""}
         if not spec.summarize:
             return {"messages": remove(older), "summary": "", "removed": len(older), "model": ""}
-        answer = await ask(context, str(inputs["model"]), _request(inputs["instruction"], older))
+        text = _write_for_summary(older, context)
+        request = [SystemMessage(str(inputs["instruction"])), HumanMessage(text)]
+        answer = await ask(context, str(inputs["model"]), request)
         summary = str(answer.text).strip()
         return {
             "messages": replace(older, summary),
@@ -113,10 +115,18 @@ def replace(messages: Sequence[BaseMessage], summary: str) -> list[BaseMessage]:
     return [text, *remove(messages[1:])]
 
 
-def _request(instruction: Any, messages: Sequence[BaseMessage]) -> list[BaseMessage]:
-    lines = [get_buffer_string([each])[:MAX_MESSAGE_CHARS] for each in messages]
-    text = "\n".join(lines)[-MAX_SUMMED_CHARS:]
-    return [SystemMessage(str(instruction)), HumanMessage(text)]
+def _write_for_summary(messages: Sequence[BaseMessage], context: NodeContext) -> str:
+    """Write messages as text for the model, shortened where they are long; a warning tells."""
+    whole = [get_buffer_string([each]) for each in messages]
+    text = "\n".join(each[:MAX_MESSAGE_CHARS] for each in whole)[-MAX_SUMMED_CHARS:]
+    length = len("\n".join(whole))
+    if len(text) < length:
+        context.emit(
+            "warning",
+            code="summary_incomplete",
+            message=f"The summary is made of {len(text):,} of {length:,} characters.",
+        )
+    return text
 
 
 CONDENSE = NodeType(CondenseSpec, build, PARTS, "messages", model_task="chat")

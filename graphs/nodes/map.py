@@ -24,6 +24,7 @@ from graphs.compile.node import (
     NodeContext,
     NodeType,
     Renderer,
+    run_called,
 )
 from graphs.compile.retry import will_retry
 from graphs.nodes.subgraph import find_agent
@@ -166,11 +167,9 @@ def _build_by_agent(spec: MapSpec, scope: CompileScope) -> ItemGraph:
     outputs = frozenset(agent.output_schema.get("properties", {}))
     result = _compile_result(spec, replace(scope, names=outputs))
     compiled = agent.compile()
-    limit: RunnableConfig = {"recursion_limit": agent.recursion_limit}
 
     async def run(values: dict[str, Any]) -> Any:
-        state = await compiled.ainvoke(agent.initial_state(values), limit)
-        output = await evaluate(lambda _: agent.output(state))
+        output = await run_called(agent, compiled, values)
         return output if result is None else await evaluate(partial(result, output))
 
     return ItemGraph(inputs, run)

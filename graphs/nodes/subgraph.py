@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from langchain_core.runnables import RunnableConfig
 from pydantic import Field, JsonValue
 
 from config.errors import MotetError, nearest
@@ -15,10 +14,10 @@ from graphs.compile.node import (
     CompileScope,
     NodeContext,
     NodeType,
+    run_called,
 )
 from graphs.spec.base import ChannelName
 from graphs.spec.node_spec import NodeSpec
-from graphs.templates.rendering import evaluate
 
 
 class SubgraphSpec(NodeSpec):
@@ -35,14 +34,10 @@ def build(spec: SubgraphSpec, scope: CompileScope) -> CompiledNode:
     if agent is None:
         return CompiledNode(inputs, _do_nothing)
     compiled = agent.compile()
-    limit: RunnableConfig = {"recursion_limit": agent.recursion_limit}
     scope.check_parts(spec.save, ["output", *agent.output_schema.get("properties", {})])
 
     async def run(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
-        # LangGraph finds the outer run in context variables: the inner graph has its checkpoints,
-        # run-time context and stream, and after a crash goes on where it was.
-        values = await compiled.ainvoke(agent.initial_state(inputs), limit)
-        output = await evaluate(lambda _: agent.output(values))
+        output = await run_called(agent, compiled, inputs)
         return {**output, "output": output}
 
     return CompiledNode(inputs, run)

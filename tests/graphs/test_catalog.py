@@ -275,6 +275,8 @@ async def test_python_graph_is_an_agent_of_the_catalog(catalog: Catalog, folder:
         ("raise KeyboardInterrupt", "counter.py:1: KeyboardInterrupt"),
         ("def build():\n    raise SystemExit(2)", "counter.py:2: SystemExit: 2"),
         ("def build():\n    raise ValueError('x')", "counter.py:2: ValueError: x"),
+        (f"{PYTHON}build.recursion_limit = 'many'", "build.recursion_limit is 'many'"),
+        (f"{PYTHON}build.recursion_limit = 0", "build.recursion_limit is 0"),
     ],
 )
 def test_broken_python_graph_is_a_problem_with_its_line(
@@ -320,6 +322,55 @@ async def test_on_error_applies_to_a_python_graph_that_exits(
     )
     output = (await run(agent, {}, context())).output
     assert "SystemExit" in output["n"]
+
+
+ROUNDS = """
+from typing import Literal
+
+def more(state: State) -> Literal["count", "__end__"]:
+    return "count" if state["number"] < 300 else "__end__"
+
+plain = build
+
+def build():
+    graph = plain()
+    graph.add_conditional_edges("count", more)
+    return graph
+"""
+
+
+async def test_a_python_graph_that_takes_too_many_steps_says_how_to_allow_more(
+    catalog: Catalog, folder: Path
+) -> None:
+    folder.mkdir()
+    (folder / "counter.py").write_text(PYTHON + ROUNDS)
+    catalog.reload()
+    agent = catalog.create(
+        "version: 1\nname: uses\nnodes: {c: {type: subgraph, agent: counter, input: {number: 0}, "
+        "save: {n: number}}}\noutput: [n]\n"
+    )
+    with pytest.raises(Invalid, match=r"more than 100 steps.*build\.recursion_limit") as caught:
+        await run(agent, {}, context())
+    assert caught.value.code == "too_many_steps"
+
+    (folder / "counter.py").write_text(f"{PYTHON}{ROUNDS}build.recursion_limit = 400\n")
+    catalog.reload()
+    assert (await run(catalog.get("uses"), {}, context())).output == {"n": 300}
+
+
+async def test_a_yaml_graph_that_takes_too_many_steps_says_how_to_allow_more(
+    catalog: Catalog,
+) -> None:
+    inner = "version: 1\nname: inner\nmax_steps: 2\nnodes:\n" + "".join(
+        f"  {name}: {{type: set, values: {{x: 1}}}}\n" for name in "abcd"
+    )
+    catalog.create(f"{inner}output: [x]\n")
+    agent = catalog.create(
+        "version: 1\nname: uses\nnodes: {c: {type: map, over: [1], agent: inner}}\noutput: [c]\n"
+        "state: {c: any}\n"
+    )
+    with pytest.raises(Invalid, match=r"more than 2 steps.*`max_steps`"):
+        await run(agent, {}, context())
 
 
 async def test_a_yaml_agent_is_revived_with_the_python_graph_that_it_called(

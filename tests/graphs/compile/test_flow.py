@@ -215,3 +215,86 @@ async def test_a_dense_graph_has_a_join_at_every_node_behind_the_second() -> Non
     assert set(joins) == set(names[2:])
     assert joins["n59"] == frozenset(names[:59])
     assert joins["n2"] == frozenset(names[:2])
+
+
+NESTED = (
+    "  a: b\n"
+    "  b:\n    - {to: b, max_loops: 2}\n    - else: c\n"
+    "  c:\n    - {to: a, max_loops: 2}\n    - else: end\n"
+)
+
+
+async def test_a_loop_within_another_is_counted_anew_in_each_round() -> None:
+    assert await log_of(graph(NESTED, "abc")) == "abbbc" * 3
+
+
+async def test_three_loops_within_one_another_are_each_counted_anew() -> None:
+    edges = NESTED.replace("else: end", "else: d") + (
+        "  d:\n    - {to: a, max_loops: 1}\n    - else: end\n"
+    )
+    assert await log_of(graph(edges, "abcd")) == ("abbbc" * 3 + "d") * 2
+
+
+async def test_two_ways_back_of_one_loop_share_no_rounds() -> None:
+    edges = (
+        "  a: b\n"
+        "  b:\n    - {when: n > 0, to: a, max_loops: 2}\n"
+        "    - {to: a, max_loops: 1}\n    - else: end\n"
+    )
+    assert await log_of(graph(edges, "ab"), 1) == "ab" * 4
+
+
+async def test_a_loop_behind_another_is_not_counted_anew_by_it() -> None:
+    edges = (
+        "  a:\n    - {to: a, max_loops: 2}\n    - else: b\n"
+        "  b:\n    - {to: b, max_loops: 1}\n    - else: end\n"
+    )
+    assert await log_of(graph(edges, "ab")) == "aaabb"
+
+
+async def test_a_loop_within_a_branch_of_another_is_counted_anew() -> None:
+    edges = (
+        "  a: [b, c]\n  c: d\n"
+        "  b:\n    - {to: b, max_loops: 1}\n    - else: d\n"
+        "  d:\n    - {to: a, max_loops: 1}\n    - else: end\n"
+    )
+    assert sorted(await log_of(graph(edges, "abcd"))) == sorted("abbcd" * 2)
+
+
+async def test_crossing_loops_end() -> None:
+    """Neither is within the other, so neither begins the other's count anew."""
+    edges = (
+        "  a: b\n  b:\n    - {to: a, max_loops: 2}\n    - else: c\n"
+        "  c:\n    - {to: b, max_loops: 2}\n    - else: end\n"
+    )
+    assert await log_of(graph(edges, "abc")) == "abababcbcbc"
+
+
+async def test_a_list_with_a_reducer_is_emptied_and_replaced() -> None:
+    agent = agent_of_yaml(
+        f"{HEAD}nodes:\n"
+        "  a: {type: set, values: {log: one, round: 3}}\n"
+        "  b: {type: set, replace: {log: [], round: 1}}\n"
+        "  c: {type: set, values: {log: two}}\n"
+        "  d: {type: set, replace: {log: '{{ log + [\"three\"] }}'}, values: {round: 1}}\n"
+    )
+    transcript = await run(agent, {}, context())
+    assert transcript.output == {"log": ["two", "three"], "round": 2}
+
+
+async def test_what_replaces_a_list_must_be_one() -> None:
+    agent = agent_of_yaml(f"{HEAD}nodes:\n  b: {{type: set, replace: {{log: text}}}}\n")
+    with pytest.raises(Invalid, match="holds list"):
+        await run(agent, {}, context())
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ("values: {log: a}, replace: {log: [b]}", "stands in `values` too"),
+        ("description: none", "is required, or `replace`"),
+    ],
+)
+def test_a_set_node_must_know_what_it_writes(fields: str, problem: str) -> None:
+    with pytest.raises(Invalid, match=problem):
+        agent_of_yaml(f"{HEAD}nodes:\n  b: {{type: set, {fields}}}\n")

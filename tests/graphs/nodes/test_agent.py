@@ -57,6 +57,18 @@ async def test_wrong_tool_call_is_answered_with_its_error(call: AIMessage, says:
     assert transcript.output["answer"] == "I see."
 
 
+async def test_a_result_that_the_model_is_shown_in_part_is_a_warning() -> None:
+    model = chat(calling("tell"), "Long.")
+    tell = scripted_tool("tell", lambda arguments: "x" * 50_000, repeatable=True)
+    agent = agent_of_yaml(TALK.replace("[calculate]", "[tell]"))
+
+    used = context(models=FakeModels({"chat": model}), tools=[tell])
+    transcript = await run(agent, {"question": "?"}, used)
+
+    assert [each["code"] for each in transcript.kinds("warning")] == ["tool_result_shortened"]
+    assert len(model.asked[1][-1].content) < 50_000
+
+
 async def test_calls_of_one_answer_are_all_answered_in_order() -> None:
     both = AIMessage(
         "",

@@ -121,9 +121,11 @@ def test_an_end_is_measured_in_tokens() -> None:
 async def test_a_model_is_asked_to_sum_up_a_bounded_text() -> None:
     model = chat("one", "two", "three", "Short.")
 
-    await talk(SUMMING, model, "a" * 100_000, "b" * 100_000, "c")
+    transcripts = await talk(SUMMING, model, "a" * 100_000, "b" * 100_000, "c")
 
     assert len(str(model.asked[3][-1].text)) <= MAX_SUMMED_CHARS
+    warnings = [each["code"] for last in transcripts[-1:] for each in last.kinds("warning")]
+    assert warnings == ["summary_incomplete"]
 
 
 def test_a_bound_below_what_is_kept_is_a_problem_of_the_file() -> None:

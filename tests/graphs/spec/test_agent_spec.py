@@ -149,7 +149,7 @@ def test_mistake_in_edges_is_reported_with_line_and_column(
         ("{type: human, message: x, answer: {ok: boolean}, save: {a: okay}}", "Did you mean 'ok'?"),
         ("{type: human, message: x, answer: {ok: bool}}", "must be 'string'"),
         ("{type: tool, tool: x, arguments: 3}", "valid dictionary"),
-        ("{type: set, values: {}}", "at least 1 item"),
+        ("{type: set, values: {}}", "is required, or `replace`"),
     ],
 )  # fmt: skip
 def test_mistake_in_a_node_is_reported(node: str, says: str) -> None:
