@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from config.errors import Invalid
+from config.errors import Conflict, Invalid
 from config.json_values import find_unstorable
 from runs.record import Run
 from tools.json_schema.schema import JsonSchema
+
+_QUESTION_ID = re.compile(r"[0-9a-f]{32}")
+"""The form of LangGraph's ids of questions."""
 
 
 async def match_answers(run: Run, answer: Any) -> dict[str, Any]:
     """Return the answers to a waiting run's questions, by their ids; some may be left open.
 
     With one open question `answer` is its answer; with several it maps their ids to answers.
-    Raises `Invalid` (`invalid_answer`) naming the field that does not fit its question's schema.
+    Raises `Invalid` (`invalid_answer`) naming the field that does not fit its question's schema,
+    `Conflict` (`run_not_waiting`) for a question that is not open any more.
     """
     questions = {interrupt["id"]: interrupt["value"] for interrupt in run.interrupts}
     if isinstance(answer, Mapping) and answer and set(answer) <= set(questions):
         answers = dict(answer)
+    elif isinstance(answer, Mapping) and any(map(_QUESTION_ID.fullmatch, answer)):
+        # Sent again, or too late: never to be taken for the answer to what is asked now.
+        raise Conflict(
+            f"Run {run.run_id} does not ask all these questions any more.",
+            code="run_not_waiting",
+            details={"field": "answer", "interrupts": list(questions)},
+        )
     elif len(questions) == 1:
         answers = {next(iter(questions)): answer}
     else:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from config.errors import Invalid
+from config.errors import Conflict, Invalid
 from runs.answers import match_answers
 from runs.record import Run
 
@@ -46,6 +46,17 @@ async def test_several_questions_take_a_map_by_their_ids() -> None:
 
 async def test_some_of_several_questions_may_be_answered() -> None:
     assert await match_answers(waiting(a="?", b="?"), {"b": 2}) == {"b": 2}
+
+
+@pytest.mark.parametrize("open_", [["b" * 32], ["b" * 32, "c" * 32]])
+async def test_an_answer_to_a_question_that_is_open_no_more_is_refused(open_: list[str]) -> None:
+    """It was sent again, because its acknowledgement was lost: the next question is another."""
+    run = waiting(**dict.fromkeys(open_, "?"))
+
+    for answer in ({"a" * 32: "yes"}, {"a" * 32: "yes", open_[0]: "no"}):
+        with pytest.raises(Conflict) as refused:
+            await match_answers(run, answer)
+        assert refused.value.code == "run_not_waiting"
 
 
 async def test_one_answer_for_several_questions_is_refused() -> None:
