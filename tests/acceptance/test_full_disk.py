@@ -4,10 +4,8 @@ and all goes on when there is room. A bound on the size of files stands for the 
 from __future__ import annotations
 
 import asyncio
-import resource
 import shutil
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ import httpx
 import pytest
 
 from benchmarks.server import ServerProcess
+from tests.support.full_disk import full
 from tests.support.service import (
     AGENTS,
     TIMEOUT,
@@ -41,18 +40,6 @@ async def own_server(tmp_path: Path) -> AsyncIterator[ServerProcess]:
 async def client(own_server: ServerProcess) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(base_url=own_server.url, timeout=TIMEOUT) as client:
         yield client
-
-
-@contextmanager
-def full(server: ServerProcess, size_bytes: int = 0) -> Iterator[None]:
-    """No file of the server may grow beyond a size."""
-    pid = server.process.pid
-    soft, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
-    resource.prlimit(pid, resource.RLIMIT_FSIZE, (size_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def files_of(home: Path) -> list[str]:

@@ -15,7 +15,8 @@
   holds a reply. `server` and `exchange` carry them; `recorded` has what the real ones said, and
   `test_replay` compares. `ollama_program` and `managed` are servers to be started as processes.
 - **Runs**: `graph_runs` (an agent out of YAML, run without an engine), `runs` (engines that are
-  killed at any moment).
+  killed at any moment), `errands` (a server that is, and clients that bear with it), `full_disk`,
+  `webhook_receiver`.
 - **Documents and files**: `documents`, `handbook`, `media_files`, `killed_indexes` (a process that
   changes indexes until it is killed).
 

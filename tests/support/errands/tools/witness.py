@@ -1,0 +1,11 @@
+"""A side effect that shows: a line of a file outside the data folder, as a mail would be."""
+
+from tools import tool
+
+
+@tool
+def post(file: str, key: str, text: str) -> str:
+    """Append a line; whoever calls it twice is found out."""
+    with open(file, "a") as opened:
+        opened.write(f"{key}|{text}\n")
+    return "posted"
