@@ -342,7 +342,7 @@ class RunEngine:
             raise Unavailable("The server is stopping.", code="shutting_down", retry_after_s=5)
         if len(self._executor) >= self._max_accepted:
             raise Busy(
-                f"{len(self._executor)} runs are under way or wait; no more are accepted now.",
+                "As many runs are under way or wait as are accepted; try again later.",
                 code="too_many_runs",
                 retry_after_s=2,
             )

@@ -269,8 +269,11 @@ class RunStore:
 
 
 def fingerprint(request: RunRequest) -> str:
-    """Digest what makes two requests the same one."""
-    parts = [request.agent, request.input, request.thread_id, request.checkpoint_id]
+    """Digest what makes two requests the same one: all but the key and the tenant."""
+    parts: list[Any] = [request.agent, request.input, request.thread_id, request.checkpoint_id]
+    # What is as it is for most is left out: keys of earlier versions were stored without it.
+    if request.webhook or request.metadata or request.multitask != "enqueue":
+        parts += [request.webhook, request.metadata, request.multitask]
     return hashlib.sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 

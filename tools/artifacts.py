@@ -160,7 +160,8 @@ class Artifacts:
     def _tenant_folder(self, tenant: str) -> Path:
         if not TENANT_NAME.fullmatch(tenant):
             raise Invalid(f"'{tenant[:80]}' cannot name a tenant.", details={"field": "tenant"})
-        return self._folder / tenant
+        # Some disks take names that differ by case for one; no name of a tenant has a `+`.
+        return self._folder / re.sub("[A-Z]", lambda letter: f"+{letter[0].lower()}", tenant)
 
     def _put(
         self, folder: Path, data: bytes, media_type: str, provenance: dict[str, Any]

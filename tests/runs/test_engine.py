@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -269,6 +270,22 @@ async def test_the_same_idempotency_key_gives_the_same_run(engine: RunEngine) ->
         await engine.submit(
             RunRequest(agent="three", input={"x": 1}, idempotency_key="k", tenant=TENANT)
         )
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"webhook": "http://hook.test/"}, {"metadata": {"of": "them"}}, {"multitask": "reject"}],
+)
+async def test_an_idempotency_key_is_for_all_that_a_request_asks(
+    engine: RunEngine, other: dict[str, Any]
+) -> None:
+    request = RunRequest(agent="three", input={"x": 0}, idempotency_key="k", tenant=TENANT)
+    await engine.submit(request)
+
+    with pytest.raises(Conflict) as refused:
+        await engine.submit(replace(request, **other))
+
+    assert refused.value.code == "idempotency_key_reused"
 
 
 async def test_runs_beyond_the_capacity_wait_and_beyond_the_queue_are_refused(

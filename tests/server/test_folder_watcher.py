@@ -142,3 +142,19 @@ async def test_folders_are_watched_only_after_start_and_up_to_the_limit(
     await watching.start()
     watching.follow(replace(info, folders=folders), tenant=TENANT)
     assert len(watched()) == MAX_FOLDERS
+
+
+async def test_folders_of_every_tenants_indexes_are_watched(
+    indexes: Indexes, watching: FolderWatcher, heard: Heard, tmp_path: Path
+) -> None:
+    spec = IndexSpec(name="shared-name", folders=(str(tmp_path),), watch=True)
+    for tenant in ("acme", "other"):
+        await indexes.create(spec, tenant)
+
+    await watching.start()
+
+    for _ in ("acme", "other"):
+        await heard.until("shared-name", added=0)
+    for tenant in ("acme", "other"):
+        watching.unfollow("shared-name", tenant=tenant)
+        await indexes.delete("shared-name", tenant)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -193,3 +194,13 @@ async def test_an_old_artifact_that_is_written_again_is_not_old_any_more(tmp_pat
     assert await store.list_older(1000, None) == []
     assert not await store.delete_older(old, 1000)
     assert await store.read(made.id, tenant=TENANT) == b"picture"
+
+
+async def test_tenants_whose_names_differ_by_case_have_folders_that_do_not(tmp_path: Path) -> None:
+    store = Artifacts(tmp_path)
+
+    for tenant in ("acme", "Acme", "ACME", "a-cme"):
+        await store.put(b"x", media_type="text/plain", tenant=tenant)
+
+    assert len({folder.name.lower() for folder in tmp_path.iterdir()}) == 4
+    assert len(await store.list_older(time.time() + 60, tenant=None)) == 4
