@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from config.settings import Settings
@@ -25,6 +26,7 @@ from indexes.retrieval.search import Retriever
 from indexes.spec import IndexSpec, declared_indexes
 from indexes.storage import index_rows, snapshot
 from indexes.storage.store import Store, open_store
+from models.workers.confinement import PARSING
 from models.workers.process import WorkerProcess
 
 __all__ = ["Index", "Indexes", "open_indexes"]
@@ -81,11 +83,14 @@ async def _prepare(store: Store, tenant: str, declared: Iterable[IndexSpec]) -> 
 
 def _starter(folder: Path, worker: type[WorkerProcess]) -> StartWorker:
     async def start() -> WorkerProcess:
+        # Before the worker starts: only what is there can be named as writable.
+        folder.mkdir(parents=True, exist_ok=True)
         return await worker.start(
             "indexes.derived.worker:IndexHandler",
             name="indexes",
             options={"folder": str(folder)},
             threads=1,
+            confinement=replace(PARSING, writable=(str(folder),)),
         )
 
     return start

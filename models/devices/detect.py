@@ -22,6 +22,7 @@ from models.devices.pci import SYS, displays
 from models.devices.raw import VENDORS, RawDevice
 from models.devices.torch_build import TorchBuild, read_torch_build
 from models.devices.visible import filter_visible
+from models.workers.environment import worker_environment
 from models.workers.launch import ROOT
 
 DETECT_S = 15.0
@@ -52,7 +53,7 @@ async def detect(
 
     `environment` is the child's, too; `torch` is the build that workers will use.
     """
-    variables = os.environ if environment is None else environment
+    variables = worker_environment() if environment is None else environment
     reports: list[Mapping[str, Any]] = []
     trouble = await _collect_reports(reports, sys_root, variables, timeout_s)
     problems = [f"looking for GPUs {trouble}"] if trouble else []

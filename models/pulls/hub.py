@@ -7,6 +7,8 @@ from contextlib import aclosing
 
 from config.errors import Invalid
 from models.driver import Progress
+from models.workers.confinement import UNCONFINED
+from models.workers.environment import HUB_NAMES, worker_environment
 from models.workers.process import WorkerProcess
 
 TARGET = "models.pulls.worker:HubHandler"
@@ -32,7 +34,13 @@ class HubPuller:
                 code="not_pullable",
                 details={"source": source},
             )
-        worker = await WorkerProcess.start(TARGET, name=f"pull {source}", options={})
+        worker = await WorkerProcess.start(
+            TARGET,
+            name=f"pull {source}",
+            options={},
+            env=worker_environment(HUB_NAMES),
+            confinement=UNCONFINED,
+        )
         try:
             header = {"repository": source}
             async with aclosing(worker.stream("pull", header, timeout_s=SILENCE_S)) as replies:

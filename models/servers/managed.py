@@ -7,6 +7,7 @@ when a start fails or is cancelled, nothing of it runs any more.
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import shutil
 from collections.abc import Coroutine, Mapping, Sequence
@@ -106,7 +107,7 @@ async def start_server(
 
 async def _process(spec: ModelSpec, serve: ServeSpec, port: int, output: Output) -> ServerProcess:
     command = [serve.fill(word, port, spec.source) for word in serve.command or ()]
-    env = {name: serve.fill(text, port, spec.source) for name, text in serve.env.items()}
+    env = serve.environment(port, spec.source, os.environ)
     return await ServerProcess.start(
         spec.name, command, output, env=env, folder=serve.folder, grace_s=serve.stop_grace_s
     )
@@ -122,7 +123,7 @@ def _container_spec(
         image=serve.image or "",
         args=[serve.fill(word, inside, spec.source) for word in serve.args],
         ports={inside: port},
-        env={name: serve.fill(text, inside, spec.source) for name, text in serve.env.items()},
+        env=serve.environment(inside, spec.source, os.environ),
         volumes=serve.volumes,
         gpus=gpus,
     )

@@ -18,6 +18,7 @@ import psutil
 
 from config.errors import Unavailable
 from models.servers.output import Output
+from models.workers.environment import server_environment
 from models.workers.launch import EXIT_S, LAST_WORDS_S, describe_exit, kill_group
 
 log = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ class ServerProcess:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,
                 # GPUs numbered as `models.devices` did, where the server's own entry says nothing.
-                env={**os.environ, "CUDA_DEVICE_ORDER": "PCI_BUS_ID", **env},
+                env={**server_environment(), "CUDA_DEVICE_ORDER": "PCI_BUS_ID", **env},
                 cwd=folder,
                 start_new_session=True,
             )

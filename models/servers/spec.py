@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -59,6 +60,9 @@ class ServeSpec(_ServePart):
     port: int | Literal["auto"] = "auto"
     container_port: int = Field(8000, ge=1, le=65535, description="Within the container.")
     env: dict[str, str] = Field(default_factory=dict)
+    pass_env: list[str] = Field(
+        default_factory=list, description="Names of Motet's own variables that it gets too."
+    )
     folder: str | None = Field(None, description="Where the command is started.")
     volumes: dict[str, str] = Field(
         default_factory=dict, description="Of the container: a volume or folder, and where it is."
@@ -94,6 +98,11 @@ class ServeSpec(_ServePart):
         if (self.command is None) == (self.image is None):
             raise ValueError("name a `command` or an `image`, one of the two")
         return self
+
+    def environment(self, port: int, source: str, own: Mapping[str, str]) -> dict[str, str]:
+        """Collect what its entry gives it, and what it names of our `own` environment."""
+        passed = {name: own[name] for name in self.pass_env if name in own}
+        return passed | {name: self.fill(text, port, source) for name, text in self.env.items()}
 
     def fill(self, text: str, port: int, source: str) -> str:
         """Fill into a word of the command what only the start knows."""

@@ -25,6 +25,7 @@ import psutil
 
 from models.workers.inbox import Inbox, TaskHandle
 from models.workers.protocol import Frame, error_header, receive_frame
+from models.workers.sandbox import refuse_network, restrict_files
 
 __all__ = ["Handler", "TaskHandle"]
 
@@ -78,6 +79,8 @@ class Host:
         first = receive_frame(self._connection)
         if first is None or first.kind != "init":
             return 1
+        # Before there are other threads, and before a library sees anything foreign.
+        _confine(first.header["confinement"])
         # From here on, so that a long import does not outlive the server.
         threading.Thread(target=self._read_frames, name="reader", daemon=True).start()
         try:
@@ -152,6 +155,13 @@ class Host:
                 answer = error
                 _report(error)
         return self.send(Frame("error", id, header=error_header(answer)))
+
+
+def _confine(confinement: dict[str, Any]) -> None:
+    if not confinement["files"]:
+        restrict_files(confinement["writable"])
+    if not confinement["network"] or not confinement["programs"]:
+        refuse_network(programs=confinement["programs"])
 
 
 def _build(target: str, options: dict[str, Any]) -> Any:

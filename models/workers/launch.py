@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from config.errors import Unavailable
+from models.workers.environment import worker_environment
 
 log = logging.getLogger(__name__)
 
@@ -124,7 +125,7 @@ def _command(connection: int, name: str, modules: Sequence[str]) -> list[str]:
 
 def _environment(threads: int | None, extra: Mapping[str, str] | None) -> dict[str, str]:
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    environment = {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
+    environment = {**worker_environment(), "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
     # Not the fastest first, as CUDA does by itself: GPUs must be numbered as `models.devices` did.
     environment["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
     if threads is not None:

@@ -1,7 +1,7 @@
 """A worker for work that anyone may hand in: started when needed, ended when idle or stuck.
 
-Owns one process at a time, for one call at a time. Invariant: a call that hangs or is given up
-costs its process, never the next call.
+Owns one process at a time, for one call at a time, confined to what it is handed. Invariant: a call
+that hangs or is given up costs its process, never the next call.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from config.errors import TimedOut, Unavailable
+from models.workers.confinement import PARSING, Confinement
 from models.workers.process import Reply, WorkerProcess
 from models.workers.restart import start_again_if_killed
 
@@ -28,7 +29,9 @@ class OnDemandWorker:
         options: Mapping[str, Any],
         threads: int | None = None,
         idle_s: float = IDLE_S,
+        confinement: Confinement = PARSING,
     ) -> None:
+        self._confinement = confinement
         self._target = target
         self._name = name
         self._options = dict(options)
@@ -95,7 +98,11 @@ class OnDemandWorker:
 
     async def _start(self) -> WorkerProcess:
         return await WorkerProcess.start(
-            self._target, name=self._name, options=self._options, threads=self._threads
+            self._target,
+            name=self._name,
+            options=self._options,
+            threads=self._threads,
+            confinement=self._confinement,
         )
 
     def _abandon_worker(self) -> None:

@@ -14,10 +14,12 @@ import itertools
 import logging
 import signal
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from config.errors import MotetError, TimedOut, Unavailable
 from models.workers.calls import Calls, PendingCall, Reply
+from models.workers.confinement import NO_NETWORK, Confinement
 from models.workers.launch import (
     EXIT_S,
     LAST_WORDS_S,
@@ -78,11 +80,14 @@ class WorkerProcess:
         env: Mapping[str, str] | None = None,
         start_timeout_s: float = 60.0,
         launched: Launched | None = None,
+        confinement: Confinement = NO_NETWORK,
     ) -> WorkerProcess:
         """Start `target` ("package.module:Class") and wait until it is built.
 
-        `threads` bounds the numeric libraries' thread pools. `launched` is a process with the same
-        threads and environment that waits to be one, and is this worker's from now on. Raises
+        `threads` bounds the numeric libraries' thread pools. Of the server's environment it gets
+        what `environment` allows, and `env`. `confinement` says what it may not do. `launched` is a
+        process with the same threads and environment that waits to be one, and is this worker's
+        from now on. Raises
         `Unavailable` ("worker_start_failed", "worker_died", "out_of_memory" when the kernel killed
         it for want of memory, or what the handler's `__init__` raised) or `TimedOut`; nothing is
         left running then, nor when the caller is cancelled.
@@ -92,7 +97,7 @@ class WorkerProcess:
         worker = cls(name, launched)
         try:
             await worker._connect(launched)
-            await worker._initialise(target, options, start_timeout_s)
+            await worker._initialise(target, options, start_timeout_s, confinement)
         except BaseException as error:
             await worker.stop(grace_s=0)
             if isinstance(error, Unavailable) and worker._was_killed_for_memory(memory_kills):
@@ -183,8 +188,11 @@ class WorkerProcess:
         finally:
             self._spawn(self._watch_exit(), "exit")
 
-    async def _initialise(self, target: str, options: dict[str, Any], timeout_s: float) -> None:
-        self._write(Frame("init", header={"target": target, "options": options}))
+    async def _initialise(
+        self, target: str, options: dict[str, Any], timeout_s: float, confinement: Confinement
+    ) -> None:
+        header = {"target": target, "options": options, "confinement": asdict(confinement)}
+        self._write(Frame("init", header=header))
         try:
             async with asyncio.timeout(timeout_s):
                 self.memory = (await self._ready.get()).header

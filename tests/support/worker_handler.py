@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from config.errors import Invalid
 from models.workers.host import Answer, Request, TaskHandle
+
+
+def _in_thread(work: Callable[[], Any]) -> Any:
+    with ThreadPoolExecutor() as pool:
+        return pool.submit(work).result()
 
 
 def kill_once(marker: str) -> None:
@@ -102,6 +110,25 @@ class Recorder:
     def grow(self, header: dict[str, Any], body: bytes, task: TaskHandle) -> Answer:
         self.kept = b"x" * header["bytes"]
         return {}, b""
+
+    def probe(self, header: dict[str, Any], body: bytes, task: TaskHandle) -> Answer:
+        """Try what only an attacker would: one attempt by name, and what came of it."""
+        attempts: dict[str, Callable[[str], Any]] = {
+            "environment": lambda name: os.environ.get(name, ""),
+            "connect": lambda port: socket.create_connection(("127.0.0.1", int(port)), 5),
+            "datagram": lambda port: socket.socket(socket.AF_INET6, socket.SOCK_DGRAM),
+            "unix": lambda path: socket.socket(socket.AF_UNIX).connect(path),
+            "read": lambda path: Path(path).read_text(),
+            "list": os.listdir,
+            "write": lambda path: Path(path).write_text("written"),
+            "run": lambda text: subprocess.run(["/bin/echo", text], capture_output=True).stdout,
+            "signal": lambda pid: os.kill(int(pid), 0),
+            "thread": lambda text: _in_thread(lambda: text),
+        }
+        try:
+            return {"result": str(attempts[header["attempt"]](header["argument"]))}, b""
+        except OSError as error:
+            return {"refused": type(error).__name__}, b""
 
     def spawn(self, header: dict[str, Any], body: bytes, task: TaskHandle) -> Answer:
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])

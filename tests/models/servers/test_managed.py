@@ -120,6 +120,19 @@ async def test_environment_and_words_are_filled_in(servers: Servers) -> None:
     assert url_of(model).endswith(told.removeprefix("port "))
 
 
+async def test_variables_that_its_entry_names_are_passed_and_others_are_not(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("X", "mine")
+    without = await servers.load(spec())
+    named = await servers.load(spec(pass_env=["X", "ABSENT"]))
+
+    async with httpx.AsyncClient() as client:
+        answers = [(await client.get(url_of(each))).json()["env"] for each in (without, named)]
+
+    assert answers == [None, "mine"]
+
+
 async def test_loaded_model_on_its_fixed_port_stays_available(servers: Servers) -> None:
     port = find_free_port()
     fixed = spec(port=port)

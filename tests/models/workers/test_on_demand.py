@@ -7,12 +7,14 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
 from config.errors import Invalid, TimedOut, Unavailable
+from models.workers.confinement import PARSING
 from models.workers.on_demand import IDLE_S, OnDemandWorker
 
 TARGET = "tests.support.worker_handler:Recorder"
@@ -22,11 +24,14 @@ Opened = Callable[..., OnDemandWorker]
 
 
 @pytest.fixture
-async def opened() -> AsyncIterator[Opened]:
+async def opened(tmp_path: Path) -> AsyncIterator[Opened]:
     async with AsyncExitStack() as stack:
 
         def open_worker(idle_s: float = IDLE_S, **options: str) -> OnDemandWorker:
-            worker = OnDemandWorker(TARGET, name="test", options=options, idle_s=idle_s)
+            confinement = replace(PARSING, writable=(str(tmp_path),))
+            worker = OnDemandWorker(
+                TARGET, name="test", options=options, idle_s=idle_s, confinement=confinement
+            )
             stack.push_async_callback(worker.close)
             return worker
 
