@@ -72,6 +72,8 @@ class Resolver:
                 raise Invalid(f"'{name}' {_other_task(spec, task)}", code="task_unsupported")
             return ResolvedModel(spec, None, "asked for by name")
         hint = nearest(name, [*self._file.roles, *self._file.models])
+        if name.partition("/")[0] in BACKENDS:
+            hint += " A folder is a model where models.yaml declares it, as the `source` of a name."
         raise NotFound(
             f"There is no model or role '{name[:80]}'. {hint}",
             code="model_not_found",

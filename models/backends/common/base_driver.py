@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from typing import ClassVar
 
 from config.errors import Invalid, MotetError
+from models.backends.common.sources import is_hub_name
 from models.catalog.spec import ModelSpec, Task
 from models.devices import RAM
 from models.devices.accelerator import Accelerator
@@ -64,11 +65,18 @@ class BaseDriver:
         return ()
 
     def named(self, source: str, task: Task) -> ModelSpec | None:
-        """Make the spec of "<backend>/<source>" for the tasks that can be so named."""
-        if task not in self.named_tasks:
+        """Make the spec of "<backend>/<source>" for the tasks that can be so named.
+
+        None for a folder, without looking whether it is there: names come from whoever may ask.
+        """
+        if task not in self.named_tasks or not self.is_public_name(source):
             return None
         name = f"{self.backend}/{source}"
         return ModelSpec(name=name, task=task, backend=self.backend, source=source)
+
+    def is_public_name(self, source: str) -> bool:
+        """Tell whether a source names a published model, by its form alone."""
+        return is_hub_name(source)
 
     async def close(self) -> None:
         """Do nothing: there is neither client nor probe to give back."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ from config.errors import Unavailable
 
 ROOT = Path(__file__).resolve().parents[3]
 INDEX = "model.safetensors.index.json"
+SMALL = Path("models/small")
+"""The folder below which Motet brings models along."""
+HUB_NAME = re.compile(r"\w[\w.-]{0,95}(/\w[\w.-]{0,95})?", re.ASCII)
 MAX_HEADER_BYTES = 100_000_000
 """The bound that the safetensors library has."""
 
@@ -30,21 +34,26 @@ class Weights:
 def folder_of(source: str) -> Path | None:
     """Find the folder that `source` stands for; None when its files are not on this machine.
 
-    It is a path, a folder that Motet brings along ("models/small/captioner"), or the name of a
-    model of the Hugging Face Hub that was pulled.
+    It is a path (`/models/mine`, `./mine`), a folder that Motet brings along
+    ("models/small/captioner"), or the name of a model of the Hugging Face Hub that was pulled.
     """
     path = Path(source).expanduser()
     if is_path(source):
         return path if path.is_dir() else None
-    for folder in (path, ROOT / path):
-        if folder.is_dir():
-            return folder
+    # Not below the working folder: a model of the Hub may have the name of a folder there.
+    if path.parent == SMALL:
+        return ROOT / path if (ROOT / path).is_dir() else None
     return _snapshot(source)
 
 
 def is_path(source: str) -> bool:
     """Tell whether it can name a folder alone, and no model of the Hub."""
     return Path(source).expanduser().is_absolute() or source.startswith(".")
+
+
+def is_hub_name(source: str) -> bool:
+    """Tell whether it has the form of a name of the Hub, which is never taken for a folder."""
+    return HUB_NAME.fullmatch(source) is not None and ".." not in source
 
 
 def why_missing(name: str, source: str) -> str | None:

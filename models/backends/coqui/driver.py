@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from models.backends.common.base_driver import (
@@ -22,6 +23,7 @@ from models.scheduling.placement import list_placements
 from models.scheduling.requirement import MemoryRequirement
 
 WORKER = "models.backends.coqui.worker:CoquiHandler"
+RELEASED_NAME = re.compile(r"\w+(/\w[\w-]{0,95}){3}", re.ASCII)
 LIBRARIES_BYTES = 450_000_000
 CONTEXT_BYTES = 500_000_000
 WORKING_BYTES = 200_000_000
@@ -38,6 +40,11 @@ class CoquiDriver(BaseDriver):
     packages = ("torch", "TTS")
     how_to_install = "pip install -e '.[voice]'"
     named_tasks = ("speech",)
+
+    def is_public_name(self, source: str) -> bool:
+        """Tell whether a source names a released model, or one of the Hub, by its form alone."""
+        released = is_released(source) and RELEASED_NAME.fullmatch(source) is not None
+        return released or super().is_public_name(source)
 
     def find_problem(self, spec: ModelSpec) -> str | None:
         return why_missing(spec.name, spec.source, CoquiOptions.of(spec.name, spec.options))
