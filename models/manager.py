@@ -16,6 +16,7 @@ from typing import Any
 from config.errors import NotFound, TimedOut, nearest
 from config.settings import Settings
 from models.backends import build_driver
+from models.backends.common.sources import allows_pickles
 from models.catalog.file import ModelsFile, load_models
 from models.catalog.names import find_name_problem
 from models.catalog.resolved import ResolvedModel
@@ -252,7 +253,7 @@ class Models:
 
     def _puller(self, backend: str) -> Puller | None:
         if backend in HUB_BACKENDS:
-            return HubPuller()
+            return HubPuller(allow_pickles=allows_pickles(self._file.backends.get(backend, {})))
         driver = self._drivers.get(backend)
         return driver if isinstance(driver, Puller) else None
 

@@ -223,6 +223,10 @@ UNAVAILABLE: Mapping[str, ErrorCode] = {
     "tool_failed": ErrorCode(
         "The code of a tool raised an exception.", "Mend the tool; the message holds the exception."
     ),
+    "unsafe_weights": ErrorCode(
+        "The weights of a model are pickles, which can run code when they are read.",
+        "Take one with safetensors, or set `allow_pickles: true` for its back end in models.yaml.",
+    ),
     "worker_died": ErrorCode(
         "A worker process ended unexpectedly; `details` holds its last lines.",
         "Try again; a new worker is started.",

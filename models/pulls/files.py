@@ -8,10 +8,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from config.errors import Unavailable
+
 CHUNK_BYTES = 2**20
 _SAFE = ".safetensors"
 _PICKLED = (".bin", ".pth", ".pt")
 _SMALL = (".json", ".txt", ".model", ".jinja", ".yaml", ".vocab", ".tiktoken", ".spm")
+_DIGEST = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 _VARIANT = re.compile(r"\.(fp16|fp32|bf16|non_ema|ema|int8)[.-]")
 
 
@@ -36,6 +39,35 @@ def select_files(files: Sequence[HubFile]) -> list[HubFile]:
     plain = [file for file in safe or weights if not _VARIANT.search(file.path)]
     small = [file for file in files if file.path.endswith(_SMALL) and not file.path.startswith(".")]
     return [*small, *(plain or safe or weights)]
+
+
+def check_files(repository: str, files: Sequence[HubFile], allow_pickles: bool) -> None:
+    """Raise `Unavailable` for files that may not be here: `unsafe_weights` for pickles that are not
+    allowed, `digest_mismatch` for names and digests that no repository has."""
+    for file in files:
+        parts = PurePosixPath(file.path).parts
+        if not parts or ".." in parts or file.path.startswith("/") or "\\" in file.path:
+            raise _unusable(repository, f"a file named '{file.path[:80]}'")
+        if not _DIGEST.fullmatch(file.digest):
+            raise _unusable(repository, f"'{file.path[:80]}' without a digest")
+    pickled = next((file.path for file in files if file.path.endswith(_PICKLED)), None)
+    if pickled and not allow_pickles:
+        raise Unavailable(
+            f"'{repository}' has its weights as pickles ({pickled}), which can run code when they "
+            "are read. Take a model with safetensors, or set `allow_pickles: true` for its back "
+            "end, under `backends:` of models.yaml.",
+            code="unsafe_weights",
+            details={"repository": repository, "file": pickled},
+            permanent=True,
+        )
+
+
+def _unusable(repository: str, what: str) -> Unavailable:
+    return Unavailable(
+        f"The Hub lists {what} in '{repository}', which cannot be. Nothing of it was taken.",
+        code="digest_mismatch",
+        details={"repository": repository},
+    )
 
 
 def _is_weight(path: str, pipeline: bool) -> bool:

@@ -20,13 +20,19 @@ BACKENDS = frozenset({"transformers", "diffusers", "sentence_transformers", "cro
 
 
 class HubPuller:
-    """Each pull in a worker process, whose end is how it is cancelled."""
+    """Each pull in a worker process, whose end is how it is cancelled.
+
+    Weights that are pickles are refused unless `allow_pickles`.
+    """
+
+    def __init__(self, *, allow_pickles: bool = False) -> None:
+        self._allow_pickles = allow_pickles
 
     async def pull(self, source: str, progress: Progress) -> None:
         """`source`: "owner/name", whose main revision is taken.
 
         Raises `Invalid` for what is no repository's name, `Unavailable` ("hub_unreachable",
-        "hub_forbidden", "model_missing", "digest_mismatch").
+        "hub_forbidden", "model_missing", "digest_mismatch", "unsafe_weights").
         """
         if not REPOSITORY.fullmatch(source):
             raise Invalid(
@@ -37,7 +43,7 @@ class HubPuller:
         worker = await WorkerProcess.start(
             TARGET,
             name=f"pull {source}",
-            options={},
+            options={"allow_pickles": self._allow_pickles},
             env=worker_environment(HUB_NAMES),
             confinement=UNCONFINED,
         )

@@ -1,34 +1,37 @@
 """The worker that gets a repository of the Hub: goes on where one was broken off, and checks.
 
 The Hub's own client starts each file anew after an interruption, and checks but its length. So
-this fetches the files with the client's own parts into the client's own cache, and lets the
-client link them.
+this fetches the files with the client's own parts into the client's own cache, and links them there
+itself. Invariant: a snapshot holds files of one commit alone, each of the digest that the commit
+lists.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx2
-from huggingface_hub import HfApi, constants, hf_hub_url, snapshot_download
+from huggingface_hub import HfApi, constants, hf_hub_url
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
 )
-from huggingface_hub.file_download import http_get, repo_folder_name
+from huggingface_hub.file_download import _create_symlink, http_get, repo_folder_name
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils._headers import build_hf_headers
 
 from config.errors import Unavailable
-from models.pulls.files import HubFile, digest_of, select_files
+from models.pulls.files import HubFile, check_files, digest_of, select_files
 from models.workers.host import TaskHandle
 
+COMMIT = re.compile("[0-9a-f]{40}")
 REPORT_EVERY_S = 0.2
 TRIES = 2
 """Downloads of a file whose digest is wrong."""
@@ -37,9 +40,13 @@ Report = Callable[[dict[str, Any]], None]
 
 
 class HubHandler:
-    """The handler: `pull` emits progress, and ends when everything is here."""
+    """The handler: `pull` emits progress, and ends when everything is here.
+
+    Options: `allow_pickles`.
+    """
 
     def __init__(self, options: dict[str, Any]) -> None:
+        self._allow_pickles = bool(options["allow_pickles"])
         self._api = HfApi()
 
     def handle(
@@ -54,9 +61,12 @@ class HubHandler:
     def _pull(self, repository: str, report: Report) -> dict[str, Any]:
         report({"status": "listing files"})
         commit = self._api.repo_info(repository).sha
+        if not commit or not COMMIT.fullmatch(commit):
+            raise Unavailable(f"The Hub names no commit of '{repository}'.", code="model_missing")
         files = select_files(self._list_files(repository, commit))
         if not files:
             raise Unavailable(f"'{repository}' holds no model.", code="model_missing")
+        check_files(repository, files, self._allow_pickles)
         folder = Path(constants.HF_HUB_CACHE) / repo_folder_name(
             repo_id=repository, repo_type="model"
         )
@@ -64,8 +74,7 @@ class HubHandler:
         for file in files:
             bar.begin(file)
             _fetch(repository, commit, file, folder / "blobs", bar)
-        names = [file.path for file in files]
-        snapshot_download(repository, allow_patterns=names)
+        _link(folder, commit, files)
         return {"status": "success", "completed": bar.total, "total": bar.total}
 
     def _list_files(self, repository: str, commit: str | None) -> list[HubFile]:
@@ -118,13 +127,34 @@ class PullProgress:
         """Do nothing, as a progress bar that ends."""
 
 
+def _link(folder: Path, commit: str, files: Sequence[HubFile]) -> None:
+    """Let the checked files be the snapshot of their commit, and that the main revision.
+
+    The client would ask for the main revision anew, which may be another by now.
+    """
+    snapshot = folder / "snapshots" / commit
+    for file in files:
+        link = snapshot / file.path
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.unlink(missing_ok=True)
+        _create_symlink(str(folder / "blobs" / file.digest), str(link), new_blob=False)
+    main = folder / "refs" / "main"
+    main.parent.mkdir(parents=True, exist_ok=True)
+    new = main.with_name("main.motet")
+    new.write_text(commit)
+    os.replace(new, main)
+
+
 def _fetch(
     repository: str, commit: str | None, file: HubFile, blobs: Path, bar: PullProgress
 ) -> None:
     """Get one file, unless it is here. One that is not what it should be is deleted."""
     blob = blobs / file.digest
-    if blob.is_file() and blob.stat().st_size == file.size:
-        return
+    if blob.is_file():
+        # Its name is a promise of whoever put it there.
+        if blob.stat().st_size == file.size and digest_of(blob, file) == file.digest:
+            return
+        blob.unlink()
     blobs.mkdir(parents=True, exist_ok=True)
     part = blobs / f"{file.digest}.motet.incomplete"
     for last in range(1, TRIES + 1):

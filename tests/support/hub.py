@@ -31,8 +31,11 @@ class Hub:
     gates: dict[str, Gate] = field(default_factory=dict)
     damage: dict[str, int] = field(default_factory=dict)
     ranges: list[tuple[str, str | None]] = field(default_factory=list)
+    moves: bool = False
+    """Its main revision is another each time it is asked for."""
 
     def __post_init__(self) -> None:
+        self._asked = 0
         repository = f"/{{repository:path}}/resolve/{COMMIT}/{{path:path}}"
         api = "/api/models/{repository:path}"
         routes = [
@@ -61,7 +64,11 @@ class Hub:
             return _refusal("RepoNotFound")
         if request.path_params.get("revision", "main") not in ("main", COMMIT):
             return _refusal("RevisionNotFound")
-        return JSONResponse({"id": self.repository, "sha": COMMIT, "siblings": []})
+        commit = COMMIT
+        if self.moves:
+            self._asked += 1
+            commit = COMMIT if self._asked == 1 else str(self._asked) * 40
+        return JSONResponse({"id": self.repository, "sha": commit, "siblings": []})
 
     async def _tree(self, request: Request) -> Response:
         return JSONResponse([_entry(path, data) for path, data in self.files.items()])

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from typing import ClassVar
 
 from config.errors import Invalid, MotetError
-from models.backends.common.sources import is_hub_name
+from models.backends.common.sources import allows_pickles, is_hub_name
 from models.catalog.spec import ModelSpec, Task
 from models.devices import RAM
 from models.devices.accelerator import Accelerator
@@ -41,6 +41,7 @@ class BaseDriver:
 
     def __init__(self, context: DriverContext) -> None:
         self._context = context
+        self.allow_pickles = allows_pickles(context.options)
 
     async def available(self, spec: ModelSpec) -> str | None:
         """Tell why `spec` cannot be loaded now; None when it can."""

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -56,8 +56,16 @@ def is_hub_name(source: str) -> bool:
     return HUB_NAME.fullmatch(source) is not None and ".." not in source
 
 
-def why_missing(name: str, source: str) -> str | None:
-    """Tell why the model cannot be loaded from `source`, and what to do; None when all is there."""
+def allows_pickles(options: Mapping[str, Any]) -> bool:
+    """Tell whether the options of a back end in models.yaml allow weights that are pickles."""
+    return options.get("allow_pickles") is True
+
+
+def why_missing(name: str, source: str, *, allow_pickles: bool = False) -> str | None:
+    """Tell why the model cannot be loaded from `source`, and what to do; None when all is there.
+
+    Weights that are pickles count as missing unless `allow_pickles`.
+    """
     if not source:
         return "it has no `source`: name a folder with the model, or a model of the Hub."
     folder = folder_of(source)
@@ -67,7 +75,19 @@ def why_missing(name: str, source: str) -> str | None:
         return f"{folder} is not the folder of a model: it has no config.json."
     if absent := _first_absent(folder):
         return f"{folder} lacks {absent}. Run `motet models pull {name}`, or put it there."
-    return None
+    return None if allow_pickles else why_pickled(folder, weight_files(folder))
+
+
+def why_pickled(folder: Path, files: Iterable[Path]) -> str | None:
+    """Tell which of the weights is a pickle, which runs what it holds; None when none is."""
+    pickled = next((file for file in files if file.suffix != ".safetensors"), None)
+    if pickled is None:
+        return None
+    return (
+        f"{folder} has its weights as a pickle ({pickled.name}), which can run code when it is "
+        "read. Take safetensors, or set `allow_pickles: true` for the back end, under `backends:` "
+        "of models.yaml."
+    )
 
 
 def why_no_folder(name: str, source: str) -> str:
@@ -77,10 +97,11 @@ def why_no_folder(name: str, source: str) -> str:
     return f"'{source}' is not on this machine yet. Run `motet models pull {name}`."
 
 
-def require_folder(name: str, source: str) -> Path:
+def require_folder(name: str, source: str, *, allow_pickles: bool = False) -> Path:
     """Return the folder of a model to be loaded. Raises `Unavailable` (`model_missing`)."""
     folder = folder_of(source)
-    if (reason := why_missing(name, source)) or folder is None:
+    reason = why_missing(name, source, allow_pickles=allow_pickles)
+    if reason or folder is None:
         raise missing_model(name, source, reason)
     return folder
 
@@ -105,10 +126,10 @@ def weights(folder: Path) -> Weights:
     return Weights(numbers, stored)
 
 
-def weight_files(folder: Path) -> list[Path]:
+def weight_files(folder: Path, pickles: str = "pytorch_model*.bin") -> list[Path]:
     """List those that are loaded: safetensors where there are any."""
     safe = sorted(folder.glob("*.safetensors"))
-    return safe or sorted(folder.glob("pytorch_model*.bin"))
+    return safe or sorted(folder.glob(pickles))
 
 
 def config_of(folder: Path) -> dict[str, Any]:

@@ -79,7 +79,7 @@ class CoquiDriver(BaseDriver):
 
     async def pull(self, source: str, progress: Progress) -> None:
         """Pull a released model with its vocoder, or a repository, as `Puller.pull` does."""
-        await pull(source, progress)
+        await pull(source, progress, self._context.options.get("digests") or {})
 
 
 def _worker_options(spec: ModelSpec, options: CoquiOptions) -> dict[str, object]:

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import tempfile
-import zipfile
-from pathlib import Path, PurePosixPath
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
 
 import httpx2
 
-from config.errors import NotFound, Unavailable
-from models.backends.coqui.sources import Release, explain_unknown, is_released, released
+from config.errors import Invalid, NotFound, Unavailable
+from models.backends.coqui.archive import check_digest, read_digest, unpack
+from models.backends.coqui.sources import (
+    WHY_UNSAFE,
+    Release,
+    explain_unknown,
+    is_released,
+    is_unsafe_name,
+    released,
+)
 from models.driver import Progress
 from models.pulls.hub import HubPuller
 
@@ -20,27 +27,39 @@ PARTIAL, NOTHING_LEFT = 206, 416
 """HTTP statuses of an answer to a range, and to one beyond the end."""
 
 
-async def pull(source: str, progress: Progress) -> None:
-    """Pull as `Puller.pull` does: a released name with its vocoder, or a repository."""
+async def pull(
+    source: str, progress: Progress, digests: Mapping[str, str] = MappingProxyType({})
+) -> None:
+    """Pull as `Puller.pull` does: a released name with its vocoder, or a repository.
+
+    `digests` pins the SHA-256 of archives, by released name.
+    """
     if is_released(source):
+        if is_unsafe_name(source):
+            raise Invalid(
+                f"'{source}' is not pulled: {WHY_UNSAFE}",
+                code="not_pullable",
+                details={"field": "source"},
+            )
         release = released(source)
         if release is None:
             raise NotFound(
                 explain_unknown(source), code="model_not_found", details={"field": "source"}
             )
-        await get(release, progress)
+        await get(release, progress, digests.get(release.name))
         if release.vocoder:
-            await pull(release.vocoder, progress)
+            await pull(release.vocoder, progress, digests)
     else:
-        await HubPuller().pull(source, progress)
+        # The library knows no other form of weights, and reads them with a check.
+        await HubPuller(allow_pickles=True).pull(source, progress)
 
 
-async def get(release: Release, progress: Progress) -> None:
+async def get(release: Release, progress: Progress, pinned: str | None = None) -> None:
     """Get one released model alone."""
     if release.license:
         progress({"status": f"license: {release.license}"})
     if release.repository:
-        await HubPuller().pull(release.repository, progress)
+        await HubPuller(allow_pickles=True).pull(release.repository, progress)
     elif release.folder is None:
         if release.url is None:
             why = f"coqui-tts names no place where '{release.name}' is."
@@ -50,7 +69,14 @@ async def get(release: Release, progress: Progress) -> None:
         archive = folder.with_name(f"{folder.name}.zip.part")
         await fetch(release.url, archive, progress)
         progress({"status": "unpacking"})
-        await asyncio.to_thread(unpack, archive, folder)
+        await asyncio.to_thread(_check_and_unpack, release.name, archive, folder, pinned)
+
+
+def _check_and_unpack(name: str, archive: Path, folder: Path, pinned: str | None) -> None:
+    known = folder.with_name(f"{folder.name}.sha256")
+    digest = check_digest(name, archive, pinned or read_digest(known))
+    unpack(archive, folder)
+    known.write_text(digest)
 
 
 async def fetch(url: str, file: Path, progress: Progress) -> None:
@@ -81,28 +107,3 @@ async def _save(answer: httpx2.Response, file: Path, have: int, progress: Progre
             opened.write(piece)
             done += len(piece)
             progress({"status": f"pulling {answer.url.host}", "completed": done, "total": total})
-
-
-def unpack(archive: Path, folder: Path) -> None:
-    """Unpack all files of the archive into the folder, which appears when it is whole.
-
-    The archive is then deleted, also where it is broken. Raises `Unavailable` ("digest_mismatch").
-    """
-    beside = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=folder.parent))
-    try:
-        with zipfile.ZipFile(archive) as opened:
-            for entry in opened.infolist():
-                # As the library does: whatever folders are in it, the files lie side by side.
-                if not entry.is_dir():
-                    with opened.open(entry) as source:
-                        with (beside / PurePosixPath(entry.filename).name).open("wb") as target:
-                            shutil.copyfileobj(source, target)
-        beside.rename(folder)
-    except (zipfile.BadZipFile, EOFError, ValueError) as error:
-        raise Unavailable(
-            f"What was downloaded for {folder.name} is broken, and deleted: pull it again.",
-            code="digest_mismatch",
-        ) from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-        archive.unlink(missing_ok=True)

@@ -18,6 +18,12 @@ RELEASED = ("tts_models/", "voice_conversion_models/", "vocoder_models/")
 WHOLE_FOLDERS = frozenset({"xtts", "bark", "tortoise"})
 """Models that know themselves which files of their folder they need."""
 NEEDS_TORCHAUDIO = WHOLE_FOLDERS
+UNSAFE = "bark"
+"""The kind whose files the library unpickles without a check."""
+WHY_UNSAFE = (
+    "it is a Bark model, and coqui-tts reads its files as pickles without a check: they could run "
+    "any code. Take another voice, such as tts_models/en/vctk/vits."
+)
 CHECKPOINTS = ("model.pth", "model_file.pth", "model_file.pth.tar", "checkpoint.pth")
 BESIDE = ("model_se.pth", "speakers.pth", "speakers_xtts.pth", "speaker_ids.pth")
 
@@ -106,6 +112,11 @@ def is_released(source: str) -> bool:
     return source.startswith(RELEASED)
 
 
+def is_unsafe_name(source: str) -> bool:
+    """Tell whether a released name is of the kind that is not loaded."""
+    return source.split("/")[-1].lower() == UNSAFE
+
+
 def released(source: str) -> Release | None:
     """Find the released model of that name; None where the library does not know it."""
     entry: Any = _read_list()
@@ -119,12 +130,16 @@ def why_missing(name: str, source: str, options: CoquiOptions) -> str | None:
     if not source:
         return "it has no `source`: name a folder with a model, or a released one (tts_models/...)."
     if is_released(source):
+        if is_unsafe_name(source):
+            return WHY_UNSAFE
         release = released(source)
         return release.why_not(name, options) if release else explain_unknown(source)
     if folder_of(source) is None:
         return why_no_folder(name, source)
     if (files := find_files(source)) is None:
         return f"{folder_of(source)} has no config.json, or no checkpoint such as model.pth."
+    if files.kind == UNSAFE:
+        return WHY_UNSAFE
     if files.kind in NEEDS_TORCHAUDIO and find_spec("torchaudio") is None:
         return f"{name} is a model of the kind {files.kind}, which needs torchaudio (pip install)."
     return None

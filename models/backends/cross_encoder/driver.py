@@ -49,7 +49,7 @@ class CrossEncoderDriver(BaseDriver):
 
     def find_problem(self, spec: ModelSpec) -> str | None:
         CrossEncoderOptions.of(spec.name, spec.options)
-        return why_missing(spec.name, spec.source)
+        return why_missing(spec.name, spec.source, allow_pickles=self.allow_pickles)
 
     def estimate(self, spec: ModelSpec) -> Sequence[MemoryRequirement]:
         folder = folder_of(spec.source)
@@ -61,7 +61,7 @@ class CrossEncoderDriver(BaseDriver):
         self, spec: ModelSpec, need: MemoryRequirement, progress: Progress
     ) -> CrossEncoderModel:
         options = CrossEncoderOptions.of(spec.name, spec.options)
-        folder = require_folder(spec.name, spec.source)
+        folder = require_folder(spec.name, spec.source, allow_pickles=self.allow_pickles)
         start_worker = partial(
             self._context.workers.start,
             WORKER,

@@ -35,7 +35,9 @@ class DiffusersDriver(BaseDriver):
     named_tasks = ("image",)
 
     def find_problem(self, spec: ModelSpec) -> str | None:
-        return find_missing_quantizer(_check(spec)) or why_missing(spec.name, spec.source)
+        return find_missing_quantizer(_check(spec)) or why_missing(
+            spec.name, spec.source, allow_pickles=self.allow_pickles
+        )
 
     def estimate(self, spec: ModelSpec) -> Sequence[MemoryRequirement]:
         return needs(spec, _check(spec), self._context.accelerators)
@@ -45,7 +47,7 @@ class DiffusersDriver(BaseDriver):
     ) -> SerialWorkerModel:
         options = _check(spec)
         check_quantizer(spec.name, options)
-        folder = require_folder(spec.name, spec.source)
+        folder = require_folder(spec.name, spec.source, allow_pickles=self.allow_pickles)
         worker = await self._context.workers.start(
             WORKER,
             name=spec.name,

@@ -11,8 +11,10 @@ from models.backends.common.sources import (
     folder_of,
     missing_model,
     read_json,
+    weight_files,
     weights,
     why_no_folder,
+    why_pickled,
 )
 
 INDEX = "model_index.json"
@@ -34,7 +36,7 @@ class Component:
         return self.name not in DECODERS
 
 
-def why_missing(name: str, source: str) -> str | None:
+def why_missing(name: str, source: str, *, allow_pickles: bool = False) -> str | None:
     """Tell why the model cannot be loaded from `source`, and what to do; None when all is there."""
     if not source:
         return "it has no `source`: name a folder with a Diffusers pipeline, or one of the Hub."
@@ -49,13 +51,15 @@ def why_missing(name: str, source: str) -> str | None:
             f"{folder} lacks the weights of {', '.join(lacking)}. Run `motet models pull {name}`, "
             "or put them there."
         )
-    return None
+    pickled = (file for each in _component_folders(folder) for file in weight_files(each, "*.bin"))
+    return None if allow_pickles else why_pickled(folder, pickled)
 
 
-def require_folder(name: str, source: str) -> Path:
+def require_folder(name: str, source: str, *, allow_pickles: bool = False) -> Path:
     """Return the folder of a pipeline to be loaded. Raises `Unavailable` (`model_missing`)."""
     folder = folder_of(source)
-    if (reason := why_missing(name, source)) or folder is None:
+    reason = why_missing(name, source, allow_pickles=allow_pickles)
+    if reason or folder is None:
         raise missing_model(name, source, reason)
     return folder
 

@@ -56,7 +56,7 @@ class SentenceTransformersDriver(BaseDriver):
 
     def find_problem(self, spec: ModelSpec) -> str | None:
         _check(spec)
-        return why_missing(spec.name, spec.source)
+        return why_missing(spec.name, spec.source, allow_pickles=self.allow_pickles)
 
     def estimate(self, spec: ModelSpec) -> Sequence[MemoryRequirement]:
         folder = folder_of(spec.source)
@@ -68,7 +68,7 @@ class SentenceTransformersDriver(BaseDriver):
         self, spec: ModelSpec, need: MemoryRequirement, progress: Progress
     ) -> SentenceTransformersModel:
         options = _check(spec)
-        folder = require_folder(spec.name, spec.source)
+        folder = require_folder(spec.name, spec.source, allow_pickles=self.allow_pickles)
         start_worker = partial(
             self._context.workers.start,
             WORKER,

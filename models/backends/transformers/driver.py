@@ -51,7 +51,9 @@ class TransformersDriver(BaseDriver):
     named_tasks = tuple(OPTIONS)
 
     def find_problem(self, spec: ModelSpec) -> str | None:
-        return find_missing_quantizer(_check(spec)) or why_missing(spec.name, spec.source)
+        return find_missing_quantizer(_check(spec)) or why_missing(
+            spec.name, spec.source, allow_pickles=self.allow_pickles
+        )
 
     def estimate(self, spec: ModelSpec) -> Sequence[MemoryRequirement]:
         try:
@@ -65,7 +67,7 @@ class TransformersDriver(BaseDriver):
     ) -> SerialWorkerModel:
         options = _check(spec)
         check_quantizer(spec.name, options)
-        folder = require_folder(spec.name, spec.source)
+        folder = require_folder(spec.name, spec.source, allow_pickles=self.allow_pickles)
         worker = await self._context.workers.start(
             WORKERS[spec.task],
             name=spec.name,

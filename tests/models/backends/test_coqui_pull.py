@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
+import stat
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +15,10 @@ from starlette.applications import Starlette
 from starlette.responses import FileResponse
 from starlette.routing import Route
 
-from config.errors import NotFound, Unavailable
+from config.errors import Invalid, NotFound, Unavailable
+from models.backends.coqui.options import CoquiOptions
 from models.backends.coqui.pull import get, pull
-from models.backends.coqui.sources import Release
+from models.backends.coqui.sources import Release, why_missing
 from tests.support.server import ServerThread
 
 NAME = "tts_models/xx/made/vits"
@@ -64,9 +68,8 @@ async def test_an_archive_is_pulled_and_unpacked_with_progress(release: Release)
     counted = [news["completed"] for news in told if "completed" in news]
     assert counted == sorted(counted)
     assert counted[-1] == told[1]["total"]
-    assert [file.name for file in release.archive_folder.parent.iterdir()] == [
-        release.archive_folder.name
-    ]
+    left = {file.name for file in release.archive_folder.parent.iterdir()}
+    assert left == {release.archive_folder.name, f"{release.archive_folder.name}.sha256"}
 
 
 async def test_a_pull_that_was_broken_off_goes_on(
@@ -100,6 +103,75 @@ async def test_a_broken_archive_is_deleted_and_the_next_pull_begins_anew(
     archive.write_bytes(whole)
     await get(release, lambda news: None)
     assert release.folder
+
+
+async def test_archive_that_is_not_the_pinned_one_is_refused(release: Release) -> None:
+    with pytest.raises(Unavailable, match="pinned") as caught:
+        await get(release, lambda news: None, "0" * 64)
+
+    assert caught.value.code == "digest_mismatch"
+    assert list(release.archive_folder.parent.iterdir()) == []
+
+
+async def test_archive_that_was_replaced_since_it_was_pulled_first_is_refused(
+    release: Release, archive: Path
+) -> None:
+    await get(release, lambda news: None)
+    shutil.rmtree(release.archive_folder)
+    with zipfile.ZipFile(archive, "a") as written:
+        written.writestr("more.pth", b"other weights")
+
+    with pytest.raises(Unavailable, match="pinned"):
+        await get(release, lambda news: None)
+
+    await get(release, lambda news: None, hashlib.sha256(archive.read_bytes()).hexdigest())
+    assert release.folder
+
+
+def special(name: str, mode: int) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(name)
+    entry.external_attr = mode << 16
+    return entry
+
+
+HOSTILE: dict[str, list[tuple[str | zipfile.ZipInfo, bytes]]] = {
+    "absolute": [("/etc/model.pth", b"x")],
+    "above": [("../../model.pth", b"x")],
+    "windows": [("..\\..\\model.pth", b"x")],
+    "drive": [("C:\\model.pth", b"x")],
+    "link": [(special("model.pth", stat.S_IFLNK | 0o777), b"/etc/passwd")],
+    "device": [(special("model.pth", stat.S_IFCHR | 0o666), b"")],
+    "twice": [("a/model.pth", b"x"), ("b/MODEL.pth", b"y")],
+    "many": [(f"{number}.txt", b"") for number in range(1001)],
+    "bomb": [("model.pth", bytes(50_000_000))],
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+async def test_archive_with_what_no_model_has_is_refused_and_leaves_nothing(
+    release: Release, archive: Path, tmp_path: Path, kind: str
+) -> None:
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as written:
+        for entry, data in HOSTILE[kind]:
+            written.writestr(entry, data)
+
+    with pytest.raises(Unavailable, match="cannot be used") as caught:
+        await get(release, lambda news: None)
+
+    assert caught.value.code == "digest_mismatch"
+    assert list(release.archive_folder.parent.iterdir()) == []
+    assert {path.name for path in tmp_path.iterdir()} == {"served.zip", "tts"}
+
+
+async def test_bark_is_neither_pulled_nor_loaded(tmp_path: Path) -> None:
+    with pytest.raises(Invalid, match="run any code") as caught:
+        await pull("tts_models/multilingual/multi-dataset/bark", lambda news: None)
+    (tmp_path / "config.json").write_text('{"model": "bark"}')
+
+    reason = why_missing("mine", str(tmp_path), CoquiOptions())
+
+    assert caught.value.code == "not_pullable"
+    assert "Bark" in str(reason)
 
 
 async def test_what_is_here_is_not_pulled_again(release: Release, asked: list[str | None]) -> None:

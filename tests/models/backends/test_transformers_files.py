@@ -13,7 +13,8 @@ import pytest
 
 from config.errors import Invalid, Unavailable
 from config.settings import load_settings
-from models.backends.common.sources import folder_of, weights
+from models.backends.common.sources import folder_of, weights, why_missing
+from models.backends.diffusers import files as pipelines
 from models.backends.transformers.driver import TransformersDriver
 from models.backends.transformers.needs import CONTEXT_BYTES, LIBRARIES_BYTES
 from models.catalog.spec import ModelSpec
@@ -130,3 +131,23 @@ async def test_it_speaks_for_its_own_tasks_alone(driver: Driver) -> None:
 
 def cast_leases() -> ModelSource:
     return None  # type: ignore[return-value]
+
+
+def test_weights_that_are_pickles_are_loaded_where_they_are_allowed_alone(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "pytorch_model.bin").write_bytes(b"pickled")
+
+    assert "allow_pickles" in str(why_missing("mine", str(tmp_path)))
+    assert why_missing("mine", str(tmp_path), allow_pickles=True) is None
+    (tmp_path / "model.safetensors").write_bytes(b"safe")
+    assert why_missing("mine", str(tmp_path)) is None
+
+
+def test_components_of_a_pipeline_that_are_pickles_are_named(tmp_path: Path) -> None:
+    (tmp_path / "model_index.json").write_text('{"unet": ["diffusers", "UNet2DConditionModel"]}')
+    (tmp_path / "unet").mkdir()
+    (tmp_path / "unet" / "config.json").write_text("{}")
+    (tmp_path / "unet" / "diffusion_pytorch_model.bin").write_bytes(b"pickled")
+
+    assert "allow_pickles" in str(pipelines.why_missing("mine", str(tmp_path)))
+    assert pipelines.why_missing("mine", str(tmp_path), allow_pickles=True) is None

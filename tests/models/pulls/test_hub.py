@@ -14,7 +14,7 @@ from config.errors import Invalid, Unavailable
 from models.backends.common.sources import folder_of
 from models.pulls.files import HubFile, select_files
 from models.pulls.hub import HubPuller
-from tests.support.hub import Hub
+from tests.support.hub import COMMIT, Hub
 from tests.support.script import Gate
 
 WEIGHTS = os.urandom(3_000_000)
@@ -35,10 +35,10 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     hub.stop()
 
 
-async def pulled(source: str = "maker/tiny") -> list[Any]:
+async def pulled(source: str = "maker/tiny", allow_pickles: bool = False) -> list[Any]:
     news: list[Any] = []
     async with asyncio.timeout(BOUND_S):
-        await HubPuller().pull(source, news.append)
+        await HubPuller(allow_pickles=allow_pickles).pull(source, news.append)
     return news
 
 
@@ -111,6 +111,57 @@ async def test_file_with_a_wrong_digest_is_deleted_and_reported(hub: Hub, tmp_pa
     assert parts(tmp_path) == []
     sizes = [each.stat().st_size for each in (tmp_path / "hf").rglob("blobs/*")]
     assert len(WEIGHTS) not in sizes
+
+
+async def test_all_files_are_of_the_commit_that_was_checked(hub: Hub, tmp_path: Path) -> None:
+    hub.moves = True
+
+    await pulled()
+
+    (repository,) = (tmp_path / "hf" / "hub").glob("models--*")
+    assert [each.name for each in (repository / "snapshots").iterdir()] == [COMMIT]
+    assert (repository / "refs" / "main").read_text() == COMMIT
+
+
+async def test_file_here_of_the_right_size_and_name_is_checked_all_the_same(
+    hub: Hub, tmp_path: Path
+) -> None:
+    await pulled()
+    folder = folder_of("maker/tiny")
+    assert folder
+    blob = (folder / "model.safetensors").resolve()
+    blob.write_bytes(b"x" * len(WEIGHTS))
+
+    await pulled()
+
+    assert (folder / "model.safetensors").read_bytes() == WEIGHTS
+
+
+async def test_pickles_are_pulled_where_they_are_allowed_alone(hub: Hub) -> None:
+    hub.files = {"config.json": b"{}", "pytorch_model.bin": b"pickled"}
+
+    with pytest.raises(Unavailable, match="allow_pickles") as caught:
+        await pulled()
+
+    assert caught.value.code == "unsafe_weights"
+    assert hub.ranges == []
+    await pulled(allow_pickles=True)
+    folder = folder_of("maker/tiny")
+    assert folder
+    assert (folder / "pytorch_model.bin").read_bytes() == b"pickled"
+
+
+@pytest.mark.parametrize("path", ["/evil.json", "a/../../evil.json", "a\\evil.json"])
+async def test_listing_with_names_outside_of_the_repository_is_refused(
+    hub: Hub, tmp_path: Path, path: str
+) -> None:
+    hub.files |= {path: b"{}"}
+
+    with pytest.raises(Unavailable, match="cannot be"):
+        await pulled()
+
+    assert list(tmp_path.rglob("evil.json")) == []
+    assert hub.ranges == []
 
 
 async def test_a_repository_that_is_not_there_is_missing(hub: Hub) -> None:
