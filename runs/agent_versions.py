@@ -65,7 +65,9 @@ class AgentVersions:
         Raises `NotFound` (`agent_version_not_found`) where that is neither the present nor a saved
         one.
         """
-        return await self.find_version(run.agent, run.version)
+        agent = await self.find_version(run.agent, run.version)
+        await self.compile_ahead(agent)
+        return agent
 
     async def find_version(self, name: str, version: str) -> Agent:
         """Return an agent in a version, by its hash. Raises `NotFound`
@@ -131,10 +133,19 @@ class AgentVersions:
         """Return the agent's graph, compiled with the checkpointer."""
         key = f"{agent.name}@{agent.version}"
         if key not in self._graphs:
-            if len(self._graphs) >= COMPILED_LIMIT:
-                self._graphs.pop(next(iter(self._graphs)))
-            self._graphs[key] = agent.compile(self._checkpoints)
+            self._keep(key, agent.compile(self._checkpoints))
         return self._graphs[key]
+
+    async def compile_ahead(self, agent: Agent) -> None:
+        """Compile the agent's graph in a thread: hundreds of nodes take a good part of a second."""
+        key = f"{agent.name}@{agent.version}"
+        if key not in self._graphs:
+            self._keep(key, await asyncio.to_thread(agent.compile, self._checkpoints))
+
+    def _keep(self, key: str, graph: Any) -> None:
+        if len(self._graphs) >= COMPILED_LIMIT:
+            self._graphs.pop(next(iter(self._graphs)))
+        self._graphs[key] = graph
 
     async def _revive(self, saved: SavedVersion) -> Agent:
         key = saved.name, saved.version

@@ -269,6 +269,7 @@ class RunEngine:
         goes_on = request.input is None and request.thread_id is not None
         first_writes = None if goes_on else agent.initial_state(request.input)
         await self.agents.save(agent)
+        await self.agents.compile_ahead(agent)
         if (key := request.thread_key) is None:
             run = await self._attempts.accept(request, agent, first_writes)
         else:

@@ -234,6 +234,7 @@ class Threads:
             if checkpoint_id is not None:
                 await self.get_state(thread_id, checkpoint_id, tenant=tenant)
             agent = await self._agent(thread)
+            await self._engine.agents.compile_ahead(agent)
             waiting = self._engine.find_waiting(thread_id, tenant=tenant)
             asked_at = waiting.interrupts[0]["checkpoint_id"] if waiting else None
             edit = StateEdit(values, as_node, checkpoint_id)
@@ -267,7 +268,9 @@ class Threads:
             return await find
 
     async def _graph(self, thread: Thread) -> Any:
-        return self._engine.agents.compile(await self._agent(thread))
+        agent = await self._agent(thread)
+        await self._engine.agents.compile_ahead(agent)
+        return self._engine.agents.compile(agent)
 
     async def _snapshot(self, thread: Thread, checkpoint_id: str | None = None) -> StateSnapshot:
         graph = await self._graph(thread)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI, Response
+from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from config.settings import Settings
-from server.http.api_page import api_page
 from server.http.application import Application
 from server.http.conditional import ConditionalRequests, HeadRequests
 from server.http.errors import install_error_handlers
@@ -16,6 +15,7 @@ from server.http.paths import TrailingSlash
 from server.routes import (
     agent_versions,
     agents,
+    api_description,
     artifacts,
     documents,
     health,
@@ -45,6 +45,7 @@ def create_app(services: Services) -> FastAPI:
         title="Motet",
         version="0.1.0",
         description=DESCRIPTION,
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -61,14 +62,9 @@ def create_app(services: Services) -> FastAPI:
     install_error_handlers(app)
     for routes in (
         *(agents, agent_versions, runs, threads, search, indexes, documents, index_quality),
-        *(pulls, models, tools, artifacts, retention, health),
+        *(pulls, models, tools, artifacts, retention, health, api_description),
     ):
         app.include_router(routes.router)
-
-    @app.get("/docs", include_in_schema=False)
-    async def describe_api() -> Response:
-        return api_page(app.openapi())
-
     return app
 
 

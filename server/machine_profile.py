@@ -32,7 +32,7 @@ async def machine_profile(machine: Machine, models: Models) -> dict[str, Any]:
     Asks the back ends what they have, each for a bounded time.
     """
     memory = machine.read()
-    profiles = load_profiles()
+    profiles = await asyncio.to_thread(load_profiles)
     accelerators = machine.accelerators
     profile = choose_profile(profiles, accelerators, memory[RAM].total_bytes)
     recommended = recommend(profiles, profile, accelerators, memory)

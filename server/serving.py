@@ -21,6 +21,7 @@ import uvicorn
 from config.errors import MotetError, Unavailable
 from config.files import replace_file
 from config.settings import Settings
+from models.backends import import_drivers
 from server.app import create_app
 from server.data_folder import ADDRESS_FILE
 from server.http.protocol import Protocol
@@ -157,8 +158,8 @@ def _freeze_garbage() -> None:
 async def _announce(server: Server, address: Path, url: str, services: Services) -> None:
     """Wait until the server listens and say where; then start what a service does by itself.
 
-    That is to resume crawls, to watch folders, and to start the search worker, so that the first
-    search need not wait for it.
+    That is to resume crawls, to watch folders, to import the back ends, and to start the search
+    worker, so that the first search need not wait for it.
     """
     await server.ready.wait()
     try:
@@ -168,6 +169,8 @@ async def _announce(server: Server, address: Path, url: str, services: Services)
     log.info("Motet is ready at %s (data in %s)", url, address.parent)
     await services.crawler.resume()
     await services.folder_watcher.start()
+    # Else the first request that asks about a model imports them, on the event loop.
+    await asyncio.to_thread(import_drivers)
     try:
         await services.indexes.warm()
     except MotetError as error:

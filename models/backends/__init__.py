@@ -1,6 +1,6 @@
 """The back ends: one driver each (see `models.driver`).
 
-A driver's module is imported when a model of its back end is first asked about.
+A driver's module is imported when a model of its back end is first asked about, or ahead of that.
 """
 
 from __future__ import annotations
@@ -24,6 +24,12 @@ BACKENDS: dict[str, str] = {
     "coqui": "models.backends.coqui.driver:CoquiDriver",
     "espeak": "models.backends.espeak.driver:EspeakDriver",
 }
+
+
+def import_drivers() -> None:
+    """Import the module of every driver. Blocks for a part of a second."""
+    for driver in BACKENDS.values():
+        import_module(driver.partition(":")[0])
 
 
 def build_driver(backend: str, context: DriverContext) -> Driver:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
 
 from config.errors import NotFound
+from graphs.agent import Agent
 from runs.database import Statement
 from runs.record import Run, RunRequest
 from runs.saved_versions import SavedVersions
@@ -200,3 +202,21 @@ async def test_the_first_save_of_a_version_gives_it_its_time(process: EngineFact
 
     assert after.created_at == before.created_at
     assert after.modules == {"b": "module"}
+
+
+async def test_graph_is_compiled_beside_the_event_loop(
+    process: EngineFactory, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of hundreds of nodes takes a good part of a second."""
+    threads: list[bool] = []
+    compile_graph = Agent.compile
+
+    def observed(agent: Agent, *arguments: object) -> object:
+        threads.append(threading.current_thread() is threading.main_thread())
+        return compile_graph(agent, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Agent, "compile", observed)
+    run = await begin(process)
+
+    assert run.status == "waiting"
+    assert threads == [False]

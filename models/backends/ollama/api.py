@@ -151,6 +151,8 @@ class OllamaApi:
     def _client(self) -> httpx.AsyncClient:
         if self._opened is None:
             self._opened = httpx.AsyncClient(
+                # Authorities of TLS take long to load, and are for TLS alone.
+                verify=self.url.startswith("https:"),
                 # A proxy of the environment is for other machines.
                 trust_env=not is_local(self.url),
                 # How many may ask at once is decided by whoever leases the model.
