@@ -28,6 +28,7 @@ from runs.executor import Executor
 from runs.record import Run, RunRequest, own_thread_key
 from runs.run_log import RunLog
 from runs.store import RunStore
+from tools.json_schema.schema import run_checks
 
 if TYPE_CHECKING:
     from graphs.agent import Agent
@@ -77,7 +78,8 @@ class AttemptStarter:
             agent = await self._agents.find_of_run(run)
             if run.status == "queued":
                 if run.input is not None:
-                    agent.initial_state(run.input)  # raises where it does not fit any more
+                    # Raises where the input does not fit any more.
+                    await run_checks(lambda: agent.initial_state(run.input))
                 execution = self._prepare(run, agent, self._executor.open_log(run))
             else:
                 execution = self._prepare(run, agent, self._executor.open_log(run))

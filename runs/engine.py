@@ -31,6 +31,7 @@ from runs.record import Run, RunRequest, thread_id_of, thread_key
 from runs.recovery import RETRY_PAUSES_S, Recovery
 from runs.store import RunStore
 from runs.webhooks import Webhooks
+from tools.json_schema.schema import run_checks
 
 if TYPE_CHECKING:
     from graphs.agent import Agent
@@ -267,7 +268,9 @@ class RunEngine:
         self._check_capacity()
         agent = await self.agents.find(request.agent)
         goes_on = request.input is None and request.thread_id is not None
-        first_writes = None if goes_on else agent.initial_state(request.input)
+        first_writes = (
+            None if goes_on else await run_checks(lambda: agent.initial_state(request.input))
+        )
         await self.agents.save(agent)
         await self.agents.compile_ahead(agent)
         if (key := request.thread_key) is None:

@@ -31,6 +31,7 @@ from runs.record import Run, RunRequest, RunStatus
 from runs.run_log import RunLog
 from runs.stream_translator import STREAM_MODES, Part, StreamTranslator, ended_step
 from runs.thread_shapes import thread_config
+from tools.json_schema.schema import run_checks
 from tools.user_code.ending import IS_RUN_CANCELLED
 from tools.user_code.guard import contain, describe
 
@@ -153,7 +154,7 @@ class Execution:
         stream = cast(
             "AsyncGenerator[Part, None]",
             self.graph.astream(
-                self._input(choice, config),
+                await self._input(choice, config),
                 config,
                 context=context(self.run),
                 stream_mode=list(STREAM_MODES),
@@ -210,7 +211,7 @@ class Execution:
         )
         return choose_input(run, position)
 
-    def _input(self, choice: InputChoice, config: RunnableConfig) -> Any:
+    async def _input(self, choice: InputChoice, config: RunnableConfig) -> Any:
         """Return what LangGraph is given; `config` comes to name the checkpoint, if any."""
         first = self.first_writes
         if isinstance(choice, Answers):
@@ -219,7 +220,9 @@ class Execution:
             config["configurable"]["checkpoint_id"] = choice.checkpoint_id
         if isinstance(choice, GoOn):
             return None
-        return self.agent.initial_state(self.run.input) if first is None else first
+        if first is not None:
+            return first
+        return await run_checks(lambda: self.agent.initial_state(self.run.input))
 
     async def _values(self, translator: StreamTranslator) -> Any:
         """Return the graph's last state; where it streamed none, that of its checkpoint."""

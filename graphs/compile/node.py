@@ -38,6 +38,7 @@ from graphs.spec.problems import Path, Problems
 from graphs.templates.expressions import Expressions, Template, View
 from graphs.templates.rendering import Rendering, evaluate
 from models.catalog.spec import Task
+from tools.json_schema.schema import run_checks
 
 Renderer = Callable[[View, Rendering], Any]
 """A compiled field: gives its value for the state's values. Raises `Invalid`
@@ -124,7 +125,8 @@ async def run_called(
     """
     limit: RunnableConfig = {"recursion_limit": agent.recursion_limit}
     try:
-        values = await compiled.ainvoke(agent.initial_state(input), limit)
+        first_writes = await run_checks(lambda: agent.initial_state(input))
+        values = await compiled.ainvoke(first_writes, limit)
     except GraphRecursionError as error:
         raise agent.too_many_steps() from error
     return await evaluate(lambda _: agent.output(values))

@@ -6,23 +6,33 @@ the value hold. What takes more than a moment leaves the event loop.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from jsonschema import Draft202012Validator, SchemaError, ValidationError
 from jsonschema.exceptions import best_match
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
-from config.steps import TooManySteps, counting, run_counted
+from config.steps import STEPS, TooManySteps, counting, run_counted
 from tools.json_schema.keywords import CountingValidator
 from tools.json_schema.references import find_problem
+
+Result = TypeVar("Result")
 
 STEPS_ON_LOOP = 5_000
 """Some 20 ms; a check that takes more is begun anew in a thread."""
 MAX_STEPS = 500_000
+
+
+async def run_checks(work: Callable[[], Result]) -> Result:
+    """Run work that may check values with `find_error_here`; long checks leave the event loop.
+
+    The work may be called twice. Raises what it raises.
+    """
+    return await run_counted(work, STEPS_ON_LOOP, MAX_STEPS)
 
 
 @dataclass(frozen=True)
@@ -49,16 +59,25 @@ class JsonSchema:
         Long checks run in a thread.
         """
         try:
-            return await run_counted(lambda: self._check(value), STEPS_ON_LOOP, MAX_STEPS)
+            return await run_checks(lambda: self._check(value))
         except TooManySteps:
             return _too_much_work()
 
     def find_error_here(self, value: Any) -> ValidationError | None:
-        """Return what `find_error` does. Blocks, up to seconds for the largest values."""
-        try:
+        """Return what `find_error` does. Blocks, up to seconds for the largest values.
+
+        Within `run_checks` it spends that one's steps, and raises `TooManySteps` where the work is
+        to be begun anew in a thread.
+        """
+        steps = STEPS.get(None)
+        if steps is None:
             with counting(MAX_STEPS):
-                return self._check(value)
+                return self.find_error_here(value)
+        try:
+            return self._check(value)
         except TooManySteps:
+            if not steps.is_final:
+                raise
             return _too_much_work()
 
     def _check(self, value: Any) -> ValidationError | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from jsonschema import Draft202012Validator
 
 from config.steps import TooManySteps, counting
 from tools.json_schema.keywords import CountingValidator
-from tools.json_schema.schema import MAX_STEPS, JsonSchema
+from tools.json_schema.schema import MAX_STEPS, JsonSchema, run_checks
 
 NAMES = [f"n{number}" for number in range(4000)]
 NUMBERS = list(range(4000))
@@ -129,3 +130,24 @@ async def test_a_value_that_is_nested_too_deeply_is_refused() -> None:
 
     assert error is not None
     assert "nested too deeply" in error.message
+
+
+async def test_long_check_of_an_input_is_begun_anew_in_a_thread() -> None:
+    schema = JsonSchema({"items": {"type": "integer"}})
+    threads = []
+
+    def work() -> Any:
+        threads.append(threading.current_thread() is threading.main_thread())
+        return schema.find_error_here(NUMBERS)
+
+    assert await run_checks(work) is None
+    assert threads == [True, False]
+
+
+async def test_input_that_takes_too_much_work_does_not_fit() -> None:
+    schema = JsonSchema({"items": {"enum": [*NAMES, 1]}})
+
+    error = await run_checks(lambda: schema.find_error_here([1] * 4000))
+
+    assert error is not None
+    assert "too much work" in error.message
