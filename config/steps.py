@@ -2,7 +2,7 @@
 
 Owns the counter that checks of schemas and templates spend from, and the way of long work out of
 the event loop. What a step is, each kind of work defines. Invariant: work on the loop is short, and
-at most `MAX_THREADS` pieces of the rest compete with the loop for the interpreter.
+at most `MAX_THREADS` of the rest competes with the loop for the interpreter.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from typing import TypeVar
 from anyio import CapacityLimiter, to_thread
 from anyio.lowlevel import RunVar
 
-MAX_THREADS = 2
+MAX_THREADS = 1
+"""More would not be done sooner, for one thread at a time has the interpreter; the loop would wait
+for each of them."""
 
 Result = TypeVar("Result")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from graphs.templates.work import count_chars, spend
@@ -27,6 +28,7 @@ _HEADING = re.compile(r"^#{1,6}[ \t]++([^\n]++)$", re.MULTILINE)
 _PASS_RATE = 10
 """Of one pattern over a whole text, beside copying it."""
 _MARK_STEPS = 15
+_BLOCK_CHARS = 32 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +76,30 @@ def drop_fenced_code(text: str) -> str:
 
 def drop_marks(text: str) -> str:
     """Leave out all that is not said: pictures, addresses of links, emphasis, rules, numbers."""
+    return _BLANK_LINES.sub("\n\n", "".join(map(_drop_in_block, _cut_blocks(text))))
+
+
+def _drop_in_block(text: str) -> str:
     for pattern, replacement in (
         *((_PICTURE, ""), (_LINK, r"\1"), (_NUMBERS, "")),
         *((_RULE, ""), (_LINE_MARK, "")),
     ):
         count_chars(text, _PASS_RATE)
         text = pattern.sub(replacement, text)
-    return _BLANK_LINES.sub("\n\n", _Emphasis(text).drop())
+    return _Emphasis(text).drop()
+
+
+def _cut_blocks(text: str) -> Iterator[str]:
+    """Cut a long text between paragraphs or lines: while a pattern is at work, no thread is."""
+    start = 0
+    while len(text) - start > _BLOCK_CHARS:
+        end = text.rfind("\n\n", start, start + _BLOCK_CHARS)
+        end = end if end > start else text.find("\n", start + _BLOCK_CHARS)
+        if end == -1:
+            break
+        yield text[start:end]
+        start = end
+    yield text[start:]
 
 
 @dataclass
