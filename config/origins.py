@@ -64,7 +64,16 @@ def _check_origin(text: str) -> str:
     return origin
 
 
+def _check_listed(text: str) -> str:
+    if text == "*":
+        return text
+    star = "*." if text.startswith("*.") else ""
+    return f"{star}{_check_host(text.removeprefix(star))}"
+
+
 HostName = Annotated[str, AfterValidator(_check_host)]
 """A host name of a setting; an address of IPv6 in brackets."""
+ListedHost = Annotated[str, AfterValidator(_check_listed)]
+"""A host name, `*.` and one for all below it, or `*` for every host."""
 OriginName = Annotated[str, AfterValidator(_check_origin)]
 """An origin of a setting: never `null`, which any page can be, and never a pattern."""

@@ -20,7 +20,7 @@ from pydantic_settings import (
 )
 
 from config.errors import Invalid, nearest
-from config.origins import HostName, OriginName
+from config.origins import HostName, ListedHost, OriginName
 from config.yaml_reader import drop_extensions, read_yaml
 
 SHIPPED = Path(__file__).parent
@@ -96,6 +96,11 @@ class Settings(BaseSettings):
         (),
         description="Folders of this machine, e.g. /srv/handbook, that callers may name, with all "
         "below them. Commands of the owner of the data folder may name every folder.",
+    )
+    web_hosts: tuple[ListedHost, ...] = Field(
+        (),
+        description="Hosts, e.g. docs.example.com or *.example.com, whose addresses a model may "
+        "choose although private data was read in its run.",
     )
     keep_runs_days: float | None = Field(
         None, ge=0, description="Ended runs and their events are deleted after so long."

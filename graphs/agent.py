@@ -75,12 +75,16 @@ class Agent:
             shield_functions(compiled)
         return compiled
 
-    def initial_state(self, input: Any) -> dict[str, Any]:
+    def initial_state(
+        self, input: Any, exposure: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
         """Return the graph's first writes for an input: checked, with defaults, JSON throughout.
+
+        `exposure` is what the graph that calls this agent knows (`graphs.exposure`).
 
         Raises `Invalid` (`invalid_input`) whose details name the `field`.
         """
-        return self.interface.initial_state(input)
+        return self.interface.initial_state(input, exposure)
 
     def output(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the agent's output as JSON, out of its state's values."""

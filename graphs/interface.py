@@ -32,7 +32,9 @@ class Interface(Protocol):
     @property
     def output_schema(self) -> dict[str, Any]: ...
 
-    def initial_state(self, input: Any) -> dict[str, Any]:
+    def initial_state(
+        self, input: Any, exposure: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
         """Return the graph's first writes. Raises `Invalid` (`invalid_input`) naming the field."""
         ...
 
@@ -65,12 +67,14 @@ class DeclaredInterface:
                 properties[name]["description"] = channel.description
         return {"type": "object", "properties": properties}
 
-    def initial_state(self, input: Any) -> dict[str, Any]:
+    def initial_state(
+        self, input: Any, exposure: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
         def make_error(name: str, reason: str) -> Invalid:
             return _invalid_input(self.agent, name, reason)
 
         _check_storable(self.agent, input)
-        return self.graph.initial_state(check_fields(self.fields, input, make_error))
+        return self.graph.initial_state(check_fields(self.fields, input, make_error), exposure)
 
     def output(self, values: Mapping[str, Any]) -> dict[str, Any]:
         view = {**self.graph.empty, **values}
@@ -85,7 +89,9 @@ class SchemaInterface:
     input_schema: dict[str, Any]
     output_schema: dict[str, Any]
 
-    def initial_state(self, input: Any) -> dict[str, Any]:
+    def initial_state(
+        self, input: Any, exposure: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
         values = {} if input is None else input
         if not isinstance(values, Mapping):
             raise _invalid_input(self.agent, "", "must be an object.")

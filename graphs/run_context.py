@@ -64,6 +64,17 @@ class ToolSource(Protocol):
     def names(self) -> list[str]: ...
 
 
+class ReadPicture(Protocol):
+    """Makes a data URL of the picture that a value refers to.
+
+    `check` raises for a URL that may not be fetched, and sees that of each redirect.
+    """
+
+    async def __call__(
+        self, value: Any, field: str, tenant: str, check: Callable[[str], None]
+    ) -> str: ...
+
+
 @dataclass(frozen=True)
 class RunContext:
     """LangGraph's run-time context; whoever starts a run makes one. Nodes close none of it."""
@@ -76,8 +87,9 @@ class RunContext:
     thread_id: str | None = None
     cache: BaseCache[Any] | None = None
     """Results of nodes that ask for it, of all runs; without one nothing is cached."""
-    read_picture: Callable[[Any, str, str], Awaitable[str]] | None = None
-    """Makes a data URL of a picture: of a reference, the field it stands in, and the tenant."""
+    read_picture: ReadPicture | None = None
+    web_hosts: tuple[str, ...] = ()
+    """Hosts whose addresses models may choose although something private was read."""
     claim_step: Callable[[str], Awaitable[bool]] | None = None
     """Tells whether a step (by its id) is claimed for the first time in this run, over crashes too.
     The claim is durable when the call returns. Without one every claim is the first."""

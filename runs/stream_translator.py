@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 from langchain_core.messages import AIMessageChunk
 from langgraph.types import StreamMode
 
-from graphs.compile.state import GOTO, LOOPS, written_value
+from graphs.compile.state import HIDDEN, written_value
 from runs.event_types import NODE_EVENT_TYPES
 from runs.events import RunEvent
 
@@ -21,8 +21,6 @@ Part: TypeAlias = tuple[tuple[str, ...], str, Any]
 """What LangGraph streams: namespace, mode, data."""
 
 STREAM_MODES: tuple[StreamMode, ...] = ("tasks", "custom", "messages", "values")
-HIDDEN = frozenset({LOOPS, GOTO})
-"""Channels by which a graph counts its loops and steers itself; readers do not see them."""
 RETURN = "__return__"
 """Where LangGraph puts the result of a piece of a node's work."""
 

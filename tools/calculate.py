@@ -198,7 +198,12 @@ PARAMETERS: dict[str, Any] = {
 
 def calculate_tool() -> Tool:
     """Build the tool that evaluates one arithmetic expression, bounded in size and time."""
-    return Tool("calculate", DESCRIPTION, PARAMETERS, _calculate, repeatable=True)
+    return Tool(
+        *("calculate", DESCRIPTION, PARAMETERS, _calculate),
+        repeatable=True,
+        reads="nothing",
+        addresses=(),
+    )
 
 
 async def _calculate(arguments: dict[str, Any], context: ToolContext) -> dict[str, Any]:

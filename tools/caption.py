@@ -61,6 +61,8 @@ def caption_tool(deps: MediaToolDeps) -> Tool:
         "Look at a picture and say what is in it, or answer a question about it.",
         PARAMETERS,
         _caption,
+        reads="private",
+        addresses=("image",),
     )
 
 

@@ -62,4 +62,6 @@ def clock_tool(now: Now = _utc_now) -> Tool:
         },
         run=run,
         repeatable=True,
+        reads="nothing",
+        addresses=(),
     )

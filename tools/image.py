@@ -109,6 +109,7 @@ def image_tool(deps: MediaToolDeps) -> Tool:
         "picture as an artifact with its URL.",
         PARAMETERS,
         _draw,
+        addresses=("image", "mask"),
     )
 
 

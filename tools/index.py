@@ -81,4 +81,6 @@ def index_tool(add: AddText) -> Tool:
         run=run,
         repeatable=True,
         timeout_s=600.0,
+        reads="nothing",
+        addresses=(),
     )

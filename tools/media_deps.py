@@ -18,7 +18,7 @@ from tools.artifact_record import Artifact
 from tools.artifacts import Artifacts
 from tools.media import Media, PreparedPicture
 from tools.references import ReferencedFile, ReferenceReader
-from tools.spec import Tool, ToolContext
+from tools.spec import Reads, Tool, ToolContext
 
 Result = TypeVar("Result")
 MEDIA_CALL_TIMEOUT_S = 3600.0
@@ -52,7 +52,8 @@ class MediaCall:
 
     async def read_file(self, value: Any, field: str) -> ReferencedFile:
         """Read the file that an argument refers to. Raises as `ReferenceReader.read` does."""
-        return await self.deps.files.read(value, field=field, tenant=self.context.tenant)
+        tenant, check = self.context.tenant, self.context.check_address
+        return await self.deps.files.read(value, field=field, tenant=tenant, check=check)
 
     async def read_picture(self, value: Any, field: str) -> PreparedPicture:
         """Read the picture that an argument refers to, made fit for a model.
@@ -114,6 +115,8 @@ def build_media_tool(
     run_call: RunMediaCall,
     *,
     timeout_s: float = MEDIA_CALL_TIMEOUT_S,
+    reads: Reads = "nothing",
+    addresses: tuple[str, ...],
 ) -> Tool:
     """Build a tool of a function from arguments and `MediaCall` to JSON.
 
@@ -123,7 +126,13 @@ def build_media_tool(
     async def run(arguments: dict[str, Any], context: ToolContext) -> dict[str, Any]:
         return await run_call(arguments, MediaCall(deps, context))
 
-    return Tool(name, description, parameters, run, repeatable=True, timeout_s=timeout_s)
+    return Tool(
+        *(name, description, parameters, run),
+        repeatable=True,
+        timeout_s=timeout_s,
+        reads=reads,
+        addresses=addresses,
+    )
 
 
 def describe_artifact(artifact: Artifact, **shown: Any) -> dict[str, Any]:

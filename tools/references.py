@@ -17,7 +17,14 @@ from urllib.parse import unquote_to_bytes
 from config.errors import Invalid
 from tools.artifact_record import CONTENT_HASH
 from tools.artifacts import Artifacts
-from tools.safe_fetch import FetchLimits, Resolve, fetch, system_resolve
+from tools.safe_fetch import (
+    CheckAddress,
+    FetchLimits,
+    Resolve,
+    allow_address,
+    fetch,
+    system_resolve,
+)
 
 Kind = Literal["artifact", "data", "url"]
 
@@ -110,8 +117,10 @@ class ReferenceReader:
         self._limits = limits
         self._resolve = resolve
 
-    async def read(self, value: Any, *, field: str, tenant: str) -> ReferencedFile:
-        """Read the file that a value refers to.
+    async def read(
+        self, value: Any, *, field: str, tenant: str, check: CheckAddress = allow_address
+    ) -> ReferencedFile:
+        """Read the file that a value refers to; `check` is `safe_fetch.fetch`'s.
 
         Raises `Invalid` (`invalid_reference`), `NotFound` (`artifact_not_found`), and what
         `safe_fetch.fetch` raises.
@@ -120,7 +129,7 @@ class ReferenceReader:
         if reference.kind == "data":
             return decode_data_url(reference.value, field)
         if reference.kind == "url":
-            fetched = await fetch(reference.value, self._limits, resolve=self._resolve)
+            fetched = await fetch(reference.value, self._limits, resolve=self._resolve, check=check)
             return ReferencedFile(fetched.data, fetched.media_type)
         about = await self._artifacts.get(reference.value, tenant=tenant)
         data = await self._artifacts.read(reference.value, tenant=tenant)

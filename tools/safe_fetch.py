@@ -25,6 +25,8 @@ from tools.responses import FetchedPage, describe_response, read_response, short
 
 Resolve: TypeAlias = Callable[[str, int], Awaitable[list[str]]]
 
+CheckAddress: TypeAlias = Callable[[str], None]
+
 MAX_ADDRESSES = 4
 """Of a host that are tried; one dead address leaves time for others."""
 REDIRECT_STATUSES = {301, 302, 303, 307, 308}
@@ -59,6 +61,10 @@ class CacheValidators:
         return {name: value for name, value in conditions.items() if value}
 
 
+def allow_address(url: str) -> None:
+    """Allow any URL that the guard allows."""
+
+
 async def system_resolve(host: str, port: int) -> list[str]:
     """Resolve a host to its addresses, as the operating system sees them."""
     entries = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -72,17 +78,21 @@ async def fetch(
     validators: CacheValidators = CacheValidators(),
     resolve: Resolve = system_resolve,
     tls: ssl.SSLContext | None = None,
+    check: CheckAddress = allow_address,
 ) -> FetchedPage:
     """Fetch what `url` holds from a public address within `limits`.
 
-    A page that is still as its `validators` say need not be sent again. Raises `Invalid`
+    A page that is still as its `validators` say need not be sent again. `check` raises for a URL
+    that must not be asked for, and sees that of each redirect, before its host is looked up. Raises
+    what it raises, `Invalid`
     (`forbidden_url`, `forbidden_address`, `too_large`, `too_many_redirects`), `NotFound`
     (`page_not_found`), `TimedOut` (`fetch_timed_out`), or `Unavailable` when the host does not
     answer as it should. Proxies of the environment are not used: they would resolve names past the
     guard.
     """
     async with _within_time(url, limits):
-        return await _follow_redirects(url, limits, validators.build_headers(), resolve, tls)
+        headers = validators.build_headers()
+        return await _follow_redirects(url, limits, headers, resolve, tls, check)
 
 
 async def post(
@@ -147,10 +157,12 @@ async def _follow_redirects(
     headers: Mapping[str, str],
     resolve: Resolve,
     tls: ssl.SSLContext | None,
+    check: CheckAddress,
 ) -> FetchedPage:
     target = url
     for _ in range(limits.max_redirects + 1):
         parsed = _parse_url(target)
+        check(str(parsed))
         tls = tls or await _load_certificates(parsed)
         addresses = await _resolve_checked(parsed, limits, resolve)
         async with _open(parsed, addresses, limits, tls, headers) as response:

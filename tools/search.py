@@ -71,4 +71,4 @@ def search_tool(search: SearchPassages) -> Tool:
         )
 
     description = "Search the indexed documents and return the passages that fit best."
-    return Tool("search", description, PARAMETERS, run, repeatable=True)
+    return Tool("search", description, PARAMETERS, run, repeatable=True, addresses=())

@@ -10,7 +10,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from jsonschema import ValidationError
 
@@ -29,6 +29,14 @@ def _ignore_event(event: dict[str, Any]) -> None:
     """Do nothing: nobody listens."""
 
 
+def _allow_address(url: str) -> None:
+    """Do nothing: any address may be fetched."""
+
+
+Reads = Literal["nothing", "public", "private"]
+"""What a tool's result may hold beside what it was given: texts of others, or private ones."""
+
+
 @dataclass(frozen=True)
 class ToolContext:
     """For whom a tool is called, and by which node of which run.
@@ -41,6 +49,8 @@ class ToolContext:
     run_id: str = ""
     emit: Callable[[dict[str, Any]], None] = _ignore_event
     node: str = ""
+    check_address: Callable[[str], None] = _allow_address
+    """Raises for a URL that may not be fetched; called for each redirect too."""
 
     def send_event(self, kind: str, **data: Any) -> None:
         """Send an event of a kind: `progress`, `artifact`, `model`, `token`, `warning`. Never
@@ -57,7 +67,8 @@ class Tool:
     """A callable that graphs and tool-calling models share.
 
     `repeatable` says that a second call does no harm: a step that was cut off runs again.
-    `origin` is "shipped", or the file the tool was read from.
+    `origin` is "shipped", or the file the tool was read from. `addresses` are the arguments whose
+    URLs it fetches; None: it may do so with any.
     """
 
     name: str
@@ -67,6 +78,8 @@ class Tool:
     repeatable: bool
     timeout_s: float = 60.0
     origin: str = "shipped"
+    reads: Reads = "private"
+    addresses: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if not TOOL_NAME.fullmatch(self.name):

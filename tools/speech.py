@@ -101,6 +101,7 @@ def speech_tool(deps: MediaToolDeps) -> Tool:
         "Read a text aloud. Gives the sound as an artifact with its URL and length.",
         PARAMETERS,
         _read_aloud,
+        addresses=("reference",),
     )
 
 

@@ -46,6 +46,8 @@ def transcribe_tool(deps: MediaToolDeps) -> Tool:
         "Write down what is said in a recording, with times.",
         PARAMETERS,
         _transcribe,
+        reads="private",
+        addresses=("audio",),
     )
 
 

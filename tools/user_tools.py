@@ -17,7 +17,7 @@ import importlib.util
 import inspect
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -28,7 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from config.errors import Invalid, MotetError
-from tools.spec import JSON, Tool, ToolContext
+from tools.spec import JSON, Reads, Tool, ToolContext
 from tools.user_code.guard import call_guarded, describe
 from tools.user_code.importing import import_in_time
 from tools.user_code.threads import UserThreads
@@ -47,7 +47,12 @@ def tool(function: F) -> F: ...
 
 @overload
 def tool(
-    *, name: str | None = None, repeatable: bool = False, timeout_s: float = 60.0
+    *,
+    name: str | None = None,
+    repeatable: bool = False,
+    timeout_s: float = 60.0,
+    reads: Reads = "private",
+    addresses: Sequence[str] | None = None,
 ) -> Callable[[F], F]: ...
 
 
@@ -57,14 +62,18 @@ def tool(
     name: str | None = None,
     repeatable: bool = False,
     timeout_s: float = 60.0,
+    reads: Reads = "private",
+    addresses: Sequence[str] | None = None,
 ) -> F | Callable[[F], F]:
     """Mark a function as a tool; it stays the function it was.
 
-    Say `repeatable=True` when calling it a second time does no harm.
+    Say `repeatable=True` when calling it a second time does no harm; by `reads` what its result may
+    hold besides what it was given, and by `addresses` which arguments name what it fetches.
     """
 
     def mark(marked: F) -> F:
-        options = {"name": name, "repeatable": repeatable, "timeout_s": timeout_s}
+        options: dict[str, Any] = {"name": name, "repeatable": repeatable, "timeout_s": timeout_s}
+        options |= {"reads": reads, "addresses": None if addresses is None else tuple(addresses)}
         setattr(marked, MARK_ATTRIBUTE, options)
         return marked
 
@@ -120,6 +129,7 @@ def build_tool(function: Function, origin: str, threads: UserThreads) -> Tool:
         function, MARK_ATTRIBUTE, {"name": None, "repeatable": False, "timeout_s": 60.0}
     )
     name = options["name"] or function.__name__
+    bounds = {key: options[key] for key in ("reads", "addresses") if key in options}
     model, context_name = _model_arguments(function, name)
     schema = model.model_json_schema()
     schema.pop("title", None)
@@ -134,6 +144,7 @@ def build_tool(function: Function, origin: str, threads: UserThreads) -> Tool:
         repeatable=options["repeatable"],
         timeout_s=options["timeout_s"],
         origin=origin,
+        **bounds,
     )
 
 

@@ -104,7 +104,8 @@ def web_tool(limits: FetchLimits, resolve: Resolve = system_resolve) -> Tool:
     """Build the tool that reads public web pages; addresses of our own network are refused."""
 
     async def run(arguments: dict[str, Any], context: ToolContext) -> dict[str, Any]:
-        page = await fetch(arguments["url"], limits, resolve=resolve)
+        check = context.check_address
+        page = await fetch(arguments["url"], limits, resolve=resolve, check=check)
         # A large page takes seconds to parse: not on the event loop.
         title, text = await asyncio.to_thread(page_text, page)
         max_characters = arguments["max_characters"]
@@ -122,4 +123,7 @@ def web_tool(limits: FetchLimits, resolve: Resolve = system_resolve) -> Tool:
         run,
         repeatable=True,
         timeout_s=limits.timeout_s + PARSE_TIMEOUT_S,
+        # Pages of one's own network are not for everyone.
+        reads="private" if limits.allowed_networks else "public",
+        addresses=("url",),
     )

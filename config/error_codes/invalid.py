@@ -7,6 +7,10 @@ from collections.abc import Mapping
 from config.error_codes.kinds import ErrorCode
 
 INVALID: Mapping[str, ErrorCode] = {
+    "address_not_allowed": ErrorCode(
+        "After private data was read, an address was to be fetched that nobody wrote or listed.",
+        "List its host in `hosts` of the node or in the setting `web_hosts`, or approve it.",
+    ),
     "agent_recursion": ErrorCode(
         "An agent would call itself, directly or through others.", "Break the circle."
     ),

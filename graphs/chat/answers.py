@@ -9,13 +9,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.runnables import RunnableSequence
 
 from config.errors import Unavailable
 from graphs.chat.ask import BoundChat, answering_model, ask
 from graphs.chat.checking import check_answer, score_passages
-from graphs.chat.messages import attach_pictures, attach_threshold, build_messages
+from graphs.chat.foreign import link_pictures
+from graphs.chat.messages import (
+    add_to_system,
+    attach_pictures,
+    attach_threshold,
+    build_messages,
+)
 from graphs.chat.output_schema import OutputSchema
 from graphs.compile.node import NodeContext
 from graphs.grounding.citations import Unsupported
@@ -29,10 +35,15 @@ MAX_REPORTED_CHARS = 2000
 
 
 async def answer_in_text(
-    inputs: dict[str, Any], context: NodeContext, unsupported: Unsupported
+    inputs: dict[str, Any],
+    context: NodeContext,
+    unsupported: Unsupported,
+    *,
+    trust_system: bool = False,
 ) -> dict[str, Any]:
     """Ask for plain text, and return its parts, checked against the passages that it cites."""
-    messages = await attach_pictures(build_messages(inputs, context), inputs.get("images"), context)
+    messages = await build_messages(inputs, context, trust_system=trust_system)
+    messages = await attach_pictures(messages, inputs.get("images"), context)
     messages = await attach_threshold(messages, context)
     message = await ask(context, str(inputs["model"]), messages)
     parts = await check_parts(message, context, unsupported)
@@ -55,6 +66,7 @@ async def check_parts(
     Without `uncited`, sentences that cite nothing are not held against the answer.
     """
     passages = [passage for _, block in context.rendering.cited for passage in block]
+    message = _link_pictures(message, context)
     parts = _plain_parts(message)
     if not passages:
         return parts
@@ -70,6 +82,13 @@ async def check_parts(
         "message": message,
         "refused": parts["refused"] or is_refusal(answer.text),
     }
+
+
+def _link_pictures(message: AIMessage, context: NodeContext) -> AIMessage:
+    """Make links of pictures by whose addresses what was read could leave."""
+    text = str(message.text)
+    linked = link_pictures(text, context.addresses)
+    return message if linked == text else message.model_copy(update={"content": linked})
 
 
 def _plain_parts(message: AIMessage) -> dict[str, Any]:
@@ -88,19 +107,26 @@ def _plain_parts(message: AIMessage) -> dict[str, Any]:
 
 
 async def answer_in_json(
-    inputs: dict[str, Any], context: NodeContext, schema: OutputSchema, repairs: int
+    inputs: dict[str, Any],
+    context: NodeContext,
+    schema: OutputSchema,
+    repairs: int,
+    *,
+    trust_system: bool = False,
 ) -> dict[str, Any]:
     """Ask until the answer fits a schema, and return its parts with the value `parsed`.
 
     An answer that does not fit is sent back with what is wrong, at most `repairs` times. Raises
     `Unavailable` (`structured_output_invalid`) after that.
     """
-    messages = await attach_pictures(build_messages(inputs, context), inputs.get("images"), context)
-    messages = _add_instruction(messages, schema.instruction())
+    messages = await build_messages(inputs, context, trust_system=trust_system)
+    messages = await attach_pictures(messages, inputs.get("images"), context)
+    messages = add_to_system(messages, schema.instruction())
     for attempt in range(repairs + 1):
         message = await ask(
             context, str(inputs["model"]), messages, lambda chat: _bind_schema(chat, schema)
         )
+        message = _link_pictures(message, context)
         try:
             parsed = await schema.parse(str(message.text))
         except ValueError as error:
@@ -116,12 +142,6 @@ async def answer_in_json(
         details={"answer": str(message.text)[:MAX_REPORTED_CHARS], "reason": reason},
         permanent=True,
     )
-
-
-def _add_instruction(messages: list[BaseMessage], instruction: str) -> list[BaseMessage]:
-    if isinstance(messages[0], SystemMessage):
-        return [SystemMessage(f"{messages[0].text}\n\n{instruction}"), *messages[1:]]
-    return [SystemMessage(instruction), *messages]
 
 
 def _repair_request(message: AIMessage, reason: str) -> Sequence[BaseMessage]:

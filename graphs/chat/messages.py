@@ -7,31 +7,41 @@ Other chat models ignore it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from langchain_core.messages import (
+    AIMessage,
     BaseMessage,
     HumanMessage,
     SystemMessage,
-    convert_to_messages,
+    ToolMessage,
 )
 
-from config.errors import Invalid, NotFound, Unavailable
+from config.errors import Invalid, NotFound
+from graphs.chat.conversation import read_picture, take_over, to_messages
+from graphs.chat.foreign import NOTE, mark_foreign
 from graphs.compile.node import NodeContext
 from graphs.grounding.citations import question_of
 from graphs.templates.plain import write_value
 
 
-def build_messages(inputs: Mapping[str, Any], context: NodeContext) -> list[BaseMessage]:
+async def build_messages(
+    inputs: Mapping[str, Any], context: NodeContext, *, trust_system: bool = False
+) -> list[BaseMessage]:
     """Build the messages of a node's `system`, `messages` and `prompt`, with what it cites.
 
-    Raises `Invalid` (`invalid_messages`).
+    What is cited stands between marks, as text of others. Messages of the conversation are taken
+    over as `take_over` says. Raises `Invalid` (`invalid_messages`), and as reading pictures does.
     """
     messages: list[BaseMessage] = []
     if system := _text(inputs.get("system")):
         messages.append(SystemMessage(system))
-    messages += to_messages(inputs.get("messages"))
+    conversation = to_messages(inputs.get("messages"))
+    if any(isinstance(each, AIMessage | ToolMessage) for each in conversation):
+        context.exposure.read_private()
+    own = len(messages)
+    messages += [await take_over(each, context, trust_system) for each in conversation]
     if (prompt := _text(inputs.get("prompt"))) or not messages:
         messages.append(HumanMessage(prompt))
     cited = context.rendering.cited
@@ -39,7 +49,28 @@ def build_messages(inputs: Mapping[str, Any], context: NodeContext) -> list[Base
         question = question_of(str(messages[-1].content), [block for block, _ in cited])
         passages = [passage for _, block_passages in cited for passage in block_passages]
         messages[-1].additional_kwargs["motet"] = {"question": question, "passages": passages}
-    return messages
+    blocks = [*(block for block, _ in cited), *context.rendering.foreign]
+    if not blocks:
+        return messages
+    ours = [*messages[:own], *messages[own + len(conversation) :]]
+    _mark_blocks(ours, list(filter(None, blocks)), context.mark)
+    return add_to_system(messages, NOTE)
+
+
+def _mark_blocks(messages: Sequence[BaseMessage], blocks: Sequence[str], mark: str) -> None:
+    for block in blocks:
+        for message in messages:
+            if block in str(message.content):
+                marked = mark_foreign(block, mark)
+                message.content = str(message.content).replace(block, marked, 1)
+                break
+
+
+def add_to_system(messages: list[BaseMessage], text: str) -> list[BaseMessage]:
+    """Return the messages with one more paragraph in the system message, which may be new."""
+    if isinstance(messages[0], SystemMessage):
+        return [SystemMessage(f"{messages[0].text}\n\n{text}"), *messages[1:]]
+    return [SystemMessage(text), *messages]
 
 
 async def attach_pictures(
@@ -54,12 +85,7 @@ async def attach_pictures(
     references = [each for each in references if each not in (None, "")]
     if not references:
         return messages
-    read = context.run.read_picture
-    if read is None:
-        raise Unavailable(
-            "Pictures cannot be read here.", code="pictures_unavailable", permanent=True
-        )
-    urls = [await read(each, "images", context.run.tenant) for each in references]
+    urls = [await read_picture(each, "images", context) for each in references]
     pictures = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
     content: list[Any] = [{"type": "text", "text": str(messages[-1].text)}, *pictures]
     return [*messages[:-1], messages[-1].model_copy(update={"content": content})]
@@ -87,15 +113,6 @@ async def _threshold(name: str, context: NodeContext) -> float | None:
     except (NotFound, Invalid):  # the passages may come from elsewhere
         return None
     return None if threshold is None else float(threshold.value)
-
-
-def to_messages(value: Any) -> list[BaseMessage]:
-    """Convert a state's messages to LangChain's. Raises `Invalid` (`invalid_messages`)."""
-    items = value if isinstance(value, list | tuple) else [value] if value else []
-    try:
-        return list(convert_to_messages(items))
-    except (ValueError, NotImplementedError, TypeError, KeyError) as error:
-        raise Invalid(f"These are no chat messages: {error}", code="invalid_messages") from error
 
 
 def _text(value: Any) -> str:

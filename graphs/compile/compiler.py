@@ -27,6 +27,7 @@ from graphs.compile.node_runner import NodeRunner
 from graphs.compile.retry import retry_policy
 from graphs.compile.router import connect
 from graphs.compile.state import EMPTY, LOOPS, overwrite, state_schema
+from graphs.exposure import EXPOSURE, exposure_of_input
 from graphs.run_context import RunContext
 from graphs.spec.base import RESERVED
 from graphs.spec.branches import Branch
@@ -57,8 +58,13 @@ class BuiltGraph:
         attach_joins(compiled, self.flow.joins)
         return compiled
 
-    def initial_state(self, values: Mapping[str, Any]) -> dict[str, Any]:
+    def initial_state(
+        self, values: Mapping[str, Any], exposure: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
         """Return a run's first writes: `values`, and every channel that the thread does not keep.
+
+        `exposure` is what the graph that calls this one knows; without one, `values` are what a
+        person wrote.
 
         A thread's checkpoint holds the channels of its last run, so those that begin afresh must be
         overwritten, the count of loops among them.
@@ -70,6 +76,8 @@ class BuiltGraph:
         }
         if LOOPS in self.builder.channels:
             state[LOOPS] = overwrite("merge", {})
+        # Joined to what the thread knows from earlier runs: their data is in its conversation.
+        state[EXPOSURE] = exposure_of_input(values) if exposure is None else dict(exposure)
         for name, value in values.items():
             channel = self.channels[name]
             state[name] = value if channel.persistent else overwrite(channel.reducer, value)
@@ -88,8 +96,8 @@ def build_graph(
     flow = read_flow(nodes, edges, inner)
     empty = {name: _empty_value(channel) for name, channel in channels.items()}
     reducers: dict[str, Reduce] = {name: channel.reducer for name, channel in channels.items()}
-    hidden = bool(flow.loops or flow.gotos)
-    schema = state_schema(f"{scope.agent}_state", reducers, hidden)
+    steering = bool(flow.loops or flow.gotos)
+    schema = state_schema(f"{scope.agent}_state", reducers, steering)
     builder: StateGraph[Any, Any, Any, Any] = StateGraph(schema, RunContext)
     for name, spec in nodes.items():
         runner = _compile_node(name, spec, inner, channels, empty, flow)

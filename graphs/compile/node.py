@@ -21,9 +21,10 @@ This module owns the contract alone. It knows no node type, and of agents only `
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from jinja2 import TemplateSyntaxError
 from langchain_core.runnables import RunnableConfig
@@ -31,6 +32,7 @@ from langgraph.errors import GraphRecursionError
 from langgraph.graph.state import CompiledStateGraph
 
 from config.errors import Invalid, nearest
+from graphs.exposure import Exposure, exposure_after
 from graphs.run_context import RunContext
 from graphs.spec.channel_types import Type
 from graphs.spec.node_spec import NodeSpec
@@ -38,6 +40,7 @@ from graphs.spec.problems import Path, Problems
 from graphs.templates.expressions import Expressions, Template, View
 from graphs.templates.rendering import Rendering, evaluate
 from models.catalog.spec import Task
+from tools.address_policy import AddressPolicy
 from tools.json_schema.schema import run_checks
 
 Renderer = Callable[[View, Rendering], Any]
@@ -63,9 +66,18 @@ class NodeContext:
     view: View
     """The state's values as the step began; channels without a value have their empty one."""
     rendering: Rendering
+    exposure: Exposure
+    """What the run has read before this step, and what the step adds to it."""
     write: Callable[[Any], None]
     """LangGraph's stream writer. What it is given becomes an event of the run in
     `runs.steps.StreamTranslator`."""
+    mark: str = field(default_factory=lambda: secrets.token_hex(8))
+    """Stands around texts of others; nobody who wrote them can know it."""
+
+    @property
+    def addresses(self) -> AddressPolicy:
+        """Which addresses may be fetched, by what the run has read until now."""
+        return self.exposure.policy(self.run.web_hosts)
 
     def emit(self, kind: str, **data: Any) -> None:
         """Send an event of this step to the run's readers; never blocks."""
@@ -101,7 +113,9 @@ class CalledAgent(Protocol):
 
     def compile(self) -> CompiledStateGraph[Any, Any, Any, Any]: ...
 
-    def initial_state(self, input: Any) -> dict[str, Any]:
+    def initial_state(
+        self, input: Any, exposure: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
         """Return the first writes for an input. Raises `Invalid` (`invalid_input`)."""
         ...
 
@@ -114,10 +128,20 @@ class CalledAgent(Protocol):
         ...
 
 
+class CalledEnd(NamedTuple):
+    """The output of a called agent, and what its run has read (`graphs.exposure`)."""
+
+    output: dict[str, Any]
+    exposure: dict[str, Any]
+
+
 async def run_called(
-    agent: CalledAgent, compiled: CompiledStateGraph[Any, Any, Any, Any], input: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Run an agent as a part of the step that runs now, and return its output.
+    agent: CalledAgent,
+    compiled: CompiledStateGraph[Any, Any, Any, Any],
+    input: Mapping[str, Any],
+    exposure: Mapping[str, Any],
+) -> CalledEnd:
+    """Run an agent as a part of the step that runs now; `exposure` is what the caller has read.
 
     LangGraph finds the outer run in context variables: the inner graph has its checkpoints, its
     context and its stream, and after a crash goes on where it was. Raises `Invalid`
@@ -125,11 +149,12 @@ async def run_called(
     """
     limit: RunnableConfig = {"recursion_limit": agent.recursion_limit}
     try:
-        first_writes = await run_checks(lambda: agent.initial_state(input))
+        first_writes = await run_checks(lambda: agent.initial_state(input, exposure))
         values = await compiled.ainvoke(first_writes, limit)
     except GraphRecursionError as error:
         raise agent.too_many_steps() from error
-    return await evaluate(lambda _: agent.output(values))
+    output = await evaluate(lambda _: agent.output(values))
+    return CalledEnd(output, exposure_after(values))
 
 
 class Linker(Protocol):

@@ -32,6 +32,7 @@ from config.json_values import check_storable
 from graphs.compile.node import NEXT_PART, CompiledNode, NodeContext, Renderer
 from graphs.compile.retry import is_retryable
 from graphs.compile.state import GOTO, overwrite
+from graphs.exposure import EXPOSURE, exposure_of
 from graphs.run_context import RunContext
 from graphs.spec.channel_types import Reduce, Type, fits
 from graphs.spec.node_spec import NodeSpec
@@ -78,7 +79,7 @@ class NodeRunner:
                 context.emit("progress", skipped=True)
                 log.debug("run %s: %s is passed over", context.run.run_id, self.name)
                 return {}
-            return self._update(await self._parts(context))
+            return {**self._update(await self._parts(context)), **_exposed(context)}
         except GraphBubbleUp:
             # How LangGraph carries questions to people and moves to other graphs: no error.
             raise
@@ -105,6 +106,7 @@ class NodeRunner:
             config=config,
             view={**self.empty, **state},
             rendering=Rendering(),
+            exposure=exposure_of(state.get(EXPOSURE)),
             write=runtime.stream_writer,
         )
         if context.attempt > 1:
@@ -125,9 +127,13 @@ class NodeRunner:
         if key in cached:
             context.emit("progress", cached=True)
             log.debug("run %s: %s is cached", context.run.run_id, self.name)
-            return dict(cached[key])
+            parts = dict(cached[key])
+            context.exposure.add(parts.pop(EXPOSURE, None))
+            return parts
         parts = await self._run_in_time(inputs, context)
-        await cache.aset({key: (parts, int(self.spec.cache.ttl_s) or 1)})
+        reads_private = context.exposure.reads_private
+        noted = {**parts, **({EXPOSURE: {"private": True}} if reads_private else {})}
+        await cache.aset({key: (noted, int(self.spec.cache.ttl_s) or 1)})
         return parts
 
     def _render_inputs(self, context: NodeContext) -> dict[str, Any]:
@@ -202,7 +208,8 @@ class NodeRunner:
         log.info("run %s: %s failed (attempt %d), %s: %s", *where, handled, report["code"])
         update = await self._default_update(report, context)
         self._check_values(update)
-        return {**update, **({GOTO: {self.name: policy.goto}} if self.routes_itself else {})}
+        steering = {GOTO: {self.name: policy.goto}} if self.routes_itself else {}
+        return {**update, **steering, **_exposed(context)}
 
     async def _default_update(self, report: dict[str, Any], context: NodeContext) -> dict[str, Any]:
         if (default := self.default) is None:
@@ -224,6 +231,11 @@ class NodeRunner:
             error.message = str(message)
             error.args = (error.message,)
         return error
+
+
+def _exposed(context: NodeContext) -> dict[str, Any]:
+    """Return the write of what the step has read, if it has read anything new."""
+    return {EXPOSURE: context.exposure.state()} if context.exposure.changed else {}
 
 
 def _describe(error: Exception) -> dict[str, Any]:

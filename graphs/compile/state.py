@@ -1,6 +1,6 @@
 """The state of a compiled graph: how writes are combined, and LangGraph's schema of the channels.
 
-Owns the reducers and the two hidden channels that steer a graph. What a channel's type accepts is
+Owns the reducers and the hidden channels. What a channel's type accepts is
 `graphs.spec.channel_types`'.
 """
 
@@ -15,6 +15,7 @@ from typing_extensions import TypedDict
 
 from config.errors import Invalid
 from config.json_values import check_storable
+from graphs.exposure import EXPOSURE, combine
 from graphs.spec.channel_types import Reduce
 
 LOOPS = "_loops"
@@ -78,16 +79,19 @@ ANNOTATED_TYPES: Mapping[Reduce, Any] = {
     "messages": list,
 }
 """The type in LangGraph's schema of a channel with each reducer."""
-HIDDEN_CHANNELS = {LOOPS: Annotated[dict, _count], GOTO: Annotated[dict, _merge]}
+STEERING_CHANNELS = {LOOPS: Annotated[dict, _count], GOTO: Annotated[dict, _merge]}
+HIDDEN = frozenset((*STEERING_CHANNELS, EXPOSURE))
+"""The channels that nobody outside of a graph is shown."""
 
 
-def state_schema(name: str, reducers: Mapping[str, Reduce], hidden: bool) -> type[Any]:
-    """Make LangGraph's state type for these channels; `hidden` adds those that steer the graph."""
+def state_schema(name: str, reducers: Mapping[str, Reduce], steering: bool) -> type[Any]:
+    """Make the state type of these channels; `steering` adds those that steer a graph."""
     fields: dict[str, Any] = {
         channel: Any if reduce == "last" else Annotated[ANNOTATED_TYPES[reduce], REDUCERS[reduce]]
         for channel, reduce in reducers.items()
     }
-    return TypedDict(name, {**fields, **(HIDDEN_CHANNELS if hidden else {})}, total=False)  # type: ignore[operator, no-any-return]
+    fields[EXPOSURE] = Annotated[dict, combine]
+    return TypedDict(name, {**fields, **(STEERING_CHANNELS if steering else {})}, total=False)  # type: ignore[operator, no-any-return]
 
 
 def overwrite(reduce: Reduce, value: Any) -> Any:

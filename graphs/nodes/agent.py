@@ -9,19 +9,23 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolCall, ToolMessage
+from langgraph.types import interrupt
 from pydantic import Field
 
 from config.errors import MotetError, Unavailable, nearest
+from config.origins import ListedHost
 from graphs.chat.answers import check_parts
 from graphs.chat.ask import BoundChat, ask
-from graphs.chat.messages import build_messages
+from graphs.chat.foreign import NOTE, mark_foreign
+from graphs.chat.messages import add_to_system, build_messages
 from graphs.compile.durable import durable_call, gather_all
 from graphs.compile.node import CompiledNode, CompileScope, NodeContext, NodeType
 from graphs.compile.retry import will_retry
-from graphs.nodes.tool_calls import call_tool
+from graphs.nodes.tool_calls import call_tool, note_reading, urls_of
 from graphs.spec.channel_types import Type
 from graphs.spec.node_spec import NodeSpec
 from graphs.templates.filters import number_passage
+from tools.address_policy import AddressPolicy, address_key
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -50,8 +54,18 @@ class AgentNodeSpec(NodeSpec):
     model: str = Field("chat", description="A role, a model's name, or `ollama/<tag>`.")
     system: str | None = None
     messages: str | None = Field(None, description="A conversation that stands before the prompt.")
+    trust_system: bool = Field(
+        False, description="Whether system messages of the conversation count as one's own."
+    )
     prompt: str | None = None
     tools: list[str] = Field(min_length=1, description="Names of tools.")
+    hosts: list[ListedHost] = Field(
+        default_factory=list,
+        description="Hosts of addresses that the model may choose although private data was read.",
+    )
+    other_hosts: Literal["refuse", "ask"] = Field(
+        "refuse", description="Whether a person is asked about an address of another host."
+    )
     max_steps: int = Field(8, ge=1, le=100, description="A bound on turns with tools.")
 
 
@@ -63,7 +77,8 @@ def build(spec: AgentNodeSpec, scope: CompileScope) -> CompiledNode:
     )
 
     async def run(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
-        loop = ToolLoop(context, spec, str(inputs["model"]), build_messages(inputs, context))
+        messages = await build_messages(inputs, context, trust_system=spec.trust_system)
+        loop = ToolLoop(context, spec, str(inputs["model"]), messages)
         message = await loop.run(spec.max_steps)
         # A sentence may rest on a tool that gives no passages, so one without a citation is fine.
         answer = await check_parts(message, context, uncited=False)
@@ -91,9 +106,10 @@ class ToolLoop:
         self._context = context
         self._spec = spec
         self._model = model
-        tools = context.run.tools
-        self._functions = [tools.get(name).as_function() for name in spec.tools]
+        self._tools = {name: context.run.tools.get(name) for name in spec.tools}
         self._messages = list(messages)
+        if any(tool.reads != "nothing" for tool in self._tools.values()):
+            self._messages = add_to_system(self._messages, NOTE)
         self.added: list[BaseMessage] = []
         """What the model and its tools have said in this step."""
         self.turns = 0
@@ -137,7 +153,7 @@ class ToolLoop:
 
     def _bind_tools(self, chat: BaseChatModel) -> BoundChat:
         try:
-            return chat.bind_tools(self._functions)
+            return chat.bind_tools([tool.as_function() for tool in self._tools.values()])
         except NotImplementedError as error:
             raise Unavailable(
                 "The chat model that is available here cannot call tools. Install Ollama from "
@@ -153,17 +169,39 @@ class ToolLoop:
             ToolMessage(f"The call cannot be read: {call['error']}", tool_call_id=call["id"] or "")
             for call in answer.invalid_tool_calls
         ]
+        policy = self._policy(answer.tool_calls)
         # Durable results are found by the order in which calls begin. Tasks begin in the order in
         # which they are made, so after a crash each call finds its own result.
         tasks = [
-            asyncio.create_task(self._call_tool(call), name=f"{self._context.node} {call['name']}")
+            asyncio.create_task(
+                self._call_tool(call, policy), name=f"{self._context.node} {call['name']}"
+            )
             for call in answer.tool_calls
         ]
         results = await gather_all(tasks)
+        for call in answer.tool_calls:
+            # Also where the result was stored before a crash.
+            if tool := self._tools.get(call["name"]):
+                note_reading(tool, self._context)
         pairs = zip(answer.tool_calls, results, strict=True)
         return [*(self._result_message(call, result) for call, result in pairs), *unreadable]
 
-    async def _call_tool(self, tool_call: ToolCall) -> Any:
+    def _policy(self, calls: Sequence[ToolCall]) -> AddressPolicy:
+        """Return which addresses these calls may name; asks a person where the node says so."""
+        policy = self._context.addresses.listing(self._spec.hosts)
+        if self._spec.other_hosts == "refuse":
+            return policy
+        for call in calls:
+            tool = self._tools.get(call["name"])
+            for url in urls_of(tool, call["args"]) if tool else ():
+                # Asked here and not within the call: a step that is answered runs from its begin,
+                # and meets its questions in the same order.
+                if not policy.allows(url) and _is_approved(call["name"], url):
+                    self._context.exposure.add({"written": [address_key(url)]})
+                    policy = self._context.addresses.listing(self._spec.hosts)
+        return policy
+
+    async def _call_tool(self, tool_call: ToolCall, policy: AddressPolicy) -> Any:
         name = tool_call["name"]
         known = name in self._spec.tools
 
@@ -172,7 +210,7 @@ class ToolLoop:
                 hint = nearest(name, self._spec.tools)
                 return {"error": f"There is no tool '{name}'. {hint}"}
             try:
-                return {"result": await call_tool(name, dict(tool_call["args"]), context)}
+                return {"result": await call_tool(name, dict(tool_call["args"]), context, policy)}
             except MotetError as error:
                 if will_retry(error, context, self._spec):
                     raise
@@ -196,6 +234,8 @@ class ToolLoop:
                 f"what tool '{name}' gave.",
             )
             text = f"{text[:MAX_RESULT_CHARS]}… (cut off)"
+        if self._tools[name].reads != "nothing":
+            text = mark_foreign(text, self._context.mark)
         return ToolMessage(text, name=name, tool_call_id=id_)
 
     def _write_result(self, result: Any) -> str:
@@ -210,6 +250,17 @@ class ToolLoop:
         else:
             text = json.dumps(result, ensure_ascii=False, default=str)
         return text
+
+
+def _is_approved(tool: str, url: str) -> bool:
+    """Ask a person whether a tool may fetch a URL; ends the step until there is an answer."""
+    schema = {"type": "boolean"}
+    message = (
+        f"The model wants to call '{tool}' with an address that nobody listed or wrote, after it "
+        "has read private data. Whatever stands in the address reaches that host. Allow it?"
+    )
+    question = {"message": message, "show": {"url": url}, "schema": schema}
+    return interrupt(question, response_schema=schema) is True
 
 
 AGENT = NodeType(AgentNodeSpec, build, PARTS, "text", model_task="chat")

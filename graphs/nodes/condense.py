@@ -16,7 +16,7 @@ from langchain_core.messages.utils import count_tokens_approximately, get_buffer
 from pydantic import Field
 
 from graphs.chat.ask import answering_model, ask
-from graphs.chat.messages import to_messages
+from graphs.chat.conversation import to_messages
 from graphs.compile.node import CompiledNode, CompileScope, NodeContext, NodeType
 from graphs.spec.channel_types import Type
 from graphs.spec.node_spec import NodeSpec

@@ -49,6 +49,7 @@ def build(spec: HumanSpec, scope: CompileScope) -> CompiledNode:
             except Invalid as error:
                 question = {**question, "error": error.message}
                 continue
+            context.exposure.add_written(checked)
             return {**(checked if spec.answer is not None else {}), "answer": checked}
 
     return CompiledNode(scope.optional(message=spec.message, show=spec.show), run)

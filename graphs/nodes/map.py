@@ -27,6 +27,7 @@ from graphs.compile.node import (
     run_called,
 )
 from graphs.compile.retry import will_retry
+from graphs.exposure import EXPOSURE, exposure_after
 from graphs.nodes.subgraph import find_agent
 from graphs.spec.base import MAX_NODES, ChannelName, Name
 from graphs.spec.branches import Next
@@ -72,10 +73,10 @@ class MapSpec(NodeSpec):
 
 @dataclass(frozen=True)
 class ItemGraph:
-    """How one item is run: from its rendered values to its result."""
+    """How one item is run: from its rendered values, and what its run has read, to its outcome."""
 
     inputs: Mapping[str, Renderer]
-    run: Callable[[dict[str, Any]], Awaitable[Any]]
+    run: Callable[[dict[str, Any], Mapping[str, Any]], Awaitable[dict[str, Any]]]
 
 
 def build(spec: MapSpec, scope: CompileScope) -> CompiledNode:
@@ -125,6 +126,8 @@ class ItemRunner:
 
         async with self._gate:
             outcome: dict[str, Any] = await durable_call(run, "item", self._context, self._spec)
+        # Also of an outcome that was stored before a crash.
+        self._context.exposure.add(outcome.get(EXPOSURE))
         self._done += 1
         self._context.emit("progress", done=self._done, total=self._total)
         return outcome
@@ -134,14 +137,14 @@ class ItemRunner:
         view = {**context.view, self._spec.as_: item, "item_index": index}
         try:
             values = await evaluate(lambda rendering: self._values(view, rendering))
-            return {"result": await self._graph.run(values)}
+            return await self._graph.run(values, context.exposure.state())
         except MotetError as error:
             if self._spec.on_item_error == "fail" or will_retry(error, context, self._spec):
                 error.details.setdefault("item", index)
                 raise
             report = {"index": index, "code": error.code, "message": error.message}
             context.emit("warning", **report, handled=self._spec.on_item_error)
-            return {"error": report}
+            return {"error": report, EXPOSURE: {"private": True}}
 
     def _values(self, view: View, rendering: Rendering) -> dict[str, Any]:
         return {key: part(view, rendering) for key, part in self._graph.inputs.items()}
@@ -168,9 +171,11 @@ def _build_by_agent(spec: MapSpec, scope: CompileScope) -> ItemGraph:
     result = _compile_result(spec, replace(scope, names=outputs))
     compiled = agent.compile()
 
-    async def run(values: dict[str, Any]) -> Any:
-        output = await run_called(agent, compiled, values)
-        return output if result is None else await evaluate(partial(result, output))
+    async def run(values: dict[str, Any], exposure: Mapping[str, Any]) -> dict[str, Any]:
+        called = await run_called(agent, compiled, values, exposure)
+        output = called.output
+        value = output if result is None else await evaluate(partial(result, output))
+        return {"result": value, EXPOSURE: called.exposure}
 
     return ItemGraph(inputs, run)
 
@@ -195,10 +200,11 @@ def _build_by_nodes(spec: MapSpec, scope: CompileScope) -> ItemGraph:
     compiled = graph.compile()
     limit: RunnableConfig = {"recursion_limit": graph.recursion_limit}
 
-    async def run(values: dict[str, Any]) -> Any:
-        state = await compiled.ainvoke(graph.initial_state(values), limit)
+    async def run(values: dict[str, Any], exposure: Mapping[str, Any]) -> dict[str, Any]:
+        state = await compiled.ainvoke(graph.initial_state(values, exposure), limit)
         view = {**graph.empty, **state}
-        return await evaluate(partial(result, view)) if result else None
+        value = await evaluate(partial(result, view)) if result else None
+        return {"result": value, EXPOSURE: exposure_after(state)}
 
     return ItemGraph({name: _read_channel(name) for name in input_names}, run)
 
@@ -227,9 +233,9 @@ def _check_items(value: Any) -> list[Any]:
     return list(value)
 
 
-async def _do_nothing(values: dict[str, Any]) -> Any:
+async def _do_nothing(values: dict[str, Any], exposure: Mapping[str, Any]) -> dict[str, Any]:
     """Stand in for a graph that is a problem of the file: it never runs."""
-    return None
+    return {}
 
 
 MAP = NodeType(MapSpec, build, PARTS, "results")

@@ -71,6 +71,7 @@ def build(spec: RetrieveSpec, scope: CompileScope) -> CompiledNode:
     }
 
     async def run(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
+        context.exposure.read_private()
         if spec.query is not None:
             return await _search(inputs, context, options)
         if spec.list_:

@@ -37,7 +37,9 @@ def build(spec: SubgraphSpec, scope: CompileScope) -> CompiledNode:
     scope.check_parts(spec.save, ["output", *agent.output_schema.get("properties", {})])
 
     async def run(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
-        output = await run_called(agent, compiled, inputs)
+        called = await run_called(agent, compiled, inputs, context.exposure.state())
+        context.exposure.add(called.exposure)
+        output = called.output
         return {**output, "output": output}
 
     return CompiledNode(inputs, run)

@@ -32,6 +32,9 @@ class TextSpec(NodeSpec):
     model: str = Field("chat", description="A role, a model's name, or `ollama/<tag>`.")
     system: str | None = None
     messages: str | None = Field(None, description="A conversation that stands before the prompt.")
+    trust_system: bool = Field(
+        False, description="Whether system messages of the conversation count as one's own."
+    )
     prompt: str | None = None
     images: str | list[JsonValue] | None = Field(
         None, description="Pictures that the model sees beside the prompt."
@@ -61,8 +64,12 @@ def build(spec: TextSpec, scope: CompileScope) -> CompiledNode:
 
     async def run(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
         if schema is None:
-            return await answer_in_text(inputs, context, spec.unsupported)
-        return await answer_in_json(inputs, context, schema, spec.repairs)
+            return await answer_in_text(
+                inputs, context, spec.unsupported, trust_system=spec.trust_system
+            )
+        return await answer_in_json(
+            inputs, context, schema, spec.repairs, trust_system=spec.trust_system
+        )
 
     return CompiledNode(inputs, run)
 

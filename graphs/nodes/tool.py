@@ -6,8 +6,9 @@ from typing import Any, Literal
 
 from pydantic import Field, JsonValue
 
+from config.origins import ListedHost
 from graphs.compile.node import CompiledNode, CompileScope, NodeContext, NodeType
-from graphs.nodes.tool_calls import call_tool
+from graphs.nodes.tool_calls import call_tool, literal_hosts
 from graphs.spec.node_spec import NodeSpec
 
 
@@ -17,6 +18,10 @@ class ToolSpec(NodeSpec):
     type: Literal["tool"]
     tool: str = Field(description="The tool's name.")
     arguments: dict[str, JsonValue] = Field(default_factory=dict)
+    hosts: list[ListedHost] = Field(
+        default_factory=list,
+        description="Hosts of addresses that may be fetched although private data was read.",
+    )
 
 
 def build(spec: ToolSpec, scope: CompileScope) -> CompiledNode:
@@ -25,7 +30,8 @@ def build(spec: ToolSpec, scope: CompileScope) -> CompiledNode:
     }
 
     async def run(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
-        return {"result": await call_tool(spec.tool, inputs, context)}
+        policy = context.addresses.listing((*spec.hosts, *literal_hosts(spec.arguments)))
+        return {"result": await call_tool(spec.tool, inputs, context, policy)}
 
     return CompiledNode(arguments, run)
 

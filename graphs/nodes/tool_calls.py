@@ -6,14 +6,18 @@ tools and checking their arguments is `tools`'.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from config.errors import MotetError, Unavailable
 from graphs.compile.node import CompiledNode, CompileScope, NodeContext
 from graphs.spec.node_spec import NodeSpec
-from tools.spec import ToolContext
+from tools.address_policy import AddressPolicy, find_named_urls, find_urls
+from tools.spec import Tool, ToolContext
 
+LITERAL_HOST = re.compile(r"\s*https?://([a-z0-9.-]+)(?::\d+)?(?=[/?#]|\s*\Z)", re.IGNORECASE)
+"""A URL whose host no template can change."""
 MAX_EVENT_CHARS = 2000
 """Of a tool's result in an event; the whole of it is in the state."""
 
@@ -22,32 +26,49 @@ def build_tool_node(tool: str) -> Callable[[NodeSpec, CompileScope], CompiledNod
     """Return the build function of a node whose own fields are the arguments of a tool."""
 
     def build(spec: NodeSpec, scope: CompileScope) -> CompiledNode:
-        async def run(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
-            return await run_tool(tool, inputs, context)
+        fields = _own_fields(spec)
+        hosts = literal_hosts(fields)
 
-        return CompiledNode(scope.optional(**_own_fields(spec)), run)
+        async def run(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
+            return await run_tool(tool, inputs, context, hosts)
+
+        return CompiledNode(scope.optional(**fields), run)
 
     return build
 
 
-async def run_tool(name: str, inputs: Mapping[str, Any], context: NodeContext) -> dict[str, Any]:
+async def run_tool(
+    name: str, inputs: Mapping[str, Any], context: NodeContext, hosts: Iterable[str] = ()
+) -> dict[str, Any]:
     """Call a shipped tool as the node's whole work; its events are the step's.
 
-    Empty inputs are left out, so that the tool's own defaults hold. Raises as `Tool.call` does.
+    Empty inputs are left out, so that the tool's own defaults hold. Raises as `Tool.call` does, and
+    `Invalid` (`address_not_allowed`); addresses at `hosts` are allowed.
     """
     arguments = {key: value for key, value in inputs.items() if value not in (None, "")}
     tool = context.run.tools.get(name)
-    result: dict[str, Any] = await tool.call(arguments, _tool_context(context))
+    policy = context.addresses.listing(hosts)
+    result: dict[str, Any] = await tool.call(arguments, _tool_context(context, policy))
+    note_reading(tool, context)
     return result
 
 
-async def call_tool(name: str, arguments: dict[str, Any], context: NodeContext) -> Any:
+async def call_tool(
+    name: str,
+    arguments: dict[str, Any],
+    context: NodeContext,
+    policy: AddressPolicy,
+) -> Any:
     """Call any tool by name, and emit the call and its result.
 
-    Raises as `Tool.call` does; the error of a tool that must not be repeated is permanent. Where
-    a call of such a tool was cut off, as by a crash, it raises `Unavailable` (`tool_cut_off`).
+    Raises as `Tool.call` does, and `Invalid` (`address_not_allowed`) for a URL that the policy does
+    not allow, before anything is done. The error of a tool that must not be repeated is permanent.
+    Where a call of such a tool was cut off, as by a crash, it raises `Unavailable`
+    (`tool_cut_off`).
     """
     tool = context.run.tools.get(name)
+    for url in urls_of(tool, arguments):
+        policy.check(url)
     # The claim is durable before the call begins. A step that runs again after a crash finds its
     # claim taken, whether the tool took effect or not: then a person must look.
     claim = context.run.claim_step
@@ -55,17 +76,43 @@ async def call_tool(name: str, arguments: dict[str, Any], context: NodeContext) 
         raise _cut_off(name)
     context.emit("tool", phase="called", tool=name, arguments=arguments)
     try:
-        result = await tool.call(arguments, _tool_context(context))
+        result = await tool.call(arguments, _tool_context(context, policy))
     except MotetError as error:
         error.permanent = error.permanent or not tool.repeatable
         context.emit("tool", phase="failed", tool=name, code=error.code, message=error.message)
         raise
+    note_reading(tool, context)
     context.emit("tool", phase="returned", tool=name, result=_shorten(result))
     return result
 
 
-def _tool_context(context: NodeContext) -> ToolContext:
-    return ToolContext(context.run.tenant, context.run.run_id, context.forward, context.node)
+def urls_of(tool: Tool, arguments: Mapping[str, Any]) -> list[str]:
+    """Return the URLs of a call that its tool may fetch."""
+    if tool.addresses is None:
+        return list(find_urls(dict(arguments)))
+    return [url for name in tool.addresses for url in find_named_urls(arguments.get(name))]
+
+
+def note_reading(tool: Tool, context: NodeContext) -> None:
+    """Note that a tool gave what may be private."""
+    if tool.reads == "private":
+        context.exposure.read_private()
+
+
+def literal_hosts(value: Any) -> list[str]:
+    """Return the hosts that a file itself names: what its templates give cannot change them."""
+    if isinstance(value, str):
+        match = LITERAL_HOST.match(value)
+        return [match[1]] if match else []
+    items = value.values() if isinstance(value, Mapping) else value
+    if isinstance(items, str) or not isinstance(items, Iterable):
+        return []
+    return [host for item in items for host in literal_hosts(item)]
+
+
+def _tool_context(context: NodeContext, policy: AddressPolicy) -> ToolContext:
+    run = context.run
+    return ToolContext(run.tenant, run.run_id, context.forward, context.node, policy.check)
 
 
 def _cut_off(name: str) -> Unavailable:

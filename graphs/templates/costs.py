@@ -83,6 +83,7 @@ FILTER_COSTS: Mapping[str, Cost] = {
     "date": lambda *values: 2000,
     "float": _whole(50),
     "from_json": _whole(20),
+    "foreign": _whole(2),
     "fuse": _items(50, 1),
     "get": _path,
     "int": _whole(50),

@@ -1,7 +1,7 @@
 """The filters that templates have beside Jinja's own.
 
 Owns the literal map of filters; `docs/agents.md` lists them. A filter is a pure function of values.
-Only `cite` leaves a trace, in the step's rendering.
+Only `cite` and `foreign` leave a trace, in the step's rendering.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from jinja2.runtime import Context
 
 from graphs.templates import followup
 from graphs.templates.markdown import drop_fenced_code
-from graphs.templates.plain import check_size, plain
+from graphs.templates.plain import check_size, plain, write_value
 from graphs.templates.rendering import RENDERING, Rendering
 from graphs.templates.scenes import chapters, scenes, spoken
 from graphs.templates.values import get, read_json, write_date, write_number
@@ -45,6 +45,15 @@ def cite(context: Context, passages: Any) -> str:
     )
     rendering.cited.append((block, cited))
     return block
+
+
+@pass_context
+def note_foreign(context: Context, value: Any) -> str:
+    """Write a value as text that others wrote: a prompt puts it between marks, as data."""
+    rendering: Rendering = context[RENDERING]
+    text = str(write_value(plain(value)))
+    rendering.foreign.append(text)
+    return text
 
 
 def number_passage(number: int, passage: Mapping[str, Any]) -> str:
@@ -162,6 +171,7 @@ OWN_FILTERS: Mapping[str, Callable[..., Any]] = {
     "cite": cite,
     "date": write_date,
     "flatten": flatten,
+    "foreign": note_foreign,
     "from_json": read_json,
     "fuse": fuse,
     "get": get,

@@ -30,6 +30,8 @@ class Rendering:
     turns: int = 0
     cited: list[tuple[str, list[Any]]] = field(default_factory=list)
     """Blocks of text, each with its passages; passages are numbered from 1 over all blocks."""
+    foreign: list[str] = field(default_factory=list)
+    """Other blocks of text that others wrote."""
 
     @property
     def next_number(self) -> int:
@@ -52,11 +54,12 @@ async def evaluate(
     too much.
     """
     rendering = rendering or Rendering()
-    turns, cited = rendering.turns, len(rendering.cited)
+    turns, cited, foreign = rendering.turns, len(rendering.cited), len(rendering.foreign)
 
     def attempt() -> Result:
         rendering.turns = turns
         del rendering.cited[cited:]
+        del rendering.foreign[foreign:]
         return work(rendering)
 
     return await run_counted(attempt, STEPS_ON_LOOP, MAX_STEPS)

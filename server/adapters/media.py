@@ -18,7 +18,7 @@ from tools.media import Media
 from tools.media_deps import MediaToolDeps
 from tools.references import ReferenceReader, encode_data_url
 from tools.registry import WEB_LIMITS, ToolDeps
-from tools.safe_fetch import FetchLimits
+from tools.safe_fetch import CheckAddress, FetchLimits, allow_address
 
 MAX_FILE_BYTES = 64 * 2**20
 """Bound on a file that is fetched from a URL."""
@@ -134,8 +134,11 @@ class PictureReader:
 
     media_tools: MediaToolDeps
 
-    async def __call__(self, value: Any, field: str, tenant: str) -> str:
+    async def __call__(
+        self, value: Any, field: str, tenant: str, check: CheckAddress = allow_address
+    ) -> str:
         """Read the file that a value refers to and give it as a data URL, fit for a model."""
-        file = await self.media_tools.files.read(value, field=field, tenant=tenant)
+        files = self.media_tools.files
+        file = await files.read(value, field=field, tenant=tenant, check=check)
         picture = await self.media_tools.media.prepare_picture(file.data)
         return encode_data_url(picture.data, picture.media_type)

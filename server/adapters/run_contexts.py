@@ -24,6 +24,7 @@ class RunContextFactory:
     tools: Toolbox
     store: RunStore
     picture: PictureReader
+    web_hosts: tuple[str, ...] = ()
     cache: NodeCache = field(default_factory=NodeCache)
 
     def __call__(self, run: Run) -> RunContext:
@@ -37,5 +38,6 @@ class RunContextFactory:
             thread_id=run.thread_id,
             cache=self.cache,
             read_picture=self.picture,
+            web_hosts=self.web_hosts,
             claim_step=partial(self.store.claim, run.run_id, tenant=run.tenant),
         )

@@ -11,7 +11,7 @@ from config.errors import Invalid, TimedOut, Unavailable
 from tests.support.tenants import TENANT
 from tools.spec import Tool, ToolContext
 from tools.user_code.threads import UserThreads
-from tools.user_tools import load_user_tools, read_tools
+from tools.user_tools import build_tool, load_user_tools, read_tools, tool
 
 EXCHANGE = '''
     from __future__ import annotations
@@ -210,3 +210,22 @@ async def test_blocking_function_is_abandoned_after_its_timeout() -> None:
     with pytest.raises(TimedOut):
         await build_tool(stuck, "here", UserThreads()).call({}, ToolContext(tenant=TENANT))
     release.set()
+
+
+def test_tool_of_ones_own_reads_private_data_unless_it_says_otherwise() -> None:
+    @tool
+    def plain(x: int) -> int:
+        """Do nothing."""
+        return x
+
+    @tool(reads="nothing", addresses=["url"])
+    def bounded(url: str) -> str:
+        """Do nothing."""
+        return url
+
+    built = [build_tool(each, "mine.py", UserThreads()) for each in (plain, bounded)]
+
+    assert [(each.reads, each.addresses) for each in built] == [
+        ("private", None),
+        ("nothing", ("url",)),
+    ]

@@ -5,6 +5,7 @@ import pytest
 from config.errors import Invalid
 from tests.support.site import Site
 from tests.support.tenants import TENANT
+from tools.address_policy import AddressPolicy
 from tools.responses import FetchedPage
 from tools.safe_fetch import FetchLimits
 from tools.spec import ToolContext
@@ -91,3 +92,28 @@ def test_broken_html_still_gives_text(data: bytes) -> None:
     assert isinstance(title, str)
     assert isinstance(text, str)
     assert ("deep" in text) is (b"deep" in data)
+
+
+async def test_redirect_is_checked_before_its_host_is_looked_up(
+    site: Site, loopback: FetchLimits
+) -> None:
+    site.page("/", b"", head="Location: http://secret.evil.example/\r\n", status="302 Found")
+    policy = AddressPolicy(True, ("127.0.0.1",))
+    resolved: list[str] = []
+
+    async def resolve(host: str, port: int) -> list[str]:
+        resolved.append(host)
+        return ["127.0.0.1"]
+
+    tool = web_tool(loopback, resolve)
+    with pytest.raises(Invalid) as raised:
+        await tool.call({"url": site.url()}, ToolContext(tenant=TENANT, check_address=policy.check))
+
+    assert raised.value.code == "address_not_allowed"
+    assert resolved == ["127.0.0.1"]
+    assert len(site.seen) == 1
+
+
+def test_pages_of_ones_own_network_count_as_private(loopback: FetchLimits) -> None:
+    assert web_tool(FetchLimits()).reads == "public"
+    assert web_tool(loopback).reads == "private"

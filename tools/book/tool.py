@@ -83,6 +83,7 @@ def book_tool(deps: MediaToolDeps) -> Tool:
         PARAMETERS,
         _make_book,
         timeout_s=TIMEOUT_S,
+        addresses=("scenes",),
     )
 
 

@@ -163,11 +163,11 @@ def _tools(calls: Counter[str]) -> Sequence[Tool]:
         return f"stood {arguments['word']}"
 
     return [
-        Tool("wobble", "Fails at first.", WORD, wobble, repeatable=True),
-        Tool("look", "Looks.", WORD, look, repeatable=True),
-        Tool("jot", "Notes.", WORD, note, repeatable=True),
-        Tool("note", "Notes once.", WORD, note, repeatable=False),
-        Tool("broken", "Fails.", WORD, broken, repeatable=True),
+        Tool("wobble", "Fails at first.", WORD, wobble, repeatable=True, reads="nothing"),
+        Tool("look", "Looks.", WORD, look, repeatable=True, reads="nothing"),
+        Tool("jot", "Notes.", WORD, note, repeatable=True, reads="nothing"),
+        Tool("note", "Notes once.", WORD, note, repeatable=False, reads="nothing"),
+        Tool("broken", "Fails.", WORD, broken, repeatable=True, reads="nothing"),
     ]
 
 

@@ -1,0 +1,108 @@
+"""Whether a run has read something private, and which addresses people have written to it.
+
+Owns the hidden channel that keeps both over steps, checkpoints, called agents and the runs of a
+thread. What follows from it for an address is `tools.address_policy`'s. Invariant: nothing takes a
+mark back; what a model writes never counts as written by a person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from langchain_core.messages import BaseMessage
+
+from tools.address_policy import AddressPolicy, find_written_addresses, join_written
+
+EXPOSURE = "_exposure"
+"""Hidden channel: `{"private": bool, "written": [key of an address, ...]}`."""
+OTHERS_ROLES = ("assistant", "ai", "tool", "function")
+"""Of messages that no person wrote, whoever hands them in."""
+
+
+@dataclass
+class Exposure:
+    """What one step knows of its run, and what it adds to that.
+
+    `changed` tells whether it adds anything, `reads_private` whether it reads something private
+    itself.
+    """
+
+    private: bool = False
+    written: list[str] = field(default_factory=list)
+    changed: bool = False
+    reads_private: bool = False
+
+    def read_private(self) -> None:
+        """Note that something private was read: from now on addresses are bounded."""
+        self.changed = self.changed or not self.private
+        self.private = self.reads_private = True
+
+    def add_written(self, value: Any) -> None:
+        """Note the addresses in what a person has written or approved."""
+        self.add({"written": find_written_addresses(value)})
+
+    def add(self, state: Any) -> None:
+        """Take over what another state knows, such as that of a called agent."""
+        if isinstance(state, Mapping):
+            joined = combine(self.state(), state)
+            self.changed = self.changed or joined != self.state()
+            self.private, self.written = joined["private"], joined["written"]
+            self.reads_private = self.reads_private or bool(state.get("private"))
+
+    def state(self) -> dict[str, Any]:
+        """Return the value of the channel."""
+        return {"private": self.private, "written": list(self.written)}
+
+    def policy(self, hosts: Iterable[str]) -> AddressPolicy:
+        """Return which addresses may be chosen now, besides those of these hosts."""
+        return AddressPolicy(self.private, frozenset(hosts), frozenset(self.written))
+
+
+def exposure_of(state: Any) -> Exposure:
+    """Read a channel's value; an absent one knows nothing."""
+    exposure = Exposure()
+    exposure.add(state)
+    exposure.changed = exposure.reads_private = False
+    return exposure
+
+
+def exposure_after(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a called agent knows at its end.
+
+    Of a graph in Python that is not known: it may have read anything.
+    """
+    known: dict[str, Any] = values.get(EXPOSURE) or {"private": True}
+    return known
+
+
+def combine(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Join two values of the channel."""
+    old, new = old or {}, new or {}
+    written = join_written(old.get("written", ()), new.get("written", ()))
+    return {"private": bool(old.get("private") or new.get("private")), "written": written}
+
+
+def exposure_of_input(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a run knows as it begins: the addresses that its caller wrote."""
+    return {"private": False, "written": find_written_addresses(_written_by_people(dict(values)))}
+
+
+def _written_by_people(value: Any) -> Any:
+    """Return a value without the messages in it that a model or a tool wrote."""
+    if isinstance(value, list | tuple):
+        return [_written_by_people(item) for item in value if not _is_of_others(item)]
+    if isinstance(value, Mapping):
+        return {key: _written_by_people(item) for key, item in value.items()}
+    return value.content if isinstance(value, BaseMessage) else value
+
+
+def _is_of_others(item: Any) -> bool:
+    if isinstance(item, BaseMessage):
+        return item.type in OTHERS_ROLES
+    if isinstance(item, list | tuple) and len(item) == 2:
+        return item[0] in OTHERS_ROLES
+    if isinstance(item, Mapping):
+        return item.get("role") in OTHERS_ROLES or item.get("type") in OTHERS_ROLES
+    return False
