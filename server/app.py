@@ -7,6 +7,7 @@ from fastapi.middleware.cors import CORSMiddleware
 
 from config.settings import Settings
 from server.http.application import Application
+from server.http.audit import AuditTrail
 from server.http.conditional import ConditionalRequests, HeadRequests
 from server.http.errors import install_error_handlers
 from server.http.limits import BodyLimit
@@ -78,9 +79,10 @@ def _guard_origins(app: FastAPI, settings: Settings) -> None:
             allow_headers=["*"],
             expose_headers=["Location", "Content-Location", "ETag", "Retry-After"],
         )
-    # Added last, so it comes first: nothing else sees what it refuses.
+    # Added last, so they come first: nothing sees what the guard refuses but the audit trail.
     app.add_middleware(
         OriginGuard,
         allowed_hosts=settings.allowed_hosts,
         allowed_origins=settings.allowed_origins,
     )
+    app.add_middleware(AuditTrail)

@@ -1,6 +1,7 @@
 """What routes share: how requests are read and how answers are given.
 
 - `access`: who calls, and for which tenant
+- `audit`: who changed or was refused what
 - `origins`, `limits`: middleware that refuses web pages of other sites, and large bodies
 - `machine_paths`: which files and folders of the server a request may name
 - `bodies`: JSON read strictly; `run_bodies`, `ingest_requests`, `uploads`: bodies with files
