@@ -20,6 +20,8 @@ MAX_DEPTH = 200
 """Levels of lists and objects: encoders follow some 250, and values stand in others."""
 MAX_ITEMS = 5_000_000
 """Items in all, those that lists share counted each time: they are written each time."""
+MAX_CHARS = 128 * 2**20
+"""Characters and bytes in all: SQLite holds a gigabyte in one place, of up to four a character."""
 MAX_BITS = 64
 MAX_PATH_CHARS = 200
 _LONG_NUMBER = re.compile(rb"[0-9]{19}")
@@ -106,19 +108,23 @@ def _look(value: Any) -> Flaw | None:
 
     Returns a flaw without a reason where there is one of a single value, whose path is not known.
     """
-    level, size = [value], 0
+    level, size, chars = [value], 0, 0
     for _ in range(MAX_DEPTH):
         inner: list[Any] = []
         for item in level:
             if _describe(item):
                 return Flaw("", "")
-            if isinstance(item, Mapping):
+            if isinstance(item, str | bytes):
+                chars += len(item)
+            elif isinstance(item, Mapping):
                 inner += item.values()
             elif isinstance(item, list | tuple | set | frozenset):
                 inner += item
             elif fields := getattr(type(item), "model_fields", None):
                 inner += [getattr(item, name, None) for name in fields]
         size += len(inner)
+        if chars > MAX_CHARS:
+            return Flaw("", f"there are more than {MAX_CHARS} characters in it.")
         if size > MAX_ITEMS:
             return Flaw("", f"there are more than {MAX_ITEMS} values in it.")
         if not inner:

@@ -7,9 +7,10 @@ embedder that cannot be had never fails an answer; its sentences are then `unche
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from config.errors import MotetError
 from graphs.compile.node import NodeContext
@@ -30,6 +31,10 @@ log = logging.getLogger(__name__)
 
 EMBEDDER = "embed"
 """The role of the model that compares sentences."""
+LONG_CHARS = 4000
+"""Of an answer: its sentences are checked in about 5 ms."""
+
+Result = TypeVar("Result")
 
 
 async def check_answer(
@@ -50,24 +55,36 @@ async def check_answer(
     if spans is not None:
         answer = cite_quotes(text, passages, spans)
     else:
-        cleaned, invented = remove_invented_markers(text, len(passages))
-        claims = [_excuse(claim, uncited) for claim in split_claims(cleaned, len(passages))]
+        cleaned, invented, claims = await _beside_loop(text, _split, text, len(passages), uncited)
         checks = (
             [Check(claim, "plain") for claim in claims]
             if mode == "keep"
-            else await _compare(claims, passages, context)
+            else await _compare(text, claims, passages, context)
         )
-        answer = cite_claims(cleaned, checks, passages, mode, invented)
+        answer = await _beside_loop(text, cite_claims, cleaned, checks, passages, mode, invented)
     _emit(answer, context)
     return answer
 
 
+async def _beside_loop(text: str, work: Callable[..., Result], *arguments: Any) -> Result:
+    """Do work that grows with an answer: in a thread where it takes more than some milliseconds."""
+    if len(text) <= LONG_CHARS:
+        return work(*arguments)
+    return await asyncio.to_thread(work, *arguments)
+
+
+def _split(text: str, passages: int, uncited: bool) -> tuple[str, list[int], list[Claim]]:
+    cleaned, invented = remove_invented_markers(text, passages)
+    return cleaned, invented, [_excuse(each, uncited) for each in split_claims(cleaned, passages)]
+
+
 async def _compare(
-    claims: Sequence[Claim], passages: Sequence[Mapping[str, Any]], context: NodeContext
+    text: str, claims: Sequence[Claim], passages: Sequence[Mapping[str, Any]], context: NodeContext
 ) -> list[Check]:
-    check = GroundingCheck(claims, passages)
+    check = await _beside_loop(text, GroundingCheck, claims, passages)
     # Quotes need no vectors: most answers of the embedded reader load no embedder.
-    return check.checks(await _similarity(check.texts, context) if check.texts else None)
+    similar = await _similarity(check.texts, context) if check.texts else None
+    return await _beside_loop(text, check.checks, similar)
 
 
 def _excuse(claim: Claim, uncited: bool) -> Claim:

@@ -113,6 +113,19 @@ def test_long_number_in_a_deep_body_is_refused_in_words() -> None:
         parse_json("[" * 1000 + "1" * 19 + "0" + "]" * 1000)
 
 
+@pytest.mark.parametrize("text", ["x", b"x", "ü"])
+def test_more_text_than_a_database_holds_in_one_place_is_a_flaw(
+    monkeypatch: pytest.MonkeyPatch, text: Any
+) -> None:
+    monkeypatch.setattr("config.json_values.MAX_CHARS", 1000)
+
+    assert find_unstorable({"a": [text * 500, text * 500]}) is None
+    assert find_unstorable({"a": [text * 500, text * 501]}) == (
+        "",
+        "there are more than 1000 characters in it.",
+    )
+
+
 def test_check_names_subject_and_place() -> None:
     with pytest.raises(Invalid, match="Node 'a' gives what cannot be kept") as caught:
         check_storable([2**64], "Node 'a'", "b", node="a")

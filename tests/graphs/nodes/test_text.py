@@ -84,6 +84,15 @@ async def test_the_prompt_carries_what_it_cites_for_the_reader() -> None:
     assert transcript == {"question": "Is it so?", "passages": PASSAGES}
 
 
+async def test_long_answer_is_checked_sentence_by_sentence_as_a_short_one() -> None:
+    transcript = await ask(
+        "Fact 1 is true [1]. Fact 3 is true [3].\n\n```\n" + "x" * 9000 + "\n```\n"
+    )
+
+    assert [check["verdict"] for check in transcript.values["checks"]][:2] == ["quoted"] * 2
+    assert {c["n"] for c in transcript.output["citations"]} == {1, 3}
+
+
 async def test_markers_become_citations_in_order_of_use() -> None:
     transcript = await ask("So [2]. Also [1, 2]. And [3; 1].")
     assert [c["n"] for c in transcript.output["citations"]] == [2, 1, 3]
