@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
-from config.files import replace_file
+from config.files import remove_path, replace_file
 from server.private_folder import explain_folder
 
 TOKEN_FILE = "owner-token"
@@ -30,6 +30,7 @@ class OwnerToken:
         """Write a new secret; blocks. Raises `Unavailable` (`data_folder_unusable`)."""
         value = secrets.token_urlsafe(32)
         with explain_folder(home):
+            remove_path(home / TOKEN_FILE)  # whatever is in its place
             replace_file(home / TOKEN_FILE, value, durable=False)
         return cls(value)
 
