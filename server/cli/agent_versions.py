@@ -9,7 +9,7 @@ import typer
 
 from config.errors import Invalid
 from server.cli.command import AsJson, Home, get, out, request
-from server.cli.console import listing, say
+from server.cli.console import listing, say, write_text
 
 agents_app = typer.Typer(help="List the agents, and bring back their versions.")
 
@@ -57,7 +57,7 @@ def diff(
     """Compare a version of an agent with another one, or with the agent as it is now."""
     parameters = {"to": to.rpartition("@")[2]} if to else {}
     compared: dict[str, Any] = get(home, f"{_path_of(version)}/diff", params=parameters)
-    print(compared["diff"], end="")
+    write_text(out, compared["diff"], end="")
 
 
 @agents_app.command()

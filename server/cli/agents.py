@@ -9,6 +9,7 @@ from rich.console import Console
 from config.errors import Invalid
 from config.settings import Settings
 from graphs.catalog import Catalog
+from server.cli.console import write_text
 
 
 def draw_agent(settings: Settings, agent: str, output: Path | None, console: Console) -> None:
@@ -17,7 +18,7 @@ def draw_agent(settings: Settings, agent: str, output: Path | None, console: Con
     catalog = Catalog(settings)
     drawn = catalog.read(path) if path.is_file() else catalog.get(agent)
     if output is None:
-        print(drawn.mermaid())
+        write_text(console, drawn.mermaid())
         return
     match output.suffix:
         case ".svg":

@@ -1,13 +1,21 @@
-"""The terminal: lines, tables and progress, as every command prints them."""
+"""The terminal: lines, tables and progress, as every command prints them.
+
+Owns what reaches a terminal of texts that models, documents and other people wrote: characters that
+would steer it are shown, never sent. The rest of a text is printed as it is.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from rich.console import Console
+import orjson
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.highlighter import JSONHighlighter
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -15,9 +23,61 @@ StyledText: TypeAlias = str | tuple[str, str]
 """Text, or text and its style."""
 
 
+STEERING = re.compile(
+    "\r(?!\n)|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"
+    "\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+"""Controls (but tabs and ends of lines), marks of direction, and halves of characters."""
+
+
+def show_controls(text: str) -> str:
+    """Write the characters that would steer a terminal as ones that it shows."""
+    return STEERING.sub(lambda match: _shown(ord(match[0])), text)
+
+
+def write_json(value: Any, *, indent: bool = False) -> str:
+    """Write JSON for terminals and programs: what would steer a terminal is escaped."""
+    text = orjson.dumps(value, option=orjson.OPT_INDENT_2 if indent else None).decode()
+    return STEERING.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def _shown(code: int) -> str:
+    if code < 0x20:
+        return chr(0x2400 + code)  # the symbol for the control
+    return "␡" if code == 0x7F else f"\\u{code:04x}"
+
+
+class SafeConsole(Console):
+    """A console on which nothing that is printed steers the terminal."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """Render; rich's own controls stay."""
+        for segment in super().render(renderable, options):
+            if segment.control:
+                yield segment
+            else:
+                yield Segment(show_controls(segment.text), segment.style)
+
+    def print_json(self, json: str | None = None, *, data: Any = None, **kwargs: Any) -> None:
+        """Print `data` as JSON, in lines as long as they are."""
+        text = write_json(data if json is None else orjson.loads(json), indent=True)
+        if self.is_terminal:
+            self.print(JSONHighlighter()(text), soft_wrap=True)
+        else:
+            write_text(self, text)
+
+
 def plain_console(*, stderr: bool = False) -> Console:
     """Make a console that prints text as it is: no `[markup]` in a message or a document."""
-    return Console(stderr=stderr, markup=False, highlight=False)
+    return SafeConsole(stderr=stderr, markup=False, highlight=False, emoji=False)
+
+
+def write_text(console: Console, text: str, end: str = "\n") -> None:
+    """Print a text character by character: not wrapped, no tab widened, only controls shown."""
+    console.file.write(f"{show_controls(text)}{end}")
+    console.file.flush()
 
 
 def say(console: Console, *parts: StyledText) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import time
 from typing import Any
 
-import orjson
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -19,7 +18,7 @@ from rich.progress import (
 
 from config.settings import Settings
 from server.cli.client import SSE_TYPE, connect, read_answer, read_events
-from server.cli.console import say
+from server.cli.console import say, write_json
 from server.cli.model_tables import format_bytes
 
 COLORS = {"ready": "green", "load_failed": "red", "refused": "red", "crashed": "red"}
@@ -37,7 +36,7 @@ async def watch_models(
     ):
         async for event in read_events(response):
             if as_json:
-                print(orjson.dumps(event.data).decode(), flush=True)
+                print(write_json(event.data), flush=True)
             else:
                 _print(event.data, console)
 
@@ -75,7 +74,7 @@ def _bar(console: Console, as_json: bool) -> Progress:
 
 def _advance(bar: Progress, job: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        print(orjson.dumps(job).decode(), flush=True)
+        print(write_json(job), flush=True)
     if not bar.tasks:
         bar.add_task(job["name"], total=None)
     [task] = bar.task_ids

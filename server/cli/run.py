@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import orjson
 from rich.console import Console
 from rich.text import Text
 
-from config.errors import Invalid, MotetError, NotFound, Unavailable
+from config.errors import Invalid, MotetError, NotFound, Unavailable, nearest
 from config.json_values import parse_json
 from config.settings import Settings
 from server.cli.artifact_files import (
@@ -25,7 +26,7 @@ from server.cli.artifact_files import (
     upload_input_files,
 )
 from server.cli.client import connect, read_answer, read_events
-from server.cli.console import say
+from server.cli.console import say, write_json, write_text
 from server.cli.file_names import safe_name
 from server.cli.run_output import RunPrinter, print_output
 from server.data_folder import server_address
@@ -47,6 +48,8 @@ class RunOptions:
     save_to: Path | None = None
 
 
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+"""What may be a field's name, misspelt, before a `=`."""
 Outcome = Literal["finished", "waiting"]
 
 
@@ -95,7 +98,7 @@ async def _follow(
     async with client.stream("POST", path, json=body) as response:
         async for event in read_events(response):
             if as_json:
-                print(orjson.dumps(event.data).decode(), flush=True)
+                print(write_json(event.data), flush=True)
                 printer.note(event)
             else:
                 printer.show(event)
@@ -142,7 +145,8 @@ def parse_input(
 ) -> dict[str, Any]:
     """Parse an agent's input: `name=value` pairs, and texts for the fields in their order.
 
-    Raises `Invalid` for a text that no field is left for, and as `read_input_text` does.
+    Raises `Invalid` for a name that no field has, for a field given twice, for a text that no field
+    is left for, and as `read_input_text` does.
     """
     if input_json is not None:
         try:
@@ -153,13 +157,25 @@ def parse_input(
     values: dict[str, Any] = {}
     for text in inputs:
         name, equals, value = text.partition("=")
+        if equals and name in values:
+            raise Invalid(f"'{name}' is given twice.", details={"field": name})
         if equals and name in fields:
             values[name] = _parse_pair(name, fields[name], value)
+        elif equals and NAME.fullmatch(name):
+            raise _unknown_name(name, text, fields)
         elif missing := [field for field in fields if field not in values]:
             values[missing[0]] = _parse_value(fields[missing[0]], text)
         else:
             raise Invalid(f"The agent takes no input for '{text}'. It takes: {', '.join(fields)}.")
     return values
+
+
+def _unknown_name(name: str, text: str, fields: Mapping[str, Any]) -> Invalid:
+    hint = f"The agent has no input '{name}'. {nearest(name, fields)}"
+    if fields:
+        # A text may begin so itself: with a field's name before it, it is taken as it is.
+        hint += f" If this is a value, write {next(iter(fields))}={text!r}."
+    return Invalid(hint, details={"field": name})
 
 
 def _parse_pair(name: str, field: Mapping[str, Any], value: str) -> Any:
@@ -176,11 +192,30 @@ def _parse_pair(name: str, field: Mapping[str, Any], value: str) -> Any:
 
 def _parse_value(field: Mapping[str, Any], text: str) -> Any:
     """Parse a text as the field's type needs it; for a field of text it stays as it is."""
-    if field.get("type") == "string":
+    types = _types(field)
+    if types == {"string"}:
         return text
     if "messages" in str(field.get("title", "")) or field.get("format") == "messages":
         return [{"role": "user", "content": text}]
-    return _parse_json(text)
+    value = _parse_json(text)
+    # Text where the field takes text and nothing like this value: `12` for a text or null.
+    return text if "string" in types and not types.intersection(_types_of(value)) else value
+
+
+def _types(field: Mapping[str, Any]) -> set[str]:
+    """Return the JSON types that a field's schema names; none where it takes anything."""
+    parts = [field, *field.get("anyOf", ()), *field.get("oneOf", ())]
+    types = [part.get("type", []) for part in parts if isinstance(part, Mapping)]
+    return {name for each in types for name in ([each] if isinstance(each, str) else each)}
+
+
+def _types_of(value: Any) -> tuple[str, ...]:
+    if isinstance(value, bool):
+        return ("boolean",)
+    if isinstance(value, int):
+        return "integer", "number"
+    kinds = {dict: "object", list: "array", float: "number", type(None): "null"}
+    return (kinds.get(type(value), "string"),)
 
 
 def _parse_json(text: str) -> Any:
@@ -194,7 +229,7 @@ def _parse_json(text: str) -> Any:
 def _ask(value: Any, console: Console) -> Any:
     """Put a run's question to the person at the terminal."""
     say(console, ("The run waits for you:", "yellow"))
-    console.print_json(data=value) if not isinstance(value, str) else console.print(value)
+    console.print_json(data=value) if not isinstance(value, str) else write_text(console, value)
     return _parse_json(console.input(Text("answer> ", "yellow")))
 
 

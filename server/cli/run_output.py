@@ -8,17 +8,17 @@ from typing import Any
 import orjson
 from rich.console import Console
 from rich.control import Control
-from rich.markdown import Markdown
-from rich.panel import Panel
 from rich.segment import ControlType
 from rich.table import Table
 from rich.text import Text
 
 from server.cli.artifact_files import address_of, is_artifact
 from server.cli.client import ServerEvent
-from server.cli.console import StyledText, say
+from server.cli.console import StyledText, say, write_text
 
 END_EVENTS = ("run.waiting", "run.finished", "run.failed", "run.cancelled")
+SHORT_TEXT_CHARS = 60
+"""A shorter text stands in the line of its name."""
 ITEM = "/item"
 """How the name of a step ends that is one item of a `map`: the steps within it say more."""
 
@@ -120,8 +120,8 @@ class RunPrinter:
         if self._writing_step != step:
             self._end_text()
             self._writing_step = step
-            self._console.print("  ", end="")
-        self._console.print(text, end="", soft_wrap=True)
+            write_text(self._console, "  ", end="")
+        write_text(self._console, text, end="")
 
     def _end_text(self) -> None:
         if self._writing_step is not None:
@@ -137,7 +137,7 @@ class RunPrinter:
 
 
 def print_output(console: Console, output: Any, locations: Mapping[str, str] | None = None) -> None:
-    """Print a run's output: an answer with its sources, or JSON.
+    """Print a run's output: an answer with its sources, texts as they are, the rest as JSON.
 
     `locations` says where each artifact, by its id, can be opened.
     """
@@ -149,7 +149,8 @@ def print_output(console: Console, output: Any, locations: Mapping[str, str] | N
     answer = rest.pop("answer", None)
     passages = rest.pop("passages", None)
     if isinstance(answer, str):
-        console.print(Panel(Markdown(answer), title="answer", title_align="left"))
+        # Not as Markdown, which eats `List<String>` and `2*3*4`.
+        _print_text(console, "answer", answer)
     elif answer is not None:
         rest["answer"] = answer
     if citations:
@@ -167,13 +168,20 @@ def _print_value(console: Console, name: str, value: Any, locations: Mapping[str
         shown = location if location.endswith(called) else f"{called}  {location}"
         about = (f"  {describe_artifact(value)}", "dim")
         console.print(Text.assemble((f"{name} ", "bold"), shown, about), soft_wrap=True)
-    elif isinstance(value, bool | int | float) or (isinstance(value, str) and len(value) < 60):
+    elif isinstance(value, bool | int | float):
         say(console, (f"{name} ", "bold"), str(value))
     elif isinstance(value, str):
-        console.print(Panel(value, title=name, title_align="left"))
+        _print_text(console, name, value)
     elif value not in (None, [], {}):
         say(console, (name, "bold"))
         console.print_json(orjson.dumps(value).decode())
+
+
+def _print_text(console: Console, name: str, text: str) -> None:
+    """Print a text as it is, behind its name or below it."""
+    is_short = len(text) < SHORT_TEXT_CHARS and "\n" not in text
+    console.print(Text(name, "bold"), end=" " if is_short else "\n")
+    write_text(console, text)
 
 
 def citation_table(citations: list[dict[str, Any]]) -> Table:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from config.errors import Invalid
-from server.cli.console import listing, say
+from server.cli.console import listing, say, write_text
 
 TYPED = {"=": "eq", "!=": "not", ">=": "gte", "<=": "lte", ">": "gt", "<": "lt", "~": "glob"}
 FILTER = re.compile(r"([\w.-]+)\s*(!=|>=|<=|=|>|<|~)\s*(.*)", re.DOTALL)
@@ -76,17 +76,20 @@ def print_passages(answer: Mapping[str, Any], console: Console) -> None:
         say(console, (f"{passage['score']:.3f} ", "bold"), index, (location, "cyan"))
         if why := passage.get("why"):
             say(console, (f"  {_why(why)}", "dim"))
-        console.print(_highlighted(passage))
+        _print_highlighted(passage, console)
         for copy in passage.get("also", ()):
             say(console, (f"  also in {copy['index']}: {copy['source']}", "dim"))
         console.print()
 
 
-def _highlighted(passage: Mapping[str, Any]) -> Text:
+def _print_highlighted(passage: Mapping[str, Any], console: Console) -> None:
+    if not console.is_terminal:
+        write_text(console, passage["text"])
+        return
     text = Text(passage["text"])
     for start, end in passage.get("highlights", ()):
         text.stylize("bold yellow", start, end)
-    return text
+    console.print(text)
 
 
 def _why(why: Mapping[str, Any]) -> str:

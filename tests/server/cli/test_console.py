@@ -3,25 +3,39 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
-from rich.console import Console
 
 from config.errors import Invalid, MotetError
 from server.cli.client import ServerEvent
-from server.cli.console import listing
+from server.cli.console import SafeConsole, listing, plain_console, show_controls, write_json
 from server.cli.run import parse_input
 from server.cli.run_output import RunPrinter, print_output
+from server.cli.search_output import print_passages
 
 
 class Screen:
-    """A terminal of 100 columns whose text can be read."""
+    """A console of 100 columns whose text can be read; a terminal, or a pipe or file."""
 
-    def __init__(self) -> None:
+    def __init__(self, terminal: bool = False) -> None:
         self._file = io.StringIO()
-        self.console = Console(file=self._file, width=100, markup=False, highlight=False)
+        self.console = SafeConsole(
+            file=self._file,
+            width=100,
+            markup=False,
+            highlight=False,
+            emoji=False,
+            force_terminal=terminal,
+            color_system=None,
+        )
+
+    @property
+    def text(self) -> str:
+        return self._file.getvalue()
 
     @property
     def lines(self) -> list[str]:
@@ -107,6 +121,113 @@ def test_an_answer_is_printed_with_its_sources() -> None:
     assert "empty" not in text
 
 
+VERBATIM = [
+    "Map<String, List<String>> and <b>bold</b>",
+    "2*3*4 = 24, 2 * 3, **kwargs, __init__, `code`",
+    "# no heading\n\n\n1) one\n1) two\n\n    indented\n\ttab\tand tab\n",
+    "[bold]no markup[/bold] [link=x] :fire: &amp; \\* \\n",
+    "a line of " + "words " * 60 + "end",
+    "x" * 300,
+    "trailing spaces   \n  leading\r\nand \u00a0 \u3000 spaces",
+    "日本語, עברית, العربية, emoji 👩‍👩‍👧 and a\u0301",
+]
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+@pytest.mark.parametrize("text", VERBATIM)
+def test_every_character_of_a_text_is_printed(text: str, terminal: bool) -> None:
+    screen = Screen(terminal)
+
+    print_output(screen.console, {"answer": text, "report": text})
+
+    assert screen.text.count(text) == 2
+
+
+@pytest.mark.parametrize("text", VERBATIM)
+def test_every_character_of_tokens_is_printed(text: str) -> None:
+    screen = Screen()
+    printer = RunPrinter(screen.console)
+    for token in re.split("(?<= )", text):
+        printer.show(ServerEvent("1", "token", {"step": "s", "data": {"text": token}}))
+
+    assert text in screen.text
+
+
+@pytest.mark.parametrize("text", VERBATIM)
+def test_every_character_of_a_passage_is_printed(text: str) -> None:
+    screen = Screen()
+    passage = {"index": "docs", "page": None, "source": "a.md", "heading": [], "score": 1.0}
+    print_passages(
+        {"passages": [{**passage, "text": text, "highlights": [[0, 1]]}]}, screen.console
+    )
+
+    assert text in screen.text
+
+
+STEERING = [
+    *("\x1b[31m", "\x1b]0;title\x07", "\x1b]8;;http://x\x1b\\", "\x1bc", "\x9b31m", "\x9d0;x\x9c"),
+    *("over\rwritten", "back\b\b\b", "\x00", "\x0c", "\x7f", "\x0e", "\x85"),
+    *("\u202egnp.exe", "\u2066hidden\u2069", "\u200f", "\u061c", "\u2028"),
+]
+
+
+def is_harmless(text: str) -> bool:
+    return show_controls(text) == text
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+@pytest.mark.parametrize("code", STEERING)
+def test_nothing_that_a_model_or_document_says_steers_the_terminal(
+    code: str, terminal: bool
+) -> None:
+    screen = Screen(terminal)
+    printer = RunPrinter(screen.console)
+    text = f"a{code}b"
+    for type_, fields in [
+        ("run.started", {"data": {"agent": text}}),
+        ("step.started", {"node": text}),
+        ("token", {"step": "s", "data": {"text": text}}),
+        ("step.finished", {"node": "n", "data": {"update": {text: text}}}),
+        ("step.failed", {"node": "n", "data": {"message": text}}),
+        ("progress", {"node": "n", "data": {"sentence": text, "spoken_s": 1.0}}),
+        ("progress", {"node": "n", "data": {"note": text}}),
+        ("tool", {"node": "n", "data": {"result": text}}),
+    ]:
+        printer.show(ServerEvent("1", type_, {"run_id": text, "attempt": 1, **fields}))
+    citation = {"n": 1, "source": text, "heading": [text], "start": 3, "end": 9, "text": text}
+    output = {"answer": text, "short": text, "long": text * 40, "rows": [text]}
+    print_output(screen.console, {**output, "citations": [citation]})
+    screen.console.print(listing((text,), [(text,)]))
+    passage = {"index": text, "page": None, "source": text, "heading": [text], "score": 1.0}
+    answer = {"passages": [{**passage, "text": text}], "gaps": [{"message": text}]}
+    print_passages(answer, screen.console)
+
+    assert is_harmless(screen.text.replace("\x1b[1m", "").replace("\x1b[0m", ""))
+    assert screen.text.count("a") > 10
+
+
+@pytest.mark.parametrize("code", STEERING)
+def test_json_for_programs_is_harmless_and_the_same(code: str) -> None:
+    screen = Screen()
+    screen.console.print_json(data={"x": [f"a{code}b", "é\t"]})
+
+    for text in (screen.text, write_json({"x": [f"a{code}b", "é\t"]})):
+        assert is_harmless(text)
+        assert orjson.loads(text) == {"x": [f"a{code}b", "é\t"]}
+        assert "é" in text
+
+
+def test_half_a_character_is_shown() -> None:
+    assert show_controls("a\ud800") == "a\\ud800"
+
+
+def test_the_console_of_commands_prints_text_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    console = plain_console()
+    console.print("[bold] :fire: \x1b[2J", soft_wrap=True)
+
+    assert capsys.readouterr().out == "[bold] :fire: ␛[2J\n"
+
+
 def test_any_other_output_is_printed_too() -> None:
     screen = Screen()
     print_output(screen.console, {"report": "Long [text]", "n": 3, "rows": [1]})
@@ -124,6 +245,8 @@ SCHEMA = {
         "limit": {"type": "integer"},
         "messages": {"title": "messages"},
         "anything": {},
+        "note": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+        "size": {"type": ["number", "string"]},
     }
 }
 
@@ -142,12 +265,39 @@ SCHEMA = {
         (["messages=hi"], {"messages": [{"role": "user", "content": "hi"}]}),
         (["anything=[1, 2]"], {"anything": [1, 2]}),
         (["anything=[1, 2"], {"anything": "[1, 2"}),
+        (["note=12"], {"note": "12"}),
+        (["note=null"], {"note": None}),
+        (["note=[1]"], {"note": "[1]"}),
+        (["size=12"], {"size": 12}),
+        (["size=true"], {"size": "true"}),
+        (["https://host/?a=b"], {"question": "https://host/?a=b"}),
+        (["question=qestion=x"], {"question": "qestion=x"}),
+        (["x = 1"], {"question": "x = 1"}),
     ],
 )
 def test_inputs_on_the_command_line_are_read_by_the_schema(
     inputs: list[str], given: dict[str, Any]
 ) -> None:
     assert parse_input(SCHEMA, inputs, None) == given
+
+
+@pytest.mark.parametrize(
+    ("inputs", "words"),
+    [
+        (["qestion=What is it?"], "no input 'qestion'. Did you mean 'question'?"),
+        (["Question=What is it?"], "no input 'Question'. Did you mean 'question'?"),
+        (["question=What?", "limt=3"], "no input 'limt'. Did you mean 'limit'?"),
+        (["colour=red"], "no input 'colour'. Known: anything, limit"),
+        (["x=1"], "If this is a value, write question='x=1'"),
+        (["limit=1", "limit=2"], "'limit' is given twice"),
+    ],
+)
+def test_a_name_that_no_field_has_is_refused_with_the_nearest(
+    inputs: list[str], words: str
+) -> None:
+    with pytest.raises(Invalid) as caught:
+        parse_input(SCHEMA, inputs, None)
+    assert words in caught.value.message
 
 
 def test_input_with_more_texts_than_fields_is_refused() -> None:
