@@ -23,8 +23,9 @@ from config.errors import MotetError
 from runs.agent_versions import AgentVersions
 from runs.database import Statement
 from runs.events import Batch, RunEvent
-from runs.execution import Execution, describe_error, describe_start, is_storage_failure
+from runs.execution import Execution, describe_start, is_storage_failure
 from runs.executor import Executor
+from runs.failures import describe_error
 from runs.record import Run, RunRequest, own_thread_key
 from runs.run_log import RunLog
 from runs.store import RunStore

@@ -17,15 +17,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.errors import GraphDrained, GraphRecursionError, InvalidUpdateError
+from langgraph.errors import GraphDrained, GraphRecursionError
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import RunControl
 from langgraph.types import Command
 
-from config.errors import Invalid, MotetError
+from config.errors import MotetError
 from graphs.templates.rendering import evaluate
 from runs.checkpoint_statements import delete_thread
 from runs.checkpoints import JOURNAL, Checkpoints
+from runs.failures import describe_error, error_text, find_origin
 from runs.input_choice import Answers, GoOn, InputChoice, NewInput, ThreadPosition, choose_input
 from runs.record import Run, RunRequest, RunStatus
 from runs.run_log import RunLog
@@ -33,7 +34,7 @@ from runs.stream_translator import STREAM_MODES, Part, StreamTranslator, ended_s
 from runs.thread_shapes import thread_config
 from tools.json_schema.schema import run_checks
 from tools.user_code.ending import IS_RUN_CANCELLED
-from tools.user_code.guard import contain, describe
+from tools.user_code.guard import contain
 
 if TYPE_CHECKING:
     from graphs.agent import Agent
@@ -109,16 +110,16 @@ class Execution:
             elif self.log.failure or is_storage_failure(error):
                 raise
             else:
-                await self._end_failed(contain(error))
+                await self._end_failed(contain(error), find_origin(error, self.agent))
 
     def _is_being_cancelled(self) -> bool:
         task = asyncio.current_task()
         return self.cancel_reason is not None or (task is not None and task.cancelling() > 0)
 
-    async def _end_failed(self, error: Exception) -> None:
+    async def _end_failed(self, error: Exception, origin: dict[str, Any]) -> None:
         if isinstance(error, GraphRecursionError):
             error = self.agent.too_many_steps()
-        self.run.error = describe_error(error)
+        self.run.error = describe_error(error, origin)
         await self._end("failed", self.run.error["code"], {"error": self.run.error})
 
     async def end_cancelled(self) -> None:
@@ -257,7 +258,7 @@ class Execution:
         """Record that the attempt broke on a fault of the engine; `stored` is the run on disk."""
         self.run = stored
         self.log.rewind()
-        fault = MotetError(_text(error), code="internal_error")
+        fault = MotetError(error_text(error), code="internal_error")
         stored.error = fault.as_dict()
         await self._end("failed", fault.code, {"error": stored.error})
 
@@ -290,22 +291,3 @@ def describe_start(run: Run) -> dict[str, Any]:
     """Return what the first event of an attempt says of its run."""
     thread_id = None if run.own_thread else run.thread_id
     return {"agent": run.agent, "version": run.version, "thread_id": thread_id}
-
-
-def describe_error(error: Exception) -> dict[str, Any]:
-    """Return the error for the run's record: ours as it is, a foreign one by type and text."""
-    if isinstance(error, MotetError):
-        return error.as_dict()
-    if isinstance(error, InvalidUpdateError):
-        first_line = str(error).splitlines()[0]
-        return Invalid(
-            "Nodes that run in parallel wrote the same channel. Give it a reducer, or let them "
-            f"write different ones. ({first_line})",
-            code="parallel_writes",
-        ).as_dict()
-    return MotetError(_text(error), code="step_failed").as_dict()
-
-
-def _text(error: BaseException) -> str:
-    """Return a foreign error's type and text; what of it has no JSON is replaced."""
-    return describe(error).encode(errors="replace").decode()

@@ -194,7 +194,11 @@ class _FlowReader:
 
 def _label(branch: Branch) -> str:
     bound = f"(≤ {branch.max_loops}×)" if branch.max_loops else ""
-    condition = "" if branch.when is None else str(branch.when).strip().strip("{}").strip()
+    condition = "" if branch.when is None else str(branch.when).strip()
+    inner = condition[2:-2]
+    # Braces around the whole say nothing; those of an object in it do.
+    if condition.startswith("{{") and condition.endswith("}}") and "}}" not in inner:
+        condition = inner.strip()
     return "else" if branch.otherwise else f"{condition} {bound}".strip()
 
 

@@ -95,5 +95,6 @@ def _merge_parallel(arrows: Iterable[Arrow]) -> tuple[Arrow, ...]:
 
 
 def _escape(label: Any) -> str:
-    """Escape the signs that mean something to Mermaid."""
-    return "".join(f"#{ord(sign)};" if sign in '"|<>[](){};#' else sign for sign in str(label))
+    """Escape the signs that mean something to Mermaid, the ends of lines among them."""
+    text = " ".join(str(label).split())
+    return "".join(f"#{ord(sign)};" if sign in '"|<>[](){};#' else sign for sign in text)

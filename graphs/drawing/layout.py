@@ -14,9 +14,8 @@ from graphlib import TopologicalSorter
 from itertools import accumulate
 
 from graphs.drawing.diagram import Arrow, Drawing
+from graphs.drawing.labels import LINE_HEIGHT, Point, label_height, label_point, label_width
 from graphs.spec.base import START
-
-Point = tuple[float, float]
 
 CHAR_WIDTH = 8.4
 """Of a letter in a box's name, at the 14 px of `svg`'s style."""
@@ -64,13 +63,17 @@ class Layout:
     def frame(self) -> tuple[float, float, float, float]:
         """Return left, top, right and bottom of everything."""
         points = [point for _, path in self.forward for point in path]
+        for arrow, path in self.forward:
+            (x, y), half = label_point(path), label_width(arrow.label) / 2
+            rise = label_height(arrow.label) / 2
+            points += [(x - half, y - rise), (x + half, y + rise)]
         right = [reach + label_width(arrow.label) for arrow, reach in self.back]
         boxes = self.boxes.values()
         return (
             min([box.xy[0] - box.w / 2 for box in boxes] + [x for x, _ in points]),
-            min(box.xy[1] - box.h / 2 for box in boxes),
+            min([box.xy[1] - box.h / 2 for box in boxes] + [y for _, y in points]),
             max([box.right for box in boxes] + [x for x, _ in points] + right),
-            max(box.xy[1] + box.h / 2 for box in boxes),
+            max([box.xy[1] + box.h / 2 for box in boxes] + [y for _, y in points]),
         )
 
 
@@ -131,20 +134,16 @@ def _lay_out_layers(drawing: Drawing, forward_arrows: list[Arrow], back: list[Ar
     for _, edge in edges:
         edge.view = _Path()
     labels = max((label_width(arrow.label) for arrow in forward_arrows), default=0.0)
+    lines = max([LINE_HEIGHT, *(label_height(arrow.label) for arrow in forward_arrows)])
     for component in Graph(list(vertices.values()), [edge for _, edge in edges]).C:
         layout = SugiyamaLayout(component)
-        layout.xspace, layout.yspace = max(GAP_X, labels * 0.7), GAP_Y
+        layout.xspace, layout.yspace = max(GAP_X, labels * 0.7), GAP_Y + lines - LINE_HEIGHT
         layout.route_edge = route_with_lines
         layout.init_all(roots=[vertex for vertex in component.sV if vertex.data == START] or None)
         layout.draw(6)
     forward = tuple((arrow, tuple(edge.view.points)) for arrow, edge in edges)
     passing = [point for _, points in forward for point in points]
     return Layout(boxes, forward, _sides(back, boxes, passing))
-
-
-def label_width(label: str) -> float:
-    """Estimate how wide a label is drawn: its letters are smaller than those of names."""
-    return len(label) * CHAR_WIDTH * 0.8
 
 
 def _box(name: str, kind: str) -> Box:

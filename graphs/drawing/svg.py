@@ -10,7 +10,8 @@ from itertools import pairwise
 from xml.sax.saxutils import escape
 
 from graphs.drawing.diagram import Arrow, Drawing
-from graphs.drawing.layout import Box, Layout, Point, lay_out
+from graphs.drawing.labels import LINE_HEIGHT, Point, label_lines, label_point, label_width
+from graphs.drawing.layout import Box, Layout, lay_out
 from graphs.spec.base import END, START
 
 MARGIN = 24.0
@@ -45,7 +46,7 @@ def write_svg(drawing: Drawing) -> str:
         *(_draw_arrow(arrow, _path_down(points)) for arrow, points in layout.forward),
         *(_draw_arrow(arrow, _path_back(arrow, reach, layout)) for arrow, reach in layout.back),
         *(_draw_node(name, drawing.nodes[name], box) for name, box in layout.boxes.items()),
-        *(_draw_label(arrow.label, _label_point(points)) for arrow, points in layout.forward),
+        *(_draw_label(arrow.label, label_point(points)) for arrow, points in layout.forward),
         *(
             _draw_label(arrow.label, _back_label_point(arrow, reach, layout))
             for arrow, reach in layout.back
@@ -94,18 +95,16 @@ def _path_back(arrow: Arrow, reach: float, layout: Layout) -> str:
     )
 
 
-def _label_point(points: tuple[Point, ...]) -> Point:
-    """Return where a label goes: nearer to the end, where arrows of one fork are apart."""
-    (x0, y0), (x1, y1) = points[len(points) // 2 - 1], points[len(points) // 2]
-    return x0 + (x1 - x0) * 0.6, y0 + (y1 - y0) * 0.55 + 4
-
-
 def _back_label_point(arrow: Arrow, reach: float, layout: Layout) -> Point:
     half = (layout.boxes[arrow.source].xy[1] + layout.boxes[arrow.target].xy[1]) / 2
-    return reach + len(arrow.label) * 3.4, half + 4
+    return reach + label_width(arrow.label) / 2, half
 
 
 def _draw_label(text: str, at: Point) -> str:
-    if not text:
-        return ""
-    return f'<text class="label" x="{at[0]:.1f}" y="{at[1]:.1f}">{escape(text)}</text>'
+    lines = label_lines(text)
+    first = at[1] + 4 - (len(lines) - 1) * LINE_HEIGHT / 2
+    return "".join(
+        f'<text class="label" x="{at[0]:.1f}" y="{first + number * LINE_HEIGHT:.1f}">'
+        f"{escape(line)}</text>"
+        for number, line in enumerate(lines)
+    )

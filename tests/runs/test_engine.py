@@ -60,7 +60,8 @@ async def test_a_failing_node_fails_the_run_with_its_reason(engine: RunEngine) -
     assert engine.get(run.run_id, tenant=TENANT).error == {
         "code": "step_failed",
         "family": "internal",
-        "message": "ValueError: deliberate failure",
+        "message": "boom: ValueError: deliberate failure",
+        "details": {"node": "boom"},
     }
 
 

@@ -50,7 +50,7 @@ PURE = (
     "tests/models/test_events.py",
     "tests/models/text/",
     "tests/runs/test_answers.py",
-    "tests/runs/test_execution.py",
+    "tests/runs/test_failures.py",
     "tests/runs/test_record.py",
     "tests/runs/test_stream_translator.py",
     "tests/server/http/",

@@ -9,8 +9,10 @@ from xml.etree import ElementTree
 import pytest
 
 from config.settings import Settings
+from graphs.agent import Agent
 from graphs.catalog import Catalog
 from graphs.drawing.diagram import Arrow, Drawing
+from graphs.drawing.labels import label_width
 from graphs.drawing.layout import lay_out
 from graphs.spec.base import MAX_NODES
 from tests.support.graph_runs import agent_of_yaml
@@ -106,3 +108,41 @@ def test_boxes_of_a_row_do_not_overlap() -> None:
 
 def test_a_way_through_as_many_nodes_as_a_file_may_have_is_drawn() -> None:
     assert len(lay_out(dense(MAX_NODES, 1)).forward) == MAX_NODES + 1
+
+
+CONDITIONS = [
+    "x == {}",
+    "{'a': 1}[x] == {'b': {}}",
+    "{{ x == {} }}",
+    "(text | wordcount) < want and not (draft is none) or title in ['one', 'two', 'three']",
+    "x == '汉字汉字汉字汉字汉字汉字汉字汉字汉字汉字'",
+    "x ==\\n  'a'\\n  or x == 'b'",
+]
+
+
+def branching(condition: str) -> Agent:
+    return agent_of_yaml(
+        "input: {x: any, text: any, want: any, draft: any, title: any, n: any}\n"
+        "nodes:\n  a: {type: set, values: {y: 1}}\n  b: {type: set, values: {y: 2}}\n"
+        f'edges:\n  a:\n    - {{when: "{condition}", to: b}}\n    - else: end\noutput: y\n'
+    )
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_condition_is_drawn_whole_and_within_the_picture(condition: str) -> None:
+    root = ElementTree.fromstring(branching(condition).picture_svg())
+
+    left, _, width, _ = map(float, root.attrib["viewBox"].split())
+    labels = [each for each in root.iter() if each.get("class") == "label"]
+    for label in labels:
+        half = label_width(label.text or "") / 2
+        assert left <= float(label.attrib["x"]) - half
+        assert float(label.attrib["x"]) + half <= left + width
+    words = condition.replace("\\n", " ").removeprefix("{{").removesuffix(" }}").split()
+    assert [word for each in labels for word in (each.text or "").split()][: len(words)] == words
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_condition_is_one_line_of_mermaid(condition: str) -> None:
+    lines = branching(condition).mermaid().splitlines()
+    assert len([line for line in lines if line.strip().startswith("a -.")]) == 2
