@@ -227,3 +227,27 @@ async def test_what_is_pruned_for_one_tenant_is_kept_for_the_others(app: FastAPI
         assert (await other.post("/prune", json=body)).status_code == 200
 
         assert (await acme.get(f"/runs/{run['run_id']}")).status_code == 200
+
+
+async def test_ids_of_anothers_documents_lead_nowhere_in_ones_own_index(app: FastAPI) -> None:
+    async with client(app, "first") as first, client(app, "second") as second:
+        for each, text in ((first, "The secret word is quibble."), (second, "Nothing here.")):
+            assert (await each.post("/indexes", json={"name": "shared"})).status_code == 201
+            body = {"text": text, "source": f"{text[-8:]}.md"}
+            assert (await each.post("/indexes/shared/documents", json=body)).status_code == 200
+        found = (await first.post("/indexes/shared/search", json={"query": "quibble"})).json()
+        passage = found["passages"][0]
+        ids = {"document": passage["document"], "passage": passage["id"], "ingest": "i"}
+        for method, path in routes_below(app, "/indexes/{name}/"):
+            if "{" not in path.removeprefix("/indexes/{name}"):
+                continue
+            params = {"start": 0, "end": 1} if path.endswith("/citation") else {}
+            url = path.format(name="shared", **ids)
+            answer = await second.request(method, url, params=params)
+            assert answer.status_code == 404, (method, path, answer.text)
+            assert "quibble" not in answer.text
+
+        filters = {"query": "quibble", "documents": [passage["document"]]}
+        assert "quibble" not in (await second.post("/indexes/shared/search", json=filters)).text
+        document = await first.get(f"/indexes/shared/documents/{passage['document']}")
+        assert "quibble" in document.text
