@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Sequence
+from functools import partial
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -20,6 +21,7 @@ from langgraph.types import StateSnapshot
 from config.errors import Invalid
 from runs.checkpoints import Checkpoints
 from runs.thread_shapes import thread_config
+from tools.user_code.guard import run_guarded
 
 
 async def rehearse_update(
@@ -31,7 +33,8 @@ async def rehearse_update(
     """
     rehearsed = graph.copy({"checkpointer": Rehearsal(checkpoints)})
     try:
-        updated = await rehearsed.aupdate_state(at, values, as_node=as_node)
+        # The edges behind the node, and reducers, are code of users.
+        updated = await run_guarded(partial(rehearsed.aupdate_state, at, values, as_node=as_node))
     except InvalidUpdateError as error:
         raise Invalid(
             f"The state cannot be updated: {error}", details={"field": "values"}

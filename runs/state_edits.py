@@ -14,7 +14,9 @@ Invariants:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +35,7 @@ from runs.checkpoints import BOOKKEEPING, Checkpoints
 from runs.rehearsal import rehearse_update
 from runs.stream_translator import visible
 from runs.thread_shapes import thread_config
+from tools.user_code.guard import call_guarded, describe
 
 if TYPE_CHECKING:
     from graphs.agent import Agent
@@ -124,6 +127,25 @@ def _leaves_steps(state: EditedState, edit: StateEdit, ahead: StateSnapshot | No
     return ahead is not None and sorted(task.name for task in ahead.tasks) == state.steps
 
 
+@contextmanager
+def explain_user_errors(agent: Agent) -> Iterator[None]:
+    """Raise `Invalid` for what the code of a Python agent raises about an edit.
+
+    What LangGraph or Motet raises is no fault of the edit and stays as it is.
+    """
+    try:
+        yield
+    except MotetError:
+        raise
+    except Exception as error:
+        if not _is_raised_in(error, agent):
+            raise
+        raise Invalid(
+            f"A step behind this edit does not take it: {describe(error)}",
+            details={"field": "values"},
+        ) from error
+
+
 def check_types(agent: Agent, values: Any) -> None:
     """Check the values against the types that a YAML agent declares for its channels.
 
@@ -179,11 +201,11 @@ def fold(graph: Any, current: Mapping[str, Any], name: str, value: Any) -> Any:
     spec: BaseChannel[Any, Any, Any] = graph.channels[name]
     channel = spec.from_checkpoint(current[name]) if name in current else spec.copy()
     try:
-        channel.update([value])
+        call_guarded(lambda: channel.update([value]))
         return channel.get()
     # A reducer is anybody's code and raises what it likes, about the value that it was given.
     except Exception as error:
-        reason = error.message if isinstance(error, MotetError) else str(error)
+        reason = error.message if isinstance(error, MotetError) else describe(error)
         raise Invalid(
             f"Channel '{name}' does not take this value: {reason}",
             details={"field": f"values.{name}"},
@@ -228,6 +250,16 @@ def _replacing(graph: Any, state: EditedState, name: str, value: Any) -> Any:
     if isinstance(spec, BinaryOperatorAggregate) and (name in stored or spec.is_available()):
         return overwrite("append", value)
     return value
+
+
+def _is_raised_in(error: BaseException | None, agent: Agent) -> bool:
+    """Return whether an error, or what led to it, came through an agent's own file."""
+    while error is not None and agent.path is not None:
+        frames = traceback.extract_tb(error.__traceback__)
+        if any(frame.filename == str(agent.path) for frame in frames):
+            return True
+        error = error.__cause__
+    return False
 
 
 def _id_of(checkpoint: CheckpointTuple) -> str:

@@ -17,7 +17,7 @@ from config.errors import Conflict, MotetError, NotFound
 from runs.checkpoints import Checkpoints
 from runs.engine import RunEngine
 from runs.record import Thread
-from runs.state_edits import StateEdit, check_types, write_edit
+from runs.state_edits import StateEdit, check_types, explain_user_errors, write_edit
 from runs.store import RunStore, is_duplicate
 from runs.stream_translator import visible
 from runs.thread_names import check_thread_name
@@ -240,7 +240,10 @@ class Threads:
             edit = StateEdit(values, as_node, checkpoint_id)
             graph = self._engine.agents.compile(agent)
             check_types(agent, values)
-            config = await write_edit(graph, self._checkpoints, thread.key, edit, asked_at)
+            with explain_user_errors(agent):
+                config = await write_edit(graph, self._checkpoints, thread.key, edit, asked_at)
+            thread.updated_at = time.time()
+            await self._store.save_thread(thread)
         return updated_dict(config)
 
     def _find(self, thread_id: str, tenant: str) -> Thread:

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from benchmarks.server import ServerProcess
-from tests.support.service import TIMEOUT, run_to_end
+from tests.support.service import TIMEOUT, error_of, new_thread, run_to_end
 from tests.support.socket_gate import SocketGate
 
 TOOLS = '''
@@ -97,6 +97,39 @@ async def hold(state):
 
 def build(): return one_node({node})
 """
+EDITED = """
+import sys
+from typing import Annotated, Any
+
+from langgraph.graph import END, START, StateGraph
+from typing_extensions import TypedDict
+
+def reduce(old, new):
+    if new == "leave":
+        sys.exit(3)
+    return new
+
+class State(TypedDict, total=False):
+    x: Any
+    y: Annotated[list, reduce]
+
+async def one(state): return {"x": 1}
+async def two(state): return {"x": 2}
+
+def choose(state):
+    if state["x"] == "leave":
+        sys.exit(3)
+    return {1: "two"}[state["x"]]
+
+def build():
+    graph = StateGraph(State)
+    graph.add_node("one", one)
+    graph.add_node("two", two)
+    graph.add_edge(START, "one")
+    graph.add_conditional_edges("one", choose, ["two"])
+    graph.add_edge("two", END)
+    return graph
+"""
 EXITS = (
     *("exit_in_a_function", "exit_in_a_coroutine", "exit_in_a_task_within"),
     *("exit_in_a_thread_within", "exit_in_a_callback", "stop_the_loop", "raise_a_group"),
@@ -120,6 +153,7 @@ async def client(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
         (agents / f"{name}.yaml").write_text(AGENT.format(name=name, tool=name, more=""))
     for name, node in {**NODES, "holder": "hold"}.items():
         (agents / f"{name}.py").write_text(PYTHON.format(node=node))
+    (agents / "edited.py").write_text(EDITED)
     server = ServerProcess(tmp_path)
     await server.start()
     async with httpx.AsyncClient(base_url=server.url, timeout=TIMEOUT) as client:
@@ -140,6 +174,31 @@ async def test_an_exit_of_user_code_fails_its_run_and_no_other(
     assert codes == {**tools, **dict.fromkeys(NODES, "step_failed")}
     gate.open()
     assert (await holding)["output"] == {"gate": gate.path, "r": "held"}
+
+
+@pytest.mark.parametrize(
+    ("values", "field", "reason"),
+    [
+        ({"x": "a name that no edge has"}, "values", "KeyError"),
+        ({"x": "leave"}, "values", "SystemExit"),
+        ({"y": "leave"}, "values.y", "SystemExit"),
+    ],
+)
+async def test_an_edit_that_code_of_users_does_not_take_is_refused_and_changes_nothing(
+    client: httpx.AsyncClient, values: dict[str, str], field: str, reason: str
+) -> None:
+    thread_id = await new_thread(client)
+    await run_to_end(client, "edited", {}, thread_id=thread_id)
+    before = (await client.get(f"/threads/{thread_id}/state")).json()
+
+    body = {"values": values, "as_node": "one"}
+    refused = error_of(
+        await client.post(f"/threads/{thread_id}/state", json=body), 422, "invalid_request"
+    )
+
+    assert refused["details"] == {"field": field}
+    assert reason in refused["message"]
+    assert (await client.get(f"/threads/{thread_id}/state")).json() == before
 
 
 async def code_of_failure(client: httpx.AsyncClient, agent: str) -> str:

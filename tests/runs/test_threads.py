@@ -117,6 +117,15 @@ async def test_a_fault_of_the_store_is_no_fault_of_the_caller(
     assert failed.value.code == "run_storage_failed"
 
 
+async def test_an_edited_thread_was_used(engine: RunEngine, threads: Threads) -> None:
+    first, second = await run_three(engine), await run_three(engine)
+    await threads.update_state(first, {"x": 1}, as_node="c", tenant=TENANT)
+
+    listed = await threads.search(tenant=TENANT)
+
+    assert [each["thread_id"] for each in listed] == [first, second]
+
+
 @pytest.mark.parametrize("name", ["", ".", "a.", "a..b", "a b", "$", "'", "[0]", "ä", "1"])
 async def test_history_is_not_chosen_by_a_name_that_is_no_path(
     engine: RunEngine, threads: Threads, name: str
