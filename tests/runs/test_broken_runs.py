@@ -84,12 +84,19 @@ async def test_an_illegal_end_spends_no_number(storage: Storage) -> None:
     assert run_log.number("custom", data=1).seq == 1
 
 
+class Unspeakable:
+    """Cannot be written down in any way."""
+
+    def __repr__(self) -> str:
+        raise ValueError("unspeakable")
+
+
 async def test_an_end_without_json_leaves_run_and_number_as_they_were(storage: Storage) -> None:
     run = new_run("running")
     run_log = RunLog(run.run_id, storage.store, tenant=TENANT)
 
-    with pytest.raises(TypeError):
-        run_log.number_end(run, "finished", "output", {"output": 2**70})
+    with pytest.raises(ValueError, match="unspeakable"):
+        run_log.number_end(run, "finished", "output", {"output": Unspeakable()})
 
     assert run.status == "running"
     assert run_log.number_end(run, "cancelled", "output", {"reason": "requested"}).seq == 1
@@ -102,7 +109,7 @@ async def test_a_wait_that_cannot_be_recorded_fails_without_a_hole(
 
     def unspeakable(self: StreamTranslator, *args: Any) -> None:
         ask(self, *args)
-        self.interrupts[0]["value"] = 2**70
+        self.interrupts[0]["value"] = Unspeakable()
 
     monkeypatch.setattr(StreamTranslator, "_ask", unspeakable)
     run = await engine.submit(RunRequest(agent="asking", input={"x": 0}, tenant=TENANT))
