@@ -5,10 +5,15 @@
 
 from __future__ import annotations
 
+import logging
+import secrets
 from collections.abc import Mapping
 from typing import Any
 
 from config.hints import guess_name, list_names, name_unit
+from config.redaction import publish_details, publish_text
+
+log = logging.getLogger(__name__)
 
 
 class MotetError(Exception):
@@ -36,12 +41,43 @@ class MotetError(Exception):
         self.details: dict[str, Any] = dict(details or {})
         self.retry_after_s = retry_after_s
         self.permanent = permanent
+        self._incident = ""
+
+    @property
+    def public_message(self) -> str:
+        """The message for a caller: `message` may tell paths and addresses of this machine."""
+        return str(self.as_dict()["message"])
 
     def as_dict(self) -> dict[str, Any]:
-        """Give the error as JSON: the one shape of HTTP answers, run records and events."""
-        body: dict[str, Any] = {"code": self.code, "family": self.family, "message": self.message}
-        if self.details:
-            body["details"] = self.details
+        """Give the error as JSON: the one shape of HTTP answers, run records and events.
+
+        Paths of this machine are shortened to their last part; internal addresses and what
+        processes printed are left out. The log has them, under the id `details.incident`.
+        """
+        # What the caller sent may be an address, and stand in the answer.
+        addresses = self.family not in ("invalid", "not_found")
+        message, taken = publish_text(self.message, addresses=addresses)
+        hidden = [*taken]
+        details = publish_details(self.details, hidden, addresses=addresses)
+        if hidden:
+            details["incident"] = self._log_incident(hidden)
+        return self._body(message, details)
+
+    def as_whole(self) -> dict[str, Any]:
+        """Give all of the error as JSON, for another process of ours; never for a caller."""
+        return {**self._body(self.message, self.details), "permanent": self.permanent}
+
+    def _log_incident(self, hidden: list[str]) -> str:
+        """Log what a caller is not told, once; return the id under which it is found."""
+        if not self._incident:
+            self._incident = secrets.token_hex(4)
+            log.error("incident %s (%s): %s", self._incident, self.code, "; ".join(hidden))
+        return self._incident
+
+    def _body(self, message: str, details: Mapping[str, Any]) -> dict[str, Any]:
+        body: dict[str, Any] = {"code": self.code, "family": self.family, "message": message}
+        if details:
+            body["details"] = details
         if self.retry_after_s is not None:
             body["retry_after_s"] = self.retry_after_s
         return body

@@ -7,9 +7,10 @@ its writer's: ids and codes at info and warning, never what somebody sent or was
 from __future__ import annotations
 
 import logging
-import re
 import sys
 import sysconfig
+
+from config.redaction import redact_urls
 
 LIBRARIES = tuple({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
 """Where installed libraries lie: what they say at info is of requests, with addresses and texts."""
@@ -24,9 +25,6 @@ CHATTY = [
     "watchfiles",
 ]
 """Libraries that at debug tell all they send and receive."""
-URL = re.compile(
-    r"\b([a-z][a-z0-9+.-]{1,20}://)(?:[^\s/?#@'\"<>]*@)?([^\s?#'\"<>]*)([?#][^\s'\"<>]*)?", re.I
-)
 
 
 def configure_logging(level: str) -> None:
@@ -47,19 +45,9 @@ def configure_logging(level: str) -> None:
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
 
 
-def redact_urls(text: str) -> str:
-    """Take credentials, queries and fragments out of the URLs in a text."""
-    return URL.sub(_redact_url, text) if "://" in text else text
-
-
 class _RedactingFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         return redact_urls(super().format(record))
-
-
-def _redact_url(url: re.Match[str]) -> str:
-    scheme, address, rest = url.groups()
-    return f"{scheme}{address}{rest[0] + '...' if rest else ''}"
 
 
 def _is_for_operators(record: logging.LogRecord) -> bool:

@@ -111,7 +111,7 @@ def _status(
         memory=dict(slot.load.need.memory) if loaded else None,
         load_s=round(slot.load_s, 3) if loaded else None,
         waits_for=dict(slot.queue.last_notice) if slot.queue.waiting and not loaded else None,
-        problem=slot.backoff.error.message if slot.backoff.error else None,
+        problem=slot.backoff.error.public_message if slot.backoff.error else None,
         failures=slot.backoff.failures,
         retry_in_s=round(refusal.retry_after_s or 0.0, 1) if refusal else None,
     )

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 from langchain_core.messages import AIMessageChunk
 from langgraph.types import StreamMode
 
+from config.redaction import publish_text
 from graphs.compile.state import HIDDEN, written_value
 from runs.event_types import NODE_EVENT_TYPES
 from runs.events import RunEvent
@@ -104,7 +105,9 @@ class StreamTranslator:
         if data["error"] is not None:
             fields = self._fields(namespace, step, name)
             error = data["error"]
-            yield EventDraft("step.failed", {**fields, "data": {"message": str(error)}})
+            yield EventDraft(
+                "step.failed", {**fields, "data": {"message": publish_text(str(error)).text}}
+            )
             return
         yield self._finish(namespace, step, name, _result_data(data["result"]))
 

@@ -232,7 +232,7 @@ async def _resolve_checked(url: httpx.URL, limits: FetchLimits, resolve: Resolve
 def _check_address(host: str, address: Address, limits: FetchLimits) -> None:
     if is_forbidden(address, limits.allowed_networks):
         raise Invalid(
-            f"'{host}' leads to {address}, which is not a public address.",
+            f"'{host}' does not lead to a public address.",
             code="forbidden_address",
             details={"field": "url"},
         )

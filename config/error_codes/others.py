@@ -175,7 +175,7 @@ TIMED_OUT: Mapping[str, ErrorCode] = {
     ),
     "server_start_timed_out": ErrorCode(
         "The server of a model was not ready within `start_timeout_s`.",
-        "Raise it in models.yaml; `details.output` holds the server's last lines.",
+        "Raise it in models.yaml; the log has the server's last lines under `details.incident`.",
     ),
     "tool_timed_out": ErrorCode(
         "A tool took longer than it may.", "Give the tool more time, or ask it for less."

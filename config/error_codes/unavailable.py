@@ -95,7 +95,7 @@ UNAVAILABLE: Mapping[str, ErrorCode] = {
     ),
     "model_crash_loop": ErrorCode(
         "The model's process died several times, so it is not loaded for a while.",
-        "Read its last lines in `GET /models/{name}`, and mend its options.",
+        "Read its last lines in the log, and mend its options.",
     ),
     "model_failed": ErrorCode(
         "The model's server failed at the request.", "Read the reason in `details.cause`."
@@ -175,7 +175,7 @@ UNAVAILABLE: Mapping[str, ErrorCode] = {
         "Read the message; ask again when the index is whole.",
     ),
     "server_died": ErrorCode(
-        "The server of a model ended; `details.output` holds its last lines.",
+        "The server of a model ended; the log has its last lines under `details.incident`.",
         "Mend what they say; the next request starts it again.",
     ),
     "server_start_failed": ErrorCode(
@@ -228,14 +228,15 @@ UNAVAILABLE: Mapping[str, ErrorCode] = {
         "Take one with safetensors, or set `allow_pickles: true` for its back end in models.yaml.",
     ),
     "worker_died": ErrorCode(
-        "A worker process ended unexpectedly; `details` holds its last lines.",
+        "A worker process ended; the log has its last lines under `details.incident`.",
         "Try again; a new worker is started.",
     ),
     "worker_failed": ErrorCode(
         "A worker process failed at the request.", "Read the message and the log."
     ),
     "worker_start_failed": ErrorCode(
-        "A worker process cannot be started.", "Read its last lines in `details`."
+        "A worker process cannot be started.",
+        "Read its last lines in the log, under `details.incident`.",
     ),
     "worker_stopped": ErrorCode("The worker process was stopped while it worked.", "Try again."),
 }

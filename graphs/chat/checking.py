@@ -138,7 +138,7 @@ async def _similarity(texts: Sequence[str], context: NodeContext) -> Similar | N
         context.emit(
             "warning",
             code="answer_unchecked",
-            message=f"The answer could not be compared with its sources: {error.message}",
+            message=f"The answer could not be compared with its sources: {error.public_message}",
         )
         return None
 

@@ -58,7 +58,9 @@ async def durable_call(
             return result
         except MotetError as error:
             if will_retry(error, own, spec):
-                own.emit("warning", code=error.code, message=error.message, attempt=own.attempt)
+                own.emit(
+                    "warning", code=error.code, message=error.public_message, attempt=own.attempt
+                )
                 log.info(
                     "run %s: %s failed (attempt %d), again: %s",
                     *(own.run.run_id, step_name, own.attempt, error.code),

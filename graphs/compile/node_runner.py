@@ -29,6 +29,7 @@ from langgraph.runtime import Runtime
 
 from config.errors import Invalid, MotetError, TimedOut
 from config.json_values import check_storable
+from config.redaction import publish_text
 from graphs.compile.node import NEXT_PART, CompiledNode, NodeContext, Renderer
 from graphs.compile.retry import is_retryable
 from graphs.compile.state import GOTO, overwrite
@@ -240,8 +241,8 @@ def _exposed(context: NodeContext) -> dict[str, Any]:
 
 def _describe(error: Exception) -> dict[str, Any]:
     if isinstance(error, MotetError):
-        return {"code": error.code, "message": error.message}
-    return {"code": "step_failed", "message": describe(error)}
+        return {"code": error.code, "message": error.public_message}
+    return {"code": "step_failed", "message": publish_text(describe(error)).text}
 
 
 def _digest(inputs: Mapping[str, Any]) -> str:

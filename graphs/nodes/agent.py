@@ -216,7 +216,7 @@ class ToolLoop:
                     raise
                 # The model is told of the failure and may try another way.
                 log.debug("run %s: tool %s failed: %s", context.run.run_id, name, error.code)
-                return {"error": error.message}
+                return {"error": error.public_message}
 
         return await durable_call(run, name if known else "tool", self._context, self._spec)
 

@@ -142,7 +142,7 @@ class ItemRunner:
             if self._spec.on_item_error == "fail" or will_retry(error, context, self._spec):
                 error.details.setdefault("item", index)
                 raise
-            report = {"index": index, "code": error.code, "message": error.message}
+            report = {"index": index, "code": error.code, "message": error.public_message}
             context.emit("warning", **report, handled=self._spec.on_item_error)
             return {"error": report, EXPOSURE: {"private": True}}
 

@@ -95,7 +95,7 @@ async def _choose(
     except Unavailable as error:
         if default is None or error.code not in DEFAULT_CODES:
             raise
-        context.emit("warning", code=error.code, message=error.message, handled="default")
+        context.emit("warning", code=error.code, message=error.public_message, handled="default")
         return default
     return str(answer["parsed"]["choice"])
 

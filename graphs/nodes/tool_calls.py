@@ -79,7 +79,9 @@ async def call_tool(
         result = await tool.call(arguments, _tool_context(context, policy))
     except MotetError as error:
         error.permanent = error.permanent or not tool.repeatable
-        context.emit("tool", phase="failed", tool=name, code=error.code, message=error.message)
+        context.emit(
+            "tool", phase="failed", tool=name, code=error.code, message=error.public_message
+        )
         raise
     note_reading(tool, context)
     context.emit("tool", phase="returned", tool=name, result=_shorten(result))

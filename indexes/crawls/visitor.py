@@ -262,7 +262,7 @@ class SiteVisitor:
                 },
             )
         except (Invalid, Busy) as error:
-            self._report.failed.append(IngestFailure(source, error.code, error.message))
+            self._report.failed.append(IngestFailure(source, error.code, error.public_message))
         else:
             self._report.join(part)
 
@@ -279,7 +279,7 @@ class SiteVisitor:
         if isinstance(error, NotFound) and url in self._known:
             self._missing.add(url)
             return
-        self._report.failed.append(IngestFailure(url, error.code, error.message))
+        self._report.failed.append(IngestFailure(url, error.code, error.public_message))
         if isinstance(error, Invalid):
             self._reached.add(url)
         elif not isinstance(error, NotFound):

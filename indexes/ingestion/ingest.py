@@ -140,7 +140,9 @@ class Ingest:
             try:
                 await self._add_file(root, file, known.get(file.source))
             except Invalid as error:
-                self.report.failed.append(IngestFailure(file.source, error.code, error.message))
+                self.report.failed.append(
+                    IngestFailure(file.source, error.code, error.public_message)
+                )
             self._count_file()
             if sum(len(draft.chunks) for draft in self._pending) >= PENDING_PASSAGES:
                 await self._flush()

@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from config.errors import Busy, MotetError, NotFound
+from config.redaction import publish_text
 from indexes.records import IndexRecord
 from indexes.reports import IngestProgress, IngestReport, OnProgress, ignore_progress
 from indexes.storage.ingests import (
@@ -162,7 +163,7 @@ class IngestJobs:
                 await self._end(id, recorder.latest, "cancelled")
             raise
         except Exception as error:
-            await self._end(id, recorder.latest, "failed", str(error))
+            await self._end(id, recorder.latest, "failed", publish_text(str(error)).text)
             raise
         finally:
             self._running[index_id] -= 1

@@ -158,7 +158,7 @@ class Retriever:
             if query.rerank:
                 raise
             log.warning("index '%s' is not reranked: %s", index.spec.name, error.message)
-            gaps.append(completeness.not_reranked(index.spec.name, error.message))
+            gaps.append(completeness.not_reranked(index.spec.name, error.public_message))
             return hits
 
     async def search_by_vector(

@@ -87,11 +87,10 @@ class ServerContainer:
         await self._engine.close()
 
     def explain_end(self, reason: str) -> Unavailable:
-        """Return the error of a container that ended."""
-        lines = [line for line in self.output if line.strip()]
-        last = f" It said last: {lines[-1]}" if lines else ""
+        """Return the error of a container that ended; its output is for the log alone."""
+        self.output.log_last()
         return Unavailable(
-            f"The container of '{self.name}' ended: {reason}.{last}",
+            f"The container of '{self.name}' ended: {reason}.",
             code="server_died",
             details={"model": self.name, "reason": reason, "output": list(self.output)},
         )

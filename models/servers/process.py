@@ -97,16 +97,13 @@ class ServerProcess:
         await asyncio.wait([self._watching], timeout=EXIT_S)
 
     def explain_end(self, reason: str) -> Unavailable:
-        """Return the error of a server that ended."""
+        """Return the error of a server that ended; its output is for the log, not for callers."""
+        self.output.log_last()
         return Unavailable(
-            f"The server of '{self.name}' ended: {reason}. {self._last()}".rstrip(),
+            f"The server of '{self.name}' ended: {reason}.",
             code="server_died",
             details={"model": self.name, "reason": reason, "output": list(self.output)},
         )
-
-    def _last(self) -> str:
-        lines = [line for line in self.output if line.strip()]
-        return f"It said last: {lines[-1]}" if lines else ""
 
     def _family(self) -> list[psutil.Process]:
         try:

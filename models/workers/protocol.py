@@ -100,7 +100,7 @@ def ran_out_of_memory(error: BaseException) -> bool:
 def error_header(error: Exception) -> dict[str, Any]:
     """Write an exception of a handler as the header of an `error` frame."""
     if isinstance(error, MotetError):
-        return {**error.as_dict(), "permanent": error.permanent}
+        return error.as_whole()
     message = f"{type(error).__name__}: {error}"
     return {
         "family": "unavailable",

@@ -58,7 +58,9 @@ def _run_app() -> None:
     try:
         app()
     except MotetError as error:
-        plain_console(stderr=True).print(error.message, style="red", soft_wrap=True)
+        incident = error.details.get("incident")
+        more = f" (more in the log of the service: incident {incident})" if incident else ""
+        plain_console(stderr=True).print(error.message + more, style="red", soft_wrap=True)
         sys.exit(1)
     except OSError as error:
         named = f"{error.filename}: " if error.filename else ""

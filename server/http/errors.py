@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+import secrets
 import sqlite3
 from collections.abc import Mapping
 from typing import Any
@@ -69,7 +70,7 @@ def error_response(error: MotetError, status: int | None = None) -> Response:
     if error.permanent:
         headers["x-should-retry"] = "false"
     return Response(
-        dumps({"error": body, "detail": error.message}),
+        dumps({"error": body, "detail": body["message"]}),
         status or status_of(body),
         headers,
         media_type="application/json",
@@ -138,8 +139,12 @@ async def _render_database_error(request: Request, error: Exception) -> Response
 
 
 async def _render_unexpected(request: Request, error: Exception) -> Response:
-    """Render a fault of ours; the HTTP server logs it with its traceback."""
-    return error_response(MotetError("The server failed; its log tells why."))
+    """Render a fault of ours; the HTTP server logs its traceback behind the incident's line."""
+    incident = secrets.token_hex(4)
+    log.error("incident %s: %s %s failed", incident, request.method, request.url.path)
+    return error_response(
+        MotetError("The server failed; its log tells why.", details={"incident": incident})
+    )
 
 
 def _allowed_methods(request: Request) -> list[str]:

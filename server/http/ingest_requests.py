@@ -154,7 +154,7 @@ class FormIngest:
             try:
                 whole.join(await self._add(file))
             except Invalid as error:
-                whole.failed.append(IngestFailure(_source(file), error.code, error.message))
+                whole.failed.append(IngestFailure(_source(file), error.code, error.public_message))
             report(IngestProgress(done, len(self.files), whole.passages, whole.passages))
         return whole
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from config.logging import configure_logging, redact_urls
+from config.logging import configure_logging
+from config.redaction import redact_urls
 
 SECRET = "k4n4ry"
 

@@ -137,17 +137,22 @@ async def test_a_restart_tells_what_it_does(url: str, program: str, tmp_path: Pa
 
 
 async def test_a_program_that_fails_says_why_and_is_not_tried_at_once_again(
-    url: str, program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    url: str,
+    program: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setenv("OLLAMA_DOUBLE_FAILS", "1")
     async with driver_for(url, tmp_path, start="native", program=program) as driver:
         for _ in range(2):
-            with pytest.raises(Unavailable, match="no space left") as caught:
+            with pytest.raises(Unavailable, match="ended: exit status 1") as caught:
                 await found(driver)
             assert caught.value.code == "ollama_not_startable"
             task = driver.server._starting
             driver._probe.forget()
         assert driver.server._starting is task
+    assert "no space left" in caplog.text
 
 
 async def test_neither_program_nor_container_says_both(
