@@ -11,6 +11,7 @@ from config.settings import load_settings
 from models.backends.common.sources import folder_of, is_hub_name
 from models.manager import open_models
 from tests.support.manager import TenByteMachine
+from tests.support.tenants import TENANT
 
 BACKENDS = [("transformers", "chat"), ("diffusers", "image"), ("coqui", "speech")]
 BACKENDS += [("sentence_transformers", "embed"), ("cross_encoder", "rerank")]
@@ -44,12 +45,12 @@ async def test_folders_that_nobody_declared_are_no_models_and_nobody_learns_of_t
         for source in FOLDERS:
             name = f"{backend}/{source.format(there=there, absent=tmp_path / 'absent')}"
             with pytest.raises(NotFound) as caught:
-                async with models.lease(name, task):  # type: ignore[arg-type]
+                async with models.lease(name, task, tenant=TENANT):  # type: ignore[arg-type]
                     pass
             message = caught.value.message.replace(name[:80], "NAME")
             errors.add((caught.value.code, message))
             with pytest.raises(NotFound):
-                await models.load(name)
+                await models.load(name, tenant=TENANT)
             with pytest.raises(NotFound):
                 await models.estimate(name)
 
@@ -83,5 +84,5 @@ async def test_published_names_can_be_asked_for(tmp_path: Path, source: str) -> 
     assert is_hub_name(source)
     async with open_models(load_settings(home=tmp_path), devices=TenByteMachine()) as models:
         with pytest.raises((Unavailable, Invalid)) as caught:
-            await models.load(f"transformers/{source}", task="chat")
+            await models.load(f"transformers/{source}", task="chat", tenant=TENANT)
     assert caught.value.code in ("model_missing", "library_missing", "insufficient_memory")
