@@ -38,12 +38,19 @@ class ModelsWatch:
 
     def reload(self) -> bool:
         """Read the file; tell whether it says something else than before. Blocks."""
+        return self._take_over(self._read())
+
+    def _read(self) -> ModelsFile | MotetError:
         try:
-            read = load_models(self._settings)
+            return load_models(self._settings)
         except MotetError as error:
-            if self.problem is None or self.problem.message != error.message:
-                log.warning("models.yaml is not taken over: %s", error.message)
-            self.problem = error
+            return error
+
+    def _take_over(self, read: ModelsFile | MotetError) -> bool:
+        if isinstance(read, MotetError):
+            if self.problem is None or self.problem.message != read.message:
+                log.warning("models.yaml is not taken over: %s", read.message)
+            self.problem = read
             return False
         self.problem = None
         if read == self._now:
@@ -71,7 +78,8 @@ class ModelsWatch:
             while True:
                 if (stamp := _stamp(file)) != last_stamp:
                     last_stamp = stamp
-                    self.reload()
+                    # The largest file takes half a second to be parsed.
+                    self._take_over(await asyncio.to_thread(self._read))
                 up.set()
                 await waiting
                 waiting = asyncio.ensure_future(anext(changes))
