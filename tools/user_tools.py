@@ -8,7 +8,7 @@
 
 The parameters come from the signature, the description from the docstring. A plain function runs in
 a thread. A parameter annotated `ToolContext` receives the context. A file is imported into this
-process: whoever can write to the folder is trusted.
+process, so one that somebody else can change is refused.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from config.errors import Invalid, MotetError
+from config.trusted_files import check_trusted
 from tools.spec import JSON, Reads, Tool, ToolContext
 from tools.user_code.guard import call_guarded, describe
 from tools.user_code.importing import import_in_time
@@ -106,8 +107,10 @@ def load_user_tools(
 def read_tools(file: Path, threads: UserThreads | None = None) -> list[Tool]:
     """Read the tools of one file: its `TOOLS` list, else its marked functions in order.
 
-    Raises `Invalid` (`invalid_tool_file`) naming the file, and the line where one is known.
+    Raises `Invalid` (`invalid_tool_file`) naming the file, and the line where one is known, and
+    (`untrusted_file`) where somebody else can change it.
     """
+    check_trusted(file)
     module = _import_file(file)
     listed = getattr(module, "TOOLS", None)
     if listed is None:

@@ -187,6 +187,10 @@ INVALID: Mapping[str, ErrorCode] = {
         "The graph took more steps than its bound allows.",
         "Raise `max_steps` of the file, or `build.recursion_limit` in Python; or bound its loop.",
     ),
+    "untrusted_file": ErrorCode(
+        "A file that decides what runs here can be changed by other users of the machine.",
+        "Read it, then do what the message says: take it over, or close it to others.",
+    ),
     "undefined_result": ErrorCode(
         "The arithmetic expression has no value, such as 1/0.", "Correct the expression."
     ),

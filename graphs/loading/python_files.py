@@ -1,6 +1,6 @@
 """Graphs written in Python: modules with `build() -> StateGraph` in the folder of own agents.
 
-Owns importing them. The files are trusted: they run in the service.
+Owns importing them. The files run in the service, so one that somebody else can change is refused.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from langgraph.graph import StateGraph
 
 from config.errors import Invalid, MotetError
 from config.files import read_text
+from config.trusted_files import check_trusted
 from graphs.agent import Agent
 from graphs.compile.user_nodes import guard_nodes
 from graphs.interface import SchemaInterface
@@ -68,8 +69,10 @@ def _list_files(folder: Path) -> list[Path]:
 def read_python_agent(file: Path, threads: UserThreads | None = None) -> Agent:
     """Import a module with `build() -> StateGraph`; its docstring is the agent's description.
 
-    Raises `Invalid` (`invalid_agent`) naming the file and line.
+    Raises `Invalid` (`invalid_agent`) naming the file and line, and (`untrusted_file`) where
+    somebody else can change it.
     """
+    check_trusted(file)
     try:
         text = read_text(file)
     except (OSError, UnicodeDecodeError) as error:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from config.errors import Invalid, nearest
 from config.settings import SHIPPED, Settings
+from config.trusted_files import check_trusted
 from config.yaml_reader import drop_extensions
 from models.backends import BACKENDS
 from models.catalog.layers import Layer, add_sections, invalid_at, merge, read_layer
@@ -20,6 +21,8 @@ from models.catalog.spec import ModelSpec
 OPTIONAL_ROLES = frozenset({"rerank", "transcribe"})
 SECTIONS = ("models", "roles", "backends", "memory_cap_bytes")
 ENVIRONMENTS = "environments"
+PROGRAM_KEYS = frozenset({"serve", "program"})
+"""Options that say what is started."""
 RESERVED_NAMES = frozenset({"profile", "events", "pull", "pulls"})
 """No names for models: they mean something else behind /models/."""
 
@@ -42,7 +45,8 @@ def load_models(settings: Settings) -> ModelsFile:
     """Read the models of this installation; blocks.
 
     Raises `Invalid` naming file, line and field, also for an environment that is not the chosen
-    one: otherwise its mistakes would show on the day it is needed.
+    one: otherwise its mistakes would show on the day it is needed; and `Invalid` (`untrusted_file`)
+    for a file that starts programs and that somebody else can change.
     """
     layers = [add_sections(layer, (*SECTIONS, ENVIRONMENTS)) for layer in _read_files(settings)]
     loaded = {name: _validate(_overlay(layers, name)) for name in (None, *_environments(layers))}
@@ -60,7 +64,10 @@ def load_models(settings: Settings) -> ModelsFile:
 def _read_files(settings: Settings) -> list[Layer]:
     layers = [read_layer(SHIPPED / "models.yaml")]
     if settings.models_file.is_file():
-        layers.append(read_layer(settings.models_file))
+        layer = read_layer(settings.models_file)
+        if _starts_programs(layer.data):
+            check_trusted(settings.models_file)
+        layers.append(layer)
     elif settings.models:
         raise Invalid(
             f"{settings.models}: there is no such file; the setting `models` names it.",
@@ -68,6 +75,13 @@ def _read_files(settings: Settings) -> list[Layer]:
             details={"field": "models", "file": str(settings.models)},
         )
     return layers
+
+
+def _starts_programs(data: Any) -> bool:
+    """Return whether a file says which programs are started: servers of models, or Ollama's own."""
+    if isinstance(data, dict):
+        return not PROGRAM_KEYS.isdisjoint(data) or any(map(_starts_programs, data.values()))
+    return isinstance(data, list) and any(map(_starts_programs, data))
 
 
 def _environments(layers: Sequence[Layer]) -> list[str]:
