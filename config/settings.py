@@ -92,6 +92,10 @@ class Settings(BaseSettings):
         description="Networks, e.g. 10.0.0.0/8, that web fetches and webhooks may reach "
         "although they are not public.",
     )
+    allowed_ports: tuple[int, ...] = Field(
+        (80, 443),
+        description="Ports that web fetches and webhooks may reach of hosts outside of those.",
+    )
     folders: tuple[Path, ...] = Field(
         (),
         description="Folders of this machine, e.g. /srv/handbook, that callers may name, with all "

@@ -50,6 +50,7 @@ from tools.addresses import Network
 from tools.artifacts import Artifacts
 from tools.media import Media
 from tools.media_deps import MediaToolDeps
+from tools.name_resolver import NameResolver
 from tools.registry import Toolbox, load_toolbox
 from tools.safe_fetch import FetchLimits
 from tools.user_code.executor import PartedExecutor
@@ -103,7 +104,11 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         stack.enter_context(lock_data_folder(settings.home, in_use))
         asyncio.get_running_loop().set_default_executor(executor)
         stack.enter_context(ignore_abandoned_steps())
-        limits = FetchLimits(allowed_networks=_networks(settings))
+        limits = FetchLimits(
+            allowed_networks=_networks(settings),
+            allowed_ports=frozenset(settings.allowed_ports),
+            resolve=NameResolver(),
+        )
 
         machine = await find_machine()
         models = await stack.open_part("models", open_models(settings, devices=machine))

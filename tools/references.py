@@ -17,14 +17,7 @@ from urllib.parse import unquote_to_bytes
 from config.errors import Invalid
 from tools.artifact_record import CONTENT_HASH
 from tools.artifacts import Artifacts
-from tools.safe_fetch import (
-    CheckAddress,
-    FetchLimits,
-    Resolve,
-    allow_address,
-    fetch,
-    system_resolve,
-)
+from tools.safe_fetch import CheckAddress, FetchLimits, Resolve, allow_address, fetch
 
 Kind = Literal["artifact", "data", "url"]
 
@@ -111,7 +104,7 @@ class ReferenceReader:
     """Reads the files that callers name; URLs from public addresses, within `limits`."""
 
     def __init__(
-        self, artifacts: Artifacts, limits: FetchLimits, resolve: Resolve = system_resolve
+        self, artifacts: Artifacts, limits: FetchLimits, resolve: Resolve | None = None
     ) -> None:
         self._artifacts = artifacts
         self._limits = limits

@@ -3,49 +3,54 @@
 Guards against server-side request forgery: every address of a host is checked, and the connection
 then goes to a checked address itself, so that a name that resolves anew on the way (DNS rebinding)
 cannot lead elsewhere. Each redirect is a URL that someone else chose, and checked as the first one.
-What is read of an answer is `responses`' matter.
+What may be fetched is `url_guard`'s matter, what is read of an answer `responses`'.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import httpx
 
-from config.errors import Invalid, TimedOut, Unavailable
-from tools.addresses import Address, Network, is_forbidden
+from config.errors import Invalid, TimedOut
+from tools.addresses import Address
 from tools.responses import FetchedPage, describe_response, read_response, shorten_url, unreachable
+from tools.url_guard import (
+    DEFAULT_LIMITS,
+    FetchLimits,
+    Resolve,
+    check_post_url,
+    check_url,
+    is_own,
+    join_url,
+    parse_url,
+    resolve_checked,
+    unencrypted,
+)
 
-Resolve: TypeAlias = Callable[[str, int], Awaitable[list[str]]]
+__all__ = [
+    "CacheValidators",
+    "CheckAddress",
+    "FetchLimits",
+    "Resolve",
+    "allow_address",
+    "check_post_url",
+    "check_url",
+    "fetch",
+    "post",
+]
 
 CheckAddress: TypeAlias = Callable[[str], None]
 
-MAX_ADDRESSES = 4
-"""Of a host that are tried; one dead address leaves time for others."""
 REDIRECT_STATUSES = {301, 302, 303, 307, 308}
 NOT_MODIFIED = 304
 JSON_HEADERS = {"Content-Type": "application/json"}
 HEADERS = {"User-Agent": "Motet/0.1", "Accept": "*/*", "Accept-Encoding": "gzip"}
-
-
-@dataclass(frozen=True)
-class FetchLimits:
-    """Bounds of one fetch. `timeout_s` covers it whole, redirects included.
-
-    `allowed_networks` are reached although they are not public: an intranet, or a test's server.
-    """
-
-    max_bytes: int = 32 * 2**20
-    timeout_s: float = 30.0
-    max_redirects: int = 5
-    allowed_networks: tuple[Network, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,18 +70,12 @@ def allow_address(url: str) -> None:
     """Allow any URL that the guard allows."""
 
 
-async def system_resolve(host: str, port: int) -> list[str]:
-    """Resolve a host to its addresses, as the operating system sees them."""
-    entries = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(entry[4][0]) for entry in entries))
-
-
 async def fetch(
     url: str,
-    limits: FetchLimits = FetchLimits(),
+    limits: FetchLimits = DEFAULT_LIMITS,
     *,
     validators: CacheValidators = CacheValidators(),
-    resolve: Resolve = system_resolve,
+    resolve: Resolve | None = None,
     tls: ssl.SSLContext | None = None,
     check: CheckAddress = allow_address,
 ) -> FetchedPage:
@@ -84,12 +83,12 @@ async def fetch(
 
     A page that is still as its `validators` say need not be sent again. `check` raises for a URL
     that must not be asked for, and sees that of each redirect, before its host is looked up. Raises
-    what it raises, `Invalid`
-    (`forbidden_url`, `forbidden_address`, `too_large`, `too_many_redirects`), `NotFound`
-    (`page_not_found`), `TimedOut` (`fetch_timed_out`), or `Unavailable` when the host does not
-    answer as it should. Proxies of the environment are not used: they would resolve names past the
-    guard.
+    what it raises, `Invalid` (`forbidden_url`, `forbidden_address`, `forbidden_port`, `too_large`,
+    `too_many_redirects`), `NotFound` (`page_not_found`), `TimedOut` (`fetch_timed_out`), or
+    `Unavailable` when the host does not answer as it should. Proxies of the environment are not
+    used: they would resolve names past the guard. `resolve` stands in for that of the limits.
     """
+    resolve = resolve or limits.resolve
     async with _within_time(url, limits):
         headers = validators.build_headers()
         return await _follow_redirects(url, limits, headers, resolve, tls, check)
@@ -98,44 +97,24 @@ async def fetch(
 async def post(
     url: str,
     body: bytes,
-    limits: FetchLimits = FetchLimits(),
+    limits: FetchLimits = DEFAULT_LIMITS,
     *,
     headers: Mapping[str, str] | None = None,
-    resolve: Resolve = system_resolve,
+    resolve: Resolve | None = None,
 ) -> int:
     """Send a JSON body to `url` and return the HTTP status of the answer; follows no redirect.
 
     What is sent goes over public networks encrypted only. Raises as `fetch` does, but for statuses.
     """
     async with _within_time(url, limits):
-        parsed = _parse_url(url)
-        addresses = await _resolve_checked(parsed, limits, resolve)
-        if parsed.scheme != "https" and not all(_is_own(each, limits) for each in addresses):
-            raise _unencrypted()
+        parsed = parse_url(url)
+        addresses = await resolve_checked(parsed, limits, resolve or limits.resolve)
+        if parsed.scheme != "https" and not all(is_own(each, limits) for each in addresses):
+            raise unencrypted()
         tls = await _load_certificates(parsed)
         sent = {**JSON_HEADERS, **(headers or {})}
         async with _open(parsed, addresses, limits, tls, sent, body) as response:
             return response.status_code
-
-
-def check_post_url(url: str, limits: FetchLimits = FetchLimits()) -> None:
-    """Raise `Invalid` for a URL to which nothing is posted, wherever its host may lead.
-
-    Plain http is for hosts in `allowed_networks`; where a name leads is checked by `post`.
-    """
-    check_url(url, limits)
-    if _parse_url(url).scheme != "https" and not limits.allowed_networks:
-        raise _unencrypted()
-
-
-def check_url(url: str, limits: FetchLimits = FetchLimits()) -> None:
-    """Raise `Invalid` for a URL that is refused wherever its host may lead, without asking."""
-    host = _parse_url(url).raw_host.decode("ascii").strip("[]")
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return
-    _check_address(host, address, limits)
 
 
 @asynccontextmanager
@@ -161,16 +140,16 @@ async def _follow_redirects(
 ) -> FetchedPage:
     target = url
     for _ in range(limits.max_redirects + 1):
-        parsed = _parse_url(target)
+        parsed = parse_url(target)
         check(str(parsed))
         tls = tls or await _load_certificates(parsed)
-        addresses = await _resolve_checked(parsed, limits, resolve)
+        addresses = await resolve_checked(parsed, limits, resolve)
         async with _open(parsed, addresses, limits, tls, headers) as response:
             if response.status_code == NOT_MODIFIED and headers:
                 return describe_response(parsed, response, b"", unchanged=True)
             if response.status_code not in REDIRECT_STATUSES or "location" not in response.headers:
                 return await read_response(parsed, response, limits.max_bytes)
-            target = _join_url(parsed, response.headers["location"])
+            target = join_url(parsed, response.headers["location"])
     raise Invalid(
         f"{shorten_url(url)} redirects more than {limits.max_redirects} times.",
         code="too_many_redirects",
@@ -183,59 +162,6 @@ async def _load_certificates(url: httpx.URL) -> ssl.SSLContext | None:
         return None
     # Reading them takes tens of milliseconds: not on the event loop.
     return await asyncio.to_thread(httpx.create_ssl_context)
-
-
-def _parse_url(url: str) -> httpx.URL:
-    try:
-        parsed = httpx.URL(url)
-        host = parsed.raw_host.decode("ascii")
-    except (httpx.InvalidURL, UnicodeError, TypeError) as error:
-        raise _refusal(f"'{shorten_url(url)}' is not a URL: {error}") from error
-    if parsed.scheme not in {"http", "https"}:
-        raise _refusal(f"'{shorten_url(url)}': only http and https URLs are fetched.")
-    if not host or "%" in host or (parsed.port or 0) > 65535:
-        raise _refusal(f"'{shorten_url(url)}' names no host and port to connect to.")
-    if parsed.userinfo:
-        raise _refusal("A URL with a user name or password is not fetched.")
-    return parsed.copy_with(fragment=None)
-
-
-def _join_url(base: httpx.URL, location: str) -> str:
-    try:
-        return str(base.join(location))
-    except httpx.InvalidURL as error:
-        raise _refusal(
-            f"{shorten_url(str(base))} redirects to what is not a URL: {error}"
-        ) from error
-
-
-async def _resolve_checked(url: httpx.URL, limits: FetchLimits, resolve: Resolve) -> list[Address]:
-    """Resolve a host and check every address; one that is not public condemns the host.
-
-    Raises `Invalid` (`forbidden_address`), `Unavailable` (`host_not_found`).
-    """
-    host = url.raw_host.decode("ascii")
-    try:
-        names = await resolve(host, url.port or (443 if url.scheme == "https" else 80))
-        addresses = [ipaddress.ip_address(name) for name in names]
-    except (OSError, ValueError, OverflowError) as error:
-        raise Unavailable(
-            f"The host '{host}' cannot be found.",
-            code="host_not_found",
-            details={"field": "url"},
-        ) from error
-    for address in addresses:
-        _check_address(host, address, limits)
-    return addresses[:MAX_ADDRESSES]
-
-
-def _check_address(host: str, address: Address, limits: FetchLimits) -> None:
-    if is_forbidden(address, limits.allowed_networks):
-        raise Invalid(
-            f"'{host}' does not lead to a public address.",
-            code="forbidden_address",
-            details={"field": "url"},
-        )
 
 
 @asynccontextmanager
@@ -300,15 +226,3 @@ async def _send_first(
         except httpx.HTTPError as error:
             raise unreachable(host, error) from error
     raise unreachable(host, refusal) from refusal
-
-
-def _is_own(address: Address, limits: FetchLimits) -> bool:
-    return any(address in network for network in limits.allowed_networks)
-
-
-def _unencrypted() -> Invalid:
-    return _refusal("Results are sent by https, or by http to hosts in allowed_networks alone.")
-
-
-def _refusal(message: str) -> Invalid:
-    return Invalid(message, code="forbidden_url", details={"field": "url"})

@@ -12,7 +12,7 @@ from typing import Any
 
 from config.errors import Invalid
 from tools.responses import FetchedPage
-from tools.safe_fetch import FetchLimits, Resolve, fetch, system_resolve
+from tools.safe_fetch import FetchLimits, Resolve, fetch
 from tools.spec import Tool, ToolContext
 
 MAX_CHARACTERS = 100_000
@@ -100,7 +100,7 @@ PARAMETERS: dict[str, Any] = {
 }
 
 
-def web_tool(limits: FetchLimits, resolve: Resolve = system_resolve) -> Tool:
+def web_tool(limits: FetchLimits, resolve: Resolve | None = None) -> Tool:
     """Build the tool that reads public web pages; addresses of our own network are refused."""
 
     async def run(arguments: dict[str, Any], context: ToolContext) -> dict[str, Any]:

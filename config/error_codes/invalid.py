@@ -41,6 +41,10 @@ INVALID: Mapping[str, ErrorCode] = {
         "The host's address is not public, so it is not fetched.",
         "Name the network in `MOTET_ALLOWED_NETWORKS` if it is yours.",
     ),
+    "forbidden_port": ErrorCode(
+        "The URL names a port that no web page is fetched from.",
+        "Add it to `MOTET_ALLOWED_PORTS`, or name the host's network in `MOTET_ALLOWED_NETWORKS`.",
+    ),
     "forbidden_url": ErrorCode(
         "The URL is not one that is fetched.", "Give an http or https URL without credentials."
     ),

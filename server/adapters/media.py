@@ -36,7 +36,7 @@ def media_tool_deps(
 
 def tool_deps(indexes: Indexes, limits: FetchLimits, media_tools: MediaToolDeps) -> ToolDeps:
     """Collect what the shipped tools are made of."""
-    web = FetchLimits(WEB_LIMITS.max_bytes, allowed_networks=limits.allowed_networks)
+    web = replace(limits, max_bytes=WEB_LIMITS.max_bytes)
     return ToolDeps(PassageSearch(indexes), web, TextAdder(indexes), media_tools)
 
 

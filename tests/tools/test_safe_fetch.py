@@ -13,7 +13,7 @@ import pytest
 
 from config.errors import Invalid, NotFound, TimedOut, Unavailable
 from tests.support.site import Site, serving
-from tools.addresses import is_forbidden
+from tools.addresses import is_forbidden, list_own_addresses
 from tools.safe_fetch import CacheValidators, FetchLimits, check_post_url, fetch, post
 
 
@@ -37,7 +37,11 @@ class Names:
         *("198.18.0.1", "192.88.99.1", "192.0.0.8", "::1", "::", "::127.0.0.1", "fd00::1"),
         *("fe80::1", "fe80::1%eth0", "fec0::1", "ff02::1", "ff0e::1", "2001:db8::1"),
         *("::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::10.0.0.1", "64:ff9b:1::1"),
-        *("2002:7f00:1::", "2001::1"),
+        *("2002:7f00:1::", "2001::1", "168.63.129.16", "3fff::1", "2620:4f:8000::1", "5f00::1"),
+        *("192.31.196.1", "192.52.193.1", "192.175.48.1", "192.0.0.192", "100.100.100.200"),
+        *("2001:3::1", "2001:4:112::1", "2001:20::1", "2001:30::1", "2001:1::1", "2001:1::3"),
+        *("100::1", "100:0:0:1::1", "4000::1", "fd00:ec2::254", "::ffff:0:7f00:1", "64:ff9b:2::1"),
+        *("::ffff:168.63.129.16", "64:ff9b::a83f:8110", "198.51.100.1", "203.0.113.1"),
     ],
 )
 def test_an_address_that_is_not_public_is_forbidden(address: str) -> None:
@@ -49,6 +53,49 @@ def test_an_address_that_is_not_public_is_forbidden(address: str) -> None:
 )
 def test_a_public_address_is_not_forbidden(address: str) -> None:
     assert not is_forbidden(ipaddress.ip_address(address))
+
+
+def test_own_public_addresses_are_forbidden_unless_they_are_allowed() -> None:
+    own = {ipaddress.ip_address("8.8.8.8"), ipaddress.ip_address("2606:4700::1111")}
+    for address in ("8.8.8.8", "::ffff:8.8.8.8", "64:ff9b::808:808", "2606:4700::1111"):
+        assert is_forbidden(ipaddress.ip_address(address), own=own)
+    allowed = (ipaddress.ip_network("8.8.8.8/32"),)
+    assert not is_forbidden(ipaddress.ip_address("8.8.8.8"), allowed, own)
+    assert not is_forbidden(ipaddress.ip_address("8.8.4.4"), own=own)
+
+
+def test_the_addresses_of_this_machine_are_known() -> None:
+    assert ipaddress.ip_address("127.0.0.1") in list_own_addresses()
+
+
+@pytest.mark.parametrize("url", ["http://a.test:25/", "https://a.test:6379/", "http://8.8.8.8:22/"])
+async def test_ports_that_are_not_the_webs_are_refused(url: str) -> None:
+    with pytest.raises(Invalid, match="none of the web's") as raised:
+        await fetch(url, resolve=Names(["8.8.8.8"]))
+
+    assert raised.value.code == "forbidden_port"
+    with pytest.raises(Invalid, match="none of the web's"):
+        await post(url.replace("http:", "https:"), b"{}", resolve=Names(["8.8.8.8"]))
+    with pytest.raises(Invalid, match="none of the web's"):
+        check_post_url(url.replace("http:", "https:"))
+
+
+async def test_redirect_to_another_port_is_refused(site: Site, loopback: FetchLimits) -> None:
+    site.redirect("/", "http://public.test:8080/")
+
+    async def resolve(host: str, port: int) -> list[str]:
+        return ["8.8.8.8" if host == "public.test" else "127.0.0.1"]
+
+    with pytest.raises(Invalid) as raised:
+        await fetch(site.url("/"), loopback, resolve=resolve)
+    assert raised.value.code == "forbidden_port"
+
+
+async def test_other_ports_can_be_allowed() -> None:
+    limits = FetchLimits(allowed_ports=frozenset({8443}), timeout_s=0.2)
+    check_post_url("https://a.test:8443/hook", limits)
+    with pytest.raises(Invalid):
+        check_post_url("https://a.test/hook", limits)
 
 
 def test_an_allowance_covers_its_network_and_no_more() -> None:
