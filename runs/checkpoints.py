@@ -12,7 +12,7 @@ Invariants:
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -41,9 +41,6 @@ from runs.checkpoint_statements import (
     copy_thread,
     delete_runs,
     delete_thread,
-    mark_finished,
-    replace_writes,
-    stage_write,
 )
 from runs.database import RunDatabase, Statement
 from runs.events import dumps
@@ -246,37 +243,6 @@ class Checkpoints(AsyncSqliteSaver):
     async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """Copy every checkpoint of a thread under another name."""
         await self.database.write(*copy_thread(source_thread_id, target_thread_id))
-
-    async def stage(
-        self, key: str, checkpoint_ids: Collection[str], writes: Mapping[str, Any]
-    ) -> None:
-        """Write into the state of checkpoints whose steps are under way; on disk on return.
-
-        LangGraph applies what belongs to no task before it goes on with the steps. Each channel
-        has one such write, its last one, which stands for what finished steps wrote too.
-        """
-        statements: list[Statement] = []
-        for checkpoint_id in checkpoint_ids:
-            at = (key, "", checkpoint_id)
-            statements += [mark_finished(at, list(writes)), replace_writes(at, list(writes))]
-            for channel, value in writes.items():
-                statements.append(stage_write(at, channel, *self.serde.dumps_typed(value)))
-        if statements:
-            await self.database.write(*statements)
-
-    async def list_updates_above(self, key: str, checkpoint_id: str) -> list[str] | None:
-        """List the checkpoints by which edits have moved a thread on from one, newest first.
-
-        None where the thread has gone another way: by a run, or to an older checkpoint.
-        """
-        above: list[str] = []
-        at = await self.aget_tuple(_config(key, "", ""))
-        while at is not None and at.config["configurable"]["checkpoint_id"] != checkpoint_id:
-            if at.metadata.get("source") != "update" or at.parent_config is None:
-                return None
-            above.append(at.config["configurable"]["checkpoint_id"])
-            at = await self.aget_tuple(at.parent_config)
-        return None if at is None else above
 
     async def list_finished_tasks(self, key: str) -> set[str]:
         """List the LangGraph tasks of a thread that are done: their writes are stored."""

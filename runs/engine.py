@@ -19,9 +19,7 @@ from runs.admission import KeyedLocks
 from runs.agent_versions import AgentVersions
 from runs.answers import match_answers
 from runs.attempts import AttemptStarter
-from runs.checkpoint_statements import take_back
 from runs.checkpoints import Checkpoints
-from runs.database import Statement
 from runs.events import Batch
 from runs.execution import Execution, has_steps
 from runs.executor import Executor
@@ -29,6 +27,7 @@ from runs.held import HeldRuns
 from runs.multitask import MultitaskPolicy
 from runs.record import Run, RunRequest, thread_id_of, thread_key
 from runs.recovery import RETRY_PAUSES_S, Recovery
+from runs.staging import find_way_back
 from runs.store import RunStore
 from runs.webhooks import Webhooks
 from tools.json_schema.schema import run_checks
@@ -110,10 +109,10 @@ class RunEngine:
             agent = await self.agents.find_of_run(run)
             asked_at = run.interrupts[0]["checkpoint_id"]
             answers = await match_answers(run, answer)
-            passed_over = await self._find_passed_over(run, asked_at)
+            way_back = await find_way_back(self._checkpoints, run)
             run.resume = {"answers": answers, "checkpoint_id": asked_at}
             run.interrupts = []
-            await self._attempts.resume(run, agent, *passed_over)
+            await self._attempts.resume(run, agent, *way_back)
             return run
 
     async def take_up(self, run_id: str, *, tenant: str) -> Run:
@@ -306,25 +305,6 @@ class RunEngine:
                 code="thread_busy",
                 details={"field": "thread_id", "run_id": held[0].run_id},
             )
-
-    async def _find_passed_over(self, run: Run, asked_at: str) -> tuple[Statement, ...]:
-        """Return what takes a thread back to the question that a run waits at, after edits.
-
-        Their values are written there (`state_edits`). Raises `Conflict` (`run_superseded`) where
-        the thread has gone another way.
-        """
-        above = await self._checkpoints.list_updates_above(run.thread_key, asked_at)
-        if above is None:
-            raise Conflict(
-                f"Run {run.run_id} cannot go on: its thread was taken back to another checkpoint. "
-                "Go on there with a run without input, or cancel this one.",
-                code="run_superseded",
-                details={"field": "run_id"},
-            )
-        if not above:
-            return ()
-        open_steps = [each["step"] for each in run.interrupts]
-        return take_back(run.thread_key, asked_at, above, open_steps)
 
     def _check_waits(self, run: Run) -> None:
         if run.status != "waiting":

@@ -33,6 +33,7 @@ from graphs.spec.channel_types import fits
 from runs.checkpoint_statements import NULL_TASK_ID
 from runs.checkpoints import BOOKKEEPING, Checkpoints
 from runs.rehearsal import rehearse_update
+from runs.staging import list_updates_above, stage
 from runs.stream_translator import visible
 from runs.thread_shapes import thread_config
 from tools.user_code.guard import call_guarded, describe
@@ -92,13 +93,13 @@ async def write_edit(
         ahead = await rehearse_update(graph, checkpoints, state.at, values, edit.as_node)
     question: set[str] = set()
     if asked_at is not None and state.is_latest:
-        above = await checkpoints.list_updates_above(key, asked_at)
+        above = await list_updates_above(checkpoints, key, asked_at)
         question = set() if above is None else {asked_at}
     if state.checkpoint and _leaves_steps(state, edit, ahead):
         staged_at = {_id_of(state.checkpoint), *question}
-        await checkpoints.stage(key, staged_at, writes)
+        await stage(checkpoints, key, staged_at, writes)
         return state.checkpoint.config  # (1)
-    await checkpoints.stage(key, question, writes)
+    await stage(checkpoints, key, question, writes)
     updated: RunnableConfig = await graph.aupdate_state(state.at, values, as_node=edit.as_node)
     return updated  # (2)
 

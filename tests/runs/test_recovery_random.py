@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from orjson import loads
 
 from runs.record import Run, RunRequest
+from runs.threads import Threads
 from tests.support.ollama import Ollama
 from tests.support.runs.cases import CASES
 from tests.support.runs.processes import Deployment, EngineProcess
@@ -46,13 +48,20 @@ class Reader:
                 self.seen += [event.json for event in batch.events]
                 patience.spend(len(batch.events))
             if (run := await engine.wait_ended(run_id, tenant=TENANT)).status == "waiting":
-                some = self.chance.sample(
-                    run.interrupts, self.chance.randint(1, len(run.interrupts))
-                )
-                answers = {each["id"]: answer_to(each["value"]) for each in some}
-                await engine.resume(run_id, answers, tenant=TENANT)
+                for _ in range(self.chance.randint(0, 2)):
+                    await self._edit(run, process)
+                await engine.resume(run_id, self._some_answers(run), tenant=TENANT)
         async for batch in engine.follow(run_id, len(self.seen), tenant=TENANT):
             self.seen += [event.json for event in batch.events]
+
+    async def _edit(self, run: Run, process: EngineProcess) -> None:
+        """Write the input again, as nobody, or as a step that is to be done: it changes nothing."""
+        if run.own_thread:
+            return
+        threads = Threads(process.store, process.checkpoints, process.engine)
+        state = await threads.get_state(run.thread_id, tenant=TENANT)
+        as_node = self.chance.choice([None, *state["next"]])
+        await threads.update_state(run.thread_id, run.input, as_node=as_node, tenant=TENANT)
 
     def _some_answers(self, run: Run) -> dict[str, Any]:
         count = self.chance.randint(1, len(run.interrupts))
@@ -87,9 +96,14 @@ async def test_whenever_and_however_processes_end_every_run_comes_to_its_end(
         async with world.start_process(folder, grace_s, max_crashes=LIVES) as process:
             process.database._writing.execute("PRAGMA wal_autocheckpoint = 0")
             for agent in agents if not readers else ():
-                run = await process.engine.submit(
-                    RunRequest(agent=agent, input=CASES[agent][0], tenant=TENANT)
+                request = RunRequest(
+                    agent=agent,
+                    input=CASES[agent][0],
+                    tenant=TENANT,
+                    thread_id=str(uuid4()) if len(readers) % 3 else None,
+                    create_thread=True,
                 )
+                run = await process.engine.submit(request)
                 readers.append(Reader(run, chance))
             patience = Patience(chance.randint(1, 12 * (number + 1)))
             if await read_all(readers, process, patience):
