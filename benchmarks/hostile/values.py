@@ -56,6 +56,13 @@ JSON_VALUES: tuple[bytes, ...] = (
         b'"' + b"x" * 200_000 + b'"',
     ),
 )
+WIDE = b"1," * 150_000 + b"1]}"
+JSON_VALUES += (
+    b'{"query": "x", "indexes": ["library"], "documents": [' + WIDE,
+    b'{"ids": [' + WIDE,
+    b'{"input": {"text": [' + WIDE + b"}",
+    b'{"metadata": {"a": [' + (b"[" * 90 + b"]" * 90 + b",") * 5000 + b"1]}}",
+)
 """Bodies that are no JSON, no object, too deep, too wide, or not what they claim to be."""
 
 FIELD_VALUES: tuple[object, ...] = (

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any, Self
 
 from fastapi import Request
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 from starlette.datastructures import FormData, UploadFile
 
 from config.errors import Invalid
 from indexes.crawls.decisions import Crawl, content_type
 from indexes.index import Index
 from indexes.reports import IngestFailure, IngestProgress, IngestReport
-from server.http.bodies import parse_json_object
+from server.http.bodies import StrictBody, Texts, parse_json_object
 from server.http.progress import ReportProgress
 from server.services import Services
 from tools.safe_fetch import fetch
@@ -28,12 +28,11 @@ MAX_PAGES = 50_000
 CRAWL_FIELDS = ("sitemap", "crawl")
 
 
-class DocumentBody(BaseModel):
+class DocumentBody(StrictBody):
     """What to index: a folder of the server, a URL, a text, the pages of a site map, or those
     that a page leads to."""
 
     model_config = ConfigDict(
-        extra="forbid",
         json_schema_extra={
             "examples": [
                 {"folder": "/srv/handbook"},
@@ -54,7 +53,7 @@ class DocumentBody(BaseModel):
     metadata: dict[str, Any] = Field(default_factory=dict, description="Of a URL or a text.")
     max_pages: int = Field(500, ge=1, le=MAX_PAGES, description="Of a crawl.")
     max_depth: int = Field(10, ge=0, le=100, description="Links from the first page of a crawl.")
-    hosts: list[str] = Field(default_factory=list, max_length=32, description="Further ones.")
+    hosts: Texts = Field(default_factory=list, max_length=32, description="Further ones.")
     background: bool = Field(
         False, description="Of a folder or a crawl: answer at once, with the ingest's id."
     )

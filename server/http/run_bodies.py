@@ -8,23 +8,29 @@ from uuid import UUID
 import orjson
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 from starlette.datastructures import FormData
 
 from config.json_values import parse_json
 from runs.record import MultitaskStrategy, OnDisconnect
 from server.http.access import Caller
-from server.http.bodies import check_depth, media_type, read_json, unsupported, validate_body
+from server.http.bodies import (
+    StrictBody,
+    check_depth,
+    media_type,
+    read_json,
+    unsupported,
+    validate_body,
+)
 from server.http.openapi import request_body
 from server.http.uploads import has_data_urls, read_file_form, read_form_input, store_data_urls
 from server.services import Services
 
 
-class RunBody(BaseModel):
+class RunBody(StrictBody):
     """How to run an agent. Streaming is the default."""
 
     model_config = ConfigDict(
-        extra="forbid",
         json_schema_extra={"examples": [{"input": {"question": "How do I start the service?"}}]},
     )
 
@@ -108,7 +114,7 @@ def _parse_fields(form: FormData, files: set[str]) -> RunBody:
 def _parse_value(name: str, text: str) -> Any:
     try:
         value = parse_json(text, name)
-        check_depth(text.encode(), value)
+        check_depth(text.encode())
         return value
     except orjson.JSONDecodeError:
         return text

@@ -10,13 +10,13 @@ from contextlib import asynccontextmanager
 from typing import Any, NamedTuple, Self
 
 from fastapi import Request
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 from starlette.datastructures import FormData, UploadFile
 
 from config.errors import Invalid, nearest
 from graphs.spec.channel_types import FILES
 from server.http.access import Caller
-from server.http.bodies import parse_json_object
+from server.http.bodies import StrictBody, parse_json_object
 from server.services import Services
 from tools.artifact_record import MEDIA_TYPE
 from tools.media import kind_of
@@ -27,11 +27,10 @@ MAX_FILES = 100
 UNKNOWN_TYPE = "application/octet-stream"
 
 
-class FileBody(BaseModel):
+class FileBody(StrictBody):
     """A file to keep: a data URL that holds it, or an address to fetch it from."""
 
     model_config = ConfigDict(
-        extra="forbid",
         json_schema_extra={
             "examples": [
                 {"url": "https://example.org/photo.jpg"},

@@ -6,7 +6,7 @@ import asyncio
 from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Header, Request, Response
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
 from config.errors import Conflict, Invalid
 from graphs.agent import Agent
@@ -15,7 +15,14 @@ from runs.record import Run, RunRequest
 from runs.webhooks import redact_url
 from server.adapters.surroundings import describe_surroundings
 from server.http.access import Caller, CallerOf
-from server.http.bodies import StrictRoute, media_type, read_json, read_text, unsupported
+from server.http.bodies import (
+    StrictBody,
+    StrictRoute,
+    media_type,
+    read_json,
+    read_text,
+    unsupported,
+)
 from server.http.negotiation import SSE_TYPE, prefers_json
 from server.http.openapi import request_body
 from server.http.responses import json_response
@@ -43,12 +50,10 @@ output: [answer]
 """
 
 
-class AgentBody(BaseModel):
+class AgentBody(StrictBody):
     """An agent as YAML text."""
 
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"yaml": YAML_EXAMPLE}]}
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [{"yaml": YAML_EXAMPLE}]})
 
     yaml: str
 

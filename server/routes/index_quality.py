@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Header, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from indexes.quality.calibration import Threshold
 from indexes.quality.calibrator import calibrate
@@ -15,13 +15,13 @@ from indexes.quality.scoring import ReportProgress
 from models.backends.reader.evidence import ENOUGH
 from server.adapters.index_quality import ScoredReader, find_question_writer
 from server.http.access import CallerOf
-from server.http.bodies import StrictRoute
+from server.http.bodies import StrictBody, StrictRoute
 from server.http.progress import respond
 from server.services import ServicesOf
 
 router = APIRouter(tags=["indexes"], route_class=StrictRoute)
 
-Questions = Annotated[list[dict[str, Any]], Field(max_length=MAX_QUESTIONS)]
+Questions = Annotated[list[dict[str, Any]], Field(max_length=MAX_QUESTIONS, fail_fast=True)]
 EXAMPLE_QUESTION: dict[str, Any] = {
     "question": "How long are books lent?",
     "answer": "four weeks",
@@ -29,10 +29,10 @@ EXAMPLE_QUESTION: dict[str, Any] = {
 }
 
 
-class CalibrateBody(BaseModel):
+class CalibrateBody(StrictBody):
     """The questions, and how many of the unanswerable ones shall be refused."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"refuse": 0.8}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"refuse": 0.8}]})
 
     questions: Questions | None = Field(
         None, description="`{question, answerable, ...}`; default: made of the index's passages."
@@ -40,12 +40,10 @@ class CalibrateBody(BaseModel):
     refuse: float = Field(0.8, ge=0, le=1, description="The share of unanswerable ones to refuse.")
 
 
-class EvaluateBody(BaseModel):
+class EvaluateBody(StrictBody):
     """The questions, and how deep to look."""
 
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"questions": [EXAMPLE_QUESTION]}]}
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [{"questions": [EXAMPLE_QUESTION]}]})
 
     questions: Questions = Field(min_length=1)
     k: int = Field(10, ge=1, le=100, description="Measure the first so many passages.")

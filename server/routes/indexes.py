@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
 from fastapi import APIRouter, Body, Header, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 from starlette.datastructures import UploadFile
 from starlette.responses import StreamingResponse
 
@@ -18,7 +18,7 @@ from indexes.reports import IngestReport
 from indexes.spec import IndexSpec, index_spec
 from server.adapters.declarations import find_model_problems
 from server.http.access import CallerOf
-from server.http.bodies import StrictRoute, media_type, read_json, unsupported
+from server.http.bodies import StrictBody, StrictRoute, media_type, read_json, unsupported
 from server.http.machine_paths import MachinePathsOf
 from server.http.openapi import file_form, request_body
 from server.http.progress import ReportProgress, respond
@@ -38,12 +38,10 @@ SNAPSHOT_FORM = file_form(
 )
 
 
-class ImportBody(BaseModel):
+class ImportBody(StrictBody):
     """A snapshot on the server's machine."""
 
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"path": "/backup/docs.motet"}]}
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [{"path": "/backup/docs.motet"}]})
 
     path: str
     name: str | None = Field(None, description="Default: the name it was exported by.")

@@ -6,13 +6,13 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from config.errors import NotFound, nearest
 from models.manager import Models
 from models.report import ModelStatus
 from server.http.access import CallerOf
-from server.http.bodies import Offset, StrictRoute
+from server.http.bodies import Offset, StrictBody, StrictRoute
 from server.http.sse import EventStream, SSEChunk, format_event, parse_last_event_id
 from server.machine_profile import machine_profile
 from server.services import ServicesOf
@@ -22,10 +22,10 @@ router = APIRouter(tags=["models"], route_class=StrictRoute)
 WAIT_S = 600.0
 
 
-class WaitBody(BaseModel):
+class WaitBody(StrictBody):
     """How long to wait for a model to come or to go."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"wait_s": 120}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"wait_s": 120}]})
 
     wait_s: float = Field(
         WAIT_S, gt=0, le=3600, description="504 after so long; what was begun goes on."

@@ -8,12 +8,12 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Header, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from models.pulls import Pulls
 from models.pulls.job import UNDER_WAY
 from server.http.access import CallerOf
-from server.http.bodies import StrictRoute
+from server.http.bodies import StrictBody, StrictRoute
 from server.http.negotiation import SSE_TYPE, prefers_events
 from server.http.responses import json_response
 from server.http.sse import EventStream, SSEChunk, format_event
@@ -43,12 +43,10 @@ JOB: dict[int | str, dict[str, Any]] = {
 STARTED = {**JOB, 202: {"description": "The job, under way at the address in `Location`."}}
 
 
-class PullBody(BaseModel):
+class PullBody(StrictBody):
     """Which model to get."""
 
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"name": "ollama/qwen3:4b"}]}
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "ollama/qwen3:4b"}]})
 
     name: str = Field(
         min_length=1,

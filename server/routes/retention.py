@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from runs.retention import RetentionPolicy
 from server.http.access import CallerOf
-from server.http.bodies import StrictRoute
+from server.http.bodies import StrictBody, StrictRoute
 from server.http.responses import json_response
 from server.services import ServicesOf
 
@@ -16,12 +16,10 @@ router = APIRouter(tags=["retention"], route_class=StrictRoute)
 Days = Field(None, ge=0, le=100_000)
 
 
-class PruneBody(BaseModel):
+class PruneBody(StrictBody):
     """What is deleted: all that is older than so many days. What has no field is kept."""
 
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"runs_days": 30, "dry_run": True}]}
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [{"runs_days": 30, "dry_run": True}]})
 
     runs_days: float | None = Days
     threads_days: float | None = Days

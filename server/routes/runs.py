@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from runs.record import Run, RunStatus
 from server.http.access import CallerOf
-from server.http.bodies import Offset, StrictRoute
+from server.http.bodies import Offset, StrictBody, StrictRoute
 from server.http.negotiation import prefers_json
 from server.http.responses import json_response
 from server.http.run_responses import stream_run, wait_for_run
@@ -19,12 +19,10 @@ from server.services import Services, ServicesOf
 router = APIRouter(tags=["runs"], route_class=StrictRoute)
 
 
-class ResumeBody(BaseModel):
+class ResumeBody(StrictBody):
     """The answer to what a run asked; none for a run that is held."""
 
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"answer": {"approved": True}}]}
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [{"answer": {"approved": True}}]})
 
     answer: Any = Field(
         None, description="One answer, or with several questions a map by their ids."

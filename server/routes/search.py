@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from indexes.checks import MAX_INDEXES, MAX_LIMIT
 from indexes.retrieval.expansion import Expand
 from indexes.retrieval.search import Mode
 from server.http.access import Caller, CallerOf
-from server.http.bodies import StrictRoute
+from server.http.bodies import StrictBody, StrictRoute, Texts
 from server.services import Services, ServicesOf
 
 router = APIRouter(tags=["search"], route_class=StrictRoute)
@@ -20,11 +20,10 @@ MAX_QUERY_CHARS = 4000
 EXAMPLE_FILTER: dict[str, Any] = {"author": "Anna", "year": {"gte": 2020}}
 
 
-class SearchBody(BaseModel):
+class SearchBody(StrictBody):
     """What to look for, and how much to say of what is found."""
 
     model_config = ConfigDict(
-        extra="forbid",
         json_schema_extra={
             "examples": [
                 {"query": "how to start", "limit": 5},
@@ -36,7 +35,7 @@ class SearchBody(BaseModel):
     query: str = Field(min_length=1, max_length=MAX_QUERY_CHARS)
     limit: int = Field(8, ge=1, le=MAX_LIMIT)
     mode: Mode = "hybrid"
-    documents: list[str] | None = Field(None, description="Search only in these documents.")
+    documents: Texts | None = Field(None, description="Search only in these documents.")
     where: dict[str, Any] | None = Field(
         None, description="Search only in documents whose fields are so."
     )
@@ -52,11 +51,10 @@ class SearchManyBody(SearchBody):
     """What to look for, and where."""
 
     model_config = ConfigDict(
-        extra="forbid",
         json_schema_extra={"examples": [{"indexes": ["docs", "manuals"], "query": "how to start"}]},
     )
 
-    indexes: list[str] = Field(min_length=1, max_length=MAX_INDEXES)
+    indexes: Texts = Field(min_length=1, max_length=MAX_INDEXES)
 
 
 @router.post("/search")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from config.errors import Invalid
 from server.http.access import CallerOf
-from server.http.bodies import MAX_INTEGER, StrictRoute
+from server.http.bodies import MAX_INTEGER, StrictBody, StrictRoute, Texts
 from server.http.responses import json_response
 from server.services import ServicesOf
 
@@ -23,21 +23,17 @@ CheckpointRef = dict[str, Any] | CheckpointId
 Minutes = Annotated[float, Field(gt=0, le=100_000_000)]
 
 
-class ThreadTtl(BaseModel):
+class ThreadTtl(StrictBody):
     """How long a thread lives, as the protocol says it."""
-
-    model_config = ConfigDict(extra="forbid")
 
     ttl: Minutes
     strategy: Literal["delete"] = "delete"
 
 
-class ThreadBody(BaseModel):
+class ThreadBody(StrictBody):
     """A new thread."""
 
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"metadata": {"who": "me"}}]}
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [{"metadata": {"who": "me"}}]})
 
     thread_id: str | None = Field(None, description="A UUID; made where none is given.")
     metadata: dict[str, Any] = Field(default_factory=dict)
@@ -47,22 +43,18 @@ class ThreadBody(BaseModel):
     )
 
 
-class ThreadPatch(BaseModel):
+class ThreadPatch(StrictBody):
     """What to change of a thread."""
 
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"metadata": {"who": "you"}}]}
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [{"metadata": {"who": "you"}}]})
 
     metadata: dict[str, Any] = Field(default_factory=dict)
 
 
-class StateUpdate(BaseModel):
+class StateUpdate(StrictBody):
     """What to write into a thread's state."""
 
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"values": {"draft": "Better."}}]}
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [{"values": {"draft": "Better."}}]})
 
     values: Any = None
     as_node: str | None = None
@@ -70,32 +62,26 @@ class StateUpdate(BaseModel):
     checkpoint_id: CheckpointId | None = None
 
 
-class HistoryBody(BaseModel):
+class HistoryBody(StrictBody):
     """Which part of a thread's history."""
-
-    model_config = ConfigDict(extra="forbid")
 
     limit: int = Field(10, ge=1, le=1000)
     before: CheckpointRef | None = None
     metadata: dict[str, Any] | None = None
 
 
-class CheckpointBody(BaseModel):
+class CheckpointBody(StrictBody):
     """Which state."""
-
-    model_config = ConfigDict(extra="forbid")
 
     checkpoint: CheckpointRef
     subgraphs: bool = False
 
 
-class ThreadSearchBody(BaseModel):
+class ThreadSearchBody(StrictBody):
     """Which threads."""
 
-    model_config = ConfigDict(extra="forbid")
-
     metadata: dict[str, Any] | None = Field(None, description="What their metadata holds.")
-    ids: list[str] | None = None
+    ids: Texts | None = None
     limit: int = Field(10, ge=1, le=1000)
     offset: int = Field(0, ge=0, le=MAX_INTEGER)
 

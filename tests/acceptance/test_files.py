@@ -168,7 +168,7 @@ async def test_the_command_takes_files_and_leaves_files(
     assert described.status == 0, described
     assert "photo.png" in described.out
     gone = await motet("run", "describe", f"picture=@{tmp_path / 'gone.png'}")
-    assert (gone.status, "There is no file" in gone.error) == (1, True)
+    assert (gone.status, "gone.png' is not there" in gone.error) == (1, True)
     (tmp_path / "tale.md").write_text("# The fox\n\nIt ran.\n")
     told = await motet(
         *("run", "narrate", f"text=@{tmp_path / 'tale.md'}", "--save", tmp_path / "made")

@@ -6,12 +6,23 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 from fastapi import APIRouter, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 
 from config.errors import Invalid
-from server.http.bodies import MAX_DEPTH, StrictRoute, check_depth, read_json, read_text
+from server.http.bodies import (
+    MAX_DEPTH,
+    StrictBody,
+    StrictRoute,
+    Texts,
+    check_depth,
+    read_json,
+    read_text,
+    validate_body,
+)
 from server.http.errors import install_error_handlers
 from server.http.limits import BodyLimit
 
@@ -113,13 +124,44 @@ async def test_depth_is_bounded(client: httpx.AsyncClient, path: str) -> None:
     assert (deeper.status_code, deeper.json()["error"]["code"]) == (400, "malformed_body")
 
 
-def test_body_with_many_flat_lists_passes_the_depth_check() -> None:
-    check_depth(b"[]" * 10_000, [[] for _ in range(10_000)])
-    value: Any = "x"
-    for _ in range(MAX_DEPTH + 2):
-        value = {"a": value}
-    with pytest.raises(Invalid):
-        check_depth(b"{" * (MAX_DEPTH + 2), value)
+def nest(levels: int) -> Any:
+    """Lists and objects in turn, with texts that look like brackets."""
+    value: Any = ']}"\\'
+    for level in range(levels):
+        value = {'[{"': value, "\\": "]}"} if level % 2 else ["[", '\\"[', value, "]]"]
+    return value
+
+
+@pytest.mark.parametrize("value", [[[]] * 10_000, [nest(9)] * 500, ["[" * 500], nest(MAX_DEPTH)])
+def test_wide_body_and_brackets_in_texts_pass_the_depth_check(value: Any) -> None:
+    check_depth(orjson.dumps(value))
+
+
+@pytest.mark.parametrize("value", [nest(MAX_DEPTH + 1), [{}, {"a": [nest(MAX_DEPTH)]}]])
+def test_depth_is_counted_through_texts_that_look_like_brackets(value: Any) -> None:
+    with pytest.raises(Invalid, match="nested more than"):
+        check_depth(orjson.dumps(value))
+
+
+class NoteBody(StrictBody):
+    text: str = ""
+    tags: Texts | None = None
+
+
+@pytest.mark.parametrize(
+    ("value", "field"),
+    [
+        ({f"k{number}": 1 for number in range(20_000)}, "k0"),
+        ({"text": "x", "wrong": 1, **{f"k{number}": 1 for number in range(20_000)}}, "wrong"),
+        ({"tags": [1] * 100_000}, "tags"),
+    ],
+    ids=["fields", "fields beside one that is known", "items"],
+)
+def test_of_very_many_errors_one_is_made(value: Any, field: str) -> None:
+    with pytest.raises(RequestValidationError) as caught:
+        validate_body(NoteBody, value)
+    (error,) = caught.value.errors()
+    assert error["loc"][1] == field
 
 
 async def test_the_field_of_a_wrong_body_is_named(client: httpx.AsyncClient) -> None:
