@@ -106,7 +106,7 @@ async def test_error_with_half_a_character_keeps_its_text(process: EngineFactory
         run = await ended(engine, submitted.run_id)
         events = await read_events(engine, run.run_id)
 
-    assert (run.error or {})["message"] == "ValueError: bad ? text"
+    assert (run.error or {})["message"].endswith("ValueError: bad ? text")
     assert events[-1]["type"] == "run.failed"
 
 
