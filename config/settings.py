@@ -270,10 +270,16 @@ def _explain(error: ValidationError, overrides: dict[str, Any], file: Path | Non
     elif f"MOTET_{field.upper()}" in os.environ:
         where = f"environment variable MOTET_{field.upper()}"
     else:
-        where = f"{file or SHIPPED / 'motet.yaml'}: key '{field}'"
+        where = f"{_position(file or SHIPPED / 'motet.yaml', field)}: key '{field}'"
     if first["type"] == "extra_forbidden":
         message = f"there is no such setting. {nearest(field, list(Settings.model_fields))}"
     return _invalid(f"{where}: {message}", field=field, file=file or "")
+
+
+def _position(file: Path, field: str) -> str:
+    """Return a file, with the line on which it has a setting."""
+    line = read_yaml(file.read_bytes()).line((field,))
+    return f"{file}:{line}" if line else str(file)
 
 
 def _invalid(message: str, **details: object) -> Invalid:

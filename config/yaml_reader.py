@@ -8,7 +8,6 @@ memory and depth.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -16,6 +15,7 @@ from typing import Any, TypeAlias
 import yaml
 from yaml.reader import ReaderError
 
+from config.yaml_faults import end_position, word_syntax_error
 from config.yaml_schema import CORE_SCALARS, KINDS, MERGE, SCALARS, TAG, CoreLoader
 
 MAX_BYTES = 256 * 1024
@@ -87,16 +87,18 @@ def read_yaml(
         root: yaml.Node | None = yaml.compose(decoded, Loader=CoreLoader)
     except UnicodeDecodeError as error:
         before = error.object[: error.start].decode("utf-8")
-        return _refuse(f"byte {error.start} is not UTF-8 text.", _end_of(before))
+        return _refuse(
+            f"byte {error.start} is not UTF-8 text. Save the file as UTF-8.", end_position(before)
+        )
     except yaml.MarkedYAMLError as error:
-        return _refuse(*_syntax_fault(error, decoded))
+        return _refuse(*word_syntax_error(error, decoded))
     except ReaderError as error:
         message = f"the character #x{error.character:04x} cannot stand in YAML."
         before, _, _ = decoded.partition(chr(error.character))
-        return _refuse(f"this is not YAML: {message}", _end_of(before))
+        return _refuse(f"this is not YAML: {message}", end_position(before))
     except UnicodeEncodeError as error:
         message = "half a character (a lone surrogate) cannot stand in YAML."
-        return _refuse(f"this is not YAML: {message}", _end_of(error.object[: error.start]))
+        return _refuse(f"this is not YAML: {message}", end_position(error.object[: error.start]))
     except (yaml.YAMLError, ValueError) as error:
         return _refuse(f"this is not YAML: {error}.")
     if root is None:
@@ -105,7 +107,7 @@ def read_yaml(
     try:
         value = reader.read(root, ())
     except _TooLarge as error:
-        reader.faults.append(Fault(error.path, "there are too many values, or too deep ones."))
+        reader.faults.append(Fault(error.path[:3], "there are too many values, or too deep ones."))
         value = None
     return YamlDocument(value, reader.marks, tuple(reader.faults))
 
@@ -115,27 +117,15 @@ def drop_extensions(values: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in values.items() if not str(key).startswith(EXTENSION)}
 
 
+def drop_all_extensions(value: Any) -> Any:
+    """Return a value without the `x-` keys of all its mappings; for files without free data."""
+    if isinstance(value, dict):
+        return {key: drop_all_extensions(item) for key, item in drop_extensions(value).items()}
+    return [drop_all_extensions(item) for item in value] if isinstance(value, list) else value
+
+
 def _refuse(message: str, position: tuple[int, int] | None = None) -> YamlDocument:
     return YamlDocument(None, {(): position} if position else {}, (Fault((), message),))
-
-
-def _syntax_fault(error: yaml.MarkedYAMLError, text: str) -> tuple[str, tuple[int, int] | None]:
-    """Word an error of the parser, and place it where its author can see something."""
-    message = f"this is not YAML: {error.problem or error.context}"
-    mark, context = error.problem_mark or error.context_mark, error.context_mark
-    if mark is None:
-        return f"{message}.", None
-    if error.context and context and context.line < mark.line:
-        message = f"{message} ({error.context} from line {context.line + 1})"
-    # What is missing at the end of a file is missing on its last line, not below that.
-    end = _end_of(text.rstrip())
-    return f"{message}.", min((mark.line + 1, mark.column + 1), end)
-
-
-def _end_of(text: str) -> tuple[int, int]:
-    """Give the line and the column, both from 1, that come after a text."""
-    lines = re.split(r"\r\n|[\r\n\x85\u2028\u2029]", text)
-    return len(lines), len(lines[-1]) + 1
 
 
 def _find_excess(text: str, max_values: int) -> tuple[int, int] | None:
@@ -173,7 +163,9 @@ class _Reader:
         self.marks[path] = (node.start_mark.line + 1 + block, node.start_mark.column + 1)
         self._count(path)
         if not isinstance(node, KINDS.get(node.tag, ())):
-            return self._fault(path, f"the YAML tag '{node.tag[:80]}' is not allowed here.")
+            return self._fault(
+                path, f"the YAML tag '{node.tag[:80]}' is not allowed here. Leave it out."
+            )
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
@@ -219,7 +211,9 @@ class _Reader:
         for source in sources.value if several else [sources]:
             self._count(path)
             if not isinstance(source, yaml.MappingNode):
-                self._fault((*path, "<<"), "takes a mapping, or a list of mappings.")
+                self._fault(
+                    (*path, "<<"), "takes a mapping, or a list of mappings, as in `<<: *name`."
+                )
                 continue
             values = {**self._mapping(source, path, merging), **values}
         return values
@@ -228,7 +222,11 @@ class _Reader:
         plain = isinstance(node, yaml.ScalarNode) and node.tag in KINDS
         key = str(node.value) if plain else ""
         if not key:
-            self.faults.append(Fault(path, "a name must be plain text."))
+            self.faults.append(
+                Fault(
+                    path, 'a name must be plain text; a template, as in "{{ name }}", needs quotes.'
+                )
+            )
         return key or None
 
     def _scalar(self, node: yaml.ScalarNode, path: Path) -> Any:

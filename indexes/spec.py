@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from config.errors import Invalid, nearest
 from config.settings import SHIPPED, Settings
-from config.yaml_reader import drop_extensions, read_yaml
+from config.yaml_reader import drop_all_extensions, read_yaml
 
 NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 Name = Annotated[str, Field(pattern=NAME)]
@@ -104,14 +104,12 @@ def _with_names(data: Any) -> Any:
     """Give each entry its key as its name; `docs:` alone declares an index with all defaults."""
     if not isinstance(data, dict):
         return data
-    data = drop_extensions(data)
+    data = drop_all_extensions(data)
     entries = data.get("indexes")
     if not isinstance(entries, dict):
         return data if entries is not None else {**data, "indexes": {}}
     named = {
-        key: {**drop_extensions(fields or {}), "name": key}
-        if isinstance(fields or {}, dict)
-        else fields
+        key: {**(fields or {}), "name": key} if isinstance(fields or {}, dict) else fields
         for key, fields in entries.items()
     }
     return {**data, "indexes": named}

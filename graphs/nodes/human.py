@@ -22,6 +22,8 @@ class HumanSpec(NodeSpec):
     A step that asked runs from its begin when it is answered, so it does nothing else.
     """
 
+    names_within = frozenset(("save", "answer"))
+
     type: Literal["human"]
     message: str = Field(description="What is asked.")
     show: JsonValue = Field(None, description="What the person needs to see; templates within.")

@@ -55,6 +55,8 @@ class MapSpec(NodeSpec):
     finished is not run again after a crash.
     """
 
+    names_within = frozenset(("save", "nodes", "edges", "input"))
+
     type: Literal["map"]
     over: str | list[JsonValue] = Field(description="The list; a template that gives one.")
     as_: ChannelName = Field("item", alias="as")

@@ -34,6 +34,8 @@ class RouteSpec(NodeSpec):
     model here can choose.
     """
 
+    names_within = frozenset(("save", "choices"))
+
     type: Literal["route"]
     branches: list[Branch] | None = Field(None, min_length=1)
     model: str = "chat"

@@ -17,6 +17,8 @@ class SetSpec(NodeSpec):
     `values` are combined with what a channel holds, as its reducer says; `replace` takes its place.
     """
 
+    names_within = frozenset(("values",))
+
     type: Literal["set"]
     values: dict[ChannelName, JsonValue] = Field(default_factory=dict)
     replace: dict[ChannelName, JsonValue] = Field(

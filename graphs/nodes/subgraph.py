@@ -23,6 +23,8 @@ from graphs.spec.node_spec import NodeSpec
 class SubgraphSpec(NodeSpec):
     """Runs another agent. `save: channel` saves its whole output, `save: {channel: name}` some."""
 
+    names_within = frozenset(("save", "input"))
+
     type: Literal["subgraph"]
     agent: str = Field(description="The agent's name.")
     input: dict[ChannelName, JsonValue] = Field(default_factory=dict)

@@ -25,6 +25,8 @@ SCHEMA_ID = "https://json-schema.org/draft/2020-12/schema"
 class AgentSpec(SpecModel):
     """One agent: typed input, channels, nodes, edges, output."""
 
+    names_within = frozenset(("input", "state", "nodes", "edges", "output"))
+
     version: Literal[1] = Field(description="The version of this format.")
     name: str = Field(pattern=f"^{AGENT_NAME.pattern}$")
     description: str = ""

@@ -7,7 +7,7 @@ misspelt key that is ignored changes what an agent does without a word.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
 
@@ -48,7 +48,18 @@ class SpecModel(BaseModel):
         json_schema_extra={"patternProperties": {f"^{EXTENSION}": {}}},
     )
 
+    names_within: ClassVar[frozenset[str]] = frozenset()
+    """Fields that hold things by name, where `x-` keys are passed over too."""
+
     @model_validator(mode="before")
     @classmethod
     def _drop_extensions(cls, value: Any) -> Any:
-        return drop_extensions(value) if isinstance(value, dict) else value
+        if not isinstance(value, dict):
+            return value
+        # What is data, such as a default or a tool's arguments, keeps all of its keys.
+        return {
+            key: drop_extensions(item)
+            if key in cls.names_within and isinstance(item, dict)
+            else item
+            for key, item in drop_extensions(value).items()
+        }

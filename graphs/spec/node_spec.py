@@ -37,6 +37,8 @@ class Cache(SpecModel):
 class OnError(SpecModel):
     """What a failed node amounts to. `codes` names the errors meant; without it, all."""
 
+    names_within = frozenset(("default",))
+
     then: Literal["fail", "continue"] | None = None
     default: dict[ChannelName, JsonValue] | None = Field(
         None, description="Values for channels; templates may use `error`."
@@ -73,6 +75,8 @@ WRITTEN_LAST = ("save", "retry", "timeout_s", "cache", "on_error")
 
 class NodeSpec(SpecModel):
     """What every node takes. A node type's spec is a subclass with a literal `type`."""
+
+    names_within = frozenset(("save",))
 
     type: str
     description: str = ""

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from config.errors import Invalid
-from config.yaml_reader import read_yaml
+from config.errors import Invalid, nearest
+from config.yaml_reader import drop_all_extensions, read_yaml
 
 Kind = Literal["answerable", "near", "far", "unanswerable"]
 MAX_QUESTIONS = 2000
@@ -107,10 +107,13 @@ def _parse_yaml(text: str, filename: str) -> list[tuple[str, Any]]:
     if document.first_fault:
         line, _, message = document.first_fault
         raise _invalid_questions(filename, f"line {line}" if line else "", message.rstrip("."))
-    entries = document.value
+    entries = drop_all_extensions(document.value)
     if not isinstance(entries, list):
         raise _invalid_questions(filename, "", "it must be a list of questions")
-    return [(f"question {number}", entry) for number, entry in enumerate(entries, start=1)]
+    return [
+        (f"question {number + 1}, line {document.line((number,))}", entry)
+        for number, entry in enumerate(entries)
+    ]
 
 
 def _parse_lines(text: str, filename: str) -> list[tuple[str, Any]]:
@@ -132,9 +135,11 @@ def _check_question(entry: Any, position: str, filename: str) -> Question:
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
-        raise _invalid_questions(
-            filename, position, f"{field}: {first['msg']}".removeprefix(": ")
-        ) from error
+        message = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden":
+            message = f"there is no such field. {nearest(field, list(Question.model_fields))}"
+        why = f"{field}: {message}".removeprefix(": ").rstrip(".")
+        raise _invalid_questions(filename, position, why) from error
 
 
 def _invalid_questions(filename: str, position: str, why: str) -> Invalid:

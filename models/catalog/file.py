@@ -13,7 +13,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from config.errors import Invalid, nearest
 from config.settings import SHIPPED, Settings
 from config.trusted_files import check_trusted
-from config.yaml_reader import drop_extensions
 from models.backends import BACKENDS
 from models.catalog.layers import Layer, add_sections, invalid_at, merge, read_layer
 from models.catalog.spec import ModelSpec
@@ -91,7 +90,7 @@ def _environments(layers: Sequence[Layer]) -> list[str]:
         for name, data in layer.data[ENVIRONMENTS].items():
             if not isinstance(data, dict):
                 raise layer.invalid((ENVIRONMENTS, name), "must hold sections such as `roles:`")
-            for key in drop_extensions(data):
+            for key in data:
                 if key not in SECTIONS:
                     message = f"there is no such section. {nearest(str(key), SECTIONS)}"
                     raise layer.invalid((ENVIRONMENTS, name, key), message)
@@ -110,7 +109,7 @@ def _validate(layers: list[Layer]) -> ModelsFile:
     del whole[ENVIRONMENTS]
     for name, entry in whole["models"].items():
         if isinstance(entry, dict):
-            whole["models"][name] = {"name": name, **drop_extensions(entry)}
+            whole["models"][name] = {"name": name, **entry}
     try:
         loaded = ModelsFile.model_validate(whole)
     except ValidationError as error:

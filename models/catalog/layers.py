@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from config.errors import Invalid
-from config.yaml_reader import YamlDocument, drop_extensions, read_yaml
+from config.yaml_reader import YamlDocument, drop_all_extensions, read_yaml
 
 KeyPath: TypeAlias = tuple[str | int, ...]
 """The keys that lead to a value."""
@@ -50,7 +50,7 @@ class Layer:
             data = _value(data, key)
         if not isinstance(data, dict):
             return None
-        return Layer(self.file, drop_extensions(data), self.document, path)
+        return Layer(self.file, data, self.document, path)
 
     def invalid(self, path: KeyPath, message: str) -> Invalid:
         """Build the error about a value of this layer."""
@@ -69,7 +69,7 @@ def read_layer(file: Path) -> Layer:
     data = {} if document.value is None else document.value
     if not isinstance(data, dict):
         raise invalid(file, 1, "", "must hold sections such as `models:` and `roles:`")
-    return Layer(file, drop_extensions(data), document)
+    return Layer(file, drop_all_extensions(data), document)
 
 
 def add_sections(layer: Layer, sections: Sequence[str]) -> Layer:

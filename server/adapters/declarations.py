@@ -13,7 +13,7 @@ from typing import Any
 
 from config.errors import Invalid
 from config.settings import Settings
-from config.yaml_reader import YamlDocument, drop_extensions, read_yaml
+from config.yaml_reader import YamlDocument, drop_all_extensions, read_yaml
 from indexes.spec import IndexSpec, declared_indexes
 from models.backends import BACKENDS, build_driver
 from models.backends.common.base_driver import BaseDriver, check_task
@@ -45,7 +45,7 @@ def check_models_file(settings: Settings, path: Path) -> list[dict[str, Any]]:
     file = load_models(settings.model_copy(update={"models": path, "environment": None}))
     document = read_yaml(path.read_bytes())
     drivers = declared_drivers(settings, file)
-    own = drop_extensions(document.value or {})
+    own = drop_all_extensions(document.value or {})
     problems = [
         *_check_backends(file, drivers, own.get("backends") or {}, document),
         *_check_options(file, drivers, own.get("models") or {}, document),

@@ -104,7 +104,7 @@ def test_a_wrong_list_in_the_environment_is_named(monkeypatch: pytest.MonkeyPatc
 def test_a_wrong_key_of_a_file_is_named_with_the_file(file: Path) -> None:
     file.write_text("port: eighty\n")
     error = refused(config_file=file)
-    assert error.message.startswith(f"{file}: key 'port': ")
+    assert error.message.startswith(f"{file}:1: key 'port': ")
     assert error.details == {"field": "port", "file": str(file)}
 
 

@@ -263,3 +263,126 @@ def test_answer_in_a_file_of_questions_stays_the_text_that_stands_there() -> Non
     questions = read_questions("- {question: When does it open?, answer: 8:30}", "q.yaml")
 
     assert questions[0].answer == ("8:30",)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "remedy"),
+    [
+        ("a:\n\tb: 1", 2, "spaces, not by tabs"),
+        ("a: 1\nb: @x", 2, "needs quotes"),
+        ("a: 1\nb: `x`", 2, "needs quotes"),
+        ("a: 1\nb: c: d", 2, "': ' needs quotes"),
+        ("a: 1\nb: *c", 2, "an alias needs its anchor"),
+        ("a: 1\nb: **bold**", 2, "needs quotes"),
+        ("a: {{ x }}", 1, "a template"),
+        ("a: 1\n---\nb: 2", 2, "leave out '---'"),
+        ("a: 1\n---\n", 2, "leave out '---'"),
+        ("%YAML 2.0\n---\na: 1", 1, "YAML 1.2"),
+        ('a: 1\nb: "\\q"', 2, "Single quotes"),
+        ('a: "x', 1, "never closed"),
+        ("a: [1", 1, "Close the bracket"),
+        ("a: &x 1\nb: &x 2", 2, "another name"),
+        ("a: !custom 1", 1, "Leave it out"),
+        ("a: {<<: }", 1, "`<<: *name`"),
+    ],
+)
+def test_fault_says_what_to_do(text: str, line: int, remedy: str) -> None:
+    fault = read_yaml(text).first_fault
+    assert fault is not None
+    assert fault[0] == line
+    assert remedy in fault[2]
+
+
+def test_text_in_another_encoding_is_to_be_saved_as_utf_8() -> None:
+    for text in ("a: ä".encode("utf-16"), "a: ä".encode("latin-1")):
+        fault = read_yaml(text).first_fault
+        assert fault is not None
+        assert "UTF-8" in fault[2]
+
+
+EXTENDED = """\
+version: 1
+name: test
+x-top: 1
+input:
+  x-in: &i {type: string, default: a}
+  q: {<<: *i, x-note: 3}
+state:
+  x-st: &s {type: list, reduce: append}
+  log: {<<: *s, x-why: b}
+nodes:
+  x-common: &c {retry: {attempts: 2, x-r: 1}, x-n: 2}
+  a: {<<: *c, type: set, values: {x-v: 0, y: {x-data: 1}}, on_error: {then: continue, x-o: 1}}
+  m:
+    type: map
+    over: [1]
+    nodes: {x-inner: &n {description: b}, b: {<<: *n, type: set, values: {z: 1}}}
+    result: 1
+    save: {x-s: 1, r: results}
+  h: {type: human, message: hi, answer: {x-a: 1, ok: boolean}}
+edges:
+  x-e: 5
+  a: m
+  m: [{to: h, x-b: 1}]
+output: {x-out: 1, y: "{{ y }}"}
+"""
+
+
+def test_keys_of_ones_own_stand_at_every_level_of_an_agent_but_in_data() -> None:
+    spec, _ = read_spec(EXTENDED)
+
+    assert list(spec.nodes) == ["a", "m", "h"]
+    assert (list(spec.input), list(spec.state)) == (["q"], ["log"])
+    assert spec.input["q"].default == "a"
+    written = spec.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    assert written["nodes"]["a"]["values"] == {"y": {"x-data": 1}}
+    assert written["nodes"]["a"]["retry"] == {"attempts": 2}
+    assert written["edges"] == {"a": "m", "m": "h"}
+    assert "x-" not in str(written).replace("x-data", "")
+
+
+def test_keys_of_ones_own_stand_at_every_level_of_models_and_indexes(tmp_path: Path) -> None:
+    (tmp_path / "models.yaml").write_text(
+        "x-top: &t {keep_alive_s: 60}\n"
+        "models:\n"
+        "  x-base: &b {backend: transformers, task: chat}\n"
+        "  qwen: {<<: [*b, *t], source: a/b, options: {context: 1024, x-o: 1}}\n"
+        "roles: {x-r: [a], chat: [qwen]}\n"
+        "backends: {x-b: 1, ollama: {x-c: 1}}\n"
+        "environments: {x-env: {roles: 5}, prod: {x-a: 1, roles: {x-b: [], chat: [reader]}}}\n"
+    )
+    (tmp_path / "indexes.yaml").write_text(
+        "indexes:\n  x-base: &b {chunk_words: 100}\n  docs2: {<<: *b, x-n: 1}\n"
+    )
+    settings = load_settings(home=tmp_path, environment="prod")
+
+    models, indexes = load_models(settings), declared_indexes(settings)
+
+    assert models.models["qwen"].options == {"context": 1024}
+    assert models.models["qwen"].keep_alive_s == 60
+    assert models.roles["chat"] == ["reader"]
+    assert "x-base" not in models.models
+    assert indexes.keys() == {"docs", "docs2"}
+    assert indexes["docs2"].chunk_words == 100
+
+
+def test_keys_of_ones_own_stand_in_questions_and_settings(tmp_path: Path) -> None:
+    file = tmp_path / "motet.yaml"
+    file.write_text("x-port: &p 8123\nport: *p\n")
+    questions = read_questions("- {question: When?, x-by: Anna, answer: 8:30}", "q.yaml")
+
+    assert load_settings(file).port == 8123
+    assert questions[0].answer == ("8:30",)
+
+
+def test_setting_that_is_wrong_is_told_with_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "motet.yaml"
+    for text in ("home: .\n\nprot: 80\n", "home: .\n\nport: many\n"):
+        file.write_text(text)
+        with pytest.raises(Invalid, match=r"motet\.yaml:3: key 'p"):
+            load_settings(file)
+
+
+def test_question_that_is_wrong_is_told_with_its_line_and_what_was_meant() -> None:
+    with pytest.raises(Invalid, match=r"question 2, line 2: .*Did you mean 'answer'\?"):
+        read_questions("- {question: a}\n- {question: b, anwser: c}", "q.yaml")
