@@ -16,12 +16,14 @@ import yaml
 from pydantic import TypeAdapter
 
 from config.settings import Settings, load_settings
+from config.yaml_reader import read_yaml
 from graphs.catalog import SHIPPED, Catalog
 from graphs.compile.state import REDUCERS
 from graphs.loading.python_files import read_python_agent
 from graphs.nodes import NODE_TYPES
 from graphs.spec.agent_spec import AgentSpec
 from graphs.spec.node_spec import NodeSpec
+from graphs.templates.expressions import Expressions
 from graphs.templates.filters import OWN_FILTERS
 from indexes.formats import FORMATS
 from indexes.records import Passage
@@ -397,3 +399,40 @@ def test_every_error_code_that_is_named_can_happen() -> None:
     for text in (page("models.md"), page("http-api.md")):
         for table in re.findall(r"^\| code \|.*\n\|[- |]+\n((?:\|.*\n)+)", text, re.MULTILINE):
             assert set(rows(table)) <= known
+
+
+def table(text: str, heading: str) -> list[list[str]]:
+    """The rows of the table with this first line, each cell's code; pipes in code are escaped."""
+    lines = text.split(f"{heading}\n", 1)[1].splitlines()[1:]
+    table_rows = []
+    for line in lines:
+        if not line.startswith("|"):
+            break
+        cells = re.split(r"(?<!\\)\|", line)[1:-1]
+        table_rows.append([cell.replace("\\|", "|").strip() for cell in cells])
+    return table_rows
+
+
+EXAMPLES = table(page("agents.md"), "| expression | gives |")
+SCALARS = table(page("agents.md"), "| written | is | |")
+
+
+@pytest.mark.parametrize(("expression", "gives"), EXAMPLES, ids=[row[0] for row in EXAMPLES])
+def test_example_of_a_filter_gives_what_the_table_says(expression: str, gives: str) -> None:
+    template = Expressions().template(f"{{{{ {expression.strip('`')} }}}}")
+    assert template.value({}) == json.loads(gives.strip("`"))
+
+
+def test_every_filter_has_an_example() -> None:
+    used = {name for row in EXAMPLES for name in re.findall(r"\| (\w+)", row[0])}
+    assert set(OWN_FILTERS) - used <= {"tojson"}
+
+
+@pytest.mark.parametrize(("written", "is_"), [row[:2] for row in SCALARS])
+def test_plain_values_of_yaml_are_what_the_table_says(written: str, is_: str) -> None:
+    values = [read_yaml(f"a: {each}") for each in re.findall(r"`([^`]+)`", written)]
+    if is_ == "refused":
+        assert all(document.faults for document in values)
+    else:
+        expected = [json.loads(each) for each in re.findall(r"`([^`]+)`", is_)]
+        assert [document.value["a"] for document in values] == expected
