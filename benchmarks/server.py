@@ -70,6 +70,11 @@ class ServerProcess:
         self._process.kill()
         await self._process.wait()
 
+    async def wait_ended(self) -> int:
+        """Wait until it ends by itself; its exit status."""
+        assert self._process
+        return await asyncio.wait_for(self._process.wait(), 60)
+
     async def stop(self) -> int:
         """Ask it to end; its exit status."""
         assert self._process

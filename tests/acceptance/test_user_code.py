@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -14,7 +16,7 @@ from tests.support.service import TIMEOUT, error_of, new_thread, run_to_end
 from tests.support.socket_gate import SocketGate
 
 TOOLS = '''
-import asyncio, sys, threading
+import asyncio, os, sys, threading, time
 from tools import tool
 
 async def leave():
@@ -52,6 +54,23 @@ async def stop_the_loop():
     """Leave."""
     asyncio.get_running_loop().stop()
     await asyncio.sleep(0.01)
+    raise ValueError("after all")
+
+@tool(repeatable=True)
+def end_the_process():
+    """Leave for good."""
+    os._exit(9)
+
+@tool
+def end_the_process_once():
+    """Leave for good."""
+    os._exit(9)
+
+@tool
+def exit_in_a_thread_left_behind():
+    """Leave."""
+    threading.Thread(target=sys.exit, args=(3,)).start()
+    threading.Thread(target=time.sleep, args=(9999,)).start()
     raise ValueError("after all")
 
 @tool
@@ -95,7 +114,18 @@ async def hold(state):
     writer.close()
     return {{"r": "held"}}
 
-def build(): return one_node({node})
+def leaving_router():
+    graph = one_node(hold_nothing)
+    graph.add_conditional_edges("act", leave)
+    return graph
+def beside():
+    graph = one_node(leave_async)
+    graph.add_node("beside", hold_nothing)
+    graph.add_edge(START, "beside")
+    return graph
+async def hold_nothing(state): return {{"gate": "none"}}
+
+def build(): return {graph}
 """
 EDITED = """
 import sys
@@ -133,28 +163,37 @@ def build():
 EXITS = (
     *("exit_in_a_function", "exit_in_a_coroutine", "exit_in_a_task_within"),
     *("exit_in_a_thread_within", "exit_in_a_callback", "stop_the_loop", "raise_a_group"),
+    "exit_in_a_thread_left_behind",
 )
+ENDS = ("end_the_process", "end_the_process_once")
 NODES = {
-    "node": "leave",
-    "node_async": "leave_async",
-    "chain": "RunnableLambda(leave)",
-    "graph_within": "call",
+    "node": "one_node(leave)",
+    "node_async": "one_node(leave_async)",
+    "chain": "one_node(RunnableLambda(leave))",
+    "graph_within": "one_node(call)",
+    "router": "leaving_router()",
+    "branch": "beside()",
 }
 
 
 @pytest.fixture
-async def client(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    """A server whose users wrote what is above."""
+def home(tmp_path: Path) -> Path:
+    """A data folder whose users wrote what is above."""
     (tmp_path / "tools").mkdir()
     (tmp_path / "tools" / "mine.py").write_text(TOOLS)
     agents = tmp_path / "agents"
     agents.mkdir()
-    for name in EXITS:
+    for name in (*EXITS, *ENDS):
         (agents / f"{name}.yaml").write_text(AGENT.format(name=name, tool=name, more=""))
-    for name, node in {**NODES, "holder": "hold"}.items():
-        (agents / f"{name}.py").write_text(PYTHON.format(node=node))
+    for name, graph in {**NODES, "holder": "one_node(hold)"}.items():
+        (agents / f"{name}.py").write_text(PYTHON.format(graph=graph))
     (agents / "edited.py").write_text(EDITED)
-    server = ServerProcess(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+async def client(home: Path) -> AsyncIterator[httpx.AsyncClient]:
+    server = ServerProcess(home)
     await server.start()
     async with httpx.AsyncClient(base_url=server.url, timeout=TIMEOUT) as client:
         yield client
@@ -205,3 +244,48 @@ async def code_of_failure(client: httpx.AsyncClient, agent: str) -> str:
     answer = await client.post(f"/agents/{agent}/run", json={"input": {}, "stream": False})
     code: str = answer.json()["error"]["code"]
     return code
+
+
+@pytest.mark.parametrize(
+    ("agent", "code"),
+    [("end_the_process", "too_many_crashes"), ("end_the_process_once", "tool_cut_off")],
+)
+async def test_a_tool_that_ends_the_process_is_not_called_for_ever_and_others_finish(
+    home: Path, gate: SocketGate, agent: str, code: str
+) -> None:
+    server = ServerProcess(home)
+    await server.start()
+    async with httpx.AsyncClient(base_url=server.url, timeout=TIMEOUT) as client:
+        holding = await begin(client, "holder", {"gate": gate.path})
+        await gate.knocked()
+        ending = await begin(client, agent, {})
+        assert await server.wait_ended() == 9
+    gate.open()
+
+    ended: dict[str, Any] = {}
+    for _ in range(6):
+        # The server may end before it has said where it listens, or while it is asked.
+        with suppress(RuntimeError, httpx.HTTPError):
+            await server.start()
+            async with httpx.AsyncClient(base_url=server.url, timeout=TIMEOUT) as client:
+                ended = {run: await wait_ended(client, run) for run in (ending, holding)}
+                break
+
+    assert ended[ending]["error"]["code"] == code
+    assert ended[holding]["status"] == "finished"
+    assert await server.stop() == 0
+
+
+async def begin(client: httpx.AsyncClient, agent: str, input: dict[str, Any]) -> str:
+    body = {"input": input, "background": True}
+    answer = await client.post(f"/agents/{agent}/run", json=body)
+    assert answer.status_code == 202, answer.text
+    return str(answer.headers["location"])
+
+
+async def wait_ended(client: httpx.AsyncClient, run: str) -> dict[str, Any]:
+    async with client.stream("GET", f"{run}/events") as stream:
+        async for _ in stream.aiter_lines():
+            pass
+    record: dict[str, Any] = (await client.get(run)).json()
+    return record
