@@ -49,6 +49,8 @@ NOT EXISTS (
 its agent belongs as `graph_id`."""
 EVENT_PAGE = 200
 """Stored batches that are read at once while a log is replayed."""
+PAGE_BYTES = 4 * 2**20
+"""Of batches that are read at once: parsing them takes the event loop some 20 ms."""
 
 
 class RunStore:
@@ -190,10 +192,15 @@ class RunStore:
     async def read_events(
         self, run_id: str, after: int, limit: int = EVENT_PAGE, *, tenant: str
     ) -> list[Batch]:
-        """Read stored batches with events behind `after`; the first is cut to begin there."""
+        """Read stored batches with events behind `after`; the first is cut to begin there.
+
+        Returns at least one where there are any, and no more than about `PAGE_BYTES`.
+        """
         rows = await self._database.rows(
-            f"SELECT first, batch FROM events WHERE {OF_RUN} AND last > ? ORDER BY first LIMIT ?",
-            (run_id, tenant, after, limit),
+            "SELECT first, batch FROM (SELECT first, batch, "
+            "sum(length(batch)) OVER (ORDER BY first) - length(batch) AS before "
+            f"FROM events WHERE {OF_RUN} AND last > ? ORDER BY first LIMIT ?) WHERE before < ?",
+            (run_id, tenant, after, limit, PAGE_BYTES),
         )
         return [load_batch(first, stored).after(after) for first, stored in rows]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+import orjson
 from fastapi import APIRouter, Header, Query, Response
 from pydantic import ConfigDict, Field
 
@@ -87,12 +88,11 @@ async def follow_run(
     run = services.engine.get(run_id, tenant=caller.tenant)
     if not prefers_json(accept):
         return stream_run(run, last_seq, services, caller, cancel_on_disconnect=False)
-    events = []
-    for batch in await services.store.read_events(run_id, last_seq, limit, tenant=caller.tenant):
-        events += [event.as_dict() for event in batch.events]
-    page = events[:limit]
+    batches = await services.store.read_events(run_id, last_seq, limit, tenant=caller.tenant)
+    page = [event for batch in batches for event in batch.events][:limit]
+    events = [orjson.Fragment(event.json) for event in page]
     return json_response(
-        {"events": page, "next": page[-1]["seq"] if page else last_seq, "ended": run.ended}
+        {"events": events, "next": page[-1].seq if page else last_seq, "ended": run.ended}
     )
 
 
