@@ -16,8 +16,8 @@ from config.steps import STEPS, TooManySteps
 CHARS_PER_STEP = 64
 STEPS_ON_LOOP = 10_000
 """About a millisecond; templates that take more are evaluated anew in a thread."""
-MAX_STEPS = 5_000_000
-"""Of one evaluation: about half a second."""
+MAX_STEPS = 15_000_000
+"""Of one evaluation, about a second: the longest text can be cut into chapters."""
 MAX_STEPS_AT_ONCE = 500_000
 """Of one operation: while it lasts, no other thread has the interpreter."""
 ITEM_STEPS = 10

@@ -135,10 +135,18 @@ TOO_MUCH = [
 def test_template_that_asks_for_too_much_fails_within_its_steps(source: str) -> None:
     view = {"long": "a" * 400_000, "other": "a" * 399_999 + "b"}
 
-    with pytest.raises(Invalid) as caught:
+    with counting(MAX_STEPS // 10), pytest.raises(Invalid) as caught:
         EXPRESSIONS.template(source).value(view)
 
     assert caught.value.code == "expression_failed"
+
+
+def test_longest_text_is_spoken_and_cut_into_chapters_within_the_steps() -> None:
+    text = ("The fox ran off, and nobody saw it again. " * 60_000)[: 2**21 - 1000]
+    view = {"text": text}
+
+    assert len(EXPRESSIONS.template("{{ text | spoken }}").value(view)) > 2**20
+    assert EXPRESSIONS.template("{{ text | chapters | length }}").value(view) == MAX_PIECES
 
 
 @pytest.mark.parametrize("mark", ["`", "a`", "*a ", "[", "![a", "[a](", "```\n", "# " + " " * 9])
