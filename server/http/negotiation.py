@@ -15,7 +15,10 @@ class Preference(NamedTuple):
     exactness: int
 
 
-REFUSED = Preference(0, 0)
+LEFT_OUT = Preference(0, 0)
+LEAST_WEIGHT = 0.001
+NAMED = 3
+"""The exactness of a whole name."""
 
 
 def preference(accept: str, media_type: str) -> Preference:
@@ -24,7 +27,7 @@ def preference(accept: str, media_type: str) -> Preference:
     A weight that cannot be read counts as 1, as if it were left out.
     """
     ranges = ["*/*", f"{media_type.partition('/')[0]}/*", media_type]
-    best = REFUSED
+    best = LEFT_OUT
     for part in accept.lower().split(","):
         name, *parameters = (each.strip() for each in part.split(";"))
         if name in ranges and (exactness := ranges.index(name) + 1) >= best.exactness:
@@ -35,13 +38,22 @@ def preference(accept: str, media_type: str) -> Preference:
 def prefers_json(accept: str) -> bool:
     """Tell whether a client wants one answer as JSON where events are the rule."""
     json, events = preference(accept, JSON_TYPE), preference(accept, SSE_TYPE)
+    if _is_refused(events):
+        return not _is_refused(json)
     return json.weight > 0 and json > events
 
 
 def prefers_events(accept: str) -> bool:
     """Tell whether a client wants events where one answer as JSON is the rule: it names them."""
     json, events = preference(accept, JSON_TYPE), preference(accept, SSE_TYPE)
-    return events.weight > 0 and events.exactness == 3 and events.weight >= json.weight
+    if _is_refused(json):
+        return not _is_refused(events)
+    return events.exactness == NAMED and events.weight >= max(json.weight, LEAST_WEIGHT)
+
+
+def _is_refused(named: Preference) -> bool:
+    """Tell whether a type is refused by its name, and not only left out."""
+    return named == Preference(0, NAMED)
 
 
 def _weight(parameters: list[str]) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import httpx
 import pytest
 from fastapi import FastAPI
@@ -30,6 +32,12 @@ def application() -> FastAPI:
     async def text() -> Response:
         return PlainTextResponse("x")
 
+    @app.get("/cancelled")
+    async def cancelled() -> Response:
+        future: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        future.cancel()
+        return await future
+
     @app.get("/failing")
     async def failing() -> Response:
         raise RuntimeError("a fault of ours")
@@ -44,7 +52,8 @@ async def ask(path: str, method: str = "GET") -> httpx.Response:
 
 
 @pytest.mark.parametrize(
-    ("path", "status"), [("/text", 200), ("/stream", 200), ("/nowhere", 404), ("/failing", 500)]
+    ("path", "status"),
+    [("/text", 200), ("/stream", 200), ("/nowhere", 404), ("/failing", 500), ("/cancelled", 500)],
 )
 async def test_every_answer_has_the_headers(path: str, status: int) -> None:
     response = await ask(path)
