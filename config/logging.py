@@ -1,6 +1,7 @@
 """Logs to standard error: one line an entry, no prompts and no secrets at info.
 
-Owns what is kept out of every entry, whoever wrote it: the secrets of URLs. What an entry says is
+Owns what is kept out of every entry, whoever wrote it: the secrets of URLs, and characters that
+would steer a terminal. What an entry says is
 its writer's: ids and codes at info and warning, never what somebody sent or was answered.
 """
 
@@ -11,6 +12,7 @@ import sys
 import sysconfig
 
 from config.redaction import redact_urls
+from config.terminal import show_controls
 
 LIBRARIES = tuple({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
 """Where installed libraries lie: what they say at info is of requests, with addresses and texts."""
@@ -47,7 +49,7 @@ def configure_logging(level: str) -> None:
 
 class _RedactingFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        return redact_urls(super().format(record))
+        return show_controls(redact_urls(super().format(record)))
 
 
 def _is_for_operators(record: logging.LogRecord) -> bool:

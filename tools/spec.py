@@ -17,7 +17,7 @@ from jsonschema import ValidationError
 from config.errors import Invalid, MotetError, TimedOut, Unavailable, nearest
 from config.json_values import check_storable
 from tools.json_schema.schema import JsonSchema
-from tools.user_code.guard import describe, run_guarded
+from tools.user_code.guard import describe, run_guarded, user_code_left
 from tools.user_code.time_limit import TimeLimit
 
 JSON: TypeAlias = Any
@@ -107,7 +107,8 @@ class Tool:
         try:
             async with limit:
                 if self.origin == "shipped":
-                    result = await self.run(checked, context)
+                    with user_code_left():
+                        result = await self.run(checked, context)
                 else:
                     result = await run_guarded(lambda: _run(self.run, checked, context))
         except MotetError:

@@ -6,7 +6,6 @@ would steer it are shown, never sent. The rest of a text is printed as it is.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeAlias
@@ -19,32 +18,16 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from config.terminal import STEERING, show_controls
+
 StyledText: TypeAlias = str | tuple[str, str]
 """Text, or text and its style."""
-
-
-STEERING = re.compile(
-    "\r(?!\n)|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"
-    "\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
-)
-"""Controls (but tabs and ends of lines), marks of direction, and halves of characters."""
-
-
-def show_controls(text: str) -> str:
-    """Write the characters that would steer a terminal as ones that it shows."""
-    return STEERING.sub(lambda match: _shown(ord(match[0])), text)
 
 
 def write_json(value: Any, *, indent: bool = False) -> str:
     """Write JSON for terminals and programs: what would steer a terminal is escaped."""
     text = orjson.dumps(value, option=orjson.OPT_INDENT_2 if indent else None).decode()
     return STEERING.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
-
-
-def _shown(code: int) -> str:
-    if code < 0x20:
-        return chr(0x2400 + code)  # the symbol for the control
-    return "␡" if code == 0x7F else f"\\u{code:04x}"
 
 
 class SafeConsole(Console):

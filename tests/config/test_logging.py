@@ -74,3 +74,17 @@ def test_libraries_are_heard_from_warning_upwards(configured: None) -> None:
 @pytest.mark.parametrize("name", ["httpx", "httpx2", "httpcore2", "openai"])
 def test_clients_of_http_do_not_log_their_requests(configured: None, name: str) -> None:
     assert not logging.getLogger(name).isEnabledFor(logging.INFO)
+
+
+def test_an_entry_steers_no_terminal(configured: None, capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("info")
+    logging.getLogger("runs").warning("a tool said %s", "\x1b]0;x\x07\x9b31m\u202e")
+    try:
+        raise ValueError("\x1b[2J")
+    except ValueError:
+        logging.getLogger("runs").exception("it broke")
+
+    written = capsys.readouterr().err
+    assert "a tool said ␛]0;x␇\\u009b31m\\u202e" in written
+    assert "ValueError: ␛[2J" in written
+    assert "\x1b" not in written

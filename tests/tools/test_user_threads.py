@@ -10,7 +10,7 @@ import pytest
 
 from config.errors import Busy, TimedOut
 from tests.support.tenants import TENANT
-from tools.spec import ToolContext
+from tools.spec import Tool, ToolContext
 from tools.user_code.ending import IS_RUN_CANCELLED
 from tools.user_code.executor import PartedExecutor
 from tools.user_code.guard import IN_USER_CODE
@@ -221,4 +221,18 @@ async def test_what_users_hand_to_the_loop_shares_no_thread_with_the_service(
     assert slow.calls == 1
     slow.may_end.set()
     assert await asyncio.gather(*calls) == ["done"] * 40
+    executor.shutdown()
+
+
+async def test_a_shipped_tool_that_users_call_uses_threads_of_the_service() -> None:
+    executor = PartedExecutor()
+    IN_USER_CODE.set(True)
+
+    async def run(arguments: dict[str, object], context: ToolContext) -> str:
+        loop = asyncio.get_running_loop()
+        return str(await loop.run_in_executor(executor, lambda: threading.current_thread().name))
+
+    shipped = Tool("name", "Name the thread.", {"type": "object"}, run, repeatable=True)
+    assert (await shipped.call({}, ToolContext(tenant=TENANT))).startswith("service")
+    assert IN_USER_CODE.get()
     executor.shutdown()

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any, NoReturn, TypeVar
 
@@ -101,6 +101,16 @@ async def _end(task: asyncio.Task[Any]) -> None:
             await asyncio.wait([task], timeout=left_s)
     if not task.done():
         log.warning("code of users ignores its cancellation and runs on: %r", task.get_coro())
+
+
+@contextmanager
+def user_code_left() -> Iterator[None]:
+    """Run code of the service within that of users: what it hands to threads is the service's."""
+    token = IN_USER_CODE.set(False)
+    try:
+        yield
+    finally:
+        IN_USER_CODE.reset(token)
 
 
 def call_guarded(function: Callable[[], Result]) -> Result:

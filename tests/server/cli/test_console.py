@@ -11,8 +11,9 @@ import orjson
 import pytest
 
 from config.errors import Invalid, MotetError
+from config.terminal import show_controls
 from server.cli.client import ServerEvent
-from server.cli.console import SafeConsole, listing, plain_console, show_controls, write_json
+from server.cli.console import SafeConsole, listing, plain_console, write_json
 from server.cli.run import parse_input
 from server.cli.run_output import RunPrinter, print_output
 from server.cli.search_output import print_passages
