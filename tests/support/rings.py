@@ -105,6 +105,7 @@ SLOW = (
     "tests/models/scheduling/test_invariants.py",
     "tests/models/servers/",
     "tests/models/workers/",
+    "tests/runs/test_unstorable.py",
     "tests/runs/test_cancelling.py",
     "tests/runs/test_engine.py",
     "tests/runs/test_recovery",
