@@ -133,5 +133,5 @@ def check_filter(metadata: Mapping[str, Any] | None) -> None:
             raise Invalid(
                 f"History cannot be chosen by '{name}': names are letters, digits, _ and -, with "
                 "dots between the parts of a path.",
-                details={"field": f"metadata.{name}"},
+                details={"field": "metadata"},
             )

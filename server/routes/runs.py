@@ -8,8 +8,9 @@ import orjson
 from fastapi import APIRouter, Header, Query, Response
 from pydantic import ConfigDict, Field
 
+from config.errors import Invalid
 from runs.record import Run, RunStatus
-from server.http.access import CallerOf
+from server.http.access import Caller, CallerOf
 from server.http.bodies import Offset, StrictBody, StrictRoute
 from server.http.negotiation import prefers_json
 from server.http.responses import json_response
@@ -123,6 +124,7 @@ async def resume_run(
     if "answer" in body.model_fields_set:
         run = await services.engine.resume(run_id, body.answer, tenant=caller.tenant)
     else:
+        _check_held(run_id, services, caller)
         run = await services.engine.take_up(run_id, tenant=caller.tenant)
     if body.background:
         return json_response(run.as_dict(), 202, {"Location": f"/runs/{run_id}"})
@@ -134,3 +136,13 @@ async def resume_run(
 def _describe(run: Run, services: Services) -> dict[str, Any]:
     held = services.engine.held.find(run.run_id)
     return {**run.as_dict(), "held": held.reason if held else None}
+
+
+def _check_held(run_id: str, services: Services, caller: Caller) -> None:
+    """Check that a run goes on without an answer. Raises `Invalid` for one that is not held."""
+    run = services.engine.get(run_id, tenant=caller.tenant)
+    if services.engine.held.find(run_id) is None:
+        raise Invalid(
+            f"Run {run_id} is {run.status} and not held: it goes on with an answer alone.",
+            details={"field": "answer"},
+        )

@@ -81,7 +81,7 @@ async def test_runs_that_are_held_are_listed_resumed_and_cancelled(
         again = await motet("runs", "resume", first)
         assert (again.status, again.error) == (
             1,
-            f"Run {first} is not held: it is finished.\n",
+            f"Run {first} is finished and not held: it goes on with an answer alone.\n",
         )
 
 
@@ -123,7 +123,8 @@ async def test_a_waiting_run_is_answered_by_the_command(home: Path) -> None:
     assert [each["status"] for each in await listed(motet)] == ["waiting"]
 
     missing = await motet("runs", "resume", asked["run_id"])
-    assert (missing.status, missing.error) == (1, f"Run {asked['run_id']} waits for an answer.\n")
+    assert missing.status == 1
+    assert "is waiting and not held: it goes on with an answer alone." in missing.error
     answered = await motet("runs", "resume", asked["run_id"], "--answer", '{"fine": true}')
 
     assert answered.out == f"Run {asked['run_id']} is finished.\n"
