@@ -6,6 +6,7 @@ would steer it are shown, never sent. The rest of a text is printed as it is.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeAlias
@@ -20,6 +21,8 @@ from rich.text import Text
 
 from config.terminal import STEERING, show_controls
 
+UNBOUNDED_COLUMNS = 100_000
+"""The width of what is no terminal."""
 StyledText: TypeAlias = str | tuple[str, str]
 """Text, or text and its style."""
 
@@ -53,8 +56,14 @@ class SafeConsole(Console):
 
 
 def plain_console(*, stderr: bool = False) -> Console:
-    """Make a console that prints text as it is: no `[markup]` in a message or a document."""
-    return SafeConsole(stderr=stderr, markup=False, highlight=False, emoji=False)
+    """Make a console that prints text as it is: no `[markup]` in a message or a document.
+
+    In pipes and files no line is wrapped, and so no name in a table broken.
+    """
+    console = SafeConsole(stderr=stderr, markup=False, highlight=False, emoji=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = UNBOUNDED_COLUMNS
+    return console
 
 
 def write_text(console: Console, text: str, end: str = "\n") -> None:

@@ -13,7 +13,7 @@ import pytest
 from config.errors import Invalid, MotetError
 from config.terminal import show_controls
 from server.cli.client import ServerEvent
-from server.cli.console import SafeConsole, listing, plain_console, write_json
+from server.cli.console import SafeConsole, listing, plain_console, say, write_json
 from server.cli.run import parse_input
 from server.cli.run_output import RunPrinter, print_output
 from server.cli.search_output import print_passages
@@ -216,6 +216,19 @@ def test_json_for_programs_is_harmless_and_the_same(code: str) -> None:
         assert is_harmless(text)
         assert orjson.loads(text) == {"x": [f"a{code}b", "é\t"]}
         assert "é" in text
+
+
+def test_lines_and_tables_are_not_wrapped_in_pipes(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    console = plain_console()
+    say(console, "word " * 60, ("end", "bold"))
+    console.print(listing(("name", "more"), [("n" * 300, "m" * 300)]))
+
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "word " * 60 + "end"
+    assert [line.split() for line in lines[1:]] == [["name", "more"], ["n" * 300, "m" * 300]]
 
 
 def test_half_a_character_is_shown() -> None:
