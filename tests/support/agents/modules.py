@@ -20,7 +20,11 @@ async def search(state: State) -> dict[str, Any]:
     if not state.get("index"):
         return {"passages": 0}
     context: Any = get_runtime().context
-    return {"passages": len(await context.indexes.search(state["index"], state["query"]))}
+    return {
+        "passages": len(
+            await context.indexes.search(state["index"], state["query"], tenant=context.tenant)
+        )
+    }
 
 
 async def look(state: State) -> dict[str, Any]:
