@@ -151,7 +151,8 @@ class Tool:
             "description": self.description,
             "parameters": dict(self.parameters),
             "repeatable": self.repeatable,
-            "origin": self.origin,
+            # The file's name alone: where it lies is not for callers.
+            "origin": self.origin.rpartition("/")[2],
         }
 
     @cached_property

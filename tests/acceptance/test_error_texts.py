@@ -58,6 +58,14 @@ def build():
     graph.add_edge("node", END)
     return graph
 """
+TOOL = """\
+from tools import tool
+
+@tool
+def shout(text: str) -> str:
+    \"\"\"Say it louder.\"\"\"
+    return text.upper()
+"""
 NAMES = ("gone", "served", "absent", "chat")
 
 
@@ -72,6 +80,7 @@ async def failing(tmp_path: Path) -> AsyncIterator[tuple[ServerProcess, Path]]:
     (home / "agents" / "broken.py").write_text(f"open({str(home / 'nothing')!r})\n")
     (home / "tools").mkdir()
     (home / "tools" / "broken.py").write_text("import nothing_there\n")
+    (home / "tools" / "mine.py").write_text(TOOL)
     models = MODELS.replace("HOME", str(home)).replace("OUTPUT", OUTPUT)
     (home / "models.yaml").write_text(models)
     server = ServerProcess(home, log=log, folders=json.dumps([str(home)]), drain_s="1")
@@ -98,6 +107,7 @@ async def ask_all(client: httpx.AsyncClient, home: Path) -> dict[str, str]:
     )
     for path in ("/agents", "/tools", "/models/profile", "/ready"):
         answers[path] = json.dumps((await client.get(path)).json().get("problems", ""))
+    answers["tools"] = (await client.get("/tools")).text
     answers["models"] = json.dumps(
         [{**model, "source": ""} for model in (await client.get("/models")).json()["models"]]
     )
@@ -124,6 +134,7 @@ async def test_errors_hold_no_paths_addresses_or_output_and_the_log_has_them(
     await server.stop()
 
     told = log.read_text()
+    assert '"origin":"mine.py"' in answers["tools"]
     for name, answer in answers.items():
         for secret in (str(server.home), "127.0.0.1:9", OUTPUT, "site-packages", "/tmp/"):
             assert secret not in answer, (name, answer)
