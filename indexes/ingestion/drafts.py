@@ -69,12 +69,12 @@ class DraftReader:
         chunk_words = record.spec.chunk_words
         arguments = (raw.data, raw.filename, raw.media_type, chunk_words)
         try:
-            return await self.reader.read(*arguments)
+            return await self.reader.read(*arguments, tenant=record.tenant)
         except Invalid as error:
             if error.code != "needs_caption_model" or self.caption is None:
                 raise
             caption = await self._caption(raw.data, record.tenant, self.caption, error)
-        reading = await self.reader.read(*arguments, caption=caption.text)
+        reading = await self.reader.read(*arguments, tenant=record.tenant, caption=caption.text)
         reading.metadata["captioned_by"] = caption.model
         return reading
 

@@ -33,8 +33,10 @@ from indexes.tasks import cancel_and_wait
 
 log = logging.getLogger(__name__)
 
-MAX_WAITING = 32
+MAX_WAITING = 64
 """Ingests, over all indexes, that may hold or wait for an index's lock."""
+MAX_WAITING_OF_TENANT = 32
+"""Of these, those of one tenant."""
 PROGRESS_INTERVAL_S = 1.0
 """Progress is stored this often at most: each time is a commit."""
 
@@ -48,7 +50,8 @@ class IngestJobs:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._index_locks: dict[str, asyncio.Lock] = {}
-        self._waiting = 0
+        self._waiting: Counter[str] = Counter()
+        """By tenant."""
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._progress_writes: set[asyncio.Task[None]] = set()
         self._running: Counter[str] = Counter()
@@ -65,17 +68,20 @@ class IngestJobs:
 
         Raises `Busy` when too many wait already.
         """
-        if self._waiting >= MAX_WAITING:
+        tenant = record.tenant
+        if self._waiting.total() >= MAX_WAITING or self._waiting[tenant] >= MAX_WAITING_OF_TENANT:
             raise Busy(
                 "Too many documents are being indexed.", code="queue_full", retry_after_s=5.0
             )
         lock = self._index_locks.setdefault(record.id, asyncio.Lock())
-        self._waiting += 1
+        self._waiting[tenant] += 1
         try:
             async with lock:
                 yield
         finally:
-            self._waiting -= 1
+            self._waiting[tenant] -= 1
+            if not self._waiting[tenant]:
+                del self._waiting[tenant]
 
     async def run(
         self,

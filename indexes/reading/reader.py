@@ -57,11 +57,13 @@ class DocumentReader:
         media_type: str | None,
         chunk_words: int,
         *,
+        tenant: str,
         caption: str | None = None,
     ) -> ParsedDocument:
         """Read a document and cut it into passages of about `chunk_words` words.
 
-        Waits its turn: the worker reads one document at a time. Raises `Invalid` for a document
+        Waits its turn: the worker reads one document at a time, of one tenant after the other, each
+        in a process of its own. Raises `Invalid` for a document
         that cannot be read, however it goes wrong: `needs_caption_model` for an image without a
         `caption`, `unsupported_document`, else `unreadable_document`. Raises `Unavailable` once
         closed.
@@ -72,17 +74,17 @@ class DocumentReader:
             "chunk_words": chunk_words,
             "caption": caption,
         }
-        return _parsed_document(await self._call(header, data))
+        return _parsed_document(await self._call(header, data, tenant))
 
     async def close(self) -> None:
         """End the worker; a read in progress fails with `Unavailable`."""
         await self._worker.close()
 
-    async def _call(self, header: dict[str, object], data: bytes) -> Reply:
+    async def _call(self, header: dict[str, object], data: bytes, tenant: str) -> Reply:
         filename = str(header["filename"])
         timeout_s = self._timeout_s + TIMEOUT_PER_MIB_S * len(data) / 2**20
         with blame_file(partial(unreadable_document, filename), timeout_s):
-            return await self._worker.call("read", header, data, timeout_s=timeout_s)
+            return await self._worker.call("read", header, data, timeout_s=timeout_s, client=tenant)
 
 
 def _parsed_document(reply: Reply) -> ParsedDocument:

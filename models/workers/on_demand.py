@@ -14,6 +14,7 @@ from config.errors import TimedOut, Unavailable
 from models.workers.confinement import PARSING, Confinement
 from models.workers.process import Reply, WorkerProcess
 from models.workers.restart import start_again_if_killed
+from models.workers.turns import FairLock
 
 IDLE_S = 30.0
 
@@ -40,26 +41,38 @@ class OnDemandWorker:
         self._closed = False
         self._worker: WorkerProcess | None = None
         self._abandoned = False
-        self._turn = asyncio.Lock()
+        self._turn = FairLock()
+        self._client = ""
+        """Whose files the present process has seen."""
         self._calls_made = 0
         """Counts the calls, so that a timer knows whether it is still that of the last one."""
         self._idle_timer: asyncio.TimerHandle | None = None
         self._ending: asyncio.Task[None] | None = None
 
     async def call(
-        self, method: str, header: Mapping[str, Any], body: bytes = b"", *, timeout_s: float
+        self,
+        method: str,
+        header: Mapping[str, Any],
+        body: bytes = b"",
+        *,
+        timeout_s: float,
+        client: str = "",
     ) -> Reply:
         """Answer by the handler. Raises as `start_again_if_killed` and `WorkerProcess.call` do.
 
         `timeout_s` counts from when it is this call's turn. A worker whose call took longer, or was
         cancelled, is ended, for it cannot be told to stop in the middle of a library. A call whose
-        worker died is made once more, in another: it need not be the call's doing.
+        worker died is made once more, in another: it need not be the call's doing. Clients take
+        turns, and no process serves two of them: what a file of one left in it reaches no other.
         """
         # One at a time, so that the bound on time is the call's own.
-        async with self._turn:
+        async with self._turn.hold(client):
             self._stop_idle_timer()
             self._calls_made += 1
             try:
+                if client != self._client:
+                    await self._end_worker()
+                    self._client = client
                 try:
                     return await self._call_once(method, header, body, timeout_s)
                 except Unavailable as error:
@@ -130,7 +143,7 @@ class OnDemandWorker:
         self._ending = asyncio.create_task(self._end_if_idle(last_call), name=f"{self._name}: idle")
 
     async def _end_if_idle(self, last_call: int) -> None:
-        async with self._turn:
+        async with self._turn.hold(self._client):
             # While this waited for its turn another call may have come, which set its own timer.
             # Calls are counted, not times compared: timers may fire a little early, and uvloop's
             # `call_later(0, ...)` returns a handle without `when()`.
