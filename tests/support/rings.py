@@ -109,6 +109,8 @@ SLOW = (
     "tests/runs/test_cancelling.py",
     "tests/runs/test_engine.py",
     "tests/runs/test_recovery",
+    "tests/runs/test_siblings.py",
+    "tests/runs/test_user_code.py",
     "tests/runs/test_schema_kills.py",
     "tests/runs/test_state_edits",
     "tests/server/cli/test_ingest.py",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -55,6 +56,52 @@ async def test_wrong_tool_call_is_answered_with_its_error(call: AIMessage, says:
     assert answer.status == "error"
     assert any(part in answer.content for part in says.split("|"))
     assert transcript.output["answer"] == "I see."
+
+
+def leave(arguments: dict[str, Any]) -> None:
+    raise SystemExit(3)
+
+
+async def test_a_tool_that_exits_is_told_to_the_model() -> None:
+    model = chat(calling("leave"), "It would not.")
+    tool = replace(scripted_tool("leave", leave, repeatable=True), origin="mine.py")
+    agent = agent_of_yaml(TALK.replace("[calculate]", "[leave]"))
+
+    used = context(models=FakeModels({"chat": model}), tools=[tool])
+    transcript = await run(agent, {"question": "?"}, used)
+
+    assert transcript.output["answer"] == "It would not."
+    assert "SystemExit: 3" in model.asked[1][-1].content
+
+
+async def test_a_tool_that_exits_fails_its_item_of_a_map_alone() -> None:
+    tool = replace(scripted_tool("leave", leave, repeatable=True), origin="mine.py")
+    agent = agent_of_yaml(
+        "nodes:\n"
+        "  each:\n"
+        "    type: map\n"
+        "    over: [1, 2]\n"
+        "    on_item_error: collect\n"
+        "    nodes:\n"
+        "      act: {type: tool, tool: leave, save: r, when: item == 1}\n"
+        "    result: done\n"
+        "    save: {results: results, errors: errors}\n"
+        "output: [results, errors]\n"
+    )
+    output = (await run(agent, {}, context(tools=[tool]))).output
+
+    assert output["results"] == [None, "done"]
+    assert [error["code"] for error in output["errors"]] == ["tool_failed"]
+
+
+@pytest.mark.parametrize("policy", ["{then: continue, default: {r: none}}", "{goto: after}"])
+async def test_on_error_applies_to_a_tool_that_exits(policy: str) -> None:
+    tool = replace(scripted_tool("leave", leave, repeatable=True), origin="mine.py")
+    agent = agent_of_yaml(
+        f"nodes:\n  act: {{type: tool, tool: leave, save: r, on_error: {policy}}}\n"
+        "  after: {type: set, values: {done: true}}\noutput: [done]\n"
+    )
+    assert (await run(agent, {}, context(tools=[tool]))).output == {"done": True}
 
 
 async def test_a_result_that_the_model_is_shown_in_part_is_a_warning() -> None:
