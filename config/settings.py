@@ -21,6 +21,7 @@ from pydantic_settings import (
 
 from config.errors import Invalid, nearest
 from config.origins import HostName, ListedHost, OriginName
+from config.validation_words import word_error
 from config.yaml_reader import drop_extensions, read_yaml
 
 SHIPPED = Path(__file__).parent
@@ -262,7 +263,7 @@ def _config_file(overrides: dict[str, Any]) -> Path | None:
 def _explain(error: ValidationError, overrides: dict[str, Any], file: Path | None) -> Invalid:
     first = error.errors()[0]
     field = str(first["loc"][0]) if first["loc"] else ""
-    message = first["msg"].removeprefix("Value error, ")
+    message = word_error(first)
     if not field:
         return _invalid(message)
     if field in overrides:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from config.errors import Invalid, nearest
 from config.settings import SHIPPED, Settings
+from config.validation_words import word_error
 from config.yaml_reader import drop_all_extensions, read_yaml
 
 NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
@@ -126,7 +127,7 @@ def _complaint(
 ) -> tuple[tuple[str | int, ...], str]:
     first = error.errors()[0]
     path = tuple(part for part in first["loc"] if part != "[key]")
-    message = first["msg"]
+    message = word_error(first)
     if first["type"] == "extra_forbidden":
         model = within if len(path) == 1 else IndexSpec
         message = f"there is no such field. {nearest(str(path[-1]), list(model.model_fields))}"

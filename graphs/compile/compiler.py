@@ -34,6 +34,7 @@ from graphs.spec.branches import Branch
 from graphs.spec.channel_types import Reduce, Type
 from graphs.spec.channels import Channel
 from graphs.spec.node_spec import NodeSpec
+from graphs.spec.problems import Path
 
 
 @dataclass(frozen=True)
@@ -124,8 +125,22 @@ def _collect_channels(
             channels.setdefault(channel, Channel(type=type_))
     for name in (*channels, *nodes):
         if name in RESERVED:
-            scope.problem(("nodes", name) if name in nodes else (), f"'{name}' is a reserved word.")
+            message = f"'{name}' is a word of templates and edges, and names nothing else."
+            scope.problem(_find_name(name, nodes, scope), message, f"Call it '{name}_', say.")
     return channels
+
+
+def _find_name(name: str, nodes: Mapping[str, NodeSpec], scope: CompileScope) -> Path:
+    """Return where a name stands in the file: declared, or where a node writes it."""
+    if name in nodes:
+        return ("nodes", name)
+    for section in ("input", "state"):
+        if (*scope.path, section, name) in scope.problems.marks:
+            return (section, name)
+    for node, spec in nodes.items():
+        if name in scope.linker.node_types[spec.type].saved_parts(spec):
+            return ("nodes", node, "values" if spec.type == "set" else "save", name)
+    return ()
 
 
 def _compile_node(

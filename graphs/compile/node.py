@@ -238,9 +238,9 @@ class CompileScope:
         try:
             template = compile_(source)
         except TemplateSyntaxError as error:
-            self.problems.add(
-                self._path(at), f"wrong expression: {error.message}", line_offset=error.lineno - 1
-            )
+            message = f"wrong expression: {error.message}"
+            hint = self.linker.expressions.hint(str(error.message))
+            self.problems.add(self._path(at), message, hint, line_offset=error.lineno - 1)
         except (ValueError, RecursionError) as error:
             self.problem(at, f"wrong expression: {error}")
         else:

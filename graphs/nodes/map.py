@@ -29,7 +29,7 @@ from graphs.compile.node import (
 from graphs.compile.retry import will_retry
 from graphs.exposure import EXPOSURE, exposure_after
 from graphs.nodes.subgraph import find_agent
-from graphs.spec.base import MAX_NODES, ChannelName, Name
+from graphs.spec.base import MAX_NODES, RESERVED, ChannelName, Name
 from graphs.spec.branches import Next
 from graphs.spec.channel_types import Type
 from graphs.spec.channels import Channel
@@ -159,6 +159,9 @@ def _build_item_graph(spec: MapSpec, scope: CompileScope) -> ItemGraph:
         return _build_by_agent(spec, scope)
     if spec.input is not None:
         scope.problem("input", "belongs to `agent`.")
+    if spec.as_ in RESERVED:
+        message = f"'{spec.as_}' is a word of templates, and names nothing else."
+        scope.problem("as", message, f"Call it '{spec.as_}_', say.")
     return _build_by_nodes(spec, scope)
 
 

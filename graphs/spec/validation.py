@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from config.errors import nearest
+from config.validation_words import TYPE_WORDS, join_type_errors, word_error
 from graphs.spec.branches import Branch
 from graphs.spec.channels import Channel, InputField
 from graphs.spec.node_spec import Cache, NodeSpec, OnError, Retry
@@ -39,7 +40,7 @@ def report_errors(
     `top` is the model of the whole file, `node_specs` are those of nodes by type.
     """
     reporter = _Reporter(data, problems, top, node_specs)
-    for each in error.errors(include_url=False, include_input=False):
+    for each in reporter.join(error.errors(include_url=False)):
         if problems.is_full():
             break
         reporter.report(each)
@@ -51,6 +52,17 @@ class _Reporter:
     problems: Problems
     top: type[BaseModel]
     node_specs: Mapping[str, type[NodeSpec]]
+
+    def join(self, errors: list[ErrorDetails]) -> list[ErrorDetails]:
+        """Report those that only say of which types a value could be, and return the others."""
+        by_path: dict[Path, list[ErrorDetails]] = {}
+        for error in errors:
+            if error["type"] in TYPE_WORDS and error["loc"][-1:] != ("[key]",):
+                by_path.setdefault(self._path(error["loc"]), []).append(error)
+        for path, tried in by_path.items():
+            self.problems.add(path, join_type_errors(tried))
+        joined = {id(error) for tried in by_path.values() for error in tried}
+        return [error for error in errors if id(error) not in joined]
 
     def report(self, error: ErrorDetails) -> None:
         kind, context = error["type"], error.get("ctx", {})
@@ -67,15 +79,11 @@ class _Reporter:
             tag = str(context.get("tag"))
             hint = nearest(tag, list(self.node_specs))
             add((*path, "type"), f"there is no node type '{tag}'.", hint)
-        elif kind == "literal_error":
-            add(path, f"must be {context.get('expected')}.")
         elif last == "[key]" or kind == "string_pattern_mismatch":
             subject = f"'{path[-1]}'" if last == "[key]" else "this"
-            hint = f"A name matches {context.get('pattern')}."
-            add(path, f"{subject} is not a name.", hint)
+            add(path, f"{subject} is not a name.", word_error(error).capitalize())
         else:
-            message = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
-            add(path, message if message.endswith(".") else f"{message}.")
+            add(path, word_error(error))
 
     def _path(self, loc: tuple[int | str, ...]) -> Path:
         """Return the path in the file, without the names of models that pydantic puts between."""

@@ -6,6 +6,7 @@ expression may do is `sandbox`'s, the filters are `filters`'.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,7 +15,7 @@ from jinja2 import nodes
 from jinja2.exceptions import SecurityError, UndefinedError
 from jinja2.meta import find_undeclared_variables
 
-from config.errors import Invalid
+from config.errors import Invalid, nearest
 from config.steps import STEPS, TooManySteps, counting
 from graphs.templates.filters import OWN_FILTERS
 from graphs.templates.plain import MAX_VALUE, plain, write_value
@@ -77,11 +78,23 @@ class Template:
         )
 
 
+UNKNOWN_NAME = re.compile(r"No (filter|test) named '(\w+)'")
+"""How Jinja words it."""
+
+
 class Expressions:
     """Compiles templates, all in one sandbox, which keeps nothing of any rendering."""
 
     def __init__(self) -> None:
         self._sandbox = Sandbox(OWN_FILTERS)
+
+    def hint(self, message: str) -> str:
+        """Propose the filter or test that was meant where one is not known; else nothing."""
+        match = UNKNOWN_NAME.match(message)
+        if match is None:
+            return ""
+        known = self._sandbox.filters if match[1] == "filter" else self._sandbox.tests
+        return nearest(match[2], [name for name in known if not name.startswith("_")])
 
     def template(self, source: str) -> Template:
         """Compile a template. Raises `ValueError` or `TemplateSyntaxError` where it is wrong."""

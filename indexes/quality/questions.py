@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from config.errors import Invalid, nearest
+from config.validation_words import word_error
 from config.yaml_reader import drop_all_extensions, read_yaml
 
 Kind = Literal["answerable", "near", "far", "unanswerable"]
@@ -135,7 +136,7 @@ def _check_question(entry: Any, position: str, filename: str) -> Question:
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
-        message = first["msg"].removeprefix("Value error, ")
+        message = word_error(first)
         if first["type"] == "extra_forbidden":
             message = f"there is no such field. {nearest(field, list(Question.model_fields))}"
         why = f"{field}: {message}".removeprefix(": ").rstrip(".")

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from config.errors import Invalid, nearest
 from config.settings import SHIPPED, Settings
 from config.trusted_files import check_trusted
+from config.validation_words import word_error
 from models.backends import BACKENDS
 from models.catalog.layers import Layer, add_sections, invalid_at, merge, read_layer
 from models.catalog.spec import ModelSpec
@@ -152,8 +153,10 @@ def _check_role(loaded: ModelsFile, layers: list[Layer], role: str, names: list[
 
 def _explain(layers: list[Layer], error: ValidationError) -> Invalid:
     first = error.errors()[0]
-    message = first["msg"].removeprefix("Value error, ")
+    message = word_error(first)
     path = tuple(first["loc"])
+    if first["type"] == "missing" and path[-1] == "backend":
+        message = f"is required. {nearest('', BACKENDS)}"
     if first["type"] == "extra_forbidden":
         valid = list(ModelSpec.model_fields if path[0] == "models" else ModelsFile.model_fields)
         if path[0] != "models":

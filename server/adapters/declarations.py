@@ -20,6 +20,7 @@ from models.backends.common.base_driver import BaseDriver, check_task
 from models.catalog.file import ModelsFile, load_models
 from models.catalog.layers import KeyPath
 from models.catalog.names import find_name_problem
+from models.catalog.roles import ROLE_TASKS
 from models.catalog.spec import ModelSpec, Task
 from models.driver import Driver, DriverContext
 from models.driver_cache import DriverCache
@@ -49,6 +50,7 @@ def check_models_file(settings: Settings, path: Path) -> list[dict[str, Any]]:
     problems = [
         *_check_backends(file, drivers, own.get("backends") or {}, document),
         *_check_options(file, drivers, own.get("models") or {}, document),
+        *_check_roles(file, drivers, own.get("roles") or {}, document),
     ]
     return sorted(problems, key=lambda problem: problem["line"] or 0)
 
@@ -65,6 +67,16 @@ def _check_backends(
             message = error.message.removeprefix(f"backends.{name}: {field}: ")
             at = ("backends", name, *field.removeprefix("options.").split("."))
             yield _problem(document, at, message)
+
+
+def _check_roles(
+    file: ModelsFile, drivers: DriverCache, own: Mapping[str, Any], document: YamlDocument
+) -> Iterator[dict[str, Any]]:
+    """Find usual roles whose lists have nothing for the work that agents ask them for."""
+    for role in own:
+        task = ROLE_TASKS.get(role)
+        if task and (problem := find_name_problem(file, drivers, role, task)):
+            yield _problem(document, ("roles", role), problem)
 
 
 def _check_options(

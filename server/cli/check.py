@@ -100,7 +100,7 @@ def _kind_of(file: Path) -> Kind:
     if kind := NAMES.get(file.stem):
         return kind
     value = read_yaml(file.read_bytes()).value
-    if isinstance(value, list):
+    if isinstance(value, list) and any("question" in item for item in value if item):
         return "questions"
     keys = set(value) if isinstance(value, dict) else set()
     if keys & {"nodes", "input", "output"}:
@@ -123,8 +123,13 @@ def _expand(files: Iterable[Path]) -> Iterator[Path]:
 
 
 def _describe(error: MotetError) -> dict[str, Any]:
-    """Give a reader's error in the shape of a problem; its message holds all it knows."""
-    return {"message": error.message, "whole": True}
+    """Give a reader's error in the shape of a problem: its message begins with where it is."""
+    details = {key: error.details[key] for key in ("line", "field") if error.details.get(key)}
+    if "line" not in details:
+        return {"message": error.message}
+    where = f"{error.details.get('file')}:{details['line']}: "
+    field = f"{details.get('field')}: "
+    return {**details, "message": error.message.removeprefix(where).removeprefix(field)}
 
 
 def _print(report: Report, console: Console) -> None:

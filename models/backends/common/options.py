@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from config.errors import Invalid, nearest
+from config.validation_words import word_error
 
 OptionsType = TypeVar("OptionsType", bound="Options")
 
@@ -25,7 +26,7 @@ class Options(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             field = ".".join(str(part) for part in first["loc"])
-            message = first["msg"].removeprefix("Value error, ")
+            message = word_error(first)
             if first["type"] == "extra_forbidden":
                 message = f"there is no such option. {nearest(field, list(cls.model_fields))}"
             raise Invalid(

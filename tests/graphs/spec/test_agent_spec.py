@@ -57,7 +57,7 @@ def problems_of(text: str, file: str = "agent.yaml") -> list[dict[str, Any]]:
         ("default: 3", "default: three", 5, "input.limit.default", "does not fit the type integer"),
         ("reduce: append", "reduce: append, default: 3", 7, "state.log.default", "the type list"),
         ("reduce: append", "reduce: add_up", 7, "state.log.reduce", "must be 'last'"),
-        ("reduce: append", "keep: maybe", 7, "state.log.keep", "valid boolean"),
+        ("reduce: append", "keep: maybe", 7, "state.log.keep", "true or false"),
         ("type: set", "type: sett", 10, "nodes.first.type", "Did you mean 'set'?"),
         ("    type: set\n", "", 9, "nodes.first.type", "is required"),
         ("values: {a", "vals: {a", 11, "nodes.first.vals", "Did you mean 'values'?"),
@@ -70,12 +70,12 @@ def problems_of(text: str, file: str = "agent.yaml") -> list[dict[str, Any]]:
         ("{{ question }}", "{% include 'x' %}", 11, "nodes.first.values.answer", "not allowed"),
         ("[answer, log]", "[answr]", 15, "output.answr", "Did you mean 'answer'?"),
         ("[answer, log]", "{a: '{{ answr }}'}", 15, "output.a", "Did you mean 'answer'?"),
-        ("[answer, log]", "7", 15, "output", "string|list|dict"),
-        ("  second:", "  end:", 12, "nodes.end", "reserved word"),
+        ("[answer, log]", "7", 15, "output", "a text or a list or a mapping"),
+        ("  second:", "  end:", 12, "nodes.end", "word of templates"),
         ("  second:", "  'a b':", 12, "nodes.a b", "not a name"),
         ("  second:\n", "  second:\n    retry: {attempt: 2}\n", 13,
          "nodes.second.retry.attempt", "Did you mean 'attempts'?"),
-        ("  second:\n", "  second:\n    retry: many\n", 13, "nodes.second.retry", "integer"),
+        ("  second:\n", "  second:\n    retry: many\n", 13, "nodes.second.retry", "whole number"),
         ("  second:\n", "  second:\n    timeout_s: -1\n", 13, "nodes.second.timeout_s", "greater"),
         ("  second:\n", "  second:\n    on_error: skip\n", 13, "nodes.second.on_error", "must be"),
         ("  second:\n", "  second:\n    on_error: {goto: thrd}\n", 13,
@@ -111,8 +111,8 @@ def test_mistake_in_a_file_is_reported_with_line_and_column(
         ("first:\n    - {when: log}\n    - else: second", 18, "a branch has either `to`"),
         ("first:\n    - {to: second, max_loops: 0}\n    - else: end", 18, "greater than"),
         ("first:\n    - {too: second}\n    - else: second", 18, "no key 'too'"),
-        ("first: []", 17, "at least 1 item"),
-        ("first: 7", 17, "valid dictionary|Branch"),
+        ("first: []", 17, "at least 1"),
+        ("first: 7", 17, "mapping|Branch"),
     ],
 )
 def test_mistake_in_edges_is_reported_with_line_and_column(
@@ -148,7 +148,7 @@ def test_mistake_in_edges_is_reported_with_line_and_column(
         ("{type: human, message: x, timeout_s: 3}", "takes none of this"),
         ("{type: human, message: x, answer: {ok: boolean}, save: {a: okay}}", "Did you mean 'ok'?"),
         ("{type: human, message: x, answer: {ok: bool}}", "must be 'string'"),
-        ("{type: tool, tool: x, arguments: 3}", "valid dictionary"),
+        ("{type: tool, tool: x, arguments: 3}", "mapping"),
         ("{type: set, values: {}}", "is required, or `replace`"),
     ],
 )  # fmt: skip
@@ -261,3 +261,34 @@ def test_file_that_is_wrong_all_over_is_told_so_by_its_first_problems() -> None:
     with pytest.raises(Invalid, match="more than 200 problems in all") as caught:
         build_agent(AgentSource("test", f"{GOOD}{wrong}\n", "own", None), pytest.fail)
     assert len(caught.value.details["problems"]) == 200
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field", "line"),
+    [
+        ("  question: string", "  loop: string\n  question: string", "input.loop", 4),
+        ("  log: {", "  range: string\n  log: {", "state.range", 7),
+        ("{log: two}", "{log: two, in: 1}", "nodes.second.values.in", 14),
+        ("{answer:", "{self: 1, answer:", "nodes.first.values.self", 11),
+        ("  second:", "  start:", "nodes.start", 12),
+    ],
+)
+def test_reserved_name_is_told_where_it_stands(old: str, new: str, field: str, line: int) -> None:
+    found = [each for each in problems_of(GOOD.replace(old, new, 1)) if each["field"] == field]
+
+    assert [each["line"] for each in found] == [line]
+    assert "word of templates and edges" in found[0]["message"]
+    assert "Call it '" in found[0]["hint"]
+
+
+def test_item_of_a_map_has_no_reserved_name() -> None:
+    node = "{type: map, over: [1], as: loop, nodes: {b: {type: set, values: {y: 1}}}, result: 1}"
+    text = f"version: 1\nname: test\nnodes:\n  a: {node}\noutput: {{x: '1'}}\n"
+    assert ("nodes.a.as", 4) in {(each["field"], each["line"]) for each in problems_of(text)}
+
+
+def test_unknown_filter_and_test_are_told_with_what_was_meant() -> None:
+    text = GOOD.replace("{{ question }}", "{{ question | uper }}")
+    assert "Did you mean 'upper'?" in problems_of(text)[0]["hint"]
+    text = GOOD.replace("{{ question }}", "{{ question is definde }}")
+    assert "Did you mean 'defined'?" in problems_of(text)[0]["hint"]

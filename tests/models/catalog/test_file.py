@@ -55,7 +55,7 @@ backends: {ollama: {timeout_s: 5}}
          "models.a.prioriti", "mean 'priority'"),
         ("models:\n  a: {task: sing, backend: openai}", 2, "models.a.task", "'chat'"),
         ("\nmodels:\n  minilm:\n    keep_alive_s: soon", 4, "models.minilm.keep_alive_s", "number"),
-        ("models:\n  a: 5", 2, "models.a", "dict"),
+        ("models:\n  a: 5", 2, "models.a", "mapping"),
         ("models:\n  a/b: {task: chat, backend: openai}", 2, "models.a/b.name", "no '/'"),
         ("models:\n  events: {task: chat, backend: openai}", 2, "models.events", "can be called"),
         ("models: 5", 1, "models", "must hold names"),
