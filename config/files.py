@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import secrets
 import shutil
 import stat
 import tempfile
@@ -42,28 +43,29 @@ REASONS: Mapping[int, str] = _FULL | _READ_ONLY | _DENIED | _FAILED
 
 
 def storage_error(error: OSError, subject: str, verb: str = "written") -> Unavailable:
-    """Explain what the disk refused; the message holds no path of this machine.
+    """Explain what the disk refused, and log it; the message holds no path of this machine.
 
     Returns `Unavailable` (`storage_full`, `storage_read_only`, `storage_denied`, `storage_failed`).
     """
     number = error.errno or 0
+    incident = {"incident": secrets.token_hex(4)}
+    log.error("incident %s: %s cannot be %s: %s", incident["incident"], subject, verb, error)
     message = f"{subject} cannot be {verb}: {REASONS.get(number, 'the disk refuses it')}."
     if number in _FULL:
-        return Unavailable(message, code="storage_full")
+        return Unavailable(message, code="storage_full", details=incident)
     if number in _READ_ONLY:
-        return Unavailable(message, code="storage_read_only")
+        return Unavailable(message, code="storage_read_only", details=incident)
     if number in _DENIED:
-        return Unavailable(message, code="storage_denied")
-    return Unavailable(message, code="storage_failed")
+        return Unavailable(message, code="storage_denied", details=incident)
+    return Unavailable(message, code="storage_failed", details=incident)
 
 
 @contextmanager
 def storage_errors(subject: str, verb: str = "written") -> Iterator[None]:
-    """Raise `storage_error` for each `OSError` within; the log has the path."""
+    """Raise `storage_error` for each `OSError` within."""
     try:
         yield
     except OSError as error:
-        log.error("%s cannot be %s: %s", subject, verb, error)
         raise storage_error(error, subject, verb) from error
 
 

@@ -40,20 +40,24 @@ class DiskProbe:
         """Return why the disk takes no file now; None where it does."""
         async with self._lock:
             if self._now() - self._tried_at >= PROBE_VALID_S:
-                before, self._refusal = self._refusal, await asyncio.to_thread(self._try)
+                before, error = self._refusal, await asyncio.to_thread(self._try)
                 self._tried_at = self._now()
-                if self._refusal and not before:
-                    log.error("%s", self._refusal.message)
-                elif before and not self._refusal:
+                if error is None:
+                    self._refusal = None
+                elif before is None:  # logged once, not at each look
+                    self._refusal = storage_error(error, "The data folder")
+                if before and error is None:
                     log.warning("the data folder can be written again")
             return self._refusal
 
-    def _try(self) -> Unavailable | None:
+    def _try(self) -> OSError | None:
         try:
-            with tempfile.TemporaryFile(dir=self._home, buffering=0) as file:
+            # Buffered: a bare write may take a part of it, and raise nothing.
+            with tempfile.TemporaryFile(dir=self._home) as file:
                 file.write(b"\0" * PROBE_BYTES)
+                file.flush()
         except OSError as error:
-            return storage_error(error, "The data folder")
+            return error
         return None
 
 

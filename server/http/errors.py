@@ -124,7 +124,6 @@ async def _render_storage_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, OSError)
     if error.errno not in REASONS:
         raise error  # it was no disk: a fault of ours
-    log.error("%s %s: %s", request.method, request.url.path, error)
     return error_response(storage_error(error, "A file of this request", "read or written"))
 
 

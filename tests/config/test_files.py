@@ -28,13 +28,17 @@ CODES = {
 
 
 @pytest.mark.parametrize("number", CODES)
-def test_what_a_disk_refuses_has_a_code_and_no_path(number: int) -> None:
+def test_what_a_disk_refuses_has_a_code_and_no_path(
+    number: int, caplog: pytest.LogCaptureFixture
+) -> None:
     with pytest.raises(Unavailable) as caught, storage_errors("The artifact"):
         raise OSError(number, os.strerror(number), "/secret/place")
 
     assert caught.value.code == CODES[number]
     assert caught.value.message.startswith("The artifact cannot be written: ")
     assert "/secret" not in str(caught.value.as_dict())
+    assert f"incident {caught.value.details['incident']}" in caplog.text
+    assert "/secret/place" in caplog.text
 
 
 @contextmanager
