@@ -63,7 +63,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"]))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        print(json.dumps({"headers": headers, "body": json.loads(body)}), flush=True)
+        line = json.dumps({"headers": headers, "body": json.loads(body)})
+        # In one piece: calls come in threads, and `print` would write the end of a line apart.
+        print(f"{line}\n", end="", flush=True)
         if self.silent.acquire(blocking=False):
             threading.Event().wait()
         self.send_response(204)

@@ -1,5 +1,7 @@
 """A side effect that shows: a line of a file outside the data folder, as a mail would be."""
 
+import asyncio
+
 from tools import tool
 
 
@@ -9,3 +11,10 @@ def post(file: str, key: str, text: str) -> str:
     with open(file, "a") as opened:
         opened.write(f"{key}|{text}\n")
     return "posted"
+
+
+@tool(repeatable=True)
+async def ponder() -> str:
+    """Take a moment, in which a server may be killed."""
+    await asyncio.sleep(0.3)
+    return "done"
