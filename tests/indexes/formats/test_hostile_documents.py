@@ -66,6 +66,7 @@ from tests.support.documents.hostile_pdfs import (
     strangely_locked,
     stream,
 )
+from tests.support.tenants import TENANT
 
 TIMEOUT_S = 20.0
 STOLEN = "root:x:0:0"
@@ -248,7 +249,7 @@ CASES: dict[str, Case] = {
 async def test_a_hostile_document_is_refused_by_name(name: str, reader: DocumentReader) -> None:
     filename, make, why = CASES[name]
     with pytest.raises(Invalid, match=re.escape(str(why))) as caught:
-        await reader.read(make(), filename, None, 200)
+        await reader.read(make(), filename, None, 200, tenant=TENANT)
     assert caught.value.code == "unreadable_document"
     assert caught.value.details["file"] == filename
 
@@ -257,7 +258,7 @@ async def test_a_hostile_document_is_refused_by_name(name: str, reader: Document
 async def test_a_hostile_document_is_refused_or_harmless(name: str, reader: DocumentReader) -> None:
     filename, make, _ = CASES[name]
     try:
-        found = await reader.read(make(), filename, None, 200)
+        found = await reader.read(make(), filename, None, 200, tenant=TENANT)
     except Invalid as error:
         refusal = error
         found = None
@@ -270,4 +271,4 @@ async def test_a_hostile_document_is_refused_or_harmless(name: str, reader: Docu
 
 
 async def test_document_after_all_hostile_ones_is_read(reader: DocumentReader) -> None:
-    assert "harmless" in (await reader.read(word(), "a.docx", None, 200)).text
+    assert "harmless" in (await reader.read(word(), "a.docx", None, 200, tenant=TENANT)).text

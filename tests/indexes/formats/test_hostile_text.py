@@ -16,6 +16,7 @@ from indexes.reading.content import MAX_TEXT_CHARS
 from indexes.reading.documents import read
 from indexes.reading.reader import DocumentReader, ParsedDocument
 from tests.support.documents.sheets import ods_of, xlsx_of
+from tests.support.tenants import TENANT
 
 TIMEOUT_S = 20.0
 MIB = 2**20
@@ -241,13 +242,13 @@ async def test_hostile_text_is_refused_or_harmless(name: str, reader: DocumentRe
     else:
         assert found.chunks
         assert len(found.text) <= MAX_TEXT_CHARS
-    assert (await reader.read(b"harmless", "b.txt", None, WORDS)).text == "harmless"
+    assert (await reader.read(b"harmless", "b.txt", None, WORDS, tenant=TENANT)).text == "harmless"
 
 
 async def outcome(
     reader: DocumentReader, data: bytes, filename: str, media_type: str | None
 ) -> ParsedDocument | Invalid:
     try:
-        return await reader.read(data, filename, media_type, WORDS)
+        return await reader.read(data, filename, media_type, WORDS, tenant=TENANT)
     except Invalid as refusal:
         return refusal
