@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 
 import pytest
 
@@ -68,6 +69,15 @@ def test_the_error_of_the_work_is_raised() -> None:
         run_to_end(fail())
 
 
+@pytest.fixture
+def terminal() -> Iterator[None]:
+    """Take interrupts as a process in the foreground does; a background job ignores them."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("terminal")
 def test_an_interrupt_from_the_terminal_cancels_the_work() -> None:
     ended = threading.Event()
 
