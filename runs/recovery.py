@@ -113,7 +113,11 @@ class Recovery:
         if run.open_attempts >= self._max_crashes:
             await self._attempts.fail(run, _describe_crashes(run))
             return
-        await self._attempts.recover(run, alone=run.open_attempts >= SUSPECT_ATTEMPTS)
+        await self._attempts.recover(run, alone=self._is_suspect(run))
+
+    def _is_suspect(self, run: Run) -> bool:
+        # The last attempt before the bound is always one alone: who fails by it is at fault.
+        return run.open_attempts >= min(SUSPECT_ATTEMPTS, self._max_crashes - 1)
 
     async def _has_progressed(self, run: Run) -> bool:
         """Return whether the last attempt finished a step that no later one will do again."""

@@ -118,6 +118,22 @@ async def test_of_runs_under_way_together_only_the_one_at_fault_fails(
         assert engine.get(innocent.run_id, tenant=TENANT).status == "waiting"
 
 
+async def test_at_the_smallest_bound_only_the_run_at_fault_fails(
+    process: EngineFactory, gates: NodeGates
+) -> None:
+    gates.hold("a")
+    async with process.engine(crash=True) as engine:
+        poison = await engine.submit(THREE)
+        await gates.arrival("a")
+        beside = await engine.submit(THREE)
+        await gates.arrival("a")
+    gates.release("a")
+    await crash_inside(process, gates, "a", max_crashes=2)  # one of the two is executed
+    async with process.engine(max_crashes=2) as engine:
+        assert (await ended(engine, poison.run_id)).status == "failed"
+        assert (await ended(engine, beside.run_id)).status == "finished"
+
+
 async def test_an_answer_gives_a_run_its_attempts_anew(
     process: EngineFactory, gates: NodeGates
 ) -> None:
