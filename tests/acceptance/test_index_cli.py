@@ -91,4 +91,4 @@ async def test_malformed_filters_and_forbidden_addresses_are_refused(motet: Mote
     wrong = await motet("index", "search", "docs", "x", "--expand", "page")
     assert wrong.status == 1
     wrong = await motet("index", "add", "docs", "--crawl", "http://169.254.169.254/")
-    assert (wrong.status, "not a public address" in wrong.error) == (1, True)
+    assert (wrong.status, "does not lead to a public address" in wrong.error) == (1, True)

@@ -141,9 +141,13 @@ class Errand:
         await self._answer(shop, "send", "yes")
         await self._edit(shop, "edited twice")
         await self._answer(shop, "and", "surely")
-        while (run := await self._read(shop))["status"] not in ENDED:
+        # A server killed while it sent the end is asked for it again.
+        while (run := await self._read(shop))["status"] not in ENDED or not self._has_seen_end():
             pass
         self.run = run
+
+    def _has_seen_end(self) -> bool:
+        return bool(self.seen) and self.seen[-1][1]["type"].removeprefix("run.") in ENDED
 
     async def _submit(self, shop: Shop) -> None:
         body = {
