@@ -41,8 +41,6 @@ class Shop:
         self.moments = 0
         self._due: dict[int, asyncio.Event] = {}
         self._open = asyncio.Event()
-        self.refusals = 0
-        """Answers of 503, as a full disk gives them."""
 
     async def open(self) -> None:
         await self.server.start()
@@ -90,7 +88,6 @@ class Shop:
                 self.see()
             if answer.status_code != 503:
                 return answer
-            self.refusals += 1
 
     async def follow(self, path: str, after: int) -> list[tuple[int, dict[str, Any]]]:
         """Read a run's events behind `after`, until the stream or the server ends."""
