@@ -2,16 +2,14 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from config.errors import Unavailable
 from config.files import read_text, remove_path, replace_file, set_aside, storage_errors
+from tests.support.full_disk import largest_file
 
 CODES = {
     errno.ENOSPC: "storage_full",
@@ -39,16 +37,6 @@ def test_what_a_disk_refuses_has_a_code_and_no_path(
     assert "/secret" not in str(caught.value.as_dict())
     assert f"incident {caught.value.details['incident']}" in caplog.text
     assert "/secret/place" in caplog.text
-
-
-@contextmanager
-def largest_file(size_bytes: int) -> Iterator[None]:
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_file_that_does_not_fit_leaves_the_old_one_and_nothing_beside(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A disk that takes nothing: a bound on the size of a server's files stands for it."""
+"""A disk that takes nothing: a bound on the size of a process's files stands for it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ from benchmarks.server import ServerProcess
 @contextmanager
 def full(server: ServerProcess, size_bytes: int = 0) -> Iterator[None]:
     """No file of the server may grow beyond a size. It may be killed meanwhile."""
-    pid = server.process.pid
+    with largest_file(size_bytes, server.process.pid):
+        yield
+
+
+@contextmanager
+def largest_file(size_bytes: int, pid: int = 0) -> Iterator[None]:
+    """No file of a process, this one if none is named, may grow beyond a size."""
     soft, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (size_bytes, hard))
     try:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import os
-import resource
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from config.errors import NotFound, Unavailable
+from tests.support.full_disk import largest_file
 from tests.support.tenants import TENANT
 from tools.artifact_record import Artifact, description_of, list_damaged
 from tools.artifacts import Artifacts
@@ -175,17 +174,6 @@ async def test_bytes_that_do_not_change_are_hashed_once(
         await store.get(made.id, tenant=TENANT)
 
     assert reads == []
-
-
-@contextmanager
-def largest_file(size_bytes: int) -> Iterator[None]:
-    """No file may grow beyond a size: what a full disk is to a file that is written."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("size_bytes", [0, 10, 100], ids=["nothing", "half", "no description"])
