@@ -11,6 +11,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from config.errors import Invalid, MotetError, NotFound
+from runs.admission import KeyedLocks
 from runs.checkpoints import Checkpoints
 from runs.record import Run
 from runs.saved_versions import SavedVersion
@@ -36,6 +37,7 @@ class AgentVersions:
         self._versions = store.versions
         self._checkpoints = checkpoints
         self._graphs: dict[str, Any] = {}
+        self._compiling = KeyedLocks()
         self._revived: dict[tuple[str, str], Agent] = {}
         self._saved: set[tuple[str, str]] = set()
 
@@ -139,8 +141,12 @@ class AgentVersions:
     async def compile_ahead(self, agent: Agent) -> None:
         """Compile the agent's graph in a thread: hundreds of nodes take a good part of a second."""
         key = f"{agent.name}@{agent.version}"
-        if key not in self._graphs:
-            self._keep(key, await asyncio.to_thread(agent.compile, self._checkpoints))
+        if key in self._graphs:
+            return
+        # Many runs that come at once compile it once.
+        async with self._compiling.hold(key):
+            if key not in self._graphs:
+                self._keep(key, await asyncio.to_thread(agent.compile, self._checkpoints))
 
     def _keep(self, key: str, graph: Any) -> None:
         if len(self._graphs) >= COMPILED_LIMIT:

@@ -165,10 +165,15 @@ class Execution:
                 durability="sync",
             ),
         )
-        IS_RUN_CANCELLED.set(lambda: self.cancel_reason is not None)
-        async with aclosing(stream) as parts:
-            async for part in parts:
-                self._append(translator, part)
+        # Left in the task's context it would hold the execution, which holds the task: a circle
+        # that only the rare full collections end.
+        token = IS_RUN_CANCELLED.set(lambda: self.cancel_reason is not None)
+        try:
+            async with aclosing(stream) as parts:
+                async for part in parts:
+                    self._append(translator, part)
+        finally:
+            IS_RUN_CANCELLED.reset(token)
         self.log.release_all_writes()
         return translator
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from pathlib import Path
 
@@ -220,3 +221,21 @@ async def test_graph_is_compiled_beside_the_event_loop(
 
     assert run.status == "waiting"
     assert threads == [False]
+
+
+async def test_runs_that_come_at_once_compile_their_graph_once(
+    process: EngineFactory, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled: list[str] = []
+    compile_graph = Agent.compile
+
+    def observed(agent: Agent, *arguments: object) -> object:
+        compiled.append(agent.name)
+        return compile_graph(agent, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Agent, "compile", observed)
+    async with process.engine() as engine:
+        request = RunRequest(agent="three", input={"x": 0}, tenant=TENANT)
+        await asyncio.gather(*(engine.submit(request) for _ in range(10)))
+
+    assert compiled == ["three"]
