@@ -17,6 +17,7 @@ import orjson
 
 from config.errors import MotetError, Unavailable
 from config.settings import Settings
+from config.text_streams import read_lines
 from server.data_folder import server_address
 from server.owner_token import owner_headers
 
@@ -102,7 +103,7 @@ async def read_events(response: httpx.Response) -> AsyncIterator[ServerEvent]:
     if response.is_error:
         raise await read_error(response)
     fields: dict[str, str] = {}
-    async for line in response.aiter_lines():
+    async for line in read_lines(response.aiter_bytes()):
         if line:
             name, _, value = line.partition(":")
             fields[name] = value.removeprefix(" ")

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from config.errors import Invalid
+from config.text_streams import escape_line_breaks
 from runs.events import END_TYPES, Batch, dumps
 from server.http.bodies import MAX_INTEGER
 from server.http.negotiation import SSE_TYPE
@@ -35,7 +36,8 @@ class SSEChunk(NamedTuple):
 def format_event(type_: str, data: Any, *, id: int | None = None) -> bytes:
     """Format one event for the wire, its data as JSON."""
     number = b"" if id is None else b"id: %d\n" % id
-    return b"%sevent: %s\ndata: %s\n\n" % (number, type_.encode(), dumps(data))
+    line = escape_line_breaks(dumps(data))
+    return b"%sevent: %s\ndata: %s\n\n" % (number, type_.encode(), line)
 
 
 def encode_batch(batch: Batch) -> bytes:
@@ -45,10 +47,11 @@ def encode_batch(batch: Batch) -> bytes:
     """
     wire = batch.wire.get(SSE_TYPE)
     if wire is None:
-        wire = batch.wire[SSE_TYPE] = b"".join(
+        events = b"".join(
             b"id: %d\nevent: %s\ndata: %s\n\n" % (event.seq, event.type.encode(), event.json)
             for event in batch.events
         )
+        wire = batch.wire[SSE_TYPE] = escape_line_breaks(events)
     return wire
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 
 from config.errors import Busy, Invalid, MotetError
+from config.text_streams import read_lines
 from models.backends.common.network import CONNECT_TIMEOUT_S, PROBE_TIMEOUT_S, is_local
 from models.backends.ollama import errors, listing
 from models.backends.ollama.listing import Details, Installed, RunningModel, untagged
@@ -133,7 +134,7 @@ class OllamaApi:
                 if response.is_error:
                     await response.aread()
                     raise _refusal(response, model)
-                async for line in response.aiter_lines():
+                async for line in read_lines(response.aiter_bytes()):
                     message = json.loads(line) if line.strip() else {}
                     if message.get("error"):
                         raise errors.from_answer(-1, str(message["error"]), model)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -12,6 +12,7 @@ from langchain_core.language_models import BaseChatModel
 
 from config.errors import Busy, Invalid, MotetError, TimedOut, Unavailable
 from config.settings import load_settings
+from models.backends.ollama.api import OllamaApi
 from models.backends.ollama.driver import OllamaDriver, OllamaModel
 from models.catalog.spec import ModelSpec
 from models.driver import DriverContext
@@ -256,6 +257,19 @@ async def test_a_failure_of_ollama_comes_in_our_families(
         await ASKED[way](chat)
     assert caught.value.code == code
     assert caught.value.__cause__ is not None or code == "response_incomplete"
+
+
+async def test_streamed_answer_with_line_separators_is_read_whole(ollama: Ollama) -> None:
+    text = "a mast\x85a rope\u2028a sail\u2029"
+    ollama.add("tiny", says(text))
+    body = {"model": "tiny", "messages": [{"role": "user", "content": "hi"}]}
+
+    api = OllamaApi(ollama.url)
+    async with aclosing(api.lines("/api/chat", body, 10)) as lines:
+        answer = "".join([line["message"]["content"] async for line in lines])
+
+    await api.close()
+    assert answer == text
 
 
 async def test_silence_longer_than_the_model_may_keep_ends_in_a_timeout(

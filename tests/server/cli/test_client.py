@@ -41,6 +41,15 @@ async def test_events_are_read_however_they_are_cut(size: int) -> None:
     ]
 
 
+async def test_events_are_read_whatever_their_texts_hold() -> None:
+    text = "a mast\x85a rope\u2028a sail\u2029"
+    stream = f'event: token\ndata: {{"text": "{text}"}}\n\n'.encode()
+
+    events = [event async for event in read_events(response(stream))]
+
+    assert events == [ServerEvent("", "token", {"text": text})]
+
+
 async def test_a_refused_stream_raises_what_the_server_said() -> None:
     body = b'{"error": {"code": "thread_busy", "message": "Busy.", "details": {"field": "t"}}}'
     with pytest.raises(MotetError, match="Busy") as caught:

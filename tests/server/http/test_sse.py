@@ -6,12 +6,21 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
+import orjson
 import pytest
 from starlette.types import Message
 
 from runs.events import Batch, encode_event
 from server.http.negotiation import SSE_TYPE
-from server.http.sse import ABORT, HEARTBEAT, EventStream, SSEChunk, encode_batch, encode_run
+from server.http.sse import (
+    ABORT,
+    HEARTBEAT,
+    EventStream,
+    SSEChunk,
+    encode_batch,
+    encode_run,
+    format_event,
+)
 
 LONG_S = 60.0
 
@@ -66,6 +75,18 @@ def test_an_event_is_its_number_its_type_and_one_line_of_json() -> None:
     assert lines[2].startswith(b'data: {"type":"token","run_id":"run","seq":7,')
     assert b'"text":"a\\nb"' in lines[2]
     assert lines[3:] == [b"", b""]
+
+
+def test_events_break_at_newlines_alone_for_readers_that_break_lines_elsewhere_too() -> None:
+    text = "a mast\x85a rope\u2028a sail\u2029"
+    run = encode_batch(Batch([encode_event("run", 1, "token", {"data": {"text": text}}, at=0.0)]))
+    work = format_event("progress", {"text": text})
+
+    lines = [wire.decode().splitlines() for wire in (run, work)]
+
+    assert [len(each) for each in lines] == [4, 3]
+    told = [orjson.loads(each[-2].removeprefix("data: ")) for each in lines]
+    assert (told[0]["data"]["text"], told[1]["text"]) == (text, text)
 
 
 def test_a_batch_is_encoded_once_for_all_readers() -> None:
