@@ -12,7 +12,7 @@ from typing import Any, TypedDict, cast, get_args
 from config.errors import Invalid, nearest
 from indexes.retrieval.expansion import Expand
 from indexes.retrieval.filters import Where, compile_filter
-from indexes.retrieval.search import Mode, SearchQuery
+from indexes.retrieval.query import Mode, SearchQuery
 
 MODES = get_args(Mode)
 EXPANDS = get_args(Expand)

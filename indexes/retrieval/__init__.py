@@ -1,7 +1,10 @@
 """Retrieval: from a query to passages, and from a passage to what stands around it.
 
-    search       the Retriever: candidates of each index, rescored, fused, expanded, highlighted
+    search       the Retriever: candidates deduplicated, reranked, expanded, highlighted
+    query        what a search asks for
+    targets      where it looks: indexes, allowed passages, the query's vectors
     filters      metadata conditions as SQL
+    candidates   hits of each target, rescored and fused
     rescoring    by the best excerpt of each candidate (excerpts)
     fusion       rankings of several indexes made one; the same text once
     reranking    by a cross-encoder

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field
 
 from indexes.checks import MAX_INDEXES, MAX_LIMIT
 from indexes.retrieval.expansion import Expand
-from indexes.retrieval.search import Mode
+from indexes.retrieval.query import Mode
 from server.http.access import Caller, CallerOf
 from server.http.bodies import StrictBody, StrictRoute, Texts
 from server.services import Services, ServicesOf

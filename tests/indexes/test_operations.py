@@ -13,7 +13,7 @@ from random import Random
 import pytest
 
 from config.settings import load_settings
-from indexes.retrieval.search import Mode
+from indexes.retrieval.query import Mode
 from indexes.service import Indexes, open_indexes
 from indexes.spec import IndexSpec
 from tests.support.indexes import Models
