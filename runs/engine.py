@@ -10,6 +10,7 @@ Invariants:
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from runs.events import Batch
 from runs.execution import Execution, has_steps
 from runs.executor import Executor
 from runs.held import HeldRuns
+from runs.idempotency import IdempotencyKey, KeyedRun, key_of_run, note_key
 from runs.multitask import MultitaskPolicy
 from runs.record import Run, RunRequest, thread_id_of, thread_key
 from runs.recovery import RETRY_PAUSES_S, Recovery
@@ -84,36 +86,28 @@ class RunEngine:
         `Invalid` for input that does not fit, `Conflict` for a busy thread with `reject` or a
         reused key, `Busy` (`too_many_runs`) when too many runs wait.
         """
-        if request.idempotency_key is None:
+        key = key_of_run(request)
+        if key is None:
             return await self._submit(request)
-        # Of requests with one key at once, the second must find the first one's run.
-        async with self._key_locks.hold(f"{request.tenant} {request.idempotency_key}"):
-            return self._store.find_run_of_key(request) or await self._submit(request)
+        async with self._hold_key(key):
+            keyed = self._store.find_run_of_key(key)
+            return keyed.run if keyed else await self._submit(request)
 
-    async def resume(self, run_id: str, answer: Any, *, tenant: str) -> Run:
+    async def resume(
+        self, run_id: str, answer: Any, *, tenant: str, key: IdempotencyKey | None = None
+    ) -> KeyedRun:
         """Give a waiting run its answer and let it go on; the answer is durable on return.
 
         With one open question `answer` is its answer; with several it maps each question's id to
-        one. Raises `Conflict` for a run that does not wait (`run_not_waiting`), or that gives way
-        to the next one on its thread (`run_superseded`), `Invalid` for an answer that does not
-        fit.
+        one. An answer that comes again with its `key` is not given again. Raises `Conflict` for a
+        run that does not wait (`run_not_waiting`), or that gives way to the next one on its thread
+        (`run_superseded`), `Invalid` for an answer that does not fit.
         """
-        run = self.get(run_id, tenant=tenant)
-        # Readers see the question just before the execution leaves; who answers at once waits.
-        if (execution := self._executor.find(run_id)) and run.status == "waiting":
-            await execution.wait_done()
-        async with self._thread_locks.hold(run.thread_key):
-            run = self.get(run_id, tenant=tenant)
-            self._check_waits(run)
-            self._check_capacity()
-            agent = await self.agents.find_of_run(run)
-            asked_at = run.interrupts[0]["checkpoint_id"]
-            answers = await match_answers(run, answer)
-            way_back = await find_way_back(self._checkpoints, run)
-            run.resume = {"answers": answers, "checkpoint_id": asked_at}
-            run.interrupts = []
-            await self._attempts.resume(run, agent, *way_back)
-            return run
+        if key is None:
+            return await self._resume(run_id, answer, tenant)
+        async with self._hold_key(key):
+            keyed = self._store.find_run_of_key(key)
+            return keyed or await self._resume(run_id, answer, tenant, key)
 
     async def take_up(self, run_id: str, *, tenant: str) -> Run:
         """Let a run go on that is held.
@@ -224,6 +218,13 @@ class RunEngine:
         held = [each.run_id for each in self.held.on_thread(key)]
         return next(iter(active + held), None)
 
+    def find_run_of_key(self, key: IdempotencyKey) -> KeyedRun | None:
+        """Return the run that a key began, or gave an answer.
+
+        Raises `Conflict` (`idempotency_key_reused`) where it came with another request.
+        """
+        return self._store.find_run_of_key(key)
+
     def find_waiting(self, thread_id: str, *, tenant: str) -> Run | None:
         """Return the run that waits for a person on a thread."""
         return self._store.find_waiting_run(thread_id, tenant=tenant)
@@ -287,6 +288,32 @@ class RunEngine:
         # The disk took a write. Outside of the thread's lock: this takes locks of other threads.
         await self._recovery.take_up_refused()
         return run
+
+    async def _resume(
+        self, run_id: str, answer: Any, tenant: str, key: IdempotencyKey | None = None
+    ) -> KeyedRun:
+        run = self.get(run_id, tenant=tenant)
+        # Readers see the question just before the execution leaves; who answers at once waits.
+        if (execution := self._executor.find(run_id)) and run.status == "waiting":
+            await execution.wait_done()
+        async with self._thread_locks.hold(run.thread_key):
+            run = self.get(run_id, tenant=tenant)
+            self._check_waits(run)
+            self._check_capacity()
+            agent = await self.agents.find_of_run(run)
+            asked_at = run.interrupts[0]["checkpoint_id"]
+            answers = await match_answers(run, answer)
+            way_back = await find_way_back(self._checkpoints, run)
+            after = self.last_seq(run_id, tenant=tenant)
+            noted = [note_key(key, run_id, after, time.time())] if key else []
+            run.resume = {"answers": answers, "checkpoint_id": asked_at}
+            run.interrupts = []
+            await self._attempts.resume(run, agent, *way_back, *noted)
+            return KeyedRun(run, after)
+
+    def _hold_key(self, key: IdempotencyKey) -> AbstractAsyncContextManager[None]:
+        """Hold a key's lock: of requests with one key at once, the second finds the first's run."""
+        return self._key_locks.hold(f"{key.tenant} {key.key}")
 
     async def _check_goes_on(self, request: RunRequest, agent: Agent) -> None:
         """Check that a run without input finds something to do: steps left, or an agent that needs

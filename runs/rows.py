@@ -64,13 +64,6 @@ class ThreadRow(NamedTuple):
     updated_at: float
 
 
-class RunKey(NamedTuple):
-    """What is known of an idempotency key: the run that it made, of which request."""
-
-    run_id: str
-    request: str
-
-
 def _insert(table: str, fields: tuple[str, ...]) -> str:
     return f"INSERT INTO {table} ({', '.join(fields)}) VALUES ({', '.join('?' * len(fields))})"
 

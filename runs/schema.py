@@ -14,7 +14,7 @@ from config.errors import Unavailable
 from config.migrations import Steps, migrate, read_version
 from runs.wal import INCREMENTAL, enable_shrinking
 
-VERSION = 4
+VERSION = 5
 """The layout that this version of Motet reads and writes."""
 
 TABLES = """
@@ -124,7 +124,17 @@ def _key_by_tenant(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
-STEPS: Steps = {0: _create_tables, 1: _add_retention, 2: _count_open_attempts, 3: _key_by_tenant}
+def _key_answers(connection: sqlite3.Connection) -> None:
+    connection.execute("ALTER TABLE idempotency ADD COLUMN after INTEGER NOT NULL DEFAULT 0")
+
+
+STEPS: Steps = {
+    0: _create_tables,
+    1: _add_retention,
+    2: _count_open_attempts,
+    3: _key_by_tenant,
+    4: _key_answers,
+}
 """From a version to the next. Files made before versions were counted have version 0, as empty
 ones do, and the tables of version 1; `TABLES` are those."""
 

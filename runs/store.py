@@ -8,24 +8,21 @@ called, in the order of the calls; its future ends with the commit and raises `U
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any
-
-import orjson
 
 from config.errors import Conflict
 from runs.database import RunDatabase, Statement
 from runs.deliveries import note_delivery
 from runs.events import Batch, load_batch
+from runs.idempotency import FIND_KEY, IdempotencyKey, KeyedRun, KeyRow, key_of_run, note_key
 from runs.record import Run, RunRequest, RunStatus, Thread
 from runs.retention_statements import delete_runs, delete_thread
 from runs.rows import (
     OF_RUN,
     RUN_COLUMNS,
     THREAD_COLUMNS,
-    RunKey,
     insert_events,
     insert_run,
     insert_thread,
@@ -70,20 +67,8 @@ class RunStore:
         statements = [insert_run(run), insert_events(run.run_id, batch)]
         if not run.own_thread:
             statements.append(touch_thread(run))
-        if request.idempotency_key is not None:
-            statements.append(
-                Statement(
-                    "INSERT INTO idempotency (tenant, key, run_id, request, created_at) "
-                    "VALUES (?, ?, ?, ?, ?)",
-                    (
-                        run.tenant,
-                        request.idempotency_key,
-                        run.run_id,
-                        fingerprint(request),
-                        run.created_at,
-                    ),
-                )
-            )
+        if key := key_of_run(request):
+            statements.append(note_key(key, run.run_id, 0, run.created_at))
         return self._database.write(*statements)
 
     def save_run(
@@ -150,25 +135,23 @@ class RunStore:
         """Delete the run with its events, its idempotency key and its webhook."""
         return self._database.write(*delete_runs([run_id], tenant=tenant))
 
-    def find_run_of_key(self, request: RunRequest) -> Run | None:
-        """Return the run that this idempotency key made.
+    def find_run_of_key(self, key: IdempotencyKey) -> KeyedRun | None:
+        """Return the run that this idempotency key began, or gave an answer.
 
         Raises `Conflict` (`idempotency_key_reused`) where it came with another request.
         """
-        row = self._database.row(
-            "SELECT run_id, request FROM idempotency WHERE tenant = ? AND key = ?",
-            (request.tenant, request.idempotency_key),
-        )
+        row = self._database.row(FIND_KEY, (key.tenant, key.key))
         if row is None:
             return None
-        stored = RunKey._make(row)
-        if stored.request != fingerprint(request):
+        stored = KeyRow._make(row)
+        if stored.request != key.digest:
             raise Conflict(
-                f"Idempotency-Key '{request.idempotency_key}' was used with another request.",
+                f"Idempotency-Key '{key.key}' was used with another request.",
                 code="idempotency_key_reused",
                 details={"field": "Idempotency-Key"},
             )
-        return self.find_run(stored.run_id, tenant=request.tenant)
+        run = self.find_run(stored.run_id, tenant=key.tenant)
+        return KeyedRun(run, stored.after) if run else None
 
     async def claim(self, run_id: str, step: str, *, tenant: str) -> bool:
         """Claim a step of a run; return whether it was the first claim. On disk on return."""
@@ -273,15 +256,6 @@ class RunStore:
     def delete_thread(self, thread_id: str, *, tenant: str) -> asyncio.Future[None]:
         """Delete the thread with its runs and all that belongs to them; not its checkpoints."""
         return self._database.write(*delete_thread(thread_id, tenant=tenant))
-
-
-def fingerprint(request: RunRequest) -> str:
-    """Digest what makes two requests the same one: all but the key and the tenant."""
-    parts: list[Any] = [request.agent, request.input, request.thread_id, request.checkpoint_id]
-    # What is as it is for most is left out: keys of earlier versions were stored without it.
-    if request.webhook or request.metadata or request.multitask != "enqueue":
-        parts += [request.webhook, request.metadata, request.multitask]
-    return hashlib.sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def is_duplicate(error: BaseException) -> bool:

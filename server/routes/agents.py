@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request, Response
 from pydantic import ConfigDict
@@ -11,7 +11,8 @@ from pydantic import ConfigDict
 from config.errors import Conflict, Invalid
 from graphs.agent import Agent
 from graphs.loading.outside import list_missing
-from runs.record import Run, RunRequest
+from runs.idempotency import KeyedRun, key_of_answer
+from runs.record import RunRequest
 from runs.webhooks import redact_url
 from server.adapters.surroundings import describe_surroundings
 from server.http.access import Caller, CallerOf
@@ -171,26 +172,15 @@ async def run_agent(
     return await wait_for_run(run, services, caller, receive)
 
 
-class StartedRun(NamedTuple):
-    """A run that was started or resumed; its caller knows the events up to number `after`."""
-
-    run: Run
-    after: int
-
-
 async def _start_run(
     name: str,
     body: RunBody,
     services: Services,
     caller: Caller,
     idempotency_key: str | None,
-) -> StartedRun:
+) -> KeyedRun:
     if "resume" in body.model_fields_set:
-        waiting = _find_waiting(name, body, services, caller)
-        # Read before resuming: the events that follow the answer are the caller's, from the first.
-        after = services.engine.last_seq(waiting.run_id, tenant=caller.tenant)
-        resumed = await services.engine.resume(waiting.run_id, body.resume, tenant=caller.tenant)
-        return StartedRun(resumed, after)
+        return await _answer_thread(name, body, services, caller, idempotency_key)
     if body.checkpoint_id and not body.thread_id:
         raise Invalid(
             "checkpoint_id needs the thread_id whose history it is in.",
@@ -209,10 +199,20 @@ async def _start_run(
         idempotency_key=idempotency_key,
         metadata=body.metadata,
     )
-    return StartedRun(await services.engine.submit(request), 0)
+    return KeyedRun(await services.engine.submit(request), 0)
 
 
-def _find_waiting(name: str, body: RunBody, services: Services, caller: Caller) -> Run:
+async def _answer_thread(
+    name: str,
+    body: RunBody,
+    services: Services,
+    caller: Caller,
+    idempotency_key: str | None,
+) -> KeyedRun:
+    """Answer the run that waits on a thread; an answer that came before with its key is given once.
+
+    Raises `Conflict` (`run_not_waiting`).
+    """
     if not body.thread_id:
         raise Invalid(
             "resume needs the thread_id of the run that waits; a run without a thread is "
@@ -220,13 +220,17 @@ def _find_waiting(name: str, body: RunBody, services: Services, caller: Caller) 
             details={"field": "thread_id"},
         )
     run = services.engine.find_waiting(str(body.thread_id), tenant=caller.tenant)
+    key = key_of_answer(caller.tenant, idempotency_key, f"{name} {body.thread_id}", body.resume)
+    # In this order: the run has ceased to wait in the moment in which the key is there.
+    if key and (answered := services.engine.find_run_of_key(key)):
+        return answered
     if run is None or name not in (run.agent, f"{run.agent}@{run.version}"):
         raise Conflict(
             f"No run of agent '{name}' waits for an answer on thread {body.thread_id}.",
             code="run_not_waiting",
             details={"field": "resume"},
         )
-    return run
+    return await services.engine.resume(run.run_id, body.resume, tenant=caller.tenant, key=key)
 
 
 def _check_webhook(url: str | None, services: Services) -> None:

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Header, Query, Response
 from pydantic import ConfigDict, Field
 
 from config.errors import Invalid
+from runs.idempotency import key_of_answer
 from runs.record import Run, RunStatus
 from server.http.access import Caller, CallerOf
 from server.http.bodies import Offset, StrictBody, StrictRoute
@@ -117,13 +118,20 @@ async def resume_run(
     services: ServicesOf,
     caller: CallerOf,
     accept: Annotated[str, Header()] = "*/*",
+    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None,
 ) -> Response:
-    """Answer what a run asked, or without an answer let a held run go on; its events follow."""
-    # Read before resuming: the events that follow the answer are the caller's, from the first.
-    after = services.engine.last_seq(run_id, tenant=caller.tenant)
+    """Answer what a run asked, or without an answer let a held run go on; its events follow.
+
+    With `Idempotency-Key` an answer that is sent again is given once.
+    """
     if "answer" in body.model_fields_set:
-        run = await services.engine.resume(run_id, body.answer, tenant=caller.tenant)
+        key = key_of_answer(caller.tenant, idempotency_key, run_id, body.answer)
+        run, after = await services.engine.resume(
+            run_id, body.answer, tenant=caller.tenant, key=key
+        )
     else:
+        # Read before it goes on: the events that follow are the caller's, from the first.
+        after = services.engine.last_seq(run_id, tenant=caller.tenant)
         _check_held(run_id, services, caller)
         run = await services.engine.take_up(run_id, tenant=caller.tenant)
     if body.background:

@@ -361,3 +361,30 @@ async def receiver() -> AsyncIterator[tuple[str, asyncio.Queue[dict[str, Any]]]]
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook", told
     finally:
         server.close()
+
+
+async def test_an_answer_sent_again_with_its_key_is_given_once(client: httpx.AsyncClient) -> None:
+    run = await run_to_end(client, "asking", {"draft": "hi"})
+    key = {"Idempotency-Key": f"answer of {run['run_id']}"}
+
+    first, again = [
+        await client.post(f"/runs/{run['run_id']}/resume", json={"answer": "yes"}, headers=key)
+        for _ in range(2)
+    ]
+
+    assert (first.status_code, first.text) == (200, again.text)
+
+
+async def test_an_answer_sent_again_to_a_thread_is_given_once(client: httpx.AsyncClient) -> None:
+    thread_id = await new_thread(client)
+    body = {"input": {"draft": "hi"}, "thread_id": thread_id, "stream": False}
+    waiting = (await client.post("/agents/asking/run", json=body)).json()
+    body = {"thread_id": thread_id, "resume": "fine", "stream": False}
+
+    runs = [
+        await client.post("/agents/asking/run", json=body, headers={"Idempotency-Key": thread_id})
+        for _ in range(2)
+    ]
+
+    assert [run.json()["run_id"] for run in runs] == [waiting["run_id"]] * 2
+    assert [run.json()["status"] for run in runs] == ["finished"] * 2
