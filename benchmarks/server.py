@@ -7,15 +7,32 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
+from typing import Protocol
 
 import psutil
 from watchfiles import awatch
 
 ROOT = Path(__file__).parent.parent
 START_TIMEOUT_S = 60
+
+
+class Launched(Protocol):
+    """What is used of `asyncio.subprocess.Process`."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def returncode(self) -> int | None: ...
+
+    def kill(self) -> None: ...
+
+    def terminate(self) -> None: ...
+
+    async def wait(self) -> int: ...
 
 
 class ServerProcess:
@@ -33,7 +50,7 @@ class ServerProcess:
         self._root = root
         self.url = ""
         self._settings = {"port": "0", "log_level": "warning", **settings}
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: Launched | None = None
 
     @property
     def process(self) -> psutil.Process:
@@ -54,15 +71,18 @@ class ServerProcess:
             **{f"MOTET_{key.upper()}": value for key, value in self._settings.items()},
         }
         (self.home / "address").unlink(missing_ok=True)
+        self._process = await self._launch(environment)
+        self.url = await asyncio.wait_for(self._address(), START_TIMEOUT_S)
+
+    async def _launch(self, environment: Mapping[str, str]) -> Launched:
         with self._log.open("ab") if self._log else nullcontext() as log:
-            self._process = await asyncio.create_subprocess_exec(
+            return await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "server", "serve"),
                 env=environment,
                 cwd=self._root,
                 stdout=log,
                 stderr=log,
             )
-        self.url = await asyncio.wait_for(self._address(), START_TIMEOUT_S)
 
     async def kill(self) -> None:
         """`kill -9`, and wait until it is gone."""

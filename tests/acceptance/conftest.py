@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from benchmarks.server import ServerProcess
-from tests.support.service import AGENTS, TIMEOUT
+from tests.support.service import AGENTS, open_client
 from tests.support.socket_gate import SocketGate, open_socket_gate
 
 MAX_BODY_BYTES = 256 * 1024
@@ -39,7 +39,7 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serv
 
 @pytest.fixture(scope="session")
 async def client(server: ServerProcess) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=server.url, timeout=TIMEOUT) as client:
+    async with open_client(server.url) as client:
         yield client
 
 

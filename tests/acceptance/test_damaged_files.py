@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-from benchmarks.server import ServerProcess
 from tests.support.damage import WAYS
-from tests.support.service import AGENTS, TIMEOUT, new_thread, run_to_end
+from tests.support.forked import ForkedServer
+from tests.support.service import AGENTS, new_thread, open_client, run_to_end
 
 MODELS = "models: {}\n"
 INDEXES = "indexes: {}\n"
@@ -54,10 +54,10 @@ class Stored(NamedTuple):
 
 @asynccontextmanager
 async def serving(home: Path, log: Path) -> AsyncIterator[httpx.AsyncClient]:
-    server = ServerProcess(home, log=log)
+    server = ForkedServer(home, log=log)
     await server.start()
     try:
-        async with httpx.AsyncClient(base_url=server.url, timeout=TIMEOUT) as client:
+        async with open_client(server.url) as client:
             yield client
     finally:
         await server.stop()

@@ -9,12 +9,11 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
-import httpx
 import pytest
 
 from benchmarks.server import ServerProcess
 from tests.support.command import CommandResult, Motet
-from tests.support.service import AGENTS, TIMEOUT, begin_gated_run, error_of
+from tests.support.service import AGENTS, begin_gated_run, error_of, open_client
 from tests.support.socket_gate import SocketGate
 
 COMMANDS = (
@@ -78,7 +77,7 @@ async def test_damaged_files_stop_no_start_and_are_told(tmp_path: Path) -> None:
 
     await server.start()
     try:
-        async with httpx.AsyncClient(base_url=server.url, timeout=TIMEOUT) as client:
+        async with open_client(server.url) as client:
             files = {"files": ("a.txt", b"hello", "text/plain")}
             stored = (await client.post("/artifacts", files=files)).json()["artifacts"][0]
             (description,) = (tmp_path / "artifacts").rglob("*.json")
@@ -110,7 +109,7 @@ async def test_every_file_of_a_server_is_its_owners_alone(tmp_path: Path, gate: 
     finally:
         os.umask(before)
     try:
-        async with httpx.AsyncClient(base_url=server.url, timeout=TIMEOUT) as client:
+        async with open_client(server.url) as client:
             await client.post("/artifacts", files={"files": ("a.txt", b"hello", "text/plain")})
             await client.post("/indexes", json={"name": "notes"})
             text = {"text": "Cats sleep.", "source": "c.md"}
@@ -132,7 +131,7 @@ async def test_every_file_of_a_server_is_its_owners_alone(tmp_path: Path, gate: 
 async def test_server_that_is_stopping_is_not_ready(tmp_path: Path, gate: SocketGate) -> None:
     server = ServerProcess(tmp_path, agents=str(AGENTS), drain_s="20")
     await server.start()
-    async with httpx.AsyncClient(base_url=server.url, timeout=TIMEOUT) as client:
+    async with open_client(server.url) as client:
         await begin_gated_run(client, gate)
         assert (await client.get("/ready")).status_code == 200
         stopping = asyncio.create_task(server.stop())

@@ -10,7 +10,8 @@ import httpx
 import pytest
 
 from benchmarks.server import ServerProcess
-from tests.support.service import TIMEOUT
+from tests.support.forked import ForkedServer
+from tests.support.service import open_client
 
 OUTPUT = "pr1nted-by-a-process"
 MODELS = """\
@@ -83,7 +84,7 @@ async def failing(tmp_path: Path) -> AsyncIterator[tuple[ServerProcess, Path]]:
     (home / "tools" / "mine.py").write_text(TOOL)
     models = MODELS.replace("HOME", str(home)).replace("OUTPUT", OUTPUT)
     (home / "models.yaml").write_text(models)
-    server = ServerProcess(home, log=log, folders=json.dumps([str(home)]), drain_s="1")
+    server = ForkedServer(home, log=log, folders=json.dumps([str(home)]), drain_s="1")
     await server.start()
     yield server, log
     await server.stop()
@@ -129,7 +130,7 @@ async def test_errors_hold_no_paths_addresses_or_output_and_the_log_has_them(
     failing: tuple[ServerProcess, Path],
 ) -> None:
     server, log = failing
-    async with httpx.AsyncClient(base_url=server.url, timeout=TIMEOUT) as client:
+    async with open_client(server.url) as client:
         answers = await ask_all(client, server.home)
     await server.stop()
 

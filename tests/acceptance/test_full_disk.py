@@ -13,12 +13,13 @@ import httpx
 import pytest
 
 from benchmarks.server import ServerProcess
+from tests.support.forked import ForkedServer
 from tests.support.full_disk import full
 from tests.support.service import (
     AGENTS,
-    TIMEOUT,
     begin_gated_run,
     error_of,
+    open_client,
     run_to_end,
     shouting_agent,
 )
@@ -30,7 +31,7 @@ STORAGE = ("storage_full", "run_storage_failed", "index_storage_failed", "storag
 @pytest.fixture
 async def own_server(tmp_path: Path) -> AsyncIterator[ServerProcess]:
     shutil.copytree(AGENTS, tmp_path / "agents", ignore=shutil.ignore_patterns("__pycache__"))
-    server = ServerProcess(tmp_path, drain_s="1")
+    server = ForkedServer(tmp_path, drain_s="1")
     await server.start()
     yield server
     await server.stop()
@@ -38,7 +39,7 @@ async def own_server(tmp_path: Path) -> AsyncIterator[ServerProcess]:
 
 @pytest.fixture
 async def client(own_server: ServerProcess) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=own_server.url, timeout=TIMEOUT) as client:
+    async with open_client(own_server.url) as client:
         yield client
 
 
@@ -124,7 +125,7 @@ async def test_run_that_was_refused_with_503_is_never_executed(
     accepted = await run_to_end(client, "quick", {"x": 1})
     await own_server.kill()
     await own_server.start()
-    async with httpx.AsyncClient(base_url=own_server.url, timeout=TIMEOUT) as again:
+    async with open_client(own_server.url) as again:
         ready = (await again.get("/ready")).json()
         runs = (await again.get(f"/runs/{accepted['run_id']}")).json()
 

@@ -10,7 +10,8 @@ import pytest
 
 from benchmarks.hostile.attack import attack, has_envelope
 from benchmarks.hostile.requests import hostile_requests, list_operations
-from benchmarks.server import ServerProcess
+from tests.support.forked import ForkedServer
+from tests.support.service import open_client
 
 COUNT = 500
 
@@ -18,7 +19,7 @@ COUNT = 500
 async def test_hostile_requests_over_all_routes_are_answered_in_the_envelope(
     tmp_path: Path,
 ) -> None:
-    server = ServerProcess(tmp_path, drain_s="1", log_level="error")
+    server = ForkedServer(tmp_path, drain_s="1", log_level="error")
     await server.start()
 
     outcome = await attack(server.url, COUNT, seed=2)
@@ -28,7 +29,7 @@ async def test_hostile_requests_over_all_routes_are_answered_in_the_envelope(
     assert [name for name in outcome.unanswered if not name.startswith("bytes")] == []
     assert {status for status in outcome.statuses if status >= 500} <= {503, 504}
     assert sum(outcome.statuses.values()) >= COUNT
-    async with httpx.AsyncClient(base_url=server.url) as client:
+    async with open_client(server.url) as client:
         assert (await client.get("/health")).json() == {"status": "ok"}
     assert await server.stop() == 0
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from benchmarks.server import ServerProcess
-from tests.support.service import TIMEOUT
+from tests.support.forked import ForkedServer
+from tests.support.service import open_client
 from tests.support.site import Site, serving
 
 BOUND_S = 60
@@ -19,7 +19,7 @@ BOUND_S = 60
 @pytest.mark.parametrize("background", [True, False])
 @pytest.mark.parametrize("end", ["killed", "stopped"])
 async def test_a_crawl_goes_on_after_a_restart(end: str, background: bool, tmp_path: Path) -> None:
-    server = ServerProcess(
+    server = ForkedServer(
         tmp_path, drain_s="0.2", log_level="error", allowed_networks='["127.0.0.1/32"]'
     )
     await server.start()
@@ -33,7 +33,7 @@ async def test_a_crawl_goes_on_after_a_restart(end: str, background: bool, tmp_p
         site.page("/", b"<p>Welcome.</p><a href='/slow'>slow</a>", "text/html")
         site.pages["/slow"] = hanging
         body = {"crawl": site.url("/"), "background": background}
-        async with httpx.AsyncClient(base_url=server.url, timeout=TIMEOUT) as client:
+        async with open_client(server.url) as client:
             crawl = asyncio.create_task(client.post("/indexes/docs/documents", json=body))
             await asyncio.wait_for(reached.wait(), BOUND_S)
             await (server.kill() if end == "killed" else server.stop())
@@ -42,7 +42,7 @@ async def test_a_crawl_goes_on_after_a_restart(end: str, background: bool, tmp_p
         over.set()
         site.page("/slow", b"<p>Snails are slow.</p>", "text/html")
         await server.start()
-        async with httpx.AsyncClient(base_url=server.url, timeout=TIMEOUT) as client:
+        async with open_client(server.url) as client:
             async with asyncio.timeout(BOUND_S):
                 while await state(client) == "running":  # noqa: ASYNC110
                     await asyncio.sleep(0.1)

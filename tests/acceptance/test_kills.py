@@ -12,11 +12,15 @@ import httpx
 import pytest
 from PIL import Image
 
-from tests.support.errands import Errand, Shop, run_errands
+from tests.support.errands import REFUSED, Errand, Shop, run_errands
 from tests.support.full_disk import full
 from tests.support.webhook_receiver import ReceiverProcess
 
-KILLS, FULL_DISKS, KILLS_ON_FULL_DISKS, KILLED_LOADS = 20, 10, 4, 8
+KILLS, FULL_DISKS, KILLED_LOADS = 20, 10, 8
+KILLED_OF_FULL_DISKS = 2
+"""Every so many full disks end with the server that meets them."""
+REFUSALS = 6
+"""How often at most one asks in vain on each of them."""
 PEOPLE = 6
 """Who run errands at once."""
 LOOKING = 4
@@ -68,31 +72,27 @@ async def test_errands_survive_servers_killed_at_any_moment(
         assert (body["status"], body["output"]) == ("finished", errand.run["output"])
         called.add(body["run_id"])
     assert any(errand.run["attempt"] > len(("begin", "answer", "answer")) for errand in errands)
-    listed = (await shop.call("GET", "/runs", params={"limit": 1000})).json()["runs"]
-    assert len(listed) == len(errands)
+    assert await count_runs(shop) == len(errands)
 
 
-async def test_errands_survive_disks_filled_at_any_moment(shop: Shop) -> None:
+async def test_errands_survive_disks_filled_and_servers_killed_on_them(shop: Shop) -> None:
+    """Who is refused meanwhile was never heard: no run begins, no edit and no answer is kept."""
     chance = random.Random(2)
+    stranger = Errand("stranger")
+    await stranger.begin(shop)
     async with run_errands(shop, PEOPLE) as errands:
-        for _ in range(FULL_DISKS):
+        for number in range(FULL_DISKS):
             await shop.wait_moments(chance.randint(1, 60))
             with full(shop.server):
-                await shop.wait_moments(chance.randint(1, 60))
+                for _ in range(chance.randint(1, REFUSALS)):
+                    await stranger.be_refused(shop)
+                if number % KILLED_OF_FULL_DISKS == 0:
+                    await shop.kill()
+        await stranger.end(shop)
 
-    check_all(shop, errands)
-
-
-async def test_errands_survive_servers_killed_on_full_disks(shop: Shop) -> None:
-    chance = random.Random(3)
-    async with run_errands(shop, PEOPLE) as errands:
-        for _ in range(KILLS_ON_FULL_DISKS):
-            await shop.wait_moments(chance.randint(1, 40))
-            with full(shop.server):
-                await shop.wait_moments(chance.randint(1, 40))
-                await shop.kill()
-
-    check_all(shop, errands)
+    check_all(shop, [*errands, stranger])
+    assert await count_runs(shop) == len(errands) + 1
+    assert not [key for key in shop.posted() if key.startswith(REFUSED)]
 
 
 async def test_runs_survive_the_worker_that_is_killed_while_it_loads(shop: Shop) -> None:
@@ -112,6 +112,11 @@ async def test_runs_survive_the_worker_that_is_killed_while_it_loads(shop: Shop)
             captions.add(answer.json()["output"]["caption"])
 
     assert len(captions) == 1
+
+
+async def count_runs(shop: Shop) -> int:
+    listed = await shop.call("GET", "/runs", params={"limit": 1000})
+    return len(listed.json()["runs"])
 
 
 async def upload(shop: Shop) -> str:

@@ -15,8 +15,9 @@ import httpx
 import pytest
 
 from benchmarks.server import ServerProcess
+from tests.support.forked import ForkedServer
 from tests.support.service import AGENTS as SUPPORT
-from tests.support.service import TIMEOUT, shouting_agent
+from tests.support.service import open_client, shouting_agent
 from tests.support.site import Site, serving
 
 CANARY = "k4n4ry"
@@ -149,9 +150,9 @@ async def logged(tmp_path: Path, site: Site) -> AsyncIterator[LoggedServer]:
     (home / "models.yaml").write_text(MODELS.format(canary=CANARY, port=site.port))
     networks = '["127.0.0.1/32"]'
     log = tmp_path / "log"
-    server = ServerProcess(home, log=log, log_level="info", drain_s="1", allowed_networks=networks)
+    server = ForkedServer(home, log=log, log_level="info", drain_s="1", allowed_networks=networks)
     await server.start()
-    async with httpx.AsyncClient(base_url=server.url, timeout=TIMEOUT) as client:
+    async with open_client(server.url) as client:
         yield LoggedServer(server, client, log)
     await server.stop()
 

@@ -19,10 +19,11 @@ from bs4 import BeautifulSoup
 
 from benchmarks.server import ROOT, ServerProcess
 from tests.support.command import Motet
+from tests.support.forked import ForkedServer
 from tests.support.media import png
 from tests.support.ollama import Ollama
 from tests.support.script import Call, Turn
-from tests.support.service import AGENTS, TIMEOUT, error_of, read_events, run_to_end
+from tests.support.service import AGENTS, error_of, open_client, read_events, run_to_end
 from tools.media import kind_of
 from tools.references import encode_data_url
 
@@ -70,10 +71,10 @@ async def studio(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stud
     shutil.copytree(AGENTS, home / "agents", ignore=shutil.ignore_patterns("__pycache__"))
     ollama = Ollama()
     ollama.start()
-    server = ServerProcess(home, drain_s="1", ollama_url=ollama.url)
+    server = ForkedServer(home, drain_s="1", ollama_url=ollama.url)
     await server.start()
     try:
-        async with httpx.AsyncClient(base_url=server.url, timeout=TIMEOUT) as client:
+        async with open_client(server.url) as client:
             yield Studio(server, client, ollama)
     finally:
         await server.stop()

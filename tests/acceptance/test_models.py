@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from benchmarks.server import ServerProcess
-from tests.support.service import TIMEOUT, error_of, read_events
+from tests.support.forked import ForkedServer
+from tests.support.service import error_of, open_client, read_events
 
 BOUND_S = 60.0
 
@@ -98,10 +99,10 @@ async def test_an_edit_of_models_yaml_counts_and_a_broken_one_is_told(
 
 
 async def test_a_server_that_stops_ends_the_streams_of_events(tmp_path: Path) -> None:
-    server = ServerProcess(tmp_path)
+    server = ForkedServer(tmp_path)
     await server.start()
     async with (
-        httpx.AsyncClient(base_url=server.url, timeout=TIMEOUT) as client,
+        open_client(server.url) as client,
         client.stream("GET", "/models/events") as response,
     ):
         stopping = asyncio.create_task(server.stop())

@@ -12,9 +12,10 @@ import pytest
 
 from benchmarks.server import ServerProcess
 from tests.support.command import Motet
+from tests.support.forked import ForkedServer
 from tests.support.ollama import Ollama
 from tests.support.script import Gate
-from tests.support.service import TIMEOUT, error_of
+from tests.support.service import error_of, open_client
 
 BOUND_S = 60.0
 EVENTS = {"Accept": "text/event-stream"}
@@ -32,7 +33,7 @@ def ollama() -> Iterator[Ollama]:
 async def server(
     tmp_path_factory: pytest.TempPathFactory, ollama: Ollama
 ) -> AsyncIterator[ServerProcess]:
-    server = ServerProcess(tmp_path_factory.mktemp("pulls"), ollama_url=ollama.url)
+    server = ForkedServer(tmp_path_factory.mktemp("pulls"), ollama_url=ollama.url)
     await server.start()
     yield server
     await server.stop()
@@ -40,7 +41,7 @@ async def server(
 
 @pytest.fixture
 async def client(server: ServerProcess) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=server.url, timeout=TIMEOUT) as client:
+    async with open_client(server.url) as client:
         yield client
 
 

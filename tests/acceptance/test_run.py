@@ -15,6 +15,7 @@ from tests.support.service import (
     begin_gated_run,
     error_of,
     new_thread,
+    open_client,
     read_events,
     run_to_end,
     types_of,
@@ -188,7 +189,7 @@ async def test_the_client_that_leaves_a_waited_for_run_cancels_it(
     server: ServerProcess, client: httpx.AsyncClient, gate: SocketGate
 ) -> None:
     body = {"input": {"gate": gate.path}, "stream": False, "metadata": {"who": gate.path}}
-    async with httpx.AsyncClient(base_url=server.url) as leaving:
+    async with open_client(server.url) as leaving:
         request = asyncio.create_task(leaving.post("/agents/gated/run", json=body))
         await gate.knocked()
         request.cancel()

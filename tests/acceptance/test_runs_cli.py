@@ -12,9 +12,15 @@ import httpx
 import orjson
 import pytest
 
-from benchmarks.server import ServerProcess
 from tests.support.command import Motet
-from tests.support.service import AGENTS, TIMEOUT, begin_gated_run, error_of, run_to_end
+from tests.support.forked import ForkedServer
+from tests.support.service import (
+    AGENTS,
+    begin_gated_run,
+    error_of,
+    open_client,
+    run_to_end,
+)
 from tests.support.socket_gate import SocketGate
 
 
@@ -28,10 +34,10 @@ def home(tmp_path: Path) -> Path:
 @asynccontextmanager
 async def serving(home: Path, **settings: str) -> AsyncIterator[httpx.AsyncClient]:
     """A server on the folder, killed at the end."""
-    server = ServerProcess(home, **settings)
+    server = ForkedServer(home, **settings)
     await server.start()
     try:
-        async with httpx.AsyncClient(base_url=server.url, timeout=TIMEOUT) as client:
+        async with open_client(server.url) as client:
             yield client
     finally:
         await server.kill()

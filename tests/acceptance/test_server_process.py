@@ -16,10 +16,10 @@ import pytest
 from benchmarks.server import ROOT, ServerProcess
 from tests.support.service import (
     AGENTS,
-    TIMEOUT,
     assert_complete,
     begin_gated_run,
     error_of,
+    open_client,
     read_events,
     run_to_end,
     shouting_agent,
@@ -64,7 +64,7 @@ async def test_a_signal_drains_and_the_run_continues_at_the_next_start(
     own_server: ServerProcess, gate: SocketGate
 ) -> None:
     await own_server.start()
-    async with httpx.AsyncClient(base_url=own_server.url, timeout=TIMEOUT) as client:
+    async with open_client(own_server.url) as client:
         body = {"input": {"gate": gate.path}}
         async with client.stream("POST", "/agents/gated/run", json=body) as stream:
             address = stream.headers["content-location"]
@@ -79,7 +79,7 @@ async def test_a_signal_drains_and_the_run_continues_at_the_next_start(
     assert told[-1][1]["node"] == "hold"
     assert not (own_server.home / "address").exists()
     await own_server.start()
-    async with httpx.AsyncClient(base_url=own_server.url, timeout=TIMEOUT) as client:
+    async with open_client(own_server.url) as client:
         last = {"Last-Event-ID": str(told[-1][0])}
         async with client.stream("GET", f"{address}/events", headers=last) as stream:
             rest = await read_events(stream)
@@ -95,13 +95,13 @@ async def test_a_step_that_outlasts_the_grace_is_cancelled_and_runs_again(
 ) -> None:
     server = ServerProcess(tmp_path, agents=str(AGENTS), drain_s="0.2")
     await server.start()
-    async with httpx.AsyncClient(base_url=server.url, timeout=TIMEOUT) as client:
+    async with open_client(server.url) as client:
         address = await begin_gated_run(client, gate)
     assert await server.stop() == 0
     await gate.left()
     gate.open()
     await server.start()
-    async with httpx.AsyncClient(base_url=server.url, timeout=TIMEOUT) as client:
+    async with open_client(server.url) as client:
         async with client.stream("GET", f"{address}/events") as stream:
             events = await read_events(stream)
     again = [e for _, e in events if e["type"] == "step.started" and e["node"] == "hold"]
@@ -114,13 +114,13 @@ async def test_queued_and_waiting_runs_survive_a_restart(own_server: ServerProce
     await own_server.start()
     key = {"Idempotency-Key": "once"}
     body = {"input": {"x": 1}, "stream": False}
-    async with httpx.AsyncClient(base_url=own_server.url, timeout=TIMEOUT) as client:
+    async with open_client(own_server.url) as client:
         waiting = await run_to_end(client, "asking", {"draft": "hello"})
         first = (await client.post("/agents/quick/run", json=body, headers=key)).json()
     assert waiting["status"] == "waiting"
     await own_server.kill()
     await own_server.start()
-    async with httpx.AsyncClient(base_url=own_server.url, timeout=TIMEOUT) as client:
+    async with open_client(own_server.url) as client:
         again = (await client.post("/agents/quick/run", json=body, headers=key)).json()
         answer = {"answer": "yes", "stream": False}
         path = f"/runs/{waiting['run_id']}/resume"
@@ -133,7 +133,7 @@ async def test_queued_and_waiting_runs_survive_a_restart(own_server: ServerProce
 async def test_many_streams_end_cleanly_at_a_signal(tmp_path: Path) -> None:
     server = ServerProcess(tmp_path, agents=str(AGENTS), drain_s="5")
     await server.start()
-    async with httpx.AsyncClient(base_url=server.url, timeout=TIMEOUT) as client:
+    async with open_client(server.url) as client:
         began = asyncio.Semaphore(0)
         streams = [asyncio.create_task(cut_off(client, began)) for _ in range(20)]
         for _ in streams:
@@ -141,7 +141,7 @@ async def test_many_streams_end_cleanly_at_a_signal(tmp_path: Path) -> None:
         assert await server.stop() == 0
         told = await asyncio.gather(*streams)
     await server.start()
-    async with httpx.AsyncClient(base_url=server.url, timeout=TIMEOUT) as client:
+    async with open_client(server.url) as client:
         for address, events in told:
             last = {"Last-Event-ID": str(events[-1][0])}
             async with client.stream("GET", f"{address}/events", headers=last) as stream:
@@ -155,7 +155,7 @@ async def test_a_data_folder_has_one_server(server: ServerProcess) -> None:
     assert f"in use by process {server.process.pid}" in said
     assert "MOTET_HOME" in said
     assert "Traceback" not in said
-    async with httpx.AsyncClient(base_url=server.url) as client:
+    async with open_client(server.url) as client:
         assert (await client.get("/health")).status_code == 200
 
 
@@ -216,7 +216,7 @@ async def test_pages_of_other_sites_are_refused_on_every_address_too(tmp_path: P
     server = ServerProcess(tmp_path, **settings, allowed_origins='["https://motet.example"]')
     await server.start()
     yaml = shouting_agent("planted")
-    async with httpx.AsyncClient(base_url=server.url, timeout=TIMEOUT) as client:
+    async with open_client(server.url) as client:
         foreign = {"Origin": "https://evil.example", "Content-Type": "text/plain"}
         error_of(await client.post("/agents", content=yaml, headers=foreign), 403, "forbidden")
         form = {"input": (None, '{"x": 0}'), "a": ("a", b"b")}

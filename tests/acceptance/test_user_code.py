@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from benchmarks.server import ServerProcess
-from tests.support.service import TIMEOUT, error_of, new_thread, run_to_end
+from tests.support.forked import ForkedServer
+from tests.support.service import error_of, new_thread, open_client, run_to_end
 from tests.support.socket_gate import SocketGate
 
 TOOLS = '''
@@ -193,9 +193,9 @@ def home(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def client(home: Path) -> AsyncIterator[httpx.AsyncClient]:
-    server = ServerProcess(home)
+    server = ForkedServer(home)
     await server.start()
-    async with httpx.AsyncClient(base_url=server.url, timeout=TIMEOUT) as client:
+    async with open_client(server.url) as client:
         yield client
         assert (await client.get("/health")).status_code == 200
     assert await server.stop() == 0
@@ -253,9 +253,9 @@ async def code_of_failure(client: httpx.AsyncClient, agent: str) -> str:
 async def test_a_tool_that_ends_the_process_is_not_called_for_ever_and_others_finish(
     home: Path, gate: SocketGate, agent: str, code: str
 ) -> None:
-    server = ServerProcess(home)
+    server = ForkedServer(home)
     await server.start()
-    async with httpx.AsyncClient(base_url=server.url, timeout=TIMEOUT) as client:
+    async with open_client(server.url) as client:
         holding = await begin(client, "holder", {"gate": gate.path})
         await gate.knocked()
         ending = await begin(client, agent, {})
@@ -267,7 +267,7 @@ async def test_a_tool_that_ends_the_process_is_not_called_for_ever_and_others_fi
         # The server may end before it has said where it listens, or while it is asked.
         with suppress(RuntimeError, httpx.HTTPError):
             await server.start()
-            async with httpx.AsyncClient(base_url=server.url, timeout=TIMEOUT) as client:
+            async with open_client(server.url) as client:
                 ended = {run: await wait_ended(client, run) for run in (ending, holding)}
                 break
 

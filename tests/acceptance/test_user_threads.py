@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from benchmarks.server import ServerProcess
-from tests.support.service import TIMEOUT, run_to_end
+from tests.support.forked import ForkedServer
+from tests.support.service import open_client, run_to_end
 from tests.support.socket_gate import SocketGate
 
 TOOLS = '''
@@ -78,7 +79,7 @@ async def server(tmp_path: Path) -> AsyncIterator[ServerProcess]:
         (agents / f"{tool}.yaml").write_text(AGENT.format(tool=tool))
     (agents / "node.py").write_text(PYTHON.format(node="block"))
     (agents / "node_within.py").write_text(PYTHON.format(node="block_within"))
-    server = ServerProcess(tmp_path, drain_s="0.2")
+    server = ForkedServer(tmp_path, drain_s="0.2")
     await server.start()
     yield server
     await server.stop()
@@ -86,7 +87,7 @@ async def server(tmp_path: Path) -> AsyncIterator[ServerProcess]:
 
 @pytest.fixture
 async def client(server: ServerProcess) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=server.url, timeout=TIMEOUT) as client:
+    async with open_client(server.url) as client:
         yield client
 
 
@@ -140,7 +141,7 @@ async def test_a_server_ends_although_a_function_never_does(
     # Only now may another process have the folder; it takes up what was left.
     gate.open()
     await server.start()
-    async with httpx.AsyncClient(base_url=server.url, timeout=TIMEOUT) as again:
+    async with open_client(server.url) as again:
         ended = "failed" if agent == "block_too_long" else "finished"
         assert await wait_ended(again, run) == ended
 

@@ -9,12 +9,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import orjson
 import pytest
 
 from benchmarks.server import ServerProcess
-from tests.support.service import AGENTS, TIMEOUT
+from tests.support.forked import ForkedServer
+from tests.support.service import AGENTS, open_client
 from tests.support.webhook_receiver import ReceiverProcess
 
 KEY = b"0123456789abcdef01234567"
@@ -31,7 +31,7 @@ async def receiver() -> AsyncIterator[ReceiverProcess]:
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[ServerProcess]:
     """A server that may post to this machine; a test may kill and start it."""
-    server = ServerProcess(
+    server = ForkedServer(
         tmp_path,
         agents=str(AGENTS),
         allowed_networks='["127.0.0.1/32"]',
@@ -44,7 +44,7 @@ async def server(tmp_path: Path) -> AsyncIterator[ServerProcess]:
 
 async def run_with(server: ServerProcess, webhook: str) -> str:
     """Run an agent to its end; the run's path."""
-    async with httpx.AsyncClient(base_url=server.url, timeout=TIMEOUT) as client:
+    async with open_client(server.url) as client:
         body = {"input": {"x": 0}, "stream": False, "webhook": webhook}
         run = (await client.post("/agents/quick/run", json=body)).json()
     assert run["status"] == "finished", run
@@ -52,7 +52,7 @@ async def run_with(server: ServerProcess, webhook: str) -> str:
 
 
 async def webhook_of(server: ServerProcess, path: str) -> dict[str, Any]:
-    async with httpx.AsyncClient(base_url=server.url, timeout=TIMEOUT) as client:
+    async with open_client(server.url) as client:
         shown: dict[str, Any] = (await client.get(path)).json()["webhook"]
     return shown
 

@@ -14,8 +14,9 @@ import psutil
 import pytest
 
 from benchmarks.server import ServerProcess
+from tests.support.forked import ForkedServer
 from tests.support.handbook import filler
-from tests.support.service import TIMEOUT, add_documents, search
+from tests.support.service import add_documents, open_client, search
 
 INDEX, EMBEDDER = "indexes", "minilm"
 PAGES = 60
@@ -27,9 +28,9 @@ TELLING = {"worker_died", "worker_stopped", "index_worker_crash_loop"}
 async def logged(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ServerProcess]:
     """A server of its own, since its workers die, with an index of some pages."""
     folders = json.dumps([str(tmp_path_factory.getbasetemp())])
-    server = ServerProcess(tmp_path_factory.mktemp("crash"), log_level="error", folders=folders)
+    server = ForkedServer(tmp_path_factory.mktemp("crash"), log_level="error", folders=folders)
     await server.start()
-    async with httpx.AsyncClient(base_url=server.url, timeout=TIMEOUT) as client:
+    async with open_client(server.url) as client:
         await client.post("/indexes", json={"name": "log"})
         await add_documents(
             client, "log", json={"folder": str(pages(server.home / "pages", PAGES))}
@@ -40,7 +41,7 @@ async def logged(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serv
 
 @pytest.fixture
 async def reader(logged: ServerProcess) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=logged.url, timeout=TIMEOUT) as client:
+    async with open_client(logged.url) as client:
         yield client
 
 
@@ -102,7 +103,7 @@ async def test_an_ingest_cut_off_by_a_killed_server_keeps_what_was_acknowledged(
     logged: ServerProcess,
 ) -> None:
     folder = pages(logged.home / "cut", PAGES, first=3000)
-    async with httpx.AsyncClient(base_url=logged.url, timeout=TIMEOUT) as client:
+    async with open_client(logged.url) as client:
         before = await hits(client, QUERIES[0])
         await client.post("/indexes", json={"name": "cut"})
         first = {"text": "# Acknowledged\n\nThis sentence is safe.", "source": "first.md"}
@@ -111,7 +112,7 @@ async def test_an_ingest_cut_off_by_a_killed_server_keeps_what_was_acknowledged(
     assert kind == ""
     await logged.kill()
     await logged.start()
-    async with httpx.AsyncClient(base_url=logged.url, timeout=TIMEOUT) as client:
+    async with open_client(logged.url) as client:
         assert await hits(client, QUERIES[0]) == before
         found = await search(client, "cut", "which sentence is safe?", limit=1)
         assert found[0]["source"] == "first.md"

@@ -2,7 +2,8 @@
 
 - **Tests themselves**: `rings` (which ring, which are slow), `fixtures` (pytest's), `service`
   (requests to a running service, and agents in `agents/`), `command` (the `motet` command),
-  `socket_gate` (holds a node or worker of another process until the test lets it go).
+  `forked` (it and servers, without the second that their imports cost), `socket_gate` (holds a
+  node or worker of another process until the test lets it go).
 - **Models, as the manager sees them**: `models` (a driver in memory), `manager` (the manager over
   it), `scheduling` (the scheduler by hand, at random, in running time), `scenarios` (real workers
   that take real memory on a small machine), `worker_handler`, `orphaning_server`.

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from benchmarks.server import ServerProcess
+from tests.support.forked import ForkedServer
 from tests.support.ollama import Ollama
 from tests.support.script import Gate, says
 from tests.support.service import read_events, types_of
@@ -41,7 +41,7 @@ async def served(
     (home / "agents").mkdir()
     (home / "agents" / "tell.yaml").write_text(AGENT)
     (home / "models.yaml").write_text(FILE)
-    server = ServerProcess(home, ollama_url=ollama.url, drain_s="1")
+    server = ForkedServer(home, ollama_url=ollama.url, drain_s="1")
     await server.start()
     async with httpx.AsyncClient(base_url=server.url, timeout=BOUND_S) as client:
         yield client, ollama

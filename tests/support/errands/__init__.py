@@ -20,10 +20,12 @@ import httpx
 import orjson
 import psutil
 
-from benchmarks.server import ServerProcess
-from tests.support.service import TIMEOUT
+from tests.support.forked import ForkedServer
+from tests.support.service import open_client
 
 HERE = Path(__file__).parent
+REFUSED = "refused-"
+"""Begins the keys of runs that were not accepted."""
 ENDED = ("finished", "failed", "cancelled")
 
 
@@ -36,7 +38,7 @@ class Shop:
     def __init__(self, home: Path, witness: Path, **settings: str) -> None:
         for folder in ("agents", "tools"):
             shutil.copytree(HERE / folder, home / folder)
-        self.server = ServerProcess(home, **settings)
+        self.server = ForkedServer(home, **settings)
         self.witness = witness
         self.moments = 0
         self._due: dict[int, asyncio.Event] = {}
@@ -57,7 +59,7 @@ class Shop:
 
     def client(self) -> httpx.AsyncClient:
         """A client of the server as it runs now."""
-        return httpx.AsyncClient(base_url=self.server.url, timeout=TIMEOUT)
+        return open_client(self.server.url)
 
     def workers(self, name: str) -> list[psutil.Process]:
         """The server's processes of this name."""
@@ -133,7 +135,16 @@ class Errand:
 
     async def go(self, shop: Shop) -> None:
         """Submit the run, edit and answer, until it has ended."""
+        await self.begin(shop)
+        await self.end(shop)
+
+    async def begin(self, shop: Shop) -> None:
+        """Submit the run, and wait until it asks."""
         await self._submit(shop)
+        await self._read_questions(shop)
+
+    async def end(self, shop: Shop) -> None:
+        """Edit and answer, until the run has ended."""
         await self._edit(shop, "edited once")
         await self._answer(shop, "send", "yes")
         await self._edit(shop, "edited twice")
@@ -162,11 +173,32 @@ class Errand:
 
     async def _edit(self, shop: Shop, draft: str) -> None:
         """Edit what the open questions are about."""
-        while not (await self._read(shop))["interrupts"]:
-            pass
+        await self._read_questions(shop)
         values = {"draft": f"{draft} {self.key}"}
         edited = await shop.call("POST", f"{self.thread}/state", json={"values": values})
         assert edited.status_code == 200, edited.text
+
+    async def _read_questions(self, shop: Shop) -> list[dict[str, Any]]:
+        """The open questions, once there are some."""
+        while not (run := await self._read(shop))["interrupts"]:
+            pass
+        questions: list[dict[str, Any]] = run["interrupts"]
+        return questions
+
+    async def be_refused(self, shop: Shop) -> None:
+        """Ask a full disk for one more run, an edit and an answer, each once and in vain."""
+        questions = await self._read_questions(shop)
+        another = {"key": REFUSED + self.key, "file": str(shop.witness)}
+        answers = {question["id"]: "refused" for question in questions}
+        async with shop.client() as client:
+            for path, body in (
+                ("/agents/errand/run", {"input": another, "background": True}),
+                (f"{self.thread}/state", {"values": {"draft": "refused"}}),
+                (f"{self.path}/resume", {"answer": answers, "background": True}),
+            ):
+                answer = await client.post(path, json=body)
+                shop.see()
+                assert answer.status_code == 503, answer.text
 
     async def _answer(self, shop: Shop, question: str, answer: str) -> None:
         """Answer a question, until it is open no more."""
