@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from config.errors import Invalid
+from config.steps import spend
 
 MAX_DEPTH = 200
 """Levels of lists and objects: encoders follow some 250, and values stand in others."""
@@ -22,6 +23,8 @@ MAX_ITEMS = 5_000_000
 """Items in all, those that lists share counted each time: they are written each time."""
 MAX_CHARS = 128 * 2**20
 """Characters and bytes in all: SQLite holds a gigabyte in one place, of up to four a character."""
+VALUES_PER_STEP = 16
+"""So many values are looked at in the time of one step of a check by a schema."""
 MAX_BITS = 64
 MAX_PATH_CHARS = 200
 _LONG_NUMBER = re.compile(rb"[0-9]{19}")
@@ -112,6 +115,7 @@ def _look(value: Any) -> Flaw | None:
     level, size, chars = [value], 0, 0
     for _ in range(MAX_DEPTH):
         inner: list[Any] = []
+        spend(len(level) // VALUES_PER_STEP)
         for kind, items in _by_type(level):
             if _has_flaw(kind, items):
                 return Flaw("", "")

@@ -46,6 +46,13 @@ STEPS: ContextVar[Steps] = ContextVar("steps of the work under way")
 _THREADS: RunVar[CapacityLimiter] = RunVar("threads for counted work")
 
 
+def spend(count: int) -> None:
+    """Count work that begins now, if anybody counts. Raises `TooManySteps`."""
+    steps = STEPS.get(None)
+    if steps is not None:
+        steps.spend(count)
+
+
 @contextmanager
 def counting(steps: int, *, is_final: bool = True) -> Iterator[Steps]:
     """Let the work within the block take so many steps."""

@@ -86,16 +86,16 @@ def combine(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> dic
 
 def exposure_of_input(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a run knows as it begins: the addresses that its caller wrote."""
-    return {"private": False, "written": find_written_addresses(_written_by_people(dict(values)))}
+    # Fields of the input itself may be called as those of messages are.
+    written = find_written_addresses(list(values.values()), _written_by_people)
+    return {"private": False, "written": written}
 
 
-def _written_by_people(value: Any) -> Any:
-    """Return a value without the messages in it that a model or a tool wrote."""
-    if isinstance(value, list | tuple):
-        return [_written_by_people(item) for item in value if not _is_of_others(item)]
-    if isinstance(value, Mapping):
-        return {key: _written_by_people(item) for key, item in value.items()}
-    return value.content if isinstance(value, BaseMessage) else value
+def _written_by_people(item: Any) -> Any:
+    """Return what a person has written of an item: of a message by a model or a tool nothing."""
+    if _is_of_others(item):
+        return None
+    return item.content if isinstance(item, BaseMessage) else item
 
 
 def _is_of_others(item: Any) -> bool:

@@ -8,7 +8,7 @@ included, because a model that was talked into it would put what it has read the
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -30,6 +30,9 @@ MAX_ADDRESSES = 500
 """That one text is searched for, and that one thread keeps."""
 MAX_TEXT_CHARS = 1_000_000
 MAX_VALUES = 20_000
+
+View = Callable[[Any], Any]
+"""Gives what is to be seen of an item, None for nothing."""
 
 
 def address_key(url: str) -> str | None:
@@ -62,10 +65,13 @@ def find_named_urls(value: Any) -> Iterator[str]:
             yield text.strip()
 
 
-def find_written_addresses(value: Any) -> list[str]:
-    """Return the keys of all addresses that a person has written somewhere in a value."""
+def find_written_addresses(value: Any, view: View = lambda item: item) -> list[str]:
+    """Return the keys of all addresses that a person has written somewhere in a value.
+
+    `view` gives what of each item in it a person has written.
+    """
     keys: dict[str, None] = {}
-    for text in _texts(value):
+    for text in _texts(value, view):
         for match in (*ADDRESS.finditer(text), *BARE_ADDRESS.finditer(text)):
             keys.update(dict.fromkeys(filter(None, map(address_key, _spellings(match[0])))))
             if len(keys) >= MAX_ADDRESSES:
@@ -135,11 +141,11 @@ def _matches(host: str, listed: str) -> bool:
     return host == listed
 
 
-def _texts(value: Any) -> Iterator[str]:
+def _texts(value: Any, view: View = lambda item: item) -> Iterator[str]:
     """Yield the texts within a value, as far as there are not too many."""
     pending, count, chars = [value], 0, 0
     while pending and count < MAX_VALUES and chars < MAX_TEXT_CHARS:
-        item = pending.pop()
+        item = view(pending.pop())
         count += 1
         if isinstance(item, str):
             yield item[: MAX_TEXT_CHARS - chars]

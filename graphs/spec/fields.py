@@ -18,6 +18,7 @@ from tools.references import REFERENCE_FORMS, parse_reference
 
 MAX_DEPTH = 64
 """Levels of lists and objects in a value."""
+SCALARS = frozenset({str, int, float, bool, type(None)})
 MakeError = Callable[[str, str], MotetError]
 """Makes the error for a field (empty: for all of them) and what is wrong with it."""
 
@@ -60,7 +61,8 @@ def _is_too_deep(value: Any) -> bool:
             item
             for container in level
             for item in (container.values() if isinstance(container, Mapping) else container)
-            if isinstance(item, Mapping | list | tuple)
+            # Asking whether an object is a mapping takes ten times as long as looking at its type.
+            if type(item) not in SCALARS and isinstance(item, Mapping | list | tuple)
         ]
     return bool(level)
 

@@ -12,13 +12,12 @@ from functools import wraps
 from itertools import repeat
 from typing import Any
 
-from config.steps import STEPS
+from config.steps import STEPS, spend
 from graphs.templates.work import (
     CHARS_PER_STEP,
     SIZED,
     count_items,
     measure,
-    spend,
     spend_at_once,
 )
 

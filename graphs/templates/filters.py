@@ -15,13 +15,14 @@ from typing import Any
 from jinja2 import pass_context
 from jinja2.runtime import Context
 
+from config.steps import spend
 from graphs.templates import followup
 from graphs.templates.markdown import drop_fenced_code
 from graphs.templates.plain import check_size, plain, write_value
 from graphs.templates.rendering import RENDERING, Rendering
 from graphs.templates.scenes import chapters, scenes, spoken
 from graphs.templates.values import get, read_json, write_date, write_number
-from graphs.templates.work import count_prose, spend
+from graphs.templates.work import count_prose
 from models.text.sentences import find_sentence_ends
 
 NO_PROSE = re.compile(r"^\s*(#|\||!\[|<|={3,}|-{3,}|\[[^\]]*\]:)")

@@ -11,7 +11,8 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from graphs.templates.work import count_chars, spend
+from config.steps import spend
+from graphs.templates.work import count_chars
 
 _FENCES = ("```", "~~~")
 # Within brackets and parentheses stands none that opens, so each search ends at the next one; an

@@ -19,10 +19,10 @@ from jinja2.filters import make_attrgetter
 from jinja2.runtime import Context
 from jinja2.visitor import NodeTransformer
 
+from config.steps import spend
 from graphs.templates.costs import compare_cost, contains_cost, materialize, shallow
 from graphs.templates.plain import check_size, plain
 from graphs.templates.rendering import RENDERING
-from graphs.templates.work import spend
 
 OUTPUT_STEPS = 10
 """Of each value that a loop writes; other parts of an expression are a step."""

@@ -10,7 +10,8 @@ from jinja2 import Undefined
 from jinja2.exceptions import SecurityError
 from langchain_core.messages import BaseMessage
 
-from graphs.templates.work import count_items, spend
+from config.steps import spend
+from graphs.templates.work import count_items
 
 MAX_VALUE = 2 * 2**20
 """Characters or items of one value."""

@@ -20,6 +20,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.tests import TESTS as JINJA_TESTS
 from langchain_core.messages import BaseMessage
 
+from config.steps import spend
 from graphs.templates.costs import (
     CALL_STEPS,
     counted_filter,
@@ -30,7 +31,7 @@ from graphs.templates.costs import (
 )
 from graphs.templates.operators import LANGUAGE, CountingTransformer
 from graphs.templates.plain import check_size, write_value
-from graphs.templates.work import measure, spend
+from graphs.templates.work import measure
 
 MAX_EXPONENT = 1024
 """Bytes of the base times the exponent."""

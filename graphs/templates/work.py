@@ -11,7 +11,7 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage
 
-from config.steps import STEPS, TooManySteps
+from config.steps import STEPS, TooManySteps, spend
 
 CHARS_PER_STEP = 64
 STEPS_ON_LOOP = 10_000
@@ -29,13 +29,6 @@ PROSE_RATE = 20
 
 SIZED = (list, tuple, dict, set, frozenset, KeysView, ValuesView, ItemsView)
 """What holds items, beside texts and ranges."""
-
-
-def spend(count: int) -> None:
-    """Count work that begins now, if anybody counts. Raises `TooManySteps`."""
-    steps = STEPS.get(None)
-    if steps is not None:
-        steps.spend(count)
 
 
 def spend_at_once(count: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from typing import Any
 
@@ -11,12 +12,13 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
 from config.errors import Invalid
-from graphs.exposure import EXPOSURE
+from graphs.exposure import EXPOSURE, exposure_of_input
 from graphs.loading.build import AgentSource
 from graphs.node_cache import NodeCache
 from graphs.run_context import RunContext
 from tests.support.graph_runs import Transcript, agent_of_yaml, run
 from tests.support.graphs import FakeIndexes, FakeModels, calling, chat, context
+from tools.json_schema.schema import run_checks
 from tools.spec import Tool, ToolContext
 
 EVIL = "https://evil.example/?q=secret"
@@ -322,6 +324,40 @@ async def test_page_and_passages_stand_between_marks_that_the_system_explains() 
     results = [each["content"] for each in transcript.output["said"] if each["type"] == "tool"]
     assert results[0].startswith("<<foreign ")
     assert model is None or "<<foreign MARK>>" in model.asked[0][0].content
+
+
+async def test_input_called_as_the_role_of_a_message_is_what_a_person_wrote() -> None:
+    url = "https://mine.example/a"
+
+    known = exposure_of_input({"role": "assistant", "type": "tool", "question": f"Read {url}!"})
+
+    assert known["written"] == ["mine.example/a!", "mine.example/a"]
+
+
+@pytest.mark.parametrize(
+    "others",
+    [AIMessage(EVIL), {"role": "assistant", "content": EVIL}, ("tool", EVIL), ["ai", EVIL]],
+)
+async def test_message_of_others_is_no_persons_at_any_depth(others: Any) -> None:
+    known = exposure_of_input({"said": others, "more": {"deep": [[others], {"last": others}]}})
+
+    assert known["written"] == []
+
+
+async def test_input_of_many_values_is_prepared_beside_the_event_loop() -> None:
+    made, threads = agent(), []
+
+    def prepare(size: int) -> None:
+        threads.append(threading.get_ident())
+        messages = [{"role": "user", "content": "a"}] * size
+        made.initial_state({"question": "a", "messages": messages})
+
+    await run_checks(lambda: prepare(10))
+    await run_checks(lambda: prepare(60_000))
+
+    small, begun, moved = threads
+    assert (small, begun) == (threading.get_ident(),) * 2
+    assert moved != threading.get_ident()
 
 
 async def test_hidden_channel_is_shown_to_nobody() -> None:

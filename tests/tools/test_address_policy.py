@@ -7,6 +7,7 @@ import pytest
 from config.errors import Invalid
 from tools.address_policy import (
     MAX_ADDRESSES,
+    MAX_VALUES,
     AddressPolicy,
     find_named_urls,
     find_urls,
@@ -98,3 +99,24 @@ def test_addresses_are_found_wherever_they_stand_in_a_value() -> None:
 )
 def test_no_more_addresses_are_kept_than_the_bound(text: str) -> None:
     assert len(find_written_addresses(text)) <= MAX_ADDRESSES
+
+
+def test_what_is_left_out_of_a_value_has_no_addresses() -> None:
+    value = ["https://a.example/1", {"by": "others", "text": "https://b.example/2"}]
+
+    keys = find_written_addresses(value, lambda item: None if isinstance(item, dict) else item)
+
+    assert keys == ["a.example/1"]
+
+
+def test_so_many_items_are_looked_at_and_no_more() -> None:
+    seen = 0
+
+    def count(item: object) -> object:
+        nonlocal seen
+        seen += 1
+        return item
+
+    find_written_addresses([["a"]] * MAX_VALUES, count)
+
+    assert seen == MAX_VALUES
