@@ -4,7 +4,7 @@
 # CUDA, which runs on a CPU too but is several gigabytes larger; hand in the index of the build
 # that PyTorch's site names for your machine:
 #   docker build --build-arg TORCH_ARGS="--index-url <index>" -t motet .
-# EXTRAS names optional parts; see pyproject.toml.
+# EXTRAS names optional parts; see pyproject.toml. Each has a file in requirements/.
 
 ARG PYTHON=3.11
 
@@ -14,21 +14,27 @@ RUN python -m venv /opt/motet
 ENV PATH=/opt/motet/bin:$PATH
 WORKDIR /app
 
+# Whatever is downloaded must have a hash of requirements/, except PyTorch from another index.
 # The largest layers change the least: PyTorch, then the other dependencies, then the code.
 COPY constraints.txt ./
+COPY requirements ./requirements
 ARG TORCH_ARGS=""
 RUN --mount=type=cache,target=/root/.cache/pip \
-    pip install --constraint constraints.txt ${TORCH_ARGS} torch setuptools
+    if [ -n "$TORCH_ARGS" ]; then \
+      pip install --constraint constraints.txt $TORCH_ARGS torch setuptools; \
+    else \
+      pip install --require-hashes --no-deps --requirement requirements/torch.txt; \
+    fi
 
-COPY pyproject.toml ./
-RUN --mount=type=cache,target=/root/.cache/pip \
-    python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" > /tmp/dependencies.txt \
-    && pip install --constraint constraints.txt --requirement /tmp/dependencies.txt
-
-COPY . ./
 ARG EXTRAS="fast,images,voice,gpu,sentences"
 RUN --mount=type=cache,target=/root/.cache/pip \
-    pip install --constraint constraints.txt --no-build-isolation --editable ".${EXTRAS:+[$EXTRAS]}"
+    for each in service $(echo "$EXTRAS" | tr , ' '); do \
+      set -- "$@" --requirement "requirements/$each.txt"; \
+    done \
+    && pip install --require-hashes --no-deps --no-build-isolation "$@"
+
+COPY . ./
+RUN pip install --no-deps --no-build-isolation --editable .
 
 
 FROM python:${PYTHON}-slim

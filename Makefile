@@ -1,18 +1,25 @@
 # `make demo` sets everything up and shows it. The environment is made once, in .venv, and again
-# only when the content of pyproject.toml or constraints.txt changes: after that nothing here
-# needs a network.
+# only when the content of pyproject.toml or of a file of requirements changes: after that nothing
+# here needs a network. Whatever is downloaded must have a hash of requirements/.
 #
 #   make demo DOCS=~/notes     ask about a folder of your own
 #   make test ARGS="-x -k ask" hand arguments on
 #   TORCH_ARGS                 pip arguments for PyTorch alone, such as the index of a build for
-#                              one kind of GPU, or the much smaller one without
+#                              one kind of GPU, or the much smaller one without; what that index
+#                              offers is not checked by hash
 
 SHELL := /bin/sh
 VENV := .venv
-DIGEST := $(shell cat pyproject.toml constraints.txt | cksum | cut -d' ' -f1)
+EXTRAS := fast images voice gpu containers sentences dev
+LOCKS := $(foreach each,service $(EXTRAS),requirements/$(each).txt)
+DIGEST := $(shell cat pyproject.toml constraints.txt requirements/*.txt | cksum | cut -d' ' -f1)
 STAMP := $(VENV)/.installed-$(DIGEST)
 PIP := $(VENV)/bin/python -m pip --quiet --disable-pip-version-check --no-input
+# The project itself is installed last: what builds it is there by then.
+LOCKED := --require-hashes --no-deps --no-build-isolation
 TORCH_ARGS ?=
+TORCH := $(if $(TORCH_ARGS),--constraint constraints.txt $(TORCH_ARGS) torch setuptools,$(LOCKED) --requirement requirements/torch.txt)
+UV ?= uv
 ARGS ?=
 DOCS ?=
 
@@ -20,7 +27,7 @@ DOCS ?=
 unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test test-fast check format hooks bench clean
+.PHONY: help install demo serve test test-fast check format hooks bench lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -55,6 +62,20 @@ hooks: ## Have git run `make check` before a commit, and look at its message
 bench: $(STAMP) ## Measure the service against its parts
 	@$(VENV)/bin/python -m benchmarks $(ARGS)
 
+# A file of requirements holds what the ones before it do not: PyTorch, what the service always
+# needs, and each extra.
+COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11.5 --generate-hashes \
+	--no-annotate --no-header --default-index https://pypi.org/simple --constraint constraints.txt
+WITHOUT = $$(sed -n 's/^\([a-z0-9][a-z0-9-]*\)==.*/--no-emit-package \1/p' $(1:%=requirements/%.txt))
+
+lock: ## Write requirements/ anew after a change of constraints.txt; needs uv and a network
+	@printf 'torch\nsetuptools\n' | $(COMPILE) --output-file requirements/torch.txt - >/dev/null
+	@$(COMPILE) $(call WITHOUT,torch) --output-file requirements/service.txt pyproject.toml >/dev/null
+	@for each in $(EXTRAS) notebooks; do \
+	  $(COMPILE) --extra $$each $(call WITHOUT,torch service) \
+	    --output-file requirements/$$each.txt pyproject.toml >/dev/null || exit 1; \
+	done
+
 clean: ## Remove .venv and caches; your data stays
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -78,9 +99,10 @@ $(STAMP):
 	  $$python -m venv --clear $(VENV); \
 	fi
 	@echo "  1 of 2: PyTorch, the largest part ..."
-	@$(PIP) install --constraint constraints.txt $(TORCH_ARGS) torch setuptools
+	@$(PIP) install $(TORCH)
 	@echo "  2 of 2: Motet and what else it needs ..."
-	@$(PIP) install --constraint constraints.txt --no-build-isolation --editable '.[fast,images,voice,gpu,containers,sentences,dev]'
+	@$(PIP) install $(LOCKED) $(LOCKS:%=--requirement %)
+	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@rm -f $(VENV)/.installed-*
 	@touch $@
 	@echo "  ready."
