@@ -81,6 +81,30 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(64 * 2**20, ge=1024, description="Bound on an uploaded file.")
     max_active_runs: int = Field(256, ge=1, description="Runs executing at once; more wait.")
     max_queued_runs: int = Field(10_000, ge=1, description="Runs waiting; more are refused.")
+    max_active_runs_per_tenant: int = Field(
+        192, ge=1, description="Of the runs executing at once, those of one tenant; more wait."
+    )
+    max_runs_per_tenant: int = Field(
+        8000, ge=1, description="Runs of one tenant, executing and waiting; more are refused."
+    )
+    max_agents: int = Field(
+        2000, ge=1, description="Agents of one's own that are saved over HTTP; more are refused."
+    )
+    max_agent_bytes: int = Field(
+        64 * 2**20, ge=1024, description="Bound on the files of one's own agents together."
+    )
+    max_indexes_per_tenant: int = Field(
+        1000, ge=1, description="Indexes of one tenant; more are refused."
+    )
+    max_ingests_per_tenant: int = Field(
+        32, ge=1, description="Ingests of one tenant, under way and waiting; more are refused."
+    )
+    max_media_calls_per_tenant: int = Field(
+        256,
+        ge=1,
+        description="Pictures and sounds of one tenant being read or made, and waiting for it; "
+        "more are refused.",
+    )
     max_crashes: int = Field(
         5, ge=1, description="Attempts in a row that may end with the process before a run fails."
     )

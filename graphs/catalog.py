@@ -22,6 +22,7 @@ from langgraph.graph import StateGraph
 
 from config.errors import Conflict, Invalid, MotetError, NotFound, nearest
 from config.files import replace_file, storage_errors
+from config.quotas import Quota
 from config.settings import Settings
 from graphs.agent import Agent
 from graphs.loading.build import AgentSource, build_agent
@@ -68,6 +69,10 @@ class Catalog:
             for name, build in (graphs or {}).items()
         }
         folder = settings.agents_folder
+        self._quota = Quota("max_agents", settings.max_agents, "saved agents")
+        self._bytes_quota = Quota(
+            "max_agent_bytes", settings.max_agent_bytes, "bytes of saved agents"
+        )
         self._folders = AgentFolders(shipped, folder, embedded, self._threads)
         self._loaded = LoadedAgents({}, {})
         # One writer at a time, from its look at the agents to the new ones. Readers take no lock:
@@ -131,7 +136,10 @@ class Catalog:
         return self.check(read_text(file), str(file))
 
     def create(self, yaml: str) -> Agent:
-        """Save a new agent of one's own. Raises `Conflict` (`agent_exists`)."""
+        """Save a new agent of one's own.
+
+        Raises `Conflict` (`agent_exists`), `Busy` (`quota_exceeded`).
+        """
         with self._writing:
             agent = self.check(yaml)
             if agent.name in self._loaded.agents or self._file(agent.name).exists():
@@ -269,10 +277,18 @@ class Catalog:
         return self._save_text(name, file, yaml)
 
     def _save_text(self, name: str, file: Path, text: str) -> Agent:
+        self._check_quotas(file, text)
         with storage_errors(f"The file of agent '{name}'"):
             replace_file(file, text)
         self.reload()
         return self.get(name)
+
+    def _check_quotas(self, file: Path, text: str) -> None:
+        """Check that a file has room beside the others. Raises `Busy` (`quota_exceeded`)."""
+        sizes = self._folders.measure_own()
+        sizes[file] = len(text.encode())
+        self._quota.check(len(sizes))
+        self._bytes_quota.check(sum(sizes.values()))
 
     def _file(self, name: str) -> Path:
         # The name comes from a URL: one that is no name of an agent must not become a path.

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Unpack
 
+from config.quotas import Quota
 from indexes.checks import SearchOptions, checked_names, checked_question
 from indexes.derived.synchronizer import IndexSynchronizer
 from indexes.index import Index, IndexServices
@@ -36,16 +37,21 @@ class Indexes:
         services: IndexServices,
         synchronizer: IndexSynchronizer,
         reembedding: ReembeddingJobs,
+        quota: Quota,
     ) -> None:
         self._services = services
         self._store = services.store
         self._jobs = services.ingestion.jobs
         self._synchronizer = synchronizer
         self._reembedding = reembedding
+        self._quota = quota
 
     async def create(self, spec: IndexSpec, tenant: str) -> Index:
-        """Create an empty index. Raises `Conflict` (`index_exists`)."""
-        await self._store(index_rows.create_index, tenant, spec)
+        """Create an empty index.
+
+        Raises `Conflict` (`index_exists`), `Busy` (`quota_exceeded`).
+        """
+        await self._store(index_rows.create_index, tenant, spec, self._quota)
         return await self.get(spec.name, tenant=tenant)
 
     async def get(self, name: str, tenant: str) -> Index:
@@ -72,12 +78,12 @@ class Indexes:
         """Create an index from a snapshot, searchable at once if its embedding model is available.
 
         The folders that the exported index declared are left out. Raises `Invalid`
-        (`invalid_snapshot`) for a damaged or foreign file, which leaves nothing behind, and
-        `Conflict` (`index_exists`).
+        (`invalid_snapshot`) for a damaged or foreign file, which leaves nothing behind, `Conflict`
+        (`index_exists`), and `Busy` (`quota_exceeded`).
         """
         new_name = check_name(name) if name else None
         imported = await self._store.beside(
-            lambda db: snapshot.import_snapshot(db, tenant, path, new_name)
+            lambda db: snapshot.import_snapshot(db, tenant, path, new_name, self._quota)
         )
         return await self.get(imported, tenant=tenant)
 

@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from config.quotas import Quota
 from config.settings import Settings
 from indexes.derived.supervisor import StartWorker
 from indexes.derived.synchronizer import IndexSynchronizer
@@ -64,14 +65,35 @@ async def open_indexes(
         stack.push_async_callback(reembedding.close)
         ingestion = Ingestion(
             IngestDeps(
-                store, synchronizer, reader, models, reembedding, settings.max_upload_bytes, caption
+                store,
+                synchronizer,
+                reader,
+                models,
+                reembedding,
+                settings.max_upload_bytes,
+                _ingest_quota(settings),
+                caption,
             )
         )
         stack.push_async_callback(ingestion.jobs.close)
         await reembedding.resume()
         await ingestion.resume_folders()
         search = Retriever(store, synchronizer, reembedding, models, ingestion.jobs.is_ingesting)
-        yield Indexes(IndexServices(store, ingestion, search), synchronizer, reembedding)
+        services = IndexServices(store, ingestion, search)
+        yield Indexes(services, synchronizer, reembedding, _index_quota(settings))
+
+
+def _index_quota(settings: Settings) -> Quota:
+    return Quota("max_indexes_per_tenant", settings.max_indexes_per_tenant, "indexes")
+
+
+def _ingest_quota(settings: Settings) -> Quota:
+    return Quota(
+        "max_ingests_per_tenant",
+        settings.max_ingests_per_tenant,
+        "documents and folders being indexed",
+        retry_after_s=5,
+    )
 
 
 async def _prepare(store: Store, tenant: str, declared: Iterable[IndexSpec]) -> None:

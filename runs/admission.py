@@ -8,6 +8,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from dataclasses import dataclass, field
 from typing import Any
 
+from config.turns import FairSemaphore
+
 
 @dataclass(slots=True)
 class _CountedLock:
@@ -41,25 +43,25 @@ class KeyedLocks:
 
 
 class Admission:
-    """Turns in order of arrival, on each thread, by its key, and over all of them."""
+    """Turns in order of arrival, on each thread, by its key, and tenant by tenant over all."""
 
-    def __init__(self, max_active: int) -> None:
+    def __init__(self, max_active: int, max_active_per_tenant: int | None = None) -> None:
         self.max_active = max_active
         self._threads = KeyedLocks()
         self._alone = asyncio.Lock()
-        self._capacity = asyncio.Semaphore(max_active)
+        self._capacity = FairSemaphore(max_active, max_active_per_tenant)
 
-    def must_wait(self, key: str) -> bool:
+    def must_wait(self, key: str, tenant: str) -> bool:
         """Return whether a run that came now would be queued."""
-        return self._threads.is_held(key) or self._capacity.locked()
+        return self._threads.is_held(key) or self._capacity.must_wait(tenant)
 
     @asynccontextmanager
-    async def acquire(self, key: str, *, alone: bool = False) -> AsyncIterator[None]:
+    async def acquire(self, key: str, tenant: str, *, alone: bool = False) -> AsyncIterator[None]:
         """Wait for the thread's turn and then for capacity, and hold both.
 
         In this order a run that waits for its thread takes no capacity from others. Of the runs
         that come `alone` one at a time has its turn.
         """
         line: AbstractAsyncContextManager[Any] = self._alone if alone else nullcontext()
-        async with self._threads.hold(key), line, self._capacity:
+        async with self._threads.hold(key), line, self._capacity.hold(tenant):
             yield

@@ -49,7 +49,7 @@ class AttemptStarter:
         """Make a run of the request and start it, or queue it; it is on disk on return."""
         run_id = str(uuid7())
         key = request.thread_key or own_thread_key(request.tenant, run_id)
-        blocker = self._executor.find_blocker(key)
+        blocker = self._executor.find_blocker(key, request.tenant)
         run = _new_run(request, agent, run_id, queued=blocker is not None)
         run_log = RunLog(run_id, self._store, tenant=run.tenant)
         execution = self._prepare(run, agent, run_log, first_writes)

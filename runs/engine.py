@@ -16,6 +16,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any
 
 from config.errors import Busy, Conflict, Invalid, NotFound, Unavailable
+from config.quotas import Quota
 from runs.admission import KeyedLocks
 from runs.agent_versions import AgentVersions
 from runs.answers import match_answers
@@ -52,6 +53,8 @@ class RunEngine:
         *,
         max_active: int,
         max_queued: int,
+        max_active_per_tenant: int | None = None,
+        quota: Quota | None = None,
         max_crashes: int = 5,
         retry_pauses_s: tuple[float, ...] = RETRY_PAUSES_S,
     ) -> None:
@@ -60,7 +63,9 @@ class RunEngine:
         self._store = store
         self._checkpoints = checkpoints
         self._webhooks = webhooks
-        self._executor = Executor(store, checkpoints, context, webhooks, self.held, max_active)
+        self._executor = Executor(
+            store, checkpoints, context, webhooks, self.held, max_active, max_active_per_tenant
+        )
         self._attempts = AttemptStarter(store, self.agents, self._executor)
         self._multitask = MultitaskPolicy(store, checkpoints, self._executor)
         self._thread_locks = self._executor.thread_locks
@@ -75,6 +80,7 @@ class RunEngine:
         )
         self._key_locks = KeyedLocks()
         self._max_accepted = max_active + max_queued
+        self._quota = quota
         self._closing = False
 
     # asking for a run
@@ -84,7 +90,8 @@ class RunEngine:
 
         The same idempotency key gives the same run. Raises `NotFound` for an unknown agent,
         `Invalid` for input that does not fit, `Conflict` for a busy thread with `reject` or a
-        reused key, `Busy` (`too_many_runs`) when too many runs wait.
+        reused key, `Busy` when too many runs wait, of all (`too_many_runs`) or of
+        the tenant (`quota_exceeded`).
         """
         key = key_of_run(request)
         if key is None:
@@ -124,7 +131,7 @@ class RunEngine:
                 code="run_not_held",
                 details={"field": "run_id", "status": run.status},
             )
-        self._check_capacity()
+        self._check_capacity(tenant)
         await self._recovery.take_up(run_id)
         return self.get(run_id, tenant=tenant)
 
@@ -265,7 +272,7 @@ class RunEngine:
     # inside
 
     async def _submit(self, request: RunRequest) -> Run:
-        self._check_capacity()
+        self._check_capacity(request.tenant)
         agent = await self.agents.find(request.agent)
         goes_on = request.input is None and request.thread_id is not None
         first_writes = (
@@ -299,7 +306,7 @@ class RunEngine:
         async with self._thread_locks.hold(run.thread_key):
             run = self.get(run_id, tenant=tenant)
             self._check_waits(run)
-            self._check_capacity()
+            self._check_capacity(tenant)
             agent = await self.agents.find_of_run(run)
             asked_at = run.interrupts[0]["checkpoint_id"]
             answers = await match_answers(run, answer)
@@ -348,7 +355,7 @@ class RunEngine:
                 details={"field": "run_id", "run_id": others[0].run.run_id},
             )
 
-    def _check_capacity(self) -> None:
+    def _check_capacity(self, tenant: str) -> None:
         if self._closing:
             raise Unavailable("The server is stopping.", code="shutting_down", retry_after_s=5)
         if len(self._executor) >= self._max_accepted:
@@ -357,3 +364,5 @@ class RunEngine:
                 code="too_many_runs",
                 retry_after_s=2,
             )
+        if self._quota:
+            self._quota.check(self._executor.count(tenant) + 1)

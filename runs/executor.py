@@ -45,6 +45,7 @@ class Executor:
         webhooks: Webhooks,
         held: HeldRuns,
         max_active: int,
+        max_active_per_tenant: int | None = None,
     ) -> None:
         self.thread_locks = KeyedLocks()
         self._store = store
@@ -52,11 +53,15 @@ class Executor:
         self._context = context
         self._webhooks = webhooks
         self._held = held
-        self._admission = Admission(max_active)
+        self._admission = Admission(max_active, max_active_per_tenant)
         self._executions: dict[str, Execution] = {}
 
     def __len__(self) -> int:
         return len(self._executions)
+
+    def count(self, tenant: str) -> int:
+        """Count a tenant's runs under way or queued."""
+        return sum(each.run.tenant == tenant for each in self._executions.values())
 
     def find(self, run_id: str) -> Execution | None:
         return self._executions.get(run_id)
@@ -65,14 +70,14 @@ class Executor:
         """List the runs under way or queued on a thread, oldest first."""
         return [each for each in self._executions.values() if each.run.thread_key == key]
 
-    def find_blocker(self, key: str) -> str | None:
+    def find_blocker(self, key: str, tenant: str) -> str | None:
         """Return what a run that came now would wait for, in words; None where it may begin."""
-        if not self._admission.must_wait(key):
+        if not self._admission.must_wait(key, tenant):
             return None
         others = self.active_on_thread(key)
         if others:
             return f"run {others[-1].run.run_id} on its thread"
-        return f"one of {self._admission.max_active} active runs"
+        return "other active runs"
 
     def start(self, execution: Execution) -> None:
         """Take the run up in a task of its own; it begins when its turn comes. Never blocks."""
@@ -145,7 +150,8 @@ class Executor:
                 await finish_shielded(accepted())
                 if execution.cancel_reason:
                     raise asyncio.CancelledError
-            async with self._admission.acquire(run.thread_key, alone=execution.alone):
+            key = run.thread_key
+            async with self._admission.acquire(key, run.tenant, alone=execution.alone):
                 if run.status == "queued":
                     await self._supersede_waiting(run)
                 await execution.execute(self._checkpoints, self._context)

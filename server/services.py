@@ -18,6 +18,7 @@ from typing import Annotated, Any, NamedTuple
 from fastapi import Depends, Request
 
 from config.errors import Invalid
+from config.quotas import Quota
 from config.settings import Settings
 from graphs.catalog import Catalog, open_catalog
 from indexes.crawls.crawls import Crawler
@@ -115,7 +116,14 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         watch = watch_models(settings, models.file, models.replace_file)
         models_file = await stack.open_part("watch of models.yaml", watch)
 
-        media = Media()
+        media = Media(
+            quota=Quota(
+                "max_media_calls_per_tenant",
+                settings.max_media_calls_per_tenant,
+                "pictures and sounds at once",
+                retry_after_s=5,
+            )
+        )
         stack.close_later("media workers", media.close)
         artifacts = Artifacts(settings.home / "artifacts", fsync=settings.durability == "power")
         media_tools = media_tool_deps(models, media, artifacts, limits)
@@ -237,6 +245,13 @@ def _make_engine(
         webhooks,
         max_active=settings.max_active_runs,
         max_queued=settings.max_queued_runs,
+        max_active_per_tenant=settings.max_active_runs_per_tenant,
+        quota=Quota(
+            "max_runs_per_tenant",
+            settings.max_runs_per_tenant,
+            "runs that execute or wait",
+            retry_after_s=2,
+        ),
         max_crashes=settings.max_crashes,
     )
 

@@ -55,9 +55,7 @@ def test_locked_versions_are_those_that_were_tested_together() -> None:
 
 
 @pytest.mark.parametrize(("part", "needs"), [("service", PROJECT["dependencies"]), *EXTRAS.items()])
-def test_each_part_of_the_project_has_all_that_it_needs_locked(
-    part: str, needs: list[str]
-) -> None:
+def test_each_part_of_the_project_has_all_that_it_needs_locked(part: str, needs: list[str]) -> None:
     versions = locked(part)
 
     for need in map(Requirement, needs):

@@ -16,7 +16,7 @@ from models.catalog.spec import Task
 from models.lease import Lease, ModelSource
 from tools.artifact_record import Artifact
 from tools.artifacts import Artifacts
-from tools.media import Media, PreparedPicture
+from tools.media import Media, PreparedPicture, TenantMedia
 from tools.references import ReferencedFile, ReferenceReader
 from tools.spec import Reads, Tool, ToolContext
 
@@ -46,9 +46,9 @@ class MediaCall:
     context: ToolContext
 
     @property
-    def media(self) -> Media:
-        """The workers that parse and make files."""
-        return self.deps.media
+    def media(self) -> TenantMedia:
+        """What parses and makes files of the tenant."""
+        return self.deps.media.of_tenant(self.context.tenant)
 
     async def read_file(self, value: Any, field: str) -> ReferencedFile:
         """Read the file that an argument refers to. Raises as `ReferenceReader.read` does."""

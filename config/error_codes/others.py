@@ -139,6 +139,10 @@ BUSY: Mapping[str, ErrorCode] = {
     "queue_full": ErrorCode(
         "As many requests wait for the model or index as may.", "Try again after `Retry-After`."
     ),
+    "quota_exceeded": ErrorCode(
+        "This caller has as many runs, agents, indexes, ingests or media calls as one may.",
+        "Wait for some to end, or delete some; or raise the setting that `details.setting` names.",
+    ),
     "stream_overrun": ErrorCode(
         "A model's stream was dropped because its reader fell far behind.",
         "Read the stream as it comes.",

@@ -15,7 +15,7 @@ from config.errors import MotetError, NotFound, nearest
 from graphs.agent import Agent
 from graphs.loading.build import AgentSource, FindAgent, build_agent
 from graphs.loading.python_files import read_python_agents
-from graphs.loading.yaml_files import read_sources
+from graphs.loading.yaml_files import SUFFIXES, read_sources
 from tools.user_code.threads import UserThreads
 
 
@@ -59,6 +59,11 @@ class AgentFolders:
                 if known:
                     agents[name] = known
         return LoadedAgents(agents, problems)
+
+    def measure_own(self) -> dict[Path, int]:
+        """Return the size in bytes of each file of one's own agents."""
+        files = [file for file in self.own.glob("*") if file.suffix in (*SUFFIXES, ".py")]
+        return {file: file.stat().st_size for file in files if file.is_file()}
 
     def read_yaml(self) -> tuple[dict[str, AgentSource], dict[str, MotetError]]:
         """Read the YAML of every agent, and by file what could not be read."""

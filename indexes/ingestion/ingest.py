@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from config.errors import Invalid
+from config.quotas import Quota
 from indexes.derived.synchronizer import IndexSynchronizer
 from indexes.ingestion.drafts import CaptionPicture, DraftReader, RawDocument, recipe
 from indexes.ingestion.embedding import Embedders, embed_texts
@@ -50,6 +51,8 @@ class IngestDeps:
     models: Embedders
     reembedding: ReembeddingJobs
     max_bytes: int
+    quota: Quota
+    """Of the ingests of a tenant."""
     caption: CaptionPicture | None = None
 
 

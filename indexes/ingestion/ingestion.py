@@ -25,7 +25,7 @@ class Ingestion:
     def __init__(self, deps: IngestDeps) -> None:
         self._deps = deps
         self._store = deps.store
-        self.jobs = IngestJobs(deps.store)
+        self.jobs = IngestJobs(deps.store, deps.quota)
 
     async def add_folder(
         self, record: IndexRecord, folder: Path, on_progress: OnProgress

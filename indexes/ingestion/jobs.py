@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from config.errors import Busy, MotetError, NotFound
+from config.quotas import Quota, Usage
 from config.redaction import publish_text
 from indexes.records import IndexRecord
 from indexes.reports import IngestProgress, IngestReport, OnProgress, ignore_progress
@@ -35,8 +36,6 @@ log = logging.getLogger(__name__)
 
 MAX_WAITING = 64
 """Ingests, over all indexes, that may hold or wait for an index's lock."""
-MAX_WAITING_OF_TENANT = 32
-"""Of these, those of one tenant."""
 PROGRESS_INTERVAL_S = 1.0
 """Progress is stored this often at most: each time is a commit."""
 
@@ -47,11 +46,11 @@ Work = Callable[[OnProgress], Awaitable[IngestReport]]
 class IngestJobs:
     """Records ingests, runs them, and cancels them. `close` leaves them to the next start."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, quota: Quota) -> None:
         self._store = store
         self._index_locks: dict[str, asyncio.Lock] = {}
-        self._waiting: Counter[str] = Counter()
-        """By tenant."""
+        self._waiting = 0
+        self._usage = Usage(quota)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._progress_writes: set[asyncio.Task[None]] = set()
         self._running: Counter[str] = Counter()
@@ -66,22 +65,21 @@ class IngestJobs:
     async def lock(self, record: IndexRecord) -> AsyncIterator[None]:
         """Hold an index, so that one ingest at a time writes to it; others wait in order.
 
-        Raises `Busy` when too many wait already.
+        Raises `Busy` when too many wait already, of all (`queue_full`) or of the tenant
+        (`quota_exceeded`).
         """
-        tenant = record.tenant
-        if self._waiting.total() >= MAX_WAITING or self._waiting[tenant] >= MAX_WAITING_OF_TENANT:
+        if self._waiting >= MAX_WAITING:
             raise Busy(
                 "Too many documents are being indexed.", code="queue_full", retry_after_s=5.0
             )
         lock = self._index_locks.setdefault(record.id, asyncio.Lock())
-        self._waiting[tenant] += 1
-        try:
-            async with lock:
-                yield
-        finally:
-            self._waiting[tenant] -= 1
-            if not self._waiting[tenant]:
-                del self._waiting[tenant]
+        with self._usage.hold(record.tenant):
+            self._waiting += 1
+            try:
+                async with lock:
+                    yield
+            finally:
+                self._waiting -= 1
 
     async def run(
         self,

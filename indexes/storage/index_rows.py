@@ -11,6 +11,7 @@ import uuid
 from typing import Any
 
 from config.errors import Conflict, NotFound, nearest
+from config.quotas import Quota
 from indexes.records import IndexInfo, IndexRecord
 from indexes.spec import IndexSpec
 from indexes.storage.database import IndexDatabase
@@ -44,17 +45,25 @@ def index_deleted() -> NotFound:
     return NotFound("The index was deleted meanwhile.", code="index_not_found")
 
 
-def create_index(database: IndexDatabase, tenant: str, spec: IndexSpec) -> None:
-    """Add an empty index. Raises `Conflict` (`index_exists`)."""
+def create_index(database: IndexDatabase, tenant: str, spec: IndexSpec, quota: Quota) -> None:
+    """Add an empty index. Raises `Conflict` (`index_exists`), `Busy` (`quota_exceeded`)."""
     row = (uuid.uuid4().hex, tenant, spec.name, spec.model_dump_json())
     try:
-        database.connection.execute(_INSERT, row)
+        with database.transaction() as connection:
+            connection.execute(_INSERT, row)
+            check_quota(database, tenant, quota)
     except sqlite3.IntegrityError as error:
         raise Conflict(
             f"There is an index '{spec.name}' already.",
             code="index_exists",
             details={"field": "name"},
         ) from error
+
+
+def check_quota(database: IndexDatabase, tenant: str, quota: Quota, more: int = 0) -> None:
+    """Check how many indexes a tenant has, and `more`. Raises `Busy` (`quota_exceeded`)."""
+    ((count,),) = database.rows("SELECT count(*) FROM main.indexes WHERE tenant = ?", tenant)
+    quota.check(count + more)
 
 
 def declare_index(database: IndexDatabase, tenant: str, spec: IndexSpec) -> None:

@@ -21,11 +21,12 @@ from pathlib import Path
 
 from config.errors import Busy, Conflict, Invalid, Unavailable
 from config.files import REASONS, storage_error, sync_path
+from config.quotas import Quota
 from indexes.records import IndexRecord
 from indexes.spec import IndexSpec
 from indexes.storage import inspection
 from indexes.storage.database import IndexDatabase
-from indexes.storage.index_rows import delete_index
+from indexes.storage.index_rows import check_quota, delete_index
 from indexes.storage.schema import VERSION, create
 
 APPLICATION_ID = 0x4D6F7465
@@ -120,11 +121,13 @@ def _write_error(error: Exception) -> Invalid | Unavailable:
     )
 
 
-def import_snapshot(database: IndexDatabase, tenant: str, path: Path, name: str | None) -> str:
+def import_snapshot(
+    database: IndexDatabase, tenant: str, path: Path, name: str | None, quota: Quota
+) -> str:
     """Create an index from a snapshot; return its name. All of it is there at once, or nothing.
 
     Raises `Invalid` (`invalid_snapshot`) for what is damaged or no snapshot, `Conflict`
-    (`index_exists`).
+    (`index_exists`), `Busy` (`quota_exceeded`).
     """
     uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
     spec = _inspect(path, uri)
@@ -134,13 +137,15 @@ def import_snapshot(database: IndexDatabase, tenant: str, path: Path, name: str 
     id = uuid.uuid4().hex
     with _attached(database, uri):
         _check_free(database, tenant, spec.name)
+        check_quota(database, tenant, quota, more=1)
         try:
             _copy_rows(database, id, tenant, spec)
             with database.transaction() as connection:
-                # Again: the copying took a while, and the name may be taken by now.
+                # Again: the copying took a while, and name and room may be taken by now.
                 _check_free(database, tenant, spec.name)
                 query = "UPDATE main.indexes SET tenant = ?, name = ? WHERE id = ?"
                 connection.execute(query, (tenant, spec.name, id))
+                check_quota(database, tenant, quota)
         except BaseException:
             delete_index(database, id)
             raise

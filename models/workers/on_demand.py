@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from config.errors import TimedOut, Unavailable
+from config.turns import FairSemaphore
 from models.workers.confinement import PARSING, Confinement
 from models.workers.process import Reply, WorkerProcess
 from models.workers.restart import start_again_if_killed
-from models.workers.turns import FairLock
 
 IDLE_S = 30.0
 
@@ -41,7 +41,7 @@ class OnDemandWorker:
         self._closed = False
         self._worker: WorkerProcess | None = None
         self._abandoned = False
-        self._turn = FairLock()
+        self._turn = FairSemaphore(1)
         self._client = ""
         """Whose files the present process has seen."""
         self._calls_made = 0

@@ -117,7 +117,8 @@ class PictureCaptioner:
 
         Raises `Invalid` for a file that is no picture, `Unavailable` where no model says anything.
         """
-        picture = await self.media.prepare_picture(data, max_side=MAX_CAPTION_SIDE_PX)
+        media = self.media.of_tenant(tenant)
+        picture = await media.prepare_picture(data, max_side=MAX_CAPTION_SIDE_PX)
         async for attempt in self.models.attempts("vision", "caption", tenant=tenant):
             async with attempt as lease:
                 request = CaptionRequest([picture.data])
@@ -140,5 +141,6 @@ class PictureReader:
         """Read the file that a value refers to and give it as a data URL, fit for a model."""
         files = self.media_tools.files
         file = await files.read(value, field=field, tenant=tenant, check=check)
-        picture = await self.media_tools.media.prepare_picture(file.data)
+        media = self.media_tools.media.of_tenant(tenant)
+        picture = await media.prepare_picture(file.data)
         return encode_data_url(picture.data, picture.media_type)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from config.errors import Conflict, Invalid, MotetError, NotFound
+from config.errors import Busy, Conflict, Invalid, MotetError, NotFound
 from config.settings import Settings
 from graphs.catalog import Catalog, open_catalog
 from graphs.loading.reload import Reload
@@ -456,3 +456,26 @@ async def test_agents_that_are_created_at_once_in_threads_are_all_there(tmp_path
     await asyncio.gather(*(asyncio.to_thread(catalog.create, text) for text in texts))
 
     assert {f"a{n}" for n in range(8)} <= {agent.name for agent in catalog.list()}
+
+
+def test_as_many_agents_are_saved_as_may_be(folder: Path) -> None:
+    catalog = Catalog(Settings(agents=folder, max_agents=2))
+    for name in ("one", "two"):
+        catalog.create(SHOUT.replace("shout", name))
+
+    error = told(Busy, catalog.create, SHOUT)
+    catalog.replace("one", SHOUT.replace("shout", "one") + "# longer\n")
+    catalog.delete("two")
+
+    assert (error.code, error.details["setting"]) == ("quota_exceeded", "max_agents")
+    assert catalog.create(SHOUT).name == "shout"
+
+
+def test_files_of_agents_have_a_bound_together(folder: Path) -> None:
+    catalog = Catalog(Settings(agents=folder, max_agent_bytes=1024))
+    catalog.create(SHOUT)
+
+    error = told(Busy, catalog.replace, "shout", SHOUT + "#" * 1024)
+
+    assert (error.code, error.details["setting"]) == ("quota_exceeded", "max_agent_bytes")
+    assert (folder / "shout.yaml").read_text() == SHOUT

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from config.errors import Conflict, Invalid, NotFound
+from config.errors import Busy, Conflict, Invalid, NotFound
+from config.settings import load_settings
 from indexes.records import Passage
 from indexes.reports import IngestProgress
-from indexes.service import Indexes
+from indexes.service import Indexes, open_indexes
 from indexes.spec import IndexSpec
-from tests.support.indexes import HashingEmbedder
+from tests.support.indexes import HashingEmbedder, Models
 from tests.support.tenants import TENANT
 
 GARDEN = "# Garden\n\nTomatoes like warm soil and regular water.\n"
@@ -349,3 +350,20 @@ async def test_a_cancelled_ingest_leaves_what_was_committed_and_nothing_half(
     embedder.gate = None
     assert [document.source for document in await notes.list_documents()] == ["a.md"]
     assert (await notes.add_folder(folder)).added == 3
+
+
+async def test_tenant_with_all_its_indexes_leaves_room_for_others(tmp_path: Path) -> None:
+    settings = load_settings(home=tmp_path, max_indexes_per_tenant=2)
+    async with open_indexes(settings, Models(), tenant=TENANT) as indexes:
+        for name in ("one", "two"):
+            await indexes.create(IndexSpec(name=name), tenant="flood")
+
+        with pytest.raises(Busy) as caught:
+            await indexes.create(IndexSpec(name="three"), tenant="flood")
+        with pytest.raises(Conflict):
+            await indexes.create(IndexSpec(name="one"), tenant="flood")
+        await indexes.create(IndexSpec(name="one"), tenant="other")
+        await indexes.delete("two", tenant="flood")
+        await indexes.create(IndexSpec(name="three"), tenant="flood")
+
+    assert caught.value.code == "quota_exceeded"

@@ -54,7 +54,9 @@ async def scenes(making: MediaToolDeps, count: int = 3) -> list[dict[str, Any]]:
         picture = await making.artifacts.put(
             png(f"picture {number}"), media_type="image/png", tenant=TENANT
         )
-        sound = await making.media.encode([Sound(bytes(2 * RATE), RATE, "")], "mp3")
+        sound = await making.media.of_tenant(TENANT).encode(
+            [Sound(bytes(2 * RATE), RATE, "")], "mp3"
+        )
         audio = await making.artifacts.put(sound.data, media_type=sound.media_type, tenant=TENANT)
         found.append(
             {
@@ -170,7 +172,7 @@ async def test_a_book_may_have_neither_pictures_nor_sounds(making: MediaToolDeps
 
 
 async def test_sounds_that_not_every_reader_plays_become_mp3(making: MediaToolDeps) -> None:
-    wave = await making.media.encode([Sound(bytes(2 * RATE), RATE, "")], "wav")
+    wave = await making.media.of_tenant(TENANT).encode([Sound(bytes(2 * RATE), RATE, "")], "wav")
     kept = await making.artifacts.put(wave.data, media_type="audio/wav", tenant=TENANT)
     scene = {"text": "One.", "audio": kept.id}
     page, _ = await made(making, title="Words", scenes=[scene])

@@ -4,7 +4,7 @@
 """
 
 from tools.media.kinds import kind_of
-from tools.media.media import Media
+from tools.media.media import Media, TenantMedia
 from tools.media.pictures import PictureFacts, PreparedPicture
 from tools.media.sounds import (
     MEDIA_TYPES,
@@ -25,5 +25,6 @@ __all__ = [
     "PreparedPicture",
     "SoundFacts",
     "SoundFormat",
+    "TenantMedia",
     "kind_of",
 ]

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from config.errors import Invalid, nearest
+from config.quotas import Quota, Usage
 from models.capabilities import Sound
 from models.workers.on_demand import OnDemandWorker
 from models.workers.parsing import blame_file
@@ -50,16 +53,44 @@ MAX_TAG_CHARS = 1000
 
 
 class Media:
-    """Reads and makes files of pictures and sound in bounded processes. `close` ends them.
+    """Owns the bounded processes that read and make files of pictures and sound. `close` ends them.
 
-    Its methods raise `Invalid`: `unreadable_image`, `unreadable_audio`, and `too_large` with the
-    numbers. Pictures and sounds wait for their like, not for each other.
+    Pictures and sounds wait for their like, not for each other; tenants take turns, each with as
+    many calls as `quota` lets it have.
     """
 
-    def __init__(self, *, timeout_s: float = TIMEOUT_S, memory_bytes: int = MEMORY_BYTES) -> None:
-        self._timeout_s = timeout_s
-        self._pictures = _build_worker("PictureHandler", "media pictures", memory_bytes)
-        self._sounds = _build_worker("SoundHandler", "media sounds", memory_bytes)
+    def __init__(
+        self,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        memory_bytes: int = MEMORY_BYTES,
+        quota: Quota | None = None,
+    ) -> None:
+        self.timeout_s = timeout_s
+        self.usage = Usage(quota) if quota else None
+        self.pictures = _build_worker("PictureHandler", "media pictures", memory_bytes)
+        self.sounds = _build_worker("SoundHandler", "media sounds", memory_bytes)
+
+    def of_tenant(self, tenant: str) -> TenantMedia:
+        """Return the calls for a tenant's files."""
+        return TenantMedia(self, tenant)
+
+    async def close(self) -> None:
+        """End the processes; what is in progress fails with `Unavailable`."""
+        await self.pictures.close()
+        await self.sounds.close()
+
+
+@dataclass(frozen=True, slots=True)
+class TenantMedia:
+    """Reads and makes a tenant's files of pictures and sound in the processes of `workers`.
+
+    Its methods raise `Invalid`: `unreadable_image`, `unreadable_audio`, and `too_large` with the
+    numbers; and `Busy` (`quota_exceeded`).
+    """
+
+    workers: Media
+    tenant: str
 
     async def prepare_picture(
         self,
@@ -140,32 +171,29 @@ class Media:
         }
         # An hour of sound is some hundred MB: joining it would block the event loop.
         body = await asyncio.to_thread(b"".join, [part.samples for part in parts])
-        reply = await self._sounds.call("encode", header, body, timeout_s=self._timeout_for(body))
+        reply = await self._call(self.workers.sounds, "encode", header, body)
         facts = reply.header
         return EncodedSound(
             reply.body, MEDIA_TYPES[format], facts["rate"], facts["seconds"], tuple(facts["starts"])
         )
 
-    async def close(self) -> None:
-        """End the processes; what is in progress fails with `Unavailable`."""
-        await self._pictures.close()
-        await self._sounds.close()
-
     async def _call_pictures(self, method: str, header: dict[str, Any], data: bytes) -> Reply:
-        return await self._call(self._pictures, method, header, data, "image")
+        with blame_file(partial(_unreadable, "image"), self._timeout_for(data)):
+            return await self._call(self.workers.pictures, method, header, data)
 
     async def _call_sounds(self, method: str, header: dict[str, Any], data: bytes) -> Reply:
-        return await self._call(self._sounds, method, header, data, "audio")
+        with blame_file(partial(_unreadable, "audio"), self._timeout_for(data)):
+            return await self._call(self.workers.sounds, method, header, data)
 
     async def _call(
-        self, worker: OnDemandWorker, method: str, header: dict[str, Any], data: bytes, field: str
+        self, worker: OnDemandWorker, method: str, header: dict[str, Any], data: bytes
     ) -> Reply:
-        timeout_s = self._timeout_for(data)
-        with blame_file(partial(_unreadable, field), timeout_s):
-            return await worker.call(method, header, data, timeout_s=timeout_s)
+        usage, timeout_s = self.workers.usage, self._timeout_for(data)
+        with usage.hold(self.tenant) if usage else nullcontext():
+            return await worker.call(method, header, data, timeout_s=timeout_s, client=self.tenant)
 
     def _timeout_for(self, data: bytes) -> float:
-        return self._timeout_s + TIMEOUT_PER_MIB_S * len(data) / 2**20
+        return self.workers.timeout_s + TIMEOUT_PER_MIB_S * len(data) / 2**20
 
 
 def _build_worker(handler: str, name: str, memory_bytes: int) -> OnDemandWorker:

@@ -8,10 +8,13 @@ from typing import cast
 import pytest
 
 from config.errors import Busy
-from indexes.ingestion.jobs import MAX_WAITING, MAX_WAITING_OF_TENANT, IngestJobs
+from config.quotas import Quota
+from indexes.ingestion.jobs import MAX_WAITING, IngestJobs
 from indexes.records import IndexRecord
 from indexes.spec import IndexSpec
 from indexes.storage.store import Store
+
+QUOTA = Quota("max_ingests_per_tenant", 32, "ingests", retry_after_s=5)
 
 
 def record(tenant: str) -> IndexRecord:
@@ -24,8 +27,8 @@ async def enter(jobs: IngestJobs, tenant: str, until: asyncio.Event) -> None:
 
 
 async def test_tenant_with_many_ingests_leaves_room_for_others() -> None:
-    jobs, until = IngestJobs(cast(Store, None)), asyncio.Event()
-    flood = [asyncio.create_task(enter(jobs, "flood", until)) for _ in range(MAX_WAITING_OF_TENANT)]
+    jobs, until = IngestJobs(cast(Store, None), QUOTA), asyncio.Event()
+    flood = [asyncio.create_task(enter(jobs, "flood", until)) for _ in range(QUOTA.limit)]
     await asyncio.sleep(0)
 
     with pytest.raises(Busy) as caught:
@@ -35,16 +38,16 @@ async def test_tenant_with_many_ingests_leaves_room_for_others() -> None:
     until.set()
     await asyncio.gather(*flood, other)
 
-    assert caught.value.code == "queue_full"
+    assert caught.value.code == "quota_exceeded"
     await enter(jobs, "flood", until)
 
 
 async def test_all_tenants_together_are_bounded() -> None:
-    jobs, until = IngestJobs(cast(Store, None)), asyncio.Event()
+    jobs, until = IngestJobs(cast(Store, None), QUOTA), asyncio.Event()
     waiting = [asyncio.create_task(enter(jobs, str(n), until)) for n in range(MAX_WAITING)]
     await asyncio.sleep(0)
 
-    with pytest.raises(Busy):
+    with pytest.raises(Busy, match="Too many"):
         await enter(jobs, "one more", until)
 
     until.set()
@@ -52,8 +55,8 @@ async def test_all_tenants_together_are_bounded() -> None:
 
 
 async def test_place_of_one_who_gave_up_is_free_again() -> None:
-    jobs, until = IngestJobs(cast(Store, None)), asyncio.Event()
-    flood = [asyncio.create_task(enter(jobs, "a", until)) for _ in range(MAX_WAITING_OF_TENANT)]
+    jobs, until = IngestJobs(cast(Store, None), QUOTA), asyncio.Event()
+    flood = [asyncio.create_task(enter(jobs, "a", until)) for _ in range(QUOTA.limit)]
     await asyncio.sleep(0)
     flood[-1].cancel()
     await asyncio.gather(flood[-1], return_exceptions=True)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from config.errors import Busy, Conflict, Invalid, NotFound, Unavailable
+from config.quotas import Quota
 from indexes.quality.calibration import Threshold
 from indexes.service import Indexes
 from indexes.spec import IndexSpec
@@ -198,7 +199,7 @@ async def test_an_import_that_fails_or_is_killed_leaves_nothing(
     async with open_store(tmp_path / "other") as store:
         with pytest.raises(Unavailable):
             await store.beside(
-                lambda db: snapshot.import_snapshot(db, "default", tmp_path / "a", None)
+                lambda db: snapshot.snapshot.import_snapshot(db, "default", tmp_path / "a", None)
             )
         assert await store(counts) == {"indexes": 0, "documents": 0, "vectors": 0, "spaces": 0}
         # As a process leaves it that is killed now.
@@ -389,3 +390,16 @@ async def test_a_file_that_is_no_snapshot_is_refused(filled: Indexes, tmp_path: 
             await filled.import_snapshot(tmp_path / name, "copy", tenant=TENANT)
         assert caught.value.code == "invalid_snapshot"
     assert not (tmp_path / "missing").exists()
+
+
+async def test_import_counts_as_an_index_of_its_tenant(filled: Indexes, tmp_path: Path) -> None:
+    await (await filled.get("notes", tenant=TENANT)).export(tmp_path / "a")
+    few = Quota("max_indexes_per_tenant", 1, "indexes")
+
+    with pytest.raises(Busy) as caught:
+        await filled._store.beside(
+            lambda db: snapshot.import_snapshot(db, TENANT, tmp_path / "a", "copy", few)
+        )
+
+    assert caught.value.code == "quota_exceeded"
+    assert "copy" not in [info.name for info in await filled.list(tenant=TENANT)]

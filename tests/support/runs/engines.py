@@ -52,7 +52,7 @@ class EngineFactory:
 
     @asynccontextmanager
     async def engine(
-        self, *, hold: bool = False, crash: bool = False, **limits: int
+        self, *, hold: bool = False, crash: bool = False, **limits: Any
     ) -> AsyncIterator[RunEngine]:
         """A started engine; on leaving it is closed as at a shutdown, without grace.
 

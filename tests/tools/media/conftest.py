@@ -1,4 +1,4 @@
-"""One `Media` for the tests of a module, and files made by the libraries themselves."""
+"""One tenant's `Media` for the tests of a module, and files made by the libraries themselves."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tools.media import Media
+from tests.support.tenants import TENANT
+from tools.media import Media, TenantMedia
 
 
 @pytest.fixture(scope="module")
-async def media() -> AsyncIterator[Media]:
+async def media() -> AsyncIterator[TenantMedia]:
     media = Media()
     try:
-        yield media
+        yield media.of_tenant(TENANT)
     finally:
         await media.close()

@@ -11,7 +11,8 @@ from PIL import Image
 
 from config.errors import Invalid, Unavailable
 from tests.support.media_files import file_of, halves, image_of
-from tools.media import Media
+from tests.support.tenants import TENANT
+from tools.media import Media, TenantMedia
 
 FORMATS = ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"]
 
@@ -28,14 +29,14 @@ def bomb(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 
-async def refused(media: Media, data: bytes) -> Invalid:
+async def refused(media: TenantMedia, data: bytes) -> Invalid:
     with pytest.raises(Invalid) as caught:
         await media.prepare_picture(data)
     assert caught.value.details["field"] == "image"
     return caught.value
 
 
-async def outcome(media: Media, data: bytes) -> str:
+async def outcome(media: TenantMedia, data: bytes) -> str:
     try:
         image_of((await media.prepare_picture(data)).data)
     except Invalid as error:
@@ -43,7 +44,7 @@ async def outcome(media: Media, data: bytes) -> str:
     return "read"
 
 
-async def test_a_decompression_bomb_is_refused_with_the_numbers(media: Media) -> None:
+async def test_a_decompression_bomb_is_refused_with_the_numbers(media: TenantMedia) -> None:
     error = await refused(media, bomb(50_000, 50_000))
     assert error.code == "too_large"
     assert error.details == {
@@ -55,7 +56,7 @@ async def test_a_decompression_bomb_is_refused_with_the_numbers(media: Media) ->
     assert "50000 x 50000" in error.message
 
 
-async def test_picture_just_below_the_limit_is_read(media: Media) -> None:
+async def test_picture_just_below_the_limit_is_read(media: TenantMedia) -> None:
     large = file_of(Image.new("L", (9000, 8800), 128))
     assert (await media.make_thumbnail(large)).width == 320
 
@@ -74,7 +75,7 @@ async def test_picture_just_below_the_limit_is_read(media: Media) -> None:
     ],
 )
 async def test_file_that_is_no_picture_is_refused_by_its_type(
-    media: Media, data: bytes, says: str
+    media: TenantMedia, data: bytes, says: str
 ) -> None:
     error = await refused(media, data)
     assert error.code == "unreadable_image"
@@ -82,7 +83,7 @@ async def test_file_that_is_no_picture_is_refused_by_its_type(
 
 
 @pytest.mark.parametrize("format", FORMATS)
-async def test_a_file_cut_short_is_refused(media: Media, format: str) -> None:
+async def test_a_file_cut_short_is_refused(media: TenantMedia, format: str) -> None:
     noise = Image.effect_noise((64, 64), 80).convert("RGB")
     data = file_of(noise, format)
     error = await refused(media, data[: len(data) // 2])
@@ -90,7 +91,7 @@ async def test_a_file_cut_short_is_refused(media: Media, format: str) -> None:
 
 
 @pytest.mark.parametrize("format", FORMATS)
-async def test_damaged_files_are_read_or_refused(media: Media, format: str) -> None:
+async def test_damaged_files_are_read_or_refused(media: TenantMedia, format: str) -> None:
     whole = file_of(halves(), format)
     dice = random.Random(format)
     for _ in range(25):
@@ -102,7 +103,8 @@ async def test_damaged_files_are_read_or_refused(media: Media, format: str) -> N
 
 
 async def test_file_that_takes_too_much_memory_is_refused_and_the_next_is_read() -> None:
-    media = Media(memory_bytes=300 * 2**20)
+    workers = Media(memory_bytes=300 * 2**20)
+    media = workers.of_tenant(TENANT)
     try:
         large = file_of(Image.new("RGB", (8000, 8000)))
         with pytest.raises(Invalid, match="memory") as caught:
@@ -110,23 +112,25 @@ async def test_file_that_takes_too_much_memory_is_refused_and_the_next_is_read()
         assert caught.value.code == "unreadable_image"
         assert (await media.prepare_picture(file_of(halves()))).width == 80
     finally:
-        await media.close()
+        await workers.close()
 
 
 async def test_file_that_takes_too_long_is_refused() -> None:
-    media = Media(timeout_s=0.05)
+    workers = Media(timeout_s=0.05)
+    media = workers.of_tenant(TENANT)
     try:
         flat = file_of(Image.new("1", (8900, 8900)))
         with pytest.raises(Invalid, match="more than") as caught:
             await media.prepare_picture(flat, max_side=8900)
         assert caught.value.code == "unreadable_image"
     finally:
-        await media.close()
+        await workers.close()
 
 
 async def test_read_after_close_is_refused() -> None:
-    media = Media()
-    await media.close()
+    workers = Media()
+    media = workers.of_tenant(TENANT)
+    await workers.close()
     with pytest.raises(Unavailable) as caught:
         await media.prepare_picture(file_of(halves()))
     assert caught.value.code == "shutting_down"

@@ -10,7 +10,8 @@ import pytest
 
 from config.errors import Invalid
 from tests.support.media_files import RATE, level, sound_file, tone
-from tools.media import Media
+from tests.support.tenants import TENANT
+from tools.media import Media, TenantMedia
 
 KINDS = [
     ("WAV", "PCM_16"),
@@ -30,14 +31,14 @@ def header(*, rate: int = RATE, channels: int = 1, data_bytes: int = 0, kind: in
     return b"RIFF" + struct.pack("<I", 2**32 - 9) + wave + struct.pack("<I", data_bytes)
 
 
-async def refused(media: Media, data: bytes, **options: float) -> Invalid:
+async def refused(media: TenantMedia, data: bytes, **options: float) -> Invalid:
     with pytest.raises(Invalid) as caught:
         await media.decode_samples(data, **options)
     assert caught.value.details["field"] == "audio"
     return caught.value
 
 
-async def outcome(media: Media, data: bytes) -> str:
+async def outcome(media: TenantMedia, data: bytes) -> str:
     try:
         await media.decode_samples(data)
         await media.cut_reference(data)
@@ -46,7 +47,9 @@ async def outcome(media: Media, data: bytes) -> str:
     return "read"
 
 
-async def test_a_long_silence_in_a_small_file_is_refused_with_the_numbers(media: Media) -> None:
+async def test_a_long_silence_in_a_small_file_is_refused_with_the_numbers(
+    media: TenantMedia,
+) -> None:
     silence = sound_file(np.zeros(3 * 3600 * 1000, np.int16), 1000, "FLAC")
     assert len(silence) < 100_000
     error = await refused(media, silence)
@@ -77,20 +80,22 @@ async def test_a_long_silence_in_a_small_file_is_refused_with_the_numbers(media:
     ],
 )
 async def test_file_that_is_no_sound_is_refused_by_its_type(
-    media: Media, data: bytes, says: str
+    media: TenantMedia, data: bytes, says: str
 ) -> None:
     error = await refused(media, data)
     assert error.code == "unreadable_audio"
     assert says in error.message
 
 
-async def test_a_header_that_promises_more_than_there_is_changes_nothing(media: Media) -> None:
+async def test_a_header_that_promises_more_than_there_is_changes_nothing(
+    media: TenantMedia,
+) -> None:
     samples = np.arange(RATE, dtype="<i2").tobytes()
     heard = await media.decode_samples(header(data_bytes=2**32 - 60) + samples)
     assert heard.samples == samples
 
 
-async def test_samples_that_are_no_numbers_are_silent(media: Media) -> None:
+async def test_samples_that_are_no_numbers_are_silent(media: TenantMedia) -> None:
     odd = np.full(RATE, np.nan, np.float32)
     odd[::3] = np.inf
     heard = await media.decode_samples(sound_file(odd, RATE, "WAV", "FLOAT"))
@@ -100,7 +105,9 @@ async def test_samples_that_are_no_numbers_are_silent(media: Media) -> None:
 
 
 @pytest.mark.parametrize(("format", "subtype"), KINDS)
-async def test_damaged_files_are_read_or_refused(media: Media, format: str, subtype: str) -> None:
+async def test_damaged_files_are_read_or_refused(
+    media: TenantMedia, format: str, subtype: str
+) -> None:
     whole = sound_file(tone(440, 0.4, 48_000), 48_000, format, subtype)
     dice = random.Random(subtype)
     for number in range(25):
@@ -113,11 +120,12 @@ async def test_damaged_files_are_read_or_refused(media: Media, format: str, subt
 
 
 async def test_file_that_takes_too_long_is_refused() -> None:
-    media = Media(timeout_s=0.01)
+    workers = Media(timeout_s=0.01)
+    media = workers.of_tenant(TENANT)
     try:
         silence = sound_file(np.zeros(3_000_000, np.int16), 1000, "FLAC")
         with pytest.raises(Invalid, match="more than") as caught:
             await media.decode_samples(silence)
         assert caught.value.code == "unreadable_audio"
     finally:
-        await media.close()
+        await workers.close()

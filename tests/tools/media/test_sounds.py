@@ -12,7 +12,7 @@ import soundfile
 from config.errors import Invalid
 from models.capabilities import Sound
 from tests.support.media_files import RATE, level, loudest, sound_file, tone
-from tools.media import MEDIA_TYPES, Chapter, Media
+from tools.media import MEDIA_TYPES, Chapter, TenantMedia
 
 SPOKEN_RATE = 22_050
 KINDS = [
@@ -41,7 +41,7 @@ def read(data: bytes) -> tuple[np.ndarray[Any, Any], int]:
 
 
 @pytest.mark.parametrize(("format", "subtype"), KINDS)
-async def test_every_format_is_listened_to(media: Media, format: str, subtype: str) -> None:
+async def test_every_format_is_listened_to(media: TenantMedia, format: str, subtype: str) -> None:
     rate = 48_000
     heard = await media.decode_samples(sound_file(tone(1000, 1.0, rate), rate, format, subtype))
     assert heard.seconds == pytest.approx(1.0, abs=0.03)  # some pad their last block
@@ -53,7 +53,7 @@ async def test_every_format_is_listened_to(media: Media, format: str, subtype: s
 
 @pytest.mark.parametrize("rate", [8_000, 11_025, 22_050, 44_100, 96_000])
 async def test_every_rate_is_brought_to_16_000_without_shifting_a_tone(
-    media: Media, rate: int
+    media: TenantMedia, rate: int
 ) -> None:
     heard = await media.decode_samples(sound_file(tone(440, 2.0, rate), rate))
     assert heard.seconds == pytest.approx(2.0, abs=0.001)
@@ -61,19 +61,19 @@ async def test_every_rate_is_brought_to_16_000_without_shifting_a_tone(
     assert level(heard.samples) == pytest.approx(0.5 / 2**0.5, rel=0.02)
 
 
-async def test_resampling_removes_frequencies_above_the_new_limit(media: Media) -> None:
+async def test_resampling_removes_frequencies_above_the_new_limit(media: TenantMedia) -> None:
     high = tone(10_000, 1.0, 44_100)
     heard = await media.decode_samples(sound_file(high, 44_100))
     assert level(heard.samples) < 0.002
 
 
-async def test_samples_of_the_right_rate_pass_as_they_are(media: Media) -> None:
+async def test_samples_of_the_right_rate_pass_as_they_are(media: TenantMedia) -> None:
     samples = np.random.default_rng(1).integers(-32768, 32767, RATE, dtype=np.int16)
     heard = await media.decode_samples(sound_file(samples, RATE))
     assert heard.samples == samples.astype("<i2").tobytes()
 
 
-async def test_channels_are_mixed(media: Media) -> None:
+async def test_channels_are_mixed(media: TenantMedia) -> None:
     both = np.stack([tone(500, 1.0, RATE), np.zeros(RATE)], axis=1)
     heard = await media.decode_samples(sound_file(both, RATE))
     assert heard.original.channels == 2
@@ -83,7 +83,7 @@ async def test_channels_are_mixed(media: Media) -> None:
 
 @pytest.mark.parametrize("format", list(MEDIA_TYPES))
 async def test_what_is_encoded_has_the_length_and_the_tones_of_its_parts(
-    media: Media, format: Any
+    media: TenantMedia, format: Any
 ) -> None:
     parts = [spoken(300, 1.3), spoken(900, 0.7), spoken(600, 1.1)]
     made = await media.encode(parts, format, pause_s=0.25)
@@ -101,13 +101,15 @@ async def test_what_is_encoded_has_the_length_and_the_tones_of_its_parts(
 
 
 @pytest.mark.parametrize("format", ["wav", "flac"])
-async def test_lossless_formats_hold_the_samples_themselves(media: Media, format: Any) -> None:
+async def test_lossless_formats_hold_the_samples_themselves(
+    media: TenantMedia, format: Any
+) -> None:
     part = spoken(440, 0.5)
     samples, rate = read((await media.encode([part], format)).data)
     assert (samples.astype("<i2").tobytes(), rate) == (part.samples, SPOKEN_RATE)
 
 
-async def test_parts_of_several_rates_become_one_file(media: Media) -> None:
+async def test_parts_of_several_rates_become_one_file(media: TenantMedia) -> None:
     made = await media.encode([spoken(400, 1.0, 24_000), spoken(400, 1.0, 16_000)], "flac")
     samples, rate = read(made.data)
     assert rate == made.rate == 24_000
@@ -115,14 +117,14 @@ async def test_parts_of_several_rates_become_one_file(media: Media) -> None:
     assert loudest(samples.astype("<i2").tobytes(), rate) == pytest.approx(400, abs=1)
 
 
-async def test_a_rate_that_a_format_does_not_know_is_raised(media: Media) -> None:
+async def test_a_rate_that_a_format_does_not_know_is_raised(media: TenantMedia) -> None:
     assert (await media.encode([spoken(400)], "opus")).rate == 24_000
     assert (await media.encode([spoken(400, 1.0, 20_000)], "mp3")).rate == 22_050
     assert (await media.encode([spoken(400, 1.0, 96_000)], "mp3")).rate == 48_000
 
 
 @pytest.mark.parametrize("format", list(MEDIA_TYPES))
-async def test_tags_are_written(media: Media, format: Any) -> None:
+async def test_tags_are_written(media: TenantMedia, format: Any) -> None:
     made = await media.encode(
         [spoken(440)], format, tags={"title": "Ein Märchen", "artist": "Motet"}
     )
@@ -130,7 +132,7 @@ async def test_tags_are_written(media: Media, format: Any) -> None:
         assert (file.title, file.artist) == ("Ein Märchen", "Motet")
 
 
-async def test_odd_titles_are_written_as_one_line(media: Media) -> None:
+async def test_odd_titles_are_written_as_one_line(media: TenantMedia) -> None:
     chapters = [Chapter("half \ud83d\n\0pair " + "x" * 5000, 0)]
     made = await media.encode([spoken(440)], "mp3", chapters=chapters, tags={"title": "a\ud83d\nb"})
     assert b"half ? pair xxx" in made.data
@@ -138,7 +140,7 @@ async def test_odd_titles_are_written_as_one_line(media: Media) -> None:
 
 
 @pytest.mark.parametrize("format", list(MEDIA_TYPES))
-async def test_chapters_leave_the_sound_as_it_is(media: Media, format: Any) -> None:
+async def test_chapters_leave_the_sound_as_it_is(media: TenantMedia, format: Any) -> None:
     parts = [spoken(300), spoken(600), spoken(900)]
     plain = await media.encode(parts, format, tags={"title": "T"})
     chapters = [Chapter("One", 0), Chapter("Zwölf & Ü", 2)]
@@ -148,7 +150,7 @@ async def test_chapters_leave_the_sound_as_it_is(media: Media, format: Any) -> N
         assert "Zwölf & Ü".encode() in marked.data
 
 
-async def test_no_parts_and_wrong_words_are_refused(media: Media) -> None:
+async def test_no_parts_and_wrong_words_are_refused(media: TenantMedia) -> None:
     one = [spoken(440, 0.1)]
     with pytest.raises(Invalid, match="no part was spoken"):
         await media.encode([])
@@ -167,7 +169,7 @@ async def test_no_parts_and_wrong_words_are_refused(media: Media) -> None:
     assert caught.value.code == "too_large"
 
 
-async def test_a_reference_is_a_mono_wav_of_bounded_length(media: Media) -> None:
+async def test_a_reference_is_a_mono_wav_of_bounded_length(media: TenantMedia) -> None:
     both = np.stack([tone(500, 4.0, 44_100)] * 2, axis=1)
     clip = await media.cut_reference(sound_file(both, 44_100, "OGG", "VORBIS"), max_seconds=1.5)
     samples, rate = read(clip)
