@@ -1,4 +1,4 @@
-"""The locked requirements say what pyproject.toml and constraints.txt say, and have their hashes."""
+"""The locked requirements say what pyproject.toml and constraints.txt say, with hashes."""
 
 from __future__ import annotations
 
