@@ -7,16 +7,14 @@ cannot be read or written costs the estimates of earlier starts, and nothing els
 from __future__ import annotations
 
 import json
-import logging
 from dataclasses import asdict
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from config.files import read_file, replace_file, set_aside
+from config.file_writer import FileWriter
+from config.files import read_file, set_aside
 from models.scheduling.memory_estimates import Measurement, MemoryEstimates
-
-log = logging.getLogger(__name__)
 
 _FORMAT = TypeAdapter(dict[str, Measurement])
 
@@ -35,13 +33,10 @@ def load_estimates(file: Path) -> MemoryEstimates:
     return MemoryEstimates()
 
 
-def save_estimates(file: Path, estimates: MemoryEstimates) -> None:
-    """Write the file, whole or not at all, if something has changed; blocks."""
+def save_estimates(writer: FileWriter, estimates: MemoryEstimates) -> None:
+    """Begin to write the file if something has changed."""
     if not estimates.changed:
         return
     estimates.changed = False
     entries = {key: asdict(each) for key, each in estimates.measurements.items()}
-    try:
-        replace_file(file, json.dumps(entries))
-    except OSError as error:
-        log.warning("what models need could not be remembered: %s", error)
+    writer.write(json.dumps(entries))

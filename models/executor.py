@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextvars import Context
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -49,7 +50,7 @@ class EffectExecutor:
     driver_of: Callable[[str], Driver]
     events: Events
     save_estimates: Callable[[], None] = lambda: None
-    """Called when something was measured, to be kept for the next start."""
+    """Called when something was measured, to be kept for the next start; must not block."""
     _pending: PendingGrants = field(default_factory=PendingGrants)
     _held: dict[str, _HeldModel] = field(default_factory=dict)
     _unload_waiters: dict[tuple[str, int], asyncio.Future[None]] = field(default_factory=dict)
@@ -180,7 +181,8 @@ class EffectExecutor:
     # Loads --------------------------------------------------------------------------------------
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        task = asyncio.create_task(work, name=name)
+        # In nobody's context: a load is no part of the code of users that asked for it first.
+        task = asyncio.create_task(work, name=name, context=Context())
         self._tasks.add(task)  # the loop holds tasks weakly
         task.add_done_callback(self._forget_task)
 

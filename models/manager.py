@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from config.errors import NotFound, TimedOut, nearest
+from config.file_writer import FileWriter
 from config.settings import Settings
 from models.backends import build_driver
 from models.backends.common.sources import allows_pickles
@@ -65,6 +66,7 @@ class Models:
         self._drivers = DriverCache(build, self._context)
         self._events = Events(first=int(time.time() * 1000))
         estimates = load_estimates(settings.home / NEEDS_FILE)
+        self._needs_writer = FileWriter(settings.home / NEEDS_FILE)
         self._scheduler = Scheduler(
             Ledger(file.memory_cap_bytes), devices, asyncio.get_running_loop().time, estimates
         )
@@ -72,7 +74,7 @@ class Models:
             self._scheduler,
             self._drivers.get,
             self._events,
-            partial(save_estimates, settings.home / NEEDS_FILE, estimates),
+            partial(save_estimates, self._needs_writer, estimates),
         )
         self._resolver = Resolver(file, self._drivers, self._scheduler.current_refusal)
         self._broker = LeaseBroker(self._resolver, self._drivers, self._executor)
@@ -102,7 +104,7 @@ class Models:
         Asks its back end, for about a second at most. Raises as `resolve` does.
         """
         spec = (await self.resolve(name, task)).model
-        return await self._drivers.get(spec.backend).available(spec)
+        return await (await self._drivers.open(spec.backend)).available(spec)
 
     def lease(
         self,
@@ -247,7 +249,7 @@ class Models:
         Raises as `resolve` does.
         """
         spec = (await self.resolve(name, task_of(name, self._file, self._drivers))).model
-        driver = self._drivers.get(spec.backend)
+        driver = await self._drivers.open(spec.backend)
         await driver.available(spec)
         return driver.estimate(spec)
 
@@ -300,6 +302,7 @@ class Models:
         self._preloads.cancel()
         await self.pulls.close()
         await self._executor.close()
+        await self._needs_writer.close()
         self._events.close()
         await self._drivers.close()
         await self._workers.close()

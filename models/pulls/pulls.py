@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from config.errors import Invalid, MotetError, NotFound, Unavailable, nearest
+from config.file_writer import FileWriter
 from models.pulls.job import PullJob, PullState
 from models.pulls.puller import Puller
 from models.pulls.store import read_jobs, write_jobs
@@ -44,7 +45,7 @@ class Pulls:
         puller_of: Callable[[str], Puller | None],
         on_event: Callable[[dict[str, Any]], None] = lambda event: None,
     ) -> None:
-        self._file = file
+        self._writer = FileWriter(file)
         self._target = target
         self._puller_of = puller_of
         self._on_event = on_event
@@ -109,7 +110,12 @@ class Pulls:
         if task := self._tasks.get(job.name):
             task.cancel()
             await asyncio.wait([task])
+        await self.wait_saved()
         return job
+
+    async def wait_saved(self) -> None:
+        """Wait until the next start knows every job as it is now."""
+        await self._writer.wait_written()
 
     async def watch(self, name: str) -> AsyncGenerator[dict[str, Any], None]:
         """Yield the job as it is now, and whenever it changes, until it has ended."""
@@ -131,6 +137,7 @@ class Pulls:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+        await self._writer.close()
 
     async def _run(self, job: PullJob, puller: Puller) -> None:
         try:
@@ -160,7 +167,7 @@ class Pulls:
     def _publish(self, job: PullJob, *, save: bool = True) -> None:
         if save:
             self._saved_s = time.monotonic()
-            write_jobs(self._file, self._jobs.values())
+            write_jobs(self._writer, self._jobs.values())
             self._on_event(job.as_dict())
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()

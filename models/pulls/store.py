@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from config.files import read_file, replace_file, set_aside
+from config.file_writer import FileWriter
+from config.files import read_file, set_aside
 from models.pulls.job import PullJob, PullState
-
-log = logging.getLogger(__name__)
 
 MAX_JOBS = 100
 """The latest that are stored."""
@@ -37,10 +35,7 @@ def read_jobs(file: Path) -> list[PullJob]:
     return jobs
 
 
-def write_jobs(file: Path, jobs: Iterable[PullJob]) -> None:
-    """Replace the file in one step. A folder that cannot be written costs the memory of pulls."""
+def write_jobs(writer: FileWriter, jobs: Iterable[PullJob]) -> None:
+    """Begin to write the file. A folder that cannot be written costs the memory of pulls."""
     latest = sorted(jobs, key=lambda job: job.started_at)[-MAX_JOBS:]
-    try:
-        replace_file(file, json.dumps([job.as_dict() for job in latest], indent=1))
-    except OSError as error:
-        log.warning("%s cannot be written: %s", file, error)
+    writer.write(json.dumps([job.as_dict() for job in latest], indent=1))

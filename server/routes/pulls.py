@@ -65,6 +65,7 @@ async def start_pull(
 ) -> Response:
     """Get a model, or go on where an earlier pull of it stopped; it goes on without its reader."""
     job = services.models.pulls.start(body.name, body.backend)
+    await services.models.pulls.wait_saved()
     if prefers_events(accept):
         return _stream(services.models.pulls, job.name, services.settings.heartbeat_s)
     headers = {"Location": f"/models/pulls/{quote(job.name, safe='/:@')}"}

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from config.file_writer import FileWriter
 from models.estimates_file import load_estimates, save_estimates
 from models.pulls.job import PullJob, PullState
 from models.pulls.store import read_jobs, write_jobs
@@ -61,30 +62,36 @@ def test_damaged_file_is_set_aside_and_logged(
     assert "hello" not in record.getMessage()
 
 
-def test_pulls_are_remembered_again_after_damage(tmp_path: Path) -> None:
+async def test_pulls_are_remembered_again_after_damage(tmp_path: Path) -> None:
     file = tmp_path / "pulls.json"
     file.mkdir()
 
     jobs = read_jobs(file)
-    write_jobs(file, [*jobs, PullJob("ollama", "tiny", PullState.DONE)])
+    writer = FileWriter(file)
+    write_jobs(writer, [*jobs, PullJob("ollama", "tiny", PullState.DONE)])
+    await writer.close()
 
     assert [job.name for job in read_jobs(file)] == ["ollama/tiny"]
 
 
-def test_pull_under_way_is_read_as_interrupted(tmp_path: Path) -> None:
+async def test_pull_under_way_is_read_as_interrupted(tmp_path: Path) -> None:
     file = tmp_path / "pulls.json"
-    write_jobs(file, [PullJob("ollama", "tiny", PullState.RUNNING)])
+    writer = FileWriter(file)
+    write_jobs(writer, [PullJob("ollama", "tiny", PullState.RUNNING)])
+    await writer.close()
 
     (job,) = read_jobs(file)
 
     assert job.state is PullState.INTERRUPTED
 
 
-def test_estimates_that_the_disk_refuses_cost_nothing_else(tmp_path: Path) -> None:
+async def test_estimates_that_the_disk_refuses_cost_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "home").write_text("a file where the folder must be")
     estimates = MemoryEstimates()
     estimates.changed = True
 
-    save_estimates(tmp_path / "home" / "needs.json", estimates)
+    writer = FileWriter(tmp_path / "home" / "needs.json")
+    save_estimates(writer, estimates)
+    await writer.close()
 
     assert (tmp_path / "home").read_text() == "a file where the folder must be"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,8 +15,9 @@ import pytest
 from config.errors import NotFound, TimedOut, Unavailable
 from config.settings import load_settings
 from models.catalog.file import load_models
+from models.estimates_file import load_estimates
 from models.lease import LeaseAttempt
-from models.manager import Models, open_models
+from models.manager import NEEDS_FILE, Models, open_models
 from tests.support.manager import TenByteMachine
 from tests.support.models import FakeDrivers
 from tests.support.tenants import TENANT
@@ -265,3 +268,24 @@ async def test_a_file_that_changes_keeps_leases_and_loads_anew_what_it_changed(
         async with models.lease("first", "chat", tenant=TENANT) as lease:
             assert lease.model.source == "other"
         assert scene.log.count("load first") == 2
+
+
+async def test_nothing_is_synced_to_the_disk_on_the_event_loop(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk may take seconds for it."""
+    threads, sync = [], os.fsync
+
+    def note(descriptor: int) -> None:
+        threads.append(threading.current_thread())
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+
+    async with scene.models() as models:
+        await models.load("first", tenant=TENANT)
+        await models.unload("first")
+
+    assert load_estimates(scene.home / NEEDS_FILE).measurements
+    assert threads
+    assert threading.main_thread() not in threads

@@ -140,7 +140,7 @@ async def test_a_restart_knows_what_was_interrupted_and_goes_on(tmp_path: Path, 
 async def test_after_a_kill_what_was_running_is_interrupted(tmp_path: Path, slow: Slow) -> None:
     killed = pulls_of(tmp_path, slow)
     killed.start("x/model")
-    await slow.half.wait()
+    await killed.wait_saved()
     assert pulls_of(tmp_path, slow).get("x/model").state is PullState.INTERRUPTED
     await killed.close()
 
