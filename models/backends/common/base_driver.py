@@ -6,6 +6,7 @@ each back end's own. Models that run in worker processes are in `worker_model`.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Sequence
 from importlib.util import find_spec
 from typing import ClassVar
@@ -42,16 +43,26 @@ class BaseDriver:
     def __init__(self, context: DriverContext) -> None:
         self._context = context
         self.allow_pickles = allows_pickles(context.options)
+        self._installed: set[str] = set()
 
     async def available(self, spec: ModelSpec) -> str | None:
         """Tell why `spec` cannot be loaded now; None when it can."""
-        absent = [PYPI_NAMES.get(name, name) for name in self.packages if find_spec(name) is None]
-        if absent:
+        if absent := await self._find_absent():
             return f"not installed: {', '.join(absent)} ({self.how_to_install})"
         try:
             return self.find_problem(spec)
         except MotetError as error:
             return error.message
+
+    async def _find_absent(self) -> list[str]:
+        """Return the packages that are not installed; those found once are not sought again."""
+        sought = [name for name in self.packages if name not in self._installed]
+        if not sought:
+            return []
+        # Each looks through many folders.
+        present = await asyncio.to_thread(lambda: [name for name in sought if find_spec(name)])
+        self._installed.update(present)
+        return [PYPI_NAMES.get(name, name) for name in sought if name not in self._installed]
 
     def find_problem(self, spec: ModelSpec) -> str | None:
         """Tell, beyond missing libraries, why `spec` cannot be loaded, and what to do.
