@@ -5,6 +5,7 @@ Texts are read from storage after the worker has answered, so a hit may have bee
 
 from __future__ import annotations
 
+import asyncio
 from array import array
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -58,14 +59,18 @@ class CandidateSearch:
             numbers = [number for number, _ in hits.hits[:RESCORED_CANDIDATES]]
             excerpts = await self._store(lookup.get_excerpts, index.id, index.space, numbers)
         weight = 1.0 if query.mode == "dense" else index.spec.weight
-        rescored = rescore(hits, excerpts, target.vector, weight)[:count]
+        # Arithmetic of numpy, which the first search imports: in threads.
+        rescored = await asyncio.to_thread(rescore, hits, excerpts, target.vector, weight)
+        rescored = rescored[:count]
         numbers = [hit.number for hit in rescored]
         stored = await self._store(lookup.get_passages, index.id, index.spec.name, numbers)
-        passages = [
-            apply_score(stored[hit.number], hit, excerpts.get(hit.number), target.vector)
-            for hit in rescored
-            if hit.number in stored
-        ]
+        passages = await asyncio.to_thread(
+            lambda: [
+                apply_score(stored[hit.number], hit, excerpts.get(hit.number), target.vector)
+                for hit in rescored
+                if hit.number in stored
+            ]
+        )
         return Candidates(passages, len(hits.hits) >= count, _list_gaps(target, query, hits))
 
     async def _ask_worker(self, target: SearchTarget, query: SearchQuery, count: int) -> Hits:

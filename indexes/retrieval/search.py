@@ -2,14 +2,14 @@
 
 The `Retriever` owns the order of the steps and how many candidates each is given: candidates of
 all targets, deduplicated, reranked where that is asked for, expanded, highlighted. It holds nothing
-between searches but a tokenizer.
+between searches.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from config.errors import NotFound, TimedOut, Unavailable
 from indexes.derived.synchronizer import EMBEDDING_CHANGED, IndexSynchronizer
@@ -26,9 +26,6 @@ from indexes.retrieval.reranking import RERANK_ROLE, RERANKED_CANDIDATES, rerank
 from indexes.retrieval.targets import SearchTarget, TargetSelector
 from indexes.storage import index_rows
 from indexes.storage.store import Store
-
-if TYPE_CHECKING:  # 30 ms and 5 MB that only highlights need
-    from indexes.derived.tokens import Tokenizer
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +55,6 @@ class Retriever:
         self._targets = TargetSelector(store, reembedding)
         self._candidates = CandidateSearch(store, synchronizer)
         self._models = models
-        self._tokenizer: Tokenizer | None = None
 
     async def __call__(
         self, indexes: Sequence[IndexRecord], query: SearchQuery
@@ -97,7 +93,9 @@ class Retriever:
                 gaps += candidates.gaps
                 if not enough and candidates.may_have_more:
                     gaps.append(completeness.cut_off(indexes[0].spec.name, count))
-                return SearchResults(self._highlight(passages, query), gaps)
+                if query.highlight:
+                    passages = await asyncio.to_thread(_highlight, query.text, passages)
+                return SearchResults(passages, gaps)
             count *= GROWTH_FACTOR
 
     async def _rerank(
@@ -139,14 +137,13 @@ class Retriever:
         ids = {index.spec.name: index.id for index in indexes}
         return await self._store(expand_passages, ids, hits, query.expand, query.limit)
 
-    def _highlight(self, passages: list[Passage], query: SearchQuery) -> list[Passage]:
-        if not query.highlight:
-            return passages
-        from indexes.derived.tokens import Tokenizer
-        from indexes.retrieval.highlights import add_highlights
 
-        self._tokenizer = self._tokenizer or Tokenizer()
-        return add_highlights(self._tokenizer, query.text, passages)
+def _highlight(query: str, passages: list[Passage]) -> list[Passage]:
+    """Add the spans of the query's words; blocks, the first time for the tokenizer's import too."""
+    from indexes.derived.tokens import Tokenizer
+    from indexes.retrieval.highlights import add_highlights
+
+    return add_highlights(Tokenizer(), query, passages)
 
 
 def _choose_reranker(indexes: Sequence[IndexRecord], query: SearchQuery) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -39,7 +40,8 @@ async def find_similar(
     store: Store, search: Retriever, index: IndexRecord, document: str, limit: int
 ) -> SearchResults[SimilarDocument]:
     """Return the documents of the index most similar to one of them, most similar first."""
-    mean = _compute_mean(await store(lookup.get_document_vectors, index.id, document))
+    vectors = await store(lookup.get_document_vectors, index.id, document)
+    mean = await asyncio.to_thread(_compute_mean, vectors)
     count = PASSAGES_PER_DOCUMENT * (limit + 1)
     while mean:
         hits = await search.search_by_vector(index, mean, count)
