@@ -39,13 +39,21 @@ class ServerProcess:
     """A server that can be started, killed and started again on the same data folder.
 
     `settings` are given as environment variables: `{"drain_s": "1"}` is `MOTET_DRAIN_S=1`. The code
-    is that of the checkout `root`. The log goes to the file `log`, else to this process's.
+    is that of the checkout `root`, started by its module `program`. The log goes to the file `log`,
+    else to this process's.
     """
 
     def __init__(
-        self, home: Path, *, root: Path = ROOT, log: Path | None = None, **settings: str
+        self,
+        home: Path,
+        *,
+        root: Path = ROOT,
+        program: str = "server",
+        log: Path | None = None,
+        **settings: str,
     ) -> None:
         self.home = home
+        self._program = program
         self._log = log
         self._root = root
         self.url = ""
@@ -77,7 +85,7 @@ class ServerProcess:
     async def _launch(self, environment: Mapping[str, str]) -> Launched:
         with self._log.open("ab") if self._log else nullcontext() as log:
             return await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "server", "serve"),
+                *(sys.executable, "-m", self._program, "serve"),
                 env=environment,
                 cwd=self._root,
                 stdout=log,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
+from models.backends import import_driver
 from models.driver import Driver, DriverContext
 
 BuildDriver = Callable[[str, DriverContext], Driver]
@@ -20,6 +22,12 @@ class DriverCache:
         self._context = context
         self._drivers: dict[str, Driver] = {}
         self._replaced: list[Driver] = []
+
+    async def open(self, backend: str) -> Driver:
+        """Return the driver of a back end, whose module is imported in a thread before."""
+        if backend not in self._drivers:
+            await asyncio.to_thread(import_driver, backend)
+        return self.get(backend)
 
     def get(self, backend: str) -> Driver:
         """Return the driver of a back end, which must be one that there is."""

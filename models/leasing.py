@@ -92,7 +92,7 @@ class LeaseBroker:
         spec = resolved.model
         if resolved.role is None and spec.name not in self._executor.scheduler.slots:
             # Nobody asked its back end yet, which can only estimate what it has looked at.
-            await self._drivers.get(spec.backend).available(spec)
+            await (await self._drivers.open(spec.backend)).available(spec)
         return resolved
 
     async def _relieve(

@@ -126,7 +126,7 @@ async def list_discovered(
     for backend in BACKENDS:
         for task in get_args(Task):
             try:
-                specs = await drivers.get(backend).discover(task)
+                specs = await (await drivers.open(backend)).discover(task)
             except MotetError:
                 break  # it cannot be reached, for any task; `list_roles` says why
             new = [spec for spec in specs if spec.name not in names]

@@ -28,8 +28,13 @@ BACKENDS: dict[str, str] = {
 
 def import_drivers() -> None:
     """Import the module of every driver. Blocks for a part of a second."""
-    for driver in BACKENDS.values():
-        import_module(driver.partition(":")[0])
+    for backend in BACKENDS:
+        import_driver(backend)
+
+
+def import_driver(backend: str) -> None:
+    """Import the module of the driver of `backend`, which is a key of `BACKENDS`; blocks."""
+    import_module(BACKENDS[backend].partition(":")[0])
 
 
 def build_driver(backend: str, context: DriverContext) -> Driver:

@@ -113,7 +113,7 @@ class Resolver:
             return why
         if error := self._refusal(spec.name):
             return error.message
-        return await self._drivers.get(spec.backend).available(spec)
+        return await (await self._drivers.open(spec.backend)).available(spec)
 
     async def _candidates(
         self, entry: str, task: Task
@@ -129,7 +129,7 @@ class Resolver:
                 count += 1
                 yield spec, None
         try:
-            for spec in await self._drivers.get(backend).discover(task):
+            for spec in await (await self._drivers.open(backend)).discover(task):
                 count += 1
                 yield spec, None
         except MotetError as error:

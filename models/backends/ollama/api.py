@@ -128,7 +128,8 @@ class OllamaApi:
         model = str(body.get("model", ""))
         timeout = httpx.Timeout(silence_s, connect=CONNECT_TIMEOUT_S)
         try:
-            async with self._client.stream(
+            client = await self._client()
+            async with client.stream(
                 "POST", self._address(path), json=body, timeout=timeout
             ) as response:
                 if response.is_error:
@@ -148,10 +149,11 @@ class OllamaApi:
         if self._opened is not None:
             await self._opened.aclose()
 
-    @property
-    def _client(self) -> httpx.AsyncClient:
+    async def _client(self) -> httpx.AsyncClient:
         if self._opened is None:
-            self._opened = httpx.AsyncClient(
+            # The first client of a process imports what connects it.
+            opened = await asyncio.to_thread(
+                httpx.AsyncClient,
                 # Authorities of TLS take long to load, and are for TLS alone.
                 verify=self.url.startswith("https:"),
                 # A proxy of the environment is for other machines.
@@ -159,6 +161,7 @@ class OllamaApi:
                 # How many may ask at once is decided by whoever leases the model.
                 limits=httpx.Limits(max_connections=None),
             )
+            self._opened = self._opened or opened
         return self._opened
 
     def _address(self, path: str) -> str:
@@ -174,9 +177,8 @@ class OllamaApi:
         model = str((body or {}).get("model", ""))
         timeout = httpx.Timeout(timeout_s, connect=min(CONNECT_TIMEOUT_S, timeout_s))
         try:
-            response = await self._client.request(
-                verb, self._address(path), json=body, timeout=timeout
-            )
+            client = await self._client()
+            response = await client.request(verb, self._address(path), json=body, timeout=timeout)
             answer = response.json()
         except httpx.TimeoutException as error:
             if body is None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from models.backends.ollama.api import FOR_EVER, OllamaApi
 from models.backends.ollama.caption import OllamaCaption
@@ -12,6 +13,9 @@ from models.backends.ollama.embed import OllamaEmbed
 from models.backends.ollama.listing import Installed
 from models.backends.ollama.options import OllamaOptions
 from models.catalog.spec import Task
+
+if TYPE_CHECKING:
+    from models.backends.ollama.chat import OllamaChat
 
 
 async def capability_of(
@@ -25,11 +29,9 @@ async def capability_of(
     """`runner` are the options that the model was loaded with; `lost` is told when it is gone."""
     source, silence_s = installed.name, options.timeout_s
     if task == "chat":
-        # Costs 0.4 s and 35 MB, which a server without chat need not pay.
-        from models.backends.ollama.chat import OllamaChat
-
         sent = {**options.sampling(), **runner, "keep_alive": FOR_EVER}
-        return OllamaChat(url=api.url, model=source, silence_s=silence_s, on_lost=lost, **sent)
+        network = {"url": api.url, "silence_s": silence_s, "on_lost": lost}
+        return await asyncio.to_thread(_make_chat, model=source, **network, **sent)
     sent = {**options.generation(), **runner}
     if task == "caption":
         thinks = "thinking" in (installed.capabilities or ())
@@ -45,3 +47,10 @@ async def capability_of(
     )
     await embed.open()
     return embed
+
+
+def _make_chat(**options: Any) -> OllamaChat:
+    """Make the chat; blocks for 0.4 s the first time, which imports 35 MB of LangChain."""
+    from models.backends.ollama.chat import OllamaChat
+
+    return OllamaChat(**options)

@@ -115,35 +115,14 @@ class OpenAIDriver:
         try:
             url = server.url if server else options.base_url
             source = await self._served_as(spec, options, url)
-            return OpenAIModel(await self._capability(spec.task, options, url, source), server)
+            capability = await asyncio.to_thread(_make_capability, spec.task, options, url, source)
+            if spec.task == "embed":
+                await _opened(capability)
+            return OpenAIModel(capability, server)
         except BaseException:
             if server:
                 await asyncio.shield(server.stop())
             raise
-
-    async def _capability(self, task: Task, options: OpenAIOptions, url: str, source: str) -> Any:
-        from models.backends.openai.errors import Translator
-
-        translate = Translator(url, source, options.api_key_env, options.timeout_s)
-        if isinstance(options, OpenAIChatOptions):
-            from models.backends.openai.chat import OpenAIChat
-
-            return OpenAIChat(
-                url=url,
-                model=source,
-                key=options.key(),
-                silence_s=options.timeout_s,
-                translate=translate,
-                **options.sampling(),
-            )
-        from models.backends.openai.client import Endpoint
-
-        endpoint = Endpoint(url, source, options.key(), options.timeout_s, translate)
-        module, name = CAPABILITIES[task].split(":")
-        capability = getattr(import_module(module), name)(endpoint, options)
-        if task == "embed":
-            await _opened(capability)
-        return capability
 
     async def close(self) -> None:
         for probe in self._probes.values():
@@ -181,13 +160,19 @@ class OpenAIDriver:
             )
         return spec.source
 
+    async def _client(self, local: bool) -> httpx.AsyncClient:
+        if local not in self._clients:
+            # Its authorities of TLS take long to load.
+            opened = await asyncio.to_thread(httpx.AsyncClient, trust_env=not local)
+            self._clients.setdefault(local, opened)
+        return self._clients[local]
+
     async def _list_models(self, options: OpenAIOptions, url: str) -> list[str] | None:
         """List the names of the server's models; None where it does not tell."""
-        url, local = url.rstrip("/"), is_local(url)
-        if local not in self._clients:
-            self._clients[local] = httpx.AsyncClient(trust_env=not local)
+        url = url.rstrip("/")
+        client = await self._client(is_local(url))
         try:
-            answer = await self._clients[local].get(
+            answer = await client.get(
                 f"{url}/models",
                 headers={"authorization": f"Bearer {options.key()}"},
                 timeout=PROBE_TIMEOUT_S,
@@ -206,6 +191,30 @@ class OpenAIDriver:
             ) from error
         except (ValueError, KeyError, TypeError, AttributeError):
             return None
+
+
+def _make_capability(task: Task, options: OpenAIOptions, url: str, source: str) -> Any:
+    """Make what a lease hands out; blocks for the import of the `openai` package, and for the
+    authorities of TLS."""
+    from models.backends.openai.errors import Translator
+
+    translate = Translator(url, source, options.api_key_env, options.timeout_s)
+    if isinstance(options, OpenAIChatOptions):
+        from models.backends.openai.chat import OpenAIChat
+
+        return OpenAIChat(
+            url=url,
+            model=source,
+            key=options.key(),
+            silence_s=options.timeout_s,
+            translate=translate,
+            **options.sampling(),
+        )
+    from models.backends.openai.client import Endpoint
+
+    endpoint = Endpoint(url, source, options.key(), options.timeout_s, translate)
+    module, name = CAPABILITIES[task].split(":")
+    return getattr(import_module(module), name)(endpoint, options)
 
 
 async def _opened(embed: OpenAIEmbed) -> None:

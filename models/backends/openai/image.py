@@ -57,11 +57,8 @@ class OpenAIImage:
         return await images.edit(**files, **sent)
 
     async def _mask(self, mask: bytes) -> bytes:
-        # Pillow, and a picture's worth of arithmetic.
-        from models.backends.openai.mask import transparent_where_white
-
         try:
-            return await asyncio.to_thread(transparent_where_white, mask)
+            return await asyncio.to_thread(_invert_mask, mask)
         except OSError as error:
             raise self._unable("mask", "it is no picture that can be read") from error
 
@@ -117,3 +114,10 @@ class OpenAIImage:
         if not data.startswith(PNG):
             raise self._endpoint.translate.unreadable("a picture is not PNG in base64")
         return data
+
+
+def _invert_mask(mask: bytes) -> bytes:
+    """Make the mask of an edit; blocks, the first time for the import of Pillow too."""
+    from models.backends.openai.mask import transparent_where_white
+
+    return transparent_where_white(mask)

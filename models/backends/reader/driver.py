@@ -17,7 +17,7 @@ from models.lease import NO_TENANT
 from models.scheduling.requirement import MemoryRequirement
 
 if TYPE_CHECKING:
-    from models.backends.reader.chat import ReaderChat
+    from models.backends.reader.chat import LeaseEmbed, ReaderChat
 
 
 class ReaderOptions(Options):
@@ -59,8 +59,13 @@ class ReaderDriver(BaseDriver):
     async def load(
         self, spec: ModelSpec, need: MemoryRequirement, progress: Progress
     ) -> ReaderModel:
-        from models.backends.reader.chat import ReaderChat  # LangChain's chat models: 0.3 s
-
         options = ReaderOptions.of(spec.name, spec.options)
         lease = partial(self._context.models.lease, options.embed, "embed", tenant=NO_TENANT)
-        return ReaderModel(ReaderChat(name=spec.name, lease_embed=lease))
+        return ReaderModel(await asyncio.to_thread(_make_chat, spec.name, lease))
+
+
+def _make_chat(name: str, lease: LeaseEmbed) -> ReaderChat:
+    """Make the chat; blocks for 0.3 s the first time, which imports LangChain's chat models."""
+    from models.backends.reader.chat import ReaderChat
+
+    return ReaderChat(name=name, lease_embed=lease)

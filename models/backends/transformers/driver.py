@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
@@ -78,7 +79,7 @@ class TransformersDriver(BaseDriver):
             about = (await worker.call("about", timeout_s=ABOUT_TIMEOUT_S)).header
         model = SerialWorkerModel(worker, need, options.timeout_s)
         module, name = CAPABILITIES[spec.task].split(":")
-        capability: Any = getattr(import_module(module), name)
+        capability: Any = getattr(await asyncio.to_thread(import_module, module), name)
         model.capability = capability(model, spec.name, options, about)
         return model
 
