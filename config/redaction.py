@@ -37,6 +37,11 @@ ADDRESS = re.compile(
 INTERNAL_NAMES = (".internal", ".local", ".localhost", ".lan", ".home.arpa")
 INTERNAL = "an internal address"
 
+MAX_CHARS = 16_384
+"""Of a text; libraries put whole documents into theirs."""
+MAX_URL_CHARS = 4_096
+"""Behind the cut, so that no secret of a URL is cut in two and not recognised."""
+
 OF_THE_LOG = frozenset({"stderr", "output"})
 """Details that hold what processes printed."""
 
@@ -54,14 +59,19 @@ class PublicText(NamedTuple):
 
 
 def publish_text(text: str, *, addresses: bool = True) -> PublicText:
-    """Shorten paths of this machine to their last part, and take out internal addresses."""
+    """Shorten paths of this machine to their last part, take out internal addresses, and cut off
+    what is longer than `MAX_CHARS`.
+    """
     hidden: list[str] = []
-    text = redact_urls(text)
+    whole_chars = len(text)
+    text = redact_urls(text[: MAX_CHARS + MAX_URL_CHARS])
     if addresses:
         text = URL.sub(lambda match: _hide_internal(match, _host_of(match[2]), hidden), text)
         text = ADDRESS.sub(lambda match: _hide_internal(match, match[1], hidden), text)
     if "/" in text:
         text = PATH.sub(lambda match: _shorten_path(match, hidden), text)
+    if whole_chars > MAX_CHARS:
+        text = f"{text[:MAX_CHARS]}… ({whole_chars} characters)"
     return PublicText(text, tuple(hidden))
 
 

@@ -67,8 +67,15 @@ class Execution:
     control: RunControl = field(default_factory=RunControl)
     task: asyncio.Task[None] | None = None
     cancel_reason: str | None = None
+    draining: bool = False
+    """Whether it is to leave at its next step, and to continue at the next start."""
     begun: bool = False
     """Whether this attempt counts among the run's `open_attempts`."""
+
+    def drain(self) -> None:
+        """Ask the attempt to leave at its next step, and return at once."""
+        self.draining = True
+        self.control.request_drain(SHUTDOWN)
 
     def cancel(self, reason: str) -> None:
         """Ask the attempt to end, and return at once; the first reason counts."""
@@ -99,13 +106,14 @@ class Execution:
                 values = await self._values(stream)
                 self.run.output = await evaluate(lambda _: self.agent.output(values))
                 await self._end("finished", "agent's output", {"output": self.run.output})
-        except GraphDrained:
-            await self._leave()
-            log.info("run %s drained: it continues at the next start", self.run.run_id)
         except BaseException as error:
+            # Any node may raise this, or ask for it: then the step has failed.
+            if isinstance(error, GraphDrained) and self.draining:
+                await self._leave()
+                log.info("run %s drained: it continues at the next start", self.run.run_id)
             # A cancellation that nobody asked for is an error of user code, as an exit is: outside
             # of nodes, reducers and validators of a state's type run in this very task.
-            if isinstance(error, asyncio.CancelledError) and self._is_being_cancelled():
+            elif isinstance(error, asyncio.CancelledError) and self._is_being_cancelled():
                 await self.end_cancelled()
             elif self.log.failure or is_storage_failure(error):
                 raise

@@ -113,7 +113,7 @@ class Executor:
         """Drain all runs at their next step, and after the grace period cut the rest off."""
         executions = list(self._executions.values())
         for execution in executions:
-            execution.control.request_drain(SHUTDOWN)
+            execution.drain()
         tasks = [execution.task for execution in executions if execution.task]
         if tasks:
             await asyncio.wait(tasks, timeout=grace_s)

@@ -144,9 +144,12 @@ class StreamTranslator:
 
     def _custom(self, namespace: tuple[str, ...], data: Any) -> EventDraft:
         kind = data.get("motet") if isinstance(data, dict) else None
-        where = self._where(namespace, data if kind else {})
-        if kind == "attempt":
-            step = data["step"]
+        # Anybody's code may write such a key: what is not as nodes write it is an event of its own.
+        if not isinstance(kind, str):
+            return EventDraft("custom", {**self._where(namespace, {}), "data": data})
+        where = self._where(namespace, data)
+        step = data.get("step")
+        if kind == "attempt" and isinstance(step, str) and step in self._open:
             self._attempts[step] = self._attempts.get(step, 1) + 1
             retry = {"attempt": self._attempts[step], "data": _without_address(data)}
             return EventDraft("step.started", {**where, **retry})
@@ -160,7 +163,7 @@ class StreamTranslator:
         An event of one of several parallel steps that does not name its step belongs to the run.
         """
         step = data.get("step")
-        if step in self._open:
+        if isinstance(step, str) and step in self._open:
             return self._fields_of_open(step)
         here = [step for step, (ns, _) in self._open.items() if ns == namespace]
         return self._fields_of_open(here[0]) if len(here) == 1 else {}

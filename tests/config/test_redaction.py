@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from config.errors import Invalid, MotetError, Unavailable
-from config.redaction import publish_text
+from config.redaction import MAX_CHARS, publish_text
 
 PATHS = {
     "[Errno 2] No such file or directory: '/home/me/My Docs/a.txt'": "'a.txt'",
@@ -61,6 +61,21 @@ def test_what_is_no_path_or_address_of_this_machine_stays(text: str) -> None:
 )
 def test_hostile_texts_take_linear_time(piece: str) -> None:
     publish_text(piece * 100_000)
+
+
+def test_a_text_without_end_is_cut_and_says_how_long_it_was() -> None:
+    text, hidden = publish_text("word " * 1_000_000)
+
+    assert len(text) < 2**15
+    assert text.endswith("… (5000000 characters)")
+    assert hidden == ()
+
+
+def test_a_secret_where_a_text_is_cut_is_taken_out() -> None:
+    before = "x" * (MAX_CHARS - 20)
+    text, _ = publish_text(f"{before} http://me:{'secret' * 20}@example.org/ and more")
+
+    assert "secret" not in text
 
 
 def test_error_for_callers_names_an_incident_and_the_log_what_is_hidden(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from textwrap import indent
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,10 @@ from tests.support.tenants import TENANT
 HEAD = """
 import asyncio, sys
 from typing import Annotated, Any
+from langgraph.config import get_stream_writer
+from langgraph.errors import GraphDrained
 from langgraph.graph import END, START, StateGraph
+from langgraph.runtime import get_runtime
 from pydantic import BaseModel, field_validator
 from typing_extensions import TypedDict
 
@@ -36,6 +40,7 @@ RAISES = {
     "CancelledError": "raise asyncio.CancelledError",
     "StopIteration": "raise StopIteration",
     "StopAsyncIteration": "raise StopAsyncIteration",
+    "GraphDrained: Graph drained: shutdown": "raise GraphDrained",
     "SystemExit: 1": "raise BaseExceptionGroup('', [KeyError('k'), SystemExit(1)])",
 }
 PLACES = {
@@ -122,6 +127,38 @@ async def test_whatever_a_python_graph_raises_fails_its_run(
     run = await run_agent(process)
 
     assert text in (run.error or {})["message"]
+
+
+async def test_a_node_that_asks_its_run_to_leave_fails_it(process: EngineFactory) -> None:
+    place = """
+def build():
+    graph = one_node(lambda state: leave())
+    graph.add_node("then", lambda state: {})
+    graph.add_edge("act", "then")
+    return graph
+"""
+    write_agent(process, "get_runtime().control.request_drain()", place)
+
+    run = await run_agent(process)
+
+    assert (run.status, (run.error or {})["code"]) == ("failed", "step_failed")
+
+
+@pytest.mark.parametrize(
+    "written",
+    [{"motet": "attempt"}, {"motet": ["attempt"]}, {"motet": "attempt", "step": [1]}, {"motet": 1}],
+)
+async def test_what_a_node_writes_to_its_stream_is_an_event_of_any_form(
+    process: EngineFactory, written: dict[str, Any]
+) -> None:
+    place = "def build(): return one_node(lambda state: leave())"
+    write_agent(process, f"get_stream_writer()({written!r})", place)
+    async with process.engine() as engine:
+        run = await engine.submit(RunRequest(agent="leaver", input={}, tenant=TENANT))
+        events = await read_events(engine, run.run_id)
+
+    assert [event["data"] for event in events if event["type"] == "custom"] == [written]
+    assert events[-1]["type"] == "run.finished"
 
 
 async def test_an_exit_in_one_of_two_branches_fails_the_run(process: EngineFactory) -> None:
