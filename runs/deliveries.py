@@ -38,6 +38,9 @@ _SELECT = (
     + " FROM deliveries JOIN runs ON runs.run_id = deliveries.run_id"
 )
 
+_RECEIVER = "substr(url, 1, 8 + instr(substr(url, 9) || '/', '/'))"
+"""Scheme, host and port of a URL that begins with http:// or https://."""
+
 
 def note_delivery(run: Run, at: float = 0.0) -> Statement:
     """Note that the webhook of a run that has ended is to be called `at` that time, or at once."""
@@ -60,13 +63,15 @@ class Deliveries:
         return Delivery._make(row) if row else None
 
     async def list_due(self, now: float, limit: int) -> list[Delivery]:
-        """List the calls of all tenants that are due, first those that failed least often.
+        """List the calls of all tenants that are due, those of each receiver in turn.
 
-        So a new call does not wait behind those that a dead receiver refuses for hours.
+        Of one receiver's first those that failed least often: a new call waits behind neither those
+        that are refused for hours nor the many of a receiver that is slow.
         """
         rows = await self._database.rows(
             f"{_SELECT} WHERE state = 'pending' AND next_at <= ? "
-            "ORDER BY attempts, next_at LIMIT ?",
+            f"ORDER BY row_number() OVER (PARTITION BY {_RECEIVER} ORDER BY attempts, next_at), "
+            "attempts, next_at LIMIT ?",
             (now, limit),
         )
         return [Delivery._make(row) for row in rows]

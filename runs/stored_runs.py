@@ -16,6 +16,7 @@ from runs.held import HeldRuns
 from runs.record import Run, RunStatus
 from runs.store import RunStore
 from runs.webhooks import Webhooks
+from tools.responses import PostAnswer
 
 
 class StoredRuns:
@@ -75,5 +76,5 @@ def _refuse_to_run(run: Run) -> Any:
     raise Unavailable("Runs are executed by a server alone.", code="service_not_running")
 
 
-async def _refuse_to_post(url: str, body: bytes, headers: Mapping[str, str]) -> int:
+async def _refuse_to_post(url: str, body: bytes, headers: Mapping[str, str]) -> PostAnswer:
     raise Unavailable("Webhooks are called by a server alone.", code="service_not_running")

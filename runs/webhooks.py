@@ -16,7 +16,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from config.errors import Conflict, MotetError
@@ -25,21 +25,33 @@ from runs.events import dumps
 from runs.record import Run, timestamp
 from runs.store import RunStore
 from runs.webhook_signing import WebhookSigner
+from tools.responses import PostAnswer
 
 log = logging.getLogger(__name__)
 
-Post = Callable[[str, bytes, Mapping[str, str]], Awaitable[int]]
-"""Sends a JSON body with headers to a URL and returns the HTTP status; raises for a forbidden
+Post = Callable[[str, bytes, Mapping[str, str]], Awaitable[PostAnswer]]
+"""Sends a JSON body with headers to a URL and returns what was answered; raises for a forbidden
 address."""
 
 PAUSES_S = (5.0, 30.0, 120.0, 600.0, 1800.0, 7200.0, 18_000.0, 36_000.0, 36_000.0)
 """Waits between the attempts of one delivery: somewhat more than a day in all."""
 MAX_CALLS = 16
 """Calls under way at once."""
+MAX_RECEIVER_CALLS = 12
+"""Of them those of one receiver: while it answers slowly, others are called."""
+MAX_RETRY_AFTER_S = 36_000.0
+"""A receiver may put off the next attempt by so long."""
 STORAGE_PAUSE_S = 60.0
 """How long a call whose outcome the disk did not take waits before it is made again."""
 ENDPOINT_REMOVED = 410
 """The status by which a receiver says that it wants no calls any more."""
+
+
+class _Call(NamedTuple):
+    """A call under way."""
+
+    url: str
+    task: asyncio.Task[None]
 
 
 class Webhooks:
@@ -60,7 +72,7 @@ class Webhooks:
         self._signer = signer or WebhookSigner()
         self._pauses_s = pauses_s
         self._now = now
-        self._calls: dict[str, asyncio.Task[None]] = {}
+        self._calls: dict[str, _Call] = {}
         self._changed = asyncio.Event()
         self._idle = asyncio.Event()
         self._dispatching: asyncio.Task[None] | None = None
@@ -116,7 +128,10 @@ class Webhooks:
 
     async def close(self) -> None:
         """Stop calling; what was not delivered is tried after the next start."""
-        tasks = [*self._calls.values(), *([self._dispatching] if self._dispatching else [])]
+        tasks = [
+            *(call.task for call in self._calls.values()),
+            *([self._dispatching] if self._dispatching else []),
+        ]
         for task in tasks:
             task.cancel()
         if tasks:
@@ -140,7 +155,7 @@ class Webhooks:
         # Calls under way are pending on disk too, so more is read than can be begun.
         due = await self._deliveries.list_due(now, 2 * MAX_CALLS)
         for delivery in due:
-            if len(self._calls) >= MAX_CALLS or delivery.run_id in self._calls:
+            if delivery.run_id in self._calls or not self._has_room(delivery.url):
                 continue
             # While the list was read, a call under way may have ended and been noted.
             current = self._deliveries.find(delivery.run_id, tenant=delivery.tenant)
@@ -151,9 +166,14 @@ class Webhooks:
             self._idle.set()
         return None if next_at is None else max(0.0, next_at - self._now())
 
+    def _has_room(self, url: str) -> bool:
+        receiver = redact_url(url)
+        at_work = [each.url for each in self._calls.values() if redact_url(each.url) == receiver]
+        return len(self._calls) < MAX_CALLS and len(at_work) < MAX_RECEIVER_CALLS
+
     def _start_call(self, delivery: Delivery) -> None:
         task = asyncio.create_task(self._deliver(delivery), name=f"webhook {delivery.run_id}")
-        self._calls[delivery.run_id] = task
+        self._calls[delivery.run_id] = _Call(delivery.url, task)
         task.add_done_callback(lambda _: self._finish_call(delivery.run_id))
 
     def _finish_call(self, run_id: str) -> None:
@@ -163,14 +183,14 @@ class Webhooks:
     async def _deliver(self, delivery: Delivery) -> None:
         try:
             if run := self._store.find_run(delivery.run_id, tenant=delivery.tenant):
-                status, error = await self._call(run, delivery.url)
-                await self._record(delivery, status, error)
+                answer, error = await self._call(run, delivery.url)
+                await self._record(delivery, answer, error)
         except Exception as error:
             log.error("run %s: webhook not recorded: %s", delivery.run_id, type(error).__name__)
             await asyncio.sleep(STORAGE_PAUSE_S)
 
-    async def _call(self, run: Run, url: str) -> tuple[int | None, str | None]:
-        """Call once; return the answer's status, or the code of what went wrong."""
+    async def _call(self, run: Run, url: str) -> tuple[PostAnswer | None, str | None]:
+        """Call once; return the answer, or the code of what went wrong."""
         body = dumps(run.as_dict())
         headers = self._signer.sign(run.run_id, int(self._now()), body)
         try:
@@ -179,8 +199,11 @@ class Webhooks:
             # Texts of errors may hold the URL.
             return None, error.code if isinstance(error, MotetError) else type(error).__name__
 
-    async def _record(self, delivery: Delivery, status: int | None, error: str | None) -> None:
+    async def _record(
+        self, delivery: Delivery, answer: PostAnswer | None, error: str | None
+    ) -> None:
         attempts, to = delivery.attempts + 1, redact_url(delivery.url)
+        status = answer.status if answer else None
         after = delivery._replace(attempts=attempts, status=status, error=error)
         reason = error or f"status {status}"
         if status is not None and status < 300:
@@ -190,9 +213,16 @@ class Webhooks:
             after = after._replace(state="given_up")
             log.warning("run %s: webhook given up, %s: %s", delivery.run_id, to, reason)
         else:
-            after = after._replace(next_at=self._now() + self._pauses_s[attempts - 1])
+            pause_s = max(self._pauses_s[attempts - 1], _asked_pause_s(answer))
+            after = after._replace(next_at=self._now() + pause_s)
             log.info("run %s: webhook not taken by %s: %s", delivery.run_id, to, reason)
         await self._deliveries.save(delivery, after)
+
+
+def _asked_pause_s(answer: PostAnswer | None) -> float:
+    """Return for how long a receiver asked not to be called."""
+    asked_s = answer.retry_after_s if answer else None
+    return min(asked_s or 0.0, MAX_RETRY_AFTER_S)
 
 
 def redact_url(url: str) -> str:

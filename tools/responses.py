@@ -9,7 +9,10 @@ from __future__ import annotations
 import zlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from email.message import Message
+from email.utils import parsedate_to_datetime
+from typing import NamedTuple
 
 import httpx
 
@@ -31,6 +34,30 @@ class FetchedPage:
     etag: str | None = None
     last_modified: str | None = None
     unchanged: bool = False
+
+
+class PostAnswer(NamedTuple):
+    """What a host said to what was posted: its status, and in how long it wants to be asked again.
+
+    `retry_after_s` is None where it did not say.
+    """
+
+    status: int
+    retry_after_s: float | None = None
+
+
+def read_retry_after(response: httpx.Response) -> float | None:
+    """Return the seconds of a response's `Retry-After`, which may be a date; None without one."""
+    text = response.headers.get("retry-after", "").strip()
+    if text.isascii() and text.isdigit():
+        return float(text)
+    try:
+        at = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return None
+    # A date without a zone is in UTC.
+    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    return max(0.0, (at - datetime.now(UTC)).total_seconds())
 
 
 async def read_response(url: httpx.URL, response: httpx.Response, max_bytes: int) -> FetchedPage:

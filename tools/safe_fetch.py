@@ -19,7 +19,15 @@ import httpx
 
 from config.errors import Invalid, TimedOut
 from tools.addresses import Address
-from tools.responses import FetchedPage, describe_response, read_response, shorten_url, unreachable
+from tools.responses import (
+    FetchedPage,
+    PostAnswer,
+    describe_response,
+    read_response,
+    read_retry_after,
+    shorten_url,
+    unreachable,
+)
 from tools.url_guard import (
     DEFAULT_LIMITS,
     FetchLimits,
@@ -101,8 +109,8 @@ async def post(
     *,
     headers: Mapping[str, str] | None = None,
     resolve: Resolve | None = None,
-) -> int:
-    """Send a JSON body to `url` and return the HTTP status of the answer; follows no redirect.
+) -> PostAnswer:
+    """Send a JSON body to `url` and return what was answered; follows no redirect.
 
     What is sent goes over public networks encrypted only. Raises as `fetch` does, but for statuses.
     """
@@ -114,7 +122,7 @@ async def post(
         tls = await _load_certificates(parsed)
         sent = {**JSON_HEADERS, **(headers or {})}
         async with _open(parsed, addresses, limits, tls, sent, body) as response:
-            return response.status_code
+            return PostAnswer(response.status_code, read_retry_after(response))
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from tools.responses import FetchedPage
+from tools.responses import FetchedPage, PostAnswer
 from tools.safe_fetch import CacheValidators, FetchLimits, fetch, post
 
 MAX_PAGE_BYTES = 8 * 2**20
@@ -33,6 +33,6 @@ class WebhookSender:
 
     limits: FetchLimits
 
-    async def __call__(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
-        """Post a JSON body and give the HTTP status."""
+    async def __call__(self, url: str, body: bytes, headers: Mapping[str, str]) -> PostAnswer:
+        """Post a JSON body and return what was answered."""
         return await post(url, body, self.limits, headers=headers)

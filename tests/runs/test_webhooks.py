@@ -14,11 +14,19 @@ import pytest
 
 from config.errors import Conflict
 from runs.deliveries import Deliveries, note_delivery
-from runs.record import Run
+from runs.record import Run, timestamp
 from runs.rows import insert_run
 from runs.webhook_signing import WebhookSigner, parse_secrets
-from runs.webhooks import MAX_CALLS, PAUSES_S, Webhooks, redact_url
+from runs.webhooks import (
+    MAX_CALLS,
+    MAX_RECEIVER_CALLS,
+    MAX_RETRY_AFTER_S,
+    PAUSES_S,
+    Webhooks,
+    redact_url,
+)
 from tests.support.runs.engines import Storage
+from tools.responses import PostAnswer
 
 SECRET_URL = "https://hook.test:8443/T0KEN/path?key=T0KEN"
 KEY = b"k" * 24
@@ -28,16 +36,16 @@ SECRET = f"whsec_{base64.b64encode(KEY).decode()}"
 class Receiver:
     """Answers calls with the statuses that a test puts in, then with 200."""
 
-    def __init__(self, *statuses: int | Exception) -> None:
+    def __init__(self, *statuses: int | PostAnswer | Exception) -> None:
         self.statuses = list(statuses)
         self.calls: list[tuple[str, bytes, Mapping[str, str]]] = []
 
-    async def __call__(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
+    async def __call__(self, url: str, body: bytes, headers: Mapping[str, str]) -> PostAnswer:
         self.calls.append((url, body, headers))
         answer = self.statuses.pop(0) if self.statuses else 200
         if isinstance(answer, Exception):
             raise answer
-        return answer
+        return answer if isinstance(answer, PostAnswer) else PostAnswer(answer)
 
 
 def ended_run(run_id: str = "r1", url: str | None = SECRET_URL, status: Any = "finished") -> Run:
@@ -176,6 +184,49 @@ async def test_a_receiver_that_is_gone_is_not_asked_again(storage: Storage) -> N
     assert state(hooks, run) == ("given_up", 1, 410, None)
 
 
+@pytest.mark.parametrize(
+    ("asked_s", "pause_s"), [(None, 5.0), (1.0, 5.0), (120.0, 120.0), (1e9, MAX_RETRY_AFTER_S)]
+)
+async def test_a_receiver_that_is_busy_is_not_called_before_it_wants_to_be(
+    storage: Storage, asked_s: float | None, pause_s: float
+) -> None:
+    run = ended_run()
+    await store(storage, run)
+    hooks = webhooks(storage, Receiver(PostAnswer(429, asked_s)), (5.0,))
+
+    await deliver(hooks)
+
+    shown = hooks.describe(run)
+    assert shown
+    assert (shown["state"], shown["next_at"]) == ("pending", timestamp(1000.0 + pause_s))
+
+
+async def test_a_receiver_that_answers_slowly_holds_up_no_other(storage: Storage) -> None:
+    slow = [ended_run(f"a{number}", "https://slow.test/hook") for number in range(5 * MAX_CALLS)]
+    other = ended_run("z", "https://other.test/hook?key=1")
+    await store(storage, *slow, other)
+    called: list[str] = []
+    taken, gate = asyncio.Event(), asyncio.Event()
+
+    async def post(url: str, body: bytes, headers: Mapping[str, str]) -> PostAnswer:
+        called.append(url)
+        if url == other.webhook:
+            taken.set()
+        else:
+            await gate.wait()
+        return PostAnswer(200)
+
+    hooks = Webhooks(storage.store, Deliveries(storage.database), post, pauses_s=(5.0,))
+    hooks.start()
+    await asyncio.wait_for(taken.wait(), 10)
+    gate.set()
+    await asyncio.wait_for(hooks.wait_idle(), 10)
+    await hooks.close()
+
+    assert called.index(str(other.webhook)) <= MAX_RECEIVER_CALLS
+    assert len(called) == len(slow) + 1
+
+
 async def test_a_webhook_is_sent_again_on_request(storage: Storage) -> None:
     run = ended_run()
     await store(storage, run)
@@ -198,7 +249,7 @@ async def test_a_call_that_is_asked_for_while_another_is_under_way_is_made(
     hooks: Webhooks
 
     class Asking(Receiver):
-        async def __call__(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
+        async def __call__(self, url: str, body: bytes, headers: Mapping[str, str]) -> PostAnswer:
             if not self.calls:
                 await hooks.resend(run)
             return await super().__call__(url, body, headers)

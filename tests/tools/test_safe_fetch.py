@@ -270,18 +270,36 @@ async def test_a_host_that_falls_silent_is_given_up(site: Site, loopback: FetchL
 
 async def test_a_body_is_posted_and_its_status_given(site: Site, loopback: FetchLimits) -> None:
     site.page("/hook", b"", status="202 Accepted")
-    assert await post(site.url("/hook"), b'{"done": true}', loopback) == 202
+    assert await post(site.url("/hook"), b'{"done": true}', loopback) == (202, None)
     head = site.seen[0].casefold()
     assert head.startswith("post /hook ")
     assert "content-type: application/json" in head
     assert site.bodies == [b'{"done": true}']
 
 
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("120", 120.0),
+        ("0", 0.0),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
+        ("Wed, 21 Oct 2015 07:28:00", 0.0),
+        *(("soon", None), ("-5", None), ("1.5", None), ("Wed, 99999999999999 Oct 2015", None)),
+    ],
+)
+async def test_an_answer_tells_when_to_post_again(
+    site: Site, loopback: FetchLimits, text: str, seconds: float | None
+) -> None:
+    site.page("/hook", b"", head=f"Retry-After: {text}\r\n", status="429 Too Many Requests")
+
+    assert await post(site.url("/hook"), b"{}", loopback) == (429, seconds)
+
+
 async def test_a_post_follows_no_redirect_and_stays_out_of_our_network(
     site: Site, loopback: FetchLimits
 ) -> None:
     site.redirect("/hook", "/elsewhere")
-    assert await post(site.url("/hook"), b"{}", loopback) == 302
+    assert await post(site.url("/hook"), b"{}", loopback) == (302, None)
     assert len(site.seen) == 1
     with pytest.raises(Invalid) as raised:
         await post(site.url("/hook"), b"{}", FetchLimits())
