@@ -9,7 +9,15 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    GetJsonSchemaHandler,
+    StringConstraints,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from config.yaml_reader import EXTENSION, drop_extensions
 
@@ -51,6 +59,15 @@ class SpecModel(BaseModel):
     names_within: ClassVar[frozenset[str]] = frozenset()
     """Fields that hold things by name, where `x-` keys are passed over too."""
 
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        schema = handler.resolve_ref_schema(handler(core_schema))
+        for name in cls.names_within:
+            _admit_extensions(schema["properties"][name])
+        return schema
+
     @model_validator(mode="before")
     @classmethod
     def _drop_extensions(cls, value: Any) -> Any:
@@ -63,3 +80,15 @@ class SpecModel(BaseModel):
             else item
             for key, item in drop_extensions(value).items()
         }
+
+
+def _admit_extensions(schema: dict[str, Any]) -> None:
+    """Let `x-` keys hold anything in the JSON schema of things by name."""
+    for option in schema.get("anyOf", []):
+        _admit_extensions(option)
+    if named := schema.get("patternProperties"):
+        # The pattern of a name fits these keys too.
+        others = {f"^(?!{EXTENSION}){key.removeprefix('^')}": each for key, each in named.items()}
+        schema["patternProperties"] = {**others, f"^{EXTENSION}": {}}
+    elif "additionalProperties" in schema:
+        schema["patternProperties"] = {f"^{EXTENSION}": {}}

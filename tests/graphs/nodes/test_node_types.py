@@ -27,7 +27,7 @@ def test_key_of_a_node_type_is_the_literal_type_of_its_spec(name: str) -> None:
 def test_node_type_is_in_the_json_schema_of_agent_files(name: str) -> None:
     schema = spec_json_schema()
 
-    (any_node,) = schema["properties"]["nodes"]["patternProperties"].values()
+    any_node, _ = schema["properties"]["nodes"]["patternProperties"].values()
     mapping = any_node["discriminator"]["mapping"]
 
     assert mapping[name].endswith(NODE_TYPES[name].spec.__name__)

@@ -216,6 +216,43 @@ def test_the_json_schema_accepts_every_shipped_agent_and_refuses_misspelt_keys()
     assert not validator.is_valid({"version": 1, "name": "x", "nodes": {"a": {"type": "y"}}})
 
 
+EXTENDED = """
+version: 1
+name: extended
+x-top: [anything]
+input: {question: string, x-in: {type: nonsense}}
+state: {answer: string, x-state: 1}
+nodes:
+  x-shared: &shared {of: everybody}
+  choose:
+    type: route
+    prompt: "{{ question }}"
+    choices: {say: Speak, rest: Be silent, x-choice: 5}
+    x-node: 1
+  say:
+    type: set
+    values: {answer: "{{ question }}", x-value: [1]}
+  rest:
+    type: map
+    over: "{{ [1] }}"
+    nodes: {x-inner: 1, it: {type: set, values: {answer: a}}}
+    result: "{{ answer }}"
+edges: {start: choose, x-edge: {any: thing}}
+output: {answer: "{{ answer }}", x-out: [1]}
+"""
+
+
+def test_the_json_schema_lets_x_keys_hold_anything_wherever_the_reader_does() -> None:
+    validator = Draft202012Validator(spec_json_schema())
+    value = read_source(EXTENDED).value
+
+    read_spec(EXTENDED)
+
+    assert [error.message for error in validator.iter_errors(value)] == []
+    bad = {**value, "nodes": {**value["nodes"], "y-shared": {"of": "everybody"}}}
+    assert not validator.is_valid(bad)
+
+
 def nested(depth: int) -> Any:
     value: Any = 1
     for _ in range(depth):
