@@ -17,6 +17,7 @@ from runs.database import RunDatabase, Statement
 from runs.deliveries import note_delivery
 from runs.events import Batch, load_batch
 from runs.idempotency import FIND_KEY, IdempotencyKey, KeyedRun, KeyRow, key_of_run, note_key
+from runs.pages import PAGE_BYTES, Page
 from runs.record import Run, RunRequest, RunStatus, Thread
 from runs.retention_statements import delete_runs, delete_thread
 from runs.rows import (
@@ -44,10 +45,14 @@ NOT EXISTS (
 """
 """A condition on `threads`: each pair of a JSON object stands in the thread's metadata, to which
 its agent belongs as `graph_id`."""
+RUN_SIZE = " + ".join(
+    f"coalesce(length({column}), 0)"
+    for column in ("input", "output", "error", "interrupts", "metadata")
+)
+"""About as many characters as a run has when it is shown."""
+NEWEST_FIRST = "ORDER BY created_at DESC, run_id DESC"
 EVENT_PAGE = 200
 """Stored batches that are read at once while a log is replayed."""
-PAGE_BYTES = 4 * 2**20
-"""Of batches that are read at once: parsing them takes the event loop some 20 ms."""
 
 
 class RunStore:
@@ -101,18 +106,33 @@ class RunStore:
         limit: int = 50,
         offset: int = 0,
     ) -> list[Run]:
-        """List the tenant's runs, newest first."""
+        """List the tenant's runs, newest first: at most `limit`, and about `PAGE_BYTES` of them."""
         where, parameters = ["tenant = ?"], [tenant]
         for column, value in (("agent", agent), ("status", status), ("thread_id", thread_id)):
             if value is not None:
                 where.append(f"{column} = ?")
                 parameters.append(value)
         rows = await self._database.rows(
-            f"SELECT {RUN_COLUMNS} FROM runs WHERE {' AND '.join(where)} "
-            "ORDER BY created_at DESC, run_id DESC LIMIT ? OFFSET ?",
-            (*parameters, limit, offset),
+            f"SELECT {RUN_COLUMNS} FROM runs WHERE run_id IN ("
+            f"SELECT run_id FROM (SELECT run_id, sum(size) OVER ({NEWEST_FIRST}) - size AS before "
+            f"FROM (SELECT run_id, created_at, {RUN_SIZE} AS size FROM runs "
+            f"WHERE {' AND '.join(where)} {NEWEST_FIRST} LIMIT ? OFFSET ?)) WHERE before < ?) "
+            f"{NEWEST_FIRST}",
+            (*parameters, limit, offset, PAGE_BYTES),
         )
         return [load_run(row) for row in rows]
+
+    async def page_runs(
+        self, *, tenant: str, limit: int, offset: int = 0, **narrowed: Any
+    ) -> Page[Run]:
+        """Return runs as `list_runs` does; the page goes on at the offset `next`."""
+        runs = await self.list_runs(tenant=tenant, limit=limit, offset=offset, **narrowed)
+        end = offset + len(runs)
+        # A page that is cut short by its bytes looks like the last one.
+        more = len(runs) == limit or await self.list_runs(
+            tenant=tenant, limit=1, offset=end, **narrowed
+        )
+        return Page(runs, str(end) if runs and more else None)
 
     async def list_unended_runs(self) -> list[Run]:
         """List the runs of all tenants that neither ended nor wait for a person, oldest first."""

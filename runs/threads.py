@@ -16,6 +16,7 @@ from langgraph.types import StateSnapshot
 from config.errors import Conflict, MotetError, NotFound
 from runs.checkpoints import Checkpoints
 from runs.engine import RunEngine
+from runs.pages import Page, fill_page
 from runs.record import Thread
 from runs.state_edits import StateEdit, check_types, explain_user_errors, write_edit
 from runs.store import RunStore, is_duplicate
@@ -121,12 +122,16 @@ class Threads:
         limit: int = 10,
         offset: int = 0,
         tenant: str,
-    ) -> list[dict[str, Any]]:
-        """List the tenant's threads that hold this metadata, most recently used first."""
+    ) -> Page[dict[str, Any]]:
+        """List the tenant's threads that hold this metadata, most recently used first.
+
+        The page goes on at the offset `next`.
+        """
         threads = await self._store.list_threads(
             tenant=tenant, metadata=metadata, ids=ids, limit=limit, offset=offset
         )
-        return [await self.get(thread.thread_id, tenant=tenant) for thread in threads]
+        shown = (await self.get(thread.thread_id, tenant=tenant) for thread in threads)
+        return await fill_page(shown, limit, lambda page: str(offset + len(page)))
 
     async def update(
         self, thread_id: str, metadata: Mapping[str, Any], *, tenant: str
@@ -188,14 +193,15 @@ class Threads:
         before: str | None = None,
         metadata: Mapping[str, Any] | None = None,
         tenant: str,
-    ) -> list[dict[str, Any]]:
+    ) -> Page[dict[str, Any]]:
         """List the thread's states, newest first; with `before`, those before that checkpoint.
 
-        Raises `Invalid` for metadata whose names no filter takes.
+        The page goes on before the checkpoint `next`. Raises `Invalid` for metadata whose names no
+        filter takes.
         """
         thread = self._find(thread_id, tenant)
         if thread.agent is None:
-            return []
+            return Page([])
         check_filter(metadata)
         graph = await self._graph(thread)
         states = graph.aget_state_history(
@@ -204,7 +210,8 @@ class Threads:
             before=thread_config(thread.key, before) if before else None,
             filter=dict(metadata) if metadata else None,
         )
-        return [state_dict(snapshot) async for snapshot in states]
+        shown = (state_dict(snapshot) async for snapshot in states)
+        return await fill_page(shown, limit, lambda page: str(page[-1]["checkpoint_id"]))
 
     async def update_state(
         self,

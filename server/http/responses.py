@@ -8,6 +8,20 @@ from typing import Any
 from starlette.responses import Response
 
 from runs.events import dumps
+from runs.pages import Page
+
+NEXT_PAGE = "X-Pagination-Next"
+"""The header that clients of LangGraph read too."""
+
+
+def page_response(page: Page[Any]) -> Response:
+    """Answer with the items of a page; a header names where the next one begins."""
+    return json_response(page, headers=next_page(page))
+
+
+def next_page(page: Page[Any]) -> dict[str, str]:
+    """Return the header of a page that is not the last."""
+    return {NEXT_PAGE: page.next} if page.next else {}
 
 
 def json_response(

@@ -14,7 +14,7 @@ from runs.record import Run, RunStatus
 from server.http.access import Caller, CallerOf
 from server.http.bodies import Offset, StrictBody, StrictRoute
 from server.http.negotiation import prefers_json
-from server.http.responses import json_response
+from server.http.responses import json_response, next_page
 from server.http.run_responses import stream_run, wait_for_run
 from server.http.sse import parse_last_event_id
 from server.services import Services, ServicesOf
@@ -44,8 +44,8 @@ async def list_runs(
     limit: Annotated[int, Query(ge=1, le=1000)] = 50,
     offset: Offset = 0,
 ) -> Response:
-    """List runs, newest first."""
-    runs = await services.store.list_runs(
+    """List runs, newest first; the header `X-Pagination-Next` is the next page's `offset`."""
+    page = await services.store.page_runs(
         tenant=caller.tenant,
         agent=agent,
         status=status,
@@ -53,7 +53,8 @@ async def list_runs(
         limit=limit,
         offset=offset,
     )
-    return json_response({"runs": [_describe(run, services) for run in runs]})
+    runs = [_describe(run, services) for run in page]
+    return json_response({"runs": runs}, headers=next_page(page))
 
 
 @router.get("/runs/{run_id}")

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field
 from config.errors import Invalid
 from server.http.access import CallerOf
 from server.http.bodies import MAX_INTEGER, StrictBody, StrictRoute, Texts
-from server.http.responses import json_response
+from server.http.responses import json_response, page_response
 from server.services import ServicesOf
 
 router = APIRouter(tags=["threads"], route_class=StrictRoute)
@@ -110,7 +110,7 @@ async def search_threads(
 ) -> Response:
     """Search threads, most recently used first."""
     body = body or ThreadSearchBody()
-    return json_response(await services.threads.search(**body.model_dump(), tenant=caller.tenant))
+    return page_response(await services.threads.search(**body.model_dump(), tenant=caller.tenant))
 
 
 @router.get("/threads/{thread_id}")
@@ -190,7 +190,7 @@ async def show_history(
 ) -> Response:
     """List the thread's states, newest first."""
     body = body or HistoryBody()
-    return json_response(
+    return page_response(
         await services.threads.get_history(
             thread_id,
             limit=body.limit,
@@ -210,7 +210,7 @@ async def list_history(
     before: CheckpointId | None = None,
 ) -> Response:
     """List the thread's states, newest first."""
-    return json_response(
+    return page_response(
         await services.threads.get_history(
             thread_id, limit=limit, before=before, tenant=caller.tenant
         )
