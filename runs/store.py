@@ -113,12 +113,12 @@ class RunStore:
                 where.append(f"{column} = ?")
                 parameters.append(value)
         rows = await self._database.rows(
-            f"SELECT {RUN_COLUMNS} FROM runs WHERE run_id IN ("
+            f"SELECT {RUN_COLUMNS} FROM runs WHERE tenant = ? AND run_id IN ("
             f"SELECT run_id FROM (SELECT run_id, sum(size) OVER ({NEWEST_FIRST}) - size AS before "
             f"FROM (SELECT run_id, created_at, {RUN_SIZE} AS size FROM runs "
             f"WHERE {' AND '.join(where)} {NEWEST_FIRST} LIMIT ? OFFSET ?)) WHERE before < ?) "
             f"{NEWEST_FIRST}",
-            (*parameters, limit, offset, PAGE_BYTES),
+            (tenant, *parameters, limit, offset, PAGE_BYTES),
         )
         return [load_run(row) for row in rows]
 
