@@ -39,7 +39,7 @@ they happen; `GET /runs/{id}/events` comes back to them. Errors have one shape:
 """
 
 
-def create_app(services: Services) -> FastAPI:
+def create_app(services: Services) -> Application:
     """Make the application over services that the caller has opened and will close."""
     # FastAPI's own page of the API runs a script of another site, in the origin of the service.
     app = Application(

@@ -24,6 +24,7 @@ from config.settings import Settings
 from models.backends import import_drivers
 from server.app import create_app
 from server.data_folder import ADDRESS_FILE
+from server.http.application import Application
 from server.http.protocol import Protocol
 from server.services import Services, open_services
 
@@ -98,11 +99,12 @@ async def serve(settings: Settings) -> None:
     with listening:
         url = local_url(*listening.getsockname()[:2])
         async with open_services(settings) as services:
-            server = Server(_uvicorn_config(services), services)
+            app = create_app(services)
+            server = Server(_uvicorn_config(app, services), services)
             _freeze_garbage()
             address = settings.home / ADDRESS_FILE
             announcing = asyncio.create_task(
-                _announce(server, address, url, services), name="ready"
+                _announce(server, app, address, url, services), name="ready"
             )
             try:
                 await server.serve([listening])
@@ -118,7 +120,7 @@ async def serve(settings: Settings) -> None:
 async def serve_on_socket(settings: Settings, path: Path) -> AsyncIterator[None]:
     """Serve on the Unix socket `path` in this event loop, for as long as the context is open."""
     async with open_services(settings) as services:
-        config = _uvicorn_config(services, uds=str(path))
+        config = _uvicorn_config(create_app(services), services, uds=str(path))
         server = Server(config, services, listens_to_signals=False)
         serving = asyncio.create_task(server.serve(), name="server")
         ready = asyncio.create_task(server.ready.wait())
@@ -162,7 +164,9 @@ def _freeze_objects() -> None:
     gc.collect()
 
 
-async def _announce(server: Server, address: Path, url: str, services: Services) -> None:
+async def _announce(
+    server: Server, app: Application, address: Path, url: str, services: Services
+) -> None:
     """Wait until the server listens and say where; then start what a service does by itself.
 
     That is to resume crawls, to watch folders, to import the back ends, and to start the search
@@ -173,10 +177,11 @@ async def _announce(server: Server, address: Path, url: str, services: Services)
         await asyncio.to_thread(replace_file, address, url, durable=False)
     except OSError as error:
         log.error("commands do not find this server: %s", error)
+    await asyncio.to_thread(app.prepare_routes)
     log.info("Motet is ready at %s (data in %s)", url, address.parent)
     await services.crawler.resume()
     await services.folder_watcher.start()
-    # Else the first request that asks about a model imports them, on the event loop.
+    # Else the first request that asks about a model imports them, and all wait for the import.
     await asyncio.to_thread(import_drivers)
     _freeze_objects()
     try:
@@ -185,9 +190,9 @@ async def _announce(server: Server, address: Path, url: str, services: Services)
         log.warning("the indexes are not warm: %s", error)
 
 
-def _uvicorn_config(services: Services, uds: str | None = None) -> uvicorn.Config:
+def _uvicorn_config(app: Application, services: Services, uds: str | None = None) -> uvicorn.Config:
     return uvicorn.Config(
-        create_app(services),
+        app,
         uds=uds,
         http=Protocol,
         ws="none",
