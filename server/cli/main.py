@@ -14,7 +14,7 @@ import orjson
 import typer
 
 from config.errors import MotetError
-from config.logging import configure_logging
+from config.logging import configure_logging, log_uncaught_errors
 from config.settings import load_settings
 from server.cli.agent_versions import agents_app
 from server.cli.command import AsJson, Home, out, settings_of
@@ -88,6 +88,7 @@ def serve(
     flags["hold_runs"] = hold_runs or None
     settings = load_settings(config, environment=environment, **flags)
     configure_logging(settings.log_level)
+    log_uncaught_errors()
     from server.serving import serve as serve_
 
     run_(serve_(settings))

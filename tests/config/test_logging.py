@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import asyncio
 import logging
+import sys
 import sysconfig
+import threading
 from collections.abc import Iterator
 
 import pytest
 
-from config.logging import configure_logging
+from config.logging import configure_logging, log_uncaught_errors
 from config.redaction import redact_urls
 
 SECRET = "k4n4ry"
@@ -86,5 +89,97 @@ def test_an_entry_steers_no_terminal(configured: None, capsys: pytest.CaptureFix
 
     written = capsys.readouterr().err
     assert "a tool said ␛]0;x␇\\u009b31m\\u202e" in written
-    assert "ValueError: ␛[2J" in written
     assert "\x1b" not in written
+
+
+def test_a_traceback_tells_types_and_places_and_no_texts(
+    configured: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logging("info")
+    try:
+        try:
+            raise KeyError(SECRET)
+        except KeyError as cause:
+            raise ExceptionGroup(SECRET, [ValueError(SECRET)]) from cause
+    except ExceptionGroup as error:
+        error.add_note(SECRET)
+        logging.getLogger("runs").exception("it broke")
+
+    written = capsys.readouterr().err
+    assert SECRET not in written
+    for told in ("ExceptionGroup\n", "KeyError\n", "ValueError", "test_logging.py"):
+        assert told in written
+
+
+def test_a_traceback_tells_what_the_system_refused(
+    configured: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logging("info")
+    try:
+        raise OSError(28, "No space left on device", f"/home/{SECRET}")
+    except OSError:
+        logging.getLogger("runs").exception("it broke")
+
+    written = capsys.readouterr().err
+    assert "OSError: No space left on device" in written
+    assert SECRET not in written
+
+
+def test_at_debug_a_traceback_has_its_texts(
+    configured: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logging("debug")
+    try:
+        raise ValueError(SECRET)
+    except ValueError:
+        logging.getLogger("runs").exception("it broke")
+
+    assert f"ValueError: {SECRET}" in capsys.readouterr().err
+
+
+async def never_awaited() -> None:
+    raise ValueError(SECRET)
+
+
+async def test_what_the_event_loop_reports_is_told_without_its_objects(
+    configured: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logging("info")
+    loop = asyncio.get_running_loop()
+    task = loop.create_task(never_awaited())
+    await asyncio.wait([task])
+    loop.default_exception_handler(
+        {"message": "Task exception was never retrieved", "future": task, "exception": ValueError()}
+    )
+    task.exception()
+
+    written = capsys.readouterr().err
+    assert "asyncio: Task exception was never retrieved" in written
+    assert SECRET not in written
+
+
+@pytest.mark.parametrize("how", ["thread", "destructor"])
+def test_errors_that_nobody_catches_are_logged_without_their_texts(
+    how: str, configured: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Raises:
+        def __del__(self) -> None:
+            raise ValueError(SECRET)
+
+    def fail() -> None:
+        raise ValueError(SECRET)
+
+    configure_logging("info")
+    monkeypatch.setattr("threading.excepthook", threading.excepthook)
+    monkeypatch.setattr("sys.unraisablehook", sys.unraisablehook)
+    log_uncaught_errors()
+    if how == "thread":
+        thread = threading.Thread(target=fail)
+        thread.start()
+        thread.join()
+    else:
+        Raises()
+
+    written = capsys.readouterr().err
+    assert "ValueError" in written
+    assert SECRET not in written.replace("raise ValueError(SECRET)", "")
