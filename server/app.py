@@ -11,6 +11,7 @@ from server.http.audit import AuditTrail
 from server.http.conditional import ConditionalRequests, HeadRequests
 from server.http.errors import install_error_handlers
 from server.http.limits import BodyLimit
+from server.http.negotiation import Negotiation
 from server.http.origins import OriginGuard
 from server.http.paths import TrailingSlash
 from server.routes import (
@@ -57,7 +58,7 @@ def create_app(services: Services) -> Application:
         max_body_bytes=services.settings.max_body_bytes,
         max_upload_bytes=services.settings.max_upload_bytes,
     )
-    for middleware in (TrailingSlash, ConditionalRequests, HeadRequests):
+    for middleware in (TrailingSlash, ConditionalRequests, Negotiation, HeadRequests):
         app.add_middleware(middleware)
     _guard_origins(app, services.settings)
     install_error_handlers(app)

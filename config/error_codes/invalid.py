@@ -29,6 +29,10 @@ INVALID: Mapping[str, ErrorCode] = {
     "empty_mask": ErrorCode(
         "The mask marks nothing.", "Make what is to be drawn anew white or transparent."
     ),
+    "expectation_failed": ErrorCode(
+        "The header `Expect` asks for what this service does not do.",
+        "Leave it out; `100-continue` alone is known.",
+    ),
     "expression_failed": ErrorCode(
         "An expression in an agent's file failed for the values of this run.",
         "Correct the expression, or give it a default.",
@@ -148,6 +152,10 @@ INVALID: Mapping[str, ErrorCode] = {
         "An image is to be indexed, and no model that describes images is available.",
         "Make the role `vision` available.",
     ),
+    "not_acceptable": ErrorCode(
+        "The header `Accept` leaves out, or refuses, what this answer is.",
+        "Name the media type that the message names, or `*/*`.",
+    ),
     "not_pullable": ErrorCode(
         "Models of this back end or of this name are not pulled.",
         "Name a repository as owner/name, or place the files by hand.",
@@ -159,6 +167,10 @@ INVALID: Mapping[str, ErrorCode] = {
     "parallel_writes": ErrorCode(
         "Nodes that run in parallel wrote the same channel.",
         "Give the channel a reducer, or let each node write its own.",
+    ),
+    "precondition_failed": ErrorCode(
+        "What is there is not what `If-Match` or another condition of the request says.",
+        "Fetch it again, and decide anew.",
     ),
     "quantization_unavailable": ErrorCode(
         "The model's `quantization` needs a library or device that is not there.",

@@ -1,18 +1,27 @@
-"""HEAD, and requests that want an answer only where it has changed, for every GET route.
+"""HEAD, and requests with a condition: a GET where something changed, a write where nothing did.
 
 Owns entity tags of answers that have none of their own: those are of the bytes. Streams have none.
+A write with a condition is judged by what GET answers at its path; writes with conditions to one
+path follow each other, so that of two clients who saw the same one succeeds.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from weakref import WeakValueDictionary
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from config.errors import Invalid
+from server.http.errors import error_response
+
+WRITES = ("PUT", "PATCH", "DELETE")
+CONDITIONS = ("if-match", "if-none-match", "if-modified-since", "if-unmodified-since")
 ENTITY_TAG = re.compile(r'(?:W/)?("[^"]*")')
 OF_BODY = ("content-length", "content-type", "content-range", "content-disposition")
 """Headers that tell of a body, which an answer without one does not have."""
@@ -39,22 +48,67 @@ class HeadRequests:
 
 
 class ConditionalRequests:
-    """ASGI middleware: tags the answers to GET, and answers 304 where a client has the same."""
+    """ASGI middleware: tags the answers to GET, and answers 304 where a client has the same.
+
+    Where what is there is not what a client says it saw, the answer is 412.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] == "GET":
-            send = _ConditionalSend(Headers(scope=scope), send)
-        await self._app(scope, receive, send)
+        method = scope.get("method")
+        headers = Headers(scope=scope) if scope["type"] == "http" else Headers()
+        if method == "GET":
+            await self._app(scope, receive, _ConditionalSend(headers, scope, send))
+        elif method in WRITES and any(each in headers for each in CONDITIONS):
+            await self._write(headers, scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _write(self, headers: Headers, scope: Scope, receive: Receive, send: Send) -> None:
+        async with self._locks.setdefault(scope["path"], asyncio.Lock()):
+            present = await self._fetch_head(scope)
+            condition = find_broken(headers, present)
+            if not condition and present and _names(headers.getlist("if-none-match"), present):
+                condition = "If-None-Match"
+            if condition:
+                await error_response(_broken(condition))(scope, receive, send)
+            else:
+                await self._app(scope, receive, send)
+
+    async def _fetch_head(self, scope: Scope) -> Headers | None:
+        """Fetch the headers of what is at a path now; None where there is nothing."""
+        kept = [each for each in scope["headers"] if each[0] in (b"host", b"authorization")]
+        found = _Head()
+        asked = {**scope, "method": "GET", "headers": kept}
+        await self._app(asked, _receive_nothing, _ConditionalSend(Headers(), asked, found))
+        return found.headers
+
+
+class _Head:
+    """Takes an answer, and keeps its headers if it is a success."""
+
+    headers: Headers | None = None
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start" and message["status"] == 200:
+            self.headers = Headers(raw=message["headers"])
+
+
+async def _receive_nothing() -> Message:
+    """Wait like a client that sends no body and stays; routes of GET read none."""
+    await asyncio.get_running_loop().create_future()
+    raise AssertionError("nobody ends the wait")
 
 
 class _ConditionalSend:
     """Sends an answer, or that it is not modified; holds the head until the tag is known."""
 
-    def __init__(self, request: Headers, send: Send) -> None:
+    def __init__(self, request: Headers, scope: Scope, send: Send) -> None:
         self._request = request
+        self._scope = scope
         self._send = send
         self._head: Message | None = None
         self._ended = False
@@ -70,6 +124,10 @@ class _ConditionalSend:
             headers = MutableHeaders(scope=head)
             if not message.get("more_body", False):
                 headers.setdefault("ETag", tag_of(message.get("body", b"")))
+            if condition := find_broken(self._request, headers):
+                self._ended = True
+                await error_response(_broken(condition))(self._scope, _receive_nothing, self._send)
+                return
             if is_unmodified(self._request, headers):
                 self._ended = True
                 for name in OF_BODY:
@@ -92,19 +150,53 @@ def is_unmodified(request: Headers, answer: Headers) -> bool:
     The comparison is the weak one; dates and tags that cannot be read are none.
     """
     if tags := request.getlist("if-none-match"):
-        sent = ",".join(tags)
-        own = ENTITY_TAG.fullmatch(answer.get("etag", ""))
-        return sent.strip() == "*" or (own is not None and own[1] in ENTITY_TAG.findall(sent))
-    since, modified = (
-        _parse_date(headers.get(name))
-        for headers, name in ((request, "if-modified-since"), (answer, "last-modified"))
-    )
+        return _names(tags, answer)
+    since, modified = _parse_dates(request.get("if-modified-since"), answer)
     return since is not None and modified is not None and modified <= since
+
+
+def find_broken(request: Headers, answer: Headers | None) -> str | None:
+    """Find the condition that forbids to go on: what is there, or None, is not what a client saw.
+
+    Dates that cannot be read are none.
+    """
+    if tags := request.getlist("if-match"):
+        is_same = answer is not None and _names(tags, answer, is_strong=True)
+        return None if is_same else "If-Match"
+    since, modified = _parse_dates(request.get("if-unmodified-since"), answer or Headers())
+    is_changed = since is not None and modified is not None and modified > since
+    return "If-Unmodified-Since" if is_changed else None
+
+
+def _names(tags: list[str], answer: Headers, *, is_strong: bool = False) -> bool:
+    """Tell whether a client's tags name an answer. A weak tag names nothing in a strong sense."""
+    sent = ",".join(tags)
+    tag = answer.get("etag", "")
+    own = ENTITY_TAG.fullmatch(tag)
+    if sent.strip() == "*" or own is None:
+        return sent.strip() == "*"
+    named = [
+        found[1] for found in ENTITY_TAG.finditer(sent) if not (is_strong and found[0][0] == "W")
+    ]
+    return own[1] in named and not (is_strong and tag.startswith("W/"))
+
+
+def _broken(condition: str) -> Invalid:
+    return Invalid(
+        f"What is there now is not what {condition} says: it was changed, made or deleted since. "
+        "Fetch it again.",
+        code="precondition_failed",
+        details={"field": condition},
+    )
 
 
 def _is_tagged(head: Message) -> bool:
     # A stream has no length, and its head may not wait for its first part.
     return head["status"] in (200, 206) and "content-length" in Headers(raw=head["headers"])
+
+
+def _parse_dates(since: str | None, answer: Headers) -> tuple[datetime | None, datetime | None]:
+    return _parse_date(since), _parse_date(answer.get("last-modified"))
 
 
 def _parse_date(text: str | None) -> datetime | None:

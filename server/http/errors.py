@@ -46,10 +46,13 @@ STATUS_OF_CODE: Mapping[str, int] = {
     "malformed_body": 400,
     "forbidden": 403,
     "method_not_allowed": 405,
+    "not_acceptable": 406,
     "body_timed_out": 408,
+    "precondition_failed": 412,
     "too_large": 413,
-    "range_not_satisfiable": 416,
     "unsupported_media_type": 415,
+    "range_not_satisfiable": 416,
+    "expectation_failed": 417,
 }
 """Codes for which HTTP has a more precise status than their family's."""
 
@@ -109,7 +112,11 @@ async def _render_framework_error(request: Request, error: Exception) -> Respons
     response = error_response(_translate(request, error), error.status_code)
     response.headers.update(error.headers or {})
     if error.status_code == 405:
-        response.headers["Allow"] = ", ".join(_allowed_methods(request))
+        allow = {"Allow": ", ".join(_allowed_methods(request))}
+        # No route has a method for it: what each path takes is all that there is to tell.
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers=allow)
+        response.headers.update(allow)
     return response
 
 
@@ -149,7 +156,7 @@ async def _render_unexpected(request: Request, error: Exception) -> Response:
 def _allowed_methods(request: Request) -> list[str]:
     """List what a path takes: each of its methods is a route of its own."""
     scope = {"type": "http", "path": request.scope["path"], "root_path": "", "headers": []}
-    return [
+    routed = [
         method
         for method in METHODS
         if any(
@@ -159,6 +166,7 @@ def _allowed_methods(request: Request) -> list[str]:
             for route in request.app.routes
         )
     ]
+    return [*routed, "OPTIONS"]
 
 
 def _translate(request: Request, error: HTTPException) -> MotetError:

@@ -11,9 +11,10 @@ from starlette.responses import FileResponse
 from starlette.types import Receive, Scope, Send
 
 from config.errors import Invalid, NotFound
+from server.http.conditional import is_unmodified
 
 UNIT = re.compile(r"\s*([^\s=,;]+)\s*=")
-BYTE_RANGE = re.compile(r"\s*(?P<first>\d{0,18})\s*-\s*(?P<last>\d{0,18})\s*")
+BYTE_RANGE = re.compile(r"\s*(?P<first>\d{0,1000})\s*-\s*(?P<last>\d{0,1000})\s*")
 
 
 class StoredFile(FileResponse):
@@ -30,7 +31,9 @@ class StoredFile(FileResponse):
         self.set_stat_headers(self.stat_result)
         headers = Headers(scope=scope)
         text = headers.get("range")
-        if text is not None and self._counts(text, headers.get("if-range")):
+        # A client that has the whole file, as it says itself, is told so whatever part it names.
+        is_known = is_unmodified(headers, self.headers)
+        if text is not None and not is_known and self._counts(text, headers.get("if-range")):
             check_ranges(text, self.stat_result.st_size)
         elif text is not None:
             scope = {**scope, "headers": [each for each in headers.raw if each[0] != b"range"]}

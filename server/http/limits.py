@@ -15,7 +15,10 @@ from config.errors import Invalid, TimedOut
 from server.http.content_coding import CODINGS, GzipReceive
 from server.http.errors import error_response
 
-CODING = b"content-encoding"
+CODING, TRANSFER = b"content-encoding", b"transfer-encoding"
+PLAIN = (b"", b"identity", b"chunked")
+"""Codings that a body is none the different for; the HTTP server puts chunks together."""
+EXPECT, CONTINUE = b"expect", b"100-continue"
 
 
 class BodyLimit:
@@ -37,6 +40,9 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
+        if headers.get(EXPECT, CONTINUE).strip().lower() != CONTINUE:
+            await error_response(_unexpected(headers[EXPECT]))(scope, receive, send)
+            return
         upload = headers.get(b"content-type", b"").startswith(b"multipart/")
         bound = self._max_upload_bytes if upload else self._max_body_bytes
         declared = headers.get(b"content-length", b"")
@@ -46,14 +52,24 @@ class BodyLimit:
         # The HTTP server holds a body to the length that it declares; a chunked one is counted.
         timed = _TimedReceive(receive, self._pause_s)
         bounded = timed if declared.isdigit() else _CountingReceive(timed, bound)
-        coding = headers.get(CODING, b"identity").strip().lower()
-        if coding in CODINGS:
+        codings = _codings(scope)
+        if len(codings) == 1 and codings[0] in CODINGS:
             bounded = _CountingReceive(GzipReceive(bounded), bound)
             scope = {**scope, "headers": [each for each in scope["headers"] if each[0] != CODING]}
-        elif coding not in (b"", b"identity"):
-            await _unsupported(coding)(scope, receive, send)
+        elif codings:
+            await _unsupported(b", ".join(codings))(scope, receive, send)
             return
         await self._app(scope, bounded, send)
+
+
+def _codings(scope: Scope) -> list[bytes]:
+    """List what was done to a body, in this order, whichever header tells it."""
+    values = [value for name, value in scope["headers"] if name in (CODING, TRANSFER)]
+    return [each for each in map(_word, b",".join(values).split(b",")) if each not in PLAIN]
+
+
+def _word(part: bytes) -> bytes:
+    return part.strip().lower()
 
 
 class _TimedReceive:
@@ -102,6 +118,14 @@ def _too_large(bound_bytes: int) -> Invalid:
         f"The body is larger than {bound_bytes} bytes.",
         code="too_large",
         details={"field": "body"},
+    )
+
+
+def _unexpected(value: bytes) -> Invalid:
+    return Invalid(
+        f"Expect '{value[:40].decode('latin-1')}' cannot be met; 100-continue can.",
+        code="expectation_failed",
+        details={"field": "Expect"},
     )
 
 

@@ -266,9 +266,12 @@ async def test_body_that_inflates_without_end_is_too_large(
 async def test_method_that_is_not_allowed_is_answered_with_all_that_are(
     client: httpx.AsyncClient, path: str, allowed: str
 ) -> None:
-    response = await client.request("OPTIONS", path)
-    error_of(response, 405, "method_not_allowed")
-    assert response.headers["allow"] == allowed
+    refused = await client.request("TRACE", path)
+    error_of(refused, 405, "method_not_allowed")
+    assert refused.headers["allow"] == f"{allowed}, OPTIONS"
+    told = await client.request("OPTIONS", path)
+    assert (told.status_code, told.content) == (204, b"")
+    assert told.headers["allow"] == refused.headers["allow"]
 
 
 async def test_slash_at_the_end_of_a_path_makes_no_difference(client: httpx.AsyncClient) -> None:
@@ -292,6 +295,43 @@ async def test_events_and_json_are_chosen_by_weight(client: httpx.AsyncClient) -
         )
         assert response.headers["content-type"] == kind
     await client.delete("/agents/chosen")
+
+
+@pytest.mark.parametrize("accept", ["application/xml", "*/*;q=0"])
+async def test_answer_that_a_client_does_not_take_is_refused_before_work(
+    client: httpx.AsyncClient, accept: str
+) -> None:
+    for method, path in (("GET", "/agents"), ("GET", "/models/events"), ("POST", "/threads")):
+        response = await client.request(method, path, headers={"Accept": accept}, json={})
+        error_of(response, 406, "not_acceptable")
+        assert_secured(response.headers)
+
+
+async def test_write_with_a_condition_is_done_where_nothing_has_changed(
+    client: httpx.AsyncClient,
+) -> None:
+    first, second = (
+        {"json": {"yaml": shouting_agent("matched").replace("!", sign)}} for sign in "?!"
+    )
+    new = {"If-None-Match": "*"}
+    await client.post("/agents", **second)
+    error_of(await client.put("/agents/matched", headers=new, **first), 412, "precondition_failed")
+    seen = {"If-Match": (await client.get("/agents/matched")).headers["etag"]}
+    assert (await client.put("/agents/matched", headers=seen, **first)).status_code == 200
+    error_of(await client.put("/agents/matched", headers=seen, **first), 412, "precondition_failed")
+    error_of(await client.delete("/agents/matched", headers=seen), 412, "precondition_failed")
+    anything = {"If-Match": "*"}
+    assert (await client.delete("/agents/matched", headers=anything)).status_code == 204
+    error_of(await client.delete("/agents/matched", headers=anything), 412, "precondition_failed")
+
+
+async def test_artifact_is_deleted_where_it_is_what_a_client_saw(client: httpx.AsyncClient) -> None:
+    url = await uploaded(client, "c.txt", b"seen text", "text/plain")
+    tag = (await client.head(url)).headers["etag"]
+    other, own = {"If-Match": '"other"'}, {"If-Match": tag}
+    error_of(await client.delete(url, headers=other), 412, "precondition_failed")
+    error_of(await client.get(url, headers=other), 412, "precondition_failed")
+    assert (await client.delete(url, headers=own)).status_code == 204
 
 
 async def test_client_may_wait_for_leave_to_send_its_body(server: ServerProcess) -> None:

@@ -11,7 +11,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from server.http.conditional import ConditionalRequests, HeadRequests, is_unmodified
+from server.http.conditional import ConditionalRequests, HeadRequests, find_broken, is_unmodified
 
 TAG = '"abc"'
 DATE = "Sun, 29 Nov 2026 06:00:00 GMT"
@@ -47,6 +47,59 @@ def test_client_has_what_its_tag_or_its_date_says(
 ) -> None:
     answer = Headers({"ETag": TAG, "Last-Modified": DATE})
     assert is_unmodified(Headers(request_), answer) is unmodified
+
+
+@pytest.mark.parametrize(
+    ("request_", "broken"),
+    [
+        ({}, None),
+        ({"If-Match": TAG}, None),
+        ({"If-Match": "*"}, None),
+        ({"If-Match": f'"x", {TAG}'}, None),
+        ({"If-Match": f"W/{TAG}"}, "If-Match"),
+        ({"If-Match": '"other"'}, "If-Match"),
+        ({"If-Match": "abc"}, "If-Match"),
+        ({"If-Unmodified-Since": DATE}, None),
+        ({"If-Unmodified-Since": "soon"}, None),
+        ({"If-Unmodified-Since": EARLIER}, "If-Unmodified-Since"),
+        ({"If-Match": TAG, "If-Unmodified-Since": EARLIER}, None),
+    ],
+    ids=str,
+)
+def test_condition_is_broken_where_a_client_saw_something_else(
+    request_: dict[str, str], broken: str | None
+) -> None:
+    answer = Headers({"ETag": TAG, "Last-Modified": DATE})
+    assert find_broken(Headers(request_), answer) == broken
+
+
+def test_nothing_matches_what_is_not_there() -> None:
+    assert find_broken(Headers({"If-Match": "*"}), None) == "If-Match"
+    assert find_broken(Headers({"If-Unmodified-Since": DATE}), None) is None
+
+
+async def test_writes_with_a_condition_to_one_path_follow_each_other() -> None:
+    texts = ["old"]
+    app = FastAPI()
+
+    @app.get("/text")
+    async def show() -> Response:
+        return Response(texts[-1])
+
+    @app.put("/text")
+    async def replace() -> Response:
+        await asyncio.sleep(0)
+        texts.append("new")
+        return Response("done")
+
+    app.add_middleware(ConditionalRequests)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        seen = {"If-Match": (await client.get("/text")).headers["etag"]}
+        writes = [client.put("/text", headers=seen) for _ in range(5)]
+        statuses = [response.status_code for response in await asyncio.gather(*writes)]
+
+    assert sorted(statuses) == [200, 412, 412, 412, 412]
 
 
 def test_weak_tag_of_an_answer_is_compared_weakly() -> None:

@@ -113,7 +113,7 @@ async def test_a_framework_error_is_in_the_envelope_too(client: httpx.AsyncClien
     missing = await client.get("/nowhere")
     assert missing.json()["error"]["details"] == {"field": "path"}
     wrong = await client.post("/page")
-    assert (wrong.status_code, wrong.headers["allow"]) == (405, "GET, HEAD")
+    assert (wrong.status_code, wrong.headers["allow"]) == (405, "GET, HEAD, OPTIONS")
 
 
 async def test_a_parameter_is_named_with_its_place(client: httpx.AsyncClient) -> None:

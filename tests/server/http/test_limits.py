@@ -127,3 +127,34 @@ async def test_body_that_stops_coming_is_not_waited_for() -> None:
 
     assert sent[0]["status"] == 408
     assert b"body_timed_out" in sent[1]["body"]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content-Encoding": "gzip, identity"},
+        {"Content-Encoding": "identity,, GZIP"},
+        {"Transfer-Encoding": "gzip, chunked"},
+    ],
+    ids=str,
+)
+async def test_coding_counts_whichever_header_tells_it(headers: dict[str, str]) -> None:
+    assert (await send(gzip.compress(TEXT), **headers)).content == TEXT
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content-Encoding": "gzip, gzip"},
+        {"Content-Encoding": "gzip", "Transfer-Encoding": "gzip, chunked"},
+        {"Transfer-Encoding": "deflate, chunked"},
+    ],
+    ids=str,
+)
+async def test_body_that_was_coded_in_other_ways_is_refused(headers: dict[str, str]) -> None:
+    error_of(await send(TEXT, **headers), 415, "unsupported_media_type")
+
+
+async def test_expectation_that_nobody_meets_is_refused() -> None:
+    error_of(await send(TEXT, Expect="200-ok"), 417, "expectation_failed")
+    assert (await send(TEXT, Expect="100-Continue")).content == TEXT
