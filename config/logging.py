@@ -96,10 +96,10 @@ def _trace(error: BaseException) -> str:
 
 def _with_causes(error: BaseException) -> Iterator[BaseException]:
     left: list[BaseException | None] = [error]
-    seen: set[int] = set()
+    visited: set[int] = set()
     while left:
-        if (each := left.pop(0)) is not None and id(each) not in seen:
-            seen.add(id(each))
+        if (each := left.pop(0)) is not None and id(each) not in visited:
+            visited.add(id(each))
             yield each
             left += [each.__cause__, None if each.__suppress_context__ else each.__context__]
             left += each.exceptions if isinstance(each, BaseExceptionGroup) else []

@@ -43,9 +43,11 @@ def _propose_offset(offset: re.Match[str], zones: Container[str]) -> str:
     sign = "-" if offset["sign"] == "+" else "+"
     name = f"Etc/GMT{sign}{int(offset['hours'])}"
     if int(offset["minutes"] or 0) or name not in zones:
-        return "Use an IANA name of a place with that offset, such as 'Europe/Paris'."
+        return "Use the IANA name of a place with that offset."
     ahead = "ahead of" if sign == "-" else "behind"
-    return f"'{name}' is {int(offset['hours'])} hours {ahead} UTC: its sign is the other way round."
+    hours = int(offset["hours"])
+    unit = "hour" if hours == 1 else "hours"
+    return f"'{name}' is {hours} {unit} {ahead} UTC: its sign is the other way round."
 
 
 def _is_in(zone: str, area: str) -> bool:

@@ -58,6 +58,11 @@ SCANS = (
         "SELECT rowid, checkpoint FROM checkpoints WHERE rowid > ? ORDER BY rowid LIMIT 50",
         (-1,),
     ),
+    Scan(
+        "SELECT tenant, thread_id, metadata FROM threads WHERE (tenant, thread_id) > (?, ?) "
+        "ORDER BY tenant, thread_id LIMIT 100",
+        ("", ""),
+    ),
     Scan("SELECT rowid, value FROM writes WHERE rowid > ? ORDER BY rowid LIMIT 100", (-1,)),
 )
 """Everywhere an artifact may be named."""

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from config.errors import MotetError
+from config.redaction import publish_details
 from models.backends.common.sources import folder_of
 from models.catalog.profiles import (
     Recommendation,
@@ -26,7 +27,7 @@ from models.manager import Models
 from models.pulls.hub import BACKENDS as HUB_BACKENDS
 
 
-async def machine_profile(machine: Machine, models: Models) -> dict[str, Any]:
+async def machine_profile(machine: Machine, models: Models) -> Any:
     """Describe the devices with their problems, and a model for each role with its command.
 
     Asks the back ends what they have, each for a bounded time.
@@ -36,7 +37,7 @@ async def machine_profile(machine: Machine, models: Models) -> dict[str, Any]:
     accelerators = machine.accelerators
     profile = choose_profile(profiles, accelerators, memory[RAM].total_bytes)
     recommended = recommend(profiles, profile, accelerators, memory)
-    return {
+    report = {
         "system": _system(),
         "pytorch": asdict(read_torch_build()),
         "devices": [_ram(memory[RAM]), *(_device(each, memory) for each in accelerators)],
@@ -45,6 +46,8 @@ async def machine_profile(machine: Machine, models: Models) -> dict[str, Any]:
         "recommended": await asyncio.gather(*(_describe(each, models) for each in recommended)),
         "roles": [role.as_dict() for role in await models.roles()],
     }
+    # What drivers say names their files, and reasons name addresses.
+    return publish_details(report, [])
 
 
 def _system() -> dict[str, Any]:

@@ -24,6 +24,8 @@ MAX_NUMBER_CHARS = 60
 DIRECTIVES = re.compile(r"%(?:[aAbBdHIjmMpSUVyYzZfGu%])")
 """Of `strftime`. Others, and those with a width, mean different things on different systems."""
 
+DIRECTIVE = re.compile("%.")
+
 
 def write_date(value: Any, format: str = "%Y-%m-%d", zone: str = "") -> str:
     """Write a date or a time: ISO 8601 text, or seconds since 1970 (in UTC)."""
@@ -34,8 +36,10 @@ def write_date(value: Any, format: str = "%Y-%m-%d", zone: str = "") -> str:
     when = _read_date(value)
     if zone:
         # A time without a zone is one of UTC, as Motet writes its own.
-        when = (when if when.tzinfo else when.replace(tzinfo=UTC)).astimezone(_zone(zone))
-    return when.strftime(format)
+        when = _move(when if when.tzinfo else when.replace(tzinfo=UTC), zone)
+    # The platforms differ in how they write years before 1000.
+    year = f"{when.year:04d}"
+    return when.strftime(DIRECTIVE.sub(lambda each: year if each[0] == "%Y" else each[0], format))
 
 
 def _read_date(value: Any) -> datetime:
@@ -50,6 +54,13 @@ def _read_date(value: Any) -> datetime:
     except ValueError as error:
         shown = repr(value)[:80]
         raise ValueError(f"{shown} is no date; 2026-11-28 and 2026-11-28T08:30 are") from error
+
+
+def _move(when: datetime, zone: str) -> datetime:
+    try:
+        return when.astimezone(_zone(zone))
+    except OverflowError as error:
+        raise ValueError(f"{when.isoformat()} is no date any more in the zone '{zone}'") from error
 
 
 def _zone(name: str) -> ZoneInfo:
@@ -82,7 +93,8 @@ def write_number(
     if decimals is not None and not 0 <= decimals <= MAX_DECIMALS:
         raise ValueError(f"a number is written with 0 to {MAX_DECIMALS} decimals")
     number = _read_number(value)
-    shown = f"{number:,.{decimals}f}" if decimals is not None else f"{number:,f}"
+    # With `z`, what rounds to zero has no sign.
+    shown = f"{number:z,.{decimals}f}" if decimals is not None else f"{number:z,f}"
     whole, dot, fraction = shown.partition(".")
     return f"{whole.replace(',', str(thousands)[:8])}{str(point)[:8] if dot else ''}{fraction}"
 
@@ -95,8 +107,10 @@ def _read_number(value: Any) -> Decimal:
             with suppress(InvalidOperation):
                 number = Decimal(text)
     # Written out, 1e999999999 is a text of a billion digits.
-    if not number.is_finite() or abs(number.adjusted()) > MAX_NUMBER_CHARS:
+    if not number.is_finite():
         raise ValueError(f"{repr(value)[:80]} is no number")
+    if abs(number.adjusted()) > MAX_NUMBER_CHARS:
+        raise ValueError(f"{repr(value)[:80]} is no number of at most {MAX_NUMBER_CHARS} digits")
     return number
 
 

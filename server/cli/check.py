@@ -79,8 +79,16 @@ class _Checker:
 
     def _check_agent(self, file: Path) -> Report:
         agent = self._catalog.read(file)
-        problems = list_missing(agent, self._around)
+        problems = [*self._check_name(file, agent.name), *list_missing(agent, self._around)]
         return Report(file, problems, f"agent '{agent.name}'")
+
+    def _check_name(self, file: Path, name: str) -> list[dict[str, Any]]:
+        """Check that the folder of agents takes a file of its own: under its agent's name alone."""
+        folder = self._settings.agents_folder
+        if file.stem == name or file.resolve().parent != folder.resolve():
+            return []
+        message = f"the file of agent '{file.stem}' must name it so, not '{name}'."
+        return [{"field": "name", "message": message}]
 
     # Neither is read for a file of another kind.
     @cached_property

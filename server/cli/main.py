@@ -62,6 +62,12 @@ def _run_app() -> None:
         more = f" (more in the log of the service: incident {incident})" if incident else ""
         plain_console(stderr=True).print(error.message + more, style="red", soft_wrap=True)
         sys.exit(1)
+    except UnicodeEncodeError as error:
+        # The shell hands on any bytes; what is no text in them becomes halves of characters.
+        part = error.object[max(0, error.start - 20) : error.end + 20]
+        message = f"'{part}' is not UTF-8 text."
+        plain_console(stderr=True).print(message, style="red", soft_wrap=True, markup=False)
+        sys.exit(1)
     except OSError as error:
         named = f"{error.filename}: " if error.filename else ""
         message = f"{named}{error.strerror or error}."

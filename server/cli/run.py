@@ -149,10 +149,15 @@ def parse_input(
     is left for, and as `read_input_text` does.
     """
     if input_json is not None:
+        if inputs:
+            raise Invalid(f"--input is the whole input; '{inputs[0]}' beside it is not read.")
         try:
-            return dict(parse_json(input_json, "input"))
-        except (orjson.JSONDecodeError, TypeError, ValueError) as error:
+            whole = parse_json(input_json, "input")
+        except (orjson.JSONDecodeError, ValueError) as error:
             raise Invalid(f"--input is not a JSON object: {error}.") from error
+        if not isinstance(whole, dict):
+            raise Invalid("--input is not a JSON object.")
+        return whole
     fields = schema.get("properties", {})
     values: dict[str, Any] = {}
     for text in inputs:

@@ -14,7 +14,15 @@ import orjson
 from fastapi import Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+    model_validator,
+)
 
 from config.errors import Invalid
 from config.json_values import parse_json
@@ -42,6 +50,15 @@ class StrictBody(BaseModel):
     """The model of a body that has no other fields than these."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def _refuse_bool_as_number(cls, value: Any, read: ValidatorFunctionWrapHandler) -> Any:
+        """Refuse `true` where a number belongs: read as 1, it deletes what is a day old."""
+        number = read(value)
+        if isinstance(value, bool) and isinstance(number, int | float) and number is not value:
+            raise ValueError("Input should be a number, not true or false")
+        return number
 
     @model_validator(mode="before")
     @classmethod

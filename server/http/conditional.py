@@ -80,11 +80,11 @@ class ConditionalRequests:
 
     async def _fetch_head(self, scope: Scope) -> Headers | None:
         """Fetch the headers of what is at a path now; None where there is nothing."""
-        kept = [each for each in scope["headers"] if each[0] in (b"host", b"authorization")]
-        found = _Head()
-        asked = {**scope, "method": "GET", "headers": kept}
-        await self._app(asked, _receive_nothing, _ConditionalSend(Headers(), asked, found))
-        return found.headers
+        passed_on = [each for each in scope["headers"] if each[0] in (b"host", b"authorization")]
+        head = _Head()
+        get = {**scope, "method": "GET", "headers": passed_on}
+        await self._app(get, _receive_nothing, _ConditionalSend(Headers(), get, head))
+        return head.headers
 
 
 class _Head:
@@ -176,7 +176,7 @@ def _names(tags: list[str], answer: Headers, *, is_strong: bool = False) -> bool
     if sent.strip() == "*" or own is None:
         return sent.strip() == "*"
     named = [
-        found[1] for found in ENTITY_TAG.finditer(sent) if not (is_strong and found[0][0] == "W")
+        match[1] for match in ENTITY_TAG.finditer(sent) if not (is_strong and match[0][0] == "W")
     ]
     return own[1] in named and not (is_strong and tag.startswith("W/"))
 

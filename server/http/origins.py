@@ -20,8 +20,8 @@ from server.http.errors import error_response
 
 SOCKET_NAME = "motet"
 """The host of requests over a Unix socket, which no browser can send."""
-OTHER_SITES = (b"cross-site", b"same-site")
-"""Of `Sec-Fetch-Site`. Another port of this machine is of the same site, and not ours."""
+OWN_SITES = (b"", b"same-origin", b"none")
+"""Of `Sec-Fetch-Site`. Another port of this machine is `same-site`, and not ours."""
 
 
 class ForeignHeader(NamedTuple):
@@ -47,9 +47,13 @@ class OriginGuard:
         self._origins = {parse_origin(each) for each in allowed_origins}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] in ("http", "websocket") and (foreign := self._find_foreign(scope)):
-            await _forbidden(foreign)(scope, receive, send)
-            return
+        if scope["type"] in ("http", "websocket"):
+            if foreign := self._find_foreign(scope):
+                await _forbidden(foreign)(scope, receive, send)
+                return
+            if _lacks_host(scope):
+                await error_response(_no_host())(scope, receive, send)
+                return
         await self._app(scope, receive, send)
 
     def _find_foreign(self, scope: Scope) -> ForeignHeader | None:
@@ -86,6 +90,18 @@ class OriginGuard:
         return origin in own or origin in self._origins
 
 
+def _lacks_host(scope: Scope) -> bool:
+    """Tell whether a request leaves out the host that its version of HTTP demands."""
+    is_named = any(name == b"host" for name, _ in scope["headers"])
+    return scope.get("http_version") == "1.1" and not is_named
+
+
+def _no_host() -> Invalid:
+    return Invalid(
+        "The request has no header Host.", code="malformed_body", details={"field": "Host"}
+    )
+
+
 def _parse(origin: bytes) -> Origin | None:
     return parse_origin(origin.decode("latin-1"))
 
@@ -93,13 +109,13 @@ def _parse(origin: bytes) -> Origin | None:
 def _find_other_site(scope: Scope) -> bytes | None:
     """Find the site that the browser says it is sent from, unless a person followed a link here."""
     headers = dict(scope["headers"])
-    site: bytes = headers.get(b"sec-fetch-site", b"")
+    site: bytes = headers.get(b"sec-fetch-site", b"").strip().lower()
     followed = (
         scope.get("method") in ("GET", "HEAD")
         and headers.get(b"sec-fetch-mode") == b"navigate"
         and headers.get(b"sec-fetch-dest") == b"document"
     )
-    return site if site in OTHER_SITES and not followed else None
+    return site if site not in OWN_SITES and not followed else None
 
 
 def _forbidden(header: ForeignHeader) -> ASGIApp:

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Header, Response
 from pydantic import ConfigDict, Field
 
 from config.errors import NotFound, nearest
+from config.redaction import publish_details
 from models.manager import Models
 from models.report import ModelStatus
 from server.http.access import CallerOf
@@ -52,13 +53,14 @@ async def list_models(services: ServicesOf, caller: CallerOf) -> Any:
     `problems` are what is wrong with models.yaml as it is now; the last good one is in force.
     """
     problem = services.models_file.problem
-    return {
+    listing = {
         "models": [status.as_dict() for status in await services.models.discover()],
         "roles": [role.as_dict() for role in await services.models.roles()],
         "memory": [device.as_dict() for device in services.models.memory()],
         "environment": services.settings.environment,
         "problems": [problem.as_dict()] if problem else [],
     }
+    return _publish(listing)
 
 
 @router.get("/models/profile")
@@ -87,7 +89,7 @@ async def follow_models(
 @router.get("/models/{name:path}")
 async def show_model(name: str, services: ServicesOf, caller: CallerOf) -> Any:
     """Show a model: its state and why, device, memory, who uses it and who waits."""
-    return (await _status(name, services.models)).as_dict()
+    return _publish((await _status(name, services.models)).as_dict())
 
 
 @router.post("/models/{name:path}/load")
@@ -97,7 +99,7 @@ async def load_model(
     """Load a model, or the one that a role stands for; the answer comes when it is ready."""
     wait_s = (body or WaitBody()).wait_s
     loaded = await services.models.load(name, tenant=caller.tenant, wait_s=wait_s)
-    return (await _status(loaded.model.name, services.models)).as_dict()
+    return _publish((await _status(loaded.model.name, services.models)).as_dict())
 
 
 @router.post("/models/{name:path}/unload")
@@ -106,21 +108,26 @@ async def unload_model(
 ) -> Any:
     """Unload a model when its work under way has ended; after the answer its memory is free."""
     await services.models.unload(name, wait_s=(body or WaitBody()).wait_s)
-    return (await _status(name, services.models)).as_dict()
+    return _publish((await _status(name, services.models)).as_dict())
 
 
 @router.put("/models/{name:path}/pin")
 async def pin_model(name: str, services: ServicesOf, caller: CallerOf) -> Any:
     """Keep a model once it is loaded, whatever else needs room, until the service ends."""
     services.models.pin(name, True)
-    return (await _status(name, services.models)).as_dict()
+    return _publish((await _status(name, services.models)).as_dict())
 
 
 @router.delete("/models/{name:path}/pin")
 async def unpin_model(name: str, services: ServicesOf, caller: CallerOf) -> Any:
     """Let a model go again when others need its room."""
     services.models.pin(name, False)
-    return (await _status(name, services.models)).as_dict()
+    return _publish((await _status(name, services.models)).as_dict())
+
+
+def _publish(report: Any) -> Any:
+    """Leave out what reasons and problems tell of this machine: paths and internal addresses."""
+    return publish_details(report, [])
 
 
 async def _status(name: str, models: Models) -> ModelStatus:
@@ -136,4 +143,4 @@ async def _status(name: str, models: Models) -> ModelStatus:
 
 async def _encode_all(events: AsyncIterator[Mapping[str, Any]]) -> AsyncGenerator[SSEChunk]:
     async for event in events:
-        yield SSEChunk(format_event(event["event"], event, id=event["seq"]))
+        yield SSEChunk(format_event(event["event"], _publish(event), id=event["seq"]))

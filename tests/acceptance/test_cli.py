@@ -103,6 +103,12 @@ async def test_agents_are_listed_and_run(motet: Motet) -> None:
     assert events[-1]["data"]["output"]["x"] == 5
 
 
+@pytest.mark.parametrize("words", [("run", "quick"), ("index", "search", "docs"), ("draw",)])
+async def test_argument_that_is_no_text_is_told(alone: Motet, words: tuple[str, ...]) -> None:
+    told = await alone(*words, "caf\udce9")
+    assert (told.status, "Traceback" in told.error) == (1, False)
+
+
 async def test_documents_are_indexed_and_searched(motet: Motet, tmp_path: Path) -> None:
     folder = tmp_path / "notes"
     folder.mkdir()

@@ -307,6 +307,11 @@ async def test_answer_that_a_client_does_not_take_is_refused_before_work(
         assert_secured(response.headers)
 
 
+async def test_models_tell_no_internal_addresses(client: httpx.AsyncClient) -> None:
+    for path in ("/models", "/models/profile"):
+        assert "127.0.0.1" not in (await client.get(path)).text
+
+
 async def test_write_with_a_condition_is_done_where_nothing_has_changed(
     client: httpx.AsyncClient,
 ) -> None:

@@ -160,14 +160,15 @@ async def test_an_idempotency_key_expires_before_its_run(
     assert engine.get(first.run_id, tenant=TENANT).ended
 
 
-async def test_artifacts_that_a_run_or_a_threads_state_names_are_held(
+async def test_artifacts_that_a_run_or_a_thread_names_are_held(
     engine: RunEngine, process: EngineFactory, artifacts: Artifacts, later: Retention
 ) -> None:
-    of_run, of_state, loose = [
+    of_run, of_state, of_thread, loose = [
         await artifacts.put(data, media_type="text/plain", tenant=TENANT)
-        for data in (b"1", b"2", b"3")
+        for data in (b"1", b"2", b"3", b"4")
     ]
-    thread_id = (await process.threads.create(tenant=TENANT))["thread_id"]
+    metadata = {"portrait": of_thread.id}
+    thread_id = (await process.threads.create(tenant=TENANT, metadata=metadata))["thread_id"]
     await finish(engine, thread_id=thread_id)
     await process.threads.update_state(thread_id, {"log": [f"saw {of_state.id}"]}, tenant=TENANT)
     run = await finish(engine)
@@ -178,7 +179,7 @@ async def test_artifacts_that_a_run_or_a_threads_state_names_are_held(
 
     assert (pruned.artifacts, pruned.artifact_bytes) == (1, 1)
     left = {each.id for each in await artifacts.list(tenant=TENANT)}
-    assert left == {of_run.id, of_state.id}
+    assert left == {of_run.id, of_state.id, of_thread.id}
     assert loose.id not in left
 
 

@@ -98,6 +98,15 @@ async def test_profile_reports_a_driver_that_fails(tmp_path: Path) -> None:
     assert profile["devices"][1]["problem"] == "its driver fails: GPU is lost"
 
 
+async def test_profile_tells_no_paths_and_no_internal_addresses(tmp_path: Path) -> None:
+    problems = ("nvidia: /usr/lib/x86_64/libcuda.so.1: cannot open shared object file",)
+    found = machine(CARD, error="no answer of http://127.0.0.1:9/x", problems=problems)
+    profile = await told(found, tmp_path)
+    assert profile["problems"] == ["nvidia: libcuda.so.1: cannot open shared object file"]
+    assert profile["devices"][1]["problem"] == "its driver fails: no answer of an internal address"
+    assert "127.0.0.1" not in str(profile)
+
+
 async def test_the_profile_becomes_a_models_yaml(tmp_path: Path) -> None:
     profile = await told(machine(CARD), tmp_path)
     (tmp_path / "models.yaml").write_text(profile_yaml(profile))

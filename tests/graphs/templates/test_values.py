@@ -43,7 +43,11 @@ VIEW: dict[str, Any] = {
         ("{{ 1234.5 | number(2) }}", "1,234.50"),
         ("{{ 1234567 | number }}", "1,234,567"),
         ("{{ '1234.5' | number(1, '.', ',') }}", "1.234,5"),
-        ("{{ -0.005 | number(2, '') }}", "-0.00"),
+        ("{{ -0.005 | number(2, '') }}", "0.00"),
+        ("{{ -0.006 | number(2) }}", "-0.01"),
+        ("{{ -1234 | number }}", "-1,234"),
+        ("{{ '0001-02-03' | date }}", "0001-02-03"),
+        ("{{ '0987-02-03' | date('%%Y %Y%Y') }}", "%Y 09870987"),
     ],
 )
 def test_filter_gives_the_value(source: str, value: Any) -> None:
@@ -57,6 +61,8 @@ def test_filter_gives_the_value(source: str, value: Any) -> None:
         ("{{ none | date }}", "is no date"),
         ("{{ true | date }}", "is no date"),
         ("{{ 99999999999999999 | date }}", "no date"),
+        ("{{ '9999-12-31T23:00Z' | date('%H', 'Asia/Tokyo') }}", "in the zone 'Asia/Tokyo'"),
+        ("{{ 1e308 | number(2) }}", "is no number of at most 60 digits"),
         ("{{ 0 | date('%999999d') }}", "a format has"),
         ("{{ 0 | date('%Q') }}", "a format has"),
         ("{{ 0 | date('x' * 300) }}", "at most 200"),

@@ -88,6 +88,16 @@ def test_files_of_a_folder_are_all_checked(tmp_path: Path) -> None:
     assert "hidden" not in said
 
 
+def test_file_of_the_own_agents_must_have_the_name_of_its_agent(tmp_path: Path) -> None:
+    own = tmp_path / "home" / "agents" / "other.yaml"
+    own.parent.mkdir(parents=True)
+    for file, is_good in ((own, False), (tmp_path / "draft.yaml", True)):
+        file.write_text(AGENT)
+        good, said = check(tmp_path / "home", file)
+        assert good is is_good, said
+        assert good or "other.yaml: name: the file of agent 'other' must name it so" in said
+
+
 def test_index_of_the_data_folder_and_own_tools_are_known(tmp_path: Path) -> None:
     home = tmp_path / "home"
     (home / "tools").mkdir(parents=True)

@@ -321,6 +321,23 @@ def test_input_with_more_texts_than_fields_is_refused() -> None:
 
 def test_the_whole_input_may_be_json() -> None:
     assert parse_input(SCHEMA, [], '{"limit": 1}') == {"limit": 1}
+
+
+@pytest.mark.parametrize(
+    ("inputs", "whole", "word"),
+    [
+        ([], "[1]", "is not a JSON object"),
+        ([], '[["limit", 1]]', "is not a JSON object"),
+        ([], "null", "is not a JSON object"),
+        ([], "{bad", "is not a JSON object"),
+        (["limit=2"], '{"limit": 1}', "'limit=2' beside it is not read"),
+    ],
+)
+def test_whole_input_is_one_object_and_stands_alone(
+    inputs: list[str], whole: str, word: str
+) -> None:
+    with pytest.raises(Invalid, match=word):
+        parse_input(SCHEMA, inputs, whole)
     for wrong in ("[1]", "{", "5", "null"):
         with pytest.raises(Invalid, match="--input"):
             parse_input(SCHEMA, [], wrong)

@@ -10,7 +10,7 @@ import orjson
 import pytest
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, ValidationError
 
 from config.errors import Invalid
 from server.http.bodies import (
@@ -204,3 +204,21 @@ async def test_bodies_are_bounded_whether_they_say_their_size_or_not(
     refused = await client.post("/text", content=content(bound + 1), headers=headers)
     assert (refused.status_code, refused.json()["error"]["code"]) == (413, "too_large")
     assert str(bound) in refused.json()["error"]["message"]
+
+
+class Numbers(StrictBody):
+    days: float | None = None
+    limit: int = Field(10, ge=1)
+    whether: bool = False
+    anything: Any = None
+
+
+@pytest.mark.parametrize("field", ["days", "limit"])
+def test_true_is_no_number_of_a_body(field: str) -> None:
+    with pytest.raises(ValidationError, match="should be a number, not true or false"):
+        Numbers.model_validate({field: True})
+
+
+def test_numbers_and_truth_values_of_a_body_are_themselves() -> None:
+    body = {"days": 1, "limit": 2, "whether": True, "anything": True}
+    assert Numbers.model_validate(body).model_dump() == body

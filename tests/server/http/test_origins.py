@@ -64,6 +64,28 @@ async def test_request_from_this_machine_is_served(headers: dict[str, str]) -> N
     assert (await answer(headers)).text == "served"
 
 
+async def test_request_without_the_host_that_its_version_demands_is_refused() -> None:
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    guard = OriginGuard(SERVED, (), ())
+    scope = {"type": "http", "method": "GET", "scheme": "http", "headers": []}
+    for version in ("1.1", "1.0"):
+        await guard({**scope, "http_version": version}, receive, send)
+
+    assert [each["status"] for each in sent if "status" in each] == [400, 200]
+
+
+@pytest.mark.parametrize("site", ["Cross-Site", " same-site", "somewhere"])
+async def test_site_that_is_not_our_own_is_refused_however_it_is_written(site: str) -> None:
+    assert_refused(await answer({"Sec-Fetch-Site": site}), "Sec-Fetch-Site")
+
+
 @pytest.mark.parametrize("url", [OWN, CONTAINER])
 @pytest.mark.parametrize(
     "headers",
