@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from types import NoneType
 from typing import Any, Protocol
 
 from langchain_core.messages import BaseMessage
@@ -129,8 +130,17 @@ def output_templates(
     return {name: expressions.template(f"{{{{ {name} }}}}") for name in names}
 
 
+_SCALARS = frozenset({str, int, float, bool, NoneType})
+
+
 def as_json(value: Any) -> Any:
     """Turn a state's value into JSON: messages become objects."""
+    kind = type(value)
+    if kind in _SCALARS:
+        return value
+    # A list may hold millions: one of scalars is looked at without a loop of Python.
+    if kind is list and _SCALARS.issuperset(map(type, value)):
+        return value
     if isinstance(value, BaseMessage):
         return {"type": value.type, **value.model_dump(mode="json", exclude_defaults=True)}
     if isinstance(value, Mapping):

@@ -27,6 +27,7 @@ from runs.execution import Execution, has_steps
 from runs.executor import Executor
 from runs.held import HeldRuns
 from runs.idempotency import IdempotencyKey, KeyedRun, key_of_run, note_key
+from runs.message_search import narrow_search
 from runs.multitask import MultitaskPolicy
 from runs.record import Run, RunRequest, thread_id_of, thread_key
 from runs.recovery import RETRY_PAUSES_S, Recovery
@@ -58,6 +59,7 @@ class RunEngine:
         max_crashes: int = 5,
         retry_pauses_s: tuple[float, ...] = RETRY_PAUSES_S,
     ) -> None:
+        narrow_search()
         self.agents = AgentVersions(catalog, store, checkpoints)
         self.held = HeldRuns()
         self._store = store
