@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import secrets
 import sqlite3
 from collections.abc import Mapping
@@ -27,6 +28,10 @@ from runs.events import dumps
 from server.http.bodies import unsupported
 
 log = logging.getLogger(__name__)
+
+TYPE_NAME = re.compile(r"[a-z]+(?:-[a-z]+)+|[a-z]+\[.*\]|[A-Z][A-Za-z]+|str|int|float|bool")
+"""How Pydantic calls the types of a field that takes several, within the path of an error."""
+EXPECTED = "Input should be "
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
@@ -190,8 +195,8 @@ def _translate(request: Request, error: HTTPException) -> MotetError:
 
 def _explain(error: RequestValidationError) -> Invalid:
     """Say what is wrong with the first field that FastAPI complains of, and where it is."""
-    first = error.errors()[0]
-    location = [str(part) for part in first["loc"]]
+    first, *others = error.errors()
+    location = _locate(first)
     if first["type"] == "json_invalid":
         where = f"at character {location[-1]}" if len(location) > 1 else ""
         reason = first.get("ctx", {}).get("error", first["msg"])
@@ -201,7 +206,16 @@ def _explain(error: RequestValidationError) -> Invalid:
             details={"field": "body", "position": first["loc"][-1]},
         )
     field = ".".join(location[1:]) or location[0]
-    message = first["msg"].removeprefix("Value error, ")
+    # Of a field of several types each of them says why it does not fit.
+    reasons = [each["msg"] for each in (first, *others) if _locate(each) == location]
+    message = " or ".join([reasons[0], *(each.removeprefix(EXPECTED) for each in reasons[1:])])
+    message = message.removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
         message = "there is no such field"
     return Invalid(f"{field}: {message}.", details={"field": field, "in": location[0]})
+
+
+def _locate(error: Mapping[str, Any]) -> list[str]:
+    """Say where an error is: the place, then the path, without the names that types have there."""
+    origin, *path = map(str, error["loc"])
+    return [origin, *path[:1], *(part for part in path[1:] if not TYPE_NAME.fullmatch(part))]

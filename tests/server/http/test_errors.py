@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Annotated, Any
 
 import httpx
 import orjson
 import pytest
 from fastapi import FastAPI, HTTPException
+from pydantic import BaseModel, Field
 
 from config.errors import (
     Busy,
@@ -35,6 +36,19 @@ FAMILIES = {
 }
 
 
+class Lifetime(BaseModel):
+    """One of the types of a field."""
+
+    minutes: int
+
+
+class Several(BaseModel):
+    """Fields of several types."""
+
+    point: dict[str, Any] | Annotated[str, Field(min_length=1)] | None = None
+    ttl: Annotated[float, Field(gt=0)] | Lifetime | None = None
+
+
 def failing(error: Exception) -> Callable[[], Any]:
     def fail() -> None:
         raise error
@@ -53,7 +67,11 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
     async def page(offset: Offset = 0) -> int:
         return offset
 
+    async def several(body: Several) -> None:
+        pass
+
     app.add_api_route("/page", page)
+    app.add_api_route("/several", several, methods=["POST"])
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         yield client
@@ -114,6 +132,24 @@ async def test_a_framework_error_is_in_the_envelope_too(client: httpx.AsyncClien
     assert missing.json()["error"]["details"] == {"field": "path"}
     wrong = await client.post("/page")
     assert (wrong.status_code, wrong.headers["allow"]) == (405, "GET, HEAD, OPTIONS")
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "message"),
+    [
+        ({"point": 5}, "point", "Input should be a valid dictionary or a valid string."),
+        ({"ttl": []}, "ttl", "Input should be a valid number"),
+        ({"ttl": {"minutes": "x"}}, "ttl", "Input should be a valid number."),
+    ],
+)
+async def test_field_of_several_types_is_named_without_their_names(
+    client: httpx.AsyncClient, body: Any, field: str, message: str
+) -> None:
+    error = (await client.post("/several", json=body)).json()["error"]
+
+    assert error["details"] == {"field": field, "in": "body"}
+    assert error["message"].startswith(f"{field}: {message}")
+    assert "Lifetime" not in error["message"]
 
 
 async def test_a_parameter_is_named_with_its_place(client: httpx.AsyncClient) -> None:
