@@ -23,6 +23,8 @@ from graphs.templates.rendering import RENDERING, Rendering
 from graphs.templates.sandbox import Sandbox
 from graphs.templates.work import MAX_STEPS, count_chars
 
+ENDS = (".", "?", "!")
+"""What a sentence ends with."""
 MAX_SOURCE_CHARS = 32 * 1024
 View = Mapping[str, Any]
 """A state's values by channel, as templates see them."""
@@ -72,7 +74,7 @@ class Template:
     def _failed(self, why: str) -> Invalid:
         shown = self.source if len(self.source) <= 200 else f"{self.source[:200]}…"
         return Invalid(
-            f"The expression failed: {why}. It reads: {shown}",
+            f"The expression failed: {why if why.endswith(ENDS) else f'{why}.'} It reads: {shown}",
             code="expression_failed",
             details={"expression": shown},
         )

@@ -6,7 +6,6 @@ Only `cite` and `foreign` leave a trace, in the step's rendering.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from itertools import islice
@@ -18,7 +17,7 @@ from jinja2.runtime import Context
 from config.steps import spend
 from graphs.templates import followup
 from graphs.templates.markdown import drop_fenced_code
-from graphs.templates.plain import check_size, plain, write_value
+from graphs.templates.plain import check_size, plain, write_json, write_value
 from graphs.templates.rendering import RENDERING, Rendering
 from graphs.templates.scenes import chapters, scenes, spoken
 from graphs.templates.values import get, read_json, write_date, write_number
@@ -70,7 +69,7 @@ def as_json(value: Any, indent: int | None = None) -> str:
     whole, indent = plain(value), min(indent, 8) if indent else None
     if indent:
         _check_indented(whole, indent)
-    return json.dumps(whole, ensure_ascii=False, default=str, indent=indent)
+    return write_json(whole, indent)
 
 
 def _check_indented(value: Any, indent: int) -> None:

@@ -25,8 +25,16 @@ def write_value(value: Any) -> Any:
         return ""
     if isinstance(value, bool | list | dict | tuple):
         check_total(value)
-        return json.dumps(value, ensure_ascii=False, default=str)
+        return write_json(value)
     return value
+
+
+def write_json(value: Any, indent: int | None = None) -> str:
+    """Write a value as JSON text. Raises `ValueError` for a number that JSON lacks."""
+    try:
+        return json.dumps(value, ensure_ascii=False, default=str, indent=indent, allow_nan=False)
+    except ValueError as error:
+        raise ValueError("JSON has no infinite numbers and no NaN") from error
 
 
 def plain(value: Any) -> Any:

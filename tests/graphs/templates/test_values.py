@@ -58,6 +58,12 @@ def test_filter_gives_the_value(source: str, value: Any) -> None:
     ("source", "word"),
     [
         ("{{ 'tomorrow' | date }}", "is no date"),
+        ("{{ (1e308 * 10) | json }}", "JSON has no infinite numbers"),
+        ("{{ [1e308 * 10] | tojson(2) }}", "JSON has no infinite numbers"),
+        ("text {{ {'a': -1e308 * 10} }}", "JSON has no infinite numbers"),
+        ("text {{ ['nan' | float] }}", "JSON has no infinite numbers and no NaN. It reads"),
+        ("{{ 0 | date('%H', 'GMT+2') }}", "the other way round. It reads"),
+        ("{{ 0 | date('%H', 'Berlin') }}", r"Did you mean 'Europe/Berlin'\? It reads"),
         ("{{ none | date }}", "is no date"),
         ("{{ true | date }}", "is no date"),
         ("{{ 99999999999999999 | date }}", "no date"),
