@@ -71,7 +71,7 @@ class Recovery:
                 log.error("run %s could not be taken up", run.run_id, exc_info=error)
                 self._held.hold(run, "storage" if is_storage_failure(error) else "operator")
         if hold and runs:
-            log.warning("%d runs are held: resume or cancel them with `motet runs`", len(runs))
+            log.warning("runs held: %d; resume or cancel them with `motet runs`", len(runs))
         self._retrying = asyncio.create_task(self._retry(), name="retry of held runs")
         return len(runs)
 

@@ -242,7 +242,4 @@ def _print_interrupts(printer: RunPrinter, console: Console) -> None:
     say(console, ("The run waits for a person.", "yellow"), f" Run {printer.run_id} asks:")
     for item in printer.interrupts:
         console.print_json(data=item["value"])
-    console.print(
-        f"Answer with: POST /runs/{printer.run_id}/resume "
-        '{"answer": ...}  (motet serve must run on this data folder)'
-    )
+    console.print(f"Answer with: motet runs resume {printer.run_id} --answer JSON")

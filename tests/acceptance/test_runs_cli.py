@@ -138,6 +138,18 @@ async def test_a_waiting_run_is_answered_by_the_command(home: Path) -> None:
     assert shown["output"]["verdict"] == {"fine": True}
 
 
+async def test_command_that_a_waiting_run_names_answers_it_without_a_server(home: Path) -> None:
+    motet = Motet(home)
+    asked = await motet("run", "asking", "draft=hi")
+    assert asked.status == 3
+    named = asked.out.partition("Answer with: motet ")[2].split()
+
+    answered = await motet(*named[:-1], '{"fine": true}')
+
+    assert named[-1] == "JSON"
+    assert answered.out == f"Run {named[2]} is finished.\n"
+
+
 async def test_a_held_run_takes_no_answer_and_its_thread_no_other_run(
     home: Path, gate: SocketGate
 ) -> None:
