@@ -247,7 +247,9 @@ async def _show_saved(agent: Agent, services: Services, caller: Caller) -> dict[
     around = await describe_surroundings(
         services.tools, services.models, services.indexes, caller.tenant
     )
-    warnings = await asyncio.to_thread(list_missing, agent, around)
+    missing = await asyncio.to_thread(list_missing, agent, around)
+    # Callers learn which file it is, not where it lies.
+    warnings = [{**each, "file": f"{agent.name}.yaml"} for each in missing]
     shown: dict[str, Any] = await show_agent(agent.name, services, caller)
     return {**shown, "warnings": warnings}
 

@@ -197,6 +197,7 @@ async def test_saved_agent_tells_what_it_names_that_is_not_there(
 
     assert (made.status_code, replaced.status_code) == (201, 200)
     told = [(each["line"], each["field"]) for each in made.json()["warnings"]]
+    assert {each["file"] for each in made.json()["warnings"]} == {f"{made.json()['name']}.yaml"}
     assert told == [(4, "nodes.a.tool"), (5, "nodes.b.model"), (6, "nodes.c.index")]
     assert [each["node"] for each in replaced.json()["warnings"]] == ["b", "c"]
     await client.delete("/agents/missing")
