@@ -5,6 +5,7 @@ In the server:
 - `synchronizer`: keeps the replicas up to date; the only module that others use
 - `supervisor`, `worker_client`: the worker's process and its requests
 - `replica_state`, `replica_saver`, `saved_indexes`: what a replica has seen, and its folder
+- `replica_builder`: another replica beside the one that serves, then in its place
 
 In the worker:
 

@@ -3,7 +3,7 @@
 Owns the worker, and for each index its replica: which changes the worker has seen and which are
 saved. Catching up reads from storage what comes after the replica's change; so a start, a crash
 and an ingest are all the same here. Leaves the requests to `worker_client`, restarts to
-`WorkerSupervisor`, saves to `ReplicaSaver`.
+`WorkerSupervisor`, saves to `ReplicaSaver`, replicas built anew to `ReplicaBuilder`.
 
 Invariants:
 - Storage is committed first, the replica follows, the save comes last. Each is behind the one
@@ -23,10 +23,11 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from config.errors import MotetError, Unavailable
 from indexes.derived import worker_client
+from indexes.derived.replica_builder import ReplicaBuilder
 from indexes.derived.replica_saver import ReplicaSaver
 from indexes.derived.replica_state import ReplicaState
 from indexes.derived.saved_indexes import SavedIndexes
@@ -46,22 +47,12 @@ from models.workers.process import WorkerProcess
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-BATCH = 256
-"""Passages applied at once: searches wait for one batch at most."""
 RESTORE_WAIT_S = 10.0
 """So long a search waits for a replica that is being restored, before it is answered in part."""
 EMBEDDING_CHANGED = "embedding_changed"
 """The index has another model by now than the caller believes: look again."""
 WORKER_LOST = ("worker_died", "worker_stopped", "index_stale")
 """Another worker, or the index opened anew in this one, can answer."""
-
-
-class _Build(NamedTuple):
-    """A replica under construction beside the open one, in `worker`, filled up to `change`."""
-
-    worker: WorkerProcess
-    change: int
-    born: int
 
 
 class IndexSynchronizer:
@@ -72,6 +63,7 @@ class IndexSynchronizer:
         self._saved_indexes = SavedIndexes(store, folder)
         self._supervisor = WorkerSupervisor(start)
         self._saver = ReplicaSaver(store, self._saved_indexes, self._supervisor)
+        self._builder = ReplicaBuilder(store, self._saver, self._supervisor)
         self._replicas: dict[str, ReplicaState] = {}
         self._rebuilds: dict[str, asyncio.Task[None]] = {}
         self._follows: set[asyncio.Task[None]] = set()
@@ -182,15 +174,15 @@ class IndexSynchronizer:
 
         async def build_and_swap() -> bool:
             replica = self._replica(record)
-            build = await self._begin_build(switched)
+            build = await self._builder.begin(switched)
             async with replica.lock:
-                build = await self._fill(build, switched)
+                build = await self._builder.catch_up(switched, build)
                 use = spaces.use_space
                 if not await self._store(use, record.id, fingerprint, dimensions, model):
                     return False
                 # A crash between the two leaves storage ahead: the next open finds a saved folder
                 # of another fingerprint and builds anew.
-                await self._swap(switched, replica, build)
+                await self._builder.swap(switched, replica, build)
             return True
 
         return await self._retry_once(record, build_and_swap)
@@ -289,7 +281,7 @@ class IndexSynchronizer:
     ) -> None:
         redacted = False
         while changes := await self._store(
-            read_changes, record.id, replica.change, replica.born, BATCH
+            read_changes, record.id, replica.change, replica.born, worker_client.BATCH
         ):
             if changes.removed and not redacted:
                 # The saved folder holds words of what was removed: off the disk with them, before
@@ -308,31 +300,7 @@ class IndexSynchronizer:
 
     async def _rebuild(self, record: IndexRecord) -> None:
         replica = self._replica(record)
-        build = await self._begin_build(record)
+        build = await self._builder.begin(record)
         async with replica.lock:
-            await self._swap(record, replica, await self._fill(build, record))
-
-    async def _begin_build(self, record: IndexRecord) -> _Build:
-        """Fill a new replica beside the open one, without its lock: ingests go on meanwhile.
-
-        Under the lock, `_fill` then adds the little that came since.
-        """
-        worker = await self._supervisor.running()
-        born = await self._store(get_last_change, record.id)
-        await worker_client.build(worker, record)
-        return await self._fill(_Build(worker, 0, born), record)
-
-    async def _fill(self, build: _Build, record: IndexRecord) -> _Build:
-        """Apply everything after `build.change` to the replica under construction."""
-        change = build.change
-        while changes := await self._store(
-            read_changes, record.id, change, build.born, BATCH, record.space
-        ):
-            await worker_client.apply(build.worker, record, change, changes, building=True)
-            change = changes.upto
-        return build._replace(change=change)
-
-    async def _swap(self, record: IndexRecord, replica: ReplicaState, build: _Build) -> None:
-        change = await worker_client.swap(build.worker, record)
-        replica.opened(build.worker, record.fingerprint, change, build.born, change)
-        await self._saver.note_saved(record, replica)
+            build = await self._builder.catch_up(record, build)
+            await self._builder.swap(record, replica, build)

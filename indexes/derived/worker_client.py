@@ -17,6 +17,8 @@ from config.errors import TimedOut
 from indexes.records import Changes, IndexRecord
 from models.workers.process import WorkerProcess
 
+BATCH = 256
+"""Passages applied at once: searches wait for one batch at most."""
 SEARCH_TIMEOUT_S = 30.0
 CHANGE_TIMEOUT_S = 300.0
 """For what reads or writes a whole index: opening, saving, applying a batch."""

@@ -13,7 +13,7 @@ import pytest
 
 from config.errors import NotFound, Unavailable
 from config.settings import load_settings
-from indexes.derived import synchronizer
+from indexes.derived import synchronizer, worker_client
 from indexes.service import Indexes, open_indexes
 from indexes.spec import IndexSpec
 from models.workers.process import Reply, WorkerProcess
@@ -47,7 +47,7 @@ class Held(WorkerProcess):
 
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(synchronizer, "BATCH", 1)
+    monkeypatch.setattr(worker_client, "BATCH", 1)
     monkeypatch.setattr(synchronizer, "RESTORE_WAIT_S", BOUND_S)  # for machines that are busy
     Held.method = ""
 
