@@ -17,7 +17,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from config.errors import MotetError, TimedOut, Unavailable
+from config.errors import MotetError, Unavailable
+from models.workers import errors
 from models.workers.calls import Calls, PendingCall, Reply
 from models.workers.confinement import NO_NETWORK, Confinement
 from models.workers.launch import (
@@ -87,10 +88,11 @@ class WorkerProcess:
         `threads` bounds the numeric libraries' thread pools. Of the server's environment it gets
         what `environment` allows, and `env`. `confinement` says what it may not do. `launched` is a
         process with the same threads and environment that waits to be one, and is this worker's
-        from now on. Raises
-        `Unavailable` ("worker_start_failed", "worker_died", "out_of_memory" when the kernel killed
-        it for want of memory, or what the handler's `__init__` raised) or `TimedOut`; nothing is
-        left running then, nor when the caller is cancelled.
+        from now on.
+
+        Raises `Unavailable` ("worker_start_failed", "worker_died", "out_of_memory" when the kernel
+        killed it for want of memory, or what the handler's `__init__` raised) or `TimedOut`;
+        nothing is left running then, nor when the caller is cancelled.
         """
         memory_kills = count_memory_kills()
         launched = launched or await launch(name, threads, env)
@@ -101,7 +103,7 @@ class WorkerProcess:
         except BaseException as error:
             await worker.stop(grace_s=0)
             if isinstance(error, Unavailable) and worker._was_killed_for_memory(memory_kills):
-                raise worker._out_of_memory() from error
+                raise errors.out_of_memory(name, worker.stderr) from error
             raise
         return worker
 
@@ -197,22 +199,11 @@ class WorkerProcess:
             async with asyncio.timeout(timeout_s):
                 self.memory = (await self._ready.get()).header
         except TimeoutError as error:
-            raise TimedOut(
-                f"The worker '{self.name}' was not ready within {timeout_s:g} s.",
-                code="worker_start_timed_out",
-                details={"worker": self.name, "stderr": self.stderr},
-            ) from error
+            raise errors.start_timed_out(self.name, timeout_s, self.stderr) from error
 
     def _was_killed_for_memory(self, kills_before: int) -> bool:
         killed = self.exited.done() and self.exited.result().returncode == -signal.SIGKILL
         return killed and count_memory_kills() > kills_before
-
-    def _out_of_memory(self) -> Unavailable:
-        return Unavailable(
-            f"The system killed the worker '{self.name}', for the machine's memory ran out.",
-            code="out_of_memory",
-            details={"worker": self.name, "stderr": self.stderr},
-        )
 
     def _spawn(self, work: Any, what: str) -> None:
         task: asyncio.Task[None] = asyncio.create_task(work, name=f"worker {self.name}: {what}")
@@ -309,21 +300,13 @@ class WorkerProcess:
 
     def _ended_error(self) -> MotetError:
         if self._stopping:
-            return Unavailable(f"The worker '{self.name}' was stopped.", code="worker_stopped")
-        code = self.exited.result().returncode if self.exited.done() else None
-        return Unavailable(
-            f"The worker '{self.name}' ended unexpectedly ({describe_exit(code)}).",
-            code="worker_died",
-            details={"worker": self.name, "returncode": code, "stderr": self.stderr},
-        )
+            return errors.stopped(self.name)
+        returncode = self.exited.result().returncode if self.exited.done() else None
+        return errors.died(self.name, returncode, self.stderr)
 
     @contextlib.contextmanager
     def _timeout_explained(self, method: str, timeout_s: float | None) -> Iterator[None]:
         try:
             yield
         except TimeoutError as error:
-            raise TimedOut(
-                f"The worker '{self.name}' did not answer '{method}' within {timeout_s:g} s.",
-                code="worker_timed_out",
-                details={"worker": self.name, "stderr": self.stderr},
-            ) from error
+            raise errors.call_timed_out(self.name, method, timeout_s, self.stderr) from error
