@@ -98,6 +98,10 @@ class Models:
         """
         return await self._resolver.resolve(name, task)
 
+    def find_name_problem(self, name: str, task: Task) -> str | None:
+        """Say why a name can never be taken for a task; None where it can. Asks no back end."""
+        return find_name_problem(self._file, self._drivers, name, task)
+
     async def unavailable_reason(self, name: str, task: Task) -> str | None:
         """Say why a model could not be loaded now, for people; None when it could.
 
@@ -207,7 +211,6 @@ class Models:
         """Follow what happens to models: {"seq", "time", "event", "model", ...}.
 
         From now on, or all after number `after` that is kept. Ends when the service does.
-
         Events: queued, loading, progress, ready, load_failed, load_interrupted, unloading (with
         its reason), unloaded, preempted, crashed, refused, pinned, unpinned, out_of_memory,
         pressure, pull; "gap" stands for `count` events that a reader was too slow or too late for.
@@ -228,7 +231,7 @@ class Models:
 
     async def discover(self) -> list[ModelStatus]:
         """List `status`, and what the back ends have by themselves; asks them, bounded."""
-        return await list_discovered(self._file, self._drivers, self.status())
+        return await list_discovered(self._drivers, self.status())
 
     async def roles(self) -> list[RoleStatus]:
         """Resolve every role, and say why it stands for what it does; asks the back ends."""
@@ -253,28 +256,7 @@ class Models:
         await driver.available(spec)
         return driver.estimate(spec)
 
-    def _puller(self, backend: str) -> Puller | None:
-        if backend in HUB_BACKENDS:
-            return HubPuller(allow_pickles=allows_pickles(self._file.backends.get(backend, {})))
-        driver = self._drivers.get(backend)
-        return driver if isinstance(driver, Puller) else None
-
-    def _context(self, backend: str) -> DriverContext:
-        return DriverContext(
-            self._settings,
-            self._file.backends.get(backend, {}),
-            self,
-            accelerators=self._devices.accelerators,
-            workers=self._workers,
-            available_bytes=self._available_bytes,
-        )
-
-    def _available_bytes(self) -> Mapping[str, int]:
-        return {name: each.available_bytes for name, each in self._devices.read().items()}
-
-    def find_name_problem(self, name: str, task: Task) -> str | None:
-        """Say why a name can never be taken for a task; None where it can. Asks no back end."""
-        return find_name_problem(self._file, self._drivers, name, task)
+    # The file, and the end ------------------------------------------------------------------------
 
     @property
     def file(self) -> ModelsFile:
@@ -307,6 +289,27 @@ class Models:
         await self._drivers.close()
         await self._workers.close()
 
+    # Inside ---------------------------------------------------------------------------------------
+
+    def _puller(self, backend: str) -> Puller | None:
+        if backend in HUB_BACKENDS:
+            return HubPuller(allow_pickles=allows_pickles(self._file.backends.get(backend, {})))
+        driver = self._drivers.get(backend)
+        return driver if isinstance(driver, Puller) else None
+
+    def _context(self, backend: str) -> DriverContext:
+        return DriverContext(
+            self._settings,
+            self._file.backends.get(backend, {}),
+            self,
+            accelerators=self._devices.accelerators,
+            workers=self._workers,
+            available_bytes=self._available_bytes,
+        )
+
+    def _available_bytes(self) -> Mapping[str, int]:
+        return {name: each.available_bytes for name, each in self._devices.read().items()}
+
 
 @contextlib.asynccontextmanager
 async def open_models(
@@ -317,9 +320,8 @@ async def open_models(
 ) -> AsyncIterator[Models]:
     """Open the models of `settings`, and begin to load what is to be preloaded.
 
-    Waits for no model; on leaving, everything is unloaded.
-
-    Raises `Invalid` when models.yaml is wrong.
+    Waits for no model; on leaving, everything is unloaded. Raises `Invalid` when models.yaml is
+    wrong.
     """
     models = Models(load_models(settings), settings, devices or await find_machine(), build)
     try:

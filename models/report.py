@@ -117,9 +117,7 @@ def _status(
     )
 
 
-async def list_discovered(
-    file: ModelsFile, drivers: DriverCache, known: Sequence[ModelStatus]
-) -> list[ModelStatus]:
+async def list_discovered(drivers: DriverCache, known: Sequence[ModelStatus]) -> list[ModelStatus]:
     """List `known`, and every model that a back end has without being declared."""
     names = {status.model.name for status in known}
     statuses = list(known)

@@ -8,6 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Task = Literal["chat", "caption", "image", "speech", "transcribe", "embed", "rerank"]
 MINUTE_S = 60.0
+KEPT_LOADED_FIELDS = frozenset(
+    {"keep_alive_s", "priority", "pin", "preload", "concurrency", "cpu_fallback"}
+)
+"""Fields of a spec that may change without loading its model anew."""
 
 
 class ModelSpec(BaseModel):
@@ -41,3 +45,8 @@ class ModelSpec(BaseModel):
         default=None, ge=1, description="Leases at once; more wait. Unlimited when not given."
     )
     options: dict[str, Any] = Field(default_factory=dict, description="Read by its back end.")
+
+    def is_loaded_like(self, other: ModelSpec) -> bool:
+        """Tell whether what is loaded for the other spec serves for this one."""
+        exclude = set(KEPT_LOADED_FIELDS)
+        return self.model_dump(exclude=exclude) == other.model_dump(exclude=exclude)

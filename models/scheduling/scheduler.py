@@ -67,10 +67,6 @@ MAX_WAITING = 1000
 PATIENCE_S = 30.0
 """So long a model that waits lets smaller ones pass; then their room is kept for it."""
 OUT_OF_MEMORY = "out_of_memory"
-KEPT_LOADED_FIELDS = frozenset(
-    {"keep_alive_s", "priority", "pin", "preload", "concurrency", "cpu_fallback"}
-)
-"""Fields of a spec that may change without loading its model anew."""
 
 
 class Scheduler:
@@ -184,7 +180,7 @@ class Scheduler:
         slot = self.slots.get(spec.name)
         if slot is None:
             return []
-        if _is_loaded_alike(slot.spec, spec):
+        if spec.is_loaded_like(slot.spec):
             slot.spec, slot.pinned = spec, self.is_pinned(spec)
             return self.run_pass()
         slot.pending_spec = (spec, tuple(placements))
@@ -410,9 +406,3 @@ class Scheduler:
     def _caps(self) -> dict[str, int]:
         balances = self._planner().balances()
         return {device: balance.cap_bytes for device, balance in balances.items()}
-
-
-def _is_loaded_alike(one: ModelSpec, other: ModelSpec) -> bool:
-    """Tell whether what is loaded for one serves for the other."""
-    fields = KEPT_LOADED_FIELDS
-    return one.model_dump(exclude=set(fields)) == other.model_dump(exclude=set(fields))

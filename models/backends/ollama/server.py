@@ -159,12 +159,6 @@ class OllamaServer:
             if running is not None:
                 await running.stop(GRACE_S)
 
-    async def restart(self, progress: Progress) -> Way:
-        """Stop ours and start it again, as after a change of its settings."""
-        progress({"phase": "stopping"})
-        await self.stop()
-        return await self.start(progress)
-
     def _noting(self, progress: Progress) -> Progress:
         def report(progress_line: Mapping[str, Any]) -> None:
             self.doing = _describe_progress(progress_line)

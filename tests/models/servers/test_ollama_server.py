@@ -126,16 +126,6 @@ async def test_it_is_started_again_after_it_was_killed(
         assert await found(driver) == ["tiny"]
 
 
-async def test_a_restart_tells_what_it_does(url: str, program: str, tmp_path: Path) -> None:
-    async with driver_for(url, tmp_path, start="native", program=program) as driver:
-        await driver.server.start(lambda news: None)
-        first: Any = driver.server._running
-        news: list[Any] = []
-        assert await driver.server.restart(news.append) == "native"
-        assert first.exited.done()
-        assert [each["phase"] for each in news] == ["stopping", "starting"]
-
-
 async def test_a_program_that_fails_says_why_and_is_not_tried_at_once_again(
     url: str,
     program: str,
