@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import aiosqlite
 import orjson
@@ -37,13 +37,11 @@ from langgraph.types import Interrupt
 
 from config.errors import Invalid
 from config.json_values import check_storable
-from runs.checkpoint_statements import (
-    copy_thread,
-    delete_runs,
-    delete_thread,
-)
+from runs.checkpoint_statements import copy_thread, delete_runs, delete_thread
 from runs.database import RunDatabase, Statement
 from runs.events import dumps
+from runs.journal import JOURNAL, Journal
+from runs.thread_shapes import thread_config
 
 _PUT = (
     "INSERT OR REPLACE INTO checkpoints (thread_id, checkpoint_ns, checkpoint_id, "
@@ -58,35 +56,6 @@ _AT = f"SELECT {_COLUMNS} FROM checkpoints WHERE thread_id = ? AND checkpoint_ns
 BOOKKEEPING = frozenset({*WRITES_IDX_MAP, "__error_source_node__"})
 """Channels in which LangGraph notes what became of a task; all others hold what it wrote."""
 _BOOKKEEPING_NAMES = ", ".join(f"'{channel}'" for channel in sorted(BOOKKEEPING))
-
-JOURNAL = "__journal"
-"""Where a run's config names the `Journal` by which its checkpoints reach the disk."""
-
-
-class Journal(Protocol):
-    """Stores a run's writes and events in one order; `runs.run_log` implements it.
-
-    `namespace` is that of the graph, or subgraph, which wrote.
-    """
-
-    def defer_write(self, statement: Statement, namespace: str, step: str | None = None) -> None:
-        """Store a write in its turn; with `step`, together with the end of that step."""
-        ...
-
-    unstorable: Exception | None
-    """Set by a write that could not be encoded; checkpoints that follow raise it."""
-
-    def has_pending_write(self, namespace: str) -> bool:
-        """Return whether a write of this namespace is not on disk yet."""
-        ...
-
-    def release_all_writes(self) -> None:
-        """Let no write wait for the end of a step any longer."""
-        ...
-
-    async def wait_flushed(self) -> None:
-        """Wait until all released writes are on disk. Raises what the store raised."""
-        ...
 
 
 class Checkpoints(AsyncSqliteSaver):
@@ -119,10 +88,10 @@ class Checkpoints(AsyncSqliteSaver):
         writes = self.database.rows_inline(pending_writes_sql(True), (thread_id, ns, checkpoint_id))
         return CheckpointTuple(
             # Whole even where the caller named no namespace: LangGraph writes beside it.
-            _config(thread_id, ns, checkpoint_id),
+            thread_config(thread_id, checkpoint_id, ns),
             self.serde.loads_typed((type_, checkpoint)),
             cast(CheckpointMetadata, orjson.loads(metadata) if metadata else {}),
-            _config(thread_id, ns, parent_id) if parent_id else None,
+            thread_config(thread_id, parent_id, ns) if parent_id else None,
             load_pending_writes(writes, self.serde),
         )
 
@@ -160,7 +129,7 @@ class Checkpoints(AsyncSqliteSaver):
             journal.defer_write(put, ns)
         else:
             await self.database.write(put)
-        return _config(thread_id, ns, checkpoint["id"])
+        return thread_config(thread_id, checkpoint["id"], ns)
 
     def aput_writes(
         self,
@@ -290,16 +259,6 @@ def _namespace(outer: str, task_id: str, task_path: str) -> str:
     """Join a task's own namespace; its path ends with the name of its node."""
     own = f"{task_path.rpartition(', ')[2]}:{task_id}"
     return f"{outer}|{own}" if outer else own
-
-
-def _config(thread_id: str, ns: str, checkpoint_id: str) -> RunnableConfig:
-    return {
-        "configurable": {
-            "thread_id": thread_id,
-            "checkpoint_ns": ns,
-            "checkpoint_id": checkpoint_id,
-        }
-    }
 
 
 @asynccontextmanager

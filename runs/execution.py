@@ -25,9 +25,10 @@ from langgraph.types import Command
 from config.errors import MotetError
 from graphs.templates.rendering import evaluate
 from runs.checkpoint_statements import delete_thread
-from runs.checkpoints import JOURNAL, Checkpoints
+from runs.checkpoints import Checkpoints
 from runs.failures import describe_error, error_text, find_origin
 from runs.input_choice import Answers, GoOn, InputChoice, NewInput, ThreadPosition, choose_input
+from runs.journal import JOURNAL
 from runs.record import Run, RunRequest, RunStatus
 from runs.run_log import RunLog
 from runs.stream_translator import STREAM_MODES, Part, StreamTranslator, ended_step

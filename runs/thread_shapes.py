@@ -88,9 +88,11 @@ def interrupt_dict(interrupt: Any) -> dict[str, Any]:
     return {"id": interrupt.id, "value": interrupt.value}
 
 
-def thread_config(key: str, checkpoint_id: str | None = None) -> RunnableConfig:
-    """Return the config by which LangGraph finds a thread's state."""
-    configurable = {"thread_id": key, "checkpoint_ns": ""}
+def thread_config(
+    key: str, checkpoint_id: str | None = None, namespace: str = ""
+) -> RunnableConfig:
+    """Return the config by which LangGraph finds a thread's state, or that of a subgraph."""
+    configurable = {"thread_id": key, "checkpoint_ns": namespace}
     if checkpoint_id:
         configurable["checkpoint_id"] = checkpoint_id
     return {"configurable": configurable}
