@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runs.record import RunRequest
+from runs.record import Run, RunRequest
 from tests.support.runs.engines import EngineFactory, ended, read_events
 from tests.support.runs.graphs import NodeGates
 from tests.support.tenants import TENANT
@@ -12,25 +12,25 @@ from tests.support.tenants import TENANT
 THREE = RunRequest(agent="three", input={"x": 0}, tenant=TENANT)
 
 
-async def crash_inside(process: EngineFactory, gates: NodeGates, node: str, **more: int) -> None:
-    """Start a process, and end it in the middle of a node."""
+async def crash_inside(
+    process: EngineFactory, gates: NodeGates, node: str, *requests: RunRequest, **more: int
+) -> list[Run]:
+    """Start a process, ask it for runs, and end it in the middle of a node."""
     gates.hold(node)
     async with process.engine(crash=True, **more) as engine:
+        runs = [await engine.submit(request) for request in requests]
         await gates.arrival(node)
         for execution in engine._executor._executions.values():
             await execution.log.wait_flushed()
     gates.release(node)
+    return runs
 
 
 @pytest.mark.parametrize("bound", [1, 2, 3, 5])
 async def test_a_run_that_ends_every_process_fails_at_the_bound(
     process: EngineFactory, gates: NodeGates, bound: int
 ) -> None:
-    gates.hold("a")
-    async with process.engine(crash=True) as engine:
-        run = await engine.submit(THREE)
-        await gates.arrival("a")
-    gates.release("a")
+    [run] = await crash_inside(process, gates, "a", THREE)
     for _ in range(bound - 1):
         await crash_inside(process, gates, "a", max_crashes=bound)
     async with process.engine(max_crashes=bound) as engine:
@@ -68,11 +68,7 @@ async def test_a_clean_shutdown_does_not_count(process: EngineFactory, gates: No
 async def test_attempts_that_finish_a_step_do_not_add_up(
     process: EngineFactory, gates: NodeGates
 ) -> None:
-    gates.hold("a")
-    async with process.engine(crash=True) as engine:
-        run = await engine.submit(THREE)
-        await gates.arrival("a")
-    gates.release("a")
+    [run] = await crash_inside(process, gates, "a", THREE)
     for node in ("b", "c"):
         await crash_inside(process, gates, node, max_crashes=2)
     async with process.engine(max_crashes=2) as engine:
@@ -82,12 +78,8 @@ async def test_attempts_that_finish_a_step_do_not_add_up(
 async def test_a_run_that_waited_in_line_is_not_blamed(
     process: EngineFactory, gates: NodeGates
 ) -> None:
-    gates.hold("a")
-    async with process.engine(crash=True, max_active=1) as engine:
-        poison = await engine.submit(THREE)
-        innocent = await engine.submit(RunRequest(agent="talking", input={"x": 0}, tenant=TENANT))
-        await gates.arrival("a")
-    gates.release("a")
+    talking = RunRequest(agent="talking", input={"x": 0}, tenant=TENANT)
+    poison, innocent = await crash_inside(process, gates, "a", THREE, talking, max_active=1)
     for _ in range(2):
         await crash_inside(process, gates, "a", max_active=1, max_crashes=3)
     async with process.engine(max_active=1, max_crashes=3) as engine:
