@@ -52,8 +52,7 @@ class Catalog:
     """Agents by name.
 
     `graphs` are Python graphs made by the caller, by name; plain functions of Python graphs run in
-    `threads`. All is read when it is made; `reload`
-    and `watch` follow later changes.
+    `threads`. All is read when it is made; `reload` and `watch` follow later changes.
     """
 
     def __init__(

@@ -9,6 +9,8 @@
 - `derived`: txtai's vectors and keywords in a worker, kept up to date with storage
 - `retrieval`: from a query to passages and citations
 - `quality`: calibrating an index and measuring it
+- `spec`: how an index is declared; `records`, `reports`: values that the parts hand to each other
+- `checks`: what callers hand in; `tasks`: background work whose failure is logged
 
 Documents are committed to `storage` first; `derived` follows. Losing the derived index costs time,
 never data.

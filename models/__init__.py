@@ -7,6 +7,7 @@ executor      carries out what the scheduler decides; owns what is loaded
 pending_grants, preloading, catalog_update, estimates_file   parts of these
 driver        what a back end offers; `driver_cache` has those built so far
 events        the log of what happens to models; `report` states what there is
+similarity, refusal   what users of leases share: cosines, and the words of an answer not found
 
 scheduling/   decides what is loaded where and who gets it, without I/O
 catalog/      what is declared, and what a name stands for
@@ -16,4 +17,5 @@ workers/      processes of ours that hold one model each
 servers/      servers of others that run as processes or containers
 devices/      the GPUs and the memory of this machine
 pulls/        getting models onto this machine
+text/         where the sentences of a text are
 """

@@ -1,16 +1,22 @@
 """Runs: accepted, executed, recovered and followed, on one SQLite file.
 
-- `engine` accepts, resumes, cancels and recovers runs; `multitask` decides what a new one does to
-  others on its thread. `attempts` begins an attempt, `executor` runs it when `admission` lets it,
-  `execution` turns the graph's stream into events and an end. `agent_versions` finds the agent
-  that the run began with.
+- `engine` accepts, resumes and cancels runs; `multitask` decides what a new one does to others on
+  its thread. `attempts` begins an attempt, `executor` runs it when `admission` lets it,
+  `input_choice` says with what, `execution` turns the graph's stream into events and an end.
+  `recovery` takes up what nothing executes, `held` has those that stay so, `stored_runs` serves
+  those of a folder without a server.
 - `record` holds what is known of a run and its table of transitions; `answers` checks what a
-  person answered.
+  person answered; `failures` words what went wrong, `abandoned_steps` what a cancellation left.
+- `agent_versions` finds the agent that a run began with, `saved_versions` its sources.
 - `stream_translator` makes events of LangGraph's stream, `event_types` declares them, `events`
-  encodes them, `run_log` orders, stores and publishes them.
+  encodes them, `run_log` orders, stores and publishes them, `event_page` writes their page.
 - `database` commits and reads, `schema` and `rows` lay the tables out, `store` is the only module
   with queries of runs, events and threads, `deliveries` those of webhooks. `wal` bounds the file's
-  log, `retention` deletes what has grown old. `checkpoints` is LangGraph's saver on the same file.
-- `threads` and `thread_shapes` serve conversations in the shapes of the LangGraph server protocol;
-  `webhooks` calls other services when a run has ended, `webhook_signing` signs the calls.
+  log, `retention` deletes what has grown old by `retention_statements`.
+- `checkpoints` is LangGraph's saver on the same file, `checkpoint_statements` has what it does to
+  whole threads; `journal` is what it asks of the run's log.
+- `threads` and `thread_shapes` serve conversations in the shapes of the LangGraph server protocol,
+  under ids that `thread_names` allows; `state_edits` changes their states, `rehearsal` shows where
+  that leads, `staging` edits below a question.
+- `webhooks` calls other services when a run has ended, `webhook_signing` signs the calls.
 """

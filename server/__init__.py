@@ -7,8 +7,9 @@
 - `app`: the FastAPI application, made of middleware and routes
 - `serving`: the application under uvicorn, until a signal
 - `cli`: the command, a client of the service
-- `data_folder`, `temp_files`, `tenants`, `folder_watcher`, `machine_profile`: parts of the
-  service itself
+- `data_folder`, `private_folder`, `owner_token`, `temp_files`: the data folder, its owner's alone
+- `lifecycle`, `readiness`, `event_loop`, `tenants`, `folder_watcher`, `machine_profile`: parts of
+  the service itself
 - `error_page`: writes docs/errors.md
 
 Imports run one way through this list, from `cli` up; a contract in pyproject.toml holds that.

@@ -1,1 +1,1 @@
-"""An agent's graph as a picture: `diagram` (nodes, arrows, Mermaid), `layout`, `svg`."""
+"""An agent's graph as a picture: `diagram` (nodes, arrows, Mermaid), `layout`, `labels`, `svg`."""

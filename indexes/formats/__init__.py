@@ -6,7 +6,9 @@ A reader is a function from `SourceFile` to `ParsedText`. Which one reads a docu
 
     text      plain, markdown, html, code (with definitions), jsons, table
     office    docx, pptx (with office), sheets; archive guards all that are ZIP files
-    pages     pdf (with pdf_*, in the order that its docstring tells), epub
+    pages     epub, pdf: pdf_words and pdf_shapes read a page through PDFium, pdf_grids, pdf_order,
+              pdf_lines and pdf_layout find its structure, pdf_info and pdf_headings its headings,
+              pdf_furniture drops what repeats, pdf_writer writes the document
     others    mail, image
     shared    composer builds a text with its blocks, rows writes tables, magic knows bytes
 """

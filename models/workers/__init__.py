@@ -1,4 +1,19 @@
 """Worker processes: every in-process model and every txtai index lives in one of its own.
 
-`process.WorkerProcess` is the server's end; `host` runs in the worker and calls a `Handler`.
+In the server:
+
+- `process`: one worker: started, called, watched, ended; `launch`: its process, `calls`: the
+  requests under way, `errors`: how starts and calls fail, `environment`: the variables it gets
+- `confinement`: what a worker may not do; `memory_kills`: what the kernel ended for want of memory
+- `prewarmed`: starts from a process that has done the imports; `restart`: a second start
+- `supervised`: a worker that comes back; `on_demand`: one that comes when needed; `turns`: one
+  tenant after the other
+- `parsing`: failures of workers that parse files from anywhere
+
+In the worker:
+
+- `host`: runs a `Handler`; `inbox`: the requests that wait
+- `sandbox`, `limits`: the confinement, carried out
+
+`protocol` is the wire between them.
 """

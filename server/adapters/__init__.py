@@ -7,4 +7,5 @@ them; `server.services` hands them out.
 - `index_quality`: the reader and the language model, for calibrating and evaluating indexes
 - `web`: fetching pages for crawls, sending webhooks
 - `run_contexts`: what the nodes of a run are given
+- `surroundings`: what there is around agents' files; `declarations`: models and indexes as declared
 """

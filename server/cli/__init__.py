@@ -1,11 +1,11 @@
 """The `motet` command, a client of the service.
 
 - `main`: the entry point, and the commands that need no group
-- `index`, `models`: the groups `motet index` and `motet models`
-- `run`, `ingest`, `index_quality`, `snapshots`, `model_follow`, `demo`, `doctor`, `agents`: what
-  the commands do
+- `index`, `models`, `runs`: the groups `motet index`, `motet models` and `motet runs`
+- `run`, `check`, `ingest`, `index_quality`, `snapshots`, `model_follow`, `demo`, `doctor`,
+  `agents`, `agent_versions`, `retention`: what the commands do
 - `client`: the way to the service: the one that runs on the data folder, or one beside the command
-- `artifact_files`: files between here and the service
+- `artifact_files`: files between here and the service, under `file_names` that are safe
 - `command`: options that commands share
 - `console`, `run_output`, `search_output`, `model_tables`, `evaluation_plot`: what a person sees
 

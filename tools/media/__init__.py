@@ -1,6 +1,7 @@
 """Files of pictures and sound, which may come from anywhere: read, checked, made and changed.
 
-`Media` is what a server uses; `worker` is its processes' side, where alone the files are parsed.
+`media.Media` is what a server uses; `worker` is its processes' side, where alone the files are
+parsed. `kinds` tells files by how they begin, `sounds` has the types of sound.
 """
 
 from tools.media.kinds import kind_of
