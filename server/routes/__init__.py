@@ -20,5 +20,5 @@ To add a route, say `GET /indexes/{name}/languages`:
    `config/error_codes`.
 4. Describe it in docs/http-api.md with an example of `curl`; a test holds the page to the routes.
 5. Test it in `tests/acceptance` against a real server with its `client`, and each way to get it
-   wrong as a `Case` in `tests/acceptance/malformed.py`; `test_openapi.py` finds it by itself.
+   wrong as a `Case` in `tests/acceptance/malformed/`; `test_openapi.py` finds it by itself.
 '''

@@ -13,6 +13,7 @@ import pytest
 from benchmarks.server import ServerProcess
 from tests.support.service import AGENTS, open_client
 from tests.support.socket_gate import SocketGate, open_socket_gate
+from tests.support.webhook_receiver import ReceiverProcess
 
 MAX_BODY_BYTES = 256 * 1024
 MAX_UPLOAD_BYTES = 1024 * 1024
@@ -47,3 +48,12 @@ async def client(server: ServerProcess) -> AsyncIterator[httpx.AsyncClient]:
 async def gate(tmp_path: Path) -> AsyncIterator[SocketGate]:
     async with open_socket_gate(tmp_path) as gate:
         yield gate
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[ReceiverProcess]:
+    """A receiver of webhooks in a process of its own; a test may kill and start it."""
+    receiver = ReceiverProcess()
+    await receiver.start()
+    yield receiver
+    await receiver.kill()

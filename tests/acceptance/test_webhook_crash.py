@@ -21,14 +21,6 @@ KEY = b"0123456789abcdef01234567"
 
 
 @pytest.fixture
-async def receiver() -> AsyncIterator[ReceiverProcess]:
-    receiver = ReceiverProcess()
-    await receiver.start()
-    yield receiver
-    await receiver.kill()
-
-
-@pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[ServerProcess]:
     """A server that may post to this machine; a test may kill and start it."""
     server = ForkedServer(
