@@ -1,4 +1,4 @@
-"""A web site on loopback whose answers are written byte by byte."""
+"""A web site on loopback whose answers are written byte by byte, and a name server for it."""
 
 from __future__ import annotations
 
@@ -68,3 +68,15 @@ async def serving(site: Site, tls: ssl.SSLContext | None = None) -> AsyncIterato
     site.port = server.sockets[0].getsockname()[1]
     async with server:
         yield site
+
+
+class Names:
+    """A name server whose answers change with each question."""
+
+    def __init__(self, *answers: list[str]) -> None:
+        self.answers = list(answers)
+        self.asked: list[str] = []
+
+    async def __call__(self, host: str, port: int) -> list[str]:
+        self.asked.append(host)
+        return self.answers[min(len(self.asked), len(self.answers)) - 1]
