@@ -77,8 +77,7 @@ def parse_json(data: bytes | str, field: str = "") -> Any:
 def find_unstorable(value: Any) -> Flaw | None:
     """Return the first thing in a value that cannot be kept, in order of depth; None for nothing.
 
-    Objects that are no JSON are taken as they are, but for the fields of
-    models, such as messages.
+    Objects that are no JSON are taken as they are, but for the fields of models, such as messages.
     """
     if (flaw := _look(value)) is None or flaw.reason:
         return flaw

@@ -16,7 +16,7 @@
 - `checkpoints` is LangGraph's saver on the same file, `checkpoint_statements` has what it does to
   whole threads; `journal` is what it asks of the run's log.
 - `threads` and `thread_shapes` serve conversations in the shapes of the LangGraph server protocol,
-  under ids that `thread_names` allows; `state_edits` changes their states, `rehearsal` shows where
-  that leads, `staging` edits below a question.
+  under ids that `thread_names` allows; `state_edits` changes their states as `edit_checks`
+  allows, `rehearsal` shows where that leads, `staging` edits below a question.
 - `webhooks` calls other services when a run has ended, `webhook_signing` signs the calls.
 """

@@ -15,10 +15,11 @@ from langgraph.types import StateSnapshot
 
 from config.errors import Conflict, MotetError, NotFound
 from runs.checkpoints import Checkpoints
+from runs.edit_checks import check_types, explain_user_errors
 from runs.engine import RunEngine
 from runs.pages import Page, fill_page
 from runs.record import Thread
-from runs.state_edits import StateEdit, check_types, explain_user_errors, write_edit
+from runs.state_edits import StateEdit, write_edit
 from runs.store import RunStore, is_duplicate
 from runs.stream_translator import visible
 from runs.thread_names import check_thread_name
