@@ -147,6 +147,11 @@ FAMILIES: Mapping[str, type[MotetError]] = {
 }
 
 
+def shutting_down() -> Unavailable:
+    """Make the error of what is asked for while the server stops; another one may follow it."""
+    return Unavailable("The server is stopping.", code="shutting_down", retry_after_s=5)
+
+
 def nearest(name: str, valid: Mapping[str, Any] | list[str] | tuple[str, ...]) -> str:
     """Propose the valid name that was meant, or list what there is, as a sentence."""
     names = [str(item) for item in valid]

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from config.errors import MotetError, TimedOut, Unavailable
+from config.errors import MotetError, TimedOut, Unavailable, shutting_down
 from models.catalog.spec import ModelSpec
 from models.driver import Driver, Loaded
 from models.events import Events
@@ -76,7 +76,7 @@ class EffectExecutor:
         Raises what loading raised, the scheduler's refusals, and `TimedOut` (`lease_timed_out`).
         """
         if self._closed:
-            raise _shutting_down()
+            raise shutting_down()
         self._detect_crash(spec.name)
         placements = self._placements(spec)
         pending = self._pending.open(spec.name, listener)
@@ -163,7 +163,7 @@ class EffectExecutor:
     async def close(self) -> None:
         """Reject who waits, cancel loads under way, unload everything."""
         self._closed = True  # from here on, effects start no task
-        self.carry_out(self.scheduler.close(_shutting_down()))
+        self.carry_out(self.scheduler.close(shutting_down()))
         if self._timer:
             self._timer.cancel()
         loads = [task for task in self._tasks if task.get_name().startswith("load ")]
@@ -295,7 +295,3 @@ def _load_error(spec: ModelSpec, error: Exception) -> MotetError:
         translated = Unavailable(message, code="load_failed")
     translated.__cause__ = error
     return translated
-
-
-def _shutting_down() -> Unavailable:
-    return Unavailable("The server is stopping.", code="shutting_down", retry_after_s=5.0)

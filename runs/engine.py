@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any
 
-from config.errors import Busy, Conflict, Invalid, NotFound, Unavailable
+from config.errors import Busy, Conflict, Invalid, NotFound, shutting_down
 from config.quotas import Quota
 from runs.admission import KeyedLocks
 from runs.agent_versions import AgentVersions
@@ -359,7 +359,7 @@ class RunEngine:
 
     def _check_capacity(self, tenant: str) -> None:
         if self._closing:
-            raise Unavailable("The server is stopping.", code="shutting_down", retry_after_s=5)
+            raise shutting_down()
         if len(self._executor) >= self._max_accepted:
             raise Busy(
                 "As many runs are under way or wait as are accepted; try again later.",

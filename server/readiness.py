@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from config.errors import MotetError, Unavailable
+from config.errors import MotetError, Unavailable, shutting_down
 from config.files import DAMAGED_SUFFIX, storage_error
 from runs.engine import RunEngine
 from tools.artifacts import Artifacts
@@ -23,7 +23,6 @@ PROBE_BYTES = 64 * 2**10
 """A disk that has not even this much room is full."""
 PROBE_VALID_S = 1.0
 """How long one look at the disk answers for, however often somebody asks."""
-SHUTTING_DOWN = Unavailable("The server is stopping.", code="shutting_down", retry_after_s=5)
 
 
 class DiskProbe:
@@ -40,13 +39,12 @@ class DiskProbe:
         """Return why the disk takes no file now; None where it does."""
         async with self._lock:
             if self._now() - self._tried_at >= PROBE_VALID_S:
-                before, error = self._refusal, await asyncio.to_thread(self._try)
+                error = await asyncio.to_thread(self._try)
                 self._tried_at = self._now()
-                if error is None:
-                    self._refusal = None
-                elif before is None:  # logged once, not at each look
+                if error and self._refusal is None:  # logged once, not at each look
                     self._refusal = storage_error(error, "The data folder")
-                if before and error is None:
+                elif self._refusal and error is None:
+                    self._refusal = None
                     log.warning("the data folder can be written again")
             return self._refusal
 
@@ -72,7 +70,7 @@ class Readiness:
 
     async def reasons(self) -> Sequence[MotetError]:
         """Return why the service cannot take work now."""
-        reasons: list[MotetError] = [SHUTTING_DOWN] if self._engine.closing else []
+        reasons: list[MotetError] = [shutting_down()] if self._engine.closing else []
         if refusal := await self._probe.refusal():
             reasons.append(refusal)
         if held := self._engine.held.by_reason("storage"):

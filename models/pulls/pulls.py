@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from config.errors import Invalid, MotetError, NotFound, Unavailable, nearest
+from config.errors import Invalid, MotetError, NotFound, Unavailable, nearest, shutting_down
 from config.file_writer import FileWriter
 from models.pulls.job import PullJob, PullState
 from models.pulls.puller import Puller
@@ -73,7 +73,7 @@ class Pulls:
                 details={"field": "name", "model": name, "backend": backend},
             )
         if self._closing:
-            raise Unavailable("The server is stopping.", code="shutting_down", retry_after_s=5.0)
+            raise shutting_down()
         job = PullJob(backend, source)
         if (before := self._jobs.get(job.name)) and before.under_way:
             return before
