@@ -252,7 +252,7 @@ class Execution:
         run = self.run
         # The answers are valid at the checkpoint of the questions alone, which must be on disk.
         await self.log.wait_flushed()
-        latest = await checkpoints.aget_tuple({"configurable": {"thread_id": run.thread_key}})
+        latest = await checkpoints.aget_tuple(thread_config(run.thread_key))
         at = latest.config["configurable"]["checkpoint_id"] if latest else None
         run.interrupts = [{**interrupt, "checkpoint_id": at} for interrupt in translator.interrupts]
         questions = [{"id": each["id"], "value": each["value"]} for each in run.interrupts]

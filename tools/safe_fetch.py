@@ -34,7 +34,7 @@ from tools.url_guard import (
     Resolve,
     check_post_url,
     check_url,
-    is_own,
+    is_allowlisted,
     join_url,
     parse_url,
     resolve_checked,
@@ -117,7 +117,7 @@ async def post(
     async with _within_time(url, limits):
         parsed = parse_url(url)
         addresses = await resolve_checked(parsed, limits, resolve or limits.resolve)
-        if parsed.scheme != "https" and not all(is_own(each, limits) for each in addresses):
+        if parsed.scheme != "https" and not all(is_allowlisted(each, limits) for each in addresses):
             raise unencrypted()
         tls = await _load_certificates(parsed)
         sent = {**JSON_HEADERS, **(headers or {})}

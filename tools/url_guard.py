@@ -134,7 +134,7 @@ def _check_addresses(url: httpx.URL, addresses: Sequence[Address], limits: Fetch
                 code="forbidden_address",
                 details={"field": "url"},
             )
-    if not all(is_own(address, limits) for address in addresses):
+    if not all(is_allowlisted(address, limits) for address in addresses):
         _check_port(url, limits)
 
 
@@ -153,7 +153,7 @@ def _port_of(url: httpx.URL) -> int:
     return url.port or (443 if url.scheme == "https" else 80)
 
 
-def is_own(address: Address, limits: FetchLimits) -> bool:
+def is_allowlisted(address: Address, limits: FetchLimits) -> bool:
     """Tell whether an address is in a network that is allowed although it is not public."""
     target = embedded_address(address)
     return any(target in network for network in limits.allowed_networks)
