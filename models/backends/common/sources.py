@@ -99,8 +99,15 @@ def why_no_folder(name: str, source: str) -> str:
 
 def require_folder(name: str, source: str, *, allow_pickles: bool = False) -> Path:
     """Return the folder of a model to be loaded. Raises `Unavailable` (`model_missing`)."""
+    return folder_unless(why_missing(name, source, allow_pickles=allow_pickles), name, source)
+
+
+def folder_unless(reason: str | None, name: str, source: str) -> Path:
+    """Return the folder of a model, unless there is a reason why it cannot be loaded.
+
+    Raises `Unavailable` (`model_missing`).
+    """
     folder = folder_of(source)
-    reason = why_missing(name, source, allow_pickles=allow_pickles)
     if reason or folder is None:
         raise missing_model(name, source, reason)
     return folder

@@ -9,7 +9,7 @@ from pathlib import Path
 from models.backends.common.sources import (
     config_of,
     folder_of,
-    missing_model,
+    folder_unless,
     read_json,
     weight_files,
     weights,
@@ -57,11 +57,7 @@ def why_missing(name: str, source: str, *, allow_pickles: bool = False) -> str |
 
 def require_folder(name: str, source: str, *, allow_pickles: bool = False) -> Path:
     """Return the folder of a pipeline to be loaded. Raises `Unavailable` (`model_missing`)."""
-    folder = folder_of(source)
-    reason = why_missing(name, source, allow_pickles=allow_pickles)
-    if reason or folder is None:
-        raise missing_model(name, source, reason)
-    return folder
+    return folder_unless(why_missing(name, source, allow_pickles=allow_pickles), name, source)
 
 
 def find_components(folder: Path) -> list[Component]:
