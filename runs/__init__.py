@@ -1,10 +1,10 @@
 """Runs: accepted, executed, recovered and followed, on one SQLite file.
 
 - `engine` accepts, resumes and cancels runs; `multitask` decides what a new one does to others on
-  its thread. `attempts` begins an attempt, `executor` runs it when `admission` lets it,
-  `input_choice` says with what, `execution` turns the graph's stream into events and an end.
-  `recovery` takes up what nothing executes, `held` has those that stay so, `stored_runs` serves
-  those of a folder without a server.
+  its thread, `idempotency` finds what was asked for before. `attempts` begins an attempt,
+  `executor` runs it when `admission` lets it, `input_choice` says with what, `execution` turns the
+  graph's stream into events and an end. `recovery` takes up what nothing executes, `held` has those
+  that stay so, `stored_runs` serves those of a folder without a server.
 - `record` holds what is known of a run and its table of transitions; `answers` checks what a
   person answered; `failures` words what went wrong, `abandoned_steps` what a cancellation left.
 - `agent_versions` finds the agent that a run began with, `saved_versions` its sources.
