@@ -4,7 +4,8 @@
   its thread, `idempotency` finds what was asked for before. `attempts` begins an attempt,
   `executor` runs it when `admission` lets it, `input_choice` says with what, `execution` turns the
   graph's stream into events and an end. `recovery` takes up what nothing executes, `held` has those
-  that stay so, `stored_runs` serves those of a folder without a server.
+  that stay so, `stored_runs` serves those of a folder without a server. `rejections` words why a
+  request is refused.
 - `record` holds what is known of a run and its table of transitions; `answers` checks what a
   person answered; `failures` words what went wrong, `abandoned_steps` what a cancellation left.
 - `agent_versions` finds the agent that a run began with, `saved_versions` its sources.

@@ -15,8 +15,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any
 
-from config.errors import Busy, Conflict, Invalid, NotFound, shutting_down
+from config.errors import Invalid, shutting_down
 from config.quotas import Quota
+from runs import rejections
 from runs.admission import KeyedLocks
 from runs.agent_versions import AgentVersions
 from runs.answers import match_answers
@@ -29,7 +30,7 @@ from runs.held import HeldRuns
 from runs.idempotency import IdempotencyKey, KeyedRun, key_of_run, note_key
 from runs.message_search import narrow_search
 from runs.multitask import MultitaskPolicy
-from runs.record import Run, RunRequest, thread_id_of, thread_key
+from runs.record import Run, RunRequest, thread_key
 from runs.recovery import RETRY_PAUSES_S, Recovery
 from runs.staging import find_way_back
 from runs.store import RunStore
@@ -128,11 +129,7 @@ class RunEngine:
         if run.status == "waiting":
             raise Invalid(f"Run {run_id} waits for an answer.", details={"field": "answer"})
         if self.held.find(run_id) is None:
-            raise Conflict(
-                f"Run {run_id} is not held: it is {run.status}.",
-                code="run_not_held",
-                details={"field": "run_id", "status": run.status},
-            )
+            raise rejections.not_held(run)
         self._check_capacity(tenant)
         await self._recovery.take_up(run_id)
         return self.get(run_id, tenant=tenant)
@@ -153,11 +150,7 @@ class RunEngine:
         async with self._thread_locks.hold(run.thread_key):
             run = self.get(run_id, tenant=tenant)
             if run.ended:
-                raise Conflict(
-                    f"Run {run_id} has ended already: it is {run.status}.",
-                    code="run_ended",
-                    details={"field": "run_id", "status": run.status},
-                )
+                raise rejections.has_ended(run)
             await self._executor.cancel_inactive(run, reason)
             return run
 
@@ -171,11 +164,7 @@ class RunEngine:
             # It may still be leaving, or come to be held; afterwards it does not change any more.
             run = await self.wait_ended(run_id, tenant=tenant)
         if not run.ended:
-            raise Conflict(
-                f"Run {run_id} is {run.status}: cancel it first.",
-                code="run_not_ended",
-                details={"field": "run_id", "status": run.status},
-            )
+            raise rejections.has_not_ended(run)
         await self._store.delete_run(run_id, tenant=tenant)
 
     def hold_thread(self, thread_id: str, *, tenant: str) -> AbstractAsyncContextManager[None]:
@@ -189,9 +178,7 @@ class RunEngine:
         execution = self._executor.find(run_id)
         run = execution.run if execution else self._store.find_run(run_id, tenant=tenant)
         if run is None or run.tenant != tenant:
-            raise NotFound(
-                f"There is no run {run_id}.", code="run_not_found", details={"field": "run_id"}
-            )
+            raise rejections.run_not_found(run_id)
         return run
 
     def follow(self, run_id: str, after: int = 0, *, tenant: str) -> AsyncIterator[Batch]:
@@ -335,36 +322,18 @@ class RunEngine:
 
     def _check_held(self, key: str) -> None:
         if held := self.held.on_thread(key):
-            raise Conflict(
-                f"Run {held[0].run_id} is held on thread {thread_id_of(key)}: resume or cancel it "
-                "first.",
-                code="thread_busy",
-                details={"field": "thread_id", "run_id": held[0].run_id},
-            )
+            raise rejections.thread_held(held[0])
 
     def _check_waits(self, run: Run) -> None:
         if run.status != "waiting":
-            raise Conflict(
-                f"Run {run.run_id} does not wait for an answer: it is {run.status}.",
-                code="run_not_waiting",
-                details={"field": "run_id", "status": run.status},
-            )
+            raise rejections.not_waiting(run)
         if others := self._executor.active_on_thread(run.thread_key):
-            raise Conflict(
-                f"Run {run.run_id} gives way to run {others[0].run.run_id}, which begins on its "
-                "thread now.",
-                code="run_superseded",
-                details={"field": "run_id", "run_id": others[0].run.run_id},
-            )
+            raise rejections.superseded(run, others[0].run.run_id)
 
     def _check_capacity(self, tenant: str) -> None:
         if self._closing:
             raise shutting_down()
         if len(self._executor) >= self._max_accepted:
-            raise Busy(
-                "As many runs are under way or wait as are accepted; try again later.",
-                code="too_many_runs",
-                retry_after_s=2,
-            )
+            raise rejections.too_many_runs()
         if self._quota:
             self._quota.check(self._executor.count(tenant) + 1)

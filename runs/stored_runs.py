@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from config.errors import Conflict, NotFound, Unavailable
+from config.errors import Unavailable
+from runs import rejections
 from runs.checkpoints import open_checkpoints
 from runs.database import open_run_database
 from runs.deliveries import Deliveries
@@ -36,9 +37,7 @@ class StoredRuns:
         """Return a run. Raises `NotFound` (`run_not_found`)."""
         run = self._store.find_run(run_id, tenant=tenant)
         if run is None:
-            raise NotFound(
-                f"There is no run {run_id}.", code="run_not_found", details={"field": "run_id"}
-            )
+            raise rejections.run_not_found(run_id)
         return run
 
     async def cancel(self, run_id: str, *, tenant: str) -> Run:
@@ -48,11 +47,7 @@ class StoredRuns:
         """
         run = self.get(run_id, tenant=tenant)
         if run.ended:
-            raise Conflict(
-                f"Run {run_id} has ended already: it is {run.status}.",
-                code="run_ended",
-                details={"field": "run_id", "status": run.status},
-            )
+            raise rejections.has_ended(run)
         await self._executor.cancel_inactive(run, "requested")
         return run
 
