@@ -15,7 +15,7 @@ def run_not_found(run_id: str) -> NotFound:
 def not_waiting(run: Run) -> Conflict:
     """Build the refusal of an answer to a run that asks nothing."""
     message = f"Run {run.run_id} does not wait for an answer: it is {run.status}."
-    return _conflict(run, "run_not_waiting", message)
+    return _conflict(run, code="run_not_waiting", message=message)
 
 
 def superseded(run: Run, by_run_id: str) -> Conflict:
@@ -29,17 +29,23 @@ def superseded(run: Run, by_run_id: str) -> Conflict:
 
 def not_held(run: Run) -> Conflict:
     """Build the refusal to take up a run that is not held."""
-    return _conflict(run, "run_not_held", f"Run {run.run_id} is not held: it is {run.status}.")
+    return _conflict(
+        run, code="run_not_held", message=f"Run {run.run_id} is not held: it is {run.status}."
+    )
 
 
 def has_ended(run: Run) -> Conflict:
     """Build the refusal to cancel a run that has ended."""
-    return _conflict(run, "run_ended", f"Run {run.run_id} has ended already: it is {run.status}.")
+    return _conflict(
+        run, code="run_ended", message=f"Run {run.run_id} has ended already: it is {run.status}."
+    )
 
 
 def has_not_ended(run: Run) -> Conflict:
     """Build the refusal to delete a run that may still change."""
-    return _conflict(run, "run_not_ended", f"Run {run.run_id} is {run.status}: cancel it first.")
+    return _conflict(
+        run, code="run_not_ended", message=f"Run {run.run_id} is {run.status}: cancel it first."
+    )
 
 
 def thread_held(held: HeldRun) -> Conflict:
@@ -61,5 +67,5 @@ def too_many_runs() -> Busy:
     )
 
 
-def _conflict(run: Run, code: str, message: str) -> Conflict:
+def _conflict(run: Run, *, code: str, message: str) -> Conflict:
     return Conflict(message, code=code, details={"field": "run_id", "status": run.status})
