@@ -5,9 +5,11 @@
 - `error_codes`: every code with its family, meaning and remedy
 - `logging`: the log of the process; `redaction`: what of a text is not for everybody
 - `files`: files replaced whole or not at all; `trusted_files`: those that decide what runs
+- `file_writer`: files written beside the event loop
 - `yaml_reader`: one dialect of YAML; `yaml_schema`, `yaml_faults`: its scalars and its errors
 - `validation_words`, `hints`, `zone_hints`: errors in words, with what was meant
 - `json_values`: values that can be kept; `steps`: bounds on work that callers' values ask for
+- `turns`: one holder at a time, tenants in turn; `quotas`: how much one tenant may have under way
 - `migrations`: layouts of SQLite databases, brought up to date
 - `origins`: web sites as browsers name them; `text_streams`: lines that come over a network;
   `terminal`: texts of others on their way to one

@@ -6,8 +6,7 @@ In the server:
   requests under way, `errors`: how starts and calls fail, `environment`: the variables it gets
 - `confinement`: what a worker may not do; `memory_kills`: what the kernel ended for want of memory
 - `prewarmed`: starts from a process that has done the imports; `restart`: a second start
-- `supervised`: a worker that comes back; `on_demand`: one that comes when needed; `turns`: one
-  tenant after the other
+- `supervised`: a worker that comes back; `on_demand`: one that comes when needed
 - `parsing`: failures of workers that parse files from anywhere
 
 In the worker:
