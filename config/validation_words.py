@@ -5,7 +5,7 @@ Owns the words alone; which file, line and field an error is about is for each r
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
@@ -73,3 +73,14 @@ def _shown(value: Any) -> str:
     if isinstance(value, int | float):
         return str(value)
     return "a list" if isinstance(value, list | tuple) else "a mapping"
+
+
+def refuse_bool_as_number(value: Any, read: Callable[[Any], Any]) -> Any:
+    """Read a field of a model, but not `true` as 1, which deletes what is a day old.
+
+    For `field_validator(..., mode="wrap")`. Raises `ValueError`.
+    """
+    number = read(value)
+    if isinstance(value, bool) and isinstance(number, int | float) and number is not value:
+        raise ValueError("must be a number, not true or false")
+    return number

@@ -9,11 +9,11 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from config.errors import Invalid, nearest
 from config.settings import SHIPPED, Settings
-from config.validation_words import word_error
+from config.validation_words import refuse_bool_as_number, word_error
 from config.yaml_reader import drop_all_extensions, read_yaml
 
 NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
@@ -24,6 +24,7 @@ class IndexSpec(BaseModel):
     """A named set of searchable documents and how they are cut, embedded and ranked."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    _check_numbers = field_validator("*", mode="wrap")(refuse_bool_as_number)
 
     name: Name = Field(description="Lower-case letters, digits, '-' and '_'; at most 64.")
     description: str = Field("", max_length=1000)

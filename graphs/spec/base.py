@@ -14,11 +14,13 @@ from pydantic import (
     ConfigDict,
     GetJsonSchemaHandler,
     StringConstraints,
+    field_validator,
     model_validator,
 )
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from config.validation_words import refuse_bool_as_number
 from config.yaml_reader import EXTENSION, drop_extensions
 
 START = "start"
@@ -44,6 +46,12 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$"
 ChannelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,63}$")]
 """The name of a channel. Templates read it as an identifier, so it has no hyphen."""
 
+NUMBERS = (
+    *("timeout_s", "retry", "attempts", "backoff_s", "cache", "ttl_s"),
+    *("max_steps", "max_loops", "concurrency"),
+)
+"""Fields of any part of a spec that hold numbers; a wildcard would take in discriminators."""
+
 
 class SpecModel(BaseModel):
     """Base of all parts of a spec: frozen, and refuses unknown keys but those with `x-`."""
@@ -54,6 +62,10 @@ class SpecModel(BaseModel):
         populate_by_name=True,
         hide_input_in_errors=True,
         json_schema_extra={"patternProperties": {f"^{EXTENSION}": {}}},
+    )
+
+    _check_numbers = field_validator(*NUMBERS, mode="wrap", check_fields=False)(
+        refuse_bool_as_number
     )
 
     names_within: ClassVar[frozenset[str]] = frozenset()

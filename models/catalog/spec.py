@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from config.validation_words import refuse_bool_as_number
 
 Task = Literal["chat", "caption", "image", "speech", "transcribe", "embed", "rerank"]
 MINUTE_S = 60.0
@@ -18,6 +20,7 @@ class ModelSpec(BaseModel):
     """One entry under `models:`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    _check_numbers = field_validator("*", mode="wrap")(refuse_bool_as_number)
 
     name: str
     task: Task

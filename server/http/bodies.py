@@ -19,13 +19,13 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
-    ValidatorFunctionWrapHandler,
     field_validator,
     model_validator,
 )
 
 from config.errors import Invalid
 from config.json_values import parse_json
+from config.validation_words import refuse_bool_as_number
 
 MAX_DEPTH = 100
 """Levels of lists and objects: a run's input is stored a few levels deeper, and read again."""
@@ -51,14 +51,7 @@ class StrictBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    @field_validator("*", mode="wrap")
-    @classmethod
-    def _refuse_bool_as_number(cls, value: Any, read: ValidatorFunctionWrapHandler) -> Any:
-        """Refuse `true` where a number belongs: read as 1, it deletes what is a day old."""
-        number = read(value)
-        if isinstance(value, bool) and isinstance(number, int | float) and number is not value:
-            raise ValueError("Input should be a number, not true or false")
-        return number
+    _check_numbers = field_validator("*", mode="wrap")(refuse_bool_as_number)
 
     @model_validator(mode="before")
     @classmethod

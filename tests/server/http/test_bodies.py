@@ -215,7 +215,7 @@ class Numbers(StrictBody):
 
 @pytest.mark.parametrize("field", ["days", "limit"])
 def test_true_is_no_number_of_a_body(field: str) -> None:
-    with pytest.raises(ValidationError, match="should be a number, not true or false"):
+    with pytest.raises(ValidationError, match="must be a number, not true or false"):
         Numbers.model_validate({field: True})
 
 
