@@ -28,14 +28,6 @@ LOOKING = 4
 
 
 @pytest.fixture
-async def receiver() -> AsyncIterator[ReceiverProcess]:
-    receiver = ReceiverProcess()
-    await receiver.start()
-    yield receiver
-    await receiver.kill()
-
-
-@pytest.fixture
 async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
     shop = Shop(
         tmp_path / "home",
