@@ -19,6 +19,7 @@
 - `threads` and `thread_shapes` serve conversations in the shapes of the LangGraph server protocol,
   under ids that `thread_names` allows; `state_edits` changes their states as `edit_checks`
   allows, `rehearsal` shows where that leads, `staging` edits below a question.
-- `pages` and `message_search` serve long lists: one page after the other, and messages by words.
+- `pages` bounds lists by bytes. `message_search` makes LangGraph look for messages where there may
+  be some alone.
 - `webhooks` calls other services when a run has ended, `webhook_signing` signs the calls.
 """

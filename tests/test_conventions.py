@@ -95,6 +95,25 @@ def test_no_module_imports_itself_through_others() -> None:
         pytest.fail("modules import each other: " + " -> ".join(error.args[1]))
 
 
+def test_maps_of_packages_name_every_module() -> None:
+    """A map is a package's docstring with a list; others say that all modules are of one kind."""
+    maps = {
+        name: doc
+        for name, tree in MODULES.items()
+        if "- `" in (doc := ast.get_docstring(tree) or "")
+    }
+    missing = [
+        module
+        for module in MODULES
+        for package, _, own_name in [module.rpartition(".")]
+        if package in maps
+        and own_name != "__main__"
+        and not re.search(rf"[`./]{own_name}[`/.]", maps[package])
+    ]
+
+    assert missing == []
+
+
 @pytest.mark.parametrize("package", PACKAGES)
 def test_names_use_the_words_of_the_glossary(package: str) -> None:
     misnamed = [
