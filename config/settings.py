@@ -279,9 +279,12 @@ def _config_file(overrides: dict[str, Any]) -> Path | None:
     home = overrides.get("home") or os.environ.get("MOTET_HOME") or "~/.motet"
     try:
         file = Path(home).expanduser() / "motet.yaml"
-        return file if file.is_file() else None
+        is_there, is_file = file.exists(), file.is_file()
     except (OSError, RuntimeError):  # told when the data folder is opened
         return None
+    if is_there and not is_file:  # containers make a folder of a file that is mounted and missing
+        raise _invalid(f"{file} is not a file. Put settings there, or remove it.", file=file)
+    return file if is_file else None
 
 
 def _explain(error: ValidationError, overrides: dict[str, Any], file: Path | None) -> Invalid:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from config.errors import Invalid, nearest
+from config.files import read_file
 from config.settings import SHIPPED, Settings
 from config.validation_words import refuse_bool_as_number, word_error
 from config.yaml_reader import drop_all_extensions, read_yaml
@@ -80,7 +81,7 @@ def declared_indexes(settings: Settings) -> dict[str, IndexSpec]:
     Raises `Invalid` (`invalid_indexes_file`) with file, line and field.
     """
     declared = _read(SHIPPED / "indexes.yaml")
-    if settings.indexes_file.is_file():
+    if settings.indexes_file.exists():
         declared |= _read(settings.indexes_file)
     elif settings.indexes:
         raise _invalid(settings.indexes_file, None, "", "there is no such file")
@@ -89,9 +90,9 @@ def declared_indexes(settings: Settings) -> dict[str, IndexSpec]:
 
 def _read(file: Path) -> dict[str, IndexSpec]:
     try:
-        document = read_yaml(file.read_bytes())
+        document = read_yaml(read_file(file))
     except OSError as error:
-        raise _invalid(file, None, "", f"cannot be read: {error}") from error
+        raise _invalid(file, None, "", f"cannot be read: {error.strerror}") from error
     if document.first_fault:
         raise _invalid(file, *document.first_fault)
     try:

@@ -28,6 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from config.errors import Invalid, MotetError
+from config.files import read_file
 from config.trusted_files import check_trusted
 from tools.spec import JSON, Reads, Tool, ToolContext
 from tools.user_code.guard import call_guarded, describe
@@ -111,6 +112,10 @@ def read_tools(file: Path, threads: UserThreads | None = None) -> list[Tool]:
     (`untrusted_file`) where somebody else can change it.
     """
     check_trusted(file)
+    try:
+        read_file(file)  # importing what is no file, such as a pipe, would never end
+    except OSError as error:
+        raise _file_error(file, f"cannot be read: {error.strerror}.") from error
     module = _import_file(file)
     listed = getattr(module, "TOOLS", None)
     if listed is None:

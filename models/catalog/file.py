@@ -63,7 +63,7 @@ def load_models(settings: Settings) -> ModelsFile:
 
 def _read_files(settings: Settings) -> list[Layer]:
     layers = [read_layer(SHIPPED / "models.yaml")]
-    if settings.models_file.is_file():
+    if settings.models_file.exists():
         layer = read_layer(settings.models_file)
         if _starts_programs(layer.data):
             check_trusted(settings.models_file)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from config.errors import Invalid
+from config.files import read_file
 from config.yaml_reader import YamlDocument, drop_all_extensions, read_yaml
 
 KeyPath: TypeAlias = tuple[str | int, ...]
@@ -61,9 +62,9 @@ class Layer:
 def read_layer(file: Path) -> Layer:
     """Read a whole file; blocks. Raises `Invalid` where it is no YAML that holds a mapping."""
     try:
-        document = read_yaml(file.read_bytes())
+        document = read_yaml(read_file(file))
     except OSError as error:
-        raise invalid(file, None, "", f"cannot be read: {error}") from error
+        raise invalid(file, None, "", f"cannot be read: {error.strerror}") from error
     if document.first_fault:
         raise invalid(file, *document.first_fault)
     data = {} if document.value is None else document.value

@@ -125,6 +125,14 @@ def test_a_file_of_broken_utf8_is_named(file: Path) -> None:
     assert str(file) in refused(config_file=file).message
 
 
+def test_a_folder_in_the_place_of_the_file_is_named(tmp_path: Path) -> None:
+    """Containers make one of a file that is mounted and missing."""
+    (tmp_path / "motet.yaml").mkdir()
+
+    with pytest.raises(Invalid, match=r"motet\.yaml is not a file"):
+        load_settings(home=tmp_path)
+
+
 def test_a_file_that_is_not_there_is_named(file: Path) -> None:
     assert str(file) in refused(config_file=file).message
 

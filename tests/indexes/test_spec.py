@@ -78,3 +78,10 @@ def test_a_requests_error_names_the_field() -> None:
     with pytest.raises(Invalid, match="chunk_words") as caught:
         index_spec({"name": "a", "chunk_wrods": 3})
     assert caught.value.details["field"] == "chunk_wrods"
+
+
+def test_a_folder_in_the_place_of_the_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "indexes.yaml").mkdir()
+
+    with pytest.raises(Invalid, match="cannot be read"):
+        declared_indexes(load_settings(home=tmp_path))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import re
 import threading
 from pathlib import Path
@@ -176,6 +177,17 @@ def test_a_broken_file_does_not_hide_the_others(tmp_path: Path) -> None:
     tools, problems = load_user_tools(tmp_path)
     assert [tool.name for tool in tools] == ["exchange", "who-am-i"]
     assert [problem.details["file"] for problem in problems] == [str(tmp_path / "broken.py")]
+
+
+def test_a_tool_that_is_a_pipe_or_a_folder_holds_nothing_up(tmp_path: Path) -> None:
+    written(tmp_path, EXCHANGE)
+    os.mkfifo(tmp_path / "pipe.py")
+    (tmp_path / "folder.py").mkdir()
+
+    tools, problems = load_user_tools(tmp_path)
+
+    assert len(tools) == 2
+    assert [Path(problem.details["file"]).name for problem in problems] == ["folder.py", "pipe.py"]
 
 
 def test_a_folder_that_is_not_there_holds_no_tools(tmp_path: Path) -> None:

@@ -147,3 +147,10 @@ def test_a_mistake_in_an_environment_is_found_before_it_is_chosen(
 def test_an_environment_that_is_no_mapping_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Invalid, match=r"environments\.p: must hold sections"):
         load_models(settings_with(tmp_path, "environments:\n  p: [chat]"))
+
+
+def test_a_folder_in_the_place_of_the_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "models.yaml").mkdir()
+
+    with pytest.raises(Invalid, match=r"models\.yaml: cannot be read"):
+        load_models(load_settings(home=tmp_path))
