@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.rings import RingGuard, is_slow, ring_of
+from tests.support.rings import RingGuard, is_slow, ring_of, start_order
 
 pytest_plugins = ["tests.support.fixtures"]
 
@@ -39,6 +39,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(ring_of(item.nodeid))
         if is_slow(item.nodeid):
             item.add_marker("slow")
+    items.sort(key=lambda item: start_order(item.nodeid))
 
 
 @pytest.hookimpl(wrapper=True)

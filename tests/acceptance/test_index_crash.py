@@ -13,7 +13,7 @@ from tests.support.forked import ForkedServer
 from tests.support.service import open_client
 from tests.support.site import Site, serving
 
-BOUND_S = 60
+BOUND_S = 120
 
 
 @pytest.mark.parametrize("background", [True, False])

@@ -14,7 +14,7 @@ from benchmarks.server import ServerProcess
 from tests.support.service import add_documents, cite, error_of, search
 from tests.support.site import Site, serving
 
-BOUND_S = 30
+BOUND_S = 120
 LETTERS = {
     "rain.md": ("It rains in Bergen on most days.", {"author": "Anna", "year": 2019}),
     "snow.md": ("It snows in Tromsø in winter.", {"author": "Anna", "year": 2023}),

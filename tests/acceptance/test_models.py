@@ -14,7 +14,7 @@ from benchmarks.server import ServerProcess
 from tests.support.forked import ForkedServer
 from tests.support.service import error_of, open_client, read_events
 
-BOUND_S = 60.0
+BOUND_S = 120.0
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,7 @@ from tests.support.ollama import Ollama
 from tests.support.script import Gate
 from tests.support.service import error_of, open_client
 
-BOUND_S = 60.0
+BOUND_S = 120.0
 EVENTS = {"Accept": "text/event-stream"}
 
 

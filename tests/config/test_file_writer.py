@@ -12,7 +12,7 @@ import pytest
 
 from config.file_writer import FileWriter
 
-BOUND_S = 30.0
+BOUND_S = 120.0
 
 
 async def test_last_text_is_in_the_file_after_many(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from models.workers.process import Reply, WorkerProcess
 from tests.support.indexes import HashingEmbedder, LongestFirst, Models
 from tests.support.tenants import TENANT
 
-BOUND_S = 30
+BOUND_S = 120
 COUNT = 4
 
 

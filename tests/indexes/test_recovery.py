@@ -28,7 +28,7 @@ from models.workers.process import Reply, WorkerProcess
 from tests.support.indexes import HashingEmbedder, Models
 from tests.support.tenants import TENANT
 
-BOUND_S = 60
+BOUND_S = 120
 
 
 class Watched(WorkerProcess):
@@ -246,9 +246,12 @@ async def test_removal_leaves_the_saved_index_to_the_next_worker_and_its_words_t
     await notes.rebuild()
 
     await notes.delete_document(report.documents[0])
+    # A worker killed while it redacts leaves nothing saved: it is to have followed.
+    assert await best(filled, 0) == "0.md"
     await kill(filled)
 
-    assert (saved_folder(home) / "vectors").exists()
+    # A new save may have begun before the kill.
+    assert list(home.glob("indexes/derived/*/saved-*/vectors"))
     assert files_with(home, "quuxling", "frobnic") == []
     found = await filled.search("notes", "document", limit=10, tenant=TENANT)
     assert (sorted(passage.source for passage in found), found.complete) == (

@@ -10,7 +10,7 @@ import pytest
 
 from models.events import Events
 
-BOUND_S = 10.0
+BOUND_S = 120.0
 
 
 async def taken(events: AsyncIterator[Mapping[str, Any]], count: int) -> list[Mapping[str, Any]]:

@@ -32,7 +32,7 @@ models:
   eager: {task: chat, backend: reader, memory_bytes: 3, preload: true}
 memory_cap_bytes: {ram: 10}
 """
-BOUND_S = 10.0
+BOUND_S = 120.0
 
 
 class Scene:

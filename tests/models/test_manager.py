@@ -15,7 +15,7 @@ from models.manager import Models
 from tests.support.manager import Scene
 from tests.support.tenants import TENANT
 
-BOUND_S = 10.0
+BOUND_S = 120.0
 
 
 @pytest.fixture

@@ -79,7 +79,8 @@ async def check_recovery(
     recorded.story.check()
     assert recorded.log[: len(before)] == before
     assert seen.before(disk.lengths[moment]) == before[: len(seen.before(disk.lengths[moment]))]
-    assert (recorded.run.status, recorded.run.output) == (whole.run.status, whole.run.output)
+    assert recorded.run.status == whole.run.status, recorded.run.error
+    assert recorded.run.output == whole.run.output
     assert counted(recorded.story.texts(), agent) == counted(whole.story.texts(), agent)
     assert counted(recorded.story.nodes(), agent) == counted(whole.story.nodes(), agent)
     done = [f"Say: {text}" for text in Story([loads(line) for line in before]).final_texts()]

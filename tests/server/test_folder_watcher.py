@@ -18,7 +18,7 @@ from server.folder_watcher import MAX_FOLDERS, FolderWatcher
 from tests.support.indexes import Models
 from tests.support.tenants import TENANT
 
-BOUND_S = 20
+BOUND_S = 120
 
 
 class Heard:

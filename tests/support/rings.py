@@ -122,6 +122,35 @@ SLOW = (
 )
 """By the beginning of the node id: whole modules, or single tests of quick ones."""
 
+LONGEST = (
+    "tests/acceptance/test_cli.py",
+    "tests/models/backends/test_diffusers.py",
+    "tests/runs/test_recovery_yaml.py",
+    "tests/indexes/test_operations.py",
+    "tests/indexes/test_kills.py",
+    "tests/acceptance/test_damaged_files.py",
+    "tests/acceptance/test_data_folder.py",
+    "tests/acceptance/test_kills.py",
+    "tests/models/backends/test_transformers_chat.py",
+    "tests/models/scheduling/test_invariants.py",
+    "tests/tools/json_schema/test_keywords.py",
+    "tests/models/backends/test_sentence_transformers.py",
+    "tests/acceptance/test_media.py",
+    "tests/models/backends/test_chat_contract.py",
+    "tests/models/backends/test_coqui.py",
+    "tests/indexes/formats/test_hostile_text.py",
+    "tests/acceptance/test_server_process.py",
+    "tests/test_notebooks.py",
+    "tests/test_contributing.py",
+    "tests/acceptance/test_load.py",
+    "tests/acceptance/test_pulls.py",
+    "tests/acceptance/test_logs.py",
+    "tests/acceptance/test_hostile.py",
+    "tests/acceptance/test_worker_crash.py",
+    "tests/acceptance/test_crash.py",
+)
+"""Modules that take longest begin first, lest one of them runs alone at the end."""
+
 FORBIDDEN = frozenset({"os.fork", "socket.connect", "sqlite3.connect", "subprocess.Popen"})
 """Audit events that a pure test must not raise."""
 
@@ -131,6 +160,12 @@ def ring_of(test: str) -> str:
     if test.startswith(ACCEPTANCE):
         return "acceptance"
     return "pure" if test.startswith(PURE) else "component"
+
+
+def start_order(test: str) -> int:
+    """Return a number that is the smaller the earlier the test should begin."""
+    module = test.partition("::")[0]
+    return LONGEST.index(module) if module in LONGEST else len(LONGEST)
 
 
 def is_slow(test: str) -> bool:

@@ -13,7 +13,7 @@ from tools import name_resolver
 from tools.name_resolver import NameResolver
 from tools.safe_fetch import FetchLimits, fetch
 
-BOUND_S = 30
+BOUND_S = 120
 
 
 class SlowNames:

@@ -19,7 +19,7 @@ from indexes.storage.store import open_store
 from tests.support.indexes import HashingEmbedder, Models
 from tests.support.tenants import TENANT
 
-BOUND_S = 60
+BOUND_S = 120
 
 
 @pytest.fixture

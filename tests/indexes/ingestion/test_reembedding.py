@@ -20,7 +20,7 @@ from models.workers.process import Reply, WorkerProcess
 from tests.support.indexes import HashingEmbedder, Models
 from tests.support.tenants import TENANT
 
-BOUND_S = 30
+BOUND_S = 120
 TEXTS = {
     f"{number}.md": f"Subject{number} is written about here, and nothing else."
     for number in range(70)

@@ -16,7 +16,7 @@ from indexes.storage.database import IndexDatabase
 from indexes.storage.schema import connect, connect_again
 from indexes.storage.scrub import Scrubber
 
-BOUND_S = 60
+BOUND_S = 120
 MADE_BY_1 = Path(__file__).parents[2] / "data" / "indexes-version-1.db"
 
 

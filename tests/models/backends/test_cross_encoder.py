@@ -21,7 +21,7 @@ from models.manager import Models, open_models
 from tests.support.tenants import TENANT
 from tests.support.tiny.models import TINY
 
-BOUND_S = 60.0
+BOUND_S = 120.0
 MAKE = TINY / "make_cross_encoder.py"
 
 

@@ -20,7 +20,7 @@ from models.capabilities import Embed, Parts, Vectors
 from models.manager import Models, open_models
 from tests.support.tenants import TENANT
 
-BOUND_S = 60.0
+BOUND_S = 120.0
 
 
 @pytest.fixture(scope="module")

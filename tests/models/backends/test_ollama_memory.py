@@ -28,7 +28,7 @@ from tests.support.ollama import Ollama
 from tests.support.script import RUNNER_DIED, Failure, Gate, says
 from tests.support.tenants import TENANT
 
-BOUND_S = 20
+BOUND_S = 120
 GPU = Accelerator("cuda:0", "nvidia", "H100", 80_000_000_000)
 SECOND = Accelerator("cuda:1", "nvidia", "H100", 80_000_000_000)
 APPLE = Accelerator("mps", "apple", "M4", 32_000_000_000, unified=True)

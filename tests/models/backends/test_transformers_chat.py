@@ -20,7 +20,7 @@ from models.backends.transformers.chat import TransformersChat
 from models.driver import Driver
 from tests.support.tiny.models import loaded, made, opened, spec
 
-BOUND_S = 60.0
+BOUND_S = 120.0
 ENDLESS = {"context": 100_000, "max_tokens": 90_000}
 
 

@@ -16,7 +16,7 @@ from models.catalog.watch import ModelsWatch, watch_models
 from tests.support.manager import FILE, Scene
 from tests.support.tenants import TENANT
 
-BOUND_S = 30.0
+BOUND_S = 120.0
 ONE = "models:\n  one: {task: chat, backend: openai, source: a}\n"
 TWO = ONE.replace("source: a", "source: b")
 

@@ -23,7 +23,7 @@ from models.devices.timeout_reader import TimeoutReader
 DATA = Path(__file__).parents[2] / "data/devices"
 GIB = 2**30
 CARD = Accelerator("cuda:0", "nvidia", "A card", 8 * GIB, uuid="GPU-1")
-BOUND_S = 10.0
+BOUND_S = 120.0
 
 
 class Driver:

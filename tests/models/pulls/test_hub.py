@@ -18,7 +18,7 @@ from tests.support.hub import COMMIT, Hub
 from tests.support.script import Gate
 
 WEIGHTS = os.urandom(3_000_000)
-BOUND_S = 60
+BOUND_S = 120
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from tests.support.ollama import Ollama
 from tests.support.script import Gate
 from tests.support.tenants import TENANT
 
-BOUND_S = 20
+BOUND_S = 120
 
 
 def target(name: str, backend: str | None) -> tuple[str, str]:

@@ -28,7 +28,7 @@ models:
   poet: {task: chat, backend: ollama, source: tiny, concurrency: 1}
 """
 BODY = {"input": {"model": "poet"}}
-BOUND_S = 30.0
+BOUND_S = 120.0
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from models.lease import ModelSource
 from tests.support.docker import Docker
 from tests.support.ollama import Ollama
 
-BOUND_S = 20
+BOUND_S = 120
 NVIDIA = Accelerator("cuda:0", "nvidia", "H100", 80_000_000_000)
 SERVE = {
     "image": "maker/server:1",

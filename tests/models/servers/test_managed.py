@@ -28,7 +28,7 @@ from models.servers.readiness import find_free_port
 from tests.support.tenants import TENANT
 
 SERVER = [sys.executable, "-S", str(Path(__file__).parents[2] / "support" / "managed.py"), "{port}"]
-BOUND_S = 20
+BOUND_S = 120
 
 
 def spec(*modes: str, command: Any = None, **serve: Any) -> ModelSpec:

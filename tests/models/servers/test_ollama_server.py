@@ -29,7 +29,7 @@ from tests.support.ollama import Ollama
 from tests.support.tenants import TENANT
 
 ROOT = Path(__file__).parents[3]
-BOUND_S = 30
+BOUND_S = 120
 HERE = "http://127.0.0.1:11434"
 NVIDIA = Accelerator("cuda:0", "nvidia", "H100", 80_000_000_000)
 AMD = Accelerator("cuda:0", "amd", "MI300", 190_000_000_000)

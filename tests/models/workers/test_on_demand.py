@@ -18,7 +18,7 @@ from models.workers.confinement import PARSING
 from models.workers.on_demand import IDLE_S, OnDemandWorker
 
 TARGET = "tests.support.worker_handler:Recorder"
-BOUND_S = 30.0
+BOUND_S = 120.0
 
 Opened = Callable[..., OnDemandWorker]
 

@@ -18,7 +18,7 @@ from config.errors import Busy, Invalid, TimedOut, Unavailable
 from models.workers.process import WorkerProcess
 
 TARGET = "tests.support.worker_handler:Recorder"
-BOUND_S = 30.0
+BOUND_S = 120.0
 
 
 async def start(**options: Any) -> WorkerProcess:

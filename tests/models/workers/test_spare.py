@@ -13,7 +13,7 @@ import pytest
 from config.errors import Invalid
 from models.workers.prewarmed import PrewarmedWorkers
 
-BOUND_S = 20.0
+BOUND_S = 120.0
 ECHO = "tests.support.worker_handler:Recorder"
 
 

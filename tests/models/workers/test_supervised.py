@@ -16,7 +16,7 @@ from models.workers.process import WorkerProcess
 from models.workers.supervised import SupervisedWorker
 
 TARGET = "tests.support.worker_handler:Recorder"
-BOUND_S = 30.0
+BOUND_S = 120.0
 
 
 class Starts:

@@ -54,7 +54,7 @@ class Connection:
         self._gone.set()
 
     async def until(self, chunk: bytes) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while chunk not in self.body:
                 self._news.clear()
                 await self._news.wait()
@@ -172,7 +172,7 @@ async def test_client_that_leaves_early_calls_on_disconnect_and_ends_the_tasks()
     await connection.until(b"one")
     connection.leave()
     await running
-    await asyncio.wait_for(closed.wait(), 10)
+    await asyncio.wait_for(closed.wait(), 60)
     assert told == ["gone"]
     assert asyncio.all_tasks() == before
 
@@ -251,7 +251,7 @@ async def test_reader_that_cannot_be_reached_ends_the_stream_and_frees_what_it_h
     response = stream(
         waiting(closed), heartbeat_s=0.01, patience_s=0.01, on_disconnect=on_disconnect
     )
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await response(connection.scope, connection.receive, connection.send)
 
     assert closed.is_set()

@@ -20,7 +20,7 @@ from tests.support.scenarios.machine import MB, SmallMachine
 from tests.support.tenants import TENANT
 
 BACKEND = "transformers"  # whose name the back end of these scenarios takes
-BOUND_S = 20.0
+BOUND_S = 120.0
 
 
 def mb(megabytes: int, **fields: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from PIL import Image
 from config.errors import Invalid, MotetError
 from models.capabilities import Caption, CaptionRequest
 
-BOUND_S = 60.0
+BOUND_S = 120.0
 
 
 def picture(form: str = "PNG", color: str = "red", width: int = 64, height: int = 48) -> bytes:

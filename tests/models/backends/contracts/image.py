@@ -13,7 +13,7 @@ from PIL import Image as Files
 from config.errors import Invalid
 from models.capabilities import Image, ImageRequest, ImageStep, Picture
 
-BOUND_S = 60.0
+BOUND_S = 120.0
 
 
 def picture(width: int = 64, height: int = 64, color: str = "red", form: str = "PNG") -> bytes:

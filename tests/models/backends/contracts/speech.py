@@ -11,7 +11,7 @@ import pytest
 from config.errors import Invalid
 from models.capabilities import Sound, Speech, SpeechRequest
 
-BOUND_S = 60.0
+BOUND_S = 120.0
 TEXT = "Hello there, this is a test. And one more! Well?"
 
 

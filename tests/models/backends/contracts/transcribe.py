@@ -14,7 +14,7 @@ from config.errors import Invalid
 from models.capabilities import Segment, Transcribe, TranscribeRequest
 from models.capabilities.transcribe import RATE
 
-BOUND_S = 60.0
+BOUND_S = 120.0
 
 
 def sound(seconds: float, loud: int = 6000) -> bytes:
