@@ -8,7 +8,7 @@ memory and depth.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -62,6 +62,12 @@ class YamlDocument:
             return None
         position, fault = min(located, key=lambda each: each[0] or (0, 0))
         return position[0] if position else None, ".".join(map(str, fault.path)), fault.message
+
+    def located_faults(self) -> Iterator[tuple[int | None, str, str]]:
+        """Yield line, path as text and message of everything that is wrong."""
+        for fault in self.faults:
+            position = self._position(fault.path)
+            yield position[0] if position else None, ".".join(map(str, fault.path)), fault.message
 
     def _position(self, path: Path) -> tuple[int, int] | None:
         return next(

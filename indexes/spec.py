@@ -6,12 +6,15 @@ Owns the checks of a declaration. Errors name the file, the line and the field.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import ErrorDetails
 
 from config.errors import Invalid, nearest
+from config.file_faults import FileFault, file_error
 from config.files import read_file
 from config.settings import SHIPPED, Settings
 from config.validation_words import refuse_bool_as_number, word_error
@@ -56,7 +59,7 @@ def index_spec(fields: dict[str, Any]) -> IndexSpec:
     try:
         return IndexSpec.model_validate(fields)
     except ValidationError as error:
-        path, message = _complaint(error, IndexSpec)
+        path, message = _complaint(error.errors()[0], IndexSpec)
         field = ".".join(map(str, path))
         raise Invalid(
             f"{field}: {message}", code="invalid_index", details={"field": field}
@@ -84,7 +87,7 @@ def declared_indexes(settings: Settings) -> dict[str, IndexSpec]:
     if settings.indexes_file.exists():
         declared |= _read(settings.indexes_file)
     elif settings.indexes:
-        raise _invalid(settings.indexes_file, None, "", "there is no such file")
+        raise _invalid([FileFault(settings.indexes_file, None, "", "there is no such file")])
     return declared
 
 
@@ -92,14 +95,19 @@ def _read(file: Path) -> dict[str, IndexSpec]:
     try:
         document = read_yaml(read_file(file))
     except OSError as error:
-        raise _invalid(file, None, "", f"cannot be read: {error.strerror}") from error
-    if document.first_fault:
-        raise _invalid(file, *document.first_fault)
+        raise _invalid([FileFault(file, None, "", f"cannot be read: {error.strerror}")]) from error
+    if document.faults:
+        raise _invalid(FileFault(file, *fault) for fault in document.located_faults())
     try:
         specs = _IndexesFile.model_validate(_with_names(document.value or {})).indexes
     except ValidationError as error:
-        path, message = _complaint(error, _IndexesFile)
-        raise _invalid(file, document.line(path), ".".join(map(str, path)), message) from error
+        # A name is its entry's key, which has an error of its own.
+        errors = [each for each in error.errors() if each["loc"][2:] != ("name",)]
+        complaints = [_complaint(each, _IndexesFile) for each in errors]
+        raise _invalid(
+            FileFault(file, document.line(path), ".".join(map(str, path)), message)
+            for path, message in complaints
+        ) from error
     return {name: _resolve_folders(spec, file.parent) for name, spec in specs.items()}
 
 
@@ -124,25 +132,16 @@ def _resolve_folders(spec: IndexSpec, base: Path) -> IndexSpec:
     return spec.model_copy(update={"folders": folders})
 
 
-def _complaint(
-    error: ValidationError, within: type[BaseModel]
-) -> tuple[tuple[str | int, ...], str]:
-    first = error.errors()[0]
-    path = tuple(part for part in first["loc"] if part != "[key]")
-    message = word_error(first)
-    if first["type"] == "extra_forbidden":
+def _complaint(error: ErrorDetails, within: type[BaseModel]) -> tuple[tuple[str | int, ...], str]:
+    path = tuple(part for part in error["loc"] if part != "[key]")
+    message = word_error(error)
+    if error["type"] == "extra_forbidden":
         model = within if len(path) == 1 else IndexSpec
         message = f"there is no such field. {nearest(str(path[-1]), list(model.model_fields))}"
-    elif first["type"] == "string_pattern_mismatch":
+    elif error["type"] == "string_pattern_mismatch":
         message = "use lower-case letters, digits, '-' and '_', at most 64 of them"
     return path, message
 
 
-def _invalid(file: Path, line: int | None, field: str, message: str) -> Invalid:
-    where = f"{file}:{line}" if line else str(file)
-    details = {"file": str(file), "line": line, "field": field}
-    return Invalid(
-        f"{where}: {field + ': ' if field else ''}{message}",
-        code="invalid_indexes_file",
-        details={key: value for key, value in details.items() if value},
-    )
+def _invalid(faults: Iterable[FileFault]) -> Invalid:
+    return file_error(faults, "invalid_indexes_file")

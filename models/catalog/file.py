@@ -5,17 +5,19 @@ Checks all that can be checked without asking a back end; options are the back e
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from config.errors import Invalid, nearest
+from config.file_faults import FileFault
 from config.settings import SHIPPED, Settings
 from config.trusted_files import check_trusted
 from config.validation_words import word_error
 from models.backends import BACKENDS
-from models.catalog.layers import Layer, add_sections, invalid_at, merge, read_layer
+from models.catalog.layers import KeyPath, Layer, add_sections, fault_at, invalid, merge, read_layer
 from models.catalog.spec import ModelSpec
 
 OPTIONAL_ROLES = frozenset({"rerank", "transcribe"})
@@ -85,17 +87,22 @@ def _starts_programs(data: Any) -> bool:
 
 
 def _environments(layers: Sequence[Layer]) -> list[str]:
-    """List all environments. Raises `Invalid` for one that is no mapping of sections."""
+    """List all environments. Raises `Invalid` for those that are no mapping of sections."""
     names: dict[str, None] = {}
+    faults = []
     for layer in layers:
         for name, data in layer.data[ENVIRONMENTS].items():
             if not isinstance(data, dict):
-                raise layer.invalid((ENVIRONMENTS, name), "must hold sections such as `roles:`")
+                message = "must hold sections such as `roles:`"
+                faults.append(layer.fault((ENVIRONMENTS, name), message))
+                continue
             for key in data:
                 if key not in SECTIONS:
                     message = f"there is no such section. {nearest(str(key), SECTIONS)}"
-                    raise layer.invalid((ENVIRONMENTS, name, key), message)
+                    faults.append(layer.fault((ENVIRONMENTS, name, key), message))
             names[name] = None
+    if faults:
+        raise invalid(faults)
     return list(names)
 
 
@@ -114,52 +121,61 @@ def _validate(layers: list[Layer]) -> ModelsFile:
     try:
         loaded = ModelsFile.model_validate(whole)
     except ValidationError as error:
-        raise _explain(layers, error) from error
-    _check(loaded, layers)
+        raise invalid(_explain(layers, error)) from error
+    if faults := list(_find_faults(loaded, layers)):
+        raise invalid(faults)
     return loaded
 
 
-def _check(loaded: ModelsFile, layers: list[Layer]) -> None:
+def _find_faults(loaded: ModelsFile, layers: list[Layer]) -> Iterator[FileFault]:
     for name, spec in loaded.models.items():
         if spec.backend not in BACKENDS:
             message = f"there is no back end '{spec.backend}'. {nearest(spec.backend, BACKENDS)}"
-            raise invalid_at(layers, ("models", name, "backend"), message)
+            yield fault_at(layers, ("models", name, "backend"), message)
         if name in RESERVED_NAMES:
-            raise invalid_at(layers, ("models", name), f"no model can be called '{name}'")
+            yield fault_at(layers, ("models", name), f"no model can be called '{name}'")
         if "/" in name or spec.name != name:
             message = "a model's name is its key, and holds no '/'"
-            raise invalid_at(layers, ("models", name, "name"), message)
+            yield fault_at(layers, ("models", name, "name"), message)
     for backend in loaded.backends:
         if backend not in BACKENDS:
             message = f"there is no back end '{backend}'. {nearest(backend, BACKENDS)}"
-            raise invalid_at(layers, ("backends", backend), message)
+            yield fault_at(layers, ("backends", backend), message)
     for role, names in loaded.roles.items():
-        _check_role(loaded, layers, role, names)
+        yield from _find_role_faults(loaded, layers, role, names)
 
 
-def _check_role(loaded: ModelsFile, layers: list[Layer], role: str, names: list[str]) -> None:
+def _find_role_faults(
+    loaded: ModelsFile, layers: list[Layer], role: str, names: list[str]
+) -> Iterator[FileFault]:
     if role in loaded.models:
-        raise invalid_at(layers, ("roles", role), f"'{role}' is the name of a model already")
+        yield fault_at(layers, ("roles", role), f"'{role}' is the name of a model already")
     if not names and role not in OPTIONAL_ROLES:
-        raise invalid_at(layers, ("roles", role), "a role needs at least one model")
+        yield fault_at(layers, ("roles", role), "a role needs at least one model")
     for number, name in enumerate(names):
         backend, slash, _ = name.partition("/")
         known: Mapping[str, Any] = BACKENDS if slash else loaded.models
         if (backend if slash else name) not in known:
             what = f"back end '{backend}'" if slash else f"model '{name}'"
             hint = nearest(backend if slash else name, known)
-            raise invalid_at(layers, ("roles", role, number), f"there is no {what}. {hint}")
+            yield fault_at(layers, ("roles", role, number), f"there is no {what}. {hint}")
 
 
-def _explain(layers: list[Layer], error: ValidationError) -> Invalid:
-    first = error.errors()[0]
-    message = word_error(first)
-    path = tuple(first["loc"])
-    if first["type"] == "missing" and path[-1] == "backend":
-        message = f"is required. {nearest('', BACKENDS)}"
-    if first["type"] == "extra_forbidden":
+def _explain(layers: list[Layer], error: ValidationError) -> list[FileFault]:
+    """Word each error of a validation; where several types were tried, the first stands."""
+    by_path: dict[KeyPath, ErrorDetails] = {}
+    for each in error.errors():
+        by_path.setdefault(each["loc"], each)
+    return [fault_at(layers, path, _word(each)) for path, each in by_path.items()]
+
+
+def _word(error: ErrorDetails) -> str:
+    path = error["loc"]
+    if error["type"] == "missing" and path[-1] == "backend":
+        return f"is required. {nearest('', BACKENDS)}"
+    if error["type"] == "extra_forbidden":
         valid = list(ModelSpec.model_fields if path[0] == "models" else ModelsFile.model_fields)
         if path[0] != "models":
             valid.append(ENVIRONMENTS)
-        message = f"there is no such field. {nearest(str(path[-1]), valid)}"
-    return invalid_at(layers, path, message)
+        return f"there is no such field. {nearest(str(path[-1]), valid)}"
+    return word_error(error)

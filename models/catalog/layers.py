@@ -5,12 +5,13 @@ Reads files; what their values mean is `catalog.file`'s.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from config.errors import Invalid
+from config.file_faults import FileFault, file_error
 from config.files import read_file
 from config.yaml_reader import YamlDocument, drop_all_extensions, read_yaml
 
@@ -53,10 +54,10 @@ class Layer:
             return None
         return Layer(self.file, data, self.document, path)
 
-    def invalid(self, path: KeyPath, message: str) -> Invalid:
-        """Build the error about a value of this layer."""
+    def fault(self, path: KeyPath, message: str) -> FileFault:
+        """Return what is wrong with a value of this layer."""
         field = ".".join(map(str, (*self.prefix, *path)))
-        return invalid(self.file, self.line(path), field, message)
+        return FileFault(self.file, self.line(path), field, message)
 
 
 def read_layer(file: Path) -> Layer:
@@ -64,26 +65,30 @@ def read_layer(file: Path) -> Layer:
     try:
         document = read_yaml(read_file(file))
     except OSError as error:
-        raise invalid(file, None, "", f"cannot be read: {error.strerror}") from error
-    if document.first_fault:
-        raise invalid(file, *document.first_fault)
+        raise invalid([FileFault(file, None, "", f"cannot be read: {error.strerror}")]) from error
+    if document.faults:
+        raise invalid(FileFault(file, *fault) for fault in document.located_faults())
     data = {} if document.value is None else document.value
     if not isinstance(data, dict):
-        raise invalid(file, 1, "", "must hold sections such as `models:` and `roles:`")
+        message = "must hold sections such as `models:` and `roles:`"
+        raise invalid([FileFault(file, 1, "", message)])
     return Layer(file, drop_all_extensions(data), document)
 
 
 def add_sections(layer: Layer, sections: Sequence[str]) -> Layer:
     """Return the layer with each of these sections, empty where it lacks one.
 
-    Raises `Invalid` for one that is no mapping.
+    Raises `Invalid` for those that are no mapping.
     """
     data = dict(layer.data)
+    faults = []
     for section in sections:
         if data.get(section) is None:
             data[section] = {}
         elif not isinstance(data[section], dict):
-            raise layer.invalid((section,), "must hold names with their values")
+            faults.append(layer.fault((section,), "must hold names with their values"))
+    if faults:
+        raise invalid(faults)
     return Layer(layer.file, data, layer.document, layer.prefix)
 
 
@@ -99,21 +104,15 @@ def merge(layers: Sequence[Layer]) -> dict[str, Any]:
     return whole
 
 
-def invalid_at(layers: Sequence[Layer], path: KeyPath, message: str) -> Invalid:
-    """Build the error, placed in the last of the layers that hold the most of `path`."""
+def fault_at(layers: Sequence[Layer], path: KeyPath, message: str) -> FileFault:
+    """Return what is wrong, placed in the last of the layers that hold the most of `path`."""
     last = max(reversed(layers), key=lambda layer: layer.depth(path))
-    return last.invalid(path, message)
+    return last.fault(path, message)
 
 
-def invalid(file: Path, line: int | None, field: str, message: str) -> Invalid:
-    """Build an error of models.yaml that names file, line and field (`invalid_models_file`)."""
-    where = f"{file}:{line}" if line else f"{file}"
-    details = {"file": str(file), "line": line, "field": field}
-    return Invalid(
-        f"{where}: {field + ': ' if field else ''}{message}",
-        code="invalid_models_file",
-        details={key: value for key, value in details.items() if value},
-    )
+def invalid(faults: Iterable[FileFault]) -> Invalid:
+    """Build the error of all that is wrong in models.yaml (`invalid_models_file`)."""
+    return file_error(faults, "invalid_models_file")
 
 
 def _over(below: Any, above: Any, depth: int) -> Any:

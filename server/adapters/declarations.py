@@ -41,7 +41,7 @@ def declared_drivers(settings: Settings, file: ModelsFile) -> DriverCache:
 def check_models_file(settings: Settings, path: Path) -> list[dict[str, Any]]:
     """Find what is wrong with the options in a `models.yaml`, each problem with its line.
 
-    Raises `Invalid` (`invalid_models_file`) for the first thing that is wrong with its form.
+    Raises `Invalid` (`invalid_models_file`) with all that is wrong with its form.
     """
     file = load_models(settings.model_copy(update={"models": path, "environment": None}))
     document = read_yaml(path.read_bytes())
@@ -108,7 +108,7 @@ def _ask_driver(driver: Driver, spec: ModelSpec) -> None:
 def check_indexes_file(settings: Settings, path: Path) -> list[dict[str, Any]]:
     """Find which models and folders that an `indexes.yaml` names are not there.
 
-    Raises `Invalid` (`invalid_indexes_file`) for the first thing that is wrong with its form.
+    Raises `Invalid` (`invalid_indexes_file`) with all that is wrong with its form.
     """
     declared = declared_indexes(settings.model_copy(update={"indexes": path}))
     document = read_yaml(path.read_bytes())

@@ -85,3 +85,26 @@ def test_a_folder_in_the_place_of_the_file_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(Invalid, match="cannot be read"):
         declared_indexes(load_settings(home=tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("text", "faults"),
+    [
+        (
+            "indexes:\n  law:\n    chunk_word: 3\n    weight: 2\n  a/b: {}\nindex:\n",
+            [
+                *((3, "indexes.law.chunk_word"), (4, "indexes.law.weight")),
+                *((5, "indexes.a/b"), (6, "index")),
+            ],
+        ),
+        ("indexes:\n  a: {}\n  a: {}\n  b: !x 1\n", [(3, "indexes.a"), (4, "indexes.b")]),
+    ],
+)
+def test_all_that_is_wrong_is_told_at_once_with_its_lines(
+    tmp_path: Path, text: str, faults: list[tuple[int, str]]
+) -> None:
+    with pytest.raises(Invalid, match=f"{len(faults)} problems in all") as caught:
+        declared(tmp_path, text)
+
+    problems = caught.value.details["problems"]
+    assert [(each["line"], each["field"]) for each in problems] == faults

@@ -154,3 +154,39 @@ def test_a_folder_in_the_place_of_the_file_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(Invalid, match=r"models\.yaml: cannot be read"):
         load_models(load_settings(home=tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("text", "faults"),
+    [
+        (
+            "models:\n  a: {task: sing, backend: openai}\n  b: {task: chat, prioriti: 1}\n"
+            "rolls: {}\n",
+            [(2, "models.a.task"), (3, "models.b.backend"), (3, "models.b.prioriti"), (4, "rolls")],
+        ),
+        (
+            "models:\n  a: {task: chat, backend: olama}\n  events: {task: chat, backend: openai}\n"
+            "roles:\n  chat: [reeder]\n  embed: []\nbackends: {olama: {}}\n",
+            [
+                *((2, "models.a.backend"), (3, "models.events"), (5, "roles.chat.0")),
+                *((6, "roles.embed"), (7, "backends.olama")),
+            ],
+        ),
+        ("models: 5\nroles: 6\n", [(1, "models"), (2, "roles")]),
+        ("models: {}\nmodels: {}\nroles: {a: !x 1}\n", [(2, "models"), (3, "roles.a")]),
+        (
+            "environments:\n  a: 5\n  b: {rolls: {}}\n",
+            [(2, "environments.a"), (3, "environments.b.rolls")],
+        ),
+    ],
+)  # fmt: skip
+def test_all_that_is_wrong_is_told_at_once_with_its_lines(
+    tmp_path: Path, text: str, faults: list[tuple[int, str]]
+) -> None:
+    with pytest.raises(Invalid, match=f"{len(faults)} problems in all") as caught:
+        load_models(settings_with(tmp_path, text))
+
+    problems = caught.value.details["problems"]
+    assert [(each["line"], each["field"]) for each in problems] == faults
+    assert all(each["message"] and "models.yaml" not in each["message"] for each in problems)
+    assert caught.value.details["line"] == faults[0][0]
