@@ -146,11 +146,28 @@ def list_descriptions(folder: Path) -> Iterator[tuple[int, Path]]:
 
 def list_damaged(folder: Path) -> Iterator[Unavailable]:
     """Look at the descriptions and sizes below a folder; blocks, and does not read the bytes."""
-    for description in sorted(folder.glob("*/??/*.json")):
+    for path in list_artifact_paths(folder):
         try:
-            read_artifact(description.with_suffix(""))
+            read_artifact(path)
         except Unavailable as error:
             yield error
+
+
+def list_artifact_paths(folder: Path) -> list[Path]:
+    """List where the bytes of all tenants' artifacts are, below a folder."""
+    return sorted(file.with_suffix("") for file in folder.glob("*/??/*.json"))
+
+
+def check_artifact(path: Path) -> Unavailable | None:
+    """Read the bytes at `path` and return what is wrong; None also where they are gone. Blocks."""
+    try:
+        artifact = read_artifact(path)
+        if artifact and digest_file(stamp_of(path)) != path.name:
+            raise damaged(path, "its bytes are not what was stored")
+    except Unavailable as error:
+        # Deleted while it was read, it is not damaged.
+        return error if description_of(path).exists() else None
+    return None
 
 
 def _read_description(file: Path) -> _Description:

@@ -190,8 +190,20 @@ def prune(
 
 
 @app.command()
-def doctor(home: Home = None) -> None:
+def doctor(
+    home: Home = None,
+    artifacts: Annotated[
+        bool,
+        typer.Option("--artifacts", help="Instead, read every artifact: is it what was stored?"),
+    ] = False,
+) -> None:
     """Tell what this machine has, what was chosen for each role and why, and what is missing."""
+    if artifacts:
+        from server.cli.artifact_scan import scan_artifacts
+
+        if not scan_artifacts(settings_of(home).home / "artifacts", out):
+            raise typer.Exit(1)
+        return
     from server.cli.doctor import examine
 
     run_(examine(settings_of(home), out))
