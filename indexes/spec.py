@@ -144,4 +144,4 @@ def _complaint(error: ErrorDetails, within: type[BaseModel]) -> tuple[tuple[str 
 
 
 def _invalid(faults: Iterable[FileFault]) -> Invalid:
-    return file_error(faults, "invalid_indexes_file")
+    return file_error(faults, code="invalid_indexes_file")

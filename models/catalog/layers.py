@@ -112,7 +112,7 @@ def fault_at(layers: Sequence[Layer], path: KeyPath, message: str) -> FileFault:
 
 def invalid(faults: Iterable[FileFault]) -> Invalid:
     """Build the error of all that is wrong in models.yaml (`invalid_models_file`)."""
-    return file_error(faults, "invalid_models_file")
+    return file_error(faults, code="invalid_models_file")
 
 
 def _over(below: Any, above: Any, depth: int) -> Any:
