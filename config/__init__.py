@@ -7,9 +7,10 @@
 - `files`: files replaced whole or not at all; `trusted_files`: those that decide what runs
 - `file_writer`: files written beside the event loop
 - `yaml_reader`: one dialect of YAML; `yaml_schema`, `yaml_faults`: its scalars and its errors
+- `file_faults`: all that is wrong in a file, as one error
 - `validation_words`, `hints`, `zone_hints`: errors in words, with what was meant
 - `json_values`: values that can be kept; `steps`: bounds on work that callers' values ask for
-- `turns`: one holder at a time, tenants in turn; `quotas`: how much one tenant may have under way
+- `turns`: a bounded number of holders, tenants in turn; `quotas`: how much one tenant may have
 - `migrations`: layouts of SQLite databases, brought up to date
 - `origins`: web sites as browsers name them; `text_streams`: lines that come over a network;
   `terminal`: texts of others on their way to one
