@@ -25,6 +25,7 @@ from runs.webhooks import Webhooks
 from tests.support.runs.graphs import NodeGates, graphs
 from tests.support.runs.reviewing import reviewing_graphs
 from tests.support.tenants import TENANT
+from tools.responses import PostAnswer
 
 
 @dataclass
@@ -86,9 +87,9 @@ class EngineFactory:
                 await engine.close(grace_s=0)
                 await webhooks.close()
 
-    async def _post(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
+    async def _post(self, url: str, body: bytes, headers: Mapping[str, str]) -> PostAnswer:
         self.posted.append((url, orjson.loads(body)))
-        return self.statuses.pop(0) if self.statuses else 200
+        return PostAnswer(self.statuses.pop(0) if self.statuses else 200)
 
 
 async def read_events(engine: RunEngine, run_id: str, after: int = 0) -> list[dict[str, Any]]:

@@ -27,6 +27,7 @@ from tests.support.ollama import Ollama
 from tests.support.runs.graphs import NodeGates, graphs
 from tests.support.script import Call, Failure, Gate, Reply, Turn
 from tools.registry import Toolbox
+from tools.responses import PostAnswer
 from tools.spec import Tool, ToolContext
 
 AGENTS = Path(__file__).parent / "agents"
@@ -171,5 +172,5 @@ def _tools(calls: Counter[str]) -> Sequence[Tool]:
     ]
 
 
-async def _no_post(url: str, body: bytes, headers: Mapping[str, str]) -> int:
-    return 200
+async def _no_post(url: str, body: bytes, headers: Mapping[str, str]) -> PostAnswer:
+    return PostAnswer(200)
