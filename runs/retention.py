@@ -31,6 +31,7 @@ from runs.retention_statements import (
     EXPIRED_RUNS,
     EXPIRED_THREADS,
     OLDEST_UNENDED,
+    RUNS_OF_THREAD,
     SCANS,
     delete_keys,
     delete_runs,
@@ -117,8 +118,8 @@ class Retention:
         """
         async with self._pruning:
             pruned = Pruned()
-            await self._prune_threads(policy, tenant, pruned, dry_run)
-            await self._prune_runs(policy, tenant, pruned, dry_run)
+            of_threads = await self._prune_threads(policy, tenant, pruned, dry_run)
+            await self._prune_runs(policy, tenant, pruned, of_threads, dry_run)
             await self._prune_keys(policy, tenant, pruned, dry_run)
             await self._prune_artifacts(policy, tenant, pruned, dry_run)
             if not dry_run:
@@ -142,11 +143,14 @@ class Retention:
 
     async def _prune_threads(
         self, policy: RetentionPolicy, tenant: str | None, pruned: Pruned, dry_run: bool
-    ) -> None:
+    ) -> set[str]:
+        """Return the runs that go with their threads."""
+        of_threads: set[str] = set()
         bounds = (self._before(policy.threads_days), self._now())
         expired = await self._database.rows(EXPIRED_THREADS, (*bounds, tenant, tenant))
         for owner, thread_id in expired:
             if dry_run:
+                of_threads.update(await self._runs_of(owner, thread_id))
                 pruned.threads += 1
                 continue
             # Under the lock no run can join the thread between the look and the deletion.
@@ -156,21 +160,33 @@ class Retention:
                 still = expired_thread(thread_id, *bounds, tenant=owner)
                 if self._database.row(*still) is None:
                     continue
+                of_threads.update(await self._runs_of(owner, thread_id))
                 await self._database.write(
                     *delete_checkpoints(thread_key(owner, thread_id)),
                     *delete_thread(thread_id, tenant=owner),
                 )
                 pruned.threads += 1
+        pruned.runs += len(of_threads)
+        return of_threads
+
+    async def _runs_of(self, tenant: str, thread_id: str) -> list[str]:
+        rows = await self._database.rows(RUNS_OF_THREAD, (tenant, thread_id))
+        return [run_id for (run_id,) in rows]
 
     async def _prune_runs(
-        self, policy: RetentionPolicy, tenant: str | None, pruned: Pruned, dry_run: bool
+        self,
+        policy: RetentionPolicy,
+        tenant: str | None,
+        pruned: Pruned,
+        of_threads: set[str],
+        dry_run: bool,
     ) -> None:
         if (before := self._before(policy.runs_days)) is None:
             return
         # An ended run does not change any more, so the look and the deletion need no lock.
-        expired = [
-            row[0] for row in await self._database.rows(EXPIRED_RUNS, (before, tenant, tenant))
-        ]
+        rows = await self._database.rows(EXPIRED_RUNS, (before, tenant, tenant))
+        # Those of a dry run are there still.
+        expired = [run_id for (run_id,) in rows if run_id not in of_threads]
         pruned.runs += len(expired)
         for first in range(0, 0 if dry_run else len(expired), BATCH_RUNS):
             batch = expired[first : first + BATCH_RUNS]

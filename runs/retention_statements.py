@@ -24,6 +24,7 @@ AND (own_thread OR EXISTS (
     AND later.created_at > old.created_at
 ))
 """
+RUNS_OF_THREAD = "SELECT run_id FROM runs WHERE tenant = ? AND thread_id = ? AND NOT own_thread"
 OLDEST_UNENDED = "SELECT min(created_at) FROM runs WHERE status IN ('queued', 'running')"
 EXPIRED_KEYS = f"SELECT count(*) FROM idempotency WHERE created_at < ? AND {OF_TENANT}"
 

@@ -196,6 +196,22 @@ async def test_a_dry_run_counts_and_deletes_nothing(
     assert (deleted.runs, deleted.artifacts) == (1, 1)
 
 
+async def test_a_dry_run_counts_the_runs_of_threads_as_they_are_deleted(
+    engine: RunEngine, process: EngineFactory, later: Retention
+) -> None:
+    thread_id = (await process.threads.create(tenant=TENANT))["thread_id"]
+    for _ in range(3):
+        await finish(engine, thread_id=thread_id)
+    await finish(engine)
+
+    counted = await later.prune(ALL, tenant=None, dry_run=True)
+    deleted = await later.prune(ALL, tenant=None)
+
+    assert (counted.runs, counted.threads) == (4, 1)
+    assert (deleted.runs, deleted.threads) == (4, 1)
+    assert process.database.row("SELECT count(*) FROM runs") == (0,)
+
+
 async def test_pruning_for_one_tenant_leaves_those_of_others(
     engine: RunEngine, artifacts: Artifacts, later: Retention
 ) -> None:
