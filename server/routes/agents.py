@@ -239,7 +239,8 @@ def _check_webhook(url: str | None, services: Services) -> None:
             check_post_url(url, services.fetch_limits)
     except Invalid as error:
         # The URL is a secret, also in an answer that some proxy logs.
-        message = error.message.replace(shorten_url(str(url)), redact_url(str(url)))
+        shown = f"'{shorten_url(str(url))}'"
+        message = error.message.replace(shown, redact_url(str(url)))
         raise Invalid(message, code=error.code, details={"field": "webhook"}) from error
 
 

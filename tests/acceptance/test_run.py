@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import orjson
+import pytest
 
 from benchmarks.server import ServerProcess
 from tests.support.service import (
@@ -298,6 +299,20 @@ async def test_a_failed_run_tells_its_error_in_every_way(client: httpx.AsyncClie
     assert response.status_code == 500
     assert response.json()["error"] == error
     assert response.json()["run"]["status"] == "failed"
+
+
+@pytest.mark.parametrize("url", ["", " ", "hook", "https://", "//host/secret", "ftp://h/secret"])
+async def test_webhook_that_is_no_url_is_refused_in_words(
+    client: httpx.AsyncClient, url: str
+) -> None:
+    answer = await client.post("/agents/three/run", json={"input": {"x": 0}, "webhook": url})
+
+    message = answer.json()["error"]["message"]
+    assert answer.status_code == 422
+    assert "URL" in message
+    assert "None" not in message
+    assert "secret" not in message
+    assert message.count("://") <= 1
 
 
 async def test_a_webhook_is_told_of_the_end(client: httpx.AsyncClient) -> None:
