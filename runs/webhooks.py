@@ -229,8 +229,10 @@ def redact_url(url: str) -> str:
     """Return scheme, host and port of a URL: its path, query and user may hold secrets."""
     try:
         parts = urlsplit(url)
-        if not (parts.scheme and parts.hostname):
-            return "a URL without scheme or host"
+        if not parts.hostname:
+            return "a URL without a host"
+        if not parts.scheme:
+            return "a URL without a scheme"
         host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
         return f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}"
     except ValueError:

@@ -311,6 +311,7 @@ async def test_nothing_of_a_url_but_its_host_is_logged_or_shown(
     [
         (SECRET_URL, "https://hook.test:8443"),
         ("javascript:T0KEN", "a URL without a host"),
+        ("//host/T0KEN", "a URL without a scheme"),
         ("https://user:T0KEN@/x", "a URL without a host"),
         ("https://user:T0KEN@hook.test/x", "https://hook.test"),
         ("http://[::1]:8080/T0KEN#T0KEN", "http://[::1]:8080"),
