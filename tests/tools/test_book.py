@@ -163,6 +163,19 @@ async def test_texts_of_a_book_are_escaped_in_its_markup(making: MediaToolDeps) 
     assert not list(scene.iter(f"{XHTML}script"))
 
 
+async def test_characters_that_xml_cannot_hold_leave_the_book(making: MediaToolDeps) -> None:
+    controls = "".join(map(chr, (*range(0x20), 0x7F, 0x85, 0xFFFE, 0xFFFF)))
+    parts = await scenes(making, 1)
+    parts[0] |= {"text": f"A red circle\fstood{controls}there.", "alt": f"A{controls}circle"}
+
+    _, book = await made(making, title=f"A{controls}book", scenes=parts, author=f"Ann{controls}a")
+
+    for name in book.namelist():
+        if name.endswith((".xhtml", ".opf", ".smil")):
+            ET.fromstring(book.read(name))
+    assert "A red circle stood" in book.read("book/scene-1.xhtml").decode()
+
+
 async def test_a_book_may_have_neither_pictures_nor_sounds(making: MediaToolDeps) -> None:
     page, file = await made(making, title="Words", scenes=[{"text": "One."}, {"text": "Two."}])
     assert len(page.select("article.plain")) == 2

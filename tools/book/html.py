@@ -10,6 +10,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from tools.book.pages import Book
 from tools.references import encode_data_url
 
+NOT_IN_XML = {
+    **dict.fromkeys((*range(0x20), 0xFFFE, 0xFFFF, *range(0xD800, 0xE000))),
+    **{ord(space): " " for space in "\v\f\x1c\x1d\x1e\x1f"},
+    **{ord(space): space for space in "\t\n\r"},
+}
+"""Characters that no XML may hold, not even escaped (XML 1.0, 2.2), and what stands for them."""
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -19,10 +25,14 @@ def render_page(book: Book) -> bytes:
 
 
 def render_template(template: str, **values: Any) -> str:
-    """Render a template of this package; every value is escaped where it is written."""
+    """Render a template of this package.
+
+    Every value is escaped where it is written, without the characters that XML cannot hold.
+    """
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
+        finalize=lambda value: value.translate(NOT_IN_XML) if type(value) is str else value,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
