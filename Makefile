@@ -43,7 +43,7 @@ serve: $(STAMP) ## Run the service on http://127.0.0.1:8000
 test: $(STAMP) ## Run the tests, in two processes
 	@$(VENV)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-test-fast: $(STAMP) ## Run the tests that take no more than a minute
+test-fast: $(STAMP) ## Run the pure tests and the quick component tests
 	@$(VENV)/bin/python -m pytest -q -m "not slow and not acceptance" $(ARGS)
 
 check: $(STAMP) ## Check format, style, types and import rules

@@ -5,7 +5,7 @@
 - `acceptance`: a real server process, or a notebook, as its users meet them.
 
 `slow` are modules that together cost some seconds of a core, and single tests that cost one. `make
-test-fast` leaves them out, and the acceptance ring with them, so that it stays below a minute:
+test-fast` leaves them out, and the acceptance ring with them, so that it stays short:
 `pytest --durations=30 -m "not slow and not acceptance"` shows what has grown too large for it.
 """
 
@@ -66,10 +66,13 @@ PURE = (
     "tests/tools/test_user_tools.py",
 )
 SLOW = (
+    "tests/config/test_json_values.py",
+    "tests/graphs/compile/test_flow.py",
     "tests/graphs/templates/test_work.py",
     "tests/graphs/test_catalog.py",
     "tests/graphs/test_components.py",
     "tests/graphs/test_library",
+    "tests/graphs/test_outside.py",
     "tests/indexes/crawls/test_crawls.py",
     "tests/indexes/derived/test_hybrid_index.py::test_keyword_scores",
     "tests/indexes/formats/test_hostile_documents.py",
@@ -80,6 +83,8 @@ SLOW = (
     "tests/indexes/reading/test_reader.py",
     "tests/indexes/retrieval/test_search.py::test_filter_matching_one_percent",
     "tests/indexes/storage/test_scrub.py",
+    "tests/indexes/storage/test_snapshot.py",
+    "tests/indexes/test_completeness.py",
     "tests/indexes/test_full_disk.py",
     "tests/indexes/test_kills.py",
     "tests/indexes/test_minilm.py",
@@ -103,21 +108,35 @@ SLOW = (
     "tests/models/pulls/",
     "tests/models/scenarios/",
     "tests/models/scheduling/test_invariants.py",
+    "tests/models/scheduling/test_simulator.py",
     "tests/models/servers/",
     "tests/models/workers/",
-    "tests/runs/test_unstorable.py",
+    "tests/runs/test_agent_versions.py",
+    "tests/runs/test_broken_runs.py",
     "tests/runs/test_cancelling.py",
     "tests/runs/test_engine.py",
+    "tests/runs/test_going_on.py",
+    "tests/runs/test_poison.py",
     "tests/runs/test_recovery",
-    "tests/runs/test_siblings.py",
-    "tests/runs/test_user_code.py",
+    "tests/runs/test_retention.py",
     "tests/runs/test_schema_kills.py",
+    "tests/runs/test_siblings.py",
     "tests/runs/test_state_edits",
+    "tests/runs/test_tenants.py",
+    "tests/runs/test_threads.py",
+    "tests/runs/test_unstorable.py",
+    "tests/runs/test_user_code.py",
+    "tests/server/cli/test_check.py",
     "tests/server/cli/test_ingest.py",
     "tests/server/cli/test_run.py",
+    "tests/server/test_tenants.py",
     "tests/support/test_replay.py",
     "tests/test_contributing.py",
+    "tests/test_conventions.py",
+    "tests/test_docs.py",
+    "tests/tools/json_schema/test_keywords.py",
     "tests/tools/media/test_hostile_",
+    "tests/tools/test_calculate.py",
     "tests/tools/test_web.py::test_broken_html",
 )
 """By the beginning of the node id: whole modules, or single tests of quick ones."""
