@@ -1,7 +1,8 @@
 """Values of JSON that can be kept: in a checkpoint, in a database, and in JSON again.
 
-Owns what the three have in common, and parsing JSON without a silent change of it. Messages, dates
-and other objects that graphs in Python hold are left to those who store them.
+Owns what the three have in common, looking at large values without a step of Python for each, and
+parsing JSON without a silent change of it. Messages, dates and other objects that graphs in Python
+hold are left to those who store them.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
 import orjson
@@ -30,6 +32,7 @@ MAX_PATH_CHARS = 200
 _LONG_NUMBER = re.compile(rb"[0-9]{19}")
 _KEYS = (str, int, float, type(None))
 _SCALARS = (str, bytes, int, float, type(None))
+_PLAIN = frozenset({str, int, float, bool, type(None), list, dict})
 
 
 class Flaw(NamedTuple):
@@ -111,27 +114,60 @@ def _look(value: Any) -> Flaw | None:
 
     Returns a flaw without a reason where there is one of a single value, whose path is not known.
     """
-    level, size, chars = [value], 0, 0
-    for _ in range(MAX_DEPTH):
-        inner: list[Any] = []
-        spend(len(level) // VALUES_PER_STEP)
-        for kind, items in _by_type(level):
+    size = chars = 0
+    for depth, level in enumerate(_levels(value)):
+        if depth == MAX_DEPTH:
+            return Flaw("", f"lists and objects in it are more than {MAX_DEPTH} levels deep.")
+        for kind, items in level:
+            size += len(items)
+            if size > MAX_ITEMS:
+                return Flaw("", f"there are more than {MAX_ITEMS} values in it.")
             if _has_flaw(kind, items):
                 return Flaw("", "")
             if issubclass(kind, str | bytes):
                 chars += sum(map(len, items))
+                if chars > MAX_CHARS:
+                    return Flaw("", f"there are more than {MAX_CHARS} characters in it.")
+    return None
+
+
+def is_plain(value: Any) -> bool:
+    """Tell whether a value is what parsing JSON gives: no message, no tuple, no other object.
+
+    One that holds itself is none.
+    """
+    for depth, level in enumerate(_levels(value)):
+        for kind, items in level:
+            if kind not in _PLAIN:
+                return False
+            if kind is dict and not set(map(type, chain.from_iterable(items))) <= {str}:
+                return False
+        if depth == MAX_DEPTH:
+            return False
+    return True
+
+
+def is_deeper(value: Any, depth: int) -> bool:
+    """Tell whether lists and objects are nested in more than so many levels."""
+    level = next(islice(_levels(value), depth, None), [])
+    return any(not issubclass(kind, _SCALARS) for kind, _ in level)
+
+
+def _levels(value: Any) -> Iterator[list[tuple[type, list[Any]]]]:
+    """Yield the values of each level, by their types. Endless for a value that holds itself."""
+    level = [value]
+    while level:
+        spend(len(level) // VALUES_PER_STEP)
+        kinds = _by_type(level)
+        yield kinds
+        level = []
+        for kind, items in kinds:
+            if kind is dict:
+                level += chain.from_iterable(map(dict.values, items))
+            elif kind is list:
+                level += chain.from_iterable(items)
             elif not issubclass(kind, _SCALARS):
-                for item in items:
-                    inner += _inner(item)
-        size += len(inner)
-        if chars > MAX_CHARS:
-            return Flaw("", f"there are more than {MAX_CHARS} characters in it.")
-        if size > MAX_ITEMS:
-            return Flaw("", f"there are more than {MAX_ITEMS} values in it.")
-        if not inner:
-            return None
-        level = inner
-    return Flaw("", f"lists and objects in it are more than {MAX_DEPTH} levels deep.")
+                level += chain.from_iterable(map(_inner, items))
 
 
 def _by_type(items: list[Any]) -> list[tuple[type, list[Any]]]:
@@ -147,14 +183,20 @@ def _has_flaw(kind: type, items: list[Any]) -> bool:
     if kind is bool or kind is list:
         return False
     if kind is str:
-        return not (all(map(str.isascii, items)) or all(map(_is_text, items)))
+        return not _are_texts(items)
     if kind is float:
         return not all(map(math.isfinite, items))
     if kind is int:
         return bool(_describe(max(items)) or _describe(min(items)))
-    if kind is dict and len(items) > 1:
-        return bool(_describe(dict.fromkeys(set().union(*items))))
+    if kind is dict:
+        names = items[0] if len(items) == 1 else set().union(*items)
+        if set(map(type, names)) <= {str}:
+            return not _are_texts(names)
     return any(map(_describe, items))
+
+
+def _are_texts(items: Collection[str]) -> bool:
+    return all(map(str.isascii, items)) or all(map(_is_text, items))
 
 
 def _inner(value: Any) -> Iterable[Any]:

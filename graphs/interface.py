@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from types import NoneType
 from typing import Any, Protocol
 
 from langchain_core.messages import BaseMessage
 
 from config.errors import Invalid, nearest
-from config.json_values import find_unstorable
+from config.json_values import find_unstorable, is_plain
 from graphs.compile.compiler import BuiltGraph
 from graphs.spec.channel_types import JSON_TYPES
 from graphs.spec.channels import InputField
@@ -130,23 +129,19 @@ def output_templates(
     return {name: expressions.template(f"{{{{ {name} }}}}") for name in names}
 
 
-_SCALARS = frozenset({str, int, float, bool, NoneType})
-
-
 def as_json(value: Any) -> Any:
     """Turn a state's value into JSON: messages become objects."""
-    kind = type(value)
-    if kind in _SCALARS:
-        return value
-    # A list may hold millions: one of scalars is looked at without a loop of Python.
-    if kind is list and _SCALARS.issuperset(map(type, value)):
-        return value
+    # Most are JSON already, which takes no step of Python for each of what may be millions.
+    return value if is_plain(value) else _converted(value)
+
+
+def _converted(value: Any) -> Any:
     if isinstance(value, BaseMessage):
         return {"type": value.type, **value.model_dump(mode="json", exclude_defaults=True)}
     if isinstance(value, Mapping):
-        return {str(key): as_json(item) for key, item in value.items()}
+        return {str(key): _converted(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [as_json(item) for item in value]
+        return [_converted(item) for item in value]
     return value
 
 

@@ -12,13 +12,13 @@ from typing import Any
 from langchain_core.messages import convert_to_messages
 
 from config.errors import Invalid, MotetError, nearest
+from config.json_values import is_deeper
 from graphs.spec.channel_types import FILES, JSON_TYPES, fits
 from graphs.spec.channels import InputField
 from tools.references import REFERENCE_FORMS, parse_reference
 
 MAX_DEPTH = 64
 """Levels of lists and objects in a value."""
-SCALARS = frozenset({str, int, float, bool, type(None)})
 MakeError = Callable[[str, str], MotetError]
 """Makes the error for a field (empty: for all of them) and what is wrong with it."""
 
@@ -40,7 +40,7 @@ def check_fields(
 
     Raises what `make_error` makes, for the first thing that is wrong.
     """
-    if _is_too_deep(values):
+    if is_deeper(values, MAX_DEPTH):
         raise make_error("", f"is nested too deeply; at most {MAX_DEPTH} levels are taken.")
     if values is not None and not isinstance(values, Mapping):
         raise make_error("", f"must be an object, not {_with_article(_type_name(values))}.")
@@ -50,21 +50,6 @@ def check_fields(
     return {
         name: _check_field(name, field, values or {}, make_error) for name, field in fields.items()
     }
-
-
-def _is_too_deep(value: Any) -> bool:
-    level = [value] if isinstance(value, Mapping | list | tuple) else []
-    for _ in range(MAX_DEPTH):
-        if not level:
-            return False
-        level = [
-            item
-            for container in level
-            for item in (container.values() if isinstance(container, Mapping) else container)
-            # Asking whether an object is a mapping takes ten times as long as looking at its type.
-            if type(item) not in SCALARS and isinstance(item, Mapping | list | tuple)
-        ]
-    return bool(level)
 
 
 def _check_field(

@@ -16,7 +16,7 @@ from runs.record import MultitaskStrategy, OnDisconnect
 from server.http.access import Caller
 from server.http.bodies import (
     StrictBody,
-    check_depth,
+    check_shape,
     media_type,
     read_json,
     unsupported,
@@ -112,9 +112,8 @@ def _parse_fields(form: FormData, files: set[str]) -> RunBody:
 
 
 def _parse_value(name: str, text: str) -> Any:
+    check_shape(text.encode())
     try:
-        value = parse_json(text, name)
-        check_depth(text.encode())
-        return value
+        return parse_json(text, name)
     except orjson.JSONDecodeError:
         return text

@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, HumanMessage
 
 from config.errors import Invalid
-from config.json_values import MAX_DEPTH, check_storable, find_unstorable, parse_json
+from config.json_values import (
+    MAX_DEPTH,
+    check_storable,
+    find_unstorable,
+    is_deeper,
+    is_plain,
+    parse_json,
+)
 
 
 def nested(levels: int) -> Any:
@@ -132,3 +139,16 @@ def test_check_names_subject_and_place() -> None:
 
     assert caught.value.code == "unstorable_value"
     assert caught.value.details == {"node": "a", "field": "b.0"}
+
+
+def test_value_that_holds_itself_is_not_plain() -> None:
+    assert not is_plain(circular())
+    assert is_deeper(circular(), 64)
+
+
+@pytest.mark.parametrize("innermost", [[], {}, [1], {"a": 1}])
+def test_depth_counts_lists_and_objects_empty_ones_too(innermost: Any) -> None:
+    value = [{"a": [innermost]}]
+
+    assert is_deeper(value, 3)
+    assert not is_deeper(value, 4)

@@ -9,10 +9,11 @@ from langchain_core.messages import AIMessage
 
 from graphs.interface import as_json
 
+PLAIN = [[1, 2.5, "a", True, None], [], "text", 5, None, {"a": [{}, [[{"b": 1}]]]}]
 
-@pytest.mark.parametrize("value", [[1, 2.5, "a", True, None], [], "text", 5, None])
-def test_scalars_and_lists_of_them_are_not_gone_through(value: Any) -> None:
-    """A list may hold millions: it is the same one afterwards."""
+
+@pytest.mark.parametrize("value", PLAIN)
+def test_what_is_json_already_is_not_copied(value: Any) -> None:
     assert as_json(value) is value
 
 
@@ -23,3 +24,7 @@ def test_messages_anywhere_in_a_state_become_objects() -> None:
     assert one == 1
     assert (first["type"], first["content"]) == ("ai", "hi")
     assert second["2"]["content"] == "ho"
+
+
+def test_names_that_are_no_texts_become_texts_at_any_depth() -> None:
+    assert as_json([[{"a": {1: (2,)}}]]) == [[{"a": {"1": [2]}}]]

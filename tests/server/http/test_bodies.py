@@ -15,10 +15,11 @@ from pydantic import BaseModel, Field, ValidationError
 from config.errors import Invalid
 from server.http.bodies import (
     MAX_DEPTH,
+    MAX_PARTS,
     StrictBody,
     StrictRoute,
     Texts,
-    check_depth,
+    check_shape,
     read_json,
     read_text,
     validate_body,
@@ -124,6 +125,23 @@ async def test_depth_is_bounded(client: httpx.AsyncClient, path: str) -> None:
     assert (deeper.status_code, deeper.json()["error"]["code"]) == (400, "malformed_body")
 
 
+LISTS = b",".join([b"[]"] * MAX_PARTS)
+FIELDS = b",".join([b'"a":1'] * MAX_PARTS)
+
+
+@pytest.mark.parametrize("part", [b"[" + LISTS + b"]", b"{" + FIELDS + b"}"])
+def test_lists_objects_and_fields_are_bounded_in_number(part: bytes) -> None:
+    with pytest.raises(Invalid) as caught:
+        check_shape(part)
+
+    assert caught.value.code == "too_large"
+
+
+def test_marks_within_texts_are_not_counted() -> None:
+    check_shape(orjson.dumps({"text": '[{":' * MAX_PARTS, '"\\': ":" * MAX_PARTS}))
+    check_shape(b"[" + b"1," * MAX_PARTS * 10 + b"1]")
+
+
 def nest(levels: int) -> Any:
     """Lists and objects in turn, with texts that look like brackets."""
     value: Any = ']}"\\'
@@ -134,13 +152,13 @@ def nest(levels: int) -> Any:
 
 @pytest.mark.parametrize("value", [[[]] * 10_000, [nest(9)] * 500, ["[" * 500], nest(MAX_DEPTH)])
 def test_wide_body_and_brackets_in_texts_pass_the_depth_check(value: Any) -> None:
-    check_depth(orjson.dumps(value))
+    check_shape(orjson.dumps(value))
 
 
 @pytest.mark.parametrize("value", [nest(MAX_DEPTH + 1), [{}, {"a": [nest(MAX_DEPTH)]}]])
 def test_depth_is_counted_through_texts_that_look_like_brackets(value: Any) -> None:
     with pytest.raises(Invalid, match="nested more than"):
-        check_depth(orjson.dumps(value))
+        check_shape(orjson.dumps(value))
 
 
 class NoteBody(StrictBody):
