@@ -65,7 +65,7 @@ bench: $(STAMP) ## Measure the service against its parts
 # A file of requirements holds what the ones before it do not: PyTorch, what the service always
 # needs, and each extra.
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11.5 --generate-hashes \
-	--no-annotate --no-header --default-index https://pypi.org/simple --constraint constraints.txt
+	--no-annotate --no-header --constraint constraints.txt
 WITHOUT = $$(sed -n 's/^\([a-z0-9][a-z0-9-]*\)==.*/--no-emit-package \1/p' $(1:%=requirements/%.txt))
 
 lock: ## Write requirements/ anew after a change of constraints.txt; needs uv and a network
