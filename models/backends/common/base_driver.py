@@ -39,6 +39,8 @@ class BaseDriver:
     how_to_install: ClassVar[str] = "pip install"
     named_tasks: ClassVar[Collection[str]] = ()
     """Tasks for which "<backend>/<source>" is a model although no file declares it."""
+    looks_at_files: ClassVar[bool] = False
+    """Whether `find_problem` looks at what a folder holds."""
 
     def __init__(self, context: DriverContext) -> None:
         self._context = context
@@ -50,6 +52,8 @@ class BaseDriver:
         if absent := await self._find_absent():
             return f"not installed: {', '.join(absent)} ({self.how_to_install})"
         try:
+            if self.looks_at_files:
+                return await asyncio.to_thread(self.find_problem, spec)
             return self.find_problem(spec)
         except MotetError as error:
             return error.message
@@ -67,7 +71,7 @@ class BaseDriver:
     def find_problem(self, spec: ModelSpec) -> str | None:
         """Tell, beyond missing libraries, why `spec` cannot be loaded, and what to do.
 
-        Quick: small files are read at most. Raises `Invalid` for a wrong task or wrong options,
+        Blocks where it looks at files. Raises `Invalid` for a wrong task or wrong options,
         whose message is the reason too.
         """
         raise NotImplementedError

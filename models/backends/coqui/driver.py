@@ -39,6 +39,7 @@ class CoquiDriver(BaseDriver):
     tasks = ("speech",)
     packages = ("torch", "TTS")
     how_to_install = "pip install -e '.[voice]'"
+    looks_at_files = True
     named_tasks = ("speech",)
 
     def is_public_name(self, source: str) -> bool:

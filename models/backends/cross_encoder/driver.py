@@ -45,6 +45,7 @@ class CrossEncoderDriver(BaseDriver):
     backend = "cross_encoder"
     tasks = ("rerank",)
     packages = ("torch", "transformers")
+    looks_at_files = True
     named_tasks = ("rerank",)
 
     def find_problem(self, spec: ModelSpec) -> str | None:

@@ -32,6 +32,7 @@ class DiffusersDriver(BaseDriver):
 
     backend = "diffusers"
     packages = ("torch", "diffusers", "transformers", "accelerate")
+    looks_at_files = True
     named_tasks = ("image",)
 
     def find_problem(self, spec: ModelSpec) -> str | None:

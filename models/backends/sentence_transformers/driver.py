@@ -52,6 +52,7 @@ class SentenceTransformersDriver(BaseDriver):
     backend = "sentence_transformers"
     packages = ("torch", "sentence_transformers")
     how_to_install = "pip install 'motet[sentences]'"
+    looks_at_files = True
     named_tasks = ("embed",)
 
     def find_problem(self, spec: ModelSpec) -> str | None:

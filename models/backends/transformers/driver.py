@@ -49,6 +49,7 @@ class TransformersDriver(BaseDriver):
 
     backend = "transformers"
     packages = ("torch", "transformers")
+    looks_at_files = True
     named_tasks = tuple(OPTIONS)
 
     def find_problem(self, spec: ModelSpec) -> str | None:

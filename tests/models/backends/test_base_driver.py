@@ -1,4 +1,4 @@
-"""What drivers do alike: libraries are sought beside the event loop, and those found once only."""
+"""What drivers do alike: libraries and files are sought beside the event loop, found ones once."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import cast
 
 import pytest
 
+from config.errors import Invalid
 from config.settings import load_settings
 from models.backends.common.base_driver import BaseDriver
 from models.catalog.spec import ModelSpec
@@ -52,6 +53,22 @@ def searches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Searches:
     searches = Searches()
     monkeypatch.setattr(sys, "meta_path", [searches, *sys.meta_path])
     return searches
+
+
+class LookingAtFiles(BaseDriver):
+    backend = "reader"
+    looks_at_files = True
+
+    def find_problem(self, spec: ModelSpec) -> str | None:
+        if threading.current_thread() is threading.main_thread():
+            return "looked at on the event loop"
+        raise Invalid("there is no such folder")
+
+
+async def test_files_of_a_model_are_looked_at_beside_the_event_loop(tmp_path: Path) -> None:
+    context = DriverContext(load_settings(home=tmp_path), {}, cast(ModelSource, None))
+
+    assert await LookingAtFiles(context).available(SPEC) == "there is no such folder"
 
 
 async def test_library_that_was_found_is_not_sought_again(
