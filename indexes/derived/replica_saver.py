@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 
 from config.errors import MotetError, Unavailable
 from indexes.derived import worker_client
@@ -72,16 +73,28 @@ class ReplicaSaver:
     async def redact(self, record: IndexRecord, replica: ReplicaState) -> None:
         """Take the words of removed documents out of what is saved, which stays otherwise.
 
-        Where that fails, nothing of the index stays saved: a word that was deleted goes first.
+        Once for each removal. Where that fails, nothing of the index stays saved: a word that was
+        deleted goes first.
         """
-        removed = await self._store(changes.list_removed, record.id)
-        if not removed or not await self._saved_indexes.exists(record.id):
+        upto, removed = await self._store(changes.list_removed, record.id)
+        if upto <= replica.redacted or not await self._saved_indexes.exists(record.id):
             return
         try:
-            await worker_client.redact(await self._supervisor.running(), record, removed)
+            await self._redact_saved(record, removed)
         except MotetError as error:
             log.warning("index '%s' is saved anew: %s", record.spec.name, error.message)
             await self.erase(record, replica)
+        else:
+            replica.redacted = upto
+
+    async def _redact_saved(self, record: IndexRecord, removed: Sequence[int]) -> None:
+        """Redact, once more in another worker where the first dies: it leaves words, no damage."""
+        try:
+            await worker_client.redact(await self._supervisor.running(), record, removed)
+        except Unavailable as error:
+            if error.code != "worker_died":
+                raise
+            await worker_client.redact(await self._supervisor.running(), record, removed)
 
     async def erase(self, record: IndexRecord, replica: ReplicaState) -> None:
         """Take what was saved off the disk."""

@@ -41,6 +41,9 @@ class ReplicaState:
     saved: int = 0
     erased: bool = False
     """The saved folder was removed, and none has replaced it yet."""
+    redacted: int = 0
+    """The words of removals up to this change are out of the saved folder, and of any that is
+    written later: the worker's index forgot them in the same call."""
     changed_at_s: float = 0.0
     quiet_s: float = MIN_QUIET_S
 

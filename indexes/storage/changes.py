@@ -76,10 +76,11 @@ def mark_saved(database: IndexDatabase, id: str, change: int) -> None:
         connection.execute("DELETE FROM removals WHERE index_id = ? AND number <= ?", (id, change))
 
 
-def list_removed(database: IndexDatabase, id: str) -> list[int]:
-    """List the passages that were removed since the derived index was saved."""
-    rows = database.rows("SELECT passage FROM removals WHERE index_id = ?", id)
-    return [passage for (passage,) in rows]
+def list_removed(database: IndexDatabase, id: str) -> tuple[int, list[int]]:
+    """List the passages that were removed since the derived index was saved, after the number of
+    the last removal."""
+    rows = database.rows("SELECT number, passage FROM removals WHERE index_id = ?", id)
+    return max((number for number, _ in rows), default=0), [passage for _, passage in rows]
 
 
 def list_indexes_without_removals(database: IndexDatabase) -> set[str]:

@@ -127,26 +127,26 @@ async def test_searches_survive_the_death_of_the_worker_under_them(filled: Index
     assert worker_of(filled) is not worker
 
 
-class KilledOnce(WorkerProcess):
-    """A real worker; the first that is to start after `armed` was set is killed before."""
+class KilledAtStart(WorkerProcess):
+    """A real worker; as many as `kills` says are killed before they start."""
 
-    armed = False
+    kills = 0
 
     @classmethod
     async def start(cls, *args: Any, **options: Any) -> WorkerProcess:
         launched = await launch("index", None, None)
-        if KilledOnce.armed:
-            KilledOnce.armed = False
+        if KilledAtStart.kills:
+            KilledAtStart.kills -= 1
             os.kill(launched.process.pid, signal.SIGKILL)
         return await super().start(*args, launched=launched, **options)
 
 
 async def test_searches_survive_the_death_of_a_worker_that_only_starts(tmp_path: Path) -> None:
     settings = load_settings(home=tmp_path)
-    async with open_indexes(settings, Models(), worker=KilledOnce, tenant=TENANT) as indexes:
+    async with open_indexes(settings, Models(), worker=KilledAtStart, tenant=TENANT) as indexes:
         await indexes.create(IndexSpec(name="notes"), tenant=TENANT)
         await add(indexes, 0)
-        KilledOnce.armed = True
+        KilledAtStart.kills = 1
         assert indexes.worker
         indexes.worker.kill()
         await asyncio.wait_for(asyncio.shield(indexes.worker.exited), BOUND_S)
@@ -154,7 +154,7 @@ async def test_searches_survive_the_death_of_a_worker_that_only_starts(tmp_path:
         found = await asyncio.gather(*[best(indexes, 0) for _ in range(8)])
 
         assert found == ["0.md"] * 8
-        assert not KilledOnce.armed
+        assert not KilledAtStart.kills
 
 
 async def test_an_ingest_survives_the_death_of_the_worker_under_it(
@@ -246,8 +246,6 @@ async def test_removal_leaves_the_saved_index_to_the_next_worker_and_its_words_t
     await notes.rebuild()
 
     await notes.delete_document(report.documents[0])
-    # A worker killed while it redacts leaves nothing saved: it is to have followed.
-    assert await best(filled, 0) == "0.md"
     await kill(filled)
 
     # A new save may have begun before the kill.
@@ -261,11 +259,53 @@ async def test_removal_leaves_the_saved_index_to_the_next_worker_and_its_words_t
     assert worker_of(filled).calls.count("apply") == 1, "the index was built anew"
 
 
+async def test_worker_killed_while_it_redacts_leaves_the_saved_index_to_the_next(
+    filled: Indexes, home: Path
+) -> None:
+    notes = await filled.get("notes", tenant=TENANT)
+    report = await notes.add_document(source="plain.md", data=b"The quuxling is frobnicated.")
+    await notes.rebuild()
+    worker = worker_of(filled)
+    os.kill(worker.pid, signal.SIGSTOP)
+    sent = worker.expect("redact")
+
+    deletion = asyncio.create_task(notes.delete_document(report.documents[0]))
+    await asyncio.wait_for(sent.wait(), BOUND_S)
+    os.kill(worker.pid, signal.SIGKILL)
+    await asyncio.wait_for(deletion, BOUND_S)
+
+    assert files_with(home, "quuxling", "frobnic") == []
+    assert await best(filled, 0) == "0.md"
+    calls = worker_of(filled).calls
+    assert (calls.count("redact"), calls.count("apply")) == (1, 1), "the index was built anew"
+
+
+async def test_words_of_one_removal_are_redacted_once_and_of_the_next_again(
+    filled: Indexes, home: Path
+) -> None:
+    notes = await filled.get("notes", tenant=TENANT)
+    reports = [
+        await notes.add_document(source=f"{word}.md", data=f"The {word} is frobnicated.".encode())
+        for word in ("quuxling", "gribbleflix")
+    ]
+    await notes.rebuild()
+    calls = worker_of(filled).calls
+    calls.clear()
+
+    for report in reports:
+        await notes.delete_document(report.documents[0])
+        assert await best(filled, 0) == "0.md"
+
+    # A save between both forgets the first removal; what was redacted stays so.
+    assert calls.count("redact") == 2
+    assert files_with(home, "quuxling", "gribbleflix", "frobnic") == []
+
+
 async def test_words_are_gone_also_when_no_worker_can_redact_them(
     tmp_path: Path,
 ) -> None:
     settings = load_settings(home=tmp_path)
-    async with open_indexes(settings, Models(), worker=KilledOnce, tenant=TENANT) as indexes:
+    async with open_indexes(settings, Models(), worker=KilledAtStart, tenant=TENANT) as indexes:
         docs = await indexes.get("docs", tenant=TENANT)
         report = await docs.add_document(source="a.md", data=b"The gribbleflix.")
         await docs.rebuild()
@@ -273,10 +313,11 @@ async def test_words_are_gone_also_when_no_worker_can_redact_them(
         assert indexes.worker
         indexes.worker.kill()
         await asyncio.wait_for(asyncio.shield(indexes.worker.exited), BOUND_S)
-        KilledOnce.armed = True
+        KilledAtStart.kills = 2
 
         await docs.delete_document(report.documents[0])
 
+        assert not KilledAtStart.kills
         assert files_with(tmp_path, "gribbleflix") == []
 
 
