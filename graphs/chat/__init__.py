@@ -1,7 +1,8 @@
 """Asking a chat model, as several node types do.
 
 - `ask`: one leased model, one streamed answer. `messages`: what is sent. `conversation`:
-  messages that anyone may have written. `foreign`: texts and pictures of others.
+  messages that anyone may have written. `foreign`: texts of others in them.
+- `picture_filter`: what a model writes, without what a screen would load from elsewhere.
 - `answers`: an answer's parts, as text or as JSON. `output_schema`: JSON checked against a schema.
 - `checking`: an answer compared with what it cites, by the pure functions of `graphs.grounding`.
 """

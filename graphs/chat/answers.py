@@ -15,7 +15,6 @@ from langchain_core.runnables import RunnableSequence
 from config.errors import Unavailable
 from graphs.chat.ask import BoundChat, answering_model, ask
 from graphs.chat.checking import check_answer, score_passages
-from graphs.chat.foreign import link_pictures
 from graphs.chat.messages import (
     add_to_system,
     attach_pictures,
@@ -66,7 +65,6 @@ async def check_parts(
     Without `uncited`, sentences that cite nothing are not held against the answer.
     """
     passages = [passage for _, block in context.rendering.cited for passage in block]
-    message = _link_pictures(message, context)
     parts = _plain_parts(message)
     if not passages:
         return parts
@@ -82,13 +80,6 @@ async def check_parts(
         "message": message,
         "refused": parts["refused"] or is_refusal(answer.text),
     }
-
-
-def _link_pictures(message: AIMessage, context: NodeContext) -> AIMessage:
-    """Make links of pictures by whose addresses what was read could leave."""
-    text = str(message.text)
-    linked = link_pictures(text, context.addresses)
-    return message if linked == text else message.model_copy(update={"content": linked})
 
 
 def _plain_parts(message: AIMessage) -> dict[str, Any]:
@@ -126,7 +117,6 @@ async def answer_in_json(
         message = await ask(
             context, str(inputs["model"]), messages, lambda chat: _bind_schema(chat, schema)
         )
-        message = _link_pictures(message, context)
         try:
             parsed = await schema.parse(str(message.text))
         except ValueError as error:

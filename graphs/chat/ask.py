@@ -1,13 +1,14 @@
 """One answer of a chat model: lease it, stream what it writes, give it back.
 
-Owns the lease of a chat model within a step. What is sent is `messages`', what becomes of the
-answer `answers`'. Invariant: a model is leased for one answer alone, so a tool that is called
-between two answers can load another model.
+Owns the lease of a chat model within a step, and the events `token`. What is sent is `messages`',
+what becomes of the answer `answers`'. Invariant: a model is leased for one answer alone, so a tool
+that is called between two answers can load another model.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from langchain_core.messages import (
@@ -16,9 +17,11 @@ from langchain_core.messages import (
     BaseMessage,
     message_chunk_to_message,
 )
-from langchain_core.runnables import Runnable
+from langchain_core.runnables import Runnable, RunnableConfig
+from langgraph.constants import TAG_NOSTREAM
 
 from config.errors import MotetError, Unavailable
+from graphs.chat.picture_filter import PictureFilter, link_pictures
 from graphs.compile.node import NodeContext
 
 if TYPE_CHECKING:
@@ -36,7 +39,8 @@ async def ask(
 ) -> AIMessage:
     """Ask a model for one whole answer; the run's readers get its tokens as they come.
 
-    Waits for the model to be loaded. `bind` binds tools or a format to the leased model.
+    Waits for the model to be loaded. `bind` binds tools or a format to the leased model. What a
+    reader's screen would load from elsewhere is linked, in the tokens as in the answer.
     Cancelling ends the model's work and the lease. Raises as leasing does, and `Unavailable`
     (`response_empty`, `needs_vision_model`).
     """
@@ -46,20 +50,48 @@ async def ask(
         if event.get("phase") != "ready":
             context.emit("model", **event)
 
-    models, tenant = context.run.models, context.run.tenant
+    models, tenant, addresses = context.run.models, context.run.tenant, context.addresses
     whole: BaseMessage | None = None
     async for attempt in models.attempts(model, "chat", tenant=tenant, on_event=forward_event):
         async with attempt as lease:
             _check_vision(lease.chat, messages, model)
-            # LangGraph's callbacks are in the config: they stream each chunk to the run's readers
-            # as a part of mode "messages". Without the config there are no tokens, only the answer.
-            async for chunk in bind(lease.chat).astream(list(messages), context.config):
+            tokens = _Tokens(context, PictureFilter(addresses))
+            async for chunk in bind(lease.chat).astream(list(messages), _silent(context.config)):
                 attempt.keep()  # readers have its beginning: a second answer would follow it
+                tokens.send(chunk)
                 whole = chunk if whole is None else whole + chunk
+            tokens.send_rest()
     if whole is None:
         raise Unavailable(f"Model '{model}' answered with nothing.", code="response_empty")
     answer = message_chunk_to_message(whole) if isinstance(whole, AIMessageChunk) else whole
-    return answer if isinstance(answer, AIMessage) else AIMessage(answer.content)
+    answer = answer if isinstance(answer, AIMessage) else AIMessage(answer.content)
+    linked = link_pictures(str(answer.text), addresses)
+    return answer if linked == answer.text else answer.model_copy(update={"content": linked})
+
+
+@dataclass
+class _Tokens:
+    """Sends one message's text to the run's readers, piece by piece."""
+
+    context: NodeContext
+    filter: PictureFilter
+    message_id: str | None = None
+
+    def send(self, chunk: BaseMessage) -> None:
+        self.message_id = chunk.id or self.message_id
+        self._emit(self.filter.feed(str(chunk.text)))
+
+    def send_rest(self) -> None:
+        self._emit(self.filter.close())
+
+    def _emit(self, text: str) -> None:
+        if text:
+            self.context.emit("token", text=text, message=self.message_id)
+
+
+def _silent(config: RunnableConfig) -> RunnableConfig:
+    """Return a config whose chunks LangGraph does not stream as they are."""
+    return {**config, "tags": [*(config.get("tags") or ()), TAG_NOSTREAM]}
 
 
 def answering_model(message: AIMessage) -> str:

@@ -16,6 +16,7 @@ from graphs.exposure import EXPOSURE, exposure_of_input
 from graphs.loading.build import AgentSource
 from graphs.node_cache import NodeCache
 from graphs.run_context import RunContext
+from runs.stream_translator import STREAM_MODES, EventDraft, StreamTranslator
 from tests.support.graph_runs import Transcript, agent_of_yaml, run
 from tests.support.graphs import FakeIndexes, FakeModels, calling, chat, context
 from tools.json_schema.schema import run_checks
@@ -312,6 +313,50 @@ async def test_picture_in_an_answer_becomes_a_link() -> None:
     assert before.output["answer"] == picture
     assert after.output["answer"] == f"Look: [x]({EVIL})"
     assert after.output["said"][-1]["content"] == f"Look: [x]({EVIL})"
+
+
+async def test_pictures_are_links_in_every_token_and_message() -> None:
+    picture, linked = f"See ![this one]({EVIL}) !", f"See [this one]({EVIL}) !"
+    thinking = AIMessage(picture, tool_calls=calling("search").tool_calls)
+    made = agent(before=RETRIEVE)
+
+    events = await events_of(made, Web().context(thinking, picture))
+
+    tokens = [event for event in events if event.type == "token"]
+    by_step: dict[str, str] = {}
+    for event in tokens:
+        step, text = event.fields["step"], event.fields["data"]["text"]
+        by_step[step] = by_step.get(step, "") + text
+        assert (event.fields["node"], event.fields["attempt"]) == ("work/model", 1)
+    ends = [event.fields.get("step") for event in events if event.type == "step.finished"]
+    assert list(by_step.values()) == [linked, linked]
+    assert len(tokens) > 4
+    assert [step for step in ends if step in by_step] == list(by_step)
+    assert events.index(tokens[-1]) < max(
+        n for n, each in enumerate(events) if each.type != "token"
+    )
+    said = next(
+        event.fields["data"]["update"]["said"]
+        for event in events
+        if event.type == "step.finished" and event.fields["node"] == "work"
+    )
+    assert [each.text for each in said if isinstance(each, AIMessage)] == [linked, linked]
+
+
+async def events_of(made: Any, used: RunContext) -> list[EventDraft]:
+    """What the readers of a run are told."""
+    translator, told = StreamTranslator(), []
+    config = {"configurable": {"thread_id": "t"}}
+    stream = made.compile(InMemorySaver()).astream(
+        made.initial_state({"question": "What?"}),
+        config,
+        context=used,
+        stream_mode=list(STREAM_MODES),
+        subgraphs=True,
+    )
+    async for part in stream:
+        told += translator.translate(part)
+    return told
 
 
 async def test_page_and_passages_stand_between_marks_that_the_system_explains() -> None:

@@ -119,14 +119,14 @@ async def _transcribe(
         begin,
         config,
         context=context,
-        stream_mode=["tasks", "custom", "messages", "values"],
+        stream_mode=["tasks", "custom", "values"],
         subgraphs=True,
     )
     async for namespace, mode, data in stream:
-        if mode == "custom":
+        if mode == "custom" and isinstance(data, dict) and data.get("motet") == "token":
+            transcript.tokens.append(data["text"])
+        elif mode == "custom":
             transcript.events.append(data)
-        elif mode == "messages":
-            transcript.tokens.append(data[0].text)
         elif mode == "tasks" and "result" in data:
             path = [*(part.split(":")[0] for part in namespace), data["name"]]
             transcript.steps.append("/".join(path))
