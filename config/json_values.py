@@ -153,6 +153,15 @@ def is_deeper(value: Any, depth: int) -> bool:
     return any(not issubclass(kind, _SCALARS) for kind, _ in level)
 
 
+def has_more_values(value: Any, count: int) -> bool:
+    """Tell whether there are more than `count` values in a value, itself among them."""
+    for level in _levels(value):
+        count -= sum(len(items) for _, items in level)
+        if count < 0:
+            return True
+    return False
+
+
 def _levels(value: Any) -> Iterator[list[tuple[type, list[Any]]]]:
     """Yield the values of each level, by their types. Endless for a value that holds itself."""
     level = [value]

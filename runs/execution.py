@@ -44,6 +44,8 @@ log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
+PARTS_PER_TURN = 100
+"""Parts of a stream that are told in one turn of the event loop."""
 SHUTDOWN = "shutdown"
 """The reason of a cancellation after which the run continues at the next start."""
 
@@ -177,10 +179,15 @@ class Execution:
         # Left in the task's context it would hold the execution, which holds the task: a circle
         # that only the rare full collections end.
         token = IS_RUN_CANCELLED.set(lambda: self.cancel_reason is not None)
+        parts_seen = 0
         try:
             async with aclosing(stream) as parts:
                 async for part in parts:
                     self._append(translator, part)
+                    parts_seen += 1
+                    if parts_seen % PARTS_PER_TURN == 0:
+                        # A node may have written very many at once: others have their turn.
+                        await asyncio.sleep(0)
         finally:
             IS_RUN_CANCELLED.reset(token)
         self.log.release_all_writes()

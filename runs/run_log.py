@@ -26,6 +26,8 @@ from runs.events import Batch, RunEvent, encode_event
 from runs.record import Run, RunStatus
 from runs.store import RunStore
 
+BATCH_EVENTS = 500
+"""Events that are stored, and encoded for readers, at once."""
 TAIL_EVENTS = 2_000
 """Events held in memory for readers that follow; a reader further behind reads the store."""
 
@@ -130,6 +132,9 @@ class RunLog:
         `last` comes from `number`; nothing may be appended behind it before this returns.
         Raises what the store raises; the state on disk is then the one before.
         """
+        if len(self._pending) > BATCH_EVENTS:
+            self._flush_soon()
+            await self.wait_flushed()
         pending, self._pending = self._pending, []
         ready, self._ready = self._ready, []
         # A flush under way holds earlier numbers: those must be committed, and published, first.
@@ -250,8 +255,11 @@ class RunLog:
         try:
             # What is appended while a commit is under way goes with the next one.
             while self._pending or self._ready:
-                batch, self._pending = Batch(self._pending), []
-                self._storing, self._ready = self._ready, []
+                batch = Batch(self._pending[:BATCH_EVENTS])
+                self._pending = self._pending[BATCH_EVENTS:]
+                # With the last event, which may end the step whose writes they are.
+                ready = [] if self._pending else self._ready
+                self._storing, self._ready = ready, self._ready if self._pending else []
                 await self._store.append_events(self.run_id, batch, *_statements(self._storing))
                 self.publish(batch)
         except Exception as error:

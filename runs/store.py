@@ -205,7 +205,10 @@ class RunStore:
             f"FROM events WHERE {OF_RUN} AND last > ? ORDER BY first LIMIT ?) WHERE before < ?",
             (run_id, tenant, after, limit, PAGE_BYTES),
         )
-        return [load_batch(first, stored).after(after) for first, stored in rows]
+        # In a thread: a run may have stored very many at once.
+        return await asyncio.to_thread(
+            lambda: [load_batch(first, stored).after(after) for first, stored in rows]
+        )
 
     def last_seq(self, run_id: str, *, tenant: str) -> int:
         """Return the number of the run's last stored event, 0 where it has none."""

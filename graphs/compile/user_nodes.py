@@ -15,10 +15,12 @@ from typing import Any
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import run_in_executor
 from langgraph._internal._runnable import RunnableCallable
+from langgraph.errors import GraphInterrupt
 from langgraph.graph import StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.pregel import Pregel
 
+from graphs.compile.fan_out import check_questions, check_sends
 from tools.user_code.guard import run_guarded
 from tools.user_code.shield import finish_begun
 from tools.user_code.threads import UserThreads
@@ -98,9 +100,9 @@ class _Guard:
     def _apply_callable(self, runnable: RunnableCallable, name: str) -> None:
         """Change LangGraph's own wrapper of a function, which goes on passing what it asks for."""
         if runnable.func is not None and _runs_in_thread(runnable.afunc):
-            runnable.afunc = _move_to_thread(runnable.func, name, self.threads)
+            runnable.afunc = _bound(_move_to_thread(runnable.func, name, self.threads))
         elif runnable.afunc is not None:
-            runnable.afunc = _guard_async(runnable.afunc)
+            runnable.afunc = _bound(_guard_async(runnable.afunc))
 
 
 def _runs_in_thread(work: Callable[..., Any] | None) -> bool:
@@ -129,6 +131,22 @@ def _guard_async(function: Callable[..., Awaitable[Any]]) -> Callable[..., Await
     return guarded
 
 
+def _bound(function: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """Let a function of users ask for so much at once, and no more."""
+
+    @wraps(function)
+    async def bounded(*args: Any, **named: Any) -> Any:
+        try:
+            result = await function(*args, **named)
+        except GraphInterrupt as asked:
+            check_questions(asked.args[0] if asked.args else ())
+            raise
+        check_sends(result)
+        return result
+
+    return bounded
+
+
 def _wrap(runnable: Runnable[Any, Any]) -> Runnable[Any, Any]:
     """Wrap a chain, a chat model, a lambda of LangChain."""
 
@@ -136,7 +154,7 @@ def _wrap(runnable: Runnable[Any, Any]) -> Runnable[Any, Any]:
         return await run_guarded(partial(_ainvoke, runnable, input, config))
 
     name = runnable.get_name()
-    return RunnableCallable(None, guarded, name=name, trace=False, recurse=False)
+    return RunnableCallable(None, _bound(guarded), name=name, trace=False, recurse=False)
 
 
 async def _ainvoke(

@@ -9,6 +9,7 @@ from pydantic import Field, JsonValue
 
 from config.errors import Invalid
 from graphs.chat.output_schema import OutputSchema
+from graphs.compile.fan_out import check_question
 from graphs.compile.node import CompiledNode, CompileScope, NodeContext, NodeType
 from graphs.spec.base import ChannelName
 from graphs.spec.channels import AnyInputField
@@ -41,6 +42,7 @@ def build(spec: HumanSpec, scope: CompileScope) -> CompiledNode:
 
     async def run(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
         question = {"message": inputs["message"], "show": inputs.get("show"), "schema": schema}
+        check_question(question)
         while True:
             # `interrupt` raises and ends the step here; LangGraph runs the node anew from its begin
             # for each answer. In that later attempt the n-th call of `interrupt` returns the n-th

@@ -145,6 +145,8 @@ class EventStream(Response):
                 await body.send(chunk, last=last)
                 if last:
                     return
+                # Sending waits for a reader that is slow alone; others have their turn.
+                await asyncio.sleep(0)
         await body.send(b"", last=True)
 
     async def _beat(self, body: _Body) -> None:

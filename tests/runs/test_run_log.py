@@ -10,7 +10,7 @@ from config.errors import Unavailable
 from runs.database import Statement
 from runs.record import Run
 from runs.rows import insert_run
-from runs.run_log import TAIL_EVENTS, RunLog
+from runs.run_log import BATCH_EVENTS, TAIL_EVENTS, RunLog
 from tests.support.runs.engines import Storage
 from tests.support.tenants import TENANT
 
@@ -64,6 +64,19 @@ async def test_a_reader_far_behind_reads_the_store(storage: Storage) -> None:
     late = asyncio.create_task(read(log))
     log.close()
     assert await asyncio.wait_for(late, 60) == list(range(1, TAIL_EVENTS * 10 // 4 + 1))
+
+
+async def test_very_many_events_are_stored_and_shown_in_parts(storage: Storage) -> None:
+    log = RunLog("run", storage.store, tenant=TENANT)
+    for number in range(3 * BATCH_EVENTS + 1):
+        log.append("custom", data=number)
+    await log.wait_flushed()
+    log.close()
+
+    for shown in (log, RunLog("run", storage.store, 3 * BATCH_EVENTS + 1, tenant=TENANT)):
+        shown.close()
+        sizes = [len(batch.events) async for batch in shown.follow()]
+        assert sizes == [*[BATCH_EVENTS] * 3, 1]
 
 
 async def test_a_reader_of_a_run_that_is_deleted_comes_to_an_end(storage: Storage) -> None:

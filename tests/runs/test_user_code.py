@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from runs.execution import PARTS_PER_TURN
 from runs.record import Run, RunRequest
 from tests.support.runs.engines import EngineFactory, ended, read_events
 from tests.support.tenants import TENANT
@@ -193,3 +194,82 @@ def build(): return one_node(wait)
                 break
         await engine.cancel(run.run_id, tenant=TENANT)
         assert (await ended(engine, run.run_id)).status == "cancelled"
+
+
+MANY_EVENTS = """
+async def act(state):
+    write = get_stream_writer()
+    for number in range(5_000):
+        write(number)
+    State.counting = asyncio.create_task(count())
+
+async def count():
+    State.turns = 0
+    while True:
+        await asyncio.sleep(0)
+        State.turns += 1
+
+async def then(state):
+    State.counting.cancel()
+    return {"x": State.turns}
+
+def build():
+    graph = one_node(act)
+    graph.add_node("then", then)
+    graph.add_edge("act", "then")
+    return graph
+"""
+
+
+async def test_others_have_their_turn_while_very_many_events_of_a_node_are_told(
+    process: EngineFactory,
+) -> None:
+    write_agent(process, "pass", MANY_EVENTS)
+    async with process.engine() as engine:
+        run = await engine.submit(RunRequest(agent="leaver", input={}, tenant=TENANT))
+        over = await ended(engine, run.run_id)
+        events = await read_events(engine, run.run_id)
+
+    assert [e["data"] for e in events if e["type"] == "custom"] == list(range(5_000))
+    assert (over.output or {})["x"] >= 5_000 / PARTS_PER_TURN
+
+
+TOO_MUCH = {
+    "a router": """
+from langgraph.types import Send
+def build():
+    graph = one_node(lambda state: {})
+    graph.add_node("each", lambda state: {})
+    graph.add_conditional_edges("act", lambda state: [Send("each", {})] * 1_001, ["each"])
+    return graph
+""",
+    "a command": """
+from langgraph.types import Command, Send
+async def act(state): return Command(goto=[Send("each", {})] * 1_001)
+def build():
+    graph = one_node(act)
+    graph.add_node("each", lambda state: {})
+    return graph
+""",
+    "a question": """
+from langgraph.types import interrupt
+def build(): return one_node(lambda state: interrupt({"items": list(range(20_000))}))
+""",
+    "a question of a graph within": """
+from langgraph.types import interrupt
+async def act(state): interrupt([[]] * 20_000)
+def build(): return one_node(one_node(act).compile())
+""",
+}
+
+
+@pytest.mark.parametrize("place", TOO_MUCH)
+async def test_step_that_asks_for_too_much_at_once_fails_with_the_bound(
+    process: EngineFactory, place: str
+) -> None:
+    write_agent(process, "pass", TOO_MUCH[place])
+
+    run = await run_agent(process)
+
+    assert (run.error or {})["code"] == "too_large"
+    assert "at most" in (run.error or {})["message"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import dedent
 from typing import Any
 
 import pytest
@@ -101,3 +102,16 @@ async def test_answer_of_a_person_is_checked_against_a_json_schema() -> None:
     assert "less than the minimum" in transcript.interrupts[0]["value"]["error"]
     transcript = await run(agent, context=context(), graph=graph, given=Command(resume=4))
     assert transcript.output["n"] == 4
+
+
+async def test_question_that_shows_too_much_is_not_asked() -> None:
+    text = """\
+    input: {items: list}
+    nodes:
+      ask: {type: human, message: Which?, show: "{{ items }}", save: answer}
+    output: [answer]
+    """
+    agent = agent_of_yaml(dedent(text))
+    with pytest.raises(Invalid, match="at most 20000 values") as caught:
+        await run(agent, {"items": list(range(20_000))}, context())
+    assert caught.value.details == {"field": "show", "node": "ask"}

@@ -135,6 +135,26 @@ async def test_a_stream_without_a_last_chunk_ends_with_an_empty_one() -> None:
     assert connection.sent[-1] == {"type": "http.response.body", "body": b"", "more_body": False}
 
 
+async def test_others_have_their_turn_while_chunks_that_are_there_are_sent() -> None:
+    turns: list[int] = []
+
+    async def count() -> None:
+        while True:
+            turns.append(len(turns))
+            await asyncio.sleep(0)
+
+    async def chunks() -> AsyncGenerator[SSEChunk]:
+        counting = asyncio.create_task(count())
+        for number in range(100):
+            yield SSEChunk(b"one", number == 99)
+        counting.cancel()
+
+    connection = Connection()
+    await stream(chunks())({}, connection.receive, connection.send)
+
+    assert len(turns) >= 90
+
+
 async def test_silent_stream_sends_heartbeats() -> None:
     opened = asyncio.Event()
 
