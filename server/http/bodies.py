@@ -1,4 +1,4 @@
-"""Request bodies: JSON read strictly, other formats where a route takes them.
+"""Requests read strictly: parameters, bodies of JSON, other formats where a route takes them.
 
 What a body means is said where its route is, in `run_bodies` or in `ingest_requests`; its size is
 bounded before, by `limits`.
@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeVar
 
 import orjson
 from fastapi import Query, Request, Response
+from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import (
@@ -23,7 +24,7 @@ from pydantic import (
     model_validator,
 )
 
-from config.errors import Invalid
+from config.errors import Invalid, nearest
 from config.json_values import parse_json
 from config.validation_words import refuse_bool_as_number
 
@@ -36,6 +37,9 @@ MAX_INTEGER = 2**53
 MAX_PARTS = 150_000
 """Lists, objects and fields in all: parsing takes up to half a microsecond for each, on the loop,
 where a text or a number takes a tenth of that."""
+
+SHOWN = 100
+"""Characters of an unknown name that an error repeats."""
 
 TO_SQUARE = bytes.maketrans(b"{}", b"[]")
 RUNS = re.compile(rb"\[+|\]+")
@@ -80,16 +84,35 @@ class StrictRequest(Request):
 
 
 class StrictRoute(APIRoute):
-    """A route for requests with a JSON body."""
+    """A route that takes no other parameters than its own, and JSON of the standard."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Hand a strict request to FastAPI's own handler."""
         handle = super().get_route_handler()
+        known = _list_parameters(self.dependant)
 
         async def handle_strictly(request: Request) -> Response:
+            check_parameters(request, known)
             return await handle(StrictRequest(request.scope, request.receive))
 
         return handle_strictly
+
+
+def check_parameters(request: Request, known: list[str]) -> None:
+    """Check that the query names nothing but `known`. Raises `Invalid` with the nearest name."""
+    for name in request.query_params:
+        if name not in known:
+            hint = nearest(name, known) if known else "This route takes none."
+            raise Invalid(
+                f"{name[:SHOWN]}: there is no such parameter. {hint}",
+                details={"field": name[:SHOWN], "in": "query"},
+            )
+
+
+def _list_parameters(dependant: Dependant) -> list[str]:
+    """List the parameters of the query that a route and its dependencies take."""
+    own = [field.alias for field in dependant.query_params]
+    return own + [name for each in dependant.dependencies for name in _list_parameters(each)]
 
 
 async def read_json(request: Request, model: type[Body]) -> Body:

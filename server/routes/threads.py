@@ -142,14 +142,20 @@ async def copy_thread(thread_id: str, services: ServicesOf, caller: CallerOf) ->
 
 
 @router.get("/threads/{thread_id}/state")
-async def show_state(thread_id: str, services: ServicesOf, caller: CallerOf) -> Response:
+async def show_state(
+    thread_id: str, services: ServicesOf, caller: CallerOf, subgraphs: bool = False
+) -> Response:
     """Show the thread's state now."""
     return json_response(await services.threads.get_state(thread_id, tenant=caller.tenant))
 
 
 @router.get("/threads/{thread_id}/state/{checkpoint_id}")
 async def show_past_state(
-    thread_id: str, checkpoint_id: str, services: ServicesOf, caller: CallerOf
+    thread_id: str,
+    checkpoint_id: str,
+    services: ServicesOf,
+    caller: CallerOf,
+    subgraphs: bool = False,
 ) -> Response:
     """Show the thread's state at a checkpoint."""
     return json_response(

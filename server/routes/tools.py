@@ -7,9 +7,10 @@ from typing import Any
 from fastapi import APIRouter
 
 from server.http.access import CallerOf
+from server.http.bodies import StrictRoute
 from server.services import ServicesOf
 
-router = APIRouter(tags=["tools"])
+router = APIRouter(tags=["tools"], route_class=StrictRoute)
 
 
 @router.get("/tools")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Annotated, Any
 
 import httpx
 import orjson
 import pytest
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field, ValidationError
 
@@ -35,6 +35,10 @@ class Note(BaseModel):
     text: Any
 
 
+def find_caller(tenant: str = "local") -> str:
+    return tenant
+
+
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
     router = APIRouter(route_class=StrictRoute)
@@ -50,6 +54,10 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
     @router.post("/text")
     async def text(request: Request) -> str:
         return await read_text(request)
+
+    @router.get("/page")
+    async def page(caller: Annotated[str, Depends(find_caller)], limit: int = 5) -> str:
+        return f"{caller}: {limit}"
 
     app = FastAPI()
     app.include_router(router)
@@ -240,3 +248,36 @@ def test_true_is_no_number_of_a_body(field: str) -> None:
 def test_numbers_and_truth_values_of_a_body_are_themselves() -> None:
     body = {"days": 1, "limit": 2, "whether": True, "anything": True}
     assert Numbers.model_validate(body).model_dump() == body
+
+
+@pytest.mark.parametrize(
+    ("query", "field", "hint"),
+    [
+        ("limt=3", "limt", "Did you mean 'limit'?"),
+        ("limit=3&nosuch=1", "nosuch", "Known: limit, tenant."),
+        ("x" * 30_000, "x" * 100, "Known: limit, tenant."),
+    ],
+)
+async def test_unknown_parameter_is_refused_with_the_nearest_name(
+    client: httpx.AsyncClient, query: str, field: str, hint: str
+) -> None:
+    response = await client.get(f"/page?{query}")
+
+    error = response.json()["error"]
+    assert (response.status_code, error["code"]) == (422, "invalid_request")
+    assert error["message"] == f"{field}: there is no such parameter. {hint}"
+    assert error["details"] == {"field": field, "in": "query"}
+
+
+async def test_parameters_of_a_route_and_of_what_it_depends_on_are_taken(
+    client: httpx.AsyncClient,
+) -> None:
+    response = await client.get("/page?limit=3&tenant=other")
+
+    assert response.json() == "other: 3"
+
+
+async def test_route_without_parameters_refuses_each(client: httpx.AsyncClient) -> None:
+    response = await client.post("/note?text=x", json={"text": "y"})
+
+    assert "text: there is no such parameter. This route takes none." in response.text
