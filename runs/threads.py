@@ -175,16 +175,11 @@ class Threads:
     ) -> dict[str, Any]:
         """Return the thread's state, now or at a checkpoint of its history."""
         thread = self._find(thread_id, tenant)
+        if checkpoint_id:
+            await self._check_has(thread, checkpoint_id, "checkpoint_id")
         if thread.agent is None:
             return EMPTY_STATE
-        snapshot = await self._snapshot(thread, checkpoint_id)
-        if checkpoint_id and not snapshot.metadata:
-            raise NotFound(
-                f"Thread {thread_id} has no checkpoint {checkpoint_id}.",
-                code="checkpoint_not_found",
-                details={"field": "checkpoint_id"},
-            )
-        return state_dict(snapshot)
+        return state_dict(await self._snapshot(thread, checkpoint_id))
 
     async def get_history(
         self,
@@ -198,9 +193,11 @@ class Threads:
         """List the thread's states, newest first; with `before`, those before that checkpoint.
 
         The page goes on before the checkpoint `next`. Raises `Invalid` for metadata whose names no
-        filter takes.
+        filter takes, `NotFound` (`checkpoint_not_found`).
         """
         thread = self._find(thread_id, tenant)
+        if before:
+            await self._check_has(thread, before, "before")
         if thread.agent is None:
             return Page([])
         check_filter(metadata)
@@ -277,6 +274,15 @@ class Threads:
             # Of a copy, or where its runs were deleted: as it was saved last.
             find = agents.find_of_run(last[0]) if last else agents.find_last(str(thread.agent))
             return await find
+
+    async def _check_has(self, thread: Thread, checkpoint_id: str, field: str) -> None:
+        """Check that the thread has a checkpoint. Raises `NotFound` (`checkpoint_not_found`)."""
+        if await self._checkpoints.aget_tuple(thread_config(thread.key, checkpoint_id)) is None:
+            raise NotFound(
+                f"Thread {thread.thread_id} has no checkpoint {checkpoint_id}.",
+                code="checkpoint_not_found",
+                details={"field": field},
+            )
 
     async def _graph(self, thread: Thread) -> Any:
         agent = await self._agent(thread)

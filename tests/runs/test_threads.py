@@ -46,6 +46,19 @@ async def test_state_at_a_checkpoint_names_its_whole_address(
     assert all(each["checkpoint"]["checkpoint_ns"] == "" for each in states)
 
 
+async def test_history_before_an_unknown_checkpoint_is_refused(
+    engine: RunEngine, threads: Threads
+) -> None:
+    ran_on = await run_three(engine)
+    unused = (await threads.create(tenant=TENANT))["thread_id"]
+
+    for thread_id in (ran_on, unused):
+        with pytest.raises(NotFound, match="has no checkpoint nosuch") as raised:
+            await threads.get_history(thread_id, before="nosuch", tenant=TENANT)
+        assert raised.value.code == "checkpoint_not_found"
+        assert raised.value.details == {"field": "before"}
+
+
 async def test_an_edit_of_an_older_checkpoint_forks_the_history(
     engine: RunEngine, threads: Threads
 ) -> None:
