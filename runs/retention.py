@@ -118,10 +118,10 @@ class Retention:
         """
         async with self._pruning:
             pruned = Pruned()
-            of_threads = await self._prune_threads(policy, tenant, pruned, dry_run)
-            await self._prune_runs(policy, tenant, pruned, of_threads, dry_run)
+            deleted = await self._prune_threads(policy, tenant, pruned, dry_run)
+            await self._prune_runs(policy, tenant, pruned, deleted, dry_run)
             await self._prune_keys(policy, tenant, pruned, dry_run)
-            await self._prune_artifacts(policy, tenant, pruned, dry_run)
+            await self._prune_artifacts(policy, tenant, pruned, deleted, dry_run)
             if not dry_run:
                 pruned.freed_bytes = await self._free_pages()
                 await self._database.fold_log()
@@ -144,14 +144,13 @@ class Retention:
     async def _prune_threads(
         self, policy: RetentionPolicy, tenant: str | None, pruned: Pruned, dry_run: bool
     ) -> set[str]:
-        """Return the runs that go with their threads."""
-        of_threads: set[str] = set()
+        """Return the ids of runs and the keys of threads that are deleted, or would be."""
+        deleted: set[str] = set()
         bounds = (self._before(policy.threads_days), self._now())
         expired = await self._database.rows(EXPIRED_THREADS, (*bounds, tenant, tenant))
         for owner, thread_id in expired:
             if dry_run:
-                of_threads.update(await self._runs_of(owner, thread_id))
-                pruned.threads += 1
+                deleted |= await self._list_with_thread(owner, thread_id, pruned)
                 continue
             # Under the lock no run can join the thread between the look and the deletion.
             async with self._engine.hold_thread(thread_id, tenant=owner):
@@ -160,25 +159,27 @@ class Retention:
                 still = expired_thread(thread_id, *bounds, tenant=owner)
                 if self._database.row(*still) is None:
                     continue
-                of_threads.update(await self._runs_of(owner, thread_id))
+                with_thread = await self._list_with_thread(owner, thread_id, pruned)
                 await self._database.write(
                     *delete_checkpoints(thread_key(owner, thread_id)),
                     *delete_thread(thread_id, tenant=owner),
                 )
-                pruned.threads += 1
-        pruned.runs += len(of_threads)
-        return of_threads
+                deleted |= with_thread
+        return deleted
 
-    async def _runs_of(self, tenant: str, thread_id: str) -> list[str]:
+    async def _list_with_thread(self, tenant: str, thread_id: str, pruned: Pruned) -> set[str]:
+        """Count a thread and its runs; return its key and their ids."""
         rows = await self._database.rows(RUNS_OF_THREAD, (tenant, thread_id))
-        return [run_id for (run_id,) in rows]
+        pruned.threads += 1
+        pruned.runs += len(rows)
+        return {thread_key(tenant, thread_id), *(run_id for (run_id,) in rows)}
 
     async def _prune_runs(
         self,
         policy: RetentionPolicy,
         tenant: str | None,
         pruned: Pruned,
-        of_threads: set[str],
+        deleted: set[str],
         dry_run: bool,
     ) -> None:
         if (before := self._before(policy.runs_days)) is None:
@@ -186,8 +187,9 @@ class Retention:
         # An ended run does not change any more, so the look and the deletion need no lock.
         rows = await self._database.rows(EXPIRED_RUNS, (before, tenant, tenant))
         # Those of a dry run are there still.
-        expired = [run_id for (run_id,) in rows if run_id not in of_threads]
+        expired = [run_id for (run_id,) in rows if run_id not in deleted]
         pruned.runs += len(expired)
+        deleted.update(expired)
         for first in range(0, 0 if dry_run else len(expired), BATCH_RUNS):
             batch = expired[first : first + BATCH_RUNS]
             await self._database.write(*delete_runs(batch, tenant=tenant))
@@ -203,14 +205,19 @@ class Retention:
             await self._database.write(delete_keys(before, tenant))
 
     async def _prune_artifacts(
-        self, policy: RetentionPolicy, tenant: str | None, pruned: Pruned, dry_run: bool
+        self,
+        policy: RetentionPolicy,
+        tenant: str | None,
+        pruned: Pruned,
+        deleted: set[str],
+        dry_run: bool,
     ) -> None:
         if (before := self._before(policy.artifacts_days)) is None:
             return
         (oldest,) = self._database.row(OLDEST_UNENDED) or (None,)
         before = min(before, before if oldest is None else oldest)
         old = await self._artifacts.list_older(before, tenant)
-        held = await self._list_held() if old else set()
+        held = await self._list_held(deleted) if old else set()
         for artifact in old:
             if artifact.id in held:
                 continue
@@ -218,11 +225,11 @@ class Retention:
                 pruned.artifacts += 1
                 pruned.artifact_bytes += artifact.size_bytes
 
-    async def _list_held(self) -> set[str]:
-        """Collect what may be an id of an artifact anywhere in the database."""
+    async def _list_held(self, deleted: set[str]) -> set[str]:
+        """Collect what may be an id of an artifact in the rows of what is not `deleted`."""
         held: set[str] = set()
         async for page in self._scan():
-            held |= await asyncio.to_thread(_find_ids, page)
+            held |= await asyncio.to_thread(_find_ids, page, deleted)
         return held
 
     async def _scan(self) -> AsyncIterator[list[tuple[Any, ...]]]:
@@ -249,10 +256,12 @@ class Retention:
         return int(pages)
 
 
-def _find_ids(rows: list[tuple[Any, ...]]) -> set[str]:
+def _find_ids(rows: list[tuple[Any, ...]], deleted: set[str]) -> set[str]:
     ids: set[str] = set()
-    for row in rows:
-        for value in row:
+    for owner, *values in rows:
+        if owner in deleted:
+            continue
+        for value in values:
             if value is not None:
                 data = value.encode() if isinstance(value, str) else value
                 ids |= {match.decode() for match in ARTIFACT_ID.findall(data)}

@@ -38,7 +38,11 @@ EXPIRED_THREADS = f"SELECT tenant, thread_id FROM threads WHERE {_IS_EXPIRED} AN
 
 
 class Scan(NamedTuple):
-    """A table read page by page; the columns of its key come first, and `first` is before all."""
+    """A table read page by page.
+
+    Its rows are the columns of the key, of which `first` is before all, then the owner (the id of a
+    run, the key of a thread), then values.
+    """
 
     sql: str
     first: tuple[Any, ...]
@@ -46,25 +50,29 @@ class Scan(NamedTuple):
 
 SCANS = (
     Scan(
-        "SELECT run_id, input, output, error, interrupts, resume, metadata FROM runs "
+        "SELECT run_id, run_id, input, output, error, interrupts, resume, metadata FROM runs "
         "WHERE run_id > ? ORDER BY run_id LIMIT 100",
         ("",),
     ),
     Scan(
-        "SELECT run_id, first, batch FROM events WHERE (run_id, first) > (?, ?) "
+        "SELECT run_id, first, run_id, batch FROM events WHERE (run_id, first) > (?, ?) "
         "ORDER BY run_id, first LIMIT 100",
         ("", 0),
     ),
     Scan(
-        "SELECT rowid, checkpoint FROM checkpoints WHERE rowid > ? ORDER BY rowid LIMIT 50",
+        "SELECT rowid, thread_id, checkpoint FROM checkpoints WHERE rowid > ? "
+        "ORDER BY rowid LIMIT 50",
         (-1,),
     ),
     Scan(
-        "SELECT tenant, thread_id, metadata FROM threads WHERE (tenant, thread_id) > (?, ?) "
-        "ORDER BY tenant, thread_id LIMIT 100",
+        "SELECT tenant, thread_id, tenant || '/' || thread_id, metadata FROM threads "
+        "WHERE (tenant, thread_id) > (?, ?) ORDER BY tenant, thread_id LIMIT 100",
         ("", ""),
     ),
-    Scan("SELECT rowid, value FROM writes WHERE rowid > ? ORDER BY rowid LIMIT 100", (-1,)),
+    Scan(
+        "SELECT rowid, thread_id, value FROM writes WHERE rowid > ? ORDER BY rowid LIMIT 100",
+        (-1,),
+    ),
 )
 """Everywhere an artifact may be named."""
 

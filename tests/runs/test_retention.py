@@ -212,6 +212,32 @@ async def test_a_dry_run_counts_the_runs_of_threads_as_they_are_deleted(
     assert process.database.row("SELECT count(*) FROM runs") == (0,)
 
 
+async def test_a_dry_run_counts_the_artifacts_that_only_what_goes_names(
+    engine: RunEngine, process: EngineFactory, artifacts: Artifacts, later: Retention
+) -> None:
+    of_run, of_state, of_thread, of_other = [
+        await artifacts.put(data, media_type="text/plain", tenant=TENANT)
+        for data in (b"1", b"22", b"333", b"4444")
+    ]
+    metadata = {"portrait": of_thread.id}
+    thread_id = (await process.threads.create(tenant=TENANT, metadata=metadata))["thread_id"]
+    await finish(engine, thread_id=thread_id)
+    await process.threads.update_state(thread_id, {"log": [f"saw {of_state.id}"]}, tenant=TENANT)
+    run = await finish(engine)
+    noted = Statement("UPDATE runs SET output = ? WHERE run_id = ?", (of_run.id, run.run_id))
+    await process.database.write(noted)
+    await process.threads.create(tenant=TENANT, metadata={"portrait": of_other.id})
+    policy = RetentionPolicy(runs_days=1, artifacts_days=1)
+
+    without_threads = await later.prune(policy, tenant=None, dry_run=True)
+    counted = await later.prune(ALL, tenant=None, dry_run=True)
+    deleted = await later.prune(ALL, tenant=None)
+
+    assert (without_threads.artifacts, without_threads.artifact_bytes) == (1, 1)
+    assert (counted.artifacts, counted.artifact_bytes) == (4, 10)
+    assert (deleted.artifacts, deleted.artifact_bytes) == (4, 10)
+
+
 async def test_pruning_for_one_tenant_leaves_those_of_others(
     engine: RunEngine, artifacts: Artifacts, later: Retention
 ) -> None:
