@@ -122,12 +122,22 @@ def _expand(files: Iterable[Path]) -> Iterator[Path]:
     """Yield the files, and of a folder those that it holds."""
     for file in files:
         if file.is_dir():
-            held = [each for each in sorted(file.iterdir()) if each.suffix in SUFFIXES]
-            yield from (each for each in held if not each.name.startswith((".", "_")))
+            held = [each for each in sorted(file.iterdir()) if _is_checked(each)]
+            if not held:
+                ends = ", ".join(SUFFIXES)
+                raise NotFound(
+                    f"The folder '{file}' holds no file to check: none ends in {ends}.",
+                    code="file_not_found",
+                )
+            yield from held
         elif file.is_file():
             yield file
         else:
             raise NotFound(f"There is no file '{file}'.", code="file_not_found")
+
+
+def _is_checked(file: Path) -> bool:
+    return file.suffix in SUFFIXES and not file.name.startswith((".", "_"))
 
 
 def _describe(error: MotetError) -> dict[str, Any]:

@@ -95,6 +95,16 @@ def test_files_of_a_folder_are_all_checked(tmp_path: Path) -> None:
     assert "hidden" not in said
 
 
+@pytest.mark.parametrize("name", [".hidden.yaml", "notes.txt"])
+def test_folder_without_a_file_to_check_is_refused(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "agents"
+    folder.mkdir()
+    (folder / name).write_text(AGENT)
+
+    with pytest.raises(NotFound, match="agents' holds no file to check: none ends in"):
+        check(tmp_path / "home", folder)
+
+
 def test_file_of_the_own_agents_must_have_the_name_of_its_agent(tmp_path: Path) -> None:
     own = tmp_path / "home" / "agents" / "other.yaml"
     own.parent.mkdir(parents=True)
