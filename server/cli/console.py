@@ -33,6 +33,14 @@ def write_json(value: Any, *, indent: bool = False) -> str:
     return STEERING.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
+def format_size(size_bytes: int) -> str:
+    """Say how large a file is."""
+    for unit, size in (("MB", 10**6), ("kB", 10**3)):
+        if size_bytes >= size:
+            return f"{size_bytes / size:.1f} {unit}"
+    return f"{size_bytes} bytes"
+
+
 class SafeConsole(Console):
     """A console on which nothing that is printed steers the terminal."""
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import orjson
 import typer
+from typer.core import TyperGroup
 
 from config.errors import MotetError
 from config.logging import configure_logging, log_uncaught_errors
@@ -27,7 +28,21 @@ from server.cli.runs import runs_app
 WAITING = 3
 """Exit status of `motet run` for a run that waits; 1 is a failure, 2 a wrong command line."""
 
+
+class Commands(TyperGroup):
+    """The commands, with wrong options told without a word of the library that found them."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command. Raises `BadParameter`."""
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            error.message = error.message.removeprefix("Value error, ")
+            raise
+
+
 app = typer.Typer(
+    cls=Commands,
     help="Motet runs multi-step AI agents, written as YAML graphs, on your own hardware.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -242,4 +242,5 @@ def _print_interrupts(printer: RunPrinter, console: Console) -> None:
     say(console, ("The run waits for a person.", "yellow"), f" Run {printer.run_id} asks:")
     for item in printer.interrupts:
         console.print_json(data=item["value"])
-    console.print(f"Answer with: motet runs resume {printer.run_id} --answer JSON")
+    answer = f"motet runs resume {printer.run_id} --answer JSON"
+    console.print(f"Answer with: {answer}", soft_wrap=True)

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from server.cli.artifact_files import address_of, is_artifact
 from server.cli.client import ServerEvent
-from server.cli.console import StyledText, say, write_text
+from server.cli.console import StyledText, format_size, say, write_text
 
 END_EVENTS = ("run.waiting", "run.finished", "run.failed", "run.cancelled")
 SHORT_TEXT_CHARS = 60
@@ -202,19 +202,12 @@ def citation_table(citations: list[dict[str, Any]]) -> Table:
 
 def describe_artifact(artifact: Mapping[str, Any]) -> str:
     """Describe an artifact in a few words: its kind, its size, how large or how long it is."""
-    facts = [str(artifact["media_type"]).partition(";")[0], _size(artifact["size_bytes"])]
+    facts = [str(artifact["media_type"]).partition(";")[0], format_size(artifact["size_bytes"])]
     if artifact.get("width"):
         facts.append(f"{artifact['width']} × {artifact['height']}")
     if isinstance(artifact.get("seconds"), int | float):
         facts.append(f"{artifact['seconds']:.1f} s")
     return ", ".join(facts)
-
-
-def _size(size_bytes: int) -> str:
-    for unit, size in (("MB", 10**6), ("kB", 10**3)):
-        if size_bytes >= size:
-            return f"{size_bytes / size:.1f} {unit}"
-    return f"{size_bytes} bytes"
 
 
 def _attempt(event: ServerEvent) -> str:

@@ -51,7 +51,15 @@ async def test_what_would_be_pruned_is_counted(motet: Motet) -> None:
     counted = await motet("prune", "--runs-days", "0", "--dry-run")
 
     assert counted.out.startswith("Would delete: ")
-    assert " runs" in counted.out
+    assert " run" in counted.out
+
+
+async def test_wrong_option_is_told_in_plain_words(motet: Motet) -> None:
+    listed = await motet("runs", "list", "--status", "x")
+
+    assert listed.status == 2
+    assert "'x' is not one of 'queued'" in listed.error
+    assert "Value error" not in listed.error
 
 
 async def test_what_is_old_is_pruned_without_a_server(alone: Motet) -> None:
@@ -229,7 +237,8 @@ async def test_a_run_that_asks_tells_how_to_answer(alone: Motet) -> None:
     said = await alone("run", "asking", "draft=hello")
     assert said.status == 3
     assert '"approve": "HELLO"' in said.out
-    assert "/resume" in said.out
+    run_id = said.out.partition("\n")[0].split()[1]
+    assert f"Answer with: motet runs resume {run_id} --answer JSON\n" in said.out
 
 
 async def test_a_file_is_checked(alone: Motet, tmp_path: Path) -> None:
