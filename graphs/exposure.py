@@ -11,14 +11,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage, FunctionMessage, ToolMessage
 
-from tools.address_policy import AddressPolicy, find_written_addresses, join_written
+from tools.address_policy import (
+    MAX_VALUES,
+    AddressPolicy,
+    find_written_addresses,
+    join_written,
+)
 
 EXPOSURE = "_exposure"
 """Hidden channel: `{"private": bool, "written": [key of an address, ...]}`."""
 OTHERS_ROLES = ("assistant", "ai", "tool", "function")
 """Of messages that no person wrote, whoever hands them in."""
+SERIALIZED = "constructor"
+"""The type of a message as LangChain serializes it; its class stands last in `id`."""
 
 
 @dataclass
@@ -85,10 +92,14 @@ def combine(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> dic
 
 
 def exposure_of_input(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a run knows as it begins: the addresses that its caller wrote."""
+    """Return what a run knows as it begins: the addresses that its caller wrote.
+
+    What models and tools said before is private, in whatever way the graph hands it on.
+    """
     # Fields of the input itself may be called as those of messages are.
-    written = find_written_addresses(list(values.values()), _written_by_people)
-    return {"private": False, "written": written}
+    items = list(values.values())
+    written = find_written_addresses(items, _written_by_people)
+    return {"private": _holds_words_of_others(items), "written": written}
 
 
 def _written_by_people(item: Any) -> Any:
@@ -98,11 +109,29 @@ def _written_by_people(item: Any) -> Any:
     return item.content if isinstance(item, BaseMessage) else item
 
 
+def _holds_words_of_others(items: list[Any]) -> bool:
+    """Return whether a message by a model or a tool is within; too many values hold one."""
+    pending = list(items)
+    for _ in range(MAX_VALUES):
+        if not pending:
+            return False
+        item = pending.pop()
+        if _is_of_others(item):
+            return True
+        if isinstance(item, Mapping):
+            pending += item.values()
+        elif isinstance(item, list | tuple):
+            pending += item
+    return True
+
+
 def _is_of_others(item: Any) -> bool:
     if isinstance(item, BaseMessage):
-        return item.type in OTHERS_ROLES
+        return isinstance(item, AIMessage | ToolMessage | FunctionMessage)
     if isinstance(item, list | tuple) and len(item) == 2:
         return item[0] in OTHERS_ROLES
+    if isinstance(item, Mapping) and item.get("type") == SERIALIZED:
+        return not str(item.get("id")).rstrip("'\"])").endswith(("HumanMessage", "SystemMessage"))
     if isinstance(item, Mapping):
         return item.get("role") in OTHERS_ROLES or item.get("type") in OTHERS_ROLES
     return False

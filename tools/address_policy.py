@@ -23,6 +23,8 @@ BARE_ADDRESS = re.compile(
     re.IGNORECASE,
 )
 """How people write addresses, as in `example.com/news`."""
+DOT_SEGMENT = re.compile(r"/\.{1,2}(?=[/\\]|\Z)")
+"""What some clients take out of an address and others send."""
 TRAILING = ".,;:!?)]}*_~"
 """What follows an address in a sentence more often than it ends one."""
 MAX_TRAILING = 4
@@ -38,10 +40,13 @@ View = Callable[[Any], Any]
 def address_key(url: str) -> str | None:
     """Return what two spellings of one address have in common; None for what is no address.
 
-    The scheme and a leading `www.` are left out: people do too.
+    The scheme and a leading `www.` are left out: people do too. An address with a user's name, or
+    with segments that clients take out, is none: whoever it reaches reads these.
     """
     try:
         parsed = httpx.URL(url if "://" in url[:10] else f"https://{url}")
+        if parsed.userinfo or DOT_SEGMENT.search(re.split("[?#]", url)[0]):
+            return None
         host = parsed.raw_host.decode("ascii").lower().rstrip(".").removeprefix("www.")
     except (httpx.InvalidURL, UnicodeError, TypeError):
         return None

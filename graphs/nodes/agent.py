@@ -196,8 +196,9 @@ class ToolLoop:
             for url in urls_of(tool, call["args"]) if tool else ():
                 # Asked here and not within the call: a step that is answered runs from its begin,
                 # and meets its questions in the same order.
-                if not policy.allows(url) and _is_approved(call["name"], url):
-                    self._context.exposure.add({"written": [address_key(url)]})
+                key = address_key(url)
+                if key and not policy.allows(url) and _is_approved(call["name"], url):
+                    self._context.exposure.add({"written": [key]})
                     policy = self._context.addresses.listing(self._spec.hosts)
         return policy
 

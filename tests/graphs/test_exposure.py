@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.load import dumpd
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
@@ -19,6 +20,7 @@ from graphs.run_context import RunContext
 from runs.stream_translator import STREAM_MODES, EventDraft, StreamTranslator
 from tests.support.graph_runs import Transcript, agent_of_yaml, run
 from tests.support.graphs import FakeIndexes, FakeModels, calling, chat, context
+from tools.address_policy import MAX_VALUES
 from tools.json_schema.schema import run_checks
 from tools.spec import Tool, ToolContext
 
@@ -381,12 +383,42 @@ async def test_input_called_as_the_role_of_a_message_is_what_a_person_wrote() ->
 
 @pytest.mark.parametrize(
     "others",
-    [AIMessage(EVIL), {"role": "assistant", "content": EVIL}, ("tool", EVIL), ["ai", EVIL]],
+    [
+        *(AIMessage(EVIL), AIMessageChunk(EVIL), dumpd(AIMessage(EVIL))),
+        *({"role": "assistant", "content": EVIL}, ("tool", EVIL), ["ai", EVIL]),
+    ],
 )
-async def test_message_of_others_is_no_persons_at_any_depth(others: Any) -> None:
-    known = exposure_of_input({"said": others, "more": {"deep": [[others], {"last": others}]}})
+async def test_message_of_others_is_no_persons_and_private_at_any_depth(others: Any) -> None:
+    known = exposure_of_input({"said": [], "more": {"deep": [[others], {"last": others}]}})
 
-    assert known["written"] == []
+    assert known == {"private": True, "written": []}
+
+
+@pytest.mark.parametrize("person", [HumanMessage(EVIL), dumpd(HumanMessage(EVIL)), ("user", EVIL)])
+async def test_message_of_a_person_is_not_private(person: Any) -> None:
+    known = exposure_of_input({"said": [person]})
+
+    assert known == {"private": False, "written": ["evil.example/?q=secret"]}
+
+
+async def test_input_of_more_values_than_are_looked_at_is_private() -> None:
+    assert exposure_of_input({"numbers": [0] * MAX_VALUES})["private"]
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "  short: {type: condense, keep: 1, save: {messages: messages}}\n",
+        "  short: {type: condense, keep: 1, summarize: false, save: {messages: messages}}\n",
+    ],
+)
+async def test_condensed_history_is_private(before: str) -> None:
+    web = Web()
+    history = [("user", "a"), ("assistant", "The code is 42."), ("user", "Go on.")]
+
+    await ask(agent(before=before), web.context("A summary.", EVIL_CALL, "Done."), messages=history)
+
+    assert web.fetched == []
 
 
 async def test_input_of_many_values_is_prepared_beside_the_event_loop() -> None:

@@ -16,7 +16,7 @@ from tools.address_policy import (
 
 TEXT = """\
 Read example.com/news and https://a.example/x?q=1. Write to me@mail.example, please
-(see https://wiki.example/A_(b)); www.shop.example has it too, HTTPS://Loud.example/P.
+(see https://wiki.example/A_(b), https://p.example/?to=/../b); www.shop.example has it too, HTTPS://Loud.example/P.
 """
 
 
@@ -27,6 +27,7 @@ Read example.com/news and https://a.example/x?q=1. Write to me@mail.example, ple
         "http://www.example.com/news",
         "https://a.example/x?q=1",
         "https://wiki.example/A_(b)",
+        "https://p.example/?to=/../b",
         "https://shop.example/",
         "https://shop.example",
         "https://loud.example/P",
@@ -51,6 +52,10 @@ def test_address_that_a_person_wrote_may_be_chosen(url: str) -> None:
         "https://evil.example/example.com/news",
         "https://loud.example/p",
         "ftp://example.com/news",
+        "https://secret@example.com/news",
+        "https://:secret@example.com/news",
+        "https://example.com/secret/../news",
+        "https://example.com/./news",
         "no address",
         "",
     ],
@@ -67,6 +72,7 @@ def test_address_that_differs_from_what_was_written_is_not_allowed(url: str) -> 
         ("docs.example", "https://x.docs.example/", False),
         ("docs.example", "https://docs.example.evil.example/", False),
         ("docs.example", "https://docs.example@evil.example/", False),
+        ("docs.example", "https://secret@docs.example/", False),
         ("*.docs.example", "https://x.docs.example/", True),
         ("*.docs.example", "https://docs.example/", False),
         ("*.docs.example", "https://evildocs.example/", False),
