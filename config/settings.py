@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -20,6 +21,7 @@ from pydantic_settings import (
 )
 
 from config.errors import Invalid, nearest
+from config.file_faults import FileFault, file_error
 from config.origins import HostName, ListedHost, OriginName
 from config.validation_words import word_error
 from config.yaml_reader import drop_extensions, read_yaml
@@ -187,7 +189,7 @@ def load_settings(config_file: Path | None = None, **flags: Any) -> Settings:
 
     `config_file` defaults to `$MOTET_CONFIG`, then `<home>/motet.yaml` where that exists.
     Flags that are None count as not given. Raises `Invalid` (`invalid_settings`), which names the
-    file and the key.
+    file, line and key of each wrong one.
     """
     overrides = {key: value for key, value in flags.items() if value is not None}
     if config_file and not config_file.is_file():
@@ -251,10 +253,9 @@ class _YamlSource(YamlConfigSettingsSource):
 
     def _read_file(self, file_path: Any) -> dict[str, Any]:
         document = read_yaml(file_path.read_bytes())
-        if document.first_fault:
-            line, key, message = document.first_fault
-            where = f"{file_path}:{line}" if line else f"{file_path}"
-            raise _invalid(f"{where}: {key + ': ' if key else ''}{message}", file=file_path)
+        if document.faults:
+            faults = (FileFault(file_path, *fault) for fault in document.located_faults())
+            raise file_error(faults, code="invalid_settings")
         values = {} if document.value is None else document.value
         if not isinstance(values, dict):
             raise _invalid(f"{file_path}: settings are lines of `key: value`.", file=file_path)
@@ -288,26 +289,42 @@ def _config_file(overrides: dict[str, Any]) -> Path | None:
 
 
 def _explain(error: ValidationError, overrides: dict[str, Any], file: Path | None) -> Invalid:
-    first = error.errors()[0]
-    field = str(first["loc"][0]) if first["loc"] else ""
-    message = word_error(first)
-    if not field:
-        return _invalid(message)
-    if field in overrides:
-        where = f"flag --{field.replace('_', '-')}"
-    elif f"MOTET_{field.upper()}" in os.environ:
-        where = f"environment variable MOTET_{field.upper()}"
-    else:
-        where = f"{_position(file or SHIPPED / 'motet.yaml', field)}: key '{field}'"
-    if first["type"] == "extra_forbidden":
-        message = f"there is no such setting. {nearest(field, list(Settings.model_fields))}"
-    return _invalid(f"{where}: {message}", field=field, file=file or "")
+    """Build the error of all that is wrong; flags and variables come before the file."""
+    by_hand: list[dict[str, str]] = []
+    in_file: list[FileFault] = []
+    for each in error.errors():
+        field, message = ".".join(map(str, each["loc"])), _word(each)
+        setting = field.partition(".")[0]
+        if not setting:
+            by_hand.append({"message": message})
+        elif setting in overrides:
+            where = f"flag --{setting.replace('_', '-')}"
+            by_hand.append({"field": setting, "message": f"{where}: {message}"})
+        elif f"MOTET_{setting.upper()}" in os.environ:
+            where = f"environment variable MOTET_{setting.upper()}"
+            by_hand.append({"field": setting, "message": f"{where}: {message}"})
+        else:
+            in_file.append(_locate(file or SHIPPED / "motet.yaml", each["loc"], field, message))
+    if not by_hand:
+        return file_error(in_file, code="invalid_settings")
+    problems = [*by_hand, *(fault.as_dict() for fault in in_file)]
+    more = f" ({len(problems)} problems in all.)" if len(problems) > 1 else ""
+    first = by_hand[0]
+    named = {"field": first["field"]} if "field" in first else {}
+    return Invalid(
+        first["message"] + more, code="invalid_settings", details={**named, "problems": problems}
+    )
 
 
-def _position(file: Path, field: str) -> str:
-    """Return a file, with the line on which it has a setting."""
-    line = read_yaml(file.read_bytes()).line((field,))
-    return f"{file}:{line}" if line else str(file)
+def _word(error: ErrorDetails) -> str:
+    if error["type"] == "extra_forbidden":
+        hint = nearest(str(error["loc"][0]), list(Settings.model_fields))
+        return f"there is no such setting. {hint}"
+    return word_error(error)
+
+
+def _locate(file: Path, path: tuple[int | str, ...], field: str, message: str) -> FileFault:
+    return FileFault(file, read_yaml(file.read_bytes()).line(path), field, message)
 
 
 def _invalid(message: str, **details: object) -> Invalid:

@@ -104,8 +104,42 @@ def test_a_wrong_list_in_the_environment_is_named(monkeypatch: pytest.MonkeyPatc
 def test_a_wrong_key_of_a_file_is_named_with_the_file(file: Path) -> None:
     file.write_text("port: eighty\n")
     error = refused(config_file=file)
-    assert error.message.startswith(f"{file}:1: key 'port': ")
-    assert error.details == {"field": "port", "file": str(file)}
+    assert error.message.startswith(f"{file}:1: port: ")
+    assert (error.details["field"], error.details["file"]) == ("port", str(file))
+
+
+def test_everything_that_is_wrong_in_a_file_is_told(file: Path) -> None:
+    file.write_text("port: eighty\n\npork: 1\nfolders: [/srv, here]\ndrain_s: -1\n")
+
+    error = refused(config_file=file)
+
+    assert error.message.endswith("(4 problems in all.)")
+    told = [(each["line"], each["field"]) for each in error.details["problems"]]
+    assert told == [(1, "port"), (3, "pork"), (4, "folders"), (5, "drain_s")]
+    assert {each["file"] for each in error.details["problems"]} == {str(file)}
+
+
+def test_everything_that_is_no_settings_file_is_told(file: Path) -> None:
+    file.write_text("port: 1\nport: 2\nlog_level: !!set {a}\nhost: a\nhost: b\n")
+
+    error = refused(config_file=file)
+
+    assert [each["line"] for each in error.details["problems"]] == [2, 3, 5]
+
+
+def test_wrong_flags_and_variables_are_told_with_the_file(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file.write_text("pork: 1\n")
+    monkeypatch.setenv("MOTET_DRAIN_S", "-1")
+
+    error = refused(config_file=file, port=99999)
+
+    assert error.message.startswith("flag --port: ")
+    assert error.message.endswith("(3 problems in all.)")
+    told = [each["message"] for each in error.details["problems"]]
+    assert told[1].startswith("environment variable MOTET_DRAIN_S: ")
+    assert error.details["problems"][2]["line"] == 1
 
 
 def test_an_unknown_key_proposes_the_nearest(file: Path) -> None:

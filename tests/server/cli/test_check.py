@@ -64,7 +64,7 @@ def check(home: Path, *files: Path) -> tuple[bool, str]:
          "models.yaml:2: models.m.keep_alive_s: must be a number, not true or false"),
         ("indexes.yaml", "indexes:\n  docs:\n    weight: 2", "indexes.yaml:3: indexes.docs.weight"),
         ("a.yaml", "- version: 1\n- name: a", "a.yaml:1:1: an agent is a list of `key: value`"),
-        ("motet.yaml", "home: x\nprot: 80", "motet.yaml:2: key 'prot': there is no such setting."),
+        ("motet.yaml", "home: x\nprot: 80", "motet.yaml:2: prot: there is no such setting."),
         ("questions.yaml", "- qestion: What?", "questions.yaml"),
     ],
 )  # fmt: skip
