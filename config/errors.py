@@ -71,7 +71,9 @@ class MotetError(Exception):
         """Log what a caller is not told, once; return the id under which it is found."""
         if not self._incident:
             self._incident = secrets.token_hex(4)
-            log.error("incident %s (%s): %s", self._incident, self.code, "; ".join(hidden))
+            log.error(
+                "incident %s (%s): %s", self._incident, self.code, "; ".join(dict.fromkeys(hidden))
+            )
         return self._incident
 
     def _body(self, message: str, details: Mapping[str, Any]) -> dict[str, Any]:

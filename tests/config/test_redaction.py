@@ -96,7 +96,7 @@ def test_error_for_callers_names_an_incident_and_the_log_what_is_hidden(
     (record,) = caplog.records
     assert record.levelno == logging.ERROR
     for part in (incident, "worker_died", "secret line", "/srv/m/tiny", "10.0.0.5"):
-        assert part in record.getMessage()
+        assert record.getMessage().count(part) == 1
 
 
 def test_nested_details_are_treated_like_the_message() -> None:
