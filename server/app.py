@@ -40,6 +40,10 @@ they happen; `GET /runs/{id}/events` comes back to them. Errors have one shape:
 """
 
 
+EXPOSED_HEADERS = ("Location", "Content-Location", "ETag", "Retry-After", "X-Pagination-Next")
+"""What pages of allowed sites may read of an answer, besides what every page may."""
+
+
 def create_app(services: Services) -> Application:
     """Make the application over services that the caller has opened and will close."""
     # FastAPI's own page of the API runs a script of another site, in the origin of the service.
@@ -78,7 +82,7 @@ def _guard_origins(app: FastAPI, settings: Settings) -> None:
             allow_origins=settings.allowed_origins,
             allow_methods=["*"],
             allow_headers=["*"],
-            expose_headers=["Location", "Content-Location", "ETag", "Retry-After"],
+            expose_headers=EXPOSED_HEADERS,
         )
     # Added last, so they come first: nothing sees what the guard refuses but the audit trail.
     app.add_middleware(

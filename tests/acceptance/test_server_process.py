@@ -238,6 +238,7 @@ async def test_pages_of_other_sites_are_refused_on_every_address_too(tmp_path: P
     for response in (allowed, listed):
         assert response.status_code == 200
         assert response.headers["access-control-allow-origin"] == "https://motet.example"
+    assert "X-Pagination-Next" in listed.headers["access-control-expose-headers"]
     status, said = await motet("agents", "--home", str(tmp_path))
     assert (status, "ask" in said) == (0, True), said
     await server.stop()
