@@ -73,7 +73,7 @@ def check_enough(scored: Sequence[ScoredQuestion]) -> None:
         count = sum(each.answerable == answerable for each in scored)
         if count < MIN_QUESTIONS:
             raise Invalid(
-                f"{count} questions {what} are too few: it takes {MIN_QUESTIONS} at least. Add "
+                f"It takes {MIN_QUESTIONS} questions {what} at least, and there are {count}. Add "
                 "some to the file, or index more documents.",
                 code="too_few_questions",
                 details={"field": "questions"},

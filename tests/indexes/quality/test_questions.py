@@ -167,7 +167,7 @@ def test_threshold_lies_midway_between_separated_scores() -> None:
 
 @pytest.mark.parametrize("counts", [(4, 9), (9, 4)])
 def test_too_few_questions_are_refused(counts: tuple[int, int]) -> None:
-    with pytest.raises(Invalid, match="4 questions") as caught:
+    with pytest.raises(Invalid, match="and there are 4") as caught:
         choose_threshold(scored([0.5] * counts[0], [0.1] * counts[1], []))
     assert caught.value.code == "too_few_questions"
 
