@@ -144,7 +144,7 @@ def _describe(error: MotetError) -> dict[str, Any]:
     """Give a reader's error in the shape of a problem: its message begins with where it is."""
     details = {key: error.details[key] for key in ("line", "field") if error.details.get(key)}
     if "line" not in details:
-        return {"message": error.message}
+        return {"message": error.message.removeprefix(f"{error.details.get('file')}: ")}
     where = f"{error.details.get('file')}:{details['line']}: "
     field = f"{details.get('field')}: "
     return {**details, "message": error.message.removeprefix(where).removeprefix(field)}

@@ -27,7 +27,7 @@ def index_add(
         list[str] | None,
         typer.Argument(
             help="Folders, files or http(s) URLs. Default: the index's own folders.",
-            metavar="SOURCE...",
+            metavar="SOURCE",
         ),
     ] = None,
     sitemap: Annotated[

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 runs_app = typer.Typer(help="List runs, and cancel or resume what is left.", no_args_is_help=True)
 
-RunIds = Annotated[list[str], typer.Argument(help="Ids of runs.", metavar="RUN_ID...")]
+RunIds = Annotated[list[str], typer.Argument(help="Ids of runs.", metavar="RUN_ID")]
 UNENDED: tuple[RunStatus, ...] = ("queued", "running", "waiting")
 
 
@@ -62,14 +62,13 @@ def list_(
 @runs_app.command()
 def show(run_id: str, home: Home = None) -> None:
     """Show a run as JSON: status, input, output, error, open questions."""
-    out.print_json(data=run(_each(settings_of(home), "show", [run_id]))[0])
+    out.print_json(data=run(_show(settings_of(home), run_id)))
 
 
 @runs_app.command()
 def cancel(run_ids: RunIds, home: Home = None) -> None:
     """End runs that have not ended."""
-    for cancelled in run(_each(settings_of(home), "cancel", run_ids)):
-        say(out, f"Run {cancelled['run_id']} is {cancelled['status']}.")
+    run(_cancel(settings_of(home), run_ids))
 
 
 @runs_app.command()
@@ -85,8 +84,7 @@ def resume(
     Without a server this goes with each run until it ends or waits.
     """
     body = {} if answer is None else {"answer": _parse(answer)}
-    for resumed in run(_resume(settings_of(home), run_ids, body)):
-        say(out, f"Run {resumed['run_id']} is {resumed['status']}.")
+    run(_resume(settings_of(home), run_ids, body))
 
 
 async def _list(
@@ -99,24 +97,26 @@ async def _list(
         return sorted(listed, key=lambda each: str(each["created_at"]), reverse=True)
 
 
-async def _each(settings: Settings, action: str, run_ids: list[str]) -> list[dict[str, Any]]:
+async def _show(settings: Settings, run_id: str) -> dict[str, Any]:
     async with _open_runs(settings) as runs:
-        return [await getattr(runs, action)(run_id) for run_id in run_ids]
+        return await runs.show(run_id)
 
 
-async def _resume(
-    settings: Settings, run_ids: list[str], body: dict[str, Any]
-) -> list[dict[str, Any]]:
+async def _cancel(settings: Settings, run_ids: list[str]) -> None:
+    async with _open_runs(settings) as runs:
+        for run_id in run_ids:
+            _say_status(await runs.cancel(run_id))
+
+
+async def _resume(settings: Settings, run_ids: list[str], body: dict[str, Any]) -> None:
     is_served = _is_served(settings)
     # A server of our own takes up what it is asked for alone.
     held = settings if is_served else settings.model_copy(update={"hold_runs": True})
     how = {"background": True} if is_served else {"stream": False}
     async with connect(held) as client:
-        resumed = []
         for run_id in run_ids:
             path = f"/runs/{run_id}/resume"
-            resumed.append(await read_answer(await client.post(path, json={**body, **how})))
-        return resumed
+            _say_status(await read_answer(await client.post(path, json={**body, **how})))
 
 
 class _ServerRuns:
@@ -175,6 +175,11 @@ async def _open_runs(settings: Settings) -> AsyncIterator[RunsAccess]:
 
 def _is_served(settings: Settings) -> bool:
     return bool(settings.server_url or server_address(settings.home))
+
+
+def _say_status(run: dict[str, Any]) -> None:
+    """Say at once what became of a run: the next one may be refused."""
+    say(out, f"Run {run['run_id']} is {run['status']}.")
 
 
 def _status(run: dict[str, Any]) -> str:

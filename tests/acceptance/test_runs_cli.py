@@ -111,6 +111,18 @@ async def test_without_a_server_runs_are_listed_and_cancelled_and_nothing_else_g
         assert "run.finished" in (await client.get(f"/runs/{second}/events")).text
 
 
+async def test_runs_cancelled_before_one_that_is_refused_are_told(
+    home: Path, gate: SocketGate
+) -> None:
+    (run_id,) = await leave_runs(home, gate, 1)
+
+    said = await Motet(home)("runs", "cancel", run_id, "nothing")
+
+    assert said.status == 1
+    assert said.out == f"Run {run_id} is cancelled.\n"
+    assert said.error == "There is no run nothing.\n"
+
+
 async def test_without_a_server_a_resumed_run_goes_on_alone(home: Path, gate: SocketGate) -> None:
     first, second = await leave_runs(home, gate, 2)
     gate.open()

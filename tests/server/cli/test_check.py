@@ -95,6 +95,17 @@ def test_files_of_a_folder_are_all_checked(tmp_path: Path) -> None:
     assert "hidden" not in said
 
 
+def test_python_file_that_fails_is_named_once(tmp_path: Path) -> None:
+    file = tmp_path / "broken.py"
+    file.write_text("1 / 0")
+
+    good, said = check(tmp_path / "home", file)
+
+    assert not good
+    assert said.count("broken.py") == 1
+    assert "ZeroDivisionError" in said
+
+
 @pytest.mark.parametrize("name", [".hidden.yaml", "notes.txt"])
 def test_folder_without_a_file_to_check_is_refused(tmp_path: Path, name: str) -> None:
     folder = tmp_path / "agents"
