@@ -95,7 +95,7 @@ class Server(uvicorn.Server):
 
 async def serve(settings: Settings) -> None:
     """Serve until a signal ends it. Raises `Unavailable` (`address_in_use`) before all else."""
-    listening = _bind(settings)
+    listening = bind(settings)
     with listening:
         url = local_url(*listening.getsockname()[:2])
         async with open_services(settings) as services:
@@ -206,7 +206,7 @@ def _uvicorn_config(app: Application, services: Services, uds: str | None = None
     )
 
 
-def _bind(settings: Settings) -> socket.socket:
+def bind(settings: Settings) -> socket.socket:
     """Bind the port before anything is opened. Raises `Unavailable` (`address_in_use`)."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     # Named as TCP, or the event loop would not turn off the delay of small packets on it.
@@ -221,5 +221,4 @@ def _bind(settings: Settings) -> socket.socket:
             "port with --port, or 0 for a free one.",
             code="address_in_use",
         ) from error
-    listening.set_inheritable(True)
     return listening

@@ -38,7 +38,10 @@ HUB_NAMES = PROXY_NAMES | {
     *("HF_HUB_DOWNLOAD_TIMEOUT", "HF_HUB_DISABLE_TELEMETRY", "HF_HUB_DISABLE_IMPLICIT_TOKEN"),
 }
 """For pulls from the Hugging Face Hub alone."""
-SECRET = re.compile(r"TOKEN$|KEY$|KEYS$|SECRET|PASSWORD|PASSWD|CREDENTIAL|AUTH", re.IGNORECASE)
+SECRET = re.compile(
+    r"TOKEN$|KEY$|KEYS$|SECRET|PASSWORD|PASSWD|PASSPHRASE|PASS$|PWD$|PRIVATE|CREDENTIAL|AUTH",
+    re.IGNORECASE,
+)
 """Names that are left out although their prefix is allowed."""
 
 

@@ -185,7 +185,17 @@ def _die_with(parent: int) -> None:
         os._exit(1)
 
 
+def _close_inherited(connection: int) -> None:
+    """Close what the server, or whoever started it, left open beside the connection.
+
+    Some event loops start processes without doing so, and no sandbox takes back what is open.
+    """
+    os.closerange(3, connection)
+    os.closerange(connection + 1, os.sysconf("SC_OPEN_MAX"))
+
+
 def main() -> None:
+    _close_inherited(int(sys.argv[1]))
     connection = socket.socket(fileno=int(sys.argv[1]))
     connection.set_inheritable(False)
     connection.setblocking(True)

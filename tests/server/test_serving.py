@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from server.serving import local_url
+from config.settings import Settings
+from server.serving import bind, local_url
 
 
 @pytest.mark.parametrize(
@@ -20,3 +23,8 @@ from server.serving import local_url
 )
 def test_server_is_reached_at_an_address_that_its_guard_knows(host: str, url: str) -> None:
     assert local_url(host, 80) == url
+
+
+def test_no_process_that_the_server_starts_is_given_its_port(tmp_path: Path) -> None:
+    with bind(Settings(home=tmp_path, port=0)) as listening:
+        assert not listening.get_inheritable()

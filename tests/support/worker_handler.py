@@ -120,6 +120,7 @@ class Recorder:
             "unix": lambda path: socket.socket(socket.AF_UNIX).connect(path),
             "read": lambda path: Path(path).read_text(),
             "list": os.listdir,
+            "descriptor": lambda number: os.fstat(int(number)),
             "write": lambda path: Path(path).write_text("written"),
             "run": lambda text: subprocess.run(["/bin/echo", text], capture_output=True).stdout,
             "signal": lambda pid: os.kill(int(pid), 0),

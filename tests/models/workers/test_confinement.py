@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
+import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -28,6 +30,8 @@ SECRETS = {
     "MOTET_WEBHOOK_SECRET": "secret",
     "VLLM_API_KEY": "secret",
     "TORCH_HUB_TOKEN": "secret",
+    "CUDA_STORE_PASS": "secret",
+    "XDG_DB_PWD": "secret",
     "HTTPS_PROXY": "http://me:secret@proxy",
 }
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="seccomp and Landlock are Linux's")
@@ -83,6 +87,24 @@ async def test_worker_that_pulls_reaches_the_network(prober: Prober, listening: 
     results = await prober.probe(UNCONFINED, connect=listening)
 
     assert "127.0.0.1" in results["connect"]
+
+
+def test_worker_gets_no_descriptor_of_the_server() -> None:
+    """The service's own loop hands on whatever may be inherited."""
+    uvloop = pytest.importorskip("uvloop")
+
+    async def probe(number: int) -> dict[str, Any]:
+        async with AsyncExitStack() as stack:
+            return await Prober(stack).probe(PARSING, descriptor=number)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        number = fcntl.fcntl(listening, fcntl.F_DUPFD, 300)
+        try:
+            result = uvloop.run(probe(number))
+        finally:
+            os.close(number)
+
+    assert result == {"descriptor": "OSError"}
 
 
 @linux_only
