@@ -40,11 +40,13 @@ async def take_over(
     """Take over a message of a conversation, that anyone may have written.
 
     A system message becomes an instruction of the caller, unless it is trusted. Pictures are read
-    here, so that no model server fetches an address. Raises `Invalid` (`invalid_messages`) for
+    here, so that no model server fetches an address. What clients of protocols add, and what Motet
+    itself tells a model beside the text, is left out. Raises `Invalid` (`invalid_messages`) for
     other kinds of content, and as reading pictures does.
     """
     if isinstance(message, SystemMessage) and not trust_system:
         message = HumanMessage(f"{CALLERS_INSTRUCTIONS}\n\n{message.text}", id=message.id)
+    message = message.model_copy(update={"additional_kwargs": {}})
     if not isinstance(message.content, list):
         return message
     parts = [await _take_part(part, message, context) for part in message.content]

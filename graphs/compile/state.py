@@ -54,11 +54,19 @@ def _count(old: dict[str, int], new: dict[str, int | None]) -> dict[str, int]:
     return {**old, **added}
 
 
+def _add_messages(old: Any, new: Any) -> Any:
+    try:
+        return add_messages(old, new)
+    except (ValueError, NotImplementedError) as error:
+        # Of a message that is to be removed and is not there, say.
+        raise Invalid(f"Messages cannot be added: {error}.", code="invalid_messages") from error
+
+
 REDUCERS: Mapping[Reduce, Callable[[Any, Any], Any]] = {
     "append": _append,
     "add": _add,
     "merge": _merge,
-    "messages": add_messages,
+    "messages": _add_messages,
 }
 """The function of each reducer; `last` needs none, LangGraph's plain channel replaces its value."""
 EMPTY: Mapping[Reduce, Callable[[], Any]] = {
@@ -99,7 +107,7 @@ def overwrite(reduce: Reduce, value: Any) -> Any:
     if reduce == "last":
         return value
     if reduce == "messages":
-        value = add_messages([], value or [])
+        value = _add_messages([], value or [])
     # The plain-data form of LangGraph's Overwrite: it survives being stored as JSON.
     return {"type": OVERWRITE, "value": value}
 
