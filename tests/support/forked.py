@@ -81,6 +81,8 @@ def fork_motet(
     process = context.Process(
         target=_be_motet, args=(arguments, dict(environment), folder, stdout, stderr), daemon=True
     )
+    # Readline, which pytest loads, sets it for children, whose lines would be that short.
+    os.unsetenv("COLUMNS")
     process.start()
     return ForkedProcess(process)
 
