@@ -15,7 +15,8 @@ from config.errors import Invalid
 from server.cli.console import listing, say, write_text
 
 TYPED = {"=": "eq", "!=": "not", ">=": "gte", "<=": "lte", ">": "gt", "<": "lt", "~": "glob"}
-FILTER = re.compile(r"([\w.-]+)\s*(!=|>=|<=|=|>|<|~)\s*(.*)", re.DOTALL)
+FILTER = re.compile(r"([\w.-]+)\s*(!=|>=|<=|=|>|<|~)\s*+(?![=<>~])(.*)", re.DOTALL)
+"""A second sign, as in `==` or `=>`, is a mistake; such a value can be given in JSON."""
 SHOWN_INGESTS = 5
 MIB = 2**20
 

@@ -76,7 +76,9 @@ def test_filter_is_parsed_from_signs_and_json(typed: list[str], meant: Any) -> N
     assert parse_filter(typed) == meant
 
 
-@pytest.mark.parametrize("typed", ["author", "=x", "{oops", "a b=c"])
+@pytest.mark.parametrize(
+    "typed", ["author", "=x", "{oops", "a b=c", "a==b", "a=>1", "a<<1", "a= =b"]
+)
 def test_malformed_filter_is_refused(typed: str) -> None:
     with pytest.raises(Invalid) as caught:
         parse_filter([typed])
