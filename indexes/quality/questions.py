@@ -146,7 +146,7 @@ def _check_question(entry: Any, position: str, filename: str) -> Question:
 def _invalid_questions(filename: str, position: str, why: str) -> Invalid:
     where = ", ".join(part for part in (filename, position) if part)
     return Invalid(
-        f"{where or 'The questions'}: {why}.",
+        f"{where or 'The questions'}: {why}{'' if why.endswith('?') else '.'}",
         code="invalid_questions",
         details={"field": "questions", "file": filename, "place": position},
     )

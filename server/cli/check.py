@@ -6,6 +6,7 @@ readers of the files, and by `graphs.loading.outside` for what agents name outsi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -144,7 +145,8 @@ def _describe(error: MotetError) -> dict[str, Any]:
     """Give a reader's error in the shape of a problem: its message begins with where it is."""
     details = {key: error.details[key] for key in ("line", "field") if error.details.get(key)}
     if "line" not in details:
-        return {"message": error.message.removeprefix(f"{error.details.get('file')}: ")}
+        named = re.compile(rf"{re.escape(str(error.details.get('file')))}[:,] ")
+        return {"message": named.sub("", error.message, count=1)}
     where = f"{error.details.get('file')}:{details['line']}: "
     field = f"{details.get('field')}: "
     return {**details, "message": error.message.removeprefix(where).removeprefix(field)}

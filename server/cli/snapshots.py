@@ -8,14 +8,22 @@ from urllib.parse import quote
 
 import httpx
 
-from config.errors import MotetError, NotFound
+from config.errors import Invalid, MotetError, NotFound
 from config.settings import Settings
 from server.cli.client import connect, download, read_answer
 from server.cli.file_names import temporary_path
 
 
 async def export_index(settings: Settings, name: str, file: Path) -> int:
-    """Write the index to `file`, whole or not at all; gives its size in bytes."""
+    """Write the index to `file`, whole or not at all; gives its size in bytes.
+
+    Raises `NotFound` (`file_not_found`) for a folder that is not there, `Invalid` (`invalid_path`)
+    where `file` is one.
+    """
+    if file.is_dir():
+        raise Invalid(f"'{file}' is a folder: name the file to write.", code="invalid_path")
+    if not file.parent.is_dir():
+        raise NotFound(f"There is no folder '{file.parent}'.", code="file_not_found")
     part = temporary_path(file.parent)
     try:
         async with connect(settings) as client:

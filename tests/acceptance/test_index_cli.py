@@ -66,6 +66,16 @@ async def test_an_index_goes_through_a_file(motet: Motet, tmp_path: Path) -> Non
     assert (none.status, (tmp_path / "x").exists()) == (1, False)
 
 
+async def test_index_is_exported_to_a_file_in_a_folder_that_is_there(
+    motet: Motet, tmp_path: Path
+) -> None:
+    lost = await motet("index", "export", "docs", tmp_path / "lost" / "x")
+    folder = await motet("index", "export", "docs", tmp_path)
+
+    assert (lost.status, lost.error) == (1, f"There is no folder '{tmp_path / 'lost'}'.\n")
+    assert folder.error == f"'{tmp_path}' is a folder: name the file to write.\n"
+
+
 async def test_a_site_is_crawled(motet: Motet) -> None:
     async with serving(Site()) as site:
         site.page("/", b"<p>Welcome.</p><a href='/eels'>e</a><a href='http://x.example/'>x</a>",

@@ -40,6 +40,7 @@ def test_json_lines_and_yaml_say_the_same() -> None:
     [
         ('{"question": "A?"}\nno', "q.jsonl", "q.jsonl, line 2: it is no JSON"),
         ('{"question": "A?"}\n{"qestion": "B?"}', "q.jsonl", "line 2: question"),
+        ('{"question": "A?", "anser": "B"}', "q.jsonl", r"Did you mean 'answer'\?$"),
         ('{"question": "A?", "kind": "near", "answerable": true}', "q.jsonl", "contradict"),
         ("- question: A?\n- just text", "q.yml", "question 2"),
         ("question: A?", "q.yml", "must be a list"),

@@ -95,15 +95,24 @@ def test_files_of_a_folder_are_all_checked(tmp_path: Path) -> None:
     assert "hidden" not in said
 
 
-def test_python_file_that_fails_is_named_once(tmp_path: Path) -> None:
-    file = tmp_path / "broken.py"
-    file.write_text("1 / 0")
+@pytest.mark.parametrize(
+    ("name", "text", "problem"),
+    [
+        ("broken.py", "1 / 0", "ZeroDivisionError"),
+        ("broken.jsonl", '{"question": "A?", "anser": "B"}', "line 1: anser: "),
+    ],
+)
+def test_file_whose_reader_names_it_is_named_once(
+    tmp_path: Path, name: str, text: str, problem: str
+) -> None:
+    file = tmp_path / name
+    file.write_text(text)
 
     good, said = check(tmp_path / "home", file)
 
     assert not good
-    assert said.count("broken.py") == 1
-    assert "ZeroDivisionError" in said
+    assert said.count(name) == 1
+    assert problem in said
 
 
 @pytest.mark.parametrize("name", [".hidden.yaml", "notes.txt"])
