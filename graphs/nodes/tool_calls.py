@@ -1,16 +1,18 @@
 """How nodes call tools: nodes whose fields are a tool's arguments, and calls with events.
 
-Owns the events `tool` and the guard against calling twice a tool that must not be repeated. Finding
-tools and checking their arguments is `tools`'.
+Owns the events `tool`, the words of models that write for a tool, and the guard against calling
+twice a tool that must not be repeated. Finding tools and checking their arguments is `tools`'.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from config.errors import MotetError, Unavailable
+from graphs.chat.picture_filter import PictureFilter, link_pictures
 from graphs.compile.node import CompiledNode, CompileScope, NodeContext
 from graphs.spec.node_spec import NodeSpec
 from tools.address_policy import AddressPolicy, find_named_urls, find_urls
@@ -48,7 +50,7 @@ async def run_tool(
     arguments = {key: value for key, value in inputs.items() if value not in (None, "")}
     tool = context.run.tools.get(name)
     policy = context.addresses.listing(hosts)
-    result: dict[str, Any] = await tool.call(arguments, _tool_context(context, policy))
+    result: dict[str, Any] = await _call(tool, arguments, context, policy)
     note_reading(tool, context)
     return result
 
@@ -76,7 +78,7 @@ async def call_tool(
         raise _cut_off(name)
     context.emit("tool", phase="called", tool=name, arguments=arguments)
     try:
-        result = await tool.call(arguments, _tool_context(context, policy))
+        result = await _call(tool, arguments, context, policy)
     except MotetError as error:
         error.permanent = error.permanent or not tool.repeatable
         context.emit(
@@ -112,9 +114,48 @@ def literal_hosts(value: Any) -> list[str]:
     return [host for item in items for host in literal_hosts(item)]
 
 
-def _tool_context(context: NodeContext, policy: AddressPolicy) -> ToolContext:
+async def _call(
+    tool: Tool, arguments: Mapping[str, Any], context: NodeContext, policy: AddressPolicy
+) -> Any:
+    """Call a tool; what a model writes for it, such as a caption, loads nothing from elsewhere."""
+    addresses = replace(context.addresses, bounded=True)
+    words = _ModelWords(context, addresses if tool.reads == "private" else context.addresses)
     run = context.run
-    return ToolContext(run.tenant, run.run_id, context.forward, context.node, policy.check)
+    used = ToolContext(run.tenant, run.run_id, words.forward, context.node, policy.check)
+    result = await tool.call(dict(arguments), used)
+    words.send_rest()
+    if words.came and isinstance(result, dict) and isinstance(result.get("text"), str):
+        return {**result, "text": link_pictures(result["text"], words.addresses)}
+    return result
+
+
+class _ModelWords:
+    """Forwards a tool's events, and filters those of a model that writes for it."""
+
+    def __init__(self, context: NodeContext, addresses: AddressPolicy) -> None:
+        self.addresses = addresses
+        self._last: Mapping[str, Any] = {}
+        self._context = context
+        self._filter = PictureFilter(addresses)
+
+    @property
+    def came(self) -> bool:
+        """Whether a model has written anything."""
+        return bool(self._last)
+
+    def forward(self, event: Mapping[str, Any]) -> None:
+        if event.get("motet") == "token" and isinstance(event.get("text"), str):
+            self._last = event
+            self._send(self._filter.feed(event["text"]))
+        else:
+            self._context.forward(event)
+
+    def send_rest(self) -> None:
+        self._send(self._filter.close())
+
+    def _send(self, text: str) -> None:
+        if text:
+            self._context.forward({**self._last, "text": text})
 
 
 def _cut_off(name: str) -> Unavailable:

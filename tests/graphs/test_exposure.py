@@ -345,6 +345,27 @@ async def test_pictures_are_links_in_every_token_and_message() -> None:
     assert [each.text for each in said if isinstance(each, AIMessage)] == [linked, linked]
 
 
+@pytest.mark.parametrize("node", ["{type: caption, image: x, save: seen}",
+                                  "{type: tool, tool: caption, save: seen}"])  # fmt: skip
+async def test_pictures_are_links_in_what_a_model_writes_for_a_tool(node: str) -> None:
+    """The first to read something private: the picture that it looks at."""
+    written = f"A cat ![x]({EVIL}) sits!"
+
+    async def look(arguments: dict[str, Any], used: ToolContext) -> dict[str, Any]:
+        for word in written.split(" "):
+            used.send_event("token", text=f"{word} ")
+        return {"text": written, "model": "looker"}
+
+    tool = Tool("caption", "c", {"type": "object"}, look, True, reads="private", addresses=())
+    made = agent_of_yaml(f"nodes:\n  a: {node}\noutput: [seen]\n", find_reader)
+
+    transcript = await run(made, {}, context(tools=[tool]))
+
+    linked = f"A cat [x]({EVIL}) sits!"
+    assert "".join(transcript.tokens) == f"{linked} "
+    assert transcript.output["seen"] in (linked, {"text": linked, "model": "looker"})
+
+
 async def events_of(made: Any, used: RunContext) -> list[EventDraft]:
     """What the readers of a run are told."""
     translator, told = StreamTranslator(), []
