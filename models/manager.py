@@ -19,7 +19,7 @@ from config.settings import Settings
 from models.backends import build_driver
 from models.backends.common.sources import allows_pickles
 from models.catalog.file import ModelsFile, load_models
-from models.catalog.names import find_name_problem
+from models.catalog.names import find_name_problem, list_voices
 from models.catalog.resolved import ResolvedModel
 from models.catalog.roles import Resolver, task_of
 from models.catalog.spec import Task
@@ -101,6 +101,10 @@ class Models:
     def find_name_problem(self, name: str, task: Task) -> str | None:
         """Say why a name can never be taken for a task; None where it can. Asks no back end."""
         return find_name_problem(self._file, self._drivers, name, task)
+
+    def list_voices(self, name: str) -> list[str] | None:
+        """List the voices that a model or role may be asked for; None where that is not known."""
+        return list_voices(self._file, name)
 
     async def unavailable_reason(self, name: str, task: Task) -> str | None:
         """Say why a model could not be loaded now, for people; None when it could.

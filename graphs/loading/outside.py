@@ -18,6 +18,7 @@ from graphs.nodes import NODE_TYPES
 from graphs.nodes.agent import AgentNodeSpec
 from graphs.nodes.map import MapSpec
 from graphs.nodes.retrieve import RetrieveSpec
+from graphs.nodes.speech import SpeechSpec
 from graphs.nodes.subgraph import SubgraphSpec
 from graphs.nodes.tool import ToolSpec
 from graphs.spec.agent_spec import AgentSpec, read_spec
@@ -47,6 +48,8 @@ class Surroundings:
     find_model_problem: Callable[[str, Task], str | None] | None = None
     """Says why a name can never be taken for a task; None where it can."""
     indexes: Collection[str] | None = None
+    list_voices: Callable[[str], list[str] | None] | None = None
+    """Lists the voices of a model or role; None where only the loaded model knows them."""
 
 
 def list_missing(agent: Agent, around: Surroundings) -> list[dict[str, Any]]:
@@ -103,6 +106,8 @@ class _Check:
                     self._find_tool(name, (*path, "tools", number))
             case RetrieveSpec():
                 self._check_indexes(node.index, (*path, "index"))
+            case SpeechSpec():
+                self._check_voice(node, (*path, "voice"))
             case SubgraphSpec():
                 self._check_called(node.agent, (*path, "agent"))
             case MapSpec() if node.agent:
@@ -124,6 +129,16 @@ class _Check:
         for name in self._constants(value) if find else ():
             if find and (problem := find(name, task)):
                 self.problems.add(path, problem)
+
+    def _check_voice(self, node: SpeechSpec, path: Path) -> None:
+        model = node.model or "voice"
+        if self.around.list_voices is None or _has_template(model):
+            return
+        if voices := self.around.list_voices(model):
+            for voice in self._constants(node.voice):
+                if voice not in voices:
+                    hint = nearest(voice, voices)
+                    self.problems.add(path, f"'{model}' has no voice '{voice}'.", hint)
 
     def _check_indexes(self, value: Any, path: Path) -> None:
         known = self.around.indexes

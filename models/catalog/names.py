@@ -6,6 +6,8 @@ name stands for now is `roles`'.
 
 from __future__ import annotations
 
+from typing import Any
+
 from config.errors import nearest
 from models.backends import BACKENDS
 from models.catalog.file import ModelsFile
@@ -40,6 +42,18 @@ def find_name_problem(file: ModelsFile, drivers: DriverCache, name: str, task: T
         return f"there is no back end '{backend[:80]}'. {nearest(backend, BACKENDS)}"
     hint = nearest(name, [*file.roles, *file.models])
     return f"there is no model or role '{name[:80]}'. {hint}"
+
+
+def list_voices(file: ModelsFile, name: str) -> list[str] | None:
+    """List the voices that models.yaml declares of a model, or of every model of a role.
+
+    None where it does not tell of each: only the loaded model knows.
+    """
+    specs = [file.models.get(entry) for entry in file.roles.get(name, [name])]
+    declared: list[Any] = [spec.options.get("voices") if spec else None for spec in specs]
+    if not declared or not all(isinstance(voices, list) and voices for voices in declared):
+        return None
+    return [str(voice) for voices in declared for voice in voices]
 
 
 def _can_serve(file: ModelsFile, drivers: DriverCache, entry: str, task: Task) -> bool:

@@ -10,7 +10,7 @@ from indexes.service import Indexes
 from indexes.spec import declared_indexes
 from indexes.storage.names import read_index_names
 from models.catalog.file import load_models
-from models.catalog.names import find_name_problem
+from models.catalog.names import find_name_problem, list_voices
 from models.manager import Models
 from server.adapters.declarations import declared_drivers
 from tools.registry import Toolbox, declare_tools
@@ -30,6 +30,7 @@ def read_surroundings(settings: Settings, tenant: str) -> Surroundings:
         [problem.message for problem in toolbox.problems],
         partial(find_name_problem, file, declared_drivers(settings, file)),
         None if stored is None else {*stored, *declared},
+        partial(list_voices, file),
     )
 
 
@@ -43,4 +44,5 @@ async def describe_surroundings(
         [problem.message for problem in tools.problems],
         models.find_name_problem,
         {info.name for info in infos},
+        models.list_voices,
     )

@@ -27,6 +27,7 @@ def around(**other: Any) -> Surroundings:
         "tools": {name: toolbox.get(name) for name in toolbox.names()},
         "find_model_problem": find_model_problem,
         "indexes": {"docs", "handbook"},
+        "list_voices": {"voice": ["anna", "bert"]}.get,
     }
     return Surroundings(**{**facts, **other})
 
@@ -152,3 +153,28 @@ def test_what_is_not_known_is_not_missed() -> None:
     nodes += "  b: {type: retrieve, index: i, query: q, save: x}"
 
     assert missing(nodes, tools=None, find_model_problem=None, indexes=None) == []
+
+
+@pytest.mark.parametrize("fields", ["voice: ana", "voice: ana, model: voice"])
+def test_voice_that_the_model_does_not_have_is_told(fields: str) -> None:
+    found = missing(f"  a: {{type: speech, text: a, {fields}, save: x}}")
+
+    assert found == [("nodes.a.voice", "'voice' has no voice 'ana'. Did you mean 'anna'?")]
+
+
+@pytest.mark.parametrize(
+    ("fields", "facts"),
+    [
+        ("voice: bert", {}),
+        ("text: b", {}),
+        ("voice: '{{ v }}'", {}),
+        ("voice: ana", {"list_voices": None}),
+        ("voice: ana", {"list_voices": {}.get}),
+        ("voice: ana, model: '{{ v }}'", {}),
+    ],
+)
+def test_voice_that_may_be_there_is_no_problem(fields: str, facts: dict[str, Any]) -> None:
+    text = "" if "text" in fields else "text: a, "
+    nodes = f"  a: {{type: speech, {text}{fields}, save: x}}"
+
+    assert missing(nodes, head="input: {v: string}", **facts) == []

@@ -8,7 +8,7 @@ import pytest
 
 from config.settings import load_settings
 from models.catalog.file import load_models
-from models.catalog.names import find_name_problem
+from models.catalog.names import find_name_problem, list_voices
 from models.catalog.spec import Task
 from server.adapters.declarations import declared_drivers
 
@@ -58,3 +58,35 @@ def test_name_that_can_never_be_taken_is_told_with_a_remedy(
     tmp_path: Path, name: str, task: Task, words: str
 ) -> None:
     assert words in (problem(tmp_path, name, task) or "")
+
+
+SPEAKERS = """\
+models:
+  anna: {task: speech, backend: openai, options: {base_url: "http://a/v1", voices: [anna, ann]}}
+  bert: {task: speech, backend: openai, options: {base_url: "http://b/v1", voices: [bert]}}
+  mute: {task: speech, backend: openai, options: {base_url: "http://c/v1"}}
+  torn: {task: speech, backend: openai, options: {base_url: "http://d/v1", voices: 5}}
+roles:
+  told: [anna, bert]
+  untold: [anna, mute]
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "voices"),
+    [
+        ("anna", ["anna", "ann"]),
+        ("told", ["anna", "ann", "bert"]),
+        ("untold", None),
+        ("mute", None),
+        ("torn", None),
+        ("voice", None),
+        ("nosuch", None),
+    ],
+)
+def test_voices_are_listed_where_models_yaml_tells_all(
+    tmp_path: Path, name: str, voices: list[str] | None
+) -> None:
+    (tmp_path / "models.yaml").write_text(SPEAKERS)
+
+    assert list_voices(load_models(load_settings(home=tmp_path)), name) == voices
