@@ -8,12 +8,37 @@ from config.errors import Invalid, NotFound, nearest
 from models.backends import BACKENDS
 from models.catalog.spec import ModelSpec
 
+REGISTRIES = frozenset(("registry.ollama.ai", "ollama.com", "hf.co", "huggingface.co"))
+"""Hosts that anybody may let Ollama ask; others stand in models.yaml."""
+
 
 def target_of(name: str, backend: str | None, models: Mapping[str, ModelSpec]) -> tuple[str, str]:
     """Find back end and source of a model of models.yaml, or of "<backend>/<source>".
 
-    With a `backend`, `name` is its source. Raises `NotFound` or `Invalid` with the nearest name.
+    With a `backend`, `name` is its source. Raises `NotFound` or `Invalid` with the nearest name,
+    and `Invalid` (`not_pullable`) for one that would make Ollama ask a host that nobody declared.
     """
+    chosen, source = _find(name, backend, models)
+    declared = {(spec.backend, spec.source) for spec in models.values()}
+    if chosen == "ollama" and (chosen, source) not in declared:
+        _check_registry(source)
+    return chosen, source
+
+
+def _check_registry(source: str) -> None:
+    """Check the host of a name such as `host:port/owner/model`, which Ollama would connect to."""
+    path = source.partition("://")[2] or source
+    host, *rest = path.split("/")
+    if ("://" in source or len(rest) > 1) and host.lower() not in REGISTRIES:
+        raise Invalid(
+            f"'{source[:80]}' is at a registry that is not asked for everybody. Declare the model "
+            f"in models.yaml to pull it, or take one of {', '.join(sorted(REGISTRIES))}.",
+            code="not_pullable",
+            details={"field": "name", "model": source, "backend": "ollama"},
+        )
+
+
+def _find(name: str, backend: str | None, models: Mapping[str, ModelSpec]) -> tuple[str, str]:
     if backend is not None:
         if backend not in BACKENDS:
             hint = nearest(backend, BACKENDS)
