@@ -57,7 +57,7 @@ def assert_secured(headers: httpx.Headers) -> None:
         ("GET", "/agents/nobody", 404),
         ("GET", "/nowhere", 404),
         ("DELETE", "/agents", 405),
-        ("POST", "/threads/search?x", 415),
+        ("POST", "/threads/search", 415),
         ("GET", "/models/events", 200),
     ],
 )
