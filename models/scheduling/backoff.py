@@ -27,6 +27,9 @@ INTERRUPTED_LOADS = frozenset(
     }
 )
 """Codes of loads that were ended from outside, which says nothing against a second one."""
+KILLED_LOADS = frozenset({"server_died", "worker_died"})
+"""Those among them whose process was killed, which costs little time: tried again twice."""
+OUT_OF_MEMORY = "out_of_memory"
 LEASE_END_GRACE_S = 0.5
 """Leases of a dead worker may end so long before its death is known: they were no work done."""
 
@@ -38,13 +41,19 @@ class Backoff:
     failures: int = 0
     retry_at_s: float = 0.0
     error: MotetError | None = None
-    retried: bool = False
-    """The last load ran out of memory, or was interrupted, and was tried again at once, which
-    happens only once."""
+    retries: int = 0
+    """So many loads in a row ran out of memory, or were interrupted, and were tried again at
+    once."""
 
     def reset(self) -> None:
         """Forget the failures: a load has succeeded."""
-        self.failures, self.error, self.retried = 0, None, False
+        self.failures, self.error, self.retries = 0, None, 0
+
+    def may_retry(self, error: MotetError) -> bool:
+        """Tell whether a load that failed so may be tried again at once."""
+        if error.code in KILLED_LOADS:
+            return self.retries < 2
+        return self.retries < 1 and error.code in (OUT_OF_MEMORY, *INTERRUPTED_LOADS)
 
     def fail(self, error: MotetError, now_s: float, at_least: int = 1) -> float:
         """Count a failure and return for how many seconds the model is refused.
@@ -53,7 +62,7 @@ class Backoff:
         """
         self.failures = max(self.failures + 1, at_least)
         pause_s = BACKOFF_S[min(self.failures, len(BACKOFF_S)) - 1]
-        self.error, self.retried, self.retry_at_s = error, False, now_s + pause_s
+        self.error, self.retries, self.retry_at_s = error, 0, now_s + pause_s
         return pause_s
 
 

@@ -165,7 +165,7 @@ class PlacementPlanner:
         if not all(balances[device].free_bytes >= size for device, size in adds.items()):
             return False
         # What ran out of memory a moment ago waits for all that is being freed for it.
-        return not (slot.backoff.retried and self.devices_being_freed() & adds.keys())
+        return not (slot.backoff.retries and self.devices_being_freed() & adds.keys())
 
     def _had_their_turn(self, waiting: Slot, names: Iterable[str]) -> bool:
         """Tell whether all may go, and some of them only after a handover."""

@@ -39,7 +39,7 @@ from config.errors import MotetError
 from models.catalog.spec import ModelSpec
 from models.devices import RAM, Devices
 from models.scheduling import rejections
-from models.scheduling.backoff import INTERRUPTED_LOADS, MAX_CRASHES, died_useless
+from models.scheduling.backoff import MAX_CRASHES, OUT_OF_MEMORY, died_useless
 from models.scheduling.effects import Effect, EmitEvent, NotifyWaiter, Reject, Unload
 from models.scheduling.eviction import Resident, list_residents
 from models.scheduling.ledger import DeviceBalance, Ledger
@@ -66,7 +66,6 @@ MAX_WAITING = 1000
 """Requests for one model; one too many ends that of the tenant with the most."""
 PATIENCE_S = 30.0
 """So long a model that waits lets smaller ones pass; then their room is kept for it."""
-OUT_OF_MEMORY = "out_of_memory"
 
 
 class Scheduler:
@@ -221,8 +220,8 @@ class Scheduler:
     def report_load_failed(self, name: str, generation: int, error: MotetError) -> list[Effect]:
         """Back off from a load that failed.
 
-        One that ran out of memory, or was interrupted, is tried once more at once for those who
-        wait, so that the end of one process fails none of them.
+        One that ran out of memory, or was interrupted, is tried again at once for those who wait,
+        so that the end of a process fails none of them.
         """
         slot = self._table.find(name, generation, State.LOADING)
         if slot is None:
@@ -232,11 +231,10 @@ class Scheduler:
         ran_out = error.code == OUT_OF_MEMORY
         if ran_out:
             self._table.raise_need(slot, need, self._caps())
-        retryable = ran_out or error.code in INTERRUPTED_LOADS
-        if not retryable or slot.backoff.retried or not slot.queue.waiting:
+        if not slot.queue.waiting or not slot.backoff.may_retry(error):
             self._moves.back_off(slot, error, self._clock())
             return self.run_pass()
-        slot.backoff.retried = True
+        slot.backoff.retries += 1
         if ran_out:
             self._make_room(slot, need, phase="loading")
         else:

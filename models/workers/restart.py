@@ -1,4 +1,4 @@
-"""A second start for a worker that was killed before it was ready."""
+"""More starts for a worker that was killed before it was ready."""
 
 from __future__ import annotations
 
@@ -10,23 +10,24 @@ from models.workers.process import WorkerProcess
 
 log = logging.getLogger(__name__)
 
+STARTS = 3
+
 
 async def start_again_if_killed(start: Callable[[], Awaitable[WorkerProcess]]) -> WorkerProcess:
-    """Start a worker, once more when it died before it was ready: nobody's request is to blame.
+    """Start a worker, again when it died before it was ready: nobody's request is to blame.
 
-    Raises what `start` raises, and `Unavailable` (`worker_start_failed`) when the second died too.
+    Raises what `start` raises, and `Unavailable` (`worker_start_failed`) when `STARTS` of them
+    died.
     """
-    try:
-        return await start()
-    except Unavailable as error:
-        if error.code != "worker_died":
-            raise
-        log.warning("%s It is started again.", error.message)
-    try:
-        return await start()
-    except Unavailable as error:
-        if error.code != "worker_died":
-            raise
-        raise Unavailable(
-            error.message, code="worker_start_failed", details=error.details
-        ) from error
+    for left in reversed(range(STARTS)):
+        try:
+            return await start()
+        except Unavailable as error:
+            if error.code != "worker_died":
+                raise
+            if not left:
+                raise Unavailable(
+                    error.message, code="worker_start_failed", details=error.details
+                ) from error
+            log.warning("%s It is started again.", error.message)
+    raise AssertionError("the last start returns or raises")

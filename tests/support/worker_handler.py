@@ -41,7 +41,7 @@ class Recorder:
         if options.get("exit"):
             print("cannot find libmodel.so", file=sys.stderr)
             os._exit(7)
-        if marker := options.get("killed_once"):
+        for marker in options.get("killed_once_at", ()):
             kill_once(marker)
         if options.get("hang"):
             threading.Event().wait()

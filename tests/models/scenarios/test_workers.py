@@ -49,38 +49,40 @@ async def test_a_crash_of_its_library_is_told_by_its_signal(stage: Open) -> None
         assert await on.say("poet", "again") == ["again"]
 
 
-async def kill_loading_worker(on: Stage, held: SocketGate) -> None:
-    """Kill the worker that stands at the gate while it loads."""
-    await held.knocked()
-    (worker,) = children() - on.machine.others
-    psutil.Process(worker).kill()
+async def kill_loading_workers(on: Stage, held: SocketGate, count: int = 1) -> None:
+    """Kill the worker that stands at the gate while it loads, and those that follow it."""
+    for number in range(count):
+        if number:
+            await on.until("load_interrupted", "poet", times=number)
+            held.close_again()
+        await held.knocked()
+        (worker,) = children() - on.machine.others
+        psutil.Process(worker).kill()
 
 
+@pytest.mark.parametrize("kills", [1, 2])
 async def test_worker_killed_while_it_loads_fails_no_run_that_waits(
-    stage: Open, held: SocketGate
+    stage: Open, held: SocketGate, kills: int
 ) -> None:
     async with stage({"poet": mb(20, loads_behind=held.path)}) as on:
         waiting = [asyncio.create_task(on.say("poet", "hello")) for _ in range(8)]
-        await kill_loading_worker(on, held)
+        await kill_loading_workers(on, held, kills)
         held.open()
 
         assert await asyncio.gather(*waiting) == [["hello"]] * 8
 
-        assert on.driver.started == ["poet", "poet"]
+        assert on.driver.started == ["poet"] * (kills + 1)
         interrupted = await on.until("load_interrupted", "poet")
         assert interrupted["error"]["code"] == "worker_died"
         assert on.those("load_failed") == []
 
 
-async def test_worker_killed_in_both_loads_fails_who_waits_and_leaves_nothing(
+async def test_worker_killed_in_three_loads_fails_who_waits_and_leaves_nothing(
     stage: Open, held: SocketGate
 ) -> None:
     async with stage({"poet": mb(20, loads_behind=held.path)}) as on:
         waiting = [asyncio.create_task(on.say("poet", "hello")) for _ in range(3)]
-        await kill_loading_worker(on, held)
-        await on.until("load_interrupted", "poet")
-        held.close_again()
-        await kill_loading_worker(on, held)
+        await kill_loading_workers(on, held, 3)
 
         for each in waiting:
             with pytest.raises(Unavailable, match="SIGKILL") as caught:
@@ -99,7 +101,7 @@ async def test_load_that_nobody_waits_for_is_not_repeated(stage: Open, held: Soc
         await held.knocked()
         waiting.cancel()
         await asyncio.wait([waiting], timeout=BOUND_S)
-        await kill_loading_worker(on, held)
+        await kill_loading_workers(on, held)
 
         await on.until("load_failed", "poet")
 

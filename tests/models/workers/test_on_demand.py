@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -27,7 +28,7 @@ Opened = Callable[..., OnDemandWorker]
 async def opened(tmp_path: Path) -> AsyncIterator[Opened]:
     async with AsyncExitStack() as stack:
 
-        def open_worker(idle_s: float = IDLE_S, **options: str) -> OnDemandWorker:
+        def open_worker(idle_s: float = IDLE_S, **options: Any) -> OnDemandWorker:
             confinement = replace(PARSING, writable=(str(tmp_path),))
             worker = OnDemandWorker(
                 TARGET, name="test", options=options, idle_s=idle_s, confinement=confinement
@@ -103,7 +104,8 @@ async def test_a_worker_that_was_killed_is_started_again(opened: Opened) -> None
 async def test_worker_killed_while_it_starts_fails_no_call_that_waits(
     opened: Opened, tmp_path: Path
 ) -> None:
-    worker = opened(killed_once=str(tmp_path / "killed"))
+    markers = [str(tmp_path / name) for name in ("first", "second")]
+    worker = opened(killed_once_at=markers)
 
     assert await asyncio.gather(*[echo(worker) for _ in range(8)]) == [b"same"] * 8
 

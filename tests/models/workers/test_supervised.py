@@ -102,14 +102,14 @@ async def test_a_worker_that_cannot_be_started_again_is_lost(
 async def test_restart_that_is_killed_is_made_again_for_all_who_wait(
     supervised: SupervisedWorker, starts: Starts, tmp_path: Path
 ) -> None:
-    starts.options = {"killed_once": str(tmp_path / "killed")}
+    starts.options = {"killed_once_at": [str(tmp_path / name) for name in ("first", "second")]}
     supervised.worker.kill()
     await asyncio.wait([supervised.worker.exited], timeout=BOUND_S)
 
     calls = [call(supervised, "echo") for _ in range(8)]
 
     assert await asyncio.gather(*calls) == [{"method": "echo"}] * 8
-    assert starts.count == 3
+    assert starts.count == 4
     assert not supervised.lost.done()
 
 
