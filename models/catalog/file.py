@@ -23,8 +23,8 @@ from models.catalog.spec import ModelSpec
 OPTIONAL_ROLES = frozenset({"rerank", "transcribe"})
 SECTIONS = ("models", "roles", "backends", "memory_cap_bytes")
 ENVIRONMENTS = "environments"
-PROGRAM_KEYS = frozenset({"serve", "program"})
-"""Options that say what is started."""
+PROGRAM_KEYS = frozenset({"serve", "program", "allow_pickles"})
+"""Options that say what is started, or let weights say it."""
 RESERVED_NAMES = frozenset({"profile", "events", "pull", "pulls"})
 """No names for models: they mean something else behind /models/."""
 

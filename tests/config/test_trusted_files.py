@@ -138,12 +138,13 @@ def test_a_python_agent_that_others_can_change_does_not_run(file: Path) -> None:
     assert catalog.get("mine").origin == "python"
 
 
+@pytest.mark.parametrize("text", [SERVE, "backends: {transformers: {allow_pickles: true}}\n"])
 def test_models_that_start_programs_are_refused_from_a_file_that_others_can_change(
-    tmp_path: Path,
+    tmp_path: Path, text: str
 ) -> None:
     models = tmp_path / "models.yaml"
-    models.write_text(SERVE)
-    assert "mine" in load_models(Settings(home=tmp_path)).models
+    models.write_text(text)
+    load_models(Settings(home=tmp_path))
     models.chmod(0o666)
 
     with pytest.raises(Invalid, match=r"models\.yaml is not run"):
