@@ -33,6 +33,7 @@ _FAILED = {
     errno.EMFILE: "too many files are open",
     errno.ENFILE: "too many files are open",
     errno.ENOENT: "it is not there",
+    errno.ESTALE: "another stands in its place; the former one back, or a restart, mends it",
     errno.ENOTDIR: "a file is where a folder must be",
     errno.EEXIST: "a file is where a folder must be",
     errno.EISDIR: "a folder is where a file must be",

@@ -6,6 +6,7 @@ Owns the look at the disk. Who stops the service, and what is held, is the run e
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import tempfile
 import time
@@ -30,6 +31,7 @@ class DiskProbe:
 
     def __init__(self, home: Path, now: Callable[[], float] = time.monotonic) -> None:
         self._home = home
+        self._identity = _identify(home)
         self._now = now
         self._lock = asyncio.Lock()
         self._tried_at = -PROBE_VALID_S
@@ -50,6 +52,9 @@ class DiskProbe:
 
     def _try(self) -> OSError | None:
         try:
+            if _identify(self._home) != self._identity:
+                # The databases lie in the former one still, and go with it.
+                return OSError(errno.ESTALE, "another folder stands in its place")
             # Buffered: a bare write may take a part of it, and raise nothing.
             with tempfile.TemporaryFile(dir=self._home) as file:
                 file.write(b"\0" * PROBE_BYTES)
@@ -57,6 +62,12 @@ class DiskProbe:
         except OSError as error:
             return error
         return None
+
+
+def _identify(folder: Path) -> tuple[int, int]:
+    """Return what tells the folder from another of its name. Raises `OSError`."""
+    status = folder.stat()
+    return status.st_dev, status.st_ino
 
 
 class Readiness:

@@ -55,3 +55,21 @@ async def test_one_look_answers_for_a_while(tmp_path: Path) -> None:
     gone = await probe.refusal()
     assert gone is not None
     assert gone.code == "storage_failed"
+
+
+async def test_folder_in_the_place_of_the_one_that_was_opened_is_refused(tmp_path: Path) -> None:
+    clock = Clock()
+    home = tmp_path / "home"
+    home.mkdir()
+    probe = DiskProbe(home, clock)
+    home.rename(tmp_path / "moved")
+    home.mkdir()
+
+    refusal = await probe.refusal()
+
+    assert refusal is not None
+    assert "another stands in its place" in refusal.message
+    home.rmdir()
+    (tmp_path / "moved").rename(home)
+    clock.now_s += 2
+    assert await probe.refusal() is None
