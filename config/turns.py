@@ -60,7 +60,7 @@ class FairSemaphore:
         self._held[tenant] -= 1
         if not self._held[tenant]:
             del self._held[tenant]
-        while self._free and (first := self._first_waiting()):
+        while self._free and (first := self._first_waiting()) is not None:
             turns = self._waiting.pop(first)
             turn = turns.popleft()
             if turns:

@@ -117,3 +117,18 @@ async def test_no_turn_is_lost_and_no_bound_broken_whoever_gives_up(seed: int) -
                 assert semaphore.must_wait(tenant)
 
     assert {type(end) for end in ends} <= {type(None), asyncio.CancelledError}
+
+
+async def test_those_of_no_tenant_are_served_in_turn_too() -> None:
+    turns = FairSemaphore(1)
+    served: list[str] = []
+
+    async def take(name: str) -> None:
+        async with turns.hold(""):
+            await asyncio.sleep(0)
+            served.append(name)
+
+    async with asyncio.timeout(60):
+        await asyncio.gather(*[take(name) for name in "abc"])
+
+    assert served == ["a", "b", "c"]
