@@ -5,6 +5,7 @@
 - `error_codes`: every code with its family, meaning and remedy
 - `logging`: the log of the process; `redaction`: what of a text is not for everybody
 - `files`: files replaced whole or not at all; `trusted_files`: those that decide what runs
+- `file_identity`: telling a file from another that takes its name
 - `file_writer`: files written beside the event loop
 - `yaml_reader`: one dialect of YAML; `yaml_schema`, `yaml_faults`: its scalars and its errors
 - `file_faults`: all that is wrong in a file, as one error

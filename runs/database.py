@@ -22,6 +22,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Literal
 
 from config.errors import Unavailable
+from config.file_identity import LOST, FileIdentity
 from runs.schema import prepare
 from runs.wal import WAL_LIMIT_BYTES, WalBound, truncate_log
 
@@ -81,6 +82,7 @@ class RunDatabase:
         """Groups for the writing thread; None ends it."""
         self._gathered: list[_Write] = []
         self._writing = _connect(path, durability)
+        self._identity = FileIdentity(path)
         self._wal = WalBound(path)
         self._inline_reader = _connect(path, durability)
         self._thread_reader = _connect(path, durability)
@@ -165,6 +167,8 @@ class RunDatabase:
         return group
 
     def _commit(self, group: Sequence[_Write]) -> None:
+        if self._identity.is_lost():
+            raise sqlite3.OperationalError(LOST)
         self._writing.execute("BEGIN IMMEDIATE")
         try:
             for write in group:

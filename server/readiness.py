@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from config.errors import MotetError, Unavailable, shutting_down
+from config.file_identity import FileIdentity
 from config.files import DAMAGED_SUFFIX, storage_error
 from runs.engine import RunEngine
 from tools.artifacts import Artifacts
@@ -31,7 +32,7 @@ class DiskProbe:
 
     def __init__(self, home: Path, now: Callable[[], float] = time.monotonic) -> None:
         self._home = home
-        self._identity = _identify(home)
+        self._identity = FileIdentity(home)
         self._now = now
         self._lock = asyncio.Lock()
         self._tried_at = -PROBE_VALID_S
@@ -52,7 +53,7 @@ class DiskProbe:
 
     def _try(self) -> OSError | None:
         try:
-            if _identify(self._home) != self._identity:
+            if self._home.exists() and self._identity.is_lost():
                 # The databases lie in the former one still, and go with it.
                 return OSError(errno.ESTALE, "another folder stands in its place")
             # Buffered: a bare write may take a part of it, and raise nothing.
@@ -62,12 +63,6 @@ class DiskProbe:
         except OSError as error:
             return error
         return None
-
-
-def _identify(folder: Path) -> tuple[int, int]:
-    """Return what tells the folder from another of its name. Raises `OSError`."""
-    status = folder.stat()
-    return status.st_dev, status.st_ino
 
 
 class Readiness:

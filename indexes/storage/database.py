@@ -7,17 +7,24 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
+from config.file_identity import LOST, FileIdentity
+
 
 class IndexDatabase:
-    """One connection, which one thread uses. The modules of queries are functions over it."""
+    """One connection, which one thread uses. The modules of queries are functions over it.
+
+    Writes raise `sqlite3.OperationalError` where the database's file is there no longer.
+    """
 
     def __init__(
         self,
         connection: sqlite3.Connection,
+        identity: FileIdentity,
         write_lock: AbstractContextManager[Any] | None = None,
     ) -> None:
         """`write_lock` is held while something is committed, against the scrubber."""
         self.connection = connection
+        self.identity = identity
         self.write_lock = write_lock or nullcontext()
 
     def close(self) -> None:
@@ -30,6 +37,8 @@ class IndexDatabase:
         With `kind` "DEFERRED" and reads alone, all of them see the database at one moment.
         """
         with nullcontext() if kind == "DEFERRED" else self.write_lock:
+            if kind != "DEFERRED" and self.identity.is_lost():
+                raise sqlite3.OperationalError(LOST)
             self.connection.execute(f"BEGIN {kind}")
             try:
                 yield self.connection

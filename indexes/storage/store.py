@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
 from config.errors import Conflict, Unavailable
+from config.file_identity import LOST, FileIdentity
 from indexes.records import STORE_FAILED
 from indexes.storage.database import IndexDatabase
 from indexes.storage.schema import connect, connect_again
@@ -109,8 +110,11 @@ class Store:
         return answer
 
     def _run_beside(self, work: Callable[[IndexDatabase], T]) -> T:
+        identity = self._database.identity
+        if identity.is_lost():
+            raise sqlite3.OperationalError(LOST)  # SQLite would make a new one
         connection = connect_again(self.folder / FILE_NAME)
-        with closing(IndexDatabase(connection, self._scrubber.write_lock)) as database:
+        with closing(IndexDatabase(connection, identity, self._scrubber.write_lock)) as database:
             return work(database)
 
     def _purge(self) -> None:
@@ -148,7 +152,8 @@ async def open_store(
     path = folder / FILE_NAME
     try:
         with closing(Scrubber(path)) as scrubber:
-            database = IndexDatabase(await run(thread, connect, path, durability, scrubber))
+            connection = await run(thread, connect, path, durability, scrubber)
+            database = IndexDatabase(connection, FileIdentity(path))
             store = Store(folder, thread, database, scrubber)
             try:
                 yield store

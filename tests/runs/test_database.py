@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from config.errors import Unavailable
 from runs.database import RunDatabase, Statement, open_run_database
 
 
@@ -52,6 +53,21 @@ async def test_a_broken_write_does_not_fail_those_committed_with_it(database: Ru
         "NoneType",
     ]
     assert await database.rows("SELECT id FROM kept ORDER BY id") == [(1,), (2,), (3,)]
+
+
+async def test_nothing_is_written_to_a_file_that_was_moved_away(
+    database: RunDatabase, tmp_path: Path
+) -> None:
+    path, moved = tmp_path / "runs.db", tmp_path / "moved.db"
+    path.rename(moved)
+
+    with pytest.raises(Unavailable, match="was moved") as caught:
+        await database.write(insert(1))
+    assert caught.value.code == "run_storage_failed"
+
+    moved.rename(path)
+    await database.write(insert(2))
+    assert await database.rows("SELECT id FROM kept") == [(2,)]
 
 
 async def test_a_cancelled_waiter_does_not_take_its_write_back(database: RunDatabase) -> None:

@@ -12,6 +12,7 @@ from random import Random
 
 import pytest
 
+from config.file_identity import FileIdentity
 from indexes.storage.database import IndexDatabase
 from indexes.storage.schema import connect, connect_again
 from indexes.storage.scrub import Scrubber
@@ -118,7 +119,8 @@ def test_while_another_thread_commits_the_log_is_left_as_it_is(
     begun, done = threading.Event(), threading.Event()
 
     def commit() -> None:
-        with closing(IndexDatabase(connect_again(path), scrubber.write_lock)) as database:
+        beside = IndexDatabase(connect_again(path), FileIdentity(path), scrubber.write_lock)
+        with closing(beside) as database:
             with database.transaction() as other:
                 other.execute("DELETE FROM notes WHERE key = 2")
                 begun.set()

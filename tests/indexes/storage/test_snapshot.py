@@ -199,7 +199,9 @@ async def test_an_import_that_fails_or_is_killed_leaves_nothing(
     async with open_store(tmp_path / "other") as store:
         with pytest.raises(Unavailable):
             await store.beside(
-                lambda db: snapshot.snapshot.import_snapshot(db, "default", tmp_path / "a", None)
+                lambda db: snapshot.import_snapshot(
+                    db, TENANT, tmp_path / "a", None, Quota("max_indexes_per_tenant", 9, "indexes")
+                )
             )
         assert await store(counts) == {"indexes": 0, "documents": 0, "vectors": 0, "spaces": 0}
         # As a process leaves it that is killed now.
