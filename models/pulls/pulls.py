@@ -121,11 +121,13 @@ class Pulls:
         """Yield the job as it is now, and whenever it changes, until it has ended."""
         job, last = self.get(name), None
         while True:
-            changed = self._changed  # before the job is read: no change is missed
-            if (now := job.as_dict()) != last:
+            # Before the job is read: no change is missed, even one while the reader takes this.
+            changed = self._changed
+            now, under_way = job.as_dict(), job.under_way
+            if now != last:
                 last = now
                 yield now
-            if not job.under_way:
+            if not under_way:
                 return
             if changed is self._changed:
                 await changed.wait()

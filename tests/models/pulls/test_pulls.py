@@ -85,6 +85,17 @@ async def test_a_job_tells_its_progress_until_it_is_done(pulls: Pulls, slow: Slo
     assert json.loads(json.dumps(told))
 
 
+async def test_a_reader_who_takes_long_is_told_the_end(pulls: Pulls, slow: Slow) -> None:
+    pulls.start("x/model")
+    watching = pulls.watch("x/model")
+    first = await anext(watching)
+    slow.go.set()
+    await ended(pulls, "x/model")
+
+    last = [told async for told in watching][-1]
+    assert (first["state"], last["state"]) == ("queued", "done")
+
+
 async def test_a_model_has_one_job_however_often_it_is_asked_for(pulls: Pulls, slow: Slow) -> None:
     jobs = [pulls.start("x/model"), pulls.start("model", "x"), pulls.start("x/model")]
     slow.go.set()
