@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from config.errors import Invalid, NotFound
+from config.quotas import Quota
 from config.settings import load_settings
 from indexes.reading.chunks import Chunk
 from indexes.records import Draft, Embedding, FileState, Passage
@@ -114,7 +115,8 @@ async def test_filter_matching_one_percent_finds_its_ten_best_of_ten_thousand(
     group = random.permutation(10_000) % 100
     embedder = HashingEmbedder(dimensions=16)
     async with open_store(tmp_path / "indexes") as store:
-        await store(index_rows.create_index, "default", IndexSpec(name="large"))
+        quota = Quota("max_indexes_per_tenant", 1, "indexes")
+        await store(index_rows.create_index, "default", IndexSpec(name="large"), quota)
         id = (await store(index_rows.find_index, "default", "large")).id
         await store(spaces.use_space, id, embedder.fingerprint, 16, "embed")
         space = (await store(index_rows.find_index, "default", "large")).space
