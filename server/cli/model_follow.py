@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from typing import Any
+from urllib.parse import quote
 
 from rich.console import Console
 from rich.progress import (
@@ -46,19 +47,19 @@ async def pull_model(settings: Settings, name: str, as_json: bool, console: Cons
 
     Interrupted, the pull is cancelled; what it got is kept for the next one.
     """
+    # Known before the answer: the pull may be under way already when that is interrupted.
+    address = f"/models/pulls/{quote(name, safe='/:@')}"
     async with connect(settings) as client:
-        started = await client.post("/models/pull", json={"name": name})
-        job: dict[str, Any] = await read_answer(started)
         try:
-            async with client.stream(
-                "GET", started.headers["Location"], headers={"Accept": SSE_TYPE}
-            ) as response:
+            started = await client.post("/models/pull", json={"name": name})
+            job: dict[str, Any] = await read_answer(started)
+            async with client.stream("GET", address, headers={"Accept": SSE_TYPE}) as response:
                 with _bar(console, as_json) as bar:
                     async for event in read_events(response):
                         job = event.data
                         _advance(bar, job, as_json)
         except asyncio.CancelledError:
-            await client.delete(started.headers["Location"])
+            await client.delete(address)
             say(console, f"stopped; `motet models pull {name}` goes on where it was")
             raise
     if not as_json:
