@@ -22,6 +22,8 @@ _TEXTS = (str, bytes, bytearray)
 
 def narrow_search() -> None:
     """Let LangGraph search what may hold messages alone, in this process from now on."""
+    # LangGraph makes the handler itself and takes no other, so its methods are replaced; mypy
+    # objects to that whatever their types are.
     StreamMessagesHandler.on_chain_start = _start  # type: ignore[assignment, method-assign]
     StreamMessagesHandler.on_chain_end = _end  # type: ignore[assignment, method-assign]
 

@@ -160,6 +160,19 @@ async def test_an_idempotency_key_expires_before_its_run(
     assert engine.get(first.run_id, tenant=TENANT).ended
 
 
+async def name_in_each(
+    engine: RunEngine, process: EngineFactory, of_run: str, of_state: str, of_thread: str
+) -> None:
+    """Name artifacts in a run's output, in a thread's state and in its metadata."""
+    metadata = {"portrait": of_thread}
+    thread_id = (await process.threads.create(tenant=TENANT, metadata=metadata))["thread_id"]
+    await finish(engine, thread_id=thread_id)
+    await process.threads.update_state(thread_id, {"log": [f"saw {of_state}"]}, tenant=TENANT)
+    run = await finish(engine)
+    noted = Statement("UPDATE runs SET output = ? WHERE run_id = ?", (of_run, run.run_id))
+    await process.database.write(noted)
+
+
 async def test_artifacts_that_a_run_or_a_thread_names_are_held(
     engine: RunEngine, process: EngineFactory, artifacts: Artifacts, later: Retention
 ) -> None:
@@ -167,13 +180,7 @@ async def test_artifacts_that_a_run_or_a_thread_names_are_held(
         await artifacts.put(data, media_type="text/plain", tenant=TENANT)
         for data in (b"1", b"2", b"3", b"4")
     ]
-    metadata = {"portrait": of_thread.id}
-    thread_id = (await process.threads.create(tenant=TENANT, metadata=metadata))["thread_id"]
-    await finish(engine, thread_id=thread_id)
-    await process.threads.update_state(thread_id, {"log": [f"saw {of_state.id}"]}, tenant=TENANT)
-    run = await finish(engine)
-    noted = Statement("UPDATE runs SET output = ? WHERE run_id = ?", (of_run.id, run.run_id))
-    await process.database.write(noted)
+    await name_in_each(engine, process, of_run.id, of_state.id, of_thread.id)
 
     pruned = await later.prune(RetentionPolicy(artifacts_days=1), tenant=None)
 
@@ -219,13 +226,7 @@ async def test_a_dry_run_counts_the_artifacts_that_only_what_goes_names(
         await artifacts.put(data, media_type="text/plain", tenant=TENANT)
         for data in (b"1", b"22", b"333", b"4444")
     ]
-    metadata = {"portrait": of_thread.id}
-    thread_id = (await process.threads.create(tenant=TENANT, metadata=metadata))["thread_id"]
-    await finish(engine, thread_id=thread_id)
-    await process.threads.update_state(thread_id, {"log": [f"saw {of_state.id}"]}, tenant=TENANT)
-    run = await finish(engine)
-    noted = Statement("UPDATE runs SET output = ? WHERE run_id = ?", (of_run.id, run.run_id))
-    await process.database.write(noted)
+    await name_in_each(engine, process, of_run.id, of_state.id, of_thread.id)
     await process.threads.create(tenant=TENANT, metadata={"portrait": of_other.id})
     policy = RetentionPolicy(runs_days=1, artifacts_days=1)
 
