@@ -49,22 +49,15 @@ async def test_text_given_while_another_is_written_is_written_after_it(
 
 
 async def test_no_write_holds_up_the_event_loop(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, sync_threads: list[threading.Thread]
 ) -> None:
-    threads, sync = [], os.fsync
-
-    def note(descriptor: int) -> None:
-        threads.append(threading.current_thread())
-        sync(descriptor)
-
-    monkeypatch.setattr(os, "fsync", note)
     writer = FileWriter(tmp_path / "file")
 
     writer.write("text")
     await writer.close()
 
-    assert threads
-    assert threading.main_thread() not in threads
+    assert sync_threads
+    assert threading.main_thread() not in sync_threads
 
 
 async def test_disk_that_refuses_is_logged_and_the_next_text_is_written(

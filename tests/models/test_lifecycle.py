@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -271,21 +270,13 @@ async def test_a_file_that_changes_keeps_leases_and_loads_anew_what_it_changed(
 
 
 async def test_nothing_is_synced_to_the_disk_on_the_event_loop(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
+    scene: Scene, sync_threads: list[threading.Thread]
 ) -> None:
     """A disk may take seconds for it."""
-    threads, sync = [], os.fsync
-
-    def note(descriptor: int) -> None:
-        threads.append(threading.current_thread())
-        sync(descriptor)
-
-    monkeypatch.setattr(os, "fsync", note)
-
     async with scene.models() as models:
         await models.load("first", tenant=TENANT)
         await models.unload("first")
 
     assert load_estimates(scene.home / NEEDS_FILE).measurements
-    assert threads
-    assert threading.main_thread() not in threads
+    assert sync_threads
+    assert threading.main_thread() not in sync_threads

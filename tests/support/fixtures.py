@@ -1,7 +1,9 @@
-"""Fixtures for whoever talks to a model server: `pytest_plugins = ["tests.support.fixtures"]`."""
+"""Fixtures that tests of several packages use: `pytest_plugins = ["tests.support.fixtures"]`."""
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,6 +20,20 @@ def event_problems() -> Iterator[list[str]]:
     with checked_events() as problems:
         yield problems
     assert problems == []
+
+
+@pytest.fixture
+def sync_threads(monkeypatch: pytest.MonkeyPatch) -> list[threading.Thread]:
+    """The threads that have brought something to the disk since, each as often as it did."""
+    threads: list[threading.Thread] = []
+    sync = os.fsync
+
+    def note(descriptor: int) -> None:
+        threads.append(threading.current_thread())
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    return threads
 
 
 @pytest.fixture
