@@ -16,7 +16,7 @@ import psutil
 from watchfiles import awatch
 
 ROOT = Path(__file__).parent.parent
-START_TIMEOUT_S = 60
+START_TIMEOUT_S = 240
 
 
 class Launched(Protocol):
@@ -101,14 +101,14 @@ class ServerProcess:
     async def wait_ended(self) -> int:
         """Wait until it ends by itself; its exit status."""
         assert self._process
-        return await asyncio.wait_for(self._process.wait(), 60)
+        return await asyncio.wait_for(self._process.wait(), 240)
 
     async def stop(self) -> int:
         """Ask it to end; its exit status."""
         assert self._process
         if self._process.returncode is None:
             self._process.terminate()
-        return await asyncio.wait_for(self._process.wait(), 60)
+        return await asyncio.wait_for(self._process.wait(), 240)
 
     async def _address(self) -> str:
         assert self._process

@@ -16,7 +16,7 @@ from nbformat.v4 import new_code_cell
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-CELL_TIMEOUT_S = 120
+CELL_TIMEOUT_S = 400
 
 
 @pytest.fixture

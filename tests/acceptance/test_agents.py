@@ -164,7 +164,7 @@ async def test_input_that_does_not_fit_is_refused_with_its_field(client: httpx.A
 
 async def until(client: httpx.AsyncClient, holds: Any) -> dict[str, Any]:
     """The list of agents once it is as wished. Nothing tells a client of a reload: it asks."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(240):
         while not holds(found := (await client.get("/agents")).json()):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     return dict(found)

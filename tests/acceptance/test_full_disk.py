@@ -145,7 +145,7 @@ async def test_run_under_way_is_held_by_a_full_disk_and_goes_on_by_itself(
         held = (await client.get("/ready")).json()["error"]
         status = (await client.get(address)).json()["status"]
 
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(240):
         while (ended := (await client.get(address)).json())["status"] == "running":
             pass
 

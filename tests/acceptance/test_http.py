@@ -33,7 +33,7 @@ async def exchange(server: ServerProcess, request: bytes) -> tuple[int, httpx.He
     url = httpx.URL(server.url)
     reader, writer = await asyncio.open_connection(url.host, url.port)
     writer.write(request)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(240):
         head, _, body = (await reader.read()).partition(b"\r\n\r\n")
     writer.close()
     status, *lines = head.decode().split("\r\n")
@@ -345,7 +345,7 @@ async def test_client_may_wait_for_leave_to_send_its_body(server: ServerProcess)
     head = b"POST /threads HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
     body = b"Content-Type: application/json\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n"
     writer.write(head + body)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(240):
         assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
         writer.write(b"{}")
         assert (await reader.readline()).split()[1] == b"200"
@@ -372,5 +372,5 @@ async def test_run_of_a_reader_that_is_gone_is_cancelled(
     else:
         writer.close()
 
-    events = await client.get(f"{address}/events", timeout=10)
+    events = await client.get(f"{address}/events", timeout=240)
     assert "event: run.cancelled" in events.text

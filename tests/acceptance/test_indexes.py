@@ -153,7 +153,7 @@ async def test_what_is_deleted_is_gone_from_searches_and_from_disk(
     assert [passage["source"] for passage in found] == ["garden.md"]
     assert (await client.delete("/indexes/secrets")).status_code == 204
     error_of(await client.get("/indexes/secrets"), 404, "index_not_found")
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(240):
         while holders := holding(server.home, word.encode()):  # noqa: ASYNC110
             await asyncio.sleep(0.1)
     assert not holders

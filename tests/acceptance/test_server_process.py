@@ -186,7 +186,7 @@ async def cut_off(
 
 async def refused(client: httpx.AsyncClient, gate: SocketGate) -> None:
     """Wait until the server accepts no run any more."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(240):
         while True:
             body = {"input": {"x": 0}, "stream": False}
             response = await client.post("/agents/quick/run", json=body)

@@ -89,7 +89,7 @@ async def end_in_every_way(world: Deployment, tmp_path: Path, chance: random.Ran
         # The watch of Ollama's connection is the driver's: it stays as long as the models are open.
         left = {t for t in asyncio.all_tasks() - before if t.get_name() != "ollama: connection"}
         if left:
-            _, left = await asyncio.wait(left, timeout=10)
+            _, left = await asyncio.wait(left, timeout=120)
         assert not left
 
 

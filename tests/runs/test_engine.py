@@ -181,7 +181,7 @@ async def test_rollback_forgets_the_run_under_way_and_what_it_did(
     first = await engine.submit(on_thread("three", thread))
     await gates.arrival("b")
     second = asyncio.create_task(engine.submit(on_thread("three", thread, multitask="rollback")))
-    run = await asyncio.wait_for(second, 60)
+    run = await asyncio.wait_for(second, 240)
     gates.release("b")
     assert (await ended(engine, run.run_id)).output["log"] == ["a", "b", "c"] * 2
     with pytest.raises(NotFound):
@@ -241,11 +241,11 @@ async def test_a_run_cancelled_as_it_comes_to_wait_ends(
 
     process.database._commit = held  # type: ignore[method-assign]
     run = await engine.submit(RunRequest(agent="asking", input={"x": 0}, tenant=TENANT))
-    await asyncio.wait_for(arrived.wait(), 60)
+    await asyncio.wait_for(arrived.wait(), 240)
     cancelling = asyncio.create_task(engine.cancel(run.run_id, tenant=TENANT))
     await asyncio.sleep(0)
     let_go.set()
-    assert (await asyncio.wait_for(cancelling, 60)).status == "cancelled"
+    assert (await asyncio.wait_for(cancelling, 240)).status == "cancelled"
     assert (await read_events(engine, run.run_id))[-1]["type"] == "run.cancelled"
 
 
@@ -257,7 +257,7 @@ async def test_a_webhook_is_told_of_a_waiting_run_that_is_cancelled(
     )
     await ended(engine, run.run_id)
     await engine.cancel(run.run_id, tenant=TENANT)
-    await asyncio.wait_for(process.webhooks.wait_idle(), 60)
+    await asyncio.wait_for(process.webhooks.wait_idle(), 240)
     assert [body["status"] for _, body in process.posted] == ["cancelled"]
 
 
@@ -335,7 +335,7 @@ async def test_a_run_is_invisible_to_another_tenant(engine: RunEngine) -> None:
     run = await engine.submit(RunRequest(agent="three", input={"x": 0}, tenant="one"))
     with pytest.raises(NotFound):
         engine.get(run.run_id, tenant="two")
-    assert (await asyncio.wait_for(engine.wait_ended(run.run_id, tenant="one"), 60)).ended
+    assert (await asyncio.wait_for(engine.wait_ended(run.run_id, tenant="one"), 240)).ended
 
 
 async def test_input_that_does_not_fit_is_refused_before_anything_is_written(
@@ -355,7 +355,7 @@ async def test_a_webhook_is_told_of_the_end_and_asked_again_until_it_takes_it(
             RunRequest(agent="three", input={"x": 0}, webhook="http://hook.test/", tenant=TENANT)
         )
         await ended(engine, run.run_id)
-        await asyncio.wait_for(process.webhooks.wait_idle(), 60)
+        await asyncio.wait_for(process.webhooks.wait_idle(), 240)
         shown = process.webhooks.describe(engine.get(run.run_id, tenant=TENANT))
     assert shown
     assert (shown["state"], shown["attempts"], shown["status"]) == ("delivered", 3, 200)

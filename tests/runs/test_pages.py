@@ -22,7 +22,7 @@ async def finish(engine: RunEngine, thread_id: str | None = None) -> str:
         agent="three", tenant=TENANT, input=LARGE, thread_id=thread_id, create_thread=True
     )
     run = await engine.submit(request)
-    await asyncio.wait_for(engine.wait_ended(run.run_id, tenant=TENANT), 60)
+    await asyncio.wait_for(engine.wait_ended(run.run_id, tenant=TENANT), 240)
     return run.run_id
 
 

@@ -21,7 +21,7 @@ async def submit(engine: RunEngine, tenant: str, agent: str = "three") -> Run:
 
 
 async def finish(engine: RunEngine, run: Run) -> Run:
-    return await asyncio.wait_for(engine.wait_ended(run.run_id, tenant=run.tenant), 60)
+    return await asyncio.wait_for(engine.wait_ended(run.run_id, tenant=run.tenant), 240)
 
 
 async def test_tenant_with_all_its_runs_is_refused_one_more_while_others_run(

@@ -142,7 +142,7 @@ async def test_a_webhook_that_was_not_told_is_told_by_the_next_process(
         )
         await process.database.write(owed)
     async with process.engine():
-        await asyncio.wait_for(process.webhooks.wait_idle(), 60)
+        await asyncio.wait_for(process.webhooks.wait_idle(), 240)
     assert [(url, body["run_id"]) for url, body in process.posted] == [
         ("http://hook.test/", run.run_id)
     ]

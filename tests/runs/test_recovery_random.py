@@ -121,7 +121,7 @@ async def read_all(readers: list[Reader], process: EngineProcess, patience: Pati
     """Read until all runs have ended, which is true, or until patience is over."""
     reading = asyncio.gather(*(reader.read(process, patience) for reader in readers))
     tired = asyncio.create_task(patience.over.wait())
-    await asyncio.wait([reading, tired], timeout=30, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait([reading, tired], timeout=240, return_when=asyncio.FIRST_COMPLETED)
     ended = reading.done()
     tired.cancel()
     reading.cancel()

@@ -40,7 +40,7 @@ async def later(engine: RunEngine, process: EngineFactory, artifacts: Artifacts)
 async def finish(engine: RunEngine, agent: str = "three", **fields: Any) -> Run:
     request = RunRequest(**{"agent": agent, "input": {"x": 0}, "tenant": TENANT, **fields})
     run = await engine.submit(request)
-    return await asyncio.wait_for(engine.wait_ended(run.run_id, tenant=request.tenant), 60)
+    return await asyncio.wait_for(engine.wait_ended(run.run_id, tenant=request.tenant), 240)
 
 
 async def test_old_ended_runs_go_with_their_events_and_young_ones_stay(

@@ -50,7 +50,7 @@ async def test_readers_that_come_at_any_time_see_every_event_once_in_order(
     await log.wait_flushed()
     readers.append(asyncio.create_task(read(log)))
     log.close()
-    seen = await asyncio.wait_for(asyncio.gather(*readers), 60)
+    seen = await asyncio.wait_for(asyncio.gather(*readers), 240)
     assert seen[0] == seen[-1] == list(range(1, 51))
     assert seen[1:-1] == [list(range(number + 1, 51)) for number in range(50)]
 
@@ -63,7 +63,7 @@ async def test_a_reader_far_behind_reads_the_store(storage: Storage) -> None:
         await log.wait_flushed()
     late = asyncio.create_task(read(log))
     log.close()
-    assert await asyncio.wait_for(late, 60) == list(range(1, TAIL_EVENTS * 10 // 4 + 1))
+    assert await asyncio.wait_for(late, 240) == list(range(1, TAIL_EVENTS * 10 // 4 + 1))
 
 
 async def test_very_many_events_are_stored_and_shown_in_parts(storage: Storage) -> None:
@@ -87,14 +87,14 @@ async def test_a_reader_of_a_run_that_is_deleted_comes_to_an_end(storage: Storag
             await log.wait_flushed()
     await log.wait_flushed()
     await storage.store.delete_run("run", tenant=TENANT)
-    assert await asyncio.wait_for(read(log), 60) == []
+    assert await asyncio.wait_for(read(log), 240) == []
 
 
 async def test_an_event_is_stored_before_it_is_shown(storage: Storage) -> None:
     log = RunLog("run", storage.store, tenant=TENANT)
     follower = log.follow()
     log.append("custom", data="first")
-    batch = await asyncio.wait_for(anext(follower), 60)
+    batch = await asyncio.wait_for(anext(follower), 240)
     stored = await storage.store.read_events("run", 0, tenant=TENANT)
     assert [event.json for b in stored for event in b.events][: len(batch.events)] == [
         event.json for event in batch.events
@@ -135,7 +135,7 @@ async def test_a_reader_that_leaves_takes_nobody_with_it(storage: Storage) -> No
     log.append("custom", data=2)
     await log.wait_flushed()
     log.close()
-    assert await asyncio.wait_for(staying, 60) == [1, 2]
+    assert await asyncio.wait_for(staying, 240) == [1, 2]
 
 
 def write(number: int) -> Statement:

@@ -25,7 +25,7 @@ async def submit(engine: RunEngine, tenant: str, agent: str = "three", **fields:
 
 async def finish(engine: RunEngine, tenant: str, agent: str = "three", **fields: Any) -> Run:
     run = await submit(engine, tenant, agent, **fields)
-    return await asyncio.wait_for(engine.wait_ended(run.run_id, tenant=tenant), 60)
+    return await asyncio.wait_for(engine.wait_ended(run.run_id, tenant=tenant), 240)
 
 
 async def test_threads_of_one_id_have_each_their_own_state(
@@ -87,7 +87,7 @@ async def test_a_run_neither_waits_for_nor_ends_one_on_anothers_thread_of_that_i
     assert engine.find_busy(thread_id, tenant="c") is None
     gates.release("b")
     for run in (first, second):
-        ended = await asyncio.wait_for(engine.wait_ended(run.run_id, tenant=run.tenant), 60)
+        ended = await asyncio.wait_for(engine.wait_ended(run.run_id, tenant=run.tenant), 240)
         assert ended.status == "finished"
 
 
@@ -132,7 +132,7 @@ async def test_a_thread_that_has_the_name_of_anothers_run_does_not_lead_to_it(
 
     await engine.resume(asked.run_id, "yes", tenant=A)
 
-    ended = await asyncio.wait_for(engine.wait_ended(asked.run_id, tenant=A), 60)
+    ended = await asyncio.wait_for(engine.wait_ended(asked.run_id, tenant=A), 240)
     assert ended.output["log"] == ["a", "answer:yes", "c"]
 
 

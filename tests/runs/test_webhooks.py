@@ -84,7 +84,7 @@ def webhooks(
 async def deliver(hooks: Webhooks) -> None:
     hooks.start()
     try:
-        await asyncio.wait_for(hooks.wait_idle(), 60)
+        await asyncio.wait_for(hooks.wait_idle(), 240)
     finally:
         await hooks.close()
 
@@ -218,9 +218,9 @@ async def test_a_receiver_that_answers_slowly_holds_up_no_other(storage: Storage
 
     hooks = Webhooks(storage.store, Deliveries(storage.database), post, pauses_s=(5.0,))
     hooks.start()
-    await asyncio.wait_for(taken.wait(), 60)
+    await asyncio.wait_for(taken.wait(), 240)
     gate.set()
-    await asyncio.wait_for(hooks.wait_idle(), 60)
+    await asyncio.wait_for(hooks.wait_idle(), 240)
     await hooks.close()
 
     assert called.index(str(other.webhook)) <= MAX_RECEIVER_CALLS

@@ -48,6 +48,6 @@ class ServerThread:
         if self._server is None or self._thread is None:
             return
         self._server.should_exit = self._server.force_exit = True
-        self._thread.join(timeout=10)
+        self._thread.join(timeout=120)
         assert not self._thread.is_alive(), "the double did not stop"
         self._server = self._thread = None

@@ -15,7 +15,7 @@ AGENTS = Path(__file__).parent / "agents"
 """Agents in Python and YAML that a test can hold, pace, or ask."""
 
 
-TIMEOUT = httpx.Timeout(60.0)
+TIMEOUT = httpx.Timeout(240.0)
 """A busy machine's core may be away for long."""
 
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-WAIT_S = 30.0
+WAIT_S = 240.0
 
 
 class SocketGate:

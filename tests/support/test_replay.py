@@ -75,7 +75,7 @@ def real_models() -> Iterator[Ollama]:
 
 @pytest.fixture
 def client(real_models: Ollama) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=real_models.url, timeout=10) as client:
+    with httpx.Client(base_url=real_models.url, timeout=120) as client:
         yield client
         for name in real_models.loaded:
             client.post("/api/generate", json={"model": name, "keep_alive": 0})

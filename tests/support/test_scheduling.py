@@ -21,7 +21,7 @@ HI = [{"role": "user", "content": "hi"}]
 
 @asynccontextmanager
 async def client_of(double: Ollama) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=double.url, timeout=10) as client:
+    async with httpx.AsyncClient(base_url=double.url, timeout=120) as client:
         yield client
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent.parent
-TIMEOUT_S = 60
+TIMEOUT_S = 240
 
 
 class ReceiverProcess:

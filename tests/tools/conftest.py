@@ -19,4 +19,4 @@ async def site() -> AsyncIterator[Site]:
 @pytest.fixture
 def loopback() -> FetchLimits:
     """Limits that let a test reach the server above and nothing else."""
-    return FetchLimits(allowed_networks=(LOOPBACK,), timeout_s=10)
+    return FetchLimits(allowed_networks=(LOOPBACK,), timeout_s=60)

@@ -78,7 +78,7 @@ async def test_a_body_without_end_is_cut_at_the_bound(site: Site, loopback: Fetc
     with pytest.raises(Invalid) as raised:
         await fetch(site.url(), replace(loopback, max_bytes=2**20))
     assert raised.value.code == "too_large"
-    await asyncio.wait_for(cut.wait(), 60)
+    await asyncio.wait_for(cut.wait(), 240)
 
 
 async def test_a_compressed_page_is_unpacked(site: Site, loopback: FetchLimits) -> None:
@@ -109,7 +109,7 @@ async def test_a_host_that_falls_silent_is_given_up(site: Site, loopback: FetchL
     async def silent(writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
         await writer.drain()
-        await asyncio.wait_for(gone.wait(), 20)
+        await asyncio.wait_for(gone.wait(), 240)
 
     gone = asyncio.Event()
     site.pages["/"] = silent

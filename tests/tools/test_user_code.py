@@ -56,7 +56,7 @@ async def test_whatever_a_tool_raises_is_its_failure(
     tool = write_tool(tmp_path, statement, kind)
 
     with pytest.raises(Unavailable) as caught:
-        await asyncio.wait_for(tool.call({}, ToolContext(tenant=TENANT)), 60)
+        await asyncio.wait_for(tool.call({}, ToolContext(tenant=TENANT)), 240)
 
     assert caught.value.code == "tool_failed"
     assert EXITS[statement] in caught.value.message

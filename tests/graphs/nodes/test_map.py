@@ -83,7 +83,7 @@ async def test_no_more_items_than_allowed_run_at_once() -> None:
                     most = max(most, running)
                     if running == 3:
                         gate.set()
-                    await asyncio.wait_for(gate.wait(), 60)
+                    await asyncio.wait_for(gate.wait(), 240)
                     return await outer.__aenter__()
 
                 async def __aexit__(self, *error: Any) -> Any:

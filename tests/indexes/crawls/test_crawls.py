@@ -319,14 +319,14 @@ async def test_crawl_interrupted_by_a_close_resumes_at_the_next_start(
         notes = await indexes.create(IndexSpec(name="notes"), tenant=TENANT)
         crawler = Crawler(indexes, fetching(), replace(QUICK, at_once=1))
         crawl = asyncio.create_task(crawler.begin(notes, Crawl(start, "sitemap")))
-        await asyncio.wait_for(reached.wait(), 20)
+        await asyncio.wait_for(reached.wait(), 240)
         await crawl
     over.set()
     put(site, "/b", "Boats.")
     async with open_indexes(settings, Models(), tenant=TENANT) as indexes:
         await Crawler(indexes, fetching(), QUICK).resume()
         [task] = [task for task in asyncio.all_tasks() if task.get_name() == "indexes crawl notes"]
-        await asyncio.wait([task], timeout=20)
+        await asyncio.wait([task], timeout=240)
         assert await paths(indexes, site) == ["/a", "/b"]
         notes = await indexes.get("notes", tenant=TENANT)
         assert [each.state for each in await notes.list_ingests()] == ["finished"]

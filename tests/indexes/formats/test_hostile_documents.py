@@ -68,7 +68,7 @@ from tests.support.documents.hostile_pdfs import (
 )
 from tests.support.tenants import TENANT
 
-TIMEOUT_S = 20.0
+TIMEOUT_S = 60.0
 STOLEN = "root:x:0:0"
 DAMAGED = "truncated or damaged"
 NO_XML = "XML"

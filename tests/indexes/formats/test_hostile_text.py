@@ -18,7 +18,7 @@ from indexes.reading.reader import DocumentReader, ParsedDocument
 from tests.support.documents.sheets import ods_of, xlsx_of
 from tests.support.tenants import TENANT
 
-TIMEOUT_S = 20.0
+TIMEOUT_S = 60.0
 MIB = 2**20
 WORDS = 200
 

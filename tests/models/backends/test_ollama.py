@@ -199,7 +199,7 @@ async def test_a_server_that_went_is_noticed_and_found_again_when_it_is_back(
     ollama.stop()
     with pytest.raises(Unavailable):
         await chat_of(model).ainvoke("hi")
-    assert "does not answer" in await asyncio.wait_for(model.lost, 5)
+    assert "does not answer" in await asyncio.wait_for(model.lost, 240)
     assert "does not answer" in (await driver.available(spec("tiny")) or "")
     ollama.start()
     driver._probe.forget()

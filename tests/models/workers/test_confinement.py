@@ -55,7 +55,7 @@ class Prober:
         results = {}
         for attempt, argument in attempts.items():
             about = {"attempt": attempt, "argument": str(argument)}
-            reply = (await worker.call("probe", about, timeout_s=30)).header
+            reply = (await worker.call("probe", about, timeout_s=240)).header
             results[attempt] = reply.get("refused") or reply["result"]
         return results
 
@@ -173,7 +173,7 @@ async def test_workers_do_not_get_the_secrets_of_the_server(
 
     async def seen(name: str) -> str:
         about = {"attempt": "environment", "argument": name}
-        return str((await worker.call("probe", about, timeout_s=30)).header["result"])
+        return str((await worker.call("probe", about, timeout_s=240)).header["result"])
 
     assert [await seen(name) for name in SECRETS] == [""] * len(SECRETS)
     assert await seen("OMP_PROC_BIND") == "close"
@@ -188,7 +188,7 @@ async def test_started_servers_get_their_own_names_and_no_secrets(
     server = await ServerProcess.start(
         "env", ["env"], output, env={"OPENAI_API_KEY": "of its entry"}
     )
-    await asyncio.wait_for(asyncio.shield(server.exited), 30)
+    await asyncio.wait_for(asyncio.shield(server.exited), 240)
     await server.stop(0)
 
     lines = dict(line.split("=", 1) for line in output if "=" in line)

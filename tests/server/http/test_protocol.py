@@ -82,7 +82,7 @@ async def test_request_under_way_learns_that_its_client_is_gone_though_others_ar
     app = Waiting()
     connection, wire = connect(app)
     connection.data_received(GET % b"first" + GET % b"second" + GET % b"third")
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(240):
         await app.begun.wait()
         wire.closed.set()
         connection.connection_lost(None)
@@ -95,7 +95,7 @@ async def test_application_may_cut_a_connection() -> None:
     app = Waiting()
     connection, wire = connect(app)
     connection.data_received(GET % b"stream")
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(240):
         await app.begun.wait()
     abort_connection(app.scope)
     assert wire.aborted
@@ -110,7 +110,7 @@ async def test_client_that_sends_no_whole_head_is_not_waited_for(
     connection, wire = connect(Waiting())
     if part:
         connection.data_received(part)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(240):
         await wire.closed.wait()
     connection.connection_lost(None)
 
@@ -122,7 +122,7 @@ async def test_request_with_a_whole_head_may_take_its_time(
     app = Waiting()
     connection, wire = connect(app)
     connection.data_received(GET % b"slow")
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(240):
         await app.begun.wait()
     await asyncio.sleep(0)
     assert not wire.is_closing()
@@ -144,7 +144,7 @@ async def test_offer_of_a_protocol_is_renamed_in_the_head_alone() -> None:
         b"POST / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUPGRADE : h2c\r\n"
         b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
     )
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(240):
         await done.wait()
     assert received[1] == body
     connection.connection_lost(None)

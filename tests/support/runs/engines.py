@@ -99,8 +99,8 @@ async def read_events(engine: RunEngine, run_id: str, after: int = 0) -> list[di
         batches = engine.follow(run_id, after, tenant=TENANT)
         return [event.as_dict() async for batch in batches for event in batch.events]
 
-    return await asyncio.wait_for(read(), 60)
+    return await asyncio.wait_for(read(), 240)
 
 
 async def ended(engine: RunEngine, run_id: str) -> Run:
-    return await asyncio.wait_for(engine.wait_ended(run_id, tenant=TENANT), 60)
+    return await asyncio.wait_for(engine.wait_ended(run_id, tenant=TENANT), 240)

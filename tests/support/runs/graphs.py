@@ -38,7 +38,7 @@ class NodeGates:
 
     async def arrival(self, node: str) -> None:
         """Wait until a held node has been entered."""
-        await asyncio.wait_for(self._arrivals[node].wait(), 60)
+        await asyncio.wait_for(self._arrivals[node].wait(), 240)
 
     async def pass_(self, node: str) -> None:
         self.entered[node] += 1

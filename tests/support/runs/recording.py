@@ -68,7 +68,7 @@ async def log_of(process: EngineProcess, run_id: str, after: int = 0) -> list[by
         batches = process.engine.follow(run_id, after, tenant=TENANT)
         return [event.json async for batch in batches for event in batch.events]
 
-    return await asyncio.wait_for(read(), 60)
+    return await asyncio.wait_for(read(), 240)
 
 
 async def record(
