@@ -94,6 +94,10 @@ INVALID: Mapping[str, ErrorCode] = {
         "An option of a model in models.yaml is unknown or has a wrong value.",
         "Correct the option that the message names.",
     ),
+    "invalid_model_source": ErrorCode(
+        "The source names no model in any of the forms that its back end knows.",
+        "Write it in one of the forms that the message lists.",
+    ),
     "invalid_models_file": ErrorCode(
         "The file models.yaml has an error; the message names its line.", "Correct the file."
     ),

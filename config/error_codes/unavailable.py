@@ -148,6 +148,14 @@ UNAVAILABLE: Mapping[str, ErrorCode] = {
     "pull_failed": ErrorCode(
         "A model could not be downloaded.", "Read the message, and pull again: it goes on."
     ),
+    "registry_forbidden": ErrorCode(
+        "A registry does not give the model without an account.",
+        "Take a public model, or get the file yourself and add it by its path.",
+    ),
+    "registry_unreachable": ErrorCode(
+        "A registry of models cannot be reached, or fails.",
+        "Check the network and the proxy, and pull again: it goes on.",
+    ),
     "response_empty": ErrorCode(
         "The model ended without any result.", "Try again, or take another model."
     ),

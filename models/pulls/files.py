@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -19,8 +19,10 @@ _VARIANT = re.compile(r"\.(fp16|fp32|bf16|non_ema|ema|int8)[.-]")
 
 
 @dataclass(frozen=True, slots=True)
-class HubFile:
-    """`digest` is the file's SHA-256 where `large`, else the SHA-1 that git names it by."""
+class RemoteFile:
+    """A file as its source lists it.
+
+    `digest` is the file's SHA-256 where `large`, else the SHA-1 that git names it by."""
 
     path: str
     size: int
@@ -28,7 +30,7 @@ class HubFile:
     large: bool
 
 
-def select_files(files: Sequence[HubFile]) -> list[HubFile]:
+def select_files(files: Sequence[RemoteFile]) -> list[RemoteFile]:
     """Select what a library loads: configurations, and weights once, safetensors if there are any.
 
     Left out are other formats of the same weights, and variants of their precision.
@@ -41,7 +43,7 @@ def select_files(files: Sequence[HubFile]) -> list[HubFile]:
     return [*small, *(plain or safe or weights)]
 
 
-def check_files(repository: str, files: Sequence[HubFile], allow_pickles: bool) -> None:
+def check_files(repository: str, files: Sequence[RemoteFile], allow_pickles: bool) -> None:
     """Raise `Unavailable` for files that may not be here: `unsafe_weights` for pickles that are not
     allowed, `digest_mismatch` for names and digests that no repository has."""
     for file in files:
@@ -78,13 +80,17 @@ def _is_weight(path: str, pipeline: bool) -> bool:
     return len(name.parts) > 1 if pipeline else not {"onnx", "openvino"} & set(name.parts)
 
 
-def digest_of(file: Path, like: HubFile) -> str:
-    """Compute the file's digest, of the kind that `like` has. Reads all of it."""
+def digest_of(file: Path, like: RemoteFile, on_chunk: Callable[[], object] = lambda: None) -> str:
+    """Compute the file's digest, of the kind that `like` has. Reads all of it.
+
+    `on_chunk` is called now and then, so that somebody can be told that this goes on.
+    """
     digest = hashlib.sha256() if like.large else hashlib.sha1(usedforsecurity=False)
     if not like.large:
         digest.update(f"blob {file.stat().st_size}\0".encode())
     for piece in _pieces(file):
         digest.update(piece)
+        on_chunk()
     return digest.hexdigest()
 
 

@@ -1,17 +1,17 @@
-"""The worker that gets a repository of the Hub: goes on where one was broken off, and checks.
+"""The worker that gets a repository of the Hub, or one model of it, into the Hub's own cache.
 
 The Hub's own client starts each file anew after an interruption, and checks but its length. So
-this fetches the files with the client's own parts into the client's own cache, and links them there
-itself. Invariant: a snapshot holds files of one commit alone, each of the digest that the commit
-lists.
+this asks for the files with the client's own parts, and links them in the client's cache itself.
+Invariant: a snapshot holds files of one commit alone, each of the digest that the commit lists.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,26 +23,29 @@ from huggingface_hub.errors import (
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
 )
-from huggingface_hub.file_download import _create_symlink, http_get, repo_folder_name
+from huggingface_hub.file_download import _create_symlink, repo_folder_name
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils._headers import build_hf_headers
+from huggingface_hub.utils._http import get_session, hf_raise_for_status
 
-from config.errors import Unavailable
-from models.pulls.files import HubFile, check_files, digest_of, select_files
+from config.errors import NotFound, Unavailable
+from models.pulls.download import BEYOND_END, fetch_file, require_room
+from models.pulls.files import RemoteFile, check_files, select_files
+from models.pulls.gguf_files import list_quantisations, select_gguf
+from models.pulls.progress import PullProgress, Report
 from models.workers.host import TaskHandle
 
 COMMIT = re.compile("[0-9a-f]{40}")
-REPORT_EVERY_S = 0.2
-TRIES = 2
-"""Downloads of a file whose digest is wrong."""
-
-Report = Callable[[dict[str, Any]], None]
+SILENCE_S = 60.0
+MAX_CONFIG_BYTES = 2**20
+MAIN = Path("refs", "main")
 
 
 class HubHandler:
-    """The handler: `pull` emits progress, and ends when everything is here.
+    """The handler: `pull` emits progress, and ends when everything is here; `list` lists files.
 
-    Options: `allow_pickles`.
+    Options: `allow_pickles`. A header with `gguf`, {"file", "quantisation"}, is about one model of
+    the repository.
     """
 
     def __init__(self, options: dict[str, Any]) -> None:
@@ -52,35 +55,58 @@ class HubHandler:
     def handle(
         self, method: str, header: dict[str, Any], body: bytes, task: TaskHandle
     ) -> tuple[dict[str, Any], bytes]:
-        repository = header["repository"]
+        repository, gguf = header["repository"], header.get("gguf")
         try:
-            return self._pull(repository, lambda progress: task.emit(progress)), b""
+            if method == "list":
+                return self._describe(repository), b""
+            return self._pull(repository, gguf, lambda progress: task.emit(progress)), b""
         except (HfHubHTTPError, httpx2.HTTPError, OfflineModeIsEnabled) as error:
             raise _translate(error, repository) from error
 
-    def _pull(self, repository: str, report: Report) -> dict[str, Any]:
+    def _pull(
+        self, repository: str, gguf: Mapping[str, str] | None, report: Report
+    ) -> dict[str, Any]:
         report({"status": "listing files"})
-        commit = self._api.repo_info(repository).sha
-        if not commit or not COMMIT.fullmatch(commit):
-            raise Unavailable(f"The Hub names no commit of '{repository}'.", code="model_missing")
-        files = select_files(self._list_files(repository, commit))
+        commit = self._find_commit(repository)
+        listed = self._list_files(repository, commit)
+        files = _select_model(repository, listed, gguf) if gguf else select_files(listed)
         if not files:
             raise Unavailable(f"'{repository}' holds no model.", code="model_missing")
         check_files(repository, files, self._allow_pickles)
         folder = Path(constants.HF_HUB_CACHE) / repo_folder_name(
             repo_id=repository, repo_type="model"
         )
-        bar = PullProgress(report, sum(file.size for file in files))
+        blobs = folder / "blobs"
+        require_room(blobs, [(file, blobs / file.digest) for file in files])
+        progress = PullProgress(report, sum(file.size for file in files))
         for file in files:
-            bar.begin(file)
-            _fetch(repository, commit, file, folder / "blobs", bar)
+            progress.begin(file)
+            ask = partial(_ask, hf_hub_url(repository, file.path, revision=commit))
+            fetch_file(file, blobs / file.digest, ask, progress)
         _link(folder, commit, files)
-        return {"status": "success", "completed": bar.total, "total": bar.total}
+        if not (gguf and (folder / MAIN).exists()):
+            # One model beside others: they stay those of the main revision.
+            _set_main(folder, commit)
+        return {"status": "success", "completed": progress.total, "total": progress.total}
 
-    def _list_files(self, repository: str, commit: str | None) -> list[HubFile]:
+    def _describe(self, repository: str) -> dict[str, Any]:
+        commit = self._find_commit(repository)
+        files = self._list_files(repository, commit)
+        names = {file.path for file in files}
+        config = self._read_config(repository, commit) if "config.json" in names else b""
+        listed = [{"path": file.path, "size": file.size} for file in files]
+        return {"files": listed, "config": config.decode(errors="replace")}
+
+    def _find_commit(self, repository: str) -> str:
+        commit = self._api.repo_info(repository).sha
+        if not commit or not COMMIT.fullmatch(commit):
+            raise Unavailable(f"The Hub names no commit of '{repository}'.", code="model_missing")
+        return commit
+
+    def _list_files(self, repository: str, commit: str) -> list[RemoteFile]:
         tree = self._api.list_repo_tree(repository, recursive=True, revision=commit)
         return [
-            HubFile(
+            RemoteFile(
                 each.path,
                 each.size,
                 each.lfs.sha256 if each.lfs else each.blob_id,
@@ -90,103 +116,60 @@ class HubHandler:
             if isinstance(each, RepoFile)
         ]
 
-
-class PullProgress:
-    """What `http_get` shows progress on, told on to the server's process."""
-
-    def __init__(self, report: Report, total: int) -> None:
-        self.total = total
-        self._report = report
-        self._before = self._of_file = 0
-        self._file: HubFile | None = None
-        self._reported_s = 0.0
-
-    def begin(self, file: HubFile) -> None:
-        """Go on to the next file; the last one is here."""
-        self._before += self._file.size if self._file else 0
-        self._file, self._of_file = file, 0
-        self.update(0, now=True)
-
-    def resume_at(self, size: int) -> None:
-        """Count so much of the file as here before."""
-        self._of_file = size
-        self.update(0, now=True)
-
-    def update(self, size: int, now: bool = False) -> None:
-        self._of_file += size
-        if now or time.monotonic() - self._reported_s > REPORT_EVERY_S:
-            self._reported_s = time.monotonic()
-            status = f"pulling {self._file.path}" if self._file else ""
-            done = self._before + self._of_file
-            self._report({"status": status, "completed": done, "total": self.total})
-
-    def __enter__(self) -> PullProgress:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """Do nothing, as a progress bar that ends."""
+    def _read_config(self, repository: str, commit: str) -> bytes:
+        with _ask(hf_hub_url(repository, "config.json", revision=commit), {}) as answer:
+            read = b""
+            for piece in answer.iter_bytes():
+                read += piece
+                if len(read) > MAX_CONFIG_BYTES:
+                    break
+        return read[:MAX_CONFIG_BYTES]
 
 
-def _link(folder: Path, commit: str, files: Sequence[HubFile]) -> None:
-    """Let the checked files be the snapshot of their commit, and that the main revision.
+def _select_model(
+    repository: str, files: Sequence[RemoteFile], gguf: Mapping[str, str]
+) -> list[RemoteFile]:
+    """Select the files of one GGUF model. Raises `NotFound` listing what there is instead."""
+    by_path = {file.path: file for file in files}
+    selected = select_gguf(list(by_path), gguf["file"], gguf["quantisation"])
+    if selected is None:
+        named = gguf["file"] or gguf["quantisation"] or "a GGUF file"
+        present = ", ".join(list_quantisations(list(by_path))[:20])
+        raise NotFound(
+            f"'{repository}' has no {named}. "
+            + (f"It has {present}." if present else "It has no GGUF files at all."),
+            code="model_not_found",
+            details={"field": "source", "repository": repository},
+        )
+    return [by_path[path] for path in selected.paths]
 
-    The client would ask for the main revision anew, which may be another by now.
-    """
+
+@contextmanager
+def _ask(url: str, headers: Mapping[str, str]) -> Iterator[httpx2.Response]:
+    every = {**build_hf_headers(), **headers}
+    with get_session().stream("GET", url, headers=every, timeout=SILENCE_S) as answer:
+        if answer.status_code != BEYOND_END:
+            hf_raise_for_status(answer)
+        yield answer
+
+
+def _link(folder: Path, commit: str, files: Sequence[RemoteFile]) -> None:
+    """Let the checked files be in the snapshot of their commit."""
     snapshot = folder / "snapshots" / commit
     for file in files:
         link = snapshot / file.path
         link.parent.mkdir(parents=True, exist_ok=True)
         link.unlink(missing_ok=True)
         _create_symlink(str(folder / "blobs" / file.digest), str(link), new_blob=False)
-    main = folder / "refs" / "main"
+
+
+def _set_main(folder: Path, commit: str) -> None:
+    """Let a commit be the main revision: the client would ask for it anew, and get a later one."""
+    main = folder / MAIN
     main.parent.mkdir(parents=True, exist_ok=True)
     new = main.with_name("main.motet")
     new.write_text(commit)
     os.replace(new, main)
-
-
-def _fetch(
-    repository: str, commit: str | None, file: HubFile, blobs: Path, bar: PullProgress
-) -> None:
-    """Get one file, unless it is here. One that is not what it should be is deleted."""
-    blob = blobs / file.digest
-    if blob.is_file():
-        # Its name is a promise of whoever put it there.
-        if blob.stat().st_size == file.size and digest_of(blob, file) == file.digest:
-            return
-        blob.unlink()
-    blobs.mkdir(parents=True, exist_ok=True)
-    part = blobs / f"{file.digest}.motet.incomplete"
-    for last in range(1, TRIES + 1):
-        _download(hf_hub_url(repository, file.path, revision=commit), file, part, bar)
-        if (digest := digest_of(part, file)) == file.digest:
-            os.replace(part, blob)
-            return
-        part.unlink()
-        if last == TRIES:
-            raise Unavailable(
-                f"{file.path} of '{repository}' arrived damaged {TRIES} times; it was deleted. "
-                "Try again later.",
-                code="digest_mismatch",
-                details={"file": file.path, "wanted": file.digest, "found": digest},
-            )
-
-
-def _download(url: str, file: HubFile, part: Path, bar: PullProgress) -> None:
-    present_bytes = part.stat().st_size if part.is_file() else 0
-    if present_bytes > file.size:
-        part.unlink()
-        present_bytes = 0
-    bar.resume_at(present_bytes)
-    with part.open("ab") as target:
-        http_get(
-            url,
-            target,
-            resume_size=present_bytes,
-            headers=build_hf_headers(),
-            expected_size=file.size,
-            _tqdm_bar=bar,
-        )
 
 
 def _translate(error: Exception, repository: str) -> Unavailable:
@@ -195,6 +178,9 @@ def _translate(error: Exception, repository: str) -> Unavailable:
         if isinstance(error, refusal.error):
             message = refusal.message.format(repository=repository)
             return Unavailable(message, code=refusal.code, details=details)
+    if isinstance(error, HfHubHTTPError) and error.response.status_code in (401, 403):
+        message = f"The Hub does not give '{repository}' without an account: set HF_TOKEN."
+        return Unavailable(message, code="hub_forbidden", details=details)
     message = f"The Hub cannot be reached, or fails: {error}".strip()
     return Unavailable(message, code="hub_unreachable", details=details)
 

@@ -16,27 +16,33 @@ from tests.support.script import Gate
 from tests.support.server import ServerThread
 
 COMMIT = "5" * 40
-LARGE = (".safetensors", ".bin", ".pth")
+LARGE = (".safetensors", ".bin", ".pth", ".gguf")
 
 
 @dataclass
 class Hub:
     """`files` of the repository `repository`. `gates`: a file waits there after its first half.
 
-    `damage`: how often a file arrives with a wrong byte. `ranges`: what was asked for, by file.
+    `cuts`: how often its answer breaks off there. `damage`: how often a file arrives with a wrong
+    byte. `sizes`: what the listing says instead of a file's size. `refuses`: a status that every
+    answer has. `ranges`: what was asked for, by file.
     """
 
     repository: str = "maker/tiny"
     files: dict[str, bytes] = field(default_factory=dict)
     gates: dict[str, Gate] = field(default_factory=dict)
+    cuts: dict[str, int] = field(default_factory=dict)
     damage: dict[str, int] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
+    refuses: int | None = None
+    commit: str = COMMIT
     ranges: list[tuple[str, str | None]] = field(default_factory=list)
     moves: bool = False
     """Its main revision is another each time it is asked for."""
 
     def __post_init__(self) -> None:
         self._asked = 0
-        repository = f"/{{repository:path}}/resolve/{COMMIT}/{{path:path}}"
+        repository = "/{repository:path}/resolve/{commit}/{path:path}"
         api = "/api/models/{repository:path}"
         routes = [
             Route(api + "/revision/{revision}", self._info),
@@ -60,25 +66,30 @@ class Hub:
         return bool(request.path_params["repository"] == self.repository)
 
     async def _info(self, request: Request) -> Response:
+        if self.refuses:
+            return JSONResponse({"error": "no"}, self.refuses)
         if not self._known(request):
             return _refusal("RepoNotFound")
-        if request.path_params.get("revision", "main") not in ("main", COMMIT):
+        if request.path_params.get("revision", "main") not in ("main", self.commit):
             return _refusal("RevisionNotFound")
-        commit = COMMIT
+        commit = self.commit
         if self.moves:
             self._asked += 1
-            commit = COMMIT if self._asked == 1 else str(self._asked) * 40
+            commit = self.commit if self._asked == 1 else str(self._asked) * 40
         return JSONResponse({"id": self.repository, "sha": commit, "siblings": []})
 
     async def _tree(self, request: Request) -> Response:
-        return JSONResponse([_entry(path, data) for path, data in self.files.items()])
+        entries = [_entry(path, data) for path, data in self.files.items()]
+        for entry in entries:
+            entry["size"] = self.sizes.get(entry["path"], entry["size"])
+        return JSONResponse(entries)
 
     async def _file(self, request: Request) -> Response:
         path = request.path_params["path"]
         data = self.files[path]
         entry = _entry(path, data)
         etag = entry["lfs"]["oid"] if "lfs" in entry else entry["oid"]
-        headers = {"etag": f'"{etag}"', "x-repo-commit": COMMIT, "accept-ranges": "bytes"}
+        headers = {"etag": f'"{etag}"', "x-repo-commit": self.commit, "accept-ranges": "bytes"}
         if request.method == "HEAD":
             return Response(headers={**headers, "content-length": str(len(data))})
         asked = request.headers.get("range")
@@ -90,14 +101,17 @@ class Hub:
         if asked:
             headers["content-range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
         headers["content-length"] = str(len(data) - start)
-        sent = self._sent(data[start:], self.gates.pop(path, None))
+        self.cuts[path] = self.cuts.get(path, 0) - 1
+        sent = self._sent(data[start:], self.gates.pop(path, None), self.cuts[path] >= 0)
         return StreamingResponse(sent, 206 if asked else 200, headers=headers)
 
-    async def _sent(self, data: bytes, gate: Gate | None) -> AsyncIterator[bytes]:
+    async def _sent(self, data: bytes, gate: Gate | None, cut: bool) -> AsyncIterator[bytes]:
         half = len(data) // 2
         yield data[:half]
         if gate:
             await gate.passed()
+        if cut:
+            raise ConnectionResetError("the double breaks off")
         yield data[half:]
 
 

@@ -153,15 +153,31 @@ def read_json(file: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
+def snapshots_of(repository: str) -> list[Path]:
+    """List the revisions of a model of the Hub that are here, the main one first, then the newest.
+
+    They lie in the cache that the Hub's own library keeps.
+    """
+    main = _snapshot(repository)
+    home = _hub_folder(repository) / "snapshots"
+    others = [each for each in home.iterdir() if each != main] if home.is_dir() else []
+    others.sort(key=lambda folder: folder.stat().st_mtime, reverse=True)
+    return [main, *others] if main else others
+
+
 def _snapshot(source: str) -> Path | None:
     """Find the main revision of a model of the Hub, in the cache that its own library keeps."""
-    home = _hub_cache() / f"models--{source.replace('/', '--')}"
+    home = _hub_folder(source)
     try:
         revision = (home / "refs" / "main").read_text(encoding="utf-8").strip()
     except (OSError, ValueError):
         return None
     folder = home / "snapshots" / revision
     return folder if folder.is_dir() else None
+
+
+def _hub_folder(repository: str) -> Path:
+    return _hub_cache() / f"models--{repository.replace('/', '--')}"
 
 
 def _hub_cache() -> Path:

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from config.errors import Invalid, Unavailable
+from config.errors import Invalid, NotFound, Unavailable
 from models.backends.common.sources import folder_of
-from models.pulls.files import HubFile, select_files
+from models.backends.llamacpp.pulled_files import find_files
+from models.pulls.files import RemoteFile, select_files
 from models.pulls.hub import HubPuller
 from tests.support.hub import COMMIT, Hub
 from tests.support.script import Gate
@@ -183,8 +184,104 @@ async def test_what_is_no_repository_is_invalid() -> None:
             await pulled(source)
 
 
+async def gguf(repository: str = "maker/tiny", file: str = "", quantisation: str = "") -> None:
+    async with asyncio.timeout(BOUND_S):
+        await HubPuller().pull_gguf(repository, file, quantisation, lambda progress: None)
+
+
+async def test_one_gguf_model_of_a_repository_is_pulled_with_its_projector(
+    hub: Hub, tmp_path: Path
+) -> None:
+    hub.files = {
+        "a-Q4_K_M.gguf": WEIGHTS,
+        "a-Q8_0.gguf": b"GGUF 8",
+        "mmproj-f16.gguf": b"GGUF eyes",
+        "config.json": b"{}",
+    }
+
+    await gguf()
+
+    files = find_files("hf.co/maker/tiny", tmp_path)
+    assert files
+    assert files.model.read_bytes() == WEIGHTS
+    assert files.projector
+    assert files.projector.read_bytes() == b"GGUF eyes"
+    assert {path for path, _ in hub.ranges} == {"a-Q4_K_M.gguf", "mmproj-f16.gguf"}
+
+    await gguf(quantisation="q8_0")
+
+    assert find_files("hf.co/maker/tiny:Q8_0", tmp_path)
+    assert find_files("hf.co/maker/tiny:Q4_K_M", tmp_path)
+
+
+async def test_gguf_model_that_the_repository_lacks_is_not_found_and_others_are_named(
+    hub: Hub,
+) -> None:
+    hub.files = {"a-Q4_K_M.gguf": WEIGHTS, "a-Q8_0.gguf": b"GGUF 8"}
+
+    with pytest.raises(NotFound, match="It has Q4_K_M, Q8_0") as caught:
+        await gguf(quantisation="Q2_K")
+
+    assert caught.value.code == "model_not_found"
+    with pytest.raises(NotFound, match=r"no other\.gguf"):
+        await gguf(file="other.gguf")
+    assert hub.ranges == []
+
+
+async def test_gguf_model_beside_another_library_leaves_that_one_its_revision(hub: Hub) -> None:
+    await pulled()
+    hub.files["a-Q4_K_M.gguf"] = b"GGUF"
+    hub.commit = "6" * 40
+
+    await gguf()
+
+    folder = folder_of("maker/tiny")
+    assert folder
+    assert (folder / "config.json").is_file()
+
+
+async def test_connection_that_breaks_is_made_again_where_it_was(hub: Hub) -> None:
+    hub.cuts["model.safetensors"] = 2
+
+    await pulled()
+
+    starts = [wanted for path, wanted in hub.ranges if path == "model.safetensors"]
+    assert (len(starts), starts[0]) == (3, None)
+    assert all(wanted for wanted in starts[1:])
+    folder = folder_of("maker/tiny")
+    assert folder
+    assert (folder / "model.safetensors").read_bytes() == WEIGHTS
+
+
+async def test_file_longer_than_the_hub_lists_is_refused(hub: Hub, tmp_path: Path) -> None:
+    hub.sizes["model.safetensors"] = 1000
+
+    with pytest.raises(Unavailable) as caught:
+        await pulled()
+
+    assert caught.value.code == "digest_mismatch"
+    assert parts(tmp_path) == []
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_repository_that_asks_for_an_account_says_so(hub: Hub, status: int) -> None:
+    hub.refuses = status
+
+    with pytest.raises(Unavailable, match="HF_TOKEN") as caught:
+        await pulled()
+
+    assert caught.value.code == "hub_forbidden"
+
+
+async def test_files_are_listed_with_their_sizes(hub: Hub) -> None:
+    listing = await HubPuller().list_files("maker/tiny")
+
+    assert dict(listing.sizes) == {name: len(data) for name, data in hub.files.items()}
+    assert listing.config == hub.files["config.json"].decode()
+
+
 def names(*paths: str) -> list[str]:
-    files = [HubFile(path, 1, path, False) for path in paths]
+    files = [RemoteFile(path, 1, path, False) for path in paths]
     return sorted(file.path for file in select_files(files))
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from config.errors import Invalid
 from models.catalog.spec import ModelSpec
-from models.pulls.targets import target_of
+from models.pulls.targets import check_registry, target_of
 
 DECLARED = {
     "ours": ModelSpec(name="ours", task="chat", backend="ollama", source="reg.corp:5000/a/b:1")
@@ -47,3 +47,20 @@ def test_ollama_is_sent_to_no_host_that_nobody_declared(source: str, backend: st
 @pytest.mark.parametrize("name", ["ours", "ollama/reg.corp:5000/a/b:1"])
 def test_declared_registry_is_asked(name: str) -> None:
     assert target_of(name, None, DECLARED) == ("ollama", "reg.corp:5000/a/b:1")
+
+
+@pytest.mark.parametrize("source", ["hf.co/owner/model:Q4", "ollama.com/qwen2.5:0.5b"])
+def test_gguf_model_of_a_public_registry_is_pulled(source: str) -> None:
+    check_registry(source, "llamacpp")
+
+
+@pytest.mark.parametrize(
+    "source", ["127.0.0.1:1/x", "http://127.0.0.1:1/library/x", "reg.corp/a/b:1", "localhost/x"]
+)
+def test_gguf_model_of_another_registry_is_pulled_once_it_is_declared(source: str) -> None:
+    with pytest.raises(Invalid, match="Declare the model") as caught:
+        check_registry(source, "llamacpp")
+
+    assert caught.value.code == "not_pullable"
+    declared = ModelSpec(name="ours", task="chat", backend="llamacpp", source=source)
+    assert target_of("ours", None, {"ours": declared}) == ("llamacpp", source)

@@ -1,0 +1,52 @@
+"""Models of registries on this machine, laid out as Ollama does: manifests, and blobs by digest.
+
+Owns the names of the files. Invariant: a manifest is written once all its blobs are here and
+checked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from config.errors import MotetError
+from config.files import read_file, replace_file
+from models.pulls.manifest import Layer, Manifest, parse_manifest
+
+MODELS_FOLDER = "models"
+"""In the data folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryStore:
+    """The models below `folder`, each found by host, name ("library/phi") and tag."""
+
+    folder: Path
+
+    @property
+    def blobs(self) -> Path:
+        return self.folder / "blobs"
+
+    def manifest_file(self, host: str, name: str, tag: str) -> Path:
+        return self.folder / "manifests" / host / name / tag
+
+    def blob(self, layer: Layer) -> Path:
+        return self.blobs / f"sha256-{layer.sha256}"
+
+    def has(self, layer: Layer) -> bool:
+        """Tell whether a layer is here, by its name and size."""
+        try:
+            return self.blob(layer).stat().st_size == layer.size
+        except OSError:
+            return False
+
+    def find(self, host: str, name: str, tag: str) -> Manifest | None:
+        """Read the manifest of a model all of whose layers are here; None for any other."""
+        try:
+            manifest = parse_manifest(read_file(self.manifest_file(host, name, tag)), name)
+        except (OSError, MotetError):
+            return None
+        return manifest if all(map(self.has, manifest.loaded_layers)) else None
+
+    def write_manifest(self, host: str, name: str, tag: str, data: bytes) -> None:
+        replace_file(self.manifest_file(host, name, tag), data)
