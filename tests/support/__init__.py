@@ -13,9 +13,9 @@
 - **Real libraries, tiny models**: `tiny`.
 - **Other people's servers, over real HTTP**: `ollama` with `ollama_wire`, `runners`, `generation`;
   `openai` with `openai_wire`; `hub`, `registry`, `docker`, `site`. They answer by a `script`,
-  whose `Gate` holds a reply. `server` and `exchange` carry them; `recorded` has what the real ones
-  said, and `test_replay` compares. `ollama_program` and `managed` are servers to be started as
-  processes.
+  whose `Gate` holds a reply. `server` and `exchange` carry them, `stale_relay` drops their kept
+  connections; `recorded` has what the real ones said, and `test_replay` compares.
+  `ollama_program` and `managed` are servers to be started as processes.
 - **Runs**: `graph_runs` (an agent out of YAML, run without an engine), `runs` (engines that are
   killed at any moment), `errands` (a server that is, and clients that bear with it), `full_disk`,
   `webhook_receiver`.

@@ -104,6 +104,7 @@ SLOW = (
     "tests/models/backends/test_sentence_transformers.py",
     "tests/models/backends/test_storyteller.py",
     "tests/models/backends/test_transformers",
+    "tests/models/backends/test_transports.py",
     "tests/models/devices/test_detect.py",
     "tests/models/pulls/",
     "tests/models/scenarios/",

@@ -12,7 +12,8 @@ import httpx
 
 from config.errors import Busy, Invalid, MotetError
 from config.text_streams import read_lines
-from models.backends.common.network import CONNECT_TIMEOUT_S, PROBE_TIMEOUT_S, is_local
+from models.backends.common.network import CONNECT_TIMEOUT_S, PROBE_TIMEOUT_S
+from models.backends.common.transports import TransportFactory
 from models.backends.ollama import errors, listing
 from models.backends.ollama.listing import Details, Installed, RunningModel, untagged
 
@@ -151,18 +152,14 @@ class OllamaApi:
 
     async def _client(self) -> httpx.AsyncClient:
         if self._opened is None:
-            # The first client of a process imports what connects it.
-            opened = await asyncio.to_thread(
-                httpx.AsyncClient,
-                # Authorities of TLS take long to load, and are for TLS alone.
-                verify=self.url.startswith("https:"),
-                # A proxy of the environment is for other machines.
-                trust_env=not is_local(self.url),
-                # How many may ask at once is decided by whoever leases the model.
-                limits=httpx.Limits(max_connections=None),
-            )
+            opened = await asyncio.to_thread(self._open_client)
             self._opened = self._opened or opened
         return self._opened
+
+    def _open_client(self) -> httpx.AsyncClient:
+        """Open a client; blocks, the first one of a process for imports too."""
+        transport = TransportFactory(httpx, self.url).make("AsyncHTTPTransport")
+        return httpx.AsyncClient(transport=transport)
 
     def _address(self, path: str) -> str:
         return self.url.rstrip("/") + path

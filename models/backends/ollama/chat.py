@@ -18,7 +18,8 @@ from pydantic import PrivateAttr, ValidationError
 
 from config.errors import Invalid, MotetError
 from models.backends.common.checked_chat import CheckedChat
-from models.backends.common.network import CONNECT_TIMEOUT_S, IDLE_CONNECTIONS, is_local
+from models.backends.common.network import CONNECT_TIMEOUT_S
+from models.backends.common.transports import TransportFactory
 from models.backends.ollama import errors
 from models.backends.ollama.connection import OnLost
 
@@ -51,17 +52,15 @@ class OllamaChat(CheckedChat, ChatOllama):
         on_lost: OnLost = lambda reason: None,
         **options: Any,
     ) -> None:
-        client = {
-            "timeout": httpx.Timeout(silence_s, connect=CONNECT_TIMEOUT_S),
-            # A proxy of the environment is for other machines.
-            "trust_env": not is_local(url),
-            # How many may ask at once is decided by whoever leases the model.
-            "limits": httpx.Limits(
-                max_connections=None, max_keepalive_connections=IDLE_CONNECTIONS
-            ),
-        }
+        transports = TransportFactory(httpx, url)
         super().__init__(
-            silence_s=silence_s, base_url=url, model=model, client_kwargs=client, **options
+            silence_s=silence_s,
+            base_url=url,
+            model=model,
+            client_kwargs={"timeout": httpx.Timeout(silence_s, connect=CONNECT_TIMEOUT_S)},
+            async_client_kwargs={"transport": transports.make("AsyncHTTPTransport")},
+            sync_client_kwargs={"transport": transports.make("HTTPTransport")},
+            **options,
         )
         self._on_lost = on_lost
 

@@ -15,7 +15,8 @@ from pydantic import PrivateAttr, SecretStr
 
 from config.errors import MotetError
 from models.backends.common.checked_chat import CheckedChat
-from models.backends.common.network import CONNECT_TIMEOUT_S, IDLE_CONNECTIONS, is_local
+from models.backends.common.network import CONNECT_TIMEOUT_S
+from models.backends.common.transports import TransportFactory
 from models.backends.openai.errors import Translator
 
 
@@ -45,22 +46,20 @@ class OpenAIChat(CheckedChat, ChatOpenAI):
         translate: Translator,
         **options: Any,
     ) -> None:
-        network: dict[str, Any] = {
-            "timeout": httpx2.Timeout(silence_s, connect=CONNECT_TIMEOUT_S),
-            "trust_env": not is_local(url),
-            "limits": httpx2.Limits(
-                max_connections=None, max_keepalive_connections=IDLE_CONNECTIONS
-            ),
-        }
+        timeout = httpx2.Timeout(silence_s, connect=CONNECT_TIMEOUT_S)
+        transports = TransportFactory(httpx2, url)
         # Own clients: langchain-openai keeps its default ones for the life of the process, longer
         # than the event loop they belong to.
-        clients = httpx2.AsyncClient(**network), httpx2.Client(**network)
+        clients = (
+            httpx2.AsyncClient(transport=transports.make("AsyncHTTPTransport"), timeout=timeout),
+            httpx2.Client(transport=transports.make("HTTPTransport"), timeout=timeout),
+        )
         super().__init__(
             silence_s=silence_s,
             model=model,
             base_url=url,
             api_key=SecretStr(key),
-            timeout=network["timeout"],
+            timeout=timeout,
             stream_chunk_timeout=0,  # theirs loses cancellations; `CheckedChat` has its own
             max_retries=0,
             use_responses_api=False,

@@ -12,7 +12,8 @@ import httpx2
 import openai
 from openai import AsyncOpenAI
 
-from models.backends.common.network import CONNECT_TIMEOUT_S, is_local
+from models.backends.common.network import CONNECT_TIMEOUT_S
+from models.backends.common.transports import TransportFactory
 from models.backends.openai.errors import Translator
 
 FOREIGN = (openai.OpenAIError, httpx2.HTTPError, TimeoutError, ValueError, TypeError)
@@ -28,15 +29,14 @@ class Endpoint:
         self.model = model
         self.translate = translate
         timeout = httpx2.Timeout(silence_s, connect=CONNECT_TIMEOUT_S)
-        self._http = httpx2.AsyncClient(
-            timeout=timeout,
-            trust_env=not is_local(url),
-            # How many may ask at once is decided by whoever leases the model.
-            limits=httpx2.Limits(max_connections=None),
-        )
+        transport = TransportFactory(httpx2, url).make("AsyncHTTPTransport")
         # It never retries: whoever asks has a policy of its own.
         self.client = AsyncOpenAI(
-            base_url=url, api_key=key, timeout=timeout, max_retries=0, http_client=self._http
+            base_url=url,
+            api_key=key,
+            timeout=timeout,
+            max_retries=0,
+            http_client=httpx2.AsyncClient(transport=transport, timeout=timeout),
         )
 
     @contextmanager

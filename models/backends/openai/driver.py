@@ -6,13 +6,15 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import httpx
 
 from config.errors import Invalid, MotetError, Unavailable
-from models.backends.common.network import PROBE_TIMEOUT_S, is_local, redacted_url
+from models.backends.common.network import PROBE_TIMEOUT_S, redacted_url
 from models.backends.common.options import Options
 from models.backends.common.single_flight import SingleFlightCache
+from models.backends.common.transports import TransportFactory
 from models.backends.openai.options import OPTIONS, OpenAIChatOptions, OpenAIOptions
 from models.catalog.spec import ModelSpec, Task
 from models.driver import DriverContext, Progress
@@ -70,7 +72,7 @@ class OpenAIDriver:
     def __init__(self, context: DriverContext) -> None:
         Options.of("backends.openai", context.options)
         self._context = context
-        self._clients: dict[bool, httpx.AsyncClient] = {}
+        self._clients: dict[tuple[str, str | None], httpx.AsyncClient] = {}
         self._probes: dict[tuple[str, str], SingleFlightCache[list[str] | None]] = {}
         self._served: dict[str, ManagedServer] = {}
 
@@ -160,17 +162,18 @@ class OpenAIDriver:
             )
         return spec.source
 
-    async def _client(self, local: bool) -> httpx.AsyncClient:
-        if local not in self._clients:
-            # Its authorities of TLS take long to load.
-            opened = await asyncio.to_thread(httpx.AsyncClient, trust_env=not local)
-            self._clients.setdefault(local, opened)
-        return self._clients[local]
+    async def _client(self, url: str) -> httpx.AsyncClient:
+        parts = urlsplit(url)
+        key = parts.scheme, parts.hostname  # what TLS and a proxy depend on
+        if key not in self._clients:
+            opened = await asyncio.to_thread(_open_client, url)
+            self._clients.setdefault(key, opened)
+        return self._clients[key]
 
     async def _list_models(self, options: OpenAIOptions, url: str) -> list[str] | None:
         """List the names of the server's models; None where it does not tell."""
         url = url.rstrip("/")
-        client = await self._client(is_local(url))
+        client = await self._client(url)
         try:
             answer = await client.get(
                 f"{url}/models",
@@ -191,6 +194,11 @@ class OpenAIDriver:
             ) from error
         except (ValueError, KeyError, TypeError, AttributeError):
             return None
+
+
+def _open_client(url: str) -> httpx.AsyncClient:
+    transport = TransportFactory(httpx, url).make("AsyncHTTPTransport")
+    return httpx.AsyncClient(transport=transport)
 
 
 def _make_capability(task: Task, options: OpenAIOptions, url: str, source: str) -> Any:
