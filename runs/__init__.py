@@ -11,9 +11,10 @@
 - `agent_versions` finds the agent that a run began with, `saved_versions` its sources.
 - `stream_translator` makes events of LangGraph's stream, `event_types` declares them, `events`
   encodes them, `run_log` orders, stores and publishes them, `event_page` writes their page.
-- `database` commits and reads, `schema` and `rows` lay the tables out, `store` is the only module
-  with queries of runs, events and threads, `deliveries` those of webhooks. `wal` bounds the file's
-  log, `retention` deletes what has grown old by `retention_statements`.
+- `database` commits and reads, `schema` and `rows` lay the tables out. Queries are in `store` (of
+  runs), `stored_events`, `stored_threads` with `metadata_index`, `saved_versions` and `deliveries`
+  (of webhooks). `wal` bounds the file's log, `retention` deletes what has grown old by
+  `retention_statements`.
 - `checkpoints` is LangGraph's saver on the same file, `checkpoint_statements` has what it does to
   whole threads; `journal` is what it asks of the run's log.
 - `threads` and `thread_shapes` serve conversations in the shapes of the LangGraph server protocol,

@@ -6,17 +6,33 @@ In these tables a thread's id is its key (`record.thread_key`), which holds the 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from runs.database import Statement
+
+
+class Query(NamedTuple):
+    """A statement that reads, with its parameters."""
+
+    sql: str
+    parameters: tuple[Any, ...]
+
 
 Address: TypeAlias = tuple[str, str, str]
 """A checkpoint: the key of its thread, namespace, id."""
 NULL_TASK_ID = "00000000-0000-0000-0000-000000000000"
 """LangGraph's name for writes of no task: they are applied before the step goes on."""
+LAST_ID = "~"
+"""Behind the ids of all checkpoints."""
 _NO_WRITES = "__no_writes__"
 """The channel by which LangGraph marks a task that has finished and wrote nothing."""
 _AT = "thread_id = ? AND checkpoint_ns = ? AND checkpoint_id = ?"
+_START = (
+    "coalesce(min(?, (SELECT checkpoint_id FROM checkpoints WHERE thread_id = ? "
+    "AND checkpoint_ns = '' AND json_extract(metadata, '$.run_id') IS NOT ? "
+    "ORDER BY checkpoint_id DESC LIMIT 1)), '')"
+)
+"""Where a run that is a thread's last one goes on from: ids of checkpoints are in their order."""
 
 
 def delete_thread(key: str) -> tuple[Statement, ...]:
@@ -104,4 +120,17 @@ def stage_write(at: Address, channel: str, type_: str, value: bytes) -> Statemen
         "channel, type, value) SELECT ?, ?, ?, ?, '', max(-1, coalesce(max(idx), -1)) + 1, ?, ?, ? "
         f"FROM writes WHERE {_AT} AND task_id = ?",
         (*at, NULL_TASK_ID, channel, type_, value, *at, NULL_TASK_ID),
+    )
+
+
+def list_writes(key: str, run_id: str, start: str | None, condition: str) -> Query:
+    """Return the query of the writes with which a thread's last run, from its start on, may go on.
+
+    `start` is the checkpoint that the run was to begin at. Those of subgraphs are the thread's.
+    """
+    columns = "SELECT checkpoint_ns, task_id, task_path FROM writes WHERE thread_id = ?"
+    return Query(
+        f"{columns} AND checkpoint_ns = '' AND checkpoint_id >= {_START} AND {condition} "
+        f"UNION ALL {columns} AND checkpoint_ns > '' AND {condition}",
+        (key, start or LAST_ID, key, run_id, key),
     )

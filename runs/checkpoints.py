@@ -37,10 +37,11 @@ from langgraph.types import Interrupt
 
 from config.errors import Invalid
 from config.json_values import check_storable
-from runs.checkpoint_statements import copy_thread, delete_runs, delete_thread
+from runs.checkpoint_statements import copy_thread, delete_runs, delete_thread, list_writes
 from runs.database import RunDatabase, Statement
 from runs.events import dumps
 from runs.journal import JOURNAL, Journal
+from runs.record import Run
 from runs.thread_shapes import thread_config
 
 _PUT = (
@@ -213,27 +214,27 @@ class Checkpoints(AsyncSqliteSaver):
         """Copy every checkpoint of a thread under another name."""
         await self.database.write(*copy_thread(source_thread_id, target_thread_id))
 
-    async def list_finished_tasks(self, key: str) -> set[str]:
-        """List the LangGraph tasks of a thread that are done: their writes are stored."""
-        rows = await self.database.rows(
-            "SELECT DISTINCT task_id FROM writes WHERE thread_id = ? "
-            f"AND channel NOT IN ({_BOOKKEEPING_NAMES})",
-            (key,),
-        )
-        return {task_id for (task_id,) in rows}
+    async def list_finished_tasks(self, run: Run) -> set[str]:
+        """List the LangGraph tasks that are done: their writes are stored.
 
-    async def list_answered(self, key: str) -> set[str]:
+        Those with which the run, the last one of its thread, may go on.
+        """
+        rows = await self._list_writes(run, f"channel NOT IN ({_BOOKKEEPING_NAMES})")
+        return {task_id for _, task_id, _ in rows}
+
+    async def list_answered(self, run: Run) -> set[str]:
         """List the first questions of tasks that have stored an answer, by their ids.
 
         The answer must not be given again: LangGraph would take it for the answer to the task's
         next question.
         """
-        rows = await self.database.rows(
-            "SELECT checkpoint_ns, task_id, task_path FROM writes "
-            "WHERE thread_id = ? AND channel = ?",
-            (key, RESUME),
-        )
+        rows = await self._list_writes(run, f"channel = '{RESUME}'")
         return {Interrupt.from_ns(None, ns=_namespace(*row)).id for row in rows}
+
+    async def _list_writes(self, run: Run, condition: str) -> list[tuple[str, str, str]]:
+        query = list_writes(run.thread_key, run.run_id, run.checkpoint_id, condition)
+        rows: list[Any] = await self.database.rows(*query)
+        return rows
 
 
 def _is_unfinished(writes: Sequence[tuple[str, Any]]) -> bool:

@@ -13,13 +13,13 @@ import asyncio
 import logging
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from config.errors import Unavailable
 from config.file_identity import LOST, FileIdentity
@@ -27,6 +27,8 @@ from runs.schema import prepare
 from runs.wal import WAL_LIMIT_BYTES, WalBound, truncate_log
 
 log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
 
 GROUP_LIMIT = 512
 """Writes that share one commit at most, so that the first of them does not wait for long."""
@@ -123,9 +125,14 @@ class RunDatabase:
 
     async def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Scan for rows in the reading thread, one scan at a time."""
-        return await self._loop.run_in_executor(
-            self._read_pool, lambda: self._thread_reader.execute(sql, parameters).fetchall()
-        )
+        return await self.read(lambda reader: reader.execute(sql, parameters).fetchall())
+
+    async def read(self, query: Callable[[sqlite3.Connection], Result]) -> Result:
+        """Run a query, and what is made of its rows, in the reading thread.
+
+        The query must leave no cursor open: the log could not be cut.
+        """
+        return await self._loop.run_in_executor(self._read_pool, query, self._thread_reader)
 
     async def fold_log(self) -> None:
         """Write the log into the file, which shrinks by its free pages; readers may prevent it."""

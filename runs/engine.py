@@ -227,7 +227,7 @@ class RunEngine:
 
     def last_seq(self, run_id: str, *, tenant: str) -> int:
         """Return the number of the last event that a run's log holds on disk."""
-        return self._store.last_seq(run_id, tenant=tenant)
+        return self._store.events.last_seq(run_id, tenant=tenant)
 
     @property
     def closing(self) -> bool:

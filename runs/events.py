@@ -6,8 +6,9 @@ declared in `event_types`.
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,8 @@ MAX_DEPTH = 200
 """Levels of a value that are shown; orjson follows some 250."""
 END_TYPES = frozenset({"run.finished", "run.failed", "run.cancelled"})
 """The events that end a run for good; `run.waiting` ends only its present attempt."""
+_TYPE = b'{"type":"'
+"""How an event's JSON begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,11 @@ class Batch:
     def last(self) -> int:
         return self.events[-1].seq
 
+    @property
+    def size_bytes(self) -> int:
+        """The length of the events' JSON."""
+        return sum(len(event.json) for event in self.events)
+
     def after(self, seq: int) -> Batch:
         """Return the part of the batch behind `seq`; itself where that is all."""
         if seq < self.first:
@@ -63,15 +71,22 @@ class Batch:
         return b"\n".join(event.json for event in self.events)
 
 
-def load_batch(first: int, stored: bytes) -> Batch:
-    """Read the batch, from event number `first` on, that `Batch.stored` wrote."""
-    lines = stored.split(b"\n")
-    return Batch(
-        [
-            RunEvent(first + index, orjson.loads(line)["type"], line)
-            for index, line in enumerate(lines)
-        ]
-    )
+def load_events(first: int, stored: bytes, after: int, limit: int) -> Iterator[RunEvent]:
+    """Yield those behind number `after`, at most `limit`, of a batch as `Batch.stored` wrote it.
+
+    `first` is the number of the batch's first event.
+    """
+    start = max(0, after + 1 - first)
+    lines = stored.split(b"\n", start + limit)[start : start + limit]
+    for seq, line in enumerate(lines, first + start):
+        yield RunEvent(seq, _read_type(line), line)
+
+
+def _read_type(line: bytes) -> str:
+    # `encode_event` writes it first. Reading all of each event took most of a reader's time.
+    if line.startswith(_TYPE):
+        return sys.intern(line[len(_TYPE) : line.index(b'"', len(_TYPE))].decode())
+    return str(orjson.loads(line)["type"])
 
 
 def encode_event(

@@ -205,8 +205,8 @@ class Execution:
     async def _translator(self, choice: InputChoice, checkpoints: Checkpoints) -> StreamTranslator:
         if self.run.attempt == 1 and isinstance(choice, NewInput):
             return StreamTranslator()
-        earlier = [event async for batch in self.log.read_stored() for event in batch.events]
-        done = await checkpoints.list_finished_tasks(self.run.thread_key)
+        earlier = await self.log.read_steps()
+        done = await checkpoints.list_finished_tasks(self.run)
         return StreamTranslator(earlier, done)
 
     def _config(self) -> RunnableConfig:
@@ -229,7 +229,7 @@ class Execution:
             latest_id=latest.config["configurable"]["checkpoint_id"],
             latest_run_id=latest.metadata.get("run_id"),
             has_steps=run.input is None and await has_steps(self.graph, run),
-            answered=await checkpoints.list_answered(run.thread_key) if run.resume else frozenset(),
+            answered=await checkpoints.list_answered(run) if run.resume else frozenset(),
         )
         return choose_input(run, position)
 

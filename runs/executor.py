@@ -88,7 +88,7 @@ class Executor:
 
     def open_log(self, run: Run) -> RunLog:
         """Continue the stored log of a run that has no execution."""
-        last = self._store.last_seq(run.run_id, tenant=run.tenant)
+        last = self._store.events.last_seq(run.run_id, tenant=run.tenant)
         return RunLog(run.run_id, self._store, last, tenant=run.tenant)
 
     async def cancel_inactive(self, run: Run, reason: str) -> None:

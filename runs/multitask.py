@@ -65,7 +65,7 @@ class MultitaskPolicy:
         Raises `NotFound` for a thread or checkpoint that does not exist, `Conflict` for a thread of
         another agent, or a new one with the id of a run.
         """
-        thread = self._store.find_thread(str(request.thread_id), tenant=request.tenant)
+        thread = self._store.threads.find(str(request.thread_id), tenant=request.tenant)
         if thread is None and request.create_thread:
             check_thread_name(self._store, str(request.thread_id), tenant=request.tenant)
         elif thread is None:

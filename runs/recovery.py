@@ -122,15 +122,10 @@ class Recovery:
     async def _has_progressed(self, run: Run) -> bool:
         """Return whether the last attempt finished a step that no later one will do again."""
         finished: dict[str, int] = {}
-        attempt, after = 1, 0
-        while batches := await self._store.read_events(run.run_id, after, tenant=run.tenant):
-            for event in (event for batch in batches for event in batch.events):
-                if event.type == "run.started":
-                    attempt = event.as_dict()["attempt"]
-                elif event.type == "step.finished":
-                    finished.setdefault(event.as_dict()["step"], attempt)
-            after = batches[-1].last
-        stored = await self._checkpoints.list_finished_tasks(run.thread_key)
+        for record in await self._store.events.read_steps(run.run_id, tenant=run.tenant):
+            if record.type == "step.finished":
+                finished.setdefault(record.step, record.run_attempt)
+        stored = await self._checkpoints.list_finished_tasks(run)
         return any(at == run.attempt for step, at in finished.items() if step in stored)
 
     async def _take_up(self, run_id: str) -> None:

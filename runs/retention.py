@@ -147,8 +147,7 @@ class Retention:
         """Return the ids of runs and the keys of threads that are deleted, or would be."""
         deleted: set[str] = set()
         bounds = (self._before(policy.threads_days), self._now())
-        expired = await self._database.rows(EXPIRED_THREADS, (*bounds, tenant, tenant))
-        for owner, thread_id in expired:
+        for owner, thread_id in await self._list_expired_threads(bounds, tenant):
             if dry_run:
                 deleted |= await self._list_with_thread(owner, thread_id, pruned)
                 continue
@@ -166,6 +165,15 @@ class Retention:
                 )
                 deleted |= with_thread
         return deleted
+
+    async def _list_expired_threads(
+        self, bounds: tuple[float | None, float], tenant: str | None
+    ) -> list[tuple[str, str]]:
+        expired: dict[tuple[str, str], None] = {}
+        for query, bound in zip(EXPIRED_THREADS, bounds, strict=True):
+            rows = await self._database.rows(query, (bound, tenant, tenant))
+            expired.update(dict.fromkeys((owner, thread_id) for owner, thread_id in rows))
+        return list(expired)
 
     async def _list_with_thread(self, tenant: str, thread_id: str, pruned: Pruned) -> set[str]:
         """Count a thread and its runs; return its key and their ids."""

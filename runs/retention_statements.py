@@ -21,20 +21,25 @@ AND NOT EXISTS (
 AND (own_thread OR EXISTS (
     SELECT 1 FROM runs AS later
     WHERE later.tenant = old.tenant AND later.thread_id = old.thread_id
-    AND later.created_at > old.created_at
+    AND later.run_id > old.run_id
 ))
 """
 RUNS_OF_THREAD = "SELECT run_id FROM runs WHERE tenant = ? AND thread_id = ? AND NOT own_thread"
 OLDEST_UNENDED = "SELECT min(created_at) FROM runs WHERE status IN ('queued', 'running')"
 EXPIRED_KEYS = f"SELECT count(*) FROM idempotency WHERE created_at < ? AND {OF_TENANT}"
 
-_IS_EXPIRED = """
-(updated_at < ? OR updated_at + ttl_s < ?) AND NOT EXISTS (
+_IS_UNUSED = """
+NOT EXISTS (
     SELECT 1 FROM runs WHERE runs.tenant = threads.tenant
     AND runs.thread_id = threads.thread_id AND NOT own_thread AND ended_at IS NULL
 )
 """
-EXPIRED_THREADS = f"SELECT tenant, thread_id FROM threads WHERE {_IS_EXPIRED} AND {OF_TENANT}"
+_IS_EXPIRED = f"(updated_at < ? OR updated_at + ttl_s < ?) AND {_IS_UNUSED}"
+EXPIRED_THREADS = tuple(
+    f"SELECT tenant, thread_id FROM threads WHERE {is_old} AND {_IS_UNUSED} AND {OF_TENANT}"
+    for is_old in ("updated_at < ?", "ttl_s IS NOT NULL AND updated_at + ttl_s < ?")
+)
+"""Those that were used last before a time, and those whose lifetime has ended before one."""
 
 
 class Scan(NamedTuple):

@@ -25,11 +25,12 @@ from runs.database import Statement
 from runs.events import Batch, RunEvent, encode_event
 from runs.record import Run, RunStatus
 from runs.store import RunStore
+from runs.stored_events import StepRecord
 
-BATCH_EVENTS = 500
-"""Events that are stored, and encoded for readers, at once."""
-TAIL_EVENTS = 2_000
-"""Events held in memory for readers that follow; a reader further behind reads the store."""
+BATCH_EVENTS, BATCH_BYTES = 500, 256 * 1024
+"""Of what is stored, and encoded for readers, at once; a single event may be larger."""
+TAIL_EVENTS, TAIL_BYTES = 2_000, 4 * 2**20
+"""Of what is held in memory for readers that follow; one further behind reads the store."""
 
 
 @dataclass(slots=True)
@@ -63,7 +64,7 @@ class RunLog:
         self._ready: list[_DeferredWrite] = []
         self._storing: list[_DeferredWrite] = []
         self._tail: deque[Batch] = deque()
-        self._tail_events = 0
+        self._tail_events = self._tail_bytes = 0
         self._flushing: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
         self.closed = False
@@ -132,7 +133,7 @@ class RunLog:
         `last` comes from `number`; nothing may be appended behind it before this returns.
         Raises what the store raises; the state on disk is then the one before.
         """
-        if len(self._pending) > BATCH_EVENTS:
+        if self._count_next() < len(self._pending):
             self._flush_soon()
             await self.wait_flushed()
         pending, self._pending = self._pending, []
@@ -158,9 +159,14 @@ class RunLog:
             return
         self._tail.append(batch)
         self._tail_events += len(batch.events)
+        self._tail_bytes += batch.size_bytes
         self._published = batch.last
-        while self._tail_events > TAIL_EVENTS and len(self._tail) > 1:
-            self._tail_events -= len(self._tail.popleft().events)
+        while len(self._tail) > 1 and (
+            self._tail_events > TAIL_EVENTS or self._tail_bytes > TAIL_BYTES
+        ):
+            dropped = self._tail.popleft()
+            self._tail_events -= len(dropped.events)
+            self._tail_bytes -= dropped.size_bytes
         self._wake_readers()
 
     async def wait_flushed(self) -> None:
@@ -184,7 +190,7 @@ class RunLog:
 
         For the last word on an attempt that broke; nothing of its own may be stored any more.
         """
-        self._last = self._store.last_seq(self.run_id, tenant=self._tenant)
+        self._last = self._store.events.last_seq(self.run_id, tenant=self._tenant)
         self._pending, self._ready = [], []
         self._deferred.clear()
         self.failure = None
@@ -214,13 +220,9 @@ class RunLog:
             # whoever waits already: no batch can be missed.
             await self._changed.wait()
 
-    async def read_stored(self) -> AsyncIterator[Batch]:
-        """Yield what earlier attempts stored, from the first event on."""
-        after = 0
-        while batches := await self._load_stored(after):
-            for batch in batches:
-                yield batch
-                after = batch.last
+    async def read_steps(self) -> list[StepRecord]:
+        """Return the begins and ends of steps that earlier attempts stored."""
+        return await self._store.events.read_steps(self.run_id, tenant=self._tenant)
 
     def _tail_after(self, after: int) -> list[Batch]:
         if not self._tail or self._tail[0].first > after + 1:
@@ -230,10 +232,8 @@ class RunLog:
     async def _read_stored(self, after: int) -> list[Batch]:
         if after >= self._published:
             return []
-        return await self._load_stored(after)
-
-    async def _load_stored(self, after: int) -> list[Batch]:
-        return await self._store.read_events(self.run_id, after, tenant=self._tenant)
+        batch = await self._store.events.read(self.run_id, after, tenant=self._tenant)
+        return [batch] if batch else []
 
     def _release_writes(self) -> None:
         # In order: a write that waits for its step holds back all that came later.
@@ -255,17 +255,27 @@ class RunLog:
         try:
             # What is appended while a commit is under way goes with the next one.
             while self._pending or self._ready:
-                batch = Batch(self._pending[:BATCH_EVENTS])
-                self._pending = self._pending[BATCH_EVENTS:]
+                count = self._count_next()
+                batch = Batch(self._pending[:count])
+                self._pending = self._pending[count:]
                 # With the last event, which may end the step whose writes they are.
                 ready = [] if self._pending else self._ready
                 self._storing, self._ready = ready, self._ready if self._pending else []
-                await self._store.append_events(self.run_id, batch, *_statements(self._storing))
+                await self._store.events.append(self.run_id, batch, *_statements(self._storing))
                 self.publish(batch)
         except Exception as error:
             self.failure = error
         finally:
             self._flushing, self._storing = None, []
+
+    def _count_next(self) -> int:
+        """Count the pending events that the next batch takes."""
+        size = 0
+        for count, event in enumerate(self._pending[:BATCH_EVENTS]):
+            size += len(event.json)
+            if count and size > BATCH_BYTES:
+                return count
+        return min(len(self._pending), BATCH_EVENTS)
 
     def _wake_readers(self) -> None:
         # set() marks every waiting reader as woken at once; clear() arms it for the next change.

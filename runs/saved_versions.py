@@ -52,11 +52,10 @@ class SavedVersions:
     async def list(self, name: str) -> list[SavedVersion]:
         """List the versions of an agent, the newest first."""
         rows = await self._database.rows(
-            f"SELECT {COLUMNS} FROM agent_versions WHERE name = ? "
-            "ORDER BY created_at DESC, version",
-            (name,),
+            f"SELECT {COLUMNS} FROM agent_versions WHERE name = ?", (name,)
         )
-        return [_load(row) for row in rows]
+        versions = map(_load, rows)  # in the order of their hashes
+        return sorted(versions, key=lambda version: version.created_at, reverse=True)
 
 
 def _load(row: tuple[object, ...]) -> SavedVersion:

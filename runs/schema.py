@@ -12,9 +12,10 @@ from pathlib import Path
 
 from config.errors import Unavailable
 from config.migrations import Steps, migrate, read_version
+from runs.metadata_index import METADATA_INDEX
 from runs.wal import INCREMENTAL, enable_shrinking
 
-VERSION = 5
+VERSION = 6
 """The layout that this version of Motet reads and writes."""
 
 TABLES = """
@@ -98,6 +99,23 @@ UPDATE {table} SET thread_id = coalesce(
 )
 """
 """From version 3: LangGraph's tables name threads by their keys (`record.thread_key`)."""
+ORDERS = """
+DROP INDEX runs_by_status;
+DROP INDEX runs_by_thread;
+CREATE INDEX runs_by_tenant ON runs (tenant);
+CREATE INDEX runs_by_agent ON runs (tenant, agent);
+CREATE INDEX runs_by_agent_status ON runs (tenant, agent, status);
+CREATE INDEX runs_by_status ON runs (status, tenant);
+CREATE INDEX runs_by_thread ON runs (tenant, thread_id);
+CREATE INDEX runs_waiting ON runs (tenant, thread_id) WHERE status = 'waiting';
+CREATE INDEX runs_by_end ON runs (ended_at) WHERE ended_at IS NOT NULL;
+CREATE INDEX threads_by_use ON threads (tenant, updated_at DESC);
+CREATE INDEX threads_by_age ON threads (updated_at);
+CREATE INDEX threads_by_expiry ON threads (updated_at + ttl_s) WHERE ttl_s IS NOT NULL;
+CREATE INDEX idempotency_by_run ON idempotency (run_id);
+CREATE INDEX idempotency_by_age ON idempotency (created_at)
+"""
+"""From version 5: each list is read in the order of an index, which ends with the table's key."""
 
 
 def _create_tables(connection: sqlite3.Connection) -> None:
@@ -128,12 +146,18 @@ def _key_answers(connection: sqlite3.Connection) -> None:
     connection.execute("ALTER TABLE idempotency ADD COLUMN after INTEGER NOT NULL DEFAULT 0")
 
 
+def _order_lists(connection: sqlite3.Connection) -> None:
+    for statement in (*ORDERS.split(";"), *METADATA_INDEX):
+        connection.execute(statement)
+
+
 STEPS: Steps = {
     0: _create_tables,
     1: _add_retention,
     2: _count_open_attempts,
     3: _key_by_tenant,
     4: _key_answers,
+    5: _order_lists,
 }
 """From a version to the next. Files made before versions were counted have version 0, as empty
 ones do, and the tables of version 1; `TABLES` are those."""

@@ -16,7 +16,7 @@ from langgraph.types import StreamMode
 from config.redaction import publish_text
 from graphs.compile.state import HIDDEN, written_value
 from runs.event_types import NODE_EVENT_TYPES
-from runs.events import RunEvent
+from runs.stored_events import StepRecord
 
 Part: TypeAlias = tuple[tuple[str, ...], str, Any]
 """What LangGraph streams: namespace, mode, data."""
@@ -40,8 +40,8 @@ class StreamTranslator:
     crash has the id it had before; that is how its new attempt is recognized.
     """
 
-    def __init__(self, earlier: Iterable[RunEvent] = (), done: Iterable[str] = ()) -> None:
-        """Continue behind the `earlier` events of the run.
+    def __init__(self, earlier: Iterable[StepRecord] = (), done: Iterable[str] = ()) -> None:
+        """Continue behind the `earlier` steps of the run.
 
         `done` are the tasks whose results were stored before this attempt: they do not run again,
         though LangGraph announces them.
@@ -53,8 +53,8 @@ class StreamTranslator:
         self._done = frozenset(done)
         self.values: Any = None
         self.interrupts: list[dict[str, Any]] = []
-        for event in earlier:
-            self._remember(event)
+        for record in earlier:
+            self._remember(record)
 
     def translate(self, part: Part) -> Iterator[EventDraft]:
         """Yield the events of one part of the stream (namespace, mode, data); often none."""
@@ -71,15 +71,11 @@ class StreamTranslator:
         else:
             yield from self._begin(namespace, data["id"], data["name"])
 
-    def _remember(self, event: RunEvent) -> None:
-        if event.type not in ("step.started", "step.finished", "step.failed"):
-            return
-        body = event.as_dict()
-        step = body["step"]
-        if event.type == "step.started":
-            self._attempts[step] = body["attempt"]
-        elif event.type == "step.finished":
-            self._ended.add(step)
+    def _remember(self, record: StepRecord) -> None:
+        if record.type == "step.started":
+            self._attempts[record.step] = record.attempt
+        else:
+            self._ended.add(record.step)
 
     def _begin(self, namespace: tuple[str, ...], step: str, name: str) -> Iterator[EventDraft]:
         if step in self._ended:

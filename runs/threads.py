@@ -78,7 +78,7 @@ class Threads:
         )
         check_thread_name(self._store, thread.thread_id, tenant=tenant)
         try:
-            await self._store.create_thread(thread, ttl_s)
+            await self._store.threads.create(thread, ttl_s)
         except Exception as error:
             if not is_duplicate(error):
                 raise
@@ -128,7 +128,7 @@ class Threads:
 
         The page goes on at the offset `next`.
         """
-        threads = await self._store.list_threads(
+        threads = await self._store.threads.list(
             tenant=tenant, metadata=metadata, ids=ids, limit=limit, offset=offset
         )
         shown = (await self.get(thread.thread_id, tenant=tenant) for thread in threads)
@@ -141,7 +141,7 @@ class Threads:
         thread = self._find(thread_id, tenant)
         thread.metadata.update(metadata)
         thread.updated_at = time.time()
-        await self._store.save_thread(thread)
+        await self._store.threads.save(thread)
         return await self.get(thread_id, tenant=tenant)
 
     async def delete(self, thread_id: str, *, tenant: str) -> None:
@@ -158,7 +158,7 @@ class Threads:
                     code="thread_busy",
                 )
             await self._checkpoints.adelete_thread(thread.key)
-            await self._store.delete_thread(thread_id, tenant=tenant)
+            await self._store.threads.delete(thread_id, tenant=tenant)
 
     async def copy(self, thread_id: str, *, tenant: str) -> dict[str, Any]:
         """Make a new thread with the same state and history: a fork that goes its own way."""
@@ -167,7 +167,7 @@ class Threads:
         target = self._find(copied["thread_id"], tenant)
         target.agent = source.agent
         await self._checkpoints.acopy_thread(source.key, target.key)
-        await self._store.save_thread(target)
+        await self._store.threads.save(target)
         return await self.get(target.thread_id, tenant=tenant)
 
     async def get_state(
@@ -248,11 +248,11 @@ class Threads:
             with explain_user_errors(agent):
                 config = await write_edit(graph, self._checkpoints, thread.key, edit, asked_at)
             thread.updated_at = time.time()
-            await self._store.save_thread(thread)
+            await self._store.threads.save(thread)
         return updated_dict(config)
 
     def _find(self, thread_id: str, tenant: str) -> Thread:
-        thread = self._store.find_thread(thread_id, tenant=tenant)
+        thread = self._store.threads.find(thread_id, tenant=tenant)
         if thread is None:
             check_uuid(thread_id)
             raise NotFound(

@@ -42,16 +42,16 @@ async def list_runs(
     status: RunStatus | None = None,
     thread_id: str | None = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 50,
-    offset: Offset = 0,
+    before: Annotated[str | None, Query(min_length=1, max_length=64)] = None,
 ) -> Response:
-    """List runs, newest first; the header `X-Pagination-Next` is the next page's `offset`."""
-    page = await services.store.page_runs(
+    """List runs, newest first; the header `X-Pagination-Next` is the next page's `before`."""
+    page = await services.store.list_runs(
         tenant=caller.tenant,
         agent=agent,
         status=status,
         thread_id=thread_id,
         limit=limit,
-        offset=offset,
+        before=before,
     )
     runs = [_describe(run, services) for run in page]
     return json_response({"runs": runs}, headers=next_page(page))
@@ -91,8 +91,7 @@ async def follow_run(
     run = services.engine.get(run_id, tenant=caller.tenant)
     if not prefers_json(accept):
         return stream_run(run, last_seq, services, caller, cancel_on_disconnect=False)
-    batches = await services.store.read_events(run_id, last_seq, limit, tenant=caller.tenant)
-    page = [event for batch in batches for event in batch.events][:limit]
+    page = await services.store.events.read_page(run_id, last_seq, limit, tenant=caller.tenant)
     events = [orjson.Fragment(event.json) for event in page]
     return json_response(
         {"events": events, "next": page[-1].seq if page else last_seq, "ended": run.ended}

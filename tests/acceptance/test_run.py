@@ -352,10 +352,12 @@ async def test_runs_are_listed_by_agent_thread_and_status(client: httpx.AsyncCli
     assert all(run["thread_id"] == thread_id for run in found)
     params = {"thread_id": thread_id, "status": "failed"}
     assert (await client.get("/runs", params=params)).json() == {"runs": []}
-    params = {"thread_id": thread_id, "limit": "1", "offset": "1"}
-    assert [r["run_id"] for r in (await client.get("/runs", params=params)).json()["runs"]] == [
-        found[1]["run_id"]
-    ]
+    params = {"thread_id": thread_id, "limit": "1"}
+    first = await client.get("/runs", params=params)
+    params["before"] = first.headers["X-Pagination-Next"]
+    rest = await client.get("/runs", params=params)
+    assert [*first.json()["runs"], *rest.json()["runs"]] == found
+    assert "X-Pagination-Next" not in rest.headers
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 
 from tests.test_conventions import in_package
 
-TABLES = ("threads", "runs", "idempotency", "events", "claims", "deliveries")
+TABLES = ("threads", "thread_metadata", "runs", "idempotency", "events", "claims", "deliveries")
 """Tables with the tenant in a column, or in that of the run to which their rows belong."""
 QUERY = re.compile(rf"\b(?:FROM|JOIN|UPDATE)\s+(?:{'|'.join(TABLES)})\b")
 OF_ALL_TENANTS = {

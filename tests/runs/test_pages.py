@@ -53,14 +53,12 @@ async def test_pages_of_large_runs_are_short_and_leave_none_out(
 ) -> None:
     ids = [await finish(engine) for _ in range(5)]
     monkeypatch.setattr("runs.store.PAGE_BYTES", 20_000)
-    pages, offset = [], 0
+    page = await process.store.list_runs(tenant=TENANT, limit=100)
+    pages = [[run.run_id for run in page]]
 
-    while True:
-        page = await process.store.page_runs(tenant=TENANT, limit=100, offset=offset)
+    while page.next:
+        page = await process.store.list_runs(tenant=TENANT, limit=100, before=page.next)
         pages.append([run.run_id for run in page])
-        if page.next is None:
-            break
-        offset = int(page.next)
 
     assert len(pages) > 1
     assert [run for page in pages for run in page] == ids[::-1]
@@ -72,7 +70,7 @@ async def test_one_run_above_the_bytes_of_a_page_is_a_page(
     run_id = await finish(engine)
     monkeypatch.setattr("runs.store.PAGE_BYTES", 10)
 
-    page = await process.store.page_runs(tenant=TENANT, limit=100)
+    page = await process.store.list_runs(tenant=TENANT, limit=100)
 
     assert [run.run_id for run in page] == [run_id]
     assert page.next is None

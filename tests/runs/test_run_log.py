@@ -95,10 +95,8 @@ async def test_an_event_is_stored_before_it_is_shown(storage: Storage) -> None:
     follower = log.follow()
     log.append("custom", data="first")
     batch = await asyncio.wait_for(anext(follower), 240)
-    stored = await storage.store.read_events("run", 0, tenant=TENANT)
-    assert [event.json for b in stored for event in b.events][: len(batch.events)] == [
-        event.json for event in batch.events
-    ]
+    stored = await storage.store.events.read_page("run", 0, len(batch.events), tenant=TENANT)
+    assert stored == batch.events
     log.close()
     await follower.aclose()  # type: ignore[attr-defined]
 
@@ -109,7 +107,7 @@ async def test_a_log_goes_on_counting_where_an_earlier_process_stopped(storage: 
     first.append("custom", data=2)
     await first.wait_flushed()
     second = RunLog(
-        "run", storage.store, storage.store.last_seq("run", tenant=TENANT), tenant=TENANT
+        "run", storage.store, storage.store.events.last_seq("run", tenant=TENANT), tenant=TENANT
     )
     second.append("custom", data=3)
     await second.wait_flushed()
@@ -152,12 +150,12 @@ async def test_what_a_step_left_is_stored_with_the_event_of_its_end(storage: Sto
     log.defer_write(write(1), "", step="a")
     log.defer_write(write(2), "")
     await log.wait_flushed()
-    assert (await written(storage), storage.store.last_seq("run", tenant=TENANT)) == ([], 1)
+    assert (await written(storage), storage.store.events.last_seq("run", tenant=TENANT)) == ([], 1)
     log.append("custom", data="a ended")
     log.release_step_writes("a")
     assert log.has_pending_write("")
     await log.wait_flushed()
-    assert (await written(storage), storage.store.last_seq("run", tenant=TENANT)) == (
+    assert (await written(storage), storage.store.events.last_seq("run", tenant=TENANT)) == (
         ["run 1", "run 2"],
         2,
     )
@@ -182,4 +180,4 @@ async def test_behind_a_write_that_failed_nothing_is_stored(storage: Storage) ->
     log.append("custom", data=2)
     with pytest.raises(Unavailable):
         await log.wait_flushed()
-    assert storage.store.last_seq("run", tenant=TENANT) == 0
+    assert storage.store.events.last_seq("run", tenant=TENANT) == 0

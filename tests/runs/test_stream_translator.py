@@ -7,7 +7,8 @@ from typing import Any
 
 from langchain_core.messages import AIMessageChunk, HumanMessage
 
-from runs.events import encode_event
+from runs.events import Batch, encode_event
+from runs.stored_events import StepRecord, find_steps
 from runs.stream_translator import EventDraft, StreamTranslator
 
 
@@ -24,8 +25,9 @@ def told(steps: StreamTranslator, *parts: Any) -> list[EventDraft]:
     return [event for part in parts for event in steps.translate(part)]
 
 
-def stored(*events: EventDraft) -> list[Any]:
-    return [encode_event("run", n, event.type, event.fields) for n, event in enumerate(events, 1)]
+def stored(*events: EventDraft) -> list[StepRecord]:
+    batch = Batch([encode_event("run", n, each.type, each.fields) for n, each in enumerate(events)])
+    return find_steps([batch.stored()])[0]
 
 
 def test_a_step_begins_and_ends_with_its_update() -> None:

@@ -58,7 +58,7 @@ async def test_a_thread_that_is_deleted_leaves_its_namesake_as_it_was(
     with pytest.raises(NotFound):
         await process.threads.get_state(thread_id, tenant=A)
     [kept] = await process.store.list_runs(tenant=B)
-    assert await process.store.read_events(kept.run_id, 0, tenant=B)
+    assert await process.store.events.read(kept.run_id, 0, tenant=B)
     assert (await process.threads.get_state(thread_id, tenant=B))["values"]["x"] == 3
 
 
@@ -157,14 +157,15 @@ async def test_who_knows_a_runs_id_alone_learns_and_changes_nothing(
     store = process.store
 
     assert store.find_run(run.run_id, tenant=B) is None
-    assert store.last_seq(run.run_id, tenant=B) == 0
-    assert await store.read_events(run.run_id, 0, tenant=B) == []
+    assert store.events.last_seq(run.run_id, tenant=B) == 0
+    assert await store.events.read(run.run_id, 0, tenant=B) is None
+    assert await store.events.read_page(run.run_id, 0, 10, tenant=B) == []
     assert not await store.claim(run.run_id, "mail", tenant=B)
     await store.delete_run(run.run_id, tenant=B)
     for refused in (engine.cancel, engine.delete, engine.wait_ended, engine.take_up):
         with pytest.raises(NotFound):
             await refused(run.run_id, tenant=B)
 
-    assert store.last_seq(run.run_id, tenant=A) > 0
+    assert store.events.last_seq(run.run_id, tenant=A) > 0
     assert await store.claim(run.run_id, "mail", tenant=A)
     assert engine.get(run.run_id, tenant=A).status == "finished"
