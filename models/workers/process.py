@@ -102,8 +102,11 @@ class WorkerProcess:
             await worker._initialise(target, options, start_timeout_s, confinement)
         except BaseException as error:
             await worker.stop(grace_s=0)
-            if isinstance(error, Unavailable) and worker._was_killed_for_memory(memory_kills):
-                raise errors.out_of_memory(name, worker.stderr) from error
+            if isinstance(error, Unavailable):
+                if worker._was_killed_for_memory(memory_kills):
+                    raise errors.out_of_memory(name, worker.stderr) from error
+                # What it printed last may have come after its error.
+                error.details["stderr"] = worker.stderr
             raise
         return worker
 
