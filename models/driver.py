@@ -60,6 +60,8 @@ class DriverContext:
     """The GPUs of this machine that torch or Ollama may use, the largest first."""
     available_bytes: Callable[[], Mapping[str, int]] = dict
     """What is free now by device, measured; "ram" among them. Empty: nothing can be read."""
+    total_bytes: Callable[[], Mapping[str, int]] = dict
+    """What there is of each device in all."""
     workers: PrewarmedWorkers = field(default_factory=lambda: PrewarmedWorkers(spare=False))
     """Starts the workers of models that import torch."""
 

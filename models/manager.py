@@ -309,10 +309,14 @@ class Models:
             accelerators=self._devices.accelerators,
             workers=self._workers,
             available_bytes=self._available_bytes,
+            total_bytes=self._total_bytes,
         )
 
     def _available_bytes(self) -> Mapping[str, int]:
         return {name: each.available_bytes for name, each in self._devices.read().items()}
+
+    def _total_bytes(self) -> Mapping[str, int]:
+        return {name: each.total_bytes for name, each in self._devices.read().items()}
 
 
 @contextlib.asynccontextmanager

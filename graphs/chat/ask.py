@@ -23,6 +23,7 @@ from langgraph.constants import TAG_NOSTREAM
 from config.errors import MotetError, Unavailable
 from graphs.chat.picture_filter import PictureFilter, link_pictures
 from graphs.compile.node import NodeContext
+from models.capabilities.prompt_progress import PromptProgress
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -57,6 +58,9 @@ async def ask(
             _check_vision(lease.chat, messages, model)
             tokens = _Tokens(context, PictureFilter(addresses))
             async for chunk in bind(lease.chat).astream(list(messages), _silent(context.config)):
+                if isinstance(chunk, PromptProgress):
+                    context.emit("progress", read_tokens=chunk.processed, prompt_tokens=chunk.total)
+                    continue
                 attempt.keep()  # readers have its beginning: a second answer would follow it
                 tokens.send(chunk)
                 whole = chunk if whole is None else whole + chunk

@@ -12,6 +12,7 @@ from models.driver import Driver, DriverContext
 
 BACKENDS: dict[str, str] = {
     "ollama": "models.backends.ollama.driver:OllamaDriver",
+    "llamacpp": "models.backends.llamacpp.driver:LlamaCppDriver",
     "openai": "models.backends.openai.driver:OpenAIDriver",
     "reader": "models.backends.reader.driver:ReaderDriver",
     "minilm": "models.backends.minilm.driver:MiniLMDriver",

@@ -74,6 +74,8 @@ class Progress(EventData):
     spoken_s: Annotated[float | None, "the length of what was spoken so far"] = None
     transcribed: Annotated[str | None, "the words just transcribed"] = None
     transcribed_s: Annotated[float | None, "where in the sound they end"] = None
+    read_tokens: Annotated[int | None, "tokens of a long prompt that the model has read"] = None
+    prompt_tokens: Annotated[int | None, "tokens of that prompt in all"] = None
     passages: Annotated[int | None, "how many passages were found"] = None
     index: Annotated[str | list[str] | None, "the index, or indexes, that were searched"] = None
     choice: Annotated[str | None, "the way that a `route` node took"] = None

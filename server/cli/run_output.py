@@ -96,6 +96,9 @@ class RunPrinter:
             self._line((f"  {node}: {data['done']} of {data['total']}", "dim"))
         elif "step_total" in data:
             self._transient_line(f"  {node}: step {data['step_done']} of {data['step_total']}")
+        elif "prompt_tokens" in data:
+            done, total = data["read_tokens"], data["prompt_tokens"]
+            self._transient_line(f"  {node}: {done} of {total} tokens read")
         elif "sentence" in data:
             self._line((f"  {data['spoken_s']:5.1f} s  {_short(data['sentence'], 90)}", "dim"))
         else:

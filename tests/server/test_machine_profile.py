@@ -111,7 +111,13 @@ async def test_the_profile_becomes_a_models_yaml(tmp_path: Path) -> None:
     profile = await told(machine(CARD), tmp_path)
     (tmp_path / "models.yaml").write_text(profile_yaml(profile))
     roles = load_models(load_settings(home=tmp_path)).roles
-    assert roles["chat"] == ["ollama/qwen3:14b", "ollama/*", "openai/*", "reader"]
+    assert roles["chat"] == [
+        "ollama/qwen3:14b",
+        "llamacpp/*",
+        "ollama/*",
+        "openai/*",
+        "reader",
+    ]
     assert roles["embed"] == ["ollama/qwen3-embedding:0.6b", "minilm"]
 
 

@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from config.errors import Unavailable
+from models.backends.common.formats import GGUF, why_foreign
+from models.backends.common.gguf import is_gguf
 
 ROOT = Path(__file__).resolve().parents[3]
 INDEX = "model.safetensors.index.json"
 SMALL = Path("models/small")
 """The folder below which Motet brings models along."""
+SAFETENSORS_BACKENDS = ("transformers", "sentence_transformers", "cross_encoder")
 HUB_NAME = re.compile(r"\w[\w.-]{0,95}(/\w[\w.-]{0,95})?", re.ASCII)
 MAX_HEADER_BYTES = 100_000_000
 """The bound that the safetensors library has."""
@@ -71,6 +74,8 @@ def why_missing(name: str, source: str, *, allow_pickles: bool = False) -> str |
     folder = folder_of(source)
     if folder is None:
         return why_no_folder(name, source)
+    if reason := why_foreign(folder, SAFETENSORS_BACKENDS):
+        return reason
     if not (folder / "config.json").is_file():
         return f"{folder} is not the folder of a model: it has no config.json."
     if absent := _first_absent(folder):
@@ -93,6 +98,9 @@ def why_pickled(folder: Path, files: Iterable[Path]) -> str | None:
 def why_no_folder(name: str, source: str) -> str:
     """Tell why `source` stands for no folder here, and what to do."""
     if is_path(source):
+        path = Path(source).expanduser()
+        if path.is_file() and is_gguf(path):
+            return GGUF.refusal(path)
         return f"there is no folder '{source}'."
     return f"'{source}' is not on this machine yet. Run `motet models pull {name}`."
 

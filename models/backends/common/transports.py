@@ -29,13 +29,14 @@ OPENING = ("connect_tcp.started", "connect_unix_socket.started")
 class TransportFactory:
     """Makes the transports for one server. Constructing it blocks, for the authorities of TLS."""
 
-    def __init__(self, library: Any, url: str) -> None:
+    def __init__(self, library: Any, url: str, socket: str | None = None) -> None:
+        """Connect to a UNIX `socket` where one is named, whatever host the URL has."""
         # A proxy of the environment is for other machines, and so are authorities.
         proxy = None if is_local(url) else find_proxy(url)
         trusted = url.startswith("https:") or not is_local(url)
         tls = library.create_ssl_context() if trusted else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self._library = library
-        self._options: dict[str, Any] = {"verify": tls, "proxy": proxy}
+        self._options: dict[str, Any] = {"verify": tls, "proxy": proxy, "uds": socket}
 
     def make(self, kind: Literal["AsyncHTTPTransport", "HTTPTransport"]) -> Any:
         """Make the transport of an `AsyncClient` or a `Client`, which closes it."""

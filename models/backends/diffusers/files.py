@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from models.backends.common.formats import why_foreign
 from models.backends.common.sources import (
     config_of,
     folder_of,
@@ -44,7 +45,10 @@ def why_missing(name: str, source: str, *, allow_pickles: bool = False) -> str |
     if folder is None:
         return why_no_folder(name, source)
     if not (folder / INDEX).is_file():
-        return f"{folder} is not the folder of a Diffusers pipeline: it has no {INDEX}."
+        return (
+            why_foreign(folder, ("diffusers",))
+            or f"{folder} is not the folder of a Diffusers pipeline: it has no {INDEX}."
+        )
     lacking = [each.name for each in _component_folders(folder) if not _has_weights(each)]
     if lacking:
         return (

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from config.errors import MotetError
+from models.backends.common.formats import why_foreign
+from models.backends.common.gguf import is_gguf
 from models.backends.common.sources import missing_model, snapshots_of
 from models.backends.llamacpp.sources import (
     GGUFSource,
@@ -19,7 +21,7 @@ from models.pulls.gguf_files import is_part, select_gguf
 from models.pulls.manifest import MODEL, PARAMS, PROJECTOR
 from models.pulls.registry_store import MODELS_FOLDER, RegistryStore
 
-MAGIC = b"GGUF"
+BACKENDS = ("llamacpp",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +123,11 @@ def _present(files: Iterable[Path]) -> Iterable[Path]:
 
 def _find_fault(path: Path, files: GGUFFiles | None) -> str | None:
     if path.is_dir():
-        return f"{path} is a folder; a GGUF model is a file."
+        return why_foreign(path, BACKENDS) or f"{path} is a folder; a GGUF model is a file."
     try:
-        with path.open("rb") as opened:
-            begin = opened.read(len(MAGIC))
+        if is_gguf(path):
+            return None if files else f"{path} is a part of a model; not all others lie beside it."
     except OSError as error:
         return f"{path} cannot be read: {error.strerror}."
-    if begin != MAGIC:
-        return f"{path} is no GGUF file: those begin with the letters GGUF."
-    return None if files else f"{path} is one part of a model; not all others lie beside it."
+    wrong = f"{path} is no GGUF file: those begin with the letters GGUF."
+    return why_foreign(path, BACKENDS) or wrong

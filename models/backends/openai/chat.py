@@ -44,10 +44,11 @@ class OpenAIChat(CheckedChat, ChatOpenAI):
         key: str,
         silence_s: float,
         translate: Translator,
+        socket: str | None = None,
         **options: Any,
     ) -> None:
         timeout = httpx2.Timeout(silence_s, connect=CONNECT_TIMEOUT_S)
-        transports = TransportFactory(httpx2, url)
+        transports = TransportFactory(httpx2, url, socket)
         # Own clients: langchain-openai keeps its default ones for the life of the process, longer
         # than the event loop they belong to.
         clients = (

@@ -23,13 +23,19 @@ class Endpoint:
     """One model of one server. `close` it."""
 
     def __init__(
-        self, url: str, model: str, key: str, silence_s: float, translate: Translator
+        self,
+        url: str,
+        model: str,
+        key: str,
+        silence_s: float,
+        translate: Translator,
+        socket: str | None = None,
     ) -> None:
         self.url = url
         self.model = model
         self.translate = translate
         timeout = httpx2.Timeout(silence_s, connect=CONNECT_TIMEOUT_S)
-        transport = TransportFactory(httpx2, url).make("AsyncHTTPTransport")
+        transport = TransportFactory(httpx2, url, socket).make("AsyncHTTPTransport")
         # It never retries: whoever asks has a policy of its own.
         self.client = AsyncOpenAI(
             base_url=url,

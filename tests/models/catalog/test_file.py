@@ -18,7 +18,7 @@ def settings_with(tmp_path: Path, text: str) -> Settings:
 
 def test_the_shipped_file_ends_every_role_in_an_embedded_default(tmp_path: Path) -> None:
     loaded = load_models(load_settings(home=tmp_path))
-    assert loaded.roles["chat"] == ["ollama/*", "openai/*", "reader"]
+    assert loaded.roles["chat"] == ["llamacpp/*", "ollama/*", "openai/*", "reader"]
     assert loaded.models[loaded.roles["embed"][-1]].backend == "minilm"
     assert loaded.roles["rerank"] == []
     for role in loaded.roles.keys() - OPTIONAL_ROLES:

@@ -1,0 +1,88 @@
+"""A chat model that llama.cpp serves in a worker of ours, as a LangChain chat model.
+
+Imported only when a model is loaded, as `models.backends.openai.chat` is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing
+from typing import Any
+
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
+from langchain_core.messages import BaseMessage
+from langchain_core.outputs import ChatGenerationChunk
+from langchain_core.runnables import Runnable
+from pydantic import PrivateAttr
+
+from models.backends.llamacpp.options import LlamaCppChatOptions
+from models.backends.llamacpp.slots import Slots
+from models.backends.openai.chat import OpenAIChat
+from models.capabilities.prompt_progress import PromptProgress
+
+
+class LlamaCppChat(OpenAIChat):
+    """Streams from llama.cpp, when one of its slots is this caller's.
+
+    While a long prompt is read there are chunks of the class `PromptProgress`.
+    """
+
+    _slots: Slots = PrivateAttr()
+
+    def __init__(
+        self,
+        options: LlamaCppChatOptions,
+        slots: Slots,
+        **fields: Any,
+    ) -> None:
+        # langchain's own field for the bound sends a newer name, which llama.cpp takes too.
+        super().__init__(
+            **fields,
+            **options.sampling(),
+            max_tokens=options.max_tokens,
+            stop=options.stop or None,
+            stream_usage=True,
+            extra_body={**options.own_fields(), "return_progress": True},
+        )
+        self._slots = slots
+
+    def bind_tools(
+        self, tools: Sequence[dict[str, Any] | type | Callable[..., Any] | Any], **kwargs: Any
+    ) -> Runnable[Any, Any]:
+        # llama.cpp would leave them out of the prompt without a word.
+        if tools and not (self.profile or {}).get("tool_calling"):
+            raise NotImplementedError(
+                f"The chat template of '{self.model_name}' has no place for tools: it cannot call "
+                "any."
+            )
+        return super().bind_tools(tools, **kwargs)
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        async with self._slots.take():
+            stream = super()._astream(messages, stop, run_manager, **kwargs)
+            async with aclosing(stream) as chunks:  # type: ignore[type-var]
+                async for chunk in chunks:
+                    yield chunk
+
+    def _convert_chunk_to_generation_chunk(
+        self, chunk: dict[str, Any], default_chunk_class: type, base_generation_info: Any
+    ) -> ChatGenerationChunk | None:
+        if progress := chunk.get("prompt_progress"):
+            return _progress_chunk(progress)
+        return super()._convert_chunk_to_generation_chunk(
+            chunk, default_chunk_class, base_generation_info
+        )
+
+
+def _progress_chunk(progress: dict[str, Any]) -> ChatGenerationChunk | None:
+    """Return the chunk of a prompt that is read in part; None at its beginning and its end."""
+    processed, total = int(progress["processed"]), int(progress["total"])
+    if not int(progress["cache"]) < processed < total:
+        return None
+    return ChatGenerationChunk(message=PromptProgress(content="", processed=processed, total=total))

@@ -1,0 +1,147 @@
+"""From a plan to a model that answers: its worker, its socket, its capability."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import psutil
+
+from config.errors import Unavailable
+from models.backends.common.base_driver import ABOUT_TIMEOUT_S, LOAD_TIMEOUT_S
+from models.backends.common.worker_model import stop_on_failure
+from models.backends.llamacpp.errors import HOST, explain_failed_load
+from models.backends.llamacpp.model import (
+    SOCKET,
+    Abilities,
+    LlamaCppModel,
+    make_socket_folder,
+    remove_with,
+)
+from models.backends.llamacpp.model_files import ModelFiles
+from models.backends.llamacpp.needs import LoadPlan
+from models.backends.llamacpp.options import (
+    LlamaCppEmbedOptions,
+    LlamaCppOptions,
+)
+from models.catalog.spec import ModelSpec
+from models.devices import CPU
+from models.scheduling.requirement import MemoryRequirement
+from models.workers.process import WorkerProcess
+
+WORKER = "models.backends.llamacpp.worker:LlamaCppHandler"
+CAPABILITIES = "models.backends.llamacpp.capabilities"
+"""Imported when a model is loaded: LangChain's chat models cost 0.8 s and 45 MB."""
+WAITING = {"OMP_WAIT_POLICY": "passive"}
+"""Threads that wait for one another sleep. As they come they spin: where others used the cores too,
+two threads wrote 1 token a second and one thread 14."""
+NO_GPUS = dict.fromkeys(("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES"), "-1")
+"""A build for GPUs would take some of their memory for a model on the CPU too."""
+
+
+async def start_model(
+    spec: ModelSpec,
+    options: LlamaCppOptions,
+    files: ModelFiles,
+    plan: LoadPlan,
+    need: MemoryRequirement,
+) -> LlamaCppModel:
+    """Start the worker of a model and wait until it answers.
+
+    Raises `Unavailable` or `TimedOut`; nothing is left then, nor when this is cancelled.
+    """
+    folder = await asyncio.to_thread(make_socket_folder)
+    try:
+        worker = await WorkerProcess.start(
+            WORKER,
+            name=spec.name,
+            options=build_worker_options(spec, options, files, plan, need.device, folder),
+            env={**WAITING, **(NO_GPUS if need.device == CPU else {})},
+            start_timeout_s=LOAD_TIMEOUT_S,
+        )
+    except BaseException as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, Unavailable):
+            raise explain_failed_load(spec.name, error) from error
+        raise
+    remove_with(worker, folder)
+    async with stop_on_failure(worker):
+        return await _connect(worker, options, files, folder / SOCKET, need)
+
+
+async def _connect(
+    worker: WorkerProcess,
+    options: LlamaCppOptions,
+    files: ModelFiles,
+    socket: Path,
+    need: MemoryRequirement,
+) -> LlamaCppModel:
+    """Make the capability of a model that is served on a socket."""
+    abilities = await read_abilities(str(socket))
+    module = await asyncio.to_thread(import_module, CAPABILITIES)
+    capability = await asyncio.to_thread(
+        module.make_capability, options, abilities, worker, str(socket), files
+    )
+    model = LlamaCppModel(worker, need, capability)
+    try:
+        if isinstance(options, LlamaCppEmbedOptions):
+            await capability.open()
+    except BaseException:
+        await capability.aclose()
+        raise
+    return model
+
+
+async def read_abilities(socket: str) -> Abilities:
+    """Ask the server what it made of the model's file and options."""
+    transport = httpx2.AsyncHTTPTransport(uds=socket)
+    async with httpx2.AsyncClient(transport=transport, timeout=ABOUT_TIMEOUT_S) as client:
+        props = (await client.get(f"{HOST}/props")).json()
+    return Abilities(
+        # llama.cpp rounds the context, and bounds it by what the model was trained for.
+        context=int(props["default_generation_settings"]["n_ctx"]),
+        sees=bool(props["modalities"]["vision"]),
+        calls_tools=bool(props.get("chat_template_caps", {}).get("supports_tools")),
+    )
+
+
+def build_worker_options(
+    spec: ModelSpec,
+    options: LlamaCppOptions,
+    files: ModelFiles,
+    plan: LoadPlan,
+    device: str,
+    folder: Path,
+) -> dict[str, Any]:
+    """Return what the handler in the worker reads."""
+    own: Mapping[str, Any] = options.model_dump(mode="json")
+    return {
+        "name": spec.name,
+        "task": spec.task,
+        "path": str(files.model),
+        "socket": str(folder / SOCKET),
+        "device": device,
+        "device_number": int(device.partition(":")[2] or 0),
+        "threads": options.threads or count_cores(),
+        "projector": str(files.projector or ""),
+        "chat_template": own.get("chat_template"),
+        "pooling": own.get("pooling") or ("" if files.header.get("pooling_type") else "mean"),
+        "gpu_layers": options.gpu_layers,
+        "prompt_cache_mib": options.prompt_cache_mib,
+        "context": plan.context,
+        "slots": plan.slots,
+        "batch": plan.batch,
+        "at_once": plan.at_once,
+    }
+
+
+def count_cores() -> int:
+    """Count the physical cores that this process may use."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+    return max(1, min(filter(None, (psutil.cpu_count(logical=False), allowed)), default=1))
