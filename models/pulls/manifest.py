@@ -13,9 +13,8 @@ from pydantic import BaseModel, Field, StringConstraints, ValidationError
 
 from config.errors import Invalid, Unavailable
 
-MAX_MANIFEST_BYTES = 2**20
 MAX_SMALL_BYTES = 2**20
-"""Of a layer that is text; more is no template and no list of parameters."""
+"""Of a manifest and of a layer that is text; more is none."""
 KIND = "application/vnd.ollama.image."
 MODEL, PROJECTOR, ADAPTER, PARAMS = (
     f"{KIND}{name}" for name in ("model", "projector", "adapter", "params")
@@ -46,8 +45,8 @@ class Manifest(BaseModel):
 
     @property
     def loaded_layers(self) -> list[Layer]:
-        """The layers that a GGUF model is loaded from: weights, projector, parameters."""
-        return [each for kind in (MODEL, PROJECTOR, PARAMS) for each in self.of_kind(kind)]
+        """The layers that a GGUF model is loaded from: weights, projector."""
+        return [each for kind in (MODEL, PROJECTOR) for each in self.of_kind(kind)]
 
 
 def parse_manifest(data: bytes, name: str) -> Manifest:
@@ -82,6 +81,4 @@ def _find_problem(manifest: Manifest) -> str | None:
         return "its weights are in several files"
     if manifest.of_kind(ADAPTER):
         return "it is an adapter, which changes another model's weights; take that model"
-    if any(each.size > MAX_SMALL_BYTES for each in manifest.of_kind(PARAMS)):
-        return "its parameters are too large to be a list of them"
     return None

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from models.driver import Progress
-from models.pulls.manifest import Layer
 from models.workers.confinement import UNCONFINED
 from models.workers.environment import PROXY_NAMES, worker_environment
 from models.workers.process import WorkerProcess
 
 TARGET = "models.pulls.registry_worker:RegistryHandler"
 SILENCE_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class TagDescription:
+    """What a tag's weights take, with a projector, and its sampling parameters as JSON."""
+
+    size_bytes: int
+    params: str
 
 
 class RegistryPuller:
@@ -35,12 +43,12 @@ class RegistryPuller:
                 async for reply in replies:
                     progress(reply.header)
 
-    async def list_layers(self, registry: str, name: str, tag: str) -> list[Layer]:
-        """List what a tag is loaded from. Raises as `pull` does."""
+    async def describe(self, registry: str, name: str, tag: str) -> TagDescription:
+        """Say what a tag is. Raises as `pull` does."""
         async with self._worker(name) as worker:
             header = _header(registry, name, tag)
             reply = await worker.call("list", header, timeout_s=SILENCE_S)
-        return [Layer.model_validate(each) for each in reply.header["layers"]]
+        return TagDescription(reply.header["bytes"], reply.header["params"])
 
     @asynccontextmanager
     async def _worker(self, name: str) -> AsyncIterator[WorkerProcess]:

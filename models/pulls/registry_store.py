@@ -6,6 +6,7 @@ checked.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +48,25 @@ class RegistryStore:
         except (OSError, MotetError):
             return None
         return manifest if all(map(self.has, manifest.loaded_layers)) else None
+
+    def remove(self, host: str, name: str, tag: str) -> int:
+        """Delete a model, and the layers that no other has; return how many bytes that freed."""
+        manifest = self.find(host, name, tag)
+        self.manifest_file(host, name, tag).unlink(missing_ok=True)
+        if manifest is None:
+            return 0
+        used = {layer.digest for other in self._manifests() for layer in other.loaded_layers}
+        unused = [each for each in manifest.loaded_layers if each.digest not in used]
+        for layer in unused:
+            self.blob(layer).unlink(missing_ok=True)
+        return sum(layer.size for layer in unused)
+
+    def _manifests(self) -> Iterator[Manifest]:
+        for file in (self.folder / "manifests").glob("*/*/*/*"):
+            try:
+                yield parse_manifest(read_file(file), file.name)
+            except (OSError, MotetError):
+                continue
 
     def write_manifest(self, host: str, name: str, tag: str, data: bytes) -> None:
         replace_file(self.manifest_file(host, name, tag), data)

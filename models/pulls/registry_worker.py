@@ -5,6 +5,7 @@ The protocol is that of OCI registries: a manifest by its tag, and blobs by thei
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -17,7 +18,7 @@ from config.errors import MotetError, NotFound, Unavailable
 from config.redaction import redact_urls
 from models.pulls.download import BEYOND_END, PARTIAL, WHOLE, fetch_file, require_room
 from models.pulls.files import RemoteFile
-from models.pulls.manifest import MAX_MANIFEST_BYTES, Layer, Manifest, parse_manifest
+from models.pulls.manifest import MAX_SMALL_BYTES, PARAMS, Layer, Manifest, parse_manifest
 from models.pulls.progress import PullProgress, Report
 from models.pulls.registry_store import RegistryStore
 from models.workers.host import TaskHandle
@@ -33,7 +34,8 @@ MISSING, REFUSED = (404,), (401, 403)
 
 
 class RegistryHandler:
-    """The handler: `pull` emits progress, and ends when everything is here; `list` lists layers.
+    """The handler: `pull` emits progress, and ends when everything is here; `list` says how much
+    that is, and with which parameters it is sampled.
 
     Options: `folder`, that of the store. Headers have `registry`, `host`, `name` and `tag`.
     """
@@ -54,7 +56,8 @@ class RegistryHandler:
                 data = _read_manifest(client, header["tag"])
                 manifest = parse_manifest(data, label)
                 if method == "list":
-                    return {"layers": [each.model_dump() for each in manifest.loaded_layers]}, b""
+                    sizes = [each.size for each in manifest.loaded_layers]
+                    return {"bytes": sum(sizes), "params": _read_params(client, manifest)}, b""
                 self._pull(client, manifest, lambda progress: task.emit(progress))
                 self._store.write_manifest(header["host"], header["name"], header["tag"], data)
                 total = sum(each.size for each in manifest.loaded_layers)
@@ -77,14 +80,27 @@ def _as_file(layer: Layer) -> RemoteFile:
 
 
 def _read_manifest(client: httpx2.Client, tag: str) -> bytes:
-    with _ask(client, f"manifests/{tag}", {"Accept": MANIFEST_TYPES}) as answer:
+    return _read_small(client, f"manifests/{tag}", {"Accept": MANIFEST_TYPES})
+
+
+def _read_params(client: httpx2.Client, manifest: Manifest) -> str:
+    """Read the sampling parameters of a model; empty where it has none, or others than declared."""
+    for layer in manifest.of_kind(PARAMS):
+        data = _read_small(client, f"blobs/{layer.digest}", {})
+        if hashlib.sha256(data).hexdigest() == layer.sha256:
+            return data.decode(errors="replace")
+    return ""
+
+
+def _read_small(client: httpx2.Client, path: str, headers: Mapping[str, str]) -> bytes:
+    with _ask(client, path, headers) as answer:
         data = b""
         for piece in answer.iter_bytes():
             data += piece
-            if len(data) > MAX_MANIFEST_BYTES:
+            if len(data) > MAX_SMALL_BYTES:
                 raise Unavailable(
-                    f"The registry's manifest has more than {MAX_MANIFEST_BYTES} bytes. Nothing "
-                    "of it was taken.",
+                    f"The registry's {path} has more than {MAX_SMALL_BYTES} bytes. Nothing of it "
+                    "was taken.",
                     code="pull_failed",
                 )
         return data

@@ -35,6 +35,8 @@ class Hub:
     damage: dict[str, int] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
     refuses: int | None = None
+    token: str | None = None
+    """What a client must show, if it must."""
     commit: str = COMMIT
     ranges: list[tuple[str, str | None]] = field(default_factory=list)
     moves: bool = False
@@ -66,6 +68,9 @@ class Hub:
         return bool(request.path_params["repository"] == self.repository)
 
     async def _info(self, request: Request) -> Response:
+        shown = request.headers.get("authorization")
+        if self.token and shown != f"Bearer {self.token}":
+            return _refusal("GatedRepo", 401 if shown is None else 403)
         if self.refuses:
             return JSONResponse({"error": "no"}, self.refuses)
         if not self._known(request):
@@ -124,5 +129,5 @@ def _entry(path: str, data: bytes) -> dict[str, Any]:
     return entry
 
 
-def _refusal(code: str) -> Response:
-    return JSONResponse({"error": code}, 404, headers={"x-error-code": code})
+def _refusal(code: str, status: int = 404) -> Response:
+    return JSONResponse({"error": code}, status, headers={"x-error-code": code})

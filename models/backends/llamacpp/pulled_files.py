@@ -18,7 +18,7 @@ from models.backends.llamacpp.sources import (
     parse_source,
 )
 from models.pulls.gguf_files import is_part, select_gguf
-from models.pulls.manifest import MODEL, PARAMS, PROJECTOR
+from models.pulls.manifest import MODEL, PROJECTOR
 from models.pulls.registry_store import MODELS_FOLDER, RegistryStore
 
 BACKENDS = ("llamacpp",)
@@ -26,14 +26,10 @@ BACKENDS = ("llamacpp",)
 
 @dataclass(frozen=True, slots=True)
 class GGUFFiles:
-    """What a model is loaded from: its first part, beside which the others lie.
-
-    `params` holds sampling parameters as Ollama's registry has them, a JSON object.
-    """
+    """What a model is loaded from: its first part, beside which the others lie."""
 
     model: Path
     projector: Path | None = None
-    params: Path | None = None
     parts: tuple[Path, ...] = ()
 
     @property
@@ -114,7 +110,7 @@ def _find_of_registry(source: RegistryModel, store: RegistryStore) -> GGUFFiles 
     if manifest is None:
         return None
     files = {each.mediaType: store.blob(each) for each in manifest.loaded_layers}
-    return GGUFFiles(files[MODEL], files.get(PROJECTOR), files.get(PARAMS), (files[MODEL],))
+    return GGUFFiles(files[MODEL], files.get(PROJECTOR), (files[MODEL],))
 
 
 def _present(files: Iterable[Path]) -> Iterable[Path]:

@@ -60,21 +60,34 @@ class RegistryModel:
 GGUFSource = LocalFile | HubModel | RegistryModel
 
 
-def parse_source(source: str) -> GGUFSource:
-    """Read a source. Raises `Invalid` (`invalid_model_source`), which lists the forms."""
+def parse_source(source: str, field: str = "source") -> GGUFSource:
+    """Read a source. Raises `Invalid` (`invalid_model_source`), which lists the forms.
+
+    `field` is what the error calls the source.
+    """
+    if parsed := _parse(source):
+        return parsed
+    raise Invalid(
+        f"'{source[:120]}' names no GGUF model. It is {FORMS}.",
+        code="invalid_model_source",
+        details={"field": field},
+    )
+
+
+def _parse(source: str) -> GGUFSource | None:
     if is_path(source) or source.startswith("~"):
         return LocalFile(Path(source).expanduser())
     scheme, separator, address = source.partition("://")
     host, _, rest = (address if separator else source).partition("/")
     if host.lower() in HUB_HOSTS and scheme in ("https", source):
-        return _parse_hub(rest, source)
+        return _parse_hub(rest)
     if host.lower() in OLLAMA_HOSTS and scheme in ("https", source):
-        return _parse_tag(OLLAMA_REGISTRY, rest, source)
+        return _parse_tag(OLLAMA_REGISTRY, rest)
     if not separator:
         scheme = "https"
     if scheme in ("http", "https") and _is_other_host(host.lower()):
-        return _parse_tag(f"{scheme}://{host.lower()}", rest, source)
-    raise _unknown_form(source)
+        return _parse_tag(f"{scheme}://{host.lower()}", rest)
+    return None
 
 
 def _is_other_host(host: str) -> bool:
@@ -83,26 +96,26 @@ def _is_other_host(host: str) -> bool:
     return is_named and host not in (*HUB_HOSTS, *OLLAMA_HOSTS) and bool(_HOST.fullmatch(host))
 
 
-def _parse_hub(rest: str, source: str) -> HubModel:
+def _parse_hub(rest: str) -> HubModel | None:
     named, _, quantisation = rest.partition(":")
     owner, _, repository = named.partition("/")
     repository, _, file = repository.partition("/")
     name = f"{owner}/{repository}"
     if not (repository and is_hub_name(name)) or (file and not _is_gguf_path(file)):
-        raise _unknown_form(source)
+        return None
     if quantisation and (file or not _PART.fullmatch(quantisation)):
-        raise _unknown_form(source)
+        return None
     return HubModel(name, file, quantisation)
 
 
-def _parse_tag(registry: str, rest: str, source: str) -> RegistryModel:
+def _parse_tag(registry: str, rest: str) -> RegistryModel | None:
     name, _, tag = rest.partition(":")
     parts = name.split("/")
     if len(parts) == 1:
         parts = [DEFAULT_OWNER, *parts]
     tag = tag or DEFAULT_TAG
     if len(parts) != 2 or not all(map(is_plain_part, (*parts, tag))):
-        raise _unknown_form(source)
+        return None
     return RegistryModel(registry, "/".join(parts), tag)
 
 
@@ -113,11 +126,3 @@ def is_plain_part(text: str) -> bool:
 
 def _is_gguf_path(path: str) -> bool:
     return path.lower().endswith(".gguf") and all(map(is_plain_part, path.split("/")))
-
-
-def _unknown_form(source: str) -> Invalid:
-    return Invalid(
-        f"'{source[:120]}' names no GGUF model. It is {FORMS}.",
-        code="invalid_model_source",
-        details={"field": "source"},
-    )

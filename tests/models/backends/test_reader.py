@@ -147,7 +147,7 @@ async def test_everything_is_compared_in_one_call_of_bounded_size(
 async def test_asked_to_write_freely_it_says_how_to_get_a_language_model(
     reader: ReaderChat, messages: list[Any]
 ) -> None:
-    with pytest.raises(Unavailable, match="ollama pull") as caught:
+    with pytest.raises(Unavailable, match="motet models add") as caught:
         await reader.ainvoke(messages)
     assert caught.value.code == "needs_language_model"
     assert caught.value.permanent

@@ -273,6 +273,34 @@ async def test_repository_that_asks_for_an_account_says_so(hub: Hub, status: int
     assert caught.value.code == "hub_forbidden"
 
 
+async def test_gated_repository_is_pulled_with_the_token_of_its_user(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.token = "hf_secret"
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    with pytest.raises(Unavailable, match="HF_TOKEN") as caught:
+        await pulled()
+    assert caught.value.code == "hub_forbidden"
+
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    await pulled()
+
+    assert folder_of("maker/tiny")
+
+
+@pytest.mark.parametrize("path", ["../evil-Q4_K_M.gguf", "/evil.gguf", "a\\evil.gguf"])
+async def test_gguf_file_named_outside_of_the_repository_is_refused(
+    hub: Hub, tmp_path: Path, path: str
+) -> None:
+    hub.files = {path: WEIGHTS}
+
+    with pytest.raises(Unavailable, match="cannot be"):
+        await gguf()
+
+    assert list(tmp_path.rglob("*evil*")) == []
+    assert hub.ranges == []
+
+
 async def test_files_are_listed_with_their_sizes(hub: Hub) -> None:
     listing = await HubPuller().list_files("maker/tiny")
 

@@ -13,6 +13,7 @@ import pytest
 from config.errors import Invalid, MotetError, NotFound, Unavailable
 from models.backends.llamacpp.pull import pull
 from models.backends.llamacpp.pulled_files import GGUFFiles, find_files, find_missing
+from models.pulls.registry import RegistryPuller
 from tests.support.registry import Registry, digest_of
 from tests.support.script import Gate
 
@@ -59,17 +60,15 @@ def files_of(source: str, home: Path) -> GGUFFiles:
     return files
 
 
-async def test_pulled_tag_is_found_with_its_parameters(registry: Registry, tmp_path: Path) -> None:
+async def test_pulled_tag_is_found(registry: Registry, tmp_path: Path) -> None:
     assert "motet models pull tiny" in (find_missing("tiny", source(registry), tmp_path) or "")
 
     reports = await pulled(source(registry), tmp_path)
 
     files = files_of(source(registry), tmp_path)
     assert files.model.read_bytes() == WEIGHTS
-    assert files.params
-    assert files.params.read_bytes() == PARAMS
     assert files.projector is None
-    total = len(WEIGHTS) + len(PARAMS)
+    total = len(WEIGHTS)
     assert reports[-1] == {"status": "success", "completed": total, "total": total}
     assert find_missing("tiny", source(registry), tmp_path) is None
 
@@ -118,7 +117,7 @@ async def test_cancelled_pull_leaves_a_part_and_the_next_goes_on_there(
 
     assert [wanted for _, wanted in registry.ranges][1] is not None
     assert files_of(source(registry), tmp_path).model.read_bytes() == WEIGHTS
-    assert [each.suffix for each in blobs(tmp_path)] == ["", ""]
+    assert [each.suffix for each in blobs(tmp_path)] == [""]
 
 
 async def test_connection_that_breaks_for_ever_fails_and_keeps_the_part(
@@ -256,3 +255,12 @@ async def test_models_that_share_weights_fetch_them_once(
     await pulled(source(registry, "library/other:1"), tmp_path)
 
     assert [digest for digest, _ in registry.ranges].count(digest_of(WEIGHTS)) == 1
+
+
+async def test_tag_is_described_by_its_size_and_its_parameters(
+    registry: Registry, tmp_path: Path
+) -> None:
+    described = await RegistryPuller(tmp_path).describe(registry.url, "library/tiny", "1b")
+
+    assert (described.size_bytes, described.params) == (len(WEIGHTS), PARAMS.decode())
+    assert list(tmp_path.iterdir()) == []
