@@ -12,6 +12,7 @@ from typing import Any
 from config.errors import MotetError
 from config.redaction import publish_details
 from models.backends.common.sources import folder_of
+from models.catalog.offers import list_offers
 from models.catalog.profiles import (
     Recommendation,
     SuitedModel,
@@ -43,6 +44,9 @@ async def machine_profile(machine: Machine, models: Models) -> Any:
         "devices": [_ram(memory[RAM]), *(_device(each, memory) for each in accelerators)],
         "problems": list(machine.detected.problems),
         "profile": {"name": profile.name, "title": profile.title},
+        "offers": [
+            offer.as_dict() for offer in list_offers(profiles, profile, accelerators, memory)
+        ],
         "recommended": await asyncio.gather(*(_describe(each, models) for each in recommended)),
         "roles": [role.as_dict() for role in await models.roles()],
     }
@@ -79,15 +83,19 @@ def _device(accelerator: Accelerator, memory: Mapping[str, DeviceMemory]) -> dic
 
 
 async def _describe(recommendation: Recommendation, models: Models) -> dict[str, Any]:
-    return {**recommendation.as_dict(), "here": await _is_here(recommendation.model, models)}
+    is_here = await _is_here(recommendation.name, recommendation.model, models)
+    return {**recommendation.as_dict(), "here": is_here}
 
 
-async def _is_here(model: SuitedModel, models: Models) -> bool:
+async def _is_here(name: str, model: SuitedModel, models: Models) -> bool:
+    """Tell whether a model that is recommended needs no command: it is declared, or found."""
     if not model.download_bytes:  # the model comes with Motet
         return True
     if model.backend in HUB_BACKENDS and folder_of(model.source) is None:
         return False  # the back end may be ready, but would have to fetch the model first
+    declared = models.file.models.get(name)
+    known = name if declared else f"{model.backend}/{model.source}"
     try:
-        return await models.unavailable_reason(model.name, model.task) is None
+        return await models.unavailable_reason(known, model.task) is None
     except MotetError:
         return False

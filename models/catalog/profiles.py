@@ -37,12 +37,8 @@ class SuitedModel(BaseModel):
     download_bytes: int = Field(ge=0)
     memory_bytes: int = Field(gt=0)
     where: Literal["accelerator", "cpu"] = "accelerator"
+    license: str = ""
     note: str = ""
-
-    @property
-    def name(self) -> str:
-        """What `motet models pull` and a role call it."""
-        return f"{self.backend}/{self.source}" if self.download_bytes else self.backend
 
 
 class Profile(BaseModel):
@@ -66,24 +62,39 @@ class Profiles(BaseModel):
     models: dict[str, SuitedModel]
     profiles: list[Profile]
 
+    @property
+    def offers(self) -> dict[str, SuitedModel]:
+        """The models that can be added, by their short names: those that do not come with Motet."""
+        return {name: model for name, model in self.models.items() if model.download_bytes}
+
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
     """A model for a role. `fit`: beside those before it, only in turn with them, or not at all.
 
-    `command` gets it; empty when it comes with Motet.
+    `key` is its name in profiles.yaml.
     """
 
     role: str
+    key: str
     model: SuitedModel
     device: str
     fit: Fit
-    command: str
+
+    @property
+    def name(self) -> str:
+        """What models.yaml calls it: what comes with Motet has the name of its back end."""
+        return self.key if self.model.download_bytes else self.model.backend
+
+    @property
+    def command(self) -> str:
+        """What gets it; empty when it comes with Motet."""
+        return f"motet models add {self.key}" if self.model.download_bytes else ""
 
     def as_dict(self) -> dict[str, Any]:
         return {
             "role": self.role,
-            "name": self.model.name,
+            "name": self.name,
             **self.model.model_dump(exclude={"where"}),
             "device": self.device,
             "fit": self.fit,
@@ -120,22 +131,24 @@ def recommend(
 ) -> list[Recommendation]:
     """Choose a model for each role that the profile fills, in the order of their importance."""
     largest = accelerators[0] if accelerators else None
-    left = _budgets(largest, memory)
+    left = compute_budgets(largest, memory)
     whole = dict(left)
     recommendations = []
     for role in ORDER:
         if (task := ROLE_TASKS[role]) in profile.models:
-            model = profiles.models[profile.models[task]]
+            key = profile.models[task]
+            model = profiles.models[key]
             device, pool = _device_and_memory(model, largest)
             fit = _fit(model.memory_bytes, left[pool], whole[pool])
             if fit == "together":
                 left[pool] -= model.memory_bytes
-            command = f"motet models pull {model.name}" if model.download_bytes else ""
-            recommendations.append(Recommendation(role, model, device, fit, command))
+            recommendations.append(Recommendation(role, key, model, device, fit))
     return recommendations
 
 
-def _budgets(largest: Accelerator | None, memory: Mapping[str, DeviceMemory]) -> dict[str, int]:
+def compute_budgets(
+    largest: Accelerator | None, memory: Mapping[str, DeviceMemory]
+) -> dict[str, int]:
     """Compute what models may take of RAM and of the accelerator, in bytes by device."""
     shared = largest is not None and largest.unified
     share = SHARED_MEMORY_SHARE if shared else DEFAULT_CAP_SHARE
@@ -149,6 +162,9 @@ def _device_and_memory(model: SuitedModel, largest: Accelerator | None) -> tuple
     """Return the device that a model computes on, and whose memory it takes there."""
     ollama = model.backend == "ollama"
     if largest is None or model.where == "cpu" or (largest.problem and not ollama):
+        return CPU, RAM
+    # As it is installed, llama.cpp computes on the GPU of a Mac and on no other.
+    if model.backend == "llamacpp" and not largest.unified:
         return CPU, RAM
     return largest.name, RAM if largest.unified else largest.name
 

@@ -102,13 +102,40 @@ def print_recommended(profile: dict[str, Any], console: Console) -> None:
 def profile_yaml(profile: dict[str, Any]) -> str:
     """Write a models.yaml whose roles try the recommended models first, then those of now."""
     now = {role["role"]: role["candidates"] for role in profile["roles"]}
-    lines = [f"# {profile['profile']['title']}: the models that suit it.", "version: 1", "roles:"]
-    for each in profile["recommended"]:
-        if each["command"]:
-            rest = [name for name in now.get(each["role"], []) if name != each["name"]]
-            lines += [f"  # {each['command']}", f"  {each['role']}:"]
-            lines += [f"    - {name}" for name in (each["name"], *rest)]
+    chosen = [each for each in profile["recommended"] if each["command"]]
+    lines = [f"# {profile['profile']['title']}: the models that suit it.", "version: 1", "models:"]
+    for each in chosen:
+        fields = f'task: {each["task"]}, backend: {each["backend"]}, source: "{each["source"]}"'
+        lines += [f"  # motet models pull {each['name']}", f"  {each['name']}: {{{fields}}}"]
+    lines.append("roles:")
+    for each in chosen:
+        rest = [name for name in now.get(each["role"], []) if name != each["name"]]
+        lines.append(f"  {each['role']}:")
+        lines += [f"    - {name}" for name in (each["name"], *rest)]
     return "\n".join(lines)
+
+
+def print_offers(profile: dict[str, Any], console: Console) -> None:
+    """Print what can be added by name, marked by what suits this machine."""
+    rows = (
+        [
+            "*" if each["suits"] else "" if each["fits"] else "too large",
+            each["name"],
+            each["task"],
+            each["backend"],
+            format_bytes(each["download_bytes"]),
+            format_bytes(each["memory_bytes"]),
+            ". ".join(filter(None, [each["license"], each["note"]])).rstrip("."),
+        ]
+        for each in profile["offers"]
+    )
+    headings = ("", "model", "task", "back end", "download", "memory", "")
+    console.print(listing(headings, rows), "")
+    say(console, ("*", "bold"), f" suits this machine ({profile['profile']['title']})")
+    console.print(
+        "motet models add NAME gets one. Or name a file, ./model.gguf; a model of the Hub, "
+        "hf.co/OWNER/REPOSITORY:Q4_K_M; one of Ollama's library, ollama.com/qwen2.5:0.5b."
+    )
 
 
 def print_pulls(pulls: list[dict[str, Any]], console: Console) -> None:

@@ -79,7 +79,7 @@ async def test_profile_of_a_usable_gpu_names_its_driver_and_recommends_its_model
     assert profile["profile"]["name"] == "gpu-24"
     text = printed(profile)
     assert "cuda:0: NVIDIA RTX 4090, 12.9 GB free of 25.8 GB, driver 580.65" in text
-    assert "motet models pull ollama/qwen3:14b" in text
+    assert "motet models add ollama-qwen3-14b" in text
 
 
 async def test_profile_names_the_problem_of_an_unusable_gpu_and_of_a_missing_driver(
@@ -110,15 +110,13 @@ async def test_profile_tells_no_paths_and_no_internal_addresses(tmp_path: Path) 
 async def test_the_profile_becomes_a_models_yaml(tmp_path: Path) -> None:
     profile = await told(machine(CARD), tmp_path)
     (tmp_path / "models.yaml").write_text(profile_yaml(profile))
-    roles = load_models(load_settings(home=tmp_path)).roles
+    file = load_models(load_settings(home=tmp_path))
+    roles = file.roles
+    assert file.models["ollama-qwen3-14b"].source == "qwen3:14b"
     assert roles["chat"] == [
-        "ollama/qwen3:14b",
-        "llamacpp/*",
-        "ollama/*",
-        "openai/*",
-        "reader",
-    ]
-    assert roles["embed"] == ["ollama/qwen3-embedding:0.6b", "minilm"]
+        "ollama-qwen3-14b", "llamacpp/*", "ollama/*", "openai/*", "reader",
+    ]  # fmt: skip
+    assert roles["embed"] == ["qwen3-embedding", "minilm"]
 
 
 async def test_without_a_gpu_it_says_that_the_cpu_computes(tmp_path: Path) -> None:
