@@ -3,6 +3,7 @@
 # here needs a network. Whatever is downloaded must have a hash of requirements/.
 #
 #   make demo DOCS=~/notes     ask about a folder of your own
+#   make demo MODEL=qwen3-1.7b get a language model first, which then writes the answer
 #   make test ARGS="-x -k ask" hand arguments on
 #   TORCH_ARGS                 pip arguments for PyTorch alone, such as the index of a build for
 #                              one kind of GPU, or the much smaller one without; what that index
@@ -22,6 +23,7 @@ TORCH := $(if $(TORCH_ARGS),--constraint constraints.txt $(TORCH_ARGS) torch set
 UV ?= uv
 ARGS ?=
 DOCS ?=
+MODEL ?=
 
 # What a shell around us prepared for another Python must not leak into this one.
 unexport PYTHONPATH PYTHONHOME
@@ -35,7 +37,7 @@ help: ## Show this list
 install: $(STAMP) ## Set up .venv, which every other target does by itself
 
 demo: $(STAMP) ## Index documents, start the service, ask a question, stop
-	@$(VENV)/bin/motet demo $(if $(DOCS),--folder "$(DOCS)") $(ARGS)
+	@$(VENV)/bin/motet demo $(if $(DOCS),--folder "$(DOCS)") $(if $(MODEL),--model "$(MODEL)") $(ARGS)
 
 serve: $(STAMP) ## Run the service on http://127.0.0.1:8000
 	@exec $(VENV)/bin/motet serve $(ARGS)

@@ -267,6 +267,11 @@ class Models:
         """What models.yaml says, as it is in force."""
         return self._file
 
+    @property
+    def drivers(self) -> DriverCache:
+        """The back ends, for who asks them about models that nobody leases."""
+        return self._drivers
+
     def replace_file(self, file: ModelsFile) -> None:
         """Use the models and roles of `file` from now on, and preload what is new in it."""
         before, self._file = self._file, file

@@ -23,6 +23,7 @@ from server.routes import (
     health,
     index_quality,
     indexes,
+    model_additions,
     models,
     pulls,
     retention,
@@ -68,7 +69,7 @@ def create_app(services: Services) -> Application:
     install_error_handlers(app)
     for routes in (
         *(agents, agent_versions, runs, threads, search, indexes, documents, index_quality),
-        *(pulls, models, tools, artifacts, retention, health, api_description),
+        *(pulls, model_additions, models, tools, artifacts, retention, health, api_description),
     ):
         app.include_router(routes.router)
     return app

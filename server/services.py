@@ -24,6 +24,7 @@ from graphs.catalog import Catalog, open_catalog
 from indexes.crawls.crawls import Crawler
 from indexes.crawls.polite_fetcher import CrawlLimits
 from indexes.service import Indexes, open_indexes
+from models.additions.additions import Additions
 from models.catalog.watch import ModelsWatch, watch_models
 from models.devices.machine import Machine, find_machine
 from models.manager import Models, open_models
@@ -66,6 +67,7 @@ class Services:
     machine: Machine
     models: Models
     models_file: ModelsWatch
+    model_additions: Additions
     media_tools: MediaToolDeps
     indexes: Indexes
     crawler: Crawler
@@ -158,6 +160,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             machine=machine,
             models=models,
             models_file=models_file,
+            model_additions=Additions(settings, models, models_file),
             media_tools=media_tools,
             indexes=indexes,
             crawler=Crawler(indexes, PageFetcher(limits), CrawlLimits()),

@@ -90,6 +90,10 @@ INVALID: Mapping[str, ErrorCode] = {
     "invalid_messages": ErrorCode(
         "The messages are no chat messages.", "Give a list of objects with `role` and `content`."
     ),
+    "invalid_model_name": ErrorCode(
+        "This cannot be the name of a model in models.yaml.",
+        "Take small letters, digits, and - _ . between them.",
+    ),
     "invalid_model_options": ErrorCode(
         "An option of a model in models.yaml is unknown or has a wrong value.",
         "Correct the option that the message names.",

@@ -84,6 +84,18 @@ CONFLICT: Mapping[str, ErrorCode] = {
     "index_exists": ErrorCode(
         "An index of this name exists already.", "Choose another name, or delete the index."
     ),
+    "model_exists": ErrorCode(
+        "A model of this name is declared already, with another source.",
+        "Give another name, or remove that model.",
+    ),
+    "model_read_only": ErrorCode(
+        "The model is not of your own models.yaml, so it is not removed from there.",
+        "Declare a model of this name in your models.yaml to change it.",
+    ),
+    "models_file_not_editable": ErrorCode(
+        "The service cannot change models.yaml without changing what else it says.",
+        "Change it by hand.",
+    ),
     "run_ended": ErrorCode("The run has ended, so it cannot be cancelled.", "Read its result."),
     "run_not_ended": ErrorCode(
         "The run has not ended, and what was asked for needs its end.",

@@ -116,7 +116,7 @@ UNAVAILABLE: Mapping[str, ErrorCode] = {
     ),
     "needs_language_model": ErrorCode(
         "The request needs a language model, and only the embedded reader is available.",
-        "Install Ollama and pull a model, or declare a server in models.yaml.",
+        "Get one with `motet models add`, or declare a server in models.yaml.",
     ),
     "needs_vision_model": ErrorCode(
         "The request needs a chat model that sees images.",

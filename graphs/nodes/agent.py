@@ -25,6 +25,7 @@ from graphs.nodes.tool_calls import call_tool, note_reading, urls_of
 from graphs.spec.channel_types import Type
 from graphs.spec.node_spec import NodeSpec
 from graphs.templates.filters import number_passage
+from models.refusal import HOW_TO_GET_LANGUAGE_MODEL
 from tools.address_policy import AddressPolicy, address_key
 
 if TYPE_CHECKING:
@@ -156,9 +157,8 @@ class ToolLoop:
             return chat.bind_tools([tool.as_function() for tool in self._tools.values()])
         except NotImplementedError as error:
             raise Unavailable(
-                "The chat model that is available here cannot call tools. Install Ollama from "
-                "ollama.com and pull a model that can, as in `ollama pull qwen3`, or name an "
-                "OpenAI-compatible server in models.yaml.",
+                "The chat model that is available here cannot call tools. "
+                f"{HOW_TO_GET_LANGUAGE_MODEL}",
                 code="needs_language_model",
                 permanent=True,
             ) from error

@@ -25,7 +25,7 @@ SECTIONS = ("models", "roles", "backends", "memory_cap_bytes")
 ENVIRONMENTS = "environments"
 PROGRAM_KEYS = frozenset({"serve", "program", "allow_pickles"})
 """Options that say what is started, or let weights say it."""
-RESERVED_NAMES = frozenset({"profile", "events", "pull", "pulls"})
+RESERVED_NAMES = frozenset({"profile", "events", "missing", "pull", "pulls"})
 """No names for models: they mean something else behind /models/."""
 
 

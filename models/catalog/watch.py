@@ -40,6 +40,10 @@ class ModelsWatch:
         """Read the file; tell whether it says something else than before. Blocks."""
         return self._take_over(self._read())
 
+    async def refresh(self) -> None:
+        """Take over what the file says by now, without waiting for news of it."""
+        self._take_over(await asyncio.to_thread(self._read))
+
     def _read(self) -> ModelsFile | MotetError:
         try:
             return load_models(self._settings)

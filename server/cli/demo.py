@@ -20,6 +20,7 @@ from config.settings import Settings, load_settings
 from server.cli.client import TIMEOUT, read_answer, read_events
 from server.cli.console import say
 from server.cli.ingest import IngestSource, ingest
+from server.cli.model_add import AddOptions, add_by
 from server.cli.model_tables import print_roles
 from server.cli.run_output import RunPrinter, print_output
 from server.data_folder import server_address
@@ -32,11 +33,14 @@ START_TIMEOUT_S = 60.0
 CONTEXT = 160
 
 
-async def demonstrate(folder: Path | None, question: str | None, console: Console) -> None:
+async def demonstrate(
+    folder: Path | None, question: str | None, model: str | None, console: Console
+) -> bool:
     """Index documents, start the service, ask over HTTP, show the answer's sources, stop it.
 
-    Uses the server of the data folder where one runs, and leaves that one running. Raises
-    `NotFound` for a folder that is not there.
+    A `model` is added before, so that it writes the answer; where it cannot be had, nothing is
+    asked, and this returns False. Uses the server of the data folder where one runs, and leaves
+    that one running. Raises `NotFound` for a folder that is not there.
     """
     settings = load_settings()
     if folder and not folder.is_dir():
@@ -47,6 +51,8 @@ async def demonstrate(folder: Path | None, question: str | None, console: Consol
         async with httpx.AsyncClient(
             base_url=url, headers=headers, timeout=TIMEOUT, trust_env=False
         ) as client:
+            if model and not await _add(client, model, console):
+                return False
             print_roles((await read_answer(await client.get("/models")))["roles"], console)
             await _index(client, documents, console)
             if question is None:
@@ -61,6 +67,13 @@ async def demonstrate(folder: Path | None, question: str | None, console: Consol
         f'    -d \'{{"input": {{"question": "{QUESTION}"}}}}\'\n'
         "and http://127.0.0.1:8000/docs lists everything it can do.",
     )
+    return True
+
+
+async def _add(client: httpx.AsyncClient, model: str, console: Console) -> bool:
+    say(console, "   Adding the language model ", (model, "bold"), ".")
+    options = AddOptions(model, name=None, projector=None, task=None, as_json=False)
+    return await add_by(client, options, console)
 
 
 @asynccontextmanager

@@ -22,9 +22,12 @@ from tools.artifact_record import list_damaged
 
 EXTRAS = {
     "fast": ("openvino", "faster embedding", "pip install -e '.[fast]'"),
+    "llamacpp": ("xllamacpp", "language models in GGUF files", "pip install -e '.[llamacpp]'"),
     "notebooks": ("jupyterlab", "the notebooks", "pip install -e '.[notebooks]'"),
 }
 GIB = 2**30
+ON_CPU_BYTES = 5_000_000_000
+"""Larger language models take minutes to answer on a CPU."""
 
 
 async def examine(settings: Settings, console: Console) -> None:
@@ -88,12 +91,21 @@ def _print_missing(models: dict[str, Any], profile: dict[str, Any], console: Con
         say(
             console,
             ("no language model: ", "yellow"),
-            "answers are sentences out of your documents. For one that writes: install Ollama and "
-            f"`{_chat_command(profile)}`, or name an OpenAI-compatible server in models.yaml. "
-            "Motet finds it without a restart.",
+            "answers are sentences out of your documents. For one that writes:",
         )
+        say(console, "  ", (choose_command(profile), "bold"), "  # or see `motet models add`")
 
 
-def _chat_command(profile: dict[str, Any]) -> str:
-    commands = {each["role"]: each["command"] for each in profile["recommended"]}
-    return str(commands["chat"])
+def choose_command(profile: dict[str, Any]) -> str:
+    """Choose the command that gets the language model for a machine without Ollama."""
+    recommended = {each["role"]: each for each in profile["recommended"]}
+    chat = recommended["chat"]
+    if chat["backend"] == "llamacpp":
+        return str(chat["command"])
+    # Recommended by Ollama, on its GPU: without it the CPU computes, on which small ones are quick.
+    small = [
+        each
+        for each in profile["offers"]
+        if each["backend"] == "llamacpp" and each["fits"] and each["memory_bytes"] <= ON_CPU_BYTES
+    ]
+    return f"motet models add {max(small, key=lambda each: each['memory_bytes'])['name']}"

@@ -230,8 +230,12 @@ def demo(
         Path | None, typer.Option(help="Documents to ask. Default: Motet's own.")
     ] = None,
     question: Annotated[str | None, typer.Option(help="What to ask of them.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Who writes the answer, as `motet models add` takes it.")
+    ] = None,
 ) -> None:
     """Index documents, start the service, ask it a question over HTTP, stop it again."""
     from server.cli.demo import demonstrate
 
-    run_(demonstrate(folder, question, out))
+    if not run_(demonstrate(folder, question, model, out)):
+        raise typer.Exit(1)

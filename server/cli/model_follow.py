@@ -7,6 +7,7 @@ import time
 from typing import Any
 from urllib.parse import quote
 
+import httpx
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -47,24 +48,35 @@ async def pull_model(settings: Settings, name: str, as_json: bool, console: Cons
 
     Interrupted, the pull is cancelled; what it got is kept for the next one.
     """
-    # Known before the answer: the pull may be under way already when that is interrupted.
-    address = f"/models/pulls/{quote(name, safe='/:@')}"
     async with connect(settings) as client:
-        try:
-            started = await client.post("/models/pull", json={"name": name})
-            job: dict[str, Any] = await read_answer(started)
-            async with client.stream("GET", address, headers={"Accept": SSE_TYPE}) as response:
-                with _bar(console, as_json) as bar:
-                    async for event in read_events(response):
-                        job = event.data
-                        _advance(bar, job, as_json)
-        except asyncio.CancelledError:
-            await client.delete(address)
-            say(console, f"stopped; `motet models pull {name}` goes on where it was")
-            raise
+        job = await start_pull(client, name, as_json, console)
     if not as_json:
         _say_end(job, console)
     return bool(job["state"] == "done")
+
+
+async def start_pull(
+    client: httpx.AsyncClient, name: str, as_json: bool, console: Console
+) -> dict[str, Any]:
+    """Start a pull, or go on with it, show how far it is, and return its job when it has ended.
+
+    Interrupted, the pull is cancelled.
+    """
+    # Known before the answer: the pull may be under way already when that is interrupted.
+    address = f"/models/pulls/{quote(name, safe='/:@')}"
+    try:
+        started = await client.post("/models/pull", json={"name": name})
+        job: dict[str, Any] = await read_answer(started)
+        async with client.stream("GET", address, headers={"Accept": SSE_TYPE}) as response:
+            with _bar(console, as_json) as bar:
+                async for event in read_events(response):
+                    job = event.data
+                    _advance(bar, job, as_json)
+    except asyncio.CancelledError:
+        await client.delete(address)
+        say(console, f"stopped; `motet models pull {name}` goes on where it was")
+        raise
+    return job
 
 
 def _bar(console: Console, as_json: bool) -> Progress:

@@ -57,23 +57,84 @@ def models_unload(
     _show(_request(home, "POST", f"/models/{name}/unload", json={"wait_s": wait}), as_json)
 
 
+@model_app.command("add")
+def models_add(
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            help="A name of the list, ./model.gguf, hf.co/OWNER/REPOSITORY[:Q4_K_M], "
+            "ollama.com/NAME:TAG, ollama/NAME:TAG, or a folder with a model. Alone: the list."
+        ),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="What models.yaml calls it.")] = None,
+    projector: Annotated[
+        Path | None,
+        typer.Option(help="The GGUF file (mmproj) by which the model sees.", exists=True),
+    ] = None,
+    task: Annotated[
+        str | None, typer.Option(help="What it is for, where that is not what it seems.")
+    ] = None,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Add a model by one command: get its files, declare it in models.yaml, put its role on it.
+
+    Without a name, list what can be had, marked by what suits this machine.
+    """
+    from server.cli.model_add import AddOptions, add_model
+    from server.cli.model_tables import print_offers
+
+    if model is None:
+        listed = get(home, "/models/profile")
+        out.print_json(data=listed["offers"]) if as_json else print_offers(listed, out)
+        return
+    options = AddOptions(model, name, projector, task, as_json)
+    if not run(add_model(settings_of(home), options, out)):
+        raise typer.Exit(1)
+
+
+@model_app.command("remove")
+def models_remove(name: Name, home: Home = None, as_json: AsJson = False) -> None:
+    """Take a model out of your models.yaml; GGUF files that were pulled for it are deleted."""
+    from server.cli.model_tables import format_bytes
+
+    removed = request(home, "DELETE", f"/models/{name}")
+    if as_json:
+        out.print_json(data=removed)
+        return
+    freed_bytes = removed["freed_bytes"]
+    files = f"its files freed {format_bytes(freed_bytes)}" if freed_bytes else "its files stay"
+    say(out, (name, "bold"), f" is removed from models.yaml; {files}")
+
+
 @model_app.command("pull")
 def models_pull(
     name: Annotated[
-        str,
-        typer.Argument(help="BACKEND/SOURCE, as in ollama/qwen3:4b, or a model of models.yaml."),
-    ],
+        str | None,
+        typer.Argument(help="A model of models.yaml, or BACKEND/SOURCE, as in ollama/qwen3:4b."),
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Everything that the roles name and is not here.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before.")] = False,
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:
     """Get a model onto this machine, with its progress. Ctrl-C stops; the next pull goes on there.
 
     From Ollama's library, or from the Hugging Face Hub for `transformers`, `diffusers`,
-    `sentence_transformers`, `cross_encoder` and `coqui`.
+    `sentence_transformers`, `cross_encoder` and `coqui`; GGUF models from both, by `llamacpp`.
     """
+    from server.cli.model_add import pull_missing
     from server.cli.model_follow import pull_model
 
-    if not run(pull_model(settings_of(home), name, as_json, out)):
+    if (name is None) != everything:
+        raise typer.BadParameter("Name a model, or say --all.")
+    if name is None:
+        done = run(pull_missing(settings_of(home), yes, as_json, out))
+    else:
+        done = run(pull_model(settings_of(home), name, as_json, out))
+    if not done:
         raise typer.Exit(1)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 import signal
 from pathlib import Path
@@ -177,7 +178,7 @@ async def test_loading_without_a_service_is_refused(alone: Motet) -> None:
 
 async def test_models_for_this_machine_are_proposed(server: ServerProcess) -> None:
     said = await Motet(server.home)("models", "profile")
-    assert "motet models pull ollama/" in said.out
+    assert "motet models add " in said.out
 
 
 async def test_doctor_prints_machine_models_and_recommendations(alone: Motet) -> None:
@@ -187,6 +188,7 @@ async def test_doctor_prints_machine_models_and_recommendations(alone: Motet) ->
     assert "chat → " in doctor.out
     assert "PyTorch" in doctor.out
     assert "models that suit this machine" in doctor.out
+    assert re.search(r"no language model: .*\n +motet models add \S+", doctor.out)
 
 
 async def test_a_wrong_name_is_a_sentence_that_proposes_one(motet: Motet) -> None:

@@ -76,8 +76,10 @@ async def test_the_machine_is_described_with_models_that_suit_it(
     assert ram["device"] == "ram"
     assert ram["total_bytes"] >= ram["free_bytes"] > 0
     found = {each["role"]: each for each in profile["recommended"]}
-    assert found["chat"]["command"].startswith("motet models pull ollama/")
+    assert found["chat"]["command"].startswith("motet models add ")
     assert found["embed"]["here"]
+    offers = {each["name"]: each for each in profile["offers"]}
+    assert offers["qwen2.5-0.5b"]["license"] == "Apache-2.0"
     assert {role["role"] for role in profile["roles"]} >= {"chat", "embed"}
 
 

@@ -286,5 +286,5 @@ async def test_chat_digest_and_review_are_of_use_without_a_language_model(
     assert "make serve" in transcript.output["digest"]
     transcript = await run(world.catalog.get("review"), {"task": "Write.", "draft": "Mine."}, alone)
     assert transcript.interrupts[0]["value"]["show"]["draft"] == "Mine."
-    with pytest.raises(Unavailable, match="ollama pull"):
+    with pytest.raises(Unavailable, match="motet models add"):
         await run(world.catalog.get("review"), {"task": "Write."}, alone)

@@ -16,7 +16,7 @@ from models.backends.common.streaming_chat import AsyncChat
 from models.backends.reader.evidence import ENOUGH, Evidence, EvidenceWindow
 from models.backends.reader.weighing import weigh
 from models.capabilities import Embed, Vectors
-from models.refusal import REFUSAL
+from models.refusal import HOW_TO_GET_LANGUAGE_MODEL, LANGUAGE_MODEL_COMMAND, REFUSAL
 
 _WRITING_OPTIONS = ("tools", "format", "response_format")
 
@@ -75,10 +75,9 @@ def needs_language_model(action: str) -> Unavailable:
     """Return the refusal of the reader: what it cannot do, and how to get a model that can."""
     return Unavailable(
         f"To {action} takes a language model, and this machine has none: the embedded reader only "
-        "quotes from passages. Install Ollama from ollama.com and run `ollama pull qwen3:4b`, or "
-        "declare an OpenAI-compatible server in models.yaml.",
+        f"quotes from passages. {HOW_TO_GET_LANGUAGE_MODEL}",
         code="needs_language_model",
-        details={"hint": "ollama pull qwen3:4b"},
+        details={"hint": LANGUAGE_MODEL_COMMAND},
         permanent=True,
     )
 

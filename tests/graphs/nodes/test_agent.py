@@ -148,7 +148,7 @@ async def test_after_the_bound_the_model_must_answer_without_tools() -> None:
 
 
 async def test_a_model_that_cannot_call_tools_says_how_to_get_one() -> None:
-    with pytest.raises(Unavailable, match="ollama pull") as caught:
+    with pytest.raises(Unavailable, match="motet models add") as caught:
         await run(agent_of_yaml(TALK), {"question": "?"}, context())
     assert caught.value.code == "needs_language_model"
 
