@@ -139,7 +139,8 @@ class Additions:
             )
         models = file.models if declared else {**file.models, spec.name: spec}
         plan = plan_role(file.model_copy(update={"models": models}), declared or spec)
-        if not with_role:
+        # An environment's list is not written into what all environments have in common.
+        if not with_role or (self._settings.environment and plan.names):
             plan = RolePlan(plan.role, None, preferred=False)
 
         def edit(text: str) -> str:

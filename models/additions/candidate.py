@@ -12,7 +12,8 @@ from models.catalog.file import RESERVED_NAMES
 from models.catalog.spec import Task
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
-_ADDITIONS_TO_NAMES = re.compile(r"[-._](gguf|instruct|it|chat)$", re.IGNORECASE)
+_ADDITIONS_TO_NAMES = re.compile(r"[-._](gguf|instruct|it|chat|i?q\d[a-z0-9_]*|b?f16|f32)$")
+"""What the names of files and repositories say of a model's format, at their end."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,12 +129,18 @@ def _absolute(model: str) -> str:
 
 
 async def pull_missing(settings: Settings, yes: bool, as_json: bool, console: Console) -> bool:
-    """Get everything that the roles name and is not here, once its size was agreed to."""
+    """Get everything that the roles name and is not here, once its size was agreed to.
+
+    As JSON and without a yes, only list it.
+    """
     async with connect(settings) as client:
         missing = (await read_answer(await client.get("/models/missing")))["missing"]
+        if as_json and not yes:
+            print(write_json(missing), flush=True)
+            return True
         if not as_json:
             _say_missing(missing, console)
-        if missing and not (yes or as_json) and not typer.confirm("Get them?"):
+        if missing and not yes and not typer.confirm("Get them?"):
             return False
         jobs = [await start_pull(client, each["name"], as_json, console) for each in missing]
     for job in jobs:

@@ -116,7 +116,9 @@ def models_pull(
     everything: Annotated[
         bool, typer.Option("--all", help="Everything that the roles name and is not here.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do not ask before; with --json alone, nothing is got.")
+    ] = False,
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx
+import orjson
 import pytest
 
 from benchmarks.server import ServerProcess
@@ -171,6 +172,8 @@ async def test_everything_that_roles_name_is_pulled_at_once(
     assert [each["name"] for each in missing] == ["tiny"]
     assert missing[0]["download_bytes"] > 0
 
+    listed = await motet("models", "pull", "--all", "--json")
+    assert orjson.loads(listed.out) == missing
     said = await motet("models", "pull", "--all", "--yes")
 
     assert (said.status, "in all" in said.out) == (0, True), said

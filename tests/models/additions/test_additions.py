@@ -307,6 +307,22 @@ async def test_link_and_mode_of_models_yaml_stay(
     assert (target.stat().st_mode & 0o777, "tiny" in target.read_text()) == (0o640, True)
 
 
+async def test_lists_of_an_environment_stay_as_they_are(settings: Settings, tmp_path: Path) -> None:
+    environment = "environments: {production: {roles: {chat: [a]}}}\n"
+    settings.models_file.write_text(OWN + environment)
+    (tmp_path / "tiny.gguf").write_bytes(WEIGHTS)
+    chosen = load_settings(home=settings.home, environment="production")
+    async with open_models(chosen, devices=SmallMachine()) as models:
+        watch = ModelsWatch(chosen, models.file, models.replace_file)
+
+        added = await add(Additions(chosen, models, watch), str(tmp_path / "tiny.gguf"))
+
+        assert added.role is None
+        assert models.file.roles["chat"] == ["a"]
+        assert "tiny" in models.file.models
+    assert environment.strip() in settings.models_file.read_text()
+
+
 async def test_removed_model_is_gone_with_its_files(
     registry: Registry, additions: Additions, models: Models, settings: Settings
 ) -> None:

@@ -18,7 +18,9 @@ GB = 10**9
     ("text", "name"),
     [
         ("Qwen2.5-0.5B-Instruct-GGUF", "qwen2.5-0.5b"),
-        ("qwen2.5-0.5b-instruct-q4_k_m.gguf", "qwen2.5-0.5b-instruct-q4_k_m"),
+        ("qwen2.5-0.5b-instruct-q4_k_m.gguf", "qwen2.5-0.5b"),
+        ("Qwen3-1.7B-Q8_0.gguf", "qwen3-1.7b"),
+        ("a-IQ4_XS.gguf", "a"),
         ("gemma-3-1b-it-GGUF", "gemma-3-1b"),
         ("my model (1).gguf", "my-model-1"),
         ("qwen2.5-0.5b", "qwen2.5-0.5b"),
