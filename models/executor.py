@@ -285,7 +285,7 @@ async def _end_model(name: str, loaded: Loaded) -> None:
 def _load_error(spec: ModelSpec, error: Exception) -> MotetError:
     """Translate what a driver raised (`load_timed_out`, `load_failed`, or its own error)."""
     if isinstance(error, MotetError):
-        return error
+        return _name_model(spec.name, error)
     if isinstance(error, TimeoutError):
         message = f"'{spec.name}' was not loaded within {LOAD_TIMEOUT_S:g} s."
         translated: MotetError = TimedOut(message, code="load_timed_out")
@@ -295,3 +295,12 @@ def _load_error(spec: ModelSpec, error: Exception) -> MotetError:
         translated = Unavailable(message, code="load_failed")
     translated.__cause__ = error
     return translated
+
+
+def _name_model(name: str, error: MotetError) -> MotetError:
+    """Add the name in models.yaml to an error of a worker or a server, which may not know it."""
+    if name not in error.message:
+        error.message = f"'{name}' cannot be loaded: {error.message}"
+        error.args = (error.message,)
+    error.details.setdefault("model", name)
+    return error

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from functools import partial
 
 from config.errors import MotetError, NotFound, TimedOut, Unavailable
+from models.availability import Reason
 from models.catalog.resolved import ResolvedModel
 from models.catalog.roles import Resolver
 from models.catalog.spec import Task
 from models.driver_cache import DriverCache
 from models.executor import EffectExecutor
+from models.fallbacks import NeedsModel
 from models.lease import Lease, LeaseAttempt, LeaseAttempts, LeaseListener
 
 WAIT_S = 600.0
@@ -50,7 +52,11 @@ class LeaseBroker:
     async def lease(self, request: LeaseRequest) -> AsyncIterator[Lease]:
         """Lease a model as long as the context lasts; entering waits for it."""
         async with contextlib.AsyncExitStack() as stack:
-            yield await self._take(stack, request)
+            lease = await self._take(stack, request)
+            try:
+                yield lease
+            except NeedsModel as error:
+                raise error.explain(lease.choice) from error
 
     def attempts(self, request: LeaseRequest) -> AsyncIterator[LeaseAttempt]:
         """Lease a model for work that runs again if it ran out of memory or lost its model."""
@@ -73,7 +79,7 @@ class LeaseBroker:
             except (Unavailable, NotFound, TimedOut) as error:
                 if resolved.role is None or error.code in NOT_PASSED_OVER:
                     raise
-                failed[spec.name], last = error.message, error
+                failed[spec.name], last = Reason.of(error), error
                 continue
             request.notify(phase="ready", model=spec.name)
             return Lease(resolved, loaded.capability)

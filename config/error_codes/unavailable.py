@@ -110,13 +110,17 @@ UNAVAILABLE: Mapping[str, ErrorCode] = {
         "The model is declared, but its files are not on this machine or its server.",
         "Pull it with `motet models pull NAME`.",
     ),
+    "model_starting": ErrorCode(
+        "The server of the model runs and is still loading it.", "Try again in a moment."
+    ),
     "model_unreadable": ErrorCode(
         "The model's files are damaged or of another kind.",
         "Pull it again, or correct its `source`.",
     ),
     "needs_language_model": ErrorCode(
-        "The request needs a language model, and only the embedded reader is available.",
-        "Get one with `motet models add`, or declare a server in models.yaml.",
+        "The request needs a language model, and only the embedded reader is available; "
+        "`details.state` says whether one is `starting`, `unreachable` or `unavailable`.",
+        "Read which and why; without any, `motet models add` gets one.",
     ),
     "needs_vision_model": ErrorCode(
         "The request needs a chat model that sees images.",
@@ -163,7 +167,7 @@ UNAVAILABLE: Mapping[str, ErrorCode] = {
         "The model broke off its answer without an end.", "Try again, or take another model."
     ),
     "role_unavailable": ErrorCode(
-        "No model of the role is available; `details.passed_over` says why for each.",
+        "No model of the role is available; `details.passed_over` has `model`, `why` and `state`.",
         "Make one available; `motet models profile` proposes models.",
     ),
     "run_storage_failed": ErrorCode(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from models.availability import PassedOver
 from models.catalog.spec import ModelSpec
 
 
@@ -15,8 +16,7 @@ class ResolvedModel:
     model: ModelSpec
     role: str | None
     reason: str
-    passed_over: tuple[tuple[str, str], ...] = ()
-    """Name and reason of each."""
+    passed_over: tuple[PassedOver, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -25,5 +25,5 @@ class ResolvedModel:
             "source": self.model.source,
             "role": self.role,
             "reason": self.reason,
-            "passed_over": [{"model": name, "why": why} for name, why in self.passed_over],
+            "passed_over": [each.as_dict() for each in self.passed_over],
         }

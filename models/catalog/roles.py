@@ -5,10 +5,11 @@ Asks the back ends each time, through their drivers, which keep their answers fo
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import get_args
 
 from config.errors import Invalid, MotetError, NotFound, Unavailable, nearest
+from models.availability import RETRY_AFTER_S, PassedOver, Reason, classify
 from models.backends import BACKENDS
 from models.catalog.file import ModelsFile
 from models.catalog.resolved import ResolvedModel
@@ -81,28 +82,20 @@ class Resolver:
         )
 
     async def _from_role(self, role: str, task: Task, without: Mapping[str, str]) -> ResolvedModel:
-        passed_over: list[tuple[str, str]] = []
+        passed_over: list[PassedOver] = []
         for entry in self._file.roles[role]:
             async for spec, why in self._candidates(entry, task):
-                if spec and spec.name != entry and spec.name in self._file.roles[role]:
+                if spec is None:
+                    passed_over.append(why or PassedOver(entry, "not available", "absent"))
+                    continue
+                if spec.name != entry and spec.name in self._file.roles[role]:
                     continue  # the list has a place of its own for it
-                if spec:
-                    why = await self._unavailable_reason(spec, task, without)
-                if spec and not why:
+                if not (reason := await self._unavailable_reason(spec, task, without)):
                     return ResolvedModel(
                         spec, role, _reason(role, entry, spec, passed_over), tuple(passed_over)
                     )
-                passed_over.append((spec.name if spec else entry, why or "not available"))
-        reasons = (
-            " ".join(f"{name}: {why.rstrip('.')}." for name, why in passed_over)
-            or "models.yaml names none for it."
-        )
-        raise Unavailable(
-            f"Role '{role}' has no model that is available. {reasons} "
-            "`motet models profile` proposes models for this machine.",
-            code="role_unavailable",
-            details={"role": role, "passed_over": [list(item) for item in passed_over]},
-        )
+                passed_over.append(PassedOver(spec.name, reason, classify(reason, known=True)))
+        raise _role_unavailable(role, passed_over)
 
     async def _unavailable_reason(
         self, spec: ModelSpec, task: Task, without: Mapping[str, str]
@@ -112,12 +105,12 @@ class Resolver:
         if why := without.get(spec.name):
             return why
         if error := self._refusal(spec.name):
-            return error.message
+            return Reason.of(error)
         return await (await self._drivers.open(spec.backend)).available(spec)
 
     async def _candidates(
         self, entry: str, task: Task
-    ) -> AsyncIterator[tuple[ModelSpec | None, str | None]]:
+    ) -> AsyncIterator[tuple[ModelSpec | None, PassedOver | None]]:
         """Yield the models an entry of a role stands for, or why there are none."""
         backend, _, source = entry.partition("/")
         if source != "*":
@@ -133,10 +126,13 @@ class Resolver:
                 count += 1
                 yield spec, None
         except MotetError as error:
-            yield None, error.message
+            why = Reason.of(error)
+            known = bool(error.details.get("installed"))
+            yield None, PassedOver(entry, why, classify(why, known=known))
             return
         if not count:
-            yield None, f"it has no model for {TASK_PHRASES[task]}, and models.yaml declares none"
+            none = f"it has no model for {TASK_PHRASES[task]}, and models.yaml declares none"
+            yield None, PassedOver(entry, none, "absent")
 
     def _by_name(self, name: str, task: Task) -> ModelSpec | None:
         if name in self._file.models:
@@ -151,7 +147,22 @@ def _other_task(spec: ModelSpec, task: Task) -> str:
     return f"is for {TASK_PHRASES[spec.task]}, not for {TASK_PHRASES[task]}."
 
 
-def _reason(role: str, entry: str, spec: ModelSpec, passed: list[tuple[str, str]]) -> str:
+def _role_unavailable(role: str, passed_over: Sequence[PassedOver]) -> Unavailable:
+    reasons = (
+        " ".join(f"{each.name}: {each.why.rstrip('.')}." for each in passed_over)
+        or "models.yaml names none for it."
+    )
+    starts = any(each.state == "starting" for each in passed_over)
+    return Unavailable(
+        f"Role '{role}' has no model that is available. {reasons} "
+        "`motet models profile` proposes models for this machine.",
+        code="role_unavailable",
+        details={"role": role, "passed_over": [each.as_dict() for each in passed_over]},
+        retry_after_s=RETRY_AFTER_S if starts else None,
+    )
+
+
+def _reason(role: str, entry: str, spec: ModelSpec, passed: Sequence[PassedOver]) -> str:
     what = f"first available of role '{role}'" if passed else f"first of role '{role}'"
     return what if entry == spec.name else f"{what}, found by {entry}"
 

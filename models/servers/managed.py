@@ -14,6 +14,7 @@ from collections.abc import Coroutine, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any, Protocol
 
+from config.errors import MotetError
 from models.catalog.spec import ModelSpec
 from models.devices import CPU, RAM
 from models.devices.accelerator import Accelerator
@@ -27,6 +28,11 @@ from models.servers.process import ServerProcess
 from models.servers.readiness import HOST, find_free_port, is_free, wait_ready
 from models.servers.spec import LogReady, ServeSpec
 
+UNANSWERED = frozenset({"model_connection_lost", "openai_unreachable", "response_incomplete"})
+"""Codes of requests that a server left unanswered."""
+END_KNOWN_S = 2.0
+"""Bounds the wait for the end of a server that broke a connection: it may be alive."""
+
 
 class ServerHandle(Protocol):
     """A process or a container."""
@@ -39,7 +45,7 @@ class ServerHandle(Protocol):
 
     async def stop(self, grace_s: float) -> None: ...
 
-    def explain_end(self, reason: str) -> Exception: ...
+    def explain_end(self, reason: str) -> MotetError: ...
 
 
 class ManagedServer:
@@ -64,6 +70,18 @@ class ManagedServer:
     @property
     def alive(self) -> bool:
         return not self._running.exited.done()
+
+    async def explain_loss(self, error: MotetError) -> MotetError:
+        """Return how the server ended, where a lost connection comes of that; else `error`.
+
+        Waits a moment for the end to be known: connections break before it is.
+        """
+        if error.code not in UNANSWERED:
+            return error
+        await asyncio.wait([self._running.exited], timeout=END_KNOWN_S)
+        if not self._running.exited.done():
+            return error
+        return self._running.explain_end(self._running.exited.result())
 
     async def stop(self) -> None:
         self.lost.cancel()

@@ -36,7 +36,8 @@ class ModelPhase(EventData):
     ] = None
     reason: Annotated[str | None, "`chosen`: why this one"] = None
     passed_over: Annotated[
-        list[dict[str, Any]] | None, "`chosen`: `model` and `why` of those before it in the role"
+        list[dict[str, Any]] | None,
+        "`chosen`: `model`, `why` and `state` of those before it in the role",
     ] = None
     backend: Annotated[str | None, "`chosen`: its back end"] = None
     source: Annotated[str | None, "`chosen`: its source there"] = None

@@ -11,6 +11,7 @@ import pytest
 import uvloop
 
 from config.errors import Invalid, NotFound, TimedOut, Unavailable
+from models.availability import PassedOver
 from models.manager import Models
 from tests.support.manager import Scene
 from tests.support.tenants import TENANT
@@ -36,8 +37,8 @@ async def test_lease_gives_the_loaded_model_and_why_it_was_chosen(scene: Scene) 
     assert events[0]["reason"] == "first available of role 'chat'"
     why = "it has no model for chat, and models.yaml declares none"
     assert events[0]["passed_over"] == [
-        {"model": "ollama/*", "why": why},
-        {"model": "openai/*", "why": why},
+        {"model": "ollama/*", "why": why, "state": "absent"},
+        {"model": "openai/*", "why": why, "state": "absent"},
     ]
     assert scene.fakes["reader"].log == ["load first", "unload first"]
 
@@ -54,7 +55,7 @@ async def test_an_unreachable_back_end_is_passed_over_with_its_reason(scene: Sce
     async with scene.models() as models:
         scene.fakes["ollama"].down = "Ollama does not answer."
         choice = await models.resolve("chat", "chat")
-        assert choice.passed_over[0] == ("ollama/*", "Ollama does not answer.")
+        assert choice.passed_over[0] == PassedOver("ollama/*", "Ollama does not answer.", "absent")
 
 
 async def test_a_model_that_cannot_be_loaded_is_passed_over_for_the_next(scene: Scene) -> None:
@@ -63,11 +64,11 @@ async def test_a_model_that_cannot_be_loaded_is_passed_over_for_the_next(scene: 
         async with models.lease("chat", "chat", tenant=TENANT) as lease:
             assert lease.model.name == "second"
             why = "'first' cannot be loaded: ValueError: bad magic number"
-            assert ("first", why) in lease.choice.passed_over
+            assert PassedOver("first", why, "unavailable") in lease.choice.passed_over
         # Its back-off is known now, so that it is not even tried.
         choice = await models.resolve("chat", "chat")
         assert choice.model.name == "second"
-        assert "tried again" in dict(choice.passed_over)["first"]
+        assert "tried again" in choice.passed_over[-1].why
 
 
 async def test_a_role_without_an_available_model_says_why_for_each(scene: Scene) -> None:

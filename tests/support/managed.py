@@ -3,7 +3,7 @@
 Speaks as much of OpenAI's protocol as a chat needs. `--slow`: healthy only after a GET of `/open`.
 `--dies`: prints why and ends. `--child`: starts a process of its own, and prints its id.
 `--deaf`: does not end when asked to. `--killed-once MARKER`: is killed while it starts, once.
-GET `/die` ends it.
+GET `/die` ends it, and so does a prompt with "exit" or "kill" in it, after the first piece.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Answers(BaseHTTPRequestHandler):
         self._send(200 if open_now else 503, {"data": [{"id": "only"}], "env": os.environ.get("X")})
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["content-length"]))
+        asked = self.rfile.read(int(self.headers["content-length"]))
         self.send_response(200)
         self.send_header("content-type", "text/event-stream")
         self.end_headers()
@@ -43,6 +43,7 @@ class Answers(BaseHTTPRequestHandler):
             self.wfile.write(
                 b"data: " + json.dumps({**chunk, "choices": [choice]}).encode() + b"\n\n"
             )
+            _end(asked)
         self.wfile.write(b"data: [DONE]\n\n")
 
     def _send(self, status: int, body: object) -> None:
@@ -54,6 +55,14 @@ class Answers(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         pass
+
+
+def _end(asked: bytes) -> None:
+    if b"exit" in asked:
+        print("the GPU fell off the bus", flush=True)
+        os._exit(7)
+    if b"kill" in asked:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from typing import ClassVar
 
 from config.errors import Invalid, MotetError
+from models.availability import Reason
 from models.backends.common.sources import allows_pickles, is_hub_name
 from models.catalog.spec import ModelSpec, Task
 from models.devices import RAM
@@ -56,7 +57,7 @@ class BaseDriver:
                 return await asyncio.to_thread(self.find_problem, spec)
             return self.find_problem(spec)
         except MotetError as error:
-            return error.message
+            return Reason.of(error)
 
     async def _find_absent(self) -> list[str]:
         """Return the packages that are not installed; those found once are not sought again."""

@@ -13,7 +13,7 @@ from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from pydantic import PrivateAttr
 
-from config.errors import MotetError
+from config.errors import MotetError, Unavailable
 from models.backends.common.streaming_chat import StreamingChat
 
 
@@ -40,6 +40,10 @@ class CheckedChat(StreamingChat):
         """Return our error for a stream that ended without its last piece."""
         raise NotImplementedError
 
+    async def explain_loss(self, error: MotetError) -> MotetError:
+        """Return an error that says more than ours, where it is known how the server ended."""
+        return error
+
     def is_last(self, chunk: ChatGenerationChunk) -> bool:
         raise NotImplementedError
 
@@ -50,18 +54,21 @@ class CheckedChat(StreamingChat):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        with self._checked() as ending:
-            stream = super()._astream(messages, stop, run_manager, **kwargs)
-            async with aclosing(stream) as chunks:  # type: ignore[type-var]
-                while True:
-                    # Not `wait_for`: Python 3.11's loses a cancellation that comes in the tick
-                    # of the result. And not around the loop: the reader's time is its own.
-                    async with asyncio.timeout(self._silence_s):
-                        chunk = await anext(chunks, None)
-                    if chunk is None:
-                        break
-                    ending.reached = ending.reached or self.is_last(chunk)
-                    yield chunk
+        try:
+            with self._checked() as ending:
+                stream = super()._astream(messages, stop, run_manager, **kwargs)
+                async with aclosing(stream) as chunks:  # type: ignore[type-var]
+                    while True:
+                        # Not `wait_for`: Python 3.11's loses a cancellation that comes in the tick
+                        # of the result. And not around the loop: the reader's time is its own.
+                        async with asyncio.timeout(self._silence_s):
+                            chunk = await anext(chunks, None)
+                        if chunk is None:
+                            break
+                        ending.reached = ending.reached or self.is_last(chunk)
+                        yield chunk
+        except Unavailable as error:
+            raise await self.explain_loss(error) from error.__cause__
 
     def _stream(
         self,

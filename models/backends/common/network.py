@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from config.settings import LOOPBACK
@@ -24,3 +25,10 @@ def redacted_url(url: str) -> str:
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     return f"{parts.scheme}://{host}{parts.path}".rstrip("/")
+
+
+def list_causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and what it comes of: clients wrap errors of others, and those again."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)

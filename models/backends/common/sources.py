@@ -102,7 +102,7 @@ def why_no_folder(name: str, source: str) -> str:
         if path.is_file() and is_gguf(path):
             return GGUF.refusal(path)
         return f"there is no folder '{source}'."
-    return f"'{source}' is not on this machine yet. Run `motet models pull {name}`."
+    return f"it is not on this machine yet. Run `motet models pull {name}`."
 
 
 def require_folder(name: str, source: str, *, allow_pickles: bool = False) -> Path:

@@ -50,7 +50,7 @@ class CrossEncoderHandler:
         self._model = model.eval().to(self._device)
         if model.config.num_labels not in (1, 2):
             raise Invalid(
-                f"'{source}' has {model.config.num_labels} labels: not a cross-encoder for search.",
+                f"It has {model.config.num_labels} labels: it is no cross-encoder for search.",
                 code="capability_unsupported",
             )
         limits = [_limit(self._tokenizer, model.config), options["max_tokens"]]
@@ -101,9 +101,7 @@ def _load(load: Callable[..., Loaded], source: str, **options: Any) -> Loaded:
         return load(source, local_files_only=True, **options)
     except (OSError, ValueError) as error:
         raise Unavailable(
-            f"The cross-encoder in {source} cannot be read: {error}"[:1200],
-            code="model_unreadable",
-            details={"source": source},
+            f"Its files cannot be read: {error}"[:1200], code="model_unreadable"
         ) from error
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
-from config.errors import Invalid, Unavailable
+from config.errors import Invalid
 from models.backends.common.base_driver import BaseDriver, estimate_in_ram
 from models.backends.common.options import Options
 from models.backends.common.worker_model import WorkerModel
 from models.capabilities import CaptionRequest
 from models.catalog.spec import ModelSpec
 from models.driver import Progress
+from models.fallbacks import NeedsModel
 from models.scheduling.requirement import MemoryRequirement
 from models.workers.process import WorkerProcess
 
@@ -68,14 +69,13 @@ class DescriberModel(WorkerModel):
                     yield title + reply.header["text"] + gap
 
 
-def needs_vision_model() -> Unavailable:
+def needs_vision_model() -> NeedsModel:
     """Return the refusal of the describer: what it cannot do, and how to get a model that can."""
-    return Unavailable(
-        "To answer a question about a picture takes a vision model, and this machine has none: "
-        "the embedded describer only tells sizes and colours. Install Ollama from ollama.com and "
-        "run `ollama pull qwen2.5vl:3b`, or declare a vision model in models.yaml and name it in "
-        "the role `vision`.",
+    return NeedsModel(
+        "To answer a question about a picture takes a vision model; the embedded describer only "
+        "tells sizes and colours.",
+        "Install Ollama from ollama.com and run `ollama pull qwen2.5vl:3b`, or declare a vision "
+        "model in models.yaml and name it in the role `vision`.",
         code="needs_vision_model",
-        details={"hint": "ollama pull qwen2.5vl:3b"},
-        permanent=True,
+        hint="ollama pull qwen2.5vl:3b",
     )

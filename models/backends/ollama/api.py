@@ -63,11 +63,18 @@ class OllamaApi:
         return [listing.running(each) for each in answer.get("models") or []]
 
     async def load(
-        self, name: str, options: Mapping[str, Any], timeout_s: float, *, embeds: bool = False
+        self,
+        name: str,
+        options: Mapping[str, Any],
+        timeout_s: float,
+        *,
+        called: str,
+        embeds: bool = False,
     ) -> None:
         """Load a model with these options and keep it until told otherwise.
 
-        While Ollama's queue of loads is full, asks again until `timeout_s` is over.
+        `called` is its name in models.yaml, for errors, here and in what asks a model. While
+        Ollama's queue of loads is full, asks again until `timeout_s` is over.
         """
         path = "/api/embed" if embeds else "/api/generate"
         body = {"model": name, "keep_alive": FOR_EVER, "options": dict(options), "stream": False}
@@ -76,7 +83,7 @@ class OllamaApi:
         while True:
             left_s = ends_s - asyncio.get_running_loop().time()
             try:
-                await self._call("POST", path, body, max(left_s, PROBE_TIMEOUT_S))
+                await self._call("POST", path, body, max(left_s, PROBE_TIMEOUT_S), called)
             except Busy:
                 if left_s <= pause_s:
                     raise
@@ -110,23 +117,24 @@ class OllamaApi:
         return True
 
     async def embed(
-        self, body: Mapping[str, Any], texts: Sequence[str], timeout_s: float
+        self, body: Mapping[str, Any], texts: Sequence[str], timeout_s: float, *, called: str
     ) -> list[list[float]]:
         """Ask for a vector of each text; `body` names the model and its options."""
-        answer = await self._call("POST", "/api/embed", {**body, "input": list(texts)}, timeout_s)
+        sent = {**body, "input": list(texts)}
+        answer = await self._call("POST", "/api/embed", sent, timeout_s, called)
         vectors = answer.get("embeddings") or []
         if len(vectors) != len(texts):
-            raise errors.unreadable(str(body.get("model")), f"{len(vectors)} vectors")
+            raise errors.unreadable(called, f"{len(vectors)} vectors")
         return vectors
 
     async def lines(
-        self, path: str, body: Mapping[str, Any], silence_s: float
+        self, path: str, body: Mapping[str, Any], silence_s: float, *, called: str
     ) -> AsyncGenerator[dict[str, Any], None]:
         """Yield the lines of a streamed answer; closing it makes the server stop.
 
         `silence_s` bounds the wait for each. An error that comes as a line is raised.
         """
-        model = str(body.get("model", ""))
+        tag = str(body.get("model", ""))
         timeout = httpx.Timeout(silence_s, connect=CONNECT_TIMEOUT_S)
         try:
             client = await self._client()
@@ -135,16 +143,16 @@ class OllamaApi:
             ) as response:
                 if response.is_error:
                     await response.aread()
-                    raise _refusal(response, model)
+                    raise _refusal(response, called, tag)
                 async for line in read_lines(response.aiter_bytes()):
                     message = json.loads(line) if line.strip() else {}
                     if message.get("error"):
-                        raise errors.from_answer(-1, str(message["error"]), model)
+                        raise errors.from_answer(-1, str(message["error"]), called, tag)
                     yield message
         except httpx.HTTPError as error:
-            raise errors.from_transport(error, self.url, model, silence_s) from error
+            raise errors.from_transport(error, self.url, called, silence_s) from error
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise errors.unreadable(model, str(error)) from error
+            raise errors.unreadable(called, str(error)) from error
 
     async def close(self) -> None:
         if self._opened is not None:
@@ -170,8 +178,10 @@ class OllamaApi:
         path: str,
         body: Mapping[str, Any] | None = None,
         timeout_s: float = 10.0,
+        called: str = "",
     ) -> dict[str, Any]:
-        model = str((body or {}).get("model", ""))
+        tag = str((body or {}).get("model", ""))
+        called = called or tag
         timeout = httpx.Timeout(timeout_s, connect=min(CONNECT_TIMEOUT_S, timeout_s))
         try:
             client = await self._client()
@@ -180,21 +190,21 @@ class OllamaApi:
         except httpx.TimeoutException as error:
             if body is None:
                 raise errors.unreachable(self.url, f"silent for {timeout_s:g} s") from error
-            raise errors.from_transport(error, self.url, model, timeout_s) from error
+            raise errors.from_transport(error, self.url, called, timeout_s) from error
         except httpx.HTTPError as error:
-            raise errors.from_transport(error, self.url, model, timeout_s) from error
+            raise errors.from_transport(error, self.url, called, timeout_s) from error
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise errors.no_ollama(self.url) from error
         if not isinstance(answer, dict):
             raise errors.no_ollama(self.url)
         if response.is_error or answer.get("error"):
-            raise _refusal(response, model)
+            raise _refusal(response, called, tag)
         return answer
 
 
-def _refusal(response: httpx.Response, model: str) -> Exception:
+def _refusal(response: httpx.Response, called: str, tag: str) -> Exception:
     try:
         text = str(response.json()["error"])
     except (ValueError, KeyError, TypeError):
         text = response.reason_phrase
-    return errors.from_answer(response.status_code, text, model)
+    return errors.from_answer(response.status_code, text, called, tag)

@@ -12,7 +12,7 @@ from models.backends.ollama.connection import OnLost
 from models.backends.ollama.embed import OllamaEmbed
 from models.backends.ollama.listing import Installed
 from models.backends.ollama.options import OllamaOptions
-from models.catalog.spec import Task
+from models.catalog.spec import ModelSpec
 
 if TYPE_CHECKING:
     from models.backends.ollama.chat import OllamaChat
@@ -20,24 +20,29 @@ if TYPE_CHECKING:
 
 async def capability_of(
     api: OllamaApi,
-    task: Task,
+    spec: ModelSpec,
     installed: Installed,
     options: OllamaOptions,
     runner: Mapping[str, Any],
     lost: OnLost,
 ) -> Any:
     """`runner` are the options that the model was loaded with; `lost` is told when it is gone."""
-    source, silence_s = installed.name, options.timeout_s
+    source, silence_s, task = installed.name, options.timeout_s, spec.task
     if task == "chat":
         sent = {**options.sampling(), **runner, "keep_alive": FOR_EVER}
         network = {"url": api.url, "silence_s": silence_s, "on_lost": lost}
-        return await asyncio.to_thread(_make_chat, model=source, **network, **sent)
+        return await asyncio.to_thread(
+            _make_chat, called=spec.name, model=source, **network, **sent
+        )
     sent = {**options.generation(), **runner}
     if task == "caption":
         thinks = "thinking" in (installed.capabilities or ())
-        return OllamaCaption(api, source, sent, silence_s=silence_s, thinks=thinks, on_lost=lost)
+        return OllamaCaption(
+            api, spec.name, source, sent, silence_s=silence_s, thinks=thinks, on_lost=lost
+        )
     embed = OllamaEmbed(
         api,
+        spec.name,
         source,
         sent,
         digest=installed.digest,

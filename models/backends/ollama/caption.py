@@ -21,6 +21,7 @@ class OllamaCaption:
     def __init__(
         self,
         api: OllamaApi,
+        name: str,
         model: str,
         options: Mapping[str, Any],
         *,
@@ -29,6 +30,7 @@ class OllamaCaption:
         on_lost: OnLost,
     ) -> None:
         self._api = api
+        self._name = name
         self._model = model
         self._options = dict(options)
         self._silence_s = silence_s
@@ -45,7 +47,9 @@ class OllamaCaption:
         check_pictures(request.images)
         ended = False
         try:
-            lines = self._api.lines("/api/chat", self._body(request), self._silence_s)
+            lines = self._api.lines(
+                "/api/chat", self._body(request), self._silence_s, called=self._name
+            )
             async with aclosing(lines):
                 async for line in lines:
                     ended = ended or bool(line.get("done"))
@@ -56,7 +60,7 @@ class OllamaCaption:
                 self._on_lost(error.message)
             raise
         if not ended:
-            raise errors.cut_short(self._model)
+            raise errors.cut_short(self._name)
 
     def _body(self, request: CaptionRequest) -> dict[str, Any]:
         message = {

@@ -29,8 +29,8 @@ _UNREADABLE = (json.JSONDecodeError, ValidationError, OutputParserException)
 class OllamaChat(CheckedChat, ChatOllama):
     """Streams from `/api/chat`; closing the stream stops the model.
 
-    `silence_s` bounds the wait for each piece of an answer. `on_lost` is told when the model is
-    not in memory any more.
+    `called` is its name in models.yaml. `silence_s` bounds the wait for each piece of an answer.
+    `on_lost` is called when the model is not in memory any more.
     """
 
     foreign: ClassVar[tuple[type[Exception], ...]] = (
@@ -42,11 +42,13 @@ class OllamaChat(CheckedChat, ChatOllama):
         TypeError,
     )
     _on_lost: OnLost = PrivateAttr()
+    _called: str = PrivateAttr()
 
     def __init__(
         self,
         *,
         url: str,
+        called: str,
         model: str,
         silence_s: float,
         on_lost: OnLost = lambda reason: None,
@@ -63,6 +65,7 @@ class OllamaChat(CheckedChat, ChatOllama):
             **options,
         )
         self._on_lost = on_lost
+        self._called = called
 
     def fix(self, options: Mapping[str, Any]) -> None:
         """Ask with these options of the runner from now on."""
@@ -81,17 +84,18 @@ class OllamaChat(CheckedChat, ChatOllama):
 
     def _translate(self, error: Exception) -> MotetError:
         if isinstance(error, ollama.ResponseError):
-            return errors.from_answer(error.status_code, error.error, self.model)
+            return errors.from_answer(error.status_code, error.error, self._called, self.model)
         if isinstance(error, httpx.HTTPError | ConnectionError | TimeoutError):
             url = self.base_url or ""
-            return errors.from_transport(error, url, self.model, self._silence_s)
+            return errors.from_transport(error, url, self._called, self._silence_s)
         if isinstance(error, _UNREADABLE):
-            return errors.from_answer(-1, f"its answer cannot be read ({error})", self.model)
+            unreadable = f"its answer cannot be read ({error})"
+            return errors.from_answer(-1, unreadable, self._called, self.model)
         # What is left was found by langchain-ollama while it wrote the request.
-        return Invalid(f"'{self.model}' cannot be asked this: {error}", code="model_refused")
+        return Invalid(f"'{self._called}' cannot be asked this: {error}", code="model_refused")
 
     def incomplete_error(self) -> MotetError:
-        return errors.cut_short(self.model)
+        return errors.cut_short(self._called)
 
     def is_last(self, chunk: ChatGenerationChunk) -> bool:
         return bool((chunk.generation_info or {}).get("done"))

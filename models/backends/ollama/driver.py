@@ -15,6 +15,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from config.errors import Invalid, MotetError
+from models.availability import Reason
 from models.backends.common.network import is_local
 from models.backends.common.single_flight import SingleFlightCache
 from models.backends.ollama import errors
@@ -71,7 +72,7 @@ class OllamaDriver:
             OllamaOptions.of(spec.name, spec.options)
             await self._find(spec)
         except MotetError as error:
-            return error.message
+            return Reason.of(error)
         return None
 
     async def discover(self, task: Task) -> Sequence[ModelSpec]:
@@ -163,8 +164,10 @@ class OllamaDriver:
 
         try:
             embeds = spec.task == "embed"
-            await self._api.load(source, runner, options.load_timeout_s, embeds=embeds)
-            capability = await capability_of(self._api, spec.task, installed, options, runner, lost)
+            await self._api.load(
+                source, runner, options.load_timeout_s, called=spec.name, embeds=embeds
+            )
+            capability = await capability_of(self._api, spec, installed, options, runner, lost)
             free = self._context.available_bytes
             model = OllamaModel(self._api, source, capability, loaded, need, free)
             await model.measure()
@@ -183,6 +186,7 @@ class OllamaDriver:
             installed = await self._api.installed()
         except MotetError as error:
             if error.code != "ollama_unreachable" or not self.server.plan.ways:
+                error.details["installed"] = bool(self._known) or self.server.installed
                 raise
             await self.server.ensure_started(STARTED_WITHIN_S)
             installed = await self._api.installed()
@@ -220,12 +224,12 @@ class OllamaDriver:
                 if not model.can(spec.task):
                     what = ", ".join(model.capabilities or ["something else"])
                     raise Invalid(
-                        f"'{model.name}' cannot {UNABLE[spec.task]}; it is for {what}.",
+                        f"'{spec.name}' cannot {UNABLE[spec.task]}; it is for {what}.",
                         code="capability_unsupported",
                     )
                 await self._get_details(model)
                 return model
-        raise errors.missing(spec.source)
+        raise errors.missing(spec.name, spec.source)
 
     def _runner_options(
         self,

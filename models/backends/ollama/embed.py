@@ -20,6 +20,7 @@ class OllamaEmbed(RemoteEmbed):
     def __init__(
         self,
         api: OllamaApi,
+        name: str,
         model: str,
         options: Mapping[str, Any],
         *,
@@ -33,6 +34,7 @@ class OllamaEmbed(RemoteEmbed):
         fingerprint = f"ollama:{digest}:{read}:{chosen_dimensions or 'all'}"
         super().__init__(fingerprint, read * TOKEN_CHARACTERS)
         self._api = api
+        self._name = name
         self._model = model
         self._options = dict(options)
         self._dimensions_sent = chosen_dimensions
@@ -50,7 +52,7 @@ class OllamaEmbed(RemoteEmbed):
         if self._dimensions_sent:
             body["dimensions"] = self._dimensions_sent
         try:
-            return await self._api.embed(body, texts, self._silence_s)
+            return await self._api.embed(body, texts, self._silence_s, called=self._name)
         except MotetError as error:
             if errors.tells_of_loss(error):
                 self._on_lost(error.message)

@@ -38,11 +38,11 @@ def no_ollama(url: str) -> Unavailable:
     )
 
 
-def missing(model: str) -> Unavailable:
+def missing(model: str, tag: str) -> Unavailable:
     return Unavailable(
-        f"Ollama has no model '{model}'. Get it with `ollama pull {model}`.",
+        f"Ollama does not have the model of '{model}'. Get it with `ollama pull {tag}`.",
         code="model_missing",
-        details={"model": model, "hint": f"ollama pull {model}"},
+        details={"model": model, "hint": f"ollama pull {tag}"},
     )
 
 
@@ -64,12 +64,15 @@ def from_transport(error: Exception, url: str, model: str, silence_s: float) -> 
     )
 
 
-def from_answer(status: int, text: str, model: str) -> MotetError:
-    """Translate an error that Ollama sent: `status` is its HTTP status, or -1 in mid-stream."""
+def from_answer(status: int, text: str, model: str, tag: str) -> MotetError:
+    """Translate an error that Ollama sent: `status` is its HTTP status, or -1 in mid-stream.
+
+    `model` is the name in models.yaml, `tag` that in Ollama.
+    """
     text = _unwrapped(text)
     details = {"model": model, "status": status, "cause": text}
     if status == 404:
-        return missing(model)
+        return missing(model, tag)
     if status == 503:
         return Busy(
             "Ollama's queue of models to load is full. Try again in a moment.",

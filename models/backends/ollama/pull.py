@@ -40,7 +40,8 @@ async def pull(api: OllamaApi, source: str, progress: Progress) -> None:
     """Pull a model. Leaving stops it; Ollama keeps what it has, and goes on there."""
     layers, ended = Layers(), False
     try:
-        async with aclosing(api.lines("/api/pull", {"model": source}, SILENCE_S)) as lines:
+        stream = api.lines("/api/pull", {"model": source}, SILENCE_S, called=source)
+        async with aclosing(stream) as lines:
             async for line in lines:
                 progress(layers.update(line))
                 ended = line.get("status") == "success"

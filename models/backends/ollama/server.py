@@ -90,6 +90,11 @@ class OllamaServer:
         return self._running is not None and not self._running.exited.done()
 
     @property
+    def installed(self) -> bool:
+        """Whether its program is on this machine."""
+        return shutil.which(self._settings.program) is not None
+
+    @property
     def plan(self) -> StartPlan:
         return plan(self._settings, self._url, shutil.which(self._settings.program))
 

@@ -27,7 +27,7 @@ class OpenAICaption:
     async def caption(self, request: CaptionRequest) -> AsyncGenerator[str, None]:
         check_pictures(request.images)
         ended = False
-        with self._endpoint.translated():
+        async with self._endpoint.translated():
             stream = await self._endpoint.client.chat.completions.create(
                 model=self._endpoint.model,
                 messages=[{"role": "user", "content": self._content(request)}],

@@ -78,6 +78,9 @@ class OpenAIChat(CheckedChat, ChatOpenAI):
     def translate_error(self, error: Exception) -> MotetError:
         return self._translate(error)
 
+    async def explain_loss(self, error: MotetError) -> MotetError:
+        return await self._translate.explain_loss(error)
+
     def incomplete_error(self) -> MotetError:
         return self._translate.cut_short()
 

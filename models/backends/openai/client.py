@@ -5,8 +5,8 @@ Imported only when a model is loaded: the `openai` package costs 0.5 s and 30 MB
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import httpx2
 import openai
@@ -20,7 +20,7 @@ FOREIGN = (openai.OpenAIError, httpx2.HTTPError, TimeoutError, ValueError, TypeE
 
 
 class Endpoint:
-    """One model of one server. `close` it."""
+    """One model of one server: `name` in models.yaml, `model` there. `close` it."""
 
     def __init__(
         self,
@@ -33,6 +33,7 @@ class Endpoint:
     ) -> None:
         self.url = url
         self.model = model
+        self.name = translate.model
         self.translate = translate
         timeout = httpx2.Timeout(silence_s, connect=CONNECT_TIMEOUT_S)
         transport = TransportFactory(httpx2, url, socket).make("AsyncHTTPTransport")
@@ -45,13 +46,13 @@ class Endpoint:
             http_client=httpx2.AsyncClient(transport=transport, timeout=timeout),
         )
 
-    @contextmanager
-    def translated(self) -> Iterator[None]:
+    @asynccontextmanager
+    async def translated(self) -> AsyncIterator[None]:
         """Translate errors of the client and of its connection into our families."""
         try:
             yield
         except FOREIGN as error:
-            raise self.translate(error) from error
+            raise await self.translate.explain_loss(self.translate(error)) from error
 
     async def aclose(self) -> None:
         await self.client.close()

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from config.errors import Invalid, MotetError, Unavailable
+from models.availability import Reason
 from models.backends.common.network import PROBE_TIMEOUT_S, redacted_url
 from models.backends.common.options import Options
 from models.backends.common.single_flight import SingleFlightCache
@@ -25,9 +26,11 @@ from models.servers.managed import (
     start_server,
     why_not_startable,
 )
+from models.servers.spec import ServeSpec
 
 if TYPE_CHECKING:
     from models.backends.openai.embed import OpenAIEmbed
+    from models.backends.openai.errors import Translator
 
 CAPABILITIES: dict[str, str] = {
     "caption": "models.backends.openai.caption:OpenAICaption",
@@ -75,18 +78,21 @@ class OpenAIDriver:
         self._clients: dict[tuple[str, str | None], httpx.AsyncClient] = {}
         self._probes: dict[tuple[str, str], SingleFlightCache[list[str] | None]] = {}
         self._served: dict[str, ManagedServer] = {}
+        self._starting: set[str] = set()
 
     async def available(self, spec: ModelSpec) -> str | None:
         try:
             options = _options(spec)
             if options.serve:
                 options.key()
-                # Its own port is in use while it is loaded.
+                # Its own port is in use while it starts and while it is loaded.
                 served = self._served.get(spec.name)
-                return None if served and served.alive else why_not_startable(options.serve)
+                if spec.name in self._starting or (served and served.alive):
+                    return None
+                return why_not_startable(options.serve)
             await self._served_as(spec, options, options.base_url)
         except MotetError as error:
-            return error.message
+            return Reason.of(error)
         return None
 
     async def discover(self, task: Task) -> Sequence[ModelSpec]:
@@ -103,21 +109,14 @@ class OpenAIDriver:
         self, spec: ModelSpec, need: MemoryRequirement, progress: Progress
     ) -> OpenAIModel:
         options = _options(spec)
-        server: ManagedServer | None = None
-        if options.serve:
-            server = await start_server(
-                spec,
-                options.serve,
-                need,
-                progress,
-                accelerators=self._context.accelerators,
-                home=str(self._context.settings.home),
-            )
-            self._served[spec.name] = server
+        server = await self._start(spec, options.serve, need, progress) if options.serve else None
         try:
             url = server.url if server else options.base_url
             source = await self._served_as(spec, options, url)
-            capability = await asyncio.to_thread(_make_capability, spec.task, options, url, source)
+            translate = await asyncio.to_thread(_make_translator, spec, options, url, server)
+            capability = await asyncio.to_thread(
+                _make_capability, spec.task, options, url, source, translate
+            )
             if spec.task == "embed":
                 await _opened(capability)
             return OpenAIModel(capability, server)
@@ -125,6 +124,24 @@ class OpenAIDriver:
             if server:
                 await asyncio.shield(server.stop())
             raise
+
+    async def _start(
+        self, spec: ModelSpec, serve: ServeSpec, need: MemoryRequirement, progress: Progress
+    ) -> ManagedServer:
+        self._starting.add(spec.name)
+        try:
+            server = await start_server(
+                spec,
+                serve,
+                need,
+                progress,
+                accelerators=self._context.accelerators,
+                home=str(self._context.settings.home),
+            )
+        finally:
+            self._starting.discard(spec.name)
+        self._served[spec.name] = server
+        return server
 
     async def close(self) -> None:
         for probe in self._probes.values():
@@ -155,10 +172,10 @@ class OpenAIDriver:
         # Ollama's list tells tags that a name may leave out.
         if not {spec.source, f"{spec.source}:latest"} & set(listed):
             raise Unavailable(
-                f"The server at {redacted_url(url)} has no model '{spec.source}'; it has "
-                f"{_some(listed)}.",
+                f"The server at {redacted_url(url)} does not have the model of '{spec.name}'; "
+                f"`source` in models.yaml names it. It has {_some(listed)}.",
                 code="model_missing",
-                details={"url": redacted_url(url), "model": spec.source},
+                details={"url": redacted_url(url), "model": spec.name},
             )
         return spec.source
 
@@ -201,12 +218,20 @@ def _open_client(url: str) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=transport)
 
 
-def _make_capability(task: Task, options: OpenAIOptions, url: str, source: str) -> Any:
-    """Make what a lease hands out; blocks for the import of the `openai` package, and for the
-    authorities of TLS."""
+def _make_translator(
+    spec: ModelSpec, options: OpenAIOptions, url: str, server: ManagedServer | None
+) -> Translator:
+    """Make what translates errors; blocks for the import of the `openai` package."""
     from models.backends.openai.errors import Translator
 
-    translate = Translator(url, source, options.api_key_env, options.timeout_s)
+    explain = server.explain_loss if server else None
+    return Translator(url, spec.name, options.api_key_env, options.timeout_s, explain)
+
+
+def _make_capability(
+    task: Task, options: OpenAIOptions, url: str, source: str, translate: Translator
+) -> Any:
+    """Make what a lease hands out; blocks for imports, and for the authorities of TLS."""
     if isinstance(options, OpenAIChatOptions):
         from models.backends.openai.chat import OpenAIChat
 

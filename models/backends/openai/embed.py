@@ -30,7 +30,7 @@ class OpenAIEmbed(RemoteEmbed):
         more_fields: dict[str, Any] = {}
         if self._options.dimensions:
             more_fields["dimensions"] = self._options.dimensions
-        with self._endpoint.translated():
+        async with self._endpoint.translated():
             answer = await self._endpoint.client.embeddings.create(
                 model=self._endpoint.model,
                 input=list(texts),

@@ -37,7 +37,7 @@ class OpenAIImage:
 
     async def draw(self, request: ImageRequest) -> AsyncGenerator[ImageStep | Picture, None]:
         self._check(request)
-        with self._endpoint.translated():
+        async with self._endpoint.translated():
             answer = await self._ask(request)
         settings = {"model": self._endpoint.model, "seed_sent": self._sends_seed(request)}
         for number, picture in enumerate(answer.data or ()):
@@ -98,7 +98,7 @@ class OpenAIImage:
 
     def _unable(self, field: str, why: str) -> Invalid:
         return Invalid(
-            f"{field}: '{self._endpoint.model}': {why}.",
+            f"{field}: '{self._endpoint.name}': {why}.",
             code="capability_unsupported",
             details={"field": field},
         )

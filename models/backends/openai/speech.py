@@ -38,7 +38,7 @@ class OpenAISpeech:
             yield Sound(wav.samples, wav.rate, text)
 
     async def _spoken(self, text: str, voice: str, speed: float) -> Wav:
-        with self._endpoint.translated():
+        async with self._endpoint.translated():
             answer = await self._endpoint.client.audio.speech.create(
                 model=self._endpoint.model,
                 input=text,
@@ -64,7 +64,7 @@ class OpenAISpeech:
         if self._options.voices and voice not in self._options.voices:
             raise _unable(
                 "voice",
-                f"'{self._endpoint.model}' has no voice '{voice}'. "
+                f"'{self._endpoint.name}' has no voice '{voice}'. "
                 f"{nearest(voice, self._options.voices)}",
             )
         return voice

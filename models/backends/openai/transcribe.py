@@ -34,7 +34,7 @@ class OpenAITranscribe:
             )
         if not request.samples:
             return
-        with self._endpoint.translated():
+        async with self._endpoint.translated():
             answer = await self._ask(request)
         segments = getattr(answer, "segments", None) or ()
         for segment in segments:

@@ -11,11 +11,11 @@ from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.runnables import Runnable
 from pydantic import PrivateAttr
 
-from config.errors import Unavailable
 from models.backends.common.streaming_chat import AsyncChat
 from models.backends.reader.evidence import ENOUGH, Evidence, EvidenceWindow
 from models.backends.reader.weighing import weigh
 from models.capabilities import Embed, Vectors
+from models.fallbacks import NeedsModel
 from models.refusal import HOW_TO_GET_LANGUAGE_MODEL, LANGUAGE_MODEL_COMMAND, REFUSAL
 
 _WRITING_OPTIONS = ("tools", "format", "response_format")
@@ -71,14 +71,13 @@ class ReaderChat(AsyncChat):
             return await lease.embed.embed(texts, urgent=True)
 
 
-def needs_language_model(action: str) -> Unavailable:
+def needs_language_model(action: str) -> NeedsModel:
     """Return the refusal of the reader: what it cannot do, and how to get a model that can."""
-    return Unavailable(
-        f"To {action} takes a language model, and this machine has none: the embedded reader only "
-        f"quotes from passages. {HOW_TO_GET_LANGUAGE_MODEL}",
+    return NeedsModel(
+        f"To {action} takes a language model; the embedded reader only quotes from passages.",
+        HOW_TO_GET_LANGUAGE_MODEL,
         code="needs_language_model",
-        details={"hint": LANGUAGE_MODEL_COMMAND},
-        permanent=True,
+        hint=LANGUAGE_MODEL_COMMAND,
     )
 
 

@@ -77,7 +77,7 @@ def _opened(options: dict[str, Any], device: str, dtype: torch.dtype) -> Any:
         )
     except (OSError, ValueError, KeyError) as error:
         raise Unavailable(
-            f"The model in {options['source']} cannot be read: {str(error)[:1000]}",
+            f"Its files cannot be read: {str(error)[:1000]}",
             code="model_unreadable",
         ) from error
 

@@ -203,10 +203,11 @@ async def test_many_calls_at_once_are_all_answered(backend: Backend) -> None:
 
 async def test_a_model_the_server_does_not_have_is_missing(backend: Backend) -> None:
     spec = backend.spec(source="no-such-model")
-    assert "no-such-model" in (await backend.driver.available(spec) or "")
-    with pytest.raises(Unavailable, match="no-such-model") as caught:
+    assert spec.name in (await backend.driver.available(spec) or "")
+    with pytest.raises(Unavailable, match=f"'{spec.name}'") as caught:
         await backend.driver.load(spec, MemoryRequirement(), lambda news: None)
     assert caught.value.code == "model_missing"
+    assert caught.value.details["model"] == spec.name
 
 
 async def test_silence_beyond_its_bound_times_out(backend: Backend) -> None:

@@ -201,7 +201,7 @@ async def test_what_is_not_here_is_told_with_what_to_do(
 async def test_a_broken_checkpoint_is_told(driver: Driver, folder: Path, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_bytes((folder / "two" / "config.json").read_bytes())
     (tmp_path / "model.pth").write_bytes(b"not a checkpoint" * 100)
-    with pytest.raises(MotetError, match="cannot be loaded") as caught:
+    with pytest.raises(MotetError, match="cannot be read") as caught:
         async with loaded(driver, coqui(tmp_path)):
             pass
     assert caught.value.code == "model_unreadable"

@@ -79,9 +79,9 @@ async def test_scores_are_the_models_own_in_order(models: Models, folder: Path, 
 async def test_a_role_passes_over_what_has_no_weights(models: Models) -> None:
     async with asyncio.timeout(BOUND_S), models.lease("rerank", "rerank", tenant=TENANT) as lease:
         assert lease.model.name == "labels1"
-        assert [name for name, _ in lease.choice.passed_over] == ["empty", "bare"]
-        assert "no config.json" in lease.choice.passed_over[0][1]
-        assert "lacks" in lease.choice.passed_over[1][1]
+        assert [each.name for each in lease.choice.passed_over] == ["empty", "bare"]
+        assert "no config.json" in lease.choice.passed_over[0].why
+        assert "lacks" in lease.choice.passed_over[1].why
 
 
 async def test_odd_texts_are_scored_too(rerank: Rerank) -> None:

@@ -17,7 +17,7 @@ from models.backends.ollama.driver import OllamaDriver, OllamaModel
 from models.catalog.spec import ModelSpec
 from models.driver import DriverContext
 from models.lease import ModelSource
-from models.manager import open_models
+from models.manager import Models, open_models
 from models.scheduling.requirement import MemoryRequirement
 from tests.support.ollama import Ollama
 from tests.support.script import RUNNER_DIED, Cut, Drop, Failure, Gate, Thinking, says
@@ -265,7 +265,7 @@ async def test_streamed_answer_with_line_separators_is_read_whole(ollama: Ollama
     body = {"model": "tiny", "messages": [{"role": "user", "content": "hi"}]}
 
     api = OllamaApi(ollama.url)
-    async with aclosing(api.lines("/api/chat", body, 10)) as lines:
+    async with aclosing(api.lines("/api/chat", body, 10, called="tiny")) as lines:
         answer = "".join([line["message"]["content"] async for line in lines])
 
     await api.close()
@@ -328,9 +328,16 @@ async def test_the_role_chat_takes_ollama_and_falls_to_the_reader_when_it_goes(
             ollama.stop()
             with pytest.raises(Unavailable):
                 await lease.chat.ainvoke("hi")
-        async with models.lease("chat", "chat", tenant=TENANT) as lease:
-            assert lease.model.backend == "reader"
-            assert "does not answer" in dict(lease.choice.passed_over)["ollama/*"]
+        with pytest.raises(Unavailable, match="'ollama/\\*' cannot be had now") as caught:
+            await asked_by_role(models)
+        assert caught.value.details["state"] == "unreachable"
+
+
+async def asked_by_role(models: Models) -> None:
+    async with models.lease("chat", "chat", tenant=TENANT) as lease:
+        assert lease.model.backend == "reader"
+        assert "does not answer" in lease.choice.passed_over[0].why
+        await lease.chat.ainvoke("hi")
 
 
 async def test_closing_the_models_leaves_nothing_in_ollama(ollama: Ollama, tmp_path: Path) -> None:

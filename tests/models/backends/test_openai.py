@@ -57,13 +57,13 @@ async def test_a_server_of_one_model_takes_any_name_for_it(
     assert await driver.available(spec(ollama.url, "what I call it")) is None
 
 
-async def test_a_model_not_in_the_list_is_named_with_those_that_are(
+async def test_a_source_not_in_the_list_is_told_with_those_that_are(
     ollama: Ollama, driver: OpenAIDriver
 ) -> None:
     ollama.add("here")
     ollama.add("there")
     why = await driver.available(spec(ollama.url, "nowhere")) or ""
-    assert "nowhere" in why
+    assert "the model of 'mine'" in why
     assert "here:latest" in why
 
 
@@ -178,6 +178,52 @@ async def test_the_limit_on_tokens_is_sent_by_the_name_every_server_knows(
     ollama.add("tiny")
     await (await load(spec(ollama.url, max_tokens=2))).ainvoke("hi")
     assert ollama.asked("/v1/chat/completions")[0]["max_tokens"] == 2
+
+
+@pytest.mark.parametrize("way", ASKED)
+async def test_server_that_is_gone_is_unreachable(
+    serve_ollama: Callable[..., Ollama], load: Load, way: str
+) -> None:
+    """langchain-openai wraps OpenAI's error, and that wraps the one of the connection."""
+    server = serve_ollama()
+    server.add("tiny", "Yes.")
+    chat = await load(spec(server.url))
+    server.stop()
+
+    with pytest.raises(Unavailable, match="No server answers") as caught:
+        await ASKED[way](chat)
+
+    assert caught.value.code == "openai_unreachable"
+    assert caught.value.details["model"] == "mine"
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [Failure("model 'tiny' not found", 404), Failure("bad temperature", 400), Drop()],
+    ids=["missing", "refused", "lost"],
+)
+async def test_errors_name_the_model_as_models_yaml_does(
+    ollama: Ollama, load: Load, failure: Any
+) -> None:
+    ollama.add("tiny", lambda turn: [failure])
+    chat = await load(spec(ollama.url))
+
+    with pytest.raises(MotetError) as caught:
+        await chat.ainvoke("hi")
+
+    assert caught.value.details["model"] == "mine"
+    assert "'mine'" in caught.value.message
+
+
+async def test_server_that_loads_its_model_is_starting(ollama: Ollama, load: Load) -> None:
+    ollama.add("tiny", lambda turn: [Failure("Loading model", 503)])
+    chat = await load(spec(ollama.url))
+
+    with pytest.raises(Unavailable, match="'mine' is starting") as caught:
+        await chat.ainvoke("hi")
+
+    assert caught.value.code == "model_starting"
+    assert caught.value.retry_after_s
 
 
 async def test_a_wrong_option_is_named(ollama: Ollama, driver: OpenAIDriver) -> None:

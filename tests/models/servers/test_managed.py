@@ -184,6 +184,47 @@ async def test_a_server_that_ends_by_itself_is_lost_and_the_log_says_why(
     assert "fell off the bus" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("prompt", "end"), [("exit", "exit status 7"), ("kill", "killed by SIGKILL")]
+)
+async def test_request_whose_server_ends_meanwhile_tells_how_it_ended(
+    servers: Servers, prompt: str, end: str
+) -> None:
+    model = await servers.load(spec())
+
+    with pytest.raises(Unavailable, match=end) as caught:
+        await model.capability.ainvoke(prompt)
+
+    assert caught.value.code == "server_died"
+    assert caught.value.details["model"] == "mine"
+    assert ("bus" in str(caught.value.details["output"])) == (prompt == "exit")
+
+
+async def test_request_to_a_server_that_has_ended_tells_how(servers: Servers) -> None:
+    model = await servers.load(spec())
+    with pytest.raises(httpx.HTTPError):
+        await get(url_of(model) + "/die")
+
+    with pytest.raises(Unavailable, match="exit status 7") as caught:
+        await model.capability.ainvoke("hi")
+
+    assert caught.value.code == "server_died"
+
+
+async def test_server_that_is_starting_on_its_fixed_port_is_available(servers: Servers) -> None:
+    slow = spec("--slow", port=find_free_port())
+    loading = asyncio.create_task(servers.load(slow))
+    async with asyncio.timeout(BOUND_S):
+        while not ours():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+    assert await servers.driver.available(slow) is None
+
+    loading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await loading
+
+
 async def test_children_of_a_server_end_with_it_although_it_ignores_the_signal(
     servers: Servers,
 ) -> None:

@@ -18,7 +18,6 @@ def load_tts(options: dict[str, Any]) -> Any:
     """
     if options["license_agreed"]:
         os.environ["COQUI_TOS_AGREED"] = "1"
-    source = options["released"] or options["config"]
     with importable():
         from TTS.api import TTS
 
@@ -28,13 +27,13 @@ def load_tts(options: dict[str, Any]) -> Any:
         except (MemoryError, MotetError):
             raise
         except ImportError as error:  # of a phonemizer: its message says what to install
-            raise Unavailable(f"{source}: {error}", code="library_missing") from error
+            raise Unavailable(str(error), code="library_missing") from error
         except (OSError, ValueError, KeyError, TypeError, pickle.UnpicklingError) as error:
-            raise _unreadable(source, error) from error
+            raise _unreadable(error) from error
         except RuntimeError as error:
             if "state_dict" not in str(error):
                 raise
-            raise _unreadable(source, error) from error
+            raise _unreadable(error) from error
 
 
 def _arguments(options: dict[str, Any]) -> dict[str, Any]:
@@ -47,10 +46,6 @@ def _arguments(options: dict[str, Any]) -> dict[str, Any]:
     return {"model_path": options["checkpoint"], "config_path": options["config"], **vocoder}
 
 
-def _unreadable(source: str, error: Exception) -> Unavailable:
+def _unreadable(error: Exception) -> Unavailable:
     reason = f"{type(error).__name__}: {error}"[:1000]
-    return Unavailable(
-        f"The model of {source} cannot be loaded ({reason}).",
-        code="model_unreadable",
-        details={"source": source},
-    )
+    return Unavailable(f"Its files cannot be read ({reason}).", code="model_unreadable")

@@ -37,10 +37,8 @@ def load_pipeline(options: dict[str, Any], placement: Placement) -> Any:
         )
     except (OSError, ValueError, KeyError, AttributeError, ImportError) as error:
         raise Unavailable(
-            f"'{options['source']}' could not be loaded as a Diffusers pipeline: "
-            f"{type(error).__name__}: {error}"[:2000],
+            f"It is no Diffusers pipeline that can be read: {type(error).__name__}: {error}"[:2000],
             code="model_unreadable",
-            details={"source": options["source"]},
         ) from error
     pipeline.set_progress_bar_config(disable=True)
     if decoder := getattr(pipeline, "vae", None):

@@ -39,9 +39,9 @@ def load_model(kind: Any, options: dict[str, Any], placement: Placement) -> Any:
             options["source"], output_loading_info=True, **fields
         )
     except (OSError, ValueError, KeyError) as error:
-        raise unreadable(options["source"], str(error)) from error
+        raise unreadable(str(error)) from error
     if absent := sorted(loading_info["missing_keys"]):
-        raise unreadable(options["source"], f"its files lack {', '.join(absent[:3])}")
+        raise unreadable(f"its files lack {', '.join(absent[:3])}")
     return model.eval() if "device_map" in fields else model.eval().to(placement.device)
 
 
@@ -50,15 +50,11 @@ def open_processor(kind: Any, source: str) -> Any:
     try:
         return kind.from_pretrained(source, local_files_only=True)
     except (OSError, ValueError, KeyError, ImportError) as error:
-        raise unreadable(source, str(error)) from error
+        raise unreadable(str(error)) from error
 
 
-def unreadable(source: str, reason: str) -> Unavailable:
-    return Unavailable(
-        f"The model in {source} cannot be read: {reason[:1000]}",
-        code="model_unreadable",
-        details={"source": source},
-    )
+def unreadable(reason: str) -> Unavailable:
+    return Unavailable(f"Its files cannot be read: {reason[:1000]}", code="model_unreadable")
 
 
 def _quantized(how: str, dtype: torch.dtype) -> Any:

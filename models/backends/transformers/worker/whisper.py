@@ -36,8 +36,7 @@ class WhisperHandler:
         self._model = load_model(AutoModelForSpeechSeq2Seq, options, self._placement)
         if self._model.config.model_type != "whisper":
             raise Unavailable(
-                f"{options['source']} is a {self._model.config.model_type}; only Whisper models "
-                "transcribe here.",
+                f"It is a {self._model.config.model_type}; only Whisper models transcribe here.",
                 code="model_unreadable",
                 permanent=True,
             )
