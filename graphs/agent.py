@@ -19,6 +19,7 @@ from langgraph.types import Checkpointer
 from config.errors import Invalid
 from graphs.compile.compiler import BuiltGraph
 from graphs.compile.join import attach_joins
+from graphs.compile.plain_nodes import simplify_nodes
 from graphs.compile.user_nodes import shield_functions
 from graphs.drawing.diagram import Drawing, draw_flow, draw_graph
 from graphs.drawing.svg import write_svg
@@ -71,7 +72,9 @@ class Agent:
         compiled = self.builder.compile(checkpointer, cache=cache, name=self.name)
         if self.graph:
             attach_joins(compiled, self.graph.flow.joins)
+            simplify_nodes(compiled)
         else:
+            simplify_nodes(compiled)
             shield_functions(compiled)
         return compiled
 

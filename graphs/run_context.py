@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from langgraph.cache.base import BaseCache
 
@@ -75,6 +75,13 @@ class ReadPicture(Protocol):
     ) -> str: ...
 
 
+ClaimStep: TypeAlias = Callable[[str], Awaitable[bool]]
+"""Tells whether a step, by its id, is claimed for the first time in its run, over crashes too.
+
+The claim is durable when the call returns, and so is all by which a restarted run finds the step.
+"""
+
+
 @dataclass(frozen=True)
 class RunContext:
     """LangGraph's run-time context; whoever starts a run makes one. Nodes close none of it."""
@@ -90,6 +97,5 @@ class RunContext:
     read_picture: ReadPicture | None = None
     web_hosts: tuple[str, ...] = ()
     """Hosts whose addresses models may choose although something private was read."""
-    claim_step: Callable[[str], Awaitable[bool]] | None = None
-    """Tells whether a step (by its id) is claimed for the first time in this run, over crashes too.
-    The claim is durable when the call returns. Without one every claim is the first."""
+    claim_step: ClaimStep | None = None
+    """Without one every claim is the first."""

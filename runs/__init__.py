@@ -9,8 +9,9 @@
 - `record` holds what is known of a run and its table of transitions; `answers` checks what a
   person answered; `failures` words what went wrong, `abandoned_steps` what a cancellation left.
 - `agent_versions` finds the agent that a run began with, `saved_versions` its sources.
-- `stream_translator` makes events of LangGraph's stream, `event_types` declares them, `events`
-  encodes them, `run_log` orders, stores and publishes them, `event_page` writes their page.
+- `graph_stream` takes what LangGraph streams, as it comes; `stream_translator` makes events of it,
+  `event_types` declares them, `events` encodes them, `run_log` orders, stores and publishes them,
+  `event_page` writes their page.
 - `database` commits and reads, `schema` and `rows` lay the tables out. Queries are in `store` (of
   runs), `stored_events`, `stored_threads` with `metadata_index`, `saved_versions` and `deliveries`
   (of webhooks). `wal` bounds the file's log, `retention` deletes what has grown old by
@@ -20,7 +21,6 @@
 - `threads` and `thread_shapes` serve conversations in the shapes of the LangGraph server protocol,
   under ids that `thread_names` allows; `state_edits` changes their states as `edit_checks`
   allows, `rehearsal` shows where that leads, `staging` edits below a question.
-- `pages` bounds lists by bytes. `message_search` makes LangGraph look for messages where there may
-  be some alone.
+- `pages` bounds lists by bytes.
 - `webhooks` calls other services when a run has ended, `webhook_signing` signs the calls.
 """

@@ -11,7 +11,7 @@ Invariants:
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any
 
@@ -24,11 +24,10 @@ from runs.answers import match_answers
 from runs.attempts import AttemptStarter
 from runs.checkpoints import Checkpoints
 from runs.events import Batch
-from runs.execution import Execution, has_steps
+from runs.execution import ContextFactory, Execution, has_steps
 from runs.executor import Executor
 from runs.held import HeldRuns
 from runs.idempotency import IdempotencyKey, KeyedRun, key_of_run, note_key
-from runs.message_search import narrow_search
 from runs.multitask import MultitaskPolicy
 from runs.record import Run, RunRequest, thread_key
 from runs.recovery import RETRY_PAUSES_S, Recovery
@@ -50,7 +49,7 @@ class RunEngine:
         store: RunStore,
         checkpoints: Checkpoints,
         catalog: Catalog,
-        context: Callable[[Run], Any],
+        context: ContextFactory,
         webhooks: Webhooks,
         *,
         max_active: int,
@@ -60,7 +59,6 @@ class RunEngine:
         max_crashes: int = 5,
         retry_pauses_s: tuple[float, ...] = RETRY_PAUSES_S,
     ) -> None:
-        narrow_search()
         self.agents = AgentVersions(catalog, store, checkpoints)
         self.held = HeldRuns()
         self._store = store

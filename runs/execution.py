@@ -14,7 +14,7 @@ import logging
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.errors import GraphDrained, GraphRecursionError
@@ -23,15 +23,17 @@ from langgraph.runtime import RunControl
 from langgraph.types import Command
 
 from config.errors import MotetError
+from graphs.run_context import ClaimStep
 from graphs.templates.rendering import evaluate
 from runs.checkpoint_statements import delete_thread
 from runs.checkpoints import Checkpoints
 from runs.failures import describe_error, error_text, find_origin
+from runs.graph_stream import GraphStream, Part
 from runs.input_choice import Answers, GoOn, InputChoice, NewInput, ThreadPosition, choose_input
 from runs.journal import JOURNAL
 from runs.record import Run, RunRequest, RunStatus
 from runs.run_log import RunLog
-from runs.stream_translator import STREAM_MODES, Part, StreamTranslator, ended_step
+from runs.stream_translator import StreamTranslator, ended_step
 from runs.thread_shapes import thread_config
 from tools.json_schema.schema import run_checks
 from tools.user_code.ending import IS_RUN_CANCELLED
@@ -44,8 +46,8 @@ log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
-PARTS_PER_TURN = 100
-"""Parts of a stream that are told in one turn of the event loop."""
+ContextFactory: TypeAlias = Callable[[Run, ClaimStep], Any]
+"""Makes what the nodes of a run may use."""
 SHUTDOWN = "shutdown"
 """The reason of a cancellation after which the run continues at the next start."""
 
@@ -92,7 +94,7 @@ class Execution:
         if self.task:
             await asyncio.wait([self.task])
 
-    async def execute(self, checkpoints: Checkpoints, context: Callable[[Run], Any]) -> None:
+    async def execute(self, checkpoints: Checkpoints, context: ContextFactory) -> None:
         """Run until the graph ends, waits for a person, fails, is cancelled or drained.
 
         Raises only what the store raises: the run is then on disk as it was.
@@ -157,20 +159,20 @@ class Execution:
         data = {**describe_start(run), **({"reason": self.again} if self.again else {})}
         await self.log.record(run, self.log.number("run.started", attempt=run.attempt, data=data))
 
-    async def _stream(
-        self, checkpoints: Checkpoints, context: Callable[[Run], Any]
-    ) -> StreamTranslator:
+    async def _stream(self, checkpoints: Checkpoints, context: ContextFactory) -> StreamTranslator:
         config = self._config()
         choice = await self._choose_input(checkpoints)
         translator = await self._translator(choice, checkpoints)
-        stream = cast(
-            "AsyncGenerator[Part, None]",
+        stream = GraphStream(lambda part: self._append(translator, part))
+        stream.attach(config)
+        steps = cast(
+            "AsyncGenerator[Any, None]",
             self.graph.astream(
                 await self._input(choice, config),
                 config,
-                context=context(self.run),
-                stream_mode=list(STREAM_MODES),
-                subgraphs=True,
+                context=context(self.run, self.log.claim),
+                # Yields at each step's begin: none begins before the last one's end is appended.
+                stream_mode="tasks",
                 control=self.control,
                 # Each checkpoint stands in the journal before the next steps begin.
                 durability="sync",
@@ -179,19 +181,24 @@ class Execution:
         # Left in the task's context it would hold the execution, which holds the task: a circle
         # that only the rare full collections end.
         token = IS_RUN_CANCELLED.set(lambda: self.cancel_reason is not None)
-        parts_seen = 0
         try:
-            async with aclosing(stream) as parts:
-                async for part in parts:
-                    self._append(translator, part)
-                    parts_seen += 1
-                    if parts_seen % PARTS_PER_TURN == 0:
-                        # A node may have written very many at once: others have their turn.
-                        await asyncio.sleep(0)
+            async with aclosing(steps):
+                async for _ in steps:
+                    await self._tell(stream)
         finally:
+            if stream.has_backlog:
+                await finish_shielded(stream.wait_drained())
+            stream.close()
             IS_RUN_CANCELLED.reset(token)
+        await self._tell(stream)
         self.log.release_all_writes()
         return translator
+
+    async def _tell(self, stream: GraphStream) -> None:
+        """Wait until what the graph has streamed is appended. Raises what the disk refused."""
+        await stream.wait_drained()
+        if self.log.failure:
+            raise self.log.failure
 
     def _append(self, translator: StreamTranslator, part: Part) -> None:
         for type_, fields in translator.translate(part):
@@ -199,8 +206,6 @@ class Execution:
         # Behind its last event, so that the step's writes share the commit of its end.
         if (step := ended_step(part)) is not None:
             self.log.release_step_writes(step)
-        if self.log.failure:
-            raise self.log.failure
 
     async def _translator(self, choice: InputChoice, checkpoints: Checkpoints) -> StreamTranslator:
         if self.run.attempt == 1 and isinstance(choice, NewInput):

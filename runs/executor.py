@@ -15,13 +15,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from typing import Any
 
 from runs.admission import Admission, KeyedLocks
 from runs.checkpoint_statements import delete_thread
 from runs.checkpoints import Checkpoints
-from runs.execution import SHUTDOWN, Execution, finish_shielded, is_storage_failure
+from runs.execution import (
+    SHUTDOWN,
+    ContextFactory,
+    Execution,
+    finish_shielded,
+    is_storage_failure,
+)
 from runs.held import HeldRuns
 from runs.record import TRANSITIONS, Run
 from runs.run_log import RunLog
@@ -41,7 +45,7 @@ class Executor:
         self,
         store: RunStore,
         checkpoints: Checkpoints,
-        context: Callable[[Run], Any],
+        context: ContextFactory,
         webhooks: Webhooks,
         held: HeldRuns,
         max_active: int,

@@ -29,6 +29,9 @@ from runs.stored_events import StepRecord
 
 BATCH_EVENTS, BATCH_BYTES = 500, 256 * 1024
 """Of what is stored, and encoded for readers, at once; a single event may be larger."""
+FLUSH_PAUSE_S = 0.002
+"""Between two writes of one log: what comes meanwhile shares the second. An event behind a pause
+is written at once."""
 TAIL_EVENTS, TAIL_BYTES = 2_000, 4 * 2**20
 """Of what is held in memory for readers that follow; one further behind reads the store."""
 
@@ -65,7 +68,11 @@ class RunLog:
         self._storing: list[_DeferredWrite] = []
         self._tail: deque[Batch] = deque()
         self._tail_events = self._tail_bytes = 0
+        self._loop = asyncio.get_running_loop()
         self._flushing: asyncio.Task[None] | None = None
+        self._flush_timer: asyncio.TimerHandle | None = None
+        # A run's first write is made elsewhere, as it is accepted.
+        self._flushed_at = self._loop.time()
         self._changed = asyncio.Event()
         self.closed = False
         self.failure: BaseException | None = None
@@ -136,6 +143,7 @@ class RunLog:
         if self._count_next() < len(self._pending):
             self._flush_soon()
             await self.wait_flushed()
+        self._stop_timer()
         pending, self._pending = self._pending, []
         ready, self._ready = self._ready, []
         # A flush under way holds earlier numbers: those must be committed, and published, first.
@@ -146,7 +154,17 @@ class RunLog:
         except Exception as error:
             self.failure = error
             raise
+        self._flushed_at = self._loop.time()
         self.publish(batch)
+
+    async def claim(self, step: str) -> bool:
+        """Claim a step of the run; return whether it was the first claim. On disk on return.
+
+        Behind the checkpoint that leads to the step: without that, a run that is taken up after a
+        crash would come to the same work as another step.
+        """
+        await self.wait_flushed()
+        return await self._store.claim(self.run_id, step, tenant=self._tenant)
 
     async def save(self, run: Run) -> None:
         """Store the run's state, behind all events so far, where no event reports it."""
@@ -174,9 +192,12 @@ class RunLog:
 
         Raises what the store raised, `Unavailable` (`run_storage_failed`) for a full disk.
         """
-        while self._flushing is not None:
+        while self._flush_timer or self._flushing:
+            if self._flush_timer:
+                self._flush()
             # Shielded: a cancelled run must not take its own events out of the flush.
-            await asyncio.shield(self._flushing)
+            if self._flushing:
+                await asyncio.shield(self._flushing)
         if self.failure:
             raise self.failure
 
@@ -248,12 +269,28 @@ class RunLog:
 
     def _flush_soon(self) -> None:
         # Nothing is stored behind a write that failed: it would leave a hole.
-        if self._flushing is None and self.failure is None:
-            self._flushing = asyncio.create_task(self._flush(), name=f"log {self.run_id}")
+        if self._flush_timer or self._flushing or self.failure:
+            return
+        pause_s = self._flushed_at + FLUSH_PAUSE_S - self._loop.time()
+        if pause_s > 0:
+            self._flush_timer = self._loop.call_later(pause_s, self._flush)
+        else:
+            self._flush()
 
-    async def _flush(self) -> None:
+    def _flush(self) -> None:
+        self._stop_timer()
+        if self.failure is None:
+            self._flushing = self._loop.create_task(
+                self._store_pending(), name=f"log {self.run_id}"
+            )
+
+    def _stop_timer(self) -> None:
+        if self._flush_timer:
+            self._flush_timer.cancel()
+            self._flush_timer = None
+
+    async def _store_pending(self) -> None:
         try:
-            # What is appended while a commit is under way goes with the next one.
             while self._pending or self._ready:
                 count = self._count_next()
                 batch = Batch(self._pending[:count])
@@ -263,10 +300,16 @@ class RunLog:
                 self._storing, self._ready = ready, self._ready if self._pending else []
                 await self._store.events.append(self.run_id, batch, *_statements(self._storing))
                 self.publish(batch)
+                if self._count_next() == len(self._pending):
+                    break
         except Exception as error:
             self.failure = error
         finally:
             self._flushing, self._storing = None, []
+            self._flushed_at = self._loop.time()
+            # What was appended while the commit was under way goes with the next one.
+            if self._pending or self._ready:
+                self._flush_soon()
 
     def _count_next(self) -> int:
         """Count the pending events that the next batch takes."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from config.errors import Unavailable
+from graphs.run_context import ClaimStep
 from runs import rejections
 from runs.checkpoints import open_checkpoints
 from runs.database import open_run_database
@@ -67,7 +68,7 @@ async def open_stored_runs(
         yield StoredRuns(store, executor)
 
 
-def _refuse_to_run(run: Run) -> Any:
+def _refuse_to_run(run: Run, claim_step: ClaimStep) -> Any:
     raise Unavailable("Runs are executed by a server alone.", code="service_not_running")
 
 

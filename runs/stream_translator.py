@@ -8,20 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 from langchain_core.messages import AIMessageChunk
-from langgraph.types import StreamMode
 
 from config.redaction import publish_text
 from graphs.compile.state import HIDDEN, written_value
 from runs.event_types import NODE_EVENT_TYPES
+from runs.graph_stream import Part
 from runs.stored_events import StepRecord
 
-Part: TypeAlias = tuple[tuple[str, ...], str, Any]
-"""What LangGraph streams: namespace, mode, data."""
-
-STREAM_MODES: tuple[StreamMode, ...] = ("tasks", "custom", "messages", "values")
 RETURN = "__return__"
 """Where LangGraph puts the result of a piece of a node's work."""
 

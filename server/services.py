@@ -142,9 +142,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
 
         storage = await _open_run_storage(settings, stack)
         pictures = PictureReader(media_tools)
-        contexts = RunContextFactory(
-            models, indexes, tools, storage.store, pictures, settings.web_hosts
-        )
+        contexts = RunContextFactory(models, indexes, tools, pictures, settings.web_hosts)
         webhooks = _make_webhooks(settings, storage, limits)
         stack.close_later("webhooks", webhooks.close)
         engine = _make_engine(settings, storage, catalog, contexts, webhooks)

@@ -7,5 +7,6 @@
   parallel branches.
 - `node_runner`: one step: inputs, cache, time limit, saving, errors. `retry`: what is tried again.
   `durable`: pieces of a step whose results survive a crash. `user_nodes`: nodes of Python graphs.
+  `plain_nodes`: nodes without LangChain's chain around them.
   `fan_out`: bounds on what one step asks for at once.
 """

@@ -3,10 +3,10 @@
 Owns everything that is the same for all node types. The work itself is the compiled node's.
 
 The way of a result: `NodeRunner.run` returns an update of the state. LangGraph combines it into the
-channels, writes a checkpoint (`runs.checkpoints`), and streams the step's end and the new state;
-`runs.steps.StreamTranslator` makes of these the event `step.finished`, `runs.log.RunLog` numbers
-it and hands it to readers. What a node emits while it works takes the same stream, as mode
-"custom".
+channels, writes a checkpoint (`runs.checkpoints`), and streams the step's end and the new state to
+`runs.graph_stream`; `runs.stream_translator` makes of these the event `step.finished`,
+`runs.run_log` numbers it and hands it to readers. What a node emits while it works takes the same
+stream, as mode "custom".
 
 Invariant: an error leaves this module in one of three ways. LangGraph tries the step again (its
 retry policy and ours agree on what is retryable), `on_error` turns the error into an update, or the

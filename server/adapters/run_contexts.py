@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import partial
 
 from graphs.node_cache import NodeCache
-from graphs.run_context import RunContext
+from graphs.run_context import ClaimStep, RunContext
 from indexes.service import Indexes
 from models.manager import Models
 from runs.record import Run
-from runs.store import RunStore
 from server.adapters.media import PictureReader
 from tools.registry import Toolbox
 
@@ -22,13 +20,12 @@ class RunContextFactory:
     models: Models
     indexes: Indexes
     tools: Toolbox
-    store: RunStore
     picture: PictureReader
     web_hosts: tuple[str, ...] = ()
     cache: NodeCache = field(default_factory=NodeCache)
 
-    def __call__(self, run: Run) -> RunContext:
-        """Make the context of one run; its claims of steps are durable in the run's database."""
+    def __call__(self, run: Run, claim_step: ClaimStep) -> RunContext:
+        """Make the context of one attempt at a run."""
         return RunContext(
             models=self.models,
             indexes=self.indexes,
@@ -39,5 +36,5 @@ class RunContextFactory:
             cache=self.cache,
             read_picture=self.picture,
             web_hosts=self.web_hosts,
-            claim_step=partial(self.store.claim, run.run_id, tenant=run.tenant),
+            claim_step=claim_step,
         )

@@ -22,6 +22,8 @@ from server.http.bodies import MAX_INTEGER
 from server.http.negotiation import SSE_TYPE
 
 HEARTBEAT = b": heartbeat\n\n"
+BRIEF_S = 0.05
+"""A stream that ends so soon needs neither heartbeats nor a watch on its reader."""
 ABORT = "motet.abort"
 """Extension of the HTTP server: closes the connection at once."""
 
@@ -118,25 +120,34 @@ class EventStream(Response):
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         body = _Body(send)
         pump = asyncio.create_task(self._pump(body), name="sse")
-        disconnect = asyncio.create_task(wait_disconnected(receive), name="sse disconnect")
-        beat = asyncio.create_task(self._beat(body), name="sse heartbeat")
-        tasks = (pump, disconnect, beat)
+        tasks = [pump]
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            # Several may be done: a client that left as the last chunk went out has all of it.
+            await asyncio.wait(tasks, timeout=BRIEF_S)
             if not pump.done() or _is_reader_gone(pump):
-                if not disconnect.done():
-                    abort_connection(scope)
-                if self._on_disconnect:
-                    await self._on_disconnect()
+                await self._watch(body, tasks, scope, receive)
         finally:
             # None of the tasks outlives the request: all have ended before this returns.
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
-        for task in (beat, pump):
+        for task in tasks:
             with contextlib.suppress(asyncio.CancelledError, ReaderGoneError):
                 task.result()
+
+    async def _watch(
+        self, body: _Body, tasks: list[asyncio.Task[None]], scope: Scope, receive: Receive
+    ) -> None:
+        """Wait for the end of the stream, the first of `tasks`, or of its reader."""
+        [pump] = tasks
+        disconnect = asyncio.create_task(wait_disconnected(receive), name="sse disconnect")
+        tasks += [disconnect, asyncio.create_task(self._beat(body), name="sse heartbeat")]
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        # Several may be done: a client that left as the last chunk went out has all of it.
+        if not pump.done() or _is_reader_gone(pump):
+            if not disconnect.done():
+                abort_connection(scope)
+            if self._on_disconnect:
+                await self._on_disconnect()
 
     async def _pump(self, body: _Body) -> None:
         async with contextlib.aclosing(self._chunks) as chunks:

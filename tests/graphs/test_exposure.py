@@ -17,7 +17,7 @@ from graphs.exposure import EXPOSURE, exposure_of_input
 from graphs.loading.build import AgentSource
 from graphs.node_cache import NodeCache
 from graphs.run_context import RunContext
-from runs.stream_translator import STREAM_MODES, EventDraft, StreamTranslator
+from runs.stream_translator import EventDraft, StreamTranslator
 from tests.support.graph_runs import Transcript, agent_of_yaml, run
 from tests.support.graphs import FakeIndexes, FakeModels, calling, chat, context
 from tools.address_policy import MAX_VALUES
@@ -374,7 +374,7 @@ async def events_of(made: Any, used: RunContext) -> list[EventDraft]:
         made.initial_state({"question": "What?"}),
         config,
         context=used,
-        stream_mode=list(STREAM_MODES),
+        stream_mode=["tasks", "custom", "messages", "values"],
         subgraphs=True,
     )
     async for part in stream:

@@ -181,3 +181,35 @@ async def test_behind_a_write_that_failed_nothing_is_stored(storage: Storage) ->
     with pytest.raises(Unavailable):
         await log.wait_flushed()
     assert storage.store.events.last_seq("run", tenant=TENANT) == 0
+
+
+async def test_events_shortly_behind_one_another_share_a_write(storage: Storage) -> None:
+    log = RunLog("run", storage.store, tenant=TENANT)
+    for _ in range(10):
+        log.append("custom", data={})
+        await asyncio.sleep(0)
+    await log.wait_flushed()
+
+    assert await storage.database.rows("SELECT first, last FROM events") == [(1, 10)]
+
+
+async def test_an_event_is_shown_although_nobody_waits_for_it(storage: Storage) -> None:
+    log = RunLog("run", storage.store, tenant=TENANT)
+    log.append("custom", data={})
+    log.append("custom", data={})
+
+    batch = await asyncio.wait_for(anext(log.follow()), 240)
+
+    assert [event.seq for event in batch.events] == [1, 2]
+
+
+async def test_a_step_is_claimed_once_and_behind_all_that_leads_to_it(storage: Storage) -> None:
+    log = RunLog("run", storage.store, tenant=TENANT)
+    log.defer_write(write(1), "")
+    log.append("step.started", node="send", step="s", attempt=1)
+
+    assert await log.claim("s")
+
+    assert await written(storage) == ["run", "run 1"]
+    assert storage.store.events.last_seq("run", tenant=TENANT) == 1
+    assert not await log.claim("s")

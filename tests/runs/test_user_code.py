@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from runs.execution import PARTS_PER_TURN
+from runs.graph_stream import PARTS_PER_TURN
 from runs.record import Run, RunRequest
 from tests.support.runs.engines import EngineFactory, ended, read_events
 from tests.support.tenants import TENANT

@@ -69,7 +69,7 @@ class EngineFactory:
                 store,
                 saver,
                 catalog,
-                lambda run: None,
+                lambda run, claim_step: None,
                 webhooks,
                 **{"max_active": 8, "max_queued": 8, **limits},
                 retry_pauses_s=(0.0,),

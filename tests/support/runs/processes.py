@@ -6,14 +6,13 @@ from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from config.settings import Settings
 from graphs.catalog import Catalog
 from graphs.node_cache import NodeCache
-from graphs.run_context import RunContext
+from graphs.run_context import ClaimStep, RunContext
 from models.manager import Models, open_models
 from runs.checkpoints import Checkpoints, open_checkpoints
 from runs.database import RunDatabase, open_run_database
@@ -121,7 +120,7 @@ class Deployment:
             calls: Counter[str] = Counter()
             tools, cache = Toolbox(_tools(calls)), NodeCache()
 
-            def context(run: Run) -> RunContext:
+            def context(run: Run, claim_step: ClaimStep) -> RunContext:
                 return RunContext(
                     models=models,
                     indexes=FakeIndexes(),
@@ -129,7 +128,7 @@ class Deployment:
                     run_id=run.run_id,
                     thread_id=run.thread_id,
                     cache=cache,
-                    claim_step=partial(store.claim, run.run_id, tenant=run.tenant),
+                    claim_step=claim_step,
                     tenant=run.tenant,
                 )
 
