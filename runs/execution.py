@@ -184,17 +184,17 @@ class Execution:
         try:
             async with aclosing(steps):
                 async for _ in steps:
-                    await self._tell(stream)
+                    await self._wait_appended(stream)
         finally:
             if stream.has_backlog:
                 await finish_shielded(stream.wait_drained())
             stream.close()
             IS_RUN_CANCELLED.reset(token)
-        await self._tell(stream)
+        await self._wait_appended(stream)
         self.log.release_all_writes()
         return translator
 
-    async def _tell(self, stream: GraphStream) -> None:
+    async def _wait_appended(self, stream: GraphStream) -> None:
         """Wait until what the graph has streamed is appended. Raises what the disk refused."""
         await stream.wait_drained()
         if self.log.failure:
