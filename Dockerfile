@@ -26,7 +26,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
       pip install --require-hashes --no-deps --requirement requirements/torch.txt; \
     fi
 
-ARG EXTRAS="fast,images,voice,gpu,sentences,llamacpp"
+ARG EXTRAS="fast,images,voice,gpu,sentences,llamacpp,whisper"
 RUN --mount=type=cache,target=/root/.cache/pip \
     for each in service $(echo "$EXTRAS" | tr , ' '); do \
       set -- "$@" --requirement "requirements/$each.txt"; \

@@ -11,7 +11,7 @@
 
 SHELL := /bin/sh
 VENV := .venv
-EXTRAS := fast images voice gpu containers sentences llamacpp dev
+EXTRAS := fast images voice gpu containers sentences llamacpp whisper dev
 LOCKS := $(foreach each,service $(EXTRAS),requirements/$(each).txt)
 DIGEST := $(shell cat pyproject.toml constraints.txt requirements/*.txt | cksum | cut -d' ' -f1)
 STAMP := $(VENV)/.installed-$(DIGEST)

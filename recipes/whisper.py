@@ -48,8 +48,8 @@ def new_tokenizer() -> WhisperTokenizer:
     return tokenizer
 
 
-def new_model(tokenizer: WhisperTokenizer) -> WhisperForConditionalGeneration:
-    """With random weights."""
+def new_model(tokenizer: WhisperTokenizer, positions: int = 64) -> WhisperForConditionalGeneration:
+    """With random weights. `positions`: the most tokens that it writes."""
     number = tokenizer.convert_tokens_to_ids
     start, end = number("<|startoftranscript|>"), number("<|endoftext|>")
     common = {
@@ -65,7 +65,7 @@ def new_model(tokenizer: WhisperTokenizer) -> WhisperForConditionalGeneration:
     config = WhisperConfig(
         vocab_size=len(tokenizer),
         d_model=WIDTH,
-        max_target_positions=64,
+        max_target_positions=positions,
         suppress_tokens=None,
         begin_suppress_tokens=None,
         init_std=0.2,

@@ -17,6 +17,7 @@ BACKENDS: dict[str, str] = {
     "reader": "models.backends.reader.driver:ReaderDriver",
     "minilm": "models.backends.minilm.driver:MiniLMDriver",
     "cross_encoder": "models.backends.cross_encoder.driver:CrossEncoderDriver",
+    "faster_whisper": "models.backends.faster_whisper.driver:FasterWhisperDriver",
     "transformers": "models.backends.transformers.driver:TransformersDriver",
     "sentence_transformers": "models.backends.sentence_transformers.driver:"
     "SentenceTransformersDriver",

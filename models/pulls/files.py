@@ -52,7 +52,7 @@ def check_files(repository: str, files: Sequence[RemoteFile], allow_pickles: boo
             raise _unusable(repository, f"a file named '{file.path[:80]}'")
         if not _DIGEST.fullmatch(file.digest):
             raise _unusable(repository, f"'{file.path[:80]}' without a digest")
-    pickled = next((file.path for file in files if file.path.endswith(_PICKLED)), None)
+    pickled = next((file.path for file in files if _is_pickle(file.path, files)), None)
     if pickled and not allow_pickles:
         raise Unavailable(
             f"'{repository}' has its weights as pickles ({pickled}), which can run code when they "
@@ -62,6 +62,13 @@ def check_files(repository: str, files: Sequence[RemoteFile], allow_pickles: boo
             details={"repository": repository, "file": pickled},
             permanent=True,
         )
+
+
+def _is_pickle(path: str, files: Sequence[RemoteFile]) -> bool:
+    # CTranslate2 calls its weights so, beside a vocabulary; no library reads them as a pickle.
+    if path == "model.bin" and any(file.path.startswith("vocabulary.") for file in files):
+        return False
+    return path.endswith(_PICKLED)
 
 
 def _unusable(repository: str, what: str) -> Unavailable:

@@ -18,7 +18,9 @@ TARGET = "models.pulls.worker:HubHandler"
 SILENCE_S = 120.0
 REPOSITORY = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)
 
-BACKENDS = frozenset({"transformers", "diffusers", "sentence_transformers", "cross_encoder"})
+BACKENDS = frozenset(
+    {"transformers", "diffusers", "sentence_transformers", "cross_encoder", "faster_whisper"}
+)
 """Those whose sources may name a repository of the Hub."""
 
 

@@ -23,6 +23,7 @@ from tools.artifact_record import list_damaged
 EXTRAS = {
     "fast": ("openvino", "faster embedding", "pip install -e '.[fast]'"),
     "llamacpp": ("xllamacpp", "language models in GGUF files", "pip install -e '.[llamacpp]'"),
+    "whisper": ("faster_whisper", "hearing on a CPU", "pip install -e '.[whisper]'"),
     "notebooks": ("jupyterlab", "the notebooks", "pip install -e '.[notebooks]'"),
 }
 GIB = 2**30

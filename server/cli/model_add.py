@@ -24,9 +24,9 @@ TRY = {
     "vision": "motet run describe picture=@photo.jpg",
     "image": 'motet run illustrate "topic=a lighthouse"',
     "voice": 'motet run narrate "text=Good evening."',
-    "transcribe": "motet run voice_note recording=@note.wav",
+    "transcribe": "motet run voice_note audio=@note.wav",
 }
-"""How to try what a role does."""
+"""How to try what a role does, where a command shows it."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,8 @@ async def _say_usable(client: httpx.AsyncClient, added: dict[str, Any], console:
     elif role is None:
         say(console, f"Name it in a role of models.yaml, or in an agent: `model: {name}`")
     else:
-        say(console, f"The role `{role}` takes it from now on. Try:\n  ", (TRY[role], "bold"))
+        how = f" Try:\n  {TRY[role]}" if role in TRY else ""
+        say(console, f"The role `{role}` takes it from now on.{how}")
     return not problem
 
 

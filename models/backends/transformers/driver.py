@@ -39,7 +39,7 @@ WORKERS: dict[Task, str] = {
 CAPABILITIES: dict[Task, str] = {
     "chat": "models.backends.transformers.chat:TransformersChat",
     "caption": "models.backends.transformers.caption:TransformersCaption",
-    "transcribe": "models.backends.transformers.transcribe:TransformersTranscribe",
+    "transcribe": "models.backends.common.worker_transcribe:WorkerTranscribe",
 }
 """Imported when a model of the task is loaded: LangChain's chat models cost 0.3 s and 40 MB."""
 

@@ -378,7 +378,7 @@ async def test_missing_is_what_roles_name_and_is_not_here_with_its_size(
 ) -> None:
     entries = (
         "  tiny: {task: chat, backend: llamacpp, source: hf.co/maker/tiny-GGUF}\n"
-        "  ears: {task: transcribe, backend: transformers, source: openai/whisper-base}\n"
+        "  ears: {task: transcribe, backend: transformers, source: openai/whisper-large-v3-turbo}\n"
         "  idle: {task: rerank, backend: cross_encoder, source: maker/unused}\n"
     )
     settings.models_file.write_text(OWN + entries + "roles: {chat: [tiny, reader]}\n")
@@ -388,7 +388,7 @@ async def test_missing_is_what_roles_name_and_is_not_here_with_its_size(
 
     assert set(missing) == {"tiny", "ears"}
     assert missing["tiny"].download_bytes == len(WEIGHTS)
-    assert missing["ears"].download_bytes == 290_000_000
+    assert missing["ears"].download_bytes == 1_620_000_000
     models.pulls.start("tiny")
     await wait_pulled(models, "tiny")
     assert [each.name for each in await additions.list_missing()] == ["ears"]

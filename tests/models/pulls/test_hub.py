@@ -152,6 +152,20 @@ async def test_pickles_are_pulled_where_they_are_allowed_alone(hub: Hub) -> None
     assert (folder / "pytorch_model.bin").read_bytes() == b"pickled"
 
 
+async def test_weights_of_ctranslate2_are_no_pickles(hub: Hub) -> None:
+    hub.files = {"config.json": b"{}", "model.bin": WEIGHTS, "vocabulary.txt": b"a"}
+
+    await pulled()
+
+    folder = folder_of("maker/tiny")
+    assert folder
+    assert (folder / "model.bin").read_bytes() == WEIGHTS
+    hub.files = {"config.json": b"{}", "model.bin": WEIGHTS}
+    hub.commit = "6" * 40
+    with pytest.raises(Unavailable, match="allow_pickles"):
+        await pulled()
+
+
 @pytest.mark.parametrize("path", ["/evil.json", "a/../../evil.json", "a\\evil.json"])
 async def test_listing_with_names_outside_of_the_repository_is_refused(
     hub: Hub, tmp_path: Path, path: str

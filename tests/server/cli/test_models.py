@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,11 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from config.errors import Unavailable
+from config.yaml_reader import read_yaml
+from graphs.catalog import SHIPPED
+from models.additions.roles import ROLE_OF_TASK
 from server.cli.main import app
+from server.cli.model_add import TRY
 from server.cli.model_tables import format_bytes, print_models, print_pulls
 
 JOB: dict[str, Any] = {
@@ -41,6 +46,20 @@ def test_command_whose_effect_ends_with_the_service_is_refused_without_one(tmp_p
         told = CliRunner().invoke(app, ["models", *command, "--home", str(tmp_path)])
         assert isinstance(told.exception, Unavailable), command
         assert told.exception.code == "service_not_running"
+
+
+@pytest.mark.parametrize("command", TRY.values())
+def test_command_that_tries_an_added_model_names_an_agent_and_its_inputs(command: str) -> None:
+    motet, run, agent, *inputs = shlex.split(command)
+
+    assert (motet, run) == ("motet", "run")
+    declared = read_yaml((SHIPPED / f"{agent}.yaml").read_text()).value["input"]
+    named = [each.partition("=")[0] for each in inputs if "=" in each]
+    assert set(named) <= set(declared)
+
+
+def test_roles_that_have_a_command_to_try_them_are_all_that_are_asked_for_by_name() -> None:
+    assert set(TRY) == set(ROLE_OF_TASK.values()) - {"embed", "rerank"}
 
 
 def printed(show: Any, *values: Any) -> str:

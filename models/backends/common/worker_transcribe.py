@@ -1,19 +1,25 @@
-"""A model that hears, as `Transcribe`."""
+"""A model that hears in a worker, as `Transcribe`."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Protocol
 
 from config.errors import Invalid
 from models.backends.common.worker_model import SerialWorkerModel
-from models.backends.transformers.options import TransformersTranscribeOptions
 from models.capabilities import Segment, TranscribeRequest
 
 
-class TransformersTranscribe:
-    """Speech to text by a Whisper model of transformers.
+class LanguageOptions(Protocol):
+    """Options with the language that is taken when a request names none."""
+
+    @property
+    def language(self) -> str | None: ...
+
+
+class WorkerTranscribe:
+    """Speech to text by a Whisper model, whose worker has the methods `about` and `transcribe`.
 
     Raises `Invalid` ("capability_unsupported") for a language, or a translation, it does not know.
     """
@@ -22,7 +28,7 @@ class TransformersTranscribe:
         self,
         model: SerialWorkerModel,
         name: str,
-        options: TransformersTranscribeOptions,
+        options: LanguageOptions,
         about: Mapping[str, Any],
     ) -> None:
         self._model = model

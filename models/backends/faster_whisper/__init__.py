@@ -1,0 +1,1 @@
+"""Whisper models in the format of CTranslate2, by faster-whisper."""
