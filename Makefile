@@ -5,6 +5,7 @@
 #   make demo DOCS=~/notes     ask about a folder of your own
 #   make demo MODEL=qwen3-1.7b get a language model first, which then writes the answer
 #   make test ARGS="-x -k ask" hand arguments on
+#   MODELS, MOTET_TEST_MODELS  for `make test-models`: which, and the folder they are in
 #   TORCH_ARGS                 pip arguments for PyTorch alone, such as the index of a build for
 #                              one kind of GPU, or the much smaller one without; what that index
 #                              offers is not checked by hash
@@ -19,9 +20,13 @@ PIP := $(VENV)/bin/python -m pip --quiet --disable-pip-version-check --no-input
 # The project itself is installed last: what builds it is there by then.
 LOCKED := --require-hashes --no-deps --no-build-isolation
 TORCH_ARGS ?=
+MODELS ?=
+TEST_MODELS := $(if $(MOTET_TEST_MODELS),$(MOTET_TEST_MODELS),$(HOME)/.cache/motet/test-models)
 TORCH := $(if $(TORCH_ARGS),--constraint constraints.txt $(TORCH_ARGS) torch setuptools,$(LOCKED) --requirement requirements/torch.txt)
 UV ?= uv
 ARGS ?=
+MODELS ?=
+TEST_MODELS := $(if $(MOTET_TEST_MODELS),$(MOTET_TEST_MODELS),$(HOME)/.cache/motet/test-models)
 DOCS ?=
 MODEL ?=
 
@@ -29,7 +34,7 @@ MODEL ?=
 unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test test-fast check format hooks bench lock clean
+.PHONY: help install demo serve test test-fast test-models check format hooks bench lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -46,7 +51,11 @@ test: $(STAMP) ## Run the tests, in two processes
 	@$(VENV)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-fast: $(STAMP) ## Run the pure tests and the quick component tests
-	@$(VENV)/bin/python -m pytest -q -m "not slow and not acceptance" $(ARGS)
+	@$(VENV)/bin/python -m pytest -q -m "not slow and not acceptance and not real_models" $(ARGS)
+
+test-models: $(STAMP) ## Get real language models, 2 GB, and run the tests that need them
+	@$(VENV)/bin/python -m tests.real_models.fetch "$(TEST_MODELS)" $(MODELS)
+	@MOTET_TEST_MODELS="$(TEST_MODELS)" $(VENV)/bin/python -m pytest -rs tests/real_models $(ARGS)
 
 check: $(STAMP) ## Check format, style, types and import rules
 	@$(VENV)/bin/ruff format --quiet --check .

@@ -50,7 +50,7 @@ PACKAGES = ("config", "models", "indexes", "tools", "graphs", "runs", "server", 
 FOLDERS = "|".join((*PACKAGES, "benchmarks", "recipes", "docs"))
 NEW_FILES = {"graphs/nodes/shout.py", "tests/graphs/nodes/test_shout.py"}
 """Files that a page has its reader write."""
-OTHER_VARIABLES = {"MOTET_CONFIG", "MOTET_TEST_OLLAMA"}
+OTHER_VARIABLES = {"MOTET_CONFIG", "MOTET_TEST_MODELS", "MOTET_TEST_OLLAMA"}
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 ROUTE = re.compile(r"\b(GET|POST|PUT|PATCH|DELETE) (/[^\s`'\",;)|]*)")

@@ -3,6 +3,7 @@
 - `pure`: decides in memory. No process, no connection, no database: `RingGuard` sees to it.
 - `component`: real parts of one package in this process, with files, workers and fake servers.
 - `acceptance`: a real server process, or a notebook, as its users meet them.
+- `real_models`: language models that people use; their files are gotten apart.
 
 `slow` are modules that together cost some seconds of a core, and single tests that cost one. `make
 test-fast` leaves them out, and the acceptance ring with them, so that it stays short:
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 from typing import Any
 
+REAL_MODELS = "tests/real_models/"
 ACCEPTANCE = ("tests/acceptance/", "tests/test_notebooks.py")
 
 PURE = (
@@ -184,6 +186,8 @@ FORBIDDEN = frozenset({"os.fork", "socket.connect", "sqlite3.connect", "subproce
 
 def ring_of(test: str) -> str:
     """Return the ring of a test by its node id."""
+    if test.startswith(REAL_MODELS):
+        return "real_models"
     if test.startswith(ACCEPTANCE):
         return "acceptance"
     return "pure" if test.startswith(PURE) else "component"

@@ -31,8 +31,11 @@ PROCESS_BYTES = 200_000_000
 """Python, llama.cpp and the model's words."""
 DEVICE_CONTEXT_BYTES = 500_000_000
 """What a driver takes of a GPU for a process."""
-REPACKED_SHARE = 0.15
-"""Of the weights: what llama.cpp keeps a second time, in an order that suits the CPU."""
+REPACKED_TYPES = (2, 10, 14, 15, 25)
+"""`general.file_type` of Q4_0, Q2_K, Q4_K_S, Q4_K_M and IQ4_NL: llama.cpp keeps most such weights
+a second time, in an order that suits the CPU."""
+REPACKED_SHARE = 0.6
+"""Of their weights: measured of a model of 1.5 billion."""
 FULL_LAYERS = {"gemma2": 2, "gemma3": 6, "gemma3n": 5, "cohere2": 4, "exaone4": 4, "gpt-oss": 2}
 """Of so many layers one looks at the whole context, the others at a window, by architecture."""
 
@@ -69,7 +72,9 @@ class Footprint:
 
     def cpu_bytes(self, plan: LoadPlan) -> int:
         """Estimate what it takes of RAM where it computes on the CPU."""
-        return self._bytes(plan) + int(REPACKED_SHARE * self.files_bytes) + self.host_bytes()
+        is_repacked = self.header.fields.get("general.file_type") in REPACKED_TYPES
+        repacked = int(REPACKED_SHARE * self.files_bytes) if is_repacked else 0
+        return self._bytes(plan) + repacked + self.host_bytes()
 
     def device_bytes(self, plan: LoadPlan) -> int:
         """Estimate what it takes of an accelerator."""

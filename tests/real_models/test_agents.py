@@ -1,0 +1,52 @@
+"""A real server with a real model behind its shipped agents."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import cast
+
+import httpx
+import pytest
+
+from tests.real_models.catalog import QWEN_SMALL, SMALLEST, ModelFile
+from tests.real_models.conftest import FindModel
+from tests.support.forked import ForkedServer
+from tests.support.service import open_client, run_to_end
+
+
+@pytest.fixture(scope="module", params=[SMALLEST, QWEN_SMALL], ids=lambda each: each.name)
+def model(request: pytest.FixtureRequest) -> ModelFile:
+    return cast(ModelFile, request.param)
+
+
+@pytest.fixture(scope="module")
+async def client(
+    model: ModelFile, find_model: FindModel, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[httpx.AsyncClient]:
+    home = tmp_path_factory.mktemp("real")
+    declared = {
+        "task": "chat",
+        "backend": "llamacpp",
+        "source": str(find_model(model)),
+        "options": {"threads": 1, "context": 4096, "temperature": 0, "max_tokens": 80},
+    }
+    (home / "models.yaml").write_text(json.dumps({"version": 1, "models": {"real": declared}}))
+    server = ForkedServer(home, log_level="error", ollama_url="http://127.0.0.1:9")
+    await server.start()
+    async with open_client(server.url) as client:
+        yield client
+    await server.stop()
+
+
+async def test_chat_remembers_the_turn_before(client: httpx.AsyncClient, model: ModelFile) -> None:
+    thread = (await client.post("/threads", json={})).json()["thread_id"]
+
+    runs = [
+        await run_to_end(client, "chat", {"message": message}, thread_id=thread)
+        for message in ("The capital of France is Paris. What is it?", "Say its name again.")
+    ]
+
+    assert [run["status"] for run in runs] == ["finished", "finished"]
+    assert all(run["output"]["answer"].strip() for run in runs)
+    assert {run["output"]["model"] for run in runs} == {"real"}
