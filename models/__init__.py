@@ -17,5 +17,5 @@ workers/      processes of ours that hold one model each
 servers/      servers of others that run as processes or containers
 devices/      the GPUs and the memory of this machine
 pulls/        getting models onto this machine
-text/         where the sentences of a text are
+text/         where the sentences of a text are, and how many tokens it takes
 """

@@ -7,7 +7,7 @@ model is gone, `Unavailable` ("out_of_memory") when its device has no room for t
 """
 
 from models.capabilities.caption import Caption, CaptionRequest
-from models.capabilities.chat import Chat
+from models.capabilities.chat import Chat, TokenCounter
 from models.capabilities.embed import FLOAT_BYTES, Embed, Embedded, Parts, Vectors
 from models.capabilities.image import Image, ImageAbilities, ImageRequest, ImageStep, Picture
 from models.capabilities.rerank import Rerank
@@ -32,6 +32,7 @@ __all__ = [
     "Sound",
     "Speech",
     "SpeechRequest",
+    "TokenCounter",
     "Transcribe",
     "TranscribeRequest",
     "Vectors",

@@ -1,10 +1,30 @@
-"""Chat: a LangChain model, so that streaming and tool calls follow the ecosystem."""
+"""Chat: a LangChain model, so that streaming and tool calls follow the ecosystem.
+
+Its `profile`, LangChain's own field, is the one place that knows what the loaded model can take:
+`max_input_tokens` is its context, prompt and answer together, where that is known.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:  # at run time 0.3 s and 40 MB that a server without chat need not pay
     from langchain_core.language_models import BaseChatModel
+    from langchain_core.messages import BaseMessage
 
 Chat: TypeAlias = "BaseChatModel"
+
+
+@runtime_checkable
+class TokenCounter(Protocol):
+    """A chat model whose own tokenizer counts, in some milliseconds and without the model."""
+
+    async def count_tokens(
+        self, messages: Sequence[BaseMessage], options: Mapping[str, Any]
+    ) -> int | None:
+        """Count what a prompt takes; `options` are those of the call, tools among them.
+
+        None where it cannot be told. Raises as asking does.
+        """
+        ...

@@ -1,1 +1,1 @@
-"""Texts as models and tools read them: where their sentences are. Pure; every package uses it."""
+"""Texts as models and tools read them: their sentences, their tokens. Pure; all packages use it."""

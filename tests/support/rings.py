@@ -19,6 +19,7 @@ ACCEPTANCE = ("tests/acceptance/", "tests/test_notebooks.py")
 
 PURE = (
     "tests/config/",
+    "tests/graphs/chat/test_context_window.py",
     "tests/graphs/compile/",
     "tests/graphs/drawing/",
     "tests/graphs/grounding/",
@@ -49,6 +50,7 @@ PURE = (
     "tests/models/backends/test_gguf.py",
     "tests/models/backends/test_llamacpp_needs.py",
     "tests/models/additions/test_candidate.py",
+    "tests/models/backends/test_overflow.py",
     "tests/models/catalog/",
     "tests/models/scheduling/",
     "tests/models/test_estimates_file.py",

@@ -24,6 +24,7 @@ from models.backends.llamacpp.options import (
 from models.backends.llamacpp.slots import Slots
 from models.backends.openai.caption import OpenAICaption
 from models.backends.openai.client import Endpoint
+from models.backends.openai.context import ServerContext
 from models.backends.openai.embed import OpenAIEmbed
 from models.backends.openai.options import NO_KEY, OpenAICaptionOptions, OpenAIEmbedOptions
 from models.capabilities import CaptionRequest
@@ -31,6 +32,7 @@ from models.workers.process import WorkerProcess
 
 FINGERPRINT_BYTES = 1_000_000
 """Of each end of a file; a file of other weights differs in its size or there."""
+COUNTER = f"{URL}/chat/completions/input_tokens"
 
 Capability = LlamaCppChat | OpenAICaption | OpenAIEmbed
 
@@ -50,7 +52,6 @@ def make_capability(
             options,
             slots,
             profile={
-                "max_input_tokens": abilities.context,
                 "image_inputs": abilities.sees,
                 "tool_calling": abilities.calls_tools,
             },
@@ -60,6 +61,7 @@ def make_capability(
             silence_s=options.timeout_s,
             translate=translate,
             socket=socket,
+            context=ServerContext(abilities.context, COUNTER),
         )
     endpoint = Endpoint(URL, worker.name, NO_KEY, options.timeout_s, translate, socket)
     if isinstance(options, LlamaCppCaptionOptions):

@@ -66,11 +66,18 @@ class OllamaChat(CheckedChat, ChatOllama):
         )
         self._on_lost = on_lost
         self._called = called
+        self._note_context()
 
     def fix(self, options: Mapping[str, Any]) -> None:
         """Ask with these options of the runner from now on."""
         for name, value in options.items():
             setattr(self, name, value)
+        self._note_context()
+
+    def _note_context(self) -> None:
+        """Tell what the model was loaded with: of a longer prompt Ollama drops what it likes."""
+        if self.num_ctx:
+            self.profile = {**(self.profile or {}), "max_input_tokens": self.num_ctx}
 
     async def aclose(self) -> None:
         await self._async_client.close()  # type: ignore[no-untyped-call]

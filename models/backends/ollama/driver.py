@@ -279,9 +279,9 @@ def _spec(source: str, task: Task) -> ModelSpec:
 
 
 def _num_ctx(options: OllamaOptions, installed: Installed | None, details: Details | None) -> int:
-    if options.num_ctx is not None:
-        return options.num_ctx
+    """Return the context to load with: never more than the model has, as Ollama itself does it."""
     known_length = (installed.context_length if installed else None) or (
         details.context_length if details else None
     )
-    return min(DEFAULT_NUM_CTX, known_length or DEFAULT_NUM_CTX)
+    num_ctx = options.num_ctx or DEFAULT_NUM_CTX
+    return min(num_ctx, known_length or num_ctx)

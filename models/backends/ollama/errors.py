@@ -8,6 +8,7 @@ import httpx
 
 from config.errors import Busy, Invalid, MotetError, TimedOut, Unavailable
 from models.backends.common.network import redacted_url
+from models.backends.common.overflow import read_overflow
 from models.backends.common.prompts import BROKEN, bad_picture
 
 RETRY_AFTER_S = 2.0  # Ollama sends no Retry-After when its queue is full
@@ -91,7 +92,7 @@ def from_answer(status: int, text: str, model: str, tag: str) -> MotetError:
             f"The prompt is longer than the context of '{model}'. Shorten it, or raise the "
             "model's option `num_ctx`.",
             code="context_overflow",
-            details=details,
+            details={**details, **read_overflow(text)},
         )
     if any(phrase in text for phrase in _UNABLE):
         return Invalid(

@@ -5,19 +5,25 @@ Imported only when a model is loaded: with the `openai` package it costs 0.8 s a
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import httpx2
 import openai
+from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGenerationChunk
 from langchain_openai import ChatOpenAI
 from pydantic import PrivateAttr, SecretStr
 
 from config.errors import MotetError
 from models.backends.common.checked_chat import CheckedChat
-from models.backends.common.network import CONNECT_TIMEOUT_S
+from models.backends.common.network import CONNECT_TIMEOUT_S, PROBE_TIMEOUT_S
 from models.backends.common.transports import TransportFactory
+from models.backends.openai.context import ServerContext, counted_tokens
 from models.backends.openai.errors import Translator
+
+COUNTED = ("model", "messages", "tools")
+"""Of a request, what makes up its prompt."""
 
 
 class OpenAIChat(CheckedChat, ChatOpenAI):
@@ -35,6 +41,8 @@ class OpenAIChat(CheckedChat, ChatOpenAI):
     )
     _translate: Translator = PrivateAttr()
     _clients: tuple[httpx2.AsyncClient, httpx2.Client] = PrivateAttr()
+    _key: str = PrivateAttr()
+    _counter: str | None = PrivateAttr()
 
     def __init__(
         self,
@@ -45,6 +53,7 @@ class OpenAIChat(CheckedChat, ChatOpenAI):
         silence_s: float,
         translate: Translator,
         socket: str | None = None,
+        context: ServerContext | None = None,
         **options: Any,
     ) -> None:
         timeout = httpx2.Timeout(silence_s, connect=CONNECT_TIMEOUT_S)
@@ -70,6 +79,27 @@ class OpenAIChat(CheckedChat, ChatOpenAI):
         )
         self._translate = translate
         self._clients = clients
+        self._key = key
+        self._counter = context.counter if context else None
+        if context and context.tokens:
+            self.profile = {**(self.profile or {}), "max_input_tokens": context.tokens}
+
+    async def count_tokens(
+        self, messages: Sequence[BaseMessage], options: Mapping[str, Any]
+    ) -> int | None:
+        """Count what a prompt takes, as `TokenCounter` promises, where the server can."""
+        if self._counter is None:
+            return None
+        payload = self._get_request_payload(list(messages), tools=options.get("tools"))
+        body = {name: payload[name] for name in COUNTED if payload.get(name)}
+        headers = {"authorization": f"Bearer {self._key}"}
+        try:
+            answer = await self._clients[0].post(
+                self._counter, json=body, headers=headers, timeout=PROBE_TIMEOUT_S
+            )
+            return None if answer.is_error else counted_tokens(answer.json())
+        except (httpx2.HTTPError, ValueError):
+            return None  # an estimate will do
 
     async def aclose(self) -> None:
         await self._clients[0].aclose()

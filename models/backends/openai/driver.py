@@ -16,6 +16,7 @@ from models.backends.common.network import PROBE_TIMEOUT_S, redacted_url
 from models.backends.common.options import Options
 from models.backends.common.single_flight import SingleFlightCache
 from models.backends.common.transports import TransportFactory
+from models.backends.openai.context import ServerContext, find_context
 from models.backends.openai.options import OPTIONS, OpenAIChatOptions, OpenAIOptions
 from models.catalog.spec import ModelSpec, Task
 from models.driver import DriverContext, Progress
@@ -114,8 +115,9 @@ class OpenAIDriver:
             url = server.url if server else options.base_url
             source = await self._served_as(spec, options, url)
             translate = await asyncio.to_thread(_make_translator, spec, options, url, server)
+            context = await self._find_context(options, url, source)
             capability = await asyncio.to_thread(
-                _make_capability, spec.task, options, url, source, translate
+                _make_capability, spec.task, options, url, source, translate, context
             )
             if spec.task == "embed":
                 await _opened(capability)
@@ -179,6 +181,12 @@ class OpenAIDriver:
             )
         return spec.source
 
+    async def _find_context(self, options: OpenAIOptions, url: str, source: str) -> ServerContext:
+        if not isinstance(options, OpenAIChatOptions):
+            return ServerContext()
+        client = await self._client(url)
+        return (await find_context(client, url, options.key(), source)).limited(options.context)
+
     async def _client(self, url: str) -> httpx.AsyncClient:
         parts = urlsplit(url)
         key = parts.scheme, parts.hostname  # what TLS and a proxy depend on
@@ -229,7 +237,12 @@ def _make_translator(
 
 
 def _make_capability(
-    task: Task, options: OpenAIOptions, url: str, source: str, translate: Translator
+    task: Task,
+    options: OpenAIOptions,
+    url: str,
+    source: str,
+    translate: Translator,
+    context: ServerContext,
 ) -> Any:
     """Make what a lease hands out; blocks for imports, and for the authorities of TLS."""
     if isinstance(options, OpenAIChatOptions):
@@ -241,6 +254,7 @@ def _make_capability(
             key=options.key(),
             silence_s=options.timeout_s,
             translate=translate,
+            context=context,
             **options.sampling(),
         )
     from models.backends.openai.client import Endpoint

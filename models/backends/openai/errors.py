@@ -11,6 +11,7 @@ import openai
 from config.errors import Busy, Invalid, MotetError, TimedOut, Unavailable
 from models.availability import RETRY_AFTER_S
 from models.backends.common.network import list_causes, redacted_url
+from models.backends.common.overflow import read_overflow
 from models.backends.common.prompts import BROKEN, bad_picture
 
 ExplainLoss: TypeAlias = Callable[[MotetError], Awaitable[MotetError]]
@@ -144,7 +145,8 @@ class Translator:
             status < 500 and (error.code == "context_length_exceeded" or "context" in text.lower())
         ):
             message = f"'{self.model}' refuses: {text}"
-            return Invalid(message, code="context_overflow", details=details)
+            numbers = read_overflow(text, error.body)
+            return Invalid(message, code="context_overflow", details={**details, **numbers})
         if status < 500:
             message = f"'{self.model}' refuses: {text}"
             return Invalid(message, code="model_refused", details=details)

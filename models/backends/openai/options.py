@@ -46,6 +46,9 @@ class OpenAIOptions(Options):
 
 
 class OpenAIChatOptions(OpenAIOptions):
+    context: int | None = Field(
+        None, ge=64, description="Tokens of question and answer together; what the server tells."
+    )
     temperature: float | None = None
     top_p: float | None = None
     max_tokens: int | None = Field(None, ge=1)
@@ -55,7 +58,7 @@ class OpenAIChatOptions(OpenAIOptions):
     usage: bool = Field(True, description="Ask for token counts; some old servers refuse.")
 
     def sampling(self) -> dict[str, Any]:
-        own = {*OpenAIOptions.model_fields, "usage", "max_tokens"}
+        own = {*OpenAIOptions.model_fields, "context", "usage", "max_tokens"}
         sent = self.model_dump(exclude=own, exclude_none=True)
         if self.max_tokens:  # langchain's own field sends a newer name few servers know
             sent["extra_body"] = {"max_tokens": self.max_tokens}

@@ -47,7 +47,9 @@ class TransformersChat(AsyncChat):
         options: TransformersChatOptions,
         about: Mapping[str, Any],
     ) -> None:
-        super().__init__(name=name, profile={"image_inputs": False})
+        super().__init__(
+            name=name, profile={"image_inputs": False, "max_input_tokens": about["context"]}
+        )
         self._model = model
         self._options = options
         self._about = about
@@ -79,11 +81,8 @@ class TransformersChat(AsyncChat):
     async def _answer(
         self, messages: list[BaseMessage], stop: list[str] | None, options: Mapping[str, Any]
     ) -> AsyncGenerator[ChatGenerationChunk, None]:
-        turns = conversation(self.name or "", messages)
-        for turn in turns:  # half a character cannot cross to the worker
-            turn["content"] = readable([turn["content"]], len(turn["content"]))[0]
         tools = options.get("tools")
-        request = {"messages": turns, "tools": tools, **self._sampling(stop, options)}
+        request = {**self._prompt(messages, options), **self._sampling(stop, options)}
         reader = CallReader() if tools else None
         async with aclosing(self._model.ask("write", request)) as replies:
             async for reply in replies:
@@ -93,6 +92,23 @@ class TransformersChat(AsyncChat):
                 if reply.last:
                     for chunk in self._last_chunks(reader, reply.header):
                         yield chunk
+
+    async def count_tokens(
+        self, messages: Sequence[BaseMessage], options: Mapping[str, Any]
+    ) -> int | None:
+        """Count what a prompt takes, as `TokenCounter` promises; waits for the worker's turn."""
+        async with aclosing(self._model.ask("count", self._prompt(messages, options))) as replies:
+            async for reply in replies:
+                return int(reply.header["tokens"])
+        return None
+
+    def _prompt(
+        self, messages: Sequence[BaseMessage], options: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        turns = conversation(self.name or "", messages)
+        for turn in turns:  # half a character cannot cross to the worker
+            turn["content"] = readable([turn["content"]], len(turn["content"]))[0]
+        return {"messages": turns, "tools": options.get("tools")}
 
     def _sampling(self, stop: list[str] | None, options: Mapping[str, Any]) -> dict[str, Any]:
         own = self._options.model_dump()

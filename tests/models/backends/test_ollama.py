@@ -145,6 +145,20 @@ async def test_loading_fixes_the_context_and_keeps_the_model_until_it_is_unloade
     assert ollama.loaded == []
 
 
+@pytest.mark.parametrize(("wanted", "context"), [({}, 2048), ({"num_ctx": 512}, 512),
+                                                 ({"num_ctx": 9000}, 2048)])  # fmt: skip
+async def test_the_context_is_the_one_the_model_was_loaded_with(
+    ollama: Ollama, driver: OllamaDriver, wanted: dict[str, int], context: int
+) -> None:
+    ollama.add("tiny", context_length=2048)
+
+    model = await driver.load(spec("tiny", **wanted), MemoryRequirement(), lambda news: None)
+
+    assert chat_of(model).profile == {"max_input_tokens": context}
+    assert ollama.asked("/api/generate")[0]["options"]["num_ctx"] == context
+    await model.unload()
+
+
 async def test_memory_is_what_ollama_says_it_holds_outside_the_gpu(
     ollama: Ollama, driver: OllamaDriver
 ) -> None:

@@ -93,6 +93,19 @@ async def test_a_prompt_longer_than_the_context_is_refused(driver: Driver, folde
     assert caught.value.code == "context_overflow"
 
 
+async def test_the_context_is_known_and_a_prompt_is_counted_as_it_is_written(
+    caller: TransformersChat,
+) -> None:
+    answer = await caller.ainvoke("Count to five.")
+
+    tokens = await caller.count_tokens([HumanMessage("Count to five.")], {})
+
+    assert isinstance(answer, AIMessage)
+    assert answer.usage_metadata
+    assert tokens == answer.usage_metadata["input_tokens"]
+    assert (caller.profile or {})["max_input_tokens"] == 8192
+
+
 async def test_a_seed_repeats_an_answer_and_none_varies_it(babbler: SerialWorkerModel) -> None:
     async def said(**choice: Any) -> str:
         answer = await chat(babbler).ainvoke("Talk.", max_tokens=30, temperature=1.0, **choice)

@@ -17,7 +17,7 @@ from models.workers.host import Answer, TaskHandle
 
 
 class TextHandler:
-    """Methods: `about`, and `write` (messages, tools, sampling), which streams."""
+    """Methods: `about`, `count` (messages, tools), and `write` (these, sampling), which streams."""
 
     def __init__(self, options: dict[str, Any]) -> None:
         self._placement = open_device(options)
@@ -34,7 +34,10 @@ class TextHandler:
     def handle(self, method: str, header: dict[str, Any], body: bytes, task: TaskHandle) -> Answer:
         if method == "about":
             return {"tools": "tools" in self._template, "context": self._context}, b""
-        tokens = self._prompt(header["messages"], header["tools"])
+        ids = self._tokenize(header["messages"], header["tools"])
+        if method == "count":
+            return {"tokens": len(ids)}, b""
+        tokens = self._prompt(ids)
         pieces = PieceStreamer(self._tokenizer, task, header["stop"])
         room = self._context - tokens.shape[1]
         most = min(header["max_tokens"], room)
@@ -57,13 +60,16 @@ class TextHandler:
             "output_tokens": pieces.tokens,
         }, b""
 
-    def _prompt(self, messages: list[dict[str, Any]], tools: Any) -> torch.Tensor:
+    def _tokenize(self, messages: list[dict[str, Any]], tools: Any) -> list[int]:
         try:
             text = self._rendered(messages, tools)
         except TemplateError:
             # Some templates refuse a system message: its words then go before the user's.
             text = self._rendered(_without_system(messages), tools)
-        ids = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+        ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+        return ids
+
+    def _prompt(self, ids: list[int]) -> torch.Tensor:
         if len(ids) >= self._context:
             raise Invalid(
                 f"The prompt has {len(ids)} tokens, and the context holds {self._context}. "
