@@ -19,9 +19,13 @@ WARNINGS: Mapping[str, ErrorCode] = {
         "A function of a tool was given up, as it took too long; its thread still runs it.",
         "Give the function a bound of its own, as on each request that it makes.",
     ),
+    "prompt_shortened": ErrorCode(
+        "Not all of a prompt fits the model's context; what was left out is in the event.",
+        "Condense the conversation, ask for fewer passages, or give the model a longer context.",
+    ),
     "summary_incomplete": ErrorCode(
-        "A `condense` node's model was shown the messages shortened, or the latest of them.",
-        "Condense more often, so that there is less to sum up at once.",
+        "A `condense` node's model was shown the beginnings of long messages alone.",
+        "Keep long texts out of the conversation, such as in a channel of their own.",
     ),
     "tool_result_shortened": ErrorCode(
         "A tool gave the model of an `agent` node more text than it is shown.",

@@ -8,6 +8,7 @@ that is called between two answers can load another model.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -21,6 +22,7 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.constants import TAG_NOSTREAM
 
 from config.errors import MotetError, Unavailable
+from graphs.chat.context_fitting import stream_fitted
 from graphs.chat.picture_filter import PictureFilter, link_pictures
 from graphs.compile.node import NodeContext
 from models.capabilities.prompt_progress import PromptProgress
@@ -40,10 +42,11 @@ async def ask(
 ) -> AIMessage:
     """Ask a model for one whole answer; the run's readers get its tokens as they come.
 
-    Waits for the model to be loaded. `bind` binds tools or a format to the leased model. What a
-    reader's screen would load from elsewhere is linked, in the tokens as in the answer.
-    Cancelling ends the model's work and the lease. Raises as leasing does, and `Unavailable`
-    (`response_empty`, `needs_vision_model`).
+    Waits for the model to be loaded. What of the messages does not fit the model's context is left
+    out, as `context_window` says, and readers are told. `bind` binds tools or a format to the
+    leased model. What a reader's screen would load from elsewhere is linked, in the tokens as in
+    the answer. Cancelling ends the model's work and the lease. Raises as leasing does, and
+    `Unavailable` (`response_empty`, `needs_vision_model`).
     """
 
     def forward_event(event: Mapping[str, Any]) -> None:
@@ -57,13 +60,18 @@ async def ask(
         async with attempt as lease:
             _check_vision(lease.chat, messages, model)
             tokens = _Tokens(context, PictureFilter(addresses))
-            async for chunk in bind(lease.chat).astream(list(messages), _silent(context.config)):
-                if isinstance(chunk, PromptProgress):
-                    context.emit("progress", read_tokens=chunk.processed, prompt_tokens=chunk.total)
-                    continue
-                attempt.keep()  # readers have its beginning: a second answer would follow it
-                tokens.send(chunk)
-                whole = chunk if whole is None else whole + chunk
+            config = _silent(context.config)
+            stream = stream_fitted(bind(lease.chat), lease.chat, messages, config, context)
+            async with aclosing(stream) as chunks:
+                async for chunk in chunks:
+                    if isinstance(chunk, PromptProgress):
+                        context.emit(
+                            "progress", read_tokens=chunk.processed, prompt_tokens=chunk.total
+                        )
+                        continue
+                    attempt.keep()  # readers have its beginning: a second answer would follow it
+                    tokens.send(chunk)
+                    whole = chunk if whole is None else whole + chunk
             tokens.send_rest()
     if whole is None:
         raise Unavailable(f"Model '{model}' answered with nothing.", code="response_empty")

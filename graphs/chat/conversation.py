@@ -20,6 +20,7 @@ from graphs.compile.node import NodeContext
 from tools.address_policy import find_named_urls
 
 CALLERS_INSTRUCTIONS = "Instructions of the caller:"
+SUMMARY_HEADING = "Summary of the conversation until here:"
 TEXT_PARTS = ("text", "input_text", "output_text")
 PICTURE_PARTS = ("image_url", "image", "input_image")
 """Of a message's content, as the clients of several protocols write them."""
@@ -32,6 +33,12 @@ def to_messages(value: Any) -> list[BaseMessage]:
         return list(convert_to_messages(items))
     except (ValueError, NotImplementedError, TypeError, KeyError) as error:
         raise Invalid(f"These are no chat messages: {error}", code="invalid_messages") from error
+
+
+def is_standing(message: BaseMessage) -> bool:
+    """Tell whether a message holds for the whole conversation, as a summary of its begin does."""
+    headings = (CALLERS_INSTRUCTIONS, SUMMARY_HEADING)
+    return isinstance(message, HumanMessage) and str(message.text).startswith(headings)
 
 
 async def take_over(

@@ -1,25 +1,28 @@
-"""`condense`: keep the last messages of a conversation, and a summary of those before them."""
+"""`condense`: keep the end of a conversation, and a summary of what stands before it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 from langchain_core.messages import (
+    AIMessage,
     BaseMessage,
     HumanMessage,
     RemoveMessage,
     SystemMessage,
     trim_messages,
 )
-from langchain_core.messages.utils import count_tokens_approximately, get_buffer_string
+from langchain_core.messages.utils import get_buffer_string
 from pydantic import Field
 
 from graphs.chat.ask import answering_model, ask
-from graphs.chat.conversation import to_messages
+from graphs.chat.conversation import SUMMARY_HEADING, to_messages
+from graphs.chat.foreign import NOTE, mark_foreign
 from graphs.compile.node import CompiledNode, CompileScope, NodeContext, NodeType
 from graphs.spec.channel_types import Type
 from graphs.spec.node_spec import NodeSpec
+from models.text.tokens import estimate_message, estimate_tokens
 
 PARTS: dict[str, Type] = {
     "messages": "any",
@@ -29,14 +32,14 @@ PARTS: dict[str, Type] = {
 }
 MAX_MESSAGE_CHARS = 4_000
 """Of one message that is summed up: a tool's long result says little more than its beginning."""
-MAX_SUMMED_CHARS = 60_000
-"""Of all that is summed up at once, the latest: more would not fit a small model."""
+SUMMED_TOKENS = 3_000
+"""What is summed up at once, which fits small models. What is longer is summed up part by part,
+each with the summary of those before it."""
 INSTRUCTION = (
     "Sum up this conversation, so that it can go on without its beginning: what the person wants, "
     "what was found out and decided, names, numbers and addresses, and what is open. Write the "
     "summary alone, in the language of the conversation."
 )
-HEADING = "Summary of the conversation until here:"
 
 
 class CondenseSpec(NodeSpec):
@@ -44,11 +47,11 @@ class CondenseSpec(NodeSpec):
 
     type: Literal["condense"]
     messages: str = Field("{{ messages }}", description="The conversation.")
-    keep: int = Field(20, ge=1, description="How much of its end stays, counted as `unit` says.")
+    keep: int = Field(4000, ge=1, description="How much of its end stays, counted as `unit` says.")
     over: int | None = Field(
         None, ge=1, description="From more than so much on it is condensed; default: from `keep`."
     )
-    unit: Literal["messages", "tokens"] = "messages"
+    unit: Literal["tokens", "messages"] = "tokens"
     summarize: bool = Field(True, description="Whether a model sums up what is removed.")
     model: str = Field("chat", description="A role, a model's name, or `ollama/<tag>`.")
     instruction: str | None = Field(None, description="How to sum up, instead of our words.")
@@ -68,9 +71,7 @@ def build(spec: CondenseSpec, scope: CompileScope) -> CompiledNode:
             return {"messages": [], "summary": "", "removed": 0, "model": ""}
         if not spec.summarize:
             return {"messages": remove(older), "summary": "", "removed": len(older), "model": ""}
-        text = _write_for_summary(older, context)
-        request = [SystemMessage(str(inputs["instruction"])), HumanMessage(text)]
-        answer = await ask(context, str(inputs["model"]), request)
+        answer = await _sum_up(older, inputs, context)
         summary = str(answer.text).strip()
         return {
             "messages": replace(older, summary),
@@ -90,7 +91,7 @@ def find_older(
     The end begins with a message that a person wrote, so that no tool's result loses its call; the
     last such message is kept with all behind it, however long that is.
     """
-    count = len if unit == "messages" else count_tokens_approximately
+    count = len if unit == "messages" else _count_tokens
     if count(messages) <= over:
         return []
     tail = trim_messages(
@@ -103,6 +104,10 @@ def find_older(
     return list(messages[:first])
 
 
+def _count_tokens(messages: Sequence[BaseMessage]) -> int:
+    return sum(map(estimate_message, messages))
+
+
 def remove(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
     """Write what removes messages from a channel of that type."""
     return [RemoveMessage(id=each.id) for each in messages if each.id]
@@ -111,22 +116,45 @@ def remove(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
 def replace(messages: Sequence[BaseMessage], summary: str) -> list[BaseMessage]:
     """Write what puts a summary in the place of messages."""
     # A message with a known id takes that one's place: before those that stay.
-    text = HumanMessage(f"{HEADING}\n\n{summary}", id=messages[0].id)
+    text = HumanMessage(f"{SUMMARY_HEADING}\n\n{summary}", id=messages[0].id)
     return [text, *remove(messages[1:])]
 
 
-def _write_for_summary(messages: Sequence[BaseMessage], context: NodeContext) -> str:
-    """Write messages as text for the model, shortened where they are long; a warning tells."""
+async def _sum_up(
+    messages: Sequence[BaseMessage], inputs: dict[str, Any], context: NodeContext
+) -> AIMessage:
+    """Ask for a summary, part by part where the messages are long; a warning tells of cut ones."""
     whole = [get_buffer_string([each]) for each in messages]
-    text = "\n".join(each[:MAX_MESSAGE_CHARS] for each in whole)[-MAX_SUMMED_CHARS:]
-    length = len("\n".join(whole))
-    if len(text) < length:
+    texts = [each[:MAX_MESSAGE_CHARS] for each in whole]
+    shown, length = sum(map(len, texts)), sum(map(len, whole))
+    if shown < length:
         context.emit(
             "warning",
             code="summary_incomplete",
-            message=f"The summary is made of {len(text):,} of {length:,} characters.",
+            message=f"The summary is made of {shown:,} of {length:,} characters.",
         )
-    return text
+    instruction = SystemMessage(f"{inputs['instruction']}\n\n{NOTE}")
+    summary, answer = "", AIMessage("")
+    for part in _parts(texts):
+        text = f"{SUMMARY_HEADING}\n\n{summary}\n\n{part}" if summary else part
+        request = [instruction, HumanMessage(mark_foreign(text, context.mark))]
+        answer = await ask(context, str(inputs["model"]), request)
+        summary = str(answer.text).strip()
+    return answer
+
+
+def _parts(texts: Sequence[str]) -> Iterator[str]:
+    """Join texts to parts of about `SUMMED_TOKENS`."""
+    part: list[str] = []
+    tokens = 0
+    for text in texts:
+        size = estimate_tokens(text)
+        if part and tokens + size > SUMMED_TOKENS:
+            yield "\n".join(part)
+            part, tokens = [], 0
+        part.append(text)
+        tokens += size
+    yield "\n".join(part)
 
 
 CONDENSE = NodeType(CondenseSpec, build, PARTS, "messages", model_task="chat")

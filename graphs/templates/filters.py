@@ -23,6 +23,8 @@ from graphs.templates.scenes import chapters, scenes, spoken
 from graphs.templates.values import get, read_json, write_date, write_number
 from graphs.templates.work import count_prose
 from models.text.sentences import find_sentence_ends
+from models.text.tokens import estimate_message
+from models.text.turns import choose_first
 
 NO_PROSE = re.compile(r"^\s*(#|\||!\[|<|={3,}|-{3,}|\[[^\]]*\]:)")
 BULLET = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s+")
@@ -145,11 +147,25 @@ def flatten(values: Any) -> list[Any]:
     return items
 
 
-def recent(messages: Any, count: int = 40) -> list[Any]:
-    """Take the last `count` messages of a conversation, from one that a person wrote."""
-    last: list[Any] = plain(messages or [])[-count:]
-    kinds = [getattr(item, "type", None) for item in last]
-    return last[kinds.index("human") :] if "human" in kinds else last
+def recent(messages: Any, count: int = 40, unit: str = "messages") -> list[Any]:
+    """Take the end of a conversation, from a message that a person wrote.
+
+    Of `count` messages at most, or with the unit "tokens" of so many tokens by our estimate; what
+    stands behind the last message of a person is taken with it, however long that is.
+    """
+    if unit not in ("messages", "tokens"):
+        raise ValueError("the unit of `recent` is 'messages' or 'tokens'")
+    items: list[Any] = plain(messages or [])
+    kinds = [getattr(item, "type", None) for item in items]
+    if unit == "tokens":
+        first = choose_first(map(estimate_message, reversed(items)), len(items), count)
+    else:
+        first = max(0, len(items) - count)
+    if "human" in kinds[first:]:
+        return items[kinds.index("human", first) :]
+    if "human" in kinds and unit == "tokens":
+        first = len(kinds) - 1 - kinds[::-1].index("human")
+    return items[first:]
 
 
 def rewrite_followup(question: Any, history: Any) -> str:

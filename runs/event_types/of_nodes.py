@@ -138,6 +138,14 @@ class Warned(EventData):
         float | None, "`weak_evidence`: how well the best passage fits the question"
     ] = None
     threshold: Annotated[float | None, "`weak_evidence`: what the index asks for"] = None
+    context: Annotated[
+        int | None, "`prompt_shortened`: the model's context in tokens, where it is known"
+    ] = None
+    messages: Annotated[int | None, "`prompt_shortened`: earlier messages left out"] = None
+    passages: Annotated[int | None, "`prompt_shortened`: passages left out, from the last on"] = (
+        None
+    )
+    texts: Annotated[int | None, "`prompt_shortened`: texts cut off at their end"] = None
 
 
 @dataclass(frozen=True, kw_only=True)

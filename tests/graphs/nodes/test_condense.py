@@ -9,7 +9,8 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 from langgraph.checkpoint.memory import InMemorySaver
 
 from config.errors import Invalid
-from graphs.nodes.condense import MAX_SUMMED_CHARS, find_older
+from graphs.nodes.condense import MAX_MESSAGE_CHARS, SUMMED_TOKENS, find_older
+from models.text.tokens import estimate_tokens
 from tests.support.graph_runs import Transcript, agent_of_yaml, run
 from tests.support.graphs import FakeModels, chat, context
 
@@ -23,6 +24,7 @@ nodes:
   answer: {type: text, messages: "{{ messages }}", save: {messages: message, answer: text}}
   condense:
     type: condense
+    unit: messages
     keep: 2
     over: 4
     summarize: SUMMARIZE
@@ -46,6 +48,14 @@ def conversation(*kinds: str) -> list[BaseMessage]:
     return made
 
 
+def summed(request: list[BaseMessage]) -> str:
+    """What a request shows between its marks."""
+    lines = str(request[-1].text).splitlines()
+    assert lines[0].startswith("<<foreign ")
+    assert lines[-1].startswith("<<end ")
+    return "\n".join(lines[1:-1])
+
+
 async def talk(yaml: str, model: Any, *messages: str) -> list[Transcript]:
     """Say these messages on one thread, each in a run of its own."""
     agent, used = agent_of_yaml(yaml), context(models=FakeModels({"chat": model}))
@@ -64,9 +74,7 @@ async def test_a_summary_takes_the_place_of_what_it_sums_up() -> None:
         "c",
         "three",
     ]
-    assert [str(each.text) for each in model.asked[3]][1:] == [
-        "Human: a\nAI: one\nHuman: b\nAI: two"
-    ]
+    assert summed(model.asked[3]) == "Human: a\nAI: one\nHuman: b\nAI: two"
 
 
 async def test_a_later_summary_sums_up_the_earlier_one_too() -> None:
@@ -118,14 +126,29 @@ def test_an_end_is_measured_in_tokens() -> None:
     assert find_older(messages, 60, 10_000, "tokens") == []
 
 
-async def test_a_model_is_asked_to_sum_up_a_bounded_text() -> None:
+async def test_a_long_message_is_summed_up_by_its_beginning() -> None:
     model = chat("one", "two", "three", "Short.")
 
-    transcripts = await talk(SUMMING, model, "a" * 100_000, "b" * 100_000, "c")
+    transcripts = await talk(SUMMING, model, "a" * 100_000, "b", "c")
 
-    assert len(str(model.asked[3][-1].text)) <= MAX_SUMMED_CHARS
+    assert len(summed(model.asked[3])) < MAX_MESSAGE_CHARS + 100
     warnings = [each["code"] for last in transcripts[-1:] for each in last.kinds("warning")]
     assert warnings == ["summary_incomplete"]
+
+
+async def test_much_is_summed_up_part_by_part() -> None:
+    long = [f"{word} " * 900 for word in ("red", "green", "blue", "white", "black")]
+    answers = ["one", "two", "three", "four", "five"]
+    model = chat(*answers, "They said red.", "They said blue too.")
+
+    runs = await talk(SUMMING.replace("over: 4", "over: 8"), model, *long)
+
+    first, second = map(summed, model.asked[5:])
+    assert estimate_tokens(first) <= SUMMED_TOKENS
+    assert "red" in first
+    assert second.startswith("Summary of the conversation until here:\n\nThey said red.")
+    assert "white" in second
+    assert runs[4].output["summary"] == "They said blue too."
 
 
 def test_a_bound_below_what_is_kept_is_a_problem_of_the_file() -> None:

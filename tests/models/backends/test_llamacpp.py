@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import psutil
 import pytest
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
 
 from config.errors import Invalid, MotetError, Unavailable
 from config.settings import load_settings
@@ -175,6 +175,16 @@ async def test_context_is_known_to_whoever_leases_the_model(driver: Driver, fold
 
     assert profile["max_input_tokens"] == 1024
     assert profile["image_inputs"] is False
+
+
+async def test_prompt_is_counted_as_it_is_read(model: LlamaCppModel) -> None:
+    answer = await chat(model).ainvoke("Hello there.")
+
+    tokens = await chat(model).count_tokens([HumanMessage("Hello there.")], {})
+
+    assert isinstance(answer, AIMessage)
+    assert answer.usage_metadata
+    assert tokens == answer.usage_metadata["input_tokens"]
 
 
 async def test_answer_is_held_to_a_schema(model: LlamaCppModel) -> None:
