@@ -126,7 +126,8 @@ class Catalog:
         path = Path(file) if file else None
         source = AgentSource(spec.name, yaml, "own", path)
         sources, _ = self._folders.read_yaml()
-        return build_agent(source, make_finder(sources, self._loaded.agents))
+        find = make_finder(sources, self._loaded.agents)
+        return build_agent(source, find, expressions=self._folders.expressions)
 
     def read(self, file: Path) -> Agent:
         """Build the agent of any file, YAML or Python, without saving it. A Python file runs."""

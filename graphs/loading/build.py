@@ -40,17 +40,23 @@ FindAgent = Callable[[str], AgentSource | Agent]
 """Gives another agent by name: its YAML, or one made in Python. Raises `NotFound`."""
 
 
-def build_agent(source: AgentSource, find: FindAgent, callers: tuple[str, ...] = ()) -> Agent:
+def build_agent(
+    source: AgentSource,
+    find: FindAgent,
+    callers: tuple[str, ...] = (),
+    expressions: Expressions | None = None,
+) -> Agent:
     """Build the agent of a YAML text, and those that it calls.
 
-    `callers` are the agents on the way here, which it may not call. Raises `Invalid`
+    `callers` are the agents on the way here, which it may not call. `expressions` compiles the
+    templates of many agents: making one takes as long as a small agent. Raises `Invalid`
     (`invalid_agent`) with all its problems.
     """
     file = str(source.path) if source.path else f"{source.name}.yaml"
     spec, problems = read_spec(source.text, file)
     if spec.name != source.name:
         problems.add(("name",), f"the file of agent '{source.name}' must name it so.")
-    linker = _Linker(find, (*callers, spec.name))
+    linker = _Linker(find, (*callers, spec.name), expressions or Expressions())
     graph, outputs = _compile(spec, problems, linker)
     problems.check()
     sources = {spec.name: source.text}
@@ -90,9 +96,9 @@ class _Linker:
 
     find: FindAgent
     chain: tuple[str, ...]
+    expressions: Expressions
     called: dict[str, Agent] = field(default_factory=dict)
     node_types: Mapping[str, NodeType] = field(default_factory=lambda: NODE_TYPES)
-    expressions: Expressions = field(default_factory=Expressions)
 
     def agent(self, name: str) -> Agent:
         if name in self.chain:
@@ -101,7 +107,9 @@ class _Linker:
         if name not in self.called:
             source = self.find(name)
             self.called[name] = (
-                source if isinstance(source, Agent) else build_agent(source, self.find, self.chain)
+                source
+                if isinstance(source, Agent)
+                else build_agent(source, self.find, self.chain, self.expressions)
             )
         return self.called[name]
 

@@ -8,14 +8,15 @@ and its last good version stays in use; an agent of which nothing has changed st
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from config.errors import MotetError, NotFound, nearest
 from graphs.agent import Agent
 from graphs.loading.build import AgentSource, FindAgent, build_agent
 from graphs.loading.python_files import read_python_agents
-from graphs.loading.yaml_files import SUFFIXES, read_sources
+from graphs.loading.yaml_files import SUFFIXES, SourceReader, list_files
+from graphs.templates.expressions import Expressions
 from tools.user_code.threads import UserThreads
 
 
@@ -38,6 +39,8 @@ class AgentFolders:
     own: Path
     embedded: Mapping[str, Agent]
     threads: UserThreads
+    reader: SourceReader = field(default_factory=SourceReader)
+    expressions: Expressions = field(default_factory=Expressions)
 
     def load(self, before: Mapping[str, Agent]) -> LoadedAgents:
         """Read every file, and build what has changed since `before`."""
@@ -53,7 +56,7 @@ class AgentFolders:
                 agents[name] = known
                 continue
             try:
-                agents[name] = build_agent(source, find)
+                agents[name] = build_agent(source, find, expressions=self.expressions)
             except MotetError as error:
                 problems[str(source.path)] = error
                 if known:
@@ -62,13 +65,16 @@ class AgentFolders:
 
     def measure_own(self) -> dict[Path, int]:
         """Return the size in bytes of each file of one's own agents."""
-        files = [file for file in self.own.glob("*") if file.suffix in (*SUFFIXES, ".py")]
-        return {file: file.stat().st_size for file in files if file.is_file()}
+        return {
+            Path(entry.path): entry.stat().st_size
+            for entry in list_files(self.own)
+            if entry.name.endswith((*SUFFIXES, ".py")) and entry.is_file()
+        }
 
     def read_yaml(self) -> tuple[dict[str, AgentSource], dict[str, MotetError]]:
         """Read the YAML of every agent, and by file what could not be read."""
-        shipped, _ = read_sources(self.shipped, "shipped")
-        own, problems = read_sources(self.own, "own")
+        shipped, _ = self.reader.read(self.shipped, "shipped")
+        own, problems = self.reader.read(self.own, "own")
         return shipped | own, problems
 
 

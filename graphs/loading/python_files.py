@@ -22,6 +22,7 @@ from config.trusted_files import check_trusted
 from graphs.agent import Agent
 from graphs.compile.user_nodes import guard_nodes
 from graphs.interface import SchemaInterface
+from graphs.loading.yaml_files import list_files
 from graphs.spec.base import AGENT_NAME
 from tools.user_code.guard import describe
 from tools.user_code.importing import import_in_time
@@ -61,7 +62,7 @@ def read_python_agents(
 
 def _list_files(folder: Path) -> list[Path]:
     try:
-        return sorted(folder.glob("*.py")) if folder.is_dir() else []
+        return [Path(each.path) for each in list_files(folder) if each.name.endswith(".py")]
     except OSError:  # reading the YAML beside them has told it
         return []
 

@@ -1,8 +1,11 @@
-"""Agent files of a folder: reading their texts."""
+"""Agent files of a folder: listing them, and reading their texts."""
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
+from typing import NamedTuple
 
 from config.errors import Invalid, MotetError
 from config.files import read_text as read_text_file
@@ -12,28 +15,74 @@ from graphs.loading.build import AgentSource
 SUFFIXES = (".yaml", ".yml")
 
 
-def read_sources(
-    folder: Path, origin: Origin
-) -> tuple[dict[str, AgentSource], dict[str, MotetError]]:
-    """Read the YAML of a folder's agents by name, and by file what could not be read.
+RACY_NS = 10**9
+"""A file changed so shortly before it was read may change again within one tick of its clock."""
 
-    Files whose name begins with a dot or an underscore are left alone. A folder that is not there
-    is empty.
-    """
-    sources: dict[str, AgentSource] = {}
-    problems: dict[str, MotetError] = {}
-    try:
-        paths = sorted(folder.glob("*")) if folder.is_dir() else []
-    except OSError as error:
-        return {}, {str(folder): _unreadable(folder, error)}
-    for path in paths:
-        if path.suffix not in SUFFIXES or path.name.startswith((".", "_")):
-            continue
+
+class SourceReader:
+    """Reads the YAML of folders, and a file again only when it has changed."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[_Stamp, AgentSource]] = {}
+
+    def read(
+        self, folder: Path, origin: Origin
+    ) -> tuple[dict[str, AgentSource], dict[str, MotetError]]:
+        """Read a folder's agents by name, and by file what could not be read.
+
+        Files whose name begins with a dot or an underscore are left alone. A folder that is not
+        there is empty.
+        """
+        sources: dict[str, AgentSource] = {}
+        problems: dict[str, MotetError] = {}
         try:
-            sources[path.stem] = AgentSource(path.stem, read_text(path), origin, path)
-        except Invalid as error:
-            problems[str(path)] = error
-    return sources, problems
+            entries = list_files(folder)
+        except OSError as error:
+            return {}, {str(folder): _unreadable(folder, error)}
+        for entry in entries:
+            name, suffix = os.path.splitext(entry.name)
+            if suffix not in SUFFIXES or name.startswith((".", "_")):
+                continue
+            try:
+                sources[name] = self._read_file(entry, name, origin)
+            except Invalid as error:
+                problems[entry.path] = error
+        return sources, problems
+
+    def _read_file(self, entry: os.DirEntry[str], name: str, origin: Origin) -> AgentSource:
+        try:
+            stamp = _Stamp.of(entry.stat())
+        except OSError as error:
+            raise _unreadable(Path(entry.path), error) from error
+        known, source = self._known.get(entry.path, (None, None))
+        if source and known == stamp:
+            return source
+        path = Path(entry.path)
+        source = AgentSource(name, read_text(path), origin, path)
+        if time.time_ns() - stamp.mtime_ns > RACY_NS:
+            self._known[entry.path] = stamp, source
+        return source
+
+
+class _Stamp(NamedTuple):
+    """What differs when a file does."""
+
+    mtime_ns: int
+    size_bytes: int
+    inode: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> _Stamp:
+        return cls(status.st_mtime_ns, status.st_size, status.st_ino)
+
+
+def list_files(folder: Path) -> list[os.DirEntry[str]]:
+    """List what is in a folder, by name; nothing where there is none. Raises `OSError`."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def read_text(file: Path) -> str:
