@@ -305,7 +305,7 @@ async def test_absent_weights_are_told_with_how_to_get_them(
 async def test_broken_weights_are_told(driver: Driver, folder: Path, tmp_path: Path) -> None:
     broken = shutil.copytree(folder / "sd", tmp_path / "broken")
     (broken / "unet" / "diffusion_pytorch_model.safetensors").write_bytes(b"\0" * 100)
-    with pytest.raises(Unavailable, match="could not be loaded") as caught:
+    with pytest.raises(Unavailable, match="no Diffusers pipeline that can be read") as caught:
         async with loaded(driver, spec("diffusers", "image", broken)):
             pass
     assert caught.value.code == "model_unreadable"
