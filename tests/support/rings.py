@@ -48,6 +48,7 @@ PURE = (
     "tests/indexes/retrieval/test_smoothing.py",
     "tests/indexes/test_spec.py",
     "tests/models/backends/test_gguf.py",
+    "tests/models/backends/test_llamacpp_errors.py",
     "tests/models/backends/test_llamacpp_needs.py",
     "tests/models/additions/test_candidate.py",
     "tests/models/backends/test_overflow.py",

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from config.errors import Unavailable
-from models.backends.common.formats import GGUF, why_foreign
-from models.backends.common.gguf import is_gguf
+from models.backends.common.formats import why_foreign
 
 ROOT = Path(__file__).resolve().parents[3]
 INDEX = "model.safetensors.index.json"
@@ -74,7 +73,7 @@ def why_missing(name: str, source: str, *, allow_pickles: bool = False) -> str |
     folder = folder_of(source)
     if folder is None:
         return why_no_folder(name, source)
-    if reason := why_foreign(folder, SAFETENSORS_BACKENDS):
+    if not weight_files(folder) and (reason := why_foreign(folder, SAFETENSORS_BACKENDS)):
         return reason
     if not (folder / "config.json").is_file():
         return f"{folder} is not the folder of a model: it has no config.json."
@@ -98,10 +97,7 @@ def why_pickled(folder: Path, files: Iterable[Path]) -> str | None:
 def why_no_folder(name: str, source: str) -> str:
     """Tell why `source` stands for no folder here, and what to do."""
     if is_path(source):
-        path = Path(source).expanduser()
-        if path.is_file() and is_gguf(path):
-            return GGUF.refusal(path)
-        return f"there is no folder '{source}'."
+        return why_foreign(Path(source).expanduser(), ()) or f"there is no folder '{source}'."
     return f"it is not on this machine yet. Run `motet models pull {name}`."
 
 

@@ -5,6 +5,7 @@ Imported only when a model is loaded, for the `openai` package and LangChain's c
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -21,7 +22,6 @@ from models.backends.llamacpp.options import (
     LlamaCppEmbedOptions,
     LlamaCppOptions,
 )
-from models.backends.llamacpp.slots import Slots
 from models.backends.openai.caption import OpenAICaption
 from models.backends.openai.client import Endpoint
 from models.backends.openai.context import ServerContext
@@ -45,7 +45,7 @@ def make_capability(
     files: ModelFiles,
 ) -> Capability:
     """Make the capability of a model whose worker serves it on a socket. Blocks for imports."""
-    slots = Slots(options.slots, worker)
+    slots = asyncio.Semaphore(options.slots)
     translate = WorkerTranslator(worker, options.timeout_s)
     if isinstance(options, LlamaCppChatOptions):
         return LlamaCppChat(
@@ -73,13 +73,15 @@ def make_capability(
 class LlamaCppCaption(OpenAICaption):
     """Captions when one of the slots is this caller's."""
 
-    def __init__(self, endpoint: Endpoint, options: LlamaCppCaptionOptions, slots: Slots) -> None:
+    def __init__(
+        self, endpoint: Endpoint, options: LlamaCppCaptionOptions, slots: asyncio.Semaphore
+    ) -> None:
         super().__init__(endpoint, OpenAICaptionOptions(base_url=URL))
         self._llamacpp = options
         self._slots = slots
 
     async def caption(self, request: CaptionRequest) -> AsyncGenerator[str, None]:
-        async with self._slots.take():
+        async with self._slots:
             async with aclosing(super().caption(request)) as pieces:
                 async for piece in pieces:
                     yield piece
@@ -99,7 +101,7 @@ class LlamaCppEmbed(OpenAIEmbed):
         self,
         endpoint: Endpoint,
         options: LlamaCppEmbedOptions,
-        slots: Slots,
+        slots: asyncio.Semaphore,
         fingerprint: str,
     ) -> None:
         super().__init__(endpoint, OpenAIEmbedOptions(base_url=URL))
@@ -107,7 +109,7 @@ class LlamaCppEmbed(OpenAIEmbed):
         self._slots = slots
 
     async def _ask(self, texts: Sequence[str]) -> list[list[float]]:
-        async with self._slots.take():
+        async with self._slots:
             return await super()._ask(texts)
 
 

@@ -5,6 +5,7 @@ Imported only when a model is loaded, as `models.backends.openai.chat` is.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from typing import Any
@@ -16,7 +17,6 @@ from langchain_core.runnables import Runnable
 from pydantic import PrivateAttr
 
 from models.backends.llamacpp.options import LlamaCppChatOptions
-from models.backends.llamacpp.slots import Slots
 from models.backends.openai.chat import OpenAIChat
 from models.capabilities.prompt_progress import PromptProgress
 
@@ -24,15 +24,16 @@ from models.capabilities.prompt_progress import PromptProgress
 class LlamaCppChat(OpenAIChat):
     """Streams from llama.cpp, when one of its slots is this caller's.
 
-    While a long prompt is read there are chunks of the class `PromptProgress`.
+    Callers wait here, not in llama.cpp: there their wait would count as its silence. While a long
+    prompt is read there are chunks of the class `PromptProgress`.
     """
 
-    _slots: Slots = PrivateAttr()
+    _slots: asyncio.Semaphore = PrivateAttr()
 
     def __init__(
         self,
         options: LlamaCppChatOptions,
-        slots: Slots,
+        slots: asyncio.Semaphore,
         **fields: Any,
     ) -> None:
         # langchain's own field for the bound sends a newer name, which llama.cpp takes too.
@@ -64,7 +65,7 @@ class LlamaCppChat(OpenAIChat):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        async with self._slots.take():
+        async with self._slots:
             stream = super()._astream(messages, stop, run_manager, **kwargs)
             async with aclosing(stream) as chunks:  # type: ignore[type-var]
                 async for chunk in chunks:

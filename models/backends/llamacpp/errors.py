@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -9,15 +10,20 @@ from typing import Any
 import openai
 
 from config.errors import Invalid, MotetError, TimedOut, Unavailable
-from models.backends.llamacpp.slots import worker_died
 from models.backends.openai.errors import Translator
+from models.workers import errors
 from models.workers.process import WorkerProcess
 
 HOST = "http://localhost"
 URL = f"{HOST}/v1"
 """The address of every model of ours: which one is meant is decided by the socket."""
 TOO_LONG = "exceed_context_size_error"
-NO_ROOM = re.compile(r"out of memory|(failed|unable) to allocate", re.IGNORECASE)
+NO_ROOM = re.compile(
+    r"out of memory|(failed|unable) to allocate|cannot allocate memory", re.IGNORECASE
+)
+NO_CONNECTION = frozenset({"openai_unreachable", "model_connection_lost"})
+EXIT_NOTICE_S = 2.0
+"""A dead worker's connections break some milliseconds before its end is known."""
 LEVEL = re.compile(r"^\d+\.\d+\.\d+\.\d+ E (?P<text>.+)")
 """A line of llama.cpp's log that tells of an error."""
 
@@ -35,9 +41,14 @@ class WorkerTranslator(Translator):
         translated = super().__call__(error)
         if isinstance(translated, TimedOut):
             return self._hanging()
-        if translated.code in ("openai_unreachable", "model_connection_lost"):
-            return worker_died(self._worker)
-        return translated
+        return worker_died(self._worker) if translated.code in NO_CONNECTION else translated
+
+    async def explain_loss(self, error: MotetError) -> MotetError:
+        if error.code != "worker_died":
+            return error
+        # The scheduler then knows it too, and the next lease loads the model anew.
+        await asyncio.wait([self._worker.exited], timeout=EXIT_NOTICE_S)
+        return worker_died(self._worker)
 
     def _too_long(self, error: openai.APIStatusError) -> MotetError:
         body: dict[str, Any] = error.body if isinstance(error.body, dict) else {}
@@ -57,6 +68,12 @@ class WorkerTranslator(Translator):
             "model's option `timeout_s` where it may take longer.",
             code="model_timed_out",
         )
+
+
+def worker_died(worker: WorkerProcess) -> Unavailable:
+    """Make the error of a request whose connection to the worker broke."""
+    returncode = worker.exited.result().returncode if worker.exited.done() else None
+    return errors.died(worker.name, returncode, worker.stderr)
 
 
 def explain_failed_load(name: str, error: Unavailable) -> Unavailable:

@@ -21,6 +21,7 @@ from langchain_core.messages import AIMessage
 
 from config.errors import TimedOut, Unavailable
 from config.settings import load_settings
+from models.backends.llamacpp.driver import LlamaCppDriver
 from models.backends.ollama.driver import OllamaDriver
 from models.backends.openai.driver import OpenAIDriver
 from models.backends.transformers.driver import TransformersDriver
@@ -31,6 +32,7 @@ from models.scheduling.requirement import MemoryRequirement
 from models.workers.prewarmed import PrewarmedWorkers
 from tests.support.ollama import Ollama
 from tests.support.script import Call, Gate, Reply, Turn
+from tests.support.tiny.gguf_files import write_model
 
 REAL = os.environ.get("MOTET_TEST_OLLAMA", "")
 NOWHERE = "http://127.0.0.1:9"
@@ -38,13 +40,15 @@ DRIVERS: dict[str, Callable[[DriverContext], Driver]] = {
     "ollama": OllamaDriver,
     "openai": OpenAIDriver,
     "transformers": TransformersDriver,
+    "llamacpp": LlamaCppDriver,
 }
+WITHOUT_SERVER = {"transformers", "llamacpp"}
 SERVERS = ["double", pytest.param("real", marks=pytest.mark.skipif(not REAL, reason="no Ollama"))]
 SLOWLY = "Think about everything first."
 SCHEMA = {
     "title": "weather",
     "type": "object",
-    "properties": {"city": {"type": "string"}, "warm": {"type": "boolean"}},
+    "properties": {"city": {"type": "string", "maxLength": 8}, "warm": {"type": "boolean"}},
     "required": ["city", "warm"],
     "additionalProperties": False,
 }
@@ -79,8 +83,10 @@ class Backend:
     def spec(self, source: str | None = None, url: str | None = None, **options: Any) -> ModelSpec:
         if self.name == "openai":
             options["base_url"] = (url or self.url) + "/v1"
-        if self.name == "transformers":
-            options = {"max_tokens": 30, "threads": 1, **options}
+        if self.name in WITHOUT_SERVER:
+            options = {"max_tokens": 90, "threads": 1, **options}
+        if self.name == "llamacpp" and source:
+            source = f"./{source}"
         return ModelSpec.model_validate(
             {
                 "name": "mine",
@@ -126,10 +132,12 @@ async def backend(
     tmp_path: Path,
 ) -> AsyncIterator[Backend]:
     url, model, tools = ollama.url, "contract", True
+    if backend_name in WITHOUT_SERVER and request.param == "real":
+        pytest.skip("it has no server")
     if backend_name == "transformers":
-        if request.param == "real":
-            pytest.skip("it has no server")
         url, model, tools = "", "models/small/storyteller", False
+    elif backend_name == "llamacpp":
+        url, model, tools = "", str(write_model(tmp_path / "tiny.gguf")), False
     elif request.param == "real":
         url, (model, tools) = REAL, await real_model(tmp_path)
     else:
@@ -218,7 +226,7 @@ async def test_silence_beyond_its_bound_times_out(backend: Backend) -> None:
 
 
 async def test_a_schema_gets_an_answer_that_fits_it(backend: Backend) -> None:
-    if not backend.url:
+    if backend.name == "transformers":
         pytest.skip("it is not held to schemas")
     bound = (await backend.chat()).with_structured_output(SCHEMA)
     answer = await bound.ainvoke("Is it warm in Paris? Answer in JSON.")
@@ -239,7 +247,7 @@ async def test_a_tool_is_called_with_its_arguments(backend: Backend) -> None:
 async def test_a_server_that_is_down_is_not_available_and_cannot_load(
     backend_name: str, tmp_path: Path
 ) -> None:
-    if backend_name == "transformers":
+    if backend_name in WITHOUT_SERVER:
         pytest.skip("it has no server")
     async with AsyncExitStack() as stack:
         driver = driver_of(backend_name, NOWHERE, tmp_path)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from models.backends.common.formats import detect_format
+from models.backends.common.formats import why_foreign
 from tests.support.tiny.gguf_files import write_model
 from tests.support.tiny.models import opened, spec
 
@@ -56,20 +57,21 @@ TAKEN_BY = {
 }
 
 
-@pytest.mark.parametrize("make", KINDS)
-def test_kind_of_a_model_is_seen_in_its_files(make: Callable[[Path], Path], tmp_path: Path) -> None:
-    kind = detect_format(make(tmp_path))
-
-    assert kind is not None
-    assert kind.backend == KINDS[make]
-
-
-def test_folder_of_nothing_known_has_no_kind(tmp_path: Path) -> None:
+def test_what_is_not_known_is_not_refused(tmp_path: Path) -> None:
     (tmp_path / "model.bin").write_text("weights of whatever kind")
 
-    assert detect_format(tmp_path) is None
-    assert detect_format(tmp_path / "model.bin") is None
-    assert detect_format(tmp_path / "absent") is None
+    assert why_foreign(tmp_path, ()) is None
+    assert why_foreign(tmp_path / "model.bin", ()) is None
+    assert why_foreign(tmp_path / "absent", ()) is None
+
+
+async def test_gguf_file_beside_safetensors_is_no_hindrance(tmp_path: Path) -> None:
+    folder = tmp_path / "both"
+    shutil.copytree(SMALL / "storyteller", folder)
+    write_model(folder / "model.gguf")
+
+    async with opened("transformers", tmp_path) as driver:
+        assert await driver.available(spec("transformers", "chat", folder)) is None
 
 
 @pytest.mark.parametrize("make", KINDS)

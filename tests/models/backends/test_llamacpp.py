@@ -20,15 +20,17 @@ from config.settings import load_settings
 from models.backends.llamacpp.chat import LlamaCppChat
 from models.backends.llamacpp.driver import LlamaCppDriver
 from models.backends.llamacpp.model import LlamaCppModel
-from models.capabilities import Embed
+from models.backends.openai.caption import data_url
+from models.capabilities import Caption, Embed
 from models.capabilities.prompt_progress import PromptProgress
 from models.catalog.spec import ModelSpec
 from models.driver import Driver, DriverContext
 from models.lease import ModelSource
 from models.manager import open_models
+from tests.models.backends.contracts.caption import CaptionContract, picture
 from tests.models.backends.contracts.embed import EmbedContract
 from tests.support.tenants import TENANT
-from tests.support.tiny.gguf_files import TEMPLATE, write_model
+from tests.support.tiny.gguf_files import PATCHES, TEMPLATE, write_model, write_projector
 from tests.support.tiny.models import loaded, opened
 
 BOUND_S = 120.0
@@ -50,6 +52,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_model(folder / "long.gguf", context=100_000)
     write_model(folder / "mute.gguf", template=None)
     write_model(folder / "varied.gguf", constant=0)
+    write_projector(folder / "mmproj.gguf")
     return folder
 
 
@@ -400,15 +403,6 @@ async def test_damaged_weights_are_told_in_the_words_of_llamacpp(
     assert caught.value.code == "model_unreadable"
 
 
-async def test_more_memory_than_there_is_is_out_of_memory(driver: Driver, folder: Path) -> None:
-    spec = declare(folder / "tiny.gguf", context=2_000_000_000)
-
-    with pytest.raises(Unavailable) as caught:
-        await driver.load(spec, driver.estimate(spec)[0], lambda news: None)
-
-    assert caught.value.code == "out_of_memory"
-
-
 @pytest.mark.parametrize("options", [{"projector": "/no/file"}, {"chat_template": "/no/file"}])
 async def test_file_of_an_option_that_is_not_there_is_named(
     driver: Driver, folder: Path, options: dict[str, Any]
@@ -430,6 +424,44 @@ def test_estimate_of_an_unknown_file_is_made_all_the_same(folder: Path) -> None:
     (need,) = LlamaCppDriver(context).estimate(declare(folder / "absent.gguf"))
 
     assert need.memory["ram"] > 0
+
+
+async def test_chat_model_with_a_projector_sees_pictures(driver: Driver, folder: Path) -> None:
+    options = {"projector": str(folder / "mmproj.gguf"), "max_tokens": 5}
+    parts: list[str | dict[str, Any]] = [
+        {"type": "text", "text": "Look."},
+        {"type": "image_url", "image_url": {"url": data_url(picture())}},
+    ]
+
+    async with load(driver, folder / "tiny.gguf", **options) as model:
+        text = await chat(model).ainvoke([HumanMessage("Look.")])
+        seen = await chat(model).ainvoke([HumanMessage(parts)])
+        assert chat(model).profile["image_inputs"]
+
+    assert count_read(seen) >= count_read(text) + PATCHES
+
+
+async def test_projector_of_another_model_is_told(
+    driver: Driver, folder: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "mmproj.gguf"
+    file.write_bytes((folder / "tiny.gguf").read_bytes())
+    spec = declare(folder / "tiny.gguf", projector=str(file))
+
+    with pytest.raises(Unavailable) as caught:
+        await driver.load(spec, driver.estimate(spec)[0], lambda news: None)
+
+    assert caught.value.code == "model_unreadable"
+
+
+class TestCaption(CaptionContract):
+    opens = True
+
+    @pytest.fixture(scope="class")
+    async def seer(self, driver: Driver, folder: Path) -> AsyncIterator[Caption]:
+        options = {"task": "caption", "projector": str(folder / "mmproj.gguf")}
+        async with load(driver, folder / "long.gguf", context=4096, **options) as model:
+            yield cast(Caption, model.capability)
 
 
 class TestEmbed(EmbedContract):

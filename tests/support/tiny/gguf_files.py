@@ -26,6 +26,9 @@ CONTROLS = ("<unk>", "<s>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>"
 LETTERS = ("▁", *"abcdefghijklmnopqrstuvwxyz")
 LAYERS, WIDTH, INNER, HEADS = 2, 64, 128, 4
 CONTEXT = 512
+IMAGE, PATCH = 32, 8
+"""Sides in pixels of what it sees, and of the squares that become tokens."""
+PATCHES = (IMAGE // PATCH) ** 2
 CONSTANT = 8.0
 """A number that each token's state begins with, so that the last layer can prefer some tokens."""
 
@@ -106,3 +109,50 @@ def _add_weights(writer: gguf.GGUFWriter, tokens: int, constant: float) -> None:
         for name in ("ffn_gate", "ffn_up"):
             writer.add_tensor(f"blk.{layer}.{name}.weight", matrix(INNER, WIDTH))
         writer.add_tensor(f"blk.{layer}.ffn_down.weight", matrix(WIDTH, INNER))
+
+
+def write_projector(path: Path) -> Path:
+    """Write the vision side of a LLaVA for the models of `write_model`; return its path."""
+    writer = gguf.GGUFWriter(path, "clip")
+    writer.add_type("mmproj")
+    writer.add_clip_has_vision_encoder(True)
+    writer.add_clip_projector_type("mlp")
+    writer.add_vision_use_gelu(True)
+    writer.add_vision_image_size(IMAGE)
+    writer.add_vision_patch_size(PATCH)
+    writer.add_vision_embedding_length(WIDTH)
+    writer.add_vision_feed_forward_length(INNER)
+    writer.add_vision_block_count(LAYERS)
+    writer.add_vision_head_count(HEADS)
+    writer.add_vision_attention_layernorm_eps(1e-5)
+    writer.add_vision_projection_dim(WIDTH)
+    writer.add_vision_image_mean([0.5, 0.5, 0.5])
+    writer.add_vision_image_std([0.5, 0.5, 0.5])
+    _add_vision_weights(writer, np.random.default_rng(2))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def _add_vision_weights(writer: gguf.GGUFWriter, random: np.random.Generator) -> None:
+    def add(name: str, *shape: int) -> None:
+        writer.add_tensor(name, random.normal(0, 0.08, shape).astype(np.float32))
+
+    add("v.class_embd", WIDTH)
+    add("v.patch_embd.weight", WIDTH, 3, PATCH, PATCH)
+    add("v.position_embd.weight", PATCHES + 1, WIDTH)
+    for name in ("v.pre_ln", "mm.0", "mm.2"):
+        add(f"{name}.weight", *((WIDTH,) if name == "v.pre_ln" else (WIDTH, WIDTH)))
+        add(f"{name}.bias", WIDTH)
+    for layer in range(LAYERS):
+        block = f"v.blk.{layer}"
+        for name, *shape in (
+            *((f"attn_{part}", WIDTH, WIDTH) for part in ("q", "k", "v", "out")),
+            *((f"ln{number}", WIDTH) for number in (1, 2)),
+            ("ffn_up", INNER, WIDTH),
+            ("ffn_down", WIDTH, INNER),
+        ):
+            add(f"{block}.{name}.weight", *shape)
+            add(f"{block}.{name}.bias", shape[0])
