@@ -13,6 +13,7 @@ from indexes.service import Index, Indexes
 from indexes.spec import index_spec
 from models.capabilities import CaptionRequest
 from models.manager import Models
+from models.output.plain import split_thinking
 from tools.artifacts import Artifacts
 from tools.media import Media
 from tools.media_deps import MediaToolDeps
@@ -123,7 +124,7 @@ class PictureCaptioner:
             async with attempt as lease:
                 request = CaptionRequest([picture.data])
                 async with aclosing(lease.caption.caption(request)) as pieces:
-                    text = "".join([piece async for piece in pieces]).strip()
+                    text = split_thinking("".join([piece async for piece in pieces])).text
                 if text:
                     return PictureCaption(text, lease.model.name)
         raise Unavailable("The model that looks at pictures said nothing.", code="response_empty")

@@ -53,6 +53,7 @@ PURE = (
     "tests/models/additions/test_candidate.py",
     "tests/models/backends/test_overflow.py",
     "tests/models/catalog/",
+    "tests/models/output/",
     "tests/models/scheduling/",
     "tests/models/test_estimates_file.py",
     "tests/models/test_events.py",

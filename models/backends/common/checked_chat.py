@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import aclosing, closing, contextmanager
 from typing import Any, ClassVar
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -14,7 +14,8 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from pydantic import PrivateAttr
 
 from config.errors import MotetError, Unavailable
-from models.backends.common.streaming_chat import StreamingChat
+from models.backends.common.streaming_chat import StreamingChat, finish_result, read_chunk
+from models.output.answer_reader import AnswerReader
 
 
 class CheckedChat(StreamingChat):
@@ -55,18 +56,23 @@ class CheckedChat(StreamingChat):
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         try:
-            with self._checked() as ending:
-                stream = super()._astream(messages, stop, run_manager, **kwargs)
+            with self._checked(kwargs) as reading:
+                stream = super()._astream(messages, stop, **kwargs)
                 async with aclosing(stream) as chunks:  # type: ignore[type-var]
-                    while True:
+                    while not reading.loops:
                         # Not `wait_for`: Python 3.11's loses a cancellation that comes in the tick
                         # of the result. And not around the loop: the reader's time is its own.
                         async with asyncio.timeout(self._silence_s):
                             chunk = await anext(chunks, None)
                         if chunk is None:
                             break
-                        ending.reached = ending.reached or self.is_last(chunk)
-                        yield chunk
+                        for each in reading.read(chunk, last=self.is_last(chunk)):
+                            # By `_agenerate` alone; in a stream LangChain reports chunks itself.
+                            if run_manager:
+                                await run_manager.on_llm_new_token(each.text, chunk=each)
+                            yield each
+                for each in reading.end():
+                    yield each
         except Unavailable as error:
             raise await self.explain_loss(error) from error.__cause__
 
@@ -77,10 +83,16 @@ class CheckedChat(StreamingChat):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        with self._checked() as ending:
-            for chunk in super()._stream(messages, stop, run_manager, **kwargs):
-                ending.reached = ending.reached or self.is_last(chunk)
-                yield chunk
+        with self._checked(kwargs) as reading:
+            with closing(super()._stream(messages, stop, **kwargs)) as chunks:  # type: ignore[type-var]
+                for chunk in chunks:
+                    for each in reading.read(chunk, last=self.is_last(chunk)):
+                        if run_manager:
+                            run_manager.on_llm_new_token(each.text, chunk=each)
+                        yield each
+                    if reading.loops:
+                        break
+            yield from reading.end()
 
     def _generate(
         self,
@@ -89,21 +101,41 @@ class CheckedChat(StreamingChat):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        return generate_from_stream(self._stream(messages, stop, run_manager, **kwargs))
+        stream = self._stream(messages, stop, run_manager, **kwargs)
+        return finish_result(generate_from_stream(stream))
 
     @contextmanager
-    def _checked(self) -> Iterator[_Ending]:
+    def _checked(self, options: Mapping[str, Any]) -> Iterator[_Reading]:
         """Translate what a stream raises, and refuse one that ends without its last piece."""
-        ending = _Ending()
+        reading = _Reading(self._open_reader(options))
         try:
-            yield ending
+            yield reading
         except self.foreign as error:
             raise self.translate_error(error) from error
-        if not ending.reached:
+        if not reading.is_whole:
             raise self.incomplete_error()
+        self._close_reader(reading.reader)
 
 
-class _Ending:
-    """Whether the last piece of a stream came."""
+class _Reading:
+    """One stream as it is read, and whether its last piece came."""
 
-    reached = False
+    def __init__(self, reader: AnswerReader) -> None:
+        self.reader = reader
+        self.is_whole = False
+
+    @property
+    def loops(self) -> bool:
+        return self.reader.kept_chars is not None
+
+    def read(self, chunk: ChatGenerationChunk, *, last: bool) -> Iterator[ChatGenerationChunk]:
+        self.is_whole = self.is_whole or last
+        return read_chunk(self.reader, chunk, last=last)
+
+    def end(self) -> Iterator[ChatGenerationChunk]:
+        """Yield what was held back, and the end of a stream that goes round in circles."""
+        if self.loops or (not self.is_whole and self.reader.breaks_off_in_loop()):
+            self.is_whole = True
+            yield ChatGenerationChunk(message=self.reader.end_loop())
+        for message in self.reader.end():
+            yield ChatGenerationChunk(message=message)

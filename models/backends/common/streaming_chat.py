@@ -1,21 +1,42 @@
-"""LangChain chat models that always stream, so that every wait is one for the next piece."""
+"""LangChain chat models that always stream, so that every wait is one for the next piece.
+
+What a language model writes is read on the way by `models.output`: thinking, calls of tools and
+loops are found alike on every back end.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing
-from typing import Any
+from typing import Any, ClassVar
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models.chat_models import BaseChatModel, agenerate_from_stream
-from langchain_core.messages import BaseMessage
-from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from pydantic import PrivateAttr
 
 from config.errors import Unavailable
+from models.output.answer_reader import AnswerReader
+from models.output.messages import finish_message, finish_reason
 
 
 class StreamingChat(BaseChatModel):
     """Base of a chat model whose whole answer is what it streams, put together."""
+
+    _may_be_open: bool = PrivateAttr(default=False)
+    """Whether the last answer began as thinking, whose opening tag stood in the prompt."""
+
+    def _open_reader(self, options: Mapping[str, Any]) -> AnswerReader:
+        """Return a reader for one answer, asked for with these options of a call."""
+        return AnswerReader(
+            options.get("tools") or (),
+            is_format=bool(options.get("format") or options.get("response_format")),
+            may_be_open=self._may_be_open,
+        )
+
+    def _close_reader(self, reader: AnswerReader) -> None:
+        self._may_be_open = reader.was_open
 
     async def _agenerate(
         self,
@@ -24,7 +45,38 @@ class StreamingChat(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        return await agenerate_from_stream(self._astream(messages, stop, run_manager, **kwargs))
+        stream = self._astream(messages, stop, run_manager, **kwargs)
+        return finish_result(await agenerate_from_stream(stream))
+
+
+def read_chunk(
+    reader: AnswerReader, chunk: ChatGenerationChunk, *, last: bool
+) -> Iterator[ChatGenerationChunk]:
+    """Yield what a reader makes of a chunk; the chunk's own information goes with the last."""
+    message = chunk.message
+    if not isinstance(message, AIMessageChunk):
+        yield chunk
+        return
+    reason = finish_reason(chunk.generation_info or {}) or ("stop" if last else "")
+    *before, rest = reader.read(message, reason)
+    for each in before:
+        yield ChatGenerationChunk(message=each)
+    yield (
+        chunk
+        if rest is message
+        else ChatGenerationChunk(message=rest, generation_info=chunk.generation_info)
+    )
+
+
+def finish_result(result: ChatResult) -> ChatResult:
+    """Return a whole answer as `finish_message` leaves it."""
+    generations = [
+        ChatGeneration(message=finish_message(each.message), generation_info=each.generation_info)
+        if isinstance(each.message, AIMessage)
+        else each
+        for each in result.generations
+    ]
+    return result.model_copy(update={"generations": generations})
 
 
 class AsyncChat(StreamingChat):
@@ -32,6 +84,9 @@ class AsyncChat(StreamingChat):
 
     A subclass gives `_answer`. Asked synchronously it raises `Unavailable` (`async_only`).
     """
+
+    quotes: ClassVar[bool] = False
+    """Whether it quotes texts alone, in which nothing is to be read."""
 
     def _answer(
         self, messages: list[BaseMessage], stop: list[str] | None, options: Mapping[str, Any]
@@ -49,12 +104,27 @@ class AsyncChat(StreamingChat):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        async with aclosing(self._answer(messages, stop, kwargs)) as chunks:
-            async for chunk in chunks:
-                # Given by `_agenerate` alone; in a stream LangChain reports each chunk itself.
-                if run_manager:
-                    await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
-                yield chunk
+        async with aclosing(self._answer(messages, stop, kwargs)) as answer:
+            async with aclosing(answer if self.quotes else self._read(answer, kwargs)) as chunks:
+                async for chunk in chunks:
+                    # Given by `_agenerate` alone; in a stream LangChain reports each chunk itself.
+                    if run_manager:
+                        await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+                    yield chunk
+
+    async def _read(
+        self, answer: AsyncIterator[ChatGenerationChunk], options: Mapping[str, Any]
+    ) -> AsyncGenerator[ChatGenerationChunk, None]:
+        reader = self._open_reader(options)
+        async for chunk in answer:
+            for each in read_chunk(reader, chunk, last=False):
+                yield each
+            if reader.kept_chars is not None:
+                yield ChatGenerationChunk(message=reader.end_loop())
+                break
+        for message in reader.end():
+            yield ChatGenerationChunk(message=message)
+        self._close_reader(reader)
 
     def _generate(
         self,

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import httpx
 import ollama
 from langchain_core.exceptions import OutputParserException
+from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGenerationChunk
 from langchain_ollama import ChatOllama
 from pydantic import PrivateAttr, ValidationError
@@ -43,6 +44,7 @@ class OllamaChat(CheckedChat, ChatOllama):
     )
     _on_lost: OnLost = PrivateAttr()
     _called: str = PrivateAttr()
+    _reasoning: bool | str | None = PrivateAttr()
 
     def __init__(
         self,
@@ -52,6 +54,7 @@ class OllamaChat(CheckedChat, ChatOllama):
         model: str,
         silence_s: float,
         on_lost: OnLost = lambda reason: None,
+        reasoning: bool | str | None = None,
         **options: Any,
     ) -> None:
         transports = TransportFactory(httpx, url)
@@ -62,10 +65,12 @@ class OllamaChat(CheckedChat, ChatOllama):
             client_kwargs={"timeout": httpx.Timeout(silence_s, connect=CONNECT_TIMEOUT_S)},
             async_client_kwargs={"transport": transports.make("AsyncHTTPTransport")},
             sync_client_kwargs={"transport": transports.make("HTTPTransport")},
+            reasoning=True,  # LangChain hands on no thinking otherwise; asked for is `_reasoning`
             **options,
         )
         self._on_lost = on_lost
         self._called = called
+        self._reasoning = reasoning
         self._note_context()
 
     def fix(self, options: Mapping[str, Any]) -> None:
@@ -78,6 +83,11 @@ class OllamaChat(CheckedChat, ChatOllama):
         """Tell what the model was loaded with: of a longer prompt Ollama drops what it likes."""
         if self.num_ctx:
             self.profile = {**(self.profile or {}), "max_input_tokens": self.num_ctx}
+
+    def _chat_params(
+        self, messages: list[BaseMessage], stop: list[str] | None = None, **kwargs: Any
+    ) -> dict[str, Any]:
+        return super()._chat_params(messages, stop, **{"reasoning": self._reasoning, **kwargs})
 
     async def aclose(self) -> None:
         await self._async_client.close()  # type: ignore[no-untyped-call]

@@ -21,6 +21,7 @@ from models.backends.common.network import CONNECT_TIMEOUT_S, PROBE_TIMEOUT_S
 from models.backends.common.transports import TransportFactory
 from models.backends.openai.context import ServerContext, counted_tokens
 from models.backends.openai.errors import Translator
+from models.output.messages import THINKING
 
 COUNTED = ("model", "messages", "tools")
 """Of a request, what makes up its prompt."""
@@ -116,3 +117,15 @@ class OpenAIChat(CheckedChat, ChatOpenAI):
 
     def is_last(self, chunk: ChatGenerationChunk) -> bool:
         return bool((chunk.generation_info or {}).get("finish_reason"))
+
+    def _convert_chunk_to_generation_chunk(
+        self, chunk: dict[str, Any], *arguments: Any
+    ) -> ChatGenerationChunk | None:
+        """Add the thinking that servers send beside the text, which LangChain leaves out."""
+        converted = super()._convert_chunk_to_generation_chunk(chunk, *arguments)
+        choices = chunk.get("choices") or (chunk.get("chunk") or {}).get("choices")
+        delta = (choices[0].get("delta") if choices else None) or {}
+        thinking = delta.get("reasoning_content") or delta.get("reasoning")
+        if converted and isinstance(thinking, str):
+            converted.message.additional_kwargs[THINKING] = thinking
+        return converted

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from langchain_core.messages import AIMessageChunk, BaseMessage, HumanMessage
 from langchain_core.outputs import ChatGenerationChunk
@@ -39,6 +39,7 @@ class ReaderChat(AsyncChat):
     ("needs_language_model"). `lease_embed` lends the model that compares.
     """
 
+    quotes: ClassVar[bool] = True
     name: str | None = "reader"
     _lease_embed: LeaseEmbed = PrivateAttr()
 

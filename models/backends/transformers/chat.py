@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
-from uuid import uuid4
 
 from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
-from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.runnables import Runnable
 from langchain_core.utils.function_calling import convert_to_openai_tool
@@ -19,7 +16,6 @@ from pydantic import PrivateAttr
 from models.backends.common.batches import readable
 from models.backends.common.streaming_chat import AsyncChat
 from models.backends.common.worker_model import SerialWorkerModel
-from models.backends.transformers.calls import CallReader, ParsedToolCall
 from models.backends.transformers.messages import conversation
 from models.backends.transformers.options import TransformersChatOptions
 
@@ -81,17 +77,13 @@ class TransformersChat(AsyncChat):
     async def _answer(
         self, messages: list[BaseMessage], stop: list[str] | None, options: Mapping[str, Any]
     ) -> AsyncGenerator[ChatGenerationChunk, None]:
-        tools = options.get("tools")
         request = {**self._prompt(messages, options), **self._sampling(stop, options)}
-        reader = CallReader() if tools else None
         async with aclosing(self._model.ask("write", request)) as replies:
             async for reply in replies:
-                text = reply.header.get("text", "")
-                if shown := reader.feed(text) if reader else text:
-                    yield _chunk(shown)
+                if text := reply.header.get("text"):
+                    yield ChatGenerationChunk(message=AIMessageChunk(content=text))
                 if reply.last:
-                    for chunk in self._last_chunks(reader, reply.header):
-                        yield chunk
+                    yield self._last_chunk(reply.header)
 
     async def count_tokens(
         self, messages: Sequence[BaseMessage], options: Mapping[str, Any]
@@ -117,38 +109,18 @@ class TransformersChat(AsyncChat):
         }
         return {**chosen, "stop": [*self._options.stop, *(stop or ())]}
 
-    def _last_chunks(
-        self, reader: CallReader | None, ending: Mapping[str, Any]
-    ) -> Iterator[ChatGenerationChunk]:
-        """Yield what was held back, then how the answer ended and what it cost."""
-        rest, calls = reader.end() if reader else ("", [])
-        if rest:
-            yield _chunk(rest)
-        why = "tool_calls" if calls else ending["finish_reason"]
-        yield ChatGenerationChunk(
+    def _last_chunk(self, ending: Mapping[str, Any]) -> ChatGenerationChunk:
+        """Return the chunk that tells how the answer ended and what it cost."""
+        reason = ending["finish_reason"]
+        return ChatGenerationChunk(
             message=AIMessageChunk(
                 content="",
-                tool_call_chunks=[_call_chunk(n, call) for n, call in enumerate(calls)],
-                response_metadata={"model_name": self.name, "finish_reason": why},
+                response_metadata={"model_name": self.name, "finish_reason": reason},
                 usage_metadata=_usage(ending),
                 chunk_position="last",
             ),
-            generation_info={"finish_reason": why},
+            generation_info={"finish_reason": reason},
         )
-
-
-def _chunk(text: str) -> ChatGenerationChunk:
-    return ChatGenerationChunk(message=AIMessageChunk(content=text))
-
-
-def _call_chunk(number: int, call: ParsedToolCall) -> Any:
-    # JSON in text, because LangChain joins the chunks of a call by adding their texts.
-    return tool_call_chunk(
-        name=call.name,
-        args=json.dumps(call.arguments),
-        id=f"call_{uuid4().hex[:24]}",
-        index=number,
-    )
 
 
 def _usage(ending: Mapping[str, Any]) -> UsageMetadata:

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-
-def safe_prefix_length(text: str, markers: Sequence[str]) -> int:
-    """Measure how much of `text` cannot be the start of a marker whose rest is to come."""
-    longest = max((len(marker) for marker in markers), default=0)
-    for begin in range(max(0, len(text) - longest + 1), len(text)):
-        if any(marker.startswith(text[begin:]) for marker in markers):
-            return begin
-    return len(text)
+from models.text.markers import safe_prefix_length
 
 
 class StopSequenceFilter:

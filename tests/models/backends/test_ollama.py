@@ -234,7 +234,6 @@ FAILURES: list[tuple[Any, type[MotetError], str]] = [
     (["one", RUNNER_DIED], Unavailable, "worker_died"),
     (Failure("it does not work", 500), Unavailable, "model_failed"),
     (["one", Cut()], Unavailable, "response_incomplete"),
-    ("ha " * 40, Unavailable, "response_incomplete"),
     (["one", Drop()], Unavailable, "model_connection_lost"),
 ]  # fmt: skip
 
@@ -315,14 +314,25 @@ async def test_a_model_asked_for_more_than_it_can_do_is_invalid(
     assert caught.value.code == "capability_unsupported"
 
 
-async def test_thinking_is_kept_out_of_the_text_and_told_when_asked_for(
-    ollama: Ollama, driver: OllamaDriver
+@pytest.mark.parametrize(("reasoning", "asked"), [(None, None), (True, True), ("low", "low")])
+async def test_thinking_is_handed_on_whether_or_not_it_was_asked_for(
+    ollama: Ollama, driver: OllamaDriver, reasoning: Any, asked: Any
 ) -> None:
     ollama.add("tiny", says([Thinking("Hmm."), "Yes."]), capabilities=("completion", "thinking"))
-    silent = await chat_of(await loaded(driver)).ainvoke("hi")
-    telling = await chat_of(await loaded(driver, reasoning=True)).ainvoke("hi")
-    assert (silent.text, telling.text) == ("Yes.", "Yes.")
-    assert telling.additional_kwargs["reasoning_content"] == "Hmm."
+
+    answer = await chat_of(await loaded(driver, reasoning=reasoning)).ainvoke("hi")
+
+    assert (answer.text, answer.additional_kwargs["reasoning_content"]) == ("Yes.", "Hmm.")
+    assert ollama.asked("/api/chat")[0].get("think") == asked
+
+
+async def test_a_model_told_not_to_think_does_not(ollama: Ollama, driver: OllamaDriver) -> None:
+    ollama.add("tiny", says([Thinking("Hmm."), "Yes."]), capabilities=("completion", "thinking"))
+
+    answer = await chat_of(await loaded(driver, reasoning=False)).ainvoke("hi")
+
+    assert (answer.text, answer.additional_kwargs) == ("Yes.", {})
+    assert ollama.asked("/api/chat")[0]["think"] is False
 
 
 def weather(city: str) -> str:

@@ -20,6 +20,10 @@ from models.backends.transformers.chat import TransformersChat
 from models.driver import Driver
 from tests.support.tiny.models import loaded, made, opened, spec
 
+TEMPLATE = (
+    "{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}<|end|>"
+    "{% endfor %}<|assistant|>"
+)
 BOUND_S = 120.0
 ENDLESS = {"context": 100_000, "max_tokens": 90_000}
 
@@ -122,7 +126,28 @@ async def test_a_tool_is_called_with_its_arguments(caller: TransformersChat) -> 
     assert [(call["name"], call["args"]) for call in answer.tool_calls] == [
         ("weather", {"city": "Paris"})
     ]
-    assert answer.response_metadata["finish_reason"] == "tool_calls"
+
+
+async def test_what_follows_a_prompt_that_opens_thinking_is_thinking(
+    driver: Driver, folder: Path, tmp_path: Path
+) -> None:
+    template = tmp_path / "thinking.jinja"
+    template.write_text(f"{TEMPLATE}<think>\n")
+    model = spec("transformers", "chat", folder / "caller", chat_template=str(template))
+
+    async with loaded(driver, model) as found:
+        answer = await cast(BaseChatModel, found.capability).ainvoke("Count.", max_tokens=9)
+
+    assert answer.text == ""
+    assert len(answer.additional_kwargs["reasoning_content"]) > 3
+
+
+async def test_an_answer_that_ends_with_its_last_token_is_whole(caller: TransformersChat) -> None:
+    length = len("One two three four five.") + 1
+
+    answer = await caller.ainvoke("Count to five.", max_tokens=length)
+
+    assert answer.response_metadata["finish_reason"] == "stop"
 
 
 async def test_a_template_that_refuses_a_system_message_gets_its_words_otherwise(

@@ -12,7 +12,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from config.errors import Invalid, Unavailable
 from models.backends.transformers.worker.loading import load_model, open_device, open_processor
-from models.backends.transformers.worker.writing import PieceStreamer
+from models.backends.transformers.worker.writing import PieceStreamer, end_tokens
+from models.output.thinking import PAIRS
 from models.workers.host import Answer, TaskHandle
 
 
@@ -34,11 +35,15 @@ class TextHandler:
     def handle(self, method: str, header: dict[str, Any], body: bytes, task: TaskHandle) -> Answer:
         if method == "about":
             return {"tools": "tools" in self._template, "context": self._context}, b""
-        ids = self._tokenize(header["messages"], header["tools"])
+        text = self._written(header["messages"], header["tools"])
+        ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
         if method == "count":
             return {"tokens": len(ids)}, b""
         tokens = self._prompt(ids)
-        pieces = PieceStreamer(self._tokenizer, task, header["stop"])
+        pieces = PieceStreamer(self._tokenizer, task, end_tokens(self._model), header["stop"])
+        if opened := next((tag for tag in PAIRS if text.rstrip().endswith(tag)), ""):
+            # The template itself began the thinking.
+            task.emit({"text": opened})
         room = self._context - tokens.shape[1]
         most = min(header["max_tokens"], room)
         torch.manual_seed(header["seed"]) if header["seed"] is not None else torch.seed()
@@ -53,21 +58,19 @@ class TextHandler:
         except torch.OutOfMemoryError:
             self._placement.release()
             raise
-        cut = pieces.tokens >= most and not pieces.stopped
+        cut = pieces.tokens >= most and not pieces.stopped and not pieces.ended
         return {
             "finish_reason": "length" if cut else "stop",
             "input_tokens": tokens.shape[1],
             "output_tokens": pieces.tokens,
         }, b""
 
-    def _tokenize(self, messages: list[dict[str, Any]], tools: Any) -> list[int]:
+    def _written(self, messages: list[dict[str, Any]], tools: Any) -> str:
         try:
-            text = self._rendered(messages, tools)
+            return self._rendered(messages, tools)
         except TemplateError:
             # Some templates refuse a system message: its words then go before the user's.
-            text = self._rendered(_without_system(messages), tools)
-        ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
-        return ids
+            return self._rendered(_without_system(messages), tools)
 
     def _prompt(self, ids: list[int]) -> torch.Tensor:
         if len(ids) >= self._context:

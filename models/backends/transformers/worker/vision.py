@@ -14,7 +14,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from config.errors import Invalid
 from models.backends.transformers.worker.loading import load_model, open_device, open_processor
-from models.backends.transformers.worker.writing import PieceStreamer
+from models.backends.transformers.worker.writing import PieceStreamer, end_tokens
 from models.workers.host import Answer, TaskHandle
 
 MANY_IMAGES = 8
@@ -40,7 +40,7 @@ class VisionHandler:
             return {"max_images": MANY_IMAGES if self._chats or self._mark else 1}, b""
         images = _images(header["sizes"], body)
         inputs = self._inputs(images, header["prompt"])
-        pieces = PieceStreamer(self._processor.tokenizer, task)
+        pieces = PieceStreamer(self._processor.tokenizer, task, end_tokens(self._model))
         try:
             self._model.generate(
                 **inputs,
