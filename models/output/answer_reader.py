@@ -18,7 +18,14 @@ from langchain_core.messages.tool import ToolCallChunk, tool_call_chunk
 from models.output.call_filter import CallFilter
 from models.output.call_parsing import ParsedCalls, Tools, parse_calls, tools_of
 from models.output.harmony import HarmonyFilter
-from models.output.messages import KEPT, REPETITION, THINKING, UNOPENED, thinking_of
+from models.output.messages import (
+    KEPT_CHARS,
+    REPETITION,
+    THINKING,
+    UNOPENED_CHARS,
+    is_length,
+    thinking_of,
+)
 from models.output.repetition import RepetitionDetector
 from models.output.thinking import Piece, ThinkingFilter
 
@@ -82,7 +89,7 @@ class AnswerReader:
         self._has_ended = True
         pieces = [*self._thinking.feed(self._harmony.end()), *self._thinking.end()]
         decided = list(self._read_pieces(pieces))
-        cut = reason.startswith("length")
+        cut = is_length(reason)
         if rest := self._calls.end(cut=cut):
             decided.append(self._note(Piece("text", rest)))
         yield from (self._write(piece) for piece in decided)
@@ -92,7 +99,7 @@ class AnswerReader:
     def end_loop(self) -> AIMessageChunk:
         """Return the last chunk of an answer that goes round in circles."""
         self._has_ended = True
-        metadata = {"finish_reason": REPETITION, KEPT: self.kept_chars}
+        metadata = {"finish_reason": REPETITION, KEPT_CHARS: self.kept_chars}
         calls = self._call_chunks(cut=True)
         return AIMessageChunk(content="", tool_call_chunks=calls, response_metadata=metadata)
 
@@ -136,7 +143,7 @@ class AnswerReader:
             case "thinking":
                 return AIMessageChunk(content="", id=id_, additional_kwargs={THINKING: piece.text})
             case "unopened":
-                metadata = {UNOPENED: self._unopened_chars}
+                metadata = {UNOPENED_CHARS: self._unopened_chars}
                 return AIMessageChunk(content="", id=id_, response_metadata=metadata)
 
     def _call_chunks(self, cut: bool) -> list[ToolCallChunk]:

@@ -2,20 +2,27 @@
 
 Thinking is the `reasoning_content` of LangChain's `additional_kwargs`. What is known only when text
 has been passed on already stands in `response_metadata`: how many of its first characters were
-thinking (`UNOPENED`), and how many are to be kept of one that went round in circles (`KEPT`).
-`finish_message` carries both out.
+thinking (`UNOPENED_CHARS`), and how many are to be kept of a text that went round in circles
+(`KEPT_CHARS`). `finish_message` carries both out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, cast
 
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    BaseMessage,
+    message_chunk_to_message,
+)
+from langchain_core.messages.tool import invalid_tool_call
 
 THINKING = "reasoning_content"
-UNOPENED = "unopened_thinking_chars"
-KEPT = "kept_chars"
+UNOPENED_CHARS = "unopened_thinking_chars"
+KEPT_CHARS = "kept_chars"
 REPETITION = "repetition"
 """The `finish_reason` of an answer that went round in circles."""
 Cut = Literal["", "length", "repetition"]
@@ -54,23 +61,61 @@ def cut_of(message: BaseMessage) -> Cut:
     reason = finish_reason(message.response_metadata)
     if REPETITION in reason:
         return "repetition"
-    # Joining pieces, LangChain may write a word twice.
-    return "length" if reason.startswith(_LENGTH) else ""
+    return "length" if is_length(reason) else ""
+
+
+def is_length(reason: str) -> bool:
+    """Tell whether an answer ended at a bound of tokens."""
+    return reason.startswith(_LENGTH)  # joining pieces, LangChain may write a word twice
+
+
+def join_chunks(chunks: Sequence[BaseMessage]) -> AIMessage:
+    """Return the message that came in these pieces. A call that was cut within is invalid."""
+    if not chunks:
+        return AIMessage("")
+    first, *others = chunks
+    if not isinstance(first, AIMessageChunk):  # of a model that does not stream
+        return first if isinstance(first, AIMessage) else AIMessage(first.content)
+    whole = cast(AIMessageChunk, first + others)  # all at once: one by one, each copies the text
+    message = cast(AIMessage, message_chunk_to_message(whole))
+    return _without_cut_calls(message, whole) if cut_of(message) else message
+
+
+def _without_cut_calls(message: AIMessage, whole: AIMessageChunk) -> AIMessage:
+    """Take out the calls whose arguments break off: LangChain completes those as it thinks fit."""
+    cut = {each["id"]: each for each in whole.tool_call_chunks if not _is_json(each["args"])}
+    invalid = [
+        invalid_tool_call(name=each["name"], args=each["args"], id=id_, error="it was cut off")
+        for id_, each in cut.items()
+    ]
+    return message.model_copy(
+        update={
+            "tool_calls": [call for call in message.tool_calls if call["id"] not in cut],
+            "invalid_tool_calls": invalid,
+        }
+    )
+
+
+def _is_json(text: str | None) -> bool:
+    try:
+        return isinstance(json.loads(text or "{}"), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def finish_message(message: AIMessage) -> AIMessage:
     """Return a whole message with its thinking apart, and without the rounds of a loop."""
     metadata = dict(message.response_metadata)
-    unopened, kept = metadata.pop(UNOPENED, 0), metadata.pop(KEPT, None)
+    begin, end = metadata.pop(UNOPENED_CHARS, 0), metadata.pop(KEPT_CHARS, None)
     thinking = thinking_of(message)
-    if not unopened and kept is None and isinstance(message.content, str):
+    if not begin and end is None and isinstance(message.content, str):
         return message
     text = str(message.text)
     extra = {key: item for key, item in message.additional_kwargs.items() if key != THINKING}
-    thinking = (text[:unopened] + thinking).strip()
+    thinking = (text[:begin] + thinking).strip()
     return message.model_copy(
         update={
-            "content": text[unopened:kept],
+            "content": text[begin:end],
             "additional_kwargs": {**extra, THINKING: thinking} if thinking else extra,
             "response_metadata": metadata,
         }

@@ -91,6 +91,25 @@ def find_prose_breaks(text: str, start: int = 0, end: int | None = None) -> list
     return sorted(breaks)
 
 
+def end_at_sentence(text: str) -> str:
+    """Return a text that breaks off without the sentence it breaks off in.
+
+    Headings that nothing follows any more go too. A text without a whole sentence stays as it is.
+    """
+    sentences = split_sentences(text)
+    if sentences and not _has_end_mark(text, sentences[-1]):
+        sentences.pop()
+    while sentences and sentences[-1].heading:
+        sentences.pop()
+    return text[: sentences[-1].end] if sentences else text
+
+
+def _has_end_mark(text: str, sentence: Sentence) -> bool:
+    return any(
+        mark.end() == sentence.end for mark in _END.finditer(text, sentence.start, sentence.end)
+    )
+
+
 class _BlockCutter:
     """Cuts a text into stretches that no sentence crosses."""
 

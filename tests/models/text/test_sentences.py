@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.text.sentences import MAX_CHARS, split_sentences
+from models.text.sentences import MAX_CHARS, end_at_sentence, split_sentences
 
 CASES = [
     ("One sentence. Another one! A third?", ["One sentence.", "Another one!", "A third?"]),
@@ -120,3 +120,22 @@ def test_a_hostile_text_costs_no_more_than_its_length(text: str) -> None:
     began = process_time()
     split_sentences(text)
     assert process_time() - began < 5  # what goes by the square takes minutes
+
+
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [
+        ("One is. Two was. Three wi", "One is. Two was."),
+        ("One is.", "One is."),
+        ('He said: "Yes." She sai', 'He said: "Yes."'),
+        ("One is.\n\n# Two\n\n", "One is."),
+        ("# One\n\nIt is. It wa", "# One\n\nIt is."),
+        ("# One\n\nIt is so.\n\n## Two\n\nIt wa", "# One\n\nIt is so."),
+        ("- red\n- blue\n- gre", "- red\n- blue"),
+        ("no sentence at al", "no sentence at al"),
+        ("它是红的。它是", "它是红的。"),
+        ("", ""),
+    ],
+)
+def test_a_text_that_breaks_off_ends_at_a_whole_sentence(text: str, whole: str) -> None:
+    assert end_at_sentence(text) == whole
