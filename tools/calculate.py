@@ -186,7 +186,7 @@ PARAMETERS: dict[str, Any] = {
     "properties": {
         "expression": {
             "type": "string",
-            "description": "For example: (1200 * 1.19) / 12",
+            "description": "What to compute: numbers with operators and brackets.",
             "minLength": 1,
             "maxLength": MAX_CHARACTERS,
         }

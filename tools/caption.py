@@ -5,12 +5,15 @@ Tokens are sent as events while the model looks; the result holds the whole text
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import aclosing
 from typing import Any
 
 from config.errors import Unavailable
 from models.capabilities import CaptionRequest
 from models.lease import Lease
+from models.output.plain import split_thinking
+from models.output.thinking import Piece, ThinkingFilter
 from tools.media_deps import (
     MAX_PROMPT_CHARS,
     MediaCall,
@@ -19,7 +22,7 @@ from tools.media_deps import (
     model_argument,
 )
 from tools.references import REFERENCE_SCHEMA
-from tools.spec import Tool
+from tools.spec import Tool, ToolContext
 
 MAX_IMAGES = 16
 """In one call; a model sees them together."""
@@ -76,14 +79,23 @@ async def _caption(arguments: dict[str, Any], call: MediaCall) -> dict[str, Any]
     request = CaptionRequest(images, arguments["prompt"], arguments["max_tokens"])
 
     async def look(lease: Lease) -> tuple[str, str]:
-        text = []
+        written, filter_ = [], ThinkingFilter()
         async with aclosing(lease.caption.caption(request)) as stream:
             async for piece in stream:
-                text.append(piece)
-                call.context.send_event("token", text=piece)
-        return "".join(text).strip(), lease.model.name
+                written.append(piece)
+                _send(filter_.feed(piece), call.context)
+        _send(filter_.end(), call.context)
+        return "".join(written), lease.model.name
 
-    text, model = await call.run_with_model(arguments["model"], "caption", look)
+    written, model = await call.run_with_model(arguments["model"], "caption", look)
+    thinking, text = split_thinking(written)
     if not text:
-        raise Unavailable(f"Model '{model}' said nothing about the picture.", code="response_empty")
+        code = "only_thinking" if thinking else "response_empty"
+        raise Unavailable(f"Model '{model}' said nothing about the picture.", code=code)
     return {"text": text, "model": model}
+
+
+def _send(pieces: Sequence[Piece], context: ToolContext) -> None:
+    for piece in pieces:
+        if piece.kind != "unopened":
+            context.send_event("token" if piece.kind == "text" else "thinking", text=piece.text)

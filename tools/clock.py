@@ -53,7 +53,7 @@ def clock_tool(now: Now = _utc_now) -> Tool:
             "properties": {
                 "zone": {
                     "type": "string",
-                    "description": "IANA time zone, such as Europe/Paris.",
+                    "description": "IANA name of the time zone. Leave it out for UTC.",
                     "default": "UTC",
                     "maxLength": 64,
                 }

@@ -46,7 +46,7 @@ PARAMETERS: dict[str, Any] = {
         "metadata": {
             "type": "object",
             "default": {},
-            "description": 'Fields to search by, as in {"author": "Anna"}.',
+            "description": "Fields to search by: names with their values.",
         },
         "create": {
             "type": "boolean",

@@ -47,8 +47,8 @@ PARAMETERS: dict[str, Any] = {
         },
         "where": {
             "type": "object",
-            "description": "Only documents whose fields are so, as in "
-            '{"author": "Anna", "year": {"gte": 2020}}.',
+            "description": "Only documents whose metadata are so: names of fields with the value "
+            "that each must have. Leave it out, unless fields were named to you.",
         },
         "limit": {"type": "integer", "minimum": 1, "maximum": 20, "default": 5},
     },

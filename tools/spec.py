@@ -7,7 +7,7 @@ Owns checking arguments, the bound on time and the translation of foreign except
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
@@ -53,8 +53,9 @@ class ToolContext:
     """Raises for a URL that may not be fetched; called for each redirect too."""
 
     def send_event(self, kind: str, **data: Any) -> None:
-        """Send an event of a kind: `progress`, `artifact`, `model`, `token`, `warning`. Never
-        blocks.
+        """Send an event of a kind: `progress`, `artifact`, `model`, `token`, `thinking`, `warning`.
+
+        Never blocks.
         """
         self.emit({"motet": kind, **data})
 
@@ -135,13 +136,16 @@ class Tool:
             raise self._invalid_arguments(error)
         return {**self._defaults, **arguments}
 
-    def as_function(self) -> dict[str, Any]:
-        """Return the declaration that tool-calling models take."""
-        function = {
-            "name": self.name,
-            "description": self.description,
-            "parameters": dict(self.parameters),
-        }
+    def as_function(self, without: Collection[str] = ()) -> dict[str, Any]:
+        """Return the declaration that tool-calling models take, without some arguments."""
+        parameters = dict(self.parameters)
+        for name in ("properties", "required") if without else ():
+            if declared := parameters.get(name):
+                left = [each for each in declared if each not in without]
+                parameters[name] = (
+                    {each: declared[each] for each in left} if name == "properties" else left
+                )
+        function = {"name": self.name, "description": self.description, "parameters": parameters}
         return {"type": "function", "function": function}
 
     def as_dict(self) -> dict[str, Any]:

@@ -69,14 +69,16 @@ class FakeImageModel:
 
 @dataclass
 class FakeCaptionModel:
-    """Says how many pictures it sees, and how large they are, word by word."""
+    """Says how many pictures it sees, and how large they are, word by word, or `words`."""
 
     asked: list[CaptionRequest] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)
 
     async def caption(self, request: CaptionRequest) -> AsyncGenerator[str, None]:
         self.asked.append(request)
         sizes = [Pillow.open(io.BytesIO(data)).size for data in request.images]
-        for word in ["plain ", *(f"{width}x{height} " for width, height in sizes), "picture"]:
+        plain = ["plain ", *(f"{width}x{height} " for width, height in sizes), "picture"]
+        for word in self.words or plain:
             yield word
 
 

@@ -70,6 +70,7 @@ PURE = (
     "tests/tools/test_artifacts.py",
     "tests/tools/test_calculate.py",
     "tests/tools/test_clock.py",
+    "tests/tools/test_model_arguments.py",
     "tests/tools/test_registry.py",
     "tests/tools/test_spec.py",
     "tests/tools/test_user_tools.py",

@@ -181,6 +181,25 @@ async def test_caption_is_sent_as_token_events(bench: Bench) -> None:
     assert bench.workshop.looker.asked[0].prompt == "What is it?"
 
 
+async def test_thinking_before_a_caption_is_no_part_of_it(bench: Bench) -> None:
+    bench.workshop.looker.words = ["<think>A pic", "ture.</think>", "\n\nA red circle."]
+
+    seen = await bench.call("caption", image=encode_data_url(png("a"), "image/png"))
+
+    assert seen["text"] == "A red circle."
+    assert "".join(event["text"] for event in bench.told("token")) == "A red circle."
+    assert "".join(event["text"] for event in bench.told("thinking")) == "A picture."
+
+
+async def test_caption_of_thinking_alone_is_an_error(bench: Bench) -> None:
+    bench.workshop.looker.words = ["<think>A picture."]
+
+    with pytest.raises(Unavailable) as caught:
+        await bench.call("caption", image=encode_data_url(png("a"), "image/png"))
+
+    assert caught.value.code == "only_thinking"
+
+
 async def test_speech_is_one_sound_that_says_where_each_sentence_stands(bench: Bench) -> None:
     spoken = await bench.call("speech", text="It was red. It was round.", format="wav")
     first, second = spoken["sentences"]
