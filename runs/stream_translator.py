@@ -14,6 +14,7 @@ from langchain_core.messages import AIMessageChunk
 
 from config.redaction import publish_text
 from graphs.compile.state import HIDDEN, written_value
+from models.output.messages import thinking_of
 from runs.event_types import NODE_EVENT_TYPES
 from runs.graph_stream import Part
 from runs.stored_events import StepRecord
@@ -126,13 +127,18 @@ class StreamTranslator:
         }
 
     def _token(self, message: Any, metadata: Mapping[str, Any]) -> Iterator[EventDraft]:
-        if not isinstance(message, AIMessageChunk) or not (text := message.text):
+        if not isinstance(message, AIMessageChunk):
+            return
+        text, thinking = message.text, thinking_of(message)
+        if not text and not thinking:
             return
         # The namespace of the step itself: `outer:1|inner:2` is step 2 of node `inner`.
         *namespace, own = str(metadata.get("langgraph_checkpoint_ns", "")).split("|")
         name, _, step = own.partition(":")
         fields = self._fields(tuple(namespace), step, name)
-        yield EventDraft("token", {**fields, "data": {"text": text, "message": message.id}})
+        for kind, piece in (("thinking", thinking), ("token", text)):
+            if piece:
+                yield EventDraft(kind, {**fields, "data": {"text": piece, "message": message.id}})
 
     def _custom(self, namespace: tuple[str, ...], data: Any) -> EventDraft:
         kind = data.get("motet") if isinstance(data, dict) else None

@@ -141,6 +141,10 @@ UNAVAILABLE: Mapping[str, ErrorCode] = {
     "openai_unreachable": ErrorCode(
         "No server answers at the model's `base_url`.", "Start it, or correct `base_url`."
     ),
+    "only_thinking": ErrorCode(
+        "The model thought and ended without an answer.",
+        "Try again, give it more tokens (`max_tokens`), or have it think less where it can.",
+    ),
     "out_of_memory": ErrorCode(
         "The device ran out of memory during the request, also after others were unloaded.",
         "Ask for less at once, or take a smaller model.",

@@ -23,9 +23,24 @@ WARNINGS: Mapping[str, ErrorCode] = {
         "Not all of a prompt fits the model's context; what was left out is in the event.",
         "Condense the conversation, ask for fewer passages, or give the model a longer context.",
     ),
+    "response_cut": ErrorCode(
+        "An answer reached the model's bound of tokens, so that it is not whole.",
+        "Raise `max_tokens` (of Ollama `num_predict`), or ask for less; `on_cut: trim` ends it at "
+        "a sentence.",
+    ),
+    "response_repeating": ErrorCode(
+        "The model repeated itself and was stopped; what came before the repetitions is kept.",
+        "Try again, raise its `temperature`, or take a larger model.",
+    ),
     "summary_incomplete": ErrorCode(
         "A `condense` node's model was shown the beginnings of long messages alone.",
         "Keep long texts out of the conversation, such as in a channel of their own.",
+    ),
+    "tool_call_repeated": ErrorCode(
+        "A model called a tool as it had called it before, when that failed; it was then asked to "
+        "answer without tools.",
+        "Describe the tool's arguments more plainly, bind them with `arguments`, or take a model "
+        "that is better with tools.",
     ),
     "tool_result_shortened": ErrorCode(
         "A tool gave the model of an `agent` node more text than it is shown.",

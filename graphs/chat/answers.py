@@ -7,13 +7,14 @@ question is `ask`'s, the comparison with passages `checking`'s.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.runnables import RunnableSequence
 
 from config.errors import Unavailable
-from graphs.chat.ask import BoundChat, answering_model, ask
+from graphs.chat.ask import Answer, BoundChat, answering_model, ask
 from graphs.chat.checking import check_answer, score_passages
 from graphs.chat.messages import (
     add_to_system,
@@ -25,10 +26,14 @@ from graphs.chat.output_schema import OutputSchema
 from graphs.compile.node import NodeContext
 from graphs.grounding.citations import Unsupported
 from graphs.grounding.claims import is_refusal
+from models.text.sentences import end_at_sentence
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
+OnCut = Literal["keep", "trim"]
+"""What becomes of an answer that is not whole: it stays, or ends at a whole sentence."""
+CUT_OFF = "The answer was cut off: write less."
 MAX_REPORTED_CHARS = 2000
 """Of an answer that never fitted its schema; so much stands in the error's details."""
 
@@ -39,13 +44,16 @@ async def answer_in_text(
     unsupported: Unsupported,
     *,
     trust_system: bool = False,
+    on_cut: OnCut = "keep",
 ) -> dict[str, Any]:
     """Ask for plain text, and return its parts, checked against the passages that it cites."""
     messages = await build_messages(inputs, context, trust_system=trust_system)
     messages = await attach_pictures(messages, inputs.get("images"), context)
     messages = await attach_threshold(messages, context)
-    message = await ask(context, str(inputs["model"]), messages)
-    parts = await check_parts(message, context, unsupported)
+    answer = await ask(context, str(inputs["model"]), messages)
+    if answer.cut and on_cut == "trim":
+        answer = _end_at_sentence(answer)
+    parts = await check_parts(answer, context, unsupported)
     # The embedded reader scores its passages itself; for a language model we do, after its answer.
     if parts["score"] is None and not parts["refused"]:
         evidence = messages[-1].additional_kwargs.get("motet")
@@ -53,8 +61,13 @@ async def answer_in_text(
     return parts
 
 
+def _end_at_sentence(answer: Answer) -> Answer:
+    text = end_at_sentence(str(answer.message.text))
+    return replace(answer, message=answer.message.model_copy(update={"content": text}))
+
+
 async def check_parts(
-    message: AIMessage,
+    answer: Answer,
     context: NodeContext,
     unsupported: Unsupported = "mark",
     *,
@@ -65,24 +78,26 @@ async def check_parts(
     Without `uncited`, sentences that cite nothing are not held against the answer.
     """
     passages = [passage for _, block in context.rendering.cited for passage in block]
-    parts = _plain_parts(message)
+    parts = _plain_parts(answer)
     if not passages:
         return parts
+    message: AIMessage = parts["message"]
     text, spans = parts["text"], message.response_metadata.get("citations")
-    answer = await check_answer(text, passages, spans, unsupported, context, uncited=uncited)
-    if answer.text != text:
-        message = message.model_copy(update={"content": answer.text})
+    checked = await check_answer(text, passages, spans, unsupported, context, uncited=uncited)
+    if checked.text != text:
+        message = message.model_copy(update={"content": checked.text})
     return {
         **parts,
-        "text": answer.text,
-        "citations": answer.citations,
-        "checks": answer.checks,
+        "text": checked.text,
+        "citations": checked.citations,
+        "checks": checked.checks,
         "message": message,
-        "refused": parts["refused"] or is_refusal(answer.text),
+        "refused": parts["refused"] or is_refusal(checked.text),
     }
 
 
-def _plain_parts(message: AIMessage) -> dict[str, Any]:
+def _plain_parts(answer: Answer) -> dict[str, Any]:
+    message = answer.message
     metadata = message.response_metadata
     return {
         "text": str(message.text),
@@ -91,6 +106,8 @@ def _plain_parts(message: AIMessage) -> dict[str, Any]:
         "checks": [],
         "message": message,
         "model": answering_model(message),
+        "thinking": answer.thinking,
+        "cut": answer.cut,
         # The embedded reader tells both; a language model neither.
         "refused": bool(metadata.get("refused")),
         "score": metadata.get("score"),
@@ -114,15 +131,16 @@ async def answer_in_json(
     messages = await attach_pictures(messages, inputs.get("images"), context)
     messages = add_to_system(messages, schema.instruction())
     for attempt in range(repairs + 1):
-        message = await ask(
+        answer = await ask(
             context, str(inputs["model"]), messages, lambda chat: _bind_schema(chat, schema)
         )
+        message = answer.message
         try:
             parsed = await schema.parse(str(message.text))
         except ValueError as error:
-            reason = str(error)
+            reason = f"{error} {CUT_OFF}" if answer.cut else str(error)
         else:
-            return {**await check_parts(message, context, "keep"), "parsed": parsed}
+            return {**await check_parts(answer, context, "keep"), "parsed": parsed}
         context.emit("progress", repair=attempt + 1, message=f"The answer does not fit: {reason}")
         messages = [*messages, *_repair_request(message, reason)]
     raise Unavailable(

@@ -1,37 +1,58 @@
 """One answer of a chat model: lease it, stream what it writes, give it back.
 
-Owns the lease of a chat model within a step, and the events `token`. What is sent is `messages`',
-what becomes of the answer `answers`'. Invariant: a model is leased for one answer alone, so a tool
-that is called between two answers can load another model.
+Owns the lease of a chat model within a step, the events `token` and `thinking`, and what of an
+answer is no answer. What is sent is `messages`', what becomes of the answer `answers`'. Invariants:
+a model is leased for one answer alone, so a tool that is called between two answers can load
+another model; thinking is in no message.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from langchain_core.messages import (
-    AIMessage,
-    AIMessageChunk,
-    BaseMessage,
-    message_chunk_to_message,
-)
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.constants import TAG_NOSTREAM
 
 from config.errors import MotetError, Unavailable
 from graphs.chat.context_fitting import stream_fitted
-from graphs.chat.picture_filter import PictureFilter, link_pictures
+from graphs.chat.picture_filter import link_pictures
+from graphs.chat.token_events import TokenEvents
 from graphs.compile.node import NodeContext
 from models.capabilities.prompt_progress import PromptProgress
+from models.output.answer_reader import AnswerReader
+from models.output.messages import (
+    THINKING,
+    Cut,
+    cut_of,
+    finish_message,
+    finish_reason,
+    join_chunks,
+    thinking_of,
+)
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
 BoundChat: TypeAlias = Runnable[Any, Any]
 """A chat model, with tools or a format bound to it or without."""
+CUTS: Mapping[Cut, str] = {
+    "length": "stopped at its bound of tokens: its answer is not whole.",
+    "repetition": "went round in circles and was stopped.",
+}
+"""What a model did whose answer was cut."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model answered. `message` has its text and its calls of tools."""
+
+    message: AIMessage
+    thinking: str = ""
+    cut: Cut = ""
 
 
 async def ask(
@@ -39,14 +60,17 @@ async def ask(
     model: str,
     messages: Sequence[BaseMessage],
     bind: Callable[[BaseChatModel], BoundChat] = lambda chat: chat,
-) -> AIMessage:
+    *,
+    withheld: Sequence[Mapping[str, Any]] = (),
+) -> Answer:
     """Ask a model for one whole answer; the run's readers get its tokens as they come.
 
     Waits for the model to be loaded. What of the messages does not fit the model's context is left
     out, as `context_window` says, and readers are told. `bind` binds tools or a format to the
-    leased model. What a reader's screen would load from elsewhere is linked, in the tokens as in
-    the answer. Cancelling ends the model's work and the lease. Raises as leasing does, and
-    `Unavailable` (`response_empty`, `needs_vision_model`).
+    leased model; calls of `withheld` tools, which are not bound, are found in the text too. What a
+    reader's screen would load from elsewhere is linked, in the tokens as in the answer. Cancelling
+    ends the model's work and the lease. Raises as leasing does, and `Unavailable`
+    (`response_empty`, `only_thinking`, `needs_vision_model`).
     """
 
     def forward_event(event: Mapping[str, Any]) -> None:
@@ -55,50 +79,85 @@ async def ask(
             context.emit("model", **event)
 
     models, tenant, addresses = context.run.models, context.run.tenant, context.addresses
-    whole: BaseMessage | None = None
+    chunks: list[BaseMessage] = []
     async for attempt in models.attempts(model, "chat", tenant=tenant, on_event=forward_event):
         async with attempt as lease:
             _check_vision(lease.chat, messages, model)
-            tokens = _Tokens(context, PictureFilter(addresses))
+            tokens = TokenEvents(context, addresses)
+            reader = _WithheldReader(withheld)
             config = _silent(context.config)
             stream = stream_fitted(bind(lease.chat), lease.chat, messages, config, context)
-            async with aclosing(stream) as chunks:
-                async for chunk in chunks:
-                    if isinstance(chunk, PromptProgress):
-                        context.emit(
-                            "progress", read_tokens=chunk.processed, prompt_tokens=chunk.total
-                        )
+            async with aclosing(stream) as pieces:
+                async for piece in pieces:
+                    if isinstance(piece, PromptProgress):
+                        _tell_progress(piece, context)
                         continue
                     attempt.keep()  # readers have its beginning: a second answer would follow it
-                    tokens.send(chunk)
-                    whole = chunk if whole is None else whole + chunk
+                    for chunk in reader.read(piece):
+                        tokens.send(chunk)
+                        chunks.append(chunk)
             tokens.send_rest()
-    if whole is None:
-        raise Unavailable(f"Model '{model}' answered with nothing.", code="response_empty")
-    answer = message_chunk_to_message(whole) if isinstance(whole, AIMessageChunk) else whole
-    answer = answer if isinstance(answer, AIMessage) else AIMessage(answer.content)
-    linked = link_pictures(str(answer.text), addresses)
-    return answer if linked == answer.text else answer.model_copy(update={"content": linked})
+    answer = _finish(join_chunks(chunks), context)
+    _warn_of_cut(answer, model, context)
+    _check_content(answer, model)
+    return answer
 
 
-@dataclass
-class _Tokens:
-    """Sends one message's text to the run's readers, piece by piece."""
+def _tell_progress(progress: PromptProgress, context: NodeContext) -> None:
+    context.emit("progress", read_tokens=progress.processed, prompt_tokens=progress.total)
 
-    context: NodeContext
-    filter: PictureFilter
-    message_id: str | None = None
 
-    def send(self, chunk: BaseMessage) -> None:
-        self.message_id = chunk.id or self.message_id
-        self._emit(self.filter.feed(str(chunk.text)))
+class _WithheldReader:
+    """Finds calls of tools that were not bound to the model."""
 
-    def send_rest(self) -> None:
-        self._emit(self.filter.close())
+    def __init__(self, tools: Sequence[Mapping[str, Any]]) -> None:
+        self._reader = AnswerReader(tools) if tools else None
 
-    def _emit(self, text: str) -> None:
-        if text:
-            self.context.emit("token", text=text, message=self.message_id)
+    def read(self, chunk: BaseMessage) -> Iterable[BaseMessage]:
+        if self._reader is None or not isinstance(chunk, AIMessageChunk):
+            return (chunk,)
+        return self._reader.read(chunk, finish_reason(chunk.response_metadata))
+
+
+def _finish(message: AIMessage, context: NodeContext) -> Answer:
+    message = finish_message(message)
+    addresses = context.addresses
+    extra = {key: item for key, item in message.additional_kwargs.items() if key != THINKING}
+    text = link_pictures(str(message.text), addresses)
+    return Answer(
+        message.model_copy(update={"content": text, "additional_kwargs": extra}),
+        link_pictures(thinking_of(message).strip(), addresses),
+        cut_of(message),
+    )
+
+
+def _warn_of_cut(answer: Answer, model: str, context: NodeContext) -> None:
+    if answer.cut:
+        name = answering_model(answer.message) or model
+        context.emit(
+            "warning",
+            code="response_cut" if answer.cut == "length" else "response_repeating",
+            message=f"Model '{name}' {CUTS[answer.cut]}",
+        )
+
+
+def _check_content(answer: Answer, model: str) -> None:
+    """Raise for an answer that says nothing."""
+    message = answer.message
+    if str(message.text).strip() or message.tool_calls or message.invalid_tool_calls:
+        return
+    name = answering_model(message) or model
+    ending = f" It {CUTS[answer.cut]}" if answer.cut else ""
+    details = {"model": name, "cut": answer.cut}
+    if answer.thinking:
+        raise Unavailable(
+            f"Model '{name}' thought and gave no answer.{ending}",
+            code="only_thinking",
+            details=details,
+        )
+    raise Unavailable(
+        f"Model '{name}' answered with nothing.{ending}", code="response_empty", details=details
+    )
 
 
 def _silent(config: RunnableConfig) -> RunnableConfig:

@@ -103,7 +103,9 @@ class _Check:
                 self._check_call(node, path)
             case AgentNodeSpec():
                 for number, name in enumerate(node.tools):
-                    self._find_tool(name, (*path, "tools", number))
+                    tool = self._find_tool(name, (*path, "tools", number))
+                    if tool and name in node.arguments:
+                        self._check_bound(tool, node.arguments[name], (*path, "arguments", name))
             case RetrieveSpec():
                 self._check_indexes(node.index, (*path, "index"))
             case SpeechSpec():
@@ -164,21 +166,31 @@ class _Check:
         tool = self._find_tool(node.tool, (*path, "tool"))
         if tool is None:
             return
+        self._check_arguments(tool, node.arguments, (*path, "arguments"))
+        for name in tool.parameters.get("required", []):
+            if name not in node.arguments:
+                at = (*path, "arguments") if node.arguments else path
+                self.problems.add(at, f"tool '{tool.name}' needs the argument '{name}'.")
+        if _searches(tool):
+            at = (*path, "arguments", "index")
+            self._check_indexes(node.arguments.get("index", "docs"), at)
+
+    def _check_bound(self, tool: Tool, arguments: Mapping[str, Any], path: Path) -> None:
+        """Check arguments that a node binds, so that a model does not choose them."""
+        self._check_arguments(tool, arguments, path)
+        if _searches(tool) and "index" in arguments:
+            self._check_indexes(arguments["index"], (*path, "index"))
+
+    def _check_arguments(self, tool: Tool, arguments: Mapping[str, Any], path: Path) -> None:
+        """Check arguments that a file gives to a tool, be they all that it needs or not."""
         properties = tool.parameters.get("properties", {})
-        for name, value in node.arguments.items():
-            at = (*path, "arguments", name)
+        for name, value in arguments.items():
+            at = (*path, name)
             if name in properties:
                 self._check_argument(tool, name, value, at)
             elif tool.parameters.get("additionalProperties") is False:
                 hint = nearest(name, properties)
                 self.problems.add(at, f"tool '{tool.name}' has no argument '{name}'.", hint)
-        for name in tool.parameters.get("required", []):
-            if name not in node.arguments:
-                at = (*path, "arguments") if node.arguments else path
-                self.problems.add(at, f"tool '{tool.name}' needs the argument '{name}'.")
-        if tool.name == "search" and tool.origin == "shipped":
-            at = (*path, "arguments", "index")
-            self._check_indexes(node.arguments.get("index", "docs"), at)
 
     def _check_fields(self, node: NodeSpec, tool_name: str, path: Path) -> None:
         """Check the fields of a node that are the arguments of a tool."""
@@ -224,6 +236,10 @@ class _Check:
             return []
         known = [*(declared.enum or []), declared.default]
         return list(dict.fromkeys(text for item in known for text in self._constants(item)))
+
+
+def _searches(tool: Tool) -> bool:
+    return tool.name == "search" and tool.origin == "shipped"
 
 
 def _walk(nodes: Mapping[str, NodeSpec], path: Path) -> Iterator[tuple[Path, NodeSpec]]:

@@ -14,7 +14,7 @@ Everything else follows from the map: validation, the JSON schema for editors, d
 
 Work that takes long emits `progress`. Work whose single pieces must survive a crash puts each into
 `graphs.compile.durable.durable_call` and sets `retries_itself`. A module beside the types serves
-several of them: `tool_calls`.
+several of them: `tool_calls`, or a part of one: `model_tools`.
 """
 
 from __future__ import annotations

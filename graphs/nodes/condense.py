@@ -16,12 +16,13 @@ from langchain_core.messages import (
 from langchain_core.messages.utils import get_buffer_string
 from pydantic import Field
 
-from graphs.chat.ask import answering_model, ask
+from graphs.chat.ask import Answer, answering_model, ask
 from graphs.chat.conversation import SUMMARY_HEADING, to_messages
 from graphs.chat.foreign import NOTE, mark_foreign
 from graphs.compile.node import CompiledNode, CompileScope, NodeContext, NodeType
 from graphs.spec.channel_types import Type
 from graphs.spec.node_spec import NodeSpec
+from models.text.sentences import end_at_sentence
 from models.text.tokens import estimate_message, estimate_tokens
 
 PARTS: dict[str, Type] = {
@@ -72,12 +73,12 @@ def build(spec: CondenseSpec, scope: CompileScope) -> CompiledNode:
         if not spec.summarize:
             return {"messages": remove(older), "summary": "", "removed": len(older), "model": ""}
         answer = await _sum_up(older, inputs, context)
-        summary = str(answer.text).strip()
+        summary = _text_of(answer)
         return {
             "messages": replace(older, summary),
             "summary": summary,
             "removed": len(older),
-            "model": answering_model(answer),
+            "model": answering_model(answer.message),
         }
 
     return CompiledNode(inputs, run)
@@ -122,7 +123,7 @@ def replace(messages: Sequence[BaseMessage], summary: str) -> list[BaseMessage]:
 
 async def _sum_up(
     messages: Sequence[BaseMessage], inputs: dict[str, Any], context: NodeContext
-) -> AIMessage:
+) -> Answer:
     """Ask for a summary, part by part where the messages are long; a warning tells of cut ones."""
     whole = [get_buffer_string([each]) for each in messages]
     texts = [each[:MAX_MESSAGE_CHARS] for each in whole]
@@ -134,13 +135,18 @@ async def _sum_up(
             message=f"The summary is made of {shown:,} of {length:,} characters.",
         )
     instruction = SystemMessage(f"{inputs['instruction']}\n\n{NOTE}")
-    summary, answer = "", AIMessage("")
+    summary, answer = "", Answer(AIMessage(""))
     for part in _parts(texts):
         text = f"{SUMMARY_HEADING}\n\n{summary}\n\n{part}" if summary else part
         request = [instruction, HumanMessage(mark_foreign(text, context.mark))]
         answer = await ask(context, str(inputs["model"]), request)
-        summary = str(answer.text).strip()
+        summary = _text_of(answer)
     return answer
+
+
+def _text_of(answer: Answer) -> str:
+    text = str(answer.message.text).strip()
+    return end_at_sentence(text) if answer.cut else text
 
 
 def _parts(texts: Sequence[str]) -> Iterator[str]:

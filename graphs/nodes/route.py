@@ -21,7 +21,12 @@ from graphs.spec.branches import Branch
 from graphs.spec.node_spec import NodeSpec
 
 INSTRUCTION = "Choose the one that fits:\n"
-DEFAULT_CODES = ("needs_language_model", "structured_output_invalid")
+DEFAULT_CODES = (
+    "needs_language_model",
+    "structured_output_invalid",
+    "response_empty",
+    "only_thinking",
+)
 """The failures after which `default` is taken: no model here can choose, or it chose nothing."""
 REPAIRS = 2
 """How often a model that names none of the choices is asked again."""

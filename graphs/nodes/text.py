@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, JsonValue
 
-from graphs.chat.answers import answer_in_json, answer_in_text
+from graphs.chat.answers import OnCut, answer_in_json, answer_in_text
 from graphs.chat.output_schema import OutputSchema
 from graphs.compile.node import CompiledNode, CompileScope, NodeContext, NodeType
 from graphs.grounding.citations import Unsupported
@@ -20,6 +20,8 @@ PARTS: dict[str, Type] = {
     "checks": "list",
     "message": "any",
     "model": "string",
+    "thinking": "string",
+    "cut": "string",
     "refused": "boolean",
     "score": "number",
 }
@@ -46,6 +48,10 @@ class TextSpec(NodeSpec):
     unsupported: Unsupported = Field(
         "mark", description="What becomes of sentences that the passages they cite do not say."
     )
+    on_cut: OnCut = Field(
+        "keep",
+        description="What becomes of a text that is not whole: `trim` ends it at a sentence.",
+    )
 
 
 def build(spec: TextSpec, scope: CompileScope) -> CompiledNode:
@@ -65,7 +71,11 @@ def build(spec: TextSpec, scope: CompileScope) -> CompiledNode:
     async def run(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
         if schema is None:
             return await answer_in_text(
-                inputs, context, spec.unsupported, trust_system=spec.trust_system
+                inputs,
+                context,
+                spec.unsupported,
+                trust_system=spec.trust_system,
+                on_cut=spec.on_cut,
             )
         return await answer_in_json(
             inputs, context, schema, spec.repairs, trust_system=spec.trust_system

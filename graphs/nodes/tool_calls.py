@@ -134,28 +134,31 @@ class _ModelWords:
 
     def __init__(self, context: NodeContext, addresses: AddressPolicy) -> None:
         self.addresses = addresses
-        self._last: Mapping[str, Any] = {}
+        self._last: dict[str, Mapping[str, Any]] = {}
+        """The last event of each kind."""
         self._context = context
-        self._filter = PictureFilter(addresses)
+        self._filters = {kind: PictureFilter(addresses) for kind in ("thinking", "token")}
 
     @property
     def came(self) -> bool:
         """Whether a model has written anything."""
-        return bool(self._last)
+        return "token" in self._last
 
     def forward(self, event: Mapping[str, Any]) -> None:
-        if event.get("motet") == "token" and isinstance(event.get("text"), str):
-            self._last = event
-            self._send(self._filter.feed(event["text"]))
+        kind = str(event.get("motet"))
+        if kind in self._filters and isinstance(event.get("text"), str):
+            self._last[kind] = event
+            self._send(kind, self._filters[kind].feed(event["text"]))
         else:
             self._context.forward(event)
 
     def send_rest(self) -> None:
-        self._send(self._filter.close())
+        for kind in self._last:
+            self._send(kind, self._filters[kind].close())
 
-    def _send(self, text: str) -> None:
+    def _send(self, kind: str, text: str) -> None:
         if text:
-            self._context.forward({**self._last, "text": text})
+            self._context.forward({**self._last[kind], "text": text})
 
 
 def _cut_off(name: str) -> Unavailable:

@@ -16,6 +16,7 @@ from runs.event_types.of_nodes import (
     Custom,
     ModelPhase,
     Progress,
+    Thinking,
     Token,
     ToolCall,
     Warned,
@@ -37,7 +38,7 @@ EVENT_TYPES: Mapping[str, type[EventData]] = {
     for each in (
         *(RunQueued, RunStarted, RunWaiting, RunFinished, RunFailed, RunCancelled),
         *(StepStarted, StepFinished, StepFailed),
-        *(Token, ModelPhase, Progress, ArtifactMade, ToolCall, Warned, Cited, Custom),
+        *(Token, Thinking, ModelPhase, Progress, ArtifactMade, ToolCall, Warned, Cited, Custom),
     )
 }
 """Every type of event, by its name on the wire."""

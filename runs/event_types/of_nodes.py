@@ -20,6 +20,20 @@ class Token(EventData):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Thinking(EventData):
+    type = "thinking"
+    meaning = "a piece of what a model thinks before it answers; no part of its answer"
+    scope = "step or run"
+    from_nodes = True
+
+    text: Annotated[str, "the piece"]
+    message: Annotated[str | None, "the id of the message before which it is thought"] = None
+    was_token: Annotated[
+        bool | None, "true: all tokens of the message until here, which turned out to be thinking"
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelPhase(EventData):
     type = "model"
     meaning = "which model was chosen for a step and why, and what it waits for until it is loaded"

@@ -23,6 +23,8 @@ from config.terminal import STEERING, show_controls
 
 UNBOUNDED_COLUMNS = 100_000
 """The width of what is no terminal."""
+DIM, NOT_DIM = "\x1b[2m", "\x1b[22m"
+"""What makes a terminal's text faint, and plain again."""
 StyledText: TypeAlias = str | tuple[str, str]
 """Text, or text and its style."""
 
@@ -74,9 +76,12 @@ def plain_console(*, stderr: bool = False) -> Console:
     return console
 
 
-def write_text(console: Console, text: str, end: str = "\n") -> None:
+def write_text(console: Console, text: str, end: str = "\n", *, dim: bool = False) -> None:
     """Print a text character by character: not wrapped, no tab widened, only controls shown."""
-    console.file.write(f"{show_controls(text)}{end}")
+    shown = show_controls(text)
+    if dim and console.color_system:
+        shown = f"{DIM}{shown}{NOT_DIM}"
+    console.file.write(f"{shown}{end}")
     console.file.flush()
 
 

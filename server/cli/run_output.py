@@ -33,8 +33,8 @@ class RunPrinter:
     def __init__(self, console: Console, address: str = "") -> None:
         self._console = console
         self._address = address
-        self._writing_step: str | None = None
-        """The step whose text stands on the unfinished line."""
+        self._writing: tuple[str, str] | None = None
+        """The step whose text stands on the unfinished line, and whether that is thinking."""
         self._line_is_transient = False
         """Whether the next line takes the place of the last one."""
         self.output: Any = None
@@ -67,8 +67,8 @@ class RunPrinter:
         self.note(event)
         data = event.data.get("data", {})
         node = event.data.get("node", "")
-        if event.type == "token":
-            self._token(event.data.get("step", ""), data["text"])
+        if event.type in ("token", "thinking"):
+            self._write(event.data.get("step", ""), event.type, data)
             return
         if node.endswith(ITEM):
             return
@@ -119,17 +119,25 @@ class RunPrinter:
             self._console.print(Text(_short(text, self._console.width - 1), "dim"), end="")
             self._line_is_transient = True
 
-    def _token(self, step: str, text: str) -> None:
-        if self._writing_step != step:
+    def _write(self, step: str, kind: str, data: Mapping[str, Any]) -> None:
+        """Write a piece of a model's text; thinking is dim, and stands in lines of its own."""
+        is_thinking = kind == "thinking"
+        if data.get("was_token"):
             self._end_text()
-            self._writing_step = step
-            write_text(self._console, "  ", end="")
-        write_text(self._console, text, end="")
+            self._line(("  What stands above was thinking.", "dim"))
+            return
+        if self._writing != (step, kind):
+            self._end_text()
+            self._writing = step, kind
+            write_text(
+                self._console, "  thinks: " if is_thinking else "  ", end="", dim=is_thinking
+            )
+        write_text(self._console, data["text"], end="", dim=is_thinking)
 
     def _end_text(self) -> None:
-        if self._writing_step is not None:
+        if self._writing is not None:
             self._console.print()
-            self._writing_step = None
+            self._writing = None
         if self._line_is_transient:
             erase = (ControlType.ERASE_IN_LINE, 2)
             self._console.control(Control(ControlType.CARRIAGE_RETURN, erase))

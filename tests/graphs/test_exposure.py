@@ -317,6 +317,15 @@ async def test_picture_in_an_answer_becomes_a_link() -> None:
     assert after.output["said"][-1]["content"] == f"Look: [x]({EVIL})"
 
 
+async def test_picture_in_thinking_becomes_a_link() -> None:
+    picture = f"<think>Look: ![x]({EVIL})</think>Yes."
+
+    transcript = await ask(agent(before=RETRIEVE), Web().context(picture))
+
+    thought = "".join(each["text"] for each in transcript.kinds("thinking"))
+    assert thought == f"Look: [x]({EVIL})"
+
+
 async def test_pictures_are_links_in_every_token_and_message() -> None:
     picture, linked = f"See ![this one]({EVIL}) !", f"See [this one]({EVIL}) !"
     thinking = AIMessage(picture, tool_calls=calling("search").tool_calls)

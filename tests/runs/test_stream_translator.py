@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
 from langchain_core.messages import AIMessageChunk, HumanMessage
 
 from runs.events import Batch, encode_event
@@ -114,6 +115,22 @@ def test_tokens_belong_to_their_step() -> None:
             },
         )
     ]
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        AIMessageChunk("", id="m", additional_kwargs={"reasoning_content": "Hm."}),
+        AIMessageChunk([{"type": "reasoning", "reasoning": "Hm."}], id="m"),
+    ],
+)
+def test_thinking_of_a_python_graphs_model_is_no_token(chunk: AIMessageChunk) -> None:
+    place = {"langgraph_checkpoint_ns": "inner:2"}
+
+    (event,) = told(StreamTranslator(), ((), "messages", (chunk, place)))
+
+    assert event.type == "thinking"
+    assert event.fields["data"] == {"text": "Hm.", "message": "m"}
 
 
 def test_messages_that_no_model_streams_are_no_tokens() -> None:

@@ -28,6 +28,8 @@ from graphs.run_context import RunContext
 from indexes.retrieval.completeness import Gap, SearchResults
 from models.capabilities import Vectors
 from models.lease import LeaseAttempt, LeaseAttempts
+from models.output.answer_reader import AnswerReader
+from models.output.messages import finish_reason
 from tests.support.tenants import TENANT
 from tools.calculate import calculate_tool
 from tools.registry import Toolbox
@@ -39,7 +41,8 @@ Answer = str | AIMessage | Exception | Callable[[list[BaseMessage]], Any]
 class ScriptedChat(BaseChatModel):
     """Answers with the next of `answers`; a function is called with the messages.
 
-    It streams word by word, records what it was asked, and calls tools when `can_call`.
+    It streams word by word, read as every back end reads what a model writes. It records what it
+    was asked, and calls tools when `can_call`.
     """
 
     answers: list[Any]
@@ -70,6 +73,7 @@ class ScriptedChat(BaseChatModel):
             raise answer
         message = AIMessage(answer) if isinstance(answer, str) else answer
         message.response_metadata.setdefault("model_name", self.name)
+        message.response_metadata.setdefault("finish_reason", "stop")
         return message
 
     def _generate(
@@ -88,14 +92,21 @@ class ScriptedChat(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
+        reader = AnswerReader(kwargs.get("tools") or ())
         for chunk in _chunks(self._next(messages)):
-            generation = ChatGenerationChunk(message=chunk)
-            if run_manager:
-                await run_manager.on_llm_new_token(chunk.text, chunk=generation)
-            yield generation
+            for read in reader.read(chunk, finish_reason(chunk.response_metadata)):
+                generation = ChatGenerationChunk(message=read)
+                if run_manager:
+                    await run_manager.on_llm_new_token(read.text, chunk=generation)
+                yield generation
+            if reader.kept_chars is not None:
+                yield ChatGenerationChunk(message=reader.end_loop())
+                return
 
 
 def _chunks(message: AIMessage) -> Iterator[AIMessageChunk]:
+    if message.additional_kwargs:
+        yield AIMessageChunk("", additional_kwargs=message.additional_kwargs)
     words = str(message.text).split(" ")
     for number, word in enumerate(words):
         text = word if number == len(words) - 1 else f"{word} "

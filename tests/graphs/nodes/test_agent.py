@@ -9,7 +9,7 @@ import pytest
 from langchain_core.messages import AIMessage
 from langgraph.checkpoint.memory import InMemorySaver
 
-from config.errors import NotFound, Unavailable
+from config.errors import Invalid, NotFound, Unavailable
 from tests.support.graph_runs import agent_of_yaml, run
 from tests.support.graphs import FakeModels, calling, chat, context, scripted_tool
 
@@ -239,3 +239,169 @@ async def test_while_tools_work_no_model_is_leased() -> None:
     await run(agent, {"question": "?"}, context(models=models, tools=[look]))
     assert seen == [0]
     assert models.most_leased == 1
+
+
+CALL = '{"name": "calculate", "arguments": {"expression": "6 * 7"}}'
+PARTS = TALK.replace("said: messages,", "said: messages, thinking: thinking, cut: cut,").replace(
+    "output: [answer, steps, said, citations]", "output: [answer, steps, said, thinking, cut]"
+)
+
+
+def agent_with(model: Any, *tools: Any) -> Any:
+    return context(models=FakeModels({"chat": model}), tools=tools)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [CALL, f"I compute.\n```json\n{CALL}\n```", "{" + CALL + "}", f"<tool_call>{CALL}</tool_call>"],
+)
+async def test_a_call_in_the_text_is_a_call_and_no_token(written: str) -> None:
+    model = chat(written, "It is 42.")
+
+    transcript = await run(agent_of_yaml(TALK), {"question": "?"}, agent_with(model))
+
+    assert (transcript.output["answer"], transcript.output["steps"]) == ("It is 42.", 1)
+    assert '"result": 42' in model.asked[1][-1].content
+    assert CALL not in "".join(transcript.tokens)
+    assert "{" not in str(model.asked[1][-2].content)
+
+
+async def test_the_same_wrong_call_twice_ends_the_tools_with_a_warning() -> None:
+    wrong = calling("calculate", expression="one plus one")
+    model = chat(wrong, wrong, "I cannot compute it.")
+
+    transcript = await run(agent_of_yaml(TALK), {"question": "?"}, agent_with(model))
+
+    assert (transcript.output["answer"], transcript.output["steps"]) == ("I cannot compute it.", 2)
+    assert [each["code"] for each in transcript.kinds("warning")] == ["tool_call_repeated"]
+    assert "No more tools" in model.asked[2][-1].content
+
+
+async def test_another_wrong_call_does_not_end_the_tools() -> None:
+    model = chat(
+        calling("calculate", expression="one"),
+        calling("calculate", expression="two"),
+        calling("calculate", expression="1 + 1"),
+        "It is 2.",
+    )
+
+    transcript = await run(agent_of_yaml(TALK), {"question": "?"}, agent_with(model))
+
+    assert (transcript.output["answer"], transcript.output["steps"]) == ("It is 2.", 3)
+
+
+async def test_the_same_call_that_cannot_be_read_twice_ends_the_tools() -> None:
+    broken = '{"name": "calculate", "arguments": {"expression": "6 "* 7"}}'
+    model = chat(broken, broken, "I cannot.")
+
+    transcript = await run(agent_of_yaml(TALK), {"question": "?"}, agent_with(model))
+
+    assert transcript.output["answer"] == "I cannot."
+    assert "cannot be read" in model.asked[1][-1].content
+    assert [each["code"] for each in transcript.kinds("warning")] == ["tool_call_repeated"]
+
+
+async def test_a_call_in_the_last_answer_is_never_the_answer() -> None:
+    call = calling("calculate", expression="6 * 7")
+    model = chat(call, call, call, CALL, "It is 42.")
+
+    transcript = await run(agent_of_yaml(TALK), {"question": "6 * 7?"}, agent_with(model))
+
+    assert transcript.output["answer"] == "It is 42."
+    assert "".join(transcript.tokens) == "It is 42."
+    last = model.asked[4]
+    assert [message.type for message in last] == ["human", "human"]
+    assert '"result": 42' in last[-1].content
+    assert [message["type"] for message in transcript.output["said"]] == ["ai", "tool"] * 3 + ["ai"]
+
+
+async def test_words_beside_a_call_in_the_last_answer_are_the_answer() -> None:
+    call = calling("calculate", expression="6 * 7")
+    model = chat(call, call, call, f"It is 42. {CALL}", f"It is 42. {CALL}")
+
+    transcript = await run(agent_of_yaml(TALK), {"question": "?"}, agent_with(model))
+
+    assert transcript.output["answer"].strip() == "It is 42."
+    assert transcript.output["said"][-1].get("tool_calls", []) == []
+
+
+async def test_words_of_the_schema_are_no_arguments() -> None:
+    echoed = calling("calculate", expression={"type": "string", "description": "What to compute."})
+    model = chat(echoed, calling("calculate", type="object", expression="6 * 7"), "It is 42.")
+
+    transcript = await run(agent_of_yaml(TALK), {"question": "?"}, agent_with(model))
+
+    assert transcript.output["answer"] == "It is 42."
+    assert "words of the schema instead of a value: expression" in model.asked[1][-1].content
+    assert '"result": 42' in model.asked[2][-1].content
+
+
+FIND_PARAMETERS = {
+    "type": "object",
+    "properties": {"query": {"type": "string"}, "index": {"type": "string", "default": "docs"}},
+    "required": ["query", "index"],
+    "additionalProperties": False,
+}
+BOUND = """\
+input: {question: string, index: string}
+nodes:
+  work:
+    type: agent
+    prompt: "{{ question }}"
+    tools: [find]
+    arguments:
+      find: {index: "{{ index }}"}
+    save: {answer: text}
+output: [answer]
+"""
+
+
+@pytest.mark.parametrize("invented", [{}, {"index": "my_documents"}, {"index": {"type": "string"}}])
+async def test_a_bound_argument_is_neither_declared_nor_chosen_by_the_model(
+    invented: dict[str, Any],
+) -> None:
+    called: list[dict[str, Any]] = []
+    find = replace(scripted_tool("find", called.append), parameters=FIND_PARAMETERS)
+    model = chat(calling("find", query="ships", **invented), "Done.")
+
+    await run(agent_of_yaml(BOUND), {"question": "?", "index": "mine"}, agent_with(model, find))
+
+    assert called == [{"query": "ships", "index": "mine"}]
+    declared = model.bound[0][0]["function"]["parameters"]
+    assert (list(declared["properties"]), declared["required"]) == (["query"], ["query"])
+
+
+def test_arguments_of_a_tool_that_the_node_lacks_are_a_problem_of_the_file() -> None:
+    with pytest.raises(Invalid, match="Did you mean 'find'"):
+        agent_of_yaml(BOUND.replace("      find: {", "      fnd: {"))
+
+
+async def test_thinking_of_all_turns_is_one_part_and_in_no_message() -> None:
+    model = chat(f"<think>I compute.</think>{CALL}", "<think>So.</think>It is 42.")
+
+    transcript = await run(agent_of_yaml(PARTS), {"question": "?"}, agent_with(model))
+
+    output = transcript.output
+    assert (output["answer"], output["thinking"]) == ("It is 42.", "I compute.\n\nSo.")
+    assert "I compute" not in f"{output['said']}{model.asked[1]}"
+
+
+async def test_call_that_was_cut_is_not_called() -> None:
+    chunk = AIMessage('{"name": "calculate", "arguments": {"expression": "6 * 7')
+    chunk.response_metadata["finish_reason"] = "length"
+    model = chat(chunk, "It is 42.")
+
+    transcript = await run(agent_of_yaml(PARTS), {"question": "?"}, agent_with(model))
+
+    assert transcript.output["answer"] == "It is 42."
+    assert transcript.kinds("tool") == []
+    assert "cannot be read" in model.asked[1][-1].content
+
+
+async def test_empty_last_answer_is_an_error() -> None:
+    model = chat(calling("calculate", expression="1"), "")
+
+    with pytest.raises(Unavailable) as caught:
+        await run(agent_of_yaml(TALK), {"question": "?"}, agent_with(model))
+
+    assert caught.value.code == "response_empty"

@@ -466,3 +466,139 @@ async def test_text_that_a_template_calls_foreign_stands_between_marks() -> None
     assert lines[0].startswith("Sum up: <<foreign ")
     assert lines[1:3] == ["Obey!", "< <end 0>>"]
     assert lines[3].startswith("<<end ")
+
+
+ALL_PARTS = """\
+input: {question: string}
+nodes:
+  answer:
+    type: text
+    prompt: "{{ question }}"
+    save: {text: text, thinking: thinking, cut: cut, said: message}
+output: [text, thinking, cut, said]
+"""
+CUT = {"finish_reason": "length"}
+
+
+async def test_thinking_is_a_part_and_an_event_and_in_nothing_else() -> None:
+    _, used = asked_with("<think>It is asked.</think>\n\nYes.")
+
+    transcript = await run(agent_of_yaml(ALL_PARTS), {"question": "?"}, used)
+
+    output = transcript.output
+    assert (output["text"], output["thinking"], output["cut"]) == ("Yes.", "It is asked.", "")
+    assert "".join(transcript.tokens) == "Yes."
+    assert "".join(e["text"] for e in transcript.kinds("thinking")) == "It is asked."
+    assert "asked" not in str(output["said"])
+
+
+async def test_thinking_before_json_is_not_parsed() -> None:
+    model, used = asked_with('<think>{"colour": "green"}</think>{"colour": "red"}')
+
+    transcript = await run(agent_of_yaml(SHAPED), {"question": "?"}, used)
+
+    assert transcript.output["parsed"] == {"colour": "red"}
+    assert len(model.asked) == 1
+
+
+async def test_thinking_is_not_checked_against_passages() -> None:
+    _, used = asked_with("<think>Fact 9 [9].</think>Fact 1 is true [1].")
+    given = {"question": "?", "passages": PASSAGES}
+
+    transcript = await run(agent_of_yaml(CITING), given, used)
+
+    assert transcript.output["answer"] == "Fact 1 is true [1]."
+    assert transcript.kinds("warning") == []
+
+
+async def test_tokens_that_turn_out_to_be_thinking_are_taken_back() -> None:
+    _, used = asked_with("It is asked.</think>Yes.")
+
+    transcript = await run(agent_of_yaml(ALL_PARTS), {"question": "?"}, used)
+
+    assert (transcript.output["text"], transcript.output["thinking"]) == ("Yes.", "It is asked.")
+    (told,) = transcript.kinds("thinking")
+    assert told["was_token"] is True
+    assert "".join(transcript.tokens) == f"{told['text']}Yes."
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        ("", "response_empty"),
+        (" \n", "response_empty"),
+        ("<think>It is asked.</think>", "only_thinking"),
+        ("<think>It is asked.", "only_thinking"),
+    ],
+)
+async def test_answer_without_content_is_an_error_that_is_tried_again(
+    answer: str, code: str
+) -> None:
+    retrying = PLAIN.replace("save:", "retry: {attempts: 2, backoff_s: 0}, save:")
+    model, used = asked_with(answer, "Yes.")
+
+    transcript = await run(agent_of_yaml(retrying), {"question": "?"}, used)
+
+    assert transcript.output["text"] == "Yes."
+    assert [each["code"] for each in transcript.kinds("warning")] == [code]
+    assert len(model.asked) == 2
+
+
+async def test_on_error_sees_an_answer_without_content() -> None:
+    handled = PLAIN.replace(
+        "save:", "on_error: {codes: [only_thinking], default: {text: none}}, save:"
+    )
+    _, used = asked_with("<think>So.</think>")
+
+    transcript = await run(agent_of_yaml(handled), {"question": "?"}, used)
+
+    assert transcript.output["text"] == "none"
+
+
+async def test_answer_at_its_bound_of_tokens_is_marked_and_warned_of() -> None:
+    _, used = asked_with(AIMessage("One. Two is", response_metadata=CUT))
+
+    transcript = await run(agent_of_yaml(ALL_PARTS), {"question": "?"}, used)
+
+    assert (transcript.output["text"], transcript.output["cut"]) == ("One. Two is", "length")
+    assert [each["code"] for each in transcript.kinds("warning")] == ["response_cut"]
+
+
+async def test_cut_answer_ends_at_a_sentence_where_the_node_says_so() -> None:
+    _, used = asked_with(AIMessage("One. Two is", response_metadata=dict(CUT)))
+    trimming = ALL_PARTS.replace("save:", "on_cut: trim\n    save:")
+
+    transcript = await run(agent_of_yaml(trimming), {"question": "?"}, used)
+
+    assert (transcript.output["text"], transcript.output["cut"]) == ("One.", "length")
+    assert transcript.output["said"]["content"] == "One."
+
+
+async def test_whole_answer_is_not_trimmed() -> None:
+    _, used = asked_with("One. Two, without a full stop")
+    trimming = ALL_PARTS.replace("save:", "on_cut: trim\n    save:")
+
+    transcript = await run(agent_of_yaml(trimming), {"question": "?"}, used)
+
+    assert transcript.output["text"] == "One. Two, without a full stop"
+
+
+async def test_answer_that_goes_round_in_circles_is_stopped_and_marked() -> None:
+    _, used = asked_with("Well. " + "So it is. " * 200)
+
+    transcript = await run(agent_of_yaml(ALL_PARTS), {"question": "?"}, used)
+
+    output = transcript.output
+    assert (output["text"], output["cut"]) == ("Well. So it is.", "repetition")
+    assert [each["code"] for each in transcript.kinds("warning")] == ["response_repeating"]
+    assert len(transcript.tokens) < 300
+
+
+async def test_cut_answer_that_should_be_json_is_asked_for_in_fewer_words() -> None:
+    cut = AIMessage('{"colour": "re', response_metadata=dict(CUT))
+    model, used = asked_with(cut, '{"colour": "red"}')
+
+    transcript = await run(agent_of_yaml(SHAPED), {"question": "?"}, used)
+
+    assert transcript.output["parsed"] == {"colour": "red"}
+    assert "write less" in str(model.asked[1][-1].content)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 import pytest
@@ -22,7 +22,9 @@ from server.cli.search_output import print_passages
 class Screen:
     """A console of 100 columns whose text can be read; a terminal, or a pipe or file."""
 
-    def __init__(self, terminal: bool = False) -> None:
+    def __init__(
+        self, terminal: bool = False, color_system: Literal["standard"] | None = None
+    ) -> None:
         self._file = io.StringIO()
         self.console = SafeConsole(
             file=self._file,
@@ -31,7 +33,7 @@ class Screen:
             highlight=False,
             emoji=False,
             force_terminal=terminal,
-            color_system=None,
+            color_system=color_system,
         )
 
     @property
@@ -67,6 +69,37 @@ def test_steps_and_tokens_are_shown_as_they_come() -> None:
         "✓ answer answer: Six, n: 2 items",
     ]
     assert (printer.run_id, printer.output) == ("r1", {"answer": "Six"})
+
+
+def test_thinking_stands_apart_from_the_answer() -> None:
+    lines, _ = shown(
+        ("thinking", {"step": "a", "data": {"text": "They ask "}}),
+        ("thinking", {"step": "a", "data": {"text": "me."}}),
+        ("token", {"step": "a", "data": {"text": "Yes."}}),
+    )
+
+    assert lines == ["  thinks: They ask me.", "  Yes."]
+
+
+def test_thinking_is_dim_where_a_terminal_can_show_that() -> None:
+    screen = Screen(terminal=True, color_system="standard")
+    printer = RunPrinter(screen.console)
+
+    for kind, text in (("thinking", "Hm."), ("token", "Yes.")):
+        printer.show(ServerEvent("1", kind, {"step": "a", "data": {"text": text}}))
+
+    assert "\x1b[2mHm.\x1b[22m" in screen.text
+    assert screen.text.endswith("  Yes.")
+
+
+def test_tokens_that_turned_out_to_be_thinking_are_called_so() -> None:
+    lines, _ = shown(
+        ("token", {"step": "a", "data": {"text": "Hm."}}),
+        ("thinking", {"step": "a", "data": {"text": "Hm.", "was_token": True}}),
+        ("token", {"step": "a", "data": {"text": "Yes."}}),
+    )
+
+    assert lines == ["  Hm.", "  What stands above was thinking.", "  Yes."]
 
 
 def test_the_tokens_of_two_steps_are_not_run_together() -> None:
@@ -187,6 +220,7 @@ def test_nothing_that_a_model_or_document_says_steers_the_terminal(
     for type_, fields in [
         ("run.started", {"data": {"agent": text}}),
         ("step.started", {"node": text}),
+        ("thinking", {"step": "s", "data": {"text": text}}),
         ("token", {"step": "s", "data": {"text": text}}),
         ("step.finished", {"node": "n", "data": {"update": {text: text}}}),
         ("step.failed", {"node": "n", "data": {"message": text}}),
