@@ -7,6 +7,7 @@ executor      carries out what the scheduler decides; owns what is loaded
 pending_grants, preloading, catalog_update, estimates_file   parts of these
 driver        what a back end offers; `driver_cache` has those built so far
 events        the log of what happens to models; `report` states what there is
+availability, fallbacks   why a model cannot be had, and what the one that stands in says then
 similarity, refusal   what users of leases share: cosines, and the words of an answer not found
 
 scheduling/   decides what is loaded where and who gets it, without I/O

@@ -13,6 +13,11 @@ from models.devices.accelerator import Accelerator
 
 CGROUPS = Path("/sys/fs/cgroup")
 OWN_CGROUPS = Path("/proc/self/cgroup")
+MEMINFO = Path("/proc/meminfo")
+KIB = 1024
+CACHE = ("inactive_file", "active_file", "file_mapped")
+CACHE_1 = ("total_inactive_file", "total_active_file", "total_mapped_file")
+"""Names in `memory.stat` of cgroups, by their version."""
 UNLIMITED = 2**60
 """Version 1 of cgroups writes a number near 2**63 where there is no limit."""
 
@@ -22,17 +27,31 @@ class HostMemory:
 
     accelerators: Sequence[Accelerator] = ()
 
-    def __init__(self, cgroups: Path = CGROUPS, own: Path = OWN_CGROUPS) -> None:
+    def __init__(
+        self, cgroups: Path = CGROUPS, own: Path = OWN_CGROUPS, machine: Path = MEMINFO
+    ) -> None:
         self._groups = _own_groups(cgroups, own)
+        self._machine = machine
 
     def read(self) -> Mapping[str, DeviceMemory]:
         machine = psutil.virtual_memory()
-        total, available = machine.total, machine.available
+        total = machine.total
+        available = max(0, machine.available - self._mapped_bytes())
         for group in self._groups:
             if limited := group.read():
                 total = min(total, limited.total_bytes)
                 available = min(available, limited.available_bytes)
         return {RAM: DeviceMemory(total, available)}
+
+    def _mapped_bytes(self) -> int:
+        """Return what processes map of files, such as weights: the kernel calls that available,
+        for it could be read again, but then at every use."""
+        try:
+            sizes = dict(line.split(":", 1) for line in self._machine.read_text().splitlines())
+        except OSError:
+            return 0
+        mapped, shared = (int(sizes[name].split()[0]) * KIB for name in ("Mapped", "Shmem"))
+        return max(0, mapped - shared)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +61,9 @@ class _Group:
     folder: Path
     limit: str
     usage: str
-    reclaimable: str
+    inactive: str
+    active: str
+    mapped: str
 
     def read(self) -> DeviceMemory | None:
         try:
@@ -55,12 +76,14 @@ class _Group:
         return DeviceMemory(int(limit), max(0, int(limit) - used))
 
     def _reclaimable_bytes(self) -> int:
-        # The page cache counts as used, but the kernel gives it up before it kills anyone.
-        for line in (self.folder / "memory.stat").read_text().splitlines():
-            name, _, value = line.partition(" ")
-            if name == self.reclaimable:
-                return int(value)
-        return 0
+        # The page cache counts as used, but the kernel gives it up before it kills anyone; not
+        # gladly what processes map, such as weights.
+        lines = (self.folder / "memory.stat").read_text().splitlines()
+        sizes = {name: int(size) for name, _, size in (line.partition(" ") for line in lines)}
+        inactive, active, mapped = (
+            sizes.get(name, 0) for name in (self.inactive, self.active, self.mapped)
+        )
+        return max(0, min(inactive, inactive + active - mapped))
 
 
 def _own_groups(cgroups: Path, own: Path) -> list[_Group]:
@@ -73,15 +96,15 @@ def _own_groups(cgroups: Path, own: Path) -> list[_Group]:
     for line in lines:
         _, controllers, path = line.split(":", 2)
         if controllers == "":
-            names = ("memory.max", "memory.current", "inactive_file")
+            files, sizes = ("memory.max", "memory.current"), CACHE
             root = cgroups
         elif "memory" in controllers.split(","):
-            names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+            files, sizes = ("memory.limit_in_bytes", "memory.usage_in_bytes"), CACHE_1
             root = cgroups / "memory"
         else:
             continue
         inner = root / path.lstrip("/")
         # A container may see its own group mounted as the root, under another path than it reads.
         folders = [folder for folder in [inner, *inner.parents] if folder.is_relative_to(root)]
-        groups += [_Group(folder, *names) for folder in folders]
+        groups += [_Group(folder, *files, *sizes) for folder in folders]
     return groups

@@ -77,7 +77,7 @@ class ServerContainer:
             raise
 
     @property
-    def rss_bytes(self) -> int:
+    def ram_bytes(self) -> int:
         """Not measured: what is declared counts."""
         return 0
 

@@ -41,7 +41,7 @@ class ServerHandle(Protocol):
     output: Output
 
     @property
-    def rss_bytes(self) -> int: ...
+    def ram_bytes(self) -> int: ...
 
     async def stop(self, grace_s: float) -> None: ...
 
@@ -64,7 +64,7 @@ class ManagedServer:
     @property
     def memory(self) -> Mapping[str, int]:
         """RAM as its processes take it, accelerators as declared."""
-        measured = self._running.rss_bytes
+        measured = self._running.ram_bytes
         return {**self._need.memory, RAM: measured} if measured else self._need.memory
 
     @property

@@ -20,6 +20,7 @@ from config.errors import Unavailable
 from models.servers.output import Output
 from models.workers.environment import server_environment
 from models.workers.launch import EXIT_S, LAST_WORDS_S, describe_exit, kill_group
+from models.workers.memory import measure_ram
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ class ServerProcess:
         return self._process.pid
 
     @property
-    def rss_bytes(self) -> int:
+    def ram_bytes(self) -> int:
         """Of the process and everything that it started."""
         return sum(_rss(each) for each in self._family())
 
@@ -129,6 +130,6 @@ class ServerProcess:
 
 def _rss(process: psutil.Process) -> int:
     try:
-        return int(process.memory_info().rss)
+        return measure_ram(process.pid)
     except psutil.Error:
         return 0

@@ -12,6 +12,7 @@ In the server:
 In the worker:
 
 - `host`: runs a `Handler`; `inbox`: the requests that wait
+- `memory`: how much RAM a process takes, with the files it maps; for servers too
 - `sandbox`, `limits`: the confinement, carried out
 
 `protocol` is the wire between them.

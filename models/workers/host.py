@@ -21,9 +21,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-import psutil
-
 from models.workers.inbox import Inbox, TaskHandle
+from models.workers.memory import measure_ram
 from models.workers.protocol import Frame, error_header, receive_frame
 from models.workers.sandbox import refuse_network, restrict_files
 
@@ -113,7 +112,7 @@ class Host:
 
     def _memory(self) -> dict[str, Any]:
         measure = getattr(self._handler, "memory", dict)
-        return {"rss_bytes": psutil.Process().memory_info().rss, **measure()}
+        return {"ram_bytes": measure_ram(os.getpid()), **measure()}
 
     def _serve(self) -> None:
         batched: frozenset[str] = getattr(self._handler, "batched", frozenset())

@@ -45,7 +45,7 @@ class WorkerProcess:
 
     def __init__(self, name: str, launched: Launched) -> None:
         self.name = name
-        self.memory: dict[str, int] = {"rss_bytes": 0}
+        self.memory: dict[str, int] = {"ram_bytes": 0}
         self.exited: asyncio.Future[ExitInfo] = asyncio.get_running_loop().create_future()
         self._process = launched.process
         self._reader: asyncio.StreamReader
@@ -62,8 +62,8 @@ class WorkerProcess:
         return self._process.pid
 
     @property
-    def rss_bytes(self) -> int:
-        return self.memory["rss_bytes"]
+    def ram_bytes(self) -> int:
+        return self.memory["ram_bytes"]
 
     @property
     def stderr(self) -> list[str]:

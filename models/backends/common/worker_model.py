@@ -182,7 +182,7 @@ async def stop_on_failure(worker: WorkerProcess | SupervisedWorker) -> AsyncIter
 
 def measure_worker(worker: WorkerProcess, need: MemoryRequirement) -> Mapping[str, int]:
     """Return what a worker takes, by device, as its last heartbeat said."""
-    memory = {RAM: worker.memory["rss_bytes"]}
+    memory = {RAM: worker.memory["ram_bytes"]}
     if need.device in need.memory and need.device != RAM:
         memory[need.device] = worker.memory.get("device_bytes", need.memory[need.device])
     return memory

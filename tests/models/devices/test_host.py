@@ -59,3 +59,33 @@ def test_the_first_version_of_cgroups_is_read_too(tmp_path: Path) -> None:
 def test_without_cgroups_the_machine_is_read(tmp_path: Path) -> None:
     memory = HostMemory(tmp_path, tmp_path / "nothing").read()["ram"]
     assert memory.total_bytes == psutil.virtual_memory().total
+
+
+def test_files_that_are_mapped_are_not_free_although_the_kernel_calls_them_available(
+    tmp_path: Path,
+) -> None:
+    def read(mapped_kib: int) -> int:
+        write(tmp_path, meminfo=f"MemFree: 1 kB\nMapped: {mapped_kib} kB\nShmem: 1024 kB")
+        memory = HostMemory(tmp_path, tmp_path / "nothing", tmp_path / "meminfo").read()["ram"]
+        return memory.available_bytes
+
+    free, with_weights = read(1024), read(2**20 + 1024)
+
+    # Other processes take and give memory meanwhile.
+    assert free - with_weights > 900 * MB
+
+
+@pytest.mark.parametrize(
+    ("active", "mapped", "free"),
+    [(0, 0, 20 * MB), (10 * MB, 10 * MB, 20 * MB), (0, 8 * MB, 12 * MB)],
+)
+def test_page_cache_that_is_mapped_counts_as_used_in_a_cgroup(
+    tmp_path: Path, active: int, mapped: int, free: int
+) -> None:
+    stat = f"inactive_file {10 * MB}\nactive_file {active}\nfile_mapped {mapped}"
+    write(tmp_path, memory__max=40 * MB, memory__current=30 * MB, memory__stat=stat)
+    (tmp_path / "cgroup").write_text("0::/\n")
+
+    memory = HostMemory(tmp_path, tmp_path / "cgroup").read()["ram"]
+
+    assert memory.available_bytes == free

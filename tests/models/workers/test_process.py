@@ -43,7 +43,7 @@ async def running(worker: WorkerProcess, method: str) -> tuple[Any, Any]:
 async def test_a_call_returns_header_and_body(worker: WorkerProcess) -> None:
     reply = await worker.call("echo", {"text": "héllo"}, b"\0\xff", timeout_s=BOUND_S)
     assert (reply.header, reply.body) == ({"text": "héllo"}, b"\0\xff")
-    assert worker.rss_bytes > 2**20
+    assert worker.ram_bytes > 2**20
 
 
 async def test_big_bodies_cross_unchanged(worker: WorkerProcess) -> None:
@@ -259,8 +259,8 @@ async def test_workers_leave_no_descriptors_tasks_or_processes_behind() -> None:
 
 
 async def test_heartbeats_report_the_memory_of_the_worker(worker: WorkerProcess) -> None:
-    before = worker.rss_bytes
+    before = worker.ram_bytes
     await worker.call("grow", {"bytes": 64 * 2**20}, timeout_s=BOUND_S)
     async with asyncio.timeout(BOUND_S):
-        while worker.rss_bytes < before + 60 * 2**20:  # noqa: ASYNC110 - a beat is no event
+        while worker.ram_bytes < before + 60 * 2**20:  # noqa: ASYNC110 - a beat is no event
             await asyncio.sleep(0.05)
