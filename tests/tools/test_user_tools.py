@@ -40,7 +40,7 @@ EXCHANGE = '''
         return Quote(amount=amount * {"EUR": 1, "USD": 2}[currency], day=day)
 
 
-    @tool(name="who-am-i", timeout_s=60)
+    @tool(name="who-am-i", timeout_s=5)
     async def who(context: ToolContext) -> list[str]:
         """Tell who calls."""
         return [context.tenant, context.run_id]

@@ -102,5 +102,5 @@ def test_file_is_known_by_its_first_bytes(tmp_path: Path) -> None:
 
     assert is_gguf(write_model(tmp_path / "named.bin"))
     assert not is_gguf(tmp_path / "text")
-    assert not is_gguf(tmp_path / "absent")
-    assert not is_gguf(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        is_gguf(tmp_path / "absent")
