@@ -25,8 +25,6 @@ TEST_MODELS := $(if $(MOTET_TEST_MODELS),$(MOTET_TEST_MODELS),$(HOME)/.cache/mot
 TORCH := $(if $(TORCH_ARGS),--constraint constraints.txt $(TORCH_ARGS) torch setuptools,$(LOCKED) --requirement requirements/torch.txt)
 UV ?= uv
 ARGS ?=
-MODELS ?=
-TEST_MODELS := $(if $(MOTET_TEST_MODELS),$(MOTET_TEST_MODELS),$(HOME)/.cache/motet/test-models)
 DOCS ?=
 MODEL ?=
 

@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 WORKER = "models.backends.llamacpp.worker:DevicesHandler"
 TIMEOUT_S = 30.0
 """Drivers of GPUs take seconds at times."""
+HOW = "https://github.com/xorbitsai/xllamacpp#installation has builds for GPUs"
 KINDS = {"CUDA": "cuda", "ROCm": "cuda", "SYCL": "xpu", "MTL": "mps", "Metal": "mps"}
 """Kinds of devices by llama.cpp's and by torch's name. Vulkan has an order of its own: left out."""
 NAME = re.compile(r"(?P<kind>[A-Za-z]+)(?P<number>\d*)")
@@ -44,6 +45,9 @@ class LlamaCppDevices:
             return
         self._is_known = True
         self.usable = choose_usable(self._accelerators, names)
+        if not self.usable:
+            found = ", ".join(each.model for each in self._accelerators)
+            log.warning("llama.cpp's build computes on the CPU alone, not on %s: %s", found, HOW)
 
 
 def choose_usable(accelerators: Sequence[Accelerator], names: Sequence[str]) -> list[Accelerator]:

@@ -41,6 +41,9 @@ class WorkerTranslator(Translator):
         translated = super().__call__(error)
         if isinstance(translated, TimedOut):
             return self._hanging()
+        if translated.code == "openai_unreachable":
+            # Its server has ended, as by SIGTERM, and a process without it is of no use.
+            self._worker.kill()
         return worker_died(self._worker) if translated.code in NO_CONNECTION else translated
 
     async def explain_loss(self, error: MotetError) -> MotetError:

@@ -318,6 +318,19 @@ async def test_killed_worker_is_a_loss_and_an_error_of_the_call(
     assert not socket.parent.exists()
 
 
+async def test_worker_whose_server_ended_is_ended_too(driver: Driver, folder: Path) -> None:
+    """llama.cpp ends its server at this signal, and leaves the process."""
+    async with load(driver, folder / "tiny.gguf") as model:
+        os.kill(model._worker.pid, signal.SIGTERM)
+        with pytest.raises(Unavailable) as caught:
+            async with asyncio.timeout(BOUND_S):
+                while True:
+                    await chat(model).ainvoke("Talk.", max_tokens=1)
+        assert await asyncio.wait_for(model.lost, BOUND_S)
+
+    assert caught.value.code == "worker_died"
+
+
 async def test_killed_worker_is_loaded_anew_for_the_next_caller(folder: Path) -> None:
     (folder / "models.yaml").write_text(
         "models:\n  ours: {task: chat, backend: llamacpp, source: "
