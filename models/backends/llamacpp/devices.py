@@ -46,8 +46,8 @@ class LlamaCppDevices:
         self._is_known = True
         self.usable = choose_usable(self._accelerators, names)
         if not self.usable:
-            found = ", ".join(each.model for each in self._accelerators)
-            log.warning("llama.cpp's build computes on the CPU alone, not on %s: %s", found, HOW)
+            present = ", ".join(each.model for each in self._accelerators)
+            log.warning("llama.cpp's build computes on the CPU alone, not on %s: %s", present, HOW)
 
 
 def choose_usable(accelerators: Sequence[Accelerator], names: Sequence[str]) -> list[Accelerator]:

@@ -112,6 +112,11 @@ def find_worker(name: str) -> psutil.Process:
     return worker
 
 
+async def ask_for_ever(writer: LlamaCppChat) -> None:
+    while True:
+        await writer.ainvoke("Talk.", max_tokens=1)
+
+
 async def read_all(stream: AsyncIterator[Any]) -> None:
     async for _ in stream:
         pass
@@ -323,9 +328,7 @@ async def test_worker_whose_server_ended_is_ended_too(driver: Driver, folder: Pa
     async with load(driver, folder / "tiny.gguf") as model:
         os.kill(model._worker.pid, signal.SIGTERM)
         with pytest.raises(Unavailable) as caught:
-            async with asyncio.timeout(BOUND_S):
-                while True:
-                    await chat(model).ainvoke("Talk.", max_tokens=1)
+            await asyncio.wait_for(ask_for_ever(chat(model)), BOUND_S)
         assert await asyncio.wait_for(model.lost, BOUND_S)
 
     assert caught.value.code == "worker_died"
