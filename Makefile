@@ -5,7 +5,8 @@
 #   make demo DOCS=~/notes     ask about a folder of your own
 #   make demo MODEL=qwen3-1.7b get a language model first, which then writes the answer
 #   make test ARGS="-x -k ask" hand arguments on
-#   MODELS, MOTET_TEST_MODELS  for `make test-models`: which, and the folder they are in
+#   MODELS, MOTET_TEST_MODELS  for `make test-models`: which, and the folder they are in, which
+#                              `make bench` looks into too
 #   TORCH_ARGS                 pip arguments for PyTorch alone, such as the index of a build for
 #                              one kind of GPU, or the much smaller one without; what that index
 #                              offers is not checked by hash
@@ -21,7 +22,6 @@ PIP := $(VENV)/bin/python -m pip --quiet --disable-pip-version-check --no-input
 LOCKED := --require-hashes --no-deps --no-build-isolation
 TORCH_ARGS ?=
 MODELS ?=
-TEST_MODELS := $(if $(MOTET_TEST_MODELS),$(MOTET_TEST_MODELS),$(HOME)/.cache/motet/test-models)
 TORCH := $(if $(TORCH_ARGS),--constraint constraints.txt $(TORCH_ARGS) torch setuptools,$(LOCKED) --requirement requirements/torch.txt)
 UV ?= uv
 ARGS ?=
@@ -69,7 +69,7 @@ hooks: ## Have git run `make check` before a commit, and look at its message
 	@git config core.hooksPath .githooks
 
 bench: $(STAMP) ## Measure the service against its parts
-	@$(VENV)/bin/python -m benchmarks $(ARGS)
+	@MOTET_TEST_MODELS="$(TEST_MODELS)" $(VENV)/bin/python -m benchmarks $(ARGS)
 
 # A file of requirements holds what the ones before it do not: PyTorch, what the service always
 # needs, and each extra.
