@@ -17,7 +17,7 @@ from config.errors import Invalid, nearest
 from config.json_values import find_unstorable, is_plain
 from graphs.compile.compiler import BuiltGraph
 from graphs.spec.channel_types import JSON_TYPES
-from graphs.spec.channels import InputField
+from graphs.spec.channels import Channel, InputField
 from graphs.spec.fields import check_fields, fields_schema
 from graphs.templates.expressions import Expressions, Template
 from tools.json_schema.schema import JsonSchema
@@ -58,13 +58,11 @@ class DeclaredInterface:
 
     @property
     def output_schema(self) -> dict[str, Any]:
-        properties = {}
-        for name, template in self.outputs.items():
+        properties = {
             # An output that is a channel has its type; of any other template it is not known.
-            channel = self.graph.channels.get(template.source.strip("{ }"))
-            properties[name] = dict(JSON_TYPES[channel.type]) if channel else {}
-            if channel and channel.description:
-                properties[name]["description"] = channel.description
+            name: _output_property(self.graph.channels.get(template.source.strip("{ }")))
+            for name, template in self.outputs.items()
+        }
         return {"type": "object", "properties": properties}
 
     def initial_state(
@@ -127,6 +125,19 @@ def output_templates(
         return {name: expressions.template(source) for name, source in declared.items()}
     names = [declared] if isinstance(declared, str) else declared
     return {name: expressions.template(f"{{{{ {name} }}}}") for name in names}
+
+
+def _output_property(channel: Channel | None) -> dict[str, Any]:
+    """Return the schema of a channel's value, which is null where no step that ran wrote one."""
+    if channel is None:
+        return {}
+    schema = dict(JSON_TYPES[channel.type])
+    if channel.description:
+        schema["description"] = channel.description
+    if "type" in schema:
+        types = schema["type"]
+        schema["type"] = [*([types] if isinstance(types, str) else types), "null"]
+    return schema
 
 
 def as_json(value: Any) -> Any:

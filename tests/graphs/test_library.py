@@ -24,6 +24,7 @@ from tests.support.graphs import (
     chat,
     context,
 )
+from tools.json_schema.schema import JsonSchema
 from tools.registry import ToolDeps, load_toolbox
 
 QUESTION = {"question": "How do I start the service"}
@@ -58,6 +59,16 @@ def with_tools(used: RunContext, indexes: FakeIndexes) -> RunContext:
 
 def test_every_shipped_agent_is_well_formed(catalog: Catalog) -> None:
     assert catalog.problems() == []
+
+
+def test_output_of_a_step_that_was_skipped_fits_its_schema(catalog: Catalog) -> None:
+    interface = catalog.get("describe").interface
+    output = interface.output({})
+    assert output["answer"] is None
+
+    problem = JsonSchema(interface.output_schema).find_error_here(output)
+
+    assert problem is None
     names = [agent.name for agent in catalog.list()]
     assert names == [
         *("ask", "ask_deep", "chat", "describe", "digest", "illustrate", "narrate", "review"),
