@@ -18,6 +18,7 @@ REAL_MODELS = "tests/real_models/"
 ACCEPTANCE = ("tests/acceptance/", "tests/test_notebooks.py")
 
 PURE = (
+    "tests/benchmarks/",
     "tests/config/",
     "tests/graphs/chat/test_context_window.py",
     "tests/graphs/compile/",
