@@ -23,7 +23,7 @@ from graphs.compile.plain_nodes import simplify_nodes
 from graphs.compile.user_nodes import shield_functions
 from graphs.drawing.diagram import Drawing, draw_flow, draw_graph
 from graphs.drawing.svg import write_svg
-from graphs.interface import Interface
+from graphs.interface import Interface, as_json
 
 Origin = Literal["shipped", "own", "python"]
 
@@ -91,7 +91,11 @@ class Agent:
 
     def output(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the agent's output as JSON, out of its state's values."""
-        return self.interface.output(values)
+        return {name: as_json(value) for name, value in self.pick(values).items()}
+
+    def pick(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what `output` makes JSON of: the state's values, as they are."""
+        return self.interface.pick(values)
 
     def too_many_steps(self) -> Invalid:
         """Return the error of a run that took more steps than `recursion_limit`, and the remedy."""

@@ -38,8 +38,8 @@ class Interface(Protocol):
         """Return the graph's first writes. Raises `Invalid` (`invalid_input`) naming the field."""
         ...
 
-    def output(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the output as JSON, out of the state's values."""
+    def pick(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the output out of the state's values, as they are: not all of it may be JSON."""
         ...
 
 
@@ -74,9 +74,9 @@ class DeclaredInterface:
         _check_storable(self.agent, input)
         return self.graph.initial_state(check_fields(self.fields, input, make_error), exposure)
 
-    def output(self, values: Mapping[str, Any]) -> dict[str, Any]:
+    def pick(self, values: Mapping[str, Any]) -> dict[str, Any]:
         view = {**self.graph.empty, **values}
-        return {name: as_json(template.value(view)) for name, template in self.outputs.items()}
+        return {name: template.value(view) for name, template in self.outputs.items()}
 
 
 @dataclass(frozen=True)
@@ -112,9 +112,8 @@ class SchemaInterface:
     def _checked(self) -> JsonSchema:
         return JsonSchema(self.input_schema)
 
-    def output(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        names = self.output_schema.get("properties", {})
-        return {name: as_json(values.get(name)) for name in names}
+    def pick(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: values.get(name) for name in self.output_schema.get("properties", {})}
 
 
 def output_templates(

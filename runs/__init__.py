@@ -16,8 +16,9 @@
   runs), `stored_events`, `stored_threads` with `metadata_index`, `saved_versions` and `deliveries`
   (of webhooks). `wal` bounds the file's log, `retention` deletes what has grown old by
   `retention_statements`.
-- `checkpoints` is LangGraph's saver on the same file, `checkpoint_statements` has what it does to
-  whole threads; `journal` is what it asks of the run's log.
+- `checkpoints` is LangGraph's saver on the same file, with `task_writes`; what states hold is
+  stored in `parts`, to which `outputs` refer. `checkpoint_statements` has what is done to whole
+  threads; `journal` is what checkpoints ask of the run's log.
 - `threads` and `thread_shapes` serve conversations in the shapes of the LangGraph server protocol,
   under ids that `thread_names` allows; `state_edits` changes their states as `edit_checks`
   allows, `rehearsal` shows where that leads, `staging` edits below a question.

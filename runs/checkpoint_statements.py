@@ -1,6 +1,7 @@
-"""Statements on LangGraph's tables (`checkpoints`, `writes`) for whole threads and runs.
+"""Statements on LangGraph's tables (`checkpoints`, `writes`) and on `parts`, for threads and runs.
 
-In these tables a thread's id is its key (`record.thread_key`), which holds the tenant.
+In these tables a thread's id is its key (`record.thread_key`), which holds the tenant. Parts go
+with the checkpoints that made them: what is deleted here has no checkpoint behind it that stays.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ def delete_thread(key: str) -> tuple[Statement, ...]:
     return (
         Statement("DELETE FROM checkpoints WHERE thread_id = ?", (key,)),
         Statement("DELETE FROM writes WHERE thread_id = ?", (key,)),
+        Statement("DELETE FROM parts WHERE thread_id = ?", (key,)),
     )
 
 
@@ -47,12 +49,10 @@ def delete_runs(key: str, run_ids: Sequence[str]) -> tuple[Statement, ...]:
     """Delete the checkpoints that these runs made on a thread, and the writes on top of them."""
     marks = ", ".join("?" * len(run_ids))
     of_runs = f"thread_id = ? AND json_extract(metadata, '$.run_id') IN ({marks})"
+    among = f"checkpoint_id IN (SELECT checkpoint_id FROM checkpoints WHERE {of_runs})"
     return (
-        Statement(
-            "DELETE FROM writes WHERE thread_id = ? AND checkpoint_id IN "
-            f"(SELECT checkpoint_id FROM checkpoints WHERE {of_runs})",
-            (key, key, *run_ids),
-        ),
+        Statement(f"DELETE FROM writes WHERE thread_id = ? AND {among}", (key, key, *run_ids)),
+        Statement(f"DELETE FROM parts WHERE thread_id = ? AND {among}", (key, key, *run_ids)),
         Statement(f"DELETE FROM checkpoints WHERE {of_runs}", (key, *run_ids)),
     )
 
@@ -72,6 +72,11 @@ def copy_thread(source_key: str, target_key: str) -> tuple[Statement, ...]:
             "task_path, idx, channel, type, value FROM writes WHERE thread_id = ?",
             (target_key, source_key),
         ),
+        Statement(
+            "INSERT INTO parts (thread_id, part_id, checkpoint_id, data) "
+            "SELECT ?, part_id, checkpoint_id, data FROM parts WHERE thread_id = ?",
+            (target_key, source_key),
+        ),
     )
 
 
@@ -87,6 +92,7 @@ def take_back(
     of_later = f"thread_id = ? AND checkpoint_id IN ({later})"
     return (
         Statement(f"DELETE FROM writes WHERE {of_later}", (key, *above)),
+        Statement(f"DELETE FROM parts WHERE {of_later}", (key, *above)),
         Statement(f"DELETE FROM checkpoints WHERE {of_later}", (key, *above)),
         Statement(
             f"DELETE FROM writes WHERE {_AT} AND task_id IN ({steps}) AND idx >= 0",

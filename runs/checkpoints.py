@@ -1,7 +1,7 @@
 """LangGraph's SQLite checkpointer, writing through the run's log and the group commit.
 
-Owns what of LangGraph's tables is written and read by a run; the tables, their listing and their
-delta history are the library's.
+Owns what of LangGraph's tables is written and read, which are the library's own. Large values of
+states are stored apart, in parts (`runs.parts`).
 
 Invariants:
 - A run's checkpoints and writes reach the disk in the order in which they were made, among the
@@ -12,51 +12,63 @@ Invariants:
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import aiosqlite
 import orjson
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
-    WRITES_IDX_MAP,
+    BaseCheckpointSaver,
     ChannelVersions,
     Checkpoint,
     CheckpointMetadata,
     CheckpointTuple,
+    DeltaChannelHistory,
     get_checkpoint_id,
     get_checkpoint_metadata,
 )
-from langgraph.checkpoint.serde.types import ERROR, INTERRUPT, RESUME
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
-from langgraph.checkpoint.sqlite.utils import load_pending_writes, pending_writes_sql
+from langgraph.checkpoint.sqlite.utils import (
+    load_pending_writes,
+    pending_writes_sql,
+    search_where,
+)
 from langgraph.constants import START
-from langgraph.types import Interrupt
 
-from config.errors import Invalid
-from config.json_values import check_storable
-from runs.checkpoint_statements import copy_thread, delete_runs, delete_thread, list_writes
+from runs.checkpoint_statements import copy_thread, delete_runs, delete_thread
 from runs.database import RunDatabase, Statement
 from runs.events import dumps
 from runs.journal import JOURNAL, Journal
-from runs.record import Run
+from runs.parts.part_reader import PartReader, PartsMissingError
+from runs.parts.reference import Reference
+from runs.parts.states import Address, decode, format_version
+from runs.parts.thread_states import ThreadStates, put_part
+from runs.task_writes import is_unfinished, put_writes
 from runs.thread_shapes import thread_config
 
 _PUT = (
     "INSERT OR REPLACE INTO checkpoints (thread_id, checkpoint_ns, checkpoint_id, "
     "parent_checkpoint_id, type, checkpoint, metadata) VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
-_PUT_WRITES = (
-    "INSERT OR {} INTO writes (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, "
-    "channel, type, value) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_AT = (
+    "SELECT thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint, "
+    "metadata FROM checkpoints WHERE thread_id = ? AND checkpoint_ns = ?"
 )
-_COLUMNS = "thread_id, checkpoint_id, parent_checkpoint_id, type, checkpoint, metadata"
-_AT = f"SELECT {_COLUMNS} FROM checkpoints WHERE thread_id = ? AND checkpoint_ns = ?"
-BOOKKEEPING = frozenset({*WRITES_IDX_MAP, "__error_source_node__"})
-"""Channels in which LangGraph notes what became of a task; all others hold what it wrote."""
-_BOOKKEEPING_NAMES = ", ".join(f"'{channel}'" for channel in sorted(BOOKKEEPING))
+
+
+class _Row(NamedTuple):
+    """A row of `checkpoints`."""
+
+    thread_id: str
+    ns: str
+    checkpoint_id: str
+    parent_id: str | None
+    type: str
+    checkpoint: bytes
+    metadata: bytes | None
 
 
 class Checkpoints(AsyncSqliteSaver):
@@ -69,9 +81,14 @@ class Checkpoints(AsyncSqliteSaver):
     def __init__(self, database: RunDatabase, connection: aiosqlite.Connection) -> None:
         super().__init__(connection)
         self.database = database
+        self._states = ThreadStates(database)
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """Read a checkpoint with its pending writes: the named one, or the latest."""
+        # Of what a run goes on from, its next checkpoint writes only what is new.
+        return await self._get(config, remember=JOURNAL in config["configurable"])
+
+    async def _get(self, config: RunnableConfig, *, remember: bool) -> CheckpointTuple | None:
         configurable = config["configurable"]
         thread_id, ns = str(configurable["thread_id"]), configurable.get("checkpoint_ns", "")
         journal: Journal | None = configurable.get(JOURNAL)
@@ -79,20 +96,71 @@ class Checkpoints(AsyncSqliteSaver):
             # A subgraph that is tried again reads what it has just written.
             journal.release_all_writes()
             await journal.wait_flushed()
-        if checkpoint_id := get_checkpoint_id(config):
+        row = self._find_row(thread_id, ns, get_checkpoint_id(config))
+        if row is None:
+            return None
+        return await self._load(row, PartReader(thread_id, self.serde), remember=remember)
+
+    async def alist(
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: dict[str, Any] | None = None,
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> AsyncIterator[CheckpointTuple]:
+        """List checkpoints, newest first. Each is read when it is asked for."""
+        where, parameters = search_where(config, filter, before)
+        addresses = await self.database.rows(
+            "SELECT thread_id, checkpoint_ns, checkpoint_id FROM checkpoints "
+            f"{where} ORDER BY checkpoint_id DESC LIMIT ?",
+            (*parameters, -1 if limit is None else limit),
+        )
+        # One for each thread: states that follow each other have most of their parts in common.
+        readers: dict[str, PartReader] = {}
+        for thread_id, ns, checkpoint_id in addresses:
+            reader = readers.setdefault(thread_id, PartReader(thread_id, self.serde))
+            row = self._find_row(thread_id, ns, checkpoint_id)
+            if row and (listed := await self._load(row, reader, remember=False)):
+                yield listed
+
+    async def aget_delta_channel_history(
+        self, *, config: RunnableConfig, channels: Sequence[str]
+    ) -> Mapping[str, DeltaChannelHistory]:
+        """Read the writes of delta channels, checkpoint by checkpoint."""
+        # The SQLite saver's own way looks into blobs, where large values do not stand.
+        return await BaseCheckpointSaver.aget_delta_channel_history(
+            self, config=config, channels=channels
+        )
+
+    def _find_row(self, thread_id: str, ns: str, checkpoint_id: str | None) -> _Row | None:
+        if checkpoint_id:
             row = self.database.row(f"{_AT} AND checkpoint_id = ?", (thread_id, ns, checkpoint_id))
         else:
             row = self.database.row(f"{_AT} ORDER BY checkpoint_id DESC LIMIT 1", (thread_id, ns))
-        if row is None:
+        return _Row._make(row) if row else None
+
+    async def _load(
+        self, row: _Row, reader: PartReader, *, remember: bool
+    ) -> CheckpointTuple | None:
+        """Make the tuple of a row, with the writes on top of it; None for one that is deleted."""
+        at = Address(row.thread_id, row.ns)
+        decoded = decode(row.type, row.checkpoint, self.serde)
+        try:
+            checkpoint = await self._states.complete(
+                at, decoded, reader, self.serde, remember=remember
+            )
+        except PartsMissingError:
+            if self._find_row(*at, row.checkpoint_id):
+                raise
             return None
-        _, checkpoint_id, parent_id, type_, checkpoint, metadata = row
-        writes = self.database.rows_inline(pending_writes_sql(True), (thread_id, ns, checkpoint_id))
+        writes = self.database.rows_inline(pending_writes_sql(True), (*at, row.checkpoint_id))
         return CheckpointTuple(
             # Whole even where the caller named no namespace: LangGraph writes beside it.
-            thread_config(thread_id, checkpoint_id, ns),
-            self.serde.loads_typed((type_, checkpoint)),
-            cast(CheckpointMetadata, orjson.loads(metadata) if metadata else {}),
-            thread_config(thread_id, parent_id, ns) if parent_id else None,
+            thread_config(row.thread_id, row.checkpoint_id, row.ns),
+            checkpoint,
+            cast(CheckpointMetadata, orjson.loads(row.metadata) if row.metadata else {}),
+            thread_config(row.thread_id, row.parent_id, row.ns) if row.parent_id else None,
             load_pending_writes(writes, self.serde),
         )
 
@@ -110,26 +178,32 @@ class Checkpoints(AsyncSqliteSaver):
         # LangGraph goes on to a checkpoint with what a step could not write.
         if journal and journal.unstorable:
             raise journal.unstorable
-        type_, blob = self.serde.dumps_typed(checkpoint)
+        parent_id = configurable.get("checkpoint_id")
+        at = Address(thread_id, ns)
+        if parent_id and not self._states.is_known(at, parent_id):
+            await self._get(config, remember=True)
+        encoded = self._states.encode(at, checkpoint, parent_id, self.serde)
         put = Statement(
             _PUT,
             (
                 thread_id,
                 ns,
                 checkpoint["id"],
-                configurable.get("checkpoint_id"),
-                type_,
-                blob,
+                parent_id,
+                encoded.type,
+                encoded.blob,
                 dumps(get_checkpoint_metadata(config, metadata)),
             ),
         )
+        statements = [*put_part(thread_id, checkpoint["id"], encoded), put]
         if journal:
             if not ns:
                 # Steps that LangGraph hides have no event of their end; here they have ended.
                 journal.release_all_writes()
-            journal.defer_write(put, ns)
+            for statement in statements:
+                journal.defer_write(statement, ns)
         else:
-            await self.database.write(put)
+            await self.database.write(*statements)
         return thread_config(thread_id, checkpoint["id"], ns)
 
     def aput_writes(
@@ -145,7 +219,7 @@ class Checkpoints(AsyncSqliteSaver):
         # would run later.
         journal: Journal | None = config["configurable"].get(JOURNAL)
         try:
-            put = self._put_writes(config, writes, task_id, task_path)
+            put = put_writes(config, writes, task_id, task_path, self.serde)
         except Exception as error:
             if journal:
                 journal.unstorable = error
@@ -153,95 +227,37 @@ class Checkpoints(AsyncSqliteSaver):
         if journal is None:
             return _write(self.database, put)
         # Only these have an event of their end, for which the write can wait.
-        streamed = task_path and not task_path.endswith(START) and not _is_unfinished(writes)
+        streamed = task_path and not task_path.endswith(START) and not is_unfinished(writes)
         namespace = config["configurable"]["checkpoint_ns"]
         journal.defer_write(put, namespace, task_id if streamed else None)
         return _do_nothing()
 
-    def _put_writes(
-        self,
-        config: RunnableConfig,
-        writes: Sequence[tuple[str, Any]],
-        task_id: str,
-        task_path: str,
-    ) -> Statement:
-        configurable = config["configurable"]
-        if any(channel == ERROR for channel, _ in writes):
-            # With what a task wrote before it failed, LangGraph would take it for finished.
-            writes = [write for write in writes if write[0] in BOOKKEEPING]
-        node = task_path.rpartition(", ")[2]
-        task = (
-            str(configurable["thread_id"]),
-            str(configurable["checkpoint_ns"]),
-            str(configurable["checkpoint_id"]),
-            task_id,
-            task_path,
-        )
-        rows = [
-            (*task, WRITES_IDX_MAP.get(channel, idx), channel, *self._dump(value, node, channel))
-            for idx, (channel, value) in enumerate(writes)
-        ]
-        # As the library does: bookkeeping is replaced, what a task wrote first stays.
-        bookkeeping = all(channel in WRITES_IDX_MAP for channel, _ in writes)
-        verb = "REPLACE" if bookkeeping else "IGNORE"
-        return Statement(_PUT_WRITES.format(verb), rows, many=True)
+    def get_next_version(self, current: str | None, channel: None) -> str:
+        """Return the version of a channel that follows: later ones are larger, as texts."""
+        # Without the random digits of the SQLite saver: nothing is stored by versions.
+        return format_version(int(current.partition(".")[0]) + 1 if current else 1)
 
-    def _dump(self, value: Any, node: str, channel: str) -> tuple[str, bytes]:
-        """Encode a value. Raises `Invalid` (`unstorable_value`) naming node and channel."""
-        if channel == INTERRUPT:
-            questions = [getattr(each, "value", each) for each in value]
-            check_storable(questions, f"Node '{node}'", "interrupts", node=node)
-        elif channel not in BOOKKEEPING:
-            check_storable(value, f"Node '{node}'", channel, node=node)
-        try:
-            return self.serde.dumps_typed(value)
-        except (TypeError, ValueError) as error:
-            raise Invalid(
-                f"Node '{node}' gives what cannot be kept at {channel}: {error}.",
-                code="unstorable_value",
-                details={"node": node, "field": channel},
-            ) from error
+    def find_parts(self, key: str, values: Any) -> dict[str, Reference]:
+        """Return which of these values, by name, are stored in the last state of a thread."""
+        return self._states.find_parts(key, values) if isinstance(values, dict) else {}
+
+    def forget(self, key: str) -> None:
+        """Drop what is in memory of a thread that is deleted otherwise."""
+        self._states.forget(key)
 
     async def adelete_thread(self, thread_id: str) -> None:
         """Delete all checkpoints of a thread; on disk on return, as what follows."""
+        self._states.forget(thread_id)
         await self.database.write(*delete_thread(thread_id))
 
     async def rollback(self, key: str, run_ids: Sequence[str]) -> None:
         """Take a thread back to its state before these runs, its last ones."""
+        self._states.forget(key)
         await self.database.write(*delete_runs(key, run_ids))
 
     async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """Copy every checkpoint of a thread under another name."""
         await self.database.write(*copy_thread(source_thread_id, target_thread_id))
-
-    async def list_finished_tasks(self, run: Run) -> set[str]:
-        """List the LangGraph tasks that are done: their writes are stored.
-
-        Those with which the run, the last one of its thread, may go on.
-        """
-        rows = await self._list_writes(run, f"channel NOT IN ({_BOOKKEEPING_NAMES})")
-        return {task_id for _, task_id, _ in rows}
-
-    async def list_answered(self, run: Run) -> set[str]:
-        """List the first questions of tasks that have stored an answer, by their ids.
-
-        The answer must not be given again: LangGraph would take it for the answer to the task's
-        next question.
-        """
-        rows = await self._list_writes(run, f"channel = '{RESUME}'")
-        return {Interrupt.from_ns(None, ns=_namespace(*row)).id for row in rows}
-
-    async def _list_writes(self, run: Run, condition: str) -> list[tuple[str, str, str]]:
-        query = list_writes(run.thread_key, run.run_id, run.checkpoint_id, condition)
-        rows: list[Any] = await self.database.rows(*query)
-        return rows
-
-
-def _is_unfinished(writes: Sequence[tuple[str, Any]]) -> bool:
-    """Return whether the writes are of a task that has asked, failed or was cancelled."""
-    return any(channel == ERROR for channel, _ in writes) or all(
-        channel in BOOKKEEPING for channel, _ in writes
-    )
 
 
 async def _write(database: RunDatabase, statement: Statement) -> None:
@@ -254,12 +270,6 @@ async def _raise(error: Exception) -> None:
 
 async def _do_nothing() -> None:
     """Return at once: the write is in the journal."""
-
-
-def _namespace(outer: str, task_id: str, task_path: str) -> str:
-    """Join a task's own namespace; its path ends with the name of its node."""
-    own = f"{task_path.rpartition(', ')[2]}:{task_id}"
-    return f"{outer}|{own}" if outer else own
 
 
 @asynccontextmanager

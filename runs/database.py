@@ -13,9 +13,9 @@ import asyncio
 import logging
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -192,6 +192,16 @@ class RunDatabase:
             self._commit([write])
         except Exception as error:
             write.error = error
+
+
+@contextmanager
+def reading(reader: sqlite3.Connection) -> Iterator[None]:
+    """Let several statements see the database at one moment."""
+    reader.execute("BEGIN")
+    try:
+        yield
+    finally:
+        reader.execute("COMMIT")
 
 
 def is_refusal(error: BaseException) -> bool:

@@ -99,7 +99,9 @@ class RunEngine:
             return await self._submit(request)
         async with self._hold_key(key):
             keyed = self._store.find_run_of_key(key)
-            return keyed.run if keyed else await self._submit(request)
+            return (
+                await self._store.read_output(keyed.run) if keyed else await self._submit(request)
+            )
 
     async def resume(
         self, run_id: str, answer: Any, *, tenant: str, key: IdempotencyKey | None = None
@@ -114,8 +116,9 @@ class RunEngine:
         if key is None:
             return await self._resume(run_id, answer, tenant)
         async with self._hold_key(key):
-            keyed = self._store.find_run_of_key(key)
-            return keyed or await self._resume(run_id, answer, tenant, key)
+            return await self.find_run_of_key(key) or await self._resume(
+                run_id, answer, tenant, key
+            )
 
     async def take_up(self, run_id: str, *, tenant: str) -> Run:
         """Let a run go on that is held.
@@ -172,12 +175,19 @@ class RunEngine:
     # reading
 
     def get(self, run_id: str, *, tenant: str) -> Run:
-        """Return the run as it is now. Raises `NotFound`, also for another tenant's."""
+        """Return the run as it is now; an output that lies in parts is not read.
+
+        Raises `NotFound`, also for another tenant's.
+        """
         execution = self._executor.find(run_id)
         run = execution.run if execution else self._store.find_run(run_id, tenant=tenant)
         if run is None or run.tenant != tenant:
             raise rejections.run_not_found(run_id)
         return run
+
+    async def show(self, run_id: str, *, tenant: str) -> Run:
+        """Return the run as it is now, whole. Raises as `get` does."""
+        return await self._store.read_output(self.get(run_id, tenant=tenant))
 
     def follow(self, run_id: str, after: int = 0, *, tenant: str) -> AsyncIterator[Batch]:
         """Return the run's events behind `after`: each once, in order, until it ends or waits."""
@@ -193,7 +203,10 @@ class RunEngine:
         self.get(run_id, tenant=tenant)
         if execution := self._executor.find(run_id):
             await execution.wait_done()
-        return self.get(run_id, tenant=tenant)
+            # What is on disk now, and has its output in memory.
+            if execution.run.ended and execution.log.failure is None:
+                return execution.run
+        return await self.show(run_id, tenant=tenant)
 
     async def wait_left(self, thread_id: str, *, tenant: str) -> None:
         """Wait until runs on a thread that show their end, or a question, have left."""
@@ -212,12 +225,15 @@ class RunEngine:
         held = [each.run_id for each in self.held.on_thread(key)]
         return next(iter(active + held), None)
 
-    def find_run_of_key(self, key: IdempotencyKey) -> KeyedRun | None:
+    async def find_run_of_key(self, key: IdempotencyKey) -> KeyedRun | None:
         """Return the run that a key began, or gave an answer.
 
         Raises `Conflict` (`idempotency_key_reused`) where it came with another request.
         """
-        return self._store.find_run_of_key(key)
+        keyed = self._store.find_run_of_key(key)
+        if keyed:
+            await self._store.read_output(keyed.run)
+        return keyed
 
     def find_waiting(self, thread_id: str, *, tenant: str) -> Run | None:
         """Return the run that waits for a person on a thread."""

@@ -21,21 +21,43 @@ MAX_DEPTH = 200
 """Levels of a value that are shown; orjson follows some 250."""
 END_TYPES = frozenset({"run.finished", "run.failed", "run.cancelled"})
 """The events that end a run for good; `run.waiting` ends only its present attempt."""
+FINISHED = "run.finished"
 _TYPE = b'{"type":"'
 """How an event's JSON begins."""
+_NO_DATA = b'"data":{}}'
+"""How that of an event without data ends."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunEvent:
-    """One entry: `json` is the whole event as one line of JSON, `seq` counts from 1 in a run."""
+    """One entry: `stored` is its line of JSON on disk, `seq` counts from 1 in a run."""
 
     seq: int
     type: str
-    json: bytes
+    stored: bytes
+
+    @property
+    def json(self) -> bytes:
+        """The whole event as one line of JSON."""
+        return self.stored
 
     def as_dict(self) -> dict[str, Any]:
         event: dict[str, Any] = orjson.loads(self.json)
         return event
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedEvent(RunEvent):
+    """The end of a run whose large output is stored with the run alone.
+
+    It is encoded for readers when there are any.
+    """
+
+    output: Any
+
+    @property
+    def json(self) -> bytes:
+        return with_output(self.stored, dumps(self.output))
 
 
 @dataclass(slots=True)
@@ -57,8 +79,8 @@ class Batch:
 
     @property
     def size_bytes(self) -> int:
-        """The length of the events' JSON."""
-        return sum(len(event.json) for event in self.events)
+        """The length of what is stored."""
+        return sum(len(event.stored) for event in self.events)
 
     def after(self, seq: int) -> Batch:
         """Return the part of the batch behind `seq`; itself where that is all."""
@@ -68,7 +90,7 @@ class Batch:
 
     def stored(self) -> bytes:
         """Join the events' JSON by newlines, which JSON does not contain."""
-        return b"\n".join(event.json for event in self.events)
+        return b"\n".join([event.stored for event in self.events])
 
 
 def load_events(first: int, stored: bytes, after: int, limit: int) -> Iterator[RunEvent]:
@@ -105,6 +127,16 @@ def encode_event(
         **fields,
     }
     return RunEvent(seq, type_, dumps(body))
+
+
+def is_without_output(event: RunEvent) -> bool:
+    """Return whether this is the end of a run that was stored without the run's output."""
+    return event.type == FINISHED and event.stored.endswith(_NO_DATA)
+
+
+def with_output(stored: bytes, output: bytes) -> bytes:
+    """Complete the line of such an event by the JSON of the run's output."""
+    return b'%s"output":%s}}' % (stored.removesuffix(b"}}"), output)
 
 
 def dumps(value: Any) -> bytes:

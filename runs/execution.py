@@ -23,17 +23,21 @@ from langgraph.runtime import RunControl
 from langgraph.types import Command
 
 from config.errors import MotetError
+from graphs.interface import as_json
 from graphs.run_context import ClaimStep
 from graphs.templates.rendering import evaluate
 from runs.checkpoint_statements import delete_thread
 from runs.checkpoints import Checkpoints
+from runs.events import RunEvent
 from runs.failures import describe_error, error_text, find_origin
 from runs.graph_stream import GraphStream, Part
 from runs.input_choice import Answers, GoOn, InputChoice, NewInput, ThreadPosition, choose_input
 from runs.journal import JOURNAL
+from runs.outputs import encode_output
 from runs.record import Run, RunRequest, RunStatus
 from runs.run_log import RunLog
 from runs.stream_translator import StreamTranslator, ended_step
+from runs.task_writes import list_answered, list_finished_tasks
 from runs.thread_shapes import thread_config
 from tools.json_schema.schema import run_checks
 from tools.user_code.ending import IS_RUN_CANCELLED
@@ -108,9 +112,7 @@ class Execution:
             if stream.interrupts:
                 await self._wait_for_person(stream, checkpoints)
             else:
-                values = await self._values(stream)
-                self.run.output = await evaluate(lambda _: self.agent.output(values))
-                await self._end("finished", "agent's output", {"output": self.run.output})
+                await self._finish(await self._values(stream), checkpoints)
         except BaseException as error:
             # Any node may raise this, or ask for it: then the step has failed.
             if isinstance(error, GraphDrained) and self.draining:
@@ -211,7 +213,7 @@ class Execution:
         if self.run.attempt == 1 and isinstance(choice, NewInput):
             return StreamTranslator()
         earlier = await self.log.read_steps()
-        done = await checkpoints.list_finished_tasks(self.run)
+        done = await list_finished_tasks(checkpoints.database, self.run)
         return StreamTranslator(earlier, done)
 
     def _config(self) -> RunnableConfig:
@@ -234,7 +236,7 @@ class Execution:
             latest_id=latest.config["configurable"]["checkpoint_id"],
             latest_run_id=latest.metadata.get("run_id"),
             has_steps=run.input is None and await has_steps(self.graph, run),
-            answered=await checkpoints.list_answered(run) if run.resume else frozenset(),
+            answered=await list_answered(checkpoints.database, run) if run.resume else frozenset(),
         )
         return choose_input(run, position)
 
@@ -272,13 +274,24 @@ class Execution:
         last = self.log.number_end(run, "waiting", reason, {"interrupts": questions})
         await finish_shielded(self.log.record(run, last))
 
-    async def _end(self, status: RunStatus, reason: str, data: dict[str, Any]) -> None:
+    async def _finish(self, values: Any, checkpoints: Checkpoints) -> None:
         run = self.run
+        picked = await evaluate(lambda _: self.agent.pick(values))
+        run.output = {name: as_json(value) for name, value in picked.items()}
+        # The parts of a run's own thread are deleted with its end.
+        parts = {} if run.own_thread else checkpoints.find_parts(run.thread_key, picked)
+        run.encoded_output = encode_output(run.output, parts)
+        self.log.release_all_writes()
+        await self._record_end(self.log.number_finish(run, "agent's output"))
+
+    async def _end(self, status: RunStatus, reason: str, data: dict[str, Any]) -> None:
         # What steps had done stays on the thread, though no event reports their end any more.
         self.log.release_all_writes()
-        last = self.log.number_end(run, status, reason, data)
-        forgotten = delete_thread(run.thread_key) if run.own_thread else ()
-        await finish_shielded(self.log.record(run, last, *forgotten))
+        await self._record_end(self.log.number_end(self.run, status, reason, data))
+
+    async def _record_end(self, last: RunEvent) -> None:
+        forgotten = delete_thread(self.run.thread_key) if self.run.own_thread else ()
+        await finish_shielded(self.log.record(self.run, last, *forgotten))
 
     async def fail(self, stored: Run, error: BaseException) -> None:
         """Record that the attempt broke on a fault of the engine; `stored` is the run on disk."""

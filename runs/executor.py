@@ -137,6 +137,8 @@ class Executor:
             # First out of the executions, then closed: a reader that sees the end may resume or
             # read the run at once, and must find it in the store.
             del self._executions[execution.run.run_id]
+            if execution.run.own_thread:
+                self._checkpoints.forget(execution.run.thread_key)
             execution.log.close()
         # Held only now, with no await between: what is held may be taken up at once, by an
         # execution that must not find this one in its place.

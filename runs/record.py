@@ -7,7 +7,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
+
+from runs.parts.reference import Reference
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +79,13 @@ class RunRequest:
         return None if self.thread_id is None else thread_key(self.tenant, self.thread_id)
 
 
+class EncodedOutput(NamedTuple):
+    """A run's output as it is stored: JSON, with null for what lies in parts of the thread."""
+
+    json: bytes
+    parts: Mapping[str, Reference]
+
+
 @dataclass(slots=True, kw_only=True)
 class Run:
     """One execution of an agent on a thread, as the store holds it. Times are epoch seconds.
@@ -100,6 +109,9 @@ class Run:
     resume: Any = None
     """A person's answers, with the checkpoint at which the questions were asked."""
     output: Any = None
+    encoded_output: EncodedOutput | None = None
+    """Set by the end of the run. One out of the store has it where some of its output is in parts;
+    `output` is None then, until it is read."""
     error: dict[str, Any] | None = None
     interrupts: list[dict[str, Any]] = field(default_factory=list)
     """The open questions of a waiting run."""
@@ -152,7 +164,8 @@ class Run:
         log.info("run %s %s: %s (attempt %d)", self.run_id, status, reason, self.attempt)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the run as JSON for a client."""
+        """Return the run as JSON for a client. Its output has been read."""
+        assert self.output is not None or not self.encoded_output
         return {
             "run_id": self.run_id,
             "agent": self.agent,

@@ -25,6 +25,7 @@ from runs.execution import is_storage_failure
 from runs.held import HeldRuns
 from runs.record import Run
 from runs.store import RunStore
+from runs.task_writes import list_finished_tasks
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +126,7 @@ class Recovery:
         for record in await self._store.events.read_steps(run.run_id, tenant=run.tenant):
             if record.type == "step.finished":
                 finished.setdefault(record.step, record.run_attempt)
-        stored = await self._checkpoints.list_finished_tasks(run)
+        stored = await list_finished_tasks(self._checkpoints.database, run)
         return any(at == run.attempt for step, at in finished.items() if step in stored)
 
     async def _take_up(self, run_id: str) -> None:

@@ -69,6 +69,7 @@ SCANS = (
         "ORDER BY rowid LIMIT 50",
         (-1,),
     ),
+    Scan("SELECT rowid, thread_id, data FROM parts WHERE rowid > ? ORDER BY rowid LIMIT 50", (-1,)),
     Scan(
         "SELECT tenant, thread_id, tenant || '/' || thread_id, metadata FROM threads "
         "WHERE (tenant, thread_id) > (?, ?) ORDER BY tenant, thread_id LIMIT 100",

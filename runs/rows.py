@@ -8,6 +8,7 @@ import orjson
 
 from runs.database import Statement
 from runs.events import Batch, dumps
+from runs.outputs import load_output
 from runs.record import MultitaskStrategy, Run, RunStatus, Thread
 
 
@@ -35,6 +36,7 @@ class RunRow(NamedTuple):
     started_at: float | None
     ended_at: float | None
     open_attempts: int
+    output_parts: str | None
 
 
 class RunUpdate(NamedTuple):
@@ -44,6 +46,7 @@ class RunUpdate(NamedTuple):
     attempt: int
     resume: str | None
     output: str | None
+    output_parts: str | None
     error: str | None
     interrupts: str | None
     started_at: float | None
@@ -110,6 +113,7 @@ def insert_run(run: Run) -> Statement:
         run.started_at,
         run.ended_at,
         run.open_attempts,
+        None,
     )
     return Statement(_INSERT_RUN, row)
 
@@ -120,7 +124,7 @@ def update_run(run: Run) -> Statement:
         run.status,
         run.attempt,
         json_text(run.resume),
-        json_text(run.output),
+        *_output_columns(run),
         json_text(run.error),
         json_text(run.interrupts or None),
         run.started_at,
@@ -164,6 +168,7 @@ def touch_thread(run: Run) -> Statement:
 def load_run(row: tuple[Any, ...]) -> Run:
     """Make the run of a row selected by `RUN_COLUMNS`."""
     stored = RunRow._make(row)
+    in_parts = load_output(str(stored.output), stored.output_parts) if stored.output_parts else None
     return Run(
         run_id=stored.run_id,
         tenant=stored.tenant,
@@ -177,7 +182,8 @@ def load_run(row: tuple[Any, ...]) -> Run:
         created_at=stored.created_at,
         checkpoint_id=stored.checkpoint_id,
         resume=load_json(stored.resume),
-        output=load_json(stored.output),
+        output=None if in_parts else load_json(stored.output),
+        encoded_output=in_parts,
         error=load_json(stored.error),
         interrupts=load_json(stored.interrupts) or [],
         multitask=cast(MultitaskStrategy, stored.multitask),
@@ -187,6 +193,13 @@ def load_run(row: tuple[Any, ...]) -> Run:
         ended_at=stored.ended_at,
         open_attempts=stored.open_attempts,
     )
+
+
+def _output_columns(run: Run) -> tuple[str | None, str | None]:
+    encoded = run.encoded_output
+    if encoded is None:
+        return json_text(run.output), None
+    return encoded.json.decode(), dumps(encoded.parts).decode() if encoded.parts else None
 
 
 def load_thread(row: tuple[Any, ...]) -> Thread:

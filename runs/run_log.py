@@ -21,8 +21,10 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from runs.database import Statement
-from runs.events import Batch, RunEvent, encode_event
+from runs.events import Batch, FinishedEvent, RunEvent, encode_event
 from runs.record import Run, RunStatus
 from runs.store import RunStore
 from runs.stored_events import StepRecord
@@ -34,6 +36,8 @@ FLUSH_PAUSE_S = 0.002
 is written at once."""
 TAIL_EVENTS, TAIL_BYTES = 2_000, 4 * 2**20
 """Of what is held in memory for readers that follow; one further behind reads the store."""
+INLINE_OUTPUT_BYTES = 1024
+"""A larger output is stored with its run alone, not in the event of the run's end too."""
 
 
 @dataclass(slots=True)
@@ -107,6 +111,18 @@ class RunLog:
         event = self._number(f"run.{status}", {"data": data})
         run.transition(status, reason)
         return event
+
+    def number_finish(self, run: Run, reason: str) -> RunEvent:
+        """Move the run, whose output is encoded, to its end and number the event that reports it.
+
+        Raises as `number_end` does.
+        """
+        assert run.encoded_output
+        output, parts = run.encoded_output
+        if not parts and len(output) <= INLINE_OUTPUT_BYTES:
+            return self.number_end(run, "finished", reason, {"output": orjson.Fragment(output)})
+        bare = self.number_end(run, "finished", reason, {})
+        return FinishedEvent(bare.seq, bare.type, bare.stored, run.output)
 
     def defer_write(self, statement: Statement, namespace: str, step: str | None = None) -> None:
         """Store a write of the graph soon, in the order of the calls.
@@ -315,7 +331,7 @@ class RunLog:
         """Count the pending events that the next batch takes."""
         size = 0
         for count, event in enumerate(self._pending[:BATCH_EVENTS]):
-            size += len(event.json)
+            size += len(event.stored)
             if count and size > BATCH_BYTES:
                 return count
         return min(len(self._pending), BATCH_EVENTS)

@@ -15,7 +15,7 @@ from config.migrations import Steps, migrate, read_version
 from runs.metadata_index import METADATA_INDEX
 from runs.wal import INCREMENTAL, enable_shrinking
 
-VERSION = 6
+VERSION = 7
 """The layout that this version of Motet reads and writes."""
 
 TABLES = """
@@ -116,6 +116,22 @@ CREATE INDEX idempotency_by_run ON idempotency (run_id);
 CREATE INDEX idempotency_by_age ON idempotency (created_at)
 """
 """From version 5: each list is read in the order of an index, which ends with the table's key."""
+PARTS = """
+CREATE TABLE parts (
+    thread_id TEXT NOT NULL, part_id INTEGER NOT NULL, checkpoint_id TEXT NOT NULL,
+    data BLOB NOT NULL, PRIMARY KEY (thread_id, part_id)
+);
+CREATE TABLE events_with_rowid (
+    run_id TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, batch BLOB NOT NULL,
+    PRIMARY KEY (run_id, first)
+);
+INSERT INTO events_with_rowid SELECT run_id, first, last, batch FROM events;
+DROP TABLE events;
+ALTER TABLE events_with_rowid RENAME TO events;
+ALTER TABLE runs ADD COLUMN output_parts TEXT
+"""
+"""From version 6: what states hold is stored in parts, to which outputs of runs refer. Batches of
+events lie in a table with row ids, whose pages hold rows of up to 4 kB: most took one each."""
 
 
 def _create_tables(connection: sqlite3.Connection) -> None:
@@ -151,6 +167,11 @@ def _order_lists(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
+def _add_parts(connection: sqlite3.Connection) -> None:
+    for statement in PARTS.split(";"):
+        connection.execute(statement)
+
+
 STEPS: Steps = {
     0: _create_tables,
     1: _add_retention,
@@ -158,6 +179,7 @@ STEPS: Steps = {
     3: _key_by_tenant,
     4: _key_answers,
     5: _order_lists,
+    6: _add_parts,
 }
 """From a version to the next. Files made before versions were counted have version 0, as empty
 ones do, and the tables of version 1; `TABLES` are those."""

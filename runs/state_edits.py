@@ -26,10 +26,11 @@ from langgraph.types import StateSnapshot
 
 from graphs.compile.state import overwrite
 from runs.checkpoint_statements import NULL_TASK_ID
-from runs.checkpoints import BOOKKEEPING, Checkpoints
+from runs.checkpoints import Checkpoints
 from runs.edit_checks import check_node, check_values, fold, is_writable
 from runs.rehearsal import rehearse_update
 from runs.staging import list_updates_above, stage
+from runs.task_writes import BOOKKEEPING
 from runs.thread_shapes import thread_config
 
 

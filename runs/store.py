@@ -14,13 +14,18 @@ from contextlib import closing
 from functools import partial
 from typing import Any
 
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+
 from config.errors import Conflict
-from runs.database import RunDatabase, Statement
+from runs.database import RunDatabase, Statement, reading
 from runs.deliveries import note_delivery
-from runs.events import Batch
+from runs.events import Batch, dumps
 from runs.idempotency import FIND_KEY, IdempotencyKey, KeyedRun, KeyRow, key_of_run, note_key
+from runs.outputs import read_output
 from runs.pages import PAGE_BYTES, Page
+from runs.parts.part_reader import PartReader, PartsMissingError
 from runs.record import Run, RunRequest, RunStatus
+from runs.rejections import run_not_found
 from runs.retention_statements import delete_runs
 from runs.rows import RUN_COLUMNS, insert_events, insert_run, load_run, touch_thread, update_run
 from runs.saved_versions import SavedVersions
@@ -95,11 +100,24 @@ class RunStore:
             f"SELECT {RUN_COLUMNS} FROM runs INDEXED BY {_index_of(narrowed)} "
             f"WHERE {' AND '.join(where)} ORDER BY run_id DESC LIMIT ?"
         )
-        rows, more = await self._database.read(
+        runs, more = await self._database.read(
             partial(_read_page, sql, (*narrowed.values(), limit + 1), limit)
         )
-        runs = [load_run(row) for row in rows]
         return Page(runs, runs[-1].run_id if more else None)
+
+    async def read_output(self, run: Run) -> Run:
+        """Read what of a run's output lies in parts; return the run, which has it then.
+
+        Raises `NotFound` (`run_not_found`) where the run is deleted meanwhile.
+        """
+        if run.output is None and run.encoded_output:
+            try:
+                run.output = await self._database.read(partial(_read_output, run))
+            except PartsMissingError:
+                if self.find_run(run.run_id, tenant=run.tenant):
+                    raise
+                raise run_not_found(run.run_id) from None
+        return run
 
     async def list_unended_runs(self) -> list[Run]:
         """List the runs of all tenants that neither ended nor wait for a person, oldest first."""
@@ -163,17 +181,29 @@ def _index_of(narrowed: Mapping[str, Any]) -> str:
 
 def _read_page(
     sql: str, parameters: Sequence[Any], limit: int, reader: sqlite3.Connection
-) -> tuple[list[tuple[Any, ...]], bool]:
-    """Read rows up to a page's bytes; return them, and whether there are more."""
-    rows: list[tuple[Any, ...]] = []
+) -> tuple[list[Run], bool]:
+    """Read runs up to a page's bytes; return them, and whether there are more."""
+    runs: list[Run] = []
     size = 0
-    with closing(reader.execute(sql, parameters)) as cursor:
+    with reading(reader), closing(reader.execute(sql, parameters)) as cursor:
         for row in cursor:
+            if len(runs) == limit:
+                return runs, True
+            run = load_run(row)
             size += sum(len(value) for value in row if isinstance(value, str))
-            if rows and (len(rows) == limit or size > PAGE_BYTES):
-                return rows, True
-            rows.append(row)
-    return rows, False
+            if run.encoded_output:
+                run.output = _read_output(run, reader)
+                size += len(dumps(run.output))
+            if runs and size > PAGE_BYTES:
+                return runs, True
+            runs.append(run)
+    return runs, False
+
+
+def _read_output(run: Run, reader: sqlite3.Connection) -> Any:
+    assert run.encoded_output
+    parts = PartReader(run.thread_key, JsonPlusSerializer()).on(reader)
+    return read_output(run.encoded_output, parts)
 
 
 def is_duplicate(error: BaseException) -> bool:

@@ -13,15 +13,20 @@ import sqlite3
 from collections import OrderedDict
 from collections.abc import Iterable
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from typing import NamedTuple
 
 import orjson
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from runs.database import RunDatabase, Statement
-from runs.events import Batch, RunEvent, load_events
+from runs.database import RunDatabase, Statement, reading
+from runs.events import Batch, RunEvent, dumps, is_without_output, load_events, with_output
+from runs.outputs import load_output, read_output
 from runs.pages import PAGE_BYTES
+from runs.parts.part_reader import PartReader
+from runs.record import thread_key
 from runs.rows import OF_RUN, insert_events
 
 PIECE_EVENTS = 500
@@ -39,6 +44,7 @@ _ROWS = (
 _ROWS_BEHIND = (
     f"SELECT first, batch FROM events WHERE {OF_RUN} AND first > ? ORDER BY first LIMIT 100"
 )
+_OUTPUT = "SELECT output, output_parts, tenant, thread_id FROM runs WHERE run_id = ? AND tenant = ?"
 _LAST = f"SELECT last FROM events WHERE {OF_RUN} ORDER BY first DESC LIMIT 1"
 _OF_STEPS = re.compile(rb'^\{"type":"(?:run\.started|step\.started|step\.finished)".*$', re.M)
 """Those lines of a stored batch; JSON has no line breaks."""
@@ -136,14 +142,30 @@ def _read_piece(
     run = (run_id, tenant)
     events: list[RunEvent] = []
     size = 0
-    with closing(reader.execute(_ROWS, (*run, *run, after + 1, after + limit, after))) as rows:
+    bounds = (after + 1, after + limit, after)
+    with reading(reader), closing(reader.execute(_ROWS, (*run, *run, *bounds))) as rows:
         for first, stored in rows:
-            for event in load_events(first, stored, after, limit - len(events)):
-                size += len(event.json)
+            for bare in load_events(first, stored, after, limit - len(events)):
+                event = _complete(bare, run, reader) if is_without_output(bare) else bare
+                size += len(event.stored)
                 if events and size > max_bytes:
                     return _Piece(Batch(events), full=True)
                 events.append(event)
     return _Piece(Batch(events) if events else None, full=len(events) == limit)
+
+
+def _complete(event: RunEvent, run: tuple[str, str], reader: sqlite3.Connection) -> RunEvent:
+    """Return the end of a run with the run's output."""
+    row = reader.execute(_OUTPUT, run).fetchone()
+    if row is None:
+        return event
+    output, parts, tenant, thread_id = row
+    if parts:
+        part_reader = PartReader(thread_key(tenant, thread_id), JsonPlusSerializer())
+        whole = dumps(read_output(load_output(output, parts), part_reader.on(reader)))
+    else:
+        whole = output.encode()
+    return replace(event, stored=with_output(event.stored, whole))
 
 
 def find_steps(batches: Iterable[bytes], run_attempt: int = 1) -> tuple[list[StepRecord], int]:

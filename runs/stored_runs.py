@@ -41,6 +41,10 @@ class StoredRuns:
             raise rejections.run_not_found(run_id)
         return run
 
+    async def show(self, run_id: str, *, tenant: str) -> Run:
+        """Return a run, whole. Raises as `get` does."""
+        return await self._store.read_output(self.get(run_id, tenant=tenant))
+
     async def cancel(self, run_id: str, *, tenant: str) -> Run:
         """End a run that has not ended; its webhook is called by the next server.
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from runs.checkpoint_statements import delete_thread as delete_checkpoints
 from runs.database import RunDatabase, Statement
 from runs.metadata_index import (
     COUNT_THREADS,
@@ -14,7 +15,7 @@ from runs.metadata_index import (
     THREADS_OF_PAIR,
     VERIFIED,
 )
-from runs.record import Thread
+from runs.record import Thread, thread_key
 from runs.retention_statements import delete_thread
 from runs.rows import THREAD_COLUMNS, ThreadRow, insert_thread, json_text, load_thread
 
@@ -93,8 +94,11 @@ class StoredThreads:
         return [load_thread(row) for row in rows]
 
     def delete(self, thread_id: str, *, tenant: str) -> asyncio.Future[None]:
-        """Delete the thread with its runs and all that belongs to them; not its checkpoints."""
-        return self._database.write(*delete_thread(thread_id, tenant=tenant))
+        """Delete the thread with its state, its runs and all that belongs to them."""
+        return self._database.write(
+            *delete_checkpoints(thread_key(tenant, thread_id)),
+            *delete_thread(thread_id, tenant=tenant),
+        )
 
     async def _find(self, tenant: str, metadata: str) -> tuple[str, tuple[str, ...]]:
         """Return a query of the threads that hold this metadata, with its first parameters.

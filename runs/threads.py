@@ -157,7 +157,7 @@ class Threads:
                     f"Thread {thread_id} is busy with run {busy}: cancel it first.",
                     code="thread_busy",
                 )
-            await self._checkpoints.adelete_thread(thread.key)
+            self._checkpoints.forget(thread.key)
             await self._store.threads.delete(thread_id, tenant=tenant)
 
     async def copy(self, thread_id: str, *, tenant: str) -> dict[str, Any]:

@@ -183,6 +183,7 @@ class Webhooks:
     async def _deliver(self, delivery: Delivery) -> None:
         try:
             if run := self._store.find_run(delivery.run_id, tenant=delivery.tenant):
+                await self._store.read_output(run)
                 answer, error = await self._call(run, delivery.url)
                 await self._record(delivery, answer, error)
         except Exception as error:

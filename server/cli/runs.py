@@ -152,7 +152,7 @@ class _FolderRuns:
         return [each.as_dict() for each in await self._runs.list(tenant=self._tenant, **filters)]
 
     async def show(self, run_id: str) -> dict[str, Any]:
-        return self._runs.get(run_id, tenant=self._tenant).as_dict()
+        return (await self._runs.show(run_id, tenant=self._tenant)).as_dict()
 
     async def cancel(self, run_id: str) -> dict[str, Any]:
         return (await self._runs.cancel(run_id, tenant=self._tenant)).as_dict()

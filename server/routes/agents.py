@@ -222,7 +222,7 @@ async def _answer_thread(
     run = services.engine.find_waiting(str(body.thread_id), tenant=caller.tenant)
     key = key_of_answer(caller.tenant, idempotency_key, f"{name} {body.thread_id}", body.resume)
     # In this order: the run has ceased to wait in the moment in which the key is there.
-    if key and (answered := services.engine.find_run_of_key(key)):
+    if key and (answered := await services.engine.find_run_of_key(key)):
         return answered
     if run is None or name not in (run.agent, f"{run.agent}@{run.version}"):
         raise Conflict(

@@ -63,7 +63,7 @@ async def show_run(run_id: str, services: ServicesOf, caller: CallerOf) -> Respo
 
     `held` says why nothing executes a run that has not ended: `storage` or `operator`.
     """
-    run = services.engine.get(run_id, tenant=caller.tenant)
+    run = await services.engine.show(run_id, tenant=caller.tenant)
     return json_response({**_describe(run, services), "webhook": services.webhooks.describe(run)})
 
 

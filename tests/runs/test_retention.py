@@ -263,7 +263,7 @@ async def test_the_file_shrinks_when_runs_are_deleted(
     pruned = await later.prune(ALL, tenant=None)
 
     (after,) = process.database.row("PRAGMA page_count") or (0,)
-    assert pruned.freed_bytes >= 1_000_000
+    assert pruned.freed_bytes >= 950_000
     assert after < before - 200
 
 

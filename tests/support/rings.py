@@ -59,6 +59,8 @@ PURE = (
     "tests/models/test_estimates_file.py",
     "tests/models/test_events.py",
     "tests/models/text/",
+    "tests/runs/parts/test_chunks.py",
+    "tests/runs/parts/test_spine.py",
     "tests/runs/test_answers.py",
     "tests/runs/test_failures.py",
     "tests/runs/test_record.py",

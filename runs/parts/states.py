@@ -1,0 +1,213 @@
+"""Checkpoints with and without their parts, and the last states of threads that are in use.
+
+Owns the form in which a checkpoint is stored. Checkpoints of earlier versions, which hold all their
+values, are read as they are.
+
+Invariants:
+- A checkpoint refers to its own part and to those to which its parent refers, no others.
+- What is remembered of a namespace belongs to one checkpoint, which is named.
+- Nothing that a caller gives or gets is shared with what is remembered, but for what cannot change.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, cast
+
+from langgraph.checkpoint.base import Checkpoint
+from langgraph.checkpoint.serde.base import SerializerProtocol
+
+from runs.parts.part_reader import PartReader
+from runs.parts.part_writer import PartNumbers, PartWriter
+from runs.parts.reference import Reference
+from runs.parts.stored_values import StoredValue, load, read, store
+
+MEMORY_BYTES = 64 * 2**20
+"""Of the states that are remembered; the one used last is, whatever its size."""
+VERSION_DIGITS = 32
+"""LangGraph's SQLite saver writes versions of channels with so many digits."""
+STATE_BYTES = 1024
+"""What a state takes besides its values."""
+
+
+class Address(NamedTuple):
+    """The key of a thread, and a namespace on it."""
+
+    key: str
+    ns: str
+
+
+class EncodedState(NamedTuple):
+    """A checkpoint as it is stored: its blob, and its own part if it has one."""
+
+    type: str
+    blob: bytes
+    part: int | None
+    data: bytes
+
+
+@dataclass
+class KnownState:
+    """What is stored of a checkpoint's large values, by channel."""
+
+    checkpoint_id: str
+    values: dict[str, StoredValue] = field(default_factory=dict)
+
+    @property
+    def size_bytes(self) -> int:
+        return STATE_BYTES + sum(value.size_bytes for value in self.values.values())
+
+    @property
+    def references(self) -> dict[str, Reference]:
+        return {channel: value.reference for channel, value in self.values.items()}
+
+    def find(self, name: str, value: Any) -> Reference | None:
+        """Return where this value is stored, most likely by a channel of this name."""
+        if not isinstance(value, str | bytes | list | dict) or not value:
+            return None
+        likely_first = sorted(self.values, key=lambda channel: channel != name)
+        stored = (self.values[channel] for channel in likely_first)
+        return next((each.reference for each in stored if each.holds(value)), None)
+
+    def copy(self) -> dict[str, Any]:
+        """Return the values; what of them can be changed is the caller's own."""
+        return {channel: value.copy() for channel, value in self.values.items()}
+
+
+class _Noted(NamedTuple):
+    state: KnownState
+    size_bytes: int
+
+
+class KnownStates:
+    """The last state of each namespace of the threads used last; bounded by bytes."""
+
+    def __init__(self, max_bytes: int = MEMORY_BYTES) -> None:
+        self._max_bytes = max_bytes
+        self._threads: OrderedDict[str, dict[str, _Noted]] = OrderedDict()
+        self._size_bytes = 0
+
+    def find(self, at: Address, checkpoint_id: str | None) -> KnownState | None:
+        """Return what is known of a checkpoint, where it is the one that was noted last."""
+        state = self.last(at)
+        if state is None or state.checkpoint_id != checkpoint_id:
+            return None
+        self._threads.move_to_end(at.key)
+        return state
+
+    def last(self, at: Address) -> KnownState | None:
+        """Return what is known of a namespace, whichever checkpoint it is of."""
+        noted = self._threads.get(at.key, {}).get(at.ns)
+        return noted.state if noted else None
+
+    def note(self, at: Address, state: KnownState) -> None:
+        """Know this state of a namespace instead of the one before."""
+        self.forget(at)
+        noted = _Noted(state, state.size_bytes)
+        self._threads.setdefault(at.key, {})[at.ns] = noted
+        self._threads.move_to_end(at.key)
+        self._size_bytes += noted.size_bytes
+        while self._size_bytes > self._max_bytes and len(self._threads) > 1:
+            self.forget_thread(next(iter(self._threads)))
+
+    def forget(self, at: Address) -> None:
+        if noted := self._threads.get(at.key, {}).pop(at.ns, None):
+            self._size_bytes -= noted.size_bytes
+
+    def forget_thread(self, key: str) -> None:
+        states = self._threads.pop(key, {})
+        self._size_bytes -= sum(noted.size_bytes for noted in states.values())
+
+
+def encode(
+    checkpoint: Checkpoint, parent: KnownState, serde: SerializerProtocol, numbers: PartNumbers
+) -> EncodedState:
+    """Encode a checkpoint; `parent`, of which it is made, becomes what is known of it.
+
+    After an error, which is raised as it is, nothing is known of `parent` any more.
+    """
+    writer = PartWriter(serde, numbers)
+    inline: dict[str, Any] = {}
+    stored: dict[str, StoredValue] = {}
+    for channel, value in checkpoint["channel_values"].items():
+        if large := store(value, parent.values.get(channel), writer, serde):
+            stored[channel] = large
+        else:
+            inline[channel] = value
+    shape = {
+        **checkpoint,
+        "channel_values": inline,
+        "channel_versions": _shorten(checkpoint["channel_versions"]),
+        "versions_seen": {
+            k: _shorten(versions) for k, versions in checkpoint["versions_seen"].items()
+        },
+        "parts": {channel: list(value.reference) for channel, value in stored.items()},
+    }
+    type_, blob = serde.dumps_typed(shape)
+    parent.checkpoint_id, parent.values = checkpoint["id"], stored
+    return EncodedState(type_, blob, writer.part if writer else None, writer.data())
+
+
+class DecodedState(NamedTuple):
+    """A checkpoint that was read, but for its large values."""
+
+    checkpoint: Checkpoint
+    references: dict[str, Reference]
+
+
+def decode(type_: str, blob: bytes, serde: SerializerProtocol) -> DecodedState:
+    """Decode a checkpoint's blob."""
+    shape: dict[str, Any] = serde.loads_typed((type_, blob))
+    parts = shape.pop("parts", None)
+    if parts is None:  # of an earlier version
+        return DecodedState(cast(Checkpoint, shape), {})
+    shape["channel_versions"] = _lengthen(shape["channel_versions"])
+    shape["versions_seen"] = {
+        k: _lengthen(versions) for k, versions in shape["versions_seen"].items()
+    }
+    references = {channel: Reference(*where) for channel, where in parts.items()}
+    return DecodedState(cast(Checkpoint, shape), references)
+
+
+def read_values(references: Mapping[str, Reference], reader: PartReader) -> dict[str, Any]:
+    """Read large values. Blocks."""
+    return {channel: read(where, reader) for channel, where in references.items()}
+
+
+def load_state(
+    checkpoint_id: str,
+    references: Mapping[str, Reference],
+    reader: PartReader,
+    serde: SerializerProtocol,
+) -> KnownState:
+    """Read large values, to be remembered. Blocks."""
+    values = {channel: load(where, reader, serde) for channel, where in references.items()}
+    return KnownState(checkpoint_id, values)
+
+
+def _shorten(versions: Mapping[str, Any]) -> dict[str, Any]:
+    """Write versions of channels as the numbers that they are; numbers, as others use, in lists."""
+    return {channel: _shorten_one(version) for channel, version in versions.items()}
+
+
+def _shorten_one(version: Any) -> Any:
+    if isinstance(version, str) and len(version) == VERSION_DIGITS and version.isdigit():
+        return int(version)
+    return [version] if isinstance(version, int) else version
+
+
+def _lengthen(versions: Mapping[str, Any]) -> dict[str, Any]:
+    return {channel: _lengthen_one(version) for channel, version in versions.items()}
+
+
+def _lengthen_one(version: Any) -> Any:
+    if isinstance(version, int):
+        return format_version(version)
+    return version[0] if isinstance(version, list) else version
+
+
+def format_version(number: int) -> str:
+    """Format a channel's version, so that texts of versions are in the order of their numbers."""
+    return f"{number:0{VERSION_DIGITS}}"
