@@ -22,7 +22,7 @@ from server.http.bodies import MAX_INTEGER
 from server.http.negotiation import SSE_TYPE
 
 HEARTBEAT = b": heartbeat\n\n"
-BRIEF_S = 0.05
+BRIEF_S = 0.02
 """A stream that ends so soon needs neither heartbeats nor a watch on its reader."""
 ABORT = "motet.abort"
 """Extension of the HTTP server: closes the connection at once."""

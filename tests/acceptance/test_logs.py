@@ -233,7 +233,8 @@ async def test_client_that_leaves_is_one_line_at_most(logged: LoggedServer) -> N
         await anext(stream.aiter_lines())
     async with logged.client.stream("GET", f"/runs/{run_id}/events") as stream:
         await anext(stream.aiter_lines())
-    await logged.client.get("/health")
+    cancelled = await logged.client.get(f"/runs/{run_id}/events")  # to their end
+    assert "run.cancelled" in cancelled.text
     await logged.server.stop()
 
     told = [line.split(" ", 4)[-1] for line in logged.lines(run_id)]
