@@ -1,13 +1,13 @@
 """`python -m benchmarks.language.bare FILE`: llama.cpp's own server, in a process of its own.
 
 It is the server of the wheel that Motet's workers use, with llama.cpp's own settings but for those
-that the caller names. Its first line of output is its address.
+that the caller names. Its first line of output is its address. It ends with its input.
 """
 
 from __future__ import annotations
 
 import argparse
-import signal
+import sys
 from pathlib import Path
 
 import xllamacpp
@@ -17,7 +17,7 @@ WARNINGS = 2
 
 
 def main() -> None:
-    """Serve until a signal ends the process."""
+    """Serve until the input ends, as it does with the process that started this one."""
     parser = argparse.ArgumentParser(prog="bare")
     parser.add_argument("file")
     parser.add_argument("--port", type=int, default=0)
@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--no-parsing", action="store_true", help="calls of tools stay text")
     server = xllamacpp.Server(make_params(parser.parse_args()))
     print(server.listening_address, flush=True)
-    signal.pause()
+    sys.stdin.read()
 
 
 def make_params(chosen: argparse.Namespace) -> xllamacpp.CommonParams:

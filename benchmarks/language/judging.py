@@ -108,8 +108,8 @@ def find_faults(turn: Turn, outcome: Outcome) -> Iterator[str]:
         yield "a refusal with citations"
     if CIRCLE.search(answer) and "response_repeating" not in outcome.warnings:
         yield "goes round in circles without a warning"
-    if outcome.output.get("model") == "reader":
-        yield "answered by the reader although a language model is here"
+    if "needs_language_model" in outcome.warnings or outcome.output.get("model") == "reader":
+        yield "does without a language model although one is here"
 
 
 def find_weaknesses(turn: Turn, outcome: Outcome) -> Iterator[str]:

@@ -36,6 +36,7 @@ class LlamaServer:
             *("--threads", str(THREADS), "--context", str(CONTEXT), *template, *self._flags),
             cwd=ROOT,
             env={**os.environ, **PASSIVE},
+            stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
         )

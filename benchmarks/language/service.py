@@ -87,8 +87,8 @@ async def declared_service(
             log_level="error",
             log=home / "log",
         )
-        await server.start()
         try:
+            await server.start()
             async with httpx.AsyncClient(base_url=server.url, timeout=TIMEOUT) as client:
                 yield server, client
         finally:

@@ -70,6 +70,10 @@ def test_circles_that_a_warning_tells_of_are_weak_at_most() -> None:
     assert judged({**SOUND, "answer": answer}, "response_repeating").verdict == "sound"
 
 
+def test_language_model_that_is_passed_over_is_a_fault() -> None:
+    assert judged(SOUND, "needs_language_model").verdict == "wrong"
+
+
 @pytest.mark.parametrize(
     ("code", "verdict"),
     [("response_empty", "weak"), ("too_many_turns", "weak"), ("internal_error", "wrong")],
