@@ -59,7 +59,8 @@ def _stop(name: str, at: str | int, right: set[str], for_s: float | None = None)
 MISHAPS = (
     # A worker that is gone is started anew: the run does not notice.
     _kill("killed before the run", IDLE, {UNREACHABLE}, {FINISHED}),
-    _kill("killed while it reads", READING, {UNREACHABLE, LOST}, {DIED}),
+    # An answer whose worker dies before its first word is asked for once more.
+    _kill("killed while it reads", READING, {UNREACHABLE, LOST}, {DIED, FINISHED}),
     _kill("killed at the 1st token", 1, {LOST}, {DIED}),
     _kill("killed at the 8th token", 8, {LOST}, {DIED}),
     # What is on its way already may be the whole rest.
