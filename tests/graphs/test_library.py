@@ -63,7 +63,7 @@ def test_every_shipped_agent_is_well_formed(catalog: Catalog) -> None:
 
 def test_output_of_a_step_that_was_skipped_fits_its_schema(catalog: Catalog) -> None:
     interface = catalog.get("describe").interface
-    output = interface.output({})
+    output = interface.pick({})
     assert output["answer"] is None
 
     problem = JsonSchema(interface.output_schema).find_error_here(output)

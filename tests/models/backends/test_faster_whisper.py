@@ -77,6 +77,7 @@ async def test_folder_of_another_kind_is_named_as_what_it_is(
 ) -> None:
     assert "lacks model.bin" in (await driver.available(spec(tmp_path)) or "")
     (tmp_path / "model.safetensors").write_bytes(b"")
+    (tmp_path / "config.json").write_text('{"architectures": ["LlamaForCausalLM"]}')
     assert "`transformers`" in (await driver.available(spec(tmp_path)) or "")
     assert "motet models pull ears" in (await driver.available(spec("maker/none")) or "")
 
