@@ -47,8 +47,7 @@ PARAMETERS: dict[str, Any] = {
         },
         "where": {
             "type": "object",
-            "description": "Only documents whose metadata are so: names of fields with the value "
-            "that each must have. Leave it out, unless fields were named to you.",
+            "description": "Leave it out: a filter by metadata, for callers who know the fields.",
         },
         "limit": {"type": "integer", "minimum": 1, "maximum": 20, "default": 5},
     },

@@ -37,8 +37,8 @@ WARNINGS: Mapping[str, ErrorCode] = {
         "Keep long texts out of the conversation, such as in a channel of their own.",
     ),
     "tool_call_repeated": ErrorCode(
-        "A model called a tool as it had called it before, when that failed; it was then asked to "
-        "answer without tools.",
+        "A model called a tool just as before, when that had failed or given the same; it was then "
+        "asked to answer without tools.",
         "Describe the tool's arguments more plainly, bind them with `arguments`, or take a model "
         "that is better with tools.",
     ),

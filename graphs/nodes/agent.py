@@ -16,7 +16,7 @@ from graphs.chat.foreign import NOTE
 from graphs.chat.messages import add_to_system, build_messages
 from graphs.compile.durable import durable_call
 from graphs.compile.node import CompiledNode, CompileScope, NodeContext, NodeType
-from graphs.nodes.model_tools import ModelTools
+from graphs.nodes.model_tools import CalledTools, ModelTools
 from graphs.nodes.tool_calls import literal_hosts
 from graphs.spec.channel_types import Type
 from graphs.spec.node_spec import NodeSpec
@@ -122,6 +122,7 @@ class ToolLoop:
         if tools.reads:
             self._messages = add_to_system(self._messages, NOTE)
         self._failed: set[str] = set()
+        self._last_outcomes: list[str] = []
         self.added: list[BaseMessage] = []
         """What the model and its tools have said in this step."""
         self.thoughts: list[str] = []
@@ -130,8 +131,8 @@ class ToolLoop:
     async def run(self, max_turns: int) -> Answer:
         """Let the model call tools until it answers, and return its last answer.
 
-        A call that fails as it did before ends the tools. Raises `Unavailable` (`too_many_turns`)
-        for a model that never stops calling.
+        Calls that fail as they did before end the tools, and so does a turn that is just like the
+        one before. Raises `Unavailable` (`too_many_turns`) for a model that never stops calling.
         """
         for _ in range(max_turns):
             answer = await self._ask(self._bind_tools, self.added)
@@ -140,13 +141,19 @@ class ToolLoop:
             self.turns += 1
             called = await self._tools.call(answer.message)
             self.added += called.results
-            if not self._failed.isdisjoint(called.failed):
-                return await self._ask_last(
-                    code="tool_call_repeated", message="The model repeated a call that had failed."
-                )
-            self._failed.update(called.failed)
+            if self._is_repeated(called):
+                message = "The model repeated a call that had failed, or led to the same before."
+                return await self._ask_last(code="tool_call_repeated", message=message)
         message = f"{max_turns} turns with tools are used up."
         return await self._ask_last(code="too_many_turns", message=message)
+
+    def _is_repeated(self, called: CalledTools) -> bool:
+        """Tell whether a turn brings nothing new, and note it."""
+        fails_again = not self._failed.isdisjoint(called.failed)
+        is_same = called.outcomes == self._last_outcomes
+        self._failed.update(called.failed)
+        self._last_outcomes = called.outcomes
+        return fails_again or is_same
 
     async def _ask_last(self, *, code: str, message: str) -> Answer:
         """Ask for an answer without tools: in the conversation, then beside the bare results."""

@@ -42,6 +42,8 @@ class CalledTools(NamedTuple):
     results: list[ToolMessage]
     failed: list[str]
     """The calls that failed, each written as one text."""
+    outcomes: list[str]
+    """All calls with what they gave, each written as one text."""
 
 
 @dataclass
@@ -103,16 +105,19 @@ class ModelTools:
             # Also where the result was stored before a crash.
             if tool := self._tools.get(call["name"]):
                 note_reading(tool, self.context)
-        called = CalledTools([], [])
+        called = CalledTools([], [], [])
         for call, outcome in zip(answer.tool_calls, outcomes, strict=True):
             called.results.append(self._result_message(call, outcome))
+            written = _write([call["name"], call["args"]])
+            called.outcomes.append(written + _write(outcome))
             if "error" in outcome:
-                called.failed.append(json.dumps([call["name"], call["args"]], sort_keys=True))
+                called.failed.append(written)
         for unreadable in answer.invalid_tool_calls:
             text = f"The call cannot be read: {unreadable['error'] or UNREADABLE}"
             id_ = unreadable["id"] or ""
             called.results.append(ToolMessage(text, tool_call_id=id_, status="error"))
-            called.failed.append(json.dumps([unreadable["name"], unreadable["args"]]))
+            called.failed.append(_write([unreadable["name"], unreadable["args"]]))
+        called.outcomes.extend(called.failed)
         return called
 
     def _policy(self, calls: Sequence[ToolCall]) -> AddressPolicy:
@@ -183,6 +188,10 @@ class ModelTools:
         else:
             text = json.dumps(result, ensure_ascii=False, default=str)
         return text
+
+
+def _write(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, default=str)
 
 
 def _is_approved(tool: str, url: str) -> bool:

@@ -192,5 +192,5 @@ async def test_a_model_that_only_calls_fails_and_shows_no_call(
     events = await events_of(client, "work", "always", model)
 
     assert events[-1]["data"]["error"]["code"] == "too_many_turns"
-    assert codes_of(events) == ["too_many_turns"]
+    assert codes_of(events) == ["tool_call_repeated"]
     assert text_of(events, "token") == ""

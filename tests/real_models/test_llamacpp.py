@@ -21,6 +21,7 @@ from tests.models.backends.contracts.embed import dot, numbers
 from tests.real_models.catalog import GEMMA_BASE, QWEN_LARGE, QWEN_SMALL, SMALLEST, ModelFile
 from tests.real_models.conftest import FindModel
 from tests.support.tiny.models import loaded, opened
+from tools.calculate import calculate_tool
 
 SCHEMA = {
     "title": "city",
@@ -87,6 +88,21 @@ async def test_answer_is_held_to_a_schema(model: LlamaCppModel) -> None:
 
     assert isinstance(answer, dict)
     assert set(answer) == {"city", "country"}
+
+
+async def test_call_that_the_model_writes_into_its_text_is_a_call(qwen: LlamaCppModel) -> None:
+    declared = calculate_tool().as_function()
+    texts: list[str] = []
+    answer: Any = None
+
+    stream = chat(qwen).bind_tools([declared]).astream("What is 23 * 19? Use the tool.")
+    async with aclosing(stream) as chunks:  # type: ignore[type-var]
+        async for chunk in chunks:
+            texts.append(str(chunk.text))
+            answer = chunk if answer is None else answer + chunk
+
+    assert [call["name"] for call in answer.tool_calls] == ["calculate"]
+    assert "{" not in "".join(texts)
 
 
 async def test_estimate_is_close_to_what_is_measured(model: LlamaCppModel) -> None:

@@ -26,6 +26,11 @@ output: [answer, steps, said, citations]
 """
 
 
+def calls(count: int) -> list[AIMessage]:
+    """So many calls, each another one."""
+    return [calling("calculate", expression=f"{number}") for number in range(count)]
+
+
 async def test_a_model_calls_tools_until_it_answers() -> None:
     model = chat(calling("calculate", expression="6 * 7"), "It is 42.")
     used = context(models=FakeModels({"chat": model}))
@@ -133,8 +138,7 @@ async def test_calls_of_one_answer_are_all_answered_in_order() -> None:
 
 
 async def test_after_the_bound_the_model_must_answer_without_tools() -> None:
-    endless = calling("calculate", expression="1")
-    model = chat(endless, endless, endless, "Well: 1.")
+    model = chat(*calls(3), "Well: 1.")
     transcript = await run(
         agent_of_yaml(TALK), {"question": "?"}, context(models=FakeModels({"chat": model}))
     )
@@ -143,7 +147,7 @@ async def test_after_the_bound_the_model_must_answer_without_tools() -> None:
     assert [m["type"] for m in transcript.output["said"]] == ["ai", "tool"] * 3 + ["ai"]
     assert transcript.kinds("warning")[0]["code"] == "too_many_turns"
     with pytest.raises(Unavailable) as caught:
-        await run(agent_of_yaml(TALK), {"question": "?"}, context(endless))
+        await run(agent_of_yaml(TALK), {"question": "?"}, context(*calls(9)))
     assert caught.value.code == "too_many_turns"
 
 
@@ -162,7 +166,7 @@ async def test_agent_with_an_unknown_tool_names_it() -> None:
 async def test_passages_that_a_tool_found_can_be_cited() -> None:
     passage = {"id": "p", "document": "d", "title": "T", "text": "A fact.", "start": 1, "end": 8}
     find = scripted_tool("find", lambda arguments: {"passages": [passage]})
-    model = chat(calling("find"), calling("find"), "So it is [2].")
+    model = chat(calling("find", page=1), calling("find", page=2), "So it is [2].")
     used = context(models=FakeModels({"chat": model}), tools=[find])
     agent = agent_of_yaml(TALK.replace("[calculate]", "[find]"))
     transcript = await run(agent, {"question": "?"}, used)
@@ -290,6 +294,27 @@ async def test_another_wrong_call_does_not_end_the_tools() -> None:
     assert (transcript.output["answer"], transcript.output["steps"]) == ("It is 2.", 3)
 
 
+async def test_a_turn_just_like_the_one_before_ends_the_tools_with_a_warning() -> None:
+    same = calling("calculate", expression="23 * 19")
+    model = chat(same, same, "It is 437.")
+
+    transcript = await run(agent_of_yaml(TALK), {"question": "?"}, agent_with(model))
+
+    assert (transcript.output["answer"], transcript.output["steps"]) == ("It is 437.", 2)
+    assert [each["code"] for each in transcript.kinds("warning")] == ["tool_call_repeated"]
+
+
+async def test_a_call_that_gives_something_new_may_be_repeated() -> None:
+    left = ["running", "done"]
+    status = scripted_tool("status", lambda arguments: left.pop(0), repeatable=True)
+    agent = agent_of_yaml(TALK.replace("[calculate]", "[status]"))
+    model = chat(*[calling("status")] * 2, "It is done.")
+
+    transcript = await run(agent, {"question": "?"}, agent_with(model, status))
+
+    assert (transcript.output["answer"], transcript.kinds("warning")) == ("It is done.", [])
+
+
 async def test_the_same_call_that_cannot_be_read_twice_ends_the_tools() -> None:
     broken = '{"name": "calculate", "arguments": {"expression": "6 "* 7"}}'
     model = chat(broken, broken, "I cannot.")
@@ -303,7 +328,7 @@ async def test_the_same_call_that_cannot_be_read_twice_ends_the_tools() -> None:
 
 async def test_a_call_in_the_last_answer_is_never_the_answer() -> None:
     call = calling("calculate", expression="6 * 7")
-    model = chat(call, call, call, CALL, "It is 42.")
+    model = chat(*calls(2), call, CALL, "It is 42.")
 
     transcript = await run(agent_of_yaml(TALK), {"question": "6 * 7?"}, agent_with(model))
 
@@ -317,7 +342,7 @@ async def test_a_call_in_the_last_answer_is_never_the_answer() -> None:
 
 async def test_words_beside_a_call_in_the_last_answer_are_the_answer() -> None:
     call = calling("calculate", expression="6 * 7")
-    model = chat(call, call, call, f"It is 42. {CALL}", f"It is 42. {CALL}")
+    model = chat(*calls(2), call, f"It is 42. {CALL}", f"It is 42. {CALL}")
 
     transcript = await run(agent_of_yaml(TALK), {"question": "?"}, agent_with(model))
 
