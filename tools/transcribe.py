@@ -5,6 +5,7 @@ Segments are sent as events while the model listens.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -74,6 +75,16 @@ async def _transcribe(arguments: dict[str, Any], call: MediaCall) -> dict[str, A
             {"start_s": each.start_s, "end_s": each.end_s, "text": each.text.strip()}
             for each in segments
         ],
+        "language": find_language(segments) or language or "",
         "seconds": round(recording.seconds, 3),
         "model": model,
     }
+
+
+def find_language(segments: Sequence[Segment]) -> str:
+    """Return the language that was spoken longest; empty where no segment tells its own."""
+    spoken_s: dict[str, float] = {}
+    for each in segments:
+        if each.language:
+            spoken_s[each.language] = spoken_s.get(each.language, 0.0) + each.end_s - each.start_s
+    return max(spoken_s, key=lambda language: spoken_s[language], default="")

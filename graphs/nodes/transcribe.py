@@ -14,6 +14,7 @@ from graphs.spec.node_spec import NodeSpec
 PARTS: dict[str, Type] = {
     "text": "string",
     "segments": "list",
+    "language": "string",
     "seconds": "number",
     "model": "string",
 }

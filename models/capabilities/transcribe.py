@@ -24,11 +24,13 @@ class TranscribeRequest:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stretch of speech and what was said in it."""
+    """A stretch of speech and what was said in it. `language`: the one spoken, where it is known
+    (BCP 47)."""
 
     start_s: float
     end_s: float
     text: str
+    language: str = ""
 
 
 @runtime_checkable

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from bs4 import BeautifulSoup
 
-from config.errors import Invalid, Unavailable
+from config.errors import Invalid, NotFound, Unavailable
 from config.settings import Settings
 from graphs.catalog import Catalog
 from graphs.run_context import RunContext
+from models.capabilities import Voice
 from tests.support.graph_runs import Transcript, run
 from tests.support.graphs import FakeIndexes, FakeModels, FakePassage, chat, context
 from tests.support.media import FakeMediaModels, png
@@ -192,6 +193,46 @@ async def test_a_voice_note_is_heard_answered_and_spoken(house: House) -> None:
     assert transcript.output["transcript"] == "How do I start the service?"
     assert transcript.output["answer"] == "By make serve."
     assert house.workshop.speaker.asked[-1].text == "By make serve."
+    assert transcript.output["audio"]["seconds"] > 0
+
+
+async def test_voice_note_gives_a_language_model_what_the_documents_say(house: House) -> None:
+    audio = (await house.run("narrate", context(), text="Anything.")).output["audio"]
+    house.indexes.passages = [FakePassage("p1", "Start the service with make serve.")]
+    model = chat("By make serve [1].")
+    used = context(models=FakeModels({"chat": model}), indexes=house.indexes)
+
+    transcript = await house.run("voice_note", used, audio=audio)
+
+    assert "with make serve" in str(model.asked[-1][-1].content)
+    assert [each["passage"] for each in transcript.output["citations"]] == ["p1"]
+    assert house.workshop.speaker.asked[-1].text == "By make serve."
+
+
+async def test_voice_note_needs_no_documents_to_talk(house: House) -> None:
+    audio = (await house.run("narrate", context(), text="Anything.")).output["audio"]
+    house.indexes.failures = [NotFound("There is no index.", code="index_not_found")]
+    used = context(models=FakeModels({"chat": chat("Hello.")}), indexes=house.indexes)
+
+    transcript = await house.run("voice_note", used, audio=audio)
+
+    assert transcript.output["answer"] == "Hello."
+
+
+@pytest.mark.parametrize(("spoken", "said_in"), [("de", ["de"]), ("fi", ["fi", None])])
+async def test_voice_note_answers_in_the_language_that_was_spoken_where_the_voice_has_it(
+    house: House, spoken: str, said_in: list[str | None]
+) -> None:
+    audio = (await house.run("narrate", context(), text="Anything.")).output["audio"]
+    house.workshop.speaker.asked.clear()
+    house.workshop.speaker.voices = (Voice("plain", "en"), Voice("klar", "de"))
+    house.workshop.listener.language = spoken
+    used = context(models=FakeModels({"chat": chat("So ist es.")}))
+
+    transcript = await house.run("voice_note", used, audio=audio)
+
+    assert transcript.output["language"] == spoken
+    assert [request.language for request in house.workshop.speaker.asked] == said_in
     assert transcript.output["audio"]["seconds"] > 0
 
 

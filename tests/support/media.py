@@ -14,7 +14,7 @@ from typing import Any
 
 from PIL import Image as Pillow
 
-from config.errors import NotFound
+from config.errors import Invalid, NotFound
 from models.capabilities import (
     CaptionRequest,
     ImageAbilities,
@@ -92,6 +92,9 @@ class FakeSpeechModel:
 
     async def speak(self, request: SpeechRequest) -> AsyncGenerator[Sound, None]:
         self.asked.append(request)
+        if request.language not in {None, *(voice.language for voice in self.voices)}:
+            message = f"No voice speaks '{request.language}'."
+            raise Invalid(message, code="unknown_language", details={"field": "language"})
         for sentence in request.text.replace("\n\n", " ").split(". "):
             said = sentence if sentence.endswith(".") else f"{sentence}."
             yield Sound(bytes(2 * len(said.split()) * RATE // 10), RATE, said)
@@ -102,13 +105,14 @@ class FakeTranscriber:
     """Hears the same words in whatever is said."""
 
     words: str = "How do I start the service?"
+    language: str = "en"
     asked: list[TranscribeRequest] = field(default_factory=list)
 
     async def transcribe(self, request: TranscribeRequest) -> AsyncGenerator[Segment, None]:
         self.asked.append(request)
         half = self.words.rfind(" ")
-        yield Segment(0.0, 0.5, self.words[:half])
-        yield Segment(0.5, 1.0, self.words[half:])
+        yield Segment(0.0, 0.5, self.words[:half], self.language)
+        yield Segment(0.5, 1.0, self.words[half:], self.language)
 
 
 @dataclass(frozen=True)

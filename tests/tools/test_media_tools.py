@@ -244,7 +244,7 @@ async def test_a_recording_is_a_reference_for_a_voice_and_can_be_written_down(
     await bench.call("speech", text="Again.", reference=spoken["artifact"])
     assert kind_of(bench.workshop.speaker.asked[-1].reference or b"") == "audio/wav"
     heard = await bench.call("transcribe", audio=spoken["artifact"], language="en")
-    assert heard["text"] == "How do I start the service?"
+    assert (heard["text"], heard["language"]) == ("How do I start the service?", "en")
     assert [segment["end_s"] for segment in heard["segments"]] == [0.5, 1.0]
     request = bench.workshop.listener.asked[0]
     assert (request.language, len(request.samples) // 32_000) == ("en", int(spoken["seconds"]))

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from config.errors import Invalid
 from models.backends.common.worker_model import SerialWorkerModel
 from models.capabilities import Segment, TranscribeRequest
+from models.text.languages import language_tag
 
 
 class LanguageOptions(Protocol):
@@ -43,8 +44,9 @@ class WorkerTranscribe:
         stream = self._model.ask("transcribe", header, request.samples)
         async with aclosing(stream) as replies:
             async for reply in replies:
+                language = language_tag(reply.header.get("language", ""))
                 for start_s, end_s, text in reply.header.get("segments", ()):
-                    yield Segment(start_s, end_s, text)
+                    yield Segment(start_s, end_s, text, language)
 
     def _language(self, request: TranscribeRequest) -> str | None:
         """Choose the language by the model's own short name; None has it find out."""

@@ -49,7 +49,7 @@ class FasterWhisperHandler:
 
     def _transcribe(self, samples: Any, header: dict[str, Any], task: TaskHandle) -> None:
         long_s = len(samples) / RATE
-        segments, _ = self._model.transcribe(
+        segments, about = self._model.transcribe(
             samples,
             language=header["language"],
             task="translate" if header["translate"] else "transcribe",
@@ -62,4 +62,4 @@ class FasterWhisperHandler:
                 raise Cancelled("The caller gave up.")
             if text := segment.text.strip():
                 start_s, end_s = (round(min(at, long_s), 2) for at in (segment.start, segment.end))
-                task.emit({"segments": [(start_s, end_s, text)]})
+                task.emit({"segments": [(start_s, end_s, text)], "language": about.language})

@@ -13,6 +13,7 @@ from models.backends.openai.client import Endpoint
 from models.backends.openai.options import OpenAITranscribeOptions
 from models.capabilities import Segment, TranscribeRequest
 from models.capabilities.transcribe import RATE
+from models.text.languages import language_tag
 
 SAMPLE_BYTES = 2
 
@@ -37,10 +38,14 @@ class OpenAITranscribe:
         async with self._endpoint.translated():
             answer = await self._ask(request)
         segments = getattr(answer, "segments", None) or ()
+        # Of a translation it tells that it is English.
+        heard_as = None if request.translate else getattr(answer, "language", None)
+        language = language_tag(heard_as or request.language or "")
         for segment in segments:
-            yield Segment(float(segment.start), float(segment.end), segment.text.strip())
+            text = segment.text.strip()
+            yield Segment(float(segment.start), float(segment.end), text, language)
         if not segments and (text := answer.text.strip()):
-            yield Segment(0.0, len(request.samples) / SAMPLE_BYTES / RATE, text)
+            yield Segment(0.0, len(request.samples) / SAMPLE_BYTES / RATE, text, language)
 
     async def _ask(self, request: TranscribeRequest) -> Any:
         client = self._endpoint.client

@@ -78,7 +78,7 @@ class WhisperHandler:
             long_s,
         )
         if segments := [each for each in self._decode(stretches, at_s) if each[2]]:
-            task.emit({"segments": segments})
+            task.emit({"segments": segments, "language": choice.get("language") or "en"})
         return max(step_s, min(LEAST_STEP_S, long_s))
 
     def _decode(self, stretches: list[TimedTokens], at_s: float) -> list[tuple[float, float, str]]:

@@ -48,6 +48,12 @@ class TranscribeContract:
         assert all(0 <= segment.start_s <= segment.end_s <= 4 for segment in found)
         assert [each.start_s for each in found] == sorted(each.start_s for each in found)
 
+    async def test_language_of_a_request_is_that_of_its_segments(
+        self, listener: Transcribe
+    ) -> None:
+        found = await said(listener, TranscribeRequest(sound(4), language="en-GB"))
+        assert {segment.language for segment in found} <= {"en"}
+
     async def test_silence_and_nothing_have_no_segments(self, listener: Transcribe) -> None:
         assert await said(listener, TranscribeRequest(bytes(2 * RATE))) == []
         assert await said(listener, TranscribeRequest(b"")) == []
