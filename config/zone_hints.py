@@ -33,6 +33,12 @@ def propose_zone(zone: str) -> str:
     return "Use an IANA name such as 'Europe/Paris'."
 
 
+def find_zone_of_city(city: str) -> str | None:
+    """Return the zone that is named after a city, where one alone is."""
+    zones = [each for each in _list_zones() if _spell(each.rpartition("/")[2]) == _spell(city)]
+    return zones[0] if len(zones) == 1 else None
+
+
 @cache
 def _list_zones() -> list[str]:
     return sorted(available_timezones())

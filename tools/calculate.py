@@ -27,7 +27,7 @@ EXACT_JSON_INTEGER = 2**53
 """Larger integers lose digits where JSON numbers are floats (RFC 8259, 6)."""
 
 CONSTANTS: Mapping[str, float] = {"pi": math.pi, "e": math.e, "tau": math.tau}
-OPERATOR_LOOKALIKES = str.maketrans({"×": "*", "·": "*", "÷": "/", "−": "-"})
+OPERATOR_LOOKALIKES = str.maketrans({"×": "*", "·": "*", "÷": "/", "−": "-", "^": "**"})
 """What models write for operators."""
 
 
@@ -157,8 +157,6 @@ def _too_large_error() -> Invalid:
 
 def _explain_unknown(node: ast.expr) -> Invalid:
     match node:
-        case ast.BinOp(op=ast.BitXor()):
-            hint = "Write ** for powers."
         case ast.Name(id=name) | ast.Call(func=ast.Name(id=name)):
             hint = f"'{name}' is unknown. {list_names([*FUNCTIONS, *CONSTANTS])}"
         case _:

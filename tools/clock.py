@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from config.errors import Invalid
-from config.zone_hints import propose_zone
+from config.zone_hints import find_zone_of_city, propose_zone
 from tools.spec import Tool, ToolContext
 
 Now = Callable[[], datetime]
@@ -19,10 +19,11 @@ def _utc_now() -> datetime:
 
 
 def read_clock(zone: str, now: Now = _utc_now) -> dict[str, Any]:
-    """Return the time in an IANA time zone.
+    """Return the time in an IANA time zone, or in that of a city.
 
-    Raises `Invalid` (`unknown_zone`) proposing the nearest zone, or that of a city of the name.
+    Raises `Invalid` (`unknown_zone`) proposing the nearest zone.
     """
+    zone = find_zone_of_city(zone) or zone
     try:
         moment = now().astimezone(ZoneInfo(zone))
     except (KeyError, ValueError, OSError) as error:
@@ -53,7 +54,7 @@ def clock_tool(now: Now = _utc_now) -> Tool:
             "properties": {
                 "zone": {
                     "type": "string",
-                    "description": "IANA name of the time zone. Leave it out for UTC.",
+                    "description": "IANA name of the time zone, or a city. Leave it out for UTC.",
                     "default": "UTC",
                     "maxLength": 64,
                 }

@@ -80,6 +80,7 @@ async def ask(
 
     models, tenant, addresses = context.run.models, context.run.tenant, context.addresses
     chunks: list[BaseMessage] = []
+    name = model
     async for attempt in models.attempts(model, "chat", tenant=tenant, on_event=forward_event):
         async with attempt as lease:
             _check_vision(lease.chat, messages, model)
@@ -97,9 +98,10 @@ async def ask(
                         tokens.send(chunk)
                         chunks.append(chunk)
             tokens.send_rest()
-    answer = _finish(join_chunks(chunks), context)
-    _warn_of_cut(answer, model, context)
-    _check_content(answer, model)
+            name = lease.model.name
+    answer = _finish(join_chunks(chunks), name, context)
+    _warn_of_cut(answer, context)
+    _check_content(answer)
     return answer
 
 
@@ -119,9 +121,11 @@ class _WithheldReader:
         return self._reader.read(chunk, finish_reason(chunk.response_metadata))
 
 
-def _finish(message: AIMessage, context: NodeContext) -> Answer:
+def _finish(message: AIMessage, model: str, context: NodeContext) -> Answer:
     message = finish_message(message)
     addresses = context.addresses
+    if not answering_model(message):  # as of an answer that was stopped
+        message.response_metadata["model_name"] = model
     extra = {key: item for key, item in message.additional_kwargs.items() if key != THINKING}
     text = link_pictures(str(message.text), addresses)
     return Answer(
@@ -131,9 +135,9 @@ def _finish(message: AIMessage, context: NodeContext) -> Answer:
     )
 
 
-def _warn_of_cut(answer: Answer, model: str, context: NodeContext) -> None:
+def _warn_of_cut(answer: Answer, context: NodeContext) -> None:
     if answer.cut:
-        name = answering_model(answer.message) or model
+        name = answering_model(answer.message)
         context.emit(
             "warning",
             code="response_cut" if answer.cut == "length" else "response_repeating",
@@ -141,12 +145,12 @@ def _warn_of_cut(answer: Answer, model: str, context: NodeContext) -> None:
         )
 
 
-def _check_content(answer: Answer, model: str) -> None:
+def _check_content(answer: Answer) -> None:
     """Raise for an answer that says nothing."""
     message = answer.message
     if str(message.text).strip() or message.tool_calls or message.invalid_tool_calls:
         return
-    name = answering_model(message) or model
+    name = answering_model(message)
     ending = f" It {CUTS[answer.cut]}" if answer.cut else ""
     details = {"model": name, "cut": answer.cut}
     if answer.thinking:

@@ -30,6 +30,8 @@ from models.output.repetition import RepetitionDetector
 from models.output.thinking import Piece, ThinkingFilter
 
 _CALL = "<tool_call>"
+MAX_REPEATED_CALLS = 4
+"""So often may calls come again in one answer; with more it goes round in circles."""
 
 
 class AnswerReader:
@@ -127,6 +129,8 @@ class AnswerReader:
                 yield piece
             elif shown := self._calls.feed(piece.text) if self._tools else piece.text:
                 yield self._note(Piece("text", shown))
+        if self._calls.repeats > MAX_REPEATED_CALLS:
+            self._loops.stop()
 
     def _note(self, piece: Piece) -> Piece:
         if piece.kind == "text":
@@ -184,13 +188,18 @@ class _LoopWatch:
             self._chars += len(piece.text)
             self._keep(self._text.feed(piece.text))
         elif self._thinking.feed(piece.text) is not None:
+            self.stop()
+
+    def stop(self) -> None:
+        """Keep the text until here: something else goes round in circles."""
+        if self.kept_chars is None:
             self.kept_chars = self._chars
 
     def look_closer(self) -> bool:
         """Look for shorter loops at the end too; tell whether there is any."""
         self._keep(self._text.end())
-        if self.kept_chars is None and self._thinking.end() is not None:
-            self.kept_chars = self._chars
+        if self._thinking.end() is not None:
+            self.stop()
         return self.kept_chars is not None
 
     def _keep(self, chars: int | None) -> None:

@@ -19,6 +19,7 @@ MARKS: Mapping[str, tuple[str, ...]] = {
     "<function_call>": ("</function_call>",),
     "<functioncall>": ("</functioncall>",),
     "<function=": ("</function>",),
+    "<function-name>": ("</arguments>",),
     "<tools>": ("</tools>",),
     "<|tool_call|>": ("<|/tool_call|>",),
     "<|tool_calls_section_begin|>": ("<|tool_calls_section_end|>",),

@@ -31,12 +31,14 @@ _BETWEEN = re.compile("|".join([r"[\s,;}\]]", *map(re.escape, _ENDS)]))
 class CallFilter:
     """Lets an answer's text through as it comes, and keeps back what may be calls.
 
-    `calls` and `unreadable` are those that were read until now.
+    `calls` and `unreadable` are those that were read until now, each once; `repeats` says how often
+    one of them came again.
     """
 
     def __init__(self, tools: Tools) -> None:
         self.calls: list[ParsedToolCall] = []
         self.unreadable: list[UnreadableCall] = []
+        self.repeats = 0
         self._tools = tools
         self._pythonic = tuple(f"{name}(" for name in tools)
         begins = [*MARKS, FENCE, *self._pythonic]
@@ -59,7 +61,10 @@ class CallFilter:
         """Return the rest of the text; `cut`: the answer breaks off, maybe within a call."""
         shown: list[str] = []
         if self._candidate is not None:
+            # What breaks off behind a mark or a call is the beginning of another one.
+            is_fragment = cut and (self._candidate.marked or bool(self.calls))
             self._finish(len(self._held), shown, cut=cut)
+            shown = [] if is_fragment else shown
         if not self._behind_call:
             self._show(len(self._held), shown)
         return "".join(shown)
@@ -81,7 +86,12 @@ class CallFilter:
         candidate, self._candidate = self._candidate, None
         marked = candidate is not None and candidate.marked
         if end and (parsed := parse_calls(self._held[:end], self._tools, marked=marked, cut=cut)):
-            self.calls += parsed.calls
+            for call in parsed.calls:
+                # A model that goes round in circles writes one call many times.
+                if call in self.calls:
+                    self.repeats += 1
+                else:
+                    self.calls.append(call)
             self.unreadable += parsed.unreadable
             self._held, self._behind_call = self._held[end:], True
         else:

@@ -160,10 +160,19 @@ class WordEmbed:
 
 
 @dataclass(frozen=True)
+class FakeModel:
+    name: str
+
+
+@dataclass(frozen=True)
 class FakeLease:
     chat: BaseChatModel
     choice: FakeResolvedModel
     embed: WordEmbed
+
+    @property
+    def model(self) -> FakeModel:
+        return FakeModel(self.choice.model)
 
 
 @dataclass

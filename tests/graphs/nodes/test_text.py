@@ -474,8 +474,8 @@ nodes:
   answer:
     type: text
     prompt: "{{ question }}"
-    save: {text: text, thinking: thinking, cut: cut, said: message}
-output: [text, thinking, cut, said]
+    save: {text: text, thinking: thinking, cut: cut, said: message, model: model}
+output: [text, thinking, cut, said, model]
 """
 CUT = {"finish_reason": "length"}
 
@@ -590,6 +590,7 @@ async def test_answer_that_goes_round_in_circles_is_stopped_and_marked() -> None
 
     output = transcript.output
     assert (output["text"], output["cut"]) == ("Well. So it is.", "repetition")
+    assert output["model"] == "chat"
     assert [each["code"] for each in transcript.kinds("warning")] == ["response_repeating"]
     assert len(transcript.tokens) < 300
 

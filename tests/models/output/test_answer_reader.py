@@ -143,6 +143,26 @@ def test_a_call_that_stayed_within_thinking_is_a_call() -> None:
     assert called(message) == [("weather", {"city": "Paris"})]
 
 
+def test_a_call_written_twice_is_one_call() -> None:
+    message, _ = read([f"{CALL}\n", CALL])
+
+    assert called(message) == [("weather", {"city": "Paris"})]
+
+
+def test_an_answer_that_repeats_one_call_is_stopped_with_that_call() -> None:
+    message, out = read(["Look. ", *[f"{CALL}\n"] * 40])
+
+    assert (message.content, called(message)) == ("Look. ", [("weather", {"city": "Paris"})])
+    assert cut_of(message) == "repetition"
+    assert len(out) < 20
+
+
+def test_the_beginning_of_another_call_that_was_cut_is_no_text() -> None:
+    message, _ = read([f'{CALL}\n{{"name":'], reason="length")
+
+    assert (message.content, called(message)) == ("", [("weather", {"city": "Paris"})])
+
+
 def test_calls_thought_of_are_no_calls() -> None:
     message, _ = read([f"Maybe {CALL}?</think>Yes."])
 

@@ -71,6 +71,8 @@ FORMS: dict[str, str] = {
     "llama 4": '[weather(city="Paris")]',
     "gemma 3": '```tool_code\nprint(weather(city="Paris"))\n```',
     "python": 'weather(city="Paris")',
+    "qwen's template, echoed": "<function-name>weather</function-name>\n<arguments>\n"
+    '{\n  "city": "Paris"\n}\n</arguments>',
     "mistral": f"[TOOL_CALLS] [{CALL}]",
     "mistral, later": '[TOOL_CALLS]weather[ARGS]{"city": "Paris"}',
     "cohere": '<|START_ACTION|>[{"tool_call_id": "0", "tool_name": "weather", "parameters": '
