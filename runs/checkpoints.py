@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -46,7 +47,14 @@ from runs.parts.part_reader import PartReader, PartsMissingError
 from runs.parts.reference import Reference
 from runs.parts.states import Address, decode, format_version
 from runs.parts.thread_states import ThreadStates, put_part
-from runs.task_writes import is_unfinished, put_writes
+from runs.task_writes import (
+    PART,
+    FindPart,
+    PartSerializer,
+    is_unfinished,
+    put_writes,
+    read_reference,
+)
 from runs.thread_shapes import thread_config
 
 _PUT = (
@@ -146,22 +154,24 @@ class Checkpoints(AsyncSqliteSaver):
         """Make the tuple of a row, with the writes on top of it; None for one that is deleted."""
         at = Address(row.thread_id, row.ns)
         decoded = decode(row.type, row.checkpoint, self.serde)
+        rows = self.database.rows_inline(pending_writes_sql(True), (*at, row.checkpoint_id))
+        references = [read_reference(value) for _, _, type_, value, *_ in rows if type_ == PART]
         try:
             checkpoint = await self._states.complete(
                 at, decoded, reader, self.serde, remember=remember
             )
+            written = await self._states.read_parts(references, reader)
         except PartsMissingError:
             if self._find_row(*at, row.checkpoint_id):
                 raise
             return None
-        writes = self.database.rows_inline(pending_writes_sql(True), (*at, row.checkpoint_id))
         return CheckpointTuple(
             # Whole even where the caller named no namespace: LangGraph writes beside it.
             thread_config(row.thread_id, row.checkpoint_id, row.ns),
             checkpoint,
             cast(CheckpointMetadata, orjson.loads(row.metadata) if row.metadata else {}),
             thread_config(row.thread_id, row.parent_id, row.ns) if row.parent_id else None,
-            load_pending_writes(writes, self.serde),
+            load_pending_writes(rows, PartSerializer(self.serde, written)),
         )
 
     async def aput(
@@ -219,7 +229,9 @@ class Checkpoints(AsyncSqliteSaver):
         # would run later.
         journal: Journal | None = config["configurable"].get(JOURNAL)
         try:
-            put = put_writes(config, writes, task_id, task_path, self.serde)
+            put = put_writes(
+                config, writes, task_id, task_path, self.serde, self._find_part(config)
+            )
         except Exception as error:
             if journal:
                 journal.unstorable = error
@@ -231,6 +243,11 @@ class Checkpoints(AsyncSqliteSaver):
         namespace = config["configurable"]["checkpoint_ns"]
         journal.defer_write(put, namespace, task_id if streamed else None)
         return _do_nothing()
+
+    def _find_part(self, config: RunnableConfig) -> FindPart:
+        configurable = config["configurable"]
+        at = Address(str(configurable["thread_id"]), str(configurable["checkpoint_ns"]))
+        return partial(self._states.find_part, at, str(configurable["checkpoint_id"]))
 
     def get_next_version(self, current: str | None, channel: None) -> str:
         """Return the version of a channel that follows: later ones are larger, as texts."""

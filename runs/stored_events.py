@@ -48,6 +48,7 @@ _OUTPUT = "SELECT output, output_parts, tenant, thread_id FROM runs WHERE run_id
 _LAST = f"SELECT last FROM events WHERE {OF_RUN} ORDER BY first DESC LIMIT 1"
 _OF_STEPS = re.compile(rb'^\{"type":"(?:run\.started|step\.started|step\.finished)".*$', re.M)
 """Those lines of a stored batch; JSON has no line breaks."""
+_BEGINS = (b'{"type":"step.', b'{"type":"run.started"')
 
 
 class StepRecord(NamedTuple):
@@ -174,7 +175,9 @@ def find_steps(batches: Iterable[bytes], run_attempt: int = 1) -> tuple[list[Ste
     `run_attempt` is the attempt at the run in which they begin.
     """
     steps: list[StepRecord] = []
-    for line in chain.from_iterable(map(_OF_STEPS.findall, batches)):
+    # Most batches of a long log hold tokens alone, which is seen at once.
+    of_steps = [batch for batch in batches if any(begin in batch for begin in _BEGINS)]
+    for line in chain.from_iterable(map(_OF_STEPS.findall, of_steps)):
         event = orjson.loads(line)
         if event["type"] == "run.started":
             run_attempt = event["attempt"]

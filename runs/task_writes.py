@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
+import orjson
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import WRITES_IDX_MAP
 from langgraph.checkpoint.serde.base import SerializerProtocol
@@ -15,12 +16,17 @@ from config.errors import Invalid
 from config.json_values import check_storable
 from runs.checkpoint_statements import list_writes
 from runs.database import RunDatabase, Statement
+from runs.parts.reference import Reference
 from runs.record import Run
 
 _PUT = (
     "INSERT OR {} INTO writes (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, "
     "channel, type, value) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
+PART = "part"
+"""The type of a value that is a reference; all others are LangGraph's."""
+FindPart: TypeAlias = Callable[[str, Any], Reference | None]
+"""Returns where a value that is written to a channel lies already."""
 BOOKKEEPING = frozenset({*WRITES_IDX_MAP, "__error_source_node__"})
 """Channels in which LangGraph notes what became of a task; all others hold what it wrote."""
 
@@ -34,8 +40,9 @@ def put_writes(
     task_id: str,
     task_path: str,
     serde: SerializerProtocol,
+    find_part: FindPart,
 ) -> Statement:
-    """Return what stores the writes of a task.
+    """Return what stores the writes of a task; what lies in parts already is referred to.
 
     Raises `Invalid` (`unstorable_value`) naming node and channel.
     """
@@ -51,13 +58,41 @@ def put_writes(
         task_id,
         task_path,
     )
-    rows = [
-        (*task, WRITES_IDX_MAP.get(channel, idx), channel, *_encode(value, node, channel, serde))
-        for idx, (channel, value) in enumerate(writes)
-    ]
+    rows = []
+    for idx, (channel, value) in enumerate(writes):
+        encoded = (
+            (PART, orjson.dumps(list(where)))
+            if (where := find_part(channel, value))
+            else _encode(value, node, channel, serde)
+        )
+        rows.append((*task, WRITES_IDX_MAP.get(channel, idx), channel, *encoded))
     # As the library does: bookkeeping is replaced, what a task wrote first stays.
     bookkeeping = all(channel in WRITES_IDX_MAP for channel, _ in writes)
     return Statement(_PUT.format("REPLACE" if bookkeeping else "IGNORE"), rows, many=True)
+
+
+class PartSerializer:
+    """Reads values as LangGraph's serializer does, and those that lie in parts out of `values`."""
+
+    def __init__(self, serde: SerializerProtocol, values: Mapping[Reference, Any]) -> None:
+        self._serde = serde
+        self._values = values
+
+    def dumps_typed(self, value: Any) -> tuple[str, bytes]:
+        return self._serde.dumps_typed(value)
+
+    def loads_typed(self, data: tuple[str, bytes]) -> Any:
+        type_, encoded = data
+        return (
+            self._values[read_reference(encoded)]
+            if type_ == PART
+            else self._serde.loads_typed(data)
+        )
+
+
+def read_reference(encoded: bytes) -> Reference:
+    """Read the value of a row of type `PART`."""
+    return Reference(*orjson.loads(encoded))
 
 
 def is_unfinished(writes: Sequence[tuple[str, Any]]) -> bool:

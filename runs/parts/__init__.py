@@ -10,6 +10,6 @@ its thread: they go when it goes, and nothing is counted.
   `reference` says where a value lies.
 - `chunks` holds stretches of a list in memory and tells whether they have changed, `stored_items`
   knows what is stored of a list, `stored_values` of any channel; they write what is new.
-- `states` encodes and decodes checkpoints, `thread_states` remembers the last ones of threads in
-  use.
+- `states` encodes and decodes checkpoints, by the names that `inputs` gives; `thread_states`
+  remembers the last ones of threads in use.
 """

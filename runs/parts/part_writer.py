@@ -20,6 +20,15 @@ EPOCH_TICKS = 17_672_256_000_000
 """The first of January 2026: numbers are smaller since then."""
 
 
+LARGE_CHARACTERS = 4096
+"""A text of so many has a segment of its own, to which all that hold it refer."""
+
+
+def is_large(value: Any) -> bool:
+    """Return whether a value is a large text."""
+    return type(value) in (str, bytes) and len(value) >= LARGE_CHARACTERS
+
+
 class PartNumbers:
     """Gives parts their numbers, each once in a process and larger than those of processes before.
 
@@ -35,12 +44,42 @@ class PartNumbers:
         return self._last
 
 
+class LargeTexts:
+    """Large texts of the last checkpoint, as objects, and the segments that each has for itself.
+
+    An input that becomes a channel's value, or goes from one to another, is stored once.
+    """
+
+    def __init__(self) -> None:
+        self._before: dict[int, tuple[str | bytes, NodeRef]] = {}
+        self._now: dict[int, tuple[str | bytes, NodeRef]] = {}
+
+    def begin(self) -> None:
+        """Begin a checkpoint: what this one does not hold is forgotten with the next."""
+        self._before, self._now = self._now, {}
+
+    def find(self, text: str | bytes) -> NodeRef | None:
+        entry = self._now.get(id(text)) or self._before.get(id(text))
+        if entry is None:
+            return None
+        self._now[id(text)] = entry
+        return entry[1]
+
+    def note(self, text: str | bytes, at: NodeRef) -> None:
+        # With the text itself: while it is held here, no other object has its id.
+        self._now[id(text)] = (text, at)
+
+
 class PartWriter:
     """Collects the slots of one part."""
 
-    def __init__(self, serde: SerializerProtocol, numbers: PartNumbers) -> None:
+    def __init__(
+        self, serde: SerializerProtocol, numbers: PartNumbers, texts: LargeTexts | None = None
+    ) -> None:
         self._serde = serde
         self._slots: list[bytes | list[Any]] = []
+        self._texts = texts or LargeTexts()
+        self._texts.begin()
         self.part = numbers.next()
 
     def __bool__(self) -> bool:
@@ -55,6 +94,15 @@ class PartWriter:
     def add_segment(self, packed: bytes) -> int:
         """Add an encoded segment and return its slot."""
         return self._add(packed)
+
+    def write_text(self, text: str | bytes) -> NodeRef:
+        """Add a text as a segment of its own, or return where it lies already."""
+        at = self._texts.find(text)
+        if at is None:
+            at = NodeRef(self.part, self.add_segment(self.pack([text])))
+            if is_large(text):
+                self._texts.note(text, at)
+        return at
 
     def write_node(self, entries: Entries) -> NodeRef:
         """Add a closed node."""

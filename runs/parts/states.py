@@ -4,7 +4,8 @@ Owns the form in which a checkpoint is stored. Checkpoints of earlier versions, 
 values, are read as they are.
 
 Invariants:
-- A checkpoint refers to its own part and to those to which its parent refers, no others.
+- A checkpoint refers to its own part and to those to which its parent refers, or for the first of a
+  graph within a graph, the last one of the graph around it; to no others.
 - What is remembered of a namespace belongs to one checkpoint, which is named.
 - Nothing that a caller gives or gets is shared with what is remembered, but for what cannot change.
 """
@@ -19,8 +20,9 @@ from typing import Any, NamedTuple, cast
 from langgraph.checkpoint.base import Checkpoint
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
+from runs.parts.inputs import likely_name, spread, without
 from runs.parts.part_reader import PartReader
-from runs.parts.part_writer import PartNumbers, PartWriter
+from runs.parts.part_writer import LargeTexts, PartNumbers, PartWriter
 from runs.parts.reference import Reference
 from runs.parts.stored_values import StoredValue, load, read, store
 
@@ -38,22 +40,28 @@ class Address(NamedTuple):
     key: str
     ns: str
 
+    @property
+    def outer(self) -> Address | None:
+        """The namespace of the graph around this one."""
+        return Address(self.key, self.ns.rpartition("|")[0]) if self.ns else None
+
 
 class EncodedState(NamedTuple):
     """A checkpoint as it is stored: its blob, and its own part if it has one."""
 
     type: str
     blob: bytes
-    part: int | None
-    data: bytes
+    part: int | None = None
+    data: bytes = b""
 
 
 @dataclass
 class KnownState:
-    """What is stored of a checkpoint's large values, by channel."""
+    """What is stored of a checkpoint's large values, by their names."""
 
     checkpoint_id: str
     values: dict[str, StoredValue] = field(default_factory=dict)
+    texts: LargeTexts = field(default_factory=LargeTexts)
 
     @property
     def size_bytes(self) -> int:
@@ -61,7 +69,18 @@ class KnownState:
 
     @property
     def references(self) -> dict[str, Reference]:
-        return {channel: value.reference for channel, value in self.values.items()}
+        return {name: value.reference for name, value in self.values.items()}
+
+    def clone(self) -> KnownState:
+        """Return a state of its own in which the same values are stored."""
+        return KnownState("", {name: value.clone() for name, value in self.values.items()})
+
+    def find_before(self, name: str) -> StoredValue | None:
+        """Return what a value of this name is compared with, to be updated."""
+        if known := self.values.get(name):
+            return known
+        alike = self.values.get(likely_name(name))
+        return alike.clone() if alike else None
 
     def find(self, name: str, value: Any) -> Reference | None:
         """Return where this value is stored, most likely by a channel of this name."""
@@ -73,7 +92,7 @@ class KnownState:
 
     def copy(self) -> dict[str, Any]:
         """Return the values; what of them can be changed is the caller's own."""
-        return {channel: value.copy() for channel, value in self.values.items()}
+        return {name: value.copy() for name, value in self.values.items()}
 
 
 class _Noted(NamedTuple):
@@ -128,26 +147,23 @@ def encode(
 
     After an error, which is raised as it is, nothing is known of `parent` any more.
     """
-    writer = PartWriter(serde, numbers)
-    inline: dict[str, Any] = {}
+    writer = PartWriter(serde, numbers, parent.texts)
     stored: dict[str, StoredValue] = {}
-    for channel, value in checkpoint["channel_values"].items():
-        if large := store(value, parent.values.get(channel), writer, serde):
-            stored[channel] = large
-        else:
-            inline[channel] = value
+    for name, value in spread(checkpoint["channel_values"]):
+        if large := store(value, parent.find_before(name), writer, serde):
+            stored[name] = large
     shape = {
         **checkpoint,
-        "channel_values": inline,
+        "channel_values": without(checkpoint["channel_values"], stored),
         "channel_versions": _shorten(checkpoint["channel_versions"]),
         "versions_seen": {
             k: _shorten(versions) for k, versions in checkpoint["versions_seen"].items()
         },
-        "parts": {channel: list(value.reference) for channel, value in stored.items()},
+        "parts": {name: list(value.reference) for name, value in stored.items()},
     }
     type_, blob = serde.dumps_typed(shape)
     parent.checkpoint_id, parent.values = checkpoint["id"], stored
-    return EncodedState(type_, blob, writer.part if writer else None, writer.data())
+    return EncodedState(type_, blob, *((writer.part, writer.data()) if writer else ()))
 
 
 class DecodedState(NamedTuple):
@@ -167,13 +183,13 @@ def decode(type_: str, blob: bytes, serde: SerializerProtocol) -> DecodedState:
     shape["versions_seen"] = {
         k: _lengthen(versions) for k, versions in shape["versions_seen"].items()
     }
-    references = {channel: Reference(*where) for channel, where in parts.items()}
+    references = {name: Reference(*where) for name, where in parts.items()}
     return DecodedState(cast(Checkpoint, shape), references)
 
 
 def read_values(references: Mapping[str, Reference], reader: PartReader) -> dict[str, Any]:
     """Read large values. Blocks."""
-    return {channel: read(where, reader) for channel, where in references.items()}
+    return {name: read(where, reader) for name, where in references.items()}
 
 
 def load_state(
@@ -183,7 +199,7 @@ def load_state(
     serde: SerializerProtocol,
 ) -> KnownState:
     """Read large values, to be remembered. Blocks."""
-    values = {channel: load(where, reader, serde) for channel, where in references.items()}
+    values = {name: load(where, reader, serde) for name, where in references.items()}
     return KnownState(checkpoint_id, values)
 
 

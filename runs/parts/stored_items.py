@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from itertools import chain
+from itertools import chain, groupby
 from typing import Any
 
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from runs.parts.chunks import CHUNK_ITEMS, FROZEN, Chunk, make_chunk
-from runs.parts.part_writer import PartWriter
+from runs.parts.part_writer import PartWriter, is_large
 from runs.parts.spine import NodeRef, Piece, Spine
 
 
@@ -31,6 +31,12 @@ class Origins:
         self._parts.extend([piece.part] * piece.size)
         self._slots.extend([piece.slot] * piece.size)
         self._offsets.extend(range(piece.start, piece.start + piece.size))
+
+    def clone(self) -> Origins:
+        origins = Origins()
+        origins._parts, origins._slots = self._parts[:], self._slots[:]
+        origins._offsets = self._offsets[:]
+        return origins
 
     def at(self, position: int) -> Piece:
         return Piece(self._parts[position], self._slots[position], self._offsets[position], 1)
@@ -62,6 +68,15 @@ class StoredItems:
             stored._origins.add(piece)
         stored._spine, stored.root = spine, root
         stored._set_chunks(0, items)
+        return stored
+
+    def clone(self) -> StoredItems:
+        """Return a list of its own that knows the same; either may be updated."""
+        stored = StoredItems(self._serde)
+        # Chunks do not change: another one is put in the place of one whose items have.
+        stored._chunks, stored._origins = self._chunks[:], self._origins.clone()
+        stored._spine = Spine(self._spine.pieces, self._spine.nodes)
+        stored.root, stored.size_bytes = self.root, self.size_bytes
         return stored
 
     def __len__(self) -> int:
@@ -107,10 +122,14 @@ class StoredItems:
         return next(different, min(len(chunk), len(items)))
 
     def _append(self, items: Sequence[Any], writer: PartWriter) -> None:
-        if not items:
-            return
-        slot = writer.add_segment(writer.pack(list(items)))
-        self._add(Piece(writer.part, slot, 0, len(items)), writer)
+        for large, stretch in groupby(items, is_large):
+            if large:
+                for text in stretch:
+                    self._add(Piece(*writer.write_text(text), 0, 1), writer)
+            else:
+                small = list(stretch)
+                slot = writer.add_segment(writer.pack(small))
+                self._add(Piece(writer.part, slot, 0, len(small)), writer)
 
     def _add(self, piece: Piece, writer: PartWriter) -> None:
         self._origins.add(piece)

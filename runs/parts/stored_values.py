@@ -41,6 +41,10 @@ class StoredValue(Protocol):
         """Return the value; what of it can be changed is the caller's own."""
         ...
 
+    def clone(self) -> StoredValue:
+        """Return an object of its own that knows the same; either may be updated."""
+        ...
+
 
 class StoredText:
     """A text, or bytes."""
@@ -60,7 +64,7 @@ class StoredText:
 
     def update(self, value: Any, writer: PartWriter) -> None:
         if self._at is None or not self.holds(value):
-            self._at = NodeRef(writer.part, writer.add_segment(writer.pack([value])))
+            self._at = writer.write_text(value)
             self._value = value
 
     def holds(self, value: Any) -> bool:
@@ -69,6 +73,9 @@ class StoredText:
     def copy(self) -> str | bytes:
         return self._value
 
+    def clone(self) -> StoredText:
+        return StoredText(self._value, self._at)
+
 
 class StoredSequence:
     """A list, or a dict as a list of its names and values in turn."""
@@ -76,6 +83,9 @@ class StoredSequence:
     def __init__(self, kind: Literal["list", "dict"], items: StoredItems) -> None:
         self.kind: Literal["list", "dict"] = kind
         self._items = items
+
+    def __len__(self) -> int:
+        return len(self._items) // (1 if self.kind == "list" else 2)
 
     @property
     def reference(self) -> Reference:
@@ -90,11 +100,16 @@ class StoredSequence:
         self._items.update(self._lay_out(value), writer)
 
     def holds(self, value: Any) -> bool:
-        return _kind_of(value) == self.kind and self._items.holds(self._lay_out(value))
+        if _kind_of(value) != self.kind or len(value) != len(self):
+            return False
+        return self._items.holds(self._lay_out(value))
 
     def copy(self) -> list[Any] | dict[Any, Any]:
         items = self._items.copy()
         return items if self.kind == "list" else _as_dict(items)
+
+    def clone(self) -> StoredSequence:
+        return StoredSequence(self.kind, self._items.clone())
 
     def _lay_out(self, value: Any) -> list[Any]:
         return value if self.kind == "list" else list(chain.from_iterable(value.items()))
@@ -130,6 +145,9 @@ class StoredObject:
 
     def copy(self) -> Any:
         return self._serde.loads_typed(("msgpack", self._encoded))[0]
+
+    def clone(self) -> StoredObject:
+        return StoredObject(self._encoded, self._serde, self._at)
 
 
 _SMALL = (bool, int, float, type(None))

@@ -6,13 +6,14 @@ encoded is `states`'; which rows there are is `checkpoints`'.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from langgraph.checkpoint.base import Checkpoint
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from runs.database import RunDatabase, Statement
+from runs.parts.inputs import likely_name, put_back
 from runs.parts.part_reader import PartReader
 from runs.parts.part_writer import PartNumbers
 from runs.parts.reference import Reference
@@ -26,6 +27,7 @@ from runs.parts.states import (
     load_state,
     read_values,
 )
+from runs.parts.stored_values import read
 
 _PUT = "INSERT INTO parts (thread_id, part_id, checkpoint_id, data) VALUES (?, ?, ?, ?)"
 
@@ -53,12 +55,17 @@ class ThreadStates:
 
         It is remembered in its parent's place. Raises what the serializer raises.
         """
-        parent = self._known.find(at, parent_id) or KnownState("")
+        parent = self._known.find(at, parent_id) or self._begin(at, parent_id)
         # Should the encoding fail half-way, the parent is not what was written.
         self._known.forget(at)
         encoded = encode(checkpoint, parent, serde, self._numbers)
         self._known.note(at, parent)
         return encoded
+
+    def _begin(self, at: Address, parent_id: str | None) -> KnownState:
+        """Return what a first checkpoint is compared with: a graph in a graph shares its values."""
+        around = self._known.last(at.outer) if at.outer and parent_id is None else None
+        return around.clone() if around else KnownState("")
 
     async def complete(
         self,
@@ -78,7 +85,7 @@ class ThreadStates:
         remember = remember or self._known.last(at) is None
         if references:
             values = await self._read(at, checkpoint["id"], references, reader, serde, remember)
-            checkpoint["channel_values"].update(values)
+            put_back(checkpoint["channel_values"], values)
         elif remember:
             self._known.note(at, KnownState(checkpoint["id"]))
         return checkpoint
@@ -90,6 +97,24 @@ class ThreadStates:
             return {}
         located = ((name, known.find(name, value)) for name, value in values.items())
         return {name: where for name, where in located if where}
+
+    def find_part(self, at: Address, checkpoint_id: str, name: str, value: Any) -> Reference | None:
+        """Return where a value that is written on a checkpoint is stored already."""
+        if known := self._known.find(at, checkpoint_id):
+            return known.find(likely_name(name), value)
+        # The first writes of a graph in a graph come before its first checkpoint is put.
+        around = self._known.last(at.outer) if at.outer else None
+        return around.find(name, value) if around else None
+
+    async def read_parts(
+        self, references: Sequence[Reference], reader: PartReader
+    ) -> dict[Reference, Any]:
+        """Read values. Raises `PartsMissingError`."""
+        if not references:
+            return {}
+        return await self._database.read(
+            lambda connection: {where: read(where, reader.on(connection)) for where in references}
+        )
 
     def forget(self, key: str) -> None:
         """Forget the states of a thread that is changed otherwise."""

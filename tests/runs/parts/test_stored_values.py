@@ -14,7 +14,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from runs.parts.part_reader import PartReader
-from runs.parts.part_writer import PartNumbers, PartWriter
+from runs.parts.part_writer import LARGE_CHARACTERS, LargeTexts, PartNumbers, PartWriter
 from runs.parts.reference import Reference
 from runs.parts.stored_values import MIN_BYTES, StoredValue, load, read, store
 
@@ -33,12 +33,13 @@ class Channel:
             "PRIMARY KEY (thread_id, part_id))"
         )
         self.numbers = PartNumbers()
+        self.texts = LargeTexts()
         self.known: StoredValue | None = None
         self.versions: list[tuple[Reference, Any]] = []
         self.written: list[int] = []
 
     def put(self, value: Any) -> None:
-        writer = PartWriter(SERDE, self.numbers)
+        writer = PartWriter(SERDE, self.numbers, self.texts)
         self.known = store(value, self.known, writer, SERDE)
         data = writer.data()
         self.written.append(len(data) if writer else 0)
@@ -189,4 +190,15 @@ def test_a_window_that_moves_writes_its_new_items_alone(channel: Channel) -> Non
         channel.put(values)
 
     assert max(channel.written[1:]) < len(TEXT) + 1500
+    channel.check()
+
+
+def test_a_large_text_that_moves_is_written_once(channel: Channel) -> None:
+    text = "x" * LARGE_CHARACTERS
+
+    for value in ({"input": text}, text, ["a", text, text], {"a": 1, "b": text}):
+        channel.put(value)
+
+    assert channel.written[0] > len(text)
+    assert max(channel.written[1:]) < 100
     channel.check()

@@ -68,7 +68,21 @@ def growing_graphs(gates: NodeGates) -> dict[str, Callable[[], StateGraph[Any]]]
     async def ask(state: Talk) -> dict[str, Any]:
         return {"said": [f"{interrupt('go on?')} {TEXT}"]}
 
+    async def inside(state: Talk) -> dict[str, Any]:
+        number = len(state["said"])
+        return {"said": [f"{number} {TEXT}"], "x": number}
+
+    def within() -> StateGraph[Any]:
+        """`b` is a graph of its own, which gets the whole state and answers with its last text."""
+        inner = _chain({"inside": inside, "again": inside}).compile()
+
+        async def call(state: Talk) -> dict[str, Any]:
+            return {"said": (await inner.ainvoke(state))["said"][-1:]}
+
+        return _chain({"a": a, "b": call})
+
     return {
+        "growing-within": within,
         "growing": lambda: _chain({"a": a, "b": b}),
         "marking": lambda: _chain({"a": a, "mark": mark, "b": b}),
         "growing-asking": lambda: _chain({"a": a, "ask": ask, "b": b}),
