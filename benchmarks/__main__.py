@@ -18,6 +18,7 @@ NAMES = (
     "leases",
     "simulator",
     "growth",
+    "filters",
 )
 ON_DEMAND = ("gpu", "roundtrip", "endurance", "hostile")
 """Those that need a machine of their own, measure quality or find faults; not in `make bench`."""

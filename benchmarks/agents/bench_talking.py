@@ -1,0 +1,3 @@
+"""A conversation that answers with what is new."""
+
+from benchmarks.growth.talking import talking as build  # noqa: F401
