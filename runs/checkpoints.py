@@ -192,7 +192,10 @@ class Checkpoints(AsyncSqliteSaver):
         at = Address(thread_id, ns)
         if parent_id and not self._states.is_known(at, parent_id):
             await self._get(config, remember=True)
-        encoded = self._states.encode(at, checkpoint, parent_id, self.serde)
+        # No code of users has run since the input's parent was read: a node might change a value
+        # where it stands, which no version tells of.
+        changed = new_versions if metadata.get("source") == "input" else None
+        encoded = self._states.encode(at, checkpoint, parent_id, self.serde, changed)
         put = Statement(
             _PUT,
             (

@@ -187,7 +187,9 @@ class RunEngine:
 
     async def show(self, run_id: str, *, tenant: str) -> Run:
         """Return the run as it is now, whole. Raises as `get` does."""
-        return await self._store.read_output(self.get(run_id, tenant=tenant))
+        run = self.get(run_id, tenant=tenant)
+        execution = self._executor.find(run_id)
+        return execution.show() if execution else await self._store.read_output(run)
 
     def follow(self, run_id: str, after: int = 0, *, tenant: str) -> AsyncIterator[Batch]:
         """Return the run's events behind `after`: each once, in order, until it ends or waits."""
@@ -203,9 +205,9 @@ class RunEngine:
         self.get(run_id, tenant=tenant)
         if execution := self._executor.find(run_id):
             await execution.wait_done()
-            # What is on disk now, and has its output in memory.
+            # What is on disk now, with its output out of memory.
             if execution.run.ended and execution.log.failure is None:
-                return execution.run
+                return execution.show()
         return await self.show(run_id, tenant=tenant)
 
     async def wait_left(self, thread_id: str, *, tenant: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,14 +50,14 @@ class RunEvent:
 class FinishedEvent(RunEvent):
     """The end of a run whose large output is stored with the run alone.
 
-    It is encoded for readers when there are any.
+    `output` makes it for readers, when there are any.
     """
 
-    output: Any
+    output: Callable[[], Any]
 
     @property
     def json(self) -> bytes:
-        return with_output(self.stored, dumps(self.output))
+        return with_output(self.stored, dumps(self.output()))
 
 
 @dataclass(slots=True)

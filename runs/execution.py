@@ -23,7 +23,6 @@ from langgraph.runtime import RunControl
 from langgraph.types import Command
 
 from config.errors import MotetError
-from graphs.interface import as_json
 from graphs.run_context import ClaimStep
 from graphs.templates.rendering import evaluate
 from runs.checkpoint_statements import delete_thread
@@ -33,7 +32,7 @@ from runs.failures import describe_error, error_text, find_origin
 from runs.graph_stream import GraphStream, Part
 from runs.input_choice import Answers, GoOn, InputChoice, NewInput, ThreadPosition, choose_input
 from runs.journal import JOURNAL
-from runs.outputs import encode_output
+from runs.outputs import PickedOutput
 from runs.record import Run, RunRequest, RunStatus
 from runs.run_log import RunLog
 from runs.stream_translator import StreamTranslator, ended_step
@@ -80,6 +79,14 @@ class Execution:
     """Whether it is to leave at its next step, and to continue at the next start."""
     begun: bool = False
     """Whether this attempt counts among the run's `open_attempts`."""
+
+    output: PickedOutput | None = None
+
+    def show(self) -> Run:
+        """Return the run with its whole output, if it has one."""
+        if self.output and self.run.output is None:
+            self.run.output = self.output.whole()
+        return self.run
 
     def drain(self) -> None:
         """Ask the attempt to leave at its next step, and return at once."""
@@ -277,12 +284,12 @@ class Execution:
     async def _finish(self, values: Any, checkpoints: Checkpoints) -> None:
         run = self.run
         picked = await evaluate(lambda _: self.agent.pick(values))
-        run.output = {name: as_json(value) for name, value in picked.items()}
         # The parts of a run's own thread are deleted with its end.
         parts = {} if run.own_thread else checkpoints.find_parts(run.thread_key, picked)
-        run.encoded_output = encode_output(run.output, parts)
+        self.output = PickedOutput(picked, parts)
+        run.encoded_output = self.output.encode()
         self.log.release_all_writes()
-        await self._record_end(self.log.number_finish(run, "agent's output"))
+        await self._record_end(self.log.number_finish(run, "agent's output", self.output.whole))
 
     async def _end(self, status: RunStatus, reason: str, data: dict[str, Any]) -> None:
         # What steps had done stays on the thread, though no event reports their end any more.

@@ -19,11 +19,24 @@ from runs.parts.stored_values import read
 from runs.record import EncodedOutput
 
 
-def encode_output(output: Any, parts: Mapping[str, Reference]) -> EncodedOutput:
-    """Encode an output, some of whose values lie in `parts`."""
-    if parts:
-        output = {name: None if name in parts else value for name, value in output.items()}
-    return EncodedOutput(dumps(output), parts)
+class PickedOutput:
+    """The output of a run that ends: what its agent picked, some of which lies in `parts`."""
+
+    def __init__(self, picked: Mapping[str, Any], parts: Mapping[str, Reference]) -> None:
+        self._picked = picked
+        self._parts = parts
+
+    def encode(self) -> EncodedOutput:
+        """Encode the output to be stored."""
+        rest = {
+            name: None if name in self._parts else as_json(value)
+            for name, value in self._picked.items()
+        }
+        return EncodedOutput(dumps(rest), self._parts)
+
+    def whole(self) -> dict[str, Any]:
+        """Return the whole output as JSON. Takes as long as it is large."""
+        return {name: as_json(value) for name, value in self._picked.items()}
 
 
 def load_output(json: str, parts: str | None) -> EncodedOutput:

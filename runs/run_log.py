@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,17 +112,17 @@ class RunLog:
         run.transition(status, reason)
         return event
 
-    def number_finish(self, run: Run, reason: str) -> RunEvent:
+    def number_finish(self, run: Run, reason: str, output: Callable[[], Any]) -> RunEvent:
         """Move the run, whose output is encoded, to its end and number the event that reports it.
 
-        Raises as `number_end` does.
+        `output` makes the whole output, for readers of the event. Raises as `number_end` does.
         """
         assert run.encoded_output
-        output, parts = run.encoded_output
-        if not parts and len(output) <= INLINE_OUTPUT_BYTES:
-            return self.number_end(run, "finished", reason, {"output": orjson.Fragment(output)})
+        encoded, parts = run.encoded_output
+        if not parts and len(encoded) <= INLINE_OUTPUT_BYTES:
+            return self.number_end(run, "finished", reason, {"output": orjson.Fragment(encoded)})
         bare = self.number_end(run, "finished", reason, {})
-        return FinishedEvent(bare.seq, bare.type, bare.stored, run.output)
+        return FinishedEvent(bare.seq, bare.type, bare.stored, output)
 
     def defer_write(self, statement: Statement, namespace: str, step: str | None = None) -> None:
         """Store a write of the graph soon, in the order of the calls.

@@ -13,7 +13,7 @@ Invariants:
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
 
@@ -141,16 +141,23 @@ class KnownStates:
 
 
 def encode(
-    checkpoint: Checkpoint, parent: KnownState, serde: SerializerProtocol, numbers: PartNumbers
+    checkpoint: Checkpoint,
+    parent: KnownState,
+    serde: SerializerProtocol,
+    numbers: PartNumbers,
+    changed: Container[str] | None,
 ) -> EncodedState:
     """Encode a checkpoint; `parent`, of which it is made, becomes what is known of it.
 
-    After an error, which is raised as it is, nothing is known of `parent` any more.
+    Channels that are not among the `changed` hold what `parent` does; with None any may have
+    changed. After an error, which is raised as it is, nothing is known of `parent` any more.
     """
     writer = PartWriter(serde, numbers, parent.texts)
     stored: dict[str, StoredValue] = {}
     for name, value in spread(checkpoint["channel_values"]):
-        if large := store(value, parent.find_before(name), writer, serde):
+        if changed is not None and name not in changed and name in parent.values:
+            stored[name] = parent.values[name]
+        elif large := store(value, parent.find_before(name), writer, serde):
             stored[name] = large
     shape = {
         **checkpoint,

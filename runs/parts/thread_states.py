@@ -6,7 +6,7 @@ encoded is `states`'; which rows there are is `checkpoints`'.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 from langgraph.checkpoint.base import Checkpoint
@@ -50,15 +50,17 @@ class ThreadStates:
         checkpoint: Checkpoint,
         parent_id: str | None,
         serde: SerializerProtocol,
+        changed: Container[str] | None = None,
     ) -> EncodedState:
         """Encode a checkpoint whose parent, if it has one, is remembered or has no large values.
 
-        It is remembered in its parent's place. Raises what the serializer raises.
+        It is remembered in its parent's place. `changed` are the channels that differ from the
+        parent's; None where that is not known. Raises what the serializer raises.
         """
         parent = self._known.find(at, parent_id) or self._begin(at, parent_id)
         # Should the encoding fail half-way, the parent is not what was written.
         self._known.forget(at)
-        encoded = encode(checkpoint, parent, serde, self._numbers)
+        encoded = encode(checkpoint, parent, serde, self._numbers, changed)
         self._known.note(at, parent)
         return encoded
 
