@@ -13,7 +13,7 @@ from models.backends.common.gguf import GgufHeader
 from models.backends.llamacpp.options import MIB, LlamaCppEmbedOptions, LlamaCppOptions
 from models.devices import CPU
 
-CPU_BATCH, GPU_BATCH = 256, 2048
+CPU_BATCH, GPU_BATCH = 128, 2048
 COMPUTED_AT_ONCE = 512
 """Of a batch, the most (`n_ubatch` of llama.cpp)."""
 UNKNOWN_CONTEXT = 4096

@@ -16,13 +16,13 @@ MIB = 2**20
 class LlamaCppOptions(ThreadedOptions):
     """What all tasks know."""
 
-    threads: int | None = Field(None, ge=1, description="On a CPU; one for each core it has.")
+    threads: int | None = Field(None, ge=1, description="On a CPU; one a core, one fewer to write.")
     context: int | None = Field(
         None, ge=64, description="Tokens of question and answer together; what the file says."
     )
     slots: int = Field(1, ge=1, le=64, description="Requests at once, each with a whole context.")
     batch: int | None = Field(
-        None, ge=1, le=16_384, description="Tokens read at once; 256 on a CPU, else 2048."
+        None, ge=1, le=16_384, description="Tokens read at once; 128 on a CPU, else 2048."
     )
     gpu_layers: int | None = Field(None, ge=0, description="On an accelerator; all of them.")
     prompt_cache_mib: int = Field(

@@ -88,7 +88,7 @@ def _set_context(params: xllamacpp.CommonParams, options: dict[str, Any]) -> Non
 
 def _set_device(params: xllamacpp.CommonParams, options: dict[str, Any]) -> None:
     params.cpuparams.n_threads = options["threads"]
-    params.cpuparams_batch.n_threads = options["threads"]
+    params.cpuparams_batch.n_threads = options["prompt_threads"]
     if options["device"] == "cpu":
         params.n_gpu_layers = 0
         params.no_kv_offload = params.no_op_offload = True
