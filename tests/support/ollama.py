@@ -54,6 +54,7 @@ class Ollama:
         port: int = 0,
     ) -> None:
         self.requests: list[ReceivedRequest] = []
+        self.tags_take_s = 0.0
         self.api_key = api_key
         self._limits = max_loaded, max_queue, parallel
         self.runners = Runners(*self._limits)
@@ -164,6 +165,7 @@ class Ollama:
         return answer_json({"version": self._version})
 
     async def _tags(self, request: Request) -> Response:
+        await asyncio.sleep(self.tags_take_s)
         newest = sorted(self._cards.values(), key=lambda card: card.modified_at, reverse=True)
         return answer_json({"models": [wire.tag(card, old=self._old) for card in newest]})
 

@@ -11,13 +11,23 @@ CONNECT_TIMEOUT_S = 10.0
 """How long a server may take to accept a connection. One that is there accepts or refuses at once;
 only a host that drops packets takes so long. But this process may see the connection late: where
 many requests began together while all cores were busy, 2 s ended them and the model as lost."""
-PROBE_TIMEOUT_S = 1.5
+PROBE_CONNECT_S = 1.5
+"""The same, of another host, for a question whether a server is there: a host that is off is
+passed over soon. Nothing drops packets on the way to a local one."""
+PROBE_TIMEOUT_S = 6.0
+"""How long a server that accepted may take for a list: where cores are busy it answers late, and
+with 1.5 s it was taken for absent and its role went to another model."""
 IDLE_CONNECTIONS = 16
 
 
 def is_local(url: str) -> bool:
     """Tell whether the server runs on this machine, as far as its address says."""
     return (urlsplit(url).hostname or "") in LOOPBACK
+
+
+def probe_connect_s(url: str) -> float:
+    """Return how long a server may take to accept a connection that asks whether it is there."""
+    return CONNECT_TIMEOUT_S if is_local(url) else PROBE_CONNECT_S
 
 
 def redacted_url(url: str) -> str:

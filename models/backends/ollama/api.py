@@ -12,7 +12,11 @@ import httpx
 
 from config.errors import Busy, Invalid, MotetError
 from config.text_streams import read_lines
-from models.backends.common.network import CONNECT_TIMEOUT_S, PROBE_TIMEOUT_S
+from models.backends.common.network import (
+    CONNECT_TIMEOUT_S,
+    PROBE_TIMEOUT_S,
+    probe_connect_s,
+)
 from models.backends.common.transports import TransportFactory
 from models.backends.ollama import errors, listing
 from models.backends.ollama.listing import Details, Installed, RunningModel, untagged
@@ -182,7 +186,7 @@ class OllamaApi:
     ) -> dict[str, Any]:
         tag = str((body or {}).get("model", ""))
         called = called or tag
-        timeout = httpx.Timeout(timeout_s, connect=min(CONNECT_TIMEOUT_S, timeout_s))
+        timeout = httpx.Timeout(timeout_s, connect=probe_connect_s(self.url))
         try:
             client = await self._client()
             response = await client.request(verb, self._address(path), json=body, timeout=timeout)

@@ -12,7 +12,7 @@ import httpx
 
 from config.errors import Invalid, MotetError, Unavailable
 from models.availability import Reason
-from models.backends.common.network import PROBE_TIMEOUT_S, redacted_url
+from models.backends.common.network import PROBE_TIMEOUT_S, probe_connect_s, redacted_url
 from models.backends.common.options import Options
 from models.backends.common.single_flight import SingleFlightCache
 from models.backends.common.transports import TransportFactory
@@ -203,7 +203,7 @@ class OpenAIDriver:
             answer = await client.get(
                 f"{url}/models",
                 headers={"authorization": f"Bearer {options.key()}"},
-                timeout=PROBE_TIMEOUT_S,
+                timeout=httpx.Timeout(PROBE_TIMEOUT_S, connect=probe_connect_s(url)),
             )
             if answer.status_code in (401, 403):
                 raise Unavailable(_forbidden(options, answer.status_code), code="model_forbidden")

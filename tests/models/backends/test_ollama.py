@@ -91,6 +91,14 @@ async def test_many_who_ask_whether_a_model_is_available_cause_one_request(
     assert len(ollama.asked("/api/tags")) == 1
 
 
+async def test_a_server_that_answers_late_is_not_taken_for_absent(
+    ollama: Ollama, driver: OllamaDriver
+) -> None:
+    ollama.add("tiny")
+    ollama.tags_take_s = 2.0
+    assert await driver.available(spec("tiny")) is None
+
+
 async def test_a_model_that_is_not_installed_says_how_to_get_it(driver: OllamaDriver) -> None:
     why = await driver.available(spec("qwen3:8b"))
     assert why is not None
