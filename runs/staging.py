@@ -17,10 +17,10 @@ from runs.record import Run
 from runs.thread_shapes import thread_config
 
 
-async def stage(
+def stage(
     checkpoints: Checkpoints, key: str, checkpoint_ids: Collection[str], writes: Mapping[str, Any]
-) -> None:
-    """Write into the state of checkpoints whose steps are under way; on disk on return.
+) -> list[Statement]:
+    """Return what writes into the state of checkpoints whose steps are under way.
 
     Each channel has one such write, its last one, which stands for what finished steps wrote too.
     """
@@ -30,8 +30,32 @@ async def stage(
         statements += [mark_finished(at, list(writes)), replace_writes(at, list(writes))]
         for channel, value in writes.items():
             statements.append(stage_write(at, channel, *checkpoints.serde.dumps_typed(value)))
-    if statements:
-        await checkpoints.database.write(*statements)
+    return statements
+
+
+class UpdateJournal:
+    """Collects what LangGraph writes for an update: the step's writes, then the checkpoint.
+
+    With the writes alone on disk, the step would count as finished and its question be passed over.
+    """
+
+    unstorable: Exception | None = None
+
+    def __init__(self) -> None:
+        self.statements: list[Statement] = []
+
+    def defer_write(self, statement: Statement, namespace: str, step: str | None = None) -> None:
+        self.statements.append(statement)
+
+    def has_pending_write(self, namespace: str) -> bool:
+        """Return False: an update reads only what was there before."""
+        return False
+
+    def release_all_writes(self) -> None:
+        """Do nothing: all of it is written together."""
+
+    async def wait_flushed(self) -> None:
+        """Return at once, as no reader waits."""
 
 
 async def list_updates_above(

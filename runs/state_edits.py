@@ -9,6 +9,7 @@ Invariants:
 - One that leads elsewhere makes a new checkpoint, from which a run without input goes on (2).
 - Where a run waits, the values are written at its question too, whatever edits lie above: its
   answer takes the thread back to there (`engine`).
+- All of an edit is written at once: half of one would let a step pass its question.
 - What was edited before, and what finished steps wrote, is carried into the new checkpoint.
 """
 
@@ -28,8 +29,9 @@ from graphs.compile.state import overwrite
 from runs.checkpoint_statements import NULL_TASK_ID
 from runs.checkpoints import Checkpoints
 from runs.edit_checks import check_node, check_values, fold, is_writable
+from runs.journal import JOURNAL
 from runs.rehearsal import rehearse_update
-from runs.staging import list_updates_above, stage
+from runs.staging import UpdateJournal, list_updates_above, stage
 from runs.task_writes import BOOKKEEPING
 from runs.thread_shapes import thread_config
 
@@ -89,10 +91,13 @@ async def write_edit(
         question = set() if above is None else {asked_at}
     if state.checkpoint and _leaves_steps(state, edit, ahead):
         staged_at = {_id_of(state.checkpoint), *question}
-        await stage(checkpoints, key, staged_at, writes)
+        await checkpoints.database.write(*stage(checkpoints, key, staged_at, writes))
         return state.checkpoint.config  # (1)
-    await stage(checkpoints, key, question, writes)
-    updated: RunnableConfig = await graph.aupdate_state(state.at, values, as_node=edit.as_node)
+    journal = UpdateJournal()
+    at: RunnableConfig = {"configurable": {**state.at["configurable"], JOURNAL: journal}}
+    updated: RunnableConfig = await graph.aupdate_state(at, values, as_node=edit.as_node)
+    staged = stage(checkpoints, key, question, writes)
+    await checkpoints.database.write(*staged, *journal.statements)
     return updated  # (2)
 
 

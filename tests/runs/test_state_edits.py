@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from config.errors import Conflict, Invalid
+from runs.database import Statement
 from runs.engine import RunEngine
 from runs.record import Run, RunRequest
 from runs.threads import Threads
@@ -227,6 +229,23 @@ async def test_an_edit_as_the_asked_step_is_gone_on_from_without_input(
     on = await start(engine, "review-one", run.thread_id)
     assert on.output["done"] == "better mine mailed HI"
     assert gates.entered == {"write": 1, "mail": 1, "close": 1}
+
+
+async def test_an_edit_whose_checkpoint_cannot_be_written_writes_nothing(
+    process: EngineFactory, engine: RunEngine, threads: Threads
+) -> None:
+    run = await ask(engine, "review-one")
+    before = await threads.get_state(run.thread_id, tenant=TENANT)
+    refuse = "BEFORE INSERT ON checkpoints BEGIN SELECT RAISE(ABORT, 'no room'); END"
+    await process.database.write(Statement(f"CREATE TRIGGER refusing {refuse}"))
+
+    with pytest.raises(sqlite3.DatabaseError, match="no room"):
+        await threads.update_state(run.thread_id, {"draft": "x"}, as_node="ask", tenant=TENANT)
+
+    await process.database.write(Statement("DROP TRIGGER refusing"))
+    assert await threads.get_state(run.thread_id, tenant=TENANT) == before
+    run = await answer(engine, run)
+    assert run.output["done"] == "HI yes mailed HI"
 
 
 async def test_the_answer_to_a_question_that_was_passed_over_is_kept_with_all_edits(
