@@ -25,7 +25,7 @@ WARNINGS: Mapping[str, ErrorCode] = {
     ),
     "response_cut": ErrorCode(
         "An answer reached the model's bound of tokens, so that it is not whole.",
-        "Raise `max_tokens` (of Ollama `num_predict`), or ask for less; `on_cut: trim` ends it at "
+        "Raise `max_tokens` of the node or the model, or ask for less; `on_cut: trim` ends it at "
         "a sentence.",
     ),
     "response_repeating": ErrorCode(

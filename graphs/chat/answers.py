@@ -23,6 +23,7 @@ from graphs.chat.messages import (
     build_messages,
 )
 from graphs.chat.output_schema import OutputSchema
+from graphs.chat.sampling import read_sampling
 from graphs.compile.node import NodeContext
 from graphs.grounding.citations import Unsupported
 from graphs.grounding.claims import is_refusal
@@ -50,7 +51,7 @@ async def answer_in_text(
     messages = await build_messages(inputs, context, trust_system=trust_system)
     messages = await attach_pictures(messages, inputs.get("images"), context)
     messages = await attach_threshold(messages, context)
-    answer = await ask(context, str(inputs["model"]), messages)
+    answer = await ask(context, str(inputs["model"]), messages, sampling=read_sampling(inputs))
     if answer.cut and on_cut == "trim":
         answer = _end_at_sentence(answer)
     parts = await check_parts(answer, context, unsupported)
@@ -130,9 +131,14 @@ async def answer_in_json(
     messages = await build_messages(inputs, context, trust_system=trust_system)
     messages = await attach_pictures(messages, inputs.get("images"), context)
     messages = add_to_system(messages, schema.instruction())
+    sampling = read_sampling(inputs)
     for attempt in range(repairs + 1):
         answer = await ask(
-            context, str(inputs["model"]), messages, lambda chat: _bind_schema(chat, schema)
+            context,
+            str(inputs["model"]),
+            messages,
+            lambda chat: _bind_schema(chat, schema),
+            sampling=sampling,
         )
         message = answer.message
         try:

@@ -62,12 +62,14 @@ async def ask(
     bind: Callable[[BaseChatModel], BoundChat] = lambda chat: chat,
     *,
     withheld: Sequence[Mapping[str, Any]] = (),
+    sampling: Mapping[str, Any] | None = None,
 ) -> Answer:
     """Ask a model for one whole answer; the run's readers get its tokens as they come.
 
     Waits for the model to be loaded. What of the messages does not fit the model's context is left
     out, as `context_window` says, and readers are told. `bind` binds tools or a format to the
-    leased model; calls of `withheld` tools, which are not bound, are found in the text too. What a
+    leased model; calls of `withheld` tools, which are not bound, are found in the text too.
+    `sampling` says how it writes, in the words of `models.capabilities.sampling`. What a
     reader's screen would load from elsewhere is linked, in the tokens as in the answer. Cancelling
     ends the model's work and the lease. Raises as leasing does, and `Unavailable`
     (`response_empty`, `only_thinking`, `needs_vision_model`).
@@ -87,7 +89,8 @@ async def ask(
             tokens = TokenEvents(context, addresses)
             reader = _WithheldReader(withheld)
             config = _silent(context.config)
-            stream = stream_fitted(bind(lease.chat), lease.chat, messages, config, context)
+            bound = bind(lease.chat).bind(**sampling) if sampling else bind(lease.chat)
+            stream = stream_fitted(bound, lease.chat, messages, config, context)
             async with aclosing(stream) as pieces:
                 async for piece in pieces:
                     if isinstance(piece, PromptProgress):

@@ -29,8 +29,6 @@ ANSWER_TOKENS = 1024
 """Kept free for an answer whose length nobody bounds; at most `ANSWER_SHARE` of the context."""
 ANSWER_SHARE = 0.25
 BOUNDED_ANSWER_SHARE = 0.5
-BOUNDS = ("max_tokens", "max_completion_tokens", "num_predict")
-"""The names by which back ends are given the most tokens of an answer."""
 NEAR = 0.75
 """Of the room: an estimate below it is taken for certain."""
 LESS = 0.7
@@ -129,8 +127,7 @@ class ContextFitter:
 
     def _room(self, limit: int) -> float:
         """Return what a context has for the prompt, beside the answer."""
-        bounds = (self._options.get(name) for name in BOUNDS)
-        if bound := next(filter(None, bounds), None):
+        if bound := self._options.get("max_tokens"):
             return limit - min(float(bound), BOUNDED_ANSWER_SHARE * limit)
         return limit - min(ANSWER_TOKENS, ANSWER_SHARE * limit)
 

@@ -14,6 +14,7 @@ from graphs.chat.answers import check_parts
 from graphs.chat.ask import Answer, BoundChat, ask
 from graphs.chat.foreign import NOTE
 from graphs.chat.messages import add_to_system, build_messages
+from graphs.chat.sampling import SamplingSpec, compile_sampling, read_sampling
 from graphs.compile.durable import durable_call
 from graphs.compile.node import CompiledNode, CompileScope, NodeContext, NodeType
 from graphs.nodes.model_tools import CalledTools, ModelTools
@@ -42,7 +43,7 @@ RESULTS = "This is what the tools gave:"
 NO_RESULTS = "The tools gave nothing."
 
 
-class AgentNodeSpec(NodeSpec):
+class AgentNodeSpec(SamplingSpec):
     """Lets a model call tools, at most `max_steps` times, and then answer."""
 
     type: Literal["agent"]
@@ -81,13 +82,15 @@ def build(spec: AgentNodeSpec, scope: CompileScope) -> CompiledNode:
         prompt=spec.prompt,
         arguments=spec.arguments,
     )
+    inputs |= compile_sampling(spec, scope)
 
     async def run(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
         messages = await build_messages(inputs, context, trust_system=spec.trust_system)
         hosts = (*spec.hosts, *literal_hosts(spec.arguments))
         bound, asks = inputs["arguments"], spec.other_hosts == "ask"
         tools = ModelTools(context, spec, spec.tools, bound, hosts, asks)
-        loop = ToolLoop(context, spec, str(inputs["model"]), messages, tools)
+        sampling = read_sampling(inputs)
+        loop = ToolLoop(context, spec, str(inputs["model"]), messages, tools, sampling)
         answer = await loop.run(spec.max_steps)
         # A sentence may rest on a tool that gives no passages, so one without a citation is fine.
         checked = await check_parts(answer, context, uncited=False)
@@ -113,11 +116,13 @@ class ToolLoop:
         model: str,
         messages: Sequence[BaseMessage],
         tools: ModelTools,
+        sampling: Mapping[str, Any],
     ) -> None:
         self._context = context
         self._spec = spec
         self._model = model
         self._tools = tools
+        self._sampling = sampling
         self._messages = list(messages)
         if tools.reads:
             self._messages = add_to_system(self._messages, NOTE)
@@ -192,9 +197,9 @@ class ToolLoop:
 
         async def ask_model(context: NodeContext) -> Mapping[str, Any]:
             messages = [*self._messages, *spoken]
-            if bind is None:
-                return vars(await ask(context, self._model, messages, withheld=tools))
-            return vars(await ask(context, self._model, messages, bind))
+            more: dict[str, Any] = {"withheld": tools} if bind is None else {"bind": bind}
+            answer = await ask(context, self._model, messages, sampling=self._sampling, **more)
+            return vars(answer)
 
         stored = await durable_call(ask_model, "model", self._context, self._spec)
         answer = Answer(**{**stored, "message": self._tools.read_calls(stored["message"])})

@@ -8,10 +8,10 @@ from pydantic import Field, JsonValue
 
 from graphs.chat.answers import OnCut, answer_in_json, answer_in_text
 from graphs.chat.output_schema import OutputSchema
+from graphs.chat.sampling import SamplingSpec, compile_sampling
 from graphs.compile.node import CompiledNode, CompileScope, NodeContext, NodeType
 from graphs.grounding.citations import Unsupported
 from graphs.spec.channel_types import Type
-from graphs.spec.node_spec import NodeSpec
 
 PARTS: dict[str, Type] = {
     "text": "string",
@@ -27,7 +27,7 @@ PARTS: dict[str, Type] = {
 }
 
 
-class TextSpec(NodeSpec):
+class TextSpec(SamplingSpec):
     """Asks a chat model. `save: channel` saves the text, or with a schema the parsed value."""
 
     type: Literal["text"]
@@ -67,6 +67,7 @@ def build(spec: TextSpec, scope: CompileScope) -> CompiledNode:
         prompt=spec.prompt,
         images=spec.images,
     )
+    inputs |= compile_sampling(spec, scope)
 
     async def run(inputs: dict[str, Any], context: NodeContext) -> dict[str, Any]:
         if schema is None:

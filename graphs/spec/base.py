@@ -49,6 +49,7 @@ ChannelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0
 NUMBERS = (
     *("timeout_s", "retry", "attempts", "backoff_s", "cache", "ttl_s"),
     *("max_steps", "max_loops", "concurrency"),
+    *("temperature", "top_p", "top_k", "max_tokens", "seed"),
 )
 """Fields of any part of a spec that hold numbers; a wildcard would take in discriminators."""
 

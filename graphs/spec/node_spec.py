@@ -70,7 +70,10 @@ AnyRetry = Annotated[Retry, _expand("attempts", int | Retry)]
 AnyCache = Annotated[Cache, _expand("ttl_s", float | Cache)]
 AnyOnError = Annotated[OnError, _expand("then", Literal["fail", "continue"] | OnError)]
 
-WRITTEN_LAST = ("save", "retry", "timeout_s", "cache", "on_error")
+WRITTEN_LAST = (
+    *("temperature", "top_p", "top_k", "max_tokens", "seed", "stop"),
+    *("save", "retry", "timeout_s", "cache", "on_error"),
+)
 
 
 class NodeSpec(SpecModel):
@@ -93,7 +96,8 @@ class NodeSpec(SpecModel):
     def _order_fields(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Write fields as people do: first what a node does, then what follows."""
         fields: dict[str, Any] = serialize(self)
-        return {**{key: fields[key] for key in fields if key not in WRITTEN_LAST}, **fields}
+        last = {key: fields[key] for key in WRITTEN_LAST if key in fields}
+        return {**{key: fields[key] for key in fields if key not in last}, **last}
 
     @property
     def follows_edges(self) -> bool:

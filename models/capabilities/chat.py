@@ -1,7 +1,8 @@
 """Chat: a LangChain model, so that streaming and tool calls follow the ecosystem.
 
 Its `profile`, LangChain's own field, is the one place that knows what the loaded model can take:
-`max_input_tokens` is its context, prompt and answer together, where that is known.
+`max_input_tokens` is its context, prompt and answer together, where that is known. A call, or what
+is bound to the model, says by the names of `models.capabilities.sampling` how it writes.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
+from pydantic import Field
 
 from config.errors import MotetError, NotFound, Unavailable
 from graphs.run_context import RunContext
@@ -49,6 +50,8 @@ class ScriptedChat(BaseChatModel):
     can_call: bool = True
     asked: list[list[BaseMessage]]
     bound: list[list[dict[str, Any]]]
+    options: list[dict[str, Any]] = Field(default_factory=list)
+    """What each call said beside its messages."""
     name: str = "scripted"
 
     @property
@@ -92,6 +95,7 @@ class ScriptedChat(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
+        self.options.append({**kwargs, **({"stop": stop} if stop else {})})
         reader = AnswerReader(kwargs.get("tools") or ())
         for chunk in _chunks(self._next(messages)):
             for read in reader.read(chunk, finish_reason(chunk.response_metadata)):

@@ -53,6 +53,7 @@ PURE = (
     "tests/models/backends/test_llamacpp_needs.py",
     "tests/models/additions/test_candidate.py",
     "tests/models/backends/test_overflow.py",
+    "tests/models/backends/test_sampling_words.py",
     "tests/models/catalog/",
     "tests/models/output/",
     "tests/models/scheduling/",

@@ -9,29 +9,45 @@ from typing import Any, ClassVar
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models.chat_models import generate_from_stream
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from pydantic import PrivateAttr
 
 from config.errors import MotetError, Unavailable
 from models.backends.common.streaming_chat import StreamingChat, finish_result, read_chunk
+from models.capabilities.sampling import default_max_tokens
 from models.output.answer_reader import AnswerReader
+
+SPARE_PIECES = 64
+"""So many pieces more than its bound has tokens an answer may have: some are empty."""
 
 
 class CheckedChat(StreamingChat):
     """Stands before a LangChain model in a class's bases: `class OurChat(CheckedChat, Theirs)`.
 
-    Cancelling a call, or closing its stream, closes the HTTP stream behind it.
+    Cancelling a call, or closing its stream, closes the HTTP stream behind it. So does an answer
+    that goes on beyond its bound of tokens, whatever the server makes of that bound.
     """
 
     foreign: ClassVar[tuple[type[Exception], ...]]
     """What the model's libraries raise, and `TimeoutError` for a silence of `silence_s`."""
 
     _silence_s: float = PrivateAttr()
+    _sampling: Mapping[str, Any] = PrivateAttr()
+    """What the model's options say of sampling."""
 
-    def __init__(self, *, silence_s: float, **fields: Any) -> None:
+    def __init__(
+        self, *, silence_s: float, sampling: Mapping[str, Any] | None = None, **fields: Any
+    ) -> None:
         super().__init__(**fields)
         self._silence_s = silence_s
+        self._sampling = sampling or {}
+
+    def max_tokens_of(self, call: Mapping[str, Any]) -> int:
+        """Return the bound on an answer: as its call says, else the model's options, else ours."""
+        context = (self.profile or {}).get("max_input_tokens")
+        chosen = call.get("max_tokens") or self._sampling.get("max_tokens")
+        return chosen or default_max_tokens(context)
 
     def translate_error(self, error: Exception) -> MotetError:
         """Return our error for one of `foreign`."""
@@ -59,7 +75,7 @@ class CheckedChat(StreamingChat):
             with self._checked(kwargs) as reading:
                 stream = super()._astream(messages, stop, **kwargs)
                 async with aclosing(stream) as chunks:  # type: ignore[type-var]
-                    while not reading.loops:
+                    while not reading.is_over:
                         # Not `wait_for`: Python 3.11's loses a cancellation that comes in the tick
                         # of the result. And not around the loop: the reader's time is its own.
                         async with asyncio.timeout(self._silence_s):
@@ -90,7 +106,7 @@ class CheckedChat(StreamingChat):
                         if run_manager:
                             run_manager.on_llm_new_token(each.text, chunk=each)
                         yield each
-                    if reading.loops:
+                    if reading.is_over:
                         break
             yield from reading.end()
 
@@ -107,7 +123,7 @@ class CheckedChat(StreamingChat):
     @contextmanager
     def _checked(self, options: Mapping[str, Any]) -> Iterator[_Reading]:
         """Translate what a stream raises, and refuse one that ends without its last piece."""
-        reading = _Reading(self._open_reader(options))
+        reading = _Reading(self._open_reader(options), self.max_tokens_of(options))
         try:
             yield reading
         except self.foreign as error:
@@ -120,22 +136,45 @@ class CheckedChat(StreamingChat):
 class _Reading:
     """One stream as it is read, and whether its last piece came."""
 
-    def __init__(self, reader: AnswerReader) -> None:
+    def __init__(self, reader: AnswerReader, max_tokens: int) -> None:
         self.reader = reader
         self.is_whole = False
+        self._max_pieces = max_tokens + SPARE_PIECES
+        self._pieces = 0
 
     @property
-    def loops(self) -> bool:
+    def is_over(self) -> bool:
+        """Whether nothing more is to be read, although the stream may go on."""
+        return self._loops or self._is_beyond
+
+    @property
+    def _loops(self) -> bool:
         return self.reader.kept_chars is not None
+
+    @property
+    def _is_beyond(self) -> bool:
+        return not self.is_whole and self._pieces > self._max_pieces
 
     def read(self, chunk: ChatGenerationChunk, *, last: bool) -> Iterator[ChatGenerationChunk]:
         self.is_whole = self.is_whole or last
+        self._pieces += 1
         return read_chunk(self.reader, chunk, last=last)
 
     def end(self) -> Iterator[ChatGenerationChunk]:
-        """Yield what was held back, and the end of a stream that goes round in circles."""
-        if self.loops or (not self.is_whole and self.reader.breaks_off_in_loop()):
+        """Yield what was held back, and the end of a stream that has none of its own."""
+        if self._loops or (not self.is_whole and self.reader.breaks_off_in_loop()):
             self.is_whole = True
             yield ChatGenerationChunk(message=self.reader.end_loop())
+        elif self._is_beyond:
+            self.is_whole = True
+            yield from read_chunk(self.reader, _beyond_chunk(), last=True)
         for message in self.reader.end():
             yield ChatGenerationChunk(message=message)
+
+
+def _beyond_chunk() -> ChatGenerationChunk:
+    """Return the last chunk of an answer that its server did not end at its bound of tokens."""
+    ending = {"finish_reason": "length"}
+    return ChatGenerationChunk(
+        message=AIMessageChunk(content="", response_metadata=ending), generation_info=ending
+    )

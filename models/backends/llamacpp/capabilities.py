@@ -12,6 +12,7 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
+from models.backends.common.sampling import dump_sampling, for_openai
 from models.backends.llamacpp.chat import LlamaCppChat
 from models.backends.llamacpp.errors import URL, WorkerTranslator
 from models.backends.llamacpp.model import Abilities
@@ -51,6 +52,7 @@ def make_capability(
         return LlamaCppChat(
             options,
             slots,
+            ServerContext(abilities.context, COUNTER),
             profile={
                 "image_inputs": abilities.sees,
                 "tool_calling": abilities.calls_tools,
@@ -61,7 +63,6 @@ def make_capability(
             silence_s=options.timeout_s,
             translate=translate,
             socket=socket,
-            context=ServerContext(abilities.context, COUNTER),
         )
     endpoint = Endpoint(URL, worker.name, NO_KEY, options.timeout_s, translate, socket)
     if isinstance(options, LlamaCppCaptionOptions):
@@ -87,11 +88,8 @@ class LlamaCppCaption(OpenAICaption):
                     yield piece
 
     def _sampling(self, request: CaptionRequest) -> dict[str, Any]:
-        own = self._llamacpp.own_fields()
-        return {
-            **self._llamacpp.sampling(),
-            "extra_body": {**own, "max_tokens": request.max_tokens},
-        }
+        chosen = {**dump_sampling(self._llamacpp), **self._llamacpp.own_fields()}
+        return for_openai({**chosen, "max_tokens": request.max_tokens})
 
 
 class LlamaCppEmbed(OpenAIEmbed):

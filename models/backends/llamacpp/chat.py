@@ -16,9 +16,12 @@ from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.runnables import Runnable
 from pydantic import PrivateAttr
 
+from models.backends.common.sampling import dump_sampling
 from models.backends.llamacpp.options import LlamaCppChatOptions
 from models.backends.openai.chat import OpenAIChat
+from models.backends.openai.context import ServerContext
 from models.capabilities.prompt_progress import PromptProgress
+from models.capabilities.sampling import default_max_tokens
 
 
 class LlamaCppChat(OpenAIChat):
@@ -34,16 +37,18 @@ class LlamaCppChat(OpenAIChat):
         self,
         options: LlamaCppChatOptions,
         slots: asyncio.Semaphore,
+        context: ServerContext,
         **fields: Any,
     ) -> None:
-        # langchain's own field for the bound sends a newer name, which llama.cpp takes too.
         super().__init__(
-            **fields,
-            **options.sampling(),
-            max_tokens=options.max_tokens,
-            stop=options.stop or None,
+            context=context,
+            sampling={
+                "max_tokens": default_max_tokens(context.tokens),
+                **dump_sampling(options),
+            },
+            body={**options.own_fields(), "return_progress": True},
             stream_usage=True,
-            extra_body={**options.own_fields(), "return_progress": True},
+            **fields,
         )
         self._slots = slots
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from models.backends.common.torch_options import ThreadedOptions
+from models.capabilities.sampling import Sampling, TokenChoice
 from models.catalog.spec import Task
 
 MIB = 2**20
@@ -31,7 +32,7 @@ class LlamaCppOptions(ThreadedOptions):
     timeout_s: float = Field(300.0, gt=0, description="Longest silence while it answers.")
 
 
-class GenerationOptions(LlamaCppOptions):
+class GenerationOptions(LlamaCppOptions, TokenChoice):
     """What the tasks know that write text, and perhaps look at pictures."""
 
     projector: Path | None = Field(
@@ -43,30 +44,19 @@ class GenerationOptions(LlamaCppOptions):
     template_fields: dict[str, Any] = Field(
         default_factory=dict, description="For its template, e.g. {enable_thinking: false}."
     )
-    temperature: float | None = Field(None, ge=0, description="0: always the likeliest token.")
-    top_p: float | None = Field(None, gt=0, le=1)
-    top_k: int | None = Field(None, ge=0)
     min_p: float | None = Field(None, ge=0, le=1)
     repeat_penalty: float | None = Field(None, gt=0, description="1: none.")
-    seed: int | None = None
-
-    def sampling(self) -> dict[str, Any]:
-        """Return what OpenAI's protocol has a field for."""
-        return self.model_dump(include={"temperature", "top_p", "seed"}, exclude_none=True)
 
     def own_fields(self) -> dict[str, Any]:
-        """Return what llama.cpp alone has a field for."""
-        chosen = self.model_dump(include={"top_k", "min_p", "repeat_penalty"}, exclude_none=True)
+        """Return what llama.cpp has a field for, beside the sampling of all back ends."""
+        chosen = self.model_dump(include={"min_p", "repeat_penalty"}, exclude_none=True)
         if self.template_fields:
             chosen["chat_template_kwargs"] = self.template_fields
         return chosen
 
 
-class LlamaCppChatOptions(GenerationOptions):
+class LlamaCppChatOptions(GenerationOptions, Sampling):
     """`options:` of a model with `task: chat`."""
-
-    max_tokens: int = Field(4096, ge=1, description="Of an answer.")
-    stop: list[str] = Field(default_factory=list)
 
 
 class LlamaCppCaptionOptions(GenerationOptions):

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from models.backends.common.sampling import dump_sampling
 from models.backends.ollama.api import FOR_EVER, OllamaApi
 from models.backends.ollama.caption import OllamaCaption
 from models.backends.ollama.connection import OnLost
@@ -29,10 +30,11 @@ async def capability_of(
     """`runner` are the options that the model was loaded with; `lost` is told when it is gone."""
     source, silence_s, task = installed.name, options.timeout_s, spec.task
     if task == "chat":
-        sent = {**options.sampling(), **runner, "keep_alive": FOR_EVER}
+        sent = {**options.runner(), **runner, "keep_alive": FOR_EVER}
+        sampling = {"sampling": dump_sampling(options), "reasoning": options.reasoning}
         network = {"url": api.url, "silence_s": silence_s, "on_lost": lost}
         return await asyncio.to_thread(
-            _make_chat, called=spec.name, model=source, **network, **sent
+            _make_chat, called=spec.name, model=source, **network, **sampling, **sent
         )
     sent = {**options.generation(), **runner}
     if task == "caption":

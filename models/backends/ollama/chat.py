@@ -20,6 +20,7 @@ from pydantic import PrivateAttr, ValidationError
 from config.errors import Invalid, MotetError
 from models.backends.common.checked_chat import CheckedChat
 from models.backends.common.network import CONNECT_TIMEOUT_S
+from models.backends.common.sampling import for_ollama, take_sampling
 from models.backends.common.transports import TransportFactory
 from models.backends.ollama import errors
 from models.backends.ollama.connection import OnLost
@@ -87,7 +88,11 @@ class OllamaChat(CheckedChat, ChatOllama):
     def _chat_params(
         self, messages: list[BaseMessage], stop: list[str] | None = None, **kwargs: Any
     ) -> dict[str, Any]:
-        return super()._chat_params(messages, stop, **{"reasoning": self._reasoning, **kwargs})
+        # Ollama itself sets an answer no bound: it forgets the prompt and goes on.
+        bound = {"max_tokens": self.max_tokens_of(kwargs)}
+        sampling = for_ollama({**take_sampling(self._sampling, kwargs, stop), **bound})
+        params = super()._chat_params(messages, **{"reasoning": self._reasoning, **kwargs})
+        return {**params, "options": {**sampling, **params["options"]}}
 
     async def aclose(self) -> None:
         await self._async_client.close()  # type: ignore[no-untyped-call]

@@ -7,6 +7,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from models.backends.common.options import Options
+from models.backends.common.sampling import dump_sampling, for_ollama
+from models.capabilities.sampling import Sampling
 
 DEFAULT_NUM_CTX = 8192
 # Changing one of these makes Ollama load the model anew, so each model has them fixed.
@@ -14,7 +16,7 @@ RUNNER_OPTIONS = ("num_ctx", "num_gpu", "num_thread")
 Start = Literal["never", "native", "container", "auto"]
 
 
-class OllamaOptions(Options):
+class OllamaOptions(Options, Sampling):
     """`options:` of a model of this back end."""
 
     timeout_s: float = Field(300.0, gt=0, description="Longest silence while it answers.")
@@ -24,26 +26,19 @@ class OllamaOptions(Options):
     )
     num_gpu: int | None = None
     num_thread: int | None = None
-    num_predict: int | None = None
-    temperature: float | None = None
-    top_k: int | None = None
-    top_p: float | None = None
     repeat_penalty: float | None = None
-    seed: int | None = None
-    stop: list[str] | None = None
     reasoning: bool | str | None = None
     dimensions: int | None = Field(
         None, ge=1, description="Of an embedding model: numbers in a vector."
     )
 
-    def sampling(self) -> dict[str, Any]:
-        """Return what goes with each request of a chat."""
-        own = {"timeout_s", "load_timeout_s", "dimensions"}
-        return self.model_dump(exclude=own, exclude_none=True)
+    def runner(self) -> dict[str, Any]:
+        """Return options of Ollama's API that are no sampling of ours."""
+        return self.model_dump(include={*RUNNER_OPTIONS, "repeat_penalty"}, exclude_none=True)
 
     def generation(self) -> dict[str, Any]:
-        """Return the same without what is no option of Ollama's own API."""
-        return {name: value for name, value in self.sampling().items() if name != "reasoning"}
+        """Return all options of Ollama's API."""
+        return {**for_ollama(dump_sampling(self)), **self.runner()}
 
 
 class OllamaSettings(Options):

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 from models.backends.common.prompts import DESCRIBE, check_pictures
+from models.backends.common.sampling import dump_sampling, for_openai
 from models.backends.openai.client import Endpoint
 from models.backends.openai.options import OpenAICaptionOptions
 from models.capabilities import CaptionRequest
@@ -53,11 +54,7 @@ class OpenAICaption:
         return [{"type": "text", "text": request.prompt or DESCRIBE}, *pictures]
 
     def _sampling(self, request: CaptionRequest) -> dict[str, Any]:
-        # Sent as a plain field: few servers know the newer name of it.
-        sent: dict[str, Any] = {"extra_body": {"max_tokens": request.max_tokens}}
-        if self._options.temperature is not None:
-            sent["temperature"] = self._options.temperature
-        return sent
+        return for_openai({**dump_sampling(self._options), "max_tokens": request.max_tokens})
 
 
 def data_url(image: bytes) -> str:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import httpx2
 import openai
+from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGenerationChunk
 from langchain_openai import ChatOpenAI
@@ -18,6 +19,7 @@ from pydantic import PrivateAttr, SecretStr
 from config.errors import MotetError
 from models.backends.common.checked_chat import CheckedChat
 from models.backends.common.network import CONNECT_TIMEOUT_S, PROBE_TIMEOUT_S
+from models.backends.common.sampling import for_openai, take_sampling
 from models.backends.common.transports import TransportFactory
 from models.backends.openai.context import ServerContext, counted_tokens
 from models.backends.openai.errors import Translator
@@ -30,7 +32,8 @@ COUNTED = ("model", "messages", "tools")
 class OpenAIChat(CheckedChat, ChatOpenAI):
     """Streams from `/chat/completions`. `silence_s` bounds the wait for each piece of an answer.
 
-    It never retries: the node that asks has a policy of its own.
+    It never retries: the node that asks has a policy of its own. `sampling` is what the model's
+    options say of it, `body` goes into each request as it is.
     """
 
     foreign: ClassVar[tuple[type[Exception], ...]] = (
@@ -44,6 +47,7 @@ class OpenAIChat(CheckedChat, ChatOpenAI):
     _clients: tuple[httpx2.AsyncClient, httpx2.Client] = PrivateAttr()
     _key: str = PrivateAttr()
     _counter: str | None = PrivateAttr()
+    _body: Mapping[str, Any] = PrivateAttr()
 
     def __init__(
         self,
@@ -55,6 +59,8 @@ class OpenAIChat(CheckedChat, ChatOpenAI):
         translate: Translator,
         socket: str | None = None,
         context: ServerContext | None = None,
+        sampling: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> None:
         timeout = httpx2.Timeout(silence_s, connect=CONNECT_TIMEOUT_S)
@@ -67,6 +73,7 @@ class OpenAIChat(CheckedChat, ChatOpenAI):
         )
         super().__init__(
             silence_s=silence_s,
+            sampling=sampling,
             model=model,
             base_url=url,
             api_key=SecretStr(key),
@@ -81,6 +88,7 @@ class OpenAIChat(CheckedChat, ChatOpenAI):
         self._translate = translate
         self._clients = clients
         self._key = key
+        self._body = body or {}
         self._counter = context.counter if context else None
         if context and context.tokens:
             self.profile = {**(self.profile or {}), "max_input_tokens": context.tokens}
@@ -101,6 +109,13 @@ class OpenAIChat(CheckedChat, ChatOpenAI):
             return None if answer.is_error else counted_tokens(answer.json())
         except (httpx2.HTTPError, ValueError):
             return None  # an estimate will do
+
+    def _get_request_payload(
+        self, input_: LanguageModelInput, *, stop: list[str] | None = None, **kwargs: Any
+    ) -> dict[str, Any]:
+        sampling = for_openai(take_sampling(self._sampling, kwargs, stop))
+        body = {**sampling.pop("extra_body"), **kwargs.pop("extra_body", {}), **self._body}
+        return super()._get_request_payload(input_, **kwargs, **sampling, extra_body=body)
 
     async def aclose(self) -> None:
         await self._clients[0].aclose()

@@ -14,6 +14,7 @@ from config.errors import Invalid, MotetError, Unavailable
 from models.availability import Reason
 from models.backends.common.network import PROBE_TIMEOUT_S, probe_connect_s, redacted_url
 from models.backends.common.options import Options
+from models.backends.common.sampling import dump_sampling
 from models.backends.common.single_flight import SingleFlightCache
 from models.backends.common.transports import TransportFactory
 from models.backends.openai.context import ServerContext, find_context
@@ -255,7 +256,9 @@ def _make_capability(
             silence_s=options.timeout_s,
             translate=translate,
             context=context,
-            **options.sampling(),
+            sampling=dump_sampling(options),
+            reasoning_effort=options.reasoning_effort,
+            stream_usage=options.usage,
         )
     from models.backends.openai.client import Endpoint
 

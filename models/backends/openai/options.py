@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
 from config.errors import Unavailable
 from models.backends.common.network import redacted_url
 from models.backends.common.options import Options
+from models.capabilities.sampling import Sampling, TokenChoice
 from models.catalog.spec import Task
 from models.servers.spec import ServeSpec
 
@@ -45,28 +46,15 @@ class OpenAIOptions(Options):
         )
 
 
-class OpenAIChatOptions(OpenAIOptions):
+class OpenAIChatOptions(OpenAIOptions, Sampling):
     context: int | None = Field(
         None, ge=64, description="Tokens of question and answer together; what the server tells."
     )
-    temperature: float | None = None
-    top_p: float | None = None
-    max_tokens: int | None = Field(None, ge=1)
-    seed: int | None = None
-    stop: list[str] | None = None
     reasoning_effort: str | None = None
     usage: bool = Field(True, description="Ask for token counts; some old servers refuse.")
 
-    def sampling(self) -> dict[str, Any]:
-        own = {*OpenAIOptions.model_fields, "context", "usage", "max_tokens"}
-        sent = self.model_dump(exclude=own, exclude_none=True)
-        if self.max_tokens:  # langchain's own field sends a newer name few servers know
-            sent["extra_body"] = {"max_tokens": self.max_tokens}
-        return {**sent, "stream_usage": self.usage}
 
-
-class OpenAICaptionOptions(OpenAIOptions):
-    temperature: float | None = None
+class OpenAICaptionOptions(OpenAIOptions, TokenChoice):
     detail: Literal["low", "high", "auto"] | None = None
 
 

@@ -14,21 +14,20 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import PrivateAttr
 
 from models.backends.common.batches import readable
+from models.backends.common.sampling import dump_sampling, for_worker, take_sampling
 from models.backends.common.streaming_chat import AsyncChat
 from models.backends.common.worker_model import SerialWorkerModel
 from models.backends.transformers.messages import conversation
 from models.backends.transformers.options import TransformersChatOptions
-
-SAMPLING = ("temperature", "top_p", "top_k", "max_tokens", "seed")
+from models.capabilities.sampling import default_max_tokens
 
 
 class TransformersChat(AsyncChat):
     """Streams tokens as the worker writes them; giving a stream up stops the worker.
 
-    `temperature`, `top_p`, `top_k`, `max_tokens`, `seed` and `stop` can be given with each call
-    or bound; as they come they are those of models.yaml. Raises `Invalid` ("context_overflow",
-    "capability_unsupported") and what the worker raises. Tools only where the model's chat
-    template has a place for them, else `NotImplementedError`; so for `with_structured_output`.
+    Raises `Invalid` ("context_overflow", "capability_unsupported") and what the worker raises.
+    Tools only where the model's chat template has a place for them, else `NotImplementedError`; so
+    for `with_structured_output`.
     """
 
     name: str | None = "transformers"
@@ -103,11 +102,8 @@ class TransformersChat(AsyncChat):
         return {"messages": turns, "tools": options.get("tools")}
 
     def _sampling(self, stop: list[str] | None, options: Mapping[str, Any]) -> dict[str, Any]:
-        own = self._options.model_dump()
-        chosen = {
-            name: own[name] if options.get(name) is None else options[name] for name in SAMPLING
-        }
-        return {**chosen, "stop": [*self._options.stop, *(stop or ())]}
+        chosen = take_sampling(dump_sampling(self._options), dict(options), stop)
+        return for_worker({"max_tokens": default_max_tokens(self._about["context"]), **chosen})
 
     def _last_chunk(self, ending: Mapping[str, Any]) -> ChatGenerationChunk:
         """Return the chunk that tells how the answer ended and what it cost."""

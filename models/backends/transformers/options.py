@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from models.backends.common.torch_options import TorchOptions
+from models.capabilities.sampling import Sampling
 from models.catalog.spec import Task
 
 
@@ -17,16 +18,11 @@ class TransformersOptions(TorchOptions):
     timeout_s: float = Field(300.0, gt=0, description="Longest silence while it answers.")
 
 
-class TransformersChatOptions(TransformersOptions):
+class TransformersChatOptions(TransformersOptions, Sampling):
     """`options:` of a model with `task: chat`."""
 
     context: int = Field(8192, ge=64, description="Tokens of question and answer together.")
-    temperature: float = Field(0.7, ge=0, description="0: always the likeliest token.")
-    top_p: float | None = Field(None, gt=0, le=1)
-    top_k: int | None = Field(None, ge=1)
-    max_tokens: int = Field(1024, ge=1, description="Of an answer.")
-    seed: int | None = None
-    stop: list[str] = Field(default_factory=list)
+    temperature: float | None = Field(0.7, ge=0, description="0: always the likeliest token.")
     chat_template: Path | None = Field(
         None, description="A Jinja file, for a model that has no chat template of its own."
     )

@@ -166,6 +166,18 @@ async def test_sampling_of_the_options_and_of_one_call_is_obeyed(
         assert len(await write(max_tokens=3)) <= 3
 
 
+async def test_answer_that_nobody_bounds_ends_at_half_the_context(
+    driver: Driver, folder: Path
+) -> None:
+    async with load(driver, folder / "tiny.gguf", context=512, seed=1) as model:
+        answer = await chat(model).ainvoke("Talk.")
+
+    assert answer.response_metadata["finish_reason"] == "length"
+    assert isinstance(answer, AIMessage)
+    assert answer.usage_metadata
+    assert answer.usage_metadata["output_tokens"] == 256
+
+
 async def test_prompt_longer_than_the_context_is_refused_with_both_numbers(
     model: LlamaCppModel,
 ) -> None:

@@ -89,6 +89,19 @@ async def test_an_answer_is_cut_at_its_most_tokens(caller: TransformersChat) -> 
     assert answer.response_metadata["finish_reason"] == "length"
 
 
+async def test_answer_that_nobody_bounds_ends_at_half_the_context(
+    driver: Driver, folder: Path
+) -> None:
+    model = spec("transformers", "chat", folder / "babbler", context=128, temperature=None)
+    async with loaded(driver, model) as found:
+        answer = await cast(BaseChatModel, found.capability).ainvoke("Talk.")
+
+    assert answer.response_metadata["finish_reason"] == "length"
+    assert isinstance(answer, AIMessage)
+    assert answer.usage_metadata
+    assert answer.usage_metadata["output_tokens"] == 64
+
+
 async def test_a_prompt_longer_than_the_context_is_refused(driver: Driver, folder: Path) -> None:
     model = spec("transformers", "chat", folder / "caller", context=64)
     async with loaded(driver, model) as found:

@@ -99,12 +99,12 @@ class TextHandler:
         if chosen.pad_token_id is None:
             ends = chosen.eos_token_id
             chosen.pad_token_id = ends[0] if isinstance(ends, list) else ends
-        chosen.do_sample = header["temperature"] > 0
+        if header["temperature"] is not None:
+            chosen.do_sample = header["temperature"] > 0
         if not chosen.do_sample:  # what is for sampling would be warned of
             chosen.temperature = chosen.top_p = chosen.top_k = None
             return chosen
-        chosen.temperature = float(header["temperature"])
-        for name in ("top_p", "top_k"):
+        for name in ("temperature", "top_p", "top_k"):
             if header[name] is not None:
                 setattr(chosen, name, header[name])
         return chosen
