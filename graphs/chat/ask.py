@@ -19,6 +19,7 @@ from langgraph.constants import TAG_NOSTREAM
 
 from config.errors import MotetError, Unavailable
 from graphs.chat.context_fitting import stream_fitted
+from graphs.chat.foreign import remove_marks
 from graphs.chat.picture_filter import link_pictures
 from graphs.chat.token_events import TokenEvents
 from graphs.compile.node import NodeContext
@@ -130,10 +131,10 @@ def _finish(message: AIMessage, model: str, context: NodeContext) -> Answer:
     if not answering_model(message):  # as of an answer that was stopped
         message.response_metadata["model_name"] = model
     extra = {key: item for key, item in message.additional_kwargs.items() if key != THINKING}
-    text = link_pictures(str(message.text), addresses)
+    text = link_pictures(remove_marks(str(message.text), context.mark), addresses)
     return Answer(
         message.model_copy(update={"content": text, "additional_kwargs": extra}),
-        link_pictures(thinking_of(message).strip(), addresses),
+        link_pictures(remove_marks(thinking_of(message).strip(), context.mark), addresses),
         cut_of(message),
     )
 

@@ -603,3 +603,13 @@ async def test_cut_answer_that_should_be_json_is_asked_for_in_fewer_words() -> N
 
     assert transcript.output["parsed"] == {"colour": "red"}
     assert "write less" in str(model.asked[1][-1].content)
+
+
+async def test_marks_around_texts_of_others_are_in_no_answer_that_copies_them() -> None:
+    _, used = asked_with(lambda messages: str(messages[-1].content))
+    agent = agent_of_yaml(PLAIN.replace("{{ question }}", "{{ question | foreign }}"))
+
+    transcript = await run(agent, {"question": "The sun rose."}, used)
+
+    assert transcript.output["text"].strip() == "The sun rose."
+    assert "".join(transcript.tokens).strip() == "The sun rose."
