@@ -85,7 +85,7 @@ class AnswerReader:
         yield chunk if passes else _without_content(chunk)
 
     def end(self, reason: str = "") -> Iterator[AIMessageChunk]:
-        """Yield what was held back; an answer that was cut may end within a call."""
+        """Yield what was held back; an answer that was cut may end within a call, or a loop."""
         if self._has_ended:
             return
         self._has_ended = True
@@ -95,6 +95,8 @@ class AnswerReader:
         if rest := self._calls.end(cut=cut):
             decided.append(self._note(Piece("text", rest)))
         yield from (self._write(piece) for piece in decided)
+        if cut:
+            self._loops.look_closer()
         if calls := self._call_chunks(cut):
             yield AIMessageChunk(content="", tool_call_chunks=calls)
 
@@ -163,6 +165,7 @@ class AnswerReader:
             # A JSON text, which no reader takes for arguments that are only cut off.
             *((call.name, json.dumps(call.text)) for call in parsed.unreadable),
         ]
+        self._has_calls = bool(arguments)
         return [
             tool_call_chunk(name=name, args=args, id=f"call_{uuid4().hex[:24]}", index=number)
             for number, (name, args) in enumerate(arguments)

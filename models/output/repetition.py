@@ -17,7 +17,9 @@ LIKE_ROUNDS = 30
 LIKE_LETTERS = 25
 """So many letters such a text has at least: rows of numbers are none."""
 BROKEN_OFF_ROUNDS = 20
-"""So many make a loop of a text whose server broke off: Ollama does, after 31 equal tokens."""
+"""So many make a loop of a text that is not whole: Ollama breaks off after 31 equal tokens."""
+BROKEN_OFF_CHARS = 100
+"""Of rounds in so long a text half as many do."""
 FORMAT_FACTOR = 4
 """By which JSON may repeat itself more: its values are often the same."""
 _PROBE_CHARS = 24
@@ -65,9 +67,9 @@ class RepetitionDetector:
         return self._dropped + _first_round(self._tail, loop) if loop else None
 
     def end(self) -> int | None:
-        """Return how much to keep of a text whose server broke off; None where it does not loop."""
+        """Return how much to keep of a text that is not whole; None where it does not loop."""
         self._extend("".join(self._new))
-        loop = find_loop(self._tail, lambda period: BROKEN_OFF_ROUNDS * period)
+        loop = find_loop(self._tail, self._needed_at_end)
         return self._dropped + _first_round(self._tail, loop) if loop else None
 
     def _extend(self, text: str) -> None:
@@ -84,6 +86,10 @@ class RepetitionDetector:
         """Return how long a loop of this period must be."""
         rounds = 6 if period < 200 else 4 if period < 600 else 3
         return max(MIN_LOOP_CHARS, rounds * period) * self._factor
+
+    def _needed_at_end(self, period: int) -> int:
+        rounds = BROKEN_OFF_ROUNDS * period
+        return min(rounds, max(rounds // 2, BROKEN_OFF_CHARS), self._needed(period))
 
     def _find_like(self) -> Loop | None:
         if self._since_like < _LIKE_STEP_CHARS:

@@ -73,6 +73,12 @@ def answer_with(ollama: Ollama, *replies: Reply) -> None:
     ollama.add("tiny", says(*replies), capabilities=("completion", "tools", "thinking"))
 
 
+def bound_to(tokens: int, chat: BaseChatModel) -> Runnable[Any, Any]:
+    if chat.__class__.__name__ == "OllamaChat":
+        return chat.bind(options={"num_predict": tokens})
+    return chat.bind(max_tokens=tokens)
+
+
 @pytest.mark.parametrize(
     "reply",
     [
@@ -149,14 +155,22 @@ async def test_an_answer_at_its_bound_of_tokens_is_cut(
     ollama: Ollama, chat: BaseChatModel, ask: Ask
 ) -> None:
     answer_with(ollama, "One two three four five.")
-    bound: dict[str, Any] = {"max_tokens": 3}
-    if chat.__class__.__name__ == "OllamaChat":
-        bound = {"options": {"num_predict": 3}}
 
-    cut, whole = await ask(chat.bind(**bound)), await ask(chat)
+    cut, whole = await ask(bound_to(3, chat)), await ask(chat)
 
     assert (cut.text, cut_of(cut)) == ("One two three", "length")
     assert (whole.text, cut_of(whole)) == ("One two three four five.", "")
+
+
+async def test_an_answer_that_loops_at_its_bound_of_tokens_is_cut_as_a_loop(
+    ollama: Ollama, chat: BaseChatModel, ask: Ask
+) -> None:
+    """A low bound ends it before it is long enough to be stopped."""
+    answer_with(ollama, "Well: " + "so it is. " * 40)
+
+    answer = await ask(bound_to(40, chat))
+
+    assert (answer.text, cut_of(answer)) == ("Well: so it is.", "repetition")
 
 
 async def test_an_answer_that_goes_round_in_circles_is_stopped_at_the_server(

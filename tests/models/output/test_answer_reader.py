@@ -27,11 +27,12 @@ def read(
         message = AIMessageChunk(content=chunk) if isinstance(chunk, str) else chunk
         out += reader.read(message)
         if reader.kept_chars is not None:
-            out.append(reader.end_loop())
             break
     else:
         last = AIMessageChunk(content="", response_metadata={"finish_reason": reason})
         out += reader.read(last, reason)
+    if reader.kept_chars is not None:
+        out.append(reader.end_loop())
     whole = out[0]
     for chunk in out[1:]:
         whole += chunk
@@ -202,6 +203,15 @@ def test_a_looping_answer_keeps_what_came_before() -> None:
     assert message.content == "Well. So it is."
     assert cut_of(message) == "repetition"
     assert len(out) < 100
+
+
+def test_a_loop_that_a_bound_cuts_short_is_a_loop_with_each_call_once() -> None:
+    message, _ = read([f"{CALL}\nWell. ", *["So it is. "] * 25], reason="length")
+
+    assert (message.content, called(message)) == (
+        "Well. So it is.",
+        [("weather", {"city": "Paris"})],
+    )
 
 
 def test_looping_thought_keeps_the_text_before() -> None:
