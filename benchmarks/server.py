@@ -50,9 +50,11 @@ class ServerProcess:
         root: Path = ROOT,
         program: str = "server",
         log: Path | None = None,
+        start_timeout_s: float = START_TIMEOUT_S,
         **settings: str,
     ) -> None:
         self.home = home
+        self._start_timeout_s = start_timeout_s
         self._program = program
         self._log = log
         self._root = root
@@ -71,7 +73,10 @@ class ServerProcess:
         return float(times.user + times.system)
 
     async def start(self) -> None:
-        """Start and wait until it answers at `url`."""
+        """Start and wait until it answers at `url`.
+
+        Where it does not within the time, or this is cancelled, it is killed.
+        """
         environment = {
             **os.environ,
             "PYTHONPATH": str(self._root),
@@ -80,7 +85,12 @@ class ServerProcess:
         }
         (self.home / "address").unlink(missing_ok=True)
         self._process = await self._launch(environment)
-        self.url = await asyncio.wait_for(self._address(), START_TIMEOUT_S)
+        try:
+            self.url = await asyncio.wait_for(self._address(), self._start_timeout_s)
+        except BaseException:
+            if self._process.returncode is None:
+                await asyncio.shield(self.kill())
+            raise
 
     async def _launch(self, environment: Mapping[str, str]) -> Launched:
         with self._log.open("ab") if self._log else nullcontext() as log:

@@ -21,6 +21,7 @@ CALL_AS_TEXT = re.compile(
 )
 MODEL_MARKS = re.compile(
     r"</?think(?:ing)?>|<\|channel\|?>|<\|(?:im_start|im_end|endoftext)\|>|</?(?:start|end)_of_turn>"
+    r"|<(?:<|&lt;)(?:foreign|end) [0-9a-f]+"
 )
 CITED = re.compile(r"\[(\d+(?:\s*,\s*\d+)*)\]")
 CIRCLE = re.compile(r"(\S.{3,120}?)(?:\s*\1){5,}", re.DOTALL)

@@ -32,6 +32,8 @@ class ObservedRun:
     """A run, by its events. `status` is empty where the stream broke off."""
 
     begun_s: float = field(default_factory=time.perf_counter)
+    ended_s: float = 0.0
+    """When its last event came."""
     status: str = ""
     output: Any = None
     error: Mapping[str, Any] = field(default_factory=dict)
@@ -42,11 +44,16 @@ class ObservedRun:
         """Take in the next event, now."""
         self.events.append(event)
         data, kind = event.get("data") or {}, str(event["type"])
+        self.ended_s = time.perf_counter()
         if kind == "token":
             self.token_times_s.append(time.perf_counter())
         if kind.startswith("run.") and kind[4:] in ENDS:
             self.status = kind[4:]
             self.output, self.error = data.get("output"), data.get("error") or {}
+
+    @property
+    def seconds(self) -> float:
+        return round(max(0.0, self.ended_s - self.begun_s), 1)
 
     @property
     def run_id(self) -> str:
@@ -87,8 +94,8 @@ async def declared_service(
             log_level="error",
             log=home / "log",
         )
+        await server.start()
         try:
-            await server.start()
             async with httpx.AsyncClient(base_url=server.url, timeout=TIMEOUT) as client:
                 yield server, client
         finally:

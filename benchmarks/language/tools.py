@@ -3,7 +3,8 @@
 `python -m benchmarks tools --models=A,B --servers=parses,text,none --tasks=20 --report=FILE`. Both
 ask the same llama.cpp server. It reads calls out of what the model writes (`parses`), or leaves
 them there as text (`text`), as servers do that do not know how a model writes them, or it takes no
-tools at all (`none`, llama.cpp's `--no-jinja`; only where that is named).
+tools at all (`none`, llama.cpp's `--no-jinja`; only where that is named). `--minutes` and
+`--resume` split a long one up, as `report` says.
 """
 
 from __future__ import annotations
@@ -15,15 +16,15 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import httpx
-import orjson
 import yaml
 
 from benchmarks.language.files import LocalModel, find_models
 from benchmarks.language.llama_server import running_llama
 from benchmarks.language.react import ReactAgent, make_tools
+from benchmarks.language.report import Report, add_options
 from benchmarks.language.service import USER_TOOLS, ObservedRun, declared_service, run_agent
 from benchmarks.language.tool_judging import Attempt, Call, Score, ToolTask, score
 from benchmarks.language.turns import DOCUMENTS
@@ -41,6 +42,9 @@ SYSTEM = "You are a helpful assistant. Use the tools to answer, and answer in on
 INDEX = "docs"
 """What a search looks in that names no index."""
 
+COUNTED = ("tool", "arguments", "answer", "raw calls")
+"""The headings of a score."""
+
 Solve = Callable[[ToolTask], Awaitable[Attempt]]
 
 
@@ -50,17 +54,16 @@ async def main() -> None:
     parser.add_argument("--models", default="", help="all that are here")
     parser.add_argument("--servers", default="parses,text")
     parser.add_argument("--tasks", type=int, default=20)
-    parser.add_argument("--report", type=Path, default=REPORT)
+    add_options(parser, REPORT)
     chosen = parser.parse_known_args(sys.argv[1:])[0]
     tasks = list(read_tasks())[: chosen.tasks]
-    rows: list[Sequence[object]] = []
-    with chosen.report.open("w") as report:
-        for model in find_models(chosen.models):
-            for server in chosen.servers.split(","):
-                rows += await _compare(model, server, tasks, report)
-    headings = ["model", "server", "by", "tool", "arguments", "answer", "raw calls", "errors", "s"]
-    show(f"Of {len(tasks)} tasks", headings, rows)
-    print(f"Each task, with its calls and its answer: {chosen.report}")
+    report = Report.of(chosen, "model", "server", "by", "task")
+    for model in find_models(chosen.models):
+        for server in chosen.servers.split(","):
+            await _compare(model, server, tasks, report)
+    headings = ["model", "server", "by", "tasks", *COUNTED, "errors", "s"]
+    show("Tasks, and what was right of them", headings, list(_summarize(report)))
+    print(f"Each task, with its calls and its answer: {report.path}")
 
 
 def read_tasks() -> Iterator[ToolTask]:
@@ -69,39 +72,53 @@ def read_tasks() -> Iterator[ToolTask]:
 
 
 async def _compare(
-    model: LocalModel, server: str, tasks: Sequence[ToolTask], report: TextIO
-) -> list[Sequence[object]]:
-    """Let both work on all tasks, alternately."""
+    model: LocalModel, server: str, tasks: Sequence[ToolTask], report: Report
+) -> None:
+    """Let both work on all tasks that the report lacks, alternately."""
+    names = ("Motet", "LangGraph")
+    pending = [
+        (task, name)
+        for task in tasks
+        for name in names
+        if (model.name, server, name, task.prompt) not in report
+    ]
+    if not pending or report.is_over():
+        return
     async with running_llama(model, *SERVERS[server]) as llama:
         declared = {NAME: model.at_server(llama.url, max_tokens=MAX_TOKENS)}
         async with declared_service(declared) as (_, client):
             await _index(client)
             tools = make_tools(client, USER_TOOLS)
             react = ReactAgent(llama.url, model.name, SYSTEM, tools, MAX_TOKENS)
-            solvers = {"Motet": Solver(client).attempt, "LangGraph": react.attempt}
-            tallies: dict[str, list[tuple[Score, Attempt]]] = {name: [] for name in solvers}
-            for task in tasks:
-                for name, solve in solvers.items():
-                    attempt = await solve(task)
-                    tallies[name].append((score(task, attempt), attempt))
-                    whose = {"model": model.name, "server": server, "by": name}
-                    report.write(describe(whose, task, *tallies[name][-1]))
-                    report.flush()
-    return [[model.name, server, name, *summarize(tally)] for name, tally in tallies.items()]
+            solvers: Mapping[str, Solve] = {
+                "Motet": Solver(client).attempt,
+                "LangGraph": react.attempt,
+            }
+            for task, name in pending:
+                if report.is_over():
+                    return
+                attempt = await solvers[name](task)
+                whose = {"model": model.name, "server": server, "by": name}
+                report.write(describe(whose, task, score(task, attempt), attempt))
 
 
-def describe(whose: Mapping[str, str], task: ToolTask, right: Score, attempt: Attempt) -> str:
+def describe(
+    whose: Mapping[str, str], task: ToolTask, right: Score, attempt: Attempt
+) -> dict[str, Any]:
     """Return a line of the report."""
-    line = {**whose, "task": task.prompt, "score": asdict(right), **asdict(attempt)}
-    return orjson.dumps(line, default=str).decode() + "\n"
+    return {**whose, "task": task.prompt, "score": asdict(right), **asdict(attempt)}
 
 
-def summarize(tally: Sequence[tuple[Score, Attempt]]) -> list[object]:
-    """Count what was right, and add up the time."""
-    scores = [each for each, _ in tally]
-    rights = [sum(getattr(each, name) for each in scores) for name in Score.__slots__]
-    errors = sum(bool(attempt.error) for _, attempt in tally)
-    return [*rights, errors, sum(attempt.seconds for _, attempt in tally)]
+def _summarize(report: Report) -> Iterator[Sequence[object]]:
+    """Count what was right of each solver, and add up the time."""
+    groups: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
+    for line in report:
+        groups.setdefault((line["model"], line["server"], line["by"]), []).append(line)
+    for whose, lines in groups.items():
+        rights = [sum(line["score"][name] for line in lines) for name in Score.__slots__]
+        errors = sum(bool(line["error"]) for line in lines)
+        seconds = sum(line["seconds"] for line in lines)
+        yield [*whose, len(lines), *rights, errors, seconds]
 
 
 async def _index(client: httpx.AsyncClient) -> None:

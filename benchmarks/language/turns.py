@@ -103,6 +103,7 @@ class TurnRunner:
 def join(before: ObservedRun, after: ObservedRun) -> ObservedRun:
     """Join the parts of a run before and after an answer."""
     after.events[:0] = before.events
+    after.begun_s = before.begun_s
     return after
 
 

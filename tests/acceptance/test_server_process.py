@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from benchmarks.server import ROOT, ServerProcess
@@ -242,3 +243,13 @@ async def test_pages_of_other_sites_are_refused_on_every_address_too(tmp_path: P
     status, said = await motet("agents", "--home", str(tmp_path))
     assert (status, "ask" in said) == (0, True), said
     await server.stop()
+
+
+async def test_server_that_does_not_answer_in_time_is_not_left_behind(tmp_path: Path) -> None:
+    server = ServerProcess(tmp_path, start_timeout_s=0.05)
+
+    with pytest.raises(TimeoutError):
+        await server.start()
+
+    with pytest.raises(psutil.NoSuchProcess):
+        assert server.process

@@ -52,6 +52,7 @@ def test_right_form_with_poor_content_is_weak(changed: dict[str, Any], reason: s
         ('```json\n{{"name": "search", "arguments": {}}}\n```', "in the answer"),
         ("<think>Let me see.</think> 762", "in the answer"),
         ("762<|im_end|>", "in the answer"),
+        ("762 <<end 441c3108ce932f79>>", "in the answer"),
         ("762 [1] [3]", "lost citations: [3]"),
         ("  ", "an empty answer"),
         ("762. " + "And so it goes on. " * 8, "round in circles"),
