@@ -15,7 +15,7 @@ INVALID: Mapping[str, ErrorCode] = {
         "An agent would call itself, directly or through others.", "Break the circle."
     ),
     "capability_unsupported": ErrorCode(
-        "The model cannot do what the request asks, such as calling tools.",
+        "The model cannot do what the request asks, such as looking at pictures.",
         "Leave out the field that `details.field` names, or take another model.",
     ),
     "channel_type_mismatch": ErrorCode(

@@ -12,7 +12,7 @@ import pytest
 from tests.real_models.catalog import QWEN_SMALL, SMALLEST, ModelFile
 from tests.real_models.conftest import FindModel
 from tests.support.forked import ForkedServer
-from tests.support.service import open_client, run_to_end
+from tests.support.service import open_client, read_events, run_to_end
 
 
 @pytest.fixture(scope="module", params=[SMALLEST, QWEN_SMALL], ids=lambda each: each.name)
@@ -50,3 +50,17 @@ async def test_chat_remembers_the_turn_before(client: httpx.AsyncClient, model: 
     assert [run["status"] for run in runs] == ["finished", "finished"]
     assert all(run["output"]["answer"].strip() for run in runs)
     assert {run["output"]["model"] for run in runs} == {"real"}
+
+
+async def test_chat_needs_no_chat_template_with_a_place_for_tools(
+    client: httpx.AsyncClient,
+) -> None:
+    """SmolLM2's has none: the tools are written into the prompt."""
+    body = {"input": {"message": "Say hello."}}
+
+    async with client.stream("POST", "/agents/chat/run", json=body) as response:
+        events = [event for _, event in await read_events(response)]
+
+    assert events[-1]["type"] == "run.finished"
+    warnings = [each["data"]["code"] for each in events if each["type"] == "warning"]
+    assert "needs_language_model" not in warnings

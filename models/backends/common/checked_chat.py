@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import aclosing, closing, contextmanager
 from typing import Any, ClassVar
@@ -15,8 +16,11 @@ from pydantic import PrivateAttr
 
 from config.errors import MotetError, Unavailable
 from models.backends.common.streaming_chat import StreamingChat, finish_result, read_chunk
+from models.backends.common.written_tools import TOOL_CALLING, refuses_tools
 from models.capabilities.sampling import default_max_tokens
 from models.output.answer_reader import AnswerReader
+
+log = logging.getLogger(__name__)
 
 SPARE_PIECES = 64
 """So many pieces more than its bound has tokens an answer may have: some are empty."""
@@ -26,7 +30,8 @@ class CheckedChat(StreamingChat):
     """Stands before a LangChain model in a class's bases: `class OurChat(CheckedChat, Theirs)`.
 
     Cancelling a call, or closing its stream, closes the HTTP stream behind it. So does an answer
-    that goes on beyond its bound of tokens, whatever the server makes of that bound.
+    that goes on beyond its bound of tokens, whatever the server makes of that bound. A server that
+    refuses tools is asked once more with the tools in the prompt, and so from then on.
     """
 
     foreign: ClassVar[tuple[type[Exception], ...]]
@@ -71,9 +76,10 @@ class CheckedChat(StreamingChat):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
+        sent, options = self._write_tools(messages, kwargs)
         try:
             with self._checked(kwargs) as reading:
-                stream = super()._astream(messages, stop, **kwargs)
+                stream = super()._astream(sent, stop, **options)
                 async with aclosing(stream) as chunks:  # type: ignore[type-var]
                     while not reading.is_over:
                         # Not `wait_for`: Python 3.11's loses a cancellation that comes in the tick
@@ -89,8 +95,15 @@ class CheckedChat(StreamingChat):
                             yield each
                 for each in reading.end():
                     yield each
+            return
+        except _ToolsRefused:
+            pass  # asked again below
         except Unavailable as error:
             raise await self.explain_loss(error) from error.__cause__
+        stream = self._astream(messages, stop, run_manager, **kwargs)
+        async with aclosing(stream) as again:  # type: ignore[type-var]
+            async for chunk in again:
+                yield chunk
 
     def _stream(
         self,
@@ -99,16 +112,22 @@ class CheckedChat(StreamingChat):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        with self._checked(kwargs) as reading:
-            with closing(super()._stream(messages, stop, **kwargs)) as chunks:  # type: ignore[type-var]
-                for chunk in chunks:
-                    for each in reading.read(chunk, last=self.is_last(chunk)):
-                        if run_manager:
-                            run_manager.on_llm_new_token(each.text, chunk=each)
-                        yield each
-                    if reading.is_over:
-                        break
-            yield from reading.end()
+        sent, options = self._write_tools(messages, kwargs)
+        try:
+            with self._checked(kwargs) as reading:
+                with closing(super()._stream(sent, stop, **options)) as chunks:  # type: ignore[type-var]
+                    for chunk in chunks:
+                        for each in reading.read(chunk, last=self.is_last(chunk)):
+                            if run_manager:
+                                run_manager.on_llm_new_token(each.text, chunk=each)
+                            yield each
+                        if reading.is_over:
+                            break
+                yield from reading.end()
+            return
+        except _ToolsRefused:
+            pass  # asked again below
+        yield from self._stream(messages, stop, run_manager, **kwargs)
 
     def _generate(
         self,
@@ -122,15 +141,31 @@ class CheckedChat(StreamingChat):
 
     @contextmanager
     def _checked(self, options: Mapping[str, Any]) -> Iterator[_Reading]:
-        """Translate what a stream raises, and refuse one that ends without its last piece."""
+        """Translate what a stream raises, and refuse one that ends without its last piece.
+
+        Raises `_ToolsRefused` where it has not begun because the server takes no tools.
+        """
         reading = _Reading(self._open_reader(options), self.max_tokens_of(options))
         try:
             yield reading
         except self.foreign as error:
-            raise self.translate_error(error) from error
+            translated = self.translate_error(error)
+            asked_with_tools = self.takes_tools and bool(options.get("tools"))
+            if asked_with_tools and not reading.has_begun and refuses_tools(translated):
+                self._note_refusal(translated)
+                raise _ToolsRefused from error
+            raise translated from error
         if not reading.is_whole:
             raise self.incomplete_error()
         self._close_reader(reading.reader)
+
+    def _note_refusal(self, error: MotetError) -> None:
+        self.profile = {**(self.profile or {}), TOOL_CALLING: False}
+        log.info("tools are written into prompts from now on: %s", error.message)
+
+
+class _ToolsRefused(Exception):
+    """A server takes no tools; the request is made again without them."""
 
 
 class _Reading:
@@ -141,6 +176,10 @@ class _Reading:
         self.is_whole = False
         self._max_pieces = max_tokens + SPARE_PIECES
         self._pieces = 0
+
+    @property
+    def has_begun(self) -> bool:
+        return self._pieces > 0
 
     @property
     def is_over(self) -> bool:

@@ -1,12 +1,13 @@
 """LangChain chat models that always stream, so that every wait is one for the next piece.
 
 What a language model writes is read on the way by `models.output`: thinking, calls of tools and
-loops are found alike on every back end.
+loops are found alike on every back end. Tools of a model that takes none are written into its
+prompt by `written_tools`.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, ClassVar
 
@@ -17,6 +18,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from pydantic import PrivateAttr
 
 from config.errors import Unavailable
+from models.backends.common.written_tools import TOOL_CALLING, TOOL_OPTIONS, write_tools
 from models.output.answer_reader import AnswerReader
 from models.output.messages import finish_message, finish_reason
 
@@ -26,6 +28,20 @@ class StreamingChat(BaseChatModel):
 
     _may_be_open: bool = PrivateAttr(default=False)
     """Whether the last answer began as thinking, whose opening tag stood in the prompt."""
+
+    @property
+    def takes_tools(self) -> bool:
+        """Whether the model's server is given tools; else they are written into the prompt."""
+        return (self.profile or {}).get(TOOL_CALLING) is not False
+
+    def _write_tools(
+        self, messages: Sequence[BaseMessage], options: Mapping[str, Any]
+    ) -> tuple[list[BaseMessage], dict[str, Any]]:
+        """Return the messages and the options of a call as the model's server takes them."""
+        if self.takes_tools:
+            return list(messages), dict(options)
+        left = {name: value for name, value in options.items() if name not in TOOL_OPTIONS}
+        return write_tools(messages, options.get("tools") or ()), left
 
     def _open_reader(self, options: Mapping[str, Any]) -> AnswerReader:
         """Return a reader for one answer, asked for with these options of a call."""

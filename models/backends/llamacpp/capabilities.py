@@ -52,11 +52,8 @@ def make_capability(
         return LlamaCppChat(
             options,
             slots,
-            ServerContext(abilities.context, COUNTER),
-            profile={
-                "image_inputs": abilities.sees,
-                "tool_calling": abilities.calls_tools,
-            },
+            ServerContext(abilities.context, COUNTER, abilities.takes_tools),
+            profile={"image_inputs": abilities.sees},
             url=URL,
             model=worker.name,
             key=NO_KEY,

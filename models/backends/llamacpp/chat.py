@@ -6,14 +6,13 @@ Imported only when a model is loaded, as `models.backends.openai.chat` is.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGenerationChunk
-from langchain_core.runnables import Runnable
 from pydantic import PrivateAttr
 
 from models.backends.common.sampling import dump_sampling
@@ -51,17 +50,6 @@ class LlamaCppChat(OpenAIChat):
             **fields,
         )
         self._slots = slots
-
-    def bind_tools(
-        self, tools: Sequence[dict[str, Any] | type | Callable[..., Any] | Any], **kwargs: Any
-    ) -> Runnable[Any, Any]:
-        # llama.cpp would leave them out of the prompt without a word.
-        if tools and not (self.profile or {}).get("tool_calling"):
-            raise NotImplementedError(
-                f"The chat template of '{self.model_name}' has no place for tools: it cannot call "
-                "any."
-            )
-        return super().bind_tools(tools, **kwargs)
 
     async def _astream(
         self,

@@ -29,6 +29,7 @@ from models.backends.llamacpp.options import (
     LlamaCppEmbedOptions,
     LlamaCppOptions,
 )
+from models.backends.openai.context import takes_tools
 from models.catalog.spec import ModelSpec
 from models.devices import CPU
 from models.devices.cores import count_cores
@@ -108,7 +109,8 @@ async def read_abilities(socket: str) -> Abilities:
         # llama.cpp rounds the context, and bounds it by what the model was trained for.
         context=int(props["default_generation_settings"]["n_ctx"]),
         sees=bool(props["modalities"]["vision"]),
-        calls_tools=bool(props.get("chat_template_caps", {}).get("supports_tools")),
+        # llama.cpp would leave them out of the prompt without a word.
+        takes_tools=bool(takes_tools(props)),
     )
 
 

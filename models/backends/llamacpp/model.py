@@ -29,7 +29,7 @@ class Abilities:
 
     context: int
     sees: bool
-    calls_tools: bool
+    takes_tools: bool
 
 
 class Connected(Protocol):

@@ -32,6 +32,7 @@ async def capability_of(
     if task == "chat":
         sent = {**options.runner(), **runner, "keep_alive": FOR_EVER}
         sampling = {"sampling": dump_sampling(options), "reasoning": options.reasoning}
+        sent["profile"] = _profile(installed)
         network = {"url": api.url, "silence_s": silence_s, "on_lost": lost}
         return await asyncio.to_thread(
             _make_chat, called=spec.name, model=source, **network, **sampling, **sent
@@ -54,6 +55,13 @@ async def capability_of(
     )
     await embed.open()
     return embed
+
+
+def _profile(installed: Installed) -> dict[str, Any]:
+    """Return whether a model takes tools, where Ollama tells, in LangChain's `profile`."""
+    if installed.capabilities is None:
+        return {}
+    return {"tool_calling": "tools" in installed.capabilities}
 
 
 def _make_chat(**options: Any) -> OllamaChat:

@@ -90,8 +90,8 @@ class OpenAIChat(CheckedChat, ChatOpenAI):
         self._key = key
         self._body = body or {}
         self._counter = context.counter if context else None
-        if context and context.tokens:
-            self.profile = {**(self.profile or {}), "max_input_tokens": context.tokens}
+        if context:
+            self.profile = {**(self.profile or {}), **context.profile()}
 
     async def count_tokens(
         self, messages: Sequence[BaseMessage], options: Mapping[str, Any]
@@ -99,7 +99,8 @@ class OpenAIChat(CheckedChat, ChatOpenAI):
         """Count what a prompt takes, as `TokenCounter` promises, where the server can."""
         if self._counter is None:
             return None
-        payload = self._get_request_payload(list(messages), tools=options.get("tools"))
+        sent, left = self._write_tools(messages, options)
+        payload = self._get_request_payload(sent, tools=left.get("tools"))
         body = {name: payload[name] for name in COUNTED if payload.get(name)}
         headers = {"authorization": f"Bearer {self._key}"}
         try:

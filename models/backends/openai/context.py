@@ -1,19 +1,22 @@
-"""The context of a model on an OpenAI-compatible server, and its tokens, by the server's own means.
+"""The context of a model on an OpenAI-compatible server, its tokens, and whether it takes tools.
 
-OpenAI's protocol tells neither. Owns what servers add to it: llama.cpp, vLLM, SGLang and gateways
-that list it with their models. Nothing here fails: what a server does not tell is None.
+OpenAI's protocol tells none of them. Owns what servers add to it: llama.cpp, vLLM, SGLang and
+gateways that list it with their models. Nothing here fails: what a server does not tell is None.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
 import httpx
 
 from models.backends.common.network import PROBE_TIMEOUT_S
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import ModelProfile
 
 FIELDS = ("max_model_len", "context_length", "context_window", "max_context_length")
 """Of an entry of `/models`, by server."""
@@ -21,15 +24,28 @@ FIELDS = ("max_model_len", "context_length", "context_window", "max_context_leng
 
 @dataclass(frozen=True, slots=True)
 class ServerContext:
-    """`tokens`: the context. `counter`: the address at which it counts a prompt's tokens."""
+    """`tokens`: the context. `counter`: the address at which it counts a prompt's tokens.
+
+    `takes_tools` is False where the model's chat template has no place for tools.
+    """
 
     tokens: int | None = None
     counter: str | None = None
+    takes_tools: bool | None = None
 
     def limited(self, tokens: int | None) -> ServerContext:
         """Return the same with at most so many tokens, where a bound is configured."""
         bounds = [each for each in (self.tokens, tokens) if each]
         return replace(self, tokens=min(bounds, default=None))
+
+    def profile(self) -> ModelProfile:
+        """Return what is known, in the fields of LangChain's `profile`."""
+        known: ModelProfile = {}
+        if self.tokens:
+            known["max_input_tokens"] = self.tokens
+        if self.takes_tools is not None:
+            known["tool_calling"] = self.takes_tools
+        return known
 
 
 async def find_context(client: httpx.AsyncClient, url: str, key: str, model: str) -> ServerContext:
@@ -40,7 +56,8 @@ async def find_context(client: httpx.AsyncClient, url: str, key: str, model: str
     match entry.get("owned_by"):
         case "llamacpp":
             props = await _get(client, urljoin(base, "../props"), key)
-            return ServerContext(slot_context(props), f"{base}chat/completions/input_tokens")
+            counter = f"{base}chat/completions/input_tokens"
+            return ServerContext(slot_context(props), counter, takes_tools(props))
         case "vllm":
             return ServerContext(entry_context(entry), urljoin(base, "../tokenize"))
     return ServerContext(entry_context(entry))
@@ -63,6 +80,13 @@ def slot_context(props: Any) -> int | None:
     """Return the context of one of llama.cpp's slots, out of `/props`."""
     settings = props.get("default_generation_settings") if isinstance(props, Mapping) else None
     return _positive(settings.get("n_ctx")) if isinstance(settings, Mapping) else None
+
+
+def takes_tools(props: Any) -> bool | None:
+    """Tell whether the chat template of llama.cpp's model has a place for tools, by `/props`."""
+    caps = props.get("chat_template_caps") if isinstance(props, Mapping) else None
+    value = caps.get("supports_tools") if isinstance(caps, Mapping) else None
+    return value if isinstance(value, bool) else None
 
 
 def counted_tokens(answer: Any) -> int | None:

@@ -17,6 +17,7 @@ from models.backends.common.batches import readable
 from models.backends.common.sampling import dump_sampling, for_worker, take_sampling
 from models.backends.common.streaming_chat import AsyncChat
 from models.backends.common.worker_model import SerialWorkerModel
+from models.backends.common.written_tools import TOOL_CALLING
 from models.backends.transformers.messages import conversation
 from models.backends.transformers.options import TransformersChatOptions
 from models.capabilities.sampling import default_max_tokens
@@ -26,14 +27,12 @@ class TransformersChat(AsyncChat):
     """Streams tokens as the worker writes them; giving a stream up stops the worker.
 
     Raises `Invalid` ("context_overflow", "capability_unsupported") and what the worker raises.
-    Tools only where the model's chat template has a place for them, else `NotImplementedError`; so
-    for `with_structured_output`.
+    `with_structured_output` raises `NotImplementedError`.
     """
 
     name: str | None = "transformers"
     _model: SerialWorkerModel = PrivateAttr()
     _options: TransformersChatOptions = PrivateAttr()
-    _about: Mapping[str, Any] = PrivateAttr()
 
     def __init__(
         self,
@@ -42,12 +41,10 @@ class TransformersChat(AsyncChat):
         options: TransformersChatOptions,
         about: Mapping[str, Any],
     ) -> None:
-        super().__init__(
-            name=name, profile={"image_inputs": False, "max_input_tokens": about["context"]}
-        )
+        profile = {"max_input_tokens": about["context"], TOOL_CALLING: about["tools"]}
+        super().__init__(name=name, profile={"image_inputs": False, **profile})
         self._model = model
         self._options = options
-        self._about = about
 
     @property
     def _llm_type(self) -> str:
@@ -60,10 +57,6 @@ class TransformersChat(AsyncChat):
         tool_choice: Any = None,
         **kwargs: Any,
     ) -> Runnable[Any, Any]:
-        if not self._about["tools"]:
-            raise NotImplementedError(
-                f"The chat template of '{self.name}' has no place for tools: it cannot call any."
-            )
         if tool_choice not in (None, "auto"):
             raise NotImplementedError(f"'{self.name}' cannot be made to call a certain tool.")
         return self.bind(tools=[convert_to_openai_tool(tool) for tool in tools], **kwargs)
@@ -96,14 +89,16 @@ class TransformersChat(AsyncChat):
     def _prompt(
         self, messages: Sequence[BaseMessage], options: Mapping[str, Any]
     ) -> dict[str, Any]:
-        turns = conversation(self.name or "", messages)
+        sent, left = self._write_tools(messages, options)
+        turns = conversation(self.name or "", sent)
         for turn in turns:  # half a character cannot cross to the worker
             turn["content"] = readable([turn["content"]], len(turn["content"]))[0]
-        return {"messages": turns, "tools": options.get("tools")}
+        return {"messages": turns, "tools": left.get("tools")}
 
     def _sampling(self, stop: list[str] | None, options: Mapping[str, Any]) -> dict[str, Any]:
         chosen = take_sampling(dump_sampling(self._options), dict(options), stop)
-        return for_worker({"max_tokens": default_max_tokens(self._about["context"]), **chosen})
+        context = (self.profile or {}).get("max_input_tokens")
+        return for_worker({"max_tokens": default_max_tokens(context), **chosen})
 
     def _last_chunk(self, ending: Mapping[str, Any]) -> ChatGenerationChunk:
         """Return the chunk that tells how the answer ended and what it cost."""

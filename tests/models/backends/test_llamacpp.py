@@ -14,9 +14,11 @@ from typing import Any, cast
 import psutil
 import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
+from langchain_core.runnables import RunnableBinding
 
 from config.errors import Invalid, MotetError, Unavailable
 from config.settings import load_settings
+from models.backends.common.written_tools import INTRODUCTION
 from models.backends.llamacpp.chat import LlamaCppChat
 from models.backends.llamacpp.driver import LlamaCppDriver
 from models.backends.llamacpp.model import LlamaCppModel
@@ -225,20 +227,24 @@ async def test_tools_are_told_to_a_model_whose_template_has_a_place_for_them(
         for writer in (chat(model), chat(model).bind_tools([weather]))
     ]
 
-    assert chat(model).profile["tool_calling"]
+    assert chat(model).takes_tools
     assert count_read(with_tools) > count_read(alone) + len("weather")
 
 
-async def test_tools_are_refused_by_a_model_whose_template_drops_them(
+async def test_tools_are_written_into_the_prompt_of_a_model_whose_template_drops_them(
     driver: Driver, folder: Path
 ) -> None:
     """llama.cpp would leave them out without a word."""
     (folder / "plain.jinja").write_text("{% for each in messages %}{{ each.content }}{% endfor %}")
 
     async with load(driver, folder / "mute.gguf", chat_template=folder / "plain.jinja") as model:
-        assert not chat(model).profile["tool_calling"]
-        with pytest.raises(NotImplementedError, match="no place for tools"):
-            chat(model).bind_tools([weather])
+        assert not chat(model).takes_tools
+        bound = cast(RunnableBinding[Any, Any], chat(model).bind_tools([weather]))
+        answer = await bound.ainvoke("Is it warm?", max_tokens=2)
+        counted = await chat(model).count_tokens([HumanMessage("Is it warm?")], bound.kwargs)
+
+    assert count_read(answer) > len(INTRODUCTION.split())
+    assert counted == count_read(answer)
 
 
 async def test_stream_given_up_frees_its_slot(endless: LlamaCppModel) -> None:

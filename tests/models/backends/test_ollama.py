@@ -162,7 +162,7 @@ async def test_the_context_is_the_one_the_model_was_loaded_with(
 
     model = await driver.load(spec("tiny", **wanted), MemoryRequirement(), lambda news: None)
 
-    assert chat_of(model).profile == {"max_input_tokens": context}
+    assert (chat_of(model).profile or {})["max_input_tokens"] == context
     assert ollama.asked("/api/generate")[0]["options"]["num_ctx"] == context
     await model.unload()
 
@@ -312,14 +312,19 @@ async def test_a_request_langchain_cannot_write_is_invalid(
         await chat.ainvoke([("user", [{"type": "hologram"}])])
 
 
-async def test_a_model_asked_for_more_than_it_can_do_is_invalid(
+async def test_tools_are_written_into_the_prompt_of_a_model_that_takes_none(
     ollama: Ollama, driver: OllamaDriver
 ) -> None:
-    ollama.add("tiny", capabilities=("completion",))
+    call = '{"name": "weather", "arguments": {"city": "Bern"}}'
+    ollama.add("tiny", call, capabilities=("completion",))
     chat = chat_of(await loaded(driver))
-    with pytest.raises(Invalid, match="does not support tools") as caught:
-        await chat.bind_tools([weather]).ainvoke("hi")
-    assert caught.value.code == "capability_unsupported"
+
+    answer = await chat.bind_tools([weather]).ainvoke("hi")
+
+    [body] = ollama.asked("/api/chat")
+    assert not body.get("tools")
+    assert "weather: The weather of a city." in body["messages"][0]["content"]
+    assert [each["args"] for each in answer.tool_calls] == [{"city": "Bern"}]
 
 
 @pytest.mark.parametrize(("reasoning", "asked"), [(None, None), (True, True), ("low", "low")])

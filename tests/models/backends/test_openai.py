@@ -153,6 +153,34 @@ async def test_a_failure_of_the_server_comes_in_our_families(
         assert caught.value.retry_after_s == 7
 
 
+@pytest.mark.parametrize("way", list(ASKED))
+async def test_server_that_refuses_tools_is_asked_with_tools_in_the_prompt_from_then_on(
+    ollama: Ollama, load: Load, way: str
+) -> None:
+    ollama.add("tiny", capabilities=("completion",))  # /v1 does not tell
+    chat = await load(spec(ollama.url))
+    bound = chat.bind_tools([{"name": "weather", "description": "Tell the weather."}])
+
+    for _ in range(2):
+        await ASKED[way](cast(BaseChatModel, bound))
+
+    bodies = ollama.asked("/v1/chat/completions")
+    assert ["tools" in body for body in bodies] == [True, False, False]
+    assert all("weather: Tell" in body["messages"][0]["content"] for body in bodies[1:])
+
+
+async def test_request_with_tools_that_fails_for_another_reason_fails(
+    ollama: Ollama, load: Load
+) -> None:
+    ollama.add("tiny", says(Failure("bad temperature", 400)), capabilities=("completion", "tools"))
+    chat = await load(spec(ollama.url))
+
+    with pytest.raises(Invalid, match="bad temperature"):
+        await chat.bind_tools([{"name": "weather"}]).ainvoke("hi")
+
+    assert len(ollama.asked("/v1/chat/completions")) == 1
+
+
 async def test_silence_in_a_stream_times_out_and_closes_it(
     ollama: Ollama, load: Load, gate: Gate
 ) -> None:

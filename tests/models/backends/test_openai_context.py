@@ -36,6 +36,7 @@ class ContextServer:
     entries: list[dict[str, Any]] = field(default_factory=list)
     counted: list[dict[str, Any]] = field(default_factory=list)
     broken: bool = False
+    caps: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         self.thread = ServerThread(
@@ -53,7 +54,8 @@ class ContextServer:
         return JSONResponse({"object": "list", "data": self.entries})
 
     async def _props(self, request: Request) -> Response:
-        return JSONResponse({"default_generation_settings": {"n_ctx": 2048}, "total_slots": 4})
+        told = {"chat_template_caps": self.caps} if self.caps else {}
+        return JSONResponse({"default_generation_settings": {"n_ctx": 2048}, **told})
 
     async def _count(self, request: Request) -> Response:
         if self.broken:
@@ -143,6 +145,21 @@ async def test_a_server_that_cannot_count_tells_nothing(
 
     server.thread.stop()
     assert await chat.count_tokens([HumanMessage("Hello")], {}) is None
+    await chat.aclose()
+
+
+@pytest.mark.parametrize(
+    ("caps", "takes"),
+    [({"supports_tools": False}, False), ({"supports_tools": True}, True), (None, True)],
+)
+async def test_template_without_a_place_for_tools_is_known_when_the_model_is_loaded(
+    server: ContextServer, driver: OpenAIDriver, caps: dict[str, Any] | None, takes: bool
+) -> None:
+    server.entries, server.caps = [LLAMACPP], caps
+
+    chat = await load(driver, server)
+
+    assert chat.takes_tools is takes
     await chat.aclose()
 
 
