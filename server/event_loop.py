@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, TypeVar
 
+from tools.user_code.executor import SERVICE_THREAD_NAME
 from tools.user_code.guard import describe
 from tools.user_code.threads import THREAD_NAME
 
@@ -29,6 +30,8 @@ END_S = 5.0
 """Tasks that are left when the work has ended have so long to end."""
 THREADS_END_S = 1.0
 """So have threads, before the process ends without them."""
+SERVICE_THREADS_END_S = 10.0
+"""Those of the service end by themselves, on a busy machine or a slow disk later."""
 
 
 def run_to_end(work: Coroutine[Any, Any, Result]) -> Result:
@@ -56,10 +59,10 @@ def run_to_end(work: Coroutine[Any, Any, Result]) -> Result:
 
 def end_despite_threads(status: int) -> None:
     """End the process at once if a thread would keep it or runs code of users; else return."""
-    until_s = time.monotonic() + THREADS_END_S
+    began_s = time.monotonic()
     left = [thread for thread in threading.enumerate() if _may_stay(thread)]
     for thread in left:
-        thread.join(max(0.0, until_s - time.monotonic()))
+        thread.join(max(0.0, began_s + _end_s(thread) - time.monotonic()))
     if names := sorted(thread.name for thread in left if thread.is_alive()):
         log.warning("ended although there was work in threads: %s", ", ".join(names))
         logging.shutdown()
@@ -67,6 +70,11 @@ def end_despite_threads(status: int) -> None:
             with suppress(OSError, ValueError):
                 stream.flush()
         os._exit(status)
+
+
+def _end_s(thread: threading.Thread) -> float:
+    ours = thread.name.startswith(SERVICE_THREAD_NAME)
+    return SERVICE_THREADS_END_S if ours else THREADS_END_S
 
 
 def _may_stay(thread: threading.Thread) -> bool:

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from config.errors import Unavailable
+from runs import run_log
 from runs.database import Statement
 from runs.record import Run
 from runs.rows import insert_run
@@ -183,7 +184,10 @@ async def test_behind_a_write_that_failed_nothing_is_stored(storage: Storage) ->
     assert storage.store.events.last_seq("run", tenant=TENANT) == 0
 
 
-async def test_events_shortly_behind_one_another_share_a_write(storage: Storage) -> None:
+async def test_events_shortly_behind_one_another_share_a_write(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_log, "FLUSH_PAUSE_S", 0.5)  # a busy machine takes over 2 ms for ten
     log = RunLog("run", storage.store, tenant=TENANT)
     for _ in range(10):
         log.append("custom", data={})

@@ -15,6 +15,7 @@ from tools.user_code.guard import IN_USER_CODE, call_guarded
 
 Result = TypeVar("Result")
 
+SERVICE_THREAD_NAME = "service"
 SERVICE_THREADS = 32
 """Threads of the service: a slow disk or resolver must not hold up all else on a small machine."""
 USER_THREADS = 32
@@ -25,7 +26,7 @@ class PartedExecutor(ThreadPoolExecutor):
     """A pool for the service and one for its users, told apart by who submits."""
 
     def __init__(self, user_threads: int = USER_THREADS) -> None:
-        super().__init__(SERVICE_THREADS, thread_name_prefix="service")
+        super().__init__(SERVICE_THREADS, thread_name_prefix=SERVICE_THREAD_NAME)
         self._users = ThreadPoolExecutor(user_threads, thread_name_prefix="user code")
         self._at_work: set[Future[Any]] = set()
 
