@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from config.errors import Invalid, NotFound
+from graphs.catalog import SHIPPED
 from runs.engine import RunEngine
 from runs.record import Run, RunRequest
 from tests.support.runs.engines import EngineFactory, ended, read_events
@@ -197,12 +199,16 @@ async def test_a_thread_without_steps_left_needs_an_input(
 
 @pytest.mark.parametrize("input", [None, {}])
 async def test_a_missing_input_is_refused_and_leaves_the_thread_as_it_was(
-    engine: RunEngine, input: Any
+    process: EngineFactory, input: Any
 ) -> None:
+    agents = process.folder / "agents"
+    agents.mkdir()
+    shutil.copy(SHIPPED / "review.yaml", agents)
     thread_id = str(uuid4())
-    with pytest.raises(Invalid) as refused:
-        await start(engine, "review", thread_id, input)
+    async with process.engine() as engine:
+        with pytest.raises(Invalid) as refused:
+            await start(engine, "review", thread_id, input)
 
-    assert refused.value.code == "invalid_input"
-    with pytest.raises(NotFound):
-        await engine.submit(RunRequest(agent="three", thread_id=thread_id, tenant=TENANT))
+        assert refused.value.code == "invalid_input"
+        with pytest.raises(NotFound):
+            await engine.submit(RunRequest(agent="three", thread_id=thread_id, tenant=TENANT))
