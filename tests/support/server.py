@@ -10,6 +10,22 @@ from typing import Any
 import uvicorn
 
 
+class PromptServer(uvicorn.Server):
+    """A server that ends as soon as `stopping` is set, not after two of its ticks."""
+
+    stopping: asyncio.Event
+
+    async def main_loop(self) -> None:
+        await self.on_tick(0)
+        await self.stopping.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+
+
 class ServerThread:
     """Serves `app` between `start` and `stop`; the port stays the same over restarts.
 
@@ -20,7 +36,8 @@ class ServerThread:
     def __init__(self, app: Any, port: int = 0) -> None:
         self._app = app
         self._port = port
-        self._server: uvicorn.Server | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._server: PromptServer | None = None
         self._thread: threading.Thread | None = None
 
     @property
@@ -38,16 +55,23 @@ class ServerThread:
         config = uvicorn.Config(
             self._app, log_level="critical", access_log=False, server_header=False, ws="none"
         )
-        server = self._server = uvicorn.Server(config)
+        self._server = PromptServer(config)
+        self._server.stopping = asyncio.Event()
+        self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
-            target=lambda: asyncio.run(server.serve(sockets=[listener])), name="double", daemon=True
+            target=_run, args=(self._loop, self._server, listener), name="double", daemon=True
         )
         self._thread.start()
 
     def stop(self) -> None:
-        if self._server is None or self._thread is None:
+        if self._server is None or self._thread is None or self._loop is None:
             return
-        self._server.should_exit = self._server.force_exit = True
+        self._loop.call_soon_threadsafe(self._server.stopping.set)
         self._thread.join(timeout=120)
         assert not self._thread.is_alive(), "the double did not stop"
-        self._server = self._thread = None
+        self._loop = self._server = self._thread = None
+
+
+def _run(loop: asyncio.AbstractEventLoop, server: PromptServer, listener: socket.socket) -> None:
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        runner.run(server.serve(sockets=[listener]))

@@ -11,7 +11,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -79,6 +79,8 @@ class Backend:
     url: str
     stack: AsyncExitStack
     tools: bool
+    chats: dict[str, BaseChatModel] = field(default_factory=dict)
+    """What is loaded, by its options: worker processes take seconds to start."""
 
     def spec(self, source: str | None = None, url: str | None = None, **options: Any) -> ModelSpec:
         if self.name == "openai":
@@ -98,11 +100,13 @@ class Backend:
         )
 
     async def chat(self, **options: Any) -> BaseChatModel:
-        loaded = await self.driver.load(
-            self.spec(**options), MemoryRequirement(), lambda news: None
-        )
-        self.stack.push_async_callback(loaded.unload)
-        return cast(BaseChatModel, loaded.capability)
+        if str(options) not in self.chats:
+            loaded = await self.driver.load(
+                self.spec(**options), MemoryRequirement(), lambda news: None
+            )
+            self.stack.push_async_callback(loaded.unload)
+            self.chats[str(options)] = cast(BaseChatModel, loaded.capability)
+        return self.chats[str(options)]
 
 
 def driver_of(name: str, url: str, home: Path, workers: PrewarmedWorkers | None = None) -> Driver:
@@ -112,10 +116,22 @@ def driver_of(name: str, url: str, home: Path, workers: PrewarmedWorkers | None 
 
 
 @pytest.fixture(scope="module")
-async def workers() -> AsyncIterator[PrewarmedWorkers]:
-    workers = PrewarmedWorkers()
-    yield workers
-    await workers.close()
+async def in_workers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[dict[str, Backend]]:
+    """The back ends without a server; a model that one test has loaded is there for the next."""
+    home = tmp_path_factory.mktemp("home")
+    models = {
+        "transformers": "models/small/storyteller",
+        "llamacpp": str(write_model(home / "tiny.gguf")),
+    }
+    workers = PrewarmedWorkers(spare=False)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(workers.close)
+        backends = {}
+        for name, model in models.items():
+            driver = driver_of(name, "", home, workers)
+            stack.push_async_callback(driver.close)
+            backends[name] = Backend(driver, name, model, "", stack, tools=False)
+        yield backends
 
 
 @pytest.fixture(params=list(DRIVERS))
@@ -128,22 +144,21 @@ async def backend(
     request: pytest.FixtureRequest,
     backend_name: str,
     ollama: Ollama,
-    workers: PrewarmedWorkers,
+    in_workers: dict[str, Backend],
     tmp_path: Path,
 ) -> AsyncIterator[Backend]:
+    if backend_name in in_workers:
+        if request.param == "real":
+            pytest.skip("it has no server")
+        yield in_workers[backend_name]
+        return
     url, model, tools = ollama.url, "contract", True
-    if backend_name in WITHOUT_SERVER and request.param == "real":
-        pytest.skip("it has no server")
-    if backend_name == "transformers":
-        url, model, tools = "", "models/small/storyteller", False
-    elif backend_name == "llamacpp":
-        url, model, tools = "", str(write_model(tmp_path / "tiny.gguf")), False
-    elif request.param == "real":
+    if request.param == "real":
         url, (model, tools) = REAL, await real_model(tmp_path)
     else:
         ollama.add("contract", answers)
         ollama.add("other", answers)
-    driver = driver_of(backend_name, url, tmp_path, workers)
+    driver = driver_of(backend_name, url, tmp_path)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(driver.close)
         yield Backend(driver, backend_name, model, url, stack, tools)
