@@ -54,7 +54,8 @@ class OpenAICaption:
         return [{"type": "text", "text": request.prompt or DESCRIBE}, *pictures]
 
     def _sampling(self, request: CaptionRequest) -> dict[str, Any]:
-        return for_openai({**dump_sampling(self._options), "max_tokens": request.max_tokens})
+        sampling = {**dump_sampling(self._options), "max_tokens": request.max_tokens}
+        return for_openai({**sampling, **self._options.extra})
 
 
 def data_url(image: bytes) -> str:

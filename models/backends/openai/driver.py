@@ -257,6 +257,7 @@ def _make_capability(
             translate=translate,
             context=context,
             sampling=dump_sampling(options),
+            body=options.extra,
             reasoning_effort=options.reasoning_effort,
             stream_usage=options.usage,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,8 +19,10 @@ class OpenAIEmbed(RemoteEmbed):
 
     def __init__(self, endpoint: Endpoint, options: OpenAIEmbedOptions) -> None:
         where = "served" if options.serve else redacted_url(endpoint.url)
-        dimensions = options.dimensions or "all"
-        super().__init__(f"openai:{where}:{endpoint.model}:{dimensions}", CHARACTERS)
+        settings = str(options.dimensions or "all")
+        if options.extra:  # it may change the vectors
+            settings += f":{json.dumps(options.extra, sort_keys=True)}"
+        super().__init__(f"openai:{where}:{endpoint.model}:{settings}", CHARACTERS)
         self._endpoint = endpoint
         self._options = options
 
@@ -36,6 +39,7 @@ class OpenAIEmbed(RemoteEmbed):
                 input=list(texts),
                 # As it comes the client asks for base64 and unpacks it with numpy.
                 encoding_format="float",
+                extra_body=self._options.extra,
                 **more_fields,
             )
         rows = [one.embedding for one in sorted(answer.data or (), key=lambda one: one.index)]

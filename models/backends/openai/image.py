@@ -65,15 +65,14 @@ class OpenAIImage:
     def _fields(self, request: ImageRequest) -> dict[str, Any]:
         width = request.width or self._options.width
         height = request.height or self._options.height
-        beyond = {name: getattr(request, name) for name in self._options.sends}
+        values = ((name, getattr(request, name)) for name in self._options.sends)
+        beyond: dict[str, Any] = {name: value for name, value in values if value not in ("", None)}
         fields = {
             "model": self._endpoint.model,
             "prompt": request.prompt,
             "n": request.count,
             "size": f"{width}x{height}",
-            "extra_body": {
-                name: value for name, value in beyond.items() if value not in ("", None)
-            },
+            "extra_body": {**beyond, **self._options.extra},
         }
         if self._options.response_format:
             fields["response_format"] = "b64_json"

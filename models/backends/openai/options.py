@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
 
 from config.errors import Unavailable
 from models.backends.common.network import redacted_url
@@ -15,6 +15,8 @@ from models.catalog.spec import Task
 from models.servers.spec import ServeSpec
 
 NO_KEY = "none"  # the client demands one, also for servers that do not
+OWN_FIELDS = ("file", "input", "messages", "model", "prompt", "stream")
+"""Of requests: what Motet alone writes."""
 
 
 class OpenAIOptions(Options):
@@ -24,6 +26,16 @@ class OpenAIOptions(Options):
     serve: ServeSpec | None = Field(None, description="The server that Motet starts for it.")
     api_key_env: str | None = Field(None, description="Environment variable with the key.")
     timeout_s: float = Field(300.0, gt=0, description="Longest silence while it answers.")
+    extra: dict[str, JsonValue] = Field(
+        default_factory=dict, description="Fields of its own for the body of each request."
+    )
+
+    @field_validator("extra")
+    @classmethod
+    def _leave_own_fields(cls, extra: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        if own := [name for name in OWN_FIELDS if name in extra]:
+            raise ValueError(f"`{own[0]}` is written by Motet; leave it out")
+        return extra
 
     @model_validator(mode="after")
     def _one_place(self) -> OpenAIOptions:

@@ -45,6 +45,7 @@ class OpenAISpeech:
                 voice=voice,
                 response_format=self._options.format,
                 speed=speed,
+                extra_body=self._options.extra,
             )
             data = await answer.aread()
         if self._options.format == "pcm":

@@ -49,7 +49,7 @@ class OpenAITranscribe:
 
     async def _ask(self, request: TranscribeRequest) -> Any:
         client = self._endpoint.client
-        fields = {
+        fields: dict[str, Any] = {
             "model": self._endpoint.model,
             "response_format": "verbose_json" if self._options.segments else "json",
         }
@@ -59,11 +59,11 @@ class OpenAITranscribe:
             return await client.post(
                 "/audio/translations",
                 cast_to=TranslationVerbose,
-                body=fields,
+                body={**fields, **self._options.extra},
                 files=[("file", speech)],
                 options={"headers": {"Content-Type": "multipart/form-data"}},
             )
         if request.language:
             fields["language"] = request.language.split("-")[0].lower()
         create: Any = client.audio.transcriptions.create
-        return await create(file=speech, **fields)
+        return await create(file=speech, extra_body=self._options.extra, **fields)

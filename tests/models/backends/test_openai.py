@@ -208,6 +208,27 @@ async def test_the_limit_on_tokens_is_sent_by_the_name_every_server_knows(
     assert ollama.asked("/v1/chat/completions")[0]["max_tokens"] == 2
 
 
+async def test_extra_fields_go_into_the_body_as_they_are_and_before_ours(
+    ollama: Ollama, load: Load
+) -> None:
+    ollama.add("tiny")
+    extra = {"chat_template_kwargs": {"enable_thinking": False}, "max_tokens": 5}
+
+    await (await load(spec(ollama.url, max_tokens=2, top_k=3, extra=extra))).ainvoke("hi")
+
+    asked = ollama.asked("/v1/chat/completions")[0]
+    assert asked["chat_template_kwargs"] == {"enable_thinking": False}
+    assert (asked["max_tokens"], asked["top_k"], asked["model"]) == (5, 3, "tiny")
+
+
+async def test_extra_field_that_motet_writes_itself_is_refused(
+    ollama: Ollama, driver: OpenAIDriver
+) -> None:
+    why = await driver.available(spec(ollama.url, extra={"stream": False})) or ""
+
+    assert "mine: options.extra: `stream` is written by Motet; leave it out." in why
+
+
 @pytest.mark.parametrize("way", ASKED)
 async def test_server_that_is_gone_is_unreachable(
     serve_ollama: Callable[..., Ollama], load: Load, way: str

@@ -100,6 +100,21 @@ async def test_pictures_are_drawn_in_the_size_asked_for(
     assert (body["seed"], body["steps"], body["response_format"]) == (7, 4, "b64_json")
 
 
+async def test_extra_fields_go_to_every_task(double: OpenAIDouble, loaded: Loaded) -> None:
+    extra = {"user": "me"}
+    image, speech, transcribe = [
+        await loaded.get(task, extra=extra) for task in ("image", "speech", "transcribe")
+    ]
+
+    assert [each async for each in image.draw(ImageRequest("a circle"))]
+    assert [each async for each in speech.speak(SpeechRequest("Hello."))]
+    for translate in (False, True):
+        request = TranscribeRequest(bytes(2 * RATE), translate=translate)
+        [each async for each in transcribe.transcribe(request)]
+
+    assert [body["user"] for _, body in double.asked] == ["me"] * 4
+
+
 async def test_what_the_server_does_not_understand_is_refused_by_its_field(
     double: OpenAIDouble, loaded: Loaded
 ) -> None:
