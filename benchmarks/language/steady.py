@@ -1,9 +1,9 @@
 """Run after run against a real llama.cpp server, and what comes of those during which it dies.
 
-`python -m benchmarks steady --runs=1000 --model=NAME`: by the back end `openai` at a server of
-somebody, and by `llamacpp` in a worker of Motet's. None may fail. Then the server, and the worker,
-are killed or stopped at ten moments: each run must end right or with the right error, and the next
-run must end right.
+`python -m benchmarks steady --runs=1000 --model=NAME --by=server,worker`: by the back end `openai`
+at a server of somebody, and by `llamacpp` in a worker of Motet's. None may fail. Then the server,
+and the worker, are killed or stopped at ten moments: each run must end right or with the right
+error, and the next run must end right. `--runs=0` does that alone.
 """
 
 from __future__ import annotations
@@ -19,12 +19,22 @@ import httpx
 
 from benchmarks.language.files import LocalModel, find_models
 from benchmarks.language.llama_server import LlamaServer, running_llama
-from benchmarks.language.mishaps import MISHAPS, OfServer, OfWorker, Victim, make_prompt, provoke
+from benchmarks.language.mishaps import (
+    MISHAPS,
+    Mishap,
+    OfServer,
+    OfWorker,
+    Report,
+    Victim,
+    make_prompt,
+    provoke,
+)
 from benchmarks.language.service import TIMEOUT, declared_service, run_agent
 from benchmarks.measure import Timing, show
 from benchmarks.server import ServerProcess
 
 SERVER, WORKER = "bench-server", "bench-worker"
+WAYS = {"server": SERVER, "worker": WORKER}
 SHORT = {"max_tokens": 8}
 MAX_TOKENS = 24
 MIN_SILENCE_S, TIMES_UNDISTURBED = 10.0, 4
@@ -36,18 +46,23 @@ async def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks steady")
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--model", default="", help="the smallest that is here")
+    parser.add_argument("--by", default=",".join(WAYS), help="one way alone")
     parser.add_argument("--no-mishaps", action="store_true")
     chosen = parser.parse_known_args(sys.argv[1:])[0]
     model = find_models(chosen.model)[0]
+    names = [WAYS[way] for way in chosen.by.split(",")]
     async with running_llama(model) as llama:
-        await _run_back_to_back(model, llama, chosen.runs)
+        if chosen.runs:
+            await _run_back_to_back(model, llama, names, chosen.runs)
         if not chosen.no_mishaps:
-            await _disturb(model, llama)
+            await _disturb(model, llama, names)
 
 
-async def _run_back_to_back(model: LocalModel, llama: LlamaServer, count: int) -> None:
+async def _run_back_to_back(
+    model: LocalModel, llama: LlamaServer, names: Sequence[str], count: int
+) -> None:
     async with declared_service(_declare(model, llama, SHORT)) as (_, client):
-        rows = [await _repeat(client, name, count) for name in (SERVER, WORKER)]
+        rows = [await _repeat(client, name, count) for name in names]
     headings = ["", "runs", "failed", "p50 ms", "p99 ms", "runs/s", "errors"]
     show(f"Runs one after another, {model.name}", headings, rows)
 
@@ -72,13 +87,13 @@ async def _repeat(client: httpx.AsyncClient, model: str, count: int) -> Sequence
     return [model, count, failed.total(), *quantiles, timing.per_second, errors]
 
 
-async def _disturb(model: LocalModel, llama: LlamaServer) -> None:
+async def _disturb(model: LocalModel, llama: LlamaServer, names: Sequence[str]) -> None:
     silence_s = max(MIN_SILENCE_S, TIMES_UNDISTURBED * await _time_undisturbed_s(llama))
     declared = _declare(model, llama, {"max_tokens": MAX_TOKENS, "timeout_s": silence_s})
     async with declared_service(declared) as (server, client):
-        victims = _victims(llama, server)
+        victims = [each for each in _victims(llama, server) if each.model in names]
         reports = [
-            await provoke(client, mishap, victim) for victim in victims for mishap in MISHAPS
+            await _provoke(client, mishap, victim) for victim in victims for mishap in MISHAPS
         ]
     headings = ["", "whom", "ended as", "right", "next run", "s"]
     show(f"Killed and stopped, {model.name}", headings, [report.row() for report in reports])
@@ -86,6 +101,13 @@ async def _disturb(model: LocalModel, llama: LlamaServer) -> None:
     print(f"{len(reports) - len(wrong)} of {len(reports)} ended right.")
     for report in wrong:
         print(f"  {report.mishap.name}, {report.model}: {report.message}")
+
+
+async def _provoke(client: httpx.AsyncClient, mishap: Mishap, victim: Victim) -> Report:
+    """Disturb a run, and tell at once what came of it: all of them take minutes."""
+    report = await provoke(client, mishap, victim)
+    print(*report.row(), sep="  ", file=sys.stderr, flush=True)
+    return report
 
 
 async def _time_undisturbed_s(llama: LlamaServer) -> float:
