@@ -48,6 +48,8 @@ class Ledger:
     def __init__(self, cap_bytes: Mapping[str, int]) -> None:
         self._caps = dict(cap_bytes)
         self._reservations: dict[str, Reservation] = {}
+        self._holders: set[str] = set()
+        """Who has reserved memory at all: models elsewhere take none here."""
 
     def set_caps(self, cap_bytes: Mapping[str, int]) -> None:
         """Use other caps from now on; what is reserved stays so."""
@@ -55,18 +57,23 @@ class Ledger:
 
     def reserve(self, name: str, need: MemoryRequirement) -> None:
         """Set memory aside before loading."""
-        self._reservations[name] = Reservation(need)
+        self._put(name, Reservation(need))
 
     def confirm(self, name: str, memory: Mapping[str, int] | None) -> None:
         """Count a model as loaded; a measurement, where there is one, replaces the estimate."""
         need = self._reservations[name].need
         if memory is not None:
             need = replace(need, memory=dict(memory))
-        self._reservations[name] = Reservation(need, loaded=True)
+        self._put(name, Reservation(need, loaded=True))
 
     def release(self, name: str) -> None:
         """Give a model's reservation back, if it has one."""
         self._reservations.pop(name, None)
+        self._holders.discard(name)
+
+    def is_memory_held(self) -> bool:
+        """Tell whether any model has memory here."""
+        return bool(self._holders)
 
     def reserved(self, name: str) -> Mapping[str, int]:
         """Return the bytes by device that a model holds."""
@@ -101,6 +108,13 @@ class Ledger:
             free_bytes=max(0, free),
             problem=memory.problem,
         )
+
+    def _put(self, name: str, reservation: Reservation) -> None:
+        self._reservations[name] = reservation
+        change = (
+            self._holders.add if any(reservation.need.memory.values()) else self._holders.discard
+        )
+        change(name)
 
     def _total(self, device: str, with_loading: bool) -> int:
         """Sum the bytes of one device, with what several share counted once."""

@@ -84,7 +84,7 @@ class Notices:
             self._effects.append(NotifyWaiter(waiter.ticket, status))
 
     def _position(self, slot: Slot, waiter: Waiter, now_s: float) -> dict[str, Any]:
-        index = slot.queue.waiting.index(waiter)
+        index = slot.queue.position(waiter)
         position = slot.queue.queued_ahead + index + 1
         before_s = 0.0
         if slot.state is not State.READY:

@@ -55,7 +55,6 @@ from models.scheduling.planning import (
     Wait,
 )
 from models.scheduling.pressure import CLOCK_SLACK_S, Pressure
-from models.scheduling.queue import waiter_to_shed
 from models.scheduling.requirement import MemoryRequirement
 from models.scheduling.slot import LOADABLE, LOADED, Slot, State
 from models.scheduling.slots import SlotTable
@@ -118,17 +117,15 @@ class Scheduler:
 
     def is_reading_due(self) -> bool:
         """Tell whether the next `tick` looks at the devices; call `report_memory` before it."""
-        return self._table.is_memory_held() and self._pressure.is_due(self._clock())
+        return self._ledger.is_memory_held() and self._pressure.is_due(self._clock())
 
     def next_wake_s(self) -> float | None:
         """Return when `tick` is due next, by the clock; None while only a report can change
         anything."""
-        now_s = self._clock()
-        held = self._table.is_memory_held()
-        times = [max(self._pressure.due_s, now_s + CLOCK_SLACK_S)] if held else []
-        for slot in self.slots.values():
-            # What is past was seen to already: only a later moment can change anything.
-            times += [at_s for at_s in slot.wake_times_s() if at_s > now_s]
+        wake_s = self._table.next_wake_s()
+        times = [] if wake_s is None else [wake_s]
+        if self._ledger.is_memory_held():
+            times.append(max(self._pressure.due_s, self._clock() + CLOCK_SLACK_S))
         return min(times, default=None)
 
     # Requests -----------------------------------------------------------------------------------
@@ -147,7 +144,7 @@ class Scheduler:
         slot = self._table.obtain(spec, tuple(placements))
         self._tickets.enqueue(slot, ticket, tenant, priority, self._clock())
         if len(slot.queue.waiting) > MAX_WAITING:
-            shed = waiter_to_shed(slot.queue.waiting)
+            shed = slot.queue.waiter_to_shed()
             self._moves.reject(slot, [shed], rejections.queue_full(slot.name, MAX_WAITING))
         notice = slot.queue.last_notice
         effects = self.run_pass()
@@ -160,13 +157,15 @@ class Scheduler:
 
     def release(self, ticket: int) -> list[Effect]:
         """End a lease, or give up a request, whichever it is by now."""
-        self._tickets.release_ticket(ticket, self._clock())
+        if slot := self._tickets.release_ticket(ticket, self._clock()):
+            self._table.activate(slot)
         return self.run_pass()
 
     def drain(self, name: str) -> list[Effect]:
         """Unload a model as soon as nobody uses it any more."""
         slot = self.slots.get(name)
         if slot and slot.state in (State.LOADING, *LOADED):
+            self._table.activate(slot)
             slot.load.drain_requested = True
             if slot.state is State.READY:
                 slot.state = State.DRAINING
@@ -179,6 +178,7 @@ class Scheduler:
         slot = self.slots.get(spec.name)
         if slot is None:
             return []
+        self._table.activate(slot)
         if spec.is_loaded_like(slot.spec):
             slot.spec, slot.pinned = spec, self.is_pinned(spec)
             return self.run_pass()
@@ -202,6 +202,7 @@ class Scheduler:
     def close(self, error: MotetError) -> list[Effect]:
         """Reject everyone who waits."""
         for slot in self.slots.values():
+            self._table.activate(slot)
             self._moves.reject(slot, slot.queue.waiting, error)
         return self.run_pass()
 
@@ -298,8 +299,9 @@ class Scheduler:
 
     def run_pass(self) -> list[Effect]:
         """Decide everything that can be decided now; the numbers are the module's."""
-        now_s, slots = self._clock(), self._table.by_name
-        for slot in slots.values():  # 1
+        now_s = self._clock()
+        active = self._table.active(now_s)
+        for slot in active:  # 1
             if slot.load.handover:
                 self._moves.end_needless_handover(slot, now_s)  # 1.1
             if slot.queue.waiting:
@@ -311,19 +313,18 @@ class Scheduler:
                 to = slot.load.handover
                 reason = f"room for '{to.to}'" if to else "asked for"
                 self._moves.unload([slot.name], reason)  # 1.4
-        if any(slot.needs_load for slot in slots.values()):
-            self._place_waiting(now_s)  # 2
-            for slot in slots.values():
+        if waiting := [slot for slot in active if slot.needs_load]:
+            self._place_waiting(waiting, now_s)  # 2
+            for slot in self._table.active(now_s):
                 self._moves.end_needless_handover(slot, now_s)  # 3
-        self._table.remove_finished(now_s)  # 4
+        self._table.finish_pass(now_s)  # 4
         effects = self._effects.copy()
         self._effects.clear()
         return effects
 
-    def _place_waiting(self, now_s: float) -> None:
+    def _place_waiting(self, waiting: Sequence[Slot], now_s: float) -> None:
         """Find room for each model that waits for a load, the most urgent first (2)."""
         planner = self._planner()
-        waiting = [slot for slot in self.slots.values() if slot.needs_load]
         ahead = 0
         for slot in sorted(waiting, key=lambda slot: slot.queue.waiting[0]):
             decision = planner.decide(slot)

@@ -156,10 +156,15 @@ class Slot:
             return NEVER_S
         return handover.since_s + LONG_LEASES * (self.usage.lease_s or NEVER_S)
 
+    @property
+    def is_at_rest(self) -> bool:
+        """Tell whether a report, a request or time must come before a pass changes anything."""
+        return not self.queue.waiting and self.load.handover is None
+
     def is_removable(self, now_s: float) -> bool:
         """Tell whether nothing about the model is left to remember."""
         if self.state is State.FAILED:
-            return self.is_unused and now_s > self.backoff.retry_at_s + FORGET_FAILURE_S
+            return self.is_unused and now_s >= self.backoff.retry_at_s + FORGET_FAILURE_S
         return self.is_unused and self.state in (State.ABSENT, State.QUEUED)
 
     def wake_times_s(self) -> list[float]:
@@ -168,6 +173,8 @@ class Slot:
             return []
         waiting, recheck_at_s = self.queue.waiting, self.queue.recheck_at_s
         times = [self.unload_at_s, recheck_at_s if self.state is State.QUEUED else None]
+        if self.state is State.FAILED and self.is_unused:
+            times.append(self.backoff.retry_at_s + FORGET_FAILURE_S)
         if self.state is State.DRAINING and waiting and self.load.leases:
             times.append(self._grants_from_s(waiting[0].rank_s))
         return [at_s for at_s in times if at_s is not None and at_s < NEVER_S]

@@ -1,7 +1,8 @@
 """The slots of all models that are loaded, waited for or failed, and what is known of each.
 
 Owns slots, pins, usage and the ledger's entries; `scheduler` decides what happens to them.
-Invariant: a model has a reservation exactly while its slot's state is in `PRESENT`.
+Invariants: a model has a reservation exactly while its slot's state is in `PRESENT`; every slot
+that a pass could change is one of `active`. So a pass costs what has happened, not what is loaded.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from models.scheduling.memory_estimates import MemoryEstimates
 from models.scheduling.requirement import MemoryRequirement
 from models.scheduling.slot import LOADABLE, PRESENT, LoadStatus, Slot, State
 from models.scheduling.usage import UsageHistory
+from models.scheduling.wake_times import WakeTimes
 
 
 class SlotTable:
@@ -25,6 +27,8 @@ class SlotTable:
         self._estimates = estimates
         self._usages = UsageHistory()
         self._pins: dict[str, bool] = {}
+        self._active: dict[str, Slot] = {}
+        self._wakes = WakeTimes()
 
     def obtain(self, spec: ModelSpec, placements: tuple[MemoryRequirement, ...]) -> Slot:
         """Return the slot of a model that is asked for, made where it has none."""
@@ -37,6 +41,7 @@ class SlotTable:
             # Its file may have changed while nobody asked for it.
             slot.pending_spec = (spec, placements)
             self.prepare(slot)
+        self.activate(slot)
         return slot
 
     def find(self, name: str, generation: int, *states: State) -> Slot | None:
@@ -47,20 +52,40 @@ class SlotTable:
         """
         slot = self.by_name.get(name)
         if slot and slot.load.generation == generation and slot.state in states:
+            self.activate(slot)
             return slot
         return None
 
-    def remove_finished(self, now_s: float) -> None:
-        """Remove the slots with nothing left to remember."""
-        for name in [name for name, slot in self.by_name.items() if slot.is_removable(now_s)]:
-            del self.by_name[name]
+    # What a pass looks at -----------------------------------------------------------------------
 
-    def is_memory_held(self) -> bool:
-        """Tell whether anything is loaded that takes memory here."""
-        return any(
-            slot.state in PRESENT and any(slot.load.need.memory.values())
-            for slot in self.by_name.values()
-        )
+    def activate(self, slot: Slot) -> None:
+        """Have the next pass look at a slot, because something about it changes."""
+        # A lease of a model that crashed may end when its slot is gone, or another's.
+        if self.by_name.get(slot.name) is slot:
+            self._active[slot.name] = slot
+
+    def active(self, now_s: float) -> list[Slot]:
+        """Return the slots that a pass could change: what happened, waits, or is due."""
+        for name in self._wakes.pop_due(now_s):
+            self._active[name] = self.by_name[name]
+        return list(self._active.values())
+
+    def finish_pass(self, now_s: float) -> None:
+        """Remove the slots with nothing left to remember; let those rest that only time changes."""
+        for name, slot in list(self._active.items()):
+            if slot.is_removable(now_s):
+                del self.by_name[name], self._active[name]
+                self._wakes.set(name, None)
+                continue
+            # What is past was seen to already: only a later moment can change anything.
+            times_s = (at_s for at_s in slot.wake_times_s() if at_s > now_s)
+            self._wakes.set(name, min(times_s, default=None))
+            if slot.is_at_rest:
+                del self._active[name]
+
+    def next_wake_s(self) -> float | None:
+        """Return when time alone changes a slot next; None while nothing is to be expected."""
+        return self._wakes.next_s()
 
     # Pins ---------------------------------------------------------------------------------------
 
@@ -74,6 +99,7 @@ class SlotTable:
         if slot := self.by_name.get(name):
             slot.pinned = pinned
             slot.load.idle_since_s = now_s
+            self.activate(slot)
 
     # Memory -------------------------------------------------------------------------------------
 

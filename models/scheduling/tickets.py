@@ -32,11 +32,14 @@ class Tickets:
         slot.queue.add(self._fair_queue.enter(ticket, tenant, priority, now_s))
         self._holders[ticket] = (slot, WAITING)
 
-    def release_ticket(self, ticket: int, now_s: float) -> None:
-        """End a lease or a wait, whichever it is by now; an unknown ticket is ignored."""
+    def release_ticket(self, ticket: int, now_s: float) -> Slot | None:
+        """End a lease or a wait, whichever it is by now, and return the slot.
+
+        An unknown ticket is ignored.
+        """
         slot, generation = self._holders.pop(ticket, (None, WAITING))
         if slot is None:
-            return
+            return None
         if waiter := slot.queue.remove(ticket):
             self._fair_queue.leave(waiter)
         load = slot.load
@@ -47,11 +50,13 @@ class Tickets:
             load.first_lease_end_s = load.first_lease_end_s or now_s
         if slot.is_unused:
             slot.usage.mark_idle(now_s)
+        return slot
 
     def grant(self, slot: Slot, now_s: float) -> None:
         """Grant leases of a loaded model in the order of its queue, as many as it allows."""
         while slot.can_grant(now_s):
-            waiter = slot.queue.waiting.pop(0)
+            waiter = slot.queue.waiting[0]
+            slot.queue.remove(waiter.ticket)
             self._fair_queue.leave(waiter)
             slot.load.leases[waiter.ticket] = now_s
             self._holders[waiter.ticket] = (slot, slot.load.generation)
@@ -60,7 +65,7 @@ class Tickets:
     def reject(self, slot: Slot, waiting: Sequence[Waiter], error: MotetError) -> None:
         """End requests that wait for a model."""
         for waiter in list(waiting):
-            slot.queue.waiting.remove(waiter)
+            slot.queue.remove(waiter.ticket)
             self._fair_queue.leave(waiter)
             self._holders.pop(waiter.ticket, None)
             self._effects.append(Reject(waiter.ticket, error))

@@ -69,6 +69,7 @@ class Transitions:
             if not slot.is_unused:
                 slot.state = State.DRAINING
                 slot.load.handover = Handover(waiting.name, rank_s, now_s)
+                self._table.activate(slot)
                 self._notices.emit("preempted", slot, to=waiting.name)
 
     def end_needless_handover(self, slot: Slot, now_s: float) -> None:
@@ -87,6 +88,7 @@ class Transitions:
         """Have models without leases unloaded; they are gone when that is reported."""
         for slot in (self._table.by_name[name] for name in names):
             slot.state = State.STOPPING
+            self._table.activate(slot)
             self._notices.emit("unloading", slot, reason=reason)
             self._effects.append(Unload(slot.name, slot.load.generation, reason))
 

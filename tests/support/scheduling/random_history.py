@@ -182,8 +182,24 @@ def check_bookkeeping(world: SchedulerHarness) -> None:
         if slot.load.handover and slot.state in LOADED:
             assert slots[slot.load.handover.to].needs_load, "makes way for nobody"
     check_reservations(world)
+    check_nothing_is_overlooked(world)
+
+
+def check_nothing_is_overlooked(world: SchedulerHarness) -> None:
+    """A pass over all slots would change none, and the timer rings when time changes the first."""
+    slots, now_s = world.scheduler.slots.values(), world.now_s
+    for slot in slots:
+        assert not slot.is_removable(now_s), slot
+        assert slot.unload_at_s is None or slot.unload_at_s > now_s, slot
+        assert slot.state is not State.DRAINING or slot.load.leases, slot
+    due_s = [at_s for slot in slots for at_s in slot.wake_times_s() if at_s > now_s]
     wake_s = world.scheduler.next_wake_s()
-    assert wake_s is None or wake_s > world.now_s, "the timer would ring for ever"
+    assert wake_s is None or wake_s > now_s, "the timer would ring for ever"
+    if due_s:
+        assert wake_s is not None
+        assert wake_s <= min(due_s)
+    elif not any(slot.load.need.memory for slot in slots if slot.state in PRESENT):
+        assert wake_s is None, "the timer would ring for nothing"
 
 
 def check_reservations(world: SchedulerHarness) -> None:
