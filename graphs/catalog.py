@@ -4,6 +4,9 @@ Owns the folder of own agents: following its changes, and writing there. Which a
 is `graphs.loading.folders`'s. Invariant: a file is written only after its agent was built, so what
 is saved can be run.
 
+Thousands of agents take seconds to build. So each is built when it is asked for, and `build_rest`
+builds the others, on a server beside all else; what is about all agents waits for that.
+
 Methods block: they read, build and write files. On a server they are called in threads, where those
 that write take turns; `get` and the other readers see all agents as they were after one of them.
 """
@@ -11,10 +14,11 @@ that write take turns; `get` and the other readers see all agents as they were a
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +30,13 @@ from config.quotas import Quota
 from config.settings import Settings
 from graphs.agent import Agent
 from graphs.loading.build import AgentSource, build_agent
-from graphs.loading.folders import AgentFolders, LoadedAgents, make_finder
+from graphs.loading.folders import AgentFolders, make_finder
 from graphs.loading.python_files import (
     python_agent,
     read_python_agent,
     revive_python_agent,
 )
-from graphs.loading.reload import Reload, log_reload
+from graphs.loading.reload import Reload, log_problems, log_reload
 from graphs.loading.yaml_files import read_text
 from graphs.spec.agent_spec import read_spec
 from graphs.spec.base import AGENT_NAME
@@ -52,7 +56,7 @@ class Catalog:
     """Agents by name.
 
     `graphs` are Python graphs made by the caller, by name; plain functions of Python graphs run in
-    `threads`. All is read when it is made; `reload` and `watch` follow later changes.
+    `threads`. All files are read when it is made; `reload` and `watch` follow later changes.
     """
 
     def __init__(
@@ -73,13 +77,13 @@ class Catalog:
             "max_agent_bytes", settings.max_agent_bytes, "bytes of saved agents"
         )
         self._folders = AgentFolders(shipped, folder, embedded, self._threads)
-        self._loaded = LoadedAgents({}, {})
+        self._loaded = self._folders.read()
         # One writer at a time, from its look at the agents to the new ones. Readers take no lock:
         # `_loaded` is replaced as a whole.
         self._writing = threading.RLock()
         self.reloaded = asyncio.Event()
-        """Set by `watch` after each reload; who waits for the next one clears it."""
-        self.reload()
+        """Set when agents were built or read anew; who waits for the next time clears it."""
+        log_problems(self._loaded, {}, logging.INFO)
 
     # reading
 
@@ -89,20 +93,31 @@ class Catalog:
         Raises `Invalid` (`invalid_agent`) where its file never was right, else `NotFound`
         (`agent_not_found`) that proposes the nearest name.
         """
-        if agent := self._loaded.agents.get(name):
+        if agent := self._find(name):
             return agent
         for file, problem in self._loaded.problems.items():
             if Path(file).stem == name:
                 # A new error for each caller: raising fills in its traceback.
                 raise Invalid(problem.message, code=problem.code, details=problem.details)
         raise NotFound(
-            f"There is no agent '{name}'. {nearest(name, self._loaded.agents)}",
+            f"There is no agent '{name}'. {nearest(name, self._loaded.names())}",
             code="agent_not_found",
             details={"field": "agent", "agent": name},
         )
 
+    def is_built(self, name: str) -> bool:
+        """Tell whether `get` of a name returns at once."""
+        return name not in self._loaded.unbuilt
+
+    def build_rest(self, limit: int | None = None) -> bool:
+        """Build agents that nobody asked for yet, at most `limit`; tell whether any are left."""
+        for name in itertools.islice(self._loaded.unbuilt, limit):
+            self._find(name)
+        return bool(self._loaded.unbuilt)
+
     def problems(self) -> list[MotetError]:
         """Return what is wrong with files that could not be read as they are now."""
+        self.build_rest()
         return list(self._loaded.problems.values())
 
     def agents_using(self, name: str) -> list[str]:
@@ -113,6 +128,7 @@ class Catalog:
     # After the annotations that mean the built-in list.
     def list(self) -> list[Agent]:
         """Return every agent, by name."""
+        self.build_rest()
         return [self._loaded.agents[name] for name in sorted(self._loaded.agents)]
 
     # one's own
@@ -125,8 +141,7 @@ class Catalog:
         spec, _ = read_spec(yaml, file)
         path = Path(file) if file else None
         source = AgentSource(spec.name, yaml, "own", path)
-        sources, _ = self._folders.read_yaml()
-        find = make_finder(sources, self._loaded.agents)
+        find = make_finder(self._loaded.sources, self._loaded.agents)
         return build_agent(source, find, expressions=self._folders.expressions)
 
     def read(self, file: Path) -> Agent:
@@ -142,7 +157,7 @@ class Catalog:
         """
         with self._writing:
             agent = self.check(yaml)
-            if agent.name in self._loaded.agents or self._file(agent.name).exists():
+            if agent.name in self._loaded or self._file(agent.name).exists():
                 raise Conflict(
                     f"There is an agent '{agent.name}' already; replace it instead.",
                     code="agent_exists",
@@ -160,9 +175,10 @@ class Catalog:
             return self._replace(name, yaml)
 
     def _replace(self, name: str, yaml: str) -> Agent:
-        if name not in self._loaded.agents and not self._file(name).exists():
+        current = self._find(name)
+        if current is None and not self._file(name).exists():
             self.get(name)  # raises
-        if name in self._loaded.agents and self._loaded.agents[name].origin == "python":
+        if current and current.origin == "python":
             raise Conflict(f"'{name}' is written in Python; edit its file.", code="agent_read_only")
         agent = self.check(yaml)
         if agent.name != name:
@@ -180,7 +196,7 @@ class Catalog:
         of an agent written in the other language.
         """
         with self._writing:
-            current = self._loaded.agents.get(name)
+            current = self._find(name)
             if name in sources:
                 return self.replace(name, sources[name]) if current else self.create(sources[name])
             if current and current.origin != "python":
@@ -199,7 +215,7 @@ class Catalog:
             self._delete(name)
 
     def _delete(self, name: str) -> None:
-        agent = self._loaded.agents.get(name)
+        agent = self._find(name)
         file = self._file(name)
         if agent is None and not file.exists():
             self.get(name)  # raises
@@ -241,13 +257,14 @@ class Catalog:
             return self._reload()
 
     def _reload(self) -> Reload:
-        before, problems_before = self._loaded.agents, self._loaded.problems
-        self._loaded = self._folders.load(before)
-        after = self._loaded.agents
-        changed = tuple(name for name, agent in after.items() if before.get(name) is not agent)
-        removed = tuple(name for name in before if name not in after)
+        before = self._loaded
+        self._loaded = after = self._folders.update(before)
+        changed = tuple(
+            name for name, agent in after.agents.items() if before.agents.get(name) is not agent
+        )
+        removed = tuple(name for name in (*before.agents, *before.unbuilt) if name not in after)
         reload = Reload(changed, removed)
-        log_reload(reload, self._loaded, problems_before, first=not before)
+        log_reload(reload, after, before.problems)
         return reload
 
     async def watch(self, notify: Callable[[Reload], None] = lambda reload: None) -> None:
@@ -271,8 +288,27 @@ class Catalog:
             notify(await asyncio.to_thread(self.reload))
             self.reloaded.set()
 
+    async def build_beside(self) -> None:
+        """Build all agents in a thread, one by one, so that others have their turn."""
+        while await asyncio.to_thread(self.build_rest, 1):
+            pass
+        log.debug("%d agents loaded", len(self._loaded.agents))
+        self.reloaded.set()
+
+    def _find(self, name: str) -> Agent | None:
+        """Return an agent, built now where nobody asked for it before."""
+        before = self._loaded
+        if name in before.unbuilt:
+            # Without the lock: others may build or read meanwhile, and a writer takes long.
+            built = before.build(name, self._folders.expressions)
+            with self._writing:
+                if self._loaded.is_unbuilt(name, before.sources[name]):
+                    self._loaded = self._loaded.with_built(name, built)
+                    log_problems(self._loaded, before.problems, logging.INFO)
+        return self._loaded.agents.get(name)
+
     def _save(self, name: str, yaml: str) -> Agent:
-        own = self._loaded.agents.get(name)
+        own = self._find(name)
         file = own.path if own and own.origin == "own" and own.path else self._file(name)
         return self._save_text(name, file, yaml)
 
@@ -286,7 +322,7 @@ class Catalog:
     def _check_quotas(self, file: Path, text: str) -> None:
         """Check that a file has room beside the others. Raises `Busy` (`quota_exceeded`)."""
         sizes = self._folders.measure_own()
-        sizes[file] = len(text.encode())
+        sizes[str(file)] = len(text.encode())
         self._quota.check(len(sizes))
         self._bytes_quota.check(sum(sizes.values()))
 
@@ -307,12 +343,15 @@ async def open_catalog(
     graphs: Mapping[str, BuildGraph] | None = None,
     threads: UserThreads | None = None,
 ) -> AsyncIterator[Catalog]:
-    """Open the catalog of these settings, which follows its files until closed."""
+    """Open the catalog of these settings, which builds its agents and follows their files."""
     catalog = Catalog(settings, graphs, threads=threads)
-    task = asyncio.create_task(catalog.watch(), name="watch agents")
+    tasks = [
+        asyncio.create_task(catalog.build_beside(), name="build agents"),
+        asyncio.create_task(catalog.watch(), name="watch agents"),
+    ]
     try:
         yield catalog
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)

@@ -47,7 +47,7 @@ class AgentVersions:
         Raises `NotFound` (`agent_not_found`, `agent_version_not_found`).
         """
         name, at, version = reference.partition("@")
-        return await self.find_version(name, version) if at else self._catalog.get(name)
+        return await self.find_version(name, version) if at else await self._current(name)
 
     async def find_last(self, name: str) -> Agent:
         """Return the agent as its file is now, or where that is gone as it was saved last.
@@ -55,7 +55,7 @@ class AgentVersions:
         Raises `NotFound` (`agent_not_found`).
         """
         try:
-            return self._catalog.get(name)
+            return await self._current(name)
         except (NotFound, Invalid):
             if saved := await self._versions.list(name):
                 return await self._revive(saved[0])
@@ -76,7 +76,7 @@ class AgentVersions:
         (`agent_version_not_found`).
         """
         try:
-            current = self._catalog.get(name)
+            current = await self._current(name)
         except (NotFound, Invalid):  # gone, or wrong now
             current = None
         if current and current.version == version:
@@ -90,7 +90,7 @@ class AgentVersions:
         """
         saved = await self._versions.list(name)
         if not saved:
-            self._catalog.get(name)  # raises
+            await self._current(name)  # raises
         return saved
 
     def find_saved(self, name: str, version: str) -> SavedVersion:
@@ -110,26 +110,25 @@ class AgentVersions:
 
         A graph that the caller of the catalog made has none.
         """
-        key = agent.name, agent.version
-        if key not in self._saved and (agent.sources or agent.modules):
+        if not self._is_saved(agent):
             await self._versions.save(agent.name, agent.version, agent.sources, agent.modules)
-            self._saved.add(key)
+            self._saved.add((agent.name, agent.version))
 
     async def save_own(self) -> None:
         """Save the version of each agent of one's own as it is now; on disk when this returns."""
-        for agent in self._catalog.list():
-            if agent.origin != "shipped":
-                await self.save(agent)
+        own = [a for a in await asyncio.to_thread(self._catalog.list) if a.origin != "shipped"]
+        # Together, so that one commit takes many.
+        await asyncio.gather(*(self.save(agent) for agent in own if not self._is_saved(agent)))
 
     async def follow(self) -> None:
         """Save each version that one's own files come to have, until cancelled."""
         while True:
+            await self._catalog.reloaded.wait()
             self._catalog.reloaded.clear()
             try:
                 await self.save_own()
             except MotetError as error:  # the disk takes no writes now: saved with the next run
                 log.warning("versions of agents are not saved: %s", error)
-            await self._catalog.reloaded.wait()
 
     def compile(self, agent: Agent) -> Any:
         """Return the agent's graph, compiled with the checkpointer."""
@@ -147,6 +146,17 @@ class AgentVersions:
         async with self._compiling.hold(key):
             if key not in self._graphs:
                 self._keep(key, await asyncio.to_thread(agent.compile, self._checkpoints))
+
+    def _is_saved(self, agent: Agent) -> bool:
+        """Tell whether there is nothing to store of an agent, or it is stored."""
+        has_source = agent.sources or agent.modules
+        return not has_source or (agent.name, agent.version) in self._saved
+
+    async def _current(self, name: str) -> Agent:
+        """Return the agent as its file is now. Raises as `Catalog.get` does."""
+        if self._catalog.is_built(name):
+            return self._catalog.get(name)
+        return await asyncio.to_thread(self._catalog.get, name)
 
     def _keep(self, key: str, graph: Any) -> None:
         if len(self._graphs) >= COMPILED_LIMIT:

@@ -37,7 +37,8 @@ class SavedVersions:
         return self._database.write(
             Statement(
                 f"INSERT INTO agent_versions ({COLUMNS}) VALUES (?, ?, ?, ?, ?) "
-                "ON CONFLICT DO UPDATE SET modules = excluded.modules",
+                "ON CONFLICT DO UPDATE SET modules = excluded.modules "
+                "WHERE modules <> excluded.modules",
                 (name, version, json_text(sources), json_text(modules), time.time()),
             )
         )

@@ -42,7 +42,7 @@ async def main() -> None:
                     [
                         f"{size:,}",
                         batch,
-                        *[await _page_ms(client, at) for at in (0, size // 2, size - 100)],
+                        *[await _page_ms(client, at) for at in (0, (size - 100) // 2, size - 100)],
                     ]
                 )
                 for count in READERS:

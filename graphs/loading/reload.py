@@ -20,22 +20,20 @@ class Reload:
     removed: tuple[str, ...]
 
 
-def log_reload(
-    reload: Reload,
-    loaded: LoadedAgents,
-    problems_before: Mapping[str, MotetError],
-    *,
-    first: bool,
+def log_problems(
+    loaded: LoadedAgents, problems_before: Mapping[str, MotetError], level: int
 ) -> None:
-    """Log what is new: a file that stays wrong is logged once, not at each reload."""
-    # Commands read the catalog too and show problems in their own way: no warning at first.
-    level = logging.INFO if first else logging.WARNING
+    """Log what is wrong now: a file that stays wrong is logged once, not at each reload."""
     for file, problem in loaded.problems.items():
         if str(problems_before.get(file)) != str(problem):
             log.log(level, "agent file not loaded: %s", problem.message)
-    if first:
-        log.debug("%d agents loaded", len(loaded.agents))
-        return
+
+
+def log_reload(
+    reload: Reload, loaded: LoadedAgents, problems_before: Mapping[str, MotetError]
+) -> None:
+    """Log what a reload changed."""
+    log_problems(loaded, problems_before, logging.WARNING)
     for name in reload.changed:
         log.info("agent %s loaded: version %s", name, loaded.agents[name].version)
     for name in reload.removed:

@@ -32,7 +32,7 @@ class Files(NamedTuple):
 @router.get("/agents/{name}/versions")
 async def list_versions(name: str, services: ServicesOf, caller: CallerOf) -> Any:
     """List the saved versions of an agent, newest first, also of one that is deleted."""
-    current = _find_current_version(name, services)
+    current = await _find_current_version(name, services)
     return {
         "versions": [
             {
@@ -68,7 +68,7 @@ async def compare_versions(
     """Compare a version with the one named `to`, or with the agent as it is now."""
     before = _files_of(name, version, services)
     if to is None:
-        agent = services.catalog.get(name)
+        agent = await services.engine.agents.find(name)
         after = Files(agent.version, _name_files(agent.sources, agent.modules))
     else:
         after = _files_of(name, to, services)
@@ -116,8 +116,8 @@ def _name_files(sources: Mapping[str, str], modules: Mapping[str, str]) -> dict[
     return yaml | {f"{name}.py": text for name, text in modules.items()}
 
 
-def _find_current_version(name: str, services: Services) -> str | None:
+async def _find_current_version(name: str, services: Services) -> str | None:
     try:
-        return services.catalog.get(name).version
+        return (await services.engine.agents.find(name)).version
     except (NotFound, Invalid):
         return None

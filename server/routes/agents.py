@@ -70,8 +70,9 @@ AGENT_BODY = request_body(
 @router.get("/agents")
 async def list_agents(services: ServicesOf, caller: CallerOf) -> Any:
     """List every agent: shipped, own and Python ones. `problems` are files that do not load."""
+    agents = await asyncio.to_thread(services.catalog.list)
     return {
-        "agents": [_summary(agent) for agent in services.catalog.list()],
+        "agents": [_summary(agent) for agent in agents],
         "problems": [problem.as_dict() for problem in services.catalog.problems()],
     }
 

@@ -12,7 +12,9 @@ import pytest
 
 from config.errors import Busy, Conflict, Invalid, MotetError, NotFound
 from config.settings import Settings
+from graphs.agent import Agent
 from graphs.catalog import Catalog, open_catalog
+from graphs.loading.build import AgentSource, build_agent
 from graphs.loading.reload import Reload
 from tests.support.graph_runs import run
 from tests.support.graphs import context
@@ -479,3 +481,108 @@ def test_files_of_agents_have_a_bound_together(folder: Path) -> None:
 
     assert (error.code, error.details["setting"]) == ("quota_exceeded", "max_agent_bytes")
     assert (folder / "shout.yaml").read_text() == SHOUT
+
+
+# building
+
+
+@pytest.fixture
+def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the agents that were built, in order."""
+    names: list[str] = []
+
+    def build(source: AgentSource, *args: Any, **options: Any) -> Agent:
+        names.append(source.name)
+        return build_agent(source, *args, **options)
+
+    monkeypatch.setattr("graphs.loading.folders.build_agent", build)
+    return names
+
+
+def write_agents(folder: Path, count: int) -> None:
+    folder.mkdir(exist_ok=True)
+    for number in range(count):
+        text = SHOUT.replace("shout", f"own{number}")
+        (folder / f"own{number}.yaml").write_text(text)
+
+
+def test_an_agent_is_built_when_it_is_asked_for_and_once(folder: Path, built: list[str]) -> None:
+    write_agents(folder, 5)
+    catalog = Catalog(Settings(agents=folder))
+
+    agents = [catalog.get("own3"), catalog.get("own3")]
+    catalog.reload()
+
+    assert built == ["own3"]
+    assert agents == [catalog.get("own3")] * 2
+
+
+def test_what_is_about_all_agents_builds_those_that_nobody_asked_for(
+    folder: Path, built: list[str]
+) -> None:
+    write_agents(folder, 5)
+    (folder / "wrong.yaml").write_text(SHOUT.replace("shout", "wrong").replace("upper", "uper"))
+    catalog = Catalog(Settings(agents=folder), shipped=folder / "none")
+    catalog.get("own3")
+
+    names = [agent.name for agent in catalog.list()]
+
+    assert names == [f"own{number}" for number in range(5)]
+    assert sorted(built) == [*names, "wrong"]
+    assert [problem.details["file"] for problem in catalog.problems()] == [
+        str(folder / "wrong.yaml")
+    ]
+    assert told(Invalid, catalog.get, "wrong").code == "invalid_agent"
+
+
+def test_a_file_that_changes_before_its_agent_was_built_counts_as_it_is_now(
+    folder: Path, built: list[str]
+) -> None:
+    write_agents(folder, 2)
+    catalog = Catalog(Settings(agents=folder))
+    (folder / "own0.yaml").write_text(SHOUT.replace("shout", "own0").replace("!", "??"))
+    (folder / "own1.yaml").unlink()
+
+    reload = catalog.reload()
+
+    assert reload == Reload(("own0",), ("own1",))
+    assert "??" in catalog.get("own0").sources["own0"]
+    assert told(NotFound, catalog.get, "own1").code == "agent_not_found"
+
+
+def test_a_fault_stays_told_while_the_last_good_version_is_in_use(folder: Path) -> None:
+    write_agents(folder, 1)
+    catalog = Catalog(Settings(agents=folder))
+    good = catalog.get("own0")
+    (folder / "own0.yaml").write_text(SHOUT.replace("shout", "own0").replace("upper", "uper"))
+
+    for _ in range(3):
+        catalog.reload()
+
+        assert catalog.get("own0") is good
+        assert len(catalog.problems()) == 1
+
+
+def test_saving_an_agent_builds_no_other(folder: Path, built: list[str]) -> None:
+    write_agents(folder, 5)
+    catalog = Catalog(Settings(agents=folder))
+    catalog.build_rest()
+    built.clear()
+
+    catalog.create(SHOUT)
+
+    assert built == ["shout"]
+
+
+async def test_an_open_catalog_builds_all_agents_beside_and_tells_their_faults(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_agents(folder, 5)
+    (folder / "wrong.yaml").write_text(SHOUT.replace("shout", "wrong").replace("upper", "uper"))
+    caplog.set_level(logging.INFO)
+
+    async with open_catalog(Settings(agents=folder)) as catalog:
+        await asyncio.wait_for(catalog.reloaded.wait(), 20)
+
+        assert all(catalog.is_built(f"own{number}") for number in range(5))
+        assert "wrong.yaml:4" in caplog.text
