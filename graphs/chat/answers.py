@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
-from langchain_core.runnables import RunnableSequence
 
 from config.errors import Unavailable
 from graphs.chat.ask import Answer, BoundChat, answering_model, ask
@@ -27,6 +26,7 @@ from graphs.chat.sampling import read_sampling
 from graphs.compile.node import NodeContext
 from graphs.grounding.citations import Unsupported
 from graphs.grounding.claims import is_refusal
+from models.capabilities.chat import SchemaBinder
 from models.text.sentences import end_at_sentence
 
 if TYPE_CHECKING:
@@ -165,11 +165,5 @@ def _repair_request(message: AIMessage, reason: str) -> Sequence[BaseMessage]:
 
 
 def _bind_schema(chat: BaseChatModel, schema: OutputSchema) -> BoundChat:
-    """Bind the model to the schema by its own means, where it has any."""
-    try:
-        bound = chat.with_structured_output(schema.titled(), method="json_schema")
-    except (NotImplementedError, TypeError, ValueError):
-        return chat
-    # LangChain gives "bound model | parser". We take the model alone: `OutputSchema` parses, for
-    # every model alike. (With `include_raw` the request would outlive its cancellation.)
-    return bound.first if isinstance(bound, RunnableSequence) else chat
+    """Hold the model to the schema by its back end's means, where it has any."""
+    return chat.bind_schema(schema.schema) if isinstance(chat, SchemaBinder) else chat

@@ -38,10 +38,6 @@ class OutputSchema(JsonSchema):
         path = ".".join(str(part) for part in error.absolute_path)
         return f"{path or 'the value'}: {error.message}"
 
-    def titled(self) -> dict[str, Any]:
-        """Return the schema as model libraries want it: with a title."""
-        return {"title": "answer", **self.schema}
-
     def instruction(self) -> str:
         """Write the sentence that asks a model for this JSON."""
         text = json.dumps(self.schema, ensure_ascii=False)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 if TYPE_CHECKING:  # at run time 0.3 s and 40 MB that a server without chat need not pay
     from langchain_core.language_models import BaseChatModel
     from langchain_core.messages import BaseMessage
+    from langchain_core.runnables import Runnable
 
 Chat: TypeAlias = "BaseChatModel"
 
@@ -27,5 +28,18 @@ class TokenCounter(Protocol):
         """Count what a prompt takes; `options` are those of the call, tools among them.
 
         None where it cannot be told. Raises as asking does.
+        """
+        ...
+
+
+@runtime_checkable
+class SchemaBinder(Protocol):
+    """A chat model that knows how its back end holds answers to a JSON schema."""
+
+    def bind_schema(self, schema: Mapping[str, Any]) -> Runnable[Any, Any]:
+        """Return the model with its answers held to a schema, as far as its back end can.
+
+        What the back end cannot do is left to the prompt, and told in the log at debug: whoever
+        asks describes the schema and checks the answer all the same.
         """
         ...

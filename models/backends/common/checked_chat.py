@@ -15,13 +15,20 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from pydantic import PrivateAttr
 
 from config.errors import MotetError, Unavailable
-from models.backends.common.streaming_chat import StreamingChat, finish_result, read_chunk
+from models.backends.common.streaming_chat import (
+    JSON_SCHEMA,
+    StreamingChat,
+    finish_result,
+    read_chunk,
+)
 from models.backends.common.written_tools import TOOL_CALLING, refuses_tools
 from models.capabilities.sampling import default_max_tokens
 from models.output.answer_reader import AnswerReader
 
 log = logging.getLogger(__name__)
 
+SCHEMA_REFUSALS = frozenset({"model_refused", "model_failed", "capability_unsupported"})
+"""Errors before an answer that may be about its schema: servers say so in words of their own."""
 SPARE_PIECES = 64
 """So many pieces more than its bound has tokens an answer may have: some are empty."""
 
@@ -31,7 +38,8 @@ class CheckedChat(StreamingChat):
 
     Cancelling a call, or closing its stream, closes the HTTP stream behind it. So does an answer
     that goes on beyond its bound of tokens, whatever the server makes of that bound. A server that
-    refuses tools is asked once more with the tools in the prompt, and so from then on.
+    refuses tools is asked once more with the tools in the prompt, and so from then on; one that
+    fails at a schema before it answers, once more without it.
     """
 
     foreign: ClassVar[tuple[type[Exception], ...]]
@@ -53,6 +61,10 @@ class CheckedChat(StreamingChat):
         context = (self.profile or {}).get("max_input_tokens")
         chosen = call.get("max_tokens") or self._sampling.get("max_tokens")
         return chosen or default_max_tokens(context)
+
+    def schema_fields(self, schema: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the options by which the server is told of a schema."""
+        raise NotImplementedError
 
     def translate_error(self, error: Exception) -> MotetError:
         """Return our error for one of `foreign`."""
@@ -76,7 +88,7 @@ class CheckedChat(StreamingChat):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        sent, options = self._write_tools(messages, kwargs)
+        sent, options = self._prepare(messages, kwargs)
         try:
             with self._checked(kwargs) as reading:
                 stream = super()._astream(sent, stop, **options)
@@ -96,11 +108,11 @@ class CheckedChat(StreamingChat):
                 for each in reading.end():
                     yield each
             return
-        except _ToolsRefused:
-            pass  # asked again below
+        except _Refused as refused:
+            options = refused.options
         except Unavailable as error:
             raise await self.explain_loss(error) from error.__cause__
-        stream = self._astream(messages, stop, run_manager, **kwargs)
+        stream = self._astream(messages, stop, run_manager, **options)
         async with aclosing(stream) as again:  # type: ignore[type-var]
             async for chunk in again:
                 yield chunk
@@ -112,7 +124,7 @@ class CheckedChat(StreamingChat):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        sent, options = self._write_tools(messages, kwargs)
+        sent, options = self._prepare(messages, kwargs)
         try:
             with self._checked(kwargs) as reading:
                 with closing(super()._stream(sent, stop, **options)) as chunks:  # type: ignore[type-var]
@@ -125,9 +137,9 @@ class CheckedChat(StreamingChat):
                             break
                 yield from reading.end()
             return
-        except _ToolsRefused:
-            pass  # asked again below
-        yield from self._stream(messages, stop, run_manager, **kwargs)
+        except _Refused as refused:
+            options = refused.options
+        yield from self._stream(messages, stop, run_manager, **options)
 
     def _generate(
         self,
@@ -139,33 +151,49 @@ class CheckedChat(StreamingChat):
         stream = self._stream(messages, stop, run_manager, **kwargs)
         return finish_result(generate_from_stream(stream))
 
+    def _prepare(
+        self, messages: list[BaseMessage], call: Mapping[str, Any]
+    ) -> tuple[list[BaseMessage], dict[str, Any]]:
+        """Return the messages and the options of a call as the server takes them."""
+        sent, options = self._write_tools(messages, call)
+        schema = options.pop(JSON_SCHEMA, None)
+        return sent, options if schema is None else {**options, **self.schema_fields(schema)}
+
     @contextmanager
     def _checked(self, options: Mapping[str, Any]) -> Iterator[_Reading]:
         """Translate what a stream raises, and refuse one that ends without its last piece.
 
-        Raises `_ToolsRefused` where it has not begun because the server takes no tools.
+        Raises `_Refused` where it has not begun because of the call's tools or schema.
         """
         reading = _Reading(self._open_reader(options), self.max_tokens_of(options))
         try:
             yield reading
         except self.foreign as error:
             translated = self.translate_error(error)
-            asked_with_tools = self.takes_tools and bool(options.get("tools"))
-            if asked_with_tools and not reading.has_begun and refuses_tools(translated):
-                self._note_refusal(translated)
-                raise _ToolsRefused from error
-            raise translated from error
+            others = None if reading.has_begun else self._ways_around(translated, options)
+            raise (translated if others is None else _Refused(others)) from error
         if not reading.is_whole:
             raise self.incomplete_error()
         self._close_reader(reading.reader)
 
-    def _note_refusal(self, error: MotetError) -> None:
-        self.profile = {**(self.profile or {}), TOOL_CALLING: False}
-        log.info("tools are written into prompts from now on: %s", error.message)
+    def _ways_around(self, error: MotetError, call: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return the options to ask with once more; None where the error is to be raised."""
+        if self.takes_tools and call.get("tools") and refuses_tools(error):
+            self.profile = {**(self.profile or {}), TOOL_CALLING: False}
+            log.info("tools are written into prompts from now on: %s", error.message)
+            return dict(call)
+        if JSON_SCHEMA in call and error.code in SCHEMA_REFUSALS:
+            log.debug("asked again without a schema: %s", error)
+            return {name: value for name, value in call.items() if name != JSON_SCHEMA}
+        return None
 
 
-class _ToolsRefused(Exception):
-    """A server takes no tools; the request is made again without them."""
+class _Refused(Exception):
+    """A server refuses tools or a schema; the request is made again with these options."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        super().__init__()
+        self.options = options
 
 
 class _Reading:

@@ -2,7 +2,8 @@
 
 What a language model writes is read on the way by `models.output`: thinking, calls of tools and
 loops are found alike on every back end. Tools of a model that takes none are written into its
-prompt by `written_tools`.
+prompt by `written_tools`. Schemas are bound alike too: `JSON_SCHEMA` names one among the options of
+a call, whatever the back end calls it.
 """
 
 from __future__ import annotations
@@ -15,12 +16,18 @@ from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackMana
 from langchain_core.language_models.chat_models import BaseChatModel, agenerate_from_stream
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.runnables import Runnable
 from pydantic import PrivateAttr
 
 from config.errors import Unavailable
 from models.backends.common.written_tools import TOOL_CALLING, TOOL_OPTIONS, write_tools
 from models.output.answer_reader import AnswerReader
 from models.output.messages import finish_message, finish_reason
+
+JSON_SCHEMA = "json_schema"
+"""The option of a call that holds its answer to a schema."""
+FORMATS = (JSON_SCHEMA, "format", "response_format")
+"""The options of calls whose answers are JSON."""
 
 
 class StreamingChat(BaseChatModel):
@@ -43,11 +50,15 @@ class StreamingChat(BaseChatModel):
         left = {name: value for name, value in options.items() if name not in TOOL_OPTIONS}
         return write_tools(messages, options.get("tools") or ()), left
 
+    def bind_schema(self, schema: Mapping[str, Any]) -> Runnable[Any, Any]:
+        """Hold answers to a schema, as `SchemaBinder` promises."""
+        return self.bind(**{JSON_SCHEMA: dict(schema)})
+
     def _open_reader(self, options: Mapping[str, Any]) -> AnswerReader:
         """Return a reader for one answer, asked for with these options of a call."""
         return AnswerReader(
             options.get("tools") or (),
-            is_format=bool(options.get("format") or options.get("response_format")),
+            is_format=any(map(options.get, FORMATS)),
             may_be_open=self._may_be_open,
         )
 

@@ -98,6 +98,9 @@ class OllamaChat(CheckedChat, ChatOllama):
         await self._async_client.close()  # type: ignore[no-untyped-call]
         self._client.close()  # type: ignore[no-untyped-call]
 
+    def schema_fields(self, schema: Mapping[str, Any]) -> dict[str, Any]:
+        return {"format": schema}
+
     def translate_error(self, error: Exception) -> MotetError:
         translated = self._translate(error)
         if errors.tells_of_loss(translated):

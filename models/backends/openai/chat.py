@@ -20,6 +20,7 @@ from config.errors import MotetError
 from models.backends.common.checked_chat import CheckedChat
 from models.backends.common.network import CONNECT_TIMEOUT_S, PROBE_TIMEOUT_S
 from models.backends.common.sampling import for_openai, take_sampling
+from models.backends.common.streaming_chat import JSON_SCHEMA
 from models.backends.common.transports import TransportFactory
 from models.backends.openai.context import ServerContext, counted_tokens
 from models.backends.openai.errors import Translator
@@ -121,6 +122,11 @@ class OpenAIChat(CheckedChat, ChatOpenAI):
     async def aclose(self) -> None:
         await self._clients[0].aclose()
         self._clients[1].close()
+
+    def schema_fields(self, schema: Mapping[str, Any]) -> dict[str, Any]:
+        # Not by LangChain's conversion, which loses all but objects, and takes titles for names.
+        described = {"name": "answer", "schema": schema}
+        return {"response_format": {"type": JSON_SCHEMA, JSON_SCHEMA: described}}
 
     def translate_error(self, error: Exception) -> MotetError:
         return self._translate(error)

@@ -11,14 +11,14 @@ from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.runnables import Runnable
 from pydantic import PrivateAttr
 
-from models.backends.common.streaming_chat import AsyncChat
+from models.backends.common.streaming_chat import FORMATS, AsyncChat
 from models.backends.reader.evidence import ENOUGH, Evidence, EvidenceWindow
 from models.backends.reader.weighing import weigh
 from models.capabilities import Embed, Vectors
 from models.fallbacks import NeedsModel
 from models.refusal import HOW_TO_GET_LANGUAGE_MODEL, LANGUAGE_MODEL_COMMAND, REFUSAL
 
-_WRITING_OPTIONS = ("tools", "format", "response_format")
+_WRITING_OPTIONS = ("tools", *FORMATS)
 
 
 class EmbedLease(Protocol):
@@ -53,6 +53,9 @@ class ReaderChat(AsyncChat):
 
     def bind_tools(self, tools: Any, **kwargs: Any) -> Runnable[Any, Any]:
         raise needs_language_model("call tools")
+
+    def bind_schema(self, schema: Mapping[str, Any]) -> Runnable[Any, Any]:
+        raise needs_language_model("write JSON")
 
     def with_structured_output(self, schema: Any, **kwargs: Any) -> Runnable[Any, Any]:
         raise needs_language_model("write JSON")

@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
 from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
+from langchain_core.output_parsers import (
+    BaseOutputParser,
+    JsonOutputParser,
+    PydanticOutputParser,
+)
 from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.runnables import Runnable
-from langchain_core.utils.function_calling import convert_to_openai_tool
+from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
+from langchain_core.utils.pydantic import is_basemodel_subclass
 from pydantic import PrivateAttr
 
 from models.backends.common.batches import readable
 from models.backends.common.sampling import dump_sampling, for_worker, take_sampling
-from models.backends.common.streaming_chat import AsyncChat
+from models.backends.common.streaming_chat import JSON_SCHEMA, AsyncChat
 from models.backends.common.worker_model import SerialWorkerModel
 from models.backends.common.written_tools import TOOL_CALLING
 from models.backends.transformers.messages import conversation
 from models.backends.transformers.options import TransformersChatOptions
 from models.capabilities.sampling import default_max_tokens
 
+log = logging.getLogger(__name__)
+
 
 class TransformersChat(AsyncChat):
     """Streams tokens as the worker writes them; giving a stream up stops the worker.
 
     Raises `Invalid` ("context_overflow", "capability_unsupported") and what the worker raises.
-    `with_structured_output` raises `NotImplementedError`.
+    The worker holds answers to schemas.
     """
 
     name: str | None = "transformers"
@@ -62,19 +71,26 @@ class TransformersChat(AsyncChat):
         return self.bind(tools=[convert_to_openai_tool(tool) for tool in tools], **kwargs)
 
     def with_structured_output(self, schema: Any, **kwargs: Any) -> Runnable[Any, Any]:
-        raise NotImplementedError(
-            f"'{self.name}' cannot be held to a schema; ask for JSON in the prompt."
-        )
+        """Hold answers to a schema, or a class that has one, and read their JSON."""
+        parser: BaseOutputParser[Any] = JsonOutputParser()
+        if isinstance(schema, type) and is_basemodel_subclass(schema):
+            parser = PydanticOutputParser(pydantic_object=schema)
+        if not isinstance(schema, Mapping):
+            schema = convert_to_json_schema(schema)
+        return self.bind_schema(schema) | parser
 
     async def _answer(
         self, messages: list[BaseMessage], stop: list[str] | None, options: Mapping[str, Any]
     ) -> AsyncGenerator[ChatGenerationChunk, None]:
-        request = {**self._prompt(messages, options), **self._sampling(stop, options)}
+        prompt, sampling = self._prompt(messages, options), self._sampling(stop, options)
+        request = {**prompt, **sampling, "schema": options.get(JSON_SCHEMA)}
         async with aclosing(self._model.ask("write", request)) as replies:
             async for reply in replies:
                 if text := reply.header.get("text"):
                     yield ChatGenerationChunk(message=AIMessageChunk(content=text))
                 if reply.last:
+                    if loosened := reply.header["loosened"]:
+                        log.debug("'%s' is not held to all of a schema: %s", self.name, loosened)
                     yield self._last_chunk(reply.header)
 
     async def count_tokens(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -14,14 +15,16 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, message_chunk_to_message
 from langchain_core.runnables import Runnable
 
+from config.errors import Invalid
 from models.backends.ollama.driver import OllamaDriver
 from models.backends.openai.driver import OpenAIDriver
+from models.capabilities.chat import SchemaBinder
 from models.catalog.spec import ModelSpec
 from models.output.messages import cut_of, finish_message, thinking_of
 from models.scheduling.requirement import MemoryRequirement
 from tests.models.backends.test_chat_contract import driver_of
 from tests.support.ollama import Ollama
-from tests.support.script import Call, Gate, Reply, Thinking, says
+from tests.support.script import Call, Failure, Gate, Reply, Thinking, Turn, says
 
 CALL = json.dumps({"name": "weather", "arguments": {"city": "Paris"}})
 SCHEMA = {"title": "labels", "type": "object", "properties": {"labels": {"type": "array"}}}
@@ -202,3 +205,47 @@ async def test_json_may_repeat_itself(ollama: Ollama, chat: BaseChatModel) -> No
     answer = await chat.with_structured_output(SCHEMA, method="json_schema").ainvoke("hi")
 
     assert answer == labels
+
+
+@pytest.mark.parametrize(
+    "schema", [SCHEMA, {"type": "array", "items": {"enum": [1, 2]}}, {"$ref": "#/$defs/a"}]
+)
+async def test_bound_schema_reaches_the_server_as_it_is(
+    ollama: Ollama, chat: BaseChatModel, schema: dict[str, Any]
+) -> None:
+    asked: list[Turn] = []
+    ollama.add("tiny", lambda turn: asked.append(turn) or "{}")
+
+    await cast(SchemaBinder, chat).bind_schema(schema).ainvoke("hi")
+
+    sent = asked[0].format
+    assert schema in (sent, (sent.get("json_schema") or {}).get("schema"))
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        Failure("invalid JSON schema in format", 400),
+        Failure("JSON schema conversion failed", 500),
+    ],
+)
+async def test_server_that_refuses_a_schema_is_asked_without(
+    ollama: Ollama, chat: BaseChatModel, failure: Failure, caplog: pytest.LogCaptureFixture
+) -> None:
+    ollama.add("tiny", lambda turn: failure if turn.format else "{}")
+    caplog.set_level(logging.DEBUG, "models.backends")
+
+    answer = await cast(SchemaBinder, chat).bind_schema(SCHEMA).ainvoke("hi")
+
+    assert answer.text == "{}"
+    assert failure.error in caplog.text
+
+
+async def test_failure_without_a_schema_comes_once(ollama: Ollama, chat: BaseChatModel) -> None:
+    asked: list[Turn] = []
+    ollama.add("tiny", lambda turn: asked.append(turn) or Failure("no", 400))
+
+    with pytest.raises(Invalid, match="no"):
+        await chat.ainvoke("hi")
+
+    assert len(asked) == 1

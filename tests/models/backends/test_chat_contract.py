@@ -241,8 +241,6 @@ async def test_silence_beyond_its_bound_times_out(backend: Backend) -> None:
 
 
 async def test_a_schema_gets_an_answer_that_fits_it(backend: Backend) -> None:
-    if backend.name == "transformers":
-        pytest.skip("it is not held to schemas")
     bound = (await backend.chat()).with_structured_output(SCHEMA)
     answer = await bound.ainvoke("Is it warm in Paris? Answer in JSON.")
     assert isinstance(answer, dict)

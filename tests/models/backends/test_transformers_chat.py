@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -13,11 +15,14 @@ from typing import Any, cast
 import pytest
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage
+from pydantic import BaseModel
 
 from config.errors import Invalid, Unavailable
+from graphs.chat.output_schema import OutputSchema
 from models.backends.common.worker_model import SerialWorkerModel
 from models.backends.transformers.chat import TransformersChat
 from models.driver import Driver
+from models.output.messages import thinking_of
 from tests.support.tiny.models import loaded, made, opened, spec
 
 TEMPLATE = (
@@ -30,7 +35,7 @@ ENDLESS = {"context": 100_000, "max_tokens": 90_000}
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return made(tmp_path_factory.mktemp("chat"), "caller", "babbler", "mute")
+    return made(tmp_path_factory.mktemp("chat"), "caller", "thinker", "babbler", "mute")
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +59,10 @@ async def babbler(driver: Driver, folder: Path) -> AsyncIterator[SerialWorkerMod
 
 def chat(model: SerialWorkerModel) -> BaseChatModel:
     return cast(BaseChatModel, model.capability)
+
+
+class Verdict(BaseModel):
+    good: bool
 
 
 def weather(city: str) -> str:
@@ -248,8 +257,83 @@ async def test_a_model_without_a_chat_template_is_refused_or_given_one(
     async with loaded(driver, given) as found:
         able = cast(BaseChatModel, found.capability)
         assert (await able.ainvoke("Say.", max_tokens=3)).usage_metadata
-        with pytest.raises(NotImplementedError, match="schema"):
-            able.with_structured_output({"type": "object"})
+
+
+ORDER = {
+    "type": "object",
+    "properties": {
+        "kind": {"enum": ["tea", "coffee", None]},
+        "hot": {"type": "boolean"},
+        "cups": {"type": "integer", "minimum": 1, "maximum": 12},
+        "price": {"type": ["number", "null"], "minimum": 0, "maximum": 9.5},
+        "names": {"type": "array", "items": {"type": "string", "maxLength": 9}, "maxItems": 3},
+        "milk": {"anyOf": [{"const": "none"}, {"$ref": "#/$defs/milk"}]},
+    },
+    "required": ["kind", "hot", "cups", "price", "names", "milk"],
+    "additionalProperties": False,
+    "$defs": {
+        "milk": {
+            "type": "object",
+            "properties": {"of": {"enum": ["cow", "oat"]}},
+            "required": ["of"],
+            "additionalProperties": False,
+        }
+    },
+}
+
+
+@pytest.mark.parametrize("temperature", [0, 1.5])
+async def test_random_weights_write_json_of_the_schema(
+    babbler: SerialWorkerModel, temperature: float
+) -> None:
+    bound = cast(TransformersChat, chat(babbler)).bind_schema(ORDER)
+
+    answer = await bound.ainvoke("Order.", temperature=temperature, seed=3, max_tokens=600)
+
+    assert await OutputSchema(ORDER).describe_error(json.loads(answer.text)) is None
+    assert answer.response_metadata["finish_reason"] == "stop"
+
+
+@pytest.mark.parametrize(
+    ("schema", "word"),
+    [
+        ({"type": "array", "items": {"enum": [1, 2]}, "maxItems": 3, "uniqueItems": True}, "uniqu"),
+        ({"type": "number", "minimum": 0.5, "maximum": 1e30}, "not at all"),
+    ],
+)
+async def test_what_a_constraint_cannot_do_is_logged_and_the_model_answers(
+    caller: TransformersChat, caplog: pytest.LogCaptureFixture, schema: dict[str, Any], word: str
+) -> None:
+    caplog.set_level(logging.DEBUG, "models.backends.transformers")
+
+    answer = await caller.bind_schema(schema).ainvoke("Count to five.")
+
+    assert answer.text
+    assert word in caplog.text
+
+
+async def test_thinking_before_json_is_free(driver: Driver, folder: Path, tmp_path: Path) -> None:
+    template = tmp_path / "thinking.jinja"
+    template.write_text(f"{TEMPLATE}<think>")
+    schema = {"enum": ["Two", "One", "Three"]}
+    for options in ({}, {"chat_template": str(template)}):
+        model = spec("transformers", "chat", folder / "thinker", temperature=0, **options)
+
+        async with loaded(driver, model) as found:
+            bound = cast(TransformersChat, found.capability).bind_schema(schema)
+            answer = await bound.ainvoke("Count to five.")
+
+        assert (thinking_of(answer), answer.text) == ("Hm.", '"One"')
+
+
+async def test_structured_output_gives_what_the_class_describes(
+    babbler: SerialWorkerModel,
+) -> None:
+    bound = chat(babbler).with_structured_output(Verdict)
+
+    answer = await bound.ainvoke("Judge.")
+
+    assert isinstance(answer, Verdict)
 
 
 async def test_weights_that_lack_a_part_are_no_model(

@@ -3,6 +3,7 @@
 Run as a program, because torch has no place in the process of the tests.
 
     caller    a Llama that has learnt one answer, and one call of a tool when there is one
+    thinker   a Llama that has learnt to think before one answer
     babbler   a Llama with random weights that never ends
     mute      a Llama without a chat template
     viewer    a LLaVA with random weights and a chat template
@@ -14,6 +15,7 @@ Run as a program, because torch has no place in the process of the tests.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,16 +53,18 @@ TEMPLATE = (
 )
 CALL = '<tool_call>{"name": "weather", "arguments": {"city": "Paris"}}</tool_call>'
 SAID = "One two three four five."
+THOUGHT = "<think>Hm.</think>One"
 ASKED = ("Count to five.", "Weather?", "What is the weather in Paris? Use the tool.")
 STEPS = 120
 
 
-def tokenizer(template: str | None = TEMPLATE) -> PreTrainedTokenizerFast:
-    """Of bytes."""
-    plain = [*SPECIAL, *sorted(pre_tokenizers.ByteLevel.alphabet())]
+def tokenizer(template: str | None = TEMPLATE, more: Sequence[str] = ()) -> PreTrainedTokenizerFast:
+    """Of bytes, and `more` special tokens."""
+    plain = [*SPECIAL, *more, *sorted(pre_tokenizers.ByteLevel.alphabet())]
     backend = Tokenizer(models.BPE({token: n for n, token in enumerate(plain)}, []))
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     backend.decoder = decoders.ByteLevel()
+    backend.add_special_tokens(list(more))
     return PreTrainedTokenizerFast(
         tokenizer_object=backend,
         pad_token="<|pad|>",
@@ -95,6 +99,18 @@ def make_caller(folder: Path) -> None:
         for asked in ASKED
         for tools, answer in (("", SAID), ("<|tools|>", CALL))
     ]
+    teach(model, words, texts)
+    save(folder, model, words)
+
+
+def make_thinker(folder: Path) -> None:
+    words = tokenizer(more=("<think>", "</think>"))
+    model = LlamaForCausalLM(config(words))
+    teach(model, words, [f"<|user|>{ASKED[0]}<|end|><|assistant|>{THOUGHT}<|end|>"])
+    save(folder, model, words)
+
+
+def teach(model: LlamaForCausalLM, words: PreTrainedTokenizerFast, texts: Sequence[str]) -> None:
     rows = words(texts, padding=True, return_tensors="pt", padding_side="right")
     labels = rows["input_ids"].masked_fill(rows["attention_mask"] == 0, -100)
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
@@ -103,7 +119,6 @@ def make_caller(folder: Path) -> None:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    save(folder, model, words)
 
 
 def make_babbler(folder: Path) -> None:
@@ -226,6 +241,7 @@ def save(folder: Path, model: Any, words: Any) -> None:
 
 MAKERS = {
     "caller": make_caller,
+    "thinker": make_thinker,
     "babbler": make_babbler,
     "mute": make_mute,
     "viewer": make_viewer,

@@ -8,9 +8,15 @@ from typing import Any
 
 import torch
 from jinja2 import TemplateError
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    LogitsProcessorList,
+    StoppingCriteriaList,
+)
 
 from config.errors import Invalid, Unavailable
+from models.backends.transformers.worker.json_constraint import JsonConstraint, JsonConstraints
 from models.backends.transformers.worker.loading import load_model, open_device, open_processor
 from models.backends.transformers.worker.writing import PieceStreamer, end_tokens
 from models.output.thinking import PAIRS
@@ -18,7 +24,11 @@ from models.workers.host import Answer, TaskHandle
 
 
 class TextHandler:
-    """Methods: `about`, `count` (messages, tools), and `write` (these, sampling), which streams."""
+    """Methods: `about`, `count` (messages, tools), and `write`, which streams.
+
+    `write` takes these, sampling and a `schema` of its answer; how far it was held to that, its
+    last piece tells in `loosened`.
+    """
 
     def __init__(self, options: dict[str, Any]) -> None:
         self._placement = open_device(options)
@@ -28,6 +38,7 @@ class TextHandler:
         self._model = load_model(AutoModelForCausalLM, options, self._placement)
         read = getattr(self._model.config, "max_position_embeddings", None)
         self._context = min(options["context"], read or options["context"])
+        self._constraints = JsonConstraints(self._tokenizer, self._model, end_tokens(self._model))
 
     def memory(self) -> dict[str, Any]:
         return self._placement.memory()
@@ -39,13 +50,23 @@ class TextHandler:
         ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
         if method == "count":
             return {"tokens": len(ids)}, b""
-        tokens = self._prompt(ids)
+        opened = next((tag for tag in PAIRS if text.rstrip().endswith(tag)), "")
+        schema = header["schema"]
+        constraint = None if schema is None else self._constraints.constrain(schema, opened)
+        return self._write(self._prompt(ids), opened, constraint, header, task), b""
+
+    def _write(
+        self,
+        tokens: torch.Tensor,
+        opened: str,
+        constraint: JsonConstraint | None,
+        header: dict[str, Any],
+        task: TaskHandle,
+    ) -> dict[str, Any]:
         pieces = PieceStreamer(self._tokenizer, task, end_tokens(self._model), header["stop"])
-        if opened := next((tag for tag in PAIRS if text.rstrip().endswith(tag)), ""):
-            # The template itself began the thinking.
+        if opened:  # the template itself began the thinking
             task.emit({"text": opened})
-        room = self._context - tokens.shape[1]
-        most = min(header["max_tokens"], room)
+        most = min(header["max_tokens"], self._context - tokens.shape[1])
         torch.manual_seed(header["seed"]) if header["seed"] is not None else torch.seed()
         try:
             self._model.generate(
@@ -53,17 +74,21 @@ class TextHandler:
                 attention_mask=torch.ones_like(tokens),
                 generation_config=self._generation(header, most),
                 streamer=pieces,
-                stopping_criteria=pieces.criteria(),
+                logits_processor=LogitsProcessorList([constraint] if constraint else []),
+                stopping_criteria=StoppingCriteriaList(
+                    [pieces.criterion(), *([constraint.criterion()] if constraint else [])]
+                ),
             )
         except torch.OutOfMemoryError:
             self._placement.release()
             raise
-        cut = pieces.tokens >= most and not pieces.stopped and not pieces.ended
+        has_end = pieces.stopped or pieces.ended or bool(constraint and constraint.is_complete)
         return {
-            "finish_reason": "length" if cut else "stop",
+            "finish_reason": "length" if pieces.tokens >= most and not has_end else "stop",
             "input_tokens": tokens.shape[1],
             "output_tokens": pieces.tokens,
-        }, b""
+            "loosened": constraint.loosened if constraint else [],
+        }
 
     def _written(self, messages: list[dict[str, Any]], tools: Any) -> str:
         try:

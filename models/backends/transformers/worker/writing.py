@@ -7,7 +7,7 @@ from itertools import chain
 from typing import Any
 
 import torch
-from transformers import StoppingCriteria, StoppingCriteriaList, TextStreamer
+from transformers import StoppingCriteria, TextStreamer
 
 from config.errors import Cancelled
 from models.backends.transformers.stop_sequences import StopSequenceFilter
@@ -58,9 +58,9 @@ class PieceStreamer(TextStreamer):  # type: ignore[misc]
         if shown:
             self._task.emit({"text": shown})
 
-    def criteria(self) -> StoppingCriteriaList:
-        """Return the criteria for `generate` that end it when a stop came."""
-        return StoppingCriteriaList([_Stop(self)])
+    def criterion(self) -> StoppingCriteria:
+        """Return the criterion for `generate` that ends it when a stop came."""
+        return _Stop(self)
 
 
 def end_tokens(model: Any) -> frozenset[int]:
