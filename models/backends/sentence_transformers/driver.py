@@ -25,7 +25,8 @@ from models.driver import Progress
 from models.scheduling.requirement import MemoryRequirement
 
 WORKER = "models.backends.sentence_transformers.worker:SentenceTransformersHandler"
-LIBRARIES_BYTES = 600_000_000
+LIBRARIES_BYTES = 1_000_000_000
+"""The libraries, with their kernels and the numbers of one batch; measured with MiniLM."""
 UNKNOWN_BYTES = 1_000_000_000
 """What weights are taken to be that are not on this machine."""
 NUMBER_BYTES = 4
