@@ -28,8 +28,9 @@ ARGS ?=
 DOCS ?=
 MODEL ?=
 
-# What a shell around us prepared for another Python must not leak into this one.
-unexport PYTHONPATH PYTHONHOME
+# What a shell around us prepared for another Python must not leak into this one. Without the cache
+# of bytecode each of some thousand processes of the tests would compile our modules anew.
+unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo serve test test-fast test-models check format hooks bench lock clean

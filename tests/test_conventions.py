@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -32,8 +33,9 @@ PARTICIPLE = re.compile(r"\w{2,}(?<!e)ed|\w{2,}ing")
 VERBS = frozenset({"bring", "embed", "ping", "shed"})
 
 
+@cache
 def modules() -> dict[str, ast.Module]:
-    """Parse every module of the packages, by its dotted name."""
+    """Parse every module of the packages, by its dotted name; once, when a test asks for it."""
     parsed = {}
     for package in PACKAGES:
         for file in sorted((ROOT / package).rglob("*.py")):
@@ -43,9 +45,6 @@ def modules() -> dict[str, ast.Module]:
     return parsed
 
 
-MODULES = modules()
-
-
 def imported(tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -53,7 +52,7 @@ def imported(tree: ast.Module) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             for alias in node.names:
                 submodule = f"{node.module}.{alias.name}"
-                yield submodule if submodule in MODULES else node.module
+                yield submodule if submodule in modules() else node.module
 
 
 def defined(tree: ast.Module) -> Iterator[tuple[int, str]]:
@@ -77,7 +76,7 @@ def is_property(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
 
 
 def in_package(package: str) -> Iterator[tuple[str, ast.Module]]:
-    for name, tree in MODULES.items():
+    for name, tree in modules().items():
         if name.split(".")[0] == package:
             yield name, tree
 
@@ -85,8 +84,8 @@ def in_package(package: str) -> Iterator[tuple[str, ast.Module]]:
 def test_no_module_imports_itself_through_others() -> None:
     """Circles of TYPE_CHECKING count too: they show two modules that are one concept."""
     graph = {
-        name: {each for each in imported(tree) if each in MODULES and each != name}
-        for name, tree in MODULES.items()
+        name: {each for each in imported(tree) if each in modules() and each != name}
+        for name, tree in modules().items()
     }
 
     try:
@@ -99,12 +98,12 @@ def test_maps_of_packages_name_every_module() -> None:
     """A map is a package's docstring with a list; others say that all modules are of one kind."""
     maps = {
         name: doc
-        for name, tree in MODULES.items()
+        for name, tree in modules().items()
         if "- `" in (doc := ast.get_docstring(tree) or "")
     }
     missing = [
         module
-        for module in MODULES
+        for module in modules()
         for package, _, own_name in [module.rpartition(".")]
         if package in maps
         and own_name != "__main__"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,23 +30,25 @@ class Use(NamedTuple):
     family: str | None
 
 
+@cache
 def sources() -> dict[Path, ast.Module]:
-    """Parse every module but the registry."""
+    """Parse every module but the registry; once, when a test asks for it."""
     files = (file for package in PACKAGES for file in sorted((ROOT / package).rglob("*.py")))
     return {file: ast.parse(file.read_text()) for file in files if file.parent != REGISTRY}
 
 
-SOURCES = sources()
-CONSTANTS = {
-    node.targets[0].id: node.value.value
-    for tree in SOURCES.values()
-    for node in tree.body
-    if isinstance(node, ast.Assign)
-    and isinstance(node.targets[0], ast.Name)
-    and isinstance(node.value, ast.Constant)
-    and isinstance(node.value.value, str)
-}
-"""Values of the constants of all modules, such as `SAVE_FAILED`."""
+@cache
+def constants() -> dict[str, str]:
+    """Return the values of the constants of all modules, such as `SAVE_FAILED`."""
+    return {
+        node.targets[0].id: node.value.value
+        for tree in sources().values()
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Name)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    }
 
 
 def literals(node: ast.expr | None) -> Iterator[str]:
@@ -53,8 +56,8 @@ def literals(node: ast.expr | None) -> Iterator[str]:
     match node:
         case ast.Constant(value=str() as text):
             yield text
-        case ast.Name(id=name) if name in CONSTANTS:
-            yield CONSTANTS[name]
+        case ast.Name(id=name) if name in constants():
+            yield constants()[name]
         case ast.IfExp(body=body, orelse=other):
             yield from literals(body)
             yield from literals(other)
@@ -90,29 +93,28 @@ def named_codes(node: ast.AST) -> Iterator[tuple[str, str | None]]:
                     yield from ((code, None) for code in literals(value))
 
 
-def uses() -> Iterator[Use]:
-    for file, tree in SOURCES.items():
-        for node in ast.walk(tree):
-            for code, family in named_codes(node):
-                place = f"{file.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}"
-                yield Use(place, code, family)
-
-
-USES = list(uses())
+@cache
+def uses() -> list[Use]:
+    return [
+        Use(f"{file.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}", code, family)
+        for file, tree in sources().items()
+        for node in ast.walk(tree)
+        for code, family in named_codes(node)
+    ]
 
 
 def test_every_code_in_the_packages_is_registered() -> None:
-    assert [use for use in USES if use.code not in ERROR_CODES] == []
+    assert [use for use in uses() if use.code not in ERROR_CODES] == []
 
 
 def test_every_code_is_raised_in_its_registered_family() -> None:
-    wrong = [use for use in USES if use.family and FAMILY_OF.get(use.code) != use.family]
+    wrong = [use for use in uses() if use.family and FAMILY_OF.get(use.code) != use.family]
 
     assert wrong == []
 
 
 def test_every_registered_code_is_used() -> None:
-    unused = set(ERROR_CODES) - {use.code for use in USES} - {"internal_error"}
+    unused = set(ERROR_CODES) - {use.code for use in uses()} - {"internal_error"}
 
     assert unused == set()
 
@@ -120,7 +122,7 @@ def test_every_registered_code_is_used() -> None:
 def test_codes_that_are_compared_with_are_registered() -> None:
     compared = {
         code
-        for tree in SOURCES.values()
+        for tree in sources().values()
         for node in ast.walk(tree)
         if isinstance(node, ast.Compare) and is_code(node.left)
         for code in literals(node.comparators[0])
