@@ -14,7 +14,8 @@
 - `turns`: a bounded number of holders, tenants in turn; `quotas`: how much one tenant may have
 - `migrations`: layouts of SQLite databases, brought up to date
 - `origins`: web sites as browsers name them; `text_streams`: lines that come over a network;
-  `terminal`: texts of others on their way to one
+  `lost_connections`: what ends them, as errors of HTTP clients; `terminal`: texts of others on
+  their way to one
 
 The shipped YAML stands here too: `motet.yaml`, `models.yaml`, `indexes.yaml`, `profiles.yaml`.
 """

@@ -18,6 +18,7 @@ from typing import TypeAlias
 import httpx
 
 from config.errors import Invalid, TimedOut
+from config.lost_connections import translate_lost
 from tools.addresses import Address
 from tools.responses import (
     FetchedPage,
@@ -228,7 +229,8 @@ async def _send_first(
     refusal: httpx.HTTPError | None = None
     for request in requests:
         try:
-            return await transport.handle_async_request(request)
+            with translate_lost(httpx):
+                return await transport.handle_async_request(request)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             refusal = error
         except httpx.HTTPError as error:

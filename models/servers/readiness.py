@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 import httpx
 
 from config.errors import TimedOut
+from config.lost_connections import translate_lost
 from models.servers.output import Output
 from models.servers.spec import HttpReady, LogReady, Ready
 
@@ -66,7 +67,8 @@ async def _wait_answer(url: str) -> None:
 
         async def answers() -> bool:
             try:
-                return (await client.get(url)).is_success
+                with translate_lost(httpx):
+                    return (await client.get(url)).is_success
             except httpx.HTTPError:
                 return False
 

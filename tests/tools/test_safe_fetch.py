@@ -10,8 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from config.errors import Invalid, NotFound, TimedOut, Unavailable
+from tests.support.resetting_server import resetting_server
 from tests.support.site import Names, Site, serving
 from tools.safe_fetch import CacheValidators, FetchLimits, fetch, post
 
@@ -187,6 +189,21 @@ async def test_the_next_address_is_tried_when_one_refuses(
 async def test_a_host_that_refuses_is_unavailable(loopback: FetchLimits, unused_port: int) -> None:
     with pytest.raises(Unavailable) as raised:
         await fetch(f"http://127.0.0.1:{unused_port}/", loopback)
+    assert raised.value.code == "host_unreachable"
+
+
+@pytest.mark.parametrize("ticks", range(3))
+def test_a_host_that_resets_connections_is_unavailable(loopback: FetchLimits, ticks: int) -> None:
+    """On uvloop, of the service, a reset connection has no socket that could be asked."""
+
+    async def ask() -> None:
+        with resetting_server(9, ticks) as server:
+            await fetch(server.url, loopback)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with pytest.raises(Unavailable) as raised:
+            runner.run(ask())
+
     assert raised.value.code == "host_unreachable"
 
 

@@ -6,7 +6,8 @@ address; time limits are those of the client. httpx and httpx2 have transports o
 either module can be the `library`.
 
 Invariant: a request is sent once more only if its connection was a kept one and ended before the
-head of the answer came, and then on a connection of its own.
+head of the answer came, or a new one that ended before any of the request was sent; and then on a
+connection of its own.
 """
 
 from __future__ import annotations
@@ -18,12 +19,15 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+from config.lost_connections import translate_lost
 from models.backends.common.network import IDLE_CONNECTIONS, is_local
 
 log = logging.getLogger(__name__)
 
 OPENING = ("connect_tcp.started", "connect_unix_socket.started")
 """How the names of those trace events end that tell of a new connection."""
+OPENED = tuple(event.replace("started", "complete") for event in OPENING)
+SENDING = "send_request_headers.started"
 
 
 class TransportFactory:
@@ -69,6 +73,7 @@ class RepeatingTransport:
 
     def __init__(self, library: Any, pooled: Any, fresh: Any) -> None:
         """Send by `pooled`, and again by `fresh`, which keeps no connection."""
+        self._library = library
         self._broken = library.NetworkError, library.RemoteProtocolError
         self._used_up = library.StreamConsumed
         self._pooled = pooled
@@ -78,14 +83,16 @@ class RepeatingTransport:
         trace = _ConnectionTrace()
         request.extensions = {**request.extensions, "trace": trace.note_async}
         try:
-            return await self._pooled.handle_async_request(request)
+            with translate_lost(self._library):
+                return await self._pooled.handle_async_request(request)
         except self._broken as error:
-            if trace.opened:
+            if not trace.permits_another:
                 raise
             stale = error
         log.debug("%s %s is sent again: %r", request.method, request.url, stale)
         try:
-            return await self._fresh.handle_async_request(request)
+            with translate_lost(self._library):
+                return await self._fresh.handle_async_request(request)
         except self._used_up:
             raise stale from None  # the body came from an iterator
 
@@ -93,14 +100,16 @@ class RepeatingTransport:
         trace = _ConnectionTrace()
         request.extensions = {**request.extensions, "trace": trace.note}
         try:
-            return self._pooled.handle_request(request)
+            with translate_lost(self._library):
+                return self._pooled.handle_request(request)
         except self._broken as error:
-            if trace.opened:
+            if not trace.permits_another:
                 raise
             stale = error
         log.debug("%s %s is sent again: %r", request.method, request.url, stale)
         try:
-            return self._fresh.handle_request(request)
+            with translate_lost(self._library):
+                return self._fresh.handle_request(request)
         except self._used_up:
             raise stale from None
 
@@ -126,13 +135,20 @@ class RepeatingTransport:
 
 
 class _ConnectionTrace:
-    """Notes whether a request opened a connection for itself."""
+    """Notes how far a request came on its connection."""
 
     def __init__(self) -> None:
-        self.opened = False
+        self._opens = self._is_open = self._is_sending = False
+
+    @property
+    def permits_another(self) -> bool:
+        """Whether a request that failed may be sent again: a refused connection is an answer."""
+        return not self._opens or (self._is_open and not self._is_sending)
 
     def note(self, event: str, info: Mapping[str, Any]) -> None:
-        self.opened = self.opened or event.endswith(OPENING)
+        self._opens = self._opens or event.endswith(OPENING)
+        self._is_open = self._is_open or event.endswith(OPENED)
+        self._is_sending = self._is_sending or event.endswith(SENDING)
 
     async def note_async(self, event: str, info: Mapping[str, Any]) -> None:
         self.note(event, info)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import aclosing
 from pathlib import Path
 from types import MappingProxyType
 
 import httpx2
 
 from config.errors import Invalid, NotFound, Unavailable
+from config.lost_connections import translate_lost
 from models.backends.coqui.archive import check_digest, read_digest, unpack
 from models.backends.coqui.sources import (
     WHY_UNSAFE,
@@ -85,7 +87,10 @@ async def fetch(url: str, file: Path, progress: Progress) -> None:
     headers = {"Range": f"bytes={have}-"} if have else {}
     try:
         async with httpx2.AsyncClient(follow_redirects=True, timeout=SILENCE_S) as client:
-            async with client.stream("GET", url, headers=headers) as answer:
+            request = client.build_request("GET", url, headers=headers)
+            with translate_lost(httpx2):
+                answer = await client.send(request, stream=True)
+            async with aclosing(answer):
                 if answer.status_code == NOTHING_LEFT:
                     return  # all of it is there
                 answer.raise_for_status()

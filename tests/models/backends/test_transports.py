@@ -10,10 +10,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
 
+import anyio
 import httpx
 import httpx2
 import pytest
+import uvloop
 
+from config.lost_connections import translate_lost
 from config.settings import load_settings
 from models.backends.common.transports import TransportFactory, find_proxy
 from models.backends.ollama.driver import OllamaDriver
@@ -26,6 +29,7 @@ from models.scheduling.requirement import MemoryRequirement
 from tests.models.backends.contracts.caption import picture
 from tests.support.ollama import Ollama
 from tests.support.openai import OpenAIDouble
+from tests.support.resetting_server import resetting_server
 from tests.support.stale_relay import stale_relay
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -195,6 +199,70 @@ async def test_request_on_a_kept_connection_that_is_not_answered_in_time_is_not_
                 await client.post(server.url, content=b"second", timeout=0.1)
 
     assert len(server.received) == 2
+
+
+LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
+    "asyncio": asyncio.new_event_loop,
+    "uvloop": uvloop.new_event_loop,
+}
+TICKS = range(5)
+"""On uvloop one of them leaves a connection without its socket, before anything was sent."""
+
+
+def post_to_resetting_server(library: Any, loop: str, resets: int, ticks: int) -> tuple[Any, int]:
+    """Return what a client got, an answer or an error, and how many connections it opened."""
+
+    async def post() -> tuple[Any, int]:
+        with resetting_server(resets, ticks) as server:
+            async with posting(library, "asynchronous", server.url) as post:
+                try:
+                    return await post(b"only"), server.accepted
+                except Exception as error:
+                    return error, server.accepted
+
+    with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
+        return runner.run(post())
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("ticks", TICKS)
+def test_reset_while_a_connection_is_opened_is_an_error_of_the_library(
+    library: Any, loop: str, ticks: int
+) -> None:
+    error, accepted = post_to_resetting_server(library, loop, 9, ticks)
+
+    assert isinstance(error, library.NetworkError)
+    assert accepted <= 2
+
+
+def test_request_of_which_nothing_was_sent_is_sent_on_another_new_connection(library: Any) -> None:
+    outcomes = [post_to_resetting_server(library, "uvloop", 1, ticks)[0] for ticks in TICKS]
+
+    assert [each.text for each in outcomes if not isinstance(each, Exception)] == ["ok"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        AttributeError("'NoneType' object has no attribute 'getpeername'"),
+        RuntimeError("unable to perform operation on <TCPTransport closed=True>"),
+        anyio.ClosedResourceError(),
+        anyio.BrokenResourceError(),
+        ConnectionResetError(),
+    ],
+    ids=repr,
+)
+def test_what_layers_below_raise_of_a_lost_connection_is_an_error_of_the_library(
+    library: Any, error: Exception
+) -> None:
+    with pytest.raises(library.ConnectError, match="lost"), translate_lost(library):
+        raise error
+
+
+def test_errors_of_the_library_stay_as_they_are(library: Any) -> None:
+    for error in (library.StreamConsumed(), library.ReadTimeout("late")):
+        with pytest.raises(type(error)), translate_lost(library):
+            raise error
 
 
 @pytest.mark.parametrize(
