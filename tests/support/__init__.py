@@ -6,7 +6,8 @@
   node or worker of another process until the test lets it go).
 - **Models, as the manager sees them**: `models` (a driver in memory), `manager` (the manager over
   it), `scheduling` (the scheduler by hand, at random, in running time), `scenarios` (real workers
-  that take real memory on a small machine), `worker_handler`, `orphaning_server`.
+  that take real memory on a small machine), `worker_handler`, `orphaning_server`,
+  `forked_workers` (real ones, without the seconds that their imports cost).
 - **Models, as nodes, tools and indexes see them**: `graphs` (chat models by script, indexes),
   `media` (pictures, captions, speech, hearing), `indexes` (embedders and a reranker without a
   model).

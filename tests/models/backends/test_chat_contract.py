@@ -30,6 +30,7 @@ from models.driver import Driver, DriverContext
 from models.lease import ModelSource
 from models.scheduling.requirement import MemoryRequirement
 from models.workers.prewarmed import PrewarmedWorkers
+from tests.support.forked_workers import ForkingWorkers
 from tests.support.ollama import Ollama
 from tests.support.script import Call, Gate, Reply, Turn
 from tests.support.tiny.gguf_files import write_model
@@ -123,7 +124,7 @@ async def in_workers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[
         "transformers": "models/small/storyteller",
         "llamacpp": str(write_model(home / "tiny.gguf")),
     }
-    workers = PrewarmedWorkers(spare=False)
+    workers = ForkingWorkers()
     async with AsyncExitStack() as stack:
         stack.push_async_callback(workers.close)
         backends = {}

@@ -15,7 +15,7 @@ from models.backends import build_driver
 from models.catalog.spec import ModelSpec
 from models.driver import Driver, DriverContext, Loaded
 from models.lease import ModelSource
-from models.workers.prewarmed import PrewarmedWorkers
+from tests.support.forked_workers import ForkingWorkers
 
 MAKE = Path(__file__).with_name("make_transformers.py")
 TINY = MAKE.parent
@@ -47,7 +47,7 @@ def spec(backend: str, task: str, source: Path | str, **options: Any) -> ModelSp
 @asynccontextmanager
 async def opened(backend: str, home: Path) -> AsyncIterator[Driver]:
     """The driver of a back end."""
-    workers = PrewarmedWorkers()
+    workers = ForkingWorkers()
     context = DriverContext(load_settings(home=home), {}, cast(ModelSource, None), workers=workers)
     driver = build_driver(backend, context)
     try:
