@@ -1,9 +1,11 @@
-"""What all tests share: their ring, their speed, and the event loop that they run on."""
+"""What all tests share: their ring, their speed, their folders and the loop they run on."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,13 @@ pytest_plugins = ["tests.support.fixtures"]
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# Each worker of a model would have another process import torch for a next one that no test loads.
+os.environ.setdefault("MOTET_SPARE_WORKER", "false")
+
+MEMORY_FOLDER = Path("/dev/shm")
+"""Folders of tests are in it: what they bring to the disk costs a wait each time."""
+MIN_MEMORY_FOLDER_BYTES = 4 * 2**30
+"""Free, at least; else folders are where pytest has them, as with PYTEST_DEBUG_TEMPROOT=/tmp."""
 
 GUARD = pytest.StashKey[RingGuard]()
 
@@ -28,6 +37,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if MEMORY_FOLDER.is_dir() and shutil.disk_usage(MEMORY_FOLDER).free > MIN_MEMORY_FOLDER_BYTES:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY_FOLDER))
     config.stash[GUARD] = RingGuard()
     # An audit hook cannot be removed: it lives as long as the process, and the guard in it is idle
     # but for pure tests.

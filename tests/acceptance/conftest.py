@@ -28,6 +28,7 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serv
         home,
         drain_s="1",
         heartbeat_s="0.2",
+        spare_worker="true",
         folders=json.dumps([str(tmp_path_factory.getbasetemp())]),
         allowed_networks='["127.0.0.1/32"]',
         max_body_bytes=str(MAX_BODY_BYTES),
