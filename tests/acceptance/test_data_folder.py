@@ -13,6 +13,7 @@ import pytest
 
 from benchmarks.server import ServerProcess
 from tests.support.command import CommandResult, Motet
+from tests.support.forked import ForkedServer
 from tests.support.service import AGENTS, begin_gated_run, error_of, open_client
 from tests.support.socket_gate import SocketGate
 
@@ -72,7 +73,7 @@ async def test_damaged_files_stop_no_start_and_are_told(tmp_path: Path) -> None:
     (tmp_path / "agents" / "binary.yaml").write_bytes(b"\xff\xfe\x00")
     os.mkfifo(tmp_path / "agents" / "pipe.yaml")
     (tmp_path / "address").mkdir()
-    server = ServerProcess(tmp_path)
+    server = ForkedServer(tmp_path)
     (tmp_path / "address").rmdir()
 
     await server.start()
@@ -129,7 +130,7 @@ async def test_every_file_of_a_server_is_its_owners_alone(tmp_path: Path, gate: 
 
 
 async def test_server_that_is_stopping_is_not_ready(tmp_path: Path, gate: SocketGate) -> None:
-    server = ServerProcess(tmp_path, agents=str(AGENTS), drain_s="20")
+    server = ForkedServer(tmp_path, agents=str(AGENTS), drain_s="20")
     await server.start()
     async with open_client(server.url) as client:
         await begin_gated_run(client, gate)

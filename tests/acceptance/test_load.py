@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from benchmarks.server import ServerProcess
+from tests.support.forked import ForkedServer
 from tests.support.service import AGENTS, TIMEOUT, assert_complete, read_events
 
 CLIENTS = 200
@@ -21,7 +21,7 @@ GROWTH_BYTES = 24 * MIB
 
 async def test_two_hundred_clients_each_have_their_whole_stream(tmp_path: Path) -> None:
     shutil.copytree(AGENTS, tmp_path / "agents", ignore=shutil.ignore_patterns("__pycache__"))
-    server = ServerProcess(tmp_path)
+    server = ForkedServer(tmp_path)
     await server.start()
     try:
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=CLIENTS)

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from benchmarks.server import ServerProcess
+from tests.support.forked import ForkedServer
 from tests.support.service import new_thread, open_client, read_events
 from tests.support.tiny.models import made
 
@@ -49,7 +49,7 @@ async def client(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[http
     (home / "models.yaml").write_text(MODELS.format(folder=folder, context=CONTEXT))
     (home / "agents").mkdir()
     (home / "agents" / "talk.yaml").write_text(AGENT)
-    server = ServerProcess(home, drain_s="1")
+    server = ForkedServer(home, drain_s="1")
     await server.start()
     try:
         async with open_client(server.url) as client:

@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from benchmarks.server import ROOT, ServerProcess
+from tests.support.forked import ForkedServer
 from tests.support.service import (
     AGENTS,
     assert_complete,
@@ -94,7 +95,7 @@ async def test_a_signal_drains_and_the_run_continues_at_the_next_start(
 async def test_a_step_that_outlasts_the_grace_is_cancelled_and_runs_again(
     tmp_path: Path, gate: SocketGate
 ) -> None:
-    server = ServerProcess(tmp_path, agents=str(AGENTS), drain_s="0.2")
+    server = ForkedServer(tmp_path, agents=str(AGENTS), drain_s="0.2")
     await server.start()
     async with open_client(server.url) as client:
         address = await begin_gated_run(client, gate)
@@ -111,17 +112,18 @@ async def test_a_step_that_outlasts_the_grace_is_cancelled_and_runs_again(
     assert await server.stop() == 0
 
 
-async def test_queued_and_waiting_runs_survive_a_restart(own_server: ServerProcess) -> None:
-    await own_server.start()
+async def test_queued_and_waiting_runs_survive_a_restart(tmp_path: Path) -> None:
+    server = ForkedServer(tmp_path, agents=str(AGENTS))
+    await server.start()
     key = {"Idempotency-Key": "once"}
     body = {"input": {"x": 1}, "stream": False}
-    async with open_client(own_server.url) as client:
+    async with open_client(server.url) as client:
         waiting = await run_to_end(client, "asking", {"draft": "hello"})
         first = (await client.post("/agents/quick/run", json=body, headers=key)).json()
     assert waiting["status"] == "waiting"
-    await own_server.kill()
-    await own_server.start()
-    async with open_client(own_server.url) as client:
+    await server.kill()
+    await server.start()
+    async with open_client(server.url) as client:
         again = (await client.post("/agents/quick/run", json=body, headers=key)).json()
         answer = {"answer": "yes", "stream": False}
         path = f"/runs/{waiting['run_id']}/resume"
@@ -129,10 +131,11 @@ async def test_queued_and_waiting_runs_survive_a_restart(own_server: ServerProce
     assert again == first
     assert resumed["output"]["verdict"] == "yes"
     assert resumed["output"]["log"] == ["write", "ask", "close"]
+    await server.stop()
 
 
 async def test_many_streams_end_cleanly_at_a_signal(tmp_path: Path) -> None:
-    server = ServerProcess(tmp_path, agents=str(AGENTS), drain_s="5")
+    server = ForkedServer(tmp_path, agents=str(AGENTS), drain_s="5")
     await server.start()
     async with open_client(server.url) as client:
         began = asyncio.Semaphore(0)
@@ -214,7 +217,7 @@ async def motet(*arguments: str) -> tuple[int, str]:
 async def test_pages_of_other_sites_are_refused_on_every_address_too(tmp_path: Path) -> None:
     """As in a container: the published port is the host's, and browsers of the host reach it."""
     settings = {"host": "0.0.0.0", "trust_network": "true"}
-    server = ServerProcess(tmp_path, **settings, allowed_origins='["https://motet.example"]')
+    server = ForkedServer(tmp_path, **settings, allowed_origins='["https://motet.example"]')
     await server.start()
     yaml = shouting_agent("planted")
     async with open_client(server.url) as client:

@@ -19,7 +19,7 @@ from config.settings import load_settings
 from models.capabilities import Rerank
 from models.manager import Models, open_models
 from tests.support.tenants import TENANT
-from tests.support.tiny.models import TINY
+from tests.support.tiny.models import TINY, opened_models
 
 BOUND_S = 120.0
 MAKE = TINY / "make_cross_encoder.py"
@@ -52,7 +52,7 @@ async def models(folder: Path) -> AsyncIterator[Models]:
     declared["wrong"] = {**declared["labels1"], "options": {"dtyp": "float32"}}
     roles = {"rerank": ["empty", "bare", "labels1"], "none": ["wrong"]}
     (folder / "models.yaml").write_text(json.dumps({"models": declared, "roles": roles}))
-    async with open_models(load_settings(home=folder)) as models:
+    async with opened_models(load_settings(home=folder)) as models:
         yield models
 
 

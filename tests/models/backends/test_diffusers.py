@@ -25,7 +25,7 @@ from config.settings import load_settings
 from models.backends.diffusers.image import DiffusersImage, SerialWorkerModel
 from models.capabilities import Image, ImageRequest, ImageStep, Picture
 from models.driver import Driver
-from models.manager import Models, open_models
+from models.manager import Models
 from recipes.judge import read
 from recipes.shapes import scenes
 from tests.models.backends.contracts.image import (
@@ -37,7 +37,7 @@ from tests.models.backends.contracts.image import (
     pieces,
 )
 from tests.support.tenants import TENANT
-from tests.support.tiny.models import ROOT, SMALL, TINY, loaded, spec
+from tests.support.tiny.models import ROOT, SMALL, TINY, loaded, opened_models, spec
 from tests.support.tiny.models import opened as driver_of
 
 MAKE = TINY / "make_diffusers.py"
@@ -331,7 +331,7 @@ async def test_a_worker_killed_while_drawing_is_noticed_and_comes_back(
         }
     }
     (tmp_path / "models.yaml").write_text(json.dumps({"models": declared}))
-    async with open_models(load_settings(home=tmp_path)) as models:
+    async with opened_models(load_settings(home=tmp_path)) as models:
         with pytest.raises(Unavailable) as caught:
             await _killed_while_drawing(models)
         assert caught.value.code == "worker_died"

@@ -6,15 +6,17 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-from config.settings import load_settings
+from config.settings import Settings, load_settings
 from models.backends import build_driver
 from models.catalog.spec import ModelSpec
 from models.driver import Driver, DriverContext, Loaded
 from models.lease import ModelSource
+from models.manager import Models, open_models
 from tests.support.forked_workers import ForkingWorkers
 
 MAKE = Path(__file__).with_name("make_transformers.py")
@@ -55,6 +57,19 @@ async def opened(backend: str, home: Path) -> AsyncIterator[Driver]:
     finally:
         await driver.close()
         await workers.close()
+
+
+@asynccontextmanager
+async def opened_models(settings: Settings) -> AsyncIterator[Models]:
+    """The models of these settings, whose workers are forked."""
+    workers = ForkingWorkers()
+
+    def build(backend: str, context: DriverContext) -> Driver:
+        return build_driver(backend, replace(context, workers=workers))
+
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(workers.close)
+        yield await stack.enter_async_context(open_models(settings, build=build))
 
 
 @asynccontextmanager
