@@ -62,7 +62,7 @@ def _unwrap(written: Mapping[str, Any], properties: Mapping[str, Any]) -> Mappin
 
 def _read_value(value: Any, schema: Any) -> Any:
     schema = schema if isinstance(schema, Mapping) else {}
-    types = _types_of(schema)
+    types = types_of(schema)
     if value is None:
         return None if not types or "null" in types else _MISSING
     if isinstance(value, Mapping) and _is_schema(value, types):
@@ -73,11 +73,11 @@ def _read_value(value: Any, schema: Any) -> Any:
     return _MISSING if is_word else _fit_text(value, types)
 
 
-def _types_of(schema: Mapping[str, Any]) -> set[str]:
+def types_of(schema: Mapping[str, Any]) -> set[str]:
     """Return the types that a value may have; none where the schema does not say."""
     named = schema.get("type", [])
     options = [each for key in ("anyOf", "oneOf") for each in schema.get(key) or ()]
-    inner = (_types_of(each) for each in options if isinstance(each, Mapping))
+    inner = (types_of(each) for each in options if isinstance(each, Mapping))
     return set([named] if isinstance(named, str) else named).union(*inner)
 
 

@@ -6,13 +6,13 @@ question is `ask`'s, the comparison with passages `checking`'s.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
-from config.errors import Unavailable
+from config.errors import MotetError, Unavailable
 from graphs.chat.ask import Answer, BoundChat, answering_model, ask
 from graphs.chat.checking import check_answer, score_passages
 from graphs.chat.messages import (
@@ -27,6 +27,7 @@ from graphs.compile.node import NodeContext
 from graphs.grounding.citations import Unsupported
 from graphs.grounding.claims import is_refusal
 from models.capabilities.chat import SchemaBinder
+from models.lease import MODEL_LOST
 from models.text.sentences import end_at_sentence
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 OnCut = Literal["keep", "trim"]
 """What becomes of an answer that is not whole: it stays, or ends at a whole sentence."""
 CUT_OFF = "The answer was cut off: write less."
+RELEASED = "The model was lost while it was held to the schema: it is asked without."
+SAYS_NOTHING = frozenset({"response_empty", "only_thinking"})
+"""Codes of answers that may be mended as others that do not fit."""
 MAX_REPORTED_CHARS = 2000
 """Of an answer that never fitted its schema; so much stands in the error's details."""
 
@@ -125,45 +129,79 @@ async def answer_in_json(
 ) -> dict[str, Any]:
     """Ask until the answer fits a schema, and return its parts with the value `parsed`.
 
-    An answer that does not fit is sent back with what is wrong, at most `repairs` times. Raises
-    `Unavailable` (`structured_output_invalid`) after that.
+    An answer that does not fit, or says nothing, is sent back with what is wrong, at most `repairs`
+    times. Raises `Unavailable` after that: `structured_output_invalid`, or as `ask` does.
     """
     messages = await build_messages(inputs, context, trust_system=trust_system)
     messages = await attach_pictures(messages, inputs.get("images"), context)
     messages = add_to_system(messages, schema.instruction())
-    sampling = read_sampling(inputs)
+    question = _SchemaQuestion(inputs, context, schema)
     for attempt in range(repairs + 1):
-        answer = await ask(
-            context,
-            str(inputs["model"]),
-            messages,
-            lambda chat: _bind_schema(chat, schema),
-            sampling=sampling,
-        )
-        message = answer.message
+        answer, failure = await question.ask(messages)
+        text = str(answer.message.text)
         try:
-            parsed = await schema.parse(str(message.text))
+            parsed = await schema.parse(text, cut=bool(answer.cut))
         except ValueError as error:
             reason = f"{error} {CUT_OFF}" if answer.cut else str(error)
         else:
             return {**await check_parts(answer, context, "keep"), "parsed": parsed}
-        context.emit("progress", repair=attempt + 1, message=f"The answer does not fit: {reason}")
-        messages = [*messages, *_repair_request(message, reason)]
-    raise Unavailable(
-        f"'{answering_model(message) or inputs['model']}' did not answer in the form asked for, "
-        f"after {repairs} repairs: {reason}",
+        problem = f"The answer does not fit: {reason}"
+        context.emit("progress", repair=attempt + 1, message=problem)
+        wrong = AIMessage(text.strip() or "(nothing)")
+        messages = [*messages, wrong, HumanMessage(schema.repair(reason))]
+    raise failure or Unavailable(
+        f"'{answering_model(answer.message) or inputs['model']}' did not answer in the form asked "
+        f"for, after {repairs} repairs: {reason}",
         code="structured_output_invalid",
-        details={"answer": str(message.text)[:MAX_REPORTED_CHARS], "reason": reason},
+        details={"answer": text[:MAX_REPORTED_CHARS], "reason": reason},
         permanent=True,
     )
 
 
-def _repair_request(message: AIMessage, reason: str) -> Sequence[BaseMessage]:
-    answer = AIMessage(str(message.text) or "(nothing)")
-    request = HumanMessage(f"That does not fit: {reason}\nAnswer again, with the JSON only.")
-    return answer, request
+class _SchemaQuestion:
+    """Asks a model that is held to a schema, by its back end's means, where it has any.
 
+    Some back ends die of a schema's grammar. Once the model was lost it is held no more.
+    """
 
-def _bind_schema(chat: BaseChatModel, schema: OutputSchema) -> BoundChat:
-    """Hold the model to the schema by its back end's means, where it has any."""
-    return chat.bind_schema(schema.schema) if isinstance(chat, SchemaBinder) else chat
+    def __init__(
+        self, inputs: Mapping[str, Any], context: NodeContext, schema: OutputSchema
+    ) -> None:
+        self._context = context
+        self._model = str(inputs["model"])
+        self._sampling = read_sampling(inputs)
+        self._schema = schema
+        self._holds = True
+
+    async def ask(self, messages: Sequence[BaseMessage]) -> tuple[Answer, MotetError | None]:
+        """Return an answer, with the error of one that says nothing. Raises as `ask` does."""
+        try:
+            return await self._ask(messages), None
+        except Unavailable as error:
+            if error.code in SAYS_NOTHING:
+                return Answer(AIMessage(""), cut=error.details.get("cut", "")), error
+            if error.code not in MODEL_LOST or not self._holds:
+                raise
+        self._release()  # it was lost within its answer
+        return await self.ask(messages)
+
+    async def _ask(self, messages: Sequence[BaseMessage]) -> Answer:
+        return await ask(
+            self._context,
+            self._model,
+            messages,
+            self._bind,
+            sampling=self._sampling,
+            on_lost=self._release,
+        )
+
+    def _bind(self, chat: BaseChatModel) -> BoundChat:
+        self._holds = self._holds and isinstance(chat, SchemaBinder)
+        if self._holds and isinstance(chat, SchemaBinder):
+            return chat.bind_schema(self._schema.schema)
+        return chat
+
+    def _release(self) -> None:
+        if self._holds:
+            self._holds = False
+            self._context.emit("progress", message=RELEASED)

@@ -24,6 +24,7 @@ from graphs.chat.picture_filter import link_pictures
 from graphs.chat.token_events import TokenEvents
 from graphs.compile.node import NodeContext
 from models.capabilities.prompt_progress import PromptProgress
+from models.lease import MODEL_LOST
 from models.output.answer_reader import AnswerReader
 from models.output.messages import (
     THINKING,
@@ -64,15 +65,17 @@ async def ask(
     *,
     withheld: Sequence[Mapping[str, Any]] = (),
     sampling: Mapping[str, Any] | None = None,
+    on_lost: Callable[[], None] = lambda: None,
 ) -> Answer:
     """Ask a model for one whole answer; the run's readers get its tokens as they come.
 
     Waits for the model to be loaded. What of the messages does not fit the model's context is left
     out, as `context_window` says, and readers are told. `bind` binds tools or a format to the
     leased model; calls of `withheld` tools, which are not bound, are found in the text too.
-    `sampling` says how it writes, in the words of `models.capabilities.sampling`. What a
-    reader's screen would load from elsewhere is linked, in the tokens as in the answer. Cancelling
-    ends the model's work and the lease. Raises as leasing does, and `Unavailable`
+    `sampling` says how it writes, in the words of `models.capabilities.sampling`. `on_lost` is
+    called before a model that was lost is asked, and bound, again. What a reader's screen would
+    load from elsewhere is linked, in the tokens as in the answer. Cancelling ends the model's work
+    and the lease. Raises as leasing does, and `Unavailable`
     (`response_empty`, `only_thinking`, `needs_vision_model`).
     """
 
@@ -83,8 +86,10 @@ async def ask(
 
     models, tenant, addresses = context.run.models, context.run.tenant, context.addresses
     chunks: list[BaseMessage] = []
-    name = model
+    name, lost = model, False
     async for attempt in models.attempts(model, "chat", tenant=tenant, on_event=forward_event):
+        if lost:
+            on_lost()
         async with attempt as lease:
             _check_vision(lease.chat, messages, model)
             tokens = TokenEvents(context, addresses)
@@ -103,6 +108,7 @@ async def ask(
                         chunks.append(chunk)
             tokens.send_rest()
             name = lease.model.name
+        lost = attempt.failed is not None and attempt.failed.code in MODEL_LOST
     answer = _finish(join_chunks(chunks), name, context)
     _warn_of_cut(answer, context)
     _check_content(answer)

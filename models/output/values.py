@@ -1,7 +1,7 @@
 """Values in brackets within a text: where they end, and what they hold, be they JSON or nearly so.
 
-Small models write doubled braces, single quotes and trailing commas, and leave the last brackets
-out. Invariant: the work is linear in the length of the text, which may be hostile.
+Small models write doubled braces, single quotes, comments and trailing commas, and leave the last
+brackets out. Invariant: the work is linear in the length of the text, which may be hostile.
 """
 
 from __future__ import annotations
@@ -17,6 +17,10 @@ from typing import Any
 _CLOSERS = {"{": "}", "[": "]", "(": ")"}
 _SIGN = re.compile(r"""[{}\[\]()"'\\]""")
 _OPENS = re.compile(r"[{\[]")
+_TEXT = r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)'
+"""A text in a value, closed or not: one that is tried in vain would be read again from within."""
+_COMMENT = re.compile(rf"({_TEXT})|(?://|#)[^\n]*|/\*.{{0,500}}?\*/", re.DOTALL)
+_TRAILING_COMMA = re.compile(rf"({_TEXT})|,(?=\s*[\]}}])", re.DOTALL)
 _MAX_SPACES = 20
 """Between a sign and the quote behind it."""
 _MAX_LITERAL_CHARS = 20_000
@@ -104,7 +108,7 @@ def find_values(text: str, *, cut: bool) -> Iterator[BracketedValue]:
 
 
 def load_value(text: str) -> Any:
-    """Read a value as JSON, with doubled braces, or as Python's; None where it is none of them."""
+    """Read a value as JSON, with what models add, or as Python's; None where it is neither."""
     for form in _forms(text):
         try:
             return json.loads(form, strict=False)
@@ -118,6 +122,11 @@ def _forms(text: str) -> Iterator[str]:
     if text.startswith("{{"):
         yield text.replace("{{", "{").replace("}}", "}")
         yield text[1:-1]
+    yield _TRAILING_COMMA.sub(_keep_text, _COMMENT.sub(_keep_text, text))
+
+
+def _keep_text(match: re.Match[str]) -> str:
+    return match[1] or ""
 
 
 def _load_literal(text: str) -> Any:

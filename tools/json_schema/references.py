@@ -40,6 +40,20 @@ def find_problem(schema: Any) -> str | None:
     return None
 
 
+def find_target(root: Any, reference: str) -> Any:
+    """Return the part of a schema that a reference with a pointer leads to; None without one."""
+    here = root
+    for part in unquote(reference.removeprefix("#")).split("/")[1:]:
+        name = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(here, Mapping):
+            here = here.get(name)
+        elif isinstance(here, list) and name.isdecimal() and int(name) < len(here):
+            here = here[int(name)]
+        else:
+            return None
+    return here
+
+
 @dataclass
 class _Survey:
     """One walk over a schema and all that it refers to."""
@@ -85,22 +99,11 @@ class _Survey:
         if not reference.startswith("#"):
             raise ValueError(f"the reference '{reference[:200]}' leads out of the schema.")
         pointer = unquote(reference[1:])
-        target = self.anchors.get(pointer) if pointer and pointer[0] != "/" else self._find(pointer)
+        by_name = pointer and pointer[0] != "/"
+        target = self.anchors.get(pointer) if by_name else find_target(self.root, reference)
         if not isinstance(target, Mapping | bool):
             raise ValueError(f"the reference '{reference[:200]}' leads to nothing.")
         return target
-
-    def _find(self, pointer: str) -> Any:
-        here = self.root
-        for part in pointer.split("/")[1:]:
-            name = part.replace("~1", "/").replace("~0", "~")
-            if isinstance(here, Mapping):
-                here = here.get(name)
-            elif isinstance(here, list) and name.isdecimal() and int(name) < len(here):
-                here = here[int(name)]
-            else:
-                return None
-        return here
 
 
 def _subschemas(schema: Schema) -> Iterator[tuple[str, Any]]:

@@ -6,9 +6,10 @@ the value hold. What takes more than a moment leaves the event loop.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import Any, TypeVar
 
 from jsonschema import Draft202012Validator, SchemaError, ValidationError
@@ -25,6 +26,8 @@ Result = TypeVar("Result")
 STEPS_ON_LOOP = 5_000
 """Some 20 ms; a check that takes more is begun anew in a thread."""
 MAX_STEPS = 500_000
+MAX_ERRORS = 3
+"""Of a value, that are told at once."""
 
 
 async def run_checks(work: Callable[[], Result]) -> Result:
@@ -63,6 +66,16 @@ class JsonSchema:
         except TooManySteps:
             return _too_much_work()
 
+    async def find_errors(self, value: Any) -> list[ValidationError]:
+        """Return the first `MAX_ERRORS` of what does not fit, in the order of the schema.
+
+        Long checks run in a thread.
+        """
+        try:
+            return await run_checks(lambda: self._check_all(value))
+        except TooManySteps:
+            return [_too_much_work()]
+
     def find_error_here(self, value: Any) -> ValidationError | None:
         """Return what `find_error` does. Blocks, up to seconds for the largest values.
 
@@ -81,13 +94,21 @@ class JsonSchema:
             return _too_much_work()
 
     def _check(self, value: Any) -> ValidationError | None:
-        try:
-            error: ValidationError | None = best_match(self._validator.iter_errors(value))
-        except RecursionError:
-            return ValidationError("the value is nested too deeply.")
-        except Unresolvable as unresolvable:
-            return ValidationError(f"the schema cannot be used: {unresolvable}")
+        error: ValidationError | None = best_match(self._iterate(value))
         return error
+
+    def _check_all(self, value: Any) -> list[ValidationError]:
+        # Of a choice, `best_match` returns the error of the option that was meant.
+        first = islice(self._iterate(value), MAX_ERRORS)
+        return [error for each in first if (error := best_match([each]))]
+
+    def _iterate(self, value: Any) -> Iterator[ValidationError]:
+        try:
+            yield from self._validator.iter_errors(value)
+        except RecursionError:
+            yield ValidationError("the value is nested too deeply.")
+        except Unresolvable as unresolvable:
+            yield ValidationError(f"the schema cannot be used: {unresolvable}")
 
     @cached_property
     def _without_dialect(self) -> dict[str, Any]:

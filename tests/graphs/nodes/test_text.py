@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    BaseMessage,
+    HumanMessage,
+    SystemMessage,
+)
+from langchain_core.outputs import ChatGenerationChunk
+from langchain_core.runnables import Runnable
+from pydantic import Field
 
 from config.errors import Invalid, Unavailable
 from tests.support.graph_runs import agent_of_yaml, run
-from tests.support.graphs import FakeIndexes, FakeModels, chat, context, reader
+from tests.support.graphs import FakeIndexes, FakeModels, ScriptedChat, chat, context, reader
 
 PASSAGES = [
     {"id": f"p{n}", "index": "docs", "document": f"d{n}", "title": "Guide", "source": "g.md",
@@ -266,6 +276,85 @@ async def test_answer_that_never_fits_its_schema_fails_with_the_reason() -> None
     assert caught.value.code == "structured_output_invalid"
     assert caught.value.permanent
     assert len(model.asked) == 3
+
+
+@pytest.mark.parametrize("nothing", ["", "<think>Red, is it?</think>"])
+async def test_answer_that_says_nothing_is_repaired_where_json_is_asked_for(nothing: str) -> None:
+    model, used = asked_with(nothing, '{"colour": "red"}')
+
+    transcript = await run(agent_of_yaml(SHAPED), {"question": "Q"}, used)
+
+    assert transcript.output["parsed"] == {"colour": "red"}
+    assert model.asked[1][-2].text == "(nothing)"
+
+
+async def test_model_that_only_says_nothing_fails_with_its_own_error() -> None:
+    model, used = asked_with("")
+
+    with pytest.raises(Unavailable) as caught:
+        await run(agent_of_yaml(SHAPED), {"question": "Q"}, used)
+
+    assert caught.value.code == "response_empty"
+    assert len(model.asked) == 3
+
+
+LOST = Unavailable("The worker ended.", code="worker_died")
+
+
+class HeldChat(ScriptedChat):
+    """A chat that can be held to schemas, and notes for each answer whether it was.
+
+    An answer that is a list is a beginning and the error behind it.
+    """
+
+    held: list[bool] = Field(default_factory=list)
+
+    def bind_schema(self, schema: Mapping[str, Any]) -> Runnable[Any, Any]:
+        return self.bind(held=True)
+
+    async def _astream(
+        self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **options: Any
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        self.held.append(bool(options.pop("held", False)))
+        if isinstance(self.answers[0], list):
+            beginning, error = self.answers.pop(0)
+            yield ChatGenerationChunk(message=AIMessageChunk(beginning))
+            raise error
+        async for chunk in super()._astream(messages, stop, run_manager, **options):
+            yield chunk
+
+
+def held_chat(*answers: Any) -> tuple[HeldChat, Any]:
+    model = HeldChat(answers=list(answers), asked=[], bound=[])
+    return model, context(models=FakeModels({"chat": model}))
+
+
+@pytest.mark.parametrize(
+    ("answers", "held"),
+    [
+        pytest.param([LOST, "no json", '{"colour": "red"}'], [True, False, False], id="at once"),
+        pytest.param([["{", LOST], '{"colour": "red"}'], [True, False], id="within an answer"),
+        pytest.param(["no json", LOST, '{"colour": "red"}'], [True, True, False], id="repairing"),
+    ],
+)
+async def test_model_that_was_lost_while_held_to_a_schema_is_asked_without(
+    answers: list[Any], held: list[bool]
+) -> None:
+    model, used = held_chat(*answers)
+
+    transcript = await run(agent_of_yaml(SHAPED), {"question": "Q"}, used)
+
+    assert transcript.output["parsed"] == {"colour": "red"}
+    assert model.held == held
+
+
+async def test_model_that_is_lost_without_a_schema_too_fails() -> None:
+    model, used = held_chat(LOST)
+
+    with pytest.raises(Unavailable, match=r"The worker ended\."):
+        await run(agent_of_yaml(SHAPED), {"question": "Q"}, used)
+
+    assert model.held == [True, False]
 
 
 async def test_unknown_model_is_named_in_the_error() -> None:
