@@ -9,6 +9,8 @@ from typing import Any
 
 import uvicorn
 
+ACCEPTING_TURNS = 10
+
 
 class PromptServer(uvicorn.Server):
     """A server that ends as soon as `stopping` is set, not after two of its ticks."""
@@ -20,10 +22,19 @@ class PromptServer(uvicorn.Server):
         await self.stopping.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        listening = [each for server in self.servers for each in server.sockets]
+        for each in listening:
+            asyncio.get_running_loop().remove_reader(each.fileno())
+        # What was just accepted becomes known some turns later; asyncio would leave it open, were
+        # the server closed before.
+        for _ in range(ACCEPTING_TURNS):
+            await asyncio.sleep(0)
         for server in self.servers:
             server.close()
         for connection in list(self.server_state.connections):
-            connection.shutdown()
+            connection.transport.abort()
+        # They close in the next turn; once the loop ended, their clients would wait for ever.
+        await asyncio.sleep(0)
 
 
 class ServerThread:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 log = logging.getLogger(__name__)
@@ -19,15 +20,16 @@ RETRY_S = (0.0, 0.5, 2.0, 10.0)
 class ConnectionMonitor:
     """An idle connection to the server: it breaks when the server ends, without anyone asking.
 
-    `on_broken` is called then, and says whether to watch on. `close` it.
+    `still_holds` is asked then, and once when it stands, whether the server has anything of ours:
+    only so long is it watched. `close` it.
     """
 
-    def __init__(self, url: str, on_broken: Callable[[], Awaitable[bool]]) -> None:
+    def __init__(self, url: str, still_holds: Callable[[], Awaitable[bool]]) -> None:
         parts = urlsplit(url)
         self._host = parts.hostname or ""
         self._port = parts.port or 80
         self._plain = parts.scheme == "http"
-        self._on_broken = on_broken
+        self._still_holds = still_holds
         self._task: asyncio.Task[None] | None = None
 
     def watch(self) -> None:
@@ -44,22 +46,27 @@ class ConnectionMonitor:
         quick = 0
         while True:
             began_s = asyncio.get_running_loop().time()
-            await self._wait_broken()
+            async with self._connect() as reader:
+                # Before it stood, the server may have been started anew; then it never breaks.
+                if reader and await self._still_holds():
+                    with contextlib.suppress(OSError):
+                        await reader.read(1)
             lasted_s = asyncio.get_running_loop().time() - began_s
             quick = 0 if lasted_s > RETRY_S[-1] else min(quick + 1, len(RETRY_S) - 1)
-            if not await self._on_broken():
+            if not await self._still_holds():
                 return
             # A proxy may cut idle connections: then this must not become a busy loop.
             await asyncio.sleep(RETRY_S[quick])
 
-    async def _wait_broken(self) -> None:
+    @asynccontextmanager
+    async def _connect(self) -> AsyncIterator[asyncio.StreamReader | None]:
         try:
             reader, writer = await asyncio.open_connection(self._host, self._port)
         except OSError:
+            yield None
             return
         try:
-            with contextlib.suppress(OSError):
-                await reader.read(1)
+            yield reader
         finally:
             writer.close()
             with contextlib.suppress(OSError):

@@ -261,16 +261,21 @@ class OllamaDriver:
             await model.close()
 
     async def _still_holds(self) -> bool:
-        """Tell, after the connection broke, whether the server still has anything of ours."""
-        held = [model for each in self._loaded_models.values() for model in each.models]
+        """Tell whether the server still has anything of ours, and mark what is lost."""
+        held, reason = self._held(), "Ollama was started anew."
         try:
             listed = {each.name for each in await self._api.running()}
-            lost = [model for model in held if not model.listed_in(listed)]
-            self._mark_lost(lost, "Ollama was started anew.")
         except MotetError as error:
-            lost = held
-            self._mark_lost(held, error.message)
-        return len(lost) < len(held)
+            if error.code == "model_connection_lost":
+                return bool(held)  # by its next answer it is known
+            listed, reason = set(), error.message
+        # What was unloaded while we asked is not lost; what was loaded meanwhile is not listed.
+        lost = [each for each in self._held() if each in held and not each.listed_in(listed)]
+        self._mark_lost(lost, reason)
+        return bool(self._held())
+
+    def _held(self) -> list[OllamaModel]:
+        return [model for each in self._loaded_models.values() for model in each.models]
 
 
 def _spec(source: str, task: Task) -> ModelSpec:

@@ -208,7 +208,7 @@ async def test_names_of_one_model_share_the_longest_context_without_a_second_loa
         await model.capability.ainvoke("hi")
     asked = [body["options"]["num_ctx"] for body in ollama.asked("/api/chat")]
     assert asked == [2048] * 4
-    assert first.capability.profile == {"max_input_tokens": 2048}
+    assert first.capability.profile["max_input_tokens"] == 2048
     loads = [body["options"]["num_ctx"] for body in ollama.asked("/api/generate")]
     assert loads == [512, 2048, 2048]
     for model in (first, second, third):

@@ -121,13 +121,11 @@ async def test_ollama_restarted_during_a_load_fails_no_run_that_waits(
     async with stage({}, ollama_url=ollama.url) as on:
         waiting = [asyncio.create_task(ask(on, TINY)) for _ in range(8)]
         await gate.reached.wait()
-        card.loading = None
         await asyncio.to_thread(ollama.stop)
+        card.loading = None
         await asyncio.to_thread(ollama.start)
 
         assert await asyncio.wait_for(asyncio.gather(*waiting), BOUND_S)
-        interrupted = await on.until("load_interrupted", TINY)
-        assert interrupted["error"]["code"] in ("model_connection_lost", "ollama_unreachable")
 
 
 async def test_runner_that_dies_while_it_loads_is_started_again_for_who_waits(
