@@ -22,7 +22,7 @@ NAMES = (
 )
 ON_DEMAND = ("gpu", "roundtrip", "endurance", "hostile")
 """Those that need a machine of their own, measure quality or find faults; not in `make bench`."""
-LANGUAGE = ("agents", "tools", "steady", "tokens")
+LANGUAGE = ("agents", "grounding", "tools", "steady", "tokens")
 """Those with real language models, whose files `make test-models` gets; not in `make bench`."""
 
 

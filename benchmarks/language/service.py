@@ -6,7 +6,7 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,9 +78,14 @@ class ObservedRun:
 
 @asynccontextmanager
 async def declared_service(
-    models: Mapping[str, Any], roles: Mapping[str, Any] | None = None
+    models: Mapping[str, Any],
+    roles: Mapping[str, Any] | None = None,
+    folders: Sequence[str] = (),
 ) -> AsyncIterator[tuple[ServerProcess, httpx.AsyncClient]]:
-    """Run a service with these models beside the shipped ones, and a client of it."""
+    """Run a service with these models beside the shipped ones, and a client of it.
+
+    Clients may name the `folders` beside those of the checkout.
+    """
     with tempfile.TemporaryDirectory(prefix="motet-bench-") as folder:
         home = Path(folder)
         declared = {"version": 1, "models": models, "roles": roles or {}}
@@ -89,7 +94,7 @@ async def declared_service(
         server = ServerProcess(
             home,
             agents=str(AGENTS),
-            folders=json.dumps([str(ROOT)]),
+            folders=json.dumps([str(ROOT), *folders]),
             ollama_url=NO_OLLAMA,
             log_level="error",
             log=home / "log",

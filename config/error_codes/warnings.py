@@ -7,6 +7,11 @@ from collections.abc import Mapping
 from config.error_codes.kinds import ErrorCode
 
 WARNINGS: Mapping[str, ErrorCode] = {
+    "answer_quoted": ErrorCode(
+        "No passage says what the model answered, or it refused although some fit: their best "
+        "sentences are quoted in its place or beside it.",
+        "Read the quote; a stronger model answers in its own words.",
+    ),
     "answer_unchecked": ErrorCode(
         "No embedding model was available to compare the answer with its sources.",
         "Make the role `embed` available, or read the answer with that in mind.",

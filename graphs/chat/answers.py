@@ -25,7 +25,6 @@ from graphs.chat.output_schema import OutputSchema
 from graphs.chat.sampling import read_sampling
 from graphs.compile.node import NodeContext
 from graphs.grounding.citations import Unsupported
-from graphs.grounding.claims import is_refusal
 from models.capabilities.chat import SchemaBinder
 from models.lease import MODEL_LOST
 from models.text.sentences import end_at_sentence
@@ -58,11 +57,11 @@ async def answer_in_text(
     answer = await ask(context, str(inputs["model"]), messages, sampling=read_sampling(inputs))
     if answer.cut and on_cut == "trim":
         answer = _end_at_sentence(answer)
-    parts = await check_parts(answer, context, unsupported)
+    question = messages[-1].additional_kwargs.get("motet")
+    parts = await check_parts(answer, context, unsupported, question=question)
     # The embedded reader scores its passages itself; for a language model we do, after its answer.
     if parts["score"] is None and not parts["refused"]:
-        evidence = messages[-1].additional_kwargs.get("motet")
-        parts["score"] = await score_passages(evidence, context)
+        parts["score"] = await score_passages(question, context)
     return parts
 
 
@@ -76,11 +75,13 @@ async def check_parts(
     context: NodeContext,
     unsupported: Unsupported = "mark",
     *,
+    question: Mapping[str, Any] | None = None,
     uncited: bool = True,
 ) -> dict[str, Any]:
     """Return an answer's parts, checked against the passages that the prompt cites.
 
-    Without `uncited`, sentences that cite nothing are not held against the answer.
+    `question` has its passages with it, where it is known. Without `uncited`, sentences that cite
+    nothing are not held against the answer.
     """
     passages = [passage for _, block in context.rendering.cited for passage in block]
     parts = _plain_parts(answer)
@@ -88,7 +89,9 @@ async def check_parts(
         return parts
     message: AIMessage = parts["message"]
     text, spans = parts["text"], message.response_metadata.get("citations")
-    checked = await check_answer(text, passages, spans, unsupported, context, uncited=uncited)
+    checked = await check_answer(
+        text, passages, spans, unsupported, context, question=question, uncited=uncited
+    )
     if checked.text != text:
         message = message.model_copy(update={"content": checked.text})
     return {
@@ -97,7 +100,8 @@ async def check_parts(
         "citations": checked.citations,
         "checks": checked.checks,
         "message": message,
-        "refused": parts["refused"] or is_refusal(checked.text),
+        "refused": parts["refused"] or checked.refused,
+        "score": parts["score"] if checked.score is None else checked.score,
     }
 
 

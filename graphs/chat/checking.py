@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from config.errors import MotetError
 from graphs.compile.node import NodeContext
+from graphs.grounding.attribution import SourceSearch
 from graphs.grounding.citations import (
     CheckedAnswer,
     Unsupported,
@@ -22,7 +23,9 @@ from graphs.grounding.citations import (
     remove_invented_markers,
 )
 from graphs.grounding.claims import Claim, split_claims
+from graphs.grounding.fallback import fall_back, lacks_source
 from graphs.grounding.support import Check, GroundingCheck, Similar
+from models.backends.reader.evidence import ENOUGH, NO_EVIDENCE, Evidence
 from models.backends.reader.weighing import weigh
 from models.capabilities import Vectors
 from models.similarity import Similarity
@@ -44,13 +47,16 @@ async def check_answer(
     mode: Unsupported,
     context: NodeContext,
     *,
+    question: Mapping[str, Any] | None = None,
     uncited: bool = True,
 ) -> CheckedAnswer:
     """Remove invented markers, compare each sentence with its cited passages, emit the outcome.
 
     With the mode "keep" nothing is compared. `spans` are parts of the passages that the model
     itself gave: such an answer is a quote, checked without an embedder. Without `uncited`,
-    sentences that cite nothing are passed over.
+    sentences that cite nothing are passed over. An answer none of whose sentences has a source is
+    given sources; where there are none, and the `question` is known, it becomes what
+    `grounding.fallback` says.
     """
     if spans is not None:
         answer = cite_quotes(text, passages, spans)
@@ -59,10 +65,12 @@ async def check_answer(
         checks = (
             [Check(claim, "plain") for claim in claims]
             if mode == "keep"
-            else await _compare(text, claims, passages, context)
+            else await _find_sources(text, claims, passages, context)
         )
         answer = await _beside_loop(text, cite_claims, cleaned, checks, passages, mode, invented)
-    _emit(answer, context)
+        if mode != "keep" and question and lacks_source(checks):
+            answer = await _fall_back(answer, checks, question, context)
+    _emit(answer, text, context)
     return answer
 
 
@@ -78,13 +86,30 @@ def _split(text: str, passages: int, uncited: bool) -> tuple[str, list[int], lis
     return cleaned, invented, [_excuse(each, uncited) for each in split_claims(cleaned, passages)]
 
 
-async def _compare(
+async def _find_sources(
     text: str, claims: Sequence[Claim], passages: Sequence[Mapping[str, Any]], context: NodeContext
 ) -> list[Check]:
+    """Compare sentences with the passages that they cite; where none is good, with all others."""
     check = await _beside_loop(text, GroundingCheck, claims, passages)
-    # Quotes need no vectors: most answers of the embedded reader load no embedder.
-    similar = await _similarity(check.texts, context) if check.texts else None
-    return await _beside_loop(text, check.checks, similar)
+    checks = await _beside_loop(text, check.checks, await _similarity(check.texts, context))
+    if not lacks_source(checks):
+        return checks
+    # Each sentence is compared with each passage, so also a short answer is long work.
+    search = await asyncio.to_thread(SourceSearch, checks, passages)
+    return await asyncio.to_thread(search.checks, await _similarity(search.texts, context))
+
+
+async def _fall_back(
+    answer: CheckedAnswer,
+    checks: Sequence[Check],
+    question: Mapping[str, Any],
+    context: NodeContext,
+) -> CheckedAnswer:
+    evidence = await _weigh(question, context)
+    if evidence is None:
+        return answer
+    is_question = bool(question["is_question"])
+    return fall_back(answer, checks, question["passages"], evidence, is_question=is_question)
 
 
 def _excuse(claim: Claim, uncited: bool) -> Claim:
@@ -101,16 +126,10 @@ async def score_passages(evidence: Mapping[str, Any] | None, context: NodeContex
     """
     if evidence is None or evidence.get("threshold") is None:
         return None
-
-    async def embed(texts: Sequence[str]) -> Vectors:
-        return await _embed(texts, context)
-
-    try:
-        best = await weigh(str(evidence["question"]), evidence["passages"], embed)
-    except MotetError as error:
-        log.debug("run %s: passages not scored: %s", context.run.run_id, error)
+    best = await _weigh(evidence, context)
+    if best is None:
         return None
-    score = best.score if best else 0.0
+    score = best.score
     if score < evidence["threshold"]:
         context.emit(
             "warning",
@@ -123,6 +142,21 @@ async def score_passages(evidence: Mapping[str, Any] | None, context: NodeContex
     return round(score, 4)
 
 
+async def _weigh(question: Mapping[str, Any], context: NodeContext) -> Evidence | None:
+    """Weigh passages against the question as the embedded reader does; None without an embedder."""
+
+    async def embed(texts: Sequence[str]) -> Vectors:
+        return await _embed(texts, context)
+
+    enough = float(question.get("threshold", ENOUGH))
+    try:
+        best = await weigh(str(question["question"]), question["passages"], embed, enough)
+    except MotetError as error:
+        log.debug("run %s: passages not scored: %s", context.run.run_id, error)
+        return None
+    return best or NO_EVIDENCE
+
+
 async def _embed(texts: Sequence[str], context: NodeContext) -> Vectors:
     models, tenant = context.run.models, context.run.tenant
     async with models.lease(EMBEDDER, "embed", tenant=tenant) as lease:
@@ -131,7 +165,12 @@ async def _embed(texts: Sequence[str], context: NodeContext) -> Vectors:
 
 
 async def _similarity(texts: Sequence[str], context: NodeContext) -> Similar | None:
-    """Return the cosines between texts; None, with a warning, where no embedder can be had."""
+    """Return the cosines between texts; None, with a warning, where no embedder can be had.
+
+    Quotes need no vectors: most answers load no embedder.
+    """
+    if not texts:
+        return None
     try:
         return Similarity(await _embed(texts, context)).near
     except MotetError as error:
@@ -143,7 +182,7 @@ async def _similarity(texts: Sequence[str], context: NodeContext) -> Similar | N
         return None
 
 
-def _emit(answer: CheckedAnswer, context: NodeContext) -> None:
+def _emit(answer: CheckedAnswer, written: str, context: NodeContext) -> None:
     if answer.invented:
         numbers = ", ".join(map(str, answer.invented))
         context.emit(
@@ -151,11 +190,22 @@ def _emit(answer: CheckedAnswer, context: NodeContext) -> None:
             code="citation_unknown",
             message=f"The answer cites passages that were not given: {numbers}.",
         )
-    if answer.citations or answer.invented or answer.removed or answer.unsupported:
+    if answer.quoted:
+        context.emit(
+            "warning",
+            code="answer_quoted",
+            message="No passage says what the model wrote: the sentences that fit the question "
+            "best are quoted.",
+            score=answer.score,
+        )
+    changed = answer.text != written
+    if changed or answer.citations or answer.invented or answer.removed or answer.unsupported:
         context.emit(
             "citation",
             citations=answer.citations,
             invented=answer.invented,
             unsupported=answer.unsupported,
             removed=answer.removed,
+            added=answer.added,
+            text=answer.text if changed else None,
         )

@@ -47,8 +47,11 @@ async def build_messages(
     cited = context.rendering.cited
     if cited and isinstance(messages[-1], HumanMessage):
         question = question_of(str(messages[-1].content), [block for block, _ in cited])
-        passages = [passage for _, block_passages in cited for passage in block_passages]
-        messages[-1].additional_kwargs["motet"] = {"question": question, "passages": passages}
+        messages[-1].additional_kwargs["motet"] = {
+            "question": question.text,
+            "is_question": question.is_question,
+            "passages": [passage for _, block_passages in cited for passage in block_passages],
+        }
     blocks = [*(block for block, _ in cited), *context.rendering.foreign]
     if not blocks:
         return messages

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
 
-from graphs.grounding.claims import markers, numbers_of, replace_matches
+from graphs.grounding.claims import is_refusal, markers, numbers_of, remove_markers, replace_matches
 from graphs.grounding.support import Check, PassageSpan
 from models.refusal import REFUSAL
 
@@ -19,6 +19,7 @@ Passage = Mapping[str, Any]
 Unsupported = Literal["mark", "remove", "keep"]
 
 LABEL = re.compile(r"^\s*question\s*:\s*", re.IGNORECASE)
+QUESTION_MARKS = "?？؟"
 FIELDS = ("index", "document", "title", "source", "heading", "page", "start", "end", "hash", "text")
 MAX_NESTED = 20
 """Markers within markers: nobody writes so, but a hostile text may."""
@@ -32,7 +33,8 @@ class CheckedAnswer:
     """An answer as it is given out.
 
     `removed` are sentences that were taken out of it, `invented` the numbers of markers that stood
-    for no passage.
+    for no passage, `added` sentences that were given a citation. `score` says how well the evidence
+    fits that was quoted.
     """
 
     text: str
@@ -40,6 +42,14 @@ class CheckedAnswer:
     checks: list[dict[str, Any]]
     removed: list[str]
     invented: list[int]
+    added: list[str] = field(default_factory=list)
+    refused: bool = False
+    score: float | None = None
+
+    @property
+    def quoted(self) -> bool:
+        """Whether evidence is quoted that the model did not give."""
+        return self.score is not None
 
     @property
     def unsupported(self) -> list[str]:
@@ -47,12 +57,20 @@ class CheckedAnswer:
         return [check["sentence"] for check in self.checks if check["supported"] is False]
 
 
-def question_of(prompt: str, blocks: Sequence[str]) -> str:
+class AskedQuestion(NamedTuple):
+    """What a prompt asks; other prompts than questions are texts to be written."""
+
+    text: str
+    is_question: bool
+
+
+def question_of(prompt: str, blocks: Sequence[str]) -> AskedQuestion:
     """Return what a prompt asks, without the passages it cites and its `Question:` label."""
     for block in blocks:
         if block:
             prompt = prompt.replace(block, "", 1)
-    return LABEL.sub("", prompt.strip(), count=1).strip()
+    text, labels = LABEL.subn("", prompt.strip(), count=1)
+    return AskedQuestion(text.strip(), labels > 0 or any(mark in text for mark in QUESTION_MARKS))
 
 
 def remove_invented_markers(text: str, passages: int) -> tuple[str, list[int]]:
@@ -88,13 +106,18 @@ def cite_claims(
     """Add citations and checks to an answer; with `remove`, take out what has no source.
 
     Every marker that stays has a citation: of the sentences that it rests on where there are any,
-    of the whole passage otherwise. An answer of which nothing is left becomes a refusal.
+    of the whole passage otherwise. An answer of which nothing is left becomes a refusal, which
+    cites nothing; beside sentences with a source a refusal is taken out.
     """
+    if is_refusal(bare := remove_markers(text)):
+        return CheckedAnswer(bare, [], [], [], invented, refused=True)
     doubtful = [check for check in checks if check.verdict in ("unsupported", "uncited")]
     out = doubtful if mode == "remove" else []
-    removed = [check.claim.text for check in out]
     if out and not any(check.good or check.verdict == "unchecked" for check in checks):
-        return CheckedAnswer(REFUSAL, [], [], removed, invented)
+        removed = [check.claim.text for check in out]
+        return CheckedAnswer(REFUSAL, [], [], removed, invented, refused=True)
+    if any(check.good for check in checks):
+        out = [check for check in checks if check in out or is_refusal(check.claim.text)]
     citations: dict[tuple[Any, ...], dict[str, Any]] = {}
     reports = []
     for check in checks:
@@ -102,11 +125,12 @@ def cite_claims(
             numbers = [_add_citation(citations, each) for each in _citations(check, passages)]
             reports += [_report_check(check, numbers)] if check.verdict != "plain" else []
     return CheckedAnswer(
-        _cut_spans(text, [(check.claim.start, check.claim.end) for check in out]),
+        _write_out(text, checks, out),
         list(citations.values()),
         reports,
-        removed,
+        [check.claim.text for check in out],
         invented,
+        added=[check.claim.text for check in checks if check.added],
     )
 
 
@@ -205,15 +229,24 @@ def _report(
     }
 
 
-def _cut_spans(text: str, spans: Sequence[tuple[int, int]]) -> str:
-    """Cut spans out of a text, with the list items that they leave empty."""
-    for start, end in reversed(spans):
-        line = text.rfind("\n", 0, start) + 1
-        stop = text.find("\n", end)
-        stop = len(text) if stop < 0 else stop
-        if LIST_ITEM.fullmatch(text, line, start) and not text[end:stop].strip():
-            start, end = line, min(stop + 1, len(text))
-        elif text[end : end + 1] == " ":
-            end += 1
-        text = text[:start] + text[end:]
-    return text.strip() if spans else text
+def _write_out(text: str, checks: Sequence[Check], out: Sequence[Check]) -> str:
+    """Write an answer with the markers that were added, and without the sentences `out`."""
+    for check in reversed(checks):
+        claim = check.claim
+        if check in out:
+            text = _cut_span(text, claim.start, claim.end)
+        elif check.added:
+            text = f"{text[: claim.end]} [{check.added}]{text[claim.end :]}"
+    return text.strip() if out else text
+
+
+def _cut_span(text: str, start: int, end: int) -> str:
+    """Cut a span out of a text, with the list item that it leaves empty."""
+    line = text.rfind("\n", 0, start) + 1
+    stop = text.find("\n", end)
+    stop = len(text) if stop < 0 else stop
+    if LIST_ITEM.fullmatch(text, line, start) and not text[end:stop].strip():
+        start, end = line, min(stop + 1, len(text))
+    elif text[end : end + 1] == " ":
+        end += 1
+    return text[:start] + text[end:]

@@ -141,6 +141,21 @@ def _asserts(text: str, heading: bool, cites: bool) -> bool:
 
 
 def is_refusal(text: str) -> bool:
-    """Tell whether a sentence says that the documents do not hold the answer."""
-    words = re.findall(r"\w+", text.casefold())
-    return words == re.findall(r"\w+", REFUSAL.casefold())
+    """Tell whether a sentence says that the documents do not hold the answer, and no more."""
+    return _words(text) == _words(REFUSAL)
+
+
+def begins_refusal(text: str) -> bool:
+    """Tell whether a sentence begins so; it may go on with what they do not say."""
+    refusal = _words(REFUSAL)
+    return _words(text)[: len(refusal)] == refusal
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+", text.casefold())
+
+
+def remove_markers(text: str) -> str:
+    """Remove all that reads as a citation."""
+    matches = markers(text)
+    return replace_matches(text, matches, lambda match: "").strip() if matches else text

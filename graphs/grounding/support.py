@@ -57,7 +57,8 @@ class PassageSpan:
 class Check:
     """The verdict on a claim: where its passages say it, or which of its facts they lack.
 
-    `score` is the best cosine, where one was needed.
+    `score` is the best cosine, where one was needed. `added` is the passage that the claim itself
+    does not cite, and that was found to say it.
     """
 
     claim: Claim
@@ -65,6 +66,7 @@ class Check:
     spans: tuple[PassageSpan, ...] = ()
     score: float | None = None
     missing: tuple[str, ...] = ()
+    added: int | None = None
 
     @property
     def good(self) -> bool:
@@ -90,7 +92,7 @@ class GroundingCheck:
         self._claims = claims
         self._passages = [_PassageText(n, passage) for n, passage in enumerate(passages, 1)]
         self.texts: list[str] = []
-        self._rows: dict[PassageSpan, int] = {}
+        self._rows: dict[PassageSpan | str, int] = {}
         self._checks: dict[int, Check] = {}
         self._comparisons: dict[int, _Comparison] = {}
         for number, claim in enumerate(claims):
@@ -129,22 +131,23 @@ class GroundingCheck:
         """Add the texts that a claim is compared by; False where there are too many already."""
         if len(self.texts) >= MAX_TEXTS:
             return False
-        row = len(self.texts)
-        self.texts.append(claim.text)
+        row = self._row(claim.text, claim.text)
         windows = []
         for cited in claim.cited:
             passage = self._passages[cited - 1]
             agreeing = passage.agreeing_windows(claim.text)
-            windows += [(span, self._row(span, passage.text)) for span in agreeing]
+            windows += [
+                (span, self._row(span, passage.text[span.start : span.end])) for span in agreeing
+            ]
         self._comparisons[number] = _Comparison(row, tuple(windows))
         return True
 
-    def _row(self, span: PassageSpan, text: str) -> int:
-        """Return the row of a window's text; several claims share it."""
-        if span not in self._rows:
-            self._rows[span] = len(self.texts)
-            self.texts.append(text[span.start : span.end])
-        return self._rows[span]
+    def _row(self, key: PassageSpan | str, text: str) -> int:
+        """Return the row of a text; several claims share that of a window."""
+        if key not in self._rows:
+            self._rows[key] = len(self.texts)
+            self.texts.append(text)
+        return self._rows[key]
 
     def _check_cosines(self, number: int, claim: Claim, similar: Similar | None) -> Check:
         """Return the verdict by the best window of each cited passage (6)."""

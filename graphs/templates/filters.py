@@ -15,6 +15,7 @@ from jinja2 import pass_context
 from jinja2.runtime import Context
 
 from config.steps import spend
+from graphs.grounding.claims import is_refusal
 from graphs.templates import followup
 from graphs.templates.markdown import drop_fenced_code
 from graphs.templates.plain import check_size, plain, write_json, write_value
@@ -123,8 +124,9 @@ def fuse(lists: Any, key: str = "id") -> list[Any]:
 
 
 def pick(values: Any, numbers: Any) -> list[Any]:
-    """Pick the items with these numbers, from 1, in the list's order."""
-    chosen = set(plain(numbers or []))
+    """Pick the items with these numbers, from 1, in the list's order; others are passed over."""
+    whole = [each for each in plain(numbers or []) if isinstance(each, int)]
+    chosen = {each for each in whole if not isinstance(each, bool)}
     return [value for number, value in enumerate(plain(values or []), 1) if number in chosen]
 
 
@@ -171,14 +173,17 @@ def recent(messages: Any, count: int = 40, unit: str = "messages") -> list[Any]:
 def rewrite_followup(question: Any, history: Any) -> str:
     """Rewrite a follow-up question so that it stands by itself.
 
-    `history` are earlier turns (`question`, `query`) or a conversation's messages.
+    `history` are earlier turns (`question`, `query`, `refused`) or a conversation's messages.
     """
-    turns = []
+    turns: list[Mapping[str, Any]] = []
     for turn in plain(history or []):
+        kind = getattr(turn, "type", None)
         if isinstance(turn, Mapping):
             turns.append(turn)
-        elif getattr(turn, "type", None) == "human":
+        elif kind == "human":
             turns.append({"question": str(turn.text)})
+        elif kind == "ai" and turns and is_refusal(str(turn.text)):
+            turns[-1] = {**turns[-1], "refused": True}
     return followup.rewrite_followup(str(question), turns)
 
 

@@ -37,7 +37,8 @@ def rewrite_followup(question: str, history: Sequence[Mapping[str, Any]]) -> str
     """Add to a follow-up question the content words of the one before.
 
     `history` are earlier turns, `question` and `query` (that one standing by itself), oldest
-    first. A question that stands by itself stays as it is.
+    first; those that were `refused` are passed over, as their words have found nothing. A question
+    that stands by itself stays as it is.
     """
     before = _last_query(history)[:MAX_QUESTION_CHARS]
     if len(question) > MAX_QUESTION_CHARS or not before or not depends_on_context(question):
@@ -78,7 +79,8 @@ def _names_before(text: str, pronoun: str) -> bool:
 def _last_query(history: Sequence[Mapping[str, Any]]) -> str:
     """Return the last question that stood by itself: what a follow-up to a follow-up is about."""
     for turn in reversed(history):
-        if query := str(turn.get("query") or turn.get("question") or ""):
+        query = str(turn.get("query") or turn.get("question") or "")
+        if query and not turn.get("refused"):
             return query
     return ""
 

@@ -149,7 +149,8 @@ class Warned(EventData):
     attempt: Annotated[int | None, "which of the node's `retry` attempts failed"] = None
     index: Annotated[int | None, "which item of a `map` failed, from 0"] = None
     score: Annotated[
-        float | None, "`weak_evidence`: how well the best passage fits the question"
+        float | None,
+        "`weak_evidence`, `answer_quoted`: how well the best passage fits the question",
     ] = None
     threshold: Annotated[float | None, "`weak_evidence`: what the index asks for"] = None
     context: Annotated[
@@ -173,6 +174,10 @@ class Cited(EventData):
     invented: Annotated[list[int], "markers of passages that were not given"]
     unsupported: Annotated[list[str], "sentences whose passages do not support them"]
     removed: Annotated[list[str], "sentences that were taken out"]
+    added: Annotated[list[str], "sentences that cited no passage which says them, and now do"]
+    text: Annotated[
+        str | None, "the answer as it is given out, where it is not what the tokens said"
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)

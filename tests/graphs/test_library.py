@@ -10,10 +10,12 @@ import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
+from config.errors import Unavailable
 from config.settings import Settings
 from graphs.agent import Agent
 from graphs.catalog import Catalog
 from graphs.run_context import RunContext
+from models.refusal import REFUSAL
 from tests.support.graph_runs import run
 from tests.support.graphs import (
     FakeDocument,
@@ -105,6 +107,19 @@ async def test_ask_deep_searches_several_ways_and_keeps_what_helps(
     assert transcript.output["citations"][0]["passage"] == transcript.output["passages"][0]["id"]
 
 
+@pytest.mark.parametrize("grades", ["[40]", "[-1, 0]", "[3]"])
+async def test_ask_deep_keeps_all_passages_when_no_grade_is_of_the_list(
+    grades: str, catalog: Catalog, indexes: FakeIndexes
+) -> None:
+    model = chat('{"queries": ["start"]}', f'{{"useful": {grades}}}', "By make serve [1].")
+    used = context(models=FakeModels({"chat": model}), indexes=indexes)
+
+    transcript = await run(catalog.get("ask_deep"), QUESTION, used)
+
+    assert len(transcript.output["passages"]) == 2
+    assert transcript.output["refused"] is False
+
+
 async def test_ask_deep_refuses_when_no_passage_helps(
     catalog: Catalog, indexes: FakeIndexes
 ) -> None:
@@ -163,6 +178,22 @@ async def test_a_follow_up_is_rewritten_by_the_language_model(
     assert "How do I start the service" in rewriting[-1].content
     assert "By make [1]." in rewriting[-1].content
     assert answering[-1].content.endswith("Question: How does the service stop?")
+
+
+async def test_a_refused_turn_is_no_query_of_the_next(
+    catalog: Catalog, indexes: FakeIndexes
+) -> None:
+    no_rewriting = Unavailable("It only quotes.", code="needs_language_model")
+    model = chat("It listens [1].", no_rewriting, REFUSAL, no_rewriting, "By itself [2].")
+    used = context(models=FakeModels({"chat": model}), indexes=indexes)
+
+    _, second, third = await on_thread(
+        catalog.get("ask"), used, "How does the service start?", "Who built the lighthouse?",
+        "And how does it stop?",
+    )  # fmt: skip
+
+    assert second.output["refused"] is True
+    assert third.output["query"] == "And how does it stop? service start"
 
 
 async def test_the_last_six_turns_are_remembered(catalog: Catalog, indexes: FakeIndexes) -> None:

@@ -9,10 +9,11 @@ from typing import cast
 import httpx
 import pytest
 
+from benchmarks.language.turns import DOCUMENTS
 from tests.real_models.catalog import QWEN_SMALL, SMALLEST, ModelFile
 from tests.real_models.conftest import FindModel
 from tests.support.forked import ForkedServer
-from tests.support.service import open_client, read_events, run_to_end
+from tests.support.service import add_documents, open_client, read_events, run_to_end
 
 
 @pytest.fixture(scope="module", params=[SMALLEST, QWEN_SMALL], ids=lambda each: each.name)
@@ -32,11 +33,20 @@ async def client(
         "options": {"threads": 1, "context": 4096, "temperature": 0, "max_tokens": 80},
     }
     (home / "models.yaml").write_text(json.dumps({"version": 1, "models": {"real": declared}}))
-    server = ForkedServer(home, log_level="error", ollama_url="http://127.0.0.1:9")
+    folders = json.dumps([str(DOCUMENTS)])
+    server = ForkedServer(home, log_level="error", ollama_url="http://127.0.0.1:9", folders=folders)
     await server.start()
     async with open_client(server.url) as client:
         yield client
     await server.stop()
+
+
+@pytest.fixture(scope="module")
+async def papers(client: httpx.AsyncClient) -> str:
+    """The benchmark's documents as an index."""
+    await client.post("/indexes", json={"name": "papers"})
+    await add_documents(client, "papers", json={"folder": str(DOCUMENTS)})
+    return "papers"
 
 
 async def test_chat_remembers_the_turn_before(client: httpx.AsyncClient, model: ModelFile) -> None:
@@ -50,6 +60,23 @@ async def test_chat_remembers_the_turn_before(client: httpx.AsyncClient, model: 
     assert [run["status"] for run in runs] == ["finished", "finished"]
     assert all(run["output"]["answer"].strip() for run in runs)
     assert {run["output"]["model"] for run in runs} == {"real"}
+
+
+@pytest.mark.parametrize(
+    ("question", "words"),
+    [
+        ("How wide is the gauge of the Tarn Valley Railway?", "762"),
+        ("On which VHF channel can I call the lifeboats?", "16"),
+    ],
+)
+async def test_answer_of_ask_has_a_citation_that_supports_it(
+    client: httpx.AsyncClient, papers: str, question: str, words: str
+) -> None:
+    output = (await run_to_end(client, "ask", {"question": question, "index": papers}))["output"]
+
+    assert words in output["answer"]
+    assert output["refused"] is False
+    assert any(citation["supported"] for citation in output["citations"])
 
 
 async def test_chat_needs_no_chat_template_with_a_place_for_tools(

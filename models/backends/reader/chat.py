@@ -12,7 +12,8 @@ from langchain_core.runnables import Runnable
 from pydantic import PrivateAttr
 
 from models.backends.common.streaming_chat import FORMATS, AsyncChat
-from models.backends.reader.evidence import ENOUGH, Evidence, EvidenceWindow
+from models.backends.reader.evidence import ENOUGH, Evidence
+from models.backends.reader.quoting import quote_windows
 from models.backends.reader.weighing import weigh
 from models.capabilities import Embed, Vectors
 from models.fallbacks import NeedsModel
@@ -112,37 +113,11 @@ def _write_answer(
         yield _chunk(REFUSAL)
         yield _chunk("", about)
         return
-    for number, window in enumerate(evidence.windows):
-        if number:
-            yield _chunk("\n\n")
-        yield from _quotation(passages[window.passage], window, about["citations"])
+    for piece in quote_windows(passages, evidence.windows):
+        if piece.citation:
+            about["citations"].append(piece.citation)
+        yield _chunk(piece.text)
     yield _chunk("", about)
-
-
-def _quotation(
-    passage: Mapping[str, Any], window: EvidenceWindow, citations: list[dict[str, Any]]
-) -> Iterator[ChatGenerationChunk]:
-    """Yield a chunk for each sentence of a window, and add their citations to the list."""
-    text, number = str(passage["text"]), window.passage + 1
-    for index, sentence in enumerate(window.sentences):
-        quote = text[sentence.start : sentence.end]
-        citations.append(_citation(number, passage, sentence.start, sentence.end, quote))
-        gap = text[window.sentences[index - 1].end : sentence.start] if index else ""
-        between = "\n" if "\n" in gap else " " if index else ""
-        yield _chunk(f"{between}{quote} [{number}]")
-
-
-def _citation(
-    number: int, passage: Mapping[str, Any], start: int, end: int, text: str
-) -> dict[str, Any]:
-    begin = int(passage.get("start") or 0)
-    return {
-        "n": number,
-        "passage": passage.get("id"),
-        "start": begin + start,
-        "end": begin + end,
-        "text": text,
-    }
 
 
 def _chunk(text: str, about: dict[str, Any] | None = None) -> ChatGenerationChunk:

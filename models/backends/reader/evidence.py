@@ -27,6 +27,8 @@ NEARLY = 0.05
 """What comes so near to the best window may be the answer too."""
 ENOUGH = 0.45
 """The score from which the reader answers, unless the index has a threshold of its own."""
+STRONG_MARGIN = 0.03
+"""Above the bar; see `docs/decisions/0010-checked-answers.md`."""
 NAME_COST = 0.1
 """For a name in the question that no passage has."""
 
@@ -50,12 +52,24 @@ class EvidenceWindow:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """The windows to answer with, and the score of the best; `enough` says whether they may be
-    given as an answer."""
+    """The windows to answer with, the score of the best, and the bar that it has to pass."""
 
     windows: tuple[EvidenceWindow, ...]
     score: float
-    enough: bool
+    bar: float
+
+    @property
+    def enough(self) -> bool:
+        """Whether the windows may be given as an answer."""
+        return self.score >= self.bar
+
+    @property
+    def strong(self) -> bool:
+        """Whether they may be although a language model refused."""
+        return self.score >= self.bar + STRONG_MARGIN
+
+
+NO_EVIDENCE = Evidence((), 0.0, 1.0)
 
 
 def quoted(passages: Sequence[Mapping[str, Any]]) -> tuple[list[EvidenceWindow], list[float]]:
@@ -113,7 +127,7 @@ def best(
             chosen.append(window)
     if _unknown_names(question, passages):
         score -= NAME_COST
-    return Evidence(_in_order(chosen), score, score >= enough)
+    return Evidence(_in_order(chosen), score, enough)
 
 
 def _in_passage(passage: Mapping[str, Any], cosine: float) -> float:

@@ -75,9 +75,9 @@ async def ask(*answers: Any) -> Any:
 
 
 async def test_an_answer_streams_as_tokens() -> None:
-    transcript = await ask("one two three")
-    assert [token for token in transcript.tokens if token] == ["one ", "two ", "three"]
-    assert transcript.output["answer"] == "one two three"
+    transcript = await ask("one two three [1]")
+    assert [token for token in transcript.tokens if token] == ["one ", "two ", "three ", "[1]"]
+    assert transcript.output["answer"] == "one two three [1]"
     assert [event["phase"] for event in transcript.kinds("model")] == ["chosen"]
 
 
@@ -91,7 +91,7 @@ async def test_the_prompt_carries_what_it_cites_for_the_reader() -> None:
     assert first == "[1] Guide > Start: Fact 1 is true. And more."
     assert prompt.content.endswith("Question: Is it so?")
     transcript = prompt.additional_kwargs["motet"]
-    assert transcript == {"question": "Is it so?", "passages": PASSAGES}
+    assert transcript == {"question": "Is it so?", "is_question": True, "passages": PASSAGES}
 
 
 async def test_long_answer_is_checked_sentence_by_sentence_as_a_short_one() -> None:
@@ -220,6 +220,68 @@ async def test_passages_below_the_threshold_give_a_weak_evidence_warning(
         ["weak_evidence"] if weak else []
     )
     assert transcript.output["refused"] is False
+
+
+FACT = {"question": "Is fact 1 true?", "passages": PASSAGES}
+
+
+async def test_refusal_despite_strong_evidence_is_replaced_by_its_quote() -> None:
+    used = context("The documents do not say [1].")
+    transcript = await run(agent_of_yaml(CITING), FACT, used)
+
+    output = transcript.output
+    assert output["answer"].startswith("Fact 1 is true. [1] And more. [1]")
+    assert output["refused"] is False
+    assert {citation["supported"] for citation in output["citations"]} == {True}
+    assert transcript.values["said"].content == output["answer"]
+    (warning,) = transcript.kinds("warning")
+    assert (warning["code"], warning["score"]) == ("answer_quoted", transcript.values["score"])
+    (event,) = transcript.kinds("citation")
+    assert "".join(transcript.tokens) == "The documents do not say [1]."
+    assert event["text"] == output["answer"]
+
+
+async def test_refusal_stays_where_the_evidence_is_weak() -> None:
+    given = {"question": "Who built the tower?", "passages": PASSAGES}
+    transcript = await run(agent_of_yaml(CITING), given, context("The documents do not say [1]."))
+
+    output = transcript.output
+    assert (output["answer"], output["refused"]) == ("The documents do not say.", True)
+    assert (output["citations"], transcript.kinds("warning")) == ([], [])
+
+
+async def test_answer_that_cites_nothing_gets_the_citation_of_its_passage() -> None:
+    used = context("Fact 2 is true.")
+    transcript = await run(agent_of_yaml(CITING), FACT, used)
+
+    assert transcript.output["answer"] == "Fact 2 is true. [2]"
+    assert [c["supported"] for c in transcript.output["citations"]] == [True]
+    (event,) = transcript.kinds("citation")
+    assert (event["added"], event["text"]) == (["Fact 2 is true."], "Fact 2 is true. [2]")
+    assert transcript.kinds("warning") == []
+
+
+async def test_supported_answer_stays_as_it_is_and_is_not_weighed() -> None:
+    answer = "Fact 2 is true [2]. All of this was known long ago to everybody here."
+    models = FakeModels({"chat": chat(answer)})
+    transcript = await run(agent_of_yaml(CITING), FACT, context(models=models))
+
+    assert transcript.output["answer"] == answer
+    (event,) = transcript.kinds("citation")
+    assert (event["text"], event["added"], event["removed"]) == (None, [], [])
+    assert transcript.kinds("warning") == []
+    assert models.embedder is not None
+    assert models.embedder.calls == []
+
+
+async def test_answer_without_a_source_or_an_embedder_stays_unchecked() -> None:
+    models = FakeModels({"chat": chat("All was known long ago to everybody.")})
+    models.embedder = None
+    transcript = await run(agent_of_yaml(CITING), FACT, context(models=models))
+
+    assert transcript.output["answer"] == "All was known long ago to everybody."
+    assert [check["verdict"] for check in transcript.values["checks"]] == ["unchecked"]
+    assert [event["code"] for event in transcript.kinds("warning")] == ["answer_unchecked"]
 
 
 async def test_writing_freely_without_a_language_model_fails_clearly() -> None:

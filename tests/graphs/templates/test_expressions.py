@@ -50,6 +50,7 @@ VIEW: dict[str, Any] = {
         ("{{ messages[-1].content }}", "hello"),
         ("{{ 'a-b' | replace('-', '+') }} {{ values | join('/') }}", "a+b 1/2/3"),
         ("{{ passages | pick([2]) | map(attribute='id') | list }}", ["b"]),
+        ("{{ passages | pick([40, -1, 0, true, 'a', [1], none]) }}", []),
         ("{{ [[{'id': 1}, {'id': 2}], [{'id': 2}]] | fuse | map(attribute='id') }}", [2, 1]),
         ("{{ [values, none, [4]] | flatten }}", [1, 2, 3, 4]),
         ("{{ passages | unique_by('title') | length }}", 1),

@@ -57,6 +57,15 @@ def test_a_follow_up_gets_the_content_words_of_the_question_before() -> None:
     )
 
 
+def test_a_turn_that_was_refused_is_no_context() -> None:
+    refused = {"question": "Who built the tower?", "refused": True}
+
+    assert rewrite_followup("And children's books?", [FIRST, refused]) == (
+        "And children's books? long lent"
+    )
+    assert rewrite_followup("And when?", [refused]) == "And when?"
+
+
 def test_a_follow_up_to_a_follow_up_keeps_what_it_was_about() -> None:
     second = {"question": "And videos?", "query": "And videos? long books lent"}
     said = rewrite_followup("Why?", [FIRST, second])
