@@ -17,6 +17,7 @@ import asyncio
 import itertools
 import logging
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -37,7 +38,7 @@ from graphs.loading.python_files import (
     revive_python_agent,
 )
 from graphs.loading.reload import Reload, log_problems, log_reload
-from graphs.loading.yaml_files import read_text
+from graphs.loading.yaml_files import RACY_NS, SUFFIXES, read_text
 from graphs.spec.agent_spec import read_spec
 from graphs.spec.base import AGENT_NAME
 from tools.user_code.threads import UserThreads
@@ -77,6 +78,7 @@ class Catalog:
             "max_agent_bytes", settings.max_agent_bytes, "bytes of saved agents"
         )
         self._folders = AgentFolders(shipped, folder, embedded, self._threads)
+        self._read_ns = time.time_ns()
         self._loaded = self._folders.read()
         # One writer at a time, from its look at the agents to the new ones. Readers take no lock:
         # `_loaded` is replaced as a whole.
@@ -95,6 +97,10 @@ class Catalog:
         """
         if agent := self._find(name):
             return agent
+        if self._is_new(name):
+            self.reload()
+            if agent := self._find(name):
+                return agent
         for file, problem in self._loaded.problems.items():
             if Path(file).stem == name:
                 # A new error for each caller: raising fills in its traceback.
@@ -107,7 +113,7 @@ class Catalog:
 
     def is_built(self, name: str) -> bool:
         """Tell whether `get` of a name returns at once."""
-        return name not in self._loaded.unbuilt
+        return name in self._loaded.agents
 
     def build_rest(self, limit: int | None = None) -> bool:
         """Build agents that nobody asked for yet, at most `limit`; tell whether any are left."""
@@ -258,6 +264,7 @@ class Catalog:
 
     def _reload(self) -> Reload:
         before = self._loaded
+        self._read_ns = time.time_ns()
         self._loaded = after = self._folders.update(before)
         changed = tuple(
             name for name, agent in after.agents.items() if before.agents.get(name) is not agent
@@ -306,6 +313,23 @@ class Catalog:
                     self._loaded = self._loaded.with_built(name, built)
                     log_problems(self._loaded, before.problems, logging.INFO)
         return self._loaded.agents.get(name)
+
+    def _is_new(self, name: str) -> bool:
+        """Tell whether there is a file of an agent that was written after all were last read.
+
+        Who writes a file and asks for its agent at once is earlier than the watcher.
+        """
+        if not AGENT_NAME.fullmatch(name):
+            return False
+        for suffix in (*SUFFIXES, ".py"):
+            file = self._folders.own / f"{name}{suffix}"
+            try:
+                changed_ns = file.stat().st_mtime_ns
+            except OSError:
+                continue
+            wrong = str(file) in self._loaded.problems
+            return not wrong or changed_ns > self._read_ns - RACY_NS
+        return False
 
     def _save(self, name: str, yaml: str) -> Agent:
         own = self._find(name)

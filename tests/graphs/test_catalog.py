@@ -210,6 +210,29 @@ def test_an_agent_whose_only_version_is_broken_says_why(catalog: Catalog, folder
     assert "there is no node type 'sett'" in told(Invalid, catalog.get, "shout").message
 
 
+@pytest.mark.parametrize("file", ["shout.yaml", "shout.yml", "count.py"])
+def test_a_file_is_found_at_once_without_a_watcher(
+    catalog: Catalog, folder: Path, file: str
+) -> None:
+    name, _, suffix = file.partition(".")
+    assert not catalog.is_built(name)
+    folder.mkdir()
+    (folder / file).write_text(PYTHON if suffix == "py" else SHOUT)
+
+    assert catalog.get(name).name == name
+
+
+def test_a_mended_file_counts_at_once(catalog: Catalog, folder: Path) -> None:
+    folder.mkdir()
+    (folder / "shout.yaml").write_text("nodes: [")
+    with pytest.raises(Invalid):
+        catalog.get("shout")
+
+    (folder / "shout.yaml").write_text(SHOUT)
+
+    assert catalog.get("shout").name == "shout"
+
+
 async def test_files_are_followed_while_the_catalog_is_open(folder: Path) -> None:
     reloads: asyncio.Queue[Reload] = asyncio.Queue()
     catalog = Catalog(Settings(agents=folder))
