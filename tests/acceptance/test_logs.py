@@ -6,7 +6,6 @@ Everything that is sent here holds a canary, which then must not be in the log.
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +15,6 @@ import pytest
 
 from benchmarks.server import ServerProcess
 from tests.support.forked import ForkedServer
-from tests.support.service import AGENTS as SUPPORT
 from tests.support.service import open_client, shouting_agent
 from tests.support.site import Site, serving
 
@@ -53,6 +51,23 @@ def build():
     graph.add_node("node", node)
     graph.add_edge(START, "node")
     graph.add_edge("node", END)
+    return graph
+"""
+ENDLESS = """\
+import asyncio
+from typing_extensions import TypedDict
+from langgraph.graph import START, StateGraph
+
+class State(TypedDict, total=False):
+    x: int
+
+async def wait(state: State):
+    await asyncio.Event().wait()
+
+def build():
+    graph = StateGraph(State)
+    graph.add_node("wait", wait)
+    graph.add_edge(START, "wait")
     return graph
 """
 AGENTS = {
@@ -143,7 +158,7 @@ async def logged(tmp_path: Path, site: Site) -> AsyncIterator[LoggedServer]:
     for name, text in AGENTS.items():
         (home / "agents").mkdir(parents=True, exist_ok=True)
         (home / "agents" / f"{name}.yaml").write_text(text)
-    shutil.copy(SUPPORT / "paced.py", home / "agents" / "paced.py")
+    (home / "agents" / "endless.py").write_text(ENDLESS)
     (home / "agents" / "failing.py").write_text(FAILING)
     (home / "tools").mkdir()
     (home / "tools" / "broken.py").write_text(TOOL)
@@ -213,7 +228,7 @@ async def leave_requests(server: ServerProcess) -> None:
     """Open requests with a part of their bodies, and close the connections."""
     host, port = server.url.removeprefix("http://").split(":")
     for path, kind, part in (
-        ("/agents/paced/run", "application/json", f'{{"input": "{CANARY}'),
+        ("/agents/endless/run", "application/json", f'{{"input": "{CANARY}'),
         ("/artifacts", "multipart/form-data; boundary=x", f"--x\r\nContent-Disposition: {CANARY}"),
         ("/agents", "application/yaml", f"{CANARY}: "),
     ):
@@ -228,7 +243,7 @@ async def leave_requests(server: ServerProcess) -> None:
 async def test_client_that_leaves_is_one_line_at_most(logged: LoggedServer) -> None:
     await leave_requests(logged.server)
     body = {"input": {"x": 1}}
-    async with logged.client.stream("POST", "/agents/paced/run", json=body) as stream:
+    async with logged.client.stream("POST", "/agents/endless/run", json=body) as stream:
         run_id = stream.headers["content-location"].rpartition("/")[2]
         await anext(stream.aiter_lines())
     async with logged.client.stream("GET", f"/runs/{run_id}/events") as stream:
