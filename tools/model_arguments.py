@@ -1,8 +1,9 @@
 """Arguments as language models write them, made what they are meant to be.
 
 Small models copy the schema into the call: a type for a value, its description, keywords beside the
-arguments. Such words are no values and are left out. A value in the wrong type's clothes, such as
-"5" for a number, is taken for what it says. Whether all fits is `Tool.validate`'s.
+arguments. Such words are no values and are left out, and so is what is no argument of a tool that
+takes no others. A value in the wrong type's clothes, such as "5" for a number, is taken for what it
+says. Whether all fits is `Tool.validate`'s.
 """
 
 from __future__ import annotations
@@ -27,29 +28,40 @@ _MISSING = object()
 
 
 class ModelArguments(NamedTuple):
-    """The arguments, and the names of those whose values were words of the schema."""
+    """The arguments, and the names of what was left out."""
 
     values: dict[str, Any]
     dropped: list[str]
+    """Arguments whose values were words of the schema."""
+    unknown: list[str]
+    """What the tool does not have, words of the schema apart."""
 
 
 def read_arguments(written: Mapping[str, Any], parameters: Mapping[str, Any]) -> ModelArguments:
     """Read what a model wrote as the arguments of a tool with these parameters."""
     properties: Mapping[str, Any] = parameters.get("properties") or {}
-    if not properties:
-        return ModelArguments(dict(written), [])
-    values, dropped = {}, []
+    if not properties and not _is_closed(parameters):
+        return ModelArguments(dict(written), [], [])
+    read = ModelArguments({}, [], [])
     for name, value in _unwrap(written, properties).items():
-        if name not in properties:
-            if name not in WORDS:  # what is unknown is told to the model
-                values[name] = value
-            continue
-        read = _read_value(value, properties[name])
-        if read is _MISSING:
-            dropped.append(name)
-        else:
-            values[name] = read
-    return ModelArguments(values, dropped)
+        if name in properties:
+            fitted = _read_value(value, properties[name])
+            if fitted is _MISSING:
+                read.dropped.append(name)
+            else:
+                read.values[name] = fitted
+        elif name not in WORDS:
+            if _is_closed(parameters):
+                read.unknown.append(name)
+            else:
+                read.values[name] = value
+    return read
+
+
+def _is_closed(parameters: Mapping[str, Any]) -> bool:
+    """Tell whether a tool takes its declared arguments alone."""
+    is_open = parameters.get("additionalProperties") is not False
+    return not is_open and not parameters.get("patternProperties")
 
 
 def _unwrap(written: Mapping[str, Any], properties: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -12,6 +12,16 @@ WARNINGS: Mapping[str, ErrorCode] = {
         "sentences are quoted in its place or beside it.",
         "Read the quote; a stronger model answers in its own words.",
     ),
+    "answer_raw": ErrorCode(
+        "The model of an `agent` node answered with a bare call or the bare result of a tool, even "
+        "when it was asked for words.",
+        "Do not show the answer as it is; take a model that is better with tools.",
+    ),
+    "answer_retried": ErrorCode(
+        "After its tools a model answered with nothing, a bare call or the bare result of a tool: "
+        "it was asked once more, without tools.",
+        "Take a model that is better with tools, or give it more tokens (`max_tokens`).",
+    ),
     "answer_unchecked": ErrorCode(
         "No embedding model was available to compare the answer with its sources.",
         "Make the role `embed` available, or read the answer with that in mind.",

@@ -28,7 +28,7 @@ def list_readings(value: Any, schema: Mapping[str, Any]) -> Iterator[Any]:
     yield inner
     properties = _properties(schema)
     if properties and isinstance(inner, Mapping):
-        read, dropped = read_arguments(inner, {"properties": properties})
+        read, dropped, _ = read_arguments(inner, {"properties": properties})
         if read != inner and all(inner.get(name) is None for name in dropped):
             yield read
 
@@ -45,7 +45,7 @@ def repeats_schema(value: Any, schema: Mapping[str, Any]) -> bool:
         is_typed = value.get("type") in TYPES or isinstance(value.get("properties"), Mapping)
         return is_typed and not takes_any and value.keys() <= SCHEMA_WORDS
     # One text may be the name of a type by chance.
-    read, dropped = read_arguments(value, {"properties": properties})
+    read, dropped, _ = read_arguments(value, {"properties": properties})
     return not read and len(dropped) > 1 and any(value[name] is not None for name in dropped)
 
 

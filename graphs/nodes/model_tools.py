@@ -26,7 +26,7 @@ from graphs.nodes.tool_calls import call_tool, note_reading, urls_of
 from graphs.spec.node_spec import NodeSpec
 from graphs.templates.filters import number_passage
 from tools.address_policy import AddressPolicy, address_key
-from tools.model_arguments import read_arguments
+from tools.model_arguments import ModelArguments, read_arguments
 from tools.spec import Tool
 
 log = logging.getLogger(__name__)
@@ -44,6 +44,8 @@ class CalledTools(NamedTuple):
     """The calls that failed, each written as one text."""
     outcomes: list[str]
     """All calls with what they gave, each written as one text."""
+    values: list[Any]
+    """What the calls that did not fail gave."""
 
 
 @dataclass
@@ -59,8 +61,8 @@ class ModelTools:
     asks_for_hosts: bool
     """Whether a person is asked about others."""
     _tools: Mapping[str, Tool] = field(init=False)
-    _dropped: dict[str, list[str]] = field(init=False, default_factory=dict)
-    """By a call's id, the arguments whose values were words of the schema."""
+    _read: dict[str, ModelArguments] = field(init=False, default_factory=dict)
+    """By a call's id, its arguments and what was left out of them."""
 
     def __post_init__(self) -> None:
         self._tools = {name: self.context.run.tools.get(name) for name in self.names}
@@ -85,9 +87,12 @@ class ModelTools:
         tool = self._tools.get(call["name"])
         if tool is None:
             return call["args"]
-        values, self._dropped[call["id"] or ""] = read_arguments(call["args"], tool.parameters)
+        read = self._read[call["id"] or ""] = read_arguments(call["args"], tool.parameters)
+        if left_out := [*read.dropped, *read.unknown]:
+            run_id = self.context.run.run_id
+            log.debug("run %s: tool %s: left out: %s", run_id, tool.name, ", ".join(left_out))
         bound = self.bound.get(tool.name, {})
-        return {name: value for name, value in values.items() if name not in bound}
+        return {name: value for name, value in read.values.items() if name not in bound}
 
     async def call(self, answer: AIMessage) -> CalledTools:
         """Call the tools of an answer all at once, and return their results in its order."""
@@ -105,13 +110,15 @@ class ModelTools:
             # Also where the result was stored before a crash.
             if tool := self._tools.get(call["name"]):
                 note_reading(tool, self.context)
-        called = CalledTools([], [], [])
+        called = CalledTools([], [], [], [])
         for call, outcome in zip(answer.tool_calls, outcomes, strict=True):
             called.results.append(self._result_message(call, outcome))
             written = _write([call["name"], call["args"]])
             called.outcomes.append(written + _write(outcome))
             if "error" in outcome:
                 called.failed.append(written)
+            else:
+                called.values.append(outcome["result"])
         for unreadable in answer.invalid_tool_calls:
             text = f"The call cannot be read: {unreadable['error'] or UNREADABLE}"
             id_ = unreadable["id"] or ""
@@ -159,9 +166,7 @@ class ModelTools:
     def _result_message(self, tool_call: ToolCall, outcome: Mapping[str, Any]) -> ToolMessage:
         id_, name = tool_call["id"] or "", tool_call["name"]
         if "error" in outcome:
-            text = f"Error: {outcome['error']}"
-            if dropped := self._dropped.get(id_):
-                text += f" You gave words of the schema instead of a value: {', '.join(dropped)}."
+            text = f"Error: {outcome['error']}{self._describe_left_out(id_, name)}"
             return ToolMessage(text, name=name, tool_call_id=id_, status="error")
         text = self._write_result(outcome["result"])
         if len(text) > MAX_RESULT_CHARS:
@@ -175,6 +180,19 @@ class ModelTools:
         if self._tools[name].reads != "nothing":
             text = mark_foreign(text, self.context.mark)
         return ToolMessage(text, name=name, tool_call_id=id_)
+
+    def _describe_left_out(self, call_id: str, name: str) -> str:
+        """Write what of a call that failed was not taken for an argument."""
+        if (read := self._read.get(call_id)) is None:
+            return ""
+        sentences = [""]
+        if dropped := ", ".join(read.dropped):
+            sentences.append(f"You gave words of the schema instead of a value: {dropped}.")
+        properties, bound = self._tools[name].parameters.get("properties"), self.bound.get(name, ())
+        known = [each for each in properties or () if each not in bound]
+        for unknown in read.unknown:
+            sentences.append(f"There is no argument '{unknown}'. {nearest(unknown, known)}")
+        return " ".join(sentences)
 
     def _write_result(self, result: Any) -> str:
         """Write a tool's result as text; passages numbered, so that the answer can cite them."""

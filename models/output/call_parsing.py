@@ -98,11 +98,18 @@ def _calls_of(
     value: BracketedValue, text: str, tools: Tools, named: str | None, marked: bool
 ) -> list[ParsedToolCall]:
     read = list(_read_value(value.value, tools, marked))
-    if not read and named and isinstance(value.value, dict):
-        return [ParsedToolCall(named, value.value)]
+    if not read and isinstance(value.value, dict):
+        name = named or (_tool_of(value.value, tools) if marked else None)
+        return [ParsedToolCall(name, value.value)] if name else []
     if not read and value.value is None:
         return _parse_python(text[value.start : value.end], tools)
     return read
+
+
+def _tool_of(arguments: Mapping[str, Any], tools: Tools) -> str | None:
+    """Return the one tool that these can be the arguments of."""
+    fitting = [name for name, known in tools.items() if arguments and arguments.keys() <= known]
+    return fitting[0] if len(fitting) == 1 else None
 
 
 def _read_value(value: Any, tools: Tools, marked: bool) -> Iterator[ParsedToolCall]:

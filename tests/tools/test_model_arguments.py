@@ -66,13 +66,39 @@ PARAMETERS: dict[str, Any] = {
 def test_arguments_are_what_the_model_meant(
     written: dict[str, Any], values: dict[str, Any], dropped: list[str]
 ) -> None:
-    assert read_arguments(written, PARAMETERS) == (values, dropped)
+    assert read_arguments(written, PARAMETERS) == (values, dropped, [])
 
 
 def test_a_tool_without_declared_arguments_gets_what_was_written() -> None:
     written = {"type": "object", "x": None}
 
-    assert read_arguments(written, {"type": "object"}) == (written, [])
+    assert read_arguments(written, {"type": "object"}) == (written, [], [])
+
+
+@pytest.mark.parametrize("properties", [PARAMETERS["properties"], {}])
+def test_what_is_no_argument_of_a_tool_that_takes_no_others_is_left_out(
+    properties: dict[str, Any],
+) -> None:
+    parameters = {"properties": properties, "additionalProperties": False}
+    written = {name: "ships" for name in properties if name == "query"}
+
+    read = read_arguments({**written, "result": 42, "type": "object"}, parameters)
+
+    assert read == (written, [], ["result"])
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        {},
+        {"additionalProperties": True},
+        {"additionalProperties": False, "patternProperties": {"^x-": {}}},
+    ],
+)
+def test_what_an_open_tool_may_take_goes_to_it(rest: dict[str, Any]) -> None:
+    written = {"query": "ships", "x-more": 1}
+
+    assert read_arguments(written, {**PARAMETERS, **rest}) == (written, [], [])
 
 
 def test_no_schema_of_a_shipped_tool_has_an_example_to_copy() -> None:

@@ -49,7 +49,7 @@ async def test_a_model_calls_tools_until_it_answers() -> None:
     ("call", "says"),
     [
         (calling("calculat", expression="1"), "no tool 'calculat'. Did you mean 'calculate'"),
-        (calling("calculate", expresion="1"), "expression|expresion"),
+        (calling("calculate", expresion="1"), "no argument 'expresion'. Did you mean 'expression'"),
         (calling("calculate", expression="1 / 0"), "zero"),
     ],
 )
@@ -423,10 +423,109 @@ async def test_call_that_was_cut_is_not_called() -> None:
     assert "cannot be read" in model.asked[1][-1].content
 
 
-async def test_empty_last_answer_is_an_error() -> None:
-    model = chat(calling("calculate", expression="1"), "")
+SUM = '{"expression": "6 * 7", "result": 42}'
+RAW = {
+    "a result": SUM,
+    "fields of a result": '```json\n{"result": 42}\n```',
+    "two results": f"{SUM}\n{SUM}",
+    "a call that nobody reads": "<tool_call>calculate six times seven</tool_call>",
+    "bare arguments": '{"expression": "6 * 7"}',
+}
+
+
+@pytest.mark.parametrize("nothing", ["", "<think>What did it give?</think>"])
+async def test_nothing_after_tools_is_asked_once_more_without_tools(nothing: str) -> None:
+    model = chat(calling("calculate", expression="6 * 7"), nothing, "It is 42.")
+
+    transcript = await run(agent_of_yaml(TALK), {"question": "?"}, agent_with(model))
+
+    assert (transcript.output["answer"], transcript.output["steps"]) == ("It is 42.", 1)
+    assert [each["code"] for each in transcript.kinds("warning")] == ["answer_retried"]
+    assert [message["type"] for message in transcript.output["said"]] == ["ai", "tool", "ai"]
+    assert "tools" not in model.options[2]
+    assert "No more tools" in model.asked[2][-1].content
+
+
+@pytest.mark.parametrize(
+    ("nothing", "code"),
+    [("", "response_empty"), ("<think>So it is.</think>", "only_thinking")],
+)
+async def test_nothing_in_the_last_answer_too_is_an_error(nothing: str, code: str) -> None:
+    model = chat(calling("calculate", expression="1"), nothing)
 
     with pytest.raises(Unavailable) as caught:
         await run(agent_of_yaml(TALK), {"question": "?"}, agent_with(model))
 
-    assert caught.value.code == "response_empty"
+    assert caught.value.code == code
+    assert '"result": 1' in model.asked[-1][-1].content
+
+
+async def test_nothing_without_a_tool_is_an_error_at_once() -> None:
+    model = chat("")
+
+    with pytest.raises(Unavailable) as caught:
+        await run(agent_of_yaml(TALK), {"question": "?"}, agent_with(model))
+
+    assert (caught.value.code, len(model.asked)) == ("response_empty", 1)
+
+
+async def test_retry_of_the_node_comes_before_an_answer_without_tools() -> None:
+    model = chat(calling("calculate", expression="6 * 7"), "", "It is 42.")
+    agent = agent_of_yaml(TALK.replace("max_steps: 3", "retry: {attempts: 2, backoff_s: 0}"))
+
+    transcript = await run(agent, {"question": "?"}, agent_with(model))
+
+    assert transcript.output["answer"] == "It is 42."
+    assert "tools" in model.options[2]
+
+
+@pytest.mark.parametrize("raw", RAW.values(), ids=RAW)
+async def test_a_bare_call_or_result_is_asked_for_in_words(raw: str) -> None:
+    model = chat(calling("calculate", expression="6 * 7"), raw, "It is 42.")
+
+    transcript = await run(agent_of_yaml(TALK), {"question": "?"}, agent_with(model))
+
+    assert transcript.output["answer"] == "It is 42."
+    assert [each["code"] for each in transcript.kinds("warning")] == ["answer_retried"]
+    assert "in words" in model.asked[2][-1].content
+    assert [message["type"] for message in transcript.output["said"]] == ["ai", "tool", "ai"]
+
+
+async def test_a_bare_result_that_stays_one_is_a_warning() -> None:
+    model = chat(calling("calculate", expression="6 * 7"), SUM)
+
+    transcript = await run(agent_of_yaml(TALK), {"question": "?"}, agent_with(model))
+
+    assert transcript.output["answer"] == SUM
+    assert [each["code"] for each in transcript.kinds("warning")] == [
+        "answer_retried",
+        "answer_raw",
+    ]
+    assert len(model.asked) == 4
+
+
+async def test_a_bare_result_after_the_bound_is_asked_for_beside_the_results() -> None:
+    model = chat(*calls(3), '{"result": 2}', "It is 2.")
+
+    transcript = await run(agent_of_yaml(TALK), {"question": "?"}, agent_with(model))
+
+    assert transcript.output["answer"] == "It is 2."
+    assert [message.type for message in model.asked[4]] == ["human", "human"]
+
+
+@pytest.mark.parametrize("answer", ['{"total": 42}', f"The tool gave {SUM}.", "42"])
+async def test_other_answers_with_data_stay_as_they_are(answer: str) -> None:
+    model = chat(calling("calculate", expression="6 * 7"), answer)
+
+    transcript = await run(agent_of_yaml(TALK), {"question": "?"}, agent_with(model))
+
+    assert (transcript.output["answer"], transcript.kinds("warning")) == (answer, [])
+
+
+async def test_what_is_no_argument_of_the_tool_does_not_fail_its_call() -> None:
+    model = chat(calling("calculate", expression="6 * 7", result=42), "It is 42.")
+
+    transcript = await run(agent_of_yaml(TALK), {"question": "?"}, agent_with(model))
+
+    assert '"result": 42' in model.asked[1][-1].content
+    assert transcript.kinds("tool")[0]["arguments"] == {"expression": "6 * 7"}

@@ -57,6 +57,7 @@ FORMS: dict[str, str] = {
     "flat": '{"name": "weather", "city": "Paris"}',
     "the tool as key": '{"weather": {"city": "Paris"}}',
     "a name with a prefix": '{"name": "functions.weather", "arguments": {"city": "Paris"}}',
+    "arguments alone behind a mark": '<tool_call>{"city": "Paris"}</tool_call>',
     "hermes, qwen": f"<tool_call>\n{CALL}\n</tool_call>",
     "hermes without an end": f"<tool_call>\n{CALL}",
     "hermes with doubled braces": "<tool_call>{" + CALL + "}</tool_call>",
