@@ -8,8 +8,8 @@ from config.error_codes.kinds import ErrorCode
 
 WARNINGS: Mapping[str, ErrorCode] = {
     "answer_quoted": ErrorCode(
-        "No passage says what the model answered, or it refused although some fit: their best "
-        "sentences are quoted in its place or beside it.",
+        "No passage says what the model answered, it only repeated the question, or it refused "
+        "although some fit: their best sentences are quoted in its place or beside it.",
         "Read the quote; a stronger model answers in its own words.",
     ),
     "answer_raw": ErrorCode(

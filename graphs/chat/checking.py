@@ -23,7 +23,7 @@ from graphs.grounding.citations import (
     remove_invented_markers,
 )
 from graphs.grounding.claims import Claim, split_claims
-from graphs.grounding.fallback import fall_back, lacks_source
+from graphs.grounding.fallback import fall_back, lacks_source, repeats_question
 from graphs.grounding.support import Check, GroundingCheck, Similar
 from models.backends.reader.evidence import ENOUGH, NO_EVIDENCE, Evidence
 from models.backends.reader.weighing import weigh
@@ -55,7 +55,7 @@ async def check_answer(
     With the mode "keep" nothing is compared. `spans` are parts of the passages that the model
     itself gave: such an answer is a quote, checked without an embedder. Without `uncited`,
     sentences that cite nothing are passed over. An answer none of whose sentences has a source is
-    given sources; where there are none, and the `question` is known, it becomes what
+    given sources. Where there are none, or it only repeats the `question`, it becomes what
     `grounding.fallback` says.
     """
     if spans is not None:
@@ -68,7 +68,7 @@ async def check_answer(
             else await _find_sources(text, claims, passages, context)
         )
         answer = await _beside_loop(text, cite_claims, cleaned, checks, passages, mode, invented)
-        if mode != "keep" and question and lacks_source(checks):
+        if mode != "keep" and question and _says_nothing(checks, question):
             answer = await _fall_back(answer, checks, question, context)
     _emit(answer, text, context)
     return answer
@@ -97,6 +97,10 @@ async def _find_sources(
     # Each sentence is compared with each passage, so also a short answer is long work.
     search = await asyncio.to_thread(SourceSearch, checks, passages)
     return await asyncio.to_thread(search.checks, await _similarity(search.texts, context))
+
+
+def _says_nothing(checks: Sequence[Check], question: Mapping[str, Any]) -> bool:
+    return lacks_source(checks) or repeats_question(checks, str(question["question"]))
 
 
 async def _fall_back(
@@ -194,8 +198,8 @@ def _emit(answer: CheckedAnswer, written: str, context: NodeContext) -> None:
         context.emit(
             "warning",
             code="answer_quoted",
-            message="No passage says what the model wrote: the sentences that fit the question "
-            "best are quoted.",
+            message="No passage says what the model wrote, or the question says it too: the "
+            "sentences that fit the question best are quoted.",
             score=answer.score,
         )
     changed = answer.text != written

@@ -25,6 +25,8 @@ POINTING = _words(
 )
 OWNING = _words("its their theirs his her hers itself")
 """Of the pointing words, those that may well mean something within the same sentence."""
+ASKING = _words("how what when where which who whom whose why")
+"""Words for what an answer has to say; a question without them may want a yes or a no."""
 NEGATIONS = _words("no not never none nobody nothing neither nor without cannot")
 """Words that deny; others end with "n't"."""
 HALF_NEGATIONS = _words("only unless until except but stop stops stopped stopping")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from graphs.grounding.attribution import SourceSearch
 from graphs.grounding.citations import CheckedAnswer, Unsupported, cite_claims, question_of
 from graphs.grounding.claims import markers, split_claims
-from graphs.grounding.fallback import fall_back, lacks_source
+from graphs.grounding.fallback import fall_back, lacks_source, repeats_question
 from graphs.grounding.support import Check, GroundingCheck, Similar
 from models.backends.reader.evidence import Evidence, EvidenceWindow
 from models.refusal import REFUSAL
@@ -189,6 +189,40 @@ def test_sentences_that_are_near_or_cite_stay_without_evidence(
     answer: str, similar: Similar
 ) -> None:
     assert check(answer, similar=similar).text == answer
+
+
+@pytest.mark.parametrize("answer", ["[1]", "[1] [2].", "", " - "])
+def test_answer_without_a_word_is_the_quote_of_strong_evidence_or_a_refusal(answer: str) -> None:
+    assert check(answer, score=0.9).text == QUOTE
+    assert check(answer).text == REFUSAL
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "expected"),
+    [
+        ("Which loan may be renewed twice?", "A loan may be renewed twice [2].", True),
+        ("Which loan may be renewed twice?", "Hello! A loan may be renewed twice.", True),
+        ("How often may a loan be renewed?", "A loan may be renewed twice.", False),
+        ("May a loan be renewed twice?", "A loan may be renewed twice.", False),
+        ("What opens?", "Yes.", False),
+    ],
+)
+def test_answer_that_only_repeats_the_question_is_known(
+    question: str, answer: str, expected: bool
+) -> None:
+    assert repeats_question(search(answer), question) is expected
+
+
+def test_evidence_is_quoted_beside_a_supported_repetition() -> None:
+    answer = "The library opens at nine. [1]"
+    checks = search(answer)
+    cited = cite_claims(answer, checks, PASSAGES, "mark", [])
+
+    joined = fall_back(cited, checks, PASSAGES, evidence(0.9), is_question=True)
+    alone = fall_back(cited, checks, PASSAGES, evidence(0.0), is_question=True)
+
+    assert joined.text == f"{answer}\n\n{QUOTE}"
+    assert alone == cited
 
 
 def test_text_that_answers_no_question_stays() -> None:
