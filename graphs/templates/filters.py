@@ -170,8 +170,8 @@ def recent(messages: Any, count: int = 40, unit: str = "messages") -> list[Any]:
     return items[first:]
 
 
-def rewrite_followup(question: Any, history: Any) -> str:
-    """Rewrite a follow-up question so that it stands by itself.
+def rewrite_followup(question: Any, history: Any, written: Any = "") -> str:
+    """Rewrite a follow-up question so that it stands by itself, or take what a model has `written`.
 
     `history` are earlier turns (`question`, `query`, `refused`) or a conversation's messages.
     """
@@ -184,7 +184,7 @@ def rewrite_followup(question: Any, history: Any) -> str:
             turns.append({"question": str(turn.text)})
         elif kind == "ai" and turns and is_refusal(str(turn.text)):
             turns[-1] = {**turns[-1], "refused": True}
-    return followup.rewrite_followup(str(question), turns)
+    return followup.rewrite_followup(str(question), turns, str(written or ""))
 
 
 OWN_FILTERS: Mapping[str, Callable[..., Any]] = {

@@ -1,4 +1,4 @@
-"""Rewriting a follow-up question by rule, where no language model does it. Pure; English only.
+"""Rewriting a follow-up question by rule, where no language model does it well. Pure; English only.
 
 Owns the filter `standalone`. A question that stands by itself must stay as it is: a needless word
 costs a search more than a missing one.
@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from graphs.grounding.claims import begins_refusal
 from graphs.grounding.stopwords import OWNING, POINTING, content_words
 
 MIN_OWN_WORDS = 2
@@ -33,19 +34,41 @@ _RELATIVE = re.compile(r"(\w+)\s+that\b(?=\s+\w)", re.IGNORECASE)
 _PRONOUN = re.compile(rf"\b(?:{'|'.join(sorted(POINTING))})\b", re.IGNORECASE)
 
 
-def rewrite_followup(question: str, history: Sequence[Mapping[str, Any]]) -> str:
+def rewrite_followup(question: str, history: Sequence[Mapping[str, Any]], written: str = "") -> str:
     """Add to a follow-up question the content words of the one before.
+
+    What a model has `written` instead is taken where it is a question about the same.
 
     `history` are earlier turns, `question` and `query` (that one standing by itself), oldest
     first; those that were `refused` are passed over, as their words have found nothing. A question
     that stands by itself stays as it is.
     """
+    if _is_rewritten(written, question, history):
+        return written.strip()
     before = _last_query(history)[:MAX_QUESTION_CHARS]
     if len(question) > MAX_QUESTION_CHARS or not before or not depends_on_context(question):
         return question
     own = set(content_words(question))
     added = [word for word in _subject_words(before) if word.casefold() not in own]
     return " ".join([question.strip(), *added[:MAX_ADDED_WORDS]])
+
+
+def _is_rewritten(written: str, question: str, history: Sequence[Mapping[str, Any]]) -> bool:
+    """Tell whether a text is a question with a word of this one or an earlier one.
+
+    Small models answer instead, refuse, or repeat what they were told to do.
+    """
+    if begins_refusal(written) or len(written) > MAX_QUESTION_CHARS:
+        return False
+    if _asks(question) and not _asks(written):
+        return False
+    questions = [question, *(str(turn.get("question") or "") for turn in history)]
+    known = {word for each in questions for word in content_words(each[:MAX_QUESTION_CHARS])}
+    return not known.isdisjoint(content_words(written))
+
+
+def _asks(text: str) -> bool:
+    return text.rstrip().endswith(("?", "？", "؟"))
 
 
 def depends_on_context(question: str) -> bool:

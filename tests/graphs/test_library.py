@@ -180,6 +180,20 @@ async def test_a_follow_up_is_rewritten_by_the_language_model(
     assert answering[-1].content.endswith("Question: How does the service stop?")
 
 
+@pytest.mark.parametrize("rewritten", [REFUSAL, "It stops at noon.", "Where is the moon?"])
+async def test_a_rewriting_that_asks_nothing_about_it_is_no_query(
+    rewritten: str, catalog: Catalog, indexes: FakeIndexes
+) -> None:
+    model = chat("It listens [1].", rewritten, "By itself [2].")
+    used = context(models=FakeModels({"chat": model}), indexes=indexes)
+
+    _, second = await on_thread(
+        catalog.get("ask"), used, "How does the service start?", "And how does it stop?"
+    )
+
+    assert second.output["query"] == "And how does it stop? service start"
+
+
 async def test_a_refused_turn_is_no_query_of_the_next(
     catalog: Catalog, indexes: FakeIndexes
 ) -> None:

@@ -57,6 +57,24 @@ def test_a_follow_up_gets_the_content_words_of_the_question_before() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("Can books be renewed?", "Can books be renewed?"),
+        (" How long are children's books lent? ", "How long are children's books lent?"),
+        ("The documents do not say.", "Can they be renewed? long books lent"),
+        ("Books can be renewed twice.", "Can they be renewed? long books lent"),
+        ("What is the capital of France?", "Can they be renewed? long books lent"),
+        ("books? " * 1000, "Can they be renewed? long books lent"),
+        ("", "Can they be renewed? long books lent"),
+    ],
+)
+def test_what_a_model_wrote_is_taken_where_it_is_a_question_about_the_same(
+    written: str, expected: str
+) -> None:
+    assert rewrite_followup("Can they be renewed?", [FIRST], written) == expected
+
+
 def test_a_turn_that_was_refused_is_no_context() -> None:
     refused = {"question": "Who built the tower?", "refused": True}
 
