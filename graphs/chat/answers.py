@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 OnCut = Literal["keep", "trim"]
 """What becomes of an answer that is not whole: it stays, or ends at a whole sentence."""
 CUT_OFF = "The answer was cut off: write less."
+RAISE_BOUND = " It was cut off at its bound of tokens: raise `max_tokens`, or ask for less."
 RELEASED = "The model was lost while it was held to the schema: it is asked without."
 SAYS_NOTHING = frozenset({"response_empty", "only_thinking"})
 """Codes of answers that may be mended as others that do not fit."""
@@ -146,18 +147,19 @@ async def answer_in_json(
         try:
             parsed = await schema.parse(text, cut=bool(answer.cut))
         except ValueError as error:
-            reason = f"{error} {CUT_OFF}" if answer.cut else str(error)
+            reason = str(error)
         else:
             return {**await check_parts(answer, context, "keep"), "parsed": parsed}
-        problem = f"The answer does not fit: {reason}"
+        remark = f"{reason} {CUT_OFF}" if answer.cut else reason
+        problem = f"The answer does not fit: {remark}"
         context.emit("progress", repair=attempt + 1, message=problem)
         wrong = AIMessage(text.strip() or "(nothing)")
-        messages = [*messages, wrong, HumanMessage(schema.repair(reason))]
+        messages = [*messages, wrong, HumanMessage(schema.repair(remark))]
     raise failure or Unavailable(
         f"'{answering_model(answer.message) or inputs['model']}' did not answer in the form asked "
-        f"for, after {repairs} repairs: {reason}",
+        f"for, after {repairs} repairs: {reason}{RAISE_BOUND if answer.cut == 'length' else ''}",
         code="structured_output_invalid",
-        details={"answer": text[:MAX_REPORTED_CHARS], "reason": reason},
+        details={"answer": text[:MAX_REPORTED_CHARS], "reason": reason, "cut": answer.cut},
         permanent=True,
     )
 

@@ -117,7 +117,12 @@ class OpenAIChat(CheckedChat, ChatOpenAI):
     ) -> dict[str, Any]:
         sampling = for_openai(take_sampling(self._sampling, kwargs, stop))
         body = {**sampling.pop("extra_body"), **kwargs.pop("extra_body", {}), **self._body}
-        return super()._get_request_payload(input_, **kwargs, **sampling, extra_body=body)
+        payload = super()._get_request_payload(input_, **kwargs, **sampling, extra_body=body)
+        if isinstance(payload.get("response_format"), dict):
+            # Out of the sight of OpenAI's client: it fails at an answer that is cut, and counts the
+            # tokens of others twice. A class stays, for the client to read the answer with.
+            body["response_format"] = payload.pop("response_format")
+        return payload
 
     async def aclose(self) -> None:
         await self._clients[0].aclose()

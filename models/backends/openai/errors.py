@@ -53,6 +53,8 @@ class Translator:
                 error,
                 code="model_connection_lost",
             )
+        if isinstance(error, openai.LengthFinishReasonError):
+            return self._cut_off()
         if isinstance(error, openai.OpenAIError):
             return self._failed(f"'{self.model}' failed: {error}", error, code="model_failed")
         return Invalid(f"'{self.model}' cannot be asked this: {error}", code="model_refused")
@@ -101,6 +103,15 @@ class Translator:
             f"What '{self.model}' at {self._url} answered cannot be used: {why}.",
             code="model_failed",
             details={"model": self.model, "cause": why},
+        )
+
+    def _cut_off(self) -> Unavailable:
+        """Make the error of an answer that was to be read as a class, and is not whole."""
+        return Unavailable(
+            f"'{self.model}' did not answer in the form asked for: it stopped at its bound of "
+            "tokens. Raise `max_tokens`, or ask for less.",
+            code="structured_output_invalid",
+            details={"model": self.model, "cut": "length"},
         )
 
     def _silent(self) -> TimedOut:

@@ -756,6 +756,18 @@ async def test_cut_answer_that_should_be_json_is_asked_for_in_fewer_words() -> N
     assert "write less" in str(model.asked[1][-1].content)
 
 
+async def test_json_that_is_cut_again_and_again_fails_with_the_bound_in_its_words() -> None:
+    _, used = asked_with(AIMessage('{"colour": "re', response_metadata=dict(CUT)))
+
+    with pytest.raises(Unavailable, match="raise `max_tokens`") as caught:
+        await run(agent_of_yaml(SHAPED), {"question": "?"}, used)
+
+    assert (caught.value.code, caught.value.details["cut"]) == (
+        "structured_output_invalid",
+        "length",
+    )
+
+
 async def test_marks_around_texts_of_others_are_in_no_answer_that_copies_them() -> None:
     _, used = asked_with(lambda messages: str(messages[-1].content))
     agent = agent_of_yaml(PLAIN.replace("{{ question }}", "{{ question | foreign }}"))

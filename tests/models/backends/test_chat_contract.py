@@ -25,9 +25,11 @@ from models.backends.llamacpp.driver import LlamaCppDriver
 from models.backends.ollama.driver import OllamaDriver
 from models.backends.openai.driver import OpenAIDriver
 from models.backends.transformers.driver import TransformersDriver
+from models.capabilities.chat import SchemaBinder
 from models.catalog.spec import ModelSpec
 from models.driver import Driver, DriverContext
 from models.lease import ModelSource
+from models.output.messages import cut_of
 from models.scheduling.requirement import MemoryRequirement
 from models.workers.prewarmed import PrewarmedWorkers
 from tests.support.forked_workers import ForkingWorkers
@@ -246,6 +248,19 @@ async def test_a_schema_gets_an_answer_that_fits_it(backend: Backend) -> None:
     answer = await bound.ainvoke("Is it warm in Paris? Answer in JSON.")
     assert isinstance(answer, dict)
     assert set(answer) == {"city", "warm"}
+
+
+async def test_answer_of_a_schema_that_reaches_its_bound_is_cut_and_no_failure(
+    backend: Backend,
+) -> None:
+    bound = cast(SchemaBinder, await backend.chat()).bind_schema(SCHEMA)
+
+    answer = await bound.ainvoke("Is it warm in Paris? Answer in JSON.", max_tokens=2)
+
+    assert isinstance(answer, AIMessage)
+    assert cut_of(answer) == "length"
+    assert answer.usage_metadata
+    assert answer.usage_metadata["output_tokens"] == 2
 
 
 async def test_a_tool_is_called_with_its_arguments(backend: Backend) -> None:

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 from langchain_core.language_models import BaseChatModel
+from pydantic import BaseModel
 
 from config.errors import Busy, Invalid, MotetError, TimedOut, Unavailable
 from config.settings import load_settings
@@ -277,3 +278,21 @@ async def test_server_that_loads_its_model_is_starting(ollama: Ollama, load: Loa
 
 async def test_a_wrong_option_is_named(ollama: Ollama, driver: OpenAIDriver) -> None:
     assert "options.base_url" in (await driver.available(spec("ftp://x")) or "")
+
+
+class Verdict(BaseModel):
+    good: bool
+
+
+async def test_class_of_an_answer_that_reaches_its_bound_names_the_bound(
+    ollama: Ollama, load: Load
+) -> None:
+    """OpenAI's client reads such answers itself, and raises where they are cut."""
+    ollama.add("tiny", '{"good": true}')
+    chat = await load(spec(ollama.url))
+    bound = chat.with_structured_output(Verdict, method="json_schema")
+
+    with pytest.raises(Unavailable, match="max_tokens") as caught:
+        await bound.ainvoke("Is it?", max_tokens=1)
+
+    assert caught.value.code == "structured_output_invalid"
