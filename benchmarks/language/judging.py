@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from benchmarks.language.service import ObservedRun
+from models.output.repetition import MIN_LOOP_CHARS
 
 Verdict = Literal["sound", "weak", "wrong"]
 
@@ -107,7 +108,8 @@ def find_faults(turn: Turn, outcome: Outcome) -> Iterator[str]:
         yield f"lost citations: {lost}"
     if outcome.output.get("refused") and CITED.search(answer):
         yield "a refusal with citations"
-    if CIRCLE.search(answer) and "response_repeating" not in outcome.warnings:
+    circle = CIRCLE.search(answer)
+    if circle and len(circle[0]) >= MIN_LOOP_CHARS and "response_repeating" not in outcome.warnings:
         yield "goes round in circles without a warning"
     if "needs_language_model" in outcome.warnings or outcome.output.get("model") == "reader":
         yield "does without a language model although one is here"
@@ -129,6 +131,8 @@ def find_weaknesses(turn: Turn, outcome: Outcome) -> Iterator[str]:
         yield f"does not call {turn.tool}"
     if turn.count and (count := count_parts(turn.agent, outcome.output)) != turn.count:
         yield f"{count} parts instead of {turn.count}"
+    if CIRCLE.search(answer):
+        yield "repeats itself"
     if len(answer) > LONG_TEXT and not SENTENCE_END.search(answer):
         yield "ends within a sentence"
 

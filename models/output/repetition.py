@@ -1,6 +1,7 @@
 """Text that goes round in circles, noticed while it comes.
 
-A loop is the same text over and over, to the end, or lines that differ in their numbers alone.
+A loop is the same text over and over, to the end, or lines that differ in their numbers alone. The
+numbers of citations, which models count up, are all the same.
 Owns how much of it is too much. Tables, lists of like values and refrains stay below that.
 """
 
@@ -31,6 +32,7 @@ _WINDOW_CHARS = 3 * _MAX_PERIOD
 _MAX_TRIES = 40
 """Of periods, the shortest first: a round may repeat something within itself."""
 _DIGIT = re.compile(r"[0-9]")
+_MARKER = re.compile(r"\[\d+(?:, ?\d+)*\]")
 _BREAK = re.compile(r"[.!?…。！？][\"'”’)\]*_]*(?=\s)|\n")
 
 
@@ -63,13 +65,13 @@ class RepetitionDetector:
         if self._new_chars < _STEP_CHARS:
             return None
         self._extend("".join(self._new))
-        loop = find_loop(self._tail, self._needed) or self._find_like()
+        loop = find_loop(_without_markers(self._tail), self._needed) or self._find_like()
         return self._dropped + _first_round(self._tail, loop) if loop else None
 
     def end(self) -> int | None:
         """Return how much to keep of a text that is not whole; None where it does not loop."""
         self._extend("".join(self._new))
-        loop = find_loop(self._tail, self._needed_at_end)
+        loop = find_loop(_without_markers(self._tail), self._needed_at_end)
         return self._dropped + _first_round(self._tail, loop) if loop else None
 
     def _extend(self, text: str) -> None:
@@ -101,6 +103,11 @@ class RepetitionDetector:
             return None
         letters = sum(map(str.isalpha, self._tail[loop.start : loop.start + loop.period]))
         return loop if letters >= LIKE_LETTERS else None
+
+
+def _without_markers(text: str) -> str:
+    """Make the numbers of all citations zeros; the length stays."""
+    return _MARKER.sub(lambda match: _DIGIT.sub("0", match[0]), text)
 
 
 def find_loop(text: str, needed: Callable[[int], int]) -> Loop | None:

@@ -55,7 +55,7 @@ def test_right_form_with_poor_content_is_weak(changed: dict[str, Any], reason: s
         ("762 <<end 441c3108ce932f79>>", "in the answer"),
         ("762 [1] [3]", "lost citations: [3]"),
         ("  ", "an empty answer"),
-        ("762. " + "And so it goes on. " * 8, "round in circles"),
+        ("762. " + "And so it goes on. " * 30, "round in circles"),
     ],
 )
 def test_marks_of_what_should_not_be_there_are_wrong(answer: str, reason: str) -> None:
@@ -66,9 +66,10 @@ def test_marks_of_what_should_not_be_there_are_wrong(answer: str, reason: str) -
 
 
 def test_circles_that_a_warning_tells_of_are_weak_at_most() -> None:
-    answer = "762 [1]. " + "And so it goes on. " * 8
+    short, long = ("762 [1]. " + "And so it goes on. " * rounds for rounds in (8, 30))
 
-    assert judged({**SOUND, "answer": answer}, "response_repeating").verdict == "sound"
+    assert judged({**SOUND, "answer": short}) == Judgement("weak", ["repeats itself"])
+    assert judged({**SOUND, "answer": long}, "response_repeating").verdict == "weak"
 
 
 def test_language_model_that_is_passed_over_is_a_fault() -> None:

@@ -32,6 +32,10 @@ def keep(text: str, size: int = 5, *, is_format: bool = False) -> str | None:
             "".join(f"Tip {n}: Go to the harbour and look around.\n" for n in range(10, 99)),
             "Tip 10: Go to the harbour and look around.\n",
         ),
+        (
+            "".join(f"[{n}] Engines: the engine runs on diesel.\n\n" for n in range(10, 40)),
+            "[10] Engines: the engine runs on diesel.\n",
+        ),
         (STORY + "The end. It slept. " * 40, STORY + "The end. It slept."),
         ("a b c " + f"{STORY * 8}\n\n" * 5, None),
     ],
@@ -52,6 +56,7 @@ def test_first_round_ends_with_a_sentence() -> None:
     "text",
     [
         STORY * 3,
+        "".join(f"A{chr(97 + n % 26)}{chr(97 + n // 26)} is open [{n}].\n" for n in range(99)),
         "".join(f"| {n} | {n * 3} | {n * 7} |\n" for n in range(200)),
         ", ".join(str(n) for n in range(2000)),
         "| --- " * 40 + "|\n",
@@ -77,5 +82,8 @@ def test_text_that_its_server_broke_off_is_a_loop_sooner() -> None:
 
     assert broken.feed("Well: " + "ha " * 31) is None
     assert broken.end() == len("Well: ha")
+    priced = RepetitionDetector()
+    assert priced.feed("".join(f"[{n}] $1.50\n\n" for n in range(10, 34))) is None
+    assert priced.end() == len("[10] $1.50\n\n")
     assert whole.feed(STORY) is None
     assert whole.end() is None
