@@ -12,8 +12,8 @@ import pytest
 from benchmarks.language.turns import DOCUMENTS
 from tests.real_models.catalog import QWEN_SMALL, SMALLEST, ModelFile
 from tests.real_models.conftest import FindModel
-from tests.support.forked import ForkedServer
-from tests.support.service import add_documents, open_client, read_events, run_to_end
+from tests.real_models.serving import serve_model
+from tests.support.service import add_documents, read_events, run_to_end
 
 
 @pytest.fixture(scope="module", params=[SMALLEST, QWEN_SMALL], ids=lambda each: each.name)
@@ -25,20 +25,10 @@ def model(request: pytest.FixtureRequest) -> ModelFile:
 async def client(
     model: ModelFile, find_model: FindModel, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[httpx.AsyncClient]:
-    home = tmp_path_factory.mktemp("real")
-    declared = {
-        "task": "chat",
-        "backend": "llamacpp",
-        "source": str(find_model(model)),
-        "options": {"threads": 1, "context": 4096, "temperature": 0, "max_tokens": 80},
-    }
-    (home / "models.yaml").write_text(json.dumps({"version": 1, "models": {"real": declared}}))
     folders = json.dumps([str(DOCUMENTS)])
-    server = ForkedServer(home, log_level="error", ollama_url="http://127.0.0.1:9", folders=folders)
-    await server.start()
-    async with open_client(server.url) as client:
+    home = tmp_path_factory.mktemp("real")
+    async with serve_model(home, find_model(model), folders=folders) as client:
         yield client
-    await server.stop()
 
 
 @pytest.fixture(scope="module")
