@@ -286,6 +286,18 @@ async def test_chat_understands_follow_ups_without_a_language_model(
     assert queries == ["How does the service start?", "And how does it stop? service start"]
 
 
+async def test_chat_answers_a_greeting_that_no_document_holds(
+    catalog: Catalog, indexes: FakeIndexes
+) -> None:
+    model = chat("", "Hello! Goats are splendid company for a family.")
+    used = with_tools(context(models=FakeModels({"chat": model}), indexes=indexes), indexes)
+
+    said = await run(catalog.get("chat"), {"message": "Hello! I start to keep goats."}, used)
+
+    assert said.output["answer"] == "Hello! Goats are splendid company for a family."
+    assert model.asked[-1][-1].content.endswith("Hello! I start to keep goats.")
+
+
 async def review(agent: Agent, used: RunContext, input: Any, *answers: Any) -> Any:
     graph = agent.compile(InMemorySaver())
     transcript = await run(agent, input, used, graph=graph)
