@@ -77,7 +77,7 @@ def test_form_of_a_call_that_is_copied_is_a_call_without_arguments() -> None:
     [call] = parse_calls(form, tools_of(TOOLS), marked=False).calls
 
     assert call.name == "weather"
-    assert read_arguments(call.arguments, PARAMETERS) == ({}, ["city", "days"])
+    assert read_arguments(call.arguments, PARAMETERS) == ({}, ["city", "days"], [])
 
 
 def test_calls_and_results_are_written_as_they_were_asked_for() -> None:
