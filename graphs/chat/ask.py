@@ -23,6 +23,7 @@ from graphs.chat.foreign import remove_marks
 from graphs.chat.picture_filter import link_pictures
 from graphs.chat.token_events import TokenEvents
 from graphs.compile.node import NodeContext
+from models.capabilities.chat import PromptCacher
 from models.capabilities.prompt_progress import PromptProgress
 from models.lease import MODEL_LOST
 from models.output.answer_reader import AnswerReader
@@ -95,7 +96,9 @@ async def ask(
             tokens = TokenEvents(context, addresses)
             reader = _WithheldReader(withheld)
             config = _silent(context.config)
-            bound = bind(lease.chat).bind(**sampling) if sampling else bind(lease.chat)
+            bound = bind(lease.chat)
+            if options := {**(sampling or {}), **_scope_fields(lease.chat, tenant)}:
+                bound = bound.bind(**options)
             stream = stream_fitted(bound, lease.chat, messages, config, context)
             async with aclosing(stream) as pieces:
                 async for piece in pieces:
@@ -113,6 +116,11 @@ async def ask(
     _warn_of_cut(answer, context)
     _check_content(answer)
     return answer
+
+
+def _scope_fields(chat: BaseChatModel, tenant: str) -> Mapping[str, Any]:
+    """Return the options by which what a model reads of a prompt serves this tenant alone."""
+    return chat.scope_fields(tenant) if isinstance(chat, PromptCacher) else {}
 
 
 def _tell_progress(progress: PromptProgress, context: NodeContext) -> None:

@@ -43,3 +43,15 @@ class SchemaBinder(Protocol):
         asks describes the schema and checks the answer all the same.
         """
         ...
+
+
+@runtime_checkable
+class PromptCacher(Protocol):
+    """A chat model that keeps what it reads of prompts, for others that begin alike."""
+
+    def scope_fields(self, scope: str) -> Mapping[str, Any]:
+        """Return the options of a call whose prompt serves this scope alone, such as a tenant.
+
+        A call without them keeps nothing, and uses nothing that was kept.
+        """
+        ...

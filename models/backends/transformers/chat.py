@@ -8,7 +8,7 @@ from contextlib import aclosing
 from typing import Any
 
 from langchain_core.messages import AIMessageChunk, BaseMessage
-from langchain_core.messages.ai import UsageMetadata
+from langchain_core.messages.ai import InputTokenDetails, UsageMetadata
 from langchain_core.output_parsers import (
     BaseOutputParser,
     JsonOutputParser,
@@ -28,6 +28,9 @@ from models.backends.common.written_tools import TOOL_CALLING
 from models.backends.transformers.messages import conversation
 from models.backends.transformers.options import TransformersChatOptions
 from models.capabilities.sampling import default_max_tokens
+
+CACHE_SCOPE = "cache_scope"
+"""The option of a call that says among which prompts a beginning may be shared."""
 
 log = logging.getLogger(__name__)
 
@@ -79,11 +82,20 @@ class TransformersChat(AsyncChat):
             schema = convert_to_json_schema(schema)
         return self.bind_schema(schema) | parser
 
+    def scope_fields(self, scope: str) -> dict[str, Any]:
+        """Return the option by which `PromptCacher` asks for it."""
+        return {CACHE_SCOPE: scope}
+
     async def _answer(
         self, messages: list[BaseMessage], stop: list[str] | None, options: Mapping[str, Any]
     ) -> AsyncGenerator[ChatGenerationChunk, None]:
         prompt, sampling = self._prompt(messages, options), self._sampling(stop, options)
-        request = {**prompt, **sampling, "schema": options.get(JSON_SCHEMA)}
+        request = {
+            **prompt,
+            **sampling,
+            "schema": options.get(JSON_SCHEMA),
+            "scope": options.get(CACHE_SCOPE),
+        }
         async with aclosing(self._model.ask("write", request)) as replies:
             async for reply in replies:
                 if text := reply.header.get("text"):
@@ -132,4 +144,9 @@ class TransformersChat(AsyncChat):
 
 def _usage(ending: Mapping[str, Any]) -> UsageMetadata:
     read, written = int(ending["input_tokens"]), int(ending["output_tokens"])
-    return UsageMetadata(input_tokens=read, output_tokens=written, total_tokens=read + written)
+    return UsageMetadata(
+        input_tokens=read,
+        output_tokens=written,
+        total_tokens=read + written,
+        input_token_details=InputTokenDetails(cache_read=int(ending["cached_tokens"])),
+    )

@@ -11,6 +11,10 @@ from models.backends.common.torch_options import TorchOptions
 from models.capabilities.sampling import Sampling
 from models.catalog.spec import Task
 
+MIB = 2**20
+MAX_CACHED_PROMPTS = 16
+"""Prompts whose keys and values a chat model keeps, however small they are."""
+
 
 class TransformersOptions(TorchOptions):
     """What all tasks know."""
@@ -22,6 +26,9 @@ class TransformersChatOptions(TransformersOptions, Sampling):
     """`options:` of a model with `task: chat`."""
 
     context: int = Field(8192, ge=64, description="Tokens of question and answer together.")
+    prompt_cache_mib: int = Field(
+        256, ge=0, description="For prompts that were read, which others begin with; 0: none."
+    )
     temperature: float | None = Field(0.7, ge=0, description="0: always the likeliest token.")
     chat_template: Path | None = Field(
         None, description="A Jinja file, for a model that has no chat template of its own."

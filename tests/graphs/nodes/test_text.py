@@ -21,6 +21,7 @@ from pydantic import Field
 from config.errors import Invalid, Unavailable
 from tests.support.graph_runs import agent_of_yaml, run
 from tests.support.graphs import FakeIndexes, FakeModels, ScriptedChat, chat, context, reader
+from tests.support.tenants import TENANT
 
 PASSAGES = [
     {"id": f"p{n}", "index": "docs", "document": f"d{n}", "title": "Guide", "source": "g.md",
@@ -776,3 +777,19 @@ async def test_marks_around_texts_of_others_are_in_no_answer_that_copies_them() 
 
     assert transcript.output["text"].strip() == "The sun rose."
     assert "".join(transcript.tokens).strip() == "The sun rose."
+
+
+class KeepingChat(ScriptedChat):
+    """Keeps prompts, as a model of transformers does."""
+
+    def scope_fields(self, scope: str) -> dict[str, Any]:
+        return {"cache_scope": scope}
+
+
+async def test_a_model_that_keeps_prompts_is_told_whose_they_are() -> None:
+    model = KeepingChat(answers=["Yes."], asked=[], bound=[])
+    used = context(models=FakeModels({"chat": model}))
+
+    await run(agent_of_yaml(PLAIN), {"question": "?"}, used)
+
+    assert model.options == [{"cache_scope": TENANT}]

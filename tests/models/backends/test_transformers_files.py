@@ -16,7 +16,12 @@ from config.settings import load_settings
 from models.backends.common.sources import folder_of, weights, why_missing
 from models.backends.diffusers import files as pipelines
 from models.backends.transformers.driver import TransformersDriver
-from models.backends.transformers.needs import CONTEXT_BYTES, LIBRARIES_BYTES
+from models.backends.transformers.needs import (
+    CONSTRAINT_BYTES,
+    CONSTRAINT_TOKEN_BYTES,
+    CONTEXT_BYTES,
+    LIBRARIES_BYTES,
+)
 from models.catalog.spec import ModelSpec
 from models.devices.accelerator import Accelerator
 from models.driver import Driver, DriverContext
@@ -90,18 +95,48 @@ async def test_what_it_takes_is_counted_from_the_files(tmp_path: Path) -> None:
     gpu = Accelerator("cuda:0", "nvidia", "large", 80 * 10**9)
     context = DriverContext(load_settings(home=tmp_path), {}, cast_leases(), (gpu,))
     driver = TransformersDriver(context)
-    folder = stored(tmp_path / "model")
+    folder = stored(tmp_path / "model", vocab_size=1000)
     assert weights(folder).numbers == NUMBERS
-    model = spec("transformers", "chat", folder, context=1000, dtype="bfloat16")
+    model = spec("transformers", "chat", folder, context=1000, dtype="bfloat16", prompt_cache_mib=2)
     on_gpu, on_cpu = driver.estimate(model)
     remembered = 2 * LAYERS * WIDTH * 1000 * 2
-    assert on_gpu.memory["cuda:0"] == int(NUMBERS * 2 * 1.1) + remembered + CONTEXT_BYTES
-    assert on_gpu.memory["ram"] == LIBRARIES_BYTES
-    assert on_cpu.memory == {"ram": int(NUMBERS * 2 * 1.1) + remembered + LIBRARIES_BYTES}
-    small = driver.estimate(spec("transformers", "chat", folder, context=1000, quantization="nf4"))[
-        0
-    ]
+    model_bytes = int(NUMBERS * 2 * 1.1) + remembered + 2 * 2**20
+    process_bytes = LIBRARIES_BYTES + CONSTRAINT_BYTES + 1000 * CONSTRAINT_TOKEN_BYTES
+    assert on_gpu.memory["cuda:0"] == model_bytes + CONTEXT_BYTES
+    assert on_gpu.memory["ram"] == process_bytes
+    assert on_cpu.memory == {"ram": model_bytes + process_bytes}
+    fields = {**model.options, "quantization": "nf4"}
+    small = driver.estimate(model.model_copy(update={"options": fields}))[0]
     assert small.memory["cuda:0"] < on_gpu.memory["cuda:0"]
+
+
+async def test_prompts_of_a_small_model_take_no_more_than_their_number(
+    driver: Driver, tmp_path: Path
+) -> None:
+    folder = stored(tmp_path / "model")
+    remembered = 2 * LAYERS * WIDTH * 1000 * 4
+
+    without, within = (
+        driver.estimate(spec("transformers", "chat", folder, context=1000, prompt_cache_mib=most))
+        for most in (0, 1000)
+    )
+
+    assert within[0].memory["ram"] - without[0].memory["ram"] == 16 * remembered
+
+
+async def test_the_words_of_a_model_within_another_are_counted(
+    driver: Driver, tmp_path: Path
+) -> None:
+    """Models that also look at pictures have what is said of their text in a part of its own."""
+    shape = {"num_hidden_layers": LAYERS, "hidden_size": WIDTH, "vocab_size": 1000}
+    plain = stored(tmp_path / "plain", **shape)
+    within = stored(
+        tmp_path / "within", num_hidden_layers=None, hidden_size=None, text_config=shape
+    )
+
+    need, other = (driver.estimate(spec("transformers", "chat", each)) for each in (plain, within))
+
+    assert need == other
 
 
 @pytest.mark.skipif(find_spec("bitsandbytes") is not None, reason="bitsandbytes is installed")

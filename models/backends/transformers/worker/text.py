@@ -15,9 +15,11 @@ from transformers import (
     StoppingCriteriaList,
 )
 
-from config.errors import Invalid, Unavailable
+from config.errors import Cancelled, Invalid, Unavailable
+from models.backends.transformers.options import MIB
 from models.backends.transformers.worker.json_constraint import JsonConstraint, JsonConstraints
 from models.backends.transformers.worker.loading import load_model, open_device, open_processor
+from models.backends.transformers.worker.prompt_cache import PromptCache
 from models.backends.transformers.worker.writing import PieceStreamer, end_tokens
 from models.output.thinking import PAIRS
 from models.workers.host import Answer, TaskHandle
@@ -26,8 +28,9 @@ from models.workers.host import Answer, TaskHandle
 class TextHandler:
     """Methods: `about`, `count` (messages, tools), and `write`, which streams.
 
-    `write` takes these, sampling and a `schema` of its answer; how far it was held to that, its
-    last piece tells in `loosened`.
+    `write` takes these, sampling, a `schema` of its answer, and the `scope` within which what is
+    read of the prompt may serve others. Its last piece tells how far it was held to the schema
+    (`loosened`), and how much of the prompt was known (`cached_tokens`).
     """
 
     def __init__(self, options: dict[str, Any]) -> None:
@@ -38,6 +41,7 @@ class TextHandler:
         self._model = load_model(AutoModelForCausalLM, options, self._placement)
         read = getattr(self._model.config, "max_position_embeddings", None)
         self._context = min(options["context"], read or options["context"])
+        self._prompts = PromptCache(self._model, options["prompt_cache_mib"] * MIB)
         self._constraints = JsonConstraints(self._tokenizer, self._model, end_tokens(self._model))
 
     def memory(self) -> dict[str, Any]:
@@ -68,27 +72,44 @@ class TextHandler:
             task.emit({"text": opened})
         most = min(header["max_tokens"], self._context - tokens.shape[1])
         torch.manual_seed(header["seed"]) if header["seed"] is not None else torch.seed()
-        try:
-            self._model.generate(
-                tokens,
-                attention_mask=torch.ones_like(tokens),
-                generation_config=self._generation(header, most),
-                streamer=pieces,
-                logits_processor=LogitsProcessorList([constraint] if constraint else []),
-                stopping_criteria=StoppingCriteriaList(
-                    [pieces.criterion(), *([constraint.criterion()] if constraint else [])]
-                ),
-            )
-        except torch.OutOfMemoryError:
-            self._placement.release()
-            raise
+        cached_tokens = self._generate(
+            tokens,
+            header["scope"],
+            generation_config=self._generation(header, most),
+            streamer=pieces,
+            logits_processor=LogitsProcessorList([constraint] if constraint else []),
+            stopping_criteria=StoppingCriteriaList(
+                [pieces.criterion(), *([constraint.criterion()] if constraint else [])]
+            ),
+        )
         has_end = pieces.stopped or pieces.ended or bool(constraint and constraint.is_complete)
         return {
             "finish_reason": "length" if pieces.tokens >= most and not has_end else "stop",
             "input_tokens": tokens.shape[1],
+            "cached_tokens": cached_tokens,
             "output_tokens": pieces.tokens,
             "loosened": constraint.loosened if constraint else [],
         }
+
+    def _generate(self, tokens: torch.Tensor, scope: str | None, **fields: Any) -> int:
+        """Generate an answer, and return how many tokens of the prompt had been read before."""
+        prompt: list[int] = tokens[0].tolist()
+        cache = self._prompts.open(scope, prompt)
+        known = 0 if cache is None else cache.get_seq_length()
+        if cache is not None:
+            fields["past_key_values"] = cache
+        try:
+            written = self._model.generate(tokens, attention_mask=torch.ones_like(tokens), **fields)
+        except torch.OutOfMemoryError:
+            self._prompts.clear()
+            self._placement.release()
+            raise
+        except Cancelled:
+            # Raised between two tokens, so that the cache is whole.
+            self._prompts.keep(scope, prompt, len(prompt), cache)
+            raise
+        self._prompts.keep(scope, written[0].tolist(), len(prompt), cache)
+        return known
 
     def _written(self, messages: list[dict[str, Any]], tools: Any) -> str:
         try:
