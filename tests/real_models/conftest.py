@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from tests.real_models.catalog import VARIABLE, ModelFile
+from tests.real_models.catalog import QWEN_SMALL, SMALLEST, VARIABLE, ModelFile
 
 FindModel = Callable[[ModelFile], Path]
 
@@ -26,3 +27,9 @@ def find_model() -> FindModel:
         return file
 
     return find
+
+
+@pytest.fixture(scope="module", params=[SMALLEST, QWEN_SMALL], ids=lambda each: each.name)
+def model(request: pytest.FixtureRequest) -> ModelFile:
+    """The language models that a module's tests are tried with, one after the other."""
+    return cast(ModelFile, request.param)

@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from typing import cast
 
 import httpx
 import pytest
 
 from benchmarks.language.turns import DOCUMENTS
-from tests.real_models.catalog import QWEN_SMALL, SMALLEST, ModelFile
+from tests.real_models.catalog import ModelFile
 from tests.real_models.conftest import FindModel
 from tests.real_models.serving import serve_model
 from tests.support.service import add_documents, read_events, run_to_end
-
-
-@pytest.fixture(scope="module", params=[SMALLEST, QWEN_SMALL], ids=lambda each: each.name)
-def model(request: pytest.FixtureRequest) -> ModelFile:
-    return cast(ModelFile, request.param)
 
 
 @pytest.fixture(scope="module")

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from typing import Any, cast
+from typing import Any
 
 import httpx
 import pytest
 
 from graphs.nodes.raw_answers import find_raw
-from tests.real_models.catalog import QWEN_SMALL, SMALLEST, ModelFile
+from tests.real_models.catalog import ModelFile
 from tests.real_models.conftest import FindModel
 from tests.real_models.serving import serve_model
 from tests.support.service import error_of, read_events
@@ -58,11 +58,6 @@ LETTER = "The lamp that I bought last week has broken. Send me a new one today!"
 WITHOUT_WORDS = {"too_many_turns", "response_empty", "only_thinking"}
 """Errors of an agent whose model cannot be brought to say anything."""
 ARGUMENTS = {"calculate": frozenset({"expression"})}
-
-
-@pytest.fixture(scope="module", params=[SMALLEST, QWEN_SMALL], ids=lambda each: each.name)
-def model(request: pytest.FixtureRequest) -> ModelFile:
-    return cast(ModelFile, request.param)
 
 
 @pytest.fixture(scope="module")
