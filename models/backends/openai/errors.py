@@ -112,6 +112,7 @@ class Translator:
             "tokens. Raise `max_tokens`, or ask for less.",
             code="structured_output_invalid",
             details={"model": self.model, "cut": "length"},
+            permanent=True,
         )
 
     def _silent(self) -> TimedOut:

@@ -295,4 +295,4 @@ async def test_class_of_an_answer_that_reaches_its_bound_names_the_bound(
     with pytest.raises(Unavailable, match="max_tokens") as caught:
         await bound.ainvoke("Is it?", max_tokens=1)
 
-    assert caught.value.code == "structured_output_invalid"
+    assert (caught.value.code, caught.value.permanent) == ("structured_output_invalid", True)
